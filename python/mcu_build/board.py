@@ -1,0 +1,218 @@
+"""boards/<id>.toml → Board. One file is one board; adding one edits no code."""
+
+import difflib
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.resources import data_dir
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def parse_size(value: object) -> object:
+    """'512K', '4M' or a number of bytes → bytes."""
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in _UNITS:
+        return int(value[:-1]) * _UNITS[value[-1]]
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+Core = Literal[
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m23",
+    "cortex-m33",
+    "cortex-m55",
+    "cortex-m85",
+    "host",
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Memory(_Strict):
+    """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
+
+    name: str
+    origin: int = Field(ge=0)
+    secure_alias: int | None = None
+    size: Size
+    access: Literal["rx", "rw", "rwx"]
+    npu: bool = False
+
+
+class Placement(_Strict):
+    """Which memory holds what, by name."""
+
+    vectors: str
+    code: str
+    constants: str
+    data: str
+    arena: str
+    stack: str
+
+
+class Console(_Strict):
+    """Where characters go in a production image."""
+
+    kind: Literal["cmsdk-uart", "nrf51-uart", "stm32-usart", "none"]
+    base: int = 0
+
+
+class Qemu(_Strict):
+    """How QEMU runs the board."""
+
+    machine: str
+    cpu: str | None = None
+
+
+class RunTargets(_Strict):
+    """The simulators that know the board."""
+
+    qemu: Qemu | None = None
+
+
+class Board(_Strict):
+    """One board, as its file says. `id` is the file's stem."""
+
+    id: str
+    name: str
+    core: Core
+    fpu: Literal["none", "single", "double"] = "none"
+    dsp: bool = False
+    mve: bool = False
+    trustzone: bool = False
+    memory: tuple[Memory, ...] = ()
+    placement: Placement | None = None
+    stack_size: Size = 8 << 10
+    console: Console = Console(kind="none")
+    run: RunTargets = RunTargets()
+    sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Board":
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if self.core == "host":
+            return
+        if self.placement is None:
+            yield "placement: missing"
+            return
+        names = [memory.name for memory in self.memory]
+        for role, name in self.placement.model_dump().items():
+            if name not in names:
+                yield f"placement.{role}: no memory is called {name!r}; there are: {', '.join(names) or 'none'}"
+                continue
+            access = self.memory_named(name).access
+            if role in ("data", "arena", "stack") and "w" not in access:
+                yield f"placement.{role}: memory {name!r} cannot be written"
+            if role == "code" and "x" not in access:
+                yield f"placement.code: memory {name!r} cannot be executed"
+        ordered = sorted(self.memory, key=lambda memory: memory.origin)
+        for first, second in itertools.pairwise(ordered):
+            if first.origin + first.size > second.origin:
+                yield f"memory: {first.name!r} and {second.name!r} overlap"
+        if self.mve and not self.dsp:
+            yield "mve: a core with MVE has DSP too"
+
+    def memory_named(self, name: str) -> Memory:
+        """The memory called `name`."""
+        return next(memory for memory in self.memory if memory.name == name)
+
+    @property
+    def is_host(self) -> bool:
+        """Whether firmware for this board is a native program."""
+        return self.core == "host"
+
+
+def board_files(project: Path | None = None) -> dict[str, Path]:
+    """Every board by id: ours, then those of `project`/boards, which may replace one of ours."""
+    folders = [data_dir() / "boards", *([project / "boards"] if project else [])]
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
+
+
+def find_board(name: str, project: Path | None = None) -> Board:
+    """The board called `name`, or in the file of that path. McuError offers the nearest names."""
+    if name.endswith(".toml"):
+        return load_board(Path(name))
+    files = board_files(project)
+    if name not in files:
+        near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
+        offered = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(files)}."
+        raise McuError(f"--board: no board is called {name!r}", offered + " `mcu-build boards` lists them.")
+    return load_board(files[name])
+
+
+def load_board(file: Path) -> Board:
+    """Read and check a board file. McuError lists every mistake in it."""
+    table = dict(_read(file))
+    base = table.pop("extends", None)
+    if base is not None:
+        table = _merge(_base(file, base), table)
+    try:
+        return Board.model_validate({**table, "id": file.stem})
+    except ValidationError as error:
+        raise McuError(
+            "\n".join(f"{file}: {line}" for line in _mistakes(error)),
+            "docs/boards.md describes every key.",
+            Exit.INPUT,
+        ) from None
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise McuError(f"{file}: {error.strerror}", "`mcu-build boards` lists the boards.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise McuError(f"{file}: not valid TOML: {error}") from error
+
+
+def _base(file: Path, base: object) -> Mapping[str, Any]:
+    beside = file.parent / f"{base}.toml"
+    shipped = data_dir() / "boards" / f"{base}.toml"
+    found = next((path for path in (beside, shipped) if path.is_file() and path != file), None)
+    if found is None:
+        raise McuError(f"{file}: extends: no board is called {base!r}", "`mcu-build boards` lists them.")
+    table = _read(found)
+    if "extends" in table:
+        raise McuError(f"{file}: extends: {base!r} itself extends another board", "Extend that one instead.")
+    return table
+
+
+def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merge key by key; everything else is replaced, lists included."""
+    merged = dict(base)
+    for key, value in own.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _mistakes(error: ValidationError) -> Iterator[str]:
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        if key:
+            yield (
+                f"{key}: {message} (found {item['input']!r})"
+                if item["type"] != "missing"
+                else f"{key}: missing"
+            )
+        else:
+            yield from message.split("\n")

@@ -1,0 +1,1 @@
+"""Plan + Board → text. Pure functions."""

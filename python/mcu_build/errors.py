@@ -1,0 +1,28 @@
+"""The one error that reaches a user."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit statuses of the command."""
+
+    OK = 0
+    INPUT = 1
+    USAGE = 2
+    TOOL_MISSING = 3
+    FIRMWARE = 4
+    TIMEOUT = 5
+    BUDGET = 6
+
+
+class McuError(Exception):
+    """What is wrong, what to do about it, and the exit status.
+
+    `message` reads `<file>: <key>: what is wrong` where there is a file and a key to name.
+    """
+
+    def __init__(self, message: str, hint: str = "", exit_code: Exit = Exit.INPUT) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.exit_code = exit_code

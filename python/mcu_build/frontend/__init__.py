@@ -1,0 +1,1 @@
+"""The user's file → ExportedProgram → int8 ExportedProgram."""

@@ -1,0 +1,1 @@
+"""int8 ExportedProgram → program.pte, and what went where and why."""

@@ -1,0 +1,1 @@
+"""Program → Plan, and the passes over it."""

@@ -1,0 +1,5 @@
+"""One function for each operator of a program: which kernel serves it, with which parameters."""
+
+from mcu_build.plan.operators import quantize
+
+TABLES = (quantize.SELECTORS,)

@@ -1,0 +1,298 @@
+"""Program → Plan: every operator call becomes calls of kernels.
+
+Each operator has one function in `plan/operators/`; the function reads the call's arguments through `Call`
+and emits steps. The tables of those modules are joined here. An operator that is in none of them fails the
+build, with every such operator named at once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+from typing import cast
+
+from mcu_build.errors import McuError
+from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor
+from mcu_build.plan.ir import Value as Member
+from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
+
+Selector = Callable[["Call"], None]
+
+
+class Call:
+    """One operator call of a program, as a selector sees it: typed arguments in, steps out."""
+
+    def __init__(self, builder: "_Builder", call: KernelCall) -> None:
+        self._builder = builder
+        self._call = call
+        self.operator = call.operator
+
+    def value(self, index: int) -> Value:
+        """Argument `index`, whatever it is."""
+        return self._builder.program.values[self._call.arguments[index]]
+
+    def integer(self, index: int) -> int:
+        """Argument `index`, an integer or a boolean."""
+        value = self.value(index)
+        if not isinstance(value, int):
+            raise self.refuse(f"argument {index} is not an integer")
+        return value
+
+    def real(self, index: int) -> float:
+        """Argument `index`, a number."""
+        value = self.value(index)
+        if not isinstance(value, int | float):
+            raise self.refuse(f"argument {index} is not a number")
+        return float(value)
+
+    def integers(self, index: int) -> tuple[int, ...]:
+        """Argument `index`, a list of integers."""
+        value = self.value(index)
+        if not isinstance(value, tuple):
+            raise self.refuse(f"argument {index} is not a list of integers")
+        return cast(tuple[int, ...], value)
+
+    def pair(self, index: int) -> tuple[int, int]:
+        """Argument `index`, a list of one or two integers (one stands for both)."""
+        items = self.integers(index)
+        if len(items) not in (1, 2):
+            raise self.refuse(f"argument {index} has {len(items)} entries, not 2")
+        return items[0], items[-1]
+
+    def tensor(self, index: int) -> Tensor:
+        """Argument `index`, a tensor."""
+        found = self.optional_tensor(index)
+        if found is None:
+            raise self.refuse(f"argument {index} is absent")
+        return found
+
+    def optional_tensor(self, index: int) -> Tensor | None:
+        """Argument `index`, a tensor or None."""
+        value = self.value(index)
+        if value is None:
+            return None
+        if not isinstance(value, TensorValue):
+            raise self.refuse(f"argument {index} is not a tensor")
+        return self._builder.tensor(self._call.arguments[index])
+
+    def tensors(self, index: int) -> tuple[Tensor, ...]:
+        """Argument `index`, a list of tensors."""
+        value = self.value(index)
+        if not isinstance(value, TensorListValue):
+            raise self.refuse(f"argument {index} is not a list of tensors")
+        return tuple(self._builder.tensor(item) for item in value.items)
+
+    @property
+    def output(self) -> Tensor:
+        """The tensor that an `.out` operator writes: its last argument."""
+        return self._builder.output(self._call.arguments[-1])
+
+    def outputs(self, count: int) -> tuple[Tensor, ...]:
+        """The tensors that an operator with several `.out` arguments writes."""
+        # The arguments end with the outputs, followed by the return value: a list of the same tensors.
+        return tuple(self._builder.output(id) for id in self._call.arguments[-1 - count : -1])
+
+    def nhwc(self, tensor: Tensor) -> tuple[int, int, int, int]:
+        """(n, h, w, c) of a 4-D tensor whose memory is in that order.
+
+        A dimension of size 1 may stand anywhere, so dim_order alone does not tell. McuError where memory
+        is in another order.
+        """
+        shape = tensor.model_shape
+        if len(shape) != 4:
+            raise self.refuse(f"{tensor.name} has {len(shape)} dimensions, not 4")
+        wide = [dimension for dimension in tensor.dim_order if shape[dimension] != 1]
+        if wide != [dimension for dimension in (0, 2, 3, 1) if shape[dimension] != 1]:
+            raise self.refuse(f"{tensor.name} is not channels-last: dim_order {tensor.dim_order}")
+        return shape[0], shape[2], shape[3], shape[1]
+
+    def is_contiguous(self, tensor: Tensor) -> bool:
+        """Whether memory is in the order of the model's dimensions (sizes of 1 aside)."""
+        wide = [dimension for dimension in tensor.dim_order if tensor.model_shape[dimension] != 1]
+        return wide == sorted(wide)
+
+    def same_order(self, first: Tensor, second: Tensor) -> bool:
+        """Whether two tensors of one shape have their elements in the same order in memory."""
+        return first.model_shape == second.model_shape and [
+            d for d in first.dim_order if first.model_shape[d] != 1
+        ] == [d for d in second.dim_order if second.model_shape[d] != 1]
+
+    def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> Tensor:
+        """A new constant that the program does not hold, such as a table."""
+        return self._builder.add(name, dtype, shape, data)
+
+    def temporary(self, name: str, dtype: DType, shape: Sequence[int]) -> Tensor:
+        """A new activation between two steps of this call."""
+        return self._builder.add(name, dtype, shape, None)
+
+    def scratch(self, nbytes: int) -> Tensor | None:
+        """Memory of this call alone, or None where nothing is needed: pass it as the last argument."""
+        return self._builder.add("scratch", DType.U8, (nbytes,), None) if nbytes else None
+
+    def alias(self, output: Tensor, source: Tensor, byte_offset: int = 0) -> None:
+        """Let `output` be the bytes of `source`, from `byte_offset`: nothing is executed."""
+        self._builder.alias(output, source, byte_offset)
+
+    def quantize_note(self, tensor: Tensor, scale: float, zero_point: int) -> None:
+        """Record the quantization of a tensor, for the header of the model."""
+        self._builder.note(tensor, Quantization(scale, zero_point))
+
+    def emit(
+        self,
+        kernel: str,
+        source: str,
+        params: Params | None,
+        reads: Sequence[Tensor | None],
+        writes: Sequence[Tensor],
+        scratch: Tensor | None = None,
+        macs: int = 0,
+    ) -> None:
+        """Append a step: pointers in the order reads, writes, scratch."""
+        arguments = [tensor.id if tensor else None for tensor in (*reads, *writes)]
+        written = [tensor.id for tensor in writes]
+        if scratch is not None:
+            arguments.append(scratch.id)
+            written.append(scratch.id)
+        self._builder.steps.append(
+            Step(
+                operator=self.operator,
+                layer=self.layer,
+                kernel=kernel,
+                source=source,
+                params=params,
+                arguments=tuple(arguments),
+                writes=tuple(written),
+                macs=macs,
+            )
+        )
+
+    @property
+    def layer(self) -> str:
+        """'file:line' of the user's model where the program records it, else empty."""
+        if not self._call.frames:
+            return ""
+        frame = self._call.frames[-1]
+        return f"{frame.filename}:{frame.lineno}"
+
+    def refuse(self, reason: str) -> McuError:
+        """The error for a call that no kernel can serve."""
+        where = f" at {self.layer}" if self.layer else ""
+        return McuError(f"{self._builder.name}: {self.operator}{where}: {reason}")
+
+
+class _Builder:
+    def __init__(self, program: Program, name: str) -> None:
+        self.program = program
+        self.name = name
+        self.tensors: dict[int, Tensor] = {}
+        self.steps: list[Step] = []
+        self._next_id = len(program.values)
+        # Program tensors that have bytes already, by their place in ExecuTorch's memory plan, oldest first.
+        self._written: dict[int, None] = {}
+
+    def tensor(self, id: int) -> Tensor:
+        """The tensor of a program value, resolving views that ExecuTorch's planner left as shared places."""
+        if id in self.tensors:
+            return self.tensors[id]
+        value = self.program.values[id]
+        assert isinstance(value, TensorValue)
+        tensor = Tensor(
+            id=id,
+            name=value.name or f"t{id}",
+            dtype=value.dtype,
+            shape=value.physical_shape,
+            dim_order=value.dim_order,
+            data=value.data,
+        )
+        if value.data is not None and value.location is not None:
+            raise McuError(
+                f"{self.name}: {tensor.name}: state that outlives a call (a mutable buffer) has no place yet",
+                "Pass the state in as an input and out as an output.",
+            )
+        if value.data is None and id not in self.program.inputs:
+            tensor = self._view(tensor, value)
+        self.tensors[id] = tensor
+        return tensor
+
+    def output(self, id: int) -> Tensor:
+        """The tensor of a program value that a call is about to write."""
+        if id not in self.tensors:
+            value = self.program.values[id]
+            assert isinstance(value, TensorValue)
+            self.tensors[id] = Tensor(id, f"t{id}", value.dtype, value.physical_shape, value.dim_order)
+        self._written.pop(id, None)
+        self._written[id] = None
+        return self.tensors[id]
+
+    def _view(self, tensor: Tensor, value: TensorValue) -> Tensor:
+        """A tensor that is read but never written is a view: it shares its place with one that was."""
+        if value.location is None:
+            raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
+        memory, start = value.location
+        for id in (*reversed(self._written), *self.program.inputs):
+            source = self.program.values[id]
+            assert isinstance(source, TensorValue)
+            if source.location is None or source.location[0] != memory:
+                continue
+            offset = start - source.location[1]
+            if offset >= 0 and offset + value.nbytes <= source.nbytes:
+                return replace(tensor, alias_of=id, alias_offset=offset)
+        raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
+
+    def add(self, name: str, dtype: DType, shape: Sequence[int], data: bytes | None) -> Tensor:
+        if data is not None:
+            assert len(data) == prod(shape) * dtype.size, f"{name}: {len(data)} bytes for {shape}"
+        tensor = Tensor(self._next_id, name, dtype, tuple(shape), tuple(range(len(shape))), data)
+        self._next_id += 1
+        self.tensors[tensor.id] = tensor
+        return tensor
+
+    def alias(self, output: Tensor, source: Tensor, byte_offset: int) -> None:
+        self.tensors[output.id] = replace(output, alias_of=source.id, alias_offset=byte_offset)
+
+    def note(self, tensor: Tensor, quantization: Quantization) -> None:
+        self.tensors[tensor.id] = replace(self.tensors[tensor.id], quantization=quantization)
+
+
+def select(program: Program, name: str) -> Plan:
+    """Choose kernels for every call of `program`; `name` is the model's name.
+
+    McuError lists every operator that has no kernel, with its line of the model where it is known.
+    """
+    selectors = operators()
+    missing: dict[str, str] = {}
+    for call in program.instructions:
+        if isinstance(call, DelegateCall):
+            missing[f"delegate {program.delegates[call.delegate].id}"] = ""
+        elif call.operator not in selectors:
+            frame = f" at {call.frames[-1].filename}:{call.frames[-1].lineno}" if call.frames else ""
+            missing.setdefault(call.operator, frame)
+    if missing:
+        listed = ", ".join(operator + frame for operator, frame in missing.items())
+        raise McuError(
+            f"{name}: no kernel for {listed}",
+            "Replace these operators in the model; docs/operators.md lists those that have kernels.",
+        )
+    builder = _Builder(program, name)
+    inputs = tuple(builder.tensor(id).id for id in program.inputs)
+    for call in program.instructions:
+        assert isinstance(call, KernelCall)
+        selectors[call.operator](Call(builder, call))
+    outputs = tuple(builder.tensor(id).id for id in program.outputs)
+    return Plan(
+        name=name,
+        tensors=builder.tensors,
+        steps=tuple(builder.steps),
+        inputs=inputs,
+        outputs=outputs,
+        program_arena_bytes=program.planned_bytes,
+    )
+
+
+def operators() -> Mapping[str, Selector]:
+    """Every operator that has a kernel."""
+    from mcu_build.plan.operators import TABLES
+
+    return {name: selector for table in TABLES for name, selector in table.items()}
+
+
+__all__ = ["Call", "DType", "Member", "Params", "Selector", "operators", "select"]

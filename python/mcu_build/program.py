@@ -1,0 +1,433 @@
+"""Read an ExecuTorch program (.pte) without torch.
+
+The layout is that of `exir/_serialize/program.fbs` in the executorch wheel (file identifier ET12, an
+optional extended header "eh00", segments behind the flatbuffer). Slot numbers below are the positions of
+the fields in their tables there.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from flatbuffers import number_types as types
+from flatbuffers.table import Table
+
+from mcu_build.errors import McuError
+from mcu_build.plan.ir import DType
+
+_IDENTIFIER = b"ET12"
+_EXTENDED_MAGIC = b"eh00"
+
+# ScalarType of scalar_type.fbs, those that a kernel exists for.
+SCALAR_TYPES = {
+    0: DType.U8,
+    1: DType.I8,
+    2: DType.I16,
+    3: DType.I32,
+    4: DType.I64,
+    6: DType.F32,
+    11: DType.BOOL,
+}
+# Kind of an EValue whose items need a second look.
+_INT_LIST = 7
+_UNSUPPORTED_SCALARS = {5: "float16", 7: "float64", 15: "bfloat16", 27: "uint16", 28: "uint32", 29: "uint64"}
+
+
+@dataclass(frozen=True)
+class TensorValue:
+    """A tensor of the program. `shape` is the model's; `dim_order` lists its dimensions, outermost first.
+
+    `data` is set for constants and for mutable tensors with an initial state; `location` (memory id, byte
+    offset) for tensors that ExecuTorch's memory plan places.
+    """
+
+    dtype: DType
+    shape: tuple[int, ...]
+    dim_order: tuple[int, ...]
+    data: bytes | None = field(default=None, repr=False)
+    location: tuple[int, int] | None = None
+    name: str = ""
+
+    @property
+    def physical_shape(self) -> tuple[int, ...]:
+        """The shape in the order of memory."""
+        return tuple(self.shape[dimension] for dimension in self.dim_order)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return prod(self.shape) * self.dtype.size
+
+
+@dataclass(frozen=True)
+class TensorListValue:
+    """A list of tensors: indices into the values (-1 where an optional one is absent)."""
+
+    items: tuple[int, ...]
+
+
+Value = None | int | float | bool | str | tuple[int, ...] | tuple[float, ...] | TensorValue | TensorListValue
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A line of the user's model that an instruction came from."""
+
+    filename: str
+    lineno: int
+    name: str
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One operator call: `operator` as 'namespace::name.overload', `arguments` index the values."""
+
+    operator: str
+    arguments: tuple[int, ...]
+    frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True)
+class DelegateCall:
+    """A call of a delegate: index into the delegates, `arguments` index the values."""
+
+    delegate: int
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """A lowered subgraph of another back end."""
+
+    id: str
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Program:
+    """One method of a .pte: values, instructions in order, indices of inputs and outputs.
+
+    `planned_bytes` is the size of ExecuTorch's own memory plan, all memories together.
+    """
+
+    method: str
+    values: tuple[Value, ...]
+    instructions: tuple[KernelCall | DelegateCall, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    delegates: tuple[Delegate, ...]
+    planned_bytes: int
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators that are called, each once, in order of first use."""
+        return tuple(
+            dict.fromkeys(call.operator for call in self.instructions if isinstance(call, KernelCall))
+        )
+
+
+def load(path: Path) -> Program:
+    """Read `path`. McuError names the file and what is wrong with it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise McuError(f"{path}: {error.strerror}") from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, name: str = "program.pte") -> Program:
+    """Read a program from bytes; `name` stands for the file in errors."""
+    if data[4:8] != _IDENTIFIER:
+        found = data[4:8]
+        if found[:2] == b"ET" and found[2:].isdigit():
+            raise McuError(
+                f"{name}: schema {found.decode()}: this version reads {_IDENTIFIER.decode()}",
+                "Export the program with executorch 1.5.1, or update mcu-build.",
+            )
+        raise McuError(
+            f"{name}: not an ExecuTorch program (no {_IDENTIFIER.decode()} identifier at byte 4)",
+            "Give a .pte file as written by ExecutorchProgramManager.write_to_file().",
+        )
+    try:
+        return _Reader(data, name).program()
+    except (
+        struct.error,
+        IndexError,
+        UnicodeDecodeError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise McuError(
+            f"{name}: truncated or damaged: {error}",
+            "Write the file again; compare its size with the original's.",
+        ) from error
+
+
+class _Slots:
+    """A flatbuffer table with its fields by position."""
+
+    def __init__(self, data: bytes, position: int) -> None:
+        if not 0 <= position < len(data):
+            raise ValueError(f"offset {position} lies outside the file of {len(data)} bytes")
+        self.data = data
+        self.table = Table(data, position)
+
+    def _offset(self, slot: int) -> int:
+        return int(self.table.Offset(4 + 2 * slot))
+
+    def number(self, slot: int, flags: Any, default: int = 0) -> int:
+        offset = self._offset(slot)
+        return self.table.Get(flags, offset + self.table.Pos) if offset else default
+
+    def real(self, slot: int) -> float:
+        offset = self._offset(slot)
+        return float(self.table.Get(types.Float64Flags, offset + self.table.Pos)) if offset else 0.0
+
+    def text(self, slot: int) -> str:
+        offset = self._offset(slot)
+        return self.table.String(offset + self.table.Pos).decode() if offset else ""
+
+    def child(self, slot: int) -> "_Slots | None":
+        offset = self._offset(slot)
+        return _Slots(self.data, self.table.Indirect(offset + self.table.Pos)) if offset else None
+
+    def union(self, slot: int) -> "_Slots | None":
+        offset = self._offset(slot)
+        if not offset:
+            return None
+        start = offset + self.table.Pos
+        return _Slots(self.data, start + self.table.Get(types.UOffsetTFlags, start))
+
+    def _vector(self, slot: int, size: int) -> tuple[int, int]:
+        offset = self._offset(slot)
+        if not offset:
+            return 0, 0
+        start, count = self.table.Vector(offset), self.table.VectorLen(offset)
+        if start + count * size > len(self.data):
+            raise ValueError(f"a list of {count} entries at byte {start} runs past the end of the file")
+        return start, count
+
+    def numbers(self, slot: int, flags: Any) -> tuple[int, ...]:
+        start, count = self._vector(slot, flags.bytewidth)
+        return tuple(self.table.Get(flags, start + i * flags.bytewidth) for i in range(count))
+
+    def raw(self, slot: int) -> bytes:
+        start, count = self._vector(slot, 1)
+        return self.data[start : start + count]
+
+    def children(self, slot: int) -> Iterator["_Slots"]:
+        start, count = self._vector(slot, 4)
+        for i in range(count):
+            yield _Slots(self.data, self.table.Indirect(start + 4 * i))
+
+
+class _Reader:
+    def __init__(self, data: bytes, name: str) -> None:
+        self.data = data
+        self.name = name
+        self.root = _Slots(data, struct.unpack_from("<I", data, 0)[0])
+        self.segment_base = 0
+        if data[8:12] == _EXTENDED_MAGIC:
+            length, program_size, base = struct.unpack_from("<IQQ", data, 12)
+            if program_size > len(data) or (base and base > len(data)):
+                raise ValueError(
+                    f"the header promises {max(program_size, base)} bytes, there are {len(data)}"
+                )
+            self.segment_base = base
+            if length >= 32:
+                (segment_size,) = struct.unpack_from("<Q", data, 32)
+                if base + segment_size > len(data):
+                    raise ValueError(
+                        f"the header promises {base + segment_size} bytes, there are {len(data)}"
+                    )
+        self.segments = [
+            (segment.number(0, types.Uint64Flags), segment.number(1, types.Uint64Flags))
+            for segment in self.root.children(4)
+        ]
+
+    def program(self) -> Program:
+        version = self.root.number(0, types.Uint32Flags)
+        if version != 0:
+            raise McuError(
+                f"{self.name}: schema version {version}: this version of mcu-build reads version 0",
+                "Export the program with executorch 1.5.1, or update mcu-build.",
+            )
+        plans = list(self.root.children(1))
+        if not plans:
+            raise ValueError("it holds no method")
+        if len(plans) > 1:
+            names = ", ".join(plan.text(0) for plan in plans)
+            raise McuError(
+                f"{self.name}: {len(plans)} methods ({names}); a model has one",
+                "Export one method per .pte file, each a model of its own.",
+            )
+        return self._method(plans[0])
+
+    def _method(self, plan: _Slots) -> Program:
+        operators = [self._operator_name(operator) for operator in plan.children(6)]
+        chains = list(plan.children(5))
+        if len(chains) != 1:
+            raise ValueError(f"expected one chain of instructions, found {len(chains)}")
+        return Program(
+            method=plan.text(0),
+            values=self._values(plan),
+            instructions=tuple(self._instructions(chains[0], operators)),
+            inputs=plan.numbers(3, types.Int32Flags),
+            outputs=plan.numbers(4, types.Int32Flags),
+            delegates=tuple(self._delegate(delegate) for delegate in plan.children(7)),
+            planned_bytes=sum(plan.numbers(8, types.Int64Flags)),
+        )
+
+    @staticmethod
+    def _operator_name(operator: _Slots) -> str:
+        name, overload = operator.text(0), operator.text(1)
+        return f"{name}.{overload}" if overload else name
+
+    def _instructions(self, chain: _Slots, operators: list[str]) -> Iterator[KernelCall | DelegateCall]:
+        traces = [
+            tuple(Frame(f.text(0), f.number(1, types.Int32Flags), f.text(2)) for f in trace.children(0))
+            for trace in chain.children(3)
+        ]
+        for index, instruction in enumerate(chain.children(2)):
+            kind = instruction.number(0, types.Uint8Flags)
+            arguments = instruction.union(1)
+            if arguments is None:
+                raise ValueError(f"instruction {index} is empty")
+            match kind:
+                case 1:
+                    yield KernelCall(
+                        operators[arguments.number(0, types.Int32Flags)],
+                        arguments.numbers(1, types.Int32Flags),
+                        traces[index] if index < len(traces) else (),
+                    )
+                case 2:
+                    yield DelegateCall(
+                        arguments.number(0, types.Int32Flags), arguments.numbers(1, types.Int32Flags)
+                    )
+                case 5:
+                    continue  # FreeCall: of no meaning where every tensor is placed beforehand
+                case _:
+                    raise McuError(
+                        f"{self.name}: instruction {index}: control flow cannot be compiled",
+                        "Remove data-dependent branches (torch.cond, loops) from the model.",
+                    )
+
+    def _values(self, plan: _Slots) -> tuple[Value, ...]:
+        values: list[Value] = []
+        int_lists: list[int] = []
+        for index, value in enumerate(plan.children(2)):
+            values.append(self._value(value, index))
+            if value.number(0, types.Uint8Flags) == _INT_LIST:
+                int_lists.append(index)
+        for index in int_lists:
+            # The items of an IntList are indices of Int values; those of the other lists are the values.
+            boxes = values[index]
+            assert isinstance(boxes, tuple)
+            values[index] = tuple(self._integer(values[int(box)], index) for box in boxes)
+        return tuple(values)
+
+    @staticmethod
+    def _integer(value: Value, index: int) -> int:
+        if not isinstance(value, int):
+            raise ValueError(f"value {index} is a list of integers with a {type(value).__name__} in it")
+        return value
+
+    def _value(self, value: _Slots, index: int) -> Value:
+        kind, body = value.number(0, types.Uint8Flags), value.union(1)
+        if kind in (0, 1) or body is None:
+            return None
+        readers: dict[int, Callable[[_Slots], Value]] = {
+            2: lambda b: b.number(0, types.Int64Flags),
+            3: lambda b: bool(b.number(0, types.BoolFlags)),
+            4: lambda b: b.real(0),
+            5: lambda b: self._tensor(b, index),
+            6: lambda b: b.text(0),
+            _INT_LIST: lambda b: b.numbers(0, types.Int64Flags),
+            8: lambda b: b.numbers(0, types.Float64Flags),
+            9: lambda b: tuple(int(x) for x in b.numbers(0, types.BoolFlags)),
+            10: lambda b: TensorListValue(b.numbers(0, types.Int32Flags)),
+            11: lambda b: TensorListValue(b.numbers(0, types.Int32Flags)),
+        }
+        if kind not in readers:
+            raise ValueError(f"value {index} is of unknown kind {kind}")
+        return readers[kind](body)
+
+    def _tensor(self, tensor: _Slots, index: int) -> TensorValue:
+        scalar = tensor.number(0, types.Int8Flags)
+        if scalar not in SCALAR_TYPES:
+            found = _UNSUPPORTED_SCALARS.get(scalar, f"scalar type {scalar}")
+            raise McuError(
+                f"{self.name}: value {index}: element type {found} has no kernel",
+                "Use float32, int8, int16, int32, int64 or bool tensors.",
+            )
+        if tensor.number(8, types.Int8Flags) != 0:
+            raise McuError(
+                f"{self.name}: value {index}: the shape is dynamic",
+                "Export the model with fixed shapes (no dynamic_shapes).",
+            )
+        shape = tensor.numbers(2, types.Int32Flags)
+        dim_order = tuple(tensor.numbers(3, types.Uint8Flags))
+        if sorted(dim_order) != list(range(len(shape))) or any(size < 0 for size in shape):
+            raise ValueError(f"value {index} has shape {shape} in order {dim_order}")
+        allocation, extra = tensor.child(6), tensor.child(9)
+        location = None
+        if allocation is not None:
+            low, high = allocation.number(1, types.Uint32Flags), allocation.number(2, types.Uint32Flags)
+            location = (allocation.number(0, types.Uint32Flags), low | high << 32)
+        value = TensorValue(
+            SCALAR_TYPES[scalar], shape, dim_order, None, location, extra.text(1) if extra else ""
+        )
+        buffer = tensor.number(5, types.Uint32Flags)
+        if not buffer:
+            return value
+        data = (
+            self._constant(buffer, value.nbytes, extra)
+            if location is None
+            else self._state(buffer, value, extra)
+        )
+        return TensorValue(value.dtype, shape, dim_order, data, location, value.name)
+
+    def _constant(self, buffer: int, nbytes: int, extra: _Slots | None) -> bytes:
+        if extra is not None and extra.number(2, types.Int8Flags) == 1:
+            raise McuError(
+                f"{self.name}: the weights of {extra.text(1)!r} lie in another file (.ptd)",
+                "Export without external constants.",
+            )
+        offsets = self.root.child(5)
+        if offsets is not None and (starts := offsets.numbers(1, types.Uint64Flags)):
+            return self._segment(offsets.number(0, types.Uint32Flags), starts[buffer], nbytes)
+        buffers = list(self.root.children(2))
+        return buffers[buffer].raw(0)[:nbytes]
+
+    def _state(self, buffer: int, value: TensorValue, extra: _Slots | None) -> bytes:
+        states = list(self.root.children(6))
+        which = states[extra.number(0, types.Uint64Flags) if extra else 0]
+        start = which.numbers(1, types.Uint64Flags)[buffer]
+        return self._segment(which.number(0, types.Uint32Flags), start, value.nbytes)
+
+    def _segment(self, index: int, start: int, nbytes: int) -> bytes:
+        offset, size = self.segments[index]
+        if start + nbytes > size:
+            raise ValueError(f"segment {index} has {size} bytes, a constant wants {nbytes} from byte {start}")
+        begin = self.segment_base + offset + start
+        found = self.data[begin : begin + nbytes]
+        if len(found) != nbytes:
+            raise ValueError(f"segment {index} runs past the end of the file")
+        return found
+
+    def _delegate(self, delegate: _Slots) -> Delegate:
+        reference = delegate.child(1)
+        if reference is None:
+            raise ValueError(f"delegate {delegate.text(0)} has no payload")
+        index = reference.number(1, types.Uint32Flags)
+        if reference.number(0, types.Int8Flags) == 1:
+            offset, size = self.segments[index]
+            payload = self.data[self.segment_base + offset : self.segment_base + offset + size]
+        else:
+            payload = list(self.root.children(3))[index].raw(0)
+        return Delegate(delegate.text(0), payload)

@@ -1,0 +1,1 @@
+"""Images measured: parsers make one model, formatters print it."""

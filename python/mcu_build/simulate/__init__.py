@@ -1,0 +1,1 @@
+"""Run an image where there is no board."""
