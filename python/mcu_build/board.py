@@ -116,7 +116,7 @@ class Board(_Strict):
         names = [memory.name for memory in self.memory]
         for role, name in self.placement.model_dump().items():
             if name not in names:
-                yield f"placement.{role}: no memory is called {name!r}; there are: {', '.join(names) or 'none'}"
+                yield f"placement.{role}: no memory is called {name!r}; there are: {', '.join(names)}"
                 continue
             access = self.memory_named(name).access
             if role in ("data", "arena", "stack") and "w" not in access:
