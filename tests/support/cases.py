@@ -1,0 +1,211 @@
+"""Run single operator calls the way the product does: program → plan → C++ → native code with sanitizers.
+
+A case is one operator call. All cases of a list become one executable (Address- and UndefinedBehaviour-
+Sanitizer on, a finding fails the run), so that compiling is paid once.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mcu_build import process
+from mcu_build.codegen.model import generate, kernel_sources
+from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import DType, Plan
+from mcu_build.program import KernelCall, Program, TensorListValue, TensorValue, Value
+from mcu_build.resources import data_dir
+
+_DTYPES = {np.dtype(dtype.numpy_name): dtype for dtype in DType}
+_FLAGS = [
+    "-std=c++20",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-ffp-contract=off",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class T:
+    """A tensor argument: its values in the model's dimensions, kept in memory in `dim_order`."""
+
+    array: np.ndarray
+    dim_order: tuple[int, ...] | None = None
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Out:
+    """An output of the call: shape in the model's dimensions."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    dim_order: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: arguments in the schema's order (T, a list of T, numbers, lists of numbers, None), outputs."""
+
+    operator: str
+    arguments: Sequence[object]
+    outputs: Sequence[Out]
+
+
+CHANNELS_LAST = (0, 2, 3, 1)
+
+
+def program_of(case: Case) -> tuple[Program, list[np.ndarray]]:
+    """The case as a program of one instruction, with its inputs as they lie in memory."""
+    values: list[Value] = []
+    inputs: list[int] = []
+    arrays: list[np.ndarray] = []
+
+    def add(value: Value) -> int:
+        values.append(value)
+        return len(values) - 1
+
+    def add_tensor(tensor: T) -> int:
+        order = tensor.dim_order or tuple(range(tensor.array.ndim))
+        memory = np.ascontiguousarray(tensor.array.transpose(order))
+        data = memory.tobytes() if tensor.constant else None
+        id = add(TensorValue(_DTYPES[tensor.array.dtype], tensor.array.shape, order, data))
+        if not tensor.constant:
+            inputs.append(id)
+            arrays.append(memory)
+        return id
+
+    def add_argument(argument: object) -> int:
+        if isinstance(argument, T):
+            return add_tensor(argument)
+        if isinstance(argument, list | tuple) and any(isinstance(item, T) for item in argument):
+            return add(TensorListValue(tuple(add_tensor(item) if item else -1 for item in argument)))
+        if isinstance(argument, list):
+            return add(tuple(argument))
+        return add(argument)  # type: ignore[arg-type]
+
+    arguments = [add_argument(argument) for argument in case.arguments]
+    outputs = [
+        add(
+            TensorValue(
+                _DTYPES[np.dtype(out.dtype)], out.shape, out.dim_order or tuple(range(len(out.shape)))
+            )
+        )
+        for out in case.outputs
+    ]
+    # As ExecuTorch writes it: the outputs, then the value that the call returns.
+    returned = outputs[0] if len(outputs) == 1 else add(TensorListValue(tuple(outputs)))
+    call = KernelCall(case.operator, (*arguments, *outputs, returned))
+    return Program("forward", tuple(values), (call,), tuple(inputs), tuple(outputs), (), 0), arrays
+
+
+def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
+    """The outputs of every case, in the model's dimensions. `folder` is for the build (a pytest tmp_path)."""
+    plans: list[Plan] = []
+    inputs = bytearray()
+    for index, case in enumerate(cases):
+        program, arrays = program_of(case)
+        plans.append(compile_program(program, f"case_{index}"))
+        for array in arrays:
+            inputs += array.tobytes()
+    (folder / "inputs.bin").write_bytes(inputs)
+    executable = _compile(plans, folder)
+    finished = process.run([executable], cwd=folder, timeout=300)
+    assert finished.status == 0, finished.stderr or finished.stdout
+    return _split((folder / "outputs.bin").read_bytes(), cases)
+
+
+def _split(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
+    results: list[list[np.ndarray]] = []
+    position = 0
+    for case in cases:
+        arrays = []
+        for out in case.outputs:
+            order = out.dim_order or tuple(range(len(out.shape)))
+            shape = [out.shape[dimension] for dimension in order]
+            count = int(np.prod(shape, dtype=int))
+            flat = np.frombuffer(data, dtype=out.dtype, count=count, offset=position)
+            position += flat.nbytes
+            arrays.append(flat.reshape(shape).transpose(np.argsort(order)))
+        results.append(arrays)
+    assert position == len(data)
+    return results
+
+
+def _compile(plans: Sequence[Plan], folder: Path) -> Path:
+    firmware = data_dir() / "firmware"
+    lines = ["#include <cstdio>"]
+    for plan in plans:
+        for name, text in generate(plan).items():
+            (folder / name).write_text(text)
+        lines += [f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")]
+    lines += [
+        "template <typename M> static void port(std::span<std::byte> bytes, std::FILE* file, M move) {",
+        "    if (!bytes.empty() && move(bytes.data(), 1, bytes.size(), file) != bytes.size()) __builtin_trap();",
+        "}",
+        "int main() {",
+        '    std::FILE* in = std::fopen("inputs.bin", "rb");',
+        '    std::FILE* out = std::fopen("outputs.bin", "wb");',
+    ]
+    for plan in plans:
+        lines += [
+            f"    port({plan.name}::input_bytes({i}), in, std::fread);" for i in range(len(plan.inputs))
+        ]
+        lines.append(f"    {plan.name}::run();")
+        lines += [
+            f"    port({plan.name}::output_bytes({i}), out, std::fwrite);" for i in range(len(plan.outputs))
+        ]
+    lines.append("    return std::fclose(out);\n}")
+    (folder / "cases.cpp").write_text("\n".join(lines) + "\n")
+    stems = sorted({stem for plan in plans for stem in kernel_sources(plan)})
+    objects = [_kernel_object(firmware / "kernels/reference" / f"{stem}.cpp", firmware) for stem in stems]
+    executable = folder / "cases"
+    # Plain -O0 for the generated part: it is long, straight and calls kernels only.
+    _check(
+        [
+            "g++",
+            *_FLAGS,
+            "-O0",
+            "-I",
+            firmware / "include",
+            "-I",
+            folder,
+            "cases.cpp",
+            *objects,
+            "-o",
+            executable,
+        ],
+        folder,
+    )
+    return executable
+
+
+def _kernel_object(source: Path, firmware: Path) -> Path:
+    """The compiled kernel, kept between runs under the hash of all that goes into it."""
+    # A kernel's source includes nothing but headers of this folder.
+    headers = sorted((firmware / "include").rglob("*.h")) + sorted(source.parent.glob("*.h"))
+    digest = hashlib.sha256(repr(_FLAGS).encode())
+    for file in (source, *headers):
+        digest.update(file.read_bytes())
+    cached = data_dir() / "build" / "test-kernels" / f"{source.stem}-{digest.hexdigest()[:16]}.o"
+    if not cached.exists():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_suffix(f".{os.getpid()}.o")
+        _check(["g++", *_FLAGS, "-I", firmware / "include", "-c", source, "-o", partial], cached.parent)
+        partial.rename(cached)
+    return cached
+
+
+def _check(command: Sequence[str | Path], cwd: Path) -> None:
+    finished = process.run(command, cwd=cwd, timeout=600)
+    assert finished.status == 0, finished.stderr
