@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
 
 SCALES = [(0.0078125, 0), (0.023932, -128), (1.7, 127), (3.1e-4, -1), (1e-9, 5)]

@@ -55,7 +55,7 @@ class Out:
 
 @dataclass(frozen=True)
 class Case:
-    """One call: arguments in the schema's order (T, a list of T, numbers, lists of numbers, None), outputs."""
+    """One call. Arguments in the schema's order: T, a list of T, a number, a list of numbers, or None."""
 
     operator: str
     arguments: Sequence[object]
@@ -151,7 +151,8 @@ def _compile(plans: Sequence[Plan], folder: Path) -> Path:
         lines += [f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")]
     lines += [
         "template <typename M> static void port(std::span<std::byte> bytes, std::FILE* file, M move) {",
-        "    if (!bytes.empty() && move(bytes.data(), 1, bytes.size(), file) != bytes.size()) __builtin_trap();",
+        "    if (bytes.empty()) return;",
+        "    if (move(bytes.data(), 1, bytes.size(), file) != bytes.size()) __builtin_trap();",
         "}",
         "int main() {",
         '    std::FILE* in = std::fopen("inputs.bin", "rb");',
