@@ -1,0 +1,95 @@
+"""A plan as plain data, for plan.json, the manifest and --json."""
+
+from typing import Any
+
+from mcu_build.codegen.model import port_quantization
+from mcu_build.plan.fit import constant_bytes, peak
+from mcu_build.plan.ir import DType, Plan, Step
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """The whole plan without its constants' bytes."""
+    assert plan.arena is not None
+    return {
+        "schema": 1,
+        "name": plan.name,
+        "inputs": [port(plan, id) for id in plan.inputs],
+        "outputs": [port(plan, id) for id in plan.outputs],
+        "operators": operators(plan),
+        "memory": memory(plan),
+        "steps": [_step(plan, step) for step in plan.steps],
+        "tensors": [_tensor(plan, id) for id in sorted(plan.tensors)],
+    }
+
+
+def memory(plan: Plan) -> dict[str, Any]:
+    """Bytes of the arena and of constants, beside ExecuTorch's own plan."""
+    assert plan.arena is not None
+    return {
+        "arena": plan.arena.size,
+        "lower_bound": plan.arena.lower_bound,
+        "peak": peak(plan),
+        "executorch": plan.program_arena_bytes,
+        "constants": constant_bytes(plan),
+    }
+
+
+def operators(plan: Plan) -> list[dict[str, Any]]:
+    """A row for every step: operator, kernel, where it computes and the line of the model."""
+    return [
+        {
+            "name": step.operator,
+            "kernel": step.kernel,
+            "where": where(plan, step),
+            "layer": step.layer,
+            "macs": step.macs,
+        }
+        for step in plan.steps
+    ]
+
+
+def where(plan: Plan, step: Step) -> str:
+    """'int8' where no float takes part, 'float', or 'border' between the two."""
+    if step.source == "quantize":
+        return "border"
+    types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
+    return "float" if DType.F32 in types else "int8"
+
+
+def port(plan: Plan, id: int) -> dict[str, Any]:
+    """An input or output as the application sees it."""
+    tensor = plan.tensors[id]
+    quantization = port_quantization(plan, id)
+    return {
+        "dtype": tensor.dtype.numpy_name,
+        "shape": list(tensor.model_shape),
+        "dim_order": list(tensor.dim_order),
+        "scale": quantization.scale if quantization else None,
+        "zero_point": quantization.zero_point if quantization else None,
+    }
+
+
+def _step(plan: Plan, step: Step) -> dict[str, Any]:
+    return {
+        "operator": step.operator,
+        "kernel": step.kernel,
+        "layer": step.layer,
+        "params": {"type": step.params.type, **step.params.members} if step.params else None,
+        "arguments": list(step.arguments),
+        "writes": list(step.writes),
+    }
+
+
+def _tensor(plan: Plan, id: int) -> dict[str, Any]:
+    tensor, owner = plan.tensors[id], plan.owner(id)
+    assert plan.arena is not None
+    return {
+        "id": id,
+        "name": tensor.name,
+        "dtype": tensor.dtype.numpy_name,
+        "shape": list(tensor.shape),
+        "dim_order": list(tensor.dim_order),
+        "constant": owner.is_constant,
+        "alias_of": tensor.alias_of,
+        "offset": plan.offset(id) if owner.id in plan.arena.offsets else None,
+    }

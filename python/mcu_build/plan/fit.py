@@ -1,0 +1,50 @@
+"""Does the plan fit the board? Told before anything is compiled."""
+
+from collections import defaultdict
+
+from mcu_build.board import Board
+from mcu_build.errors import McuError
+from mcu_build.plan.ir import Plan
+
+
+def constant_bytes(plan: Plan) -> int:
+    """Bytes of flash that the constants of the model take."""
+    used = {plan.owner(id).id for step in plan.steps for id in step.arguments if id is not None}
+    return sum(plan.tensors[id].nbytes for id in used if plan.tensors[id].is_constant)
+
+
+def check_fit(plan: Plan, board: Board) -> None:
+    """McuError where the arena, the stack or the constants alone overflow a memory of the board.
+
+    Code is not known yet; a region that overflows only with it is reported by the linker.
+    """
+    if board.is_host:
+        return
+    assert plan.arena is not None and board.placement is not None
+    need: dict[str, dict[str, int]] = defaultdict(dict)
+    need[board.placement.arena]["arena"] = plan.arena.size
+    need[board.placement.stack]["stack"] = board.stack_size
+    need[board.placement.constants]["constants"] = constant_bytes(plan)
+    lines = []
+    for name, parts in need.items():
+        memory, total = board.memory_named(name), sum(parts.values())
+        if total > memory.size:
+            listed = " + ".join(f"{part} {size:,}" for part, size in parts.items())
+            lines.append(
+                f"{plan.name}: {name}: needs {total:,} bytes ({listed}), {board.id} has {memory.size:,}"
+            )
+    if lines:
+        raise McuError("\n".join(lines), f"{peak(plan)} Use a smaller input or another board.")
+
+
+def peak(plan: Plan) -> str:
+    """Which operator sets the size of the arena, in a sentence."""
+    assert plan.arena is not None
+    if not plan.steps:
+        return "The model only passes its inputs on."
+    step = plan.steps[plan.arena.peak_step]
+    where = f" ({step.layer})" if step.layer else ""
+    return (
+        f"The arena of {plan.arena.size:,} bytes is fullest at {step.operator}{where}, "
+        f"where {plan.arena.lower_bound:,} bytes are live."
+    )

@@ -1,0 +1,78 @@
+"""The arena: no two live tensors share bytes, and its size is close to what must be live."""
+
+import random
+from itertools import combinations
+
+from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.plan.memory import lifetimes, place
+
+
+def tensor(id, size, **more):
+    return Tensor(id, f"t{id}", DType.I8, (size,), (0,), **more)
+
+
+def step(reads, writes):
+    return Step("op", "", "kernel", "kernel", None, (*reads, *writes), tuple(writes))
+
+
+def plan_of(tensors, steps, inputs, outputs):
+    return Plan("m", {t.id: t for t in tensors}, tuple(steps), tuple(inputs), tuple(outputs))
+
+
+def overlaps(plan):
+    placed = [(plan.arena.offsets[block.id], block) for block in lifetimes(plan)]
+    return [
+        (a.id, b.id)
+        for (start_a, a), (start_b, b) in combinations(placed, 2)
+        if a.meets(b) and start_a < start_b + b.size and start_b < start_a + a.size
+    ]
+
+
+def chain(sizes):
+    tensors = [tensor(i, size) for i, size in enumerate(sizes)]
+    steps = [step([i], [i + 1]) for i in range(len(sizes) - 1)]
+    return plan_of(tensors, steps, [0], [len(sizes) - 1])
+
+
+def test_a_chain_takes_its_widest_pair():
+    plan = place(chain([64, 160, 32, 480, 16]))
+    assert plan.arena.size == plan.arena.lower_bound == 480 + 32
+    assert plan.arena.peak_step == 2
+    assert not overlaps(plan)
+
+
+def test_random_graphs_never_overlap_and_stay_near_the_bound():
+    dice = random.Random(3)
+    for _ in range(60):
+        count = dice.randrange(3, 25)
+        tensors = [tensor(i, dice.randrange(1, 900)) for i in range(count)]
+        steps = [
+            step(sorted({dice.randrange(i), dice.randrange(max(0, i - 3), i)}), [i]) for i in range(1, count)
+        ]
+        plan = place(plan_of(tensors, steps, [0], [count - 1]))
+        assert not overlaps(plan)
+        assert plan.arena.lower_bound <= plan.arena.size <= 1.2 * plan.arena.lower_bound
+        assert max(plan.arena.offsets[b.id] + b.size for b in lifetimes(plan)) == plan.arena.size
+
+
+def test_an_overlap_would_be_noticed():
+    plan = place(chain([64, 160, 32]))
+    plan.arena.offsets[1] = plan.arena.offsets[0]
+    assert overlaps(plan)
+
+
+def test_aliases_keep_their_owner_alive_and_constants_take_no_place():
+    tensors = [
+        tensor(0, 64),
+        tensor(1, 64),
+        tensor(2, 16, alias_of=1, alias_offset=16),
+        tensor(3, 64),
+        tensor(4, 16),
+        tensor(5, 8, data=bytes(8)),
+    ]
+    steps = [step([0, 5], [1]), step([0], [3]), step([2, 3], [4])]
+    plan = place(plan_of(tensors, steps, [0], [4]))
+    assert not overlaps(plan)
+    assert plan.offset(2) == plan.offset(1) + 16
+    assert 5 not in plan.arena.offsets
+    assert next(b for b in lifetimes(plan) if b.id == 1).last == 2
