@@ -1,1 +1,90 @@
-"""The command line: one file a verb."""
+"""The command line: one file a verb.
+
+A verb's module is imported when the verb is called, and heavy packages inside the verb, so that
+`mcu-build --help` answers at once.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from mcu_build import __version__
+from mcu_build.cli.output import report_error
+from mcu_build.errors import Exit, McuError
+
+# Verbs and what --help says of them. Each is the function `command` of mcu_build.cli.<verb>.
+VERBS = {
+    "build": "Make firmware for a board from a model. The verb may be left out.",
+    "run": "Run a model's firmware on given inputs.",
+    "test": "Prove the firmware: its outputs against the quantized program's, exactly.",
+    "size": "Where flash and RAM go, by region and by symbol.",
+    "boards": "List the boards, or show one.",
+    "doctor": "Check that every tool is here, and say how to get those that are not.",
+    "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
+    "clean": "Remove build folders, or the cache.",
+    "generate": "Write a model's C++ sources, for other build systems.",
+    "cmake-dir": "Print the folder for -DMcuBuild_DIR.",
+}
+
+
+class _Verbs(click.Group):
+    """The group of verbs, loaded on demand; `mcu-build --board B model.py` means `mcu-build build ...`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module = importlib.import_module(f"mcu_build.cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        # Listing must not import every verb, as click's own does to ask for the help texts.
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
+        if words and words[0] not in (*VERBS, "--help", "-h", "--version"):
+            words = ["build", *words]
+        return super().parse_args(context, words)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mcu-build")
+def cli() -> None:
+    """From a PyTorch model to tested firmware on a microcontroller.
+
+    mcu-build --board corstone-300 model.py
+    """
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command; leave with its exit status."""
+    given = list(sys.argv[1:] if words is None else words)
+    as_json, debug = "--json" in given, "--debug" in given
+    try:
+        status = cli.main(given, prog_name="mcu-build", standalone_mode=False)
+    except McuError as error:
+        if debug:
+            raise
+        status = report_error(error, as_json)
+    except click.ClickException as error:
+        status = report_error(McuError(error.format_message(), _usage_hint(error), Exit.USAGE), as_json)
+    except (KeyboardInterrupt, click.Abort):
+        status = report_error(McuError("interrupted", "The next build starts from a clean state.", Exit.INPUT), as_json)
+    except Exception as error:
+        if debug:
+            raise
+        hint = "This is a defect of mcu-build. Run again with --debug and report the traceback."
+        status = report_error(McuError(f"{type(error).__name__}: {error}", hint), as_json)
+    sys.exit(int(status or 0))
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"`{context.command_path} --help` lists the options." if context else "`mcu-build --help`"

@@ -1,0 +1,68 @@
+"""What the command prints: data on stdout, progress and errors on stderr."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcu_build.errors import Exit, McuError
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    json.dump({"schema": 1, **document}, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_text(text: str) -> None:
+    """Text for a person, on stdout."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def report_error(error: McuError, as_json: bool) -> Exit:
+    """Tell the user what is wrong and what to do; the exit status to leave with."""
+    if as_json:
+        print_json({"error": {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}})
+    else:
+        lines = [f"error: {line}" for line in error.message.split("\n")]
+        if error.hint:
+            lines += ["", f"hint: {error.hint}"]
+        sys.stderr.write("\n".join(lines) + "\n")
+    return error.exit_code
+
+
+@dataclass
+class StageTimes:
+    """The stages of one command: told on stderr as they run, kept for the JSON."""
+
+    quiet: bool = False
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator["StageMark"]:
+        """Time one stage. The mark says whether its result was at hand already."""
+        mark = StageMark()
+        start = time.monotonic()
+        if not self.quiet and sys.stderr.isatty():
+            sys.stderr.write(f"{name:<12} ...\r")
+            sys.stderr.flush()
+        yield mark
+        seconds = time.monotonic() - start
+        self.stages.append({"name": name, "seconds": round(seconds, 3), "cached": mark.cached})
+        if not self.quiet:
+            sys.stderr.write(f"{name:<12} {'cached' if mark.cached else f'{seconds:6.1f} s'}\n")
+
+    def warn(self, text: str) -> None:
+        """A warning that a user should not overlook."""
+        if not self.quiet:
+            sys.stderr.write("".join(f"warning: {line}\n" for line in text.split("\n")))
+
+
+@dataclass
+class StageMark:
+    """Set by the stage itself."""
+
+    cached: bool = False
