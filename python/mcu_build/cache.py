@@ -96,7 +96,8 @@ def hash_file(file: Path) -> str:
 
 def hash_files(files: Iterable[Path], base: Path) -> str:
     """One key from the names, relative to `base`, and the bytes of files."""
-    return hash_text(*(text for file in sorted(files) for text in (os.path.relpath(file, base), hash_file(file))))
+    pairs = ((os.path.relpath(file, base), hash_file(file)) for file in sorted(files))
+    return hash_text(*(text for pair in pairs for text in pair))
 
 
 @cache
@@ -108,7 +109,8 @@ def own_sources(*folders: str) -> str:
         file
         for root in roots
         for file in root.rglob("*")
-        if file.is_file() and file.suffix in (".py", ".h", ".cpp", ".c", ".S", ".cmake", ".toml", ".in")
+        if file.is_file()
+        and file.suffix in (".py", ".h", ".cpp", ".c", ".S", ".cmake", ".toml", ".in")
         and "data" not in file.relative_to(root).parts[:1]
     ]
     return hash_files(files, base)

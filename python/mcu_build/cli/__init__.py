@@ -76,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         status = report_error(McuError(error.format_message(), _usage_hint(error), Exit.USAGE), as_json)
     except (KeyboardInterrupt, click.Abort):
-        status = report_error(McuError("interrupted", "The next build starts from a clean state.", Exit.INPUT), as_json)
+        status = report_error(McuError("interrupted", "The next build takes up what is whole."), as_json)
     except Exception as error:
         if debug:
             raise

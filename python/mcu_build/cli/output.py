@@ -25,7 +25,8 @@ def print_text(text: str) -> None:
 def report_error(error: McuError, as_json: bool) -> Exit:
     """Tell the user what is wrong and what to do; the exit status to leave with."""
     if as_json:
-        print_json({"error": {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}})
+        told = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+        print_json({"error": told})
     else:
         lines = [f"error: {line}" for line in error.message.split("\n")]
         if error.hint:

@@ -1,0 +1,25 @@
+"""Files that are whole or as they were before, whenever the process is stopped."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from mcu_build.errors import McuError
+
+
+def write_atomically(file: Path, data: bytes) -> None:
+    """Write `file`, making its folder. McuError where it cannot be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+            Path(partial).chmod(0o644)
+            Path(partial).replace(file)
+        finally:
+            Path(partial).unlink(missing_ok=True)
+    except OSError as error:
+        raise McuError(
+            f"{file}: {error.strerror or error}", "Choose a folder that can be written and has room."
+        ) from error

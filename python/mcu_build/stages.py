@@ -1,0 +1,213 @@
+"""The stages that need torch, each behind the cache: a model file in, a program and its vectors out.
+
+Nothing here imports torch unless a stage has to run.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from mcu_build import npz
+from mcu_build.board import Board
+from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_sources, versions
+from mcu_build.errors import McuError
+from mcu_build.files import write_atomically
+
+Io = Literal["float", "int8"]
+SUFFIXES = (".py", ".pt2", ".pte")
+
+# Vectors made up where the user gave none.
+_MADE_UP_VECTORS = 16
+
+
+class Mark(Protocol):
+    """What a stage says of itself."""
+
+    cached: bool
+
+
+class Progress(Protocol):
+    """Where stages are reported."""
+
+    def stage(self, name: str) -> AbstractContextManager[Mark]:
+        """Time one stage."""
+
+    def warn(self, text: str) -> None:
+        """Tell the user something that should not be overlooked."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program ready to be planned.
+
+    `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
+    absent for a .pte. `key` stands for everything that went into the program.
+    """
+
+    name: str
+    key: str
+    program: Path
+    vectors: Path | None
+    model: Path | None
+    quantized: Path | None
+    warnings: tuple[str, ...]
+
+
+def lowering_core(board: Board) -> str:
+    """The core that a program is lowered for.
+
+    Lowering differs only between Helium, which wants the sums of weights beforehand, and all others: boards
+    of one kind share a program.
+    """
+    return "cortex-m55" if board.mve else "cortex-m4"
+
+
+def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progress) -> Lowered:
+    """Everything up to the program, from whatever kind of file the model is."""
+    _check_file(file)
+    if file.suffix == ".pte":
+        return _given_program(file, io)
+    key, entry = _quantized(file, cache, progress)
+    info = json.loads((entry / "info.json").read_text())
+    lower_key = hash_text("lower", key, lowering_core(board), io)
+    with progress.stage("lower") as mark:
+        lowered, mark.cached = cache.get(lower_key, lambda folder: _lower(entry, board, io, folder))
+    details = json.loads((lowered / "lowering.json").read_text())
+    warnings = (*info["warnings"], *details["warnings"])
+    for warning in warnings:
+        progress.warn(warning)
+    return Lowered(
+        name=info["name"],
+        key=lower_key,
+        program=lowered / "program.pte",
+        vectors=entry / "vectors.npz",
+        model=entry / "model.pt2",
+        quantized=entry / "quantized.pt2",
+        warnings=warnings,
+    )
+
+
+def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:
+    """An archive output_0 ... of what the program's Python definitions give for `vectors`."""
+    key = hash_text("expected", lowered.key, hash_file(vectors), own_sources())
+    with progress.stage("reference") as mark:
+        entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered.program, vectors, folder))
+    return entry / "expected.npz"
+
+
+def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
+    """Seeded random inputs for a program that came without any."""
+    from mcu_build import program
+
+    loaded = program.load(lowered.program)
+    dice = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for index, id in enumerate(loaded.inputs):
+        value = loaded.values[id]
+        assert isinstance(value, program.TensorValue)
+        shape = (_MADE_UP_VECTORS, *value.shape)
+        if value.dtype.numpy_name == "float32":
+            arrays[f"input_{index}"] = dice.standard_normal(shape).astype(np.float32)
+        else:
+            low, high = (-128, 128) if value.dtype.numpy_name == "int8" else (0, 2)
+            arrays[f"input_{index}"] = dice.integers(low, high, shape).astype(value.dtype.numpy_name)
+    npz.save(folder / "made_up.npz", arrays)
+    return folder / "made_up.npz"
+
+
+def _check_file(file: Path) -> None:
+    if not file.exists():
+        raise McuError(f"{file}: no such file", "`mcu-build new` writes a starter model.")
+    if file.is_dir() or file.suffix not in SUFFIXES:
+        raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(SUFFIXES)}.")
+
+
+def _given_program(file: Path, io: Io) -> Lowered:
+    from mcu_build.frontend.names import model_name
+
+    if io != "float":
+        raise McuError(
+            f"{file}: --io {io}: the borders of a program are fixed",
+            "Export it with int8 inputs and outputs.",
+        )
+    key = hash_text("given", hash_file(file))
+    return Lowered(model_name(file), key, file, None, None, None, ())
+
+
+def _quantized(file: Path, cache: Cache, progress: Progress) -> tuple[str, Path]:
+    """The cache entry of a captured and quantized model, found without torch where nothing has changed."""
+    index = cache.root / "dependencies" / f"{hash_text(str(file.resolve()))}.json"
+    known = json.loads(index.read_text()) if index.is_file() else []
+    files = [Path(name) for name in known]
+    if known and all(path.is_file() for path in files):
+        key = _front_end_key(file, files)
+        entry = cache.find(key)
+        if entry:
+            for name in ("capture", "quantize"):
+                with progress.stage(name) as mark:
+                    mark.cached = True
+            return key, entry
+    files = []
+    entry = _run_front_end(file, cache, progress, files)
+    write_atomically(index, json.dumps([str(path) for path in files]).encode())
+    return _front_end_key(file, files), entry
+
+
+def _front_end_key(file: Path, files: Sequence[Path]) -> str:
+    return hash_text(
+        "quantized",
+        file.name,
+        versions("torch", "torchao", "executorch", "numpy"),
+        own_sources(),
+        hash_files(files, file.resolve().parent),
+    )
+
+
+def _run_front_end(file: Path, cache: Cache, progress: Progress, files: list[Path]) -> Path:
+    """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
+    import tempfile
+
+    from mcu_build.frontend import session
+
+    cache.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.root) as made:
+        folder = Path(made)
+        files += session.run(file, folder, progress)
+        key = _front_end_key(file, files)
+        return cache.get(key, lambda entry: _move_all(folder, entry))[0]
+
+
+def _move_all(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        path.rename(target / path.name)
+
+
+def _lower(entry: Path, board: Board, io: Io, folder: Path) -> None:
+    from mcu_build.frontend.capture import load_exported
+    from mcu_build.lower.cortex_m import lower
+    from mcu_build.plan.select import operators
+
+    lowered = lower(
+        load_exported(entry / "quantized.pt2"), lowering_core(board), io, supported=frozenset(operators())
+    )
+    (folder / "program.pte").write_bytes(lowered.pte)
+    (folder / "lowering.json").write_text(json.dumps({"warnings": list(lowered.warnings)}))
+
+
+def _evaluate(program_file: Path, vectors: Path, folder: Path) -> None:
+    from mcu_build import program
+    from mcu_build.reference import evaluate
+
+    loaded = program.load(program_file)
+    inputs = npz.numbered(npz.load(vectors), "input")
+    rows = [evaluate(loaded, [array[i] for array in inputs]) for i in range(len(inputs[0]))]
+    outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
+    npz.save(folder / "expected.npz", outputs)
+
+
+__all__ = ["Io", "Lowered", "Progress", "expected_outputs", "lower_model", "made_up_vectors"]
