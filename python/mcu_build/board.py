@@ -4,6 +4,7 @@ import difflib
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,6 +38,29 @@ Core = Literal[
 ]
 
 
+@dataclass(frozen=True)
+class CoreFeatures:
+    """What a core can be made with: its maker's options."""
+
+    fpus: tuple[str, ...] = ("none",)
+    dsp: tuple[bool, ...] = (False,)
+    mve: tuple[bool, ...] = (False,)
+    trustzone: bool = False
+
+
+CORES: Mapping[str, CoreFeatures] = {
+    "cortex-m0": CoreFeatures(),
+    "cortex-m0plus": CoreFeatures(),
+    "cortex-m3": CoreFeatures(),
+    "cortex-m4": CoreFeatures(("none", "single"), dsp=(True,)),
+    "cortex-m7": CoreFeatures(("none", "single", "double"), dsp=(True,)),
+    "cortex-m23": CoreFeatures(trustzone=True),
+    "cortex-m33": CoreFeatures(("none", "single"), dsp=(False, True), trustzone=True),
+    "cortex-m55": CoreFeatures(("double",), dsp=(True,), mve=(False, True), trustzone=True),
+    "cortex-m85": CoreFeatures(("double",), dsp=(True,), mve=(False, True), trustzone=True),
+}
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,6 +74,10 @@ class Memory(_Strict):
     size: Size
     access: Literal["rx", "rw", "rwx"]
     npu: bool = False
+
+    def address(self, secure: bool) -> int:
+        """Where a core finds it: in the secure state at its secure alias, where it has one."""
+        return self.secure_alias if secure and self.secure_alias is not None else self.origin
 
 
 class Placement(_Strict):
@@ -66,7 +94,7 @@ class Placement(_Strict):
 class Console(_Strict):
     """Where characters go in a production image."""
 
-    kind: Literal["cmsdk-uart", "nrf51-uart", "stm32-usart", "none"]
+    kind: Literal["cmsdk-uart", "nrf51-uart", "none"]
     base: int = 0
 
 
@@ -93,6 +121,7 @@ class Board(_Strict):
     dsp: bool = False
     mve: bool = False
     trustzone: bool = False
+    interrupts: int = Field(32, ge=1, le=480)
     memory: tuple[Memory, ...] = ()
     placement: Placement | None = None
     stack_size: Size = 8 << 10
@@ -110,29 +139,57 @@ class Board(_Strict):
     def _problems(self) -> Iterator[str]:
         if self.core == "host":
             return
+        yield from self._core_problems(CORES[self.core])
+        yield from self._memory_problems()
         if self.placement is None:
             yield "placement: missing"
             return
         names = [memory.name for memory in self.memory]
         for role, name in self.placement.model_dump().items():
             if name not in names:
-                yield f"placement.{role}: no memory is called {name!r}; there are: {', '.join(names)}"
+                near = f"; there are: {', '.join(names)}" if names else "; the file describes no memory"
+                yield f"placement.{role}: no memory is called {name!r}{near}"
                 continue
             access = self.memory_named(name).access
             if role in ("data", "arena", "stack") and "w" not in access:
                 yield f"placement.{role}: memory {name!r} cannot be written"
             if role == "code" and "x" not in access:
                 yield f"placement.code: memory {name!r} cannot be executed"
-        ordered = sorted(self.memory, key=lambda memory: memory.origin)
-        for first, second in itertools.pairwise(ordered):
-            if first.origin + first.size > second.origin:
-                yield f"memory: {first.name!r} and {second.name!r} overlap"
-        if self.mve and not self.dsp:
-            yield "mve: a core with MVE has DSP too"
+        if self.console.kind != "none" and not self.console.base:
+            yield f"console.base: the address of the {self.console.kind} is missing"
+
+    def _core_problems(self, can: CoreFeatures) -> Iterator[str]:
+        choices = {"fpu": can.fpus, "dsp": can.dsp, "mve": can.mve}
+        for key, allowed in choices.items():
+            value = getattr(self, key)
+            if value not in allowed:
+                listed = " or ".join(str(item).lower() for item in allowed)
+                yield f"{key}: {self.core} cannot have {str(value).lower()!r}; possible: {listed}"
+        if self.trustzone and not can.trustzone:
+            yield f"trustzone: {self.core} cannot have it"
+
+    def _memory_problems(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for memory in self.memory:
+            if not memory.name.isidentifier():
+                yield f"memory.name: {memory.name!r} is not a word of letters, digits and _"
+            if memory.name in seen:
+                yield f"memory.name: two memories are called {memory.name!r}"
+            seen.add(memory.name)
+        for secure in (False, True) if self.trustzone else (False,):
+            ordered = sorted(self.memory, key=lambda memory: memory.address(secure))
+            for first, second in itertools.pairwise(ordered):
+                if first.address(secure) + first.size > second.address(secure):
+                    view = " in the secure view" if secure else ""
+                    yield f"memory: {first.name!r} and {second.name!r} overlap{view}"
 
     def memory_named(self, name: str) -> Memory:
         """The memory called `name`."""
         return next(memory for memory in self.memory if memory.name == name)
+
+    def address(self, name: str) -> int:
+        """Where the memory called `name` starts for our firmware, which runs in the secure state."""
+        return self.memory_named(name).address(self.trustzone)
 
     @property
     def is_host(self) -> bool:

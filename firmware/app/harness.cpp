@@ -1,0 +1,122 @@
+// The main of a test image: runs the model over every vector of inputs.bin and writes what comes out.
+//
+// Compiled with MCU_MODEL_HEADER, the model's header, and MCU_MODEL, its namespace. Files, in the working
+// directory of the simulator or debugger:
+//   inputs.bin   read: for each vector, the bytes of each input in order; nothing else
+//   outputs.bin  written: for each vector, the bytes of each output in order
+//   status.txt   written at the end: lines "vectors N", "output_size N" (bytes for a vector), "stack_used N",
+//                "stack_size N", "done". Without "done" the run has failed.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include MCU_MODEL_HEADER
+#include "mcu/files.h"
+#include "mcu/platform.h"
+#include "mcu/text.h"
+
+namespace model = MCU_MODEL;
+
+namespace {
+
+using mcu::Text;
+using mcu::platform::File;
+using mcu::platform::Mode;
+using mcu::platform::StackUse;
+using mcu::platform::Status;
+
+static_assert(model::input_count > 0 && model::output_count > 0);
+
+// An output that the model does not write must not look like one that it did.
+constexpr auto kPoison = std::byte{0xA5};
+
+size_t input_size() {
+    size_t bytes = 0;
+    for (size_t index = 0; index < model::input_count; ++index) {
+        bytes += model::input_bytes(index).size();
+    }
+    return bytes;
+}
+
+size_t output_size() {
+    size_t bytes = 0;
+    for (size_t index = 0; index < model::output_count; ++index) {
+        bytes += model::output_bytes(index).size();
+    }
+    return bytes;
+}
+
+Status run_vector(const File& inputs, const File& outputs) {
+    // Poison first: outputs may share their bytes with inputs.
+    for (size_t index = 0; index < model::output_count; ++index) {
+        std::ranges::fill(model::output_bytes(index), kPoison);
+    }
+    for (size_t index = 0; index < model::input_count; ++index) {
+        if (!inputs.read(model::input_bytes(index))) {
+            return Status::kCannotRead;
+        }
+    }
+    model::run();
+    if (mcu::platform::stack_overflowed()) {
+        return Status::kStackOverflow;
+    }
+    for (size_t index = 0; index < model::output_count; ++index) {
+        if (!outputs.write(model::output_bytes(index))) {
+            return Status::kCannotWrite;
+        }
+    }
+    return Status::kOk;
+}
+
+Status run_vectors(size_t& vectors) {
+    const File inputs("inputs.bin", Mode::kRead);
+    if (!inputs.ok()) {
+        return Status::kNoInputs;
+    }
+    const size_t bytes = inputs.size().value_or(0);
+    if (bytes == 0) {
+        return Status::kNoInputs;
+    }
+    if (bytes % input_size() != 0) {
+        return Status::kPartialVector;
+    }
+    const File outputs("outputs.bin", Mode::kWrite);
+    if (!outputs.ok()) {
+        return Status::kCannotWrite;
+    }
+    vectors = bytes / input_size();
+    for (size_t vector = 0; vector < vectors; ++vector) {
+        if (const Status status = run_vector(inputs, outputs); status != Status::kOk) {
+            return status;
+        }
+    }
+    return Status::kOk;
+}
+
+Status write_status(size_t vectors) {
+    const StackUse stack = mcu::platform::stack_use();
+    Text text;
+    text.add("vectors ").decimal(static_cast<uint32_t>(vectors));
+    text.add("\noutput_size ").decimal(static_cast<uint32_t>(output_size()));
+    text.add("\nstack_used ").decimal(stack.used);
+    text.add("\nstack_size ").decimal(stack.size);
+    text.add("\ndone\n");
+    const File file("status.txt", Mode::kWrite);
+    if (!file.ok() || !file.write(std::as_bytes(std::span(text.view())))) {
+        return Status::kCannotWrite;
+    }
+    return Status::kOk;
+}
+
+}  // namespace
+
+int main() {
+    size_t vectors = 0;
+    Status status = run_vectors(vectors);
+    if (status == Status::kOk) {
+        status = write_status(vectors);
+    }
+    return static_cast<int>(status);
+}

@@ -1,0 +1,157 @@
+// Says what went wrong: the fault's name, the registers it stacked, the address it was about.
+
+#include <cstdint>
+#include <string_view>
+
+#include "core.h"
+#include "mcu/platform.h"
+#include "mcu/text.h"
+
+namespace mcu::platform {
+namespace {
+
+// What the core pushes on entry to an exception, lowest address first.
+enum Stacked { kR0, kR1, kR2, kR3, kR12, kLr, kPc, kXpsr, kFrameWords };
+
+bool within_stack(const uint32_t* frame) {
+    return frame >= __mcu_stack_limit && frame + kFrameWords <= __mcu_stack_top;
+}
+
+#if MCU_MAINLINE
+
+struct Cause {
+    uint32_t bit;
+    std::string_view name;
+};
+
+// CFSR: bits 0..7 MMFSR, 8..15 BFSR, 16..31 UFSR. The first that is set names the fault, so those that follow
+// from others come last.
+constexpr Cause kCauses[] = {
+    {1u << 20, "stack overflow"},
+    {1u << 25, "divide by zero"},
+    {1u << 24, "unaligned access"},
+    {1u << 19, "no such coprocessor, or the floating-point unit is off"},
+    {1u << 18, "invalid exception return"},
+    {1u << 17, "invalid state: a branch to an address without the Thumb bit"},
+    {1u << 16, "undefined instruction"},
+    {1u << 0, "instruction fetch from memory that may not be executed"},
+    {1u << 1, "memory protection fault"},
+    {1u << 8, "bus fault: instruction fetch"},
+    {1u << 9, "bus fault"},
+    {1u << 10, "bus fault, reported late: pc is past the access"},
+    {1u << 12, "bus fault: pushing an exception frame"},
+    {1u << 4, "memory protection fault: pushing an exception frame"},
+    {1u << 11, "bus fault: popping an exception frame"},
+    {1u << 3, "memory protection fault: popping an exception frame"},
+    {1u << 13, "bus fault: saving floating-point registers"},
+    {1u << 5, "memory protection fault: saving floating-point registers"},
+};
+constexpr uint32_t kStackOverflow = 1u << 20;
+constexpr uint32_t kMmfarValid = 1u << 7;
+constexpr uint32_t kBfarValid = 1u << 15;
+constexpr uint32_t kHardFaultVectorTable = 1u << 1;
+
+std::string_view cause(const uint32_t* /*frame*/, uint32_t exception) {
+    const uint32_t status = reg(kCfsr);
+    for (const Cause& cause : kCauses) {
+        if (status & cause.bit) {
+            return cause.name;
+        }
+    }
+    if (reg(kHfsr) & kHardFaultVectorTable) {
+        return "bus fault: reading the vector table";
+    }
+#if MCU_STACK_LIMIT
+    if (reg(kSfsr) != 0) {
+        return "secure fault";
+    }
+#endif
+    return exception <= 7 ? "hard fault" : "an exception that nothing handles";
+}
+
+bool is_stack_overflow() {
+    return (reg(kCfsr) & kStackOverflow) != 0;
+}
+
+void write_address() {
+    const uint32_t status = reg(kCfsr);
+    if (status & kBfarValid) {
+        write_console(Text().add("  address ").hexadecimal(reg(kBfar)).add("\n").view());
+    } else if (status & kMmfarValid) {
+        write_console(Text().add("  address ").hexadecimal(reg(kMmfar)).add("\n").view());
+    }
+    write_console(
+        Text().add("  cfsr ").hexadecimal(status).add("  hfsr ").hexadecimal(reg(kHfsr)).add("\n").view());
+}
+
+#else
+
+// Armv6-M and Armv8-M Baseline have one fault and no status register: the instruction at pc tells some.
+std::string_view cause(const uint32_t* frame, uint32_t exception) {
+    if (exception > 3) {
+        return "an exception that nothing handles";
+    }
+    if (!within_stack(frame)) {
+        return "hard fault";
+    }
+    constexpr uint32_t kThumb = 1u << 24;
+    if ((frame[kXpsr] & kThumb) == 0) {
+        return "invalid state: a branch to an address without the Thumb bit";
+    }
+    const uint16_t instruction = *reinterpret_cast<const uint16_t*>(frame[kPc] & ~1u);
+    if (instruction == 0xDED0) {
+        return "divide by zero";
+    }
+    if ((instruction & 0xFF00) == 0xDE00) {
+        return "undefined instruction";
+    }
+    // Loads and stores of 16 bits: encodings 0101 to 1001 and 1100.
+    const unsigned group = instruction >> 12;
+    if ((group >= 5 && group <= 9) || group == 12) {
+        return "bus fault or unaligned access";
+    }
+    return "hard fault";
+}
+
+bool is_stack_overflow() {
+    return false;
+}
+
+void write_address() {}
+
+#endif
+
+void write_registers(const uint32_t* frame) {
+    if (!within_stack(frame)) {
+        write_console(Text().add("  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame)).view());
+        write_console(" is outside the stack: no registers were saved\n");
+        return;
+    }
+    constexpr struct {
+        Stacked index;
+        std::string_view name;
+    } kRegisters[] = {{kPc, "  pc "}, {kLr, "  lr "}, {kXpsr, "  xpsr "}, {kR0, "\n  r0 "},
+                      {kR1, "  r1 "}, {kR2, "  r2 "}, {kR3, "  r3 "},     {kR12, "  r12 "}};
+    for (const auto& entry : kRegisters) {
+        write_console(Text().add(entry.name).hexadecimal(frame[entry.index]).view());
+    }
+    write_console(
+        Text().add("\n  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame + kFrameWords)).add("\n").view());
+}
+
+}  // namespace
+}  // namespace mcu::platform
+
+extern "C" [[noreturn, gnu::used]] void mcu_fault_report(const uint32_t* frame) {
+    using namespace mcu::platform;
+    uint32_t exception;
+    __asm volatile("mrs %0, ipsr" : "=r"(exception));
+    // Memory below the stack may take writes without a word: then the painted guard tells.
+    const bool overflow = is_stack_overflow() || frame < __mcu_stack_limit || stack_overflowed();
+    write_console("mcu: fault: ");
+    write_console(overflow ? "stack overflow" : cause(frame, exception));
+    write_console(mcu::Text().add(" (exception ").decimal(exception).add(")\n").view());
+    write_registers(frame);
+    write_address();
+    exit(overflow ? Status::kStackOverflow : Status::kFault);
+}

@@ -1,0 +1,32 @@
+// Arm semihosting: calls that a debugger or a simulator answers (Arm IHI 0203, "Semihosting for AArch32 and
+// AArch64").
+
+#pragma once
+
+#include <cstdint>
+
+namespace mcu::platform::semihosting {
+
+enum Operation : uint32_t {
+    kOpen = 0x01,
+    kClose = 0x02,
+    kWrite0 = 0x04,
+    kWrite = 0x05,
+    kRead = 0x06,
+    kFileLength = 0x0C,
+    kExitExtended = 0x20,
+};
+
+// The operation's result. `argument` is its block of words, or its one argument.
+inline int32_t call(Operation operation, const void* argument) {
+    register uint32_t r0 __asm("r0") = operation;
+    register const void* r1 __asm("r1") = argument;
+    __asm volatile("bkpt #0xAB" : "+r"(r0) : "r"(r1) : "memory");
+    return static_cast<int32_t>(r0);
+}
+
+inline uint32_t word(const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer);
+}
+
+}  // namespace mcu::platform::semihosting

@@ -1,0 +1,222 @@
+"""Board + toolchain → compiler, options and sources: the one place where CMake, Bazel and SCons get them."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mcu_build import process
+from mcu_build.board import Board
+from mcu_build.errors import Exit, McuError
+from mcu_build.resources import data_dir
+
+Toolchain = Literal["arm-clang", "arm-gcc", "host"]
+Image = Literal["test", "production"]
+
+GCC_HINT = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
+CLANG_HINT = "apt-get install clang-19 lld-19 llvm-19"
+HOST_HINT = "apt-get install g++"
+
+# Newest that our tests run with first.
+_CLANG_SUFFIXES = ("-19", "-20", "-21", "-18", "")
+
+_COMMON = (
+    "-std=c++20",
+    "-O2",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    # Results are those of the program's definition, one rounding for each operation.
+    "-ffp-contract=off",
+    # Nothing reads errno: sqrt and rint become instructions, with the same results.
+    "-fno-math-errno",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """How to compile and link for a board.
+
+    A link is `cxx *link_options objects... *libraries`, with `-T` and the script of codegen/linker.py where the
+    board is not the host. `kernel_folders` are folders of firmware/kernels, in the order to look for a kernel.
+    """
+
+    toolchain: Toolchain
+    cxx: Path
+    archiver: Path
+    objcopy: Path
+    compile_options: tuple[str, ...]
+    link_options: tuple[str, ...]
+    libraries: tuple[str, ...]
+    defines: tuple[str, ...]
+    kernel_folders: tuple[str, ...]
+
+
+def target(board: Board, toolchain: Toolchain) -> Target:
+    """Tools and options for `board`. McuError (status 3) where a tool is missing, 1 where they do not match."""
+    if board.is_host != (toolchain == "host"):
+        wanted = "host" if board.is_host else "arm-clang or arm-gcc"
+        raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
+    if toolchain == "host":
+        return _host()
+    return _clang(board) if toolchain == "arm-clang" else _gcc(board)
+
+
+def default_toolchain(board: Board) -> Toolchain:
+    """arm-clang where it is installed, else arm-gcc; host for the host."""
+    if board.is_host:
+        return "host"
+    return "arm-clang" if _clang_suffix() is not None else "arm-gcc"
+
+
+def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
+    """Sources of the platform for an image, relative to firmware/."""
+    if board.is_host:
+        return ("platform/host/host.cpp",)
+    core = tuple(f"platform/cortex_m/{name}.cpp" for name in ("vectors", "startup", "fault"))
+    if image == "test":
+        return (*core, "platform/semihosting/semihosting.cpp")
+    driver = board.console.kind.replace("-", "_")
+    return (*core, "platform/uart/halt.cpp", f"platform/uart/{driver}.cpp")
+
+
+def kernel_folders(board: Board) -> tuple[str, ...]:
+    """Folders of firmware/kernels for the board's core, best first."""
+    return (*(("mve",) if board.mve else ()), *(("dsp",) if board.dsp else ()), "reference")
+
+
+def machine_options(board: Board) -> tuple[str, ...]:
+    """-mcpu and its company; both compilers take the floating-point unit from the core's name."""
+    cpu: str = board.core
+    if board.core == "cortex-m7" and board.fpu == "single":
+        cpu += "+nofp.dp"
+    if board.core == "cortex-m33" and not board.dsp:
+        cpu += "+nodsp"
+    if board.core in ("cortex-m55", "cortex-m85") and not board.mve:
+        cpu += "+nomve"
+    return (f"-mcpu={cpu}", "-mthumb", f"-mfloat-abi={'soft' if board.fpu == 'none' else 'hard'}")
+
+
+def _host() -> Target:
+    return Target(
+        toolchain="host",
+        cxx=_first(("g++", "clang++", "c++"), HOST_HINT),
+        archiver=_first(("ar",), HOST_HINT),
+        objcopy=_first(("objcopy",), HOST_HINT),
+        compile_options=(*_COMMON, _prefix_map()),
+        link_options=(),
+        libraries=(),
+        defines=(),
+        kernel_folders=("reference",),
+    )
+
+
+def _gcc(board: Board) -> Target:
+    machine = machine_options(board)
+    return Target(
+        toolchain="arm-gcc",
+        cxx=_first(("arm-none-eabi-g++",), GCC_HINT),
+        archiver=_first(("arm-none-eabi-ar",), GCC_HINT),
+        objcopy=_first(("arm-none-eabi-objcopy",), GCC_HINT),
+        compile_options=(*machine, *_COMMON, _prefix_map()),
+        link_options=(*machine, *_link_options(), "-Wl,--build-id=none"),
+        libraries=("-lm", "-lc", "-lgcc"),
+        defines=_defines(board),
+        kernel_folders=kernel_folders(board),
+    )
+
+
+def _clang(board: Board) -> Target:
+    suffix = _clang_suffix()
+    if suffix is None:
+        raise McuError("clang++ with ld.lld: not found on PATH", CLANG_HINT, Exit.TOOL_MISSING)
+    machine = ("--target=arm-none-eabi", *machine_options(board))
+    gcc = _first(("arm-none-eabi-g++",), GCC_HINT)
+    # clang knows nothing of where a distribution keeps newlib; gcc does, for each variant of the core.
+    includes = _gcc_includes(gcc, board)
+    folders = dict.fromkeys(
+        str(_gcc_file(gcc, board, name).parent) for name in ("libc.a", "libm.a", "libgcc.a")
+    )
+    return Target(
+        toolchain="arm-clang",
+        cxx=_first((f"clang++{suffix}",), CLANG_HINT),
+        archiver=_first((f"llvm-ar{suffix}", "arm-none-eabi-ar"), CLANG_HINT),
+        objcopy=_first((f"llvm-objcopy{suffix}", "arm-none-eabi-objcopy"), CLANG_HINT),
+        compile_options=(
+            *machine,
+            *_COMMON,
+            _prefix_map(),
+            "-nostdlibinc",
+            *(f"-isystem{folder}" for folder in includes),
+        ),
+        link_options=(
+            *machine,
+            f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}",
+            *_link_options(),
+            *(f"-L{folder}" for folder in folders),
+        ),
+        libraries=("-lm", "-lc", "-lgcc"),
+        defines=_defines(board),
+        kernel_folders=kernel_folders(board),
+    )
+
+
+def _link_options() -> tuple[str, ...]:
+    return ("-nostdlib", "-Wl,--gc-sections", "-Wl,--fatal-warnings")
+
+
+def _defines(board: Board) -> tuple[str, ...]:
+    return (f"MCU_INTERRUPTS={board.interrupts}", f"MCU_CONSOLE_BASE={board.console.base:#010x}")
+
+
+def _prefix_map() -> str:
+    return f"-ffile-prefix-map={data_dir() / 'firmware'}=firmware"
+
+
+def _clang_suffix() -> str | None:
+    return next(
+        (
+            suffix
+            for suffix in _CLANG_SUFFIXES
+            if shutil.which(f"clang++{suffix}") and shutil.which(f"ld.lld{suffix}")
+        ),
+        None,
+    )
+
+
+def _first(names: tuple[str, ...], hint: str) -> Path:
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        raise McuError(f"{' or '.join(names)}: not found on PATH", hint, Exit.TOOL_MISSING)
+    return Path(found)
+
+
+def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
+    answer = process.run([gcc, *machine_options(board), f"-print-file-name={name}"]).stdout.strip()
+    path = Path(answer)
+    if not path.is_absolute():  # gcc repeats the bare name where it has no such file
+        raise McuError(f"{gcc.name}: has no {name} for {board.core}", GCC_HINT, Exit.TOOL_MISSING)
+    return path.resolve()
+
+
+def _gcc_includes(gcc: Path, board: Board) -> tuple[str, ...]:
+    """Folders of the C++ and C headers, without the compiler's own."""
+    answer = process.run([gcc, *machine_options(board), "-E", "-v", "-x", "c++", "/dev/null"]).stderr
+    listed = answer.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
+    folders = [Path(line.strip()).resolve() for line in listed.splitlines() if line.strip()]
+    # Its own hold stddef.h beside intrinsics that only gcc reads; clang brings the like.
+    found = tuple(
+        str(folder) for folder in folders if not (folder / "stddef.h").is_file() or _is_newlib(folder)
+    )
+    if not any((Path(folder) / "cstddef").is_file() for folder in found):
+        raise McuError(f"{gcc.name}: has no C++ headers", GCC_HINT, Exit.TOOL_MISSING)
+    return tuple(folder for folder in found if not folder.endswith("include-fixed"))
+
+
+def _is_newlib(folder: Path) -> bool:
+    return (folder / "newlib.h").is_file()

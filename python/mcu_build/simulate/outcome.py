@@ -1,0 +1,99 @@
+"""What a run of a test image came to."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcu_build.errors import Exit, McuError
+
+# Status of firmware/include/mcu/platform.h, in words.
+STATUSES: Mapping[int, str] = {
+    10: "it found no vectors in inputs.bin",
+    11: "inputs.bin does not hold a whole number of vectors",
+    12: "reading inputs.bin failed",
+    13: "writing outputs.bin or status.txt failed",
+    14: "a fault stopped it",
+    15: "its stack overflowed",
+}
+_STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size")
+_CONSOLE_LINES = 40
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that ended well. `outputs` holds, for each vector, the bytes of each output in order.
+
+    `stack_used` and `stack_size` are bytes, both 0 for the host. `console` is what the firmware printed; `seconds`
+    is wall time.
+    """
+
+    status: int
+    vectors: int
+    outputs: bytes = field(repr=False)
+    stack_used: int
+    stack_size: int
+    console: str
+    seconds: float
+
+
+def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: float) -> Outcome:
+    """The outcome of a process that ended by itself, from its exit status and the files in `folder`.
+
+    McuError (status 4) says which of the proofs of success is missing.
+    """
+    if exit_status != 0:
+        raise _failure(image, _in_words(exit_status), console)
+    facts = _status_facts(image, folder / "status.txt", console)
+    vectors, size = facts["vectors"], facts["output_size"]
+    try:
+        outputs = (folder / "outputs.bin").read_bytes()
+    except FileNotFoundError:
+        raise _failure(image, "it reported success but wrote no outputs.bin", console) from None
+    if len(outputs) != vectors * size:
+        words = f"outputs.bin has {len(outputs)} bytes, {vectors} vectors of {size} bytes were promised"
+        raise _failure(image, words, console)
+    return Outcome(exit_status, vectors, outputs, facts["stack_used"], facts["stack_size"], console, seconds)
+
+
+def timed_out(image: Path, limit: float, console: str) -> McuError:
+    """The error for a run that was still going at its time limit."""
+    return McuError(
+        f"{image.name}: no end after {limit:g} s{_shown(console)}",
+        "Give more time with --timeout, or fewer vectors; a firmware that hangs needs a debugger.",
+        Exit.TIMEOUT,
+    )
+
+
+def _status_facts(image: Path, file: Path, console: str) -> dict[str, int]:
+    try:
+        lines = file.read_text().splitlines()
+    except FileNotFoundError:
+        raise _failure(image, "it exited with status 0 but wrote no status.txt", console) from None
+    if not lines or lines[-1] != "done":
+        raise _failure(image, "status.txt does not end with 'done'", console)
+    words = (line.split() for line in lines[:-1])
+    facts = {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
+    missing = [key for key in _STATUS_KEYS if key not in facts]
+    if missing:
+        raise _failure(image, f"status.txt lacks {', '.join(missing)}", console)
+    return facts
+
+
+def _in_words(status: int) -> str:
+    if status in STATUSES:
+        return f"{STATUSES[status]} (status {status})"
+    if status < 0:
+        return f"it ended by {signal.Signals(-status).name}"
+    return f"it ended with status {status}"
+
+
+def _failure(image: Path, words: str, console: str) -> McuError:
+    return McuError(f"{image.name}: {words}{_shown(console)}", "", Exit.FIRMWARE)
+
+
+def _shown(console: str) -> str:
+    lines = console.strip().splitlines()
+    if not lines:
+        return "; the console is empty"
+    return "; the console's end:\n" + "\n".join(f"  {line}" for line in lines[-_CONSOLE_LINES:])

@@ -1,0 +1,40 @@
+"""QEMU's system emulation: the command for a board."""
+
+from pathlib import Path
+
+from mcu_build import process
+from mcu_build.board import Board
+from mcu_build.errors import McuError
+
+HINT = "apt-get install qemu-system-arm"
+UART_FILE = "uart.txt"
+
+
+def command(board: Board, image: Path) -> list[str | Path]:
+    """The command that runs `image` on `board`; semihosting files and uart.txt are in its working directory.
+
+    `-kernel` loads an ELF's segments at their physical addresses, in any memory of the machine. McuError where the
+    board has no machine, or where QEMU is missing (status 3).
+    """
+    if board.run.qemu is None:
+        raise McuError(
+            f"{board.id}: run.qemu: QEMU has no machine for this board",
+            "Use `mcu-build flash`, or a board of `mcu-build boards` that QEMU knows.",
+        )
+    executable = process.find_tool("qemu-system-arm", HINT)
+    cpu = ["-cpu", board.run.qemu.cpu] if board.run.qemu.cpu else []
+    return [
+        executable,
+        "-machine",
+        board.run.qemu.machine,
+        *cpu,
+        "-kernel",
+        image,
+        "-nographic",
+        "-monitor",
+        "none",
+        "-serial",
+        f"file:{UART_FILE}",
+        "-semihosting-config",
+        "enable=on,target=native",
+    ]
