@@ -1,5 +1,5 @@
 """One function for each operator of a program: which kernel serves it, with which parameters."""
 
-from mcu_build.plan.operators import quantize
+from mcu_build.plan.operators import layout, quantize
 
-TABLES = (quantize.SELECTORS,)
+TABLES = (layout.SELECTORS, quantize.SELECTORS)

@@ -1,0 +1,44 @@
+// Walk over pairs of elements of two operands that broadcast to one shape.
+//
+//   output[i0][i1]...[i5] = function(first[sum of i * params.first], second[sum of i * params.second])
+//
+// Strides are in elements of the operand, 0 along a dimension in which the operand is repeated. The output is
+// dense, outermost dimension first; unused leading dimensions have shape 1. Operands of one shape and order
+// are one dimension with strides 1, a channel broadcast is two.
+
+#pragma once
+
+#include <cstdint>
+
+namespace mcu::kernels {
+
+struct Broadcast {
+    int32_t shape[6];
+    int32_t first[6];
+    int32_t second[6];
+};
+
+template <typename In, typename Out, typename Function>
+inline void for_each_pair(const Broadcast& walk, const In* first, const In* second, Out* output,
+                          const Function& function) {
+    const int32_t* const shape = walk.shape;
+    const int32_t* const f = walk.first;
+    const int32_t* const s = walk.second;
+    for (int32_t a = 0; a < shape[0]; ++a) {
+        for (int32_t b = 0; b < shape[1]; ++b) {
+            for (int32_t c = 0; c < shape[2]; ++c) {
+                for (int32_t d = 0; d < shape[3]; ++d) {
+                    for (int32_t e = 0; e < shape[4]; ++e) {
+                        const In* x = first + a * f[0] + b * f[1] + c * f[2] + d * f[3] + e * f[4];
+                        const In* y = second + a * s[0] + b * s[1] + c * s[2] + d * s[3] + e * s[4];
+                        for (int32_t i = 0; i < shape[5]; ++i) {
+                            *output++ = function(x[i * f[5]], y[i * s[5]]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+}  // namespace mcu::kernels

@@ -1,0 +1,211 @@
+"""Order of memory: transposes, padding, and the helpers that bring operands into the order a kernel wants."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.select import Call, Selector
+
+# The rank that strided kernels take, after dimensions that stay together are merged.
+_RANK = 6
+
+
+def reorder(call: Call, source: Tensor, output: Tensor, perm: Sequence[int] | None = None) -> None:
+    """Let `output` hold the elements of `source` with its dimensions permuted, in the order of its memory.
+
+    `perm` is in dimensions of the model: output dimension i is source dimension perm[i]; None leaves them
+    as they are, so that only the order of memory differs. Where no byte moves, `output` becomes an alias of
+    `source` and nothing is executed.
+    """
+    rank = len(source.shape)
+    perm = tuple(range(rank)) if perm is None else tuple(dimension % rank for dimension in perm)
+    if source.dtype is not output.dtype:
+        raise call.refuse(f"reordering {source.dtype.numpy_name} as {output.dtype.numpy_name}")
+    if output.model_shape != tuple(source.model_shape[dimension] for dimension in perm):
+        raise call.refuse(f"permuting {source.model_shape} by {perm} does not give {output.model_shape}")
+    strides = model_strides(source)
+    wanted = [strides[perm[dimension]] for dimension in output.dim_order]
+    merged = merge(output.shape, [wanted])
+    if not merged or (len(merged) == 1 and merged[0][1] == 1):
+        call.alias(output, source)
+        return
+    run = merged.pop()[0] if merged[-1][1] == 1 else 1
+    if len(merged) > _RANK:
+        raise call.refuse(f"the permutation has {len(merged)} dimensions that move, more than {_RANK}")
+    size = source.dtype.size
+    params = Params(
+        "PermuteParams",
+        {
+            "element_bytes": run * size,
+            "shape": padded((row[0] for row in merged), 1),
+            "strides": padded((row[1] * size for row in merged), 0),
+        },
+    )
+    call.emit("permute", "permute", params, [source], [output])
+
+
+def ordered(call: Call, tensor: Tensor, dim_order: Sequence[int]) -> Tensor:
+    """`tensor` with its memory in `dim_order` (dimensions of the model, outermost first).
+
+    Itself where memory is in that order (sizes of 1 may stand anywhere), a permuted constant where it is a
+    constant, else a temporary that a step fills.
+    """
+    shape = tensor.model_shape
+    target = replace(tensor, shape=tuple(shape[d] for d in dim_order), dim_order=tuple(dim_order))
+    if call.same_order(tensor, target):
+        return target
+    if tensor.data is not None:
+        memory = np.frombuffer(tensor.data, tensor.dtype.numpy_name).reshape(tensor.shape)
+        data = memory.transpose([tensor.dim_order.index(d) for d in dim_order]).tobytes()
+        made = call.constant(tensor.name, tensor.dtype, target.shape, data)
+    else:
+        made = call.temporary(tensor.name, tensor.dtype, target.shape)
+    made = replace(made, dim_order=target.dim_order)
+    if tensor.data is None:
+        reorder(call, tensor, made)
+    return made
+
+
+def contiguous(call: Call, tensor: Tensor) -> Tensor:
+    """`tensor` with its memory in the order of the model's dimensions."""
+    return ordered(call, tensor, range(len(tensor.shape)))
+
+
+def image(call: Call, tensor: Tensor) -> tuple[Tensor, tuple[int, int, int, int]]:
+    """A 4-D operand of an image operator with its memory as (n, h, w, c), and these four sizes.
+
+    Operators named `..._nhwc` have their dimensions in that order, the others are NCHW.
+    """
+    if len(tensor.shape) != 4:
+        raise call.refuse(f"{tensor.name} has {len(tensor.shape)} dimensions, not 4")
+    order = image_order(call)
+    n, h, w, c = (tensor.model_shape[dimension] for dimension in order)
+    return ordered(call, tensor, order), (n, h, w, c)
+
+
+def image_order(call: Call) -> tuple[int, int, int, int]:
+    """The model's dimensions that are n, h, w, c for this operator."""
+    explicit = call.operator.removesuffix(".out").endswith("_nhwc")
+    return (0, 1, 2, 3) if explicit else (0, 2, 3, 1)
+
+
+def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Member:
+    """The `Broadcast` struct of a kernel over pairs of elements, in the order of the output's memory.
+
+    Operands of any order of memory; their sizes broadcast to the output's as in NumPy.
+    """
+    expanded = [_expanded_strides(call, tensor, output) for tensor in (first, second)]
+    merged = merge(output.shape, expanded)
+    if len(merged) > _RANK:
+        raise call.refuse(f"broadcasting over {len(merged)} dimensions, more than {_RANK}")
+    return {
+        "shape": padded((row[0] for row in merged), 1),
+        "first": padded((row[1] for row in merged), 0),
+        "second": padded((row[2] for row in merged), 0),
+    }
+
+
+def _expanded_strides(call: Call, tensor: Tensor, output: Tensor) -> list[int]:
+    """Strides of `tensor` for each dimension of the output's memory, 0 where it is repeated."""
+    missing = len(output.shape) - len(tensor.shape)
+    shape = (1,) * max(missing, 0) + tensor.model_shape
+    fits = missing >= 0 and all(a in (1, b) for a, b in zip(shape, output.model_shape, strict=True))
+    if not fits:
+        raise call.refuse(f"{tensor.model_shape} does not broadcast to {output.model_shape}")
+    strides = (0,) * missing + model_strides(tensor)
+    return [strides[d] if shape[d] != 1 else 0 for d in output.dim_order]
+
+
+def model_strides(tensor: Tensor) -> tuple[int, ...]:
+    """Distance in memory, in elements, between neighbours along each of the model's dimensions."""
+    strides = [0] * len(tensor.shape)
+    for position, dimension in enumerate(tensor.dim_order):
+        strides[dimension] = prod(tensor.shape[position + 1 :])
+    return tuple(strides)
+
+
+def merge(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """Rows (size, stride of each operand), outermost first, with neighbours that all operands walk as one
+    made one and sizes of 1 left out. Empty for a single element.
+    """
+    rows: list[tuple[int, ...]] = []
+    for size, *steps in zip(shape, *strides, strict=True):
+        if size == 1:
+            continue
+        if rows and all(outer == size * step for outer, step in zip(rows[-1][1:], steps, strict=True)):
+            rows[-1] = (rows[-1][0] * size, *steps)
+        else:
+            rows.append((size, *steps))
+    return rows
+
+
+def padded(values: Iterable[int], filler: int, rank: int = _RANK) -> tuple[int, ...]:
+    """`rank` values, `filler` in front."""
+    found = tuple(values)
+    return (filler,) * (rank - len(found)) + found
+
+
+def transpose(call: Call) -> None:
+    """(input, perm, out): output dimension i is input dimension perm[i]."""
+    reorder(call, call.tensor(0), call.output, call.integers(1))
+
+
+_PAD_BITS = {DType.I8: 8, DType.U8: 8, DType.I16: 16, DType.I32: 32, DType.F32: 32}
+
+
+def pad(call: Call) -> None:
+    """(input, pre_pad, post_pad, value, out): border sizes, four each, the last for the last dimension.
+
+    They are in the order of memory as the exporter saw it; what it took for channels-last is repeated here.
+    """
+    source, output = call.tensor(0), call.output
+    rank = len(source.shape)
+    if not 1 <= rank <= 4:
+        raise call.refuse(f"padding {rank} dimensions, not 1 to 4")
+    bits = _PAD_BITS.get(source.dtype)
+    if bits is None or source.dtype is not output.dtype:
+        raise call.refuse(f"padding {source.dtype.numpy_name} into {output.dtype.numpy_name}")
+    before, after = (_model_order(source, call.integers(index)) for index in (1, 2))
+    grown = tuple(a + b + c for a, b, c in zip(source.model_shape, before, after, strict=True))
+    if grown != output.model_shape:
+        raise call.refuse(f"padding {source.model_shape} gives {grown}, not {output.model_shape}")
+    strides = model_strides(source)
+    order = output.dim_order
+    params = Params(
+        "PadParams",
+        {
+            "shape": padded(output.shape, 1, 4),
+            "inside": padded((source.model_shape[d] for d in order), 1, 4),
+            "strides": padded((strides[d] for d in order), 0, 4),
+            "before": padded((before[d] for d in order), 0, 4),
+            "value": _bits(source.dtype, call.integer(3)),
+        },
+    )
+    call.emit(f"pad_x{bits}", "pad", params, [source], [output])
+
+
+def _bits(dtype: DType, value: int) -> int:
+    """The element `value` of `dtype` as the integer that has its bits."""
+    if dtype is DType.F32:
+        return int(np.float32(value).view(np.int32))
+    return value
+
+
+def _model_order(tensor: Tensor, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Four sizes in the exporter's order of memory → one for each of the model's dimensions."""
+    shape = tensor.model_shape
+    if len(shape) < 4:
+        return tuple(sizes[4 - len(shape) :])
+    # As is_channels_last() in the exporter's passes_utils.py: the ambiguous shapes count as channels-last.
+    channels_last = shape[1] == 1 or shape[2] == shape[3] == 1 or tensor.dim_order[:2] == (0, 2)
+    return tuple(sizes[position] for position in ((0, 3, 1, 2) if channels_last else range(4)))
+
+
+SELECTORS: dict[str, Selector] = {
+    "cortex_m::transpose.out": transpose,
+    "cortex_m::pad.out": pad,
+}
