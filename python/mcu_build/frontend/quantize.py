@@ -1,0 +1,62 @@
+"""Float ExportedProgram → int8 ExportedProgram: quantize and dequantize around every operator that is int8.
+
+The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activations). Nothing here depends
+on the board's core, so that boards share the result.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from mcu_build.errors import McuError
+from mcu_build.lower.upstream import quiet
+
+Inputs = tuple[torch.Tensor, ...]
+
+
+def quantize(exported: ExportedProgram, calibration: Iterable[Inputs]) -> ExportedProgram:
+    """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
+
+    `exported` has fixed shapes; every item of `calibration` is one call's inputs. McuError where there is no
+    item or an item does not fit the model.
+    """
+    with quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        from mcu_build.lower.annotate import make_quantizer
+
+        prepared = prepare_pt2e(exported.module(check_guards=False), make_quantizer())
+        _calibrate(prepared, calibration)
+        converted = convert_pt2e(prepared)
+        return torch.export.export(converted, _example(exported), strict=False)
+
+
+def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None:
+    count = 0
+    with torch.no_grad():
+        for inputs in calibration:
+            try:
+                prepared(*inputs)
+            except (RuntimeError, TypeError, ValueError) as error:
+                raise McuError(
+                    f"calibration: item {count}: {str(error).splitlines()[0]}",
+                    "Every item is a tuple of tensors like example_inputs.",
+                ) from error
+            count += 1
+    if count == 0:
+        raise McuError(
+            "calibration: it holds no item", "Give at least one tuple of inputs like example_inputs."
+        )
+
+
+def _example(exported: ExportedProgram) -> Inputs:
+    """Inputs of the shapes, types and memory order that the program was exported with."""
+    names = set(exported.graph_signature.user_inputs)
+    values: list[Any] = [
+        n.meta["val"] for n in exported.graph.nodes if n.op == "placeholder" and n.name in names
+    ]
+    return tuple(
+        torch.empty_strided(value.shape, value.stride(), dtype=value.dtype).zero_() for value in values
+    )

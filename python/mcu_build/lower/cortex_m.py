@@ -1,0 +1,252 @@
+"""Quantized ExportedProgram → program.pte for a Cortex-M core, with a row for every operator call."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from mcu_build.errors import McuError
+from mcu_build.lower.layout import settle
+from mcu_build.lower.upstream import quiet
+from mcu_build.plan.ir import Quantization
+from mcu_build.program import KernelCall, parse
+
+Where = Literal["int8", "float", "border"]
+
+# The host runs the form with a bias, which every core but those with Helium has.
+_HOST_CORE = "cortex-m4"
+_FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
+_UPSTREAM_CODE = ("/site-packages/", "/executorch/", "/torch/", "/torchao/", "<eval_with_key>", "<string>")
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """One operator call of the program: where it computes, from which line of the model, and why there."""
+
+    operator: str
+    where: Where
+    layer: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program for one core. `inputs` and `outputs` hold the quantization of int8 ones, None for others."""
+
+    pte: bytes
+    operators: tuple[Lowering, ...]
+    warnings: tuple[str, ...]
+    inputs: tuple[Quantization | None, ...]
+    outputs: tuple[Quantization | None, ...]
+
+
+def lower(
+    quantized: ExportedProgram,
+    core: str,
+    io: Literal["float", "int8"] = "float",
+    supported: Collection[str] | None = None,
+) -> Lowered:
+    """Lower for `core` ('cortex-m55', 'host', ...); with `io` int8 the border has no quantize or dequantize.
+
+    `supported` are the operators that have a kernel (all, where it is None); McuError names every call of
+    another one with its line of the model.
+    """
+    edge = to_cortex_m(quantized, core)
+    with quiet():
+        inputs, outputs = _strip_border(edge) if io == "int8" else _border(edge)
+        rows = tuple(_row(node) for node in _calls(edge))
+        pte = _emit(edge)
+    if supported is not None:
+        _check_supported(pte, supported)
+    return Lowered(pte, rows, _warnings(rows), inputs, outputs)
+
+
+def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
+    """The program in operators of Cortex-M, as a graph that also runs in PyTorch."""
+    with quiet():
+        from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
+        from executorch.backends.cortex_m.passes.cortex_m_pass_manager import CortexMPassManager
+        from executorch.backends.cortex_m.target_config import CortexMTargetConfig
+        from executorch.exir import to_edge
+
+        target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
+        edge = to_edge(quantized, compile_config=cortex_m_edge_compile_config())
+        lowered = CortexMPassManager(edge.exported_program(), target_config=target).transform()
+        settle(lowered)
+        _prune_constants(lowered)
+        _name_layers(lowered)
+        return lowered
+
+
+def _emit(lowered: ExportedProgram) -> bytes:
+    from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
+    from executorch.exir import EdgeProgramManager, ExecutorchBackendConfig
+
+    manager = EdgeProgramManager(lowered, compile_config=cortex_m_edge_compile_config())
+    return bytes(manager.to_executorch(ExecutorchBackendConfig(emit_stacktrace=True)).buffer)
+
+
+def _prune_constants(lowered: ExportedProgram) -> None:
+    """Drop parameters and buffers that nothing reads any more: folded scales, weights kept in two layouts."""
+    from executorch.backends.transforms.utils import delete_constant_placeholder, is_param_node
+
+    for node in list(lowered.graph.nodes):
+        if node.op == "placeholder" and not node.users and is_param_node(lowered, node):
+            delete_constant_placeholder(lowered, node)
+
+
+def _name_layers(lowered: ExportedProgram) -> None:
+    """Leave one frame to every call: the line of the user's model, by file name so that no path is kept."""
+    previous = ""
+    for node in lowered.graph.nodes:
+        if node.op != "call_function":
+            continue
+        # The border and the helpers of a rewrite have no line of their own: they belong to their neighbour.
+        own = _user_frame(node.meta.get("stack_trace") or "") or _neighbour_frame(node) or previous
+        node.meta["stack_trace"] = own or '  File "<model>", line 0, in forward\n'
+        previous = own
+
+
+def _neighbour_frame(node: Node) -> str:
+    for user in node.users:
+        if found := _user_frame(user.meta.get("stack_trace") or ""):
+            return found
+    return next((f for n in node.all_input_nodes if (f := _user_frame(n.meta.get("stack_trace") or ""))), "")
+
+
+def _user_frame(trace: str) -> str:
+    """The innermost frame of a stack trace that is not torch's or executorch's, shortened."""
+    found = ""
+    for match in _FRAME.finditer(trace):
+        if not any(part in match["file"] for part in _UPSTREAM_CODE):
+            found = f'  File "{Path(match["file"]).name}", line {match["line"]}, in {match["name"]}\n    -\n'
+    return found
+
+
+def _layer(node: Node) -> str:
+    match = _FRAME.search(node.meta.get("stack_trace") or "")
+    return f"{match['file']}:{match['line']}" if match and match["line"] != "0" else ""
+
+
+def _calls(lowered: ExportedProgram) -> list[Node]:
+    """The nodes that become operator calls."""
+    skipped = ("getitem", "alloc", "get_item")
+    return [
+        node
+        for node in lowered.graph.nodes
+        if node.op == "call_function" and not any(part in str(node.target) for part in skipped)
+    ]
+
+
+def _name(node: Node) -> str:
+    """'aten::add.Tensor' of an edge operator."""
+    schema: Any = getattr(node.target, "_schema", None)
+    if schema is None:
+        return str(node.target)
+    overload = schema.overload_name
+    return f"{schema.name}.{overload}" if overload else str(schema.name)
+
+
+def _is_float(value: object) -> bool:
+    values = value if isinstance(value, list | tuple) else [value]
+    return any(isinstance(v, torch.Tensor) and v.dtype.is_floating_point for v in values)
+
+
+def _row(node: Node) -> Lowering:
+    name, layer = _name(node), _layer(node)
+    if "quantize_per_tensor" in name:
+        return Lowering(name, "border", layer, "between float and int8")
+    floats = _is_float(node.meta.get("val")) or any(
+        _is_float(n.meta.get("val")) for n in node.all_input_nodes
+    )
+    if not floats:
+        return Lowering(name, "int8", layer, "integer arithmetic")
+    return Lowering(name, "float", layer, "no int8 form of this operator with these operands")
+
+
+def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
+    return tuple(
+        f"{row.layer or 'the model'}: {row.operator} stays in float: {row.why}. "
+        "It is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
+        for row in rows
+        if row.where == "float"
+    )
+
+
+def _quantization(node: Node) -> Quantization:
+    scale, zero_point = node.args[1:3]
+    return Quantization(float(scale), int(zero_point))  # type: ignore[arg-type]
+
+
+def _user_inputs(lowered: ExportedProgram) -> list[Node]:
+    names = lowered.graph_signature.user_inputs
+    by_name = {node.name: node for node in lowered.graph.nodes if node.op == "placeholder"}
+    return [by_name[name] for name in names if isinstance(name, str)]
+
+
+def _input_quantizers(node: Node) -> list[Node]:
+    """The quantize calls on an input, where all its readers are such, with the same parameters."""
+    users = list(node.users)
+    if not users or any("quantize_per_tensor" not in _name(u) or "dequantize" in _name(u) for u in users):
+        return []
+    return users if len({user.args[1:] for user in users}) == 1 else []
+
+
+def _border(
+    lowered: ExportedProgram,
+) -> tuple[tuple[Quantization | None, ...], tuple[Quantization | None, ...]]:
+    """Inputs and outputs of a float border: none is int8."""
+    outputs = lowered.graph.output_node().args[0]
+    return (None,) * len(_user_inputs(lowered)), (None,) * len(outputs)  # type: ignore[arg-type]
+
+
+def _strip_border(
+    lowered: ExportedProgram,
+) -> tuple[tuple[Quantization | None, ...], tuple[Quantization | None, ...]]:
+    """Take quantize off the inputs and dequantize off the outputs; what is float inside stays float."""
+    inputs = tuple(_strip_input(node) for node in _user_inputs(lowered))
+    output = lowered.graph.output_node()
+    results, found = [], []
+    for index, node in enumerate(output.args[0]):  # type: ignore[arg-type, var-annotated]
+        if isinstance(node, Node) and node.op == "call_function" and "::dequantize_per_tensor" in _name(node):
+            found.append(_quantization(node))
+            results.append(node.args[0])
+            lowered.graph_signature.output_specs[index].arg.name = node.args[0].name  # type: ignore[union-attr]
+        else:
+            found.append(None)
+            results.append(node)
+    output.args = (tuple(results),)
+    output.meta["val"] = tuple(node.meta["val"] for node in results)
+    lowered.graph.eliminate_dead_code()
+    lowered.graph_module.recompile()
+    return inputs, tuple(found)
+
+
+def _strip_input(node: Node) -> Quantization | None:
+    quantizers = _input_quantizers(node)
+    if not quantizers:
+        return None
+    quantization = _quantization(quantizers[0])
+    node.meta["val"] = quantizers[0].meta["val"]
+    for quantizer in quantizers:
+        quantizer.replace_all_uses_with(node)
+        node.graph.erase_node(quantizer)
+    return quantization
+
+
+def _check_supported(pte: bytes, supported: Collection[str]) -> None:
+    missing: dict[str, None] = {}
+    for call in parse(pte).instructions:
+        if isinstance(call, KernelCall) and call.operator not in supported:
+            where = f"{call.frames[-1].filename}:{call.frames[-1].lineno}: " if call.frames else ""
+            missing[f"{where}{call.operator}: there is no kernel for this operator"] = None
+    if missing:
+        raise McuError(
+            "\n".join(missing),
+            "Write these lines of the model with other operators; docs/operators.md lists those with a kernel.",
+        )

@@ -1,0 +1,138 @@
+"""Memory order: convolutions and pools of Cortex-M want channels-last, everything else follows."""
+
+from typing import Any
+
+import torch
+from torch._prims_common import suggest_memory_format
+from torch.export import ExportedProgram
+from torch.fx import Graph, GraphModule, Node
+
+_CHANNELS_LAST_ONLY = frozenset(
+    {
+        torch.ops.aten.conv2d.default,
+        torch.ops.aten.conv_transpose2d.input,
+        torch.ops.aten.max_pool2d.default,
+        torch.ops.aten.avg_pool2d.default,
+        torch.ops.aten.adaptive_avg_pool2d.default,
+    }
+)
+
+
+def lay_out(model: GraphModule) -> None:
+    """Copy 4-D operands into channels-last where an operator needs it, and refresh every node's value.
+
+    CortexMQuantizer leaves a convolution over contiguous tensors in float without a word.
+    """
+    mode = next(n.meta["val"].fake_mode for n in model.graph.nodes if _is_tensor(n.meta.get("val")))
+    for node in list(model.graph.nodes):
+        if node.op == "get_attr":
+            node.meta["val"] = mode.from_tensor(_attribute(model, str(node.target)), static_shapes=True)
+        if node.op != "call_function":
+            continue
+        if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
+            _copy_operand(node, node.args[0], mode)
+        elif _mixes_orders(node):
+            for operand in node.all_input_nodes:
+                if not _is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
+                    _copy_operand(node, operand, mode)
+        node.meta["val"] = run_fake(node, mode)
+    model.graph.lint()
+    model.recompile()
+
+
+def run_fake(node: Node, mode: Any) -> Any:
+    """The value of `node` as a fake tensor, from those of its operands."""
+    with mode:
+        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: operand.meta["val"])
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+
+def _attribute(model: GraphModule, target: str) -> torch.Tensor:
+    found: Any = model
+    for part in target.split("."):
+        found = getattr(found, part)
+    return found.detach() if isinstance(found, torch.Tensor) else found
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _is_channels_last(value: Any) -> bool:
+    """Whether torch takes it for channels-last: with one channel, strides alone tell."""
+    return (
+        _is_tensor(value)
+        and value.dim() == 4
+        and value.is_contiguous(memory_format=torch.channels_last)
+        and suggest_memory_format(value) is torch.channels_last
+    )
+
+
+def _is_ordered(value: Any) -> bool:
+    """Whether the order of memory means anything: four dimensions, and not the same bytes either way."""
+    return (
+        _is_tensor(value)
+        and value.dim() == 4
+        and not (value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last))
+    )
+
+
+def _mixes_orders(node: Node) -> bool:
+    if (
+        torch.Tag.pointwise not in getattr(node.target, "tags", ())
+        and node.target is not torch.ops.aten.cat.default
+    ):
+        return False
+    ordered = [n.meta["val"] for n in node.all_input_nodes if _is_ordered(n.meta["val"])]
+    return len({_is_channels_last(value) for value in ordered}) == 2
+
+
+def _copy_operand(node: Node, operand: Node, mode: Any) -> None:
+    graph: Graph = node.graph
+    with graph.inserting_before(node):
+        copy = graph.call_function(
+            torch.ops.aten.clone.default, (operand,), {"memory_format": torch.channels_last}
+        )
+    copy.meta = {key: value for key, value in node.meta.items() if key in ("stack_trace", "nn_module_stack")}
+    copy.meta["val"] = run_fake(copy, mode)
+    node.replace_input_with(operand, copy)
+
+
+def settle(lowered: ExportedProgram) -> None:
+    """Make the order of memory true in a lowered graph: refresh values, copy before views, drop idle copies.
+
+    Upstream's passes decide about copies before convolutions have become channels-last: a view of their
+    result then reads the bytes in the wrong order.
+    """
+    import executorch.exir.dialects._ops as dialects
+
+    edge = dialects.ops.edge
+    graph = lowered.graph
+    mode = next(n.meta["val"].fake_mode for n in graph.nodes if _is_tensor(n.meta.get("val")))
+    for node in list(graph.nodes):
+        if node.op != "call_function" or "alloc" in str(node.target):
+            continue
+        if node.target is edge.aten.view_copy.default and not node.args[0].meta["val"].is_contiguous():
+            source = node.args[0]
+            with graph.inserting_before(node):
+                order = list(range(source.meta["val"].dim()))
+                copy = graph.call_function(
+                    edge.dim_order_ops._clone_dim_order.default, (source,), {"dim_order": order}
+                )
+            copy.meta = {k: v for k, v in node.meta.items() if k in ("stack_trace", "nn_module_stack")}
+            copy.meta["val"] = run_fake(copy, mode)
+            node.replace_input_with(source, copy)
+        node.meta["val"] = run_fake(node, mode)
+        if node.target is edge.dim_order_ops._clone_dim_order.default and _same_bytes(
+            node.args[0].meta["val"], node.meta["val"]
+        ):
+            node.replace_all_uses_with(node.args[0], propagate_meta=False)
+            graph.erase_node(node)
+    graph.lint()
+    lowered.graph_module.recompile()
+
+
+def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two dense tensors of one shape and type have their elements in the same order in memory."""
+    wide = [d for d in range(first.dim()) if first.shape[d] != 1]
+    return first.dtype == second.dtype and all(first.stride(d) == second.stride(d) for d in wide)
