@@ -11,7 +11,7 @@ from mcu_build.resources import data_dir
 
 CROSS: tuple[Toolchain, ...] = ("arm-clang", "arm-gcc")
 
-# Eight bytes in, eight bytes out, sharing their place: output[i] = 3 * input[i] + 1. BODY stands before the sum.
+# Eight bytes in, eight bytes out, some of them shared: output[i] = 3 * input[i] + 1.
 FAKE_HEADER = """#pragma once
 #include <cstddef>
 #include <span>
@@ -60,7 +60,7 @@ def build_image(
     image: Image = "test",
     with_harness: bool = True,
 ) -> Path:
-    """Write `files`, compile those that end in .cpp with platform and harness, link. AssertionError on a failure."""
+    """Write `files`, compile those that end in .cpp, with platform and harness, and link. It must succeed."""
     finished = link(folder, board, toolchain, files, image, with_harness)
     assert finished.status == 0, finished.stderr
     return folder / "firmware.elf"

@@ -25,6 +25,7 @@ extern "C" {
 extern uint32_t __mcu_data_start[], __mcu_data_end[];
 extern const uint32_t __mcu_data_load[];
 extern uint32_t __mcu_bss_start[], __mcu_bss_end[];
+extern const uint32_t __mcu_code_start[], __mcu_code_end[];
 extern uint32_t __mcu_stack_limit[], __mcu_stack_top[];
 }
 

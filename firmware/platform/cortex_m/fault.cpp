@@ -13,8 +13,10 @@ namespace {
 // What the core pushes on entry to an exception, lowest address first.
 enum Stacked { kR0, kR1, kR2, kR3, kR12, kLr, kPc, kXpsr, kFrameWords };
 
-bool within_stack(const uint32_t* frame) {
-    return frame >= __mcu_stack_limit && frame + kFrameWords <= __mcu_stack_top;
+// Whether the core has saved registers at `frame`. One that met the stack limit on the way leaves sp at the
+// limit.
+bool is_saved(const uint32_t* frame) {
+    return frame > __mcu_stack_limit && frame + kFrameWords <= __mcu_stack_top;
 }
 
 #if MCU_MAINLINE
@@ -91,14 +93,19 @@ std::string_view cause(const uint32_t* frame, uint32_t exception) {
     if (exception > 3) {
         return "an exception that nothing handles";
     }
-    if (!within_stack(frame)) {
+    if (!is_saved(frame)) {
         return "hard fault";
     }
     constexpr uint32_t kThumb = 1u << 24;
     if ((frame[kXpsr] & kThumb) == 0) {
         return "invalid state: a branch to an address without the Thumb bit";
     }
-    const uint16_t instruction = *reinterpret_cast<const uint16_t*>(frame[kPc] & ~1u);
+    const uint32_t pc = frame[kPc];
+    if (pc < reinterpret_cast<uintptr_t>(__mcu_code_start) ||
+        pc >= reinterpret_cast<uintptr_t>(__mcu_code_end)) {
+        return "branch to an address that holds no code";
+    }
+    const uint16_t instruction = *reinterpret_cast<const uint16_t*>(pc & ~1u);
     if (instruction == 0xDED0) {
         return "divide by zero";
     }
@@ -122,9 +129,9 @@ void write_address() {}
 #endif
 
 void write_registers(const uint32_t* frame) {
-    if (!within_stack(frame)) {
+    if (!is_saved(frame)) {
         write_console(Text().add("  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame)).view());
-        write_console(" is outside the stack: no registers were saved\n");
+        write_console(" has left the stack: no registers were saved\n");
         return;
     }
     constexpr struct {

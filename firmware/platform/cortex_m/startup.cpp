@@ -15,9 +15,10 @@ size_t bytes_between(const uint32_t* first, const uint32_t* last) {
     return reinterpret_cast<uintptr_t>(last) - reinterpret_cast<uintptr_t>(first);
 }
 
-// What lies below the caller's frame, down to the limit.
+// What lies below sp. No call and no interrupt may come in between.
 void paint_stack() {
-    uint32_t* const end = static_cast<uint32_t*>(__builtin_frame_address(0)) - 32;
+    const volatile uint32_t* end;
+    __asm volatile("mov %0, sp" : "=r"(end));
     for (volatile uint32_t* word = __mcu_stack_limit; word < end; ++word) {
         *word = kPaint;
     }

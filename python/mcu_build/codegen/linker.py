@@ -13,8 +13,8 @@ def linker_script(board: Board) -> str:
     """The script for `board`, which is not the host.
 
     Sections by the board's placement: `.mcu_vectors`, code with read-only data, `.mcu_constants*` (weights),
-    `.data` (loaded behind the code), `.bss`, `.mcu_arena*`, and a stack of `stack_size`. The stack comes first
-    in its memory, so that an overflow leaves the memory instead of entering data.
+    `.data` (loaded behind the code), `.bss`, `.mcu_arena*`, and a stack of `stack_size`. The stack comes
+    first in its memory, so that an overflow leaves the memory instead of entering data.
     """
     assert board.placement is not None, "the host has no linker script"
     parts = [
@@ -50,7 +50,9 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "        KEEP(*(.mcu_vectors))\n"
         f"    }} >{place.vectors} :vectors\n\n"
         "    .text :\n    {\n"
+        "        __mcu_code_start = .;\n"
         "        *(.text .text.*)\n"
+        "        __mcu_code_end = .;\n"
         "        *(.rodata .rodata.*)\n"
         f"    }} >{place.code} :code\n\n"
         "    .init_array :\n    {\n"

@@ -42,8 +42,9 @@ _COMMON = (
 class Target:
     """How to compile and link for a board.
 
-    A link is `cxx *link_options objects... *libraries`, with `-T` and the script of codegen/linker.py where the
-    board is not the host. `kernel_folders` are folders of firmware/kernels, in the order to look for a kernel.
+    A link is `cxx *link_options objects... *libraries`, with `-T` and the script of codegen/linker.py where
+    the board is not the host. `kernel_folders` are folders of firmware/kernels, in the order to look for a
+    kernel.
     """
 
     toolchain: Toolchain
@@ -58,7 +59,7 @@ class Target:
 
 
 def target(board: Board, toolchain: Toolchain) -> Target:
-    """Tools and options for `board`. McuError (status 3) where a tool is missing, 1 where they do not match."""
+    """Tools and options for `board`. McuError: status 3 a tool is missing, 1 the two do not match."""
     if board.is_host != (toolchain == "host"):
         wanted = "host" if board.is_host else "arm-clang or arm-gcc"
         raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
@@ -209,14 +210,12 @@ def _gcc_includes(gcc: Path, board: Board) -> tuple[str, ...]:
     answer = process.run([gcc, *machine_options(board), "-E", "-v", "-x", "c++", "/dev/null"]).stderr
     listed = answer.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
     folders = [Path(line.strip()).resolve() for line in listed.splitlines() if line.strip()]
-    # Its own hold stddef.h beside intrinsics that only gcc reads; clang brings the like.
+    # The compiler's own lie beside its libgcc; clang brings the like.
     found = tuple(
-        str(folder) for folder in folders if not (folder / "stddef.h").is_file() or _is_newlib(folder)
+        str(folder)
+        for folder in folders
+        if folder.name not in ("include", "include-fixed") or (folder / "newlib.h").is_file()
     )
     if not any((Path(folder) / "cstddef").is_file() for folder in found):
         raise McuError(f"{gcc.name}: has no C++ headers", GCC_HINT, Exit.TOOL_MISSING)
-    return tuple(folder for folder in found if not folder.endswith("include-fixed"))
-
-
-def _is_newlib(folder: Path) -> bool:
-    return (folder / "newlib.h").is_file()
+    return found

@@ -24,8 +24,8 @@ _CONSOLE_LINES = 40
 class Outcome:
     """A run that ended well. `outputs` holds, for each vector, the bytes of each output in order.
 
-    `stack_used` and `stack_size` are bytes, both 0 for the host. `console` is what the firmware printed; `seconds`
-    is wall time.
+    `stack_used` and `stack_size` are bytes, both 0 for the host. `console` is what the firmware printed;
+    `seconds` is wall time.
     """
 
     status: int
@@ -43,7 +43,7 @@ def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: fl
     McuError (status 4) says which of the proofs of success is missing.
     """
     if exit_status != 0:
-        raise _failure(image, _in_words(exit_status), console)
+        raise _failure(image, _in_words(exit_status, console), console)
     facts = _status_facts(image, folder / "status.txt", console)
     vectors, size = facts["vectors"], facts["output_size"]
     try:
@@ -80,7 +80,9 @@ def _status_facts(image: Path, file: Path, console: str) -> dict[str, int]:
     return facts
 
 
-def _in_words(status: int) -> str:
+def _in_words(status: int, console: str) -> str:
+    if status == -signal.SIGABRT and "qemu: fatal: Lockup" in console:
+        return "the core locked up: a fault in the fault handler itself"
     if status in STATUSES:
         return f"{STATUSES[status]} (status {status})"
     if status < 0:

@@ -13,8 +13,8 @@ UART_FILE = "uart.txt"
 def command(board: Board, image: Path) -> list[str | Path]:
     """The command that runs `image` on `board`; semihosting files and uart.txt are in its working directory.
 
-    `-kernel` loads an ELF's segments at their physical addresses, in any memory of the machine. McuError where the
-    board has no machine, or where QEMU is missing (status 3).
+    `-kernel` loads the segments of an ELF at their physical addresses, in any memory of the machine. McuError
+    where the board has no machine, or where QEMU is missing (status 3).
     """
     if board.run.qemu is None:
         raise McuError(

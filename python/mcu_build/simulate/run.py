@@ -14,8 +14,8 @@ from mcu_build.simulate.outcome import Outcome, judge, timed_out
 def run(board: Board, image: Path, inputs: bytes, timeout: float) -> Outcome:
     """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds.
 
-    McuError: status 1 no image, 3 no simulator, 4 the firmware failed (which proof of success is missing), 5 it did
-    not end in time.
+    McuError: status 1 no image, 3 no simulator, 4 the firmware failed (which proof of success is missing),
+    5 it did not end in time.
     """
     image = image.resolve()
     if not image.is_file():
