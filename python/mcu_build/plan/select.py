@@ -81,6 +81,13 @@ class Call:
             raise self.refuse(f"argument {index} is not a list of tensors")
         return tuple(self._builder.tensor(item) for item in value.items)
 
+    def optional_tensors(self, index: int) -> tuple[Tensor | None, ...]:
+        """Argument `index`, a list of tensors of which some are absent."""
+        value = self.value(index)
+        if not isinstance(value, TensorListValue):
+            raise self.refuse(f"argument {index} is not a list of tensors")
+        return tuple(None if item < 0 else self._builder.tensor(item) for item in value.items)
+
     @property
     def output(self) -> Tensor:
         """The tensor that an `.out` operator writes: its last argument."""
@@ -90,6 +97,18 @@ class Call:
         """The tensors that an operator with several `.out` arguments writes."""
         # The arguments end with the outputs, followed by the return value: a list of the same tensors.
         return tuple(self._builder.output(id) for id in self._call.arguments[-1 - count : -1])
+
+    @property
+    def output_list(self) -> tuple[Tensor, ...]:
+        """The tensors that an operator with one list of outputs writes."""
+        value = self.value(-1)
+        if not isinstance(value, TensorListValue):
+            raise self.refuse("its result is not a list of tensors")
+        return tuple(self._builder.output(item) for item in value.items)
+
+    def is_used(self, output: Tensor) -> bool:
+        """Whether another call, or an output of the program, reads what this call writes to `output`."""
+        return self._builder.is_used(output.id, self._call)
 
     def nhwc(self, tensor: Tensor) -> tuple[int, int, int, int]:
         """(n, h, w, c) of a 4-D tensor whose memory is in that order.
@@ -237,6 +256,29 @@ class _Builder:
             if offset >= 0 and offset + value.nbytes <= source.nbytes:
                 return replace(tensor, alias_of=id, alias_offset=offset)
         raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
+
+    def is_used(self, id: int, producer: KernelCall) -> bool:
+        """Whether value `id`, or a view of it, is read by an instruction other than `producer`."""
+        read = set(self.program.outputs)
+        for call in self.program.instructions:
+            if call is not producer:
+                read.update(*(self._leaves(argument) for argument in call.arguments))
+        return id in read or any(self._shares_place(id, other) for other in read)
+
+    def _leaves(self, id: int) -> tuple[int, ...]:
+        value = self.program.values[id]
+        items = value.items if isinstance(value, TensorListValue) else (id,)
+        return tuple(item for item in items if item >= 0)
+
+    def _shares_place(self, id: int, other: int) -> bool:
+        """Whether `other` may be a view of `id`: it is of the same type and starts within it."""
+        first, second = self.program.values[id], self.program.values[other]
+        if not isinstance(first, TensorValue) or not isinstance(second, TensorValue):
+            return False
+        if first.location is None or second.location is None or first.dtype is not second.dtype:
+            return False
+        offset = second.location[1] - first.location[1]
+        return first.location[0] == second.location[0] and 0 <= offset < first.nbytes
 
     def add(self, name: str, dtype: DType, shape: Sequence[int], data: bytes | None) -> Tensor:
         if data is not None:
