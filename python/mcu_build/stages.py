@@ -6,7 +6,7 @@ Nothing here imports torch unless a stage has to run.
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +17,7 @@ from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_sources, versions
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically
+from mcu_build.plan.ir import Quantization
 
 Io = Literal["float", "int8"]
 SUFFIXES = (".py", ".pt2", ".pte")
@@ -46,7 +47,8 @@ class Lowered:
     """A program ready to be planned.
 
     `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
-    absent for a .pte. `key` stands for everything that went into the program.
+    absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
+    among it. `borders` is the quantization of each input, then of each output, where lowering told it.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Lowered:
     model: Path | None
     quantized: Path | None
     warnings: tuple[str, ...]
+    dependencies: tuple[Path, ...]
+    borders: tuple[Quantization | None, ...]
 
 
 def lowering_core(board: Board) -> str:
@@ -89,6 +93,8 @@ def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progre
         model=entry / "model.pt2",
         quantized=entry / "quantized.pt2",
         warnings=warnings,
+        dependencies=tuple(Path(name) for name in info["dependencies"]),
+        borders=tuple(Quantization(**border) if border else None for border in details["borders"]),
     )
 
 
@@ -136,7 +142,7 @@ def _given_program(file: Path, io: Io) -> Lowered:
             "Export it with int8 inputs and outputs.",
         )
     key = hash_text("given", hash_file(file))
-    return Lowered(model_name(file), key, file, None, None, None, ())
+    return Lowered(model_name(file), key, file, None, None, None, (), (file.resolve(),), ())
 
 
 def _quantized(file: Path, cache: Cache, progress: Progress) -> tuple[str, Path]:
@@ -196,7 +202,11 @@ def _lower(entry: Path, board: Board, io: Io, folder: Path) -> None:
         load_exported(entry / "quantized.pt2"), lowering_core(board), io, supported=frozenset(operators())
     )
     (folder / "program.pte").write_bytes(lowered.pte)
-    (folder / "lowering.json").write_text(json.dumps({"warnings": list(lowered.warnings)}))
+    details = {
+        "warnings": list(lowered.warnings),
+        "borders": [asdict(border) if border else None for border in (*lowered.inputs, *lowered.outputs)],
+    }
+    (folder / "lowering.json").write_text(json.dumps(details))
 
 
 def _evaluate(program_file: Path, vectors: Path, folder: Path) -> None:

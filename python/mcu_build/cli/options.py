@@ -11,37 +11,70 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 board_option = click.option("--board", required=True, metavar="B", help="A board's name, or a .toml file.")
+io_option = click.option(
+    "--io",
+    type=click.Choice(["float", "int8"]),
+    default="float",
+    show_default=True,
+    help="Element type of the model's inputs and outputs.",
+)
+
+
+class _Size(click.ParamType[int]):
+    """Bytes, or 64K, 2M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        from mcu_build.board import parse_size
+
+        parsed = parse_size(value)
+        if isinstance(parsed, str) and parsed.isdigit():
+            parsed = int(parsed)
+        if not isinstance(parsed, int):
+            self.fail(f"{value!r} is not a size such as 65536, 64K or 2M", param, context)
+        return parsed
+
+
+size_type = _Size()
 
 
 def build_options(function: F) -> F:
     """Everything that says which firmware to build."""
-    for option in reversed(
-        [
-            click.argument("model", type=click.Path(path_type=Path)),
-            board_option,
-            click.option("--npu", default="none", show_default=True, help="none: every operator on the CPU."),
-            click.option(
-                "--io",
-                type=click.Choice(["float", "int8"]),
-                default="float",
-                show_default=True,
-                help="Element type of the model's inputs and outputs.",
-            ),
-            click.option(
-                "--toolchain",
-                type=click.Choice(["arm-clang", "arm-gcc"]),
-                help="Compiler for Arm cores; clang where it is installed.",
-            ),
-            click.option(
-                "--build-dir",
-                type=click.Path(path_type=Path),
-                default=Path("build"),
-                show_default=True,
-                help="Where build folders go, one for each model and board.",
-            ),
-            json_option,
-            debug_option,
-        ]
-    ):
+    return _all(
+        function,
+        click.argument("model", type=click.Path(path_type=Path)),
+        board_option,
+        click.option("--npu", default="none", show_default=True, help="none: every operator on the CPU."),
+        io_option,
+        click.option(
+            "--toolchain",
+            type=click.Choice(["arm-clang", "arm-gcc"]),
+            help="Compiler for Arm cores; clang where it is installed.",
+        ),
+        click.option(
+            "--build-dir",
+            type=click.Path(path_type=Path),
+            default=Path("build"),
+            show_default=True,
+            help="Where build folders go, one for each model and board.",
+        ),
+        json_option,
+        debug_option,
+    )
+
+
+def run_options(function: F) -> F:
+    """How an image is run."""
+    return _all(
+        function,
+        click.option(
+            "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
+        ),
+    )
+
+
+def _all(function: F, *options: Callable[[F], F]) -> F:
+    for option in reversed(options):
         function = option(function)
     return function

@@ -153,6 +153,11 @@ class Plan:
         """The same plan with its activations placed."""
         return replace(self, arena=arena)
 
+    def with_quantization(self, known: Mapping[int, Quantization | None]) -> "Plan":
+        """The same plan with the quantization of some tensors, by id, where it is known."""
+        noted = {id: replace(self.tensors[id], quantization=q) for id, q in known.items() if q}
+        return replace(self, tensors={**self.tensors, **noted})
+
     def owner(self, id: int) -> Tensor:
         """The tensor that owns the bytes of tensor `id`: itself, or the end of its chain of aliases."""
         tensor = self.tensors[id]

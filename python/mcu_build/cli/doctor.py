@@ -1,0 +1,27 @@
+"""`mcu-build doctor`: is everything here?"""
+
+import rich_click as click
+
+from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.output import print_json, print_text
+from mcu_build.errors import Exit
+
+
+@click.command()
+@json_option
+@debug_option
+def command(as_json: bool, debug: bool) -> Exit:
+    """Check every tool that a build or a test wants. Status 3 where one is missing."""
+    del debug
+    from mcu_build.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print_json({"checks": [vars(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark = "ok     " if finding.ok else "MISSING"
+            print_text(f"{mark} {finding.name:<22} {finding.found}")
+            if not finding.ok:
+                print_text(f"        get it: {finding.fix}")
+    return Exit.OK if all(finding.ok for finding in findings) else Exit.TOOL_MISSING

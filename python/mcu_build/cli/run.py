@@ -1,0 +1,59 @@
+"""`mcu-build run`: firmware on inputs of the user's."""
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.build import build_first, find
+from mcu_build.cli.options import build_options, run_options
+from mcu_build.cli.output import StageTimes, print_json, print_text
+
+
+@click.command()
+@build_options
+@run_options
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    help="Archive with input_0 ..., first dimension the vector. Without it: the model's own vectors.",
+)
+@click.option("--outputs", type=click.Path(path_type=Path), help="Where to write output_0 ....")
+def command(
+    as_json: bool, debug: bool, timeout: float, inputs: Path | None, outputs: Path | None, **options: Any
+) -> None:
+    """Build, run the firmware over all vectors in one boot, write what it gives."""
+    del debug
+    from mcu_build import npz
+    from mcu_build.prove import own_inputs, run
+    from mcu_build.vectors import load_inputs
+
+    times = StageTimes()
+    built = build_first(times, **options)
+    ports = built.manifest.inputs
+    arrays = load_inputs(inputs, ports) if inputs else own_inputs(built)
+    with times.stage("simulate"):
+        found, outcome = run(built, find(options["board"], options["model"]), arrays, timeout)
+    named = {f"output_{index}": array for index, array in enumerate(found)}
+    if outputs:
+        npz.save(outputs, named)
+    if as_json:
+        print_json(
+            {
+                "vectors": outcome.vectors,
+                "outputs": str(outputs) if outputs else {key: array.tolist() for key, array in named.items()},
+                "status": outcome.status,
+                "console": outcome.console,
+                "stack": {"used": outcome.stack_used, "size": outcome.stack_size},
+                "stages": times.stages,
+            }
+        )
+        return
+    if outcome.console:
+        print_text(outcome.console)
+    print_text(f"{outcome.vectors} vectors, status {outcome.status}")
+    if outputs:
+        print_text(f"wrote {outputs}")
+        return
+    for name, array in named.items():
+        print_text(f"{name} {array.dtype}{list(array.shape)}\n{array}")

@@ -1,0 +1,31 @@
+"""`mcu-build size`: where flash and RAM go."""
+
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.build import build_first
+from mcu_build.cli.options import build_options
+from mcu_build.cli.output import StageTimes, print_json, print_text
+
+
+@click.command()
+@build_options
+@click.option("--symbols", type=int, default=20, show_default=True, help="How many of the largest to show.")
+def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
+    """Build, then measure the image by region and by symbol. Rows add up to the size of the image."""
+    del debug
+    from mcu_build.board import Board
+    from mcu_build.report import size
+
+    built = build_first(StageTimes(), **options)
+    manifest = built.manifest
+    measured = size.measure(
+        manifest.path(built.folder, "elf"),
+        manifest.path(built.folder, "map"),
+        Board.model_validate(manifest.board),
+    )
+    if as_json:
+        print_json(size.document(measured))
+    else:
+        print_text(size.table(measured, symbols))

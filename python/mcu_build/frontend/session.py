@@ -1,0 +1,172 @@
+"""Run a model file once, and keep all that later stages need of it.
+
+Everything that wants the user's objects happens here, in one process: capture, calibration, the float
+model's outputs for the evaluation data. What comes after starts from files.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mcu_build import npz
+from mcu_build.errors import McuError
+from mcu_build.frontend.names import model_name
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+# Vectors that are made up around the example inputs where there is neither evaluation nor calibration.
+_MADE_UP = 16
+
+Inputs = tuple["torch.Tensor", ...]
+
+
+class _Progress(Protocol):
+    def stage(self, name: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """A float program with the data that came with it.
+
+    `vectors` are (inputs, label or None); `dependencies` tells, once all data was iterated, what was read.
+    """
+
+    exported: "ExportedProgram"
+    calibration: Iterable[Inputs]
+    vectors: Iterable[tuple[Inputs, int | None]]
+    warnings: list[str]
+    dependencies: Callable[[], tuple[Path, ...]]
+
+
+def run(file: Path, folder: Path, progress: _Progress) -> list[Path]:
+    """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
+
+    Returns the files that `file` depends on, itself included.
+    """
+    with progress.stage("capture"):
+        captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
+    with progress.stage("quantize"):
+        from mcu_build.frontend.quantize import quantize
+
+        quantized = quantize(captured.exported, captured.calibration)
+        vectors = _vectors(file, captured)
+    files = sorted({*captured.dependencies(), file.resolve()})
+    _save(captured.exported, folder / "model.pt2")
+    _save(quantized, folder / "quantized.pt2")
+    npz.save(folder / "vectors.npz", vectors)
+    info = {
+        "name": model_name(file),
+        "warnings": captured.warnings,
+        "dependencies": [str(path) for path in files],
+    }
+    (folder / "info.json").write_text(json.dumps(info))
+    return files
+
+
+def _capture_model(file: Path) -> _Captured:
+    from mcu_build.frontend.capture import capture
+    from mcu_build.frontend.model_file import load
+
+    model = load(file)
+    exported = capture(model)
+    warnings = []
+    if model.calibration is None:
+        warnings.append(
+            f"{file}: no `calibration`: int8 ranges come from example_inputs alone and accuracy will suffer. "
+            "Add `calibration`, an iterable of typical inputs."
+        )
+    calibration = model.calibration or (lambda: iter([model.example_inputs]))
+    evaluation: Iterator[tuple[Inputs, int | None]]
+    if model.evaluation is not None:
+        evaluation = model.evaluation()
+    elif model.calibration is not None:
+        evaluation = ((inputs, None) for inputs in model.calibration())
+    else:
+        evaluation = _around(model.example_inputs)
+    return _Captured(exported, calibration(), evaluation, warnings, lambda: model.dependencies)
+
+
+def _capture_exported(file: Path) -> _Captured:
+    from mcu_build.frontend.capture import load_exported
+
+    exported = load_exported(file)
+    example = exported.example_inputs
+    if example is None:
+        raise McuError(
+            f"{file}: it holds no example inputs", "Save what torch.export.export returned, whole."
+        )
+    warning = (
+        f"{file}: a .pt2 has no calibration data: int8 ranges come from its example inputs alone and "
+        "accuracy will suffer. Give a model.py with `calibration` instead."
+    )
+    inputs: Inputs = example[0]
+    return _Captured(exported, [inputs], _around(inputs), [warning], lambda: (file.resolve(),))
+
+
+def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
+    """The example inputs, then seeded variations of them: floats scaled and shifted, integers shuffled."""
+    import torch
+
+    dice = torch.Generator().manual_seed(0)
+
+    def vary(tensor: "torch.Tensor") -> "torch.Tensor":
+        if tensor.dtype.is_floating_point:
+            spread = tensor.std().nan_to_num() if tensor.numel() > 1 else tensor.abs().mean()
+            noise = torch.randn(tensor.shape, generator=dice).clone(memory_format=torch.preserve_format)
+            return tensor + noise * (spread if spread > 0 else 1.0) * 0.5
+        order = torch.randperm(tensor.numel(), generator=dice)
+        return tensor.reshape(-1)[order].reshape(tensor.shape)
+
+    yield example, None
+    for _ in range(_MADE_UP - 1):
+        yield tuple(vary(tensor) for tensor in example), None
+
+
+def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
+    """input_0 ..., float_0 ... (what the float model gives) and, where every vector has one, labels."""
+    import torch
+
+    module = captured.exported.module()
+    inputs: list[list[npz.Array]] = []
+    outputs: list[list[npz.Array]] = []
+    labels: list[int | None] = []
+    with torch.no_grad():
+        for given, label in captured.vectors:
+            inputs.append([_numpy(tensor) for tensor in given])
+            outputs.append([_numpy(tensor) for tensor in _flat(module(*given))])
+            labels.append(label)
+    if not inputs:
+        raise McuError(
+            f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
+        )
+    arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
+    arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
+    known = [label for label in labels if label is not None]
+    if len(known) == len(labels):
+        arrays["labels"] = np.array(known)
+    return arrays
+
+
+def _flat(result: Any) -> list["torch.Tensor"]:
+    from torch.utils import _pytree
+
+    return [leaf for leaf in _pytree.tree_leaves(result) if hasattr(leaf, "detach")]
+
+
+def _numpy(tensor: "torch.Tensor") -> npz.Array:
+    return np.ascontiguousarray(tensor.detach().contiguous().numpy())
+
+
+def _save(exported: "ExportedProgram", file: Path) -> None:
+    import torch
+
+    from mcu_build.lower.upstream import quiet
+
+    with quiet():
+        torch.export.save(exported, file)

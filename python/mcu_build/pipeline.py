@@ -1,0 +1,179 @@
+"""Model and board → build folder. What the verbs build, run and test stand on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcu_build import manifest as manifests
+from mcu_build.board import Board
+from mcu_build.cache import Cache, hash_file, hash_text, own_sources
+from mcu_build.codegen.target import Toolchain
+from mcu_build.files import write_atomically
+from mcu_build.manifest import Manifest
+from mcu_build.plan.ir import Plan
+from mcu_build.stages import Io, Lowered, Progress, lower_model
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build: a model file for a board, with its options."""
+
+    model: Path
+    board: Board
+    io: Io
+    toolchain: Toolchain
+    build_root: Path
+
+    def folder(self, name: str) -> Path:
+        """The build folder: one for each model, board and variant, never shared."""
+        variants = [word for word in (self.io, self.toolchain) if word not in ("float", "arm-clang", "host")]
+        return self.build_root / name / "-".join([self.board.id, *variants])
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build folder with its manifest, and the program that it was made from."""
+
+    folder: Path
+    manifest: Manifest
+    lowered: Lowered
+
+
+def build(request: Request, cache: Cache, progress: Progress) -> Built:
+    """Make firmware, or find that it is made already."""
+    lowered = lower_model(request.model, request.board, request.io, cache, progress)
+    folder = request.folder(lowered.name)
+    key = _key(request, lowered)
+    found = manifests.read(folder)
+    if found and found.key == key and found.is_whole(folder):
+        for name in ("plan", "build"):
+            with progress.stage(name) as mark:
+                mark.cached = True
+        return Built(folder, found, lowered)
+    return Built(folder, _make(request, lowered, folder, key, progress), lowered)
+
+
+def _key(request: Request, lowered: Lowered) -> str:
+    return hash_text(
+        "build",
+        lowered.key,
+        lowered.name,
+        request.board.model_dump_json(),
+        request.toolchain,
+        own_sources(),
+        own_sources("firmware", "cmake", "toolchains"),
+    )
+
+
+def generate(
+    request: Request, name: str | None, output: Path, cache: Cache, progress: Progress
+) -> list[Path]:
+    """Write a model's C++ into `output`, with board.cmake and depends.txt. Returns the files."""
+    from mcu_build.codegen.cmake import board_files
+    from mcu_build.codegen.model import generate as generate_sources
+    from mcu_build.plan.fit import check_fit
+
+    lowered = lower_model(request.model, request.board, request.io, cache, progress)
+    with progress.stage("plan"):
+        plan = plan_program(lowered, name or lowered.name)
+        check_fit(plan, request.board)
+        texts = {
+            **generate_sources(plan),
+            **board_files(request.board, request.toolchain),
+            "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
+        }
+        for file, text in texts.items():
+            _write_changed(output / file, text)
+    return [output / file for file in texts]
+
+
+def plan_program(lowered: Lowered, name: str) -> Plan:
+    """The placed plan of a program, its int8 borders with their quantization."""
+    from mcu_build.plan.compile import compile_program
+    from mcu_build.program import load
+
+    plan = compile_program(load(lowered.program), name)
+    return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
+
+
+def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:
+    from mcu_build.build import BuildInputs
+    from mcu_build.build import build as compile_images
+    from mcu_build.codegen.model import generate
+    from mcu_build.plan.describe import describe
+    from mcu_build.plan.fit import check_fit
+    from mcu_build.report.size import measure
+
+    with progress.stage("plan"):
+        plan = plan_program(lowered, lowered.name)
+        check_fit(plan, request.board)
+        described = describe(plan)
+        (folder / manifests.NAME).unlink(missing_ok=True)
+        write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
+        for kind, file in _stage_files(lowered).items():
+            write_atomically(folder / kind, file.read_bytes())
+        sources = generate(plan)
+        for name, text in sources.items():
+            _write_changed(folder / "src" / name, text)
+    with progress.stage("build"):
+        images = compile_images(BuildInputs(lowered.name, request.board, request.toolchain, folder))
+    artefacts = {
+        **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
+        "header": f"src/{lowered.name}.h",
+        "plan": "plan.json",
+        **{Path(name).stem: name for name in _stage_files(lowered)},
+    }
+    size = measure(folder / artefacts["elf"], folder / artefacts["map"], request.board)
+    manifest = Manifest(
+        name=lowered.name,
+        board=request.board.model_dump(),
+        toolchain=request.toolchain,
+        io=request.io,
+        key=key,
+        program_key=lowered.key,
+        artefacts=artefacts,
+        hashes={kind: hash_file(folder / name) for kind, name in artefacts.items()},
+        flash=size.flash,
+        ram=size.ram,
+        memory=described["memory"],
+        inputs=tuple(described["inputs"]),
+        outputs=tuple(described["outputs"]),
+        operators=tuple(described["operators"]),
+        warnings=lowered.warnings,
+    )
+    manifests.write(manifest, folder)
+    return manifest
+
+
+def _stage_files(lowered: Lowered) -> dict[str, Path]:
+    """Artefacts of the earlier stages that are kept in the build folder, by their name there."""
+    files: dict[str, Path | None] = {
+        "model.pt2": lowered.model,
+        "quantized.pt2": lowered.quantized,
+        "program.pte": lowered.program,
+    }
+    return {name: file for name, file in files.items() if file}
+
+
+def _write_changed(file: Path, text: str) -> None:
+    """Write only what differs, so that a build system sees what has changed."""
+    if not file.is_file() or file.read_text() != text:
+        write_atomically(file, text.encode())
+
+
+def summary(built: Built) -> dict[str, Any]:
+    """A build as --json tells it."""
+    manifest = built.manifest
+    return {
+        "name": manifest.name,
+        "board": manifest.board["id"],
+        "artefacts": {kind: str(built.folder / name) for kind, name in manifest.artefacts.items()},
+        "flash": dict(manifest.flash),
+        "ram": dict(manifest.ram),
+        "memory": dict(manifest.memory),
+        "inputs": list(manifest.inputs),
+        "outputs": list(manifest.outputs),
+        "operators": list(manifest.operators),
+        "warnings": list(manifest.warnings),
+    }

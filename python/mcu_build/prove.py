@@ -1,0 +1,94 @@
+"""Run a built image over vectors and judge it: what the verbs run and test do."""
+
+from dataclasses import dataclass
+
+from mcu_build import npz, vectors
+from mcu_build.board import Board
+from mcu_build.cache import Cache
+from mcu_build.compare import Comparison, accuracy, compare, float_allowance
+from mcu_build.npz import Array
+from mcu_build.pipeline import Built
+from mcu_build.simulate.outcome import Outcome
+from mcu_build.simulate.run import run as simulate
+from mcu_build.stages import Progress, expected_outputs, made_up_vectors
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of vectors whose largest output is the label's."""
+
+    float_model: float
+    int8_model: float
+    device: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a test found. `inexact` names float operators whose rounding may differ between torch and core."""
+
+    comparison: Comparison
+    accuracy: Accuracy | None
+    outcome: Outcome
+    inexact: tuple[str, ...]
+    made_up: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the outputs are right, and could have been seen to be wrong."""
+        return self.comparison.mismatches == 0 and self.comparison.outputs_vary
+
+
+def run(built: Built, board: Board, inputs: list[Array], timeout: float) -> tuple[list[Array], Outcome]:
+    """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them."""
+    manifest = built.manifest
+    outcome = simulate(
+        board, manifest.path(built.folder, "test_elf"), vectors.pack(inputs, manifest.inputs), timeout
+    )
+    return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
+
+
+def own_inputs(built: Built) -> list[Array]:
+    """The vectors that the model brings, else made-up ones, as the ports take them."""
+    archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
+    return vectors.quantized(npz.numbered(archive, "input"), built.manifest.inputs)
+
+
+def test(
+    built: Built, board: Board, limit: int | None, timeout: float, cache: Cache, progress: Progress
+) -> Proof:
+    """Compare the firmware with the program's Python definitions over the model's own vectors."""
+    archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
+    ports = built.manifest.outputs
+    inputs = [array[:limit] for array in own_inputs(built)]
+    chosen = built.folder / "vectors.npz"
+    npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)})
+    expected = npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
+    with progress.stage("simulate"):
+        found, outcome = run(built, board, inputs, timeout)
+    inexact = _inexact(built)
+    steps = [port["scale"] for port in ports]
+    allowed = float_allowance(expected, steps) if inexact else [0.0] * len(expected)
+    return Proof(
+        comparison=compare(expected, found, allowed),
+        accuracy=_accuracy(archive, expected, found, limit) if "labels" in archive else None,
+        outcome=outcome,
+        inexact=inexact,
+        made_up="made_up" in archive,
+    )
+
+
+def _inexact(built: Built) -> tuple[str, ...]:
+    """Float operators that compute, rather than move, in order of first use."""
+    rows = [row for row in built.manifest.operators if row["where"] == "float"]
+    return tuple(dict.fromkeys(str(row["name"]) for row in rows))
+
+
+def _accuracy(
+    archive: dict[str, Array], expected: list[Array], found: list[Array], limit: int | None
+) -> Accuracy | None:
+    labels = archive["labels"][:limit]
+    return Accuracy(
+        float_model=accuracy(archive["float_0"][:limit], labels),
+        int8_model=accuracy(expected[0], labels),
+        device=accuracy(found[0], labels),
+    )

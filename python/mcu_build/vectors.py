@@ -1,0 +1,85 @@
+"""Vectors between archives and firmware: checked, quantized for int8 borders, packed as memory has them.
+
+A port is one input or output as plan/describe.py tells it: dtype, shape, dim_order, scale, zero_point.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_build import npz
+from mcu_build.errors import McuError
+from mcu_build.npz import Array
+
+Port = Mapping[str, Any]
+
+
+def load_inputs(file: Path, ports: Sequence[Port]) -> list[Array]:
+    """The arrays input_0 ... of an archive, [vectors, ...] each. McuError where they do not fit the ports."""
+    arrays = npz.numbered(npz.load(file), "input")
+    if len(arrays) != len(ports):
+        raise McuError(
+            f"{file}: {len(arrays)} inputs, the model has {len(ports)}",
+            f"Name the arrays input_0 ... input_{len(ports) - 1}.",
+        )
+    for index, (array, port) in enumerate(zip(arrays, ports, strict=True)):
+        if list(array.shape[1:]) != port["shape"] or array.dtype != port["dtype"]:
+            raise McuError(
+                f"{file}: input_{index}: {array.dtype}{list(array.shape)}, the model takes "
+                f"{port['dtype']}{['vectors', *port['shape']]}",
+                "The first dimension counts the vectors; the others are the model's own.",
+            )
+    counts = {len(array) for array in arrays}
+    if len(counts) != 1 or 0 in counts:
+        raise McuError(
+            f"{file}: inputs with {sorted(counts)} vectors", "Every input needs as many, one at least."
+        )
+    return arrays
+
+
+def quantized(arrays: Sequence[Array], ports: Sequence[Port]) -> list[Array]:
+    """Float arrays as the ports take them: q = clamp(rint(x / scale) + zero_point) where a port is int8."""
+    return [
+        _quantize(array, port) if array.dtype != port["dtype"] else array
+        for array, port in zip(arrays, ports, strict=True)
+    ]
+
+
+def _quantize(array: Array, port: Port) -> Array:
+    limits = np.iinfo(port["dtype"])
+    steps = np.rint(array.astype(np.float32) * np.float32(1.0 / port["scale"]))
+    shifted: Array = np.clip(steps + np.float32(port["zero_point"]), limits.min, limits.max)
+    return shifted.astype(port["dtype"])
+
+
+def dequantized(array: Array, port: Port) -> Array:
+    """An output in real numbers, whatever type it leaves the firmware in."""
+    if array.dtype == np.float32 or port["scale"] is None:
+        return array
+    return (array.astype(np.float32) - np.float32(port["zero_point"])) * np.float32(port["scale"])
+
+
+def pack(arrays: Sequence[Array], ports: Sequence[Port]) -> bytes:
+    """What the harness reads: for each vector, each input's bytes in the order of memory."""
+    memory = [
+        np.ascontiguousarray(array.transpose(0, *(1 + d for d in port["dim_order"]))).reshape(len(array), -1)
+        for array, port in zip(arrays, ports, strict=True)
+    ]
+    return np.concatenate([array.view(np.uint8) for array in memory], axis=1).tobytes()
+
+
+def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:
+    """What the harness wrote, as arrays [vectors, ...] in the model's dimensions."""
+    rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)
+    arrays, start = [], 0
+    for port in ports:
+        dtype, order, shape = np.dtype(port["dtype"]), port["dim_order"], port["shape"]
+        size = prod(shape) * dtype.itemsize
+        memory = [shape[dimension] for dimension in order]
+        flat = np.ascontiguousarray(rows[:, start : start + size]).view(dtype)
+        arrays.append(flat.reshape(vectors, *memory).transpose(0, *(1 + int(i) for i in np.argsort(order))))
+        start += size
+    return [np.ascontiguousarray(array) for array in arrays]
