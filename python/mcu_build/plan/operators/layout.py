@@ -28,15 +28,27 @@ def reorder(call: Call, source: Tensor, output: Tensor, perm: Sequence[int] | No
     if output.model_shape != tuple(source.model_shape[dimension] for dimension in perm):
         raise call.refuse(f"permuting {source.model_shape} by {perm} does not give {output.model_shape}")
     strides = model_strides(source)
-    wanted = [strides[perm[dimension]] for dimension in output.dim_order]
-    merged = merge(output.shape, [wanted])
-    if not merged or (len(merged) == 1 and merged[0][1] == 1):
-        call.alias(output, source)
+    copy_strided(call, source, output, [strides[dimension] for dimension in perm])
+
+
+def copy_strided(call: Call, source: Tensor, output: Tensor, strides: Sequence[int], offset: int = 0) -> None:
+    """Let `output` hold elements of `source`: along dimension i of the model, `strides[i]` elements apart.
+
+    The first is element `offset` of the memory of `source`; strides may be 0 or negative. Where the elements
+    lie together in the order of the output's memory, `output` becomes an alias and nothing is executed.
+    """
+    size = source.dtype.size
+    merged = merge(output.shape, [[strides[dimension] for dimension in output.dim_order]])
+    if not output.elements or not merged or (len(merged) == 1 and merged[0][1] == 1):
+        call.alias(output, source, offset * size if output.elements else 0)
         return
     run = merged.pop()[0] if merged[-1][1] == 1 else 1
     if len(merged) > _RANK:
-        raise call.refuse(f"the permutation has {len(merged)} dimensions that move, more than {_RANK}")
-    size = source.dtype.size
+        raise call.refuse(f"the copy has {len(merged)} dimensions that move, more than {_RANK}")
+    if offset:
+        start = call.temporary(source.name, source.dtype, ())
+        call.alias(start, source, offset * size)
+        source = start
     params = Params(
         "PermuteParams",
         {
@@ -147,6 +159,15 @@ def padded(values: Iterable[int], filler: int, rank: int = _RANK) -> tuple[int, 
     """`rank` values, `filler` in front."""
     found = tuple(values)
     return (filler,) * (rank - len(found)) + found
+
+
+def output_stage(call: Call, zero_point: int, low: int, high: int) -> Member:
+    """The `OutputStage` struct from the indices of three arguments."""
+    return {
+        "zero_point": call.integer(zero_point),
+        "activation_min": call.integer(low),
+        "activation_max": call.integer(high),
+    }
 
 
 def transpose(call: Call) -> None:
