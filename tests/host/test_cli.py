@@ -1,0 +1,109 @@
+"""The command line: verbs, usage errors, JSON; nothing heavy is imported to answer."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mcu_build.cli import VERBS
+from tests.support.cli import mcu_build
+
+
+def modules_after(*words):
+    """Top-level modules that a fresh interpreter has loaded after the command."""
+    code = (
+        "import sys\nfrom mcu_build.cli import main\n"
+        f"try: main({list(words)!r})\nexcept SystemExit: pass\n"
+        "print(' '.join(sorted({name.split('.')[0] for name in sys.modules})), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_help_lists_every_verb_and_imports_nothing_heavy():
+    result = mcu_build("--help")
+    assert result.status == 0
+    assert all(verb in result.out for verb in VERBS)
+    assert not modules_after("--help") & {"torch", "executorch", "numpy", "pydantic", "rich"}
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help(verb):
+    result = mcu_build(verb, "--help")
+    assert result.status == 0
+    assert "--help" in result.out
+
+
+def test_boards_need_no_torch():
+    assert not modules_after("boards") & {"torch", "executorch"}
+
+
+def test_boards_as_json():
+    result = mcu_build("boards", "--json")
+    assert result.json["schema"] == 1
+    ids = {row["id"] for row in result.json["boards"]}
+    assert {"corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit", "host"} <= ids
+    assert mcu_build("boards", "microbit").json["board"]["core"] == "cortex-m0"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["boards", "--colour"],
+        ["build", "model.py"],
+        ["build", "--board"],
+        ["--io", "int7", "--board", "host", "model.py"],
+        ["clean", "a", "b"],
+    ],
+)
+def test_usage_errors_have_status_2(words):
+    result = mcu_build(*words)
+    assert result.status == 2
+    assert result.err.startswith("error: ")
+    assert "hint: " in result.err
+    assert not result.out
+
+
+def test_the_verb_may_be_left_out():
+    spoken, silent = mcu_build("build", "--board", "nowhere", "m.py"), mcu_build("--board", "nowhere", "m.py")
+    assert spoken == silent
+    assert spoken.status == 1
+
+
+def test_errors_as_json():
+    result = mcu_build("--board", "corstone300", "model.py", "--json")
+    assert result.status == 1
+    error = result.json["error"]
+    assert error["exit_code"] == 1
+    assert "corstone300" in error["message"]
+    assert "corstone-300" in error["hint"]
+    assert not result.err
+
+
+def test_new_writes_a_project_and_overwrites_nothing(tmp_path):
+    folder = tmp_path / "starter"
+    assert mcu_build("new", folder).status == 0
+    assert {path.name for path in folder.iterdir()} == {"model.py", "main.cpp", "CMakeLists.txt", "README.md"}
+    (folder / "model.py").write_text("mine")
+    again = mcu_build("new", folder)
+    assert again.status == 1
+    assert "exists already" in again.err
+    assert (folder / "model.py").read_text() == "mine"
+
+
+def test_clean_removes_builds_and_nothing_else(tmp_path):
+    made, other = tmp_path / "net" / "host", tmp_path / "precious"
+    made.mkdir(parents=True)
+    other.mkdir()
+    (made / "manifest.json").write_text("{}")
+    (other / "data").write_text("keep")
+    assert mcu_build("clean", "--build-dir", tmp_path).status == 0
+    assert not made.exists()
+    assert (other / "data").read_text() == "keep"
+    assert mcu_build("clean", "net", "--build-dir", tmp_path).status == 1
+
+
+def test_cmake_dir_is_there():
+    from pathlib import Path
+
+    assert (Path(mcu_build("cmake-dir").out.strip()) / "McuBuildConfig.cmake").is_file()
