@@ -1,0 +1,96 @@
+# McuBuild: models and firmware as CMake targets.
+#
+#   find_package(McuBuild REQUIRED)        # with -DMcuBuild_DIR=$(mcu-build cmake-dir)
+#
+#   mcu_add_model(kws MODEL kws.py BOARD corstone-300)
+#   mcu_add_firmware(demo SOURCES main.cpp MODELS kws)
+#
+# docs/cmake.md describes both. The toolchain file is one of ../toolchains, or your own for arm-none-eabi.
+
+include_guard(GLOBAL)
+include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
+
+# mcu_add_model(<name> MODEL <file> BOARD <board> [IO float|int8])
+# mcu_add_model(<name> GENERATED <folder>)
+#
+# A static library `mcu::model::<name>` with the header <name>.h. MODEL is a model.py, .pt2 or .pte; its sources are
+# generated while CMake configures, and again when the model or a file that it reads has changed. BOARD is a board's
+# name or its .toml file; it may be left out where MCU_BOARD is set. IO int8 leaves out the conversion from and to
+# float. GENERATED takes a folder that `mcu-build generate` has written.
+function(mcu_add_model name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;IO;GENERATED" "")
+    set(call "mcu_add_model(${name})")
+    _mcu_check_arguments("${call}" "MODEL BOARD IO GENERATED"
+                         "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
+    if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
+        _mcu_fail("${call}" "the name becomes a C++ namespace: use letters, digits and underscores")
+    endif()
+    if(TARGET mcu_model_${name})
+        _mcu_fail("${call}" "a model of this name exists already")
+    endif()
+    if(DEFINED arg_GENERATED AND DEFINED arg_MODEL)
+        _mcu_fail("${call}" "MODEL and GENERATED: give one of them")
+    endif()
+
+    if(DEFINED arg_GENERATED)
+        cmake_path(ABSOLUTE_PATH arg_GENERATED NORMALIZE OUTPUT_VARIABLE folder)
+        if(NOT EXISTS ${folder}/model.cmake OR NOT EXISTS ${folder}/board.cmake)
+            _mcu_fail("${call}" "GENERATED: no model.cmake and board.cmake in ${folder}"
+                      "`mcu-build generate --output ${folder} --board B model.py` writes them.")
+        endif()
+        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/model.cmake ${folder}/board.cmake)
+    else()
+        _mcu_find_model("${call}" "${arg_MODEL}" model)
+        _mcu_choose_board("${call}" "${arg_BOARD}" ${model} board)
+        if(NOT DEFINED arg_IO)
+            set(arg_IO float)
+        elseif(NOT arg_IO MATCHES "^(float|int8)$")
+            _mcu_fail("${call}" "IO: '${arg_IO}' is neither float nor int8")
+        endif()
+        set(folder ${CMAKE_BINARY_DIR}/mcu/models/${name})
+        _mcu_generate("${call}" ${name} ${model} ${board} ${arg_IO} ${folder})
+    endif()
+    _mcu_add_model_library("${call}" ${name} ${folder})
+    get_target_property(made_for mcu_model_${name} MCU_BOARD)
+    if(DEFINED arg_MODEL)
+        set_property(TARGET mcu_board_${made_for} PROPERTY MCU_BOARD_ARGUMENT ${board})
+    elseif(DEFINED arg_BOARD AND NOT arg_BOARD STREQUAL made_for)
+        _mcu_fail("${call}" "BOARD: ${arg_BOARD}, but ${folder} was generated for ${made_for}")
+    endif()
+endfunction()
+
+# mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST])
+#
+# An image <target>.elf with .map and, except for the host, .hex and .bin (<target>-<memory>.bin, one each, where it is
+# loaded into several memories), and targets <target>.run and <target>.size. Without SOURCES, the default application
+# runs the one model. With SHARE_ARENA the models use one arena: results of one are lost when the next is given its
+# inputs. TEST makes the image that `mcu-build test` runs: harness and semihosting instead of SOURCES and console.
+function(mcu_add_firmware name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST" "BOARD" "SOURCES;MODELS")
+    set(call "mcu_add_firmware(${name})")
+    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST"
+                         "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
+    _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board)
+    foreach(source IN LISTS arg_SOURCES)
+        if(NOT source MATCHES "[.$]")
+            _mcu_fail("${call}" "SOURCES: '${source}' is not a source file"
+                      "Arguments are: SOURCES, MODELS, BOARD, SHARE_ARENA, TEST.")
+        endif()
+    endforeach()
+    _mcu_application("${call}" "${arg_SOURCES}" "${arg_MODELS}" "${arg_TEST}" sources defines)
+
+    add_executable(${name} ${sources})
+    target_compile_definitions(${name} PRIVATE ${defines})
+    if(NOT arg_SOURCES)
+        get_property(warnings TARGET ${board} PROPERTY MCU_WARNING_OPTIONS)
+        target_compile_options(${name} PRIVATE ${warnings})
+    endif()
+    list(TRANSFORM arg_MODELS PREPEND mcu::model:: OUTPUT_VARIABLE models)
+    if(arg_SHARE_ARENA)
+        _mcu_share_arena("${call}" ${name} "${arg_MODELS}")
+    endif()
+    _mcu_add_platform(${name} ${board} "${arg_TEST}")
+    target_link_libraries(${name} PRIVATE ${models} ${board})
+    _mcu_link(${name} ${board})
+    _mcu_add_verbs(${name} ${board} "${arg_TEST}")
+endfunction()
