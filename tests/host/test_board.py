@@ -1,0 +1,173 @@
+"""Board files: what is accepted, and every mistake told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build.board import board_files, find_board, load_board
+from mcu_build.errors import Exit, McuError
+
+GOOD = """
+name = "A board"
+core = "cortex-m4"
+fpu = "single"
+dsp = true
+
+[[memory]]
+name = "flash"
+origin = 0x08000000
+size = "1M"
+access = "rx"
+
+[[memory]]
+name = "ram"
+origin = 0x20000000
+size = "128K"
+access = "rwx"
+
+[placement]
+vectors = "flash"
+code = "flash"
+constants = "flash"
+data = "ram"
+arena = "ram"
+stack = "ram"
+"""
+
+
+def written(folder: Path, text: str, name: str = "mine.toml") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / name
+    file.write_text(text)
+    return file
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    file = written(folder, text)
+    with pytest.raises(McuError) as caught:
+        load_board(file)
+    assert caught.value.exit_code == Exit.INPUT
+    lines = caught.value.message.splitlines()
+    assert all(line.startswith(f"{file}: ") for line in lines)
+    return [line.removeprefix(f"{file}: ") for line in lines]
+
+
+def test_a_good_file_is_a_board(tmp_path: Path) -> None:
+    board = load_board(written(tmp_path, GOOD))
+    assert (board.id, board.core, board.memory_named("flash").size) == ("mine", "cortex-m4", 1 << 20)
+
+
+@pytest.mark.parametrize("name", sorted(board_files()))
+def test_every_board_of_ours_is_good_and_names_its_sources(name: str) -> None:
+    board = find_board(name)
+    assert board.sources
+    # So that a board of a project can extend any of ours.
+    assert "extends" not in board_files()[name].read_text()
+    assert board.is_host or (board.run.qemu and board.run.qemu.machine)
+
+
+def test_the_boards_are_those_that_we_promise() -> None:
+    assert {
+        "corstone-300",
+        "mps2-an386",
+        "mps2-an500",
+        "mps2-an505",
+        "mps2-an385",
+        "microbit",
+        "host",
+    } <= set(board_files())
+
+
+def test_three_mistakes_are_three_lines(tmp_path: Path) -> None:
+    text = GOOD.replace('"cortex-m4"', '"cortex-m5"').replace('"1M"', '"1Q"') + '\n[consol]\nkind = "none"\n'
+    lines = mistakes(tmp_path, text)
+    assert len(lines) == 3
+    assert any(line.startswith("core: ") and "cortex-m5" in line for line in lines)
+    assert any(line.startswith("memory.0.size: ") and "1Q" in line for line in lines)
+    assert any(line.startswith("consol: ") for line in lines)
+
+
+def test_three_contradictions_are_three_lines(tmp_path: Path) -> None:
+    text = GOOD.replace('fpu = "single"', 'fpu = "double"')
+    text = text.replace('arena = "ram"', 'arena = "sram"').replace('stack = "ram"', 'stack = "flash"')
+    assert mistakes(tmp_path, text) == [
+        "fpu: cortex-m4 cannot have 'double'; possible: none or single",
+        "placement.arena: no memory is called 'sram'; there are: flash, ram",
+        "placement.stack: memory 'flash' cannot be written",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0x20000000", "0x080FF000", "memory: 'flash' and 'ram' overlap"),
+        ('name = "ram"', 'name = "flash"', "memory.name: two memories are called 'flash'"),
+        ('name = "ram"', 'name = "my ram"', "memory.name: 'my ram' is not a word"),
+        ('code = "flash"', 'code = "data"', "placement.code: no memory is called 'data'"),
+        ("dsp = true", "dsp = false", "dsp: cortex-m4 cannot have 'false'; possible: true"),
+        ("dsp = true", "dsp = true\nmve = true", "mve: cortex-m4 cannot have 'true'; possible: false"),
+        ("dsp = true", "dsp = true\ntrustzone = true", "trustzone: cortex-m4 cannot have it"),
+        ("dsp = true", 'dsp = true\nconsole = {kind = "cmsdk-uart"}', "console.base: the address"),
+        ("dsp = true", "dsp = true\nstack_size = 0", "stack_size: "),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    assert any(line.startswith(message) for line in mistakes(tmp_path, GOOD.replace(old, new)))
+
+
+def test_memories_may_not_overlap_in_the_secure_view_either(tmp_path: Path) -> None:
+    text = GOOD.replace('"cortex-m4"', '"cortex-m33"\ntrustzone = true')
+    secure = text.replace("origin = 0x08000000", "origin = 0x08000000\nsecure_alias = 0x1FF80000")
+    assert load_board(written(tmp_path / "apart", text)).trustzone
+    assert mistakes(tmp_path, secure) == ["memory: 'flash' and 'ram' overlap in the secure view"]
+
+
+def test_an_unknown_board_offers_the_nearest() -> None:
+    with pytest.raises(McuError) as caught:
+        find_board("corstone300")
+    assert "no board is called 'corstone300'" in caught.value.message
+    assert "corstone-300" in caught.value.hint
+
+
+def test_a_name_like_no_other_offers_all() -> None:
+    with pytest.raises(McuError) as caught:
+        find_board("zzzz")
+    assert all(name in caught.value.hint for name in board_files())
+
+
+def test_a_projects_own_board_is_found_and_extends_ours(tmp_path: Path) -> None:
+    written(tmp_path / "boards", 'extends = "mps2-an386"\nname = "Mine"\nstack_size = "2K"\n')
+    board, base = find_board("mine", tmp_path), find_board("mps2-an386")
+    assert (board.name, board.stack_size) == ("Mine", 2048)
+    assert (board.memory, board.placement, board.run) == (base.memory, base.placement, base.run)
+
+
+def test_a_table_extends_key_by_key_and_a_list_is_replaced(tmp_path: Path) -> None:
+    written(tmp_path, GOOD, "base.toml")
+    text = 'extends = "base"\n[placement]\nconstants = "ram"\n'
+    board = load_board(written(tmp_path, text))
+    assert board.placement is not None
+    assert (board.placement.constants, board.placement.code) == ("ram", "flash")
+    memory = '[[memory]]\nname = "flash"\norigin = 0\nsize = "1K"\naccess = "rx"\n'
+    lines = mistakes(tmp_path, f'extends = "base"\n{memory}')
+    assert "placement.data: no memory is called 'ram'; there are: flash" in lines
+
+
+def test_extending_goes_one_level_deep(tmp_path: Path) -> None:
+    written(tmp_path, GOOD, "base.toml")
+    written(tmp_path, 'extends = "base"\n', "middle.toml")
+    (line,) = mistakes(tmp_path, 'extends = "middle"\n')
+    assert line == "extends: 'middle' itself extends another board"
+    (line,) = mistakes(tmp_path, 'extends = "nothing"\n')
+    assert line == "extends: no board is called 'nothing'"
+
+
+def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, "name = \n")
+    assert line.startswith("not valid TOML: ")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(McuError, match=r"absent\.toml: No such file"):
+        find_board(str(tmp_path / "absent.toml"))
