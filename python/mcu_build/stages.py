@@ -194,12 +194,12 @@ def _move_all(source: Path, target: Path) -> None:
 
 
 def _lower(entry: Path, board: Board, io: Io, folder: Path) -> None:
-    from mcu_build.frontend.capture import load_exported
+    from mcu_build.frontend.store import load_quantized
     from mcu_build.lower.cortex_m import lower
     from mcu_build.plan.select import operators
 
     lowered = lower(
-        load_exported(entry / "quantized.pt2"), lowering_core(board), io, supported=frozenset(operators())
+        load_quantized(entry / "quantized.pt2"), lowering_core(board), io, supported=frozenset(operators())
     )
     (folder / "program.pte").write_bytes(lowered.pte)
     details = {

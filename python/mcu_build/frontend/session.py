@@ -56,9 +56,11 @@ def run(file: Path, folder: Path, progress: _Progress) -> list[Path]:
 
         quantized = quantize(captured.exported, captured.calibration)
         vectors = _vectors(file, captured)
+    from mcu_build.frontend.store import save
+
     files = sorted({*captured.dependencies(), file.resolve()})
-    _save(captured.exported, folder / "model.pt2")
-    _save(quantized, folder / "quantized.pt2")
+    save(captured.exported, folder / "model.pt2")
+    save(quantized, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
     info = {
         "name": model_name(file),
@@ -161,12 +163,3 @@ def _flat(result: Any) -> list["torch.Tensor"]:
 
 def _numpy(tensor: "torch.Tensor") -> npz.Array:
     return np.ascontiguousarray(tensor.detach().contiguous().numpy())
-
-
-def _save(exported: "ExportedProgram", file: Path) -> None:
-    import torch
-
-    from mcu_build.lower.upstream import quiet
-
-    with quiet():
-        torch.export.save(exported, file)

@@ -1,0 +1,23 @@
+"""Exported programs as files between stages."""
+
+from pathlib import Path
+
+import torch
+from torch.export import ExportedProgram
+
+from mcu_build.lower.upstream import quiet
+
+
+def save(exported: ExportedProgram, file: Path) -> None:
+    """Write a program."""
+    with quiet():
+        torch.export.save(exported, file)
+
+
+def load_quantized(file: Path) -> ExportedProgram:
+    """Read a quantized program that `save` wrote."""
+    with quiet():
+        # Registers the operators quantized_decomposed::*, which loading looks up by name.
+        import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
+
+        return torch.export.load(file)

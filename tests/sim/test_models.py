@@ -1,0 +1,65 @@
+"""End to end: every model on every board, its firmware's outputs against the quantized program's."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build.board import board_files
+from tests.support.cli import mcu_build
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "examples" / "digits" / "model.py"
+MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*.py")) if file.stem[0] != "_"}
+MODELS["digits"] = DIGITS
+BOARDS = sorted(board_files())
+# 16 KiB of RAM: what fits is tested, what does not must be told.
+TOO_SMALL = "microbit"
+
+
+def test(model: str, board: str, build_dir: Path, *options: object):
+    return mcu_build(
+        "test", "--board", board, MODELS[model], "--build-dir", build_dir, "--vectors", 3, "--json", *options
+    )
+
+
+def check_proof(result) -> None:
+    assert result.status == 0, result.out + result.err
+    proof = result.json
+    assert proof["vectors"] == 3
+    assert proof["outputs_vary"]
+    assert proof["mismatches"] == 0
+    # Where only integers compute, nothing at all may differ.
+    assert proof["differing"] == 0 or proof["float_operators"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_on_every_board(model, tmp_path):
+    for board in BOARDS:
+        result = test(model, board, tmp_path)
+        if board == TOO_SMALL and result.status == 1:
+            message = result.json["error"]["message"]
+            assert "needs" in message and "bytes" in message, message
+            continue
+        check_proof(result)
+
+
+@pytest.mark.parametrize("board", [board for board in BOARDS if board not in ("host", TOO_SMALL)])
+def test_gcc_builds_working_images(board, tmp_path):
+    for model in ("digits", "transformer"):
+        check_proof(test(model, board, tmp_path, "--toolchain", "arm-gcc"))
+
+
+@pytest.mark.parametrize("board", ["corstone-300", "mps2-an386"])
+def test_int8_borders(board, tmp_path):
+    check_proof(test("digits", board, tmp_path, "--io", "int8"))
+
+
+def test_digits_on_held_out_data(tmp_path):
+    result = mcu_build(
+        "test", "--board", "corstone-300", DIGITS, "--build-dir", tmp_path, "--json", "--min-accuracy", 0.95
+    )
+    assert result.status == 0, result.out + result.err
+    proof = result.json
+    assert proof["vectors"] >= 300
+    assert proof["mismatches"] == proof["differing"] == 0
+    assert proof["accuracy"]["int8"] == proof["accuracy"]["device"] > 0.95
