@@ -87,22 +87,52 @@ def contiguous(call: Call, tensor: Tensor) -> Tensor:
     return ordered(call, tensor, range(len(tensor.shape)))
 
 
-def image(call: Call, tensor: Tensor) -> tuple[Tensor, tuple[int, int, int, int]]:
+# (n, h, w, c)
+ImageSizes = tuple[int, int, int, int]
+
+
+def image(call: Call, tensor: Tensor) -> tuple[Tensor, ImageSizes]:
     """A 4-D operand of an image operator with its memory as (n, h, w, c), and these four sizes.
 
     Operators named `..._nhwc` have their dimensions in that order, the others are NCHW.
     """
     if len(tensor.shape) != 4:
         raise call.refuse(f"{tensor.name} has {len(tensor.shape)} dimensions, not 4")
-    order = image_order(call)
+    order = _image_order(call)
     n, h, w, c = (tensor.model_shape[dimension] for dimension in order)
     return ordered(call, tensor, order), (n, h, w, c)
 
 
-def image_order(call: Call) -> tuple[int, int, int, int]:
+def image_output(call: Call) -> tuple[Tensor, ImageSizes]:
+    """The output of an image operator, whose memory has to be (n, h, w, c), and these sizes."""
+    output = call.output
+    explicit = _image_order(call) == (0, 1, 2, 3)
+    if explicit and not call.is_contiguous(output):
+        raise call.refuse(f"the output has its memory in the order {output.dim_order}")
+    n, h, w, c = output.model_shape if explicit else call.nhwc(output)
+    return output, (n, h, w, c)
+
+
+def _image_order(call: Call) -> tuple[int, int, int, int]:
     """The model's dimensions that are n, h, w, c for this operator."""
-    explicit = call.operator.removesuffix(".out").endswith("_nhwc")
-    return (0, 1, 2, 3) if explicit else (0, 2, 3, 1)
+    return (0, 1, 2, 3) if call.operator.endswith("_nhwc.out") else (0, 2, 3, 1)
+
+
+def image_size(sizes: ImageSizes) -> Member:
+    """The `ImageSize` struct."""
+    return {"height": sizes[1], "width": sizes[2], "channels": sizes[3]}
+
+
+def window(
+    size: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+) -> Member:
+    """The `Window` struct; each argument is (vertical, horizontal)."""
+    names = ("size", "stride", "padding", "dilation")
+    pairs = zip(names, (size, stride, padding, dilation), strict=True)
+    return {name: {"y": y, "x": x} for name, (y, x) in pairs}
 
 
 def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Member:

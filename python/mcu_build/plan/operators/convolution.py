@@ -1,0 +1,139 @@
+"""Convolutions: plain, depthwise, transposed."""
+
+from dataclasses import dataclass
+from math import prod
+
+from mcu_build.errors import McuError
+from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.operators.layout import (
+    ImageSizes,
+    contiguous,
+    image,
+    image_output,
+    image_size,
+    output_stage,
+    window,
+)
+from mcu_build.plan.select import Call, Selector
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """Input, weights and output in the kernel's order of memory, and the sizes of the two images."""
+
+    source: Tensor
+    weights: Tensor
+    target: Tensor
+    source_size: ImageSizes
+    target_size: ImageSizes
+
+    @property
+    def members(self) -> dict[str, Member]:
+        """The members that every convolution's parameters begin with."""
+        return {
+            "batch": self.source_size[0],
+            "input": image_size(self.source_size),
+            "output": image_size(self.target_size),
+        }
+
+
+def quantized_conv2d(call: Call) -> None:
+    """(input, weight OHWI, bias, stride, padding, dilation, input_offset, output_offset, multipliers, shifts,
+    min, max, scratch, out).
+    """
+    found = _operands(call)
+    outputs, height, width, depth = found.weights.shape
+    channels = found.source_size[3]
+    groups = channels // depth
+    if groups == 0 or channels % depth or outputs % groups or outputs != found.target_size[3]:
+        raise _misfit(call, found)
+    members = {
+        **found.members,
+        "window": window((height, width), call.pair(3), call.pair(4), call.pair(5)),
+        "groups": groups,
+        "input_offset": call.integer(6),
+        "stage": output_stage(call, 7, 10, 11),
+    }
+    macs = prod(found.target_size) * height * width * depth
+    _emit(call, "conv2d", Params("Conv2dParams", members), found, 8, macs)
+
+
+def quantized_depthwise_conv2d(call: Call) -> None:
+    """(input, weight 1HWO, bias, stride, padding, dilation, depth_multiplier, input_offset, output_offset,
+    multipliers, shifts, min, max, scratch, out).
+    """
+    found = _operands(call)
+    one, height, width, outputs = found.weights.shape
+    if one != 1 or outputs % found.source_size[3] or outputs != found.target_size[3]:
+        raise _misfit(call, found)
+    members = {
+        **found.members,
+        "window": window((height, width), call.pair(3), call.pair(4), call.pair(5)),
+        "input_offset": call.integer(7),
+        "stage": output_stage(call, 8, 11, 12),
+    }
+    macs = prod(found.target_size) * height * width
+    _emit(call, "depthwise_conv2d", Params("DepthwiseConv2dParams", members), found, 9, macs)
+
+
+def quantized_transpose_conv2d(call: Call) -> None:
+    """(input, weight OHWI, bias, stride, padding, output_padding, dilation, input_offset, output_offset,
+    multipliers, shifts, min, max, scratch, scratch, out).
+    """
+    found = _operands(call)
+    outputs, height, width, depth = found.weights.shape
+    # The definition has no groups either: its weights would not fit torch's transposed convolution.
+    if depth != found.source_size[3] or outputs != found.target_size[3]:
+        raise _misfit(call, found)
+    members = {
+        **found.members,
+        "window": window((height, width), call.pair(3), call.pair(4), call.pair(6)),
+        "input_offset": call.integer(7),
+        "stage": output_stage(call, 8, 11, 12),
+    }
+    macs = prod(found.source_size) * height * width * outputs
+    _emit(call, "transpose_conv2d", Params("TransposeConv2dParams", members), found, 9, macs)
+
+
+def _operands(call: Call) -> _Operands:
+    source, source_size = image(call, call.tensor(0))
+    target, target_size = image_output(call)
+    weights = contiguous(call, call.tensor(1))
+    dtypes = [tensor.dtype.numpy_name for tensor in (source, weights, target)]
+    if dtypes != ["int8"] * 3:
+        raise call.refuse(f"no kernel for input, weights and output of {', '.join(dtypes)}")
+    if len(weights.shape) != 4 or min(*weights.shape, *source_size, *target_size) < 1:
+        raise call.refuse(f"weights {weights.shape} over an image of {source_size}")
+    return _Operands(source, weights, target, source_size, target_size)
+
+
+def _misfit(call: Call, found: _Operands) -> McuError:
+    return call.refuse(
+        f"weights {found.weights.shape} do not take {found.source_size[3]} channels to {found.target_size[3]}"
+    )
+
+
+def _emit(call: Call, kernel: str, params: Params, found: _Operands, multipliers: int, macs: int) -> None:
+    """Emit a convolution whose multipliers are argument `multipliers`, followed by the shifts."""
+    bias = call.optional_tensor(2)
+    scales = [call.tensor(multipliers), call.tensor(multipliers + 1)]
+    for tensor in (*scales, *([bias] if bias else [])):
+        if tensor.dtype is not DType.I32 or tensor.elements != found.target_size[3]:
+            raise call.refuse(
+                f"{tensor.elements} x {tensor.dtype.numpy_name} as bias, multipliers or shifts of "
+                f"{found.target_size[3]} channels"
+            )
+    reads = [found.source, found.weights, bias, *scales]
+    call.emit(f"{kernel}_s8", kernel, params, reads, [found.target], macs=macs)
+
+
+SELECTORS: dict[str, Selector] = {
+    f"cortex_m::{name}{layout}.out": selector
+    for name, selector in (
+        ("quantized_conv2d", quantized_conv2d),
+        ("quantized_depthwise_conv2d", quantized_depthwise_conv2d),
+        ("quantized_transpose_conv2d", quantized_transpose_conv2d),
+    )
+    for layout in ("", "_nhwc")
+}
