@@ -61,8 +61,9 @@ endfunction()
 
 # mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST])
 #
-# An image <target>.elf with .map and, except for the host, .hex and .bin (<target>-<memory>.bin, one each, where it is
-# loaded into several memories), and targets <target>.run and <target>.size. Without SOURCES, the default application
+# An image <target>.elf with .map and, except for the host, .hex and .bin, and targets <target>.run and <target>.size.
+# A .bin file holds what is loaded into the memory of the vectors; for each other memory there is a
+# <target>-<memory>.bin. Without SOURCES, the default application
 # runs the one model. With SHARE_ARENA the models use one arena: results of one are lost when the next is given its
 # inputs. TEST makes the image that `mcu-build test` runs: harness and semihosting instead of SOURCES and console.
 function(mcu_add_firmware name)

@@ -7,6 +7,12 @@ from pathlib import Path
 from mcu_build.errors import McuError
 
 
+def write_changed(file: Path, text: str) -> None:
+    """Write only what differs, so that a build system sees what has changed."""
+    if not file.is_file() or file.read_bytes() != text.encode():
+        write_atomically(file, text.encode())
+
+
 def write_atomically(file: Path, data: bytes) -> None:
     """Write `file`, making its folder. McuError where it cannot be written."""
     try:

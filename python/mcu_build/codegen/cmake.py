@@ -55,7 +55,7 @@ def board_facts(board: Board, tools: Target) -> str:
 def loaded_sections(board: Board) -> dict[str, list[str]]:
     """Output sections of the linker script by the memory that they are loaded into: one .bin file for each.
 
-    Nothing for the host, whose programs are loaded by the operating system.
+    The memory that holds the vectors comes first. Nothing for the host: its system loads programs.
     """
     if board.placement is None:
         return {}
@@ -72,23 +72,23 @@ def loaded_sections(board: Board) -> dict[str, list[str]]:
     return memories
 
 
-def project(name: str, folder: str, package: str) -> str:
-    """CMakeLists.txt of both images of one model, with the functions that any user calls.
+def project(name: str, folder: str) -> str:
+    """CMakeLists.txt of both images of the model `name`, with the functions that any user calls.
 
-    `folder` holds the generated model, `package` McuBuildConfig.cmake.
+    `folder` holds the generated model: a path relative to the project's.
     """
     return (
         f"{_BANNER}cmake_minimum_required(VERSION 3.24)\n"
         f"project({name} LANGUAGES CXX)\n\n"
-        f"find_package(McuBuild REQUIRED PATHS {_word(package)} NO_DEFAULT_PATH)\n"
-        f"mcu_add_model({name} GENERATED {_word(folder)})\n"
+        "find_package(McuBuild REQUIRED)\n"
+        f"mcu_add_model({name} GENERATED {folder})\n"
         f"mcu_add_firmware(firmware MODELS {name})\n"
         f"mcu_add_firmware(test MODELS {name} TEST)\n"
     )
 
 
 def _run_command(board: Board, image: Image) -> Sequence[str]:
-    """The command before the image's name; empty where the image is a program of its own or has no simulator."""
+    """The command before the name of the image; empty where that is a program, or has no simulator."""
     if board.run.qemu is None:
         return []
     cpu = ["-cpu", board.run.qemu.cpu] if board.run.qemu.cpu else []

@@ -1,0 +1,176 @@
+"""Drive CMake: a generated model in, two images out.
+
+The project that CMake is given uses the functions that any user calls. Both images link the same archives of
+model and kernels, the same start-up objects and the same linker script; they differ in main and in where
+console, exit and files lead (UART, or semihosting in the test image).
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from mcu_build import process
+from mcu_build.board import Board
+from mcu_build.cache import hash_text
+from mcu_build.codegen.cmake import board_files, loaded_sections, project
+from mcu_build.codegen.target import Toolchain, target
+from mcu_build.errors import McuError
+from mcu_build.files import write_changed
+from mcu_build.resources import data_dir
+
+LOG = "build.log"
+_SHOWN_ERRORS = 5
+# What a user's shell may hold for other projects, and CMake or a compiler would read.
+_ENVIRONMENT = {"CFLAGS": "", "CXXFLAGS": "", "ASMFLAGS": "", "LDFLAGS": "", "CMAKE_BUILD_TYPE": ""}
+
+
+@dataclass(frozen=True)
+class BuildInputs:
+    """What to compile: the model `name`, generated in `folder`/src. Images are put into `folder`."""
+
+    name: str
+    board: Board
+    toolchain: Toolchain
+    folder: Path
+
+
+def build(inputs: BuildInputs) -> dict[str, Path]:
+    """Compile and link. Returns the images by kind.
+
+    `elf` and `map` are of the production image, with `hex`, `bin` and a `bin_<memory>` for each further
+    memory that is loaded, where the board is not the host; `test_elf` and `test_map` are of the test image.
+    Each is put into place whole, or not at all. McuError names the first mistakes, or the memory that
+    overflows; the compiler's own words are in build.log.
+    """
+    folder = inputs.folder.resolve()
+    try:
+        (folder / "cmake").mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "cmake" / "lock"):
+            return _build(inputs, folder)
+    except OSError as error:
+        raise McuError(
+            f"{error.filename or folder}: {error.strerror or error}",
+            "Choose a folder that can be written and has room.",
+        ) from error
+
+
+def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
+    for name, text in board_files(inputs.board, inputs.toolchain).items():
+        write_changed(folder / "src" / name, text)
+    source, tree = folder / "cmake", folder / "cmake" / "build"
+    write_changed(source / "CMakeLists.txt", project(inputs.name, "../src"))
+    key, stamp = _tree_key(inputs, tree), source / "stamp"
+    # No stamp, or another: the last build here was stopped half way, or was made with other tools.
+    if not stamp.is_file() or stamp.read_text() != key:
+        shutil.rmtree(tree, ignore_errors=True)
+    stamp.unlink(missing_ok=True)
+    _run_cmake(inputs, source, tree)
+    stamp.write_text(key)
+    return _publish(inputs, tree, folder)
+
+
+def _tree_key(inputs: BuildInputs, tree: Path) -> str:
+    """What a tree of objects stands on besides its sources, which Ninja watches."""
+    tools = target(inputs.board, inputs.toolchain)
+    compiler = tools.cxx.resolve()
+    made = compiler.stat()
+    return hash_text(
+        str(tree), str(data_dir()), str(_cmake()), str(compiler), str(made.st_mtime_ns), str(made.st_size)
+    )
+
+
+def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
+    log = source.parent / LOG
+    configure: list[str | Path] = [
+        _cmake(),
+        *("-S", source, "-B", tree, "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={_ninja()}",
+        f"-DCMAKE_TOOLCHAIN_FILE={data_dir() / 'toolchains' / inputs.toolchain}.cmake",
+        f"-DMcuBuild_DIR={data_dir() / 'cmake'}",
+    ]
+    finished = process.run(configure, env=_ENVIRONMENT)
+    log.write_text(finished.stdout + finished.stderr)
+    if finished.status != 0:
+        raise _failure(inputs, finished.stderr, log)
+    # -k 0: every mistake at once.
+    finished = process.run([_ninja(), "-C", tree, "-k", "0"], env=_ENVIRONMENT)
+    with log.open("a") as stream:
+        stream.write(finished.stdout + finished.stderr)
+    if finished.status != 0:
+        raise _overflow(inputs, finished.stdout) or _failure(inputs, finished.stdout + finished.stderr, log)
+
+
+def _cmake() -> Path:
+    import cmake
+
+    return Path(cmake.CMAKE_BIN_DIR) / "cmake"
+
+
+def _ninja() -> Path:
+    import ninja
+
+    return Path(ninja.BIN_DIR) / "ninja"
+
+
+def _failure(inputs: BuildInputs, told: str, log: Path) -> McuError:
+    """The first mistakes in what a compiler or CMake has told."""
+    lines = [line.strip() for line in told.splitlines()]
+    errors = [line for line in lines if re.search(r"\berror:|undefined reference|No space left", line)]
+    shown = errors[:_SHOWN_ERRORS] or [line for line in lines if line][-_SHOWN_ERRORS:]
+    more = f"\n({len(errors) - len(shown)} more)" if len(errors) > len(shown) else ""
+    return McuError(
+        f"{inputs.name}: compiling for {inputs.board.id} failed\n" + "\n".join(shown) + more,
+        f"Every word of the compiler is in {log}.",
+    )
+
+
+# GNU ld: region `ram' overflowed by 12 bytes; lld: will not fit in region 'ram': overflowed by 12 bytes.
+_OVERFLOW = re.compile(r"region [`'](\w+)':? overflowed by (\d+) bytes")
+
+
+def _overflow(inputs: BuildInputs, told: str) -> McuError | None:
+    """The memories that are too small, if that is why the link failed."""
+    for image, words in _failed_links(told):
+        excess: dict[str, int] = {}
+        for region, count in _OVERFLOW.findall(words):
+            excess[region] = max(excess.get(region, 0), int(count))
+        if excess:
+            lines = []
+            for region, count in excess.items():
+                size = inputs.board.memory_named(region).size
+                what = inputs.name + (" (test image)" if image == "test" else "")
+                lines.append(
+                    f"{what}: {region}: needs {size + count:,} bytes, {inputs.board.id} has {size:,}"
+                )
+            return McuError(
+                "\n".join(lines), "Use a smaller model or another board. `mcu-build boards` lists them."
+            )
+    return None
+
+
+def _failed_links(told: str) -> Iterator[tuple[str, str]]:
+    """Name of the image and the linker's words, the production image first."""
+    parts = re.split(r"^FAILED: (?:\[code=\d+\] )?", told, flags=re.MULTILINE)[1:]
+    for image in ("firmware", "test"):
+        yield from ((image, part) for part in parts if part.startswith(f"{image}.elf"))
+
+
+def _publish(inputs: BuildInputs, tree: Path, folder: Path) -> dict[str, Path]:
+    """Put the images into the build folder, each by a rename; drop those of an earlier build."""
+    names = {"elf": "firmware.elf", "map": "firmware.map", "test_elf": "test.elf", "test_map": "test.map"}
+    memories = list(loaded_sections(inputs.board))
+    if memories:
+        names |= {"hex": "firmware.hex", "bin": "firmware.bin"}
+        names |= {f"bin_{memory}": f"firmware-{memory}.bin" for memory in memories[1:]}
+    for old in folder.glob("firmware*"):
+        if old.name not in names.values():
+            old.unlink()
+    for name in names.values():
+        partial = folder / f".{name}.new"
+        shutil.copy2(tree / name, partial)
+        partial.replace(folder / name)
+    return {kind: inputs.folder / name for kind, name in names.items()}
