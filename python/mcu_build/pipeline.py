@@ -9,7 +9,7 @@ from mcu_build import manifest as manifests
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_sources
 from mcu_build.codegen.target import Toolchain
-from mcu_build.files import write_atomically
+from mcu_build.files import write_atomically, write_changed
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Plan
 from mcu_build.stages import Io, Lowered, Progress, lower_model
@@ -84,7 +84,7 @@ def generate(
             "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
         }
         for file, text in texts.items():
-            _write_changed(output / file, text)
+            write_changed(output / file, text)
     return [output / file for file in texts]
 
 
@@ -113,9 +113,8 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
         for kind, file in _stage_files(lowered).items():
             write_atomically(folder / kind, file.read_bytes())
-        sources = generate(plan)
-        for name, text in sources.items():
-            _write_changed(folder / "src" / name, text)
+        for name, text in generate(plan).items():
+            write_changed(folder / "src" / name, text)
     with progress.stage("build"):
         images = compile_images(BuildInputs(lowered.name, request.board, request.toolchain, folder))
     artefacts = {
@@ -154,12 +153,6 @@ def _stage_files(lowered: Lowered) -> dict[str, Path]:
         "program.pte": lowered.program,
     }
     return {name: file for name, file in files.items() if file}
-
-
-def _write_changed(file: Path, text: str) -> None:
-    """Write only what differs, so that a build system sees what has changed."""
-    if not file.is_file() or file.read_text() != text:
-        write_atomically(file, text.encode())
 
 
 def summary(built: Built) -> dict[str, Any]:
