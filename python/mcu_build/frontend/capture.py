@@ -1,0 +1,193 @@
+"""A model that runs in Python → ExportedProgram of torch.export, with the source line of every operator."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from mcu_build.errors import McuError
+from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.frontend.model_file import Inputs, Model
+from mcu_build.lower.upstream import quiet
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
+_EXPORT_HINT = (
+    "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
+    "over them, no `.item()`, no conversion to NumPy."
+)
+_PT2_HINT = "Give a file that torch.export.save of this torch ({version}) has written."
+
+
+def capture(model: Model) -> ExportedProgram:
+    """Export the model with its example inputs.
+
+    4-D float inputs are taken as channels-last: the Cortex-M operators want it, and values stay the user's.
+    McuError names the line of the user's model that torch.export cannot take, or whose shape is not fixed.
+    """
+    inputs = tuple(channels_last(tensor) for tensor in model.example_inputs)
+    try:
+        with model.surroundings.active(), quiet(), torch.no_grad():
+            exported = torch.export.export(model.model, inputs, strict=False)
+    except Exception as error:
+        raise _not_exportable(model.path, error) from error
+    _check_fixed(exported, model.path)
+    return exported
+
+
+def load_exported(path: Path) -> ExportedProgram:
+    """Read a saved program (.pt2). McuError where it is absent, damaged, newer, or of dynamic shapes.
+
+    Its 4-D float inputs become channels-last, as in `capture`.
+    """
+    _check_archive(path)
+    hint = _PT2_HINT.format(version=torch.__version__)
+    try:
+        with quiet():
+            exported = torch.export.load(path)
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise McuError(f"{path}: damaged: {type(error).__name__}: {reason}", hint) from error
+    _check_fixed(exported, path)
+    if exported.example_inputs is None:
+        raise McuError(
+            f"{path}: it holds no example inputs", "Save what torch.export.export returned, whole."
+        )
+    arguments, keywords = exported.example_inputs
+    tensors = (*arguments, *keywords.values())
+    if not all(isinstance(tensor, torch.Tensor) for tensor in tensors) or keywords:
+        raise McuError(
+            f"{path}: inputs that are not tensors by position", "Export the model with a tuple of tensors."
+        )
+    wanted = tuple(channels_last(tensor) for tensor in arguments)
+    if all(new.stride() == old.stride() for new, old in zip(wanted, arguments, strict=True)):
+        return exported
+    return _again(exported, wanted, path)
+
+
+def channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    """A 4-D float tensor with the same values in channels-last order; any other as it is."""
+    if tensor.dim() != 4 or not tensor.dtype.is_floating_point:
+        return tensor
+    n, c, h, w = tensor.shape
+    # By hand: `.to(memory_format=...)` leaves the strides alone where a size of 1 makes them ambiguous, and
+    # torch then takes the tensor for an NCHW one.
+    return torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=tensor.dtype).copy_(tensor)
+
+
+def source_line(node: torch.fx.Node) -> str:
+    """'file.py:12': the line of the user's model that `node` comes from, empty where it is not known.
+
+    A layer of torch.nn that is called from the user's line counts as that line.
+    """
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    users = [frame for frame in frames if is_users_file(frame[0])]
+    if not users:
+        return ""
+    file, line = users[-1]
+    return f"{Path(file).name}:{line}"
+
+
+def _again(exported: ExportedProgram, inputs: Inputs, path: Path) -> ExportedProgram:
+    """The same program for inputs in another memory order, every node with the lines that it had."""
+    try:
+        with quiet(), torch.no_grad():
+            again = torch.export.export(exported.module(check_guards=False), inputs, strict=False)
+    except Exception as error:
+        raise _not_exportable(path, error) from error
+    # Export follows the graph node by node, so the operators come out in the same order.
+    for new, old in zip(_calls(again), _calls(exported), strict=True):
+        if "stack_trace" in old.meta:
+            new.meta["stack_trace"] = old.meta["stack_trace"]
+    return again
+
+
+def _calls(exported: ExportedProgram) -> list[torch.fx.Node]:
+    return [node for node in exported.graph.nodes if node.op == "call_function"]
+
+
+def _not_exportable(path: Path, error: Exception) -> McuError:
+    """torch's reason in one line, with the line of the user's model."""
+    line = _line_in(path, error)
+    where = f"{path}: line {line}" if line else str(path)
+    lines = [text.strip() for text in str(error).split("\n")]
+    # Graphs and code listings come before or after the reason; the reason is the first sentence.
+    reason = next((text for text in lines if text and not text.startswith(("def ", "File ", "#"))), "")
+    return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", _EXPORT_HINT)
+
+
+def _line_in(path: Path, error: Exception) -> str | None:
+    """The last line of the model file on the way to the error: by its traceback, else as torch tells it."""
+    file, found, trace = str(path.resolve()), None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            found = str(trace.tb_lineno)
+        trace = trace.tb_next
+    told = [line for name, line in _FRAME.findall(str(error)) if os.path.realpath(name) == file]
+    return found or (told[-1] if told else None)
+
+
+def _check_fixed(exported: ExportedProgram, path: Path) -> None:
+    """McuError for every input with a dynamic dimension, else for an operator whose shape depends on data."""
+    inputs = set(exported.graph_signature.user_inputs)
+    dynamic = [
+        f"{path}: input {node.name!r}: dimension {dimension} is dynamic"
+        for node in exported.graph.nodes
+        if node.op == "placeholder" and node.name in inputs
+        for dimension in _symbolic(node.meta.get("val"))
+    ]
+    if dynamic:
+        raise McuError("\n".join(dynamic), "Firmware has fixed shapes: export without `dynamic_shapes`.")
+    for node in exported.graph.nodes:
+        values = node.meta.get("val")
+        if any(_symbolic(value) for value in (values if isinstance(values, tuple | list) else [values])):
+            line = source_line(node)
+            where = f"{node.target} at {line}" if line else f"{node.target}"
+            raise McuError(
+                f"{path}: {where}: the shape of its result depends on data",
+                "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like.",
+            )
+
+
+def _symbolic(value: Any) -> list[int]:
+    """Dimensions of a tensor that are not numbers."""
+    if not isinstance(value, torch.Tensor):
+        return []
+    return [index for index, size in enumerate(value.shape) if not isinstance(size, int)]
+
+
+def _check_archive(path: Path) -> None:
+    """McuError where `path` is no archive of torch.export.save, or of a newer schema."""
+    from torch._export.serde.schema import SCHEMA_VERSION
+
+    hint = _PT2_HINT.format(version=torch.__version__)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            versions = list(_schema_versions(archive))
+    except OSError as error:
+        raise McuError(f"{path}: {error.strerror or error}") from error
+    except zipfile.BadZipFile as error:
+        raise McuError(f"{path}: not a saved torch.export program, or truncated: {error}", hint) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise McuError(f"{path}: damaged: its model cannot be read: {error}", hint) from error
+    if not versions:
+        raise McuError(f"{path}: an archive, but not one of torch.export.save (no models/*.json in it)", hint)
+    newest = max(versions)
+    if newest[0] > SCHEMA_VERSION[0]:
+        raise McuError(
+            f"{path}: schema {newest[0]}.{newest[1]} is newer than this torch reads "
+            f"({SCHEMA_VERSION[0]}.{SCHEMA_VERSION[1]})",
+            f"Save it with torch {torch.__version__}, or update mcu-build.",
+        )
+
+
+def _schema_versions(archive: zipfile.ZipFile) -> Iterator[tuple[int, int]]:
+    for name in archive.namelist():
+        if re.search(r"(^|/)models/[^/]+\.json$", name):
+            version = json.loads(archive.read(name))["schema_version"]
+            yield int(version["major"]), int(version["minor"])

@@ -1,0 +1,29 @@
+"""The name of a model, which becomes a C++ namespace and a folder. Needs no torch."""
+
+import re
+from pathlib import Path
+
+# Names that a namespace cannot have: keywords, and what the C and C++ libraries declare globally.
+_KEYWORDS = """
+    alignas alignof and asm auto bool break case catch char class concept const consteval constexpr
+    constinit continue co_await co_return co_yield decltype default delete do double else enum
+    explicit export extern false final float for friend goto if import inline int long module
+    mutable namespace new noexcept not nullptr operator or override private protected public
+    register requires return short signed sizeof static struct switch template this throw true try
+    typedef typeid typename union unsigned using virtual void volatile while xor
+"""
+_LIBRARY = (
+    "main std mcu abs exp log sin cos tan tanh sqrt pow floor ceil round time signal index remove rename"
+)
+_TAKEN = frozenset((_KEYWORDS + _LIBRARY).split())
+
+
+def model_name(path: Path) -> str:
+    """A C++ identifier from the file's stem, or from its folder's name where the stem is `model`."""
+    stem = path.stem
+    if stem == "model":
+        stem = path.resolve().parent.name
+    name = re.sub(r"_+", "_", re.sub(r"[^A-Za-z0-9]", "_", stem)).strip("_")
+    if not name:
+        return "model"
+    return f"model_{name}" if name[0].isdigit() or name in _TAKEN else name
