@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 
 from mcu_build import process
@@ -161,7 +162,7 @@ def link(
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
-    options, firmware = target(board, toolchain), data_dir() / "firmware"
+    options, firmware = _target(board, toolchain), data_dir() / "firmware"
     sources = [folder / name for name in files if name.endswith(".cpp")]
     sources += [firmware / name for name in platform_sources(board, image)]
     if with_harness:
@@ -175,6 +176,11 @@ def link(
     return process.run(
         [options.cxx, *options.link_options, *script, *objects, *options.libraries, "-o", output]
     )
+
+
+@cache
+def _target(board: Board, toolchain: Toolchain) -> Target:
+    return target(board, toolchain)
 
 
 def _compile(folder: Path, options: Target, source: Path) -> Path:

@@ -43,7 +43,7 @@ public:
 
 private:
     size_t length_ = 0;
-    char characters_[120];
+    char characters_[96];
 };
 
 }  // namespace mcu

@@ -75,7 +75,7 @@ bool is_stack_overflow() {
     return (reg(kCfsr) & kStackOverflow) != 0;
 }
 
-void write_address() {
+[[gnu::noinline]] void write_address() {
     const uint32_t status = reg(kCfsr);
     if (status & kBfarValid) {
         write_console(Text().add("  address ").hexadecimal(reg(kBfar)).add("\n").view());
@@ -128,7 +128,7 @@ void write_address() {}
 
 #endif
 
-void write_registers(const uint32_t* frame) {
+[[gnu::noinline]] void write_registers(const uint32_t* frame) {
     if (!is_saved(frame)) {
         write_console(Text().add("  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame)).view());
         write_console(" has left the stack: no registers were saved\n");
