@@ -13,6 +13,11 @@ namespace {
 // What the core pushes on entry to an exception, lowest address first.
 enum Stacked { kR0, kR1, kR2, kR3, kR12, kLr, kPc, kXpsr, kFrameWords };
 
+// Text buffers stay in functions that are not inlined: the report runs on a stack of 512 bytes.
+[[gnu::noinline]] void write_value(std::string_view name, uint32_t value) {
+    write_console(Text().add(name).hexadecimal(value).view());
+}
+
 // Whether the core has saved registers at `frame`. One that met the stack limit on the way leaves sp at the
 // limit.
 bool is_saved(const uint32_t* frame) {
@@ -75,15 +80,18 @@ bool is_stack_overflow() {
     return (reg(kCfsr) & kStackOverflow) != 0;
 }
 
-[[gnu::noinline]] void write_address() {
+void write_address() {
     const uint32_t status = reg(kCfsr);
     if (status & kBfarValid) {
-        write_console(Text().add("  address ").hexadecimal(reg(kBfar)).add("\n").view());
+        write_value("  address ", reg(kBfar));
+        write_console("\n");
     } else if (status & kMmfarValid) {
-        write_console(Text().add("  address ").hexadecimal(reg(kMmfar)).add("\n").view());
+        write_value("  address ", reg(kMmfar));
+        write_console("\n");
     }
-    write_console(
-        Text().add("  cfsr ").hexadecimal(status).add("  hfsr ").hexadecimal(reg(kHfsr)).add("\n").view());
+    write_value("  cfsr ", status);
+    write_value("  hfsr ", reg(kHfsr));
+    write_console("\n");
 }
 
 #else
@@ -128,22 +136,26 @@ void write_address() {}
 
 #endif
 
-[[gnu::noinline]] void write_registers(const uint32_t* frame) {
+void write_registers(const uint32_t* frame) {
     if (!is_saved(frame)) {
-        write_console(Text().add("  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame)).view());
+        write_value("  sp ", reinterpret_cast<uintptr_t>(frame));
         write_console(" has left the stack: no registers were saved\n");
         return;
     }
-    constexpr struct {
+    static constexpr struct {
         Stacked index;
         std::string_view name;
     } kRegisters[] = {{kPc, "  pc "}, {kLr, "  lr "}, {kXpsr, "  xpsr "}, {kR0, "\n  r0 "},
                       {kR1, "  r1 "}, {kR2, "  r2 "}, {kR3, "  r3 "},     {kR12, "  r12 "}};
     for (const auto& entry : kRegisters) {
-        write_console(Text().add(entry.name).hexadecimal(frame[entry.index]).view());
+        write_value(entry.name, frame[entry.index]);
     }
-    write_console(
-        Text().add("\n  sp ").hexadecimal(reinterpret_cast<uintptr_t>(frame + kFrameWords)).add("\n").view());
+    write_value("\n  sp ", reinterpret_cast<uintptr_t>(frame + kFrameWords));
+    write_console("\n");
+}
+
+[[gnu::noinline]] void write_exception(uint32_t number) {
+    write_console(Text().add(" (exception ").decimal(number).add(")\n").view());
 }
 
 }  // namespace
@@ -157,7 +169,7 @@ extern "C" [[noreturn, gnu::used]] void mcu_fault_report(const uint32_t* frame) 
     const bool overflow = is_stack_overflow() || frame < __mcu_stack_limit || stack_overflowed();
     write_console("mcu: fault: ");
     write_console(overflow ? "stack overflow" : cause(frame, exception));
-    write_console(mcu::Text().add(" (exception ").decimal(exception).add(")\n").view());
+    write_exception(exception);
     write_registers(frame);
     write_address();
     exit(overflow ? Status::kStackOverflow : Status::kFault);
