@@ -98,7 +98,7 @@ def compare(listed: Sequence[Checked], folder: Path) -> None:
 
 def same(checked: Checked, output: np.ndarray, expected: np.ndarray) -> None:
     """Integers, booleans and moved elements are equal; computed floats within the case's tolerance."""
-    about = f"{checked.case.operator} {[getattr(a, 'array', a) for a in checked.case.arguments]}"
+    about = f"{checked.case.operator} {[_brief(argument) for argument in checked.case.arguments]}"
     assert output.dtype == expected.dtype, about
     if output.dtype == np.float32 and (checked.relative or checked.absolute):
         np.testing.assert_allclose(
@@ -106,6 +106,14 @@ def same(checked: Checked, output: np.ndarray, expected: np.ndarray) -> None:
         )
     else:
         np.testing.assert_array_equal(output, expected, err_msg=about)
+
+
+def _brief(argument: object) -> object:
+    if isinstance(argument, list):
+        return [_brief(item) for item in argument]
+    if isinstance(argument, T):
+        return f"{argument.array.dtype}{argument.array.shape}{argument.dim_order or ''}"
+    return argument
 
 
 def differs(wrong: Case, checked: Checked, folder: Path) -> bool:

@@ -1,11 +1,26 @@
 """One function for each operator of a program: which kernel serves it, with which parameters."""
 
-from mcu_build.plan.operators import convolution, elementwise, layout, portable_movement, quantize
+from mcu_build.plan.operators import (
+    activation,
+    activation,
+    convolution,
+    elementwise,
+    layout,
+    matmul,
+    pooling,
+    matmul,
+    pooling,
+    portable,
+    quantize,
+)
 
 TABLES = (
+    activation.SELECTORS,
     convolution.SELECTORS,
     elementwise.SELECTORS,
     layout.SELECTORS,
-    portable_movement.SELECTORS,
+    matmul.SELECTORS,
+    pooling.SELECTORS,
+    portable.SELECTORS,
     quantize.SELECTORS,
 )

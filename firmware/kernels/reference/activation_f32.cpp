@@ -1,0 +1,25 @@
+#include "mcu/kernels/activation_f32.h"
+
+#include <cmath>
+
+namespace mcu::kernels {
+
+void leaky_relu_f32(const LeakyReluParams& params, const float* input, float* output) {
+    for (int32_t i = 0; i < params.count; ++i) {
+        const float x = input[i];
+        output[i] = x > 0.0f ? x : x * params.slope;
+    }
+}
+
+void elu_f32(const EluParams& params, const float* input, float* output) {
+    for (int32_t i = 0; i < params.count; ++i) {
+        const float x = input[i];
+        output[i] = x > 0.0f ? x * params.positive : std::expm1(x * params.input_scale) * params.negative;
+    }
+}
+
+void pow_scalar_f32(const PowParams& params, const float* input, float* output) {
+    for (int32_t i = 0; i < params.count; ++i) output[i] = std::pow(input[i], params.exponent);
+}
+
+}  // namespace mcu::kernels
