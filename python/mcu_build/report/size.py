@@ -1,7 +1,7 @@
 """Where flash and RAM go. Every byte of the image is in one row, so rows add up to the image.
 
-Flash is what is loaded: the bytes of the .bin files. RAM is what a program writes: arena, variables, stack. The
-initial values of variables count in both.
+Flash is what is loaded: the bytes of the .bin files. RAM is what a program writes: arena, variables, stack.
+The initial values of variables count in both.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,9 @@ RAM: tuple[Kind, ...] = ("arena", "static", "stack")
 PADDING = "[padding]"
 # Names of mangled symbols on one command line.
 _NAMES_PER_CALL = 500
+# Columns of the table for a person.
+_NAME_WIDTH = 50
+_WIDTH = 132
 
 
 @dataclass(frozen=True)
@@ -110,16 +113,19 @@ def table(size: Size, symbols: int) -> str:
     for name, parts in (("flash", size.flash), ("ram", size.ram)):
         for part, count in parts.items():
             totals.add_row(f"{name} {part}", f"{count:,}")
-    largest = Table("symbol", "kind", "memory", "bytes", "object", box=box.SIMPLE_HEAD)
-    largest.columns[0].no_wrap = True
-    largest.columns[3].justify = "right"
+    largest = Table(box=box.SIMPLE_HEAD)
+    largest.add_column("symbol", no_wrap=True, max_width=_NAME_WIDTH)
+    for heading in ("kind", "memory"):
+        largest.add_column(heading, no_wrap=True)
+    largest.add_column("bytes", justify="right", no_wrap=True)
+    largest.add_column("object", no_wrap=True)
     for row in size.symbols[:symbols]:
         # A name in brackets is not markup.
         largest.add_row(Text(row.name), row.kind, row.region, f"{row.size:,}", row.source)
     rest = size.symbols[symbols:]
     if rest:
         largest.add_row(f"{len(rest)} more", "", "", f"{sum(row.size for row in rest):,}", "")
-    console = Console(file=StringIO(), width=120, color_system=None)
+    console = Console(file=StringIO(), width=_WIDTH, color_system=None)
     for one in (regions, totals, largest) if size.regions else (totals, largest):
         console.print(one)
     told = console.file

@@ -1,0 +1,135 @@
+"""Is everything here? A list of small checks, each with the way to mend what it finds."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from packaging.requirements import Requirement
+
+from mcu_build import process
+from mcu_build.board import find_board
+from mcu_build.cache import default_root
+from mcu_build.codegen.target import CLANG_HINT, GCC_HINT, HOST_HINT, Toolchain, target
+from mcu_build.errors import McuError
+from mcu_build.resources import data_dir
+from mcu_build.simulate.qemu import HINT as QEMU_HINT
+
+_MINIMUM_PYTHON = (3, 11)
+# A cold build of a large model leaves some hundred megabytes in the cache.
+_MINIMUM_DISK = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; `fix` is the line that mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """`look` says what is there, or raises McuError or OSError where that is not enough."""
+
+    name: str
+    fix: str
+    look: Callable[[], str]
+
+
+def examine() -> list[Finding]:
+    """The findings of every check, in a fixed order. Imports no torch."""
+    return [_examine(check) for check in checks()]
+
+
+def checks() -> tuple[Check, ...]:
+    """Every check."""
+    install = "python3 -m pip install mcu-build"
+    return (
+        Check("Python", "apt-get install python3.11 python3.11-venv", _python),
+        *(Check(name, install, partial(_package, name)) for name in _packages()),
+        Check("firmware sources", install, _sources),
+        Check("arm-clang", CLANG_HINT, partial(_compiler, "arm-clang", "corstone-300")),
+        Check("arm-gcc", GCC_HINT, partial(_compiler, "arm-gcc", "corstone-300")),
+        Check("host compiler", HOST_HINT, partial(_compiler, "host", "host")),
+        Check("qemu-system-arm", QEMU_HINT, partial(_version, "qemu-system-arm", QEMU_HINT)),
+        Check("cache folder", "export MCU_BUILD_CACHE=<a folder that can be written>", _cache),
+        Check("disk space", "mcu-build clean --cache", _disk),
+    )
+
+
+def _examine(check: Check) -> Finding:
+    try:
+        return Finding(check.name, True, check.look(), check.fix)
+    except McuError as error:
+        return Finding(check.name, False, error.message, error.hint or check.fix)
+    except OSError as error:
+        return Finding(check.name, False, f"{error.filename}: {error.strerror}", check.fix)
+
+
+def _python() -> str:
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < _MINIMUM_PYTHON:
+        raise McuError(f"{found}, but 3.11 or newer is needed")
+    return found
+
+
+def _packages() -> list[str]:
+    """What this package requires, its optional parts aside."""
+    requirements = (Requirement(line) for line in requires("mcu-build") or ())
+    return [one.name for one in requirements if one.marker is None]
+
+
+def _package(name: str) -> str:
+    wanted = next(one for line in requires("mcu-build") or () if (one := Requirement(line)).name == name)
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        raise McuError(f"not installed, {wanted} is needed") from None
+    # A local label such as +cpu says which build it is, not which version.
+    if not wanted.specifier.contains(found.partition("+")[0], prereleases=True):
+        raise McuError(f"{found}, but {wanted} is needed")
+    return found
+
+
+def _sources() -> str:
+    missing = [
+        name for name in ("firmware", "boards", "cmake", "toolchains") if not (data_dir() / name).is_dir()
+    ]
+    if missing:
+        raise McuError(f"{data_dir()}: no folder {', '.join(missing)}")
+    return str(data_dir())
+
+
+def _compiler(toolchain: Toolchain, board: str) -> str:
+    tools = target(find_board(board), toolchain)
+    return _version(str(tools.cxx), "")
+
+
+def _version(tool: str, hint: str) -> str:
+    finished = process.run([process.find_tool(tool, hint), "--version"], timeout=30)
+    if finished.status != 0:
+        raise McuError(f"{tool} --version: status {finished.status}: {finished.stderr.strip()}", hint)
+    return finished.stdout.splitlines()[0].strip()
+
+
+def _cache() -> str:
+    root = default_root()
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=root):
+        return str(root)
+
+
+def _disk() -> str:
+    folder = default_root()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < _MINIMUM_DISK:
+        raise McuError(f"{folder}: {free >> 20:,} MiB are free, {_MINIMUM_DISK >> 20:,} MiB are needed")
+    return f"{free >> 20:,} MiB free"
