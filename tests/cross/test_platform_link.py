@@ -9,7 +9,8 @@ from elftools.elf.elffile import ELFFile
 
 from mcu_build import process
 from mcu_build.board import Board, find_board
-from mcu_build.codegen.target import Toolchain
+from mcu_build.codegen.target import Toolchain, target
+from mcu_build.resources import data_dir
 from tests.support.image import CROSS, build_image, fake_model, link
 
 BOARDS = ("corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit")
@@ -90,12 +91,21 @@ def test_an_image_is_the_same_from_any_folder(tmp_path: Path, toolchain: Toolcha
     assert changed.read_bytes() != first
 
 
-def test_a_path_in_the_source_is_mapped_away(tmp_path: Path, toolchain: Toolchain) -> None:
-    # A kernel that names its file, by __FILE__ in an assertion for instance.
-    body = "const char* volatile name = __FILE__; (void)name;"
-    image = build_image(tmp_path, find_board("mps2-an386"), toolchain, fake_model(body)).read_bytes()
-    # The folder of the build is the caller's to map; firmware/ is mapped by the target's options.
-    assert b"/firmware/platform" not in image and b"/firmware/app" not in image
+def test_our_own_folder_is_mapped_away(tmp_path: Path, toolchain: Toolchain) -> None:
+    options = target(find_board("mps2-an386"), toolchain)
+    firmware, output = data_dir() / "firmware", tmp_path / "fault.o"
+    source = firmware / "platform/cortex_m/fault.cpp"
+    compile_it = [options.cxx, "-g", f"-I{firmware / 'include'}", "-c", source, "-o", output]
+
+    def debug_information(*more: str) -> bytes:
+        # What names files without fail.
+        finished = process.run([*compile_it, *more], cwd=tmp_path)
+        assert finished.status == 0, finished.stderr
+        return output.read_bytes()
+
+    assert str(firmware).encode() not in debug_information(*options.compile_options)
+    unmapped = [option for option in options.compile_options if "-prefix-map" not in option]
+    assert str(firmware).encode() in debug_information(*unmapped)
 
 
 @pytest.mark.parametrize("name", ["corstone-300", "microbit"])

@@ -10,7 +10,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.resources import data_dir
 from mcu_build.simulate import run
 from mcu_build.simulate.outcome import STATUSES, judge
-from tests.support.image import Mode, build_image, expected, misbehaving_model, vector
+from tests.support.image import Mode, build_image, expected, fake_model, misbehaving_model, vector
 
 STATUS = "vectors 2\noutput_size 3\nstack_used 10\nstack_size 20\ndone\n"
 
@@ -130,3 +130,17 @@ def test_every_status_of_the_firmware_has_words() -> None:
     header = (data_dir() / "firmware/include/mcu/platform.h").read_text()
     statuses = {int(number) for number in re.findall(r"^    k\w+ = (\d+),", header, re.MULTILINE)}
     assert statuses - {0} == set(STATUSES)
+
+
+def test_numbers_as_text(board: Board, tmp_path: Path) -> None:
+    before = '#include "mcu/platform.h"\n#include "mcu/text.h"'
+    body = """mcu::Text text;
+    text.decimal(0).add(" ").decimal(4294967295u).add(" ").hexadecimal(0xDEADBEEF).add(" ").hexadecimal(0);
+    for (int i = 0; i < 30; ++i) text.add("long ");
+    mcu::platform::write_console(text.view());"""
+    console = run(
+        board, build_image(tmp_path, board, "host", fake_model(body, before)), vector(1), 20
+    ).console
+    whole = "0 4294967295 0xdeadbeef 0x00000000" + "long " * 30
+    assert console == whole[: len(console)]
+    assert len(console) == 96
