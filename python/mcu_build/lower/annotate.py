@@ -1,9 +1,64 @@
-"""What becomes int8: executorch's CortexMQuantizer, and what it leaves out."""
+"""What becomes int8: executorch's CortexMQuantizer, and what it leaves out.
 
+Three things are added: functions of one tensor become tables (`clusters`), operators that only move elements
+share the quantization of what they move, and readers of a fixed quantization take it over.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
+from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
+from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
 from executorch.backends.cortex_m.quantizer.quantizer import CortexMQuantizer
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.quantizer import (
+    FixedQParamsQuantizationSpec,
+    QuantizationAnnotation,
+    SharedQuantizationSpec,
+)
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
+from mcu_build.lower.builder import aten
+from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.layout import lay_out
+from mcu_build.lower.legalize import legalize
+
+# Operators whose results are their operands' elements (or a constant that padding adds).
+MOVES = frozenset(
+    {
+        aten.reshape.default,
+        aten.view.default,
+        aten._unsafe_view.default,
+        aten.flatten.using_ints,
+        aten.unflatten.int,
+        aten.squeeze.default,
+        aten.squeeze.dim,
+        aten.squeeze.dims,
+        aten.unsqueeze.default,
+        aten.permute.default,
+        aten.transpose.int,
+        aten.t.default,
+        aten.numpy_T.default,
+        aten.movedim.int,
+        aten.expand.default,
+        aten.expand_as.default,
+        aten.slice.Tensor,
+        aten.select.int,
+        aten.cat.default,
+        aten.clone.default,
+        aten.contiguous.default,
+        aten.constant_pad_nd.default,
+        aten.upsample_nearest2d.vec,
+        aten.flip.default,
+        aten.roll.default,
+        aten.index_select.default,
+        aten.maximum.default,
+        aten.minimum.default,
+        aten.amax.default,
+        aten.amin.default,
+    }
+)
 
 
 class Quantizer(CortexMQuantizer):  # type: ignore[misc]
@@ -11,11 +66,147 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph before it is annotated."""
-        model = super().transform_for_annotation(model)
+        legalize(model)
         lay_out(model)
+        _join_clamps(model)
+        return model
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Mark what is quantized, and how."""
+        _annotate_functions(model)
+        for node in model.graph.nodes:
+            if node.op in ("placeholder", "output") or node.target in MOVES:
+                node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
+        for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
+            quantizer.annotate(model)
+        _annotate_moves(model)
+        _follow_fixed(model)
+        _annotate_inputs(model)
         return model
 
 
 def make_quantizer() -> Quantizer:
     """The quantizer of `quantize`."""
     return Quantizer()
+
+
+def _join_clamps(model: GraphModule) -> None:
+    """Put a clamp right behind what it clamps: the patterns match neighbours in the order of the graph."""
+    for node in list(model.graph.nodes):
+        if is_fused_clamp(node, {}):
+            node.args[0].append(node)
+    model.graph.lint()
+    model.recompile()
+
+
+def _annotate_functions(model: GraphModule) -> None:
+    sources = find_sources(model.graph)
+    for node, source in sources.items():
+        node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
+        inputs = {
+            operand: INT8_ACTIVATION_PER_TENSOR_QSPEC for operand in node.all_input_nodes if operand is source
+        }
+        ends = any(sources.get(user) is not source for user in node.users)
+        output = INT8_ACTIVATION_PER_TENSOR_QSPEC if ends and is_float(node) else None
+        _mark_node_as_quantized(node, inputs, output, is_quantized=False)
+
+
+def _annotation(node: Node) -> QuantizationAnnotation | None:
+    return node.meta.get(Q_ANNOTATION_KEY)
+
+
+def _float_operands(node: Node) -> list[Node]:
+    return [operand for operand in node.all_input_nodes if is_float(operand)]
+
+
+def _moves_float(node: Node) -> bool:
+    return node.target in MOVES and is_float(node)
+
+
+def _component(start: Node) -> set[Node]:
+    """The operators that move the same elements on, from `start`, against and along the flow."""
+    found, queue = {start}, [start]
+    while queue:
+        node = queue.pop()
+        for neighbour in (*node.all_input_nodes, *node.users):
+            if neighbour not in found and _moves_float(neighbour):
+                found.add(neighbour)
+                queue.append(neighbour)
+    return found
+
+
+def _touches_int8(component: set[Node]) -> bool:
+    """Whether anything quantized writes what they read, or reads what they write."""
+    for node in component:
+        for operand in _float_operands(node):
+            found = _annotation(operand)
+            if operand not in component and found is not None and found.output_qspec is not None:
+                return True
+        for user in node.users:
+            found = _annotation(user)
+            if user not in component and found is not None and found.input_qspec_map.get(node) is not None:
+                return True
+    return False
+
+
+def _annotate_moves(model: GraphModule) -> None:
+    """One quantization for all tensors that the same elements pass through: SharedQspecQuantizer does so too,
+    but it observes a fixed producer (softmax) anew, and turns clamps into users of their operand's range."""
+    seen: set[Node] = set()
+    order = {node: index for index, node in enumerate(model.graph.nodes)}
+    for node in model.graph.nodes:
+        if not _moves_float(node) or node in seen:
+            continue
+        component = _component(node)
+        seen |= component
+        if not _touches_int8(component):
+            continue
+        members = sorted(component, key=lambda member: order[member])
+        first = next(member for member in members if _float_operands(member))
+        root = (_float_operands(first)[0], first)
+        shared = SharedQuantizationSpec(root)
+        for member in members:
+            inputs: dict[Node, Any] = dict.fromkeys(_float_operands(member), shared)
+            _mark_node_as_quantized(member, inputs, shared, is_quantized=True)
+        first.meta[Q_ANNOTATION_KEY].input_qspec_map[root[0]] = INT8_ACTIVATION_PER_TENSOR_QSPEC
+
+
+def _root_spec(model: GraphModule, spec: Any) -> Any:
+    """The quantization that a chain of shared ones ends in."""
+    for _ in range(len(model.graph.nodes)):
+        if not isinstance(spec, SharedQuantizationSpec):
+            return spec
+        place = spec.edge_or_node
+        if isinstance(place, tuple):
+            spec = place[1].meta[Q_ANNOTATION_KEY].input_qspec_map[place[0]]
+        else:
+            spec = place.meta[Q_ANNOTATION_KEY].output_qspec
+    return spec
+
+
+def _observed_edges(model: GraphModule) -> Iterator[tuple[Node, Node, QuantizationAnnotation]]:
+    for node in model.graph.nodes:
+        found = _annotation(node)
+        if found is None:
+            continue
+        for operand, spec in found.input_qspec_map.items():
+            if spec is INT8_ACTIVATION_PER_TENSOR_QSPEC:
+                yield operand, node, found
+
+
+def _follow_fixed(model: GraphModule) -> None:
+    """Read a softmax in its own quantization, not in an observed one: between the two there would be a
+    quantize that no pass folds, and AtenToCortexMPass then meets int8 and int32 at attention's bmm."""
+    for operand, _node, found in list(_observed_edges(model)):
+        producer = _annotation(operand)
+        if producer is None or producer.output_qspec is None:
+            continue
+        if isinstance(_root_spec(model, producer.output_qspec), FixedQParamsQuantizationSpec):
+            found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
+
+
+def _annotate_inputs(model: GraphModule) -> None:
+    """Quantize an input once for all its readers."""
+    for operand, _node, _found in list(_observed_edges(model)):
+        if operand.op == "placeholder" and _annotation(operand) is None:
+            _mark_node_as_quantized(operand, {}, INT8_ACTIVATION_PER_TENSOR_QSPEC, is_quantized=True)

@@ -1,5 +1,6 @@
 """Quantized ExportedProgram → program.pte for a Cortex-M core, with a row for every operator call."""
 
+import copy
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -70,13 +71,30 @@ def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
     """The program in operators of Cortex-M, as a graph that also runs in PyTorch."""
     with quiet():
         from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
-        from executorch.backends.cortex_m.passes.cortex_m_pass_manager import CortexMPassManager
+        from executorch.backends.cortex_m.passes import (
+            ActivationFusionPass,
+            CortexMPassManager,
+            DecomposeHardswishPass,
+        )
         from executorch.backends.cortex_m.target_config import CortexMTargetConfig
         from executorch.exir import to_edge
 
+        from mcu_build.lower.tables import build_tables
+        from mcu_build.lower.tidy import FuseClamps, cancel_transposes, make_exact
+
         target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
-        edge = to_edge(quantized, compile_config=cortex_m_edge_compile_config())
-        lowered = CortexMPassManager(edge.exported_program(), target_config=target).transform()
+        tabled = copy.deepcopy(quantized)
+        build_tables(tabled)
+        edge = to_edge(tabled, compile_config=cortex_m_edge_compile_config())
+        # Tables and FuseClamps have done the work of these.
+        ours = {ActivationFusionPass: FuseClamps, DecomposeHardswishPass: None}
+        passes = [ours.get(upstream, upstream) for upstream in CortexMPassManager.legacy_pass_list]
+        manager = CortexMPassManager(
+            edge.exported_program(), passes=[p for p in passes if p], target_config=target
+        )
+        lowered = manager.transform()
+        make_exact(lowered)
+        cancel_transposes(lowered)
         settle(lowered)
         _prune_constants(lowered)
         _name_layers(lowered)

@@ -7,6 +7,8 @@ from torch._prims_common import suggest_memory_format
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
+from mcu_build.lower.builder import fake_mode, inherit, run_fake
+
 _CHANNELS_LAST_ONLY = frozenset(
     {
         torch.ops.aten.conv2d.default,
@@ -23,10 +25,8 @@ def lay_out(model: GraphModule) -> None:
 
     CortexMQuantizer leaves a convolution over contiguous tensors in float without a word.
     """
-    mode = next(n.meta["val"].fake_mode for n in model.graph.nodes if _is_tensor(n.meta.get("val")))
+    mode = fake_mode(model)
     for node in list(model.graph.nodes):
-        if node.op == "get_attr":
-            node.meta["val"] = mode.from_tensor(_attribute(model, str(node.target)), static_shapes=True)
         if node.op != "call_function":
             continue
         if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
@@ -38,20 +38,6 @@ def lay_out(model: GraphModule) -> None:
         node.meta["val"] = run_fake(node, mode)
     model.graph.lint()
     model.recompile()
-
-
-def run_fake(node: Node, mode: Any) -> Any:
-    """The value of `node` as a fake tensor, from those of its operands."""
-    with mode:
-        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: operand.meta["val"])
-        return node.target(*args, **kwargs)  # type: ignore[operator]
-
-
-def _attribute(model: GraphModule, target: str) -> torch.Tensor:
-    found: Any = model
-    for part in target.split("."):
-        found = getattr(found, part)
-    return found.detach() if isinstance(found, torch.Tensor) else found
 
 
 def _is_tensor(value: object) -> bool:
@@ -93,7 +79,7 @@ def _copy_operand(node: Node, operand: Node, mode: Any) -> None:
         copy = graph.call_function(
             torch.ops.aten.clone.default, (operand,), {"memory_format": torch.channels_last}
         )
-    copy.meta = {key: value for key, value in node.meta.items() if key in ("stack_trace", "nn_module_stack")}
+    inherit(copy, node)
     copy.meta["val"] = run_fake(copy, mode)
     node.replace_input_with(operand, copy)
 
@@ -119,7 +105,7 @@ def settle(lowered: ExportedProgram) -> None:
                 copy = graph.call_function(
                     edge.dim_order_ops._clone_dim_order.default, (source,), {"dim_order": order}
                 )
-            copy.meta = {k: v for k, v in node.meta.items() if k in ("stack_trace", "nn_module_stack")}
+            inherit(copy, node)
             copy.meta["val"] = run_fake(copy, mode)
             node.replace_input_with(source, copy)
         node.meta["val"] = run_fake(node, mode)

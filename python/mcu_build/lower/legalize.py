@@ -1,0 +1,427 @@
+"""Bring a float graph into operators that CortexMQuantizer knows.
+
+Each rule takes a call apart into others with the same result, so that every piece has an int8 form. Rules know
+nothing of quantization; `RULES` says which operators they apply to.
+"""
+
+import operator
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
+from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
+
+# What is added to a masked score: far enough to vanish, near enough to leave the others their resolution.
+_MASKED = -16.0
+
+Rule = Callable[[Builder, Node], Node | None]
+
+
+def legalize(model: GraphModule) -> None:
+    """Apply every rule until none applies. Values of all nodes are up to date afterwards."""
+    mode = fake_mode(model)
+    _drop_checks(model)
+    for node in model.graph.nodes:
+        if node.op == "get_attr":
+            node.meta["val"] = mode.from_tensor(attribute(model, node).detach(), static_shapes=True)
+        elif node.op == "call_function" and "val" not in node.meta:
+            node.meta["val"] = run_fake(node, mode)
+    changed = True
+    while changed:
+        changed = False
+        for node in list(model.graph.nodes):
+            changed |= any(_apply(rule, model, mode, node) for rule in RULES.get(node.target, ()))
+        model.graph.eliminate_dead_code()
+    model.graph.lint()
+    model.recompile()
+
+
+def _drop_checks(model: GraphModule) -> None:
+    """Assertions of the exporter hold by construction, and nothing reads their result."""
+    for node in list(model.graph.nodes):
+        if node.target is aten._assert_tensor_metadata.default:
+            model.graph.erase_node(node)
+    model.graph.eliminate_dead_code()
+
+
+def _apply(rule: Rule, model: GraphModule, mode: Any, node: Node) -> bool:
+    if node not in node.graph.nodes or (not node.users and node.op != "output"):
+        return False
+    replacement = rule(Builder(model, mode, node), node)
+    if replacement is None:
+        return False
+    node.replace_all_uses_with(replacement, propagate_meta=False)
+    model.graph.erase_node(node)
+    return True
+
+
+def _argument(node: Node, index: int, name: str, default: Any) -> Any:
+    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
+
+
+def _identity(build: Builder, node: Node) -> Node | None:
+    """Dropout at rest, detach, a cast to the same type: the operand itself."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    same = source.meta["val"].dtype == node.meta["val"].dtype and shape(source) == shape(node)
+    training = node.target is aten.dropout.default and bool(node.args[2])
+    return source if same and not training else None
+
+
+def _relu6(build: Builder, node: Node) -> Node:
+    """relu6 by the name that fuses with what is before it."""
+    return build(aten.hardtanh.default, node.args[0], 0.0, 6.0)
+
+
+def _functional(build: Builder, node: Node) -> Node | None:
+    """An in-place operator as a new tensor: CortexMQuantizer's patterns miss many of the in-place names."""
+    name, overload = node.target.__name__.split(".")  # type: ignore[union-attr]
+    packet = getattr(aten, name.removesuffix("_"))
+    mutated = node.args[0]
+    assert isinstance(mutated, Node)
+    if mutated.op == "placeholder" or mutated.target in _VIEWS:
+        return None
+    replacement = build(getattr(packet, overload), *node.args, **node.kwargs)
+    later = False
+    for other in node.graph.nodes:
+        later |= other is node
+        if later and other is not node and mutated in other.all_input_nodes:
+            other.replace_input_with(mutated, replacement)
+    return replacement
+
+
+def _pool_after_clamp(build: Builder, node: Node) -> Node | None:
+    """max_pool → clamp as clamp → max_pool (both are monotone): the clamp then fuses with a convolution."""
+    pool = node.args[0]
+    if not isinstance(pool, Node) or pool.target is not aten.max_pool2d.default or len(pool.users) != 1:
+        return None
+    clamped = build(node.target, pool.args[0], *node.args[1:], **node.kwargs)
+    return build(pool.target, clamped, *pool.args[1:], **pool.kwargs)
+
+
+def _scalar(build: Builder, value: Any) -> float | None:
+    tensor = build.value_of(value)
+    return None if tensor is None or tensor.numel() != 1 or tensor.dim() > 1 else float(tensor)
+
+
+def _binary(build: Builder, node: Node) -> Node | None:
+    """Operands of one shape; constants of one element as numbers; a constant divisor as a factor.
+
+    cortex_m.quantized_add, _mul and _div repeat channels at most.
+    """
+    left, right = node.args[:2]
+    if not isinstance(left, Node) or not isinstance(right, Node):
+        return None
+    for index, operand in enumerate((left, right)):
+        if (number := _scalar(build, operand)) is not None and shape((right, left)[index]) == shape(node):
+            return _with_number(build, node, index, number)
+    divisor = build.value_of(right)
+    if node.target is aten.div.Tensor and divisor is not None and "rounding_mode" not in node.kwargs:
+        return build(aten.mul.Tensor, left, build.constant(1.0 / divisor))
+    if shape(left) == shape(right) or _is_channel_factor(node):
+        return None
+    sizes = shape(node)
+    constants = [build.value_of(operand) for operand in (left, right)]
+    operands = [
+        build.expand(operand, sizes) if constant is None else build.constant(constant.expand(sizes))
+        for operand, constant in zip((left, right), constants, strict=True)
+    ]
+    return build(node.target, *operands, **node.kwargs)
+
+
+def _with_number(build: Builder, node: Node, index: int, number: float) -> Node | None:
+    if index == 1:
+        return build(node.target, node.args[0], number, **node.kwargs)
+    match node.target:
+        case aten.add.Tensor | aten.mul.Tensor:
+            alpha = node.kwargs.get("alpha", 1)
+            scaled = build(aten.mul.Tensor, node.args[1], alpha) if alpha != 1 else node.args[1]
+            return build(node.target, scaled, number)
+        case aten.sub.Tensor:
+            return build(aten.rsub.Scalar, node.args[1], number, node.kwargs.get("alpha", 1))
+        case aten.div.Tensor:
+            return build(aten.mul.Tensor, build(aten.reciprocal.default, node.args[1]), number)
+    return None
+
+
+def _is_channel_factor(node: Node) -> bool:
+    """[n, c, h, w] with [1, c, 1, 1]: the one broadcast that the operators have."""
+    sizes = sorted((shape(operand) for operand in node.all_input_nodes), key=prod)
+    if node.target is aten.div.Tensor or len(sizes) != 2 or len(sizes[0]) != 4 or len(sizes[1]) != 4:
+        return False
+    small, large = sizes
+    return small == (1, large[1], 1, 1) and large == shape(node)
+
+
+def _reversed_subtraction(build: Builder, node: Node) -> Node | None:
+    """rsub of tensors as sub."""
+    if not isinstance(node.args[1], Node):
+        return None
+    return build(aten.sub.Tensor, node.args[1], node.args[0], **node.kwargs)
+
+
+def _softmax(build: Builder, node: Node) -> Node | None:
+    """Softmax along the rows of a matrix: CortexMSoftmaxCheck takes a 4-D tensor with one channel or one pixel
+    for channels-last and refuses its last dimension."""
+    source, dim = node.args[0], node.args[1]
+    assert isinstance(source, Node) and isinstance(dim, int)
+    sizes = shape(source)
+    dim %= max(len(sizes), 1)
+    if len(sizes) == 2 and dim == 1:
+        return None
+    order = [d for d in range(len(sizes)) if d != dim] + [dim]
+    moved = source if dim == len(sizes) - 1 else build(aten.permute.default, source, order)
+    rows = build.reshape(moved, (prod(sizes) // sizes[dim], sizes[dim]))
+    shares = build(aten.softmax.int, rows, 1)
+    back = build.reshape(shares, [sizes[d] for d in order])
+    if dim == len(sizes) - 1:
+        return back
+    return build(aten.permute.default, back, [order.index(d) for d in range(len(sizes))])
+
+
+def _attention(build: Builder, node: Node) -> Node | None:
+    """scaled_dot_product_attention as matrix products and a softmax: to_edge takes it apart in float."""
+    query, key, value = node.args[:3]
+    assert isinstance(query, Node) and isinstance(key, Node) and isinstance(value, Node)
+    mask, causal = _argument(node, 3, "attn_mask", None), _argument(node, 5, "is_causal", False)
+    if node.kwargs.get("enable_gqa"):
+        return None
+    scale = node.kwargs.get("scale") or shape(query)[-1] ** -0.5
+    scaled = build(aten.mul.Tensor, query, scale)
+    scores = build(aten.matmul.default, scaled, build(aten.transpose.int, key, -2, -1))
+    if causal:
+        rows, columns = shape(scores)[-2:]
+        mask = build.constant(torch.ones(rows, columns, dtype=torch.bool).tril())
+    if mask is not None:
+        allowed = build.value_of(mask)
+        if allowed is None:
+            return None
+        bias = (
+            torch.where(allowed, 0.0, _MASKED) if allowed.dtype is torch.bool else allowed.clamp(min=_MASKED)
+        )
+        scores = build(aten.add.Tensor, scores, build.constant(bias))
+    return build(aten.matmul.default, build(aten.softmax.int, scores, -1), value)
+
+
+def _matmul(build: Builder, node: Node) -> Node | None:
+    """Matrix products as linear (constant right side) or as bmm of equal batches."""
+    left, right = node.args[:2]
+    assert isinstance(left, Node) and isinstance(right, Node)
+    weight = build.value_of(right)
+    if weight is not None and weight.dim() == 2:
+        return build(aten.linear.default, left, build.constant(weight.T))
+    ranks = len(shape(left)), len(shape(right))
+    if min(ranks) < 2 or (node.target is aten.bmm.default and ranks == (3, 3)):
+        return None
+    batch = torch.broadcast_shapes(shape(left)[:-2], shape(right)[:-2])
+    first = build.expand(left, (*batch, *shape(left)[-2:]))
+    product = build(
+        aten.bmm.default,
+        build.reshape(first, (prod(batch), *shape(left)[-2:])),
+        _right_batches(build, right, batch),
+    )
+    return build.reshape(product, shape(node))
+
+
+def _right_batches(build: Builder, right: Node, batch: tuple[int, ...]) -> Node:
+    """The right side as (batches, k, n); a transposition is kept outermost, where it meets bmm's own."""
+    if right.target is aten.transpose.int and {d % len(shape(right)) for d in right.args[1:]} == {  # type: ignore[operator]
+        len(shape(right)) - 2,
+        len(shape(right)) - 1,
+    }:
+        source = right.args[0]
+        assert isinstance(source, Node)
+        wide = build.expand(source, (*batch, *shape(source)[-2:]))
+        flat = build.reshape(wide, (prod(batch), *shape(source)[-2:]))
+        return build(aten.transpose.int, flat, 1, 2)
+    wide = build.expand(right, (*batch, *shape(right)[-2:]))
+    return build.reshape(wide, (prod(batch), *shape(right)[-2:]))
+
+
+def _addmm(build: Builder, node: Node) -> Node | None:
+    """bias + x @ constant as linear."""
+    bias, left, right = node.args[:3]
+    weight = build.value_of(right)
+    if weight is None or node.kwargs:
+        return (
+            build(aten.add.Tensor, build(aten.matmul.default, left, right), bias) if not node.kwargs else None
+        )
+    return build(aten.linear.default, left, build.constant(weight.T), bias)
+
+
+def _mean(build: Builder, node: Node) -> Node | None:
+    """A mean as an average pool, which has integer arithmetic: adjacent dimensions become a plane's height."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    sizes = shape(source)
+    if node.kwargs.get("dtype") or not node.meta["val"].dtype.is_floating_point:
+        return None
+    listed = node.args[1] if len(node.args) > 1 and node.args[1] else list(range(len(sizes)))
+    dims = sorted(d % len(sizes) for d in listed)  # type: ignore[union-attr]
+    if len(sizes) == 4 and dims == [2, 3]:
+        pooled = build(aten.avg_pool2d.default, source, list(sizes[2:]), [1, 1])
+        return build.reshape(pooled, shape(node))
+    if dims != list(range(dims[0], dims[-1] + 1)):
+        order = [d for d in range(len(sizes)) if d not in dims] + dims
+        source = build(aten.permute.default, source, order)
+        sizes = shape(source)
+        dims = list(range(len(sizes) - len(dims), len(sizes)))
+    before, count = prod(sizes[: dims[0]]), prod(sizes[dims[0] : dims[-1] + 1])
+    plane = build.reshape(source, (before, 1, count, prod(sizes[dims[-1] + 1 :])))
+    pooled = build(aten.avg_pool2d.default, plane, [count, 1], [1, 1])
+    return build.reshape(pooled, shape(node))
+
+
+def _sum(build: Builder, node: Node) -> Node | None:
+    """A sum as a mean times the count."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    if node.kwargs.get("dtype") or not node.meta["val"].dtype.is_floating_point:
+        return None
+    dims = node.args[1] if len(node.args) > 1 and node.args[1] else list(range(len(shape(source))))
+    count = prod(shape(source)[d] for d in dims)  # type: ignore[union-attr]
+    mean = build(aten.mean.dim, source, dims, len(node.args) > 2 and node.args[2])
+    return build(aten.mul.Tensor, mean, count)
+
+
+def _adaptive_pool(build: Builder, node: Node) -> Node | None:
+    """An adaptive average whose windows are all of one size."""
+    source, wanted = node.args[:2]
+    assert isinstance(source, Node)
+    size, out = shape(source)[2:], shape(node)[2:]
+    if len(shape(source)) != 4 or size[0] % out[0] or size[1] % out[1]:
+        return None
+    window = [size[0] // out[0], size[1] // out[1]]
+    return build(aten.avg_pool2d.default, source, window, window)
+
+
+def _split(build: Builder, node: Node) -> Node | None:
+    """A piece of split, chunk or unbind as a slice or a selection."""
+    pieces, index = node.args
+    if not isinstance(pieces, Node) or pieces.target not in _SPLITS:
+        return None
+    source = pieces.args[0]
+    assert isinstance(source, Node) and isinstance(index, int)
+    place = 1 if pieces.target is aten.unbind.int else 2
+    dim = _argument(pieces, place, "dim", 0)
+    if pieces.target is aten.unbind.int:
+        return build(aten.select.int, source, dim, index)
+    sizes = [value.shape[dim] for value in pieces.meta["val"]]
+    start = sum(sizes[:index])
+    return build(aten.slice.Tensor, source, dim, start, start + sizes[index])
+
+
+def _stack(build: Builder, node: Node) -> Node:
+    """stack as cat of unsqueezed tensors."""
+    dim = _argument(node, 1, "dim", 0) % len(shape(node))
+    pieces = [build(aten.unsqueeze.default, piece, dim) for piece in node.args[0]]  # type: ignore[union-attr]
+    return build(aten.cat.default, pieces, dim)
+
+
+def _repeat(build: Builder, node: Node) -> Node:
+    """repeat as cat along each dimension."""
+    times = node.args[1]
+    assert isinstance(times, list | tuple) and isinstance(node.args[0], Node)
+    sizes = shape(node.args[0])
+    result = build.reshape(node.args[0], (1,) * (len(times) - len(sizes)) + sizes)
+    for dim, count in enumerate(times):
+        if count != 1:
+            result = build(aten.cat.default, [result] * count, dim)
+    return result
+
+
+def _pad(build: Builder, node: Node) -> Node | None:
+    """pad in constant mode by its name in the core operators."""
+    if _argument(node, 2, "mode", "constant") != "constant":
+        return None
+    value = _argument(node, 3, "value", None)
+    return build(aten.constant_pad_nd.default, node.args[0], node.args[1], 0.0 if value is None else value)
+
+
+def _pixel_shuffle(build: Builder, node: Node) -> Node:
+    """pixel_shuffle as a permutation of six dimensions."""
+    source, factor = node.args[:2]
+    assert isinstance(source, Node) and isinstance(factor, int)
+    *batch, channels, height, width = shape(source)
+    n = prod(batch)
+    split = build.reshape(source, (n, channels // factor**2, factor, factor, height, width))
+    moved = build(aten.permute.default, split, [0, 1, 4, 2, 5, 3])
+    return build.reshape(moved, shape(node))
+
+
+_VIEWS = frozenset(
+    {
+        aten.view.default,
+        aten.slice.Tensor,
+        aten.select.int,
+        aten.transpose.int,
+        aten.permute.default,
+        aten.unsqueeze.default,
+        aten.expand.default,
+    }
+)
+_SPLITS = frozenset({aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default, aten.unbind.int})
+_IN_PLACE = [
+    "relu_.default",
+    "relu6_.default",
+    "hardtanh_.default",
+    "hardswish_.default",
+    "hardsigmoid_.default",
+    "leaky_relu_.default",
+    "elu_.default",
+    "silu_.default",
+    "sigmoid_.default",
+    "tanh_.default",
+    "clamp_.default",
+    "clamp_min_.default",
+    "exp_.default",
+    "abs_.default",
+    "neg_.default",
+    "sqrt_.default",
+    "add_.Tensor",
+    "sub_.Tensor",
+    "mul_.Tensor",
+    "div_.Tensor",
+    "dropout_.default",
+]
+
+
+def _in_place_targets() -> list[Any]:
+    return [getattr(getattr(aten, name.split(".")[0]), name.split(".")[1]) for name in _IN_PLACE]
+
+
+RULES: Mapping[Any, tuple[Rule, ...]] = {
+    **dict.fromkeys(_in_place_targets(), (_functional,)),
+    **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), (_binary,)),
+    **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
+    **dict.fromkeys((aten.relu.default, aten.hardtanh.default, aten.clamp.default), (_pool_after_clamp,)),
+    **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (_matmul,)),
+    **dict.fromkeys((aten.mean.dim, aten.mean.default), (_mean,)),
+    **dict.fromkeys((aten.sum.dim_IntList, aten.sum.default), (_sum,)),
+    **dict.fromkeys(
+        (
+            aten.dropout.default,
+            aten.detach.default,
+            aten.alias.default,
+            aten.to.dtype,
+            aten.lift_fresh_copy.default,
+        ),
+        (_identity,),
+    ),
+    aten.relu6.default: (_relu6,),
+    aten.rsub.Tensor: (_reversed_subtraction,),
+    aten.softmax.int: (_softmax,),
+    aten.scaled_dot_product_attention.default: (_attention,),
+    aten.addmm.default: (_addmm,),
+    aten.adaptive_avg_pool2d.default: (_adaptive_pool,),
+    aten.stack.default: (_stack,),
+    aten.repeat.default: (_repeat,),
+    aten.pad.default: (_pad,),
+    aten.pixel_shuffle.default: (_pixel_shuffle,),
+    operator.getitem: (_split,),
+    **CONVOLUTION_RULES,
+}

@@ -1,0 +1,128 @@
+"""Functions of one int8 tensor as tables of 256 entries, and equal quantizations as nothing at all.
+
+Works on a quantized graph: what lies between dequantize and quantize and depends on one tensor, element by
+element, is evaluated for each of the 256 values in float64 and rounded once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.fx import Node
+
+from mcu_build.lower.builder import inherit
+from mcu_build.lower.clusters import is_pointwise
+
+_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+_DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+
+
+def build_tables(exported: ExportedProgram) -> None:
+    """Replace every function of one int8 tensor by `cortex_m.quantized_activation`.
+
+    Upstream has tables for ten functions; the others stay in float, or come apart into float operators.
+    """
+    _merge_quantizers(exported)
+    for node in list(exported.graph.nodes):
+        if node.op != "call_function" or node.target is not _QUANTIZE or node.args[5] is not torch.int8:
+            continue
+        cluster = _cluster(node.args[0])
+        if cluster is not None:
+            _replace(exported, node, *cluster)
+    exported.graph.eliminate_dead_code()
+    exported.graph.lint()
+    exported.graph_module.recompile()
+
+
+def _merge_quantizers(exported: ExportedProgram) -> None:
+    """One quantize for all readers that want the same of a tensor."""
+    seen: dict[Any, Node] = {}
+    for node in list(exported.graph.nodes):
+        if node.target not in (_QUANTIZE, _DEQUANTIZE) or node.kwargs:
+            continue
+        first = seen.setdefault((node.target, node.args), node)
+        if first is not node:
+            node.replace_all_uses_with(first)
+            exported.graph.erase_node(node)
+
+
+def _cluster(end: Any) -> tuple[Node, list[Node]] | None:
+    """The dequantize at which a function starts and its nodes in order; None where it has several sources."""
+    starts: dict[Node, None] = {}
+    inside: dict[Node, None] = {}
+
+    def visit(node: Node) -> bool:
+        if node.target is _DEQUANTIZE and node.args[5] is torch.int8:
+            starts[node] = None
+            return len(starts) == 1
+        if node in inside:
+            return True
+        if not is_pointwise(node) or not node.all_input_nodes:
+            return False
+        done = all([visit(operand) for operand in node.all_input_nodes])
+        inside[node] = None
+        return done
+
+    if not isinstance(end, Node) or not visit(end) or len(starts) != 1:
+        return None
+    (start,) = starts
+    # A table per element has no room for broadcasting, and a constant is not an activation.
+    sizes = {tuple(node.meta["val"].shape) for node in (*inside, start)}
+    if len(sizes) != 1 or (start.args[0].op == "placeholder" and not _is_activation(start.args[0])):
+        return None
+    return start, list(inside)
+
+
+def _is_activation(node: Node) -> bool:
+    return not node.name.startswith(("p_", "b_", "c_"))
+
+
+def _replace(exported: ExportedProgram, end: Node, start: Node, inside: Sequence[Node]) -> None:
+    source = start.args[0]
+    assert isinstance(source, Node)
+    table = _table(end, start, inside)
+    if torch.equal(table, torch.arange(-128, 128, dtype=torch.int8)):
+        end.replace_all_uses_with(source)
+        return
+    from executorch.backends.transforms.utils import create_constant_placeholder
+
+    first = next(node for node in exported.graph.nodes if node.op == "placeholder")
+    with exported.graph.inserting_before(first):
+        constant = create_constant_placeholder(
+            exported, exported.graph, f"{end.name}_table", InputKind.PARAMETER, table
+        )
+    with exported.graph.inserting_before(end):
+        lookup = exported.graph.call_function(
+            torch.ops.cortex_m.quantized_activation.default, (source, constant)
+        )
+    inherit(lookup, inside[-1] if inside else end)
+    lookup.meta["val"] = end.meta["val"]
+    end.replace_all_uses_with(lookup, propagate_meta=False)
+
+
+def _table(end: Node, start: Node, inside: Sequence[Node]) -> torch.Tensor:
+    """The 256 results for -128 ... 127."""
+    scale, zero_point = float(start.args[1]), int(start.args[2])  # type: ignore[arg-type]
+    values: dict[Node, torch.Tensor] = {
+        start: (torch.arange(-128, 128, dtype=torch.float64) - zero_point) * scale
+    }
+    for node in inside:
+        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: values[operand])
+        values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+    result = values[end.args[0]].to(torch.float64)  # type: ignore[index]
+    low, high = int(end.args[3]), int(end.args[4])  # type: ignore[arg-type]
+    scaled = torch.round(result / float(end.args[1])) + int(end.args[2])  # type: ignore[arg-type]
+    return _defined(scaled).clamp(low, high).to(torch.int8)
+
+
+def _defined(values: torch.Tensor) -> torch.Tensor:
+    """Where a function is undefined (the root of a negative number), its value at the nearest defined place."""
+    undefined = values.isnan()
+    if not undefined.any() or undefined.all():
+        return torch.nan_to_num(values)
+    places = torch.arange(len(values))
+    known = places[~undefined]
+    nearest = known[(places.unsqueeze(1) - known).abs().argmin(dim=1)]
+    return values[nearest]

@@ -1,0 +1,93 @@
+"""Take a small model through quantize, lower and evaluate, and say how it went."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mcu_build.frontend.quantize import quantize
+from mcu_build.lower.cortex_m import Lowered, lower, to_cortex_m
+from mcu_build.lower.upstream import quiet
+from mcu_build.program import Program, parse
+from mcu_build.reference import evaluate
+
+Inputs = tuple[torch.Tensor, ...]
+
+
+class Function(nn.Module):
+    """A plain function as a model, with optional submodules by name."""
+
+    def __init__(self, function: Callable[..., Any], **modules: Any) -> None:
+        super().__init__()
+        self.function = function
+        for name, module in modules.items():
+            if isinstance(module, torch.Tensor):
+                self.register_buffer(name, module)
+            else:
+                setattr(self, name, module)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.function(self, *inputs)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a model: outputs of the program, of the same graph in PyTorch, and of the float model."""
+
+    lowered: Lowered
+    program: Program
+    evaluated: list[np.ndarray]
+    in_torch: list[np.ndarray]
+    in_float: list[np.ndarray]
+
+    @property
+    def float_operators(self) -> list[str]:
+        """Operators left in float."""
+        return [row.operator for row in self.lowered.operators if row.where == "float"]
+
+    @property
+    def relative_error(self) -> float:
+        """Largest mean absolute difference from the float model, as a share of the output's range."""
+        pairs = zip(self.evaluated, self.in_float, strict=True)
+        return max(float(np.abs(a - b).mean() / max(float(np.ptp(b)), 1e-6)) for a, b in pairs)
+
+
+def arrays(result: Any) -> list[np.ndarray]:
+    """Outputs of a module as a list of arrays."""
+    results = result if isinstance(result, tuple | list) else (result,)
+    return [tensor.detach().contiguous().numpy() for tensor in results]
+
+
+def take(
+    model: nn.Module, example: Sequence[torch.Tensor], core: str = "cortex-m4", items: int = 8
+) -> Outcome:
+    """Quantize with `items` random inputs like `example`, lower for `core`, evaluate on a further one."""
+    generator = torch.Generator().manual_seed(7)
+    draws = [tuple(_like(tensor, generator) for tensor in example) for _ in range(items)]
+    model = model.eval()
+    with quiet():
+        exported = torch.export.export(model, tuple(example))
+    quantized = quantize(exported, draws)
+    lowered = lower(quantized, core)
+    program = parse(lowered.pte)
+    graph = to_cortex_m(quantized, core)
+    inputs = draws[-1]
+    with quiet(), torch.no_grad():
+        in_torch = arrays(graph.module(check_guards=False)(*inputs))
+    return Outcome(
+        lowered,
+        program,
+        evaluate(program, [tensor.numpy() for tensor in inputs]),
+        in_torch,
+        arrays(model(*inputs)),
+    )
+
+
+def _like(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    if not tensor.dtype.is_floating_point:
+        return torch.randint(0, 8, tensor.shape, generator=generator).to(tensor.dtype)
+    drawn = torch.randn(tensor.shape, generator=generator)
+    return drawn.to(memory_format=torch.channels_last) if tensor.dim() == 4 else drawn
