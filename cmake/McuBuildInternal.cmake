@@ -122,9 +122,13 @@ function(_mcu_generate call name model board io folder)
     endif()
     set(fresh ${folder}.new)
     file(REMOVE_RECURSE ${fresh})
+    set(with "")
+    if(NOT toolchain STREQUAL "host")
+        set(with --toolchain ${toolchain})
+    endif()
     message(STATUS "mcu-build: generating ${name} from ${model} for ${board}")
     execute_process(
-        COMMAND ${command} generate --board ${board} --toolchain ${toolchain} --io ${io} --name ${name}
+        COMMAND ${command} generate --board ${board} ${with} --io ${io} --name ${name}
                 --output ${fresh} ${model}
         RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE told)
     if(NOT status EQUAL 0)

@@ -4,7 +4,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import build_first
+from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
@@ -13,18 +13,25 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
 @build_options
 @click.option("--symbols", type=int, default=20, show_default=True, help="How many of the largest to show.")
 def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
-    """Build, then measure the image by region and by symbol. Rows add up to the size of the image."""
+    """Build, then measure the image by region and by symbol. Rows add up to the size of the image.
+
+    MODEL may be an .elf with its .map beside it, as CMake makes them.
+    """
     del debug
     from mcu_build.board import Board
     from mcu_build.report import size
 
-    built = build_first(StageTimes(), **options)
-    manifest = built.manifest
-    measured = size.measure(
-        manifest.path(built.folder, "elf"),
-        manifest.path(built.folder, "map"),
-        Board.model_validate(manifest.board),
-    )
+    model = options["model"]
+    if model.suffix == ".elf":
+        measured = size.measure(model, model.with_suffix(".map"), find(options["board"], model))
+    else:
+        built = build_first(StageTimes(), **options)
+        manifest = built.manifest
+        measured = size.measure(
+            manifest.path(built.folder, "elf"),
+            manifest.path(built.folder, "map"),
+            Board.model_validate(manifest.board),
+        )
     if as_json:
         print_json(size.document(measured))
     else:
