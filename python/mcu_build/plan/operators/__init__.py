@@ -2,12 +2,9 @@
 
 from mcu_build.plan.operators import (
     activation,
-    activation,
     convolution,
     elementwise,
     layout,
-    matmul,
-    pooling,
     matmul,
     pooling,
     portable,

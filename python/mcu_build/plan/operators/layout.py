@@ -1,6 +1,7 @@
 """Order of memory: transposes, padding, and the helpers that bring operands into the order a kernel wants."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 
@@ -85,6 +86,21 @@ def ordered(call: Call, tensor: Tensor, dim_order: Sequence[int]) -> Tensor:
 def contiguous(call: Call, tensor: Tensor) -> Tensor:
     """`tensor` with its memory in the order of the model's dimensions."""
     return ordered(call, tensor, range(len(tensor.shape)))
+
+
+@contextmanager
+def contiguous_output(call: Call) -> Iterator[Tensor]:
+    """The tensor for a kernel to write the call's output to, in the order of the model's dimensions.
+
+    The output itself, or a temporary that is reordered into it at the end of the block.
+    """
+    output = call.output
+    if call.is_contiguous(output):
+        yield output
+        return
+    written = call.temporary(output.name, output.dtype, output.model_shape)
+    yield written
+    reorder(call, written, output)
 
 
 # (n, h, w, c)

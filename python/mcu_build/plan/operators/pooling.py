@@ -1,0 +1,67 @@
+"""Average and maximum of windows over images."""
+
+import math
+
+from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.operators.layout import image, image_output, image_size, window
+from mcu_build.plan.select import Call, Selector
+
+# Windows below this size average exactly in float32, so integers give the same.
+_EXACT_WINDOW = 1 << 16
+
+
+def quantized_avg_pool2d(call: Call) -> None:
+    """(input, kernel_size, stride, padding, ceil_mode, zero_point, multiplier, shift, scratch, out).
+
+    ceil_mode shows in the output's size alone.
+    """
+    source, output, members = _images(call)
+    members["zero_point"] = call.integer(5)
+    height, width = call.pair(1)
+    # The definition's own formula (dequantize_per_tensor_cmsis): the scale as a double, rounded by its use.
+    scale = call.integer(6) * 2.0 ** call.integer(7) / (1 << 31)
+    if math.frexp(scale)[0] == 0.5 and height * width < _EXACT_WINDOW:
+        params = Params("AvgPool2dParams", members)
+        call.emit("avg_pool2d_s8", "pool", params, [source], [output])
+        return
+    params = Params("AvgPool2dFloatParams", {**members, "scale": scale})
+    call.emit("avg_pool2d_float_s8", "pool", params, [source], [output])
+
+
+def quantized_max_pool2d(call: Call) -> None:
+    """(input, kernel_size, stride, padding, dilation, ceil_mode, input zero point, output zero point, min,
+    max, out).
+    """
+    source, output, members = _images(call)
+    if call.pair(4) != (1, 1) or call.integer(5):
+        raise call.refuse("no dilation and no ceil_mode: the operator's definition has neither")
+    if call.integer(6) != call.integer(7):
+        raise call.refuse(f"zero points {call.integer(6)} and {call.integer(7)} differ")
+    members["activation_min"], members["activation_max"] = call.integer(8), call.integer(9)
+    call.emit("max_pool2d_s8", "pool", Params("MaxPool2dParams", members), [source], [output])
+
+
+def _images(call: Call) -> tuple[Tensor, Tensor, dict[str, Member]]:
+    """Input, output and the members that all pooling kernels begin with."""
+    source, source_size = image(call, call.tensor(0))
+    output, output_size = image_output(call)
+    if source.dtype is not DType.I8 or output.dtype is not DType.I8:
+        raise call.refuse(f"pooling {source.dtype.numpy_name} into {output.dtype.numpy_name}")
+    members: dict[str, Member] = {
+        "batch": source_size[0],
+        "input": image_size(source_size),
+        "output": image_size(output_size),
+        "window": window(call.pair(1), call.pair(2), call.pair(3)),
+    }
+    return source, output, members
+
+
+SELECTORS: dict[str, Selector] = {
+    f"cortex_m::{name}{layout}.out": selector
+    for name, selector in (
+        ("quantized_avg_pool2d", quantized_avg_pool2d),
+        ("quantized_max_pool2d", quantized_max_pool2d),
+    )
+    for layout in ("", "_nhwc")
+}
