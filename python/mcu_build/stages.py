@@ -211,11 +211,15 @@ def _lower(entry: Path, board: Board, io: Io, folder: Path) -> None:
 
 def _evaluate(program_file: Path, vectors: Path, folder: Path) -> None:
     from mcu_build import program
-    from mcu_build.reference import evaluate
+    from mcu_build.lower.upstream import quiet
 
     loaded = program.load(program_file)
     inputs = npz.numbered(npz.load(vectors), "input")
-    rows = [evaluate(loaded, [array[i] for array in inputs]) for i in range(len(inputs[0]))]
+    with quiet():
+        from mcu_build.reference import Evaluator
+
+        evaluator = Evaluator(loaded)
+        rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
     outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
     npz.save(folder / "expected.npz", outputs)
 
