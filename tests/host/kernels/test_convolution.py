@@ -158,7 +158,8 @@ def spread(weights: np.ndarray, dilation: list[int]) -> np.ndarray:
 
 
 def convolution_case(operator: str, arguments: list[object], explicit: bool) -> Case:
-    return with_output(operator + "_nhwc" * explicit, arguments, None if explicit else CHANNELS_LAST)
+    order = None if explicit else CHANNELS_LAST
+    return with_output(operator + "_nhwc" * explicit, arguments, order, expected)
 
 
 @pytest.mark.parametrize("make", [convolutions, depthwise, transposed])
