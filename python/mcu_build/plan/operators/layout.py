@@ -156,7 +156,7 @@ def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Memb
 
     Operands of any order of memory; their sizes broadcast to the output's as in NumPy.
     """
-    expanded = [_expanded_strides(call, tensor, output) for tensor in (first, second)]
+    expanded = [expanded_strides(call, tensor, output) for tensor in (first, second)]
     merged = merge(output.shape, expanded)
     if len(merged) > _RANK:
         raise call.refuse(f"broadcasting over {len(merged)} dimensions, more than {_RANK}")
@@ -167,7 +167,7 @@ def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Memb
     }
 
 
-def _expanded_strides(call: Call, tensor: Tensor, output: Tensor) -> list[int]:
+def expanded_strides(call: Call, tensor: Tensor, output: Tensor) -> list[int]:
     """Strides of `tensor` for each dimension of the output's memory, 0 where it is repeated."""
     missing = len(output.shape) - len(tensor.shape)
     shape = (1,) * max(missing, 0) + tensor.model_shape
