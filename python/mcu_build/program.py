@@ -168,6 +168,25 @@ def parse(data: bytes, name: str = "program.pte") -> Program:
         ) from error
 
 
+def _check_references(program: Program) -> None:
+    """ValueError where something refers to a value that is not there or is of another kind."""
+    count = len(program.values)
+    for call in program.instructions:
+        if not call.arguments or not all(0 <= id < count for id in call.arguments):
+            raise ValueError("an instruction refers to values that are not there")
+        if isinstance(call, DelegateCall) and not 0 <= call.delegate < len(program.delegates):
+            raise ValueError(f"there is no delegate {call.delegate}")
+    for id in (*program.inputs, *program.outputs):
+        if not 0 <= id < count or not isinstance(program.values[id], TensorValue):
+            raise ValueError(f"value {id} is an input or output and no tensor")
+    for value in program.values:
+        if isinstance(value, TensorListValue) and not all(
+            id == -1 or (0 <= id < count and isinstance(program.values[id], TensorValue))
+            for id in value.items
+        ):
+            raise ValueError("a list refers to tensors that are not there")
+
+
 class _Slots:
     """A flatbuffer table with its fields by position."""
 
@@ -273,7 +292,7 @@ class _Reader:
         chains = list(plan.children(5))
         if len(chains) != 1:
             raise ValueError(f"expected one chain of instructions, found {len(chains)}")
-        return Program(
+        program = Program(
             method=plan.text(0),
             values=self._values(plan),
             instructions=tuple(self._instructions(chains[0], operators)),
@@ -282,6 +301,8 @@ class _Reader:
             delegates=tuple(self._delegate(delegate) for delegate in plan.children(7)),
             planned_bytes=sum(plan.numbers(8, types.Int64Flags)),
         )
+        _check_references(program)
+        return program
 
     @staticmethod
     def _operator_name(operator: _Slots) -> str:

@@ -33,7 +33,7 @@ MISTAKES = {
     "syntax": ("def model(:\n", ["line 1"]),
     "no_model": ("x = 1\n", ["model", "ModelUnderTest"]),
     "wrong_model": ("model = 3\nexample_inputs = (1,)\n", ["model"]),
-    "no_inputs": ("import torch\nmodel = torch.nn.ReLU()\n", ["example_inputs", "ModelInputs"]),
+    "no_inputs": ("import torch\nmodel = torch.nn.ReLU()\n", ["example_inputs: not defined"]),
     "wrong_inputs": (
         "import torch\nmodel = torch.nn.ReLU()\nexample_inputs = ([1, 2],)\n",
         ["example_inputs", "list"],
@@ -52,7 +52,7 @@ def test_a_mistake_in_the_model_file(name, tmp_path):
     file = write(tmp_path, text)
     result = build(file)
     assert result.status == 1
-    assert result.err.startswith(f"error: {file}")
+    assert f"error: {file}" in result.err
     assert all(word in result.err for word in told), result.err
     assert "hint: " in result.err
     assert "Traceback" not in result.err
@@ -163,7 +163,7 @@ def test_a_model_too_large_for_the_board(tmp_path):
     assert result.status == 1
     assert "ram" in result.err
     assert "flash" in result.err
-    assert "90,0" in result.err or "360,0" in result.err
+    assert "arena 450,0" in result.err
     assert "cortex_m::" in result.err
 
 
@@ -202,7 +202,6 @@ def test_a_build_folder_that_cannot_be_made(tmp_path):
     assert (tmp_path / "build").read_text() == "a file where the folder should be"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="wants a device that is always full")
 def test_no_room_for_a_build(tmp_path):
     file = write(tmp_path, LINEAR)
     folder = tmp_path / "build" / "net" / "host"

@@ -187,7 +187,8 @@ class Call:
     @property
     def layer(self) -> str:
         """'file:line' of the user's model where the program records it, else empty."""
-        if not self._call.frames:
+        # Lowering writes line 0 where a call belongs to no line of the model.
+        if not self._call.frames or not self._call.frames[-1].lineno:
             return ""
         frame = self._call.frames[-1]
         return f"{frame.filename}:{frame.lineno}"
@@ -318,7 +319,7 @@ def select(program: Program, name: str) -> Plan:
     inputs = tuple(builder.tensor(id).id for id in program.inputs)
     for call in program.instructions:
         assert isinstance(call, KernelCall)
-        selectors[call.operator](Call(builder, call))
+        _select_call(selectors[call.operator], Call(builder, call))
     outputs = tuple(builder.tensor(id).id for id in program.outputs)
     return Plan(
         name=name,
@@ -328,6 +329,14 @@ def select(program: Program, name: str) -> Plan:
         outputs=outputs,
         program_arena_bytes=program.planned_bytes,
     )
+
+
+def _select_call(selector: Selector, call: Call) -> None:
+    try:
+        selector(call)
+    except (ArithmeticError, AssertionError, IndexError, ValueError) as error:
+        # A program's arguments are outside data: a damaged file, or an exporter of another mind.
+        raise call.refuse(f"its arguments do not fit the operator ({error})") from error
 
 
 def operators() -> Mapping[str, Selector]:
