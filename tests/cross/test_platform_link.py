@@ -8,7 +8,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from mcu_build import process
-from mcu_build.board import Board, find_board
+from mcu_build.board import Board, find_board, load_board
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.resources import data_dir
 from tests.support.image import CROSS, build_image, fake_model, link
@@ -170,3 +170,21 @@ def test_mathematics_bring_no_stdio_and_no_heap(tmp_path: Path, toolchain: Toolc
     found = symbols(image)
     assert {"expf", "__errno"} <= found
     assert not found & {"_impure_ptr", "_sbrk", "_malloc_r", "__sf", "_impure_data"}
+
+
+# Cores without a board of ours: a board file of a user may name them.
+@pytest.mark.parametrize(
+    ("core", "features"),
+    [
+        ("cortex-m0plus", 'fpu = "none"'),
+        ("cortex-m23", 'fpu = "none"\ntrustzone = true'),
+        ("cortex-m33", 'fpu = "none"\ndsp = false'),
+        ("cortex-m7", 'fpu = "single"\ndsp = true'),
+        ("cortex-m55", 'fpu = "double"\ndsp = true\nmve = false'),
+        ("cortex-m85", 'fpu = "double"\ndsp = true\nmve = true\ntrustzone = true'),
+    ],
+)
+def test_every_core_links(tmp_path: Path, toolchain: Toolchain, core: str, features: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'extends = "mps2-an385"\ncore = "{core}"\n{features}\n')
+    assert sections(build_image(tmp_path, load_board(file), toolchain, fake_model()))

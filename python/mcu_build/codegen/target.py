@@ -103,6 +103,12 @@ def machine_options(board: Board) -> tuple[str, ...]:
     return (f"-mcpu={cpu}", "-mthumb", f"-mfloat-abi={'soft' if board.fpu == 'none' else 'hard'}")
 
 
+def _gcc_machine(board: Board) -> tuple[str, ...]:
+    # gcc 12 does not know the Cortex-M85, which runs what is compiled for the Cortex-M55.
+    cpu, *others = machine_options(board)
+    return (cpu.replace("cortex-m85", "cortex-m55"), *others)
+
+
 def _host() -> Target:
     return Target(
         toolchain="host",
@@ -118,7 +124,7 @@ def _host() -> Target:
 
 
 def _gcc(board: Board) -> Target:
-    machine = machine_options(board)
+    machine = _gcc_machine(board)
     return Target(
         toolchain="arm-gcc",
         cxx=_first(("arm-none-eabi-g++",), GCC_HINT),
@@ -198,7 +204,7 @@ def _first(names: tuple[str, ...], hint: str) -> Path:
 
 
 def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
-    answer = process.run([gcc, *machine_options(board), f"-print-file-name={name}"]).stdout.strip()
+    answer = process.run([gcc, *_gcc_machine(board), f"-print-file-name={name}"]).stdout.strip()
     path = Path(answer)
     if not path.is_absolute():  # gcc repeats the bare name where it has no such file
         raise McuError(f"{gcc.name}: has no {name} for {board.core}", GCC_HINT, Exit.TOOL_MISSING)
@@ -207,7 +213,7 @@ def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
 
 def _gcc_includes(gcc: Path, board: Board) -> tuple[str, ...]:
     """Folders of the C++ and C headers, without the compiler's own."""
-    answer = process.run([gcc, *machine_options(board), "-E", "-v", "-x", "c++", "/dev/null"]).stderr
+    answer = process.run([gcc, *_gcc_machine(board), "-E", "-v", "-x", "c++", "/dev/null"]).stderr
     listed = answer.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
     folders = [Path(line.strip()).resolve() for line in listed.splitlines() if line.strip()]
     # The compiler's own lie beside its libgcc; clang brings the like.
