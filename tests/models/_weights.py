@@ -1,4 +1,4 @@
-"""Weights for the zoo: those of MLPerf Tiny where the folder is there, else seeded ones whose outputs vary."""
+"""Weights for the zoo: those of MLPerf Tiny where the folder is there, else seeded ones."""
 
 from pathlib import Path
 
@@ -13,23 +13,30 @@ TRAINED = Path(__file__).resolve().parents[3] / "shared" / "mlperf_tiny"
 def load_trained(net: nn.Module, name: str) -> str:
     """Give the convolutions and linear layers of `net`, in order, the weights of archive `name`.
 
-    Where the archive is absent they stay as `varied` makes them. Says where the weights come from.
+    Where the archive is absent they stay as `varied` makes them. Some weights in the archives are int8 and
+    come without their scale: those get the spread that `varied` would give, so the net is no longer the
+    trained one. Says where the weights come from.
     """
+    varied(net)
     file = TRAINED / f"{name}.npz"
-    layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     if not file.is_file():
-        varied(net)
         return "seeded random"
     arrays = np.load(file)
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(arrays.files) == 2 * len(layers), f"{file}: {len(arrays.files)} arrays, {len(layers)} layers"
+    unscaled = []
     # The keys are "00.weight", "00.bias", "01.weight" and so on.
     for key, layer in zip(sorted({key.split(".")[0] for key in arrays.files}), layers, strict=True):
         for part in ("weight", "bias"):
-            target = getattr(layer, part)
-            value = torch.from_numpy(arrays[f"{key}.{part}"])
-            assert target.shape == value.shape, f"{file}: {key}.{part}: {value.shape}, want {target.shape}"
+            target, array = getattr(layer, part), arrays[f"{key}.{part}"]
+            assert target.shape == array.shape, f"{file}: {key}.{part}: {array.shape}, want {target.shape}"
+            value = torch.from_numpy(array).float()
+            if array.dtype != np.float32:
+                value *= target.detach().std() / value.std()
+                unscaled.append(key)
             target.data.copy_(value)
-    return f"MLPerf Tiny {file.name}"
+    source = f"MLPerf Tiny {file.name}"
+    return f"{source}, the int8 weights of layers {', '.join(unscaled)} rescaled" if unscaled else source
 
 
 def varied(net: nn.Module) -> nn.Module:
@@ -44,7 +51,7 @@ def varied(net: nn.Module) -> nn.Module:
 
 
 def calibrated(net: nn.Module, batches: list[torch.Tensor]) -> nn.Module:
-    """Batch norms with the mean and variance of what really passes through them, so that signals stay alive."""
+    """Batch norms with the mean and variance of what really passes, so that signals stay alive."""
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.reset_running_stats()
@@ -54,3 +61,11 @@ def calibrated(net: nn.Module, batches: list[torch.Tensor]) -> nn.Module:
         for batch in batches:
             net(batch)
     return net.eval()
+
+
+def centred(net: nn.Module, inputs: list[torch.Tensor]) -> nn.Module:
+    """Take the mean answer out of the last layer's bias, so that no class of a random net wins every time."""
+    last = [layer for layer in net.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias -= torch.cat([net(item) for item in inputs]).mean(dim=0)
+    return net

@@ -29,7 +29,9 @@ class Recorder:
     """Collects paths while it is active. It may be entered several times, one after the other or nested."""
 
     def __init__(self) -> None:
-        self._seen: set[str] = set()
+        self._read: set[str] = set()
+        self._written: set[str] = set()
+        self._named: set[str] = set()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -37,7 +39,8 @@ class Recorder:
 
         What is gone by now was temporary.
         """
-        return tuple(Path(path) for path in sorted(self._seen) if Path(path).is_file())
+        found = self._read | (self._named - self._written)
+        return tuple(Path(path) for path in sorted(found) if Path(path).is_file())
 
     @contextmanager
     def active(self) -> Iterator["Recorder"]:
@@ -49,24 +52,13 @@ class Recorder:
         finally:
             hook.recorders.remove(self)
 
-    def add(self, path: str) -> None:
-        """Count `path` as read, if it is a file of the user's."""
-        real = os.path.realpath(path)
-        if real not in self._seen and _is_users(real) and Path(real).is_file():
-            self._seen.add(real)
+    def opened(self, path: str, written: bool) -> None:
+        """A file is about to be read, or written from its beginning."""
+        _add(path, self._written if written else self._read)
 
-    def add_named(self, source: Path) -> None:
-        """Count as read the files that a string in `source` names, from its folder or the current one."""
-        try:
-            tree = ast.parse(source.read_bytes())
-        except (OSError, SyntaxError, ValueError):
-            return  # a folder or an extension module
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable():
-                # A string may be too long for a path.
-                with contextlib.suppress(OSError):
-                    self.add(str(source.parent / node.value))
-                    self.add(node.value)
+    def named(self, path: str) -> None:
+        """A module of the user's names a file in a string."""
+        _add(path, self._named)
 
 
 @contextmanager
@@ -74,6 +66,26 @@ def recording() -> Iterator[Recorder]:
     """Record what is read during the block."""
     with Recorder().active() as recorder:
         yield recorder
+
+
+def note_names(source: Path) -> None:
+    """Tell the active recorders which files a string in `source` names, from its folder or the current.
+
+    `source` may also be a folder or an extension module: those have no strings to read.
+    """
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable()):
+            continue
+        for path in (source.parent / node.value, Path(node.value)):
+            # A string may be too long for a path.
+            with contextlib.suppress(OSError):
+                if path.is_file():
+                    for recorder in tuple(_hook().recorders):
+                        recorder.named(str(path))
 
 
 def is_users_file(path: str) -> bool:
@@ -93,15 +105,23 @@ class _Hook:
         found = _path_in(event, arguments)
         if found is not None and not _for_a_message():
             for recorder in tuple(self.recorders):
-                recorder.add(found)
+                recorder.opened(*found)
 
 
-def _path_in(event: str, arguments: tuple[Any, ...]) -> str | None:
-    """The path of the file that an event says is read."""
+def _add(path: str, to: set[str]) -> None:
+    """Add the real path of a file of the user's. What is written need not exist yet."""
+    real = os.path.realpath(path)
+    if real not in to and _is_users(real):
+        to.add(real)
+
+
+def _path_in(event: str, arguments: tuple[Any, ...]) -> tuple[str, bool] | None:
+    """The path that an event is about, and whether the file is written from its beginning."""
+    written = False
     if event == "open":
         path, _, flags = arguments
-        if isinstance(flags, int) and (flags & os.O_ACCMODE == os.O_WRONLY or flags & os.O_TRUNC):
-            return None
+        if isinstance(flags, int):
+            written = flags & os.O_ACCMODE == os.O_WRONLY or bool(flags & os.O_TRUNC)
     elif event == "import":
         path = arguments[1]
     elif event in ("ctypes.dlopen", "sqlite3.connect"):
@@ -111,7 +131,7 @@ def _path_in(event: str, arguments: tuple[Any, ...]) -> str | None:
     if not isinstance(path, str | bytes | os.PathLike):
         return None  # a descriptor, opened before; or a module that is not an extension
     name = os.fsdecode(path)
-    return _source_of(name) if name.endswith(".pyc") else name
+    return _source_of(name) if name.endswith(".pyc") else name, written
 
 
 def _for_a_message() -> bool:

@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import Recorder, is_users_file
+from mcu_build.frontend.dependencies import Recorder, is_users_file, note_names
 from mcu_build.frontend.names import model_name
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ class Surroundings:
         before = sys.modules.keys() - self._modules.keys()
         sys.path.insert(0, self.folder)
         sys.dont_write_bytecode = True
-        try:
-            with self.recorder.active(), contextlib.redirect_stdout(sys.stderr):
+        with self.recorder.active(), contextlib.redirect_stdout(sys.stderr):
+            try:
                 yield
-        finally:
-            sys.path[:] = search
-            sys.dont_write_bytecode = writes
-            self._take(sys.modules.keys() - before)
-            sys.modules.update(hidden)
+            finally:
+                sys.path[:] = search
+                sys.dont_write_bytecode = writes
+                self._take(sys.modules.keys() - before)
+                sys.modules.update(hidden)
 
     def _take(self, names: Iterable[str]) -> None:
         """Move the user's modules among `names` out of the interpreter."""
@@ -104,7 +104,7 @@ class Surroundings:
             if _is_users(module):
                 if name not in self._modules:
                     for path in _paths(module):
-                        self.recorder.add_named(Path(path))
+                        note_names(Path(path))
                 self._modules[name] = sys.modules.pop(name)
 
     def run(self) -> ModuleType:

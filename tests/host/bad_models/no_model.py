@@ -1,0 +1,4 @@
+import torch
+
+network = torch.nn.Linear(4, 2)
+example_inputs = (torch.zeros(1, 4),)

@@ -1,0 +1,384 @@
+"""A model file is run, checked and watched: mistakes are named, and nothing that it reads is missed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.frontend.dependencies import recording
+from mcu_build.frontend.model_file import load
+from mcu_build.frontend.names import model_name
+
+BAD = Path(__file__).parent / "bad_models"
+LINEAR = "import torch\nmodel = torch.nn.Linear(4, 2)\nexample_inputs = (torch.zeros(1, 4),)\n"
+
+
+def write(folder: Path, text: str, name: str = "net.py") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def consume(file: Path):
+    model = load(file)
+    for source in (model.calibration, model.evaluation):
+        if source:
+            list(source())
+    return model
+
+
+def error_of(file: Path) -> McuError:
+    with pytest.raises(McuError) as caught:
+        consume(file)
+    assert caught.value.exit_code == Exit.INPUT
+    assert caught.value.hint
+    assert caught.value.message.startswith(str(file))
+    assert "Traceback" not in caught.value.message
+    return caught.value
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("raises", ["line 5", "FileNotFoundError", "/nowhere/weights.pt"]),
+        ("no_model", ["model: not defined", "model and ModelUnderTest", "has example_inputs"]),
+        ("model_not_module", ["model: a list of 3, not an nn.Module"]),
+        ("no_inputs", ["example_inputs: not defined"]),
+        ("inputs_bare_tensor", ["example_inputs: a tensor float32[1, 4], not a tuple"]),
+        ("inputs_not_tensors", ["example_inputs[1]: a list of 2, not a tensor"]),
+        ("inputs_float64", ["example_inputs[0]: element type float64"]),
+        ("inputs_complex", ["example_inputs[0]: element type complex64"]),
+        ("calibration_shape", ["calibration[1]: input 0 is float32[8, 4]", "has float32[1, 4]"]),
+        ("calibration_count", ["calibration[0]: 2 inputs, example_inputs has 1"]),
+        ("calibration_dtype", ["calibration[0]: input 0 is int64[1, 4]", "has float32[1, 4]"]),
+        ("calibration_empty", ["calibration: it holds no item"]),
+        ("calibration_raises", ["calibration: line 9: RuntimeError: the camera is off"]),
+        ("evaluation_label", ["evaluation[0]: the label is of type str"]),
+        ("evaluation_pair", ["evaluation[0]: a tensor float32[1, 4], not (inputs, label)"]),
+    ],
+)
+def test_a_mistake_is_named(name, words):
+    error = error_of(BAD / f"{name}.py")
+    for word in words:
+        assert word in error.message
+
+
+def test_float64_says_what_to_use():
+    assert "float32" in error_of(BAD / "inputs_float64.py").hint
+
+
+def test_no_such_file(tmp_path):
+    assert "no such file" in error_of(tmp_path / "model.py").message
+
+
+def test_a_folder(tmp_path):
+    error = error_of(tmp_path)
+    assert "folder" in error.message
+    assert "model.py" in error.hint
+
+
+def test_not_python(tmp_path):
+    assert "not a model file" in error_of(write(tmp_path, "x", "weights.bin")).message
+
+
+@pytest.mark.parametrize("text", ["model = (\n", "a = 1\nmodel = = 2\n"])
+def test_a_syntax_error_has_its_line(tmp_path, text):
+    line = text.splitlines().index(next(row for row in text.splitlines() if "model" in row)) + 1
+    assert f"line {line}: " in error_of(write(tmp_path, text)).message
+
+
+@pytest.mark.parametrize("data", [b"a\0b", b"\xff\xfe\x00", b"# coding: nonsense\n"])
+def test_bytes_that_are_no_source(tmp_path, data):
+    (tmp_path / "net.py").write_bytes(data)
+    error_of(tmp_path / "net.py")
+
+
+def test_a_missing_package_is_named(tmp_path):
+    error = error_of(write(tmp_path, "import torch\nimport no_such_package_here\n"))
+    assert "line 2: ModuleNotFoundError" in error.message
+    assert "no_such_package_here" in error.hint
+
+
+def test_an_error_in_a_helper_names_the_line_that_led_there(tmp_path):
+    write(tmp_path, "def broken():\n    raise ValueError('bad')\n", "helper.py")
+    error = error_of(write(tmp_path, "import helper\n\nmodel = helper.broken()\n"))
+    assert "line 3: ValueError: bad" in error.message
+
+
+def test_a_file_that_exits(tmp_path):
+    assert "line 2: SystemExit" in error_of(write(tmp_path, "import sys\nsys.exit(0)\n")).message
+
+
+def test_ctrl_c_is_no_mistake_of_the_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        load(write(tmp_path, "raise KeyboardInterrupt\n"))
+
+
+# What a file may say
+
+
+def test_functions_and_values_give_the_same(tmp_path):
+    functions = """
+import torch
+def model(): return torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Dropout(0.5))
+def example_inputs(): return (torch.zeros(1, 4),)
+def calibration(): yield torch.ones(1, 4)
+def evaluation(): yield (torch.ones(1, 4),), torch.tensor(1)
+"""
+    values = """
+import torch
+ModelUnderTest = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Dropout(0.5))
+ModelInputs = (torch.zeros(1, 4),)
+calibration = [(torch.ones(1, 4),)]
+evaluation = [(torch.ones(1, 4), 1)]
+"""
+    for name, text in (("functions.py", functions), ("values.py", values)):
+        model = load(write(tmp_path, text, name))
+        assert model.name == name.removesuffix(".py")
+        assert not any(part.training for part in model.model.modules())
+        assert [tensor.shape for tensor in model.example_inputs] == [(1, 4)]
+        for _ in range(2):
+            ((calibrating,),) = model.calibration()
+            (((evaluating,), label),) = model.evaluation()
+            assert torch.equal(calibrating, torch.ones(1, 4))
+            assert torch.equal(evaluating, torch.ones(1, 4))
+            assert label == 1
+
+
+def test_without_data(tmp_path):
+    model = load(write(tmp_path, LINEAR))
+    assert model.calibration is None
+    assert model.evaluation is None
+
+
+def test_an_iterator_can_be_read_twice(tmp_path):
+    model = load(write(tmp_path, LINEAR + "calibration = (torch.full((1, 4), float(i)) for i in range(3))\n"))
+    first, second = ([item[0][0, 0].item() for item in model.calibration()] for _ in range(2))
+    assert first == second == [0.0, 1.0, 2.0]
+
+
+def test_a_label_may_be_absent(tmp_path):
+    model = load(write(tmp_path, LINEAR + "evaluation = [(torch.zeros(1, 4), None)]\n"))
+    assert [label for _, label in model.evaluation()] == [None]
+
+
+def test_weights_without_a_seed_are_the_same_each_time(tmp_path):
+    file = write(tmp_path, LINEAR + "def calibration(): yield torch.rand(1, 4)\n")
+    first, second = load(file), load(file)
+    assert torch.equal(first.model.weight, second.model.weight)
+    torch.rand(3)
+    assert torch.equal(next(first.calibration())[0], next(second.calibration())[0])
+
+
+def test_prints_stay_off_stdout(tmp_path, capsys):
+    load(write(tmp_path, "print('training')\n" + LINEAR))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "training" in captured.err
+
+
+def test_a_class_can_be_pickled_and_dataclasses_resolve(tmp_path):
+    text = """
+from __future__ import annotations
+from dataclasses import dataclass
+import io, torch
+@dataclass
+class Config: width: int = 4
+class Net(torch.nn.Linear): pass
+buffer = io.BytesIO()
+torch.save(Net(Config().width, 2), buffer)
+buffer.seek(0)
+model = torch.load(buffer, weights_only=False)
+example_inputs = (torch.zeros(1, 4),)
+"""
+    assert type(load(write(tmp_path, text)).model).__name__ == "Net"
+
+
+# Isolation
+
+
+def test_two_files_called_model_with_helpers_of_one_name(tmp_path):
+    for width, folder in ((2, "a"), (3, "b")):
+        write(tmp_path / folder, f"WIDTH = {width}\n", "helper.py")
+        write(
+            tmp_path / folder,
+            "import torch, helper\nmodel = torch.nn.Linear(4, helper.WIDTH)\n"
+            "example_inputs = (torch.zeros(1, 4),)\n"
+            "def calibration():\n    import helper\n    yield torch.full((1, 4), float(helper.WIDTH))\n",
+            "model.py",
+        )
+    first, second = load(tmp_path / "a" / "model.py"), load(tmp_path / "b" / "model.py")
+    assert (first.name, second.name) == ("a", "b")
+    assert (first.model.out_features, second.model.out_features) == (2, 3)
+    assert next(first.calibration())[0][0, 0] == 2
+    assert next(second.calibration())[0][0, 0] == 3
+
+
+def test_an_edited_helper_is_imported_afresh(tmp_path):
+    file = write(
+        tmp_path,
+        "import torch, helper\nmodel = torch.nn.Linear(4, helper.WIDTH)\n"
+        "example_inputs = (torch.zeros(1, 4),)\n",
+    )
+    for width in (2, 3, 4):
+        write(tmp_path, f"WIDTH = {width}\n", "helper.py")
+        assert load(file).model.out_features == width
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_the_interpreter_is_left_as_it_was(tmp_path):
+    write(tmp_path, "", "helper.py")
+    modules, path, writes = set(sys.modules), list(sys.path), sys.dont_write_bytecode
+    consume(write(tmp_path, "import helper\n" + LINEAR + "calibration = [torch.zeros(1, 4)]\n"))
+    assert sys.path == path
+    assert "helper" not in sys.modules
+    assert not [name for name in set(sys.modules) - modules if name.startswith("_mcu_build_model")]
+    assert sys.dont_write_bytecode == writes
+
+
+# Dependencies
+
+
+def names(files) -> set[str]:
+    assert list(files) == sorted(files)
+    assert all(path.is_absolute() for path in files)
+    return {path.name for path in files}
+
+
+READS = {
+    "np.load": "array = np.load(HERE / 'data.npy')",
+    "np.memmap": "array = np.memmap(str(HERE / 'data.npy'), mode='r')",
+    "torch.load": "weights = torch.load(HERE / 'data.npy', weights_only=False)",
+    "open": "text = open(HERE / 'data.npy', 'rb').read()",
+    "read_bytes": "text = (HERE / 'data.npy').read_bytes()",
+    "relative": "os.chdir(HERE); text = open('data.npy', 'rb').read()",
+    "os.open": "os.read(os.open(HERE / 'data.npy', os.O_RDONLY), 4)",
+    "update": "open(HERE / 'data.npy', 'r+b').close()",
+    "importlib": "import importlib.resources, package\n"
+    "    importlib.resources.files(package).joinpath('data.npy').read_bytes()",
+    "in C": "ctypes.CDLL(None).open(b'net/data.npy', 0)  # 'data.npy' beside it\n    name = 'data.npy'",
+    "child": "subprocess.run(['cat', 'data.npy'], cwd=HERE, stdout=subprocess.DEVNULL, check=True)",
+}
+
+
+@pytest.mark.parametrize("how", READS)
+@pytest.mark.parametrize("when", ["module", "calibration"])
+def test_a_read_is_recorded(tmp_path, monkeypatch, how, when):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "net"
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "__init__.py").write_text("")
+    where = folder / "package" if how == "importlib" else folder
+    if how == "torch.load":
+        torch.save({}, where / "data.npy")
+    else:
+        np.save(where / "data.npy", np.zeros(3))
+    text = "import ctypes, os, subprocess\nfrom pathlib import Path\nimport numpy as np\n" + LINEAR
+    text += "HERE = Path(__file__).parent\n"
+    text += f"if {when == 'module'}:\n    {READS[how]}\n"
+    body = READS[how] if when == "calibration" else "pass"
+    text += f"def calibration():\n    {body}\n    yield torch.zeros(1, 4)\n"
+    file = write(folder, text)
+    with recording() as recorder:
+        model = load(file)
+        list(model.calibration())
+    assert names(model.dependencies) - {"__init__.py"} == {"net.py", "data.npy"}
+    assert model.dependencies == recorder.files
+
+
+def test_helpers_and_their_helpers_and_settings(tmp_path):
+    write(tmp_path, "import second\n", "first.py")
+    write(
+        tmp_path,
+        "import json, pathlib\njson.loads((pathlib.Path(__file__).parent / 'settings.json').read_text())\n",
+        "second.py",
+    )
+    write(tmp_path / "package", "from . import inner\n", "__init__.py")
+    write(tmp_path / "package", "", "inner.py")
+    (tmp_path / "settings.json").write_text("{}")
+    (tmp_path / "unrelated.json").write_text("{}")
+    model = load(write(tmp_path, "import first, package\n" + LINEAR))
+    assert names(model.dependencies) == {
+        "net.py", "first.py", "second.py", "__init__.py", "inner.py", "settings.json",
+    }  # fmt: skip
+
+
+def test_a_helper_that_is_compiled_already(tmp_path):
+    write(tmp_path, "WIDTH = 2\n", "helper.py")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(tmp_path)], check=True)
+    model = load(write(tmp_path, "import helper\n" + LINEAR))
+    assert names(model.dependencies) == {"net.py", "helper.py"}
+
+
+def test_a_helper_imported_while_calibrating(tmp_path):
+    write(tmp_path, "", "late.py")
+    model = load(
+        write(tmp_path, LINEAR + "def calibration():\n    import late\n    yield torch.zeros(1, 4)\n")
+    )
+    assert names(model.dependencies) == {"net.py"}
+    list(model.calibration())
+    assert names(model.dependencies) == {"net.py", "late.py"}
+
+
+def test_libraries_written_and_temporary_files_are_no_dependencies(tmp_path):
+    text = """
+import colorsys, tempfile, wave
+from pathlib import Path
+import sklearn.datasets
+sklearn.datasets.load_digits()
+Path(__file__).with_name('written.txt').write_text('x')
+with tempfile.NamedTemporaryFile('w+') as temporary:
+    Path(temporary.name).read_text()
+Path('/proc/self/status').read_text()
+"""
+    model = load(write(tmp_path, text + LINEAR))
+    assert names(model.dependencies) == {"net.py"}
+
+
+def test_nothing_is_recorded_outside(tmp_path):
+    (tmp_path / "before").write_text("")
+    (tmp_path / "within").write_text("")
+    (tmp_path / "before").read_text()
+    with recording() as outer, recording() as inner:
+        (tmp_path / "within").read_text()
+    (tmp_path / "before").read_text()
+    assert names(outer.files) == names(inner.files) == {"within"}
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with recording() as recorder:
+        (tmp_path / "link").read_text()
+    assert names(recorder.files) == {"real"}
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("kws.py", "kws"),
+        ("some/where/model.py", "where"),
+        ("my-model v2.py", "my_model_v2"),
+        ("3d.pt2", "model_3d"),
+        ("class.py", "model_class"),
+        ("__a__b.pte", "a_b"),
+        ("é.py", "model"),
+    ],
+)
+def test_a_name_is_an_identifier(path, name):
+    assert model_name(Path(path)) == name
+
+
+def test_a_name_needs_no_torch():
+    code = "import sys, mcu_build.frontend.model_file; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
