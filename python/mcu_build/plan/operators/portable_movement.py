@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+import numpy as np
+
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.operators.layout import contiguous, copy_strided, model_strides, ordered
 from mcu_build.plan.select import Call, Selector
@@ -81,11 +83,15 @@ def axis(call: Call, tensor: Tensor, dimension: int, extra: int = 0) -> int:
 
 
 def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
-    """`source` as another type, in the same order of memory: itself, or a temporary that a step fills."""
+    """`source` as another type, in the same order of memory: itself, a constant, or a temporary
+    that a step fills."""
     if source.dtype is dtype:
         return source
-    made = call.temporary(source.name, dtype, source.shape)
-    made = replace(made, dim_order=source.dim_order)
+    if source.data is not None and source.dtype is not DType.F32:
+        values = np.frombuffer(source.data, source.dtype.numpy_name).astype(dtype.numpy_name)
+        made = call.constant(source.name, dtype, source.shape, values.tobytes())
+        return replace(made, dim_order=source.dim_order)
+    made = replace(call.temporary(source.name, dtype, source.shape), dim_order=source.dim_order)
     _convert(call, source, made)
     return made
 
