@@ -1,6 +1,7 @@
 # What the functions of McuBuildConfig.cmake stand on. Names that begin with _mcu_ may change in any version.
 
-set_property(GLOBAL PROPERTY MCU_ROOT ${CMAKE_CURRENT_LIST_DIR}/..)
+cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH _mcu_root)
+set_property(GLOBAL PROPERTY MCU_ROOT ${_mcu_root})
 
 # _mcu_fail(<call> <what> [<hint>]): stop with a text that names the call.
 function(_mcu_fail call what)
@@ -41,7 +42,6 @@ function(_mcu_check_compiler call board toolchain)
         return()
     endif()
     get_property(root GLOBAL PROPERTY MCU_ROOT)
-    cmake_path(NORMAL_PATH root)
     set(hint "Configure in a new folder with -DCMAKE_TOOLCHAIN_FILE=${root}/toolchains/${toolchain}.cmake")
     if(toolchain STREQUAL "host")
         set(hint "Configure in a new folder without a toolchain file.")
@@ -100,7 +100,6 @@ function(_mcu_find_command needed out)
                  HINTS ${root}/.venv/bin ${root}/../../../../../bin
                  DOC "The mcu-build command")
     if(NOT MCU_BUILD_COMMAND AND needed STREQUAL "REQUIRED")
-        cmake_path(NORMAL_PATH root)
         message(FATAL_ERROR "mcu-build: not found on PATH.\n"
                             "Install it (python3 -m pip install ${root}), or say where it is: "
                             "-DMCU_BUILD_COMMAND=/path/to/mcu-build")
@@ -133,8 +132,10 @@ function(_mcu_generate call name model board io folder)
         RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE told)
     if(NOT status EQUAL 0)
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${depends})
-        string(STRIP "${told}" told)
-        message(FATAL_ERROR "${call}: mcu-build generate failed (status ${status}).\n${told}")
+        # What comes before is progress. Indented lines are left as they are.
+        string(REGEX REPLACE "^.*(\nerror: )" "\\1" told "\n${told}")
+        string(REPLACE "\n" "\n  " told "${told}")
+        message(FATAL_ERROR "${call}: mcu-build generate failed (status ${status}).${told}")
     endif()
     _mcu_warn("${call}" "${told}")
     file(STRINGS ${fresh}/depends.txt listed)

@@ -1,0 +1,228 @@
+"""The CMake package: what a user's own project can do with it, and what it refuses."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mcu_build import process
+from mcu_build.report.elf import read_elf, read_map
+from mcu_build.resources import data_dir
+from tests.support.firmware import Project, concatenation, dequantizer, model_sources, quantizer, write_model
+
+BOARD = "mps2-an386"
+MAIN = """
+#include "first.h"
+#include "second.h"
+int main() {
+    first::run();
+    second::run();
+    return static_cast<int>(first::output()[0]) + static_cast<int>(second::output()[0]);
+}
+"""
+LISTS = """
+mcu_add_model(first GENERATED first)
+mcu_add_model(second GENERATED second)
+mcu_add_firmware(own SOURCES main.cpp MODELS first second)
+mcu_add_firmware(shared SOURCES main.cpp MODELS first second SHARE_ARENA)
+mcu_add_firmware(plain MODELS first)
+mcu_add_firmware(tested MODELS first TEST)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Two models that need the same kernel, one that is larger, in four images."""
+    made = Project(tmp_path_factory.mktemp("cmake"))
+    write_model(quantizer(64), "first", BOARD, "arm-clang", made.folder / "first")
+    write_model(dequantizer(256), "second", BOARD, "arm-clang", made.folder / "second")
+    return made.write(LISTS, main=MAIN).made("arm-clang")
+
+
+def objects(project: Project, image: str) -> set[str]:
+    """The object files that have bytes in an image."""
+    elf = read_elf(project.tree / f"{image}.elf")
+    pieces = read_map(project.tree / f"{image}.map", elf)
+    return {piece.source for found in pieces.values() for piece in found}
+
+
+def arenas(project: Project, image: str) -> tuple[int, dict[str, int]]:
+    """Bytes of the section of arenas, and the address of each arena by name."""
+    elf = read_elf(project.tree / f"{image}.elf")
+    size = next(section.size for section in elf.sections if section.name == ".arena")
+    return size, {symbol.name: symbol.address for symbol in elf.symbols if symbol.name.endswith("_arena")}
+
+
+def test_an_image_has_an_elf_a_hex_a_map_and_binaries(project):
+    for image in ("own", "shared", "plain", "tested"):
+        for suffix in (".elf", ".hex", ".map", ".bin", "-psram.bin"):
+            assert (project.tree / f"{image}{suffix}").is_file()
+
+
+def test_two_models_in_one_image_share_their_kernel(project):
+    assert {"libmodel_first.a(first.cpp.obj)", "libmodel_second.a(second.cpp.obj)"} <= objects(project, "own")
+    assert [name for name in objects(project, "own") if "kernel" in name] == [
+        "libkernel_quantize.a(quantize.cpp.obj)"
+    ]
+    assert [path.name for path in project.tree.rglob("libkernel_*.a")] == ["libkernel_quantize.a"]
+
+
+def test_models_have_an_arena_each_unless_they_share_one(project):
+    size, places = arenas(project, "own")
+    # 64 floats and 64 bytes; 256 bytes and 256 floats.
+    assert size == 320 + 1280
+    assert places["first_arena"] != places["second_arena"]
+    size, places = arenas(project, "shared")
+    assert size == 1280
+    assert places["first_arena"] == places["second_arena"] == places["mcu_arena"]
+
+
+def test_a_production_image_has_no_semihosting(project):
+    assert "semihosting.cpp.obj" in objects(project, "tested")
+    assert "semihosting.cpp.obj" not in objects(project, "plain")
+    # bkpt #0xAB, the instruction that asks the debugger.
+    assert b"\xab\xbe" in (project.tree / "tested.bin").read_bytes()
+    assert b"\xab\xbe" not in (project.tree / "plain.bin").read_bytes()
+
+
+def test_nothing_is_built_twice(project):
+    assert "no work to do" in project.build()
+
+
+def test_only_what_stands_on_a_changed_model_is_built_again(project):
+    source = project.folder / "first" / "first.cpp"
+    source.write_text(source.read_text() + "// changed\n")
+    told = project.build()
+    assert "first.cpp.obj" in told and "own.elf" in told
+    assert not re.search(r"Building .*(second|quantize|startup|main)", told), told
+
+
+def test_a_changed_linker_script_links_again(project):
+    script = project.folder / "first" / "memory.ld"
+    script.write_text(script.read_text() + "/* changed */\n")
+    told = project.build()
+    assert "own.elf" in told and "Building" not in told
+
+
+def test_a_changed_list_of_kernels_configures_again(project, tmp_path):
+    copy = Project(tmp_path / "copy")
+    shutil.copytree(project.folder, copy.folder, ignore=shutil.ignore_patterns("build"))
+    copy.made("arm-clang")
+    assert "libkernel_concat.a" not in {path.name for path in copy.tree.rglob("*.a")}
+    for name, text in model_sources(concatenation(), "first").items():
+        (copy.folder / "first" / name).write_text(text)
+    copy.build()
+    assert any("concat" in name for name in objects(copy, "own"))
+
+
+def test_size_adds_up_to_the_image(project):
+    told = project.build("own.size")
+    loaded = sum(path.stat().st_size for path in project.tree.glob("own*.bin"))
+    assert re.search(rf"flash total\s+{loaded:,}\n", told), told
+
+
+@pytest.mark.parametrize("board", [BOARD, "host"])
+def test_a_users_own_library_gets_the_options_of_the_board(tmp_path, board):
+    toolchain = None if board == "host" else "arm-gcc"
+    write_model(quantizer(), "first", board, toolchain or "host", tmp_path / "first")
+    (tmp_path / "plain.c").write_text("int answer(int given) { int unused; return given + 1; }\n")
+    source = (
+        'extern "C" int answer(int);\n#include "first.h"\nint main() { first::run(); return answer(-1); }\n'
+    )
+    project = Project(tmp_path).write(
+        f"mcu_add_model(first GENERATED first)\nadd_library(mine STATIC plain.c)\n"
+        f"target_link_libraries(mine PRIVATE mcu::board::{board})\n"
+        "mcu_add_firmware(demo SOURCES main.cpp MODELS first)\ntarget_link_libraries(demo PRIVATE mine)\n",
+        "C CXX",
+        main=source,
+    )
+    project.made(toolchain)
+    if board == "host":
+        project.build("demo.run")
+
+
+def test_a_model_links_into_a_program_that_is_not_ours(tmp_path):
+    write_model(quantizer(), "first", "host", "host", tmp_path / "first")
+    project = Project(tmp_path).write(
+        "mcu_add_model(first GENERATED first)\nadd_executable(demo main.cpp)\n"
+        "target_link_libraries(demo PRIVATE mcu::model::first)\n",
+        main='#include "first.h"\nint main() {\n'
+        "    for (float& x : first::input()) x = 0.75f;\n"
+        "    first::run();\n    return first::output()[63] == 8 ? 0 : 1;\n}\n",
+    )
+    project.made(None)
+    assert process.run([project.tree / "demo"]).status == 0
+
+
+def test_fetchcontent_brings_the_functions(tmp_path):
+    write_model(quantizer(), "first", "host", "host", tmp_path / "first")
+    project = Project(tmp_path).write("")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.24)\nproject(user LANGUAGES CXX)\ninclude(FetchContent)\n"
+        f"FetchContent_Declare(mcu_build SOURCE_DIR {data_dir()})\nFetchContent_MakeAvailable(mcu_build)\n"
+        "mcu_add_model(first GENERATED first)\nmcu_add_firmware(demo MODELS first)\n"
+    )
+    project.made(None).build("demo.run")
+
+
+def test_make_and_the_oldest_cmake_that_a_distribution_has(tmp_path):
+    write_model(quantizer(), "first", "microbit", "arm-gcc", tmp_path / "first")
+    project = Project(tmp_path).write(
+        "mcu_add_model(first GENERATED first)\nmcu_add_firmware(demo MODELS first)"
+    )
+    installed = Path("/usr/bin/cmake")
+    program = installed if installed.is_file() else Path(shutil.which("cmake") or "cmake")
+    words = ("-G", "Unix Makefiles") if shutil.which("make") else ()
+    finished = project.configure("arm-gcc", *words, program=program)
+    assert finished.status == 0, finished.stderr
+    project.build()
+    assert (project.tree / "demo.bin").stat().st_size > 1000
+
+
+GENERATED = "mcu_add_model(first GENERATED first)\n"
+REFUSED = {
+    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "MODEL, BOARD, IO, GENERATED"],
+    "mcu_add_model(kws MODEL m.py)": ["BOARD: missing", "mcu-build boards"],
+    "mcu_add_model(kws MODEL m.py BOARD)": ["BOARD: its value is missing"],
+    "mcu_add_model(kws BOARD mps2-an386)": ["MODEL: missing", "model.py, .pt2 or .pte"],
+    "mcu_add_model(kws MODEL n.py BOARD mps2-an386)": ["MODEL: no such file", "n.py"],
+    "mcu_add_model(kws MODEL m.py BOARD none.toml)": ["BOARD: no such file", "none.toml"],
+    "mcu_add_model(kws MODEL m.py BOARD mps2-an38)": ["no board is called 'mps2-an38'", "mps2-an386"],
+    "mcu_add_model(kws MODEL m.py BOARD host)": ["host is not for this compiler", "without a toolchain file"],
+    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 IO int4)": ["IO: 'int4' is neither float nor int8"],
+    "mcu_add_model(k-ws MODEL m.py BOARD mps2-an386)": ["letters, digits and underscores"],
+    "mcu_add_model(kws MODEL m.py GENERATED first)": ["MODEL and GENERATED: give one"],
+    "mcu_add_model(kws GENERATED nowhere)": ["no model.cmake and board.cmake", "mcu-build generate"],
+    "mcu_add_model(kws GENERATED first)": ["holds the model 'first'"],
+    "mcu_add_model(first GENERATED first BOARD microbit)": ["was generated for mps2-an386"],
+    "mcu_add_model(first GENERATED other)": ["not for this compiler", "arm-gcc.cmake"],
+    GENERATED + "mcu_add_model(first GENERATED first)": ["exists already"],
+    GENERATED + "mcu_add_firmware(demo SOURCES main.cpp)": ["MODELS: missing", "There are: first"],
+    GENERATED + "mcu_add_firmware(demo MODELS first vww)": ["'vww' is neither a model", "Models are: first"],
+    GENERATED + "mcu_add_firmware(demo MODELS first BOARD microbit)": ["made for mps2-an386, not"],
+    GENERATED + "mcu_add_firmware(demo SOURCES main.cpp FOO MODELS first)": ["'FOO' is not a source file"],
+    GENERATED + "mcu_add_firmware(demo SOURCES main.cpp MODELS first TEST)": ["a main of its own"],
+    GENERATED + "mcu_add_firmware(demo FOO MODELS first)": ["unknown argument 'FOO'"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_cannot_be_is_refused_with_a_reason(tmp_path, text):
+    write_model(quantizer(), "first", BOARD, "arm-clang", tmp_path / "first")
+    write_model(quantizer(), "first", BOARD, "arm-gcc", tmp_path / "other")
+    (tmp_path / "m.py").write_text("")
+    finished = Project(tmp_path).write(text, main=MAIN).configure("arm-clang")
+    told = " ".join(finished.stderr.split())
+    assert finished.status != 0
+    for words in REFUSED[text]:
+        assert words in told
+
+
+def test_without_a_toolchain_file_it_says_what_to_pass(tmp_path):
+    (tmp_path / "m.py").write_text("")
+    finished = Project(tmp_path).write("mcu_add_model(kws MODEL m.py BOARD mps2-an386)").configure(None)
+    told = " ".join(finished.stderr.split())
+    assert finished.status != 0
+    assert "mps2-an386 is not for this compiler" in told
+    assert f"-DCMAKE_TOOLCHAIN_FILE={data_dir()}/toolchains/arm-clang.cmake" in told
