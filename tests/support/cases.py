@@ -46,11 +46,12 @@ class T:
 
 @dataclass(frozen=True)
 class Out:
-    """An output of the call: shape in the model's dimensions."""
+    """An output of the call: shape in the model's dimensions. `used` is whether anything reads it."""
 
     shape: tuple[int, ...]
     dtype: str
     dim_order: tuple[int, ...] | None = None
+    used: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,12 @@ def program_of(case: Case) -> tuple[Program, list[np.ndarray]]:
     # As ExecuTorch writes it: the outputs, then the value that the call returns.
     returned = outputs[0] if len(outputs) == 1 else add(TensorListValue(tuple(outputs)))
     call = KernelCall(case.operator, (*arguments, *outputs, returned))
-    return Program("forward", tuple(values), (call,), tuple(inputs), tuple(outputs), (), 0), arrays
+    used = tuple(id for id, out in zip(outputs, case.outputs, strict=True) if out.used)
+    return Program("forward", tuple(values), (call,), tuple(inputs), used, (), 0), arrays
 
 
 def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
-    """The outputs of every case, in the model's dimensions. `folder` is for the build (a pytest tmp_path)."""
+    """The used outputs of every case, in the model's dimensions. `folder` is for the build (tmp_path)."""
     plans: list[Plan] = []
     inputs = bytearray()
     for index, case in enumerate(cases):
@@ -130,7 +132,7 @@ def _split(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
     position = 0
     for case in cases:
         arrays = []
-        for out in case.outputs:
+        for out in (out for out in case.outputs if out.used):
             order = out.dim_order or tuple(range(len(out.shape)))
             shape = [out.shape[dimension] for dimension in order]
             count = int(np.prod(shape, dtype=int))
