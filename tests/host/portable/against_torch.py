@@ -17,6 +17,10 @@ _FUNCTIONAL = {
     "min.dim_min": "min.dim",
     "max.unary_out": "max.default",
     "min.unary_out": "min.default",
+    "mean.dtype_out": "mean.default",
+    "var.out": "var.dim",
+    "prod.int_out": "prod.dim_int",
+    "all.out": "all.dim",
     "any.all_out": "any.default",
     "any.out": "any.dim",
     "div.out_mode": "div.Tensor_mode",
@@ -44,6 +48,7 @@ def call(
     relative: float = 0.0,
     absolute: float = 0.0,
     like: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
+    used: Sequence[bool] = (True,) * 16,
 ) -> Checked:
     """The `.out` operator on `arguments` (as in its schema, outputs left out).
 
@@ -51,8 +56,12 @@ def call(
     function of that name to ask.
     """
     result = _ask(operator, arguments) if like is None else like
-    expected = tuple(tensor.numpy() for tensor in _flat(result))
-    outputs = [Out(array.shape, str(array.dtype), order) for array in expected]
+    arrays = [tensor.numpy() for tensor in _flat(result)]
+    outputs = [
+        Out(array.shape, str(array.dtype), order if array.ndim == len(order or ()) else None, read)
+        for array, read in zip(arrays, used, strict=False)
+    ]
+    expected = tuple(array for array, read in zip(arrays, used, strict=False) if read)
     return Checked(Case(operator, list(arguments), outputs), expected, relative, absolute)
 
 

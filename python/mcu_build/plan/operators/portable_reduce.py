@@ -1,0 +1,287 @@
+"""Operators that reduce dimensions, or run along one: sums, extremes, softmax, normalization."""
+
+from collections.abc import Sequence
+from math import prod
+
+from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.operators.layout import contiguous, merge, model_strides, padded
+from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted
+from mcu_build.plan.operators.portable_unary import flat_operand
+from mcu_build.plan.select import Call, Selector
+from mcu_build.program import Value
+
+_RANK = 4
+_EXTREMES = (DType.I8, DType.I16, DType.I32, DType.I64, DType.F32)
+
+
+def _dimensions(call: Call, source: Tensor, given: Value) -> tuple[int, ...]:
+    """The dimensions to reduce, from the front: none given means all."""
+    rank = len(source.shape)
+    if given is None or given == ():
+        return tuple(range(rank))
+    listed = given if isinstance(given, tuple) else (given,)
+    if not all(isinstance(dimension, int) for dimension in listed):
+        raise call.refuse(f"dimensions {given!r}")
+    return tuple(sorted({axis(call, source, int(dimension)) for dimension in listed})) if rank else ()
+
+
+def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> dict[str, Member]:
+    """The `ReduceParams` over `dimensions` of `source`, positions in the order of the model."""
+    rank = len(source.shape)
+    kept = [d for d in range(rank) if d not in dimensions]
+    if len(output.shape) == rank:
+        order = [d for d in output.dim_order if d not in dimensions]
+    else:
+        order = [kept[d] for d in output.dim_order]
+    if output.elements != prod(source.model_shape[d] for d in kept):
+        raise call.refuse(f"reducing {source.model_shape} over {dimensions} gives not {output.model_shape}")
+    strides = model_strides(source)
+    members: dict[str, Member] = {}
+    for name, listed in (("kept", order), ("reduced", dimensions)):
+        rows = merge([source.model_shape[d] for d in listed], [[strides[d] for d in listed]])
+        if len(rows) > _RANK:
+            raise call.refuse(
+                f"reducing {source.model_shape} over {dimensions}: too many separate dimensions"
+            )
+        members[name] = padded((row[0] for row in rows), 1, _RANK)
+        members[f"{name}_strides"] = padded((row[1] for row in rows), 0, _RANK)
+    return members
+
+
+def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -> None:
+    """One step of the kernel `name` for `dtype`, to which the input is converted."""
+    source = converted(call, call.tensor(0), dtype)
+    walk = _walk(call, source, output, _dimensions(call, source, given))
+    call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", Params("ReduceParams", walk), [source], [output])
+
+
+def _sum(name: str, given: int | None) -> Selector:
+    """(input, dim, keepdim, dtype, out), or without dim: in the type of the output."""
+
+    def summed(call: Call) -> None:
+        output = call.output
+        if output.dtype not in (DType.F32, DType.I64):
+            raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
+        _reduce(call, name, None if given is None else call.value(given), output, output.dtype)
+
+    return summed
+
+
+def _mean(given: int | None) -> Selector:
+    """(input, dim, keepdim, dtype, out), or without dim."""
+
+    def mean(call: Call) -> None:
+        if call.output.dtype is not DType.F32:
+            raise call.refuse(f"no kernel for {call.output.dtype.numpy_name}")
+        _reduce(call, "mean", None if given is None else call.value(given), call.output, DType.F32)
+
+    return mean
+
+
+def _of_booleans(name: str, given: int | None) -> Selector:
+    """(input, dim, keepdim, out), or without dim."""
+
+    def reduced(call: Call) -> None:
+        if call.output.dtype is not DType.BOOL:
+            raise call.refuse(f"no kernel for a result of type {call.output.dtype.numpy_name}")
+        _reduce(call, name, None if given is None else call.value(given), call.output, DType.BOOL)
+
+    return reduced
+
+
+def _extreme(name: str, given: int | None) -> Selector:
+    """(input, dim, keepdim, out), or without dim: in the type of the input."""
+
+    def extreme(call: Call) -> None:
+        _require(call, call.tensor(0), _EXTREMES)
+        _reduce(call, name, None if given is None else call.value(given), call.output, call.tensor(0).dtype)
+
+    return extreme
+
+
+def _extreme_with_position(name: str) -> Selector:
+    """(input, dim, keepdim, values, indices): the indices only where something reads them."""
+
+    def extreme(call: Call) -> None:
+        source = call.tensor(0)
+        _require(call, source, _EXTREMES)
+        values, indices = call.outputs(2)
+        _reduce(call, f"a{name}", call.value(1), values, source.dtype)
+        if call.is_used(indices):
+            _reduce(call, f"arg{name}", call.value(1), indices, source.dtype)
+
+    return extreme
+
+
+def _require(call: Call, tensor: Tensor, dtypes: Sequence[DType]) -> None:
+    if tensor.dtype not in dtypes:
+        raise call.refuse(f"no kernel for {tensor.dtype.numpy_name}")
+
+
+def var_correction(call: Call) -> None:
+    """(input, dim, correction, keepdim, out): sum of squared distances / (count - correction)."""
+    _variance(call, 1.0 if call.value(2) is None else call.real(2), call.output)
+
+
+def var(call: Call) -> None:
+    """(input, dim, unbiased, keepdim, out)."""
+    _variance(call, float(call.integer(2)), call.output)
+
+
+def var_mean(call: Call) -> None:
+    """(input, dim, correction, keepdim, variance, mean)."""
+    variance, mean = call.outputs(2)
+    _variance(call, 1.0 if call.value(2) is None else call.real(2), variance)
+    _reduce(call, "mean", call.value(1), mean, DType.F32)
+
+
+def _variance(call: Call, correction: float, output: Tensor) -> None:
+    source = call.tensor(0)
+    _require(call, source, (DType.F32,))
+    dimensions = _dimensions(call, source, call.value(1))
+    count = prod(source.model_shape[d] for d in dimensions)
+    params = Params(
+        "VarianceParams",
+        {"walk": _walk(call, source, output, dimensions), "divisor": max(count - correction, 0.0)},
+    )
+    call.emit("var_f32", "reduce", params, [source], [output])
+
+
+def _along(name: str) -> Selector:
+    """(input, dim, ..., out): along one dimension, the others side by side."""
+
+    def along(call: Call) -> None:
+        output = call.output
+        integers = name == "cumsum" and output.dtype is DType.I64
+        if output.dtype is not DType.F32 and not integers:
+            raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
+        source = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
+        position = output.dim_order.index(axis(call, output, call.integer(1))) if output.shape else 0
+        params = Params(
+            "AlongParams",
+            {
+                "outer": prod(output.shape[:position]),
+                "size": output.shape[position] if output.shape else 1,
+                "inner": prod(output.shape[position + 1 :]),
+            },
+        )
+        call.emit(f"{name}_{SUFFIX[output.dtype]}", "along", params, [source], [output])
+
+    return along
+
+
+def layer_norm(call: Call) -> None:
+    """(input, normalized_shape, weight, bias, eps, out, mean, rstd)."""
+    output, *statistics = call.outputs(3)
+    _require_unused(call, statistics)
+    _require(call, output, (DType.F32,))
+    if not call.is_contiguous(output):
+        raise call.refuse(f"the result is in memory order {output.dim_order}")
+    size = prod(call.integers(1))
+    params = Params(
+        "LayerNormParams", {"rows": output.elements // size, "size": size, "epsilon": call.real(4)}
+    )
+    affine = [contiguous(call, t) if t else None for t in map(call.optional_tensor, (2, 3))]
+    call.emit("layer_norm_f32", "norm_f32", params, [contiguous(call, call.tensor(0)), *affine], [output])
+
+
+def group_norm(call: Call) -> None:
+    """(input, weight, bias, N, C, HxW, group, eps, out, mean, rstd)."""
+    output, *statistics = call.outputs(3)
+    _require_unused(call, statistics)
+    _group_norm(call, output, call.integer(6), call.real(7))
+
+
+def instance_norm(call: Call) -> None:
+    """(input, weight, bias, training, momentum, eps, out, mean, invstd): statistics of each channel.
+
+    They are taken over the batch, too, so a batch of one is a group norm with a channel a group.
+    """
+    output, *statistics = call.outputs(3)
+    _require_unused(call, statistics)
+    if output.model_shape[0] != 1:
+        raise call.refuse("statistics over a batch of more than one")
+    _group_norm(call, output, output.model_shape[1], call.real(5))
+
+
+def _group_norm(call: Call, output: Tensor, groups: int, epsilon: float) -> None:
+    members = _image(call, output)
+    channels = output.model_shape[1]
+    params = Params(
+        "GroupNormParams",
+        {
+            "batches": output.model_shape[0],
+            "groups": groups,
+            "channels_per_group": channels // groups,
+            **members,
+            "epsilon": epsilon,
+        },
+    )
+    source = flat_operand(call, call.tensor(0), output)
+    reads = [source, call.optional_tensor(1), call.optional_tensor(2)]
+    call.emit("group_norm_f32", "norm_f32", params, reads, [output])
+
+
+def batch_norm(call: Call) -> None:
+    """(input, weight, bias, running_mean, running_var, momentum, eps, out, mean, invstd)."""
+    output, *statistics = call.outputs(3)
+    _require_unused(call, [tensor for tensor in statistics if tensor.elements])
+    params = Params(
+        "BatchNormParams",
+        {
+            "batches": output.model_shape[0],
+            "channels": output.model_shape[1],
+            **_image(call, output),
+            "epsilon": call.real(6),
+        },
+    )
+    source = flat_operand(call, call.tensor(0), output)
+    given = [call.optional_tensor(1), call.optional_tensor(2), call.tensor(3), call.tensor(4)]
+    call.emit("batch_norm_f32", "norm_f32", params, [source, *given], [output])
+
+
+def _image(call: Call, output: Tensor) -> dict[str, Member]:
+    """Number of pixels, and strides of batch, channel and pixel, of [N, C, ...] in any order of memory."""
+    _require(call, output, (DType.F32,))
+    strides = model_strides(output)
+    spatial = [d for d in output.dim_order if d >= 2]
+    rows = merge([output.model_shape[d] for d in spatial], [[strides[d] for d in spatial]])
+    if len(rows) > 1:
+        raise call.refuse(f"the pixels of {output.name} are not evenly spaced: order {output.dim_order}")
+    pixels, pixel = rows[0] if rows else (1, 0)
+    return {"pixels": pixels, "strides": {"batch": strides[0], "channel": strides[1], "pixel": pixel}}
+
+
+def _require_unused(call: Call, statistics: Sequence[Tensor]) -> None:
+    if any(call.is_used(tensor) for tensor in statistics):
+        raise call.refuse("its mean and deviation are used: no kernel hands them out")
+
+
+SELECTORS: dict[str, Selector] = {
+    "aten::sum.IntList_out": _sum("sum", 1),
+    "aten::prod.int_out": _sum("prod", 1),
+    "aten::prod.out": _sum("prod", None),
+    "aten::mean.out": _mean(1),
+    "aten::mean.dim_out": _mean(1),
+    "aten::mean.dtype_out": _mean(None),
+    **{
+        f"aten::{name}.{overload}": _of_booleans(name, given)
+        for name in ("any", "all")
+        for overload, given in (("out", 1), ("dims_out", 1), ("all_out", None))
+    },
+    **{f"aten::{name}.out": _extreme(name, 1) for name in ("amax", "amin", "argmax", "argmin")},
+    **{f"aten::{name}.unary_out": _extreme(f"a{name}", None) for name in ("max", "min")},
+    "aten::max.dim_max": _extreme_with_position("max"),
+    "aten::min.dim_min": _extreme_with_position("min"),
+    "aten::var.correction_out": var_correction,
+    "aten::var.out": var,
+    "aten::var_mean.correction_out": var_mean,
+    "aten::_softmax.out": _along("softmax"),
+    "aten::_log_softmax.out": _along("log_softmax"),
+    "aten::cumsum.out": _along("cumsum"),
+    "aten::native_layer_norm.out": layer_norm,
+    "aten::native_group_norm.out": group_norm,
+    "aten::_native_batch_norm_legit_no_training.out": batch_norm,
+    "aten::_native_batch_norm_legit.no_stats_out": instance_norm,
+}
