@@ -66,7 +66,7 @@ def test_softmax_is_the_definition_in_float64(tmp_path):
 
 
 def test_softmax_and_its_float32_definition(tmp_path, record_property):
-    """float32 rounds the other way where a value lies at a tie; never by more than one step."""
+    """float32 may round the other way where a value lies next to a tie; never by more than one step."""
     dice = np.random.default_rng(51)
     rows = 1_000_000 // (4 * 10)
     cases = [softmax_case(T(integers(dice, (rows, 10))), 1, scale) for scale in (0.004, 0.0117, 0.03, 0.09)]
