@@ -217,7 +217,7 @@ CASES: Mapping[str, Case] = {
     ),
     "mean, last": _on(lambda m, x: m.a(x).mean(-1), (2, 7, 6), a=lambda: nn.Linear(6, 6)),
     "mean, apart": _on(lambda m, x: m.a(x).mean((0, 2)), (2, 7, 6), a=lambda: nn.Linear(6, 6)),
-    "mean, all": _on(lambda m, x: m.a(x).mean(), (2, 7, 6), a=lambda: nn.Linear(6, 6)),
+    "mean, all": _on(lambda m, x: m.a(x).relu().mean(), (2, 7, 6), a=lambda: nn.Linear(6, 6)),
     "sum": _on(lambda m, x: m.a(x).sum(-1), (2, 7, 6), a=lambda: nn.Linear(6, 6)),
     "average pool": _layer(lambda: nn.AvgPool2d(3, 2, 1), 1, 4, 9, 9),
     "average pool, no padding in count": _layer(

@@ -168,7 +168,20 @@ def _annotate_moves(model: GraphModule) -> None:
         for member in members:
             inputs: dict[Node, Any] = dict.fromkeys(_float_operands(member), shared)
             _mark_node_as_quantized(member, inputs, shared, is_quantized=True)
-        first.meta[Q_ANNOTATION_KEY].input_qspec_map[root[0]] = INT8_ACTIVATION_PER_TENSOR_QSPEC
+        # A softmax joined with others has to be brought to a range that holds them all.
+        producers = {operand for m in members for operand in _float_operands(m) if operand not in component}
+        alone = all(_is_fixed(model, producer) for producer in producers)
+        first.meta[Q_ANNOTATION_KEY].input_qspec_map[root[0]] = (
+            SharedQuantizationSpec(root[0]) if alone else INT8_ACTIVATION_PER_TENSOR_QSPEC
+        )
+
+
+def _is_fixed(model: GraphModule, node: Node) -> bool:
+    """Whether the quantization of a node's result is given, not observed."""
+    found = _annotation(node)
+    if found is None or found.output_qspec is None:
+        return False
+    return isinstance(_root_spec(model, found.output_qspec), FixedQParamsQuantizationSpec)
 
 
 def _root_spec(model: GraphModule, spec: Any) -> Any:
@@ -197,11 +210,8 @@ def _observed_edges(model: GraphModule) -> Iterator[tuple[Node, Node, Quantizati
 def _follow_fixed(model: GraphModule) -> None:
     """Read a softmax in its own quantization, not in an observed one: between the two there would be a
     quantize that no pass folds, and AtenToCortexMPass then meets int8 and int32 at attention's bmm."""
-    for operand, _node, found in list(_observed_edges(model)):
-        producer = _annotation(operand)
-        if producer is None or producer.output_qspec is None:
-            continue
-        if isinstance(_root_spec(model, producer.output_qspec), FixedQParamsQuantizationSpec):
+    for operand, node, found in list(_observed_edges(model)):
+        if node.target not in MOVES and _is_fixed(model, operand):
             found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 

@@ -12,7 +12,6 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mcu_build.errors import McuError
-from mcu_build.lower.layout import settle
 from mcu_build.lower.upstream import quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.program import KernelCall, parse
@@ -23,6 +22,14 @@ Where = Literal["int8", "float", "border"]
 _HOST_CORE = "cortex-m4"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
 _UPSTREAM_CODE = ("/site-packages/", "/executorch/", "/torch/", "/torchao/", "<eval_with_key>", "<string>")
+
+# Operators outside cortex_m that give back elements of what they read, whatever these stand for.
+_MOVES = frozenset(
+    "_clone_dim_order _to_dim_order_copy amax amin as_strided_copy cat clamp clone constant_pad_nd embedding "
+    "dequantize_per_tensor expand_copy flip gather index index_select max_pool2d_with_indices maximum minimum "
+    "permute_copy repeat roll select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy stack "
+    "transpose_copy unfold_copy unsqueeze_copy upsample_nearest2d view_copy".split()
+)
 
 
 @dataclass(frozen=True)
@@ -57,11 +64,19 @@ def lower(
     `supported` are the operators that have a kernel (all, where it is None); McuError names every call of
     another one with its line of the model.
     """
-    edge = to_cortex_m(quantized, core)
+    return finish(to_cortex_m(quantized, core), io, supported)
+
+
+def finish(
+    graph: ExportedProgram, io: Literal["float", "int8"] = "float", supported: Collection[str] | None = None
+) -> Lowered:
+    """The program of what `to_cortex_m` gave. `graph` is used up: ExecuTorch rewrites it."""
     with quiet():
-        inputs, outputs = _strip_border(edge) if io == "int8" else _border(edge)
-        rows = tuple(_row(node) for node in _calls(edge))
-        pte = _emit(edge)
+        inputs, outputs = _strip_border(graph) if io == "int8" else _border(graph)
+        calls = _calls(graph)
+        _check_integers(calls)
+        rows = tuple(_row(node) for node in calls)
+        pte = _emit(graph)
     if supported is not None:
         _check_supported(pte, supported)
     return Lowered(pte, rows, _warnings(rows), inputs, outputs)
@@ -73,25 +88,31 @@ def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
         from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
         from executorch.backends.cortex_m.passes import (
             ActivationFusionPass,
+            AtenToCortexMPass,
             CortexMPassManager,
             DecomposeHardswishPass,
         )
         from executorch.backends.cortex_m.target_config import CortexMTargetConfig
         from executorch.exir import to_edge
 
+        from mcu_build.lower.layout import settle
+        from mcu_build.lower.markers import Unmark, mark
         from mcu_build.lower.tables import build_tables
         from mcu_build.lower.tidy import FuseClamps, cancel_transposes, make_exact
 
         target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
         tabled = copy.deepcopy(quantized)
         build_tables(tabled)
+        mark(tabled)
         edge = to_edge(tabled, compile_config=cortex_m_edge_compile_config())
-        # Tables and FuseClamps have done the work of these.
-        ours = {ActivationFusionPass: FuseClamps, DecomposeHardswishPass: None}
-        passes = [ours.get(upstream, upstream) for upstream in CortexMPassManager.legacy_pass_list]
-        manager = CortexMPassManager(
-            edge.exported_program(), passes=[p for p in passes if p], target_config=target
-        )
+        # Tables and FuseClamps have done the work of the passes that go.
+        ours = {
+            ActivationFusionPass: [FuseClamps],
+            DecomposeHardswishPass: [],
+            AtenToCortexMPass: [Unmark, AtenToCortexMPass],
+        }
+        passes = [p for step in CortexMPassManager.legacy_pass_list for p in ours.get(step, [step])]
+        manager = CortexMPassManager(edge.exported_program(), passes=passes, target_config=target)
         lowered = manager.transform()
         make_exact(lowered)
         cancel_transposes(lowered)
@@ -173,6 +194,24 @@ def _name(node: Node) -> str:
 def _is_float(value: object) -> bool:
     values = value if isinstance(value, list | tuple) else [value]
     return any(isinstance(v, torch.Tensor) and v.dtype.is_floating_point for v in values)
+
+
+def _check_integers(calls: list[Node]) -> None:
+    """No arithmetic may be left on int8 that knows nothing of scales: its numbers would mean nothing."""
+    wrong = [
+        f"{_layer(node) or 'the model'}: {_name(node)}: quantized, but not lowered"
+        for node in calls
+        if not _name(node).startswith("cortex_m::")
+        and _name(node).split("::")[1].split(".")[0] not in _MOVES
+        and any(_is_int8(operand) for operand in node.all_input_nodes)
+    ]
+    if wrong:
+        raise McuError("\n".join(wrong), "Write these lines with other operators, and please report the model.")
+
+
+def _is_int8(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.dtype is torch.int8
 
 
 def _row(node: Node) -> Lowering:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import executorch.exir.dialects._ops as dialects
 import torch
 from torch._prims_common import suggest_memory_format
 from torch.export import ExportedProgram
@@ -90,8 +91,6 @@ def settle(lowered: ExportedProgram) -> None:
     Upstream's passes decide about copies before convolutions have become channels-last: a view of their
     result then reads the bytes in the wrong order.
     """
-    import executorch.exir.dialects._ops as dialects
-
     edge = dialects.ops.edge
     graph = lowered.graph
     mode = next(n.meta["val"].fake_mode for n in graph.nodes if _is_tensor(n.meta.get("val")))
@@ -109,13 +108,20 @@ def settle(lowered: ExportedProgram) -> None:
             copy.meta["val"] = run_fake(copy, mode)
             node.replace_input_with(source, copy)
         node.meta["val"] = run_fake(node, mode)
-        if node.target is edge.dim_order_ops._clone_dim_order.default and _same_bytes(
-            node.args[0].meta["val"], node.meta["val"]
-        ):
+        if _is_idle(node):
             node.replace_all_uses_with(node.args[0], propagate_meta=False)
             graph.erase_node(node)
     graph.lint()
     lowered.graph_module.recompile()
+
+
+def _is_idle(node: Node) -> bool:
+    """Whether a copy or a pad gives back the bytes that it reads."""
+    edge = dialects.ops.edge
+    if node.target is edge.cortex_m.pad.default:
+        return not any(node.args[1]) and not any(node.args[2])  # type: ignore[arg-type]
+    copies = (edge.dim_order_ops._clone_dim_order.default, edge.aten.clone.default)
+    return node.target in copies and _same_bytes(node.args[0].meta["val"], node.meta["val"])  # type: ignore[union-attr]
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:

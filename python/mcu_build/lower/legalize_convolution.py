@@ -28,6 +28,10 @@ def _get(node: Node, index: int, default: Any) -> Any:
     return node.args[index] if len(node.args) > index else default
 
 
+def _each(value: Sequence[int], count: int) -> list[int]:
+    return list(value) if len(value) == count else list(value) * count
+
+
 def _conv1d(build: Builder, node: Node) -> Node | None:
     """conv1d over a plane of height 1: CortexMQuantizer has no conv1d without its explicit layout."""
     source, weight = node.args[0], build.value_of(node.args[1])
@@ -72,9 +76,9 @@ def _named_padding(build: Builder, node: Node) -> Node | None:
     """padding='same' or 'valid' as numbers, with a pad in front where the sides differ."""
     source, weight = node.args[0], node.args[1]
     assert isinstance(source, Node) and isinstance(weight, Node)
-    stride, padding, dilation = _get(node, 3, [1]), _get(node, 4, "valid"), _get(node, 5, [1])
     kernel = shape(weight)[2:]
-    steps = [int(d) for d in (list(dilation) * len(kernel))[: len(kernel)]]
+    stride, dilation = (_each(_get(node, place, [1]), len(kernel)) for place in (3, 5))
+    padding, steps = _get(node, 4, "valid"), dilation
     total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(steps, kernel, strict=True)]
     before = [amount // 2 for amount in total]
     if any(amount % 2 for amount in total):
@@ -83,7 +87,7 @@ def _named_padding(build: Builder, node: Node) -> Node | None:
         before = [0] * len(total)
     plain = aten.conv1d.default if len(kernel) == 1 else aten.conv2d.default
     return build(
-        plain, source, weight, _get(node, 2, None), list(stride), before, list(dilation), _get(node, 6, 1)
+        plain, source, weight, _get(node, 2, None), stride, before, dilation, _get(node, 6, 1)
     )
 
 

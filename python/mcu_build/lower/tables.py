@@ -14,6 +14,7 @@ from torch.fx import Node
 
 from mcu_build.lower.builder import inherit
 from mcu_build.lower.clusters import is_pointwise
+from mcu_build.lower.markers import table
 
 _QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 _DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
@@ -82,8 +83,8 @@ def _is_activation(node: Node) -> bool:
 def _replace(exported: ExportedProgram, end: Node, start: Node, inside: Sequence[Node]) -> None:
     source = start.args[0]
     assert isinstance(source, Node)
-    table = _table(end, start, inside)
-    if torch.equal(table, torch.arange(-128, 128, dtype=torch.int8)):
+    entries = _table(end, start, inside)
+    if torch.equal(entries, torch.arange(-128, 128, dtype=torch.int8)):
         end.replace_all_uses_with(source)
         return
     from executorch.backends.transforms.utils import create_constant_placeholder
@@ -91,12 +92,10 @@ def _replace(exported: ExportedProgram, end: Node, start: Node, inside: Sequence
     first = next(node for node in exported.graph.nodes if node.op == "placeholder")
     with exported.graph.inserting_before(first):
         constant = create_constant_placeholder(
-            exported, exported.graph, f"{end.name}_table", InputKind.PARAMETER, table
+            exported, exported.graph, f"{end.name}_table", InputKind.PARAMETER, entries
         )
     with exported.graph.inserting_before(end):
-        lookup = exported.graph.call_function(
-            torch.ops.cortex_m.quantized_activation.default, (source, constant)
-        )
+        lookup = exported.graph.call_function(table(), (source, constant))
     inherit(lookup, inside[-1] if inside else end)
     lookup.meta["val"] = end.meta["val"]
     end.replace_all_uses_with(lookup, propagate_meta=False)

@@ -16,7 +16,6 @@ _CLAMPS = frozenset({_edge.aten.relu.default, _edge.aten.hardtanh.default, _edge
 _CLAMPABLE = frozenset(
     {
         _edge.aten.convolution.default,
-        _edge.aten.linear.default,
         _edge.aten.add.Tensor,
         _edge.aten.sub.Tensor,
     }
@@ -34,12 +33,13 @@ class FuseClamps(ExportPass):  # type: ignore[misc]
 
     def call(self, graph_module: GraphModule) -> PassResult:
         """Fuse every clamp whose operand was folded together with it."""
+        clampable = {*_CLAMPABLE, _edge.mcu_build.linear.default}
         changed = False
         for node in list(graph_module.graph.nodes):
             if node.target not in _CLAMPS or not node.meta.get("output_qparams"):
                 continue
             producer, bounds = node.args[0], get_activation_bounds(node)
-            if producer.target not in _CLAMPABLE or producer.meta.get("output_qparams") or bounds is None:
+            if producer.target not in clampable or producer.meta.get("output_qparams") or bounds is None:
                 continue
             producer.meta["output_qparams"] = {0: _clamped(node.meta["output_qparams"][0], bounds)}
             node.replace_all_uses_with(producer)
