@@ -10,16 +10,17 @@ from torch import nn
 TRAINED = Path(__file__).resolve().parents[3] / "shared" / "mlperf_tiny"
 
 
-def load_trained(net: nn.Module, name: str) -> str:
+def load_trained(net: nn.Module, name: str, inputs: list[torch.Tensor]) -> str:
     """Give the convolutions and linear layers of `net`, in order, the weights of archive `name`.
 
-    Where the archive is absent they stay as `varied` makes them. Some weights in the archives are int8 and
-    come without their scale: those get the spread that `varied` would give, so the net is no longer the
+    Where the archive is absent they are random, balanced on `inputs`. Some weights in the archives are int8
+    and come without their scale: those get the spread that `varied` would give, so the net is no longer the
     trained one. Says where the weights come from.
     """
     varied(net)
     file = TRAINED / f"{name}.npz"
     if not file.is_file():
+        balanced(net, inputs)
         return "seeded random"
     arrays = np.load(file)
     layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
@@ -63,9 +64,25 @@ def calibrated(net: nn.Module, batches: list[torch.Tensor]) -> nn.Module:
     return net.eval()
 
 
-def centred(net: nn.Module, inputs: list[torch.Tensor]) -> nn.Module:
-    """Take the mean answer out of the last layer's bias, so that no class of a random net wins every time."""
-    last = [layer for layer in net.modules() if isinstance(layer, nn.Linear)][-1]
+def balanced(net: nn.Module, inputs: list[torch.Tensor]) -> nn.Module:
+    """Scale and shift every layer that has a bias so that each of its channels has mean 0 and variance 1.
+
+    As a batch norm folded into the layer would: no channel is dead, no class of a random net always wins.
+    """
+
+    def balance(layer: nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
+        channels = output.dim() - 1 if isinstance(layer, nn.Linear) else 1
+        others = [dimension for dimension in range(output.dim()) if dimension != channels]
+        shape = [-1 if dimension == channels else 1 for dimension in range(output.dim())]
+        mean, spread = output.mean(others), output.std(others).clamp(min=1e-3)
+        layer.weight.div_(spread.reshape(-1, *[1] * (layer.weight.dim() - 1)))
+        layer.bias.sub_(mean).div_(spread)
+        return (output - mean.reshape(shape)) / spread.reshape(shape)
+
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(balance) for layer in layers if layer.bias is not None]
     with torch.no_grad():
-        last.bias -= torch.cat([net(item) for item in inputs]).mean(dim=0)
+        net(torch.cat(inputs))
+    for hook in hooks:
+        hook.remove()
     return net

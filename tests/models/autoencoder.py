@@ -30,9 +30,9 @@ def _frames(count: int, seed: int) -> list[torch.Tensor]:
     ]
 
 
-model = Autoencoder().eval()
-weights_source = load_trained(model, "ad")
-example_inputs = (torch.zeros(1, 640),)
 calibration = _frames(32, seed=1)
+model = Autoencoder().eval()
+weights_source = load_trained(model, "ad", calibration)
+example_inputs = (torch.zeros(1, 640),)
 # An autoencoder's answer is no class.
 evaluation = [(frames, None) for frames in _frames(8, seed=2)]

@@ -2,11 +2,11 @@
 
 import torch
 from _inputs import labelled, series
-from _weights import centred, varied
+from _weights import balanced, varied
 from torch import nn
 
 calibration = series(32, 3, 64, seed=1)
-model = centred(
+model = balanced(
     varied(
         nn.Sequential(
             nn.Conv1d(3, 16, 5, stride=2, padding=2),

@@ -2,11 +2,11 @@
 
 import torch
 from _inputs import images, labelled
-from _weights import centred, varied
+from _weights import balanced, varied
 from torch import nn
 
 calibration = images(24, 3, 16, seed=1)
-model = centred(
+model = balanced(
     varied(
         nn.Sequential(
             nn.Conv2d(3, 8, 3, padding=2, dilation=2),

@@ -34,8 +34,8 @@ def _features(count: int, seed: int) -> list[torch.Tensor]:
     return [4 * image[:, :, :, 10:20] - 2 for image in images(count, 1, 49, seed)]
 
 
-model = DsCnn().eval()
-weights_source = load_trained(model, "kws")
-example_inputs = (torch.zeros(1, 1, 49, 10),)
 calibration = _features(32, seed=1)
+model = DsCnn().eval()
+weights_source = load_trained(model, "kws", calibration)
+example_inputs = (torch.zeros(1, 1, 49, 10),)
 evaluation = labelled(model, _features(12, seed=2))

@@ -2,7 +2,7 @@
 
 import torch
 from _inputs import images, labelled
-from _weights import centred, varied
+from _weights import balanced, varied
 from torch import nn
 
 
@@ -20,7 +20,7 @@ class MeanPermuteConcat(nn.Module):
 
 
 calibration = images(24, 3, 12, seed=1)
-model = centred(varied(MeanPermuteConcat()).eval(), calibration)
+model = balanced(varied(MeanPermuteConcat()).eval(), calibration)
 weights_source = "seeded random"
 example_inputs = (torch.zeros(1, 3, 12, 12),)
 evaluation = labelled(model, images(10, 3, 12, seed=2))

@@ -40,8 +40,8 @@ class MobileNetV1(nn.Module):
         return torch.softmax(self.head(self.pool(self.features(image)).flatten(1)), dim=1)
 
 
-model = MobileNetV1().eval()
-weights_source = load_trained(model, "vww")
-example_inputs = (torch.zeros(1, 3, 96, 96),)
 calibration = images(16, 3, 96, seed=1)
+model = MobileNetV1().eval()
+weights_source = load_trained(model, "vww", calibration)
+example_inputs = (torch.zeros(1, 3, 96, 96),)
 evaluation = labelled(model, images(8, 3, 96, seed=2))

@@ -2,7 +2,7 @@
 
 import torch
 from _inputs import images, labelled
-from _weights import calibrated, centred, varied
+from _weights import balanced, calibrated, varied
 from torch import nn
 
 # Of every stage: expansion, output channels at width 1, blocks, stride of the first.
@@ -67,7 +67,7 @@ def _images(count: int, seed: int) -> list[torch.Tensor]:
 
 
 calibration = _images(16, seed=1)
-model = centred(calibrated(varied(MobileNetV2()), [torch.cat(_images(32, seed=0))]).eval(), calibration)
+model = balanced(calibrated(varied(MobileNetV2()), [torch.cat(_images(32, seed=0))]).eval(), calibration)
 weights_source = "seeded random, batch norms calibrated"
 example_inputs = (torch.zeros(1, 3, 96, 96),)
 evaluation = labelled(model, _images(8, seed=2))

@@ -47,8 +47,8 @@ def _images(count: int, seed: int) -> list[torch.Tensor]:
     return [(255 * image).round() for image in images(count, 3, 32, seed)]
 
 
-model = ResNet8().eval()
-weights_source = load_trained(model, "ic")
-example_inputs = (torch.zeros(1, 3, 32, 32),)
 calibration = _images(24, seed=1)
+model = ResNet8().eval()
+weights_source = load_trained(model, "ic", calibration)
+example_inputs = (torch.zeros(1, 3, 32, 32),)
 evaluation = labelled(model, _images(8, seed=2))

@@ -2,7 +2,7 @@
 
 import torch
 from _inputs import images, labelled
-from _weights import centred, varied
+from _weights import balanced, varied
 from torch import nn
 
 
@@ -17,7 +17,7 @@ class SqueezeExcite(nn.Module):
 
 
 calibration = images(24, 3, 16, seed=1)
-model = centred(
+model = balanced(
     varied(
         nn.Sequential(
             nn.Conv2d(3, 16, 3, stride=2, padding=1),

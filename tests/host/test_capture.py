@@ -1,0 +1,225 @@
+"""Models become exported programs with fixed shapes and the user's lines; what cannot is named."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.frontend.capture import capture, channels_last, load_exported, source_line
+from mcu_build.frontend.model_file import load
+
+BAD = Path(__file__).parent / "bad_models"
+
+CONVOLUTION = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d({channels}, 4, 3, padding=1)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.conv(x)
+        x = torch.relu(x)
+        return self.head(
+            x.mean((2, 3)))
+
+model = Net()
+example_inputs = (torch.rand(1, {channels}, 6, 5),)
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "net.py").write_text(text)
+    return folder / "net.py"
+
+
+def lines(exported) -> dict[str, str]:
+    return {node.name: source_line(node) for node in exported.graph.nodes if node.op == "call_function"}
+
+
+def error_of(call, path: Path) -> McuError:
+    with pytest.raises(McuError) as caught:
+        call(path)
+    assert caught.value.exit_code == Exit.INPUT
+    assert caught.value.message.startswith(str(path))
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+    return caught.value
+
+
+def saved(folder: Path, module: torch.nn.Module, inputs, **options) -> Path:
+    with torch.no_grad():
+        torch.export.save(torch.export.export(module.eval(), inputs, **options), folder / "net.pt2")
+    return folder / "net.pt2"
+
+
+def rewritten(path: Path, change) -> Path:
+    """The archive with each file replaced by `change(name, data)`."""
+    target = path.with_name("rewritten.pt2")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as archive:
+        for name in source.namelist():
+            archive.writestr(name, change(name, source.read(name)))
+    return target
+
+
+class Small(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_program_computes_what_the_model_does(tmp_path, channels):
+    model = load(write(tmp_path, CONVOLUTION.format(channels=channels)))
+    exported = capture(model)
+    (given,), _ = exported.example_inputs
+    assert torch.equal(given, model.example_inputs[0])
+    other = torch.randn_like(given)
+    assert torch.equal(exported.module()(channels_last(other)), model.model(channels_last(other)))
+    assert not torch.equal(exported.module()(given), model.model(channels_last(other)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_channels_last_all_the_way(tmp_path, channels):
+    exported = capture(load(write(tmp_path, CONVOLUTION.format(channels=channels))))
+    values = {node.name: node.meta["val"] for node in exported.graph.nodes if node.op != "output"}
+    assert values["x"].stride() == (30 * channels, 1, 5 * channels, channels)
+    assert values["conv2d"].stride() == values["relu"].stride() == (120, 1, 20, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 1, 4, 5), (1, 3, 1, 1), (1, 1, 1, 7)])
+def test_channels_last_keeps_values(shape):
+    tensor = torch.randn(shape)
+    moved = channels_last(tensor)
+    _, c, h, w = shape
+    assert torch.equal(moved, tensor)
+    assert moved.stride() == (h * w * c, 1, w * c, c)
+
+
+@pytest.mark.parametrize(
+    "tensor", [torch.zeros(2, 3, 4), torch.zeros(1, 2, 3, 4, dtype=torch.int64), torch.zeros(5)]
+)
+def test_what_is_no_image_stays(tensor):
+    assert channels_last(tensor) is tensor
+
+
+def test_operators_know_their_line(tmp_path):
+    found = lines(capture(load(write(tmp_path, CONVOLUTION.format(channels=3)))))
+    assert found == {"conv2d": "net.py:12", "relu": "net.py:13", "mean": "net.py:15", "linear": "net.py:14"}
+
+
+def test_lines_outlive_a_saved_program(tmp_path):
+    """A saved program of contiguous inputs is exported again, for channels-last ones, with its lines."""
+    model = load(write(tmp_path, CONVOLUTION.format(channels=3)))
+    path = saved(tmp_path, model.model, model.example_inputs)
+    exported = load_exported(path)
+    assert [source_line(n) for n in exported.graph.nodes if n.op == "call_function"] == [
+        "net.py:12",
+        "net.py:13",
+        "net.py:15",
+        "net.py:14",
+    ]
+    (given,), _ = exported.example_inputs
+    assert given.stride() == channels_last(given).stride()
+    assert torch.equal(exported.module()(given), model.model(given))
+
+
+def test_a_captured_program_is_saved_and_read_back(tmp_path):
+    exported = capture(load(write(tmp_path, CONVOLUTION.format(channels=1))))
+    torch.export.save(exported, tmp_path / "net.pt2")
+    again = load_exported(tmp_path / "net.pt2")
+    (given,), _ = exported.example_inputs
+    assert torch.equal(again.module()(given), exported.module()(given))
+    assert lines(again) == lines(exported)
+
+
+def test_a_branch_on_data_names_its_line():
+    error = error_of(lambda path: capture(load(path)), BAD / "branches_on_data.py")
+    assert "line 7: cannot be exported" in error.message
+    assert "data-dependent" in error.message
+    assert "torch.export" in error.hint
+
+
+def test_an_input_that_does_not_fit_names_its_line():
+    error = error_of(lambda path: capture(load(path)), BAD / "wrong_width.py")
+    assert "line 10: cannot be exported" in error.message
+    assert "[1, 4]" in error.message or "1x4" in error.message
+
+
+def test_a_shape_from_data_names_its_line():
+    error = error_of(lambda path: capture(load(path)), BAD / "shape_from_data.py")
+    assert "shape_from_data.py:6" in error.message
+    assert "depends on data" in error.message
+
+
+def test_every_dynamic_dimension_is_named(tmp_path):
+    dims = {"x": {0: torch.export.Dim("batch"), 3: torch.export.Dim("width", min=4)}}
+    path = saved(tmp_path, Small(), (torch.rand(2, 3, 8, 8),), dynamic_shapes=dims)
+    with pytest.raises(McuError) as caught:
+        load_exported(path)
+    assert caught.value.message == (
+        f"{path}: input 'x': dimension 0 is dynamic\n{path}: input 'x': dimension 3 is dynamic"
+    )
+    assert "dynamic_shapes" in caught.value.hint
+
+
+def test_no_such_program(tmp_path):
+    with pytest.raises(McuError, match="No such file"):
+        load_exported(tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello world", bytes(range(256)) * 40])
+def test_bytes_that_are_no_program(tmp_path, data):
+    (tmp_path / "net.pt2").write_bytes(data)
+    assert "not a saved torch.export program" in error_of(load_exported, tmp_path / "net.pt2").message
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.99])
+def test_a_truncated_program(tmp_path, share):
+    path = saved(tmp_path, Small(), (torch.rand(1, 3, 8, 8),))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    assert "truncated" in error_of(load_exported, path).message
+
+
+def test_another_kind_of_archive(tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "net.pt2")
+    assert "not one of torch.export.save" in error_of(load_exported, tmp_path / "net.pt2").message
+
+
+def test_a_newer_schema(tmp_path):
+    def newer(name: str, data: bytes) -> bytes:
+        if not name.endswith("models/model.json"):
+            return data
+        table = json.loads(data)
+        table["schema_version"]["major"] += 1
+        return json.dumps(table).encode()
+
+    path = rewritten(saved(tmp_path, Small(), (torch.rand(1, 3, 8, 8),)), newer)
+    error = error_of(load_exported, path)
+    assert "newer than this torch reads" in error.message
+    assert torch.__version__ in error.hint
+
+
+@pytest.mark.parametrize("part", ["models/model.json", "model_weights_config.json", "weight_0"])
+def test_a_damaged_part(tmp_path, part):
+    path = saved(tmp_path, Small(), (torch.rand(1, 3, 8, 8),))
+    shutil.copy(path, tmp_path / "whole.pt2")
+    load_exported(tmp_path / "whole.pt2")
+    damaged = rewritten(path, lambda name, data: data[:7] if name.endswith(part) else data)
+    assert "damaged" in error_of(load_exported, damaged).message
+
+
+def test_inputs_by_name(tmp_path):
+    path = saved(tmp_path, Small(), (), kwargs={"x": torch.rand(1, 3, 8, 8)})
+    assert "by position" in error_of(load_exported, path).message
