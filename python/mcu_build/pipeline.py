@@ -76,7 +76,7 @@ def generate(
 
     lowered = lower_model(request.model, request.board, request.io, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, name or lowered.name)
+        plan = plan_program(lowered, name or lowered.name, request.board)
         check_fit(plan, request.board)
         texts = {
             **generate_sources(plan),
@@ -88,12 +88,13 @@ def generate(
     return [output / file for file in texts]
 
 
-def plan_program(lowered: Lowered, name: str) -> Plan:
-    """The placed plan of a program, its int8 borders with their quantization."""
+def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
+    """The placed plan of a program for a board's core, its int8 borders with their quantization."""
+    from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
     from mcu_build.program import load
 
-    plan = compile_program(load(lowered.program), name)
+    plan = compile_program(load(lowered.program), name, kernel_folders(board))
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -106,7 +107,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name)
+        plan = plan_program(lowered, lowered.name, request.board)
         check_fit(plan, request.board)
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)

@@ -1,12 +1,18 @@
 """The passes from a program to a placed plan, in their order."""
 
+from collections.abc import Sequence
+
 from mcu_build.plan.ir import Plan
 from mcu_build.plan.memory import place
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.select import select
+from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
 
 
-def compile_program(program: Program, name: str) -> Plan:
-    """Choose kernels and place memory. McuError names what cannot be compiled."""
-    return place(separate_outputs(select(program, name)))
+def compile_program(program: Program, name: str, kernel_folders: Sequence[str] = ("reference",)) -> Plan:
+    """Choose kernels and place memory. McuError names what cannot be compiled.
+
+    `kernel_folders` are folders of firmware/kernels that the core can run, best first.
+    """
+    return place(specialize(separate_outputs(select(program, name)), kernel_folders))

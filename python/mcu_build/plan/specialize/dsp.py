@@ -1,0 +1,9 @@
+"""Steps for firmware/kernels/dsp."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Specializer
+
+TABLE: "Mapping[str, tuple[Specializer, ...]]" = {}
