@@ -16,7 +16,7 @@ from filelock import FileLock
 from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.cache import hash_text
-from mcu_build.codegen.cmake import board_files, loaded_sections, project
+from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, loaded_sections, project
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
@@ -24,6 +24,7 @@ from mcu_build.resources import data_dir
 
 LOG = "build.log"
 _SHOWN_ERRORS = 5
+_ERROR = re.compile(r"\berror:|undefined reference|No space left")
 # What a user's shell may hold for other projects, and CMake or a compiler would read.
 _ENVIRONMENT = {"CFLAGS": "", "CXXFLAGS": "", "ASMFLAGS": "", "LDFLAGS": "", "CMAKE_BUILD_TYPE": ""}
 
@@ -101,7 +102,24 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
     with log.open("a") as stream:
         stream.write(finished.stdout + finished.stderr)
     if finished.status != 0:
-        raise _overflow(inputs, finished.stdout) or _failure(inputs, finished.stdout + finished.stderr, log)
+        told = finished.stdout + finished.stderr
+        raise _overflow(inputs, told + _without_assertions(inputs, tree, told)) or _failure(inputs, told, log)
+
+
+def _without_assertions(inputs: BuildInputs, tree: Path, told: str) -> str:
+    """What the linker says of a memory that is too small when the script's own ASSERTs are out of the way.
+
+    lld stops at an ASSERT and does not come to say by how much a memory overflows.
+    """
+    if _TOO_SMALL not in told or _OVERFLOW.search(told):
+        return ""
+    script = inputs.folder / "src" / LINKER_SCRIPT
+    whole = script.read_text()
+    script.write_text(re.sub(r"^ASSERT.*\n", "", whole, flags=re.MULTILINE))
+    try:
+        return process.run([_ninja(), "-C", tree, "-k", "0"], env=_ENVIRONMENT).stdout
+    finally:
+        script.write_text(whole)
 
 
 def _cmake() -> Path:
@@ -118,8 +136,8 @@ def _ninja() -> Path:
 
 def _failure(inputs: BuildInputs, told: str, log: Path) -> McuError:
     """The first mistakes in what a compiler or CMake has told."""
-    lines = [line.strip() for line in told.splitlines()]
-    errors = [line for line in lines if re.search(r"\berror:|undefined reference|No space left", line)]
+    lines = list(dict.fromkeys(line.strip() for line in told.splitlines()))
+    errors = [line for line in lines if _ERROR.search(line) and "command failed" not in line]
     shown = errors[:_SHOWN_ERRORS] or [line for line in lines if line][-_SHOWN_ERRORS:]
     more = f"\n({len(errors) - len(shown)} more)" if len(errors) > len(shown) else ""
     return McuError(
@@ -129,6 +147,7 @@ def _failure(inputs: BuildInputs, told: str, log: Path) -> McuError:
 
 
 # GNU ld: region `ram' overflowed by 12 bytes; lld: will not fit in region 'ram': overflowed by 12 bytes.
+_TOO_SMALL = "is too small for"
 _OVERFLOW = re.compile(r"region [`'](\w+)':? overflowed by (\d+) bytes")
 
 
