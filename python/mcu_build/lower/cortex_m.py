@@ -206,7 +206,9 @@ def _check_integers(calls: list[Node]) -> None:
         and any(_is_int8(operand) for operand in node.all_input_nodes)
     ]
     if wrong:
-        raise McuError("\n".join(wrong), "Write these lines with other operators, and please report the model.")
+        raise McuError(
+            "\n".join(wrong), "Write these lines with other operators, and please report the model."
+        )
 
 
 def _is_int8(node: Node) -> bool:

@@ -103,6 +103,27 @@ def _pool_after_clamp(build: Builder, node: Node) -> Node | None:
     return build(pool.target, clamped, *pool.args[1:], **pool.kwargs)
 
 
+def _known(build: Builder, node: Node) -> Node | None:
+    """A tensor that no input decides, such as an LSTM's first state, as a constant."""
+    if not node.meta["val"].dtype.is_floating_point:
+        return None
+    args = torch.fx.map_arg(node.args, lambda operand: torch.empty(shape(operand)))
+    return build.constant(node.target(*args, **node.kwargs))  # type: ignore[operator]
+
+
+def _without_zeros(build: Builder, node: Node) -> Node | None:
+    """x + 0 and x * 0: what a constant of zeros leaves."""
+    for index, operand in enumerate(node.args[:2]):
+        constant, other = build.value_of(operand), node.args[1 - index]
+        if constant is None or constant.any() or not isinstance(other, Node):
+            continue
+        if node.target is aten.mul.Tensor:
+            return build.constant(torch.zeros(shape(node)))
+        if node.target is aten.add.Tensor and shape(other) == shape(node) and not node.kwargs:
+            return other
+    return None
+
+
 def _scalar(build: Builder, value: Any) -> float | None:
     tensor = build.value_of(value)
     return None if tensor is None or tensor.numel() != 1 or tensor.dim() > 1 else float(tensor)
@@ -396,7 +417,23 @@ def _in_place_targets() -> list[Any]:
 
 RULES: Mapping[Any, tuple[Rule, ...]] = {
     **dict.fromkeys(_in_place_targets(), (_functional,)),
-    **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), (_binary,)),
+    **dict.fromkeys(
+        (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), (_without_zeros, _binary)
+    ),
+    **dict.fromkeys(
+        (
+            aten.zeros.default,
+            aten.ones.default,
+            aten.full.default,
+            aten.new_zeros.default,
+            aten.new_ones.default,
+            aten.new_full.default,
+            aten.zeros_like.default,
+            aten.ones_like.default,
+            aten.full_like.default,
+        ),
+        (_known,),
+    ),
     **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
     **dict.fromkeys((aten.relu.default, aten.hardtanh.default, aten.clamp.default), (_pool_after_clamp,)),
     **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (_matmul,)),

@@ -86,9 +86,7 @@ def _named_padding(build: Builder, node: Node) -> Node | None:
         source = build(aten.constant_pad_nd.default, source, sides, 0.0)
         before = [0] * len(total)
     plain = aten.conv1d.default if len(kernel) == 1 else aten.conv2d.default
-    return build(
-        plain, source, weight, _get(node, 2, None), stride, before, dilation, _get(node, 6, 1)
-    )
+    return build(plain, source, weight, _get(node, 2, None), stride, before, dilation, _get(node, 6, 1))
 
 
 def _conv_transpose2d(build: Builder, node: Node) -> Node | None:
