@@ -1,0 +1,75 @@
+"""The doctor finds what is missing and says how to get it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mcu_build.doctor import examine
+from tests.support.cli import mcu_build
+
+
+def findings():
+    return {finding.name: finding for finding in examine()}
+
+
+def test_every_finding_says_what_is_there_and_how_to_get_it():
+    found = findings()
+    assert {
+        "Python",
+        "torch",
+        "executorch",
+        "cmake",
+        "ninja",
+        "host compiler",
+        "cache folder",
+    } <= found.keys()
+    for finding in found.values():
+        assert finding.found and "\n" not in finding.found
+        assert finding.fix
+    for name in ("Python", "torch", "cmake", "firmware sources", "host compiler", "cache folder"):
+        assert found[name].ok, found[name]
+
+
+def test_missing_tools_are_named_with_their_packages(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings()
+    for name, package in {
+        "arm-clang": "apt-get install clang-19 lld-19 llvm-19",
+        "arm-gcc": "apt-get install gcc-arm-none-eabi",
+        "host compiler": "apt-get install g++",
+        "qemu-system-arm": "apt-get install qemu-system-arm",
+    }.items():
+        assert not found[name].ok
+        assert "not found on PATH" in found[name].found
+        assert package in found[name].fix
+
+
+def test_a_tool_that_does_not_run_is_missing(monkeypatch, tmp_path):
+    broken = tmp_path / "qemu-system-arm"
+    broken.write_text("#!/bin/sh\necho 'cannot open shared object' >&2\nexit 127\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    found = findings()["qemu-system-arm"]
+    assert not found.ok
+    assert "status 127" in found.found and "cannot open shared object" in found.found
+
+
+def test_a_cache_that_cannot_be_written_is_found(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MCU_BUILD_CACHE", str(tmp_path / "file" / "cache"))
+    found = findings()["cache folder"]
+    assert not found.ok
+    assert "file" in found.found and "MCU_BUILD_CACHE" in found.fix
+
+
+def test_the_command_leaves_with_status_3_where_something_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = mcu_build("doctor", "--json")
+    assert result.status == 3
+    checks = {check["name"]: check for check in result.json["checks"]}
+    assert checks["torch"]["ok"] and not checks["arm-gcc"]["ok"]
+
+
+def test_it_imports_no_torch():
+    words = "import sys; from mcu_build.doctor import examine; examine(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], cwd=Path("/")).returncode == 0
