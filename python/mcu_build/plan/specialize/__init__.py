@@ -30,7 +30,7 @@ class Context:
         return self.tensors[id]
 
     def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> int:
-        """Add a constant, such as packed weights; its id. Constants that nothing reads any more are not kept."""
+        """Add a constant, such as packed weights; its id. What nothing reads any more is not kept."""
         return self._add(Tensor(self._next_id, name, dtype, tuple(shape), tuple(range(len(shape))), data))
 
     def scratch(self, nbytes: int) -> int:
