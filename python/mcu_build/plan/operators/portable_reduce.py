@@ -6,7 +6,7 @@ from math import prod
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.ir import Value as Member
 from mcu_build.plan.operators.layout import contiguous, merge, model_strides, padded
-from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted
+from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted, write_contiguous
 from mcu_build.plan.operators.portable_unary import flat_operand
 from mcu_build.plan.select import Call, Selector
 from mcu_build.program import Value
@@ -176,14 +176,17 @@ def layer_norm(call: Call) -> None:
     output, *statistics = call.outputs(3)
     _require_unused(call, statistics)
     _require(call, output, (DType.F32,))
-    if not call.is_contiguous(output):
-        raise call.refuse(f"the result is in memory order {output.dim_order}")
     size = prod(call.integers(1))
     params = Params(
         "LayerNormParams", {"rows": output.elements // size, "size": size, "epsilon": call.real(4)}
     )
     affine = [contiguous(call, t) if t else None for t in map(call.optional_tensor, (2, 3))]
-    call.emit("layer_norm_f32", "norm_f32", params, [contiguous(call, call.tensor(0)), *affine], [output])
+    reads = [contiguous(call, call.tensor(0)), *affine]
+
+    def write(target: Tensor) -> None:
+        call.emit("layer_norm_f32", "norm_f32", params, reads, [target])
+
+    write_contiguous(call, output, write)
 
 
 def group_norm(call: Call) -> None:

@@ -1,0 +1,111 @@
+"""Products of float matrices."""
+
+from collections.abc import Sequence
+from math import prod
+
+from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.plan.operators.layout import contiguous, model_strides
+from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
+from mcu_build.plan.operators.portable_movement import write_contiguous
+from mcu_build.plan.select import Call, Selector
+
+
+def linear(call: Call) -> None:
+    """(input, weight, bias, out): input times the transpose of the weight."""
+    source, weight = contiguous(call, call.tensor(0)), call.tensor(1)
+    depth = source.model_shape[-1]
+    rows = source.elements // depth
+    into, out_of = model_strides(weight)
+    params = _params(1, (rows, weight.model_shape[0], depth), (0, depth, 1), (0, out_of, into))
+    _emit(call, params, source, weight, call.optional_tensor(2), call.output)
+
+
+def matmul(call: Call) -> None:
+    """(input, other, out): mm, bmm, and matmul where the batches are equal or one operand has none."""
+    _product(call, call.tensor(0), call.tensor(1), None, call.output)
+
+
+def addmm(call: Call) -> None:
+    """(bias, first, second, beta, alpha, out): beta bias + alpha first second."""
+    bias, output = call.tensor(0), call.output
+    beta, alpha = call.real(3), call.real(4)
+    is_row = bias.elements == output.model_shape[-1] and bias.model_shape[-1:] == output.model_shape[-1:]
+    if beta == 1 and alpha == 1 and is_row:
+        _product(call, call.tensor(1), call.tensor(2), bias, output)
+        return
+    product = like(call, output)
+    _product(call, call.tensor(1), call.tensor(2), None, product)
+    emit_pair(call, "add", _times(call, beta, bias), _times(call, alpha, product), output)
+
+
+def _times(call: Call, factor: float, tensor: Tensor) -> Tensor:
+    if factor == 1:
+        return tensor
+    scaled = like(call, tensor)
+    emit_pair(call, "mul", tensor, scalar(call, factor, DType.F32), scaled)
+    return scaled
+
+
+def _product(call: Call, first: Tensor, second: Tensor, bias: Tensor | None, output: Tensor) -> None:
+    left, right = _matrices(first.model_shape, True), _matrices(second.model_shape, False)
+    batches = max(prod(left[:-2]), prod(right[:-2]))
+    if left[-1] != right[-2] or {prod(left[:-2]), prod(right[:-2])} - {1, batches}:
+        raise call.refuse(f"the product of {first.model_shape} and {second.model_shape}")
+    if prod(left[:-2]) > 1 and prod(right[:-2]) > 1 and left[:-2] != right[:-2]:
+        raise call.refuse(f"batches of {first.model_shape} and {second.model_shape}")
+    first, second = contiguous(call, first), contiguous(call, second)
+    rows, depth, columns = left[-2], left[-1], right[-1]
+    first_batch = rows * depth if prod(left[:-2]) > 1 else 0
+    second_batch = depth * columns if prod(right[:-2]) > 1 else 0
+    params = _params(batches, (rows, columns, depth), (first_batch, depth, 1), (second_batch, columns, 1))
+    _emit(call, params, first, second, bias, output)
+
+
+def _matrices(shape: Sequence[int], is_first: bool) -> tuple[int, ...]:
+    """A vector is a row on the left of a product and a column on its right."""
+    if len(shape) == 1:
+        return (1, shape[0]) if is_first else (shape[0], 1)
+    return tuple(shape)
+
+
+def _params(
+    batches: int, sizes: tuple[int, int, int], first: tuple[int, ...], second: tuple[int, ...]
+) -> Params:
+    rows, columns, depth = sizes
+    return Params(
+        "MatmulF32Params",
+        {
+            "batches": batches,
+            "rows": rows,
+            "columns": columns,
+            "depth": depth,
+            "first_strides": first,
+            "second_strides": second,
+        },
+    )
+
+
+def _emit(
+    call: Call, params: Params, first: Tensor, second: Tensor, bias: Tensor | None, output: Tensor
+) -> None:
+    for tensor in (first, second, output, *([bias] if bias else [])):
+        if tensor.dtype is not DType.F32:
+            raise call.refuse(f"no kernel for {tensor.dtype.numpy_name}")
+    depth = params.members["depth"]
+    assert isinstance(depth, int)
+    macs = output.elements * depth
+
+    def write(target: Tensor) -> None:
+        call.emit("matmul_f32", "matmul_f32", params, [first, second, bias], [target], macs=macs)
+
+    write_contiguous(call, output, write)
+
+
+SELECTORS: dict[str, Selector] = {
+    "aten::linear.out": linear,
+    "aten::mm.out": matmul,
+    "aten::bmm.out": matmul,
+    "aten::matmul.out": matmul,
+    "aten::addmm.out": addmm,
+    "aten::baddbmm.out": addmm,
+}
