@@ -59,6 +59,7 @@ MOVES = frozenset(
         aten.amin.default,
     }
 )
+_WITH_BIAS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input, aten.linear.default})
 
 
 class Quantizer(CortexMQuantizer):  # type: ignore[misc]
@@ -68,6 +69,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         """Rewrite the float graph before it is annotated."""
         legalize(model)
         lay_out(model)
+        _own_biases(model)
         _join_clamps(model)
         return model
 
@@ -88,6 +90,22 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
 def make_quantizer() -> Quantizer:
     """The quantizer of `quantize`."""
     return Quantizer()
+
+
+def _own_biases(model: GraphModule) -> None:
+    """Give every call of a shared layer a bias of its own.
+
+    A bias is quantized by the scale of the layer's input, which differs from call to call; torchao gives all
+    readers of one tensor the scale of the first.
+    """
+    for node in list(model.graph.nodes):
+        bias = node.args[2] if node.target in _WITH_BIAS and len(node.args) > 2 else None
+        if isinstance(bias, Node) and bias.op == "get_attr" and len(bias.users) > 1:
+            with model.graph.inserting_before(node):
+                own = model.graph.get_attr(str(bias.target))
+            own.meta = dict(bias.meta)
+            node.args = (*node.args[:2], own, *node.args[3:])
+    model.recompile()
 
 
 def _join_clamps(model: GraphModule) -> None:
