@@ -259,27 +259,33 @@ class _Builder:
         raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
 
     def is_used(self, id: int, producer: KernelCall) -> bool:
-        """Whether value `id`, or a view of it, is read by an instruction other than `producer`."""
-        read = set(self.program.outputs)
-        for call in self.program.instructions:
-            if call is not producer:
-                read.update(*(self._leaves(argument) for argument in call.arguments))
-        return id in read or any(self._shares_place(id, other) for other in read)
+        """Whether value `id`, or a view of it, is read after `producer` has written it."""
+        calls = [call for call in self.program.instructions if isinstance(call, KernelCall)]
+        own = {leaf for call in calls for leaf in self._leaves(call.arguments[-1])}
+        for call in calls[calls.index(producer) + 1 :]:
+            written = self._leaves(call.arguments[-1])
+            read = {leaf for argument in call.arguments for leaf in self._leaves(argument)} - {*written}
+            if id in read or any(self._meets(id, other) for other in read - own):
+                return True
+            if any(self._meets(id, other) for other in written):
+                return False  # The place has gone to another tensor.
+        outputs = self.program.outputs
+        return id in outputs or any(self._meets(id, other) for other in outputs if other not in own)
 
     def _leaves(self, id: int) -> tuple[int, ...]:
         value = self.program.values[id]
         items = value.items if isinstance(value, TensorListValue) else (id,)
         return tuple(item for item in items if item >= 0)
 
-    def _shares_place(self, id: int, other: int) -> bool:
-        """Whether `other` may be a view of `id`: it is of the same type and starts within it."""
+    def _meets(self, id: int, other: int) -> bool:
+        """Whether two values share bytes in ExecuTorch's memory plan."""
         first, second = self.program.values[id], self.program.values[other]
         if not isinstance(first, TensorValue) or not isinstance(second, TensorValue):
             return False
-        if first.location is None or second.location is None or first.dtype is not second.dtype:
+        if first.location is None or second.location is None or first.location[0] != second.location[0]:
             return False
-        offset = second.location[1] - first.location[1]
-        return first.location[0] == second.location[0] and 0 <= offset < first.nbytes
+        (_, start), (_, other_start) = first.location, second.location
+        return start < other_start + second.nbytes and other_start < start + first.nbytes
 
     def add(self, name: str, dtype: DType, shape: Sequence[int], data: bytes | None) -> Tensor:
         if data is not None:

@@ -11,6 +11,8 @@ import pytest
 
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import DType
+from mcu_build.program import KernelCall, Program, TensorListValue, TensorValue
 from tests.host.portable.against_torch import Checked, call, compare, differs
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 
@@ -146,6 +148,37 @@ def test_unused_indices_take_no_step():
     )
     steps = [len(compile_program(program_of(case)[0], "case").steps) for case in (used, unused)]
     assert steps == [2, 1]
+
+
+def norm_and_then(*later: KernelCall) -> Program:
+    """A layer norm whose mean is value 4, at byte 64. Values 7 and 8 share that place."""
+
+    def placed(start: int, *shape: int) -> TensorValue:
+        return TensorValue(DType.F32, shape, tuple(range(len(shape))), None, (1, start))
+
+    results = (placed(32, 2, 4), placed(64, 2, 1), placed(80, 2, 1))
+    values = (
+        placed(0, 2, 4),
+        (4,),
+        None,
+        *results,
+        TensorListValue((3, 4, 5)),
+        placed(64, 2),
+        placed(64, 2, 4),
+    )
+    norm = KernelCall("aten::native_layer_norm.out", (0, 1, 2, 2, 9, 3, 4, 5, 6))
+    return Program("forward", (*values, 1e-5, placed(96, 2)), (norm, *later), (0,), (3,), (), 0)
+
+
+def test_a_view_of_statistics_is_a_use():
+    with pytest.raises(McuError, match="mean and deviation are used"):
+        compile_program(norm_and_then(KernelCall("aten::sigmoid.out", (7, 10, 10))), "case")
+
+
+def test_another_tensor_in_the_place_of_statistics_is_none():
+    square = KernelCall("aten::sigmoid.out", (3, 8, 8))
+    plan = compile_program(norm_and_then(square, KernelCall("aten::relu.out", (8, 3, 3))), "case")
+    assert [step.kernel for step in plan.steps] == ["layer_norm_f32", "sigmoid_f32", "clamp_f32"]
 
 
 def test_statistics_that_are_read_fail_the_build():
