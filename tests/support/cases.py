@@ -124,10 +124,11 @@ def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
     executable = _compile(plans, folder)
     finished = process.run([executable], cwd=folder, timeout=300)
     assert finished.status == 0, finished.stderr or finished.stdout
-    return _split((folder / "outputs.bin").read_bytes(), cases)
+    return split_outputs((folder / "outputs.bin").read_bytes(), cases)
 
 
-def _split(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
+def split_outputs(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
+    """The arrays in the bytes of all used outputs, one after the other."""
     results: list[list[np.ndarray]] = []
     position = 0
     for case in cases:

@@ -1,0 +1,164 @@
+"""Run single operator calls on a board's simulated core, with the kernels that a build for it would take.
+
+All cases become one image: a model whose inputs and outputs are those of every case, under the harness of
+test images. Before a case runs, every byte of its arena that holds no input is poisoned.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mcu_build import process
+from mcu_build.board import Board, find_board
+from mcu_build.codegen.linker import linker_script
+from mcu_build.codegen.model import generate, kernel_sources
+from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
+from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import Plan
+from mcu_build.resources import data_dir
+from mcu_build.simulate import run
+from tests.support.cases import Case, program_of, split_outputs
+
+_HEADER = """#pragma once
+#include <cstddef>
+#include <span>
+namespace cases {{
+inline constexpr std::size_t input_count = {inputs}, output_count = {outputs};
+std::span<std::byte> input_bytes(std::size_t index);
+std::span<std::byte> output_bytes(std::size_t index);
+void run();
+}}
+"""
+_POISON = """
+// What a kernel reads but nobody wrote must not look like zeros.
+static void poison(unsigned char* arena, std::size_t size, std::size_t count,
+                   std::span<std::byte> (*inputs)(std::size_t)) {
+    for (unsigned char* byte = arena; byte != arena + size; ++byte) {
+        bool keep = false;
+        for (std::size_t index = 0; index < count; ++index) {
+            const auto offset = reinterpret_cast<std::byte*>(byte) - inputs(index).data();
+            keep = keep || (offset >= 0 && offset < static_cast<std::ptrdiff_t>(inputs(index).size()));
+        }
+        *byte = keep ? *byte : 0xA5;
+    }
+}
+"""
+
+
+def plans_on(board_id: str, cases: Sequence[Case]) -> list[Plan]:
+    """The plan of each case for a board: which kernels serve it there."""
+    folders = kernel_folders(find_board(board_id))
+    return [
+        compile_program(program_of(case)[0], f"case_{index}", folders) for index, case in enumerate(cases)
+    ]
+
+
+def run_cases_on(
+    board_id: str, cases: Sequence[Case], folder: Path, toolchain: Toolchain = "arm-clang"
+) -> list[list[np.ndarray]]:
+    """The used outputs of every case, in the model's dimensions. `folder` is for the build (tmp_path)."""
+    board, plans = find_board(board_id), plans_on(board_id, cases)
+    image = build_cases(board, toolchain, plans, folder)
+    inputs = b"".join(array.tobytes() for case in cases for array in program_of(case)[1])
+    return split_outputs(run(board, image, inputs, timeout=300).outputs, cases)
+
+
+def build_cases(board: Board, toolchain: Toolchain, plans: Sequence[Plan], folder: Path) -> Path:
+    """The image that runs every plan once, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options, firmware = _target(board, toolchain), data_dir() / "firmware"
+    files: dict[str, str] = {}
+    for plan in plans:
+        files.update(generate(plan))
+    files["cases.h"] = _HEADER.format(
+        inputs=sum(len(plan.inputs) for plan in plans), outputs=sum(len(plan.outputs) for plan in plans)
+    )
+    files["cases.cpp"] = _aggregate(plans)
+    files["memory.ld"] = linker_script(board)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    stems = sorted({stem for plan in plans for stem in kernel_sources(plan)})
+    sources = [_kernel(firmware, options, stem) for stem in stems]
+    sources += [firmware / name for name in platform_sources(board, "test")]
+    sources += [firmware / "app/harness.cpp", folder / "cases.cpp"]
+    objects = [_object(source, options, firmware, folder) for source in sources]
+    image = folder / "firmware.elf"
+    script = ["-T", folder / "memory.ld", f"-Wl,-Map={folder / 'firmware.map'}"]
+    _check([options.cxx, *options.link_options, *script, *objects, *options.libraries, "-o", image], folder)
+    return image
+
+
+def _aggregate(plans: Sequence[Plan]) -> str:
+    lines = ['#include "cases.h"', "#include <cstdint>"]
+    lines += [
+        f'#include "{plan.name}{suffix}.cpp"' for plan in plans for suffix in ("_constants", "_arena", "")
+    ]
+    ports = {
+        "input_bytes": [(plan.name, index) for plan in plans for index in range(len(plan.inputs))],
+        "output_bytes": [(plan.name, index) for plan in plans for index in range(len(plan.outputs))],
+    }
+    lines += [_POISON, "namespace cases {", *_tables(ports), "void run() {"]
+    for plan in plans:
+        name = plan.name
+        lines += [
+            f"    poison({name}_arena, {name}::arena_size, {name}::input_count, {name}::input_bytes);",
+            f"    {name}::run();",
+        ]
+    return "\n".join([*lines, "}", "}"]) + "\n"
+
+
+def _tables(ports: Mapping[str, Sequence[tuple[str, int]]]) -> list[str]:
+    lines = []
+    for function, entries in ports.items():
+        lines.append(f"std::span<std::byte> {function}(std::size_t index) {{\n    switch (index) {{")
+        lines += [
+            f"        case {number}: return {name}::{function}({index});"
+            for number, (name, index) in enumerate(entries)
+        ]
+        lines.append("        default: return {};\n    }\n}")
+    return lines
+
+
+@cache
+def _target(board: Board, toolchain: Toolchain) -> Target:
+    return target(board, toolchain)
+
+
+def _kernel(firmware: Path, options: Target, stem: str) -> Path:
+    candidates = [firmware / "kernels" / folder / f"{stem}.cpp" for folder in options.kernel_folders]
+    return next(path for path in candidates if path.is_file())
+
+
+def _object(source: Path, options: Target, firmware: Path, folder: Path) -> Path:
+    """The compiled source. Those of the firmware are kept between runs under the hash of what goes in."""
+    flags = [
+        *options.compile_options,
+        *(f"-D{define}" for define in options.defines),
+        '-DMCU_MODEL_HEADER="cases.h"',
+        "-DMCU_MODEL=cases",
+        f"-I{firmware / 'include'}",
+    ]
+    if source.is_relative_to(folder) or source.stem == "harness":
+        made = folder / f"{source.stem}.o"
+        _check([options.cxx, *flags, f"-I{folder}", "-c", source, "-o", made], folder)
+        return made
+    headers = sorted((firmware / "include").rglob("*.h")) + sorted(source.parent.glob("*.h"))
+    digest = hashlib.sha256(repr((options.cxx, flags)).encode())
+    for file in (source, *headers):
+        digest.update(file.read_bytes())
+    kept = data_dir() / "build" / "test-kernels" / f"{source.stem}-{digest.hexdigest()[:16]}.o"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}.o")
+        _check([options.cxx, *flags, "-c", source, "-o", partial], kept.parent)
+        partial.rename(kept)
+    return kept
+
+
+def _check(command: Sequence[str | Path], cwd: Path) -> None:
+    finished = process.run(command, cwd=cwd, timeout=600)
+    assert finished.status == 0, finished.stderr
