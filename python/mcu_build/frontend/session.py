@@ -80,10 +80,10 @@ def _capture_model(file: Path) -> _Captured:
     warnings = []
     if model.calibration is None:
         warnings.append(
-            f"{file}: no `calibration`: int8 ranges come from example_inputs alone and accuracy will suffer. "
-            "Add `calibration`, an iterable of typical inputs."
+            f"{file}: no `calibration`: int8 ranges come from example_inputs and random variations of them, "
+            "and accuracy will suffer. Add `calibration`, an iterable of typical inputs."
         )
-    calibration = model.calibration or (lambda: iter([model.example_inputs]))
+    calibration = model.calibration() if model.calibration else _only_inputs(model.example_inputs)
     evaluation: Iterator[tuple[Inputs, int | None]]
     if model.evaluation is not None:
         evaluation = model.evaluation()
@@ -91,7 +91,7 @@ def _capture_model(file: Path) -> _Captured:
         evaluation = ((inputs, None) for inputs in model.calibration())
     else:
         evaluation = _around(model.example_inputs)
-    return _Captured(exported, calibration(), evaluation, warnings, lambda: model.dependencies)
+    return _Captured(exported, calibration, evaluation, warnings, lambda: model.dependencies)
 
 
 def _capture_exported(file: Path) -> _Captured:
@@ -104,11 +104,16 @@ def _capture_exported(file: Path) -> _Captured:
             f"{file}: it holds no example inputs", "Save what torch.export.export returned, whole."
         )
     warning = (
-        f"{file}: a .pt2 has no calibration data: int8 ranges come from its example inputs alone and "
-        "accuracy will suffer. Give a model.py with `calibration` instead."
+        f"{file}: a .pt2 has no calibration data: int8 ranges come from its example inputs and random "
+        "variations of them, and accuracy will suffer. Give a model.py with `calibration` instead."
     )
     inputs: Inputs = example[0]
-    return _Captured(exported, [inputs], _around(inputs), [warning], lambda: (file.resolve(),))
+    return _Captured(exported, _only_inputs(inputs), _around(inputs), [warning], lambda: (file.resolve(),))
+
+
+def _only_inputs(example: Inputs) -> Iterator[Inputs]:
+    """Stands in for calibration data. Example inputs alone are often zeros, which say nothing of ranges."""
+    return (inputs for inputs, _ in _around(example))
 
 
 def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
