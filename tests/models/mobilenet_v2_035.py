@@ -62,12 +62,29 @@ class MobileNetV2(nn.Module):
         return self.head(self.pool(self.features(image)).flatten(1))
 
 
+def _steady(net: MobileNetV2) -> MobileNetV2:
+    """Depthwise kernels that smooth, small residual branches, ReLUs that mostly pass: as training leaves it.
+
+    A random net of this depth without them amplifies the noise of int8 until nothing is left of the answer.
+    """
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1:
+            layer.weight.data.abs_()
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.constant_(layer.bias, 0.5)
+        if isinstance(layer, _Block) and layer.residual:
+            nn.init.constant_(layer.layers[-1].weight, 0.3)
+    return net
+
+
 def _images(count: int, seed: int) -> list[torch.Tensor]:
     return [2 * image - 1 for image in images(count, 3, 96, seed)]
 
 
 calibration = _images(16, seed=1)
-model = balanced(calibrated(varied(MobileNetV2()), [torch.cat(_images(32, seed=0))]).eval(), calibration)
+model = balanced(
+    calibrated(_steady(varied(MobileNetV2())), [torch.cat(_images(32, seed=0))]).eval(), calibration
+)
 weights_source = "seeded random, batch norms calibrated"
 example_inputs = (torch.zeros(1, 3, 96, 96),)
 evaluation = labelled(model, _images(8, seed=2))
