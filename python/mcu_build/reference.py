@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mcu_build.errors import McuError
 from mcu_build.plan.ir import DType
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
 from mcu_build.reference_integer import STAND_INS
+
+Array = npt.NDArray[Any]
 
 _TORCH = {
     DType.BOOL: torch.bool,
@@ -47,7 +50,7 @@ _BORDER = frozenset(
 _COPIES = frozenset({"dim_order_ops::_clone_dim_order.out", "dim_order_ops::_to_dim_order_copy.out"})
 
 
-def evaluate(program: Program, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def evaluate(program: Program, inputs: Sequence[Array]) -> list[Array]:
     """The outputs of `program` for `inputs`, each in the model's logical shape and of the program's type.
 
     McuError for a wrong number, shape or type of inputs, for delegates, and for operators that neither
@@ -65,7 +68,7 @@ class Evaluator:
         self._tensors: dict[int, torch.Tensor] = {}
         self._steps = [self._step(call) for call in program.instructions]
 
-    def run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
         """As `evaluate`."""
         self._feed(inputs)
         for operator, positional, outputs in self._steps:
@@ -75,8 +78,8 @@ class Evaluator:
                 output.copy_(result)
         return [self._tensor(id).contiguous().numpy().copy() for id in self._program.outputs]
 
-    def values(self) -> dict[int, np.ndarray]:
-        """What the tensors hold that calls have touched, by index: right after `run` only where not reused."""
+    def values(self) -> dict[int, Array]:
+        """What the tensors of calls hold, by index: right after `run` only where memory is not used again."""
         return {id: tensor.contiguous().numpy().copy() for id, tensor in self._tensors.items()}
 
     def _allocate(self) -> dict[int, torch.Tensor]:
@@ -111,7 +114,7 @@ class Evaluator:
             value.shape, strides, flat.storage_offset() // value.dtype.size
         )
 
-    def _feed(self, inputs: Sequence[np.ndarray]) -> None:
+    def _feed(self, inputs: Sequence[Array]) -> None:
         if len(inputs) != len(self._program.inputs):
             raise McuError(f"the program has {len(self._program.inputs)} inputs, {len(inputs)} were given")
         for index, (id, array) in enumerate(zip(self._program.inputs, inputs, strict=True)):
@@ -135,7 +138,7 @@ class Evaluator:
             output = self._tensor(call.arguments[-1])
             return (lambda source: [source]), [self._tensor(call.arguments[0])], [output]
         schema = _overload(call.operator)._schema
-        names = [argument for argument in schema.arguments]
+        names = list(schema.arguments)
         positional = [
             self._argument(id, argument)
             for id, argument in zip(call.arguments, names, strict=False)
@@ -226,7 +229,7 @@ def _widen(argument: Any, dtype: torch.dtype) -> Any:
     return argument
 
 
-def _numpy_runner(stand_in: Callable[..., np.ndarray]) -> Callable[..., Sequence[torch.Tensor]]:
+def _numpy_runner(stand_in: Callable[..., Array]) -> Callable[..., Sequence[torch.Tensor]]:
     def run(*arguments: Any) -> Sequence[torch.Tensor]:
         arrays = [a.numpy() if isinstance(a, torch.Tensor) else a for a in arguments]
         return [torch.from_numpy(np.ascontiguousarray(stand_in(*arrays)))]

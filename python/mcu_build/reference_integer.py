@@ -1,9 +1,9 @@
 """Integer arithmetic of Cortex-M operators in NumPy, independent of executorch's Python and of our kernels.
 
-Each function stands in for a definition of `executorch.backends.cortex_m.ops.operators`, with the arguments of
-its functional form: arrays in the model's logical shape (NCHW), numbers, lists; it returns the result as int8
-in logical shape. Why a stand-in is needed stands with each. Sums of products run in float64: every partial sum
-is an integer below 2^53, so they are exact, and fast.
+Each function stands in for a definition of `executorch.backends.cortex_m.ops.operators`, with the arguments
+of its functional form: arrays in the model's logical shape (NCHW), numbers, lists; it returns the result as
+int8 in logical shape. Why a stand-in is needed stands with each. Sums of products run in float64: every
+partial sum is an integer below 2^53, so they are exact, and fast.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ def _correlate(
     dilation: Sequence[int],
 ) -> Real:
     """Sum of products: image (n, h, w, c), weight (out, kh, kw, c / groups) → (n, h', w', out)."""
-    n, height, width, channels = image.shape
+    n, height, width, _ = image.shape
     out, kernel_h, kernel_w, inner = weight.shape
     (stride_h, stride_w), (pad_h, pad_w), (step_h, step_w) = _pair(stride), _pair(padding), _pair(dilation)
     rows = (height + 2 * pad_h - step_h * (kernel_h - 1) - 1) // stride_h + 1
@@ -199,7 +199,7 @@ def transpose_conv2d(
     scratch: object = None,
     output_scratch: object = None,
 ) -> Int8:
-    """quantized_transpose_conv2d, weight (out, kh, kw, in). The definition sums in float32: inexact from 2^24."""
+    """quantized_transpose_conv2d, weight (out, kh, kw, in). The definition's float32 is inexact from 2^24."""
     shifted = image.transpose(0, 2, 3, 1).astype(np.float64) + input_offset
     total = _scatter(shifted, weight.astype(np.float64), stride, padding, output_padding, dilation)
     return _finish(total, bias, multipliers, shifts, output_offset, low, high)
@@ -307,7 +307,7 @@ def _inside(start: int, length: int, size: int) -> tuple[int, int]:
 def _divide_to_even(total: Int64, count: int) -> Int64:
     quotient, rest = np.divmod(total, count)
     up = (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
-    return quotient + up
+    return np.add(quotient, up, dtype=np.int64)
 
 
 def _nhwc(operator: Callable[..., Int8]) -> Callable[..., Int8]:

@@ -29,7 +29,7 @@ def run_fake(node: Node, mode: Any) -> Any:
     """The value of `node` as a fake tensor, from those of its operands."""
     with mode:
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: operand.meta["val"])
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        return node.target(*args, **kwargs)
 
 
 def shape(node: Node) -> tuple[int, ...]:

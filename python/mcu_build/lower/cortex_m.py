@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.lower.upstream import quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.program import KernelCall, parse
@@ -21,15 +22,17 @@ Where = Literal["int8", "float", "border"]
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
-_UPSTREAM_CODE = ("/site-packages/", "/executorch/", "/torch/", "/torchao/", "<eval_with_key>", "<string>")
 
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
-_MOVES = frozenset(
-    "_clone_dim_order _to_dim_order_copy amax amin as_strided_copy cat clamp clone constant_pad_nd embedding "
-    "dequantize_per_tensor expand_copy flip gather index index_select max_pool2d_with_indices maximum minimum "
-    "permute_copy repeat roll select_copy slice_copy split_copy split_with_sizes_copy squeeze_copy stack "
-    "transpose_copy unfold_copy unsqueeze_copy upsample_nearest2d view_copy".split()
-)
+# fmt: off
+_MOVES = frozenset({
+    "_clone_dim_order", "_to_dim_order_copy", "amax", "amin", "as_strided_copy", "cat", "clamp", "clone",
+    "constant_pad_nd", "dequantize_per_tensor", "embedding", "expand_copy", "flip", "gather", "index",
+    "index_select", "max_pool2d_with_indices", "maximum", "minimum", "permute_copy", "repeat", "roll",
+    "select_copy", "slice_copy", "split_copy", "split_with_sizes_copy", "squeeze_copy", "stack",
+    "transpose_copy", "unfold_copy", "unsqueeze_copy", "upsample_nearest2d", "view_copy",
+})
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def _user_frame(trace: str) -> str:
     """The innermost frame of a stack trace that is not torch's or executorch's, shortened."""
     found = ""
     for match in _FRAME.finditer(trace):
-        if not any(part in match["file"] for part in _UPSTREAM_CODE):
+        if not match["file"].startswith("<") and is_users_file(match["file"]):
             found = f'  File "{Path(match["file"]).name}", line {match["line"]}, in {match["name"]}\n    -\n'
     return found
 
@@ -239,7 +242,7 @@ def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
 
 def _quantization(node: Node) -> Quantization:
     scale, zero_point = node.args[1:3]
-    return Quantization(float(scale), int(zero_point))  # type: ignore[arg-type]
+    return Quantization(float(scale), int(zero_point))
 
 
 def _user_inputs(lowered: ExportedProgram) -> list[Node]:
@@ -261,7 +264,7 @@ def _border(
 ) -> tuple[tuple[Quantization | None, ...], tuple[Quantization | None, ...]]:
     """Inputs and outputs of a float border: none is int8."""
     outputs = lowered.graph.output_node().args[0]
-    return (None,) * len(_user_inputs(lowered)), (None,) * len(outputs)  # type: ignore[arg-type]
+    return (None,) * len(_user_inputs(lowered)), (None,) * len(outputs)
 
 
 def _strip_border(
@@ -270,12 +273,13 @@ def _strip_border(
     """Take quantize off the inputs and dequantize off the outputs; what is float inside stays float."""
     inputs = tuple(_strip_input(node) for node in _user_inputs(lowered))
     output = lowered.graph.output_node()
-    results, found = [], []
-    for index, node in enumerate(output.args[0]):  # type: ignore[arg-type, var-annotated]
+    results: list[Any] = []
+    found: list[Quantization | None] = []
+    for index, node in enumerate(output.args[0]):
         if isinstance(node, Node) and node.op == "call_function" and "::dequantize_per_tensor" in _name(node):
             found.append(_quantization(node))
             results.append(node.args[0])
-            lowered.graph_signature.output_specs[index].arg.name = node.args[0].name  # type: ignore[union-attr]
+            lowered.graph_signature.output_specs[index].arg.name = node.args[0].name
         else:
             found.append(None)
             results.append(node)
@@ -307,5 +311,5 @@ def _check_supported(pte: bytes, supported: Collection[str]) -> None:
     if missing:
         raise McuError(
             "\n".join(missing),
-            "Write these lines of the model with other operators; docs/operators.md lists those with a kernel.",
+            "Write these lines with other operators; docs/operators.md lists those that have a kernel.",
         )

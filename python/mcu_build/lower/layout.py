@@ -119,9 +119,9 @@ def _is_idle(node: Node) -> bool:
     """Whether a copy or a pad gives back the bytes that it reads."""
     edge = dialects.ops.edge
     if node.target is edge.cortex_m.pad.default:
-        return not any(node.args[1]) and not any(node.args[2])  # type: ignore[arg-type]
+        return not any(node.args[1]) and not any(node.args[2])
     copies = (edge.dim_order_ops._clone_dim_order.default, edge.aten.clone.default)
-    return node.target in copies and _same_bytes(node.args[0].meta["val"], node.meta["val"])  # type: ignore[union-attr]
+    return node.target in copies and _same_bytes(node.args[0].meta["val"], node.meta["val"])
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Bring a float graph into operators that CortexMQuantizer knows.
 
-Each rule takes a call apart into others with the same result, so that every piece has an int8 form. Rules know
-nothing of quantization; `RULES` says which operators they apply to.
+Each rule takes a call apart into others with the same result, so that every piece has an int8 form. Rules
+know nothing of quantization; `RULES` says which operators they apply to.
 """
 
 import operator
@@ -79,7 +79,7 @@ def _relu6(build: Builder, node: Node) -> Node:
 
 def _functional(build: Builder, node: Node) -> Node | None:
     """An in-place operator as a new tensor: CortexMQuantizer's patterns miss many of the in-place names."""
-    name, overload = node.target.__name__.split(".")  # type: ignore[union-attr]
+    name, overload = node.target.__name__.split(".")
     packet = getattr(aten, name.removesuffix("_"))
     mutated = node.args[0]
     assert isinstance(mutated, Node)
@@ -108,7 +108,7 @@ def _known(build: Builder, node: Node) -> Node | None:
     if not node.meta["val"].dtype.is_floating_point:
         return None
     args = torch.fx.map_arg(node.args, lambda operand: torch.empty(shape(operand)))
-    return build.constant(node.target(*args, **node.kwargs))  # type: ignore[operator]
+    return build.constant(node.target(*args, **node.kwargs))
 
 
 def _without_zeros(build: Builder, node: Node) -> Node | None:
@@ -186,8 +186,10 @@ def _reversed_subtraction(build: Builder, node: Node) -> Node | None:
 
 
 def _softmax(build: Builder, node: Node) -> Node | None:
-    """Softmax along the rows of a matrix: CortexMSoftmaxCheck takes a 4-D tensor with one channel or one pixel
-    for channels-last and refuses its last dimension."""
+    """Softmax along the rows of a matrix.
+
+    CortexMSoftmaxCheck takes 4-D tensors of one channel or pixel for channels-last, and refuses theirs.
+    """
     source, dim = node.args[0], node.args[1]
     assert isinstance(source, Node) and isinstance(dim, int)
     sizes = shape(source)
@@ -205,7 +207,10 @@ def _softmax(build: Builder, node: Node) -> Node | None:
 
 
 def _attention(build: Builder, node: Node) -> Node | None:
-    """scaled_dot_product_attention as matrix products and a softmax: to_edge takes it apart in float."""
+    """torch's attention as matrix products and a softmax: to_edge takes it apart in float.
+
+    executorch issue 21943 is about the same.
+    """
     query, key, value = node.args[:3]
     assert isinstance(query, Node) and isinstance(key, Node) and isinstance(value, Node)
     mask, causal = _argument(node, 3, "attn_mask", None), _argument(node, 5, "is_causal", False)
@@ -250,7 +255,7 @@ def _matmul(build: Builder, node: Node) -> Node | None:
 
 def _right_batches(build: Builder, right: Node, batch: tuple[int, ...]) -> Node:
     """The right side as (batches, k, n); a transposition is kept outermost, where it meets bmm's own."""
-    if right.target is aten.transpose.int and {d % len(shape(right)) for d in right.args[1:]} == {  # type: ignore[operator]
+    if right.target is aten.transpose.int and {d % len(shape(right)) for d in right.args[1:]} == {
         len(shape(right)) - 2,
         len(shape(right)) - 1,
     }:
@@ -275,14 +280,14 @@ def _addmm(build: Builder, node: Node) -> Node | None:
 
 
 def _mean(build: Builder, node: Node) -> Node | None:
-    """A mean as an average pool, which has integer arithmetic: adjacent dimensions become a plane's height."""
+    """A mean as an average pool, which has integer arithmetic, over adjacent dimensions as a height."""
     source = node.args[0]
     assert isinstance(source, Node)
     sizes = shape(source)
     if node.kwargs.get("dtype") or not node.meta["val"].dtype.is_floating_point:
         return None
     listed = node.args[1] if len(node.args) > 1 and node.args[1] else list(range(len(sizes)))
-    dims = sorted(d % len(sizes) for d in listed)  # type: ignore[union-attr]
+    dims = sorted(d % len(sizes) for d in listed)
     if len(sizes) == 4 and dims == [2, 3]:
         pooled = build(aten.avg_pool2d.default, source, list(sizes[2:]), [1, 1])
         return build.reshape(pooled, shape(node))
@@ -304,14 +309,14 @@ def _sum(build: Builder, node: Node) -> Node | None:
     if node.kwargs.get("dtype") or not node.meta["val"].dtype.is_floating_point:
         return None
     dims = node.args[1] if len(node.args) > 1 and node.args[1] else list(range(len(shape(source))))
-    count = prod(shape(source)[d] for d in dims)  # type: ignore[union-attr]
+    count = prod(shape(source)[d] for d in dims)
     mean = build(aten.mean.dim, source, dims, len(node.args) > 2 and node.args[2])
     return build(aten.mul.Tensor, mean, count)
 
 
 def _adaptive_pool(build: Builder, node: Node) -> Node | None:
     """An adaptive average whose windows are all of one size."""
-    source, wanted = node.args[:2]
+    source = node.args[0]
     assert isinstance(source, Node)
     size, out = shape(source)[2:], shape(node)[2:]
     if len(shape(source)) != 4 or size[0] % out[0] or size[1] % out[1]:
@@ -339,7 +344,7 @@ def _split(build: Builder, node: Node) -> Node | None:
 def _stack(build: Builder, node: Node) -> Node:
     """stack as cat of unsqueezed tensors."""
     dim = _argument(node, 1, "dim", 0) % len(shape(node))
-    pieces = [build(aten.unsqueeze.default, piece, dim) for piece in node.args[0]]  # type: ignore[union-attr]
+    pieces = [build(aten.unsqueeze.default, piece, dim) for piece in node.args[0]]
     return build(aten.cat.default, pieces, dim)
 
 

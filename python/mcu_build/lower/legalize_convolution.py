@@ -165,7 +165,7 @@ def _batch_norm(build: Builder, node: Node) -> Node | None:
     mean, variance = build.value_of(node.args[3]), build.value_of(node.args[4])
     if mean is None or variance is None or node.args[5] is True:
         return None
-    factor = (variance + float(node.args[7])).rsqrt()  # type: ignore[arg-type]
+    factor = (variance + float(node.args[7])).rsqrt()
     gamma, beta = build.value_of(node.args[1]), build.value_of(node.args[2])
     factor = factor if gamma is None else factor * gamma
     offset = -mean * factor if beta is None else beta - mean * factor

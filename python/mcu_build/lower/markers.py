@@ -1,8 +1,9 @@
 """Stand-ins for operators whose result torch would not take for int8 while a graph is half lowered.
 
-`linear` with an int32 bias becomes int32 and `div` becomes float in torch's eyes as soon as their operands are
-integers, and what follows is traced with the wrong type: attention's second product then fails in
-AtenToCortexMPass with "int8 and int32". The stand-ins keep int8, and are gone before that pass.
+`linear` with an int32 bias becomes int32, and `div` float, in torch's eyes as soon as the operands are
+integers; what follows is traced with the wrong type. Attention's second product then fails in
+AtenToCortexMPass: "expected scalar type int8 but found int32" (executorch issue 21943; its pull request
+22796 is about the same). The stand-ins keep int8, and are gone before that pass.
 """
 
 import functools

@@ -62,7 +62,9 @@ def _cluster(end: Any) -> tuple[Node, list[Node]] | None:
             return True
         if not is_pointwise(node) or not node.all_input_nodes:
             return False
-        done = all([visit(operand) for operand in node.all_input_nodes])
+        done = True
+        for operand in node.all_input_nodes:
+            done = visit(operand) and done
         inside[node] = None
         return done
 
@@ -103,21 +105,21 @@ def _replace(exported: ExportedProgram, end: Node, start: Node, inside: Sequence
 
 def _table(end: Node, start: Node, inside: Sequence[Node]) -> torch.Tensor:
     """The 256 results for -128 ... 127."""
-    scale, zero_point = float(start.args[1]), int(start.args[2])  # type: ignore[arg-type]
+    scale, zero_point = float(start.args[1]), int(start.args[2])
     values: dict[Node, torch.Tensor] = {
         start: (torch.arange(-128, 128, dtype=torch.float64) - zero_point) * scale
     }
     for node in inside:
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: values[operand])
-        values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
-    result = values[end.args[0]].to(torch.float64)  # type: ignore[index]
-    low, high = int(end.args[3]), int(end.args[4])  # type: ignore[arg-type]
-    scaled = torch.round(result / float(end.args[1])) + int(end.args[2])  # type: ignore[arg-type]
+        values[node] = node.target(*args, **kwargs)
+    result = values[end.args[0]].to(torch.float64)
+    low, high = int(end.args[3]), int(end.args[4])
+    scaled = torch.round(result / float(end.args[1])) + int(end.args[2])
     return _defined(scaled).clamp(low, high).to(torch.int8)
 
 
 def _defined(values: torch.Tensor) -> torch.Tensor:
-    """Where a function is undefined (the root of a negative number), its value at the nearest defined place."""
+    """Where a function is undefined (a negative number's root), its value at the nearest defined place."""
     undefined = values.isnan()
     if not undefined.any() or undefined.all():
         return torch.nan_to_num(values)
