@@ -228,10 +228,10 @@ class _Builder:
                 f"{self.name}: {tensor.name}: state that outlives a call (a mutable buffer) has no place yet",
                 "Pass the state in as an input and out as an output.",
             )
-        if value.data is None and id not in self.program.inputs:
-            tensor = self._view(tensor, value)
         self.tensors[id] = tensor
-        return tensor
+        if value.data is None and id not in self.program.inputs:
+            self._view(tensor, value)
+        return self.tensors[id]
 
     def output(self, id: int) -> Tensor:
         """The tensor of a program value that a call is about to write."""
@@ -243,7 +243,7 @@ class _Builder:
         self._written[id] = None
         return self.tensors[id]
 
-    def _view(self, tensor: Tensor, value: TensorValue) -> Tensor:
+    def _view(self, tensor: Tensor, value: TensorValue) -> None:
         """A tensor that is read but never written is a view: it shares its place with one that was."""
         if value.location is None:
             raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
@@ -251,12 +251,26 @@ class _Builder:
         for id in (*reversed(self._written), *self.program.inputs):
             source = self.program.values[id]
             assert isinstance(source, TensorValue)
-            if source.location is None or source.location[0] != memory:
+            if source.location is None or source.location[0] != memory or source.dtype is not value.dtype:
                 continue
             offset = start - source.location[1]
+            if offset == 0 and value.nbytes == source.nbytes:
+                self._reshape(tensor, self.tensors[id])
+                return
             if offset >= 0 and offset + value.nbytes <= source.nbytes:
-                return replace(tensor, alias_of=id, alias_offset=offset)
+                self.alias(tensor, self.tensors[id], offset)
+                return
         raise McuError(f"{self.name}: {tensor.name} is read but nothing writes it")
+
+    def _reshape(self, tensor: Tensor, source: Tensor) -> None:
+        """A view of a whole tensor: PyTorch counts elements in the order of the model's dimensions.
+
+        to_executorch() makes every view_copy a shared place in the contiguous order, whatever the order of
+        its source is (executorch 1.5.1, exir/passes/replace_view_copy_with_view_pass.py): bytes have to move.
+        """
+        from mcu_build.plan.operators.layout import reshape
+
+        reshape(Call(self, KernelCall("aten::view_copy.out", ())), source, tensor)
 
     def is_used(self, id: int, producer: KernelCall) -> bool:
         """Whether value `id`, or a view of it, is read after `producer` has written it."""

@@ -1,12 +1,15 @@
 """Operators that move elements give what PyTorch gives, bit for bit, in every order of memory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import DType
+from mcu_build.program import KernelCall, Program, TensorValue
 from tests.host.portable.against_torch import Checked, call, compare, differs
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 
@@ -171,3 +174,17 @@ def test_what_moves_nothing_executes_nothing(checked):
     plan = compile_program(program_of(checked.case)[0], "case")
     # Outputs of the model may not share the input's bytes: that copy is all there is.
     assert {step.operator for step in plan.steps} <= {"copy"}
+
+
+@pytest.mark.parametrize(("order", "kernels"), [(CL, ["permute"]), ((0, 1, 2, 3), [])])
+def test_a_shared_place_is_a_view_in_the_order_of_the_model(order, kernels):
+    """ExecuTorch drops a view_copy and lets both tensors share a place, which it must not for channels-last."""
+    image = TensorValue(DType.F32, (1, 4, 3, 3), order, None, (1, 0))
+    made = replace(image, location=(1, 144))
+    view = TensorValue(DType.F32, (1, 2, 2, 9), (0, 1, 2, 3), None, (1, 144))
+    calls = (KernelCall("aten::neg.out", (0, 1, 1)), KernelCall("aten::neg.out", (2, 3, 3)))
+    program = Program(
+        "forward", (image, made, view, replace(view, location=(1, 0))), calls, (0,), (3,), (), 0
+    )
+    steps = [step.kernel for step in compile_program(program, "case").steps]
+    assert steps == ["neg_f32", *kernels, "neg_f32"]

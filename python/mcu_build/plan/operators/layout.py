@@ -61,6 +61,22 @@ def copy_strided(call: Call, source: Tensor, output: Tensor, strides: Sequence[i
     call.emit("permute", "permute", params, [source], [output])
 
 
+def reshape(call: Call, source: Tensor, output: Tensor) -> None:
+    """Let `output` hold the elements of `source`, counted in the order of the model, under another shape."""
+    if _wide_order(source) == _wide_order(output):
+        call.alias(output, source)
+        return
+    shape = output.model_shape
+    dense = [prod(shape[dimension + 1 :]) for dimension in range(len(shape))]
+    copy_strided(call, contiguous(call, source), output, dense)
+
+
+def _wide_order(tensor: Tensor) -> list[tuple[int, int]]:
+    """Which dimension of the model, and how large, each dimension of memory is, sizes of 1 left out."""
+    wide = [dimension for dimension, size in enumerate(tensor.model_shape) if size != 1]
+    return [(wide.index(d), tensor.model_shape[d]) for d in tensor.dim_order if d in wide]
+
+
 def ordered(call: Call, tensor: Tensor, dim_order: Sequence[int]) -> Tensor:
     """`tensor` with its memory in `dim_order` (dimensions of the model, outermost first).
 

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import contiguous, copy_strided, model_strides, ordered
+from mcu_build.plan.operators.layout import contiguous, copy_strided, model_strides, ordered, reshape
 from mcu_build.plan.select import Call, Selector
 
 SUFFIX = {
@@ -116,13 +116,9 @@ def view_copy(call: Call) -> None:
     source, output = call.tensor(0), call.output
     if source.elements != output.elements:
         raise call.refuse(f"{source.model_shape} and {output.model_shape} hold different numbers of elements")
-    flat = contiguous(call, source)
-    shaped = View(output.model_shape, _dense_strides(output.model_shape))
-    copy_view(call, flat, shaped, output)
-
-
-def _dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(prod(shape[dimension + 1 :]) for dimension in range(len(shape)))
+    if source.dtype is not output.dtype:
+        raise call.refuse(f"moving {source.dtype.numpy_name} to {output.dtype.numpy_name}")
+    reshape(call, source, output)
 
 
 def copy(call: Call) -> None:
