@@ -22,8 +22,8 @@ PADDING = "[padding]"
 # Names of mangled symbols on one command line.
 _NAMES_PER_CALL = 500
 # Columns of the table for a person.
-_NAME_WIDTH = 50
-_WIDTH = 132
+_NAME_WIDTH = 46
+_WIDTH = 2 * _NAME_WIDTH + 48
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def table(size: Size, symbols: int) -> str:
     for heading in ("kind", "memory"):
         largest.add_column(heading, no_wrap=True)
     largest.add_column("bytes", justify="right", no_wrap=True)
-    largest.add_column("object", no_wrap=True)
+    largest.add_column("object", no_wrap=True, max_width=_NAME_WIDTH)
     for row in size.symbols[:symbols]:
         # A name in brackets is not markup.
         largest.add_row(Text(row.name), row.kind, row.region, f"{row.size:,}", row.source)
