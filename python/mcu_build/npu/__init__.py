@@ -1,0 +1,1 @@
+"""A functional model of the Ethos-U NPU, exact to the bit."""
