@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mcu_build.errors import Exit, McuError
 
@@ -69,6 +71,54 @@ def run(
     return Finished(words, process.returncode, stdout, stderr, timed_out)
 
 
-def _kill_group(process: subprocess.Popen[str]) -> None:
+class Running:
+    """A process that runs while the caller talks to it."""
+
+    def __init__(
+        self, process: "subprocess.Popen[bytes]", command: tuple[str, ...], *files: IO[bytes]
+    ) -> None:
+        self._process, self._command, self._files = process, command, files
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
+
+    def finish(self, timeout: float) -> Finished:
+        """Wait for the end, at most `timeout` seconds: then the whole process group is killed."""
+        timed_out = False
+        try:
+            self._process.wait(max(timeout, 0))
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            _kill_group(self._process)
+            self._process.wait()
+        stdout, stderr = (_text(file) for file in self._files)
+        return Finished(self._command, self._process.returncode, stdout, stderr, timed_out)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str | Path], *, cwd: Path | None = None) -> Iterator[Running]:
+    """Start a process, and kill its group at the end of the block where it still runs."""
+    words = tuple(str(word) for word in command)
+    # Files, not pipes: nobody reads along, and a full pipe would stop the process.
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = subprocess.Popen(
+            words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+        try:
+            yield Running(process, words, stdout, stderr)
+        finally:
+            if process.poll() is None:
+                _kill_group(process)
+                process.wait()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
+
+
+def _kill_group(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
