@@ -279,7 +279,8 @@ class _Builder:
         for call in calls[calls.index(producer) + 1 :]:
             written = self._leaves(call.arguments[-1])
             read = {leaf for argument in call.arguments for leaf in self._leaves(argument)} - {*written}
-            if id in read or any(self._meets(id, other) for other in read - own):
+            # What no call returns is a view, of the element type of what it views, or scratch memory (bytes).
+            if id in read or any(self._meets(id, o) and self._same_type(id, o) for o in read - own):
                 return True
             if any(self._meets(id, other) for other in written):
                 return False  # The place has gone to another tensor.
@@ -290,6 +291,12 @@ class _Builder:
         value = self.program.values[id]
         items = value.items if isinstance(value, TensorListValue) else (id,)
         return tuple(item for item in items if item >= 0)
+
+    def _same_type(self, id: int, other: int) -> bool:
+        first, second = self.program.values[id], self.program.values[other]
+        return (
+            isinstance(first, TensorValue) and isinstance(second, TensorValue) and first.dtype == second.dtype
+        )
 
     def _meets(self, id: int, other: int) -> bool:
         """Whether two values share bytes in ExecuTorch's memory plan."""

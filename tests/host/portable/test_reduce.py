@@ -6,6 +6,8 @@ the sum of their magnitudes. The numbers here are below 10 and lines shorter tha
 normalized values below 10, whose errors are relative to 1. Everything else is exact.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,21 @@ def test_another_tensor_in_the_place_of_statistics_is_none():
     square = KernelCall("aten::sigmoid.out", (3, 8, 8))
     plan = compile_program(norm_and_then(square, KernelCall("aten::relu.out", (8, 3, 3))), "case")
     assert [step.kernel for step in plan.steps] == ["layer_norm_f32", "sigmoid_f32", "clamp_f32"]
+
+
+def test_scratch_memory_in_the_place_of_statistics_is_none():
+    program = norm_and_then(
+        KernelCall("cortex_m::quantized_avg_pool2d.out", (11, 14, 15, 16, 17, 18, 19, 20, 13, 12, 12))
+    )
+    image, pooled = (
+        TensorValue(DType.I8, (1, 1, 2, size), (0, 1, 2, 3), None, (1, start))
+        for size, start in ((8, 96), (4, 112))
+    )
+    scratch = TensorValue(DType.U8, (4,), (0,), None, (1, 64))
+    rest = (image, pooled, scratch, (1, 2), (1, 2), (0, 0), False, 0, 1 << 30, 1)
+    values = (*program.values, *rest)
+    plan = compile_program(replace(program, values=values, inputs=(0, 11)), "case")
+    assert [step.source for step in plan.steps] == ["norm_f32", "pool"]
 
 
 def test_statistics_that_are_read_fail_the_build():
