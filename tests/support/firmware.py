@@ -63,11 +63,12 @@ class Project:
     """A user's CMake project."""
 
     folder: Path
+    tree_name: str = "build"
 
     @property
     def tree(self) -> Path:
         """The build tree."""
-        return self.folder / "build"
+        return self.folder / self.tree_name
 
     def write(self, text: str, languages: str = "CXX", **sources: str) -> "Project":
         """CMakeLists.txt with `text` behind find_package; `sources` by stem are .cpp files."""
