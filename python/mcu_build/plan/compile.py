@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mcu_build.plan.ir import Plan
 from mcu_build.plan.memory import place
 from mcu_build.plan.outputs import separate_outputs
+from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
 from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
@@ -15,4 +16,5 @@ def compile_program(program: Program, name: str, kernel_folders: Sequence[str] =
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first.
     """
-    return place(specialize(separate_outputs(select(program, name)), kernel_folders))
+    plan = allow_overlaps(separate_outputs(select(program, name)))
+    return place(specialize(plan, kernel_folders))

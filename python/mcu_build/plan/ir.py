@@ -102,7 +102,8 @@ class Step:
     `source` is the stem of the header and of the source file that hold the kernel. `arguments` are tensor
     ids in the order of the kernel's pointer parameters (None is a null pointer): what it reads, then what
     it writes, then scratch. `writes` are the ids among them that are written. `operator` is the program's
-    operator, `layer` where it stands in the user's model (may be empty).
+    operator, `layer` where it stands in the user's model (may be empty). `overlaps` says for inputs by id how
+    many bytes below them the output must start at least if it takes over their memory (plan/overlap.py).
     """
 
     operator: str
@@ -113,6 +114,7 @@ class Step:
     arguments: tuple[int | None, ...]
     writes: tuple[int, ...]
     macs: int = 0
+    overlaps: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[int, ...]:

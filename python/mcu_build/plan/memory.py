@@ -1,19 +1,25 @@
 """Place every activation in one arena.
 
-Two tensors may share bytes when no step needs both. Placing them best is NP-hard; greedy placement in a good
-order is usually optimal for the chains that networks are, so a few orders are tried and then improved by
-moving single tensors forward, until the lower bound is met or the tries are used up. Deterministic.
+Two tensors may share bytes when no step needs both, or when the step that ends the one and begins the other
+works in an order that lets its output follow its input (plan/overlap.py). Placing them best is NP-hard;
+greedy placement in a good order is usually optimal for the chains that networks are, so a few orders are
+tried and then improved by moving single tensors, until the lower bound is met or the tries are used up.
+Deterministic.
 """
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mcu_build.plan.ir import ALIGNMENT, Arena, Plan
+from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
 
 # Tries of the improvement, for each tensor. Enough to find the optimum of every model in tests/models.
 _TRIES_PER_TENSOR = 16
 _MAX_TRIES = 2000
+
+# (input, output) by their owners' ids → how far below the input the output must start at least.
+Distances = Mapping[tuple[int, int], int]
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,10 @@ class Block:
 def place(plan: Plan) -> Plan:
     """Give every activation its offset in the arena."""
     blocks = lifetimes(plan)
-    live = _live_bytes(blocks, len(plan.steps))
+    distances = overlap_distances(plan, blocks)
+    live = _live_bytes(blocks, distances, len(plan.steps))
     bound = max(live, default=0)
-    offsets, size = _best_placement(blocks, bound)
+    offsets, size = _best_placement(blocks, distances, bound)
     peak = max(range(len(plan.steps)), key=lambda step: live[step + 1], default=0)
     return plan.with_arena(Arena(size, offsets, peak, bound))
 
@@ -66,25 +73,58 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def _live_bytes(blocks: Sequence[Block], steps: int) -> list[int]:
+def overlap_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
+    """Pairs of blocks that may share bytes at a step: the last that needs the one, the first of the other."""
+    by_id = {block.id: block for block in blocks}
+    found: dict[tuple[int, int], int] = {}
+    for index, step in enumerate(plan.steps):
+        for id, distance in step.overlaps.items():
+            source, output = plan.owner(id), plan.owner(step.writes[0])
+            whole = all(plan.tensors[t].nbytes == plan.owner(t).nbytes for t in (id, step.writes[0]))
+            if not whole or source.is_constant or source.id == output.id or _read_twice(plan, step, id):
+                continue
+            if by_id[source.id].last == index == by_id[output.id].first:
+                found[source.id, output.id] = _aligned(distance)
+    return found
+
+
+def _read_twice(plan: Plan, step: Step, id: int) -> bool:
+    """Whether the step reads the bytes of `id` through another argument too, in an order of its own."""
+    owner = plan.owner(id).id
+    return any(plan.owner(other).id == owner and other not in step.overlaps for other in step.reads)
+
+
+def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:
     """Bytes needed at step -1, 0, 1 ... `steps`."""
     live = [0] * (steps + 2)
     for block in blocks:
         for step in range(block.first, block.last + 1):
             live[step + 1] += block.size
+    by_id = {block.id: block for block in blocks}
+    saved: dict[int, int] = defaultdict(int)
+    for (source, output), distance in distances.items():
+        below, above = by_id[output], by_id[source]
+        shared = below.size + above.size - max(below.size, above.size + distance)
+        # One input at most can give its bytes to the output from their first to their last.
+        saved[below.first] = max(saved[below.first], shared)
+    for step, shared in saved.items():
+        live[step + 1] -= shared
     return live
 
 
-def _best_placement(blocks: Sequence[Block], bound: int) -> tuple[Mapping[int, int], int]:
+def _best_placement(
+    blocks: Sequence[Block], distances: Distances, bound: int
+) -> tuple[Mapping[int, int], int]:
     orders = [
         sorted(blocks, key=lambda b: (-b.size, b.first)),
         sorted(blocks, key=lambda b: (-b.size * (b.last - b.first + 1), b.first)),
         sorted(blocks, key=lambda b: (b.first - b.last, -b.size)),
         sorted(blocks, key=lambda b: (b.first, -b.size)),
+        sorted(blocks, key=lambda b: (-b.last, -b.size)),
     ]
     best: tuple[Mapping[int, int], int] | None = None
     for order in orders:
-        found = _greedy(order)
+        found = _greedy(order, distances)
         if best is None or found[1] < best[1]:
             best, best_order = found, order
     assert best is not None
@@ -94,26 +134,35 @@ def _best_placement(blocks: Sequence[Block], bound: int) -> tuple[Mapping[int, i
             break
         order = list(best_order)
         order.insert(dice.randrange(len(order)), order.pop(dice.randrange(len(order))))
-        found = _greedy(order)
+        found = _greedy(order, distances)
         if found[1] <= best[1]:
             best, best_order = found, order
     return best
 
 
-def _greedy(order: Sequence[Block]) -> tuple[Mapping[int, int], int]:
+def _greedy(order: Sequence[Block], distances: Distances) -> tuple[Mapping[int, int], int]:
     """Each block in turn at the lowest offset that is free for its whole life."""
     placed: list[tuple[int, Block]] = []
     offsets: dict[int, int] = {}
     size = 0
     for block in order:
+        taken = sorted(_taken(block, other, at, distances) for at, other in placed if other.meets(block))
         offset = 0
-        for start, other in sorted(
-            ((at, other) for at, other in placed if other.meets(block)), key=lambda entry: entry[0]
-        ):
-            if offset + block.size <= start:
+        for low, high in taken:
+            if offset <= low:
                 break
-            offset = max(offset, start + other.size)
+            offset = max(offset, high)
         placed.append((offset, block))
         offsets[block.id] = offset
         size = max(size, offset + block.size)
     return offsets, size
+
+
+def _taken(block: Block, other: Block, at: int, distances: Distances) -> tuple[int, int]:
+    """The offsets that `other`, placed `at`, keeps from `block`: all between low and high, both excluded."""
+    low, high = at - block.size, at + other.size
+    if (other.id, block.id) in distances:
+        low = at - distances[other.id, block.id]
+    if (block.id, other.id) in distances:
+        high = at + distances[block.id, other.id]
+    return low, high
