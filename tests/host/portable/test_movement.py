@@ -178,7 +178,7 @@ def test_what_moves_nothing_executes_nothing(checked):
 
 @pytest.mark.parametrize(("order", "kernels"), [(CL, ["permute"]), ((0, 1, 2, 3), [])])
 def test_a_shared_place_is_a_view_in_the_order_of_the_model(order, kernels):
-    """ExecuTorch drops a view_copy and lets both tensors share a place, which it must not for channels-last."""
+    """ExecuTorch makes every view_copy a shared place, which is wrong for channels-last sources."""
     image = TensorValue(DType.F32, (1, 4, 3, 3), order, None, (1, 0))
     made = replace(image, location=(1, 144))
     view = TensorValue(DType.F32, (1, 2, 2, 9), (0, 1, 2, 3), None, (1, 144))

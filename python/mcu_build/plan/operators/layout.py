@@ -105,12 +105,13 @@ def contiguous(call: Call, tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def contiguous_output(call: Call) -> Iterator[Tensor]:
-    """The tensor for a kernel to write the call's output to, in the order of the model's dimensions.
+def contiguous_output(call: Call, output: Tensor | None = None) -> Iterator[Tensor]:
+    """The tensor for a kernel to write an output to, in the order of the model's dimensions.
 
-    The output itself, or a temporary that is reordered into it at the end of the block.
+    The output itself (the call's only one where none is given), or a temporary that is reordered into it at
+    the end of the block.
     """
-    output = call.output
+    output = output or call.output
     if call.is_contiguous(output):
         yield output
         return

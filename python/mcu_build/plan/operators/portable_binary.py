@@ -17,7 +17,7 @@ from mcu_build.plan.select import Call, Selector
 from mcu_build.program import TensorValue
 
 _INTEGERS = (DType.I8, DType.I16, DType.I32, DType.I64)
-_ORDER = (DType.BOOL, DType.U8, *_INTEGERS, DType.F32)
+_ORDER = (*_INTEGERS, DType.F32)
 _RANK = 6
 
 
@@ -65,23 +65,21 @@ def _pair(call: Call, name: str, first: int = 0, second: int = 1) -> None:
 
 
 def _plain(name: str) -> Selector:
-    """(input, other, out)."""
-
     def plain(call: Call) -> None:
+        """(input, other, out): quotients and powers of float32, bits of integers, the rest of both."""
         _pair(call, name)
 
     return plain
 
 
 def mul(call: Call) -> None:
-    """(input, other, out). The product of booleans is their conjunction."""
+    """(input, other, out): float32, signed integers, bool (both are set)."""
     _pair(call, "bitwise_and" if call.output.dtype is DType.BOOL else "mul")
 
 
 def _scaled(name: str, first: int = 0, second: int = 1) -> Selector:
-    """(input, other, alpha, out): first + alpha second, or minus."""
-
     def scaled(call: Call) -> None:
+        """(input, other, alpha, out): float32 or signed integers; with alpha times the second operand."""
         dtype = call.output.dtype
         if call.real(2) == 1:
             if name == "add" and dtype is DType.BOOL:
@@ -107,7 +105,7 @@ def like(call: Call, tensor: Tensor, dtype: DType | None = None) -> Tensor:
 
 
 def div_mode(call: Call) -> None:
-    """(input, other, rounding_mode, out)."""
+    """(input, other, rounding_mode, out): float32; rounded down or towards 0 also signed integers."""
     mode = call.value(2)
     if mode not in (None, "trunc", "floor"):
         raise call.refuse(f"rounding_mode={mode!r}")
@@ -115,9 +113,8 @@ def div_mode(call: Call) -> None:
 
 
 def _comparison(name: str) -> Selector:
-    """(input, other, out)."""
-
     def compare(call: Call) -> None:
+        """(input, other, out): bool, of any types."""
         output = call.output
         if output.dtype is not DType.BOOL:
             raise call.refuse(f"no kernel for a result of type {output.dtype.numpy_name}")
@@ -131,24 +128,24 @@ def _comparison(name: str) -> Selector:
 
 def _compared_type(call: Call) -> DType:
     """The type in which every value of both operands is what it is."""
-    found = DType.I8
-    for index in (0, 1):
-        value = call.value(index)
-        if isinstance(value, TensorValue):
-            dtype = DType.I16 if value.dtype is DType.U8 else value.dtype
-        elif isinstance(value, float):
-            dtype = DType.F32
-        else:
-            number = call.integer(index)
-            dtype = next(t for t in _INTEGERS if INTEGER_LIMITS[t][0] <= number <= INTEGER_LIMITS[t][1])
-        found = max(found, dtype, key=_ORDER.index)
-    return found
+    return max(_smallest_type(call, 0), _smallest_type(call, 1), key=_ORDER.index)
+
+
+def _smallest_type(call: Call, index: int) -> DType:
+    """The smallest compared type that holds argument `index`, a tensor or a number."""
+    value = call.value(index)
+    if isinstance(value, TensorValue):
+        narrow = {DType.BOOL: DType.I8, DType.U8: DType.I16}
+        return narrow.get(value.dtype, value.dtype)
+    if isinstance(value, float):
+        return DType.F32
+    number = call.integer(index)
+    return next(t for t in _INTEGERS if INTEGER_LIMITS[t][0] <= number <= INTEGER_LIMITS[t][1])
 
 
 def _logical(name: str) -> Selector:
-    """(input, other, out): of whether they are not 0."""
-
     def logical(call: Call) -> None:
+        """(input, other, out): bool, of whether operands of any types are not 0."""
         output = call.output
         if output.dtype is not DType.BOOL:
             raise call.refuse(f"no kernel for a result of type {output.dtype.numpy_name}")
@@ -159,13 +156,13 @@ def _logical(name: str) -> Selector:
 
 
 def where(call: Call) -> None:
-    """(condition, input, other, out)."""
+    """(condition, input, other, out): any type."""
     dtype = call.output.dtype
     emit_where(call, operand(call, 0, DType.BOOL), operand(call, 1, dtype), operand(call, 2, dtype))
 
 
 def masked_fill(call: Call) -> None:
-    """(input, mask, value, out): the value where the mask is set."""
+    """(input, mask, value, out): any type; the value where the mask is set."""
     dtype = call.output.dtype
     emit_where(call, operand(call, 1, DType.BOOL), operand(call, 2, dtype), operand(call, 0, dtype))
 
@@ -190,7 +187,7 @@ def emit_where(call: Call, condition: Tensor, first: Tensor, second: Tensor) -> 
 
 
 def clamp_tensor(call: Call) -> None:
-    """(input, min, max, out): bounds that are tensors; either may be absent."""
+    """(input, min, max, out): bounds that are tensors, of float32 or integers up to int32."""
     output = call.output
     bounds = [
         (index, name) for index, name in ((1, "maximum"), (2, "minimum")) if call.value(index) is not None

@@ -5,8 +5,10 @@ What does not depend on an input is a constant of the image: nothing is executed
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.operators.layout import model_strides, padded
@@ -15,7 +17,7 @@ from mcu_build.plan.select import Call, Selector
 _PAD_RANK = 4
 
 
-def _constant(call: Call, values: np.ndarray) -> None:
+def _constant(call: Call, values: NDArray[Any]) -> None:
     """Let the output be `values`, which have the model's shape."""
     output = call.output
     memory = values.astype(output.dtype.numpy_name).transpose(output.dim_order)
@@ -23,9 +25,8 @@ def _constant(call: Call, values: np.ndarray) -> None:
 
 
 def _filled(index: int) -> Selector:
-    """(size or tensor, value, ..., out)."""
-
     def filled(call: Call) -> None:
+        """(size or tensor, value, ..., out)."""
         _constant(call, np.full(call.output.model_shape, _number(call, index)))
 
     return filled
@@ -38,9 +39,8 @@ def _number(call: Call, index: int) -> int | float:
 
 
 def _all(value: int) -> Selector:
-    """(size, out)."""
-
     def filled(call: Call) -> None:
+        """(size, out)."""
         _constant(call, np.full(call.output.model_shape, value))
 
     return filled

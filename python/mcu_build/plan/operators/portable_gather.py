@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import contiguous, copy_strided, model_strides, padded
+from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides, padded
 from mcu_build.plan.operators.portable_binary import emit_pair, scalar
-from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted, write_contiguous
+from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted
 from mcu_build.plan.select import Call, Selector
 
 _RANK = 6
@@ -52,11 +52,8 @@ def _take(call: Call, source: Tensor, dimension: int, index: Tensor, output: Ten
     )
     if source.dtype is not output.dtype:
         raise call.refuse(f"moving {source.dtype.numpy_name} to {output.dtype.numpy_name}")
-
-    def write(target: Tensor) -> None:
-        call.emit("take", "gather", params, [source, index], [target])
-
-    write_contiguous(call, output, write)
+    with contiguous_output(call, output) as written:
+        call.emit("take", "gather", params, [source, index], [written])
 
 
 def index_tensor(call: Call) -> None:
@@ -122,15 +119,12 @@ def gather(call: Call) -> None:
             "stride": strides[dimension] if strides else 0,
         },
     )
-
-    def write(target: Tensor) -> None:
-        call.emit("gather", "gather", params, [source, index], [target])
-
-    write_contiguous(call, output, write)
+    with contiguous_output(call, output) as written:
+        call.emit("gather", "gather", params, [source, index], [written])
 
 
 def topk(call: Call) -> None:
-    """(input, k, dim, largest, sorted, values, indices): sorted always, as it costs nothing more."""
+    """(input, k, dim, largest, sorted, values, indices): float32 or signed integers, always sorted."""
     values, indices = call.outputs(2)
     source = call.tensor(0)
     if source.dtype not in _TOPK:

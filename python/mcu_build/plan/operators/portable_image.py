@@ -38,7 +38,7 @@ def _require(call: Call, tensors: Sequence[Tensor], dtypes: Sequence[DType]) -> 
 
 
 def convolution(call: Call) -> None:
-    """(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, out)."""
+    """(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups, out): float32."""
     source, weight, bias, output = call.tensor(0), call.tensor(1), call.optional_tensor(2), call.output
     _require(call, [source, weight, output, *([bias] if bias else [])], (DType.F32,))
     spatial = len(weight.shape) - 2
@@ -82,7 +82,7 @@ def _weight_strides(weight: Tensor, transposed: bool, groups: int) -> tuple[int,
 
 
 def max_pool2d(call: Call) -> None:
-    """(input, kernel_size, stride, padding, dilation, ceil_mode, out, indices)."""
+    """(input, kernel_size, stride, padding, dilation, ceil_mode, out, indices): float32 or int8."""
     source = call.tensor(0)
     output, indices = call.outputs(2)
     dtype = _require(call, [source, output], _POOLED)
@@ -99,7 +99,7 @@ def max_pool2d(call: Call) -> None:
 
 
 def avg_pool2d(call: Call) -> None:
-    """(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, out)."""
+    """(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, out): float32."""
     source, output = call.tensor(0), call.output
     _require(call, [source, output], (DType.F32,))
     members = _windows(call, source, output) | {
@@ -122,7 +122,7 @@ def _windows(call: Call, source: Tensor, output: Tensor) -> dict[str, Member]:
 
 
 def adaptive_avg_pool2d(call: Call) -> None:
-    """(input, output_size, out)."""
+    """(input, output_size, out): float32."""
     source, output = call.tensor(0), call.output
     _require(call, [source, output], (DType.F32,))
     params = Params("AdaptivePoolParams", {"input": _planes(call, source), "output": _planes(call, output)})
@@ -130,22 +130,22 @@ def adaptive_avg_pool2d(call: Call) -> None:
 
 
 def nearest_vec(call: Call) -> None:
-    """(input, output_size, scale_factors, out)."""
+    """(input, output_size, scale_factors, out): float32, int8, int16 or uint8."""
     _resize(call, "nearest", _RESIZED, _given_factors(call, 2), False)
 
 
 def nearest(call: Call) -> None:
-    """(input, output_size, scales_h, scales_w, out)."""
+    """(input, output_size, scales_h, scales_w, out): float32, int8, int16 or uint8."""
     _resize(call, "nearest", _RESIZED, (call.value(2), call.value(3)), False)
 
 
 def bilinear_vec(call: Call) -> None:
-    """(input, output_size, align_corners, scale_factors, out)."""
+    """(input, output_size, align_corners, scale_factors, out): float32."""
     _resize(call, "bilinear", (DType.F32,), _given_factors(call, 3), bool(call.integer(2)))
 
 
 def bilinear(call: Call) -> None:
-    """(input, output_size, align_corners, scales_h, scales_w, out)."""
+    """(input, output_size, align_corners, scales_h, scales_w, out): float32."""
     _resize(call, "bilinear", (DType.F32,), (call.value(3), call.value(4)), bool(call.integer(2)))
 
 

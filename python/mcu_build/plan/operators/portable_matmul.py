@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from math import prod
 
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import contiguous, model_strides
+from mcu_build.plan.operators.layout import contiguous, contiguous_output, model_strides
 from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
-from mcu_build.plan.operators.portable_movement import write_contiguous
 from mcu_build.plan.select import Call, Selector
 
 
@@ -94,11 +93,8 @@ def _emit(
     depth = params.members["depth"]
     assert isinstance(depth, int)
     macs = output.elements * depth
-
-    def write(target: Tensor) -> None:
-        call.emit("matmul_f32", "matmul_f32", params, [first, second, bias], [target], macs=macs)
-
-    write_contiguous(call, output, write)
+    with contiguous_output(call, output) as written:
+        call.emit("matmul_f32", "matmul_f32", params, [first, second, bias], [written], macs=macs)
 
 
 SELECTORS: dict[str, Selector] = {

@@ -1,10 +1,10 @@
 """Operators that move elements and compute nothing: views, slices, joins, repeats, changes of type.
 
 Each is a strided read of its input (`layout.copy_strided`), which executes nothing where the elements lie
-together already. Dimensions may count from the end, as in PyTorch.
+together already. Every element type; dimensions may count from the end, as in PyTorch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -99,16 +99,6 @@ def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
 def _convert(call: Call, source: Tensor, output: Tensor) -> None:
     kernel = f"convert_{SUFFIX[source.dtype]}_{SUFFIX[output.dtype]}"
     call.emit(kernel, "convert", Params("ConvertParams", {"count": source.elements}), [source], [output])
-
-
-def write_contiguous(call: Call, output: Tensor, write: Callable[[Tensor], None]) -> None:
-    """Let `write` fill a tensor in the order of the model's dimensions and bring it into that of `output`."""
-    if call.is_contiguous(output):
-        write(output)
-        return
-    plain = call.temporary(output.name, output.dtype, output.model_shape)
-    write(plain)
-    copy_view(call, plain, View.of(plain), output)
 
 
 def view_copy(call: Call) -> None:

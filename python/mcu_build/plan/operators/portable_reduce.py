@@ -5,8 +5,8 @@ from math import prod
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.ir import Value as Member
-from mcu_build.plan.operators.layout import contiguous, merge, model_strides, padded
-from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted, write_contiguous
+from mcu_build.plan.operators.layout import contiguous, contiguous_output, merge, model_strides, padded
+from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted
 from mcu_build.plan.operators.portable_unary import flat_operand
 from mcu_build.plan.select import Call, Selector
 from mcu_build.program import Value
@@ -20,10 +20,10 @@ def _dimensions(call: Call, source: Tensor, given: Value) -> tuple[int, ...]:
     rank = len(source.shape)
     if given is None or given == ():
         return tuple(range(rank))
-    listed = given if isinstance(given, tuple) else (given,)
-    if not all(isinstance(dimension, int) for dimension in listed):
+    listed = [d for d in (given if isinstance(given, tuple) else (given,)) if isinstance(d, int)]
+    if not listed:
         raise call.refuse(f"dimensions {given!r}")
-    return tuple(sorted({axis(call, source, int(dimension)) for dimension in listed})) if rank else ()
+    return tuple(sorted({axis(call, source, dimension) for dimension in listed})) if rank else ()
 
 
 def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> dict[str, Member]:
@@ -57,9 +57,8 @@ def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -
 
 
 def _sum(name: str, given: int | None) -> Selector:
-    """(input, dim, keepdim, dtype, out), or without dim: in the type of the output."""
-
     def summed(call: Call) -> None:
+        """(input, dim, keepdim, dtype, out), or all dimensions: float32; integers in int64."""
         output = call.output
         if output.dtype not in (DType.F32, DType.I64):
             raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
@@ -69,9 +68,8 @@ def _sum(name: str, given: int | None) -> Selector:
 
 
 def _mean(given: int | None) -> Selector:
-    """(input, dim, keepdim, dtype, out), or without dim."""
-
     def mean(call: Call) -> None:
+        """(input, dim, keepdim, dtype, out), or all dimensions: float32."""
         if call.output.dtype is not DType.F32:
             raise call.refuse(f"no kernel for {call.output.dtype.numpy_name}")
         _reduce(call, "mean", None if given is None else call.value(given), call.output, DType.F32)
@@ -80,9 +78,8 @@ def _mean(given: int | None) -> Selector:
 
 
 def _of_booleans(name: str, given: int | None) -> Selector:
-    """(input, dim, keepdim, out), or without dim."""
-
     def reduced(call: Call) -> None:
+        """(input, dim, keepdim, out), or all dimensions: bool."""
         if call.output.dtype is not DType.BOOL:
             raise call.refuse(f"no kernel for a result of type {call.output.dtype.numpy_name}")
         _reduce(call, name, None if given is None else call.value(given), call.output, DType.BOOL)
@@ -91,9 +88,8 @@ def _of_booleans(name: str, given: int | None) -> Selector:
 
 
 def _extreme(name: str, given: int | None) -> Selector:
-    """(input, dim, keepdim, out), or without dim: in the type of the input."""
-
     def extreme(call: Call) -> None:
+        """(input, dim, keepdim, out), or all dimensions: float32 or signed integers."""
         _require(call, call.tensor(0), _EXTREMES)
         _reduce(call, name, None if given is None else call.value(given), call.output, call.tensor(0).dtype)
 
@@ -101,9 +97,8 @@ def _extreme(name: str, given: int | None) -> Selector:
 
 
 def _extreme_with_position(name: str) -> Selector:
-    """(input, dim, keepdim, values, indices): the indices only where something reads them."""
-
     def extreme(call: Call) -> None:
+        """(input, dim, keepdim, values, indices): the indices only where something reads them."""
         source = call.tensor(0)
         _require(call, source, _EXTREMES)
         values, indices = call.outputs(2)
@@ -120,17 +115,17 @@ def _require(call: Call, tensor: Tensor, dtypes: Sequence[DType]) -> None:
 
 
 def var_correction(call: Call) -> None:
-    """(input, dim, correction, keepdim, out): sum of squared distances / (count - correction)."""
+    """(input, dim, correction, keepdim, out): float32."""
     _variance(call, 1.0 if call.value(2) is None else call.real(2), call.output)
 
 
 def var(call: Call) -> None:
-    """(input, dim, unbiased, keepdim, out)."""
+    """(input, dim, unbiased, keepdim, out): float32."""
     _variance(call, float(call.integer(2)), call.output)
 
 
 def var_mean(call: Call) -> None:
-    """(input, dim, correction, keepdim, variance, mean)."""
+    """(input, dim, correction, keepdim, variance, mean): float32."""
     variance, mean = call.outputs(2)
     _variance(call, 1.0 if call.value(2) is None else call.real(2), variance)
     _reduce(call, "mean", call.value(1), mean, DType.F32)
@@ -149,9 +144,8 @@ def _variance(call: Call, correction: float, output: Tensor) -> None:
 
 
 def _along(name: str) -> Selector:
-    """(input, dim, ..., out): along one dimension, the others side by side."""
-
     def along(call: Call) -> None:
+        """(input, dim, ..., out): float32 (cumsum: also int64) along one dimension."""
         output = call.output
         integers = name == "cumsum" and output.dtype is DType.I64
         if output.dtype is not DType.F32 and not integers:
@@ -172,7 +166,7 @@ def _along(name: str) -> Selector:
 
 
 def layer_norm(call: Call) -> None:
-    """(input, normalized_shape, weight, bias, eps, out, mean, rstd)."""
+    """(input, normalized_shape, weight, bias, eps, out, mean, rstd): float32."""
     output, *statistics = call.outputs(3)
     _require_unused(call, statistics)
     _require(call, output, (DType.F32,))
@@ -182,22 +176,19 @@ def layer_norm(call: Call) -> None:
     )
     affine = [contiguous(call, t) if t else None for t in map(call.optional_tensor, (2, 3))]
     reads = [contiguous(call, call.tensor(0)), *affine]
-
-    def write(target: Tensor) -> None:
-        call.emit("layer_norm_f32", "norm_f32", params, reads, [target])
-
-    write_contiguous(call, output, write)
+    with contiguous_output(call, output) as written:
+        call.emit("layer_norm_f32", "norm_f32", params, reads, [written])
 
 
 def group_norm(call: Call) -> None:
-    """(input, weight, bias, N, C, HxW, group, eps, out, mean, rstd)."""
+    """(input, weight, bias, N, C, HxW, group, eps, out, mean, rstd): float32."""
     output, *statistics = call.outputs(3)
     _require_unused(call, statistics)
     _group_norm(call, output, call.integer(6), call.real(7))
 
 
 def instance_norm(call: Call) -> None:
-    """(input, weight, bias, training, momentum, eps, out, mean, invstd): statistics of each channel.
+    """(input, weight, bias, training, momentum, eps, out, mean, invstd): float32, by channel.
 
     They are taken over the batch, too, so a batch of one is a group norm with a channel a group.
     """
@@ -227,7 +218,7 @@ def _group_norm(call: Call, output: Tensor, groups: int, epsilon: float) -> None
 
 
 def batch_norm(call: Call) -> None:
-    """(input, weight, bias, running_mean, running_var, momentum, eps, out, mean, invstd)."""
+    """(input, weight, bias, running_mean, running_var, momentum, eps, out, mean, invstd): float32."""
     output, *statistics = call.outputs(3)
     _require_unused(call, [tensor for tensor in statistics if tensor.elements])
     params = Params(

@@ -53,6 +53,7 @@ def emit_unary(call: Call, name: str, source: Tensor, output: Tensor) -> None:
 
 def _function(name: str) -> Selector:
     def in_float(call: Call) -> None:
+        """(input, out): computed in float32, to which other types are converted."""
         source, output = call.tensor(0), call.output
         predicate = name in ("isnan", "isinf")
         if output.dtype is not (DType.BOOL if predicate else DType.F32):
@@ -64,6 +65,7 @@ def _function(name: str) -> Selector:
 
 def _float_only(name: str) -> Selector:
     def in_float(call: Call) -> None:
+        """(input, out): float32 only."""
         # An integer here is a quantized tensor whose scale got lost: nothing right can come of it.
         _require_float(call, call.tensor(0))
         emit_unary(call, name, _float_operand(call), call.output)
@@ -73,6 +75,7 @@ def _float_only(name: str) -> Selector:
 
 def _rounding(name: str) -> Selector:
     def rounded(call: Call) -> None:
+        """(input, out): integers are whole already."""
         source = flat_operand(call, call.tensor(0), call.output)
         if source.dtype is DType.F32:
             emit_unary(call, name, source, call.output)
@@ -84,6 +87,7 @@ def _rounding(name: str) -> Selector:
 
 def _signed(name: str) -> Selector:
     def signed(call: Call) -> None:
+        """(input, out): float32 or signed integers."""
         source = flat_operand(call, call.tensor(0), call.output)
         if source.dtype not in (*_SIGNED, DType.F32):
             raise call.refuse(f"no kernel for {source.dtype.numpy_name}")
@@ -93,7 +97,7 @@ def _signed(name: str) -> Selector:
 
 
 def bitwise_not(call: Call) -> None:
-    """(input, out)."""
+    """(input, out): bool or signed integers."""
     source = flat_operand(call, call.tensor(0), call.output)
     if source.dtype not in (*_SIGNED, DType.BOOL):
         raise call.refuse(f"no kernel for {source.dtype.numpy_name}")
@@ -109,7 +113,7 @@ def logical_not(call: Call) -> None:
 
 
 def gelu(call: Call) -> None:
-    """(input, approximate, out)."""
+    """(input, approximate, out): float32, with the error function or tanh."""
     _require_float(call, call.tensor(0))
     names = {"none": "gelu", "tanh": "gelu_tanh"}
     approximate = call.value(1)
@@ -119,17 +123,17 @@ def gelu(call: Call) -> None:
 
 
 def clamp(call: Call) -> None:
-    """(input, min, max, out): either may be absent."""
+    """(input, min, max, out): float32 or integers; either bound may be absent."""
     _clamp(call, *(None if call.value(index) is None else call.real(index) for index in (1, 2)))
 
 
 def relu(call: Call) -> None:
-    """(input, out)."""
+    """(input, out): float32 or integers."""
     _clamp(call, 0, None)
 
 
 def hardtanh(call: Call) -> None:
-    """(input, min, max, out)."""
+    """(input, min, max, out): float32 or integers."""
     _clamp(call, call.real(1), call.real(2))
 
 
@@ -156,14 +160,14 @@ def _clamp(call: Call, low: float | None, high: float | None) -> None:
 
 
 def leaky_relu(call: Call) -> None:
-    """(input, negative_slope, out)."""
+    """(input, negative_slope, out): float32."""
     _require_float(call, call.tensor(0))
     params = Params("LeakyReluParams", {"count": call.output.elements, "slope": call.real(1)})
     call.emit("leaky_relu_f32", "activation_f32", params, [_float_operand(call)], [call.output])
 
 
 def elu(call: Call) -> None:
-    """(input, alpha, scale, input_scale, out)."""
+    """(input, alpha, scale, input_scale, out): float32."""
     _require_float(call, call.tensor(0))
     members = {
         "count": call.output.elements,
@@ -180,7 +184,7 @@ _POWERS = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
 
 
 def pow_scalar(call: Call) -> None:
-    """(input, exponent, out)."""
+    """(input, exponent, out): computed in float32."""
     exponent = call.real(1)
     source = _float_operand(call)
     if exponent in _POWERS:
