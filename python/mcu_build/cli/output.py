@@ -22,11 +22,16 @@ def print_text(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def error_document(error: McuError) -> dict[str, Any]:
+    """An error as --json tells it, alone or beside the results that it judges."""
+    told = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+    return {"error": told}
+
+
 def report_error(error: McuError, as_json: bool) -> Exit:
     """Tell the user what is wrong and what to do; the exit status to leave with."""
     if as_json:
-        told = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-        print_json({"error": told})
+        print_json(error_document(error))
     else:
         lines = [f"error: {line}" for line in error.message.split("\n")]
         if error.hint:

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mcu_build import process
@@ -11,8 +12,12 @@ from mcu_build.simulate import host, qemu
 from mcu_build.simulate.outcome import Outcome, judge, timed_out
 
 
-def run(board: Board, image: Path, inputs: bytes, timeout: float) -> Outcome:
+def run(
+    board: Board, image: Path, inputs: bytes, timeout: float, options: Sequence[str | Path] = ()
+) -> Outcome:
     """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds.
+
+    `options` are further options of QEMU.
 
     McuError: status 1 no image, 3 no simulator, 4 the firmware failed (which proof of success is missing),
     5 it did not end in time.
@@ -20,7 +25,7 @@ def run(board: Board, image: Path, inputs: bytes, timeout: float) -> Outcome:
     image = image.resolve()
     if not image.is_file():
         raise McuError(f"{image.name}: there is no such image", "Build it first: `mcu-build build`.")
-    words = host.command(image) if board.is_host else qemu.command(board, image)
+    words = host.command(image) if board.is_host else [*qemu.command(board, image), *options]
     with tempfile.TemporaryDirectory(prefix="mcu-run-") as name:
         folder = Path(name)
         (folder / "inputs.bin").write_bytes(inputs)

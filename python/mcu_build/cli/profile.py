@@ -1,0 +1,52 @@
+"""`mcu-build profile`: what an inference costs, by layer and by kernel."""
+
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.build import build_first, find
+from mcu_build.cli.options import build_options, run_options
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text
+from mcu_build.errors import Exit, McuError
+
+
+@click.command()
+@build_options
+@run_options
+@click.option(
+    "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
+)
+def command(as_json: bool, debug: bool, timeout: float, max_instructions: int | None, **options: Any) -> Exit:
+    """Build, then count every instruction of one inference in QEMU: the same number on every run."""
+    del debug
+    from mcu_build.cache import Cache
+    from mcu_build.profile.measure import check_board, profile
+    from mcu_build.prove import own_inputs
+    from mcu_build.report import layers
+
+    times = StageTimes()
+    board = find(options["board"], options["model"])
+    check_board(board)
+    built = build_first(times, **options)
+    with times.stage("profile"):
+        found = profile(built, board, own_inputs(built), timeout, Cache())
+    error = _over_budget(found, max_instructions)
+    if as_json:
+        document = {**layers.document(found), "stages": times.stages}
+        print_json({**document, **(error_document(error) if error else {})})
+        return error.exit_code if error else Exit.OK
+    print_text(layers.table(found))
+    if error:
+        raise error
+    return Exit.OK
+
+
+def _over_budget(found: Any, limit: int | None) -> McuError | None:
+    count = found.total.instructions
+    if limit is None or count <= limit:
+        return None
+    return McuError(
+        f"{found.name}: an inference takes {count:,} instructions, the budget is {limit:,}",
+        f"Most of them in {found.kernels[0].name}; the layers tell where.",
+        Exit.BUDGET,
+    )

@@ -1,0 +1,1 @@
+"""What an inference costs: executed instructions, by layer, by kernel, by function, and by kind."""

@@ -1,0 +1,65 @@
+"""Spans of executed instructions → start-up, harness, and the steps of inferences: each in one of them.
+
+A model's run() is a straight line of calls, one for each step of the plan. Each of its instructions begins a
+span, so one that leaves run() is a call with everything below it, and the others prepare the next call.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mcu_build.errors import McuError
+from mcu_build.simulate.plugin import Boundaries, Span
+
+Counts = Counter[int]  # instructions by address
+
+
+@dataclass(frozen=True)
+class Phases:
+    """A whole run: from reset to main, the harness around the model, and the spans of each inference."""
+
+    startup: Counts
+    harness: Counts
+    inferences: tuple[tuple[Span, ...], ...]
+
+
+def phases(spans: Iterable[Span], run: Boundaries, main: int) -> Phases:
+    """Tell start-up, harness and inferences apart.
+
+    `run` is the range of run(), and the place where it returns to; `main` is the address of main().
+    """
+    startup, harness = Counts(), Counts()
+    inferences: list[list[Span]] = []
+    reached_main = False
+    for span in spans:
+        reached_main = reached_main or span.boundary == main
+        if run.start <= span.boundary < run.end:
+            if span.boundary == run.start:
+                inferences.append([])
+            inferences[-1].append(span)
+        else:
+            (harness if reached_main else startup).update(span.counts)
+    return Phases(startup, harness, tuple(tuple(inference) for inference in inferences))
+
+
+def steps(inference: Sequence[Span], entries: Sequence[frozenset[int]]) -> tuple[Counts, ...]:
+    """The instructions of each step; they add up to the inference.
+
+    `entries` are, for each step, the addresses at which its kernel may begin. What run() does before a call
+    belongs to the step of that call, and what it does after the last to the last. McuError where the calls
+    are not those of the steps.
+    """
+    found: list[Counts] = []
+    pending = Counts()
+    for span in inference:
+        pending.update(span.counts)
+        if len(found) < len(entries) and not entries[len(found)].isdisjoint(span.counts):
+            found.append(pending)
+            pending = Counts()
+    if len(found) < len(entries) or not found:
+        raise McuError(
+            f"run() called {len(found)} of {len(entries)} kernels of the plan",
+            "The image is of another build than the plan, or a kernel was inlined. Build again.",
+        )
+    found[-1].update(pending)
+    return tuple(found)

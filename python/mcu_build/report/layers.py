@@ -1,0 +1,132 @@
+"""A profile as plain data and as tables for a person."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mcu_build.profile.decode import VECTOR_KINDS, Kind
+from mcu_build.profile.measure import Cost, Profile
+
+# Functions that a person is shown; the document has all.
+_FUNCTIONS = 12
+# Columns of the mix, and the kinds that each adds up. A vector load is both.
+_MIX: dict[str, frozenset[Kind]] = {
+    "load": frozenset({Kind.LOAD, Kind.VECTOR_LOAD}),
+    "store": frozenset({Kind.STORE, Kind.VECTOR_STORE}),
+    "vector": VECTOR_KINDS,
+    "multiply": frozenset({Kind.MULTIPLY}),
+    "branch": frozenset({Kind.BRANCH}),
+}
+_HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX)
+
+
+def document(profile: Profile) -> dict[str, Any]:
+    """The profile as `mcu-build profile --json` prints it."""
+    return {
+        "name": profile.name,
+        "board": profile.board,
+        "core": profile.core,
+        "toolchain": profile.toolchain,
+        **_facts(profile.total, profile.macs),
+        "startup": profile.startup.instructions,
+        "harness": profile.harness.instructions,
+        "layers": [
+            {
+                "name": layer.name,
+                "operator": layer.operator,
+                "kernel": layer.kernel,
+                **_facts(layer.cost, layer.macs),
+            }
+            for layer in profile.layers
+        ],
+        "kernels": [
+            {"kernel": kernel.name, "calls": kernel.calls, **_facts(kernel.cost, kernel.macs)}
+            for kernel in profile.kernels
+        ],
+        "functions": [
+            {
+                "name": function.name,
+                "instructions": function.cost.instructions,
+                "kinds": {kind.value: count for kind, count in function.cost.kinds.items()},
+            }
+            for function in profile.functions
+        ],
+    }
+
+
+def table(profile: Profile) -> str:
+    """The profile as tables: layers, kernels, and the functions that take most."""
+    total = profile.total.instructions
+    layers = [
+        ["", "layer", "kernel", *_HEADINGS],
+        *(
+            [str(layer.index), layer.name, layer.kernel, *_cells(layer.cost, layer.macs, total)]
+            for layer in profile.layers
+        ),
+        ["", "all", "", *_cells(profile.total, profile.macs, total)],
+    ]
+    kernels = [
+        ["calls", "kernel", *_HEADINGS],
+        *(
+            [str(kernel.calls), kernel.name, *_cells(kernel.cost, kernel.macs, total)]
+            for kernel in profile.kernels
+        ),
+    ]
+    shown, rest = profile.functions[:_FUNCTIONS], profile.functions[_FUNCTIONS:]
+    counts = [(_short(function.name), function.cost.instructions) for function in shown]
+    if rest:
+        counts.append((f"{len(rest)} more", sum(function.cost.instructions for function in rest)))
+    functions = [
+        ["function", "instructions", "share"],
+        *([name, f"{count:,}", _percent(count, total)] for name, count in counts),
+    ]
+    head = (
+        f"{profile.name} on {profile.board} ({profile.core}, {profile.toolchain}): "
+        f"{total:,} instructions for one inference, {profile.total.vector_instructions:,} of them vector\n"
+        f"{profile.startup.instructions:,} from reset to main, "
+        f"{profile.harness.instructions:,} in the test image around the inference\n"
+    )
+    return "\n".join([head, _columns(layers, 3), _columns(kernels, 2), _columns(functions, 1)])
+
+
+def _facts(cost: Cost, macs: int) -> dict[str, Any]:
+    return {
+        "instructions": cost.instructions,
+        "vector_instructions": cost.vector_instructions,
+        "macs": macs,
+        "instructions_per_mac": round(cost.instructions / macs, 4) if macs else None,
+        "kinds": {kind.value: count for kind, count in cost.kinds.items()},
+    }
+
+
+def _cells(cost: Cost, macs: int, total: int) -> list[str]:
+    """The cells under _HEADINGS."""
+    mix = (sum(cost.kinds.get(kind, 0) for kind in kinds) for kinds in _MIX.values())
+    return [
+        f"{cost.instructions:,}",
+        _percent(cost.instructions, total),
+        f"{macs:,}" if macs else "-",
+        f"{cost.instructions / macs:.3f}" if macs else "-",
+        *(_percent(part, cost.instructions) for part in mix),
+    ]
+
+
+def _short(name: str) -> str:
+    """A function's name without its parameters."""
+    return name.partition("(")[0] or name
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _columns(rows: Sequence[Sequence[str]], left: int) -> str:
+    """Rows under their headings; the first `left` columns are words, the others numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]]) + "\n"

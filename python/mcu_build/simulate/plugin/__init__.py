@@ -1,0 +1,101 @@
+"""count.c, a plugin of QEMU that counts executed instructions; compiled on first use, into the cache."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mcu_build import process
+from mcu_build.cache import Cache, hash_file, hash_text
+from mcu_build.errors import Exit, McuError
+
+_SOURCE = Path(__file__).with_name("count.c")
+_LIBRARY = "count.so"
+_COMPILERS = ("cc", "gcc", "clang", "clang-19", "clang-20", "clang-21", "clang-18")
+_OPTIONS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-fvisibility=hidden")
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Where spans begin: at every instruction in [start, end), and at each of `others`."""
+
+    start: int
+    end: int
+    others: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Span:
+    """What was executed from one boundary to the next: instructions by address.
+
+    `boundary` is the address of the instruction that began it, 0 for the span from reset on.
+    """
+
+    boundary: int
+    counts: Mapping[int, int] = field(repr=False)
+
+    @property
+    def total(self) -> int:
+        """Instructions."""
+        return sum(self.counts.values())
+
+
+def library(cache: Cache) -> Path:
+    """The compiled plugin. McuError: status 3 no compiler for this computer, 1 it does not compile."""
+    compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
+    if compiler is None:
+        raise McuError(
+            f"{' or '.join(_COMPILERS[:3])}: not found on PATH: counting needs a C compiler",
+            "apt-get install gcc",
+            Exit.TOOL_MISSING,
+        )
+    key = hash_text("plugin", hash_file(_SOURCE), str(Path(compiler).resolve()), *_OPTIONS)
+    entry, _ = cache.get(key, lambda folder: _compile(compiler, folder))
+    return entry / _LIBRARY
+
+
+def _compile(compiler: str, folder: Path) -> None:
+    finished = process.run([compiler, *_OPTIONS, "-o", folder / _LIBRARY, _SOURCE], timeout=60)
+    if finished.status != 0:
+        raise McuError(
+            f"{_SOURCE.name}: {compiler} cannot compile it:\n{finished.stderr.strip()}",
+            "It is a shared library in C11: another compiler first on PATH may do.",
+        )
+
+
+def options(plugin: Path, boundaries: Boundaries, counts: Path) -> list[str]:
+    """QEMU's options for a run that writes its spans to the file `counts`."""
+    words = [
+        f"file={plugin}",
+        f"out={counts}",
+        f"from={boundaries.start:#x}",
+        f"to={boundaries.end:#x}",
+        *(f"at={address:#x}" for address in boundaries.others),
+    ]
+    # QEMU takes a doubled comma for one that is meant.
+    return ["-plugin", ",".join(word.replace(",", ",,") for word in words)]
+
+
+def read(counts: Path) -> tuple[Span, ...]:
+    """The spans in the order in which they ran. McuError (status 4) where the file is not whole."""
+    try:
+        lines = counts.read_text().splitlines()
+    except FileNotFoundError:
+        lines = []
+    if not lines or lines[-1] != "end":
+        raise McuError(
+            "counting wrote no result, or half of one",
+            "The plugin is for QEMU 4.2 to 8.2; `qemu-system-arm --version` tells yours.",
+            Exit.FIRMWARE,
+        )
+    spans: list[tuple[int, dict[int, int]]] = []
+    for line in lines[:-1]:
+        first, second = line.split()
+        if first == "span":
+            spans.append((int(second, 16), {}))
+        else:
+            # An address has several lines where QEMU translated it several times.
+            found = spans[-1][1]
+            address = int(first, 16)
+            found[address] = found.get(address, 0) + int(second)
+    return tuple(Span(boundary, found) for boundary, found in spans)
