@@ -113,18 +113,19 @@ def program_of(case: Case) -> tuple[Program, list[np.ndarray]]:
 
 def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
     """The used outputs of every case, in the model's dimensions. `folder` is for the build (tmp_path)."""
-    plans: list[Plan] = []
-    inputs = bytearray()
-    for index, case in enumerate(cases):
-        program, arrays = program_of(case)
-        plans.append(compile_program(program, f"case_{index}"))
-        for array in arrays:
-            inputs += array.tobytes()
-    (folder / "inputs.bin").write_bytes(inputs)
+    programs = [program_of(case) for case in cases]
+    plans = [compile_program(program, f"case_{index}") for index, (program, _) in enumerate(programs)]
+    outputs = run_plans(plans, [array for _, arrays in programs for array in arrays], folder)
+    return split_outputs(outputs, cases)
+
+
+def run_plans(plans: Sequence[Plan], inputs: Sequence[np.ndarray], folder: Path) -> bytes:
+    """All outputs of plans, one after the other as they lie in memory; `inputs` likewise."""
+    (folder / "inputs.bin").write_bytes(b"".join(array.tobytes() for array in inputs))
     executable = _compile(plans, folder)
     finished = process.run([executable], cwd=folder, timeout=300)
     assert finished.status == 0, finished.stderr or finished.stdout
-    return split_outputs((folder / "outputs.bin").read_bytes(), cases)
+    return (folder / "outputs.bin").read_bytes()
 
 
 def split_outputs(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Plan
 from mcu_build.plan.memory import place
 from mcu_build.plan.outputs import separate_outputs
@@ -16,5 +17,5 @@ def compile_program(program: Program, name: str, kernel_folders: Sequence[str] =
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first.
     """
-    plan = allow_overlaps(separate_outputs(select(program, name)))
+    plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name))))
     return place(specialize(plan, kernel_folders))
