@@ -143,10 +143,12 @@ def test_a_captured_program_is_saved_and_read_back(tmp_path):
     assert lines(again) == lines(exported)
 
 
-def test_a_branch_on_data_names_its_line():
+def test_a_branch_on_data_names_its_line(capfd):
     error = error_of(lambda path: capture(load(path)), BAD / "branches_on_data.py")
     assert "line 7: cannot be exported" in error.message
     assert "data-dependent" in error.message
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
     assert "torch.export" in error.hint
 
 

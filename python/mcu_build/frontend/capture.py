@@ -1,5 +1,7 @@
 """A model that runs in Python → ExportedProgram of torch.export, with the source line of every operator."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -32,7 +34,8 @@ def capture(model: Model) -> ExportedProgram:
     """
     inputs = tuple(channels_last(tensor) for tensor in model.example_inputs)
     try:
-        with model.surroundings.active(), quiet(), torch.no_grad():
+        # torch prints the graph so far to stderr before it raises, which would bury the error's one line.
+        with model.surroundings.active(), quiet(), contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
             exported = torch.export.export(model.model, inputs, strict=False)
     except Exception as error:
         raise _not_exportable(model.path, error) from error
