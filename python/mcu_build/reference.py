@@ -78,10 +78,6 @@ class Evaluator:
                 output.copy_(result)
         return [self._tensor(id).contiguous().numpy().copy() for id in self._program.outputs]
 
-    def values(self) -> dict[int, Array]:
-        """What the tensors of calls hold, by index: right after `run` only where memory is not used again."""
-        return {id: tensor.contiguous().numpy().copy() for id, tensor in self._tensors.items()}
-
     def _allocate(self) -> dict[int, torch.Tensor]:
         sizes: dict[int, int] = {}
         for value in self._program.values:

@@ -8,8 +8,10 @@ from torch._prims_common import suggest_memory_format
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
+from mcu_build.errors import McuError
 from mcu_build.lower.builder import fake_mode, inherit, run_fake
 
+_REPORT = "This is a mistake in lowering: please report the model."
 _CHANNELS_LAST_ONLY = frozenset(
     {
         torch.ops.aten.conv2d.default,
@@ -107,7 +109,13 @@ def settle(lowered: ExportedProgram) -> None:
             inherit(copy, node)
             copy.meta["val"] = run_fake(copy, mode)
             node.replace_input_with(source, copy)
-        node.meta["val"] = run_fake(node, mode)
+        value = run_fake(node, mode)
+        if _is_tensor(value) and value.shape != node.meta["val"].shape:
+            # A pad lists its borders in the order of memory: one that was taken for another would show here.
+            raise McuError(
+                f"{node.target}: {tuple(node.meta['val'].shape)} became {tuple(value.shape)}", _REPORT
+            )
+        node.meta["val"] = value
         if _is_idle(node):
             node.replace_all_uses_with(node.args[0], propagate_meta=False)
             graph.erase_node(node)
