@@ -1,5 +1,6 @@
 """`mcu-build profile`: what an inference costs, by layer and by kernel."""
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -13,16 +14,26 @@ from mcu_build.errors import Exit, McuError
 @click.command()
 @build_options
 @run_options
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with bars to this file.")
 @click.option(
     "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
 )
-def command(as_json: bool, debug: bool, timeout: float, max_instructions: int | None, **options: Any) -> Exit:
+def command(
+    as_json: bool,
+    debug: bool,
+    timeout: float,
+    html: Path | None,
+    max_instructions: int | None,
+    **options: Any,
+) -> Exit:
     """Build, then count every instruction of one inference in QEMU: the same number on every run."""
     del debug
     from mcu_build.cache import Cache
+    from mcu_build.files import write_atomically
     from mcu_build.profile.measure import check_board, profile
     from mcu_build.prove import own_inputs
     from mcu_build.report import layers
+    from mcu_build.report.html import page
 
     times = StageTimes()
     board = find(options["board"], options["model"])
@@ -30,6 +41,8 @@ def command(as_json: bool, debug: bool, timeout: float, max_instructions: int | 
     built = build_first(times, **options)
     with times.stage("profile"):
         found = profile(built, board, own_inputs(built), timeout, Cache())
+    if html:
+        write_atomically(html, page(found).encode())
     error = _over_budget(found, max_instructions)
     if as_json:
         document = {**layers.document(found), "stages": times.stages}

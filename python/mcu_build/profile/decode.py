@@ -80,6 +80,11 @@ class Instruction:
         return bool(_DIVIDE.match(self.mnemonic))
 
     @property
+    def is_predicate(self) -> bool:
+        """Whether it says no more than which lanes the next vector instructions work on."""
+        return self.mnemonic.startswith(("vpst", "vpnot", "vctp"))
+
+    @property
     def is_conditional_branch(self) -> bool:
         """Whether it may fall through."""
         word = self.mnemonic.partition(".")[0]

@@ -14,6 +14,7 @@ from mcu_build.errors import McuError
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.profile.attribute import Counts, Phases, phases, steps
+from mcu_build.profile.cycles import MODELS, estimate
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.report.elf import Image, Symbol, read_elf
 from mcu_build.report.size import _demangle as demangle
@@ -24,11 +25,36 @@ NO_SYMBOL = "[no symbol]"
 
 
 @dataclass(frozen=True)
+class Executable:
+    """A test image of the model `name` for `core`: its symbols and its instructions by address."""
+
+    file: Path
+    name: str
+    core: str
+    image: Image = field(repr=False)
+    code: Mapping[int, Instruction] = field(repr=False)
+
+    def symbol(self, name: str) -> Symbol:
+        """The function called `name`. McuError where there is none."""
+        found = next((symbol for symbol in self.image.symbols if symbol.name == name), None)
+        if found is None:
+            raise McuError(f"{self.file}: has no function {name}", "Build it again.")
+        return found
+
+    def kernel_entries(self, kernel: str) -> frozenset[int]:
+        """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""
+        stem = f"_ZN3mcu7kernels{len(kernel)}{kernel}"
+        names = (f"{stem}E", f"{stem}I")
+        return frozenset(symbol.address for symbol in self.image.symbols if symbol.name.startswith(names))
+
+
+@dataclass(frozen=True)
 class Cost:
-    """Instructions, also by kind. Kinds add up to `instructions`."""
+    """Instructions, also by kind, which add up; an estimate of cycles where the core has a model."""
 
     instructions: int
     kinds: Mapping[Kind, int] = field(repr=False)
+    cycles: int | None
 
     @property
     def vector_instructions(self) -> int:
@@ -68,7 +94,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Profile:
-    """One inference. Layers, kernels and functions each add up to `total`.
+    """One inference. Instructions of layers, of kernels and of functions each add up to those of `total`.
 
     `startup` is from reset to main; `harness` is what the test image does around the inference.
     """
@@ -86,97 +112,6 @@ class Profile:
     functions: tuple[Function, ...]
 
 
-def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float, cache: Cache) -> Profile:
-    """Count one inference on the first vector of `inputs`, arrays as the ports take them.
-
-    McuError: status 1 the board has no simulator that counts, 3 a tool is missing, 4 and 5 as for a run.
-    """
-    manifest = built.manifest
-    elf = manifest.path(built.folder, "test_elf")
-    check_board(board)
-    image, code = read_elf(elf), disassemble(elf)
-    counted = count(
-        elf,
-        manifest.name,
-        image,
-        code,
-        board,
-        vectors.pack([a[:1] for a in inputs], manifest.inputs),
-        timeout,
-        cache,
-    )
-    rows = manifest.operators
-    entries = [kernel_entries(image, str(row["kernel"])) for row in rows]
-    per_step = steps(counted.inferences[0], entries)
-    whole = _added(per_step)
-    layers = tuple(
-        Layer(
-            index,
-            str(row["layer"]),
-            str(row["name"]),
-            str(row["kernel"]),
-            int(row["macs"]),
-            cost(counts, code),
-        )
-        for index, (row, counts) in enumerate(zip(rows, per_step, strict=True))
-    )
-    return Profile(
-        name=manifest.name,
-        board=board.id,
-        core=board.core,
-        toolchain=manifest.toolchain,
-        macs=sum(layer.macs for layer in layers),
-        total=cost(whole, code),
-        startup=cost(counted.startup, code),
-        harness=cost(counted.harness, code),
-        layers=layers,
-        kernels=_kernels(layers, per_step, code),
-        functions=_functions(whole, image, code),
-    )
-
-
-def count(
-    elf: Path,
-    name: str,
-    image: Image,
-    code: Mapping[int, Instruction],
-    board: Board,
-    inputs: bytes,
-    timeout: float,
-    cache: Cache,
-) -> Phases:
-    """Run the test image `elf` of model `name` over the vectors in `inputs` and count."""
-    model = _symbol(image, f"_ZN{len(name)}{name}3runEv", elf)
-    main = _symbol(image, "main", elf)
-    end = model.address + model.size
-    returns = [
-        instruction.address + instruction.size
-        for instruction in code.values()
-        if instruction.target == model.address and not model.address <= instruction.address < end
-    ]
-    boundaries = plugin.Boundaries(model.address, end, (main.address, *returns))
-    with tempfile.TemporaryDirectory(prefix="mcu-profile-") as folder:
-        counts = Path(folder) / "counts.txt"
-        run(board, elf, inputs, timeout, plugin.options(plugin.library(cache), boundaries, counts))
-        return phases(plugin.read(counts), boundaries, main.address)
-
-
-def cost(counts: Counts, code: Mapping[int, Instruction]) -> Cost:
-    """What instructions by address come to."""
-    kinds: Counter[Kind] = Counter()
-    for address, number in counts.items():
-        kinds[code[address].kind] += number
-    return Cost(counts.total(), {kind: kinds[kind] for kind in Kind if kinds[kind]})
-
-
-def kernel_entries(image: Image, kernel: str) -> frozenset[int]:
-    """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""
-    stem = f"_ZN3mcu7kernels{len(kernel)}{kernel}"
-    return frozenset(
-        symbol.address for symbol in image.symbols if symbol.name.startswith((f"{stem}E", f"{stem}I"))
-    )
-
-
 def check_board(board: Board) -> None:
     """McuError where no simulator of ours can count what runs on `board`."""
     if board.is_host:
@@ -191,40 +126,101 @@ def check_board(board: Board) -> None:
         )
 
 
-def _symbol(image: Image, name: str, elf: Path) -> Symbol:
-    found = next((symbol for symbol in image.symbols if symbol.name == name), None)
-    if found is None:
-        raise McuError(f"{elf}: has no function {name}", "Build it again.")
-    return found
+def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float, cache: Cache) -> Profile:
+    """Count one inference on the first vector of `inputs`, arrays as the ports take them.
+
+    McuError: status 1 the board has no simulator that counts, 3 a tool is missing, 4 and 5 as for a run.
+    """
+    check_board(board)
+    manifest = built.manifest
+    executable = read(manifest.path(built.folder, "test_elf"), manifest.name, board.core)
+    packed = vectors.pack([array[:1] for array in inputs], manifest.inputs)
+    counted = count(executable, board, packed, timeout, cache)
+    rows = manifest.operators
+    per_step = steps(counted.inferences[0], [executable.kernel_entries(row["kernel"]) for row in rows])
+    layers = tuple(
+        Layer(index, row["layer"], row["name"], row["kernel"], row["macs"], cost(counts, executable))
+        for index, (row, counts) in enumerate(zip(rows, per_step, strict=True))
+    )
+    return Profile(
+        name=manifest.name,
+        board=board.id,
+        core=board.core,
+        toolchain=manifest.toolchain,
+        macs=sum(layer.macs for layer in layers),
+        total=_added(layer.cost for layer in layers),
+        startup=cost(counted.startup, executable),
+        harness=cost(counted.harness, executable),
+        layers=layers,
+        kernels=_kernels(layers),
+        functions=_functions(per_step, executable),
+    )
 
 
-def _added(parts: Iterable[Counts]) -> Counts:
-    whole = Counts()
-    for part in parts:
-        whole.update(part)
-    return whole
+def read(elf: Path, name: str, core: str) -> Executable:
+    """The test image `elf` of model `name`. McuError: status 1 it is damaged, 3 objdump is missing."""
+    return Executable(elf, name, core, read_elf(elf), disassemble(elf))
 
 
-def _kernels(
-    layers: Sequence[Layer], per_step: Sequence[Counts], code: Mapping[int, Instruction]
-) -> tuple[Kernel, ...]:
-    names = dict.fromkeys(layer.kernel for layer in layers)
+def count(executable: Executable, board: Board, inputs: bytes, timeout: float, cache: Cache) -> Phases:
+    """Run over the packed vectors in `inputs` and count each inference."""
+    model = executable.symbol(f"_ZN{len(executable.name)}{executable.name}3runEv")
+    main = executable.symbol("main").address
+    end = model.address + model.size
+    returns = [
+        instruction.address + instruction.size
+        for instruction in executable.code.values()
+        if instruction.target == model.address and not model.address <= instruction.address < end
+    ]
+    boundaries = plugin.Boundaries(model.address, end, (main, *returns))
+    with tempfile.TemporaryDirectory(prefix="mcu-profile-") as folder:
+        counts = Path(folder) / "counts.txt"
+        options = plugin.options(plugin.library(cache), boundaries, counts)
+        run(board, executable.file, inputs, timeout, options)
+        return phases(plugin.read(counts), boundaries, main)
+
+
+def cost(counts: Counts, executable: Executable) -> Cost:
+    """What instructions by address come to."""
+    code, model = executable.code, MODELS.get(executable.core)
+    kinds: Counter[Kind] = Counter()
+    for address, number in counts.items():
+        kinds[code[address].kind] += number
+    return Cost(counts.total(), _in_order(kinds), estimate(counts, code, model) if model else None)
+
+
+def _in_order(kinds: Counter[Kind]) -> Mapping[Kind, int]:
+    return {kind: kinds[kind] for kind in Kind if kinds[kind]}
+
+
+def _added(costs: Iterable[Cost]) -> Cost:
+    listed = list(costs)
+    kinds: Counter[Kind] = Counter()
+    for one in listed:
+        kinds.update(one.kinds)
+    cycles = [one.cycles for one in listed if one.cycles is not None]
+    whole = sum(cycles) if len(cycles) == len(listed) else None
+    return Cost(sum(one.instructions for one in listed), _in_order(kinds), whole)
+
+
+def _kernels(layers: Sequence[Layer]) -> tuple[Kernel, ...]:
     found = []
-    for name in names:
+    for name in dict.fromkeys(layer.kernel for layer in layers):
         own = [layer for layer in layers if layer.kernel == name]
-        added = _added(per_step[layer.index] for layer in own)
-        found.append(Kernel(name, len(own), sum(layer.macs for layer in own), cost(added, code)))
+        macs = sum(layer.macs for layer in own)
+        found.append(Kernel(name, len(own), macs, _added(layer.cost for layer in own)))
     return tuple(sorted(found, key=lambda kernel: (-kernel.cost.instructions, kernel.name)))
 
 
-def _functions(counts: Counts, image: Image, code: Mapping[int, Instruction]) -> tuple[Function, ...]:
-    starts = [symbol.address for symbol in image.symbols]
+def _functions(per_step: Iterable[Counts], executable: Executable) -> tuple[Function, ...]:
+    symbols = executable.image.symbols
+    starts = [symbol.address for symbol in symbols]
     owners: dict[str, Counts] = {}
-    for address, number in counts.items():
-        at = bisect_right(starts, address) - 1
-        symbol = image.symbols[at] if at >= 0 else None
-        inside = symbol and address < symbol.address + symbol.size
-        owners.setdefault(symbol.name if symbol and inside else NO_SYMBOL, Counts())[address] += number
+    for counts in per_step:
+        for address, number in counts.items():
+            at = bisect_right(starts, address) - 1
+            inside = at >= 0 and address < symbols[at].address + symbols[at].size
+            owners.setdefault(symbols[at].name if inside else NO_SYMBOL, Counts())[address] += number
     names = demangle(list(owners))
-    found = [Function(name, cost(own, code)) for name, own in zip(names, owners.values(), strict=True)]
+    found = [Function(name, cost(own, executable)) for name, own in zip(names, owners.values(), strict=True)]
     return tuple(sorted(found, key=lambda function: (-function.cost.instructions, function.name)))

@@ -16,7 +16,7 @@ _MIX: dict[str, frozenset[Kind]] = {
     "multiply": frozenset({Kind.MULTIPLY}),
     "branch": frozenset({Kind.BRANCH}),
 }
-_HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX)
+_HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX, "cycles (est.)")
 
 
 def document(profile: Profile) -> dict[str, Any]:
@@ -93,6 +93,7 @@ def _facts(cost: Cost, macs: int) -> dict[str, Any]:
         "instructions": cost.instructions,
         "vector_instructions": cost.vector_instructions,
         "macs": macs,
+        "cycles_estimate": cost.cycles,
         "instructions_per_mac": round(cost.instructions / macs, 4) if macs else None,
         "kinds": {kind.value: count for kind, count in cost.kinds.items()},
     }
@@ -107,6 +108,7 @@ def _cells(cost: Cost, macs: int, total: int) -> list[str]:
         f"{macs:,}" if macs else "-",
         f"{cost.instructions / macs:.3f}" if macs else "-",
         *(_percent(part, cost.instructions) for part in mix),
+        f"{cost.cycles:,}" if cost.cycles is not None else "-",
     ]
 
 
