@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mcu_build.plan.compile import compile_program
-from mcu_build.program import KernelCall, Program, TensorValue
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of, run_plans
+from tests.support.chains import join
 
 INPUT_ZERO_POINT = -5
 
@@ -38,30 +38,7 @@ def padded_convolution(value=INPUT_ZERO_POINT, before=(0, 1, 0, 0), after=(0, 0,
         + [-INPUT_ZERO_POINT, 3, constants[1], constants[2], -128, 127, scratch],
         [Out((1, channels, *size), "int8", CHANNELS_LAST)],
     )
-    return joined(pad, convolution), x
-
-
-def joined(first, second):
-    """Two one-call programs as one: the second's first input is the first's output."""
-    head, _ = program_of(first)
-    tail, _ = program_of(second)
-    shift = len(head.values)
-    feed, result = tail.inputs[0], head.outputs[0]
-
-    def moved(id):
-        return result if id == feed else id + shift
-
-    calls = tuple(KernelCall(c.operator, tuple(map(moved, c.arguments))) for c in tail.instructions)
-    assert all(not isinstance(v, TensorValue) or v.location is None for v in head.values)
-    return Program(
-        "forward",
-        (*head.values, *tail.values),
-        (*head.instructions, *calls),
-        head.inputs,
-        tuple(map(moved, tail.outputs)),
-        (),
-        0,
-    )
+    return join(program_of(pad)[0], program_of(convolution)[0]), x
 
 
 def nhwc(array):

@@ -5,7 +5,7 @@
 namespace mcu::kernels {
 
 void copy(const CopyParams& params, const void* input, void* output) {
-    std::memcpy(output, input, static_cast<std::size_t>(params.bytes));
+    std::memmove(output, input, static_cast<std::size_t>(params.bytes));
 }
 
 }  // namespace mcu::kernels

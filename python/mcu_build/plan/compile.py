@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Plan
-from mcu_build.plan.memory import place
+from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
@@ -18,4 +18,4 @@ def compile_program(program: Program, name: str, kernel_folders: Sequence[str] =
     `kernel_folders` are folders of firmware/kernels that the core can run, best first.
     """
     plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name))))
-    return place(specialize(plan, kernel_folders))
+    return place_with_moves(specialize(plan, kernel_folders))

@@ -1,4 +1,5 @@
-// Copy bytes unchanged: an output of the model that would share memory with an input or another output.
+// Copy bytes unchanged; input and output may share some. An output of the model that would be the bytes of an
+// input or of another output is copied, and so is a tensor that the plan moves within the arena.
 
 #pragma once
 

@@ -1,0 +1,56 @@
+"""Moving tensors within the arena: it gets smaller, and the model computes the same."""
+
+import numpy as np
+
+from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.plan.memory import place
+from mcu_build.plan.moves import place_with_moves
+from tests.host.test_memory import overlaps
+
+
+def chain(layers, size, distance):
+    """Layers that each write `distance` bytes below what they read."""
+    tensors = {i: Tensor(i, f"t{i}", DType.I8, (size,), (0,)) for i in range(layers + 1)}
+    steps = tuple(
+        Step("op", "", "kernel", "kernel", None, (i, i + 1), (i + 1,), overlaps={i: distance})
+        for i in range(layers)
+    )
+    return Plan("m", tensors, steps, (0,), (layers,))
+
+
+def test_a_long_chain_does_not_walk_down():
+    plan = chain(8, 3200, 640)
+    assert place(plan).arena.size > 5000
+    moved = place_with_moves(plan)
+    assert moved.arena.size == moved.arena.lower_bound == 3200 + 640
+    assert not overlaps(moved)
+    copies = [step for step in moved.steps if step.kernel == "copy"]
+    assert 0 < len(copies) < 8
+    # Every step reads what the one before it, moved or not, wrote.
+    written = moved.inputs[0]
+    for step in moved.steps:
+        assert step.reads == (written,)
+        written = step.writes[0]
+    assert moved.outputs == (written,)
+
+
+def test_nothing_moves_where_that_gains_nothing():
+    plan = chain(1, 3200, 640)
+    assert place_with_moves(plan).steps == plan.steps
+
+
+def test_a_moved_chain_computes_the_same(tmp_path):
+    from mcu_build.reference import evaluate
+    from tests.support.cases import run_plans
+    from tests.support.chains import depthwise_chain
+
+    program, x = depthwise_chain(layers=5)
+    (expected,) = evaluate(program, [x])
+    assert np.unique(expected).size > 20
+    plan = compile_program(program, "chain")
+    assert any(step.kernel == "copy" for step in plan.steps)
+    found = np.frombuffer(
+        run_plans([plan], [np.ascontiguousarray(x.transpose(0, 2, 3, 1))], tmp_path), np.int8
+    )
+    np.testing.assert_array_equal(found, expected.transpose(0, 2, 3, 1).reshape(-1))
