@@ -98,6 +98,39 @@ class Console(_Strict):
     base: int = 0
 
 
+class NpuOptions(_Strict):
+    """Sizes of one kind of NPU that a board can have, and how Vela calls the system around it."""
+
+    kind: Literal["ethos-u55", "ethos-u65", "ethos-u85"]
+    macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...] = Field(min_length=1)
+    system_config: str
+    memory_mode: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `--npu` calls them, such as "ethos-u55-128"."""
+        return tuple(f"{self.kind}-{macs}" for macs in self.macs)
+
+
+class Npu(_Strict):
+    """Where the NPU is, and what it can be. `default` is a name of one of `options`, or "none"."""
+
+    base: int = Field(ge=0)
+    secure_alias: int | None = None
+    irq: int = Field(ge=0)
+    default: str = "none"
+    options: tuple[NpuOptions, ...] = Field(min_length=1)
+
+    def address(self, secure: bool) -> int:
+        """Where a core finds its registers: in the secure state at their secure alias, if there is one."""
+        return self.secure_alias if secure and self.secure_alias is not None else self.base
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that `--npu` takes, besides "none"."""
+        return tuple(name for option in self.options for name in option.names)
+
+
 class Qemu(_Strict):
     """How QEMU runs the board."""
 
@@ -126,6 +159,7 @@ class Board(_Strict):
     placement: Placement | None = None
     stack_size: Size = 8 << 10
     console: Console = Console(kind="none")
+    npu: Npu | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
 
@@ -157,6 +191,8 @@ class Board(_Strict):
                 yield f"placement.code: memory {name!r} cannot be executed"
         if self.console.kind != "none" and not self.console.base:
             yield f"console.base: the address of the {self.console.kind} is missing"
+        if self.npu is not None:
+            yield from self._npu_problems(self.npu)
 
     def _core_problems(self, can: CoreFeatures) -> Iterator[str]:
         choices = {"fpu": can.fpus, "dsp": can.dsp, "mve": can.mve}
@@ -167,6 +203,14 @@ class Board(_Strict):
                 yield f"{key}: {self.core} cannot have {str(value).lower()!r}; possible: {listed}"
         if self.trustzone and not can.trustzone:
             yield f"trustzone: {self.core} cannot have it"
+
+    def _npu_problems(self, npu: Npu) -> Iterator[str]:
+        if npu.default not in ("none", *npu.names):
+            yield f"npu.default: there is no {npu.default!r}; possible: {', '.join(('none', *npu.names))}"
+        if npu.irq >= self.interrupts:
+            yield f"npu.irq: {npu.irq} is beyond the board's {self.interrupts} interrupts"
+        if not any(memory.npu for memory in self.memory):
+            yield "npu: it reaches no memory; mark one with npu = true"
 
     def _memory_problems(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -190,6 +234,12 @@ class Board(_Strict):
     def address(self, name: str) -> int:
         """Where the memory called `name` starts for our firmware, which runs in the secure state."""
         return self.memory_named(name).address(self.trustzone)
+
+    @property
+    def npu_address(self) -> int:
+        """Where our firmware finds the registers of the board's NPU."""
+        assert self.npu is not None, "the board has no NPU"
+        return self.npu.address(self.trustzone)
 
     @property
     def is_host(self) -> bool:

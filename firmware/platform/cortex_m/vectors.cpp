@@ -1,7 +1,8 @@
 // The vector table, and the first instructions after reset.
 //
 // Handlers have CMSIS's names and are weak: an application that defines one takes it over. External
-// interrupts come to mcu_handle_interrupt(number), weak too.
+// interrupts come to mcu_handle_interrupt(number), weak too; that of an NPU to mcu_handle_npu(), which its
+// driver defines.
 
 #include "core.h"
 #include "mcu/platform.h"
@@ -46,6 +47,13 @@ static void dispatch_interrupt() {
     __asm volatile("mrs %0, ipsr" : "=r"(exception));
     mcu_handle_interrupt(exception - 16);
 }
+
+#if defined(MCU_NPU_IRQ)
+static_assert(MCU_NPU_IRQ < MCU_INTERRUPTS);
+[[gnu::weak]] void mcu_handle_npu() {
+    dispatch_interrupt();
+}
+#endif
 
 void mcu_fault();
 
@@ -106,6 +114,9 @@ constexpr Vectors make_vectors() {
     for (Handler& handler : vectors.external) {
         handler = dispatch_interrupt;
     }
+#if defined(MCU_NPU_IRQ)
+    vectors.external[MCU_NPU_IRQ] = mcu_handle_npu;
+#endif
     return vectors;
 }
 

@@ -178,7 +178,12 @@ def _link_options() -> tuple[str, ...]:
 
 
 def _defines(board: Board) -> tuple[str, ...]:
-    return (f"MCU_INTERRUPTS={board.interrupts}", f"MCU_CONSOLE_BASE={board.console.base:#010x}")
+    npu = board.npu
+    return (
+        f"MCU_INTERRUPTS={board.interrupts}",
+        f"MCU_CONSOLE_BASE={board.console.base:#010x}",
+        *((f"MCU_NPU_BASE={board.npu_address:#010x}", f"MCU_NPU_IRQ={npu.irq}") if npu else ()),
+    )
 
 
 def _prefix_map() -> str:
