@@ -1,0 +1,281 @@
+// The driver of Ethos-U55, U65 and U85: see mcu/drivers/ethos_u.h.
+
+#include "mcu/drivers/ethos_u.h"
+
+#include "cache.h"
+#include "registers.h"
+
+namespace mcu::ethos_u {
+namespace {
+
+enum Product : uint32_t { kU55 = 0, kU65 = 1, kU85 = 2 };
+
+// A reset takes some hundred cycles; a few reads of STATUS outlast it.
+constexpr int kResetPolls = 10000;
+constexpr uintptr_t kAlignment = 16;
+
+// Written by the interrupt.
+volatile bool finished;
+volatile uint32_t final_status;
+
+volatile uint32_t& npu(uintptr_t offset) {
+    return cache::reg(MCU_NPU_BASE + offset);
+}
+
+uint32_t field(uint32_t word, unsigned bit, unsigned width) {
+    return (word >> bit) & ((1u << width) - 1);
+}
+
+void write_address(uintptr_t offset, const void* address) {
+    npu(offset) = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address));
+    npu(offset + 4) = 0;
+}
+
+void barrier() {
+    __asm volatile("dsb\n isb" ::: "memory");
+}
+
+bool is_aligned(const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0;
+}
+
+bool is_aligned(const Job& job) {
+    return !job.commands.empty() && is_aligned(job.commands.data()) && is_aligned(job.weights.data()) &&
+           is_aligned(job.scratch.data()) && is_aligned(job.fast_scratch.data());
+}
+
+Error reset() {
+    if (npu(kId) == 0) {
+        return Error::kNoNpu;
+    }
+    npu(kReset) = kPrivileged;
+    int polls = 0;
+    while (npu(kStatus) & kInReset) {
+        if (++polls == kResetPolls) {
+            return Error::kReset;
+        }
+    }
+    return npu(kProt) == kPrivileged ? Error::kNone : Error::kReset;
+}
+
+// CONFIG: MACs 3:0 (log2), version of the command stream 7:4, product 31:28. ID: architecture 31:28 and
+// 27:20.
+Error check(const Job& job) {
+    const uint32_t configuration = npu(kConfig);
+    const uint32_t id = npu(kId);
+    if (field(configuration, 28, 4) != field(job.configuration, 28, 4)) {
+        return Error::kProduct;
+    }
+    if (field(configuration, 0, 4) != field(job.configuration, 0, 4)) {
+        return Error::kMacs;
+    }
+    if (field(configuration, 4, 4) != field(job.configuration, 4, 4)) {
+        return Error::kStreamVersion;
+    }
+    if (field(id, 28, 4) != field(job.id, 28, 4) || field(id, 20, 8) < field(job.id, 20, 8)) {
+        return Error::kArchitecture;
+    }
+    return Error::kNone;
+}
+
+// Memory types stay at their reset value, device memory: a write is done when the NPU says that it is.
+void configure_ports(Product product) {
+    if (product == kU85) {
+        constexpr uint32_t kExternal = 1u << 2;
+        // bursts of up to 256 bytes, 64 reads and 32 writes at once
+        constexpr uint32_t kPort = 2u << 16 | 31u << 8 | 63u;
+        npu(kAxiSram) = kPort;
+        npu(kAxiExt) = kPort;
+        for (uintptr_t index = 0; index < 4; ++index) {
+            npu(kAxiLimit + 4 * index) = index < 2 ? 0 : kExternal;
+        }
+        return;
+    }
+    // bursts of up to 64 bytes, 32 reads and 16 writes at once
+    constexpr uint32_t kPort = 15u << 24 | 31u << 16;
+    for (uintptr_t index = 0; index < 4; ++index) {
+        npu(kAxiLimit + 4 * index) = kPort;
+    }
+}
+
+void configure(const Job& job) {
+    npu(kCmd) = kMayStopClock;
+    configure_ports(static_cast<Product>(field(job.configuration, 28, 4)));
+    write_address(kQBase, job.commands.data());
+    npu(kQSize) = static_cast<uint32_t>(job.commands.size_bytes());
+    npu(kQConfig) = job.ports.commands;
+    write_address(kBaseP, job.weights.data());
+    write_address(kBaseP + 8, job.scratch.data());
+    write_address(kBaseP + 16, job.fast_scratch.data());
+    npu(kRegionCfg) =
+        static_cast<uint32_t>(job.ports.weights | job.ports.scratch << 2 | job.ports.fast_scratch << 4);
+}
+
+uintptr_t pmu(const Job& job) {
+    return field(job.configuration, 28, 4) == kU85 ? 0x1180 : 0x180;
+}
+
+void start_counters(uintptr_t base) {
+    npu(base + kPmcr) = kCountFromZero;
+    npu(base + kPmCcntrCfg) = kWhileActive;
+    for (uintptr_t index = 0; index < 4; ++index) {
+        npu(base + kPmEvTyper + 4 * index) = kBeatEvents[index];
+    }
+    npu(base + kPmCntEnSet) = kCycleCounter | 0xF;
+}
+
+void read_counters(uintptr_t base, Counters& counters) {
+    npu(base + kPmCntEnClr) = kCycleCounter | 0xF;
+    counters.cycles = npu(base + kPmCcntr) | static_cast<uint64_t>(npu(base + kPmCcntr + 4)) << 32;
+    for (uintptr_t port = 0; port < 2; ++port) {
+        counters.read_beats[port] = npu(base + kPmEvCntr + 8 * port);
+        counters.write_beats[port] = npu(base + kPmEvCntr + 8 * port + 4);
+    }
+    npu(base + kPmcr) = 0;
+}
+
+void write_caches(const Job& job) {
+    if (cache::is_on()) {
+        cache::clean(std::as_bytes(job.commands));
+        cache::clean(job.weights);
+        cache::clean_and_invalidate(job.scratch);
+        cache::clean_and_invalidate(job.fast_scratch);
+    }
+    barrier();
+}
+
+void drop_caches(const Job& job) {
+    barrier();
+    if (cache::is_on()) {
+        cache::invalidate(job.scratch);
+        cache::invalidate(job.fast_scratch);
+        barrier();
+    }
+}
+
+// A register of the NVIC that holds the NPU's bit: ISER 0xE000E100, ICER 0xE000E180, ICPR 0xE000E280.
+void set_in_nvic(uintptr_t registers) {
+    cache::reg(registers + 4 * (MCU_NPU_IRQ / 32)) = 1u << (MCU_NPU_IRQ % 32);
+}
+constexpr uintptr_t kEnable = 0xE000E100;
+constexpr uintptr_t kDisable = 0xE000E180;
+constexpr uintptr_t kForget = 0xE000E280;
+
+uint32_t run_and_sleep() {
+    finished = false;
+    set_in_nvic(kForget);
+    set_in_nvic(kEnable);
+    npu(kCmd) = kMayStopClock | kRun;
+    while (true) {
+        // With interrupts held off, none slips in between the test and the sleep; wfi ends all the same.
+        __asm volatile("cpsid i" ::: "memory");
+        if (finished) {
+            break;
+        }
+        __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
+    }
+    __asm volatile("cpsie i" ::: "memory");
+    set_in_nvic(kDisable);
+    return final_status;
+}
+
+uint32_t run_and_poll() {
+    set_in_nvic(kDisable);
+    npu(kCmd) = kMayStopClock | kRun;
+    while (npu(kStatus) & kRunning) {
+    }
+    handle_interrupt();
+    set_in_nvic(kForget);
+    return final_status;
+}
+
+Error error_of(uint32_t status) {
+    constexpr struct {
+        uint32_t bit;
+        Error error;
+    } kErrors[] = {{kBusError, Error::kBus},
+                   {kParseError, Error::kCommand},
+                   {kWatchdogFault, Error::kWatchdog},
+                   {kEccFault, Error::kEcc},
+                   {kBranchFault, Error::kBranch}};
+    for (const auto& entry : kErrors) {
+        if (status & entry.bit) {
+            return entry.error;
+        }
+    }
+    return status & kEndReached ? Error::kNone : Error::kIncomplete;
+}
+
+}  // namespace
+
+void handle_interrupt() {
+    final_status = npu(kStatus);
+    npu(kCmd) = kMayStopClock | kClearIrq;
+    // The write has arrived before the core looks at the interrupt's line again.
+    barrier();
+    finished = true;
+}
+
+Result run(const Job& job, Wait wait, Counters* counters) {
+    Error error = is_aligned(job) ? reset() : Error::kAlignment;
+    if (error == Error::kNone) {
+        error = check(job);
+    }
+    if (error != Error::kNone) {
+        return {error, 0, 0};
+    }
+    configure(job);
+    if (counters != nullptr) {
+        start_counters(pmu(job));
+    }
+    write_caches(job);
+    const uint32_t status = wait == Wait::kInterrupt ? run_and_sleep() : run_and_poll();
+    drop_caches(job);
+    if (counters != nullptr) {
+        read_counters(pmu(job), *counters);
+    }
+    const uint32_t command = npu(kQRead);
+    npu(kCmd) = kMayStopClock | kMayLosePower;
+    return {error_of(status), status, command};
+}
+
+std::string_view in_words(Error error) {
+    switch (error) {
+        case Error::kNone:
+            return "no error";
+        case Error::kAlignment:
+            return "the command stream or a region is not aligned to 16 bytes";
+        case Error::kNoNpu:
+            return "no NPU answers at its address";
+        case Error::kReset:
+            return "the NPU does not come out of reset";
+        case Error::kProduct:
+            return "the command stream is for another Ethos-U";
+        case Error::kMacs:
+            return "the command stream is for another number of MACs";
+        case Error::kStreamVersion:
+            return "the command stream is in another format";
+        case Error::kArchitecture:
+            return "the command stream is for a later architecture";
+        case Error::kBus:
+            return "bus error: the NPU cannot reach that memory";
+        case Error::kCommand:
+            return "the NPU does not take a command of the stream";
+        case Error::kWatchdog:
+            return "the NPU's watchdog: a part of it stood still";
+        case Error::kEcc:
+            return "the NPU's memory has lost bits";
+        case Error::kBranch:
+            return "a branch of the command stream leads out of it";
+        case Error::kIncomplete:
+            return "the NPU stopped before the end of the command stream";
+    }
+    return "unknown error";
+}
+
+}  // namespace mcu::ethos_u
+
+// Takes the place of the weak one in the vector table.
+extern "C" void mcu_handle_npu() {
+    mcu::ethos_u::handle_interrupt();
+}
