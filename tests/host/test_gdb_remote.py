@@ -27,7 +27,7 @@ def framed(payload: str) -> bytes:
 
 
 class Stub:
-    """A small core: sixteen registers, 64 KB of memory, packets of at most 256 bytes.
+    """A small core: seventeen registers, 64 KB of memory, packets of at most 256 bytes.
 
     `overrides` gives the reply to a packet by its first letters: text to frame, raw bytes, or None for
     silence.
@@ -37,7 +37,7 @@ class Stub:
         self.overrides = overrides or {}
         self.no_ack = no_ack
         self.memory = bytearray(range(256)) * 256
-        self.registers = [0x100 + number for number in range(16)]
+        self.registers = [0x100 + number for number in range(17)]
         self.seen: list[str] = []
         self.acknowledged = 0
         self.acknowledges = True
@@ -86,17 +86,13 @@ class Stub:
             offset, count = (int(word, 16) for word in packet.rpartition(":")[2].split(","))
             return ("l" if offset + count >= len(TARGET) else "m") + TARGET[offset : offset + count]
         if letter == "g":
-            return b"".join(value.to_bytes(4, "little") for value in self.registers).hex() + "00000001"
+            return b"".join(value.to_bytes(4, "little") for value in self.registers).hex()
         if letter == "G":
             raw = bytes.fromhex(rest)
-            self.registers = [int.from_bytes(raw[i : i + 4], "little") for i in range(0, 64, 4)]
+            self.registers = [int.from_bytes(raw[i : i + 4], "little") for i in range(0, 68, 4)]
             return "OK"
         if letter == "p":
             return self.registers[int(rest, 16)].to_bytes(4, "little").hex()
-        if letter == "P":
-            number, value = rest.split("=")
-            self.registers[int(number, 16)] = int.from_bytes(bytes.fromhex(value), "little")
-            return "OK"
         if letter == "m":
             address, count = (int(word, 16) for word in rest.split(","))
             return self.memory[address : address + count].hex()
@@ -161,11 +157,10 @@ def test_registers(session: Start) -> None:
     stub = Stub()
     remote = session(stub)
     remote.handshake()
-    assert remote.registers() == [0x100 + number for number in range(16)]
-    remote.write_register(3, 0xDEADBEEF)
-    assert remote.read_register(3) == 0xDEADBEEF
-    remote.write_registers(list(range(16)))
-    assert stub.registers == list(range(16))
+    assert remote.registers() == [0x100 + number for number in range(17)]
+    assert remote.read_register(3) == 0x103
+    remote.write_registers(list(range(17)))
+    assert stub.registers == list(range(17))
     assert remote.packets == len(stub.seen)
 
 
@@ -210,11 +205,11 @@ def test_escapes_and_run_lengths_are_expanded(session: Start) -> None:
         ({"m": "E14"}, lambda r: r.read_memory(0, 4), "error 14"),
         ({"m": "0102"}, lambda r: r.read_memory(0, 4), "2 bytes at 0x00000000, 4 were asked for"),
         ({"m": "zz"}, lambda r: r.read_memory(0, 1), "no hexadecimal bytes: 'zz'"),
-        ({"g": "00"}, lambda r: r.registers(), "1 bytes of registers, 64 are needed"),
+        ({"g": "00"}, lambda r: r.registers(), "1 bytes of registers, 68 are expected"),
         ({}, lambda r: r.write_registers([1]), "1 registers given"),
         ({"Z": ""}, lambda r: r.watch(0, 4), "a watchpoint at 0x00000000: not supported"),
         ({"z": "E22"}, lambda r: r.unwatch(0, 4), "the watchpoint at 0x00000000: E22"),
-        ({"P": "E22"}, lambda r: r.write_register(1, 2), "register 1: E22"),
+        ({"G": "E22"}, lambda r: r.write_registers([0] * 17), "registers: E22"),
         ({"M": "E14"}, lambda r: r.write_memory(16, b"x"), "memory at 0x00000010: E14"),
         ({"s": "hello"}, lambda r: r.step(), "no stop reply: 'hello'"),
         ({"s": "T05awatch:xyz;"}, lambda r: r.step(), "no hexadecimal number: 'xyz'"),

@@ -195,10 +195,3 @@ def test_addresses() -> None:
     # The program counter reads as four bytes ahead, rounded down to a word.
     assert ASSEMBLY["ldr r5, [pc, #16]"].addresses(registers) == (0x2004 + 16, None)
     assert Access("load", 4, (0,), 0, 2, 8).addresses([0xFFFF_FFFC, *registers[1:]]) == (4, None)
-
-
-def test_values() -> None:
-    assert Access("load", 1, (0,), 0, 2, signed=True).extended(0x80) == 0xFFFF_FF80
-    assert Access("load", 2, (0,), 0, 2, signed=True).extended(0x7FFF) == 0x7FFF
-    assert Access("load", 1, (0,), 0, 2).extended(0x80) == 0x80
-    assert Access("store", 2, (0,), 0, 2).stored(0x12345678) == 0x5678

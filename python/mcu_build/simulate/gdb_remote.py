@@ -1,6 +1,7 @@
 """A client of GDB's remote protocol over a Unix socket: what driving a simulated Arm core needs.
 
-Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". Sixteen registers, r0 to pc, and xPSR.
+Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core is an M-profile: its registers are
+r0 to pc, and xPSR.
 """
 
 import contextlib
@@ -15,8 +16,8 @@ from typing import Self
 
 from mcu_build.errors import Exit, McuError
 
-XPSR = 25
-GENERAL_REGISTERS = 16
+# r0 to pc and xPSR, in the order of `registers`.
+REGISTERS, XPSR = 17, 16
 WATCH_ACCESS = 4
 _INTERRUPT = b"\x03"
 # QEMU 7.2 takes and gives packets of 4096 bytes; hexadecimal doubles memory.
@@ -86,24 +87,20 @@ class GdbRemote:
             raise GdbError("target.xml does not describe a target")
 
     def registers(self) -> list[int]:
-        """r0 to pc."""
+        """r0 to pc, then xPSR."""
         raw = self._hex_bytes(self._ask("g"))
-        if len(raw) < 4 * GENERAL_REGISTERS:
-            raise GdbError(f"{len(raw)} bytes of registers, {4 * GENERAL_REGISTERS} are needed")
-        return [int.from_bytes(raw[4 * i : 4 * i + 4], "little") for i in range(GENERAL_REGISTERS)]
+        if len(raw) != 4 * REGISTERS:
+            raise GdbError(f"{len(raw)} bytes of registers, {4 * REGISTERS} are expected")
+        return [int.from_bytes(raw[4 * i : 4 * i + 4], "little") for i in range(REGISTERS)]
 
     def read_register(self, number: int) -> int:
         """One register by GDB's number."""
         return int.from_bytes(self._hex_bytes(self._ask(f"p{number:x}")), "little")
 
-    def write_register(self, number: int, value: int) -> None:
-        """Set one register of 32 bits."""
-        self._command(f"P{number:x}={value.to_bytes(4, 'little').hex()}", f"register {number}")
-
     def write_registers(self, values: Sequence[int]) -> None:
-        """Set r0 to pc at once."""
-        if len(values) != GENERAL_REGISTERS:
-            raise GdbError(f"{len(values)} registers given, r0 to pc are {GENERAL_REGISTERS}")
+        """Set r0 to pc and xPSR at once."""
+        if len(values) != REGISTERS:
+            raise GdbError(f"{len(values)} registers given, there are {REGISTERS}")
         self._command("G" + b"".join(value.to_bytes(4, "little") for value in values).hex(), "registers")
 
     def read_memory(self, address: int, size: int) -> bytes:

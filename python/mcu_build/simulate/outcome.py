@@ -21,11 +21,29 @@ _CONSOLE_LINES = 40
 
 
 @dataclass(frozen=True)
+class NpuUse:
+    """What simulating an NPU beside the core took.
+
+    `reads` and `writes` count the core's register accesses, `interrupts` those that the NPU raised,
+    `round_trips` the packets to QEMU and back; `bytes_read` and `bytes_written` are the NPU's accesses to
+    memory, `seconds` the time in its model, memory included.
+    """
+
+    reads: int = 0
+    writes: int = 0
+    interrupts: int = 0
+    round_trips: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A run that ended well. `outputs` holds, for each vector, the bytes of each output in order.
 
     `stack_used` and `stack_size` are bytes, both 0 for the host. `console` is what the firmware printed;
-    `seconds` is wall time.
+    `seconds` is wall time. `npu` is there where an NPU was simulated.
     """
 
     status: int
@@ -35,6 +53,7 @@ class Outcome:
     stack_size: int
     console: str
     seconds: float
+    npu: NpuUse | None = None
 
 
 def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: float) -> Outcome:
@@ -43,23 +62,24 @@ def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: fl
     McuError (status 4) says which of the proofs of success is missing.
     """
     if exit_status != 0:
-        raise _failure(image, _in_words(exit_status, console), console)
+        raise failure(image, _in_words(exit_status, console), console)
     facts = _status_facts(image, folder / "status.txt", console)
     vectors, size = facts["vectors"], facts["output_size"]
     try:
         outputs = (folder / "outputs.bin").read_bytes()
     except FileNotFoundError:
-        raise _failure(image, "it reported success but wrote no outputs.bin", console) from None
+        raise failure(image, "it reported success but wrote no outputs.bin", console) from None
     if len(outputs) != vectors * size:
         words = f"outputs.bin has {len(outputs)} bytes, {vectors} vectors of {size} bytes were promised"
-        raise _failure(image, words, console)
+        raise failure(image, words, console)
     return Outcome(exit_status, vectors, outputs, facts["stack_used"], facts["stack_size"], console, seconds)
 
 
-def timed_out(image: Path, limit: float, console: str) -> McuError:
-    """The error for a run that was still going at its time limit."""
+def timed_out(image: Path, limit: float, console: str, detail: str = "") -> McuError:
+    """The error for a run that was still going at its time limit. `detail` says where it stood."""
+    where = f"; {detail}" if detail else ""
     return McuError(
-        f"{image.name}: no end after {limit:g} s{_shown(console)}",
+        f"{image.name}: no end after {limit:g} s{where}{_shown(console)}",
         "Give more time with --timeout, or fewer vectors; a firmware that hangs needs a debugger.",
         Exit.TIMEOUT,
     )
@@ -69,14 +89,14 @@ def _status_facts(image: Path, file: Path, console: str) -> dict[str, int]:
     try:
         lines = file.read_text().splitlines()
     except FileNotFoundError:
-        raise _failure(image, "it exited with status 0 but wrote no status.txt", console) from None
+        raise failure(image, "it exited with status 0 but wrote no status.txt", console) from None
     if not lines or lines[-1] != "done":
-        raise _failure(image, "status.txt does not end with 'done'", console)
+        raise failure(image, "status.txt does not end with 'done'", console)
     words = (line.split() for line in lines[:-1])
     facts = {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
     missing = [key for key in _STATUS_KEYS if key not in facts]
     if missing:
-        raise _failure(image, f"status.txt lacks {', '.join(missing)}", console)
+        raise failure(image, f"status.txt lacks {', '.join(missing)}", console)
     return facts
 
 
@@ -90,7 +110,8 @@ def _in_words(status: int, console: str) -> str:
     return f"it ended with status {status}"
 
 
-def _failure(image: Path, words: str, console: str) -> McuError:
+def failure(image: Path, words: str, console: str) -> McuError:
+    """The error for firmware that failed, with the end of what it printed."""
     return McuError(f"{image.name}: {words}{_shown(console)}", "", Exit.FIRMWARE)
 
 

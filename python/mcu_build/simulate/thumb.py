@@ -57,15 +57,6 @@ class Access:
         moved = (base + change) & _MASK
         return (moved if self.indexed else base), (moved if self.writeback else None)
 
-    def extended(self, value: int) -> int:
-        """What a register holds after it has loaded `value`, which has `width` bytes."""
-        sign = 1 << (8 * self.width - 1)
-        return (value - 2 * sign) & _MASK if self.signed and value & sign else value
-
-    def stored(self, value: int) -> int:
-        """What a register that holds `value` stores."""
-        return value & ((1 << 8 * self.width) - 1)
-
     def __str__(self) -> str:
         stem = {"load": "ld", "store": "st"}[self.kind]
         if self.ordered:

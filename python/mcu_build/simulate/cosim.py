@@ -1,0 +1,409 @@
+"""An NPU beside QEMU: the image runs unchanged, and each access to the NPU's registers is served by a model.
+
+QEMU stops the core before every access to the registers (a watchpoint of its GDB stub). The instruction at
+PC says what is read or written; the model answers; the core goes on behind the instruction.
+docs/npu-simulation.md tells more.
+"""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mcu_build import process
+from mcu_build.board import Board, Npu
+from mcu_build.errors import Exit, McuError
+from mcu_build.npu.memory import Memory, MemoryRefusedError
+from mcu_build.simulate import qemu
+from mcu_build.simulate.gdb_remote import (
+    XPSR,
+    GdbClosedError,
+    GdbError,
+    GdbRemote,
+    GdbTimeoutError,
+    Stop,
+    connect,
+)
+from mcu_build.simulate.outcome import NpuUse, Outcome, failure, judge, timed_out
+from mcu_build.simulate.thumb import PC, Access, NotAnAccessError, decode
+
+_SOCKET = "gdb.sock"
+_START_SECONDS = 10.0
+_END_SECONDS = 5.0
+_STATUS, _RUNNING = 0x04, 1
+# ID, STATUS, QREAD, PROT, CONFIG
+_READ_ONLY = frozenset((0x00, _STATUS, 0x18, 0x24, 0x28))
+# U85's counters lie in a second page; on the others that page is another device.
+_WINDOW = {"ethos-u55": 0x1000, "ethos-u65": 0x1000, "ethos-u85": 0x2000}
+
+_NVIC_SET_PENDING = 0xE000_E200
+_STORE_R1_AT_R0 = (0x6001).to_bytes(2, "little")
+_WFI = (0xBF30).to_bytes(2, "little")
+# Bits of xPSR that make the next instructions conditional (an IT block).
+_IT_STATE = 0x0600_FC00
+
+
+class Device(Protocol):
+    """Registers of 32 bits by their offset."""
+
+    def read(self, offset: int) -> int:
+        """The value of a register."""
+        ...
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register; what follows from it has happened when this returns."""
+        ...
+
+
+class NpuModel(Device, Protocol):
+    """An NPU: `irq` is the level of its interrupt line, `error` tells what went wrong in its last job."""
+
+    @property
+    def irq(self) -> bool:
+        """Whether the interrupt is raised."""
+        ...
+
+    @property
+    def error(self) -> object:
+        """What went wrong, which str() puts in words, or None."""
+        ...
+
+
+class CosimError(McuError):
+    """The firmware used the NPU in a way that the hardware would not take."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, exit_code=Exit.FIRMWARE)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Registers of `device` at `base`, `size` bytes."""
+
+    base: int
+    size: int
+    device: Device
+
+
+class GuestMemory:
+    """The board's memory as its NPU sees it: through the stub, and only what the NPU reaches."""
+
+    def __init__(self, remote: GdbRemote, board: Board) -> None:
+        self._remote = remote
+        self._ranges = [
+            (start, memory)
+            for memory in board.memory
+            if memory.npu
+            for start in {memory.address(secure=False), memory.address(secure=board.trustzone)}
+        ]
+        self.bytes_read = self.bytes_written = 0
+
+    def read(self, address: int, size: int) -> bytes:
+        """`size` bytes. MemoryRefusedError where the NPU does not reach all of them."""
+        self._check(address, size, "read")
+        self.bytes_read += size
+        return self._remote.read_memory(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store bytes. MemoryRefusedError where the NPU does not reach all of them, or may not write."""
+        if "w" not in self._check(address, len(data), "written"):
+            raise MemoryRefusedError(
+                f"{len(data)} bytes at {address:#010x} cannot be written: the memory is read-only"
+            )
+        self.bytes_written += len(data)
+        self._remote.write_memory(address, bytes(data))
+
+    def _check(self, address: int, size: int, what: str) -> str:
+        for start, memory in self._ranges:
+            if start <= address and address + size <= start + memory.size:
+                return memory.access
+        raise MemoryRefusedError(
+            f"{size} bytes at {address:#010x} cannot be {what}: the NPU reaches no such memory"
+        )
+
+
+@dataclass
+class Core:
+    """A core whose accesses to some registers are served here."""
+
+    remote: GdbRemote
+    windows: Sequence[Window]
+    reads: int = 0
+    writes: int = 0
+    interrupts: int = 0
+
+    def watch(self) -> None:
+        """From now on, stop before every access to the registers."""
+        for window in self.windows:
+            self.remote.watch(window.base, window.size)
+
+    def serve(self) -> None:
+        """Do what the stopped core is about to do with a register, and step over it."""
+        registers = self.remote.registers()
+        pc = registers[PC]
+        code = self.remote.read_memory(pc, 4)
+        try:
+            access = decode(code)
+            address, moved = access.addresses(registers)
+            self._perform(access, address, registers)
+        except NotAnAccessError as error:
+            raise CosimError(f"pc {pc:#010x}: a register of the NPU is met by {error.message}") from None
+        except McuError as error:
+            raise CosimError(f"pc {pc:#010x}: {access}: {error.message}") from error
+        if moved is not None:
+            registers[access.base] = moved
+        registers[PC] = pc + access.length
+        registers[XPSR] = _behind_it_slot(registers[XPSR])
+        self.remote.write_registers(registers)
+
+    def pend(self, interrupt: int) -> None:
+        """Make an interrupt pending: the core does it itself, as the stub's writes reach no device."""
+        self.interrupts += 1
+        registers = self.remote.registers()
+        pc = registers[PC]
+        code = self.remote.read_memory(pc, len(_STORE_R1_AT_R0))
+        store = [_NVIC_SET_PENDING + 4 * (interrupt // 32), 1 << (interrupt % 32), *registers[2:]]
+        store[XPSR] &= ~_IT_STATE
+        self.remote.write_memory(pc, _STORE_R1_AT_R0)
+        self.remote.write_registers(store)
+        # QEMU holds interrupts off for the step.
+        self.remote.step()
+        after = self.remote.read_register(PC)
+        self.remote.write_memory(pc, code)
+        self.remote.write_registers(registers)
+        if after != pc + len(_STORE_R1_AT_R0):
+            raise CosimError(
+                f"pc {pc:#010x}: the core cannot make interrupt {interrupt} pending; is it privileged?"
+            )
+
+    def _perform(self, access: Access, address: int, registers: list[int]) -> None:
+        for number, register in enumerate(access.registers):
+            device, offset = self._device(address + 4 * number, access.width)
+            if access.kind == "load":
+                self.reads += 1
+                registers[register] = device.read(offset) & 0xFFFF_FFFF
+            else:
+                self.writes += 1
+                device.write(offset, registers[register])
+
+    def _device(self, address: int, width: int) -> tuple[Device, int]:
+        if width != 4 or address % 4:
+            raise CosimError(f"{width} bytes at {address:#010x}: registers are read and written as words")
+        for window in self.windows:
+            if window.base <= address < window.base + window.size:
+                return window.device, address - window.base
+        raise CosimError(f"{address:#010x} lies outside the registers")
+
+
+def _behind_it_slot(status: int) -> int:
+    """xPSR behind one more instruction: in an IT block the conditions move up by one."""
+    state = (status >> 25 & 3) | (status >> 8 & 0xFC)
+    state = (state & 0xE0) | (state << 1 & 0x1F) if state & 7 else 0
+    return status & ~_IT_STATE | (state & 3) << 25 | (state & 0xFC) << 8
+
+
+def run(
+    board: Board,
+    image: Path,
+    inputs: bytes,
+    timeout: float,
+    kind: str,
+    model: Callable[[Memory], NpuModel],
+) -> Outcome:
+    """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds, with an NPU.
+
+    `kind` is "ethos-u55" and so on; `model` makes the NPU from its view of memory. McuError as from
+    simulate.run, and where the firmware uses the NPU wrongly: it says how.
+    """
+    image = image.resolve()
+    if not image.is_file():
+        raise McuError(f"{image.name}: there is no such image", "Build it first: `mcu-build build`.")
+    if board.npu is None:
+        raise McuError(f"{board.id}: npu: the board has none", "Use --npu none: the CPU path.")
+    words = [*qemu.command(board, image), "-S", "-gdb", f"unix:{_SOCKET},server=on,wait=off"]
+    with tempfile.TemporaryDirectory(prefix="mcu-run-") as name:
+        folder = Path(name)
+        (folder / "inputs.bin").write_bytes(inputs)
+        with process.started(words, cwd=folder) as simulator:
+            return _Session(board, board.npu, image, folder, simulator, timeout).run(kind, model)
+
+
+class _Observed:
+    """A model, with the time spent in it and the first error that it met.
+
+    Registers that no model has are refused: firmware that uses them is wrong, or wants more than is modelled.
+    """
+
+    def __init__(self, model: NpuModel, kind: str) -> None:
+        self._model = model
+        self._known = _known_registers(kind)
+        self.seconds = 0.0
+        self.error: str | None = None
+
+    @property
+    def irq(self) -> bool:
+        """The interrupt line."""
+        return self._model.irq
+
+    def read(self, offset: int) -> int:
+        """The value of a register."""
+        self._check(offset)
+        return self._model.read(offset)
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register: a job runs to its end in here."""
+        self._check(offset)
+        if offset in _READ_ONLY:
+            raise CosimError(f"the NPU's register {offset:#x} cannot be written")
+        started = time.monotonic()
+        try:
+            self._model.write(offset, value)
+        finally:
+            self.seconds += time.monotonic() - started
+            if self.error is None and self._model.error is not None:
+                self.error = str(self._model.error)
+
+    def _check(self, offset: int) -> None:
+        if offset not in self._known:
+            raise CosimError(f"the NPU has no register {offset:#x}, or none that is modelled")
+
+
+def _known_registers(kind: str) -> frozenset[int]:
+    """Offsets of the registers that firmware may use. Arm 102420, 102023, 102685: "Register descriptions"."""
+    is_u85 = kind == "ethos-u85"
+    pmu, counters = (0x1000, 8) if is_u85 else (0, 4)
+    own = [(0x38, 0x3C), (0x50, 0x58)] if is_u85 else []
+    ranges = [
+        (0x00, 0x2C),
+        (0x3C, 0x50),
+        *own,
+        (0x80, 0xC0),
+        (pmu + 0x180, pmu + 0x198),
+        (pmu + 0x1A0, pmu + 0x1AC),
+        (pmu + 0x300, pmu + 0x300 + 4 * counters),
+        (pmu + 0x380, pmu + 0x380 + 4 * counters),
+        (0xFD0, 0x1000),
+    ]
+    return frozenset(offset for start, end in ranges for offset in range(start, end, 4))
+
+
+@dataclass
+class _Session:
+    """One run, from the start of QEMU to the judgement."""
+
+    board: Board
+    npu: Npu
+    image: Path
+    folder: Path
+    simulator: process.Running
+    limit: float
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self, kind: str, model: Callable[[Memory], NpuModel]) -> Outcome:
+        with self._connect() as remote:
+            remote.handshake()
+            memory = GuestMemory(remote, self.board)
+            npu = _Observed(model(memory), kind)
+            core = Core(remote, self._windows(kind, npu))
+            problem = self._drive(core, npu)
+        finished = self.simulator.finish(_END_SECONDS)
+        console = self._console(finished)
+        if problem is not None:
+            raise problem(console)
+        outcome = self._judged(npu, finished.status, console)
+        use = NpuUse(
+            core.reads,
+            core.writes,
+            core.interrupts,
+            remote.packets,
+            memory.bytes_read,
+            memory.bytes_written,
+            npu.seconds,
+        )
+        return dataclasses.replace(outcome, npu=use)
+
+    def _connect(self) -> GdbRemote:
+        try:
+            return connect(self.folder / _SOCKET, _START_SECONDS)
+        except GdbError as error:
+            console = self._console(self.simulator.finish(0))
+            raise failure(self.image, f"QEMU did not start: {error.message}", console) from None
+
+    def _windows(self, kind: str, npu: Device) -> list[Window]:
+        places = dict.fromkeys((self.npu.address(secure=False), self.board.npu_address))
+        return [Window(place, _WINDOW[kind], npu) for place in places]
+
+    def _drive(self, core: Core, npu: _Observed) -> "_Problem | None":
+        """Serve the core until the simulator ends, or a problem ends it."""
+        try:
+            core.watch()
+            while True:
+                core.remote.resume()
+                try:
+                    stop = core.remote.wait(self.started + self.limit - time.monotonic())
+                except GdbTimeoutError:
+                    return self._late(core, npu)
+                if stop.exit_status is not None:
+                    return None
+                self._serve(core, npu, stop)
+        except GdbClosedError:
+            return None
+        except McuError as error:
+            core.remote.kill()
+            words = error.message
+            return lambda console: failure(self.image, words, console)
+
+    def _serve(self, core: Core, npu: _Observed, stop: Stop) -> None:
+        if stop.watched is None:
+            raise CosimError(f"the core stopped without reason (signal {stop.signal})")
+        before = npu.irq
+        core.serve()
+        if npu.irq and not before:
+            core.pend(self.npu.irq)
+
+    def _late(self, core: Core, npu: _Observed) -> "_Problem":
+        """The error of a run that has not ended in time: where does it stand?"""
+        if not core.reads + core.writes:
+            doing = "it has not touched the NPU"
+        elif npu.irq:
+            doing = f"the NPU has raised interrupt {self.npu.irq} and nothing has cleared it"
+        elif npu.read(_STATUS) & _RUNNING:
+            doing = "the NPU still runs and has raised no interrupt"
+        else:
+            doing = "the NPU does not run and has raised no interrupt"
+        where = f"{doing}; {_core_in_words(core.remote)}"
+        core.remote.kill()
+        return lambda console: timed_out(self.image, self.limit, console, where)
+
+    def _console(self, finished: process.Finished) -> str:
+        uart = self.folder / qemu.UART_FILE
+        written = uart.read_text(errors="replace") if uart.is_file() else ""
+        return finished.stdout + finished.stderr + written
+
+    def _judged(self, npu: _Observed, status: int, console: str) -> Outcome:
+        try:
+            outcome = judge(self.image, self.folder, status, console, time.monotonic() - self.started)
+        except McuError as error:
+            if npu.error is None:
+                raise
+            raise McuError(f"{error.message}\nthe NPU: {npu.error}", error.hint, error.exit_code) from None
+        if npu.error is not None:
+            raise failure(self.image, f"it reports success, but the NPU met an error: {npu.error}", console)
+        return outcome
+
+
+_Problem = Callable[[str], McuError]
+
+
+def _core_in_words(remote: GdbRemote) -> str:
+    """Where a running core is."""
+    try:
+        remote.interrupt()
+        pc = remote.read_register(PC)
+        asleep = remote.read_memory(pc - len(_WFI), len(_WFI)) == _WFI
+    except GdbError as error:
+        return f"the core does not answer ({error.message})"
+    return f"the core {'waits for an interrupt (wfi)' if asleep else 'runs'} at pc {pc:#010x}"
