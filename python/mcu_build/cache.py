@@ -20,6 +20,7 @@ from mcu_build.errors import McuError
 from mcu_build.resources import data_dir
 
 _COMPLETE = "entry.json"
+_SOURCES = (".py", ".h", ".cpp", ".c", ".S", ".cmake", ".toml", ".in", ".html")
 
 
 class Cache:
@@ -101,19 +102,22 @@ def hash_files(files: Iterable[Path], base: Path) -> str:
 
 
 @cache
-def own_sources(*folders: str) -> str:
-    """A key for our own code: the Python package, or folders of firmware and boards."""
-    base = data_dir()
-    roots = [base / folder for folder in folders] if folders else [Path(__file__).parent]
-    files = [
-        file
-        for root in roots
-        for file in root.rglob("*")
-        if file.is_file()
-        and file.suffix in (".py", ".h", ".cpp", ".c", ".S", ".cmake", ".toml", ".in")
-        and "data" not in file.relative_to(root).parts[:1]
-    ]
-    return hash_files(files, base)
+def own_code(*parts: str) -> str:
+    """A key for our own Python: the whole package, or files and folders of it."""
+    package = Path(__file__).parent
+    return _tree_key(package, parts or (".",))
+
+
+@cache
+def own_data(*folders: str) -> str:
+    """A key for folders that come with the package: firmware, toolchains, cmake, boards."""
+    return _tree_key(data_dir(), folders)
+
+
+def _tree_key(base: Path, parts: Iterable[str]) -> str:
+    roots = [base / part for part in parts]
+    files = {file for root in roots for file in ([root] if root.is_file() else root.rglob("*"))}
+    return hash_files((file for file in files if file.is_file() and file.suffix in _SOURCES), base)
 
 
 def versions(*packages: str) -> str:

@@ -79,7 +79,7 @@ def _difference(want: Array, have: Array) -> Array:
     equal = (wide == narrow) | (np.isnan(wide) & np.isnan(narrow))
     difference[equal] = 0.0
     difference[np.isnan(difference)] = np.inf
-    return difference
+    return np.asarray(difference)
 
 
 def float_allowance(expected: Sequence[Array], steps: Sequence[float | None]) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcu_build import manifest as manifests
 from mcu_build.board import Board
-from mcu_build.cache import Cache, hash_file, hash_text, own_sources
+from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data
 from mcu_build.codegen.target import Toolchain
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.manifest import Manifest
@@ -61,8 +61,8 @@ def _key(request: Request, lowered: Lowered) -> str:
         lowered.name,
         request.board.model_dump_json(),
         request.toolchain,
-        own_sources(),
-        own_sources("firmware", "cmake", "toolchains"),
+        own_code(),
+        own_data("firmware", "cmake", "toolchains"),
     )
 
 

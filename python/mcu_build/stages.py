@@ -14,7 +14,7 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.board import Board
-from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_sources, versions
+from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, versions
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically
 from mcu_build.plan.ir import Quantization
@@ -24,6 +24,12 @@ SUFFIXES = (".py", ".pt2", ".pte")
 
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
+
+
+# What of our own code the results of a stage depend on.
+_FRONT_END_CODE = ("frontend", "lower")
+_LOWER_CODE = ("lower", "plan/operators")
+_REFERENCE_CODE = ("reference.py", "reference_integer.py", "program.py")
 
 
 class Mark(Protocol):
@@ -78,7 +84,7 @@ def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progre
         return _given_program(file, io)
     key, entry = _quantized(file, cache, progress)
     info = json.loads((entry / "info.json").read_text())
-    lower_key = hash_text("lower", key, lowering_core(board), io)
+    lower_key = hash_text("lower", key, lowering_core(board), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark:
         lowered, mark.cached = cache.get(lower_key, lambda folder: _lower(entry, board, io, folder))
     details = json.loads((lowered / "lowering.json").read_text())
@@ -100,7 +106,7 @@ def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progre
 
 def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:
     """An archive output_0 ... of what the program's Python definitions give for `vectors`."""
-    key = hash_text("expected", lowered.key, hash_file(vectors), own_sources())
+    key = hash_text("expected", lowered.key, hash_file(vectors), own_code(*_REFERENCE_CODE))
     with progress.stage("reference") as mark:
         entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered.program, vectors, folder))
     return entry / "expected.npz"
@@ -169,7 +175,7 @@ def _front_end_key(file: Path, files: Sequence[Path]) -> str:
         "quantized",
         file.name,
         versions("torch", "torchao", "executorch", "numpy"),
-        own_sources(),
+        own_code(*_FRONT_END_CODE),
         hash_files(files, file.resolve().parent),
     )
 
