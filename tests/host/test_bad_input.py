@@ -163,7 +163,7 @@ def test_a_model_too_large_for_the_board(tmp_path):
     assert result.status == 1
     assert "ram" in result.err
     assert "flash" in result.err
-    assert "arena 450,0" in result.err
+    assert "arena 360,000" in result.err
     assert "cortex_m::" in result.err
 
 
