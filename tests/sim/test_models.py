@@ -16,7 +16,7 @@ BOARDS = sorted(board_files())
 TOO_SMALL = "microbit"
 
 
-def test(model: str, board: str, build_dir: Path, *options: object):
+def prove(model: str, board: str, build_dir: Path, *options: object):
     return mcu_build(
         "test", "--board", board, MODELS[model], "--build-dir", build_dir, "--vectors", 3, "--json", *options
     )
@@ -35,7 +35,7 @@ def check_proof(result) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_on_every_board(model, tmp_path):
     for board in BOARDS:
-        result = test(model, board, tmp_path)
+        result = prove(model, board, tmp_path)
         if board == TOO_SMALL and result.status == 1:
             message = result.json["error"]["message"]
             assert "needs" in message and "bytes" in message, message
@@ -46,12 +46,12 @@ def test_a_model_on_every_board(model, tmp_path):
 @pytest.mark.parametrize("board", [board for board in BOARDS if board not in ("host", TOO_SMALL)])
 def test_gcc_builds_working_images(board, tmp_path):
     for model in ("digits", "transformer"):
-        check_proof(test(model, board, tmp_path, "--toolchain", "arm-gcc"))
+        check_proof(prove(model, board, tmp_path, "--toolchain", "arm-gcc"))
 
 
 @pytest.mark.parametrize("board", ["corstone-300", "mps2-an386"])
 def test_int8_borders(board, tmp_path):
-    check_proof(test("digits", board, tmp_path, "--io", "int8"))
+    check_proof(prove("digits", board, tmp_path, "--io", "int8"))
 
 
 def test_digits_on_held_out_data(tmp_path):
