@@ -309,7 +309,7 @@ class _Session:
             npu = _Observed(model(memory), kind)
             core = Core(remote, self._windows(kind, npu))
             problem = self._drive(core, npu)
-        finished = self.simulator.finish(_END_SECONDS)
+        finished = self.simulator.finish(_END_SECONDS if problem is None else 0)
         console = self._console(finished)
         if problem is not None:
             raise problem(console)
@@ -352,7 +352,6 @@ class _Session:
         except GdbClosedError:
             return None
         except McuError as error:
-            core.remote.kill()
             words = error.message
             return lambda console: failure(self.image, words, console)
 
@@ -375,7 +374,6 @@ class _Session:
         else:
             doing = "the NPU does not run and has raised no interrupt"
         where = f"{doing}; {_core_in_words(core.remote)}"
-        core.remote.kill()
         return lambda console: timed_out(self.image, self.limit, console, where)
 
     def _console(self, finished: process.Finished) -> str:

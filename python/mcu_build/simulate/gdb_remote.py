@@ -1,10 +1,9 @@
 """A client of GDB's remote protocol over a Unix socket: what driving a simulated Arm core needs.
 
-Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core is an M-profile: its registers are
-r0 to pc, and xPSR.
+Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core is an M-profile: registers
+are r0 to pc and xPSR.
 """
 
-import contextlib
 import re
 import socket
 import time
@@ -148,11 +147,6 @@ class GdbRemote:
         """Stop a core that runs."""
         self._transmit(_INTERRUPT)
         return self.wait(self._timeout)
-
-    def kill(self) -> None:
-        """Ask the simulator to end; it sends no answer."""
-        with contextlib.suppress(GdbError):
-            self._send("k")
 
     def _read_object(self, kind: str, name: str) -> str:
         parts: list[str] = []
