@@ -87,7 +87,7 @@ def build_cases(board: Board, toolchain: Toolchain, plans: Sequence[Plan], folde
     sources += [firmware / "app/harness.cpp", folder / "cases.cpp"]
     objects = [_object(source, options, firmware, folder) for source in sources]
     image = folder / "firmware.elf"
-    script = ["-T", folder / "memory.ld", f"-Wl,-Map={folder / 'firmware.map'}"]
+    script: list[str | Path] = ["-T", folder / "memory.ld", f"-Wl,-Map={folder / 'firmware.map'}"]
     _check([options.cxx, *options.link_options, *script, *objects, *options.libraries, "-o", image], folder)
     return image
 

@@ -1,0 +1,91 @@
+// Convolution of int8 images on Helium: conv2d.h with groups = 1, from packed weights.
+//
+//   high   = saturating (2 * (sum + bias) * multiplier + 2^31) >> 32, sum over the window of input * weight
+//   output = clamp(saturate(int8, (high + (high < 0 ? -ties : 0) + addend) * 2^shift >> 24), low, high)
+//
+// which is to_int8 of conv2d.h with the input offset folded into the bias; a window's outside holds
+// `pad_value`, so that it adds nothing. addend = (zero_point << right) + half of 1 << right and
+// shift = 24 - right, where right is the right shift of the requantization: the zero point and the second
+// rounding are added above the point, where the saturation that follows clamps. Ties of negative values round
+// down in conv2d.h: `ties` takes 1 away from them. It is not needed where the zero point is at the low clamp.
+// The specializer (plan/specialize/mve.py) takes only multipliers, shifts and bounds of sums for which all
+// of this is exact.
+//
+// Layouts: input and output as in conv2d.h. Weights [quad][half][vector][2][16]: a quad is four output
+// channels (absent ones are zero), its first half channels 0 and 2, its second 1 and 3; vectors are 16 of the
+// products that a pixel's sum has, in the order that the kernel's name tells. Scales [quad][4][4]: four
+// biases, multipliers, addends, shifts.
+//
+//   pointwise_<n>    1x1 of n channels, stride 1       order: channels
+//   pointwise        the same, any multiple of 16      order: channels
+//   3x3_<n>          3x3 of n channels, stride 1       order: row, 16 channels, column
+//   3x3_stride_2_<n> 3x3 of n channels, stride 2       order: row, column, channels
+//   patches_<n>      at most n products, width >= 3    order: row, column, channels, then zeros
+//   patches          everything else                   order: row, column, channels, then zeros
+//
+// Three pixels of an output row (pointwise: of the image) are computed at once, for all channels; where the
+// number of pixels is no multiple of three, the last three are computed together, some of them again. The
+// input's rows above the first row of a window are not read when the window's output row, or a later one, is
+// computed. `patch` is scratch: patches 3 * 16 * vectors bytes, 3x3 with padding 3 * (3 + 2 * stride) *
+// channels; elsewhere null.
+//
+// Inner loops, instructions for 16 products: 3x3 of stride 1 1.61 (29 for 18), pointwise_<n>, patches_<n> and
+// 3x3 of stride 2 1.83 (11 for 6), the others 2.
+
+#pragma once
+
+#include <cstdint>
+
+#include "mcu/kernels/image.h"
+
+namespace mcu::kernels {
+
+struct MveConvStage {
+    int32_t channels;
+    bool plain;  // channels is a multiple of 4, no ties, no clamp: low, high and ties are not looked at
+    bool ties;
+    int32_t low;
+    int32_t high;
+};
+
+struct MvePointwiseParams {
+    int32_t pixels;   // at least 3
+    int32_t vectors;  // of 16 input channels
+    MveConvStage stage;
+};
+
+struct MveConvParams {
+    int32_t batch;
+    ImageSize input;
+    Pair output;  // height and width
+    Window window;
+    int32_t pad_value;
+    int32_t vectors;  // of 16 products of a pixel's sum
+    MveConvStage stage;
+};
+
+#define MCU_MVE_POINTWISE(name)                                                             \
+    void name(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights, \
+              const int32_t* scales, int8_t* output);
+#define MCU_MVE_CONV(name)                                                             \
+    void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
+              const int32_t* scales, int8_t* output, uint8_t* patch);
+MCU_MVE_POINTWISE(mve_pointwise_s8)
+MCU_MVE_POINTWISE(mve_pointwise_8_s8)
+MCU_MVE_POINTWISE(mve_pointwise_16_s8)
+MCU_MVE_POINTWISE(mve_pointwise_32_s8)
+MCU_MVE_POINTWISE(mve_pointwise_64_s8)
+MCU_MVE_POINTWISE(mve_pointwise_128_s8)
+MCU_MVE_CONV(mve_conv_3x3_16_s8)
+MCU_MVE_CONV(mve_conv_3x3_32_s8)
+MCU_MVE_CONV(mve_conv_3x3_64_s8)
+MCU_MVE_CONV(mve_conv_3x3_stride_2_16_s8)
+MCU_MVE_CONV(mve_conv_3x3_stride_2_32_s8)
+MCU_MVE_CONV(mve_conv_patches_16_s8)
+MCU_MVE_CONV(mve_conv_patches_32_s8)
+MCU_MVE_CONV(mve_conv_patches_48_s8)
+MCU_MVE_CONV(mve_conv_patches_s8)
+#undef MCU_MVE_POINTWISE
+#undef MCU_MVE_CONV
+
+}  // namespace mcu::kernels

@@ -1,0 +1,92 @@
+"""Weights and scales as the kernels of firmware/kernels/mve want them; their headers describe the layouts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Bytes = NDArray[np.int8]
+
+LANES = 16  # int8 in a vector
+_INT8_LOW, _INT8_HIGH = -128, 127
+# Beyond this the addend's zero point might leave 32 bits; sums that need it are those of dead channels.
+_MAX_RIGHT = 23
+
+
+@dataclass(frozen=True)
+class Requantization:
+    """What an accumulator goes through on its way to int8: `to_int8` of firmware's requantize.h.
+
+    One multiplier and shift for each channel; `bound` is the largest magnitude of a sum without its bias.
+    """
+
+    bias: Ints
+    bound: Ints
+    multipliers: Ints
+    shifts: Ints
+    zero_point: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Scales:
+    """int32 arrays [channels] of one kernel's rescaling, and whether it needs more than the plain form."""
+
+    bias: Ints
+    multiplier: Ints
+    addend: Ints
+    shift: Ints
+    ties: bool
+    clamps: bool
+
+    def quads(self) -> bytes:
+        """[channels / 4][bias, multiplier, addend, shift][4], absent channels zero."""
+        rows = np.stack([self.bias, self.multiplier, self.addend, self.shift])
+        rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+        return rows.reshape(4, -1, 4).transpose(1, 0, 2).astype(np.int32).tobytes()
+
+    def channels(self) -> bytes:
+        """[channels][bias, multiplier, addend, shift]."""
+        rows = np.stack([self.bias, self.multiplier, self.addend, self.shift])
+        return rows.T.astype(np.int32).tobytes()
+
+
+def scales(given: Requantization) -> Scales | None:
+    """The rescaling in the form of mve_conv2d.h, or None where that form would not be exact."""
+    bias, multiplier = given.bias.copy(), given.multipliers.copy()
+    right = np.minimum(-given.shifts, 63)
+    largest = given.bound + np.abs(bias)
+    if (right < 0).any() or (multiplier < 0).any() or (largest >= 1 << 31).any():
+        return None
+    # Channels that are zero after the second rounding, whatever the input: 0 stands for their high half.
+    high = (largest * multiplier + (1 << 30)) >> 31
+    dead = high < np.left_shift(1, np.maximum(right, 1) - 1)
+    bias[dead], multiplier[dead], high[dead], right[dead] = 0, 0, 0, 1
+    if (right > _MAX_RIGHT).any():
+        return None
+    half = np.where(right > 0, np.left_shift(1, np.maximum(right, 1) - 1), 0)
+    addend = given.zero_point * np.left_shift(1, right) + half
+    # Rounded half up. Half away from zero differs for negative ties only, below the zero point.
+    ties = given.zero_point > given.low
+    if (high + np.abs(addend) >= (1 << 31) - 1).any() or (ties and (right == 0).any()):
+        return None
+    clamps = (given.low, given.high) != (_INT8_LOW, _INT8_HIGH)
+    return Scales(bias, multiplier, addend, 24 - right, ties, clamps)
+
+
+def quads_of_weights(rows: Bytes) -> bytes:
+    """[channels][products] as [quad][half][vector][2][16], zeros for what is missing."""
+    channels, products = rows.shape
+    padded = np.pad(rows, ((0, -channels % 4), (0, -products % LANES)))
+    # Channel 2 * i + j of a quad is number i of half j.
+    split = padded.reshape(-1, 2, 2, padded.shape[1] // LANES, LANES)
+    return split.transpose(0, 2, 3, 1, 4).tobytes()
+
+
+def columns_inside(weights: Bytes) -> Bytes:
+    """[channels][rows][columns][inputs] with order row, 16 inputs, column: [channels][products]."""
+    channels, rows, columns, inputs = weights.shape
+    split = weights.reshape(channels, rows, columns, inputs // LANES, LANES)
+    return split.transpose(0, 1, 3, 2, 4).reshape(channels, -1)

@@ -1,0 +1,228 @@
+"""Convolutions by firmware/kernels/mve: which kernel takes a step, and its packed weights."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mcu_build.codegen.packing_mve import (
+    LANES,
+    Bytes,
+    Ints,
+    Requantization,
+    Scales,
+    columns_inside,
+    quads_of_weights,
+    scales,
+)
+from mcu_build.plan.ir import DType, Params, Step, Value
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Context
+
+_PIXELS = 3  # that a kernel computes at once
+_POINTWISE = (8, 16, 32, 64, 128)  # channels with a kernel of their own
+_PATCHES = (16, 32, 48)  # products with a kernel of their own
+_SQUARE = {1: (16, 32, 64), 2: (16, 32)}  # channels of 3x3, by stride
+
+Numbers = Mapping[str, int]
+
+
+def conv2d(context: "Context", step: Step) -> Step | None:
+    """conv2d_s8 without groups and with constant weights."""
+    assert step.params is not None
+    if step.params.members["groups"] != 1:
+        return None
+    weights = _bytes(context, step.arguments[1])
+    return None if weights is None else _convolution(context, step, weights)
+
+
+def one_channel(context: "Context", step: Step) -> Step | None:
+    """depthwise_conv2d_s8 of an image with one channel: a convolution like any other."""
+    assert step.params is not None
+    if numbers(step.params.members["input"])["channels"] != 1:
+        return None
+    weights = _bytes(context, step.arguments[1])
+    return None if weights is None else _convolution(context, step, weights.transpose(3, 1, 2, 0))
+
+
+def numbers(value: Value) -> Numbers:
+    """A struct of numbers among a step's parameters."""
+    return cast(Numbers, value)
+
+
+def requantization(context: "Context", step: Step, weights: Bytes) -> Requantization | None:
+    """That of a convolution: `weights` are [channels][products]. The input's offset goes into the bias."""
+    assert step.params is not None
+    multipliers = _array(context, step.arguments[3], np.int32)
+    shifts = _array(context, step.arguments[4], np.int32)
+    bias = _array(context, step.arguments[2], np.int32)
+    if multipliers is None or shifts is None or (bias is None and step.arguments[2] is not None):
+        return None
+    wide, stage = weights.astype(np.int64), numbers(step.params.members["stage"])
+    offset = cast(int, step.params.members["input_offset"])
+    folded = offset * wide.sum(axis=1) + (0 if bias is None else bias.astype(np.int64))
+    bound = 128 * np.abs(wide).sum(axis=1)
+    return Requantization(
+        folded,
+        bound,
+        multipliers.astype(np.int64),
+        shifts.astype(np.int64),
+        stage["zero_point"],
+        stage["activation_min"],
+        stage["activation_max"],
+    )
+
+
+def stage_of(rescaling: Scales, channels: int, step: Step) -> dict[str, Value]:
+    """The members of MveConvStage."""
+    assert step.params is not None
+    stage = numbers(step.params.members["stage"])
+    plain = not rescaling.ties and not rescaling.clamps and channels % 4 == 0
+    return {
+        "channels": channels,
+        "plain": plain,
+        "ties": rescaling.ties,
+        "low": stage["activation_min"],
+        "high": stage["activation_max"],
+    }
+
+
+def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
+    assert step.params is not None
+    members = step.params.members
+    wanted = requantization(context, step, weights.reshape(len(weights), -1))
+    # The edge is filled with the value that adds nothing.
+    if wanted is None or not -128 <= -cast(int, members["input_offset"]) <= 127:
+        return None
+    rescaling = scales(wanted)
+    if rescaling is None:
+        return None
+    stage = stage_of(rescaling, len(weights), step)
+    if _is_pointwise(members):
+        return _pointwise(context, step, weights, rescaling, stage)
+    return _windows(context, step, weights, rescaling, stage)
+
+
+def _is_pointwise(members: Mapping[str, Value]) -> bool:
+    image, window = numbers(members["input"]), cast(Mapping[str, Value], members["window"])
+    size, stride, padding = (numbers(window[name]) for name in ("size", "stride", "padding"))
+    pixels = cast(int, members["batch"]) * image["height"] * image["width"]
+    whole = image["channels"] in _POINTWISE or image["channels"] % LANES == 0
+    one = all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
+    return one and whole and pixels >= _PIXELS
+
+
+def _pointwise(
+    context: "Context", step: Step, weights: Bytes, rescaling: Scales, stage: Mapping[str, Value]
+) -> Step:
+    assert step.params is not None
+    image = numbers(step.params.members["input"])
+    channels = image["channels"]
+    pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
+    kernel = f"mve_pointwise_{channels}_s8" if channels in _POINTWISE else "mve_pointwise_s8"
+    members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
+    packed = quads_of_weights(weights.reshape(len(weights), -1))
+    found = _replaced(context, step, kernel, Params("MvePointwiseParams", members), packed, rescaling, ())
+    return replace(found, overlaps={found.reads[0]: _pointwise_distance(pixels, channels, len(weights))})
+
+
+def _pointwise_distance(pixels: int, inputs: int, outputs: int) -> int:
+    """As plan/overlap.py: while three pixels are written, they and those behind them are still read."""
+    firsts = [min(pixel, pixels - _PIXELS) for pixel in range(0, pixels, _PIXELS)]
+    return max((first + _PIXELS) * outputs - first * inputs for first in firsts)
+
+
+def _windows(
+    context: "Context", step: Step, weights: Bytes, rescaling: Scales, stage: Mapping[str, Value]
+) -> Step:
+    assert step.params is not None
+    given = step.params.members
+    image, output = numbers(given["input"]), numbers(given["output"])
+    products = weights[0].size
+    members: dict[str, Value] = {
+        "batch": given["batch"],
+        "input": given["input"],
+        "output": {"y": output["height"], "x": output["width"]},
+        "window": given["window"],
+        "pad_value": -cast(int, given["input_offset"]),
+        "vectors": -(-products // LANES),
+        "stage": stage,
+    }
+    params = Params("MveConvParams", members)
+    stride = _stride_of_square(given)
+    if stride is not None:
+        kernel = f"mve_conv_3x3_{'stride_2_' if stride == 2 else ''}{image['channels']}_s8"
+        rows = columns_inside(weights) if stride == 1 else weights.reshape(len(weights), -1)
+        patch = context.scratch(3 * (3 + 2 * stride) * image["channels"]) if leaves_image(given) else None
+    else:
+        narrow = output["width"] < _PIXELS
+        size = next((size for size in _PATCHES if products <= size and not narrow), 0)
+        kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
+        members["vectors"] = size // LANES or -(-products // LANES)
+        rows = np.pad(weights.reshape(len(weights), -1), ((0, 0), (0, max(size - products, 0))))
+        patch = context.scratch(_PIXELS * LANES * cast(int, members["vectors"]))
+    return _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, (patch,))
+
+
+def leaves_image(members: Mapping[str, Value]) -> bool:
+    """Whether some window reaches beyond the image: before its start, or behind its end."""
+    image, output = numbers(members["input"]), numbers(members["output"])
+    window = cast(Mapping[str, Value], members["window"])
+    size, stride, padding, dilation = (
+        numbers(window[name]) for name in ("size", "stride", "padding", "dilation")
+    )
+    ends = (
+        (output[length] - 1) * stride[axis] - padding[axis] + (size[axis] - 1) * dilation[axis]
+        >= image[length]
+        for axis, length in (("y", "height"), ("x", "width"))
+    )
+    return any(padding.values()) or any(ends)
+
+
+def _stride_of_square(members: Mapping[str, Value]) -> int | None:
+    """The stride of a 3x3 convolution that has a kernel of its own."""
+    image, output = numbers(members["input"]), numbers(members["output"])
+    window = cast(Mapping[str, Value], members["window"])
+    size, stride, dilation = (numbers(window[name]) for name in ("size", "stride", "dilation"))
+    square = size == {"y": 3, "x": 3} and dilation == {"y": 1, "x": 1} and stride["x"] == stride["y"]
+    if square and output["width"] >= _PIXELS and image["channels"] in _SQUARE.get(stride["x"], ()):
+        return stride["x"]
+    return None
+
+
+def _replaced(
+    context: "Context",
+    step: Step,
+    kernel: str,
+    params: Params,
+    weights: bytes,
+    rescaling: Scales,
+    scratch: tuple[int | None, ...],
+) -> Step:
+    name = context.tensor(step.arguments[1]).name
+    packed = context.constant(f"{name} (packed)", DType.I8, (len(weights),), weights)
+    rows = rescaling.quads()
+    scale = context.constant(f"{name} (scales)", DType.I32, (len(rows) // 4,), rows)
+    output = step.arguments[5]
+    return replace(
+        step,
+        kernel=kernel,
+        source="mve_conv2d",
+        params=params,
+        arguments=(step.arguments[0], packed, scale, output, *scratch),
+        writes=(*step.writes, *(id for id in scratch if id is not None)),
+    )
+
+
+def _bytes(context: "Context", id: int | None) -> Bytes | None:
+    return cast("Bytes | None", _array(context, id, np.int8))
+
+
+def _array(context: "Context", id: int | None, dtype: type) -> Ints | Bytes | None:
+    """A constant's values; None where it is absent or no constant."""
+    if id is None:
+        return None
+    tensor = context.tensor(id)
+    return None if tensor.data is None else np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
