@@ -1,0 +1,129 @@
+"""`mcu-build test` can fail: wrong outputs, outputs that never change, budgets, time-outs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mcu_build import pipeline, prove
+from mcu_build.errors import Exit
+from tests.support.cli import mcu_build
+
+MODEL = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+example_inputs = (torch.zeros(1, 6),)
+calibration = [torch.randn(1, 6) for _ in range(16)]
+evaluation = [(x, int(model(x).argmax())) for x in calibration]
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(MODEL)
+    return file
+
+
+def prove_it(model, *options):
+    return mcu_build("test", "--board", "host", model, "--build-dir", model.parent / "build", *options)
+
+
+def test_right_outputs(model):
+    result = prove_it(model)
+    assert result.status == Exit.OK
+    assert "all 48 equal the quantized program's exactly" in result.out
+    assert prove_it(model, "--json").json["mismatches"] == 0
+
+
+def test_one_wrong_byte_on_the_way_out(model, monkeypatch):
+    real = prove.simulate
+
+    def corrupt(*arguments):
+        outcome = real(*arguments)
+        return replace(outcome, outputs=outcome.outputs[:-1] + bytes([outcome.outputs[-1] ^ 1]))
+
+    monkeypatch.setattr(prove, "simulate", corrupt)
+    result = prove_it(model, "--json")
+    assert result.status == Exit.FIRMWARE
+    assert result.json["mismatches"] == 1
+    told = prove_it(model).out
+    assert "WRONG: 1 of 48" in told
+    assert "vector 15, output 0" in told
+
+
+def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
+    real = pipeline.plan_program
+
+    def damaged(*arguments):
+        plan = real(*arguments)
+        weights = next(t for t in plan.tensors.values() if t.data and t.dtype.size == 1)
+        values = np.frombuffer(weights.data, np.int8).copy()
+        values[0] ^= 64
+        return replace(plan, tensors={**plan.tensors, weights.id: replace(weights, data=values.tobytes())})
+
+    monkeypatch.setattr(pipeline, "plan_program", damaged)
+    result = prove_it(model, "--json")
+    assert result.status == Exit.FIRMWARE
+    assert result.json["mismatches"] > 0
+    assert result.json["max_abs_difference"] > 0
+
+
+def test_outputs_that_never_change_prove_nothing(model):
+    model.write_text(
+        MODEL.replace("torch.nn.Linear(8, 3))", "torch.nn.Linear(8, 3))\nmodel[2].weight.data.zero_()")
+    )
+    result = prove_it(model)
+    assert result.status == Exit.FIRMWARE
+    assert "proves nothing" in result.err
+
+
+def test_budgets(model):
+    assert prove_it(model, "--min-accuracy", 0.2).status == Exit.OK
+    result = prove_it(model, "--min-accuracy", 1.01)
+    assert result.status == Exit.BUDGET
+    build = mcu_build(
+        "--board",
+        "host",
+        model,
+        "--build-dir",
+        model.parent / "build",
+        "--max-flash",
+        "1K",
+        "--max-ram",
+        "16",
+    )
+    assert build.status == Exit.BUDGET
+    assert build.err.count("budget") == 2
+
+
+def test_inputs_that_do_not_fit(model, tmp_path):
+    archive = tmp_path / "in.npz"
+    run = ["run", "--board", "host", model, "--build-dir", tmp_path / "build", "--inputs", archive]
+    for arrays, told in (
+        ({"input_0": np.zeros((2, 1, 5), np.float32)}, "input_0: float32[2, 1, 5]"),
+        ({"input_0": np.zeros((2, 1, 6), np.float64)}, "float64"),
+        ({"x": np.zeros((2, 1, 6), np.float32)}, "0 inputs"),
+        ({"input_0": np.zeros((0, 1, 6), np.float32)}, "vectors"),
+    ):
+        np.savez(archive, **arrays)
+        result = mcu_build(*run)
+        assert result.status == Exit.INPUT
+        assert told in result.err
+    archive.write_bytes(b"no archive")
+    assert "in.npz: not an .npz archive" in mcu_build(*run).err
+
+
+def test_run_writes_every_output(model, tmp_path):
+    inputs, outputs = tmp_path / "in.npz", tmp_path / "out.npz"
+    np.savez(inputs, input_0=np.random.default_rng(0).standard_normal((5, 1, 6)).astype(np.float32))
+    result = mcu_build(
+        "run", "--board", "host", model, "--build-dir", tmp_path / "build",
+        "--inputs", inputs, "--outputs", outputs, "--json",
+    )  # fmt: skip
+    assert result.status == Exit.OK
+    assert (result.json["vectors"], result.json["status"]) == (5, 0)
+    with np.load(outputs) as archive:
+        assert archive["output_0"].shape == (5, 1, 3)
+        assert np.unique(archive["output_0"]).size > 5
