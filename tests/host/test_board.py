@@ -171,3 +171,36 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(McuError, match=r"absent\.toml: No such file"):
         find_board(str(tmp_path / "absent.toml"))
+
+
+NPU = """
+[npu]
+base = 0x48102000
+irq = 5
+[[npu.options]]
+kind = "ethos-u55"
+macs = [64, 128]
+system_config = "Ethos_U55_High_End_Embedded"
+memory_mode = "Shared_Sram"
+"""
+
+
+def test_an_npu_has_names_and_an_address(tmp_path: Path) -> None:
+    text = GOOD.replace('access = "rwx"', 'access = "rwx"\nnpu = true') + NPU
+    board = load_board(written(tmp_path, text))
+    assert board.npu is not None
+    assert (board.npu.names, board.npu.default) == (("ethos-u55-64", "ethos-u55-128"), "none")
+    assert board.npu_address == 0x48102000
+    ours = find_board("corstone-300")
+    assert ours.npu is not None and ours.npu_address == ours.npu.secure_alias == 0x58102000
+
+
+def test_mistakes_in_an_npu_are_named(tmp_path: Path) -> None:
+    text = GOOD + NPU.replace("irq = 5", 'irq = 32\ndefault = "ethos-u55-32"')
+    assert mistakes(tmp_path, text) == [
+        "npu.default: there is no 'ethos-u55-32'; possible: none, ethos-u55-64, ethos-u55-128",
+        "npu.irq: 32 is beyond the board's 32 interrupts",
+        "npu: it reaches no memory; mark one with npu = true",
+    ]
+    (line,) = mistakes(tmp_path / "macs", GOOD + NPU.replace("[64, 128]", "[65]"))
+    assert line.startswith("npu.options.0.macs.0: ")

@@ -16,7 +16,7 @@ from typing import Protocol
 from mcu_build import process
 from mcu_build.board import Board, Npu
 from mcu_build.errors import Exit, McuError
-from mcu_build.npu.memory import Memory, MemoryRefusedError
+from mcu_build.npu.memory import Memory
 from mcu_build.simulate import qemu
 from mcu_build.simulate.gdb_remote import (
     XPSR,
@@ -27,6 +27,7 @@ from mcu_build.simulate.gdb_remote import (
     Stop,
     connect,
 )
+from mcu_build.simulate.guest_memory import GuestMemory
 from mcu_build.simulate.outcome import NpuUse, Outcome, failure, judge, timed_out
 from mcu_build.simulate.thumb import PC, Access, NotAnAccessError, decode
 
@@ -86,43 +87,6 @@ class Window:
     base: int
     size: int
     device: Device
-
-
-class GuestMemory:
-    """The board's memory as its NPU sees it: through the stub, and only what the NPU reaches."""
-
-    def __init__(self, remote: GdbRemote, board: Board) -> None:
-        self._remote = remote
-        self._ranges = [
-            (start, memory)
-            for memory in board.memory
-            if memory.npu
-            for start in {memory.address(secure=False), memory.address(secure=board.trustzone)}
-        ]
-        self.bytes_read = self.bytes_written = 0
-
-    def read(self, address: int, size: int) -> bytes:
-        """`size` bytes. MemoryRefusedError where the NPU does not reach all of them."""
-        self._check(address, size, "read")
-        self.bytes_read += size
-        return self._remote.read_memory(address, size)
-
-    def write(self, address: int, data: bytes) -> None:
-        """Store bytes. MemoryRefusedError where the NPU does not reach all of them, or may not write."""
-        if "w" not in self._check(address, len(data), "written"):
-            raise MemoryRefusedError(
-                f"{len(data)} bytes at {address:#010x} cannot be written: the memory is read-only"
-            )
-        self.bytes_written += len(data)
-        self._remote.write_memory(address, bytes(data))
-
-    def _check(self, address: int, size: int, what: str) -> str:
-        for start, memory in self._ranges:
-            if start <= address and address + size <= start + memory.size:
-                return memory.access
-        raise MemoryRefusedError(
-            f"{size} bytes at {address:#010x} cannot be {what}: the NPU reaches no such memory"
-        )
 
 
 @dataclass
@@ -232,13 +196,13 @@ def run(
 
 
 class _Observed:
-    """A model, with the time spent in it and the first error that it met.
+    """A model and its memory, with the time spent in them and the first error that the model met.
 
     Registers that no model has are refused: firmware that uses them is wrong, or wants more than is modelled.
     """
 
-    def __init__(self, model: NpuModel, kind: str) -> None:
-        self._model = model
+    def __init__(self, model: NpuModel, memory: GuestMemory, kind: str) -> None:
+        self._model, self._memory = model, memory
         self._known = _known_registers(kind)
         self.seconds = 0.0
         self.error: str | None = None
@@ -261,6 +225,7 @@ class _Observed:
         started = time.monotonic()
         try:
             self._model.write(offset, value)
+            self._memory.settle()
         finally:
             self.seconds += time.monotonic() - started
             if self.error is None and self._model.error is not None:
@@ -306,7 +271,7 @@ class _Session:
         with self._connect() as remote:
             remote.handshake()
             memory = GuestMemory(remote, self.board)
-            npu = _Observed(model(memory), kind)
+            npu = _Observed(model(memory), memory, kind)
             core = Core(remote, self._windows(kind, npu))
             problem = self._drive(core, npu)
         finished = self.simulator.finish(_END_SECONDS if problem is None else 0)
