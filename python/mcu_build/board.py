@@ -102,7 +102,7 @@ class NpuOptions(_Strict):
     """Sizes of one kind of NPU that a board can have, and how Vela calls the system around it."""
 
     kind: Literal["ethos-u55", "ethos-u65", "ethos-u85"]
-    macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...] = Field(min_length=1)
+    macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...]
     system_config: str
     memory_mode: str
 
@@ -112,6 +112,16 @@ class NpuOptions(_Strict):
         return tuple(f"{self.kind}-{macs}" for macs in self.macs)
 
 
+@dataclass(frozen=True)
+class NpuChoice:
+    """An NPU that a board has, as `--npu` names it: "ethos-u55-128", and how Vela calls the system around it."""
+
+    name: str
+    kind: str
+    system_config: str
+    memory_mode: str
+
+
 class Npu(_Strict):
     """Where the NPU is, and what it can be. `default` is a name of one of `options`, or "none"."""
 
@@ -119,7 +129,7 @@ class Npu(_Strict):
     secure_alias: int | None = None
     irq: int = Field(ge=0)
     default: str = "none"
-    options: tuple[NpuOptions, ...] = Field(min_length=1)
+    options: tuple[NpuOptions, ...]
 
     def address(self, secure: bool) -> int:
         """Where a core finds its registers: in the secure state at their secure alias, if there is one."""
@@ -129,6 +139,13 @@ class Npu(_Strict):
     def names(self) -> tuple[str, ...]:
         """Every name that `--npu` takes, besides "none"."""
         return tuple(name for option in self.options for name in option.names)
+
+    def find(self, name: str) -> NpuChoice | None:
+        """The NPU of that name, None where there is no such."""
+        for option in self.options:
+            if name in option.names:
+                return NpuChoice(name, option.kind, option.system_config, option.memory_mode)
+        return None
 
 
 class Qemu(_Strict):
@@ -205,6 +222,8 @@ class Board(_Strict):
             yield f"trustzone: {self.core} cannot have it"
 
     def _npu_problems(self, npu: Npu) -> Iterator[str]:
+        if not npu.names:
+            yield "npu.options: no NPU is named"
         if npu.default not in ("none", *npu.names):
             yield f"npu.default: there is no {npu.default!r}; possible: {', '.join(('none', *npu.names))}"
         if npu.irq >= self.interrupts:
@@ -240,6 +259,21 @@ class Board(_Strict):
         """Where our firmware finds the registers of the board's NPU."""
         assert self.npu is not None, "the board has no NPU"
         return self.npu.address(self.trustzone)
+
+    def choose_npu(self, name: str | None) -> NpuChoice | None:
+        """The NPU called `name`, the default where `name` is None; None is no NPU. McuError (usage) lists."""
+        wanted = name or (self.npu.default if self.npu else "none")
+        if wanted == "none":
+            return None
+        found = self.npu.find(wanted) if self.npu else None
+        if found is None:
+            names = ("none", *(self.npu.names if self.npu else ()))
+            raise McuError(
+                f"--npu: {self.id} has no NPU called {wanted!r}",
+                f"Possible: {', '.join(names)}.",
+                Exit.USAGE,
+            )
+        return found
 
     @property
     def is_host(self) -> bool:

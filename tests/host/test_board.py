@@ -204,3 +204,5 @@ def test_mistakes_in_an_npu_are_named(tmp_path: Path) -> None:
     ]
     (line,) = mistakes(tmp_path / "macs", GOOD + NPU.replace("[64, 128]", "[65]"))
     assert line.startswith("npu.options.0.macs.0: ")
+    text = text.replace("irq = 32", "irq = 3").replace("[64, 128]", "[]")
+    assert mistakes(tmp_path / "none", text)[0] == "npu.options: no NPU is named"
