@@ -247,6 +247,14 @@ def test_a_stub_that_goes_is_told() -> None:
         remote.registers()
 
 
+def test_the_last_packet_of_a_stub_that_goes_is_heard() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.sendall(framed("W0e"))
+    theirs.close()
+    with GdbRemote(ours) as remote:
+        assert remote.wait(1) == Stop(exit_status=14)
+
+
 def test_connecting_waits_for_a_listener_and_gives_up(tmp_path: Path) -> None:
     path = tmp_path / "gdb.sock"
     with pytest.raises(GdbTimeoutError, match=r"nothing listens on gdb\.sock"):

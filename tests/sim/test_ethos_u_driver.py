@@ -2,16 +2,20 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.npu.memory import Memory
 from mcu_build.resources import data_dir
-from mcu_build.simulate import Outcome, cosim
+from mcu_build.simulate import Outcome, cosim, qemu
+from mcu_build.simulate.gdb_remote import connect
+from mcu_build.simulate.guest_memory import GuestMemory
 from tests.support import npu
 from tests.support.image import CROSS, build_image
 
@@ -20,7 +24,7 @@ BOARD = find_board("corstone-300")
 # A vector: what to do, the CONFIG and ID that the stream is for, and eight bytes for the NPU. What comes out:
 # the bytes, the driver's error, STATUS, QREAD, cycles, beats.
 _INPUT, _OUTPUT = struct.Struct("<III8s"), struct.Struct("<8sIIIQ4I")
-INTERRUPT, POLL, MISALIGNED, UNREACHABLE, COUNT = range(5)
+INTERRUPT, POLL, MISALIGNED, UNREACHABLE, COUNT, LARGE = range(6)
 (
     NONE,
     ALIGNMENT,
@@ -65,16 +69,17 @@ static Vector in;
 static Answer out;
 extern const uint32_t commands[4];
 alignas(16) __attribute__((section(".mcu_constants.fake"))) const uint32_t commands[4] = {8, 0, 0, 0};
-alignas(32) __attribute__((section(".mcu_arena.fake"))) std::byte arena[64];
+alignas(32) __attribute__((section(".mcu_arena.fake"))) std::byte arena[128];
 alignas(16) static std::byte unreachable[16];
 namespace fake {
 std::span<std::byte> input_bytes(std::size_t) { return std::as_writable_bytes(std::span(&in, 1)); }
 std::span<std::byte> output_bytes(std::size_t) { return std::as_writable_bytes(std::span(&out, 1)); }
 void run() {
-    std::byte* const scratch = in.mode == 3 ? unreachable : arena + (in.mode == 2 ? 8 : 0);
+    const int offset = in.mode == 2 ? 8 : in.mode == 5 ? 16 : 0;
+    std::byte* const scratch = in.mode == 3 ? unreachable : arena + offset;
     std::memcpy(scratch, in.bytes, 8);
     const npu::Job job{.commands = commands, .configuration = in.configuration, .id = in.id, .weights = {},
-                       .scratch = std::span(scratch, 16)};
+                       .scratch = std::span(scratch, in.mode == 5 ? 88 : 16)};
     npu::Counters counters{};
     const npu::Result result = npu::run(job, in.mode == 1 ? npu::Wait::kPoll : npu::Wait::kInterrupt,
                                         in.mode == 4 ? &counters : nullptr);
@@ -274,3 +279,94 @@ def test_a_wrong_result_is_seen(image: Path) -> None:
             super()._run()
 
     assert one(image, INTERRUPT, AddTwo)[0] != ADDED
+
+
+class SystemControl:
+    """CCR and the cache operations of the core, which QEMU does not have: a data cache is on, or off."""
+
+    INVALIDATE, CLEAN, CLEAN_INVALIDATE = 0xE000EF5C, 0xE000EF68, 0xE000EF70
+
+    def __init__(self, log: list[tuple[str, int]], is_on: bool) -> None:
+        self.log, self.ccr = log, is_on << 16
+
+    def windows(self) -> list[cosim.Window]:
+        operations = (self.INVALIDATE, self.CLEAN, self.CLEAN_INVALIDATE)
+        names = ("invalidate", "clean", "clean and invalidate")
+        return [
+            cosim.Window(0xE000ED14, 4, self),
+            *(
+                cosim.Window(place, 4, Operation(self.log, name))
+                for place, name in zip(operations, names, strict=True)
+            ),
+        ]
+
+    def read(self, offset: int) -> int:
+        return self.ccr
+
+    def write(self, offset: int, value: int) -> None:
+        self.ccr = value
+
+
+@dataclass
+class Operation:
+    """One cache operation."""
+
+    log: list[tuple[str, int]]
+    name: str
+
+    def read(self, offset: int) -> int:
+        raise AssertionError("cache operations are written")
+
+    def write(self, offset: int, value: int) -> None:
+        self.log.append((self.name, value))
+
+
+def cache_operations(image: Path, folder: Path, is_on: bool) -> list[tuple[str, int]]:
+    """What the driver does to the cache before and after the NPU runs."""
+    log: list[tuple[str, int]] = []
+
+    class Watched(npu.AddOne):
+        def _run(self) -> None:
+            super()._run()
+            log.append(("run", 0))
+            memory.settle()
+
+    (folder / "inputs.bin").write_bytes(vector(LARGE))
+    command = [*qemu.command(BOARD, image), "-S", "-gdb", "unix:gdb.sock,server=on,wait=off"]
+    with process.started(command, cwd=folder) as simulator, connect(folder / "gdb.sock", 5) as remote:
+        remote.handshake()
+        memory = GuestMemory(remote, BOARD)
+        device = Watched(memory)
+        windows = [*SystemControl(log, is_on).windows(), cosim.Window(BOARD.npu_address, 0x1000, device)]
+        core = cosim.Core(remote, windows)
+        core.watch()
+        remote.resume()
+        while (stop := remote.wait(20)).exit_status is None:
+            assert stop.watched is not None
+            before = device.irq
+            core.serve()
+            if device.irq and not before:
+                core.pend(56)
+            remote.resume()
+        assert simulator.finish(5).status == 0
+    ((data, error, *_),) = _OUTPUT.iter_unpack((folder / "outputs.bin").read_bytes())
+    assert (data, error) == (ADDED, NONE)
+    return log
+
+
+def test_caches_are_written_before_and_dropped_after(image: Path, tmp_path: Path) -> None:
+    arena, commands = BOARD.address("sram"), BOARD.address("ddr")
+    assert cache_operations(image, tmp_path, is_on=True) == [
+        ("clean", commands),
+        *(("clean and invalidate", arena + line) for line in (0, 32, 64, 96)),
+        ("run", 0),
+        # The first and the last line hold other data too.
+        ("clean and invalidate", arena),
+        ("invalidate", arena + 32),
+        ("invalidate", arena + 64),
+        ("clean and invalidate", arena + 96),
+    ]
+
+
+def test_caches_that_are_off_are_left_alone(image: Path, tmp_path: Path) -> None:
+    assert cache_operations(image, tmp_path, is_on=False) == [("run", 0)]

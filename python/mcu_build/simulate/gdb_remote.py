@@ -4,6 +4,7 @@ Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core 
 are r0 to pc and xPSR.
 """
 
+import contextlib
 import re
 import socket
 import time
@@ -201,7 +202,9 @@ class GdbRemote:
             checksum = self._take(2, deadline)
             if self._is_right(payload, checksum):
                 if self._acknowledge:
-                    self._transmit(b"+")
+                    # Behind its last packet the other side may be gone.
+                    with contextlib.suppress(GdbClosedError):
+                        self._transmit(b"+")
                 return _expanded(payload).decode("latin-1")
             if not self._acknowledge:
                 break
