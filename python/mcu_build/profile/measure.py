@@ -17,7 +17,7 @@ from mcu_build.profile.attribute import Counts, Phases, phases, steps
 from mcu_build.profile.cycles import MODELS, estimate
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.report.elf import Image, Symbol, read_elf
-from mcu_build.report.size import _demangle as demangle
+from mcu_build.report.size import demangle
 from mcu_build.simulate import plugin
 from mcu_build.simulate.run import run
 

@@ -75,7 +75,7 @@ def measure(elf: Path, map_file: Path, board: Board) -> Size:
         span for section in image.sections for span in _spans(section, pieces[section.name], image, board)
     ]
     rows = list(_with_gaps(spans))
-    names = _demangle([row.name for row in rows])
+    names = demangle([row.name for row in rows])
     rows = [Row(**{**asdict(row), "name": name}) for row, name in zip(rows, names, strict=True)]
     used = {
         memory.name: sum(row.size for row in rows if row.region == memory.name) for memory in board.memory
@@ -227,7 +227,7 @@ def _with_gaps(spans: list[_Span]) -> Iterator[Row]:
             before = span
 
 
-def _demangle(names: list[str]) -> list[str]:
+def demangle(names: list[str]) -> list[str]:
     """Names as they are written in C++, where a tool for it is installed."""
     import shutil
 

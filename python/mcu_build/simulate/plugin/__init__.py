@@ -85,7 +85,7 @@ def read(counts: Path) -> tuple[Span, ...]:
     if not lines or lines[-1] != "end":
         raise McuError(
             "counting wrote no result, or half of one",
-            "The plugin is for QEMU 4.2 to 8.2; `qemu-system-arm --version` tells yours.",
+            "The plugin was tried with QEMU 7.2; `qemu-system-arm --version` tells yours.",
             Exit.FIRMWARE,
         )
     spans: list[tuple[int, dict[int, int]]] = []

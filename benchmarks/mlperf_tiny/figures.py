@@ -1,0 +1,47 @@
+"""What our figures stand beside: the goals, and the same four nets with interpreters and CMSIS-NN.
+
+The field's were measured in QEMU 7.2, one inference, int8 inputs and outputs, random weights; the best of gcc
+12.2 and clang 19.1. Counts are million instructions, RAM and flash bytes.
+"""
+
+from collections.abc import Mapping
+
+MODELS = ("kws", "vww", "ic", "ad")
+Row = tuple[float, float, float, float]  # in the order of MODELS
+
+# Core -> what -> figures. A core that is not here has no figures of its own.
+INSTRUCTIONS: Mapping[str, Mapping[str, Row]] = {
+    "cortex-m55": {
+        "goal": (0.70, 2.4, 2.0, 0.042),
+        "ExecuTorch + CMSIS-NN": (1.80, 6.27, 4.58, 0.0649),
+        "TensorFlow Lite Micro + CMSIS-NN": (1.76, 6.33, 4.65, 0.0632),
+    },
+    "cortex-m4": {
+        "goal": (4.0, 12.0, 17.5, 0.33),
+        "ExecuTorch + CMSIS-NN": (8.30, 24.1, 29.9, 0.582),
+        "TensorFlow Lite Micro + CMSIS-NN": (7.70, 24.1, 29.9, 0.583),
+    },
+    "cortex-m7": {"goal, as Cortex-M4": (4.0, 12.0, 17.5, 0.33)},
+    "cortex-m33": {"goal, as Cortex-M4": (4.0, 12.0, 17.5, 0.33)},
+}
+# A vector instruction takes two cycles on the Cortex-M55: each counted twice.
+VECTOR_TWICE: Mapping[str, Mapping[str, Row]] = {
+    "cortex-m55": {
+        "goal": (1.2, 4.2, 3.7, 0.075),
+        "CMSIS-NN, clang": (2.80, 9.18, 7.20, 0.107),
+    },
+}
+RAM: Mapping[str, Row] = {
+    "goal": (9_000, 38_000, 35_000, 800),
+    "ExecuTorch, planned + method pool": (31_300, 103_000, 61_800, 5_800),
+    "TensorFlow Lite Micro, arena": (27_300, 100_800, 55_000, 9_300),
+}
+FLASH: Mapping[str, Row] = {
+    "goal": (12 * 1024, 12 * 1024, 12 * 1024, 6 * 1024),
+    "ExecuTorch, Cortex-M55, smallest of all flags": (38_200, 39_300, 34_900, 19_100),
+    "ExecuTorch, Cortex-M4, smallest of all flags": (41_100, 42_200, 38_100, 21_000),
+}
+STARTUP: Mapping[str, Row] = {
+    "goal": (2_000, 2_000, 2_000, 2_000),
+    "ExecuTorch, Cortex-M55, load and init": (134_000, 341_000, 154_000, 71_000),
+}
