@@ -34,7 +34,7 @@ def conv2d(context: "Context", step: Step) -> Step | None:
     assert step.params is not None
     if step.params.members["groups"] != 1:
         return None
-    weights = _bytes(context, step.arguments[1])
+    weights = constant_bytes(context, step.arguments[1])
     return None if weights is None else _convolution(context, step, weights)
 
 
@@ -43,7 +43,7 @@ def one_channel(context: "Context", step: Step) -> Step | None:
     assert step.params is not None
     if numbers(step.params.members["input"])["channels"] != 1:
         return None
-    weights = _bytes(context, step.arguments[1])
+    weights = constant_bytes(context, step.arguments[1])
     return None if weights is None else _convolution(context, step, weights.transpose(3, 1, 2, 0))
 
 
@@ -216,7 +216,8 @@ def _replaced(
     )
 
 
-def _bytes(context: "Context", id: int | None) -> Bytes | None:
+def constant_bytes(context: "Context", id: int | None) -> Bytes | None:
+    """An int8 constant; None where it is absent or no constant."""
     return cast("Bytes | None", _array(context, id, np.int8))
 
 

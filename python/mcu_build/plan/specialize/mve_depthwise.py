@@ -1,0 +1,90 @@
+"""Depthwise convolutions by firmware/kernels/mve."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from mcu_build.codegen.packing_mve import depthwise_records, scales
+from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.plan.specialize.mve_conv import constant_bytes, numbers, requantization
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Context
+
+_BLOCK = 16  # channels at once
+_STRIDES = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
+# While this many output rows are written, all of their windows are still read.
+_ROWS = {1: 2, 2: 1}
+
+
+def depthwise(context: "Context", step: Step) -> Step | None:
+    """depthwise_conv2d_s8 of 3x3 windows, with as many output as input channels."""
+    assert step.params is not None
+    given = step.params.members
+    stride = _stride(given)
+    weights = constant_bytes(context, step.arguments[1])
+    if stride is None or weights is None:
+        return None
+    wanted = requantization(context, step, weights.reshape(9, -1).T)
+    rescaling = None if wanted is None else scales(wanted)
+    if rescaling is None or not -128 <= -cast(int, given["input_offset"]) <= 127:
+        return None
+    output, stage = numbers(given["output"]), numbers(given["stage"])
+    members: dict[str, Value] = {
+        "batch": given["batch"],
+        "input": given["input"],
+        "output": {"y": output["height"], "x": output["width"]},
+        "padding": cast(Mapping[str, Value], given["window"])["padding"],
+        "pad_value": -cast(int, given["input_offset"]),
+        "plain": not (rescaling.ties or rescaling.clamps),
+        "low": stage["activation_min"],
+        "high": stage["activation_max"],
+    }
+    packed = depthwise_records(weights[0], rescaling)
+    name = context.tensor(step.arguments[1]).name
+    records = context.constant(f"{name} (packed)", DType.I32, (len(packed) // 4,), packed)
+    columns = context.scratch(4 * _BLOCK * _columns(output["width"], stride) + _BLOCK)
+    source, target = step.arguments[0], step.arguments[5]
+    assert source is not None
+    return replace(
+        step,
+        kernel=_STRIDES[stride],
+        source="mve_depthwise_conv2d",
+        params=Params("MveDepthwiseParams", members),
+        arguments=(source, records, target, columns),
+        writes=(*step.writes, columns),
+        overlaps={source: _distance(given, stride)},
+    )
+
+
+def _stride(members: Mapping[str, Value]) -> int | None:
+    """The stride, where a kernel takes the step."""
+    image, output = numbers(members["input"]), numbers(members["output"])
+    window = cast(Mapping[str, Value], members["window"])
+    size, stride, padding, dilation = (
+        numbers(window[name]) for name in ("size", "stride", "padding", "dilation")
+    )
+    square = size == {"y": 3, "x": 3} and dilation == {"y": 1, "x": 1} and stride["x"] == stride["y"]
+    if not square or image["channels"] != output["channels"] or stride["x"] not in _STRIDES:
+        return None
+    # The image and its left border lie within the columns.
+    fits = padding["x"] + image["width"] <= _columns(output["width"], stride["x"])
+    return stride["x"] if fits and output["width"] > 1 else None
+
+
+def _columns(width: int, stride: int) -> int:
+    return width + 2 if stride == 1 else -(-width // 4) * 8 + 2
+
+
+def _distance(members: Mapping[str, Value], stride: int) -> int:
+    """As plan/overlap.py, for several rows of the output at once."""
+    image, output = numbers(members["input"]), numbers(members["output"])
+    padding = numbers(cast(Mapping[str, Value], members["window"])["padding"])["y"]
+    in_row, out_row = (size["width"] * size["channels"] for size in (image, output))
+    distance = 0
+    for n in range(cast(int, members["batch"])):
+        for y in range(0, output["height"], _ROWS[stride]):
+            first = n * image["height"] + max(0, y * stride - padding)
+            end = n * output["height"] + min(y + _ROWS[stride], output["height"])
+            distance = max(distance, end * out_row - first * in_row)
+    return distance

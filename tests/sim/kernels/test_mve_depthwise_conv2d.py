@@ -1,0 +1,67 @@
+"""Helium's depthwise convolutions equal the reference kernel bit for bit, on the simulated core."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.sim.kernels.convolution_cases import (
+    PLAIN,
+    STAGES,
+    Shape,
+    case,
+    cases,
+    differing,
+    share_that_varies,
+    with_weight_changed,
+)
+from tests.support.cases import run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+BOARD = "corstone-300"
+
+
+def shapes(stride: int) -> list[Shape]:
+    """Channels with and without a rest of 16, odd and even sizes, rows to their end and beyond."""
+    squares = [
+        Shape(image, channels, 0, (3, 3), (stride, stride), padding, copies=1)
+        for channels in (8, 16, 20, 5)
+        for padding in ((1, 1), (0, 0))
+        for image in ((1, 6, 6), (2, 7, 5))
+    ]
+    tall = Shape((1, 25, 5), 64, 0, (3, 3), (stride, stride), (1, 1), copies=1)
+    behind = Shape((1, 12, 24), 8, 0, (3, 3), (stride, stride), (0, 0), copies=1, behind=(1, 1))
+    return [*squares, tall, behind]
+
+
+KERNELS = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
+ELSEWHERE = [
+    Shape((1, 6, 6), 4, 0, (3, 3), padding=(1, 1), copies=2),
+    Shape((1, 6, 6), 4, 0, (5, 3), padding=(2, 1), copies=1),
+    Shape((1, 9, 9), 4, 0, (3, 3), padding=(2, 2), dilation=(2, 2), copies=1),
+    Shape((1, 9, 9), 4, 0, (3, 3), (3, 3), copies=1),
+    Shape((1, 9, 1), 4, 0, (3, 3), padding=(1, 1), copies=1),
+]
+
+
+@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
+@pytest.mark.parametrize("stride", KERNELS)
+def test_equals_the_reference(stride: int, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = cases(41, shapes(stride))
+    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {KERNELS[stride]}
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+def test_other_shapes_stay_with_the_reference() -> None:
+    made = [case(np.random.default_rng(1), shape, PLAIN) for shape in ELSEWHERE]
+    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {"depthwise_conv2d_s8"}
+
+
+def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+    given = case(np.random.default_rng(3), Shape((1, 9, 9), 8, 0, (3, 3), copies=1), STAGES[2])
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    assert differing(outputs[:1], outputs[1:]) == [0]
