@@ -12,7 +12,7 @@
  * instruction that never finishes is counted. An instruction under IT that is not executed counts as well: it
  * is issued. The same image with the same files gives the same bytes on every run.
  *
- * Debian has no qemu-plugin.h, so what is used of version 1 of its interface (QEMU 4.2 to 8.2) is declared
+ * Debian has no qemu-plugin.h, so what is used of version 1 of its interface, tried with QEMU 7.2, is declared
  * here.
  */
 #include <inttypes.h>
