@@ -114,7 +114,7 @@ class NpuOptions(_Strict):
 
 @dataclass(frozen=True)
 class NpuChoice:
-    """An NPU that a board has, as `--npu` names it: "ethos-u55-128", and how Vela calls the system around it."""
+    """An NPU that a board has: its name for `--npu`, and how Vela calls the system around it."""
 
     name: str
     kind: str

@@ -1,7 +1,7 @@
 """Float ExportedProgram → int8 ExportedProgram: quantize and dequantize around every operator that is int8.
 
-The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activations). Nothing here depends
-on the board's core, so that boards share the result.
+The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activations) or, with an NPU, that
+of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torchao.quantization.pt2e.quantizer import Quantizer
 
 from mcu_build.errors import McuError
 from mcu_build.lower.upstream import quiet
@@ -16,7 +17,9 @@ from mcu_build.lower.upstream import quiet
 Inputs = tuple[torch.Tensor, ...]
 
 
-def quantize(exported: ExportedProgram, calibration: Iterable[Inputs]) -> ExportedProgram:
+def quantize(
+    exported: ExportedProgram, calibration: Iterable[Inputs], quantizer: Quantizer | None = None
+) -> ExportedProgram:
     """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
 
     `exported` has fixed shapes; every item of `calibration` is one call's inputs. McuError where there is no
@@ -25,9 +28,9 @@ def quantize(exported: ExportedProgram, calibration: Iterable[Inputs]) -> Export
     with quiet():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        from mcu_build.lower.annotate import make_quantizer
+        from mcu_build.lower import annotate
 
-        prepared = prepare_pt2e(exported.module(check_guards=False), make_quantizer())
+        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer or annotate.Quantizer())
         _calibrate(prepared, calibration)
         converted = convert_pt2e(prepared)
         return torch.export.export(converted, _example(exported), strict=False)

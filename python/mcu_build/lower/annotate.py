@@ -19,6 +19,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
+from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.layout import lay_out
@@ -63,43 +64,46 @@ _WITH_BIAS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input, aten.l
 
 
 class Quantizer(CortexMQuantizer):  # type: ignore[misc]
-    """CortexMQuantizer over a graph that has been brought into the form that it knows."""
+    """CortexMQuantizer over a graph that has been brought into the form that it knows.
+
+    `chosen` says which operators it may rewrite and annotate.
+    """
+
+    def __init__(self, chosen: Chosen = everything) -> None:
+        super().__init__()
+        self._chosen = chosen
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph before it is annotated."""
-        legalize(model)
-        lay_out(model)
-        _own_biases(model)
-        _join_clamps(model)
+        legalize(model, self._chosen)
+        lay_out(model, self._chosen)
+        _own_biases(model, self._chosen)
+        _join_clamps(model, self._chosen)
         return model
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how."""
-        _annotate_functions(model)
+        _annotate_functions(model, self._chosen)
         for node in model.graph.nodes:
-            if node.op in ("placeholder", "output") or node.target in MOVES:
+            if node.op in ("placeholder", "output") or node.target in MOVES or not self._chosen(node):
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
             quantizer.annotate(model)
-        _annotate_moves(model)
+        _annotate_moves(model, self._chosen)
         _follow_fixed(model)
         _annotate_inputs(model)
         return model
 
 
-def make_quantizer() -> Quantizer:
-    """The quantizer of `quantize`."""
-    return Quantizer()
-
-
-def _own_biases(model: GraphModule) -> None:
+def _own_biases(model: GraphModule, chosen: Chosen) -> None:
     """Give every call of a shared layer a bias of its own.
 
     A bias is quantized by the scale of the layer's input, which differs from call to call; torchao gives all
     readers of one tensor the scale of the first.
     """
     for node in list(model.graph.nodes):
-        bias = node.args[2] if node.target in _WITH_BIAS and len(node.args) > 2 else None
+        has_bias = node.target in _WITH_BIAS and len(node.args) > 2 and chosen(node)
+        bias = node.args[2] if has_bias else None
         if isinstance(bias, Node) and bias.op == "get_attr" and len(bias.users) > 1:
             with model.graph.inserting_before(node):
                 own = model.graph.get_attr(str(bias.target))
@@ -108,17 +112,17 @@ def _own_biases(model: GraphModule) -> None:
     model.recompile()
 
 
-def _join_clamps(model: GraphModule) -> None:
+def _join_clamps(model: GraphModule, chosen: Chosen) -> None:
     """Put a clamp right behind what it clamps: the patterns match neighbours in the order of the graph."""
     for node in list(model.graph.nodes):
-        if is_fused_clamp(node, {}):
+        if is_fused_clamp(node, {}) and chosen(node) and chosen(node.args[0]):
             node.args[0].append(node)
     model.graph.lint()
     model.recompile()
 
 
-def _annotate_functions(model: GraphModule) -> None:
-    sources = find_sources(model.graph)
+def _annotate_functions(model: GraphModule, chosen: Chosen) -> None:
+    sources = find_sources(model.graph, chosen)
     for node, source in sources.items():
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         inputs = {
@@ -137,17 +141,17 @@ def _float_operands(node: Node) -> list[Node]:
     return [operand for operand in node.all_input_nodes if is_float(operand)]
 
 
-def _moves_float(node: Node) -> bool:
-    return node.target in MOVES and is_float(node)
+def _moves_float(node: Node, chosen: Chosen) -> bool:
+    return node.target in MOVES and is_float(node) and chosen(node)
 
 
-def _component(start: Node) -> set[Node]:
+def _component(start: Node, chosen: Chosen) -> set[Node]:
     """The operators that move the same elements on, from `start`, against and along the flow."""
     found, queue = {start}, [start]
     while queue:
         node = queue.pop()
         for neighbour in (*node.all_input_nodes, *node.users):
-            if neighbour not in found and _moves_float(neighbour):
+            if neighbour not in found and _moves_float(neighbour, chosen):
                 found.add(neighbour)
                 queue.append(neighbour)
     return found
@@ -167,15 +171,15 @@ def _touches_int8(component: set[Node]) -> bool:
     return False
 
 
-def _annotate_moves(model: GraphModule) -> None:
+def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
     """One quantization for all tensors that the same elements pass through: SharedQspecQuantizer does so too,
     but it observes a fixed producer (softmax) anew, and turns clamps into users of their operand's range."""
     seen: set[Node] = set()
     order = {node: index for index, node in enumerate(model.graph.nodes)}
     for node in model.graph.nodes:
-        if not _moves_float(node) or node in seen:
+        if not _moves_float(node, chosen) or node in seen:
             continue
-        component = _component(node)
+        component = _component(node, chosen)
         seen |= component
         if not _touches_int8(component):
             continue

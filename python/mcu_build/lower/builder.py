@@ -8,7 +8,7 @@ from torch.fx import GraphModule, Node
 
 aten = torch.ops.aten
 
-_KEPT_META = ("stack_trace", "nn_module_stack")
+_KEPT_META = ("stack_trace", "nn_module_stack", "custom")
 
 
 def attribute(model: torch.nn.Module, node: Node) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch.fx import Graph, Node
 
+from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten
 
 # Element by element, though torch does not tag them so.
@@ -65,15 +66,15 @@ def is_fused_clamp(node: Node, sources: dict[Node, Node]) -> bool:
     )
 
 
-def find_sources(graph: Graph) -> dict[Node, Node]:
-    """For every node of a function of one tensor: that tensor.
+def find_sources(graph: Graph, chosen: Chosen = everything) -> dict[Node, Node]:
+    """For every chosen node of a function of one tensor: that tensor.
 
     A node whose result something else reads as well ends its function; what follows starts from it. The ends
     are found by narrowing: a first pass takes none for an end, and each further one adds those it finds.
     """
     ends: set[Node] = set()
     while True:
-        sources = _sources(graph, ends)
+        sources = _sources(graph, ends, chosen)
         found = {
             node
             for node in sources
@@ -84,10 +85,12 @@ def find_sources(graph: Graph) -> dict[Node, Node]:
         ends |= found
 
 
-def _sources(graph: Graph, ends: set[Node]) -> dict[Node, Node]:
+def _sources(graph: Graph, ends: set[Node], chosen: Chosen) -> dict[Node, Node]:
     sources: dict[Node, Node] = {}
     for node in graph.nodes:
-        if not is_pointwise(node) or is_fused_clamp(node, sources):
+        if not chosen(node) or not is_pointwise(node):
+            continue
+        if is_fused_clamp(node, sources) and chosen(node.all_input_nodes[0]):
             continue
         origins = {
             sources[operand] if operand in sources and operand not in ends else operand

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,13 @@ from torch.fx import Node
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.assigned import everything, is_for_cpu, origin, why_on_cpu
+from mcu_build.lower.builder import attribute
+from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.program import KernelCall, parse
 
-Where = Literal["int8", "float", "border"]
+Where = Literal["npu", "int8", "float", "border"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
@@ -78,15 +80,19 @@ def finish(
         inputs, outputs = _strip_border(graph) if io == "int8" else _border(graph)
         calls = _calls(graph)
         _check_integers(calls)
-        rows = tuple(_row(node) for node in calls)
+        rows = tuple(row for node in graph.graph.nodes for row in _rows(node))
         pte = _emit(graph)
     if supported is not None:
         _check_supported(pte, supported)
     return Lowered(pte, rows, _warnings(rows), inputs, outputs)
 
 
-def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
-    """The program in operators of Cortex-M, as a graph that also runs in PyTorch."""
+def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) -> ExportedProgram:
+    """The program in operators of Cortex-M, as a graph that also runs in PyTorch.
+
+    `partitioner`, one of executorch's, takes what it can out of it; only operators that are marked for the
+    CPU (assigned.py) are then looked at here.
+    """
     with quiet():
         from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
         from executorch.backends.cortex_m.passes import (
@@ -96,7 +102,7 @@ def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
             DecomposeHardswishPass,
         )
         from executorch.backends.cortex_m.target_config import CortexMTargetConfig
-        from executorch.exir import to_edge
+        from executorch.exir import to_edge, to_edge_transform_and_lower
 
         from mcu_build.lower.layout import settle
         from mcu_build.lower.markers import Unmark, mark
@@ -105,9 +111,14 @@ def to_cortex_m(quantized: ExportedProgram, core: str) -> ExportedProgram:
 
         target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
         tabled = copy.deepcopy(quantized)
-        build_tables(tabled)
-        mark(tabled)
-        edge = to_edge(tabled, compile_config=cortex_m_edge_compile_config())
+        chosen = is_for_cpu if partitioner else everything
+        build_tables(tabled, chosen)
+        mark(tabled, chosen)
+        config = cortex_m_edge_compile_config()
+        if partitioner:
+            edge = to_edge_transform_and_lower(tabled, partitioner=[partitioner], compile_config=config)
+        else:
+            edge = to_edge(tabled, compile_config=config)
         # Tables and FuseClamps have done the work of the passes that go.
         ours = {
             ActivationFusionPass: [FuseClamps],
@@ -130,7 +141,8 @@ def _emit(lowered: ExportedProgram) -> bytes:
     from executorch.exir import EdgeProgramManager, ExecutorchBackendConfig
 
     manager = EdgeProgramManager(lowered, compile_config=cortex_m_edge_compile_config())
-    return bytes(manager.to_executorch(ExecutorchBackendConfig(emit_stacktrace=True)).buffer)
+    with lines_of_delegates():
+        return bytes(manager.to_executorch(ExecutorchBackendConfig(emit_stacktrace=True)).buffer)
 
 
 def _prune_constants(lowered: ExportedProgram) -> None:
@@ -177,15 +189,15 @@ def _layer(node: Node) -> str:
 
 def _calls(lowered: ExportedProgram) -> list[Node]:
     """The nodes that become operator calls."""
-    skipped = ("getitem", "alloc", "get_item")
-    return [
-        node
-        for node in lowered.graph.nodes
-        if node.op == "call_function" and not any(part in str(node.target) for part in skipped)
-    ]
+    return [node for node in lowered.graph.nodes if _is_call(node)]
 
 
-def _name(node: Node) -> str:
+def _is_call(node: Node) -> bool:
+    skipped = ("getitem", "alloc", "get_item", "call_delegate")
+    return node.op == "call_function" and not any(part in str(node.target) for part in skipped)
+
+
+def operator_name(node: Node) -> str:
     """'aten::add.Tensor' of an edge operator."""
     schema: Any = getattr(node.target, "_schema", None)
     if schema is None:
@@ -202,10 +214,10 @@ def _is_float(value: object) -> bool:
 def _check_integers(calls: list[Node]) -> None:
     """No arithmetic may be left on int8 that knows nothing of scales: its numbers would mean nothing."""
     wrong = [
-        f"{_layer(node) or 'the model'}: {_name(node)}: quantized, but not lowered"
+        f"{_layer(node) or 'the model'}: {operator_name(node)}: quantized, but not lowered"
         for node in calls
-        if not _name(node).startswith("cortex_m::")
-        and _name(node).split("::")[1].split(".")[0] not in _MOVES
+        if not operator_name(node).startswith("cortex_m::")
+        and operator_name(node).split("::")[1].split(".")[0] not in _MOVES
         and any(_is_int8(operand) for operand in node.all_input_nodes)
     ]
     if wrong:
@@ -219,15 +231,26 @@ def _is_int8(node: Node) -> bool:
     return isinstance(value, torch.Tensor) and value.dtype is torch.int8
 
 
+def _rows(node: Node) -> Iterator[Lowering]:
+    """What a node becomes: one call, nothing, or, for a delegate, the operators of the model inside it."""
+    if "call_delegate" in str(node.target):
+        module = attribute(node.graph.owning_module, node.args[0])
+        inside = (origin(inner) for inner in module.original_module.graph.nodes)
+        for found in dict.fromkeys(one for one in inside if one):
+            yield Lowering(found.operator, "npu", found.layer, "")
+    elif _is_call(node):
+        yield _row(node)
+
+
 def _row(node: Node) -> Lowering:
-    name, layer = _name(node), _layer(node)
+    name, layer = operator_name(node), _layer(node)
     if "quantize_per_tensor" in name:
         return Lowering(name, "border", layer, "between float and int8")
     floats = _is_float(node.meta.get("val")) or any(
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
     if not floats:
-        return Lowering(name, "int8", layer, "integer arithmetic")
+        return Lowering(name, "int8", layer, why_on_cpu(node) or "integer arithmetic")
     return Lowering(name, "float", layer, "no int8 form of this operator with these operands")
 
 
@@ -254,7 +277,8 @@ def _user_inputs(lowered: ExportedProgram) -> list[Node]:
 def _input_quantizers(node: Node) -> list[Node]:
     """The quantize calls on an input, where all its readers are such, with the same parameters."""
     users = list(node.users)
-    if not users or any("quantize_per_tensor" not in _name(u) or "dequantize" in _name(u) for u in users):
+    names = [operator_name(user) for user in users]
+    if not users or any("quantize_per_tensor" not in name or "dequantize" in name for name in names):
         return []
     return users if len({user.args[1:] for user in users}) == 1 else []
 
@@ -276,7 +300,11 @@ def _strip_border(
     results: list[Any] = []
     found: list[Quantization | None] = []
     for index, node in enumerate(output.args[0]):
-        if isinstance(node, Node) and node.op == "call_function" and "::dequantize_per_tensor" in _name(node):
+        if (
+            isinstance(node, Node)
+            and node.op == "call_function"
+            and "::dequantize_per_tensor" in operator_name(node)
+        ):
             found.append(_quantization(node))
             results.append(node.args[0])
             lowered.graph_signature.output_specs[index].arg.name = node.args[0].name

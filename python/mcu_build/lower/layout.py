@@ -9,6 +9,7 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from mcu_build.errors import McuError
+from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import fake_mode, inherit, run_fake
 
 _REPORT = "This is a mistake in lowering: please report the model."
@@ -23,8 +24,8 @@ _CHANNELS_LAST_ONLY = frozenset(
 )
 
 
-def lay_out(model: GraphModule) -> None:
-    """Copy 4-D operands into channels-last where an operator needs it, and refresh every node's value.
+def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
+    """Copy 4-D operands into channels-last where a chosen operator needs it; refresh every node's value.
 
     CortexMQuantizer leaves a convolution over contiguous tensors in float without a word.
     """
@@ -32,15 +33,20 @@ def lay_out(model: GraphModule) -> None:
     for node in list(model.graph.nodes):
         if node.op != "call_function":
             continue
-        if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
-            _copy_operand(node, node.args[0], mode)
-        elif _mixes_orders(node):
-            for operand in node.all_input_nodes:
-                if not _is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
-                    _copy_operand(node, operand, mode)
+        if chosen(node):
+            _lay_out_operands(node, mode)
         node.meta["val"] = run_fake(node, mode)
     model.graph.lint()
     model.recompile()
+
+
+def _lay_out_operands(node: Node, mode: Any) -> None:
+    if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
+        _copy_operand(node, node.args[0], mode)
+    elif _mixes_orders(node):
+        for operand in node.all_input_nodes:
+            if not _is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
+                _copy_operand(node, operand, mode)
 
 
 def _is_tensor(value: object) -> bool:
@@ -97,7 +103,7 @@ def settle(lowered: ExportedProgram) -> None:
     graph = lowered.graph
     mode = next(n.meta["val"].fake_mode for n in graph.nodes if _is_tensor(n.meta.get("val")))
     for node in list(graph.nodes):
-        if node.op != "call_function" or "alloc" in str(node.target):
+        if node.op != "call_function" or not _is_operator(node):
             continue
         if node.target is edge.aten.view_copy.default and not node.args[0].meta["val"].is_contiguous():
             source = node.args[0]
@@ -121,6 +127,12 @@ def settle(lowered: ExportedProgram) -> None:
             graph.erase_node(node)
     graph.lint()
     lowered.graph_module.recompile()
+
+
+def _is_operator(node: Node) -> bool:
+    """Whether a call computes: delegates do so out of torch's sight, and allocations not at all."""
+    name = str(node.target)
+    return "alloc" not in name and "call_delegate" not in name
 
 
 def _is_idle(node: Node) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 
@@ -21,8 +22,8 @@ _MASKED = -16.0
 Rule = Callable[[Builder, Node], Node | None]
 
 
-def legalize(model: GraphModule) -> None:
-    """Apply every rule until none applies. Values of all nodes are up to date afterwards."""
+def legalize(model: GraphModule, chosen: Chosen = everything) -> None:
+    """Apply every rule until none applies to a chosen node. All values are up to date afterwards."""
     mode = fake_mode(model)
     _drop_checks(model)
     for node in model.graph.nodes:
@@ -34,7 +35,8 @@ def legalize(model: GraphModule) -> None:
     while changed:
         changed = False
         for node in list(model.graph.nodes):
-            changed |= any(_apply(rule, model, mode, node) for rule in RULES.get(node.target, ()))
+            if chosen(node):
+                changed |= any(_apply(rule, model, mode, node) for rule in RULES.get(node.target, ()))
         model.graph.eliminate_dead_code()
     model.graph.lint()
     model.recompile()

@@ -16,6 +16,8 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torch.fx.passes.infra.pass_base import PassResult
 
+from mcu_build.lower.assigned import Chosen, everything
+
 
 @functools.cache
 def _library() -> torch.library.Library:
@@ -43,8 +45,8 @@ def table() -> Any:
     return torch.ops.mcu_build.table.default
 
 
-def mark(exported: ExportedProgram) -> None:
-    """Put the stand-ins in."""
+def mark(exported: ExportedProgram, chosen: Chosen = everything) -> None:
+    """Put the stand-ins in for chosen operators."""
     _library()
     marked = {
         torch.ops.aten.linear.default: torch.ops.mcu_build.linear.default,
@@ -52,7 +54,7 @@ def mark(exported: ExportedProgram) -> None:
     }
     for node in exported.graph.nodes:
         # A division by a number or in another rounding mode is not an operator of Cortex-M.
-        if node.target in marked and not node.kwargs and len(node.all_input_nodes) > 1:
+        if node.target in marked and chosen(node) and not node.kwargs and len(node.all_input_nodes) > 1:
             node.target = marked[node.target]
     exported.graph_module.recompile()
 

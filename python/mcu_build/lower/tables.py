@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import inherit
 from mcu_build.lower.clusters import is_pointwise
 from mcu_build.lower.markers import table
@@ -20,28 +21,39 @@ _QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 _DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 
 
-def build_tables(exported: ExportedProgram) -> None:
-    """Replace every function of one int8 tensor by `cortex_m.quantized_activation`.
+def build_tables(exported: ExportedProgram, chosen: Chosen = everything) -> None:
+    """Replace every function of one int8 tensor (of chosen operators) by `cortex_m.quantized_activation`.
 
     Upstream has tables for ten functions; the others stay in float, or come apart into float operators.
     """
-    _merge_quantizers(exported)
+    _merge_quantizers(exported, chosen)
     for node in list(exported.graph.nodes):
         if node.op != "call_function" or node.target is not _QUANTIZE or node.args[5] is not torch.int8:
             continue
-        cluster = _cluster(node.args[0])
-        if cluster is not None:
+        cluster = _cluster(node.args[0], chosen)
+        # Between two quantizations of an NPU's own, the NPU rescales.
+        if cluster is not None and (cluster[1] or _is_read_by(node, chosen)):
             _replace(exported, node, *cluster)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()
 
 
-def _merge_quantizers(exported: ExportedProgram) -> None:
-    """One quantize for all readers that want the same of a tensor."""
+def _is_read_by(quantizer: Node, chosen: Chosen) -> bool:
+    """Whether all that reads a quantized tensor, behind its dequantize, is chosen."""
+    return all(chosen(reader) for user in quantizer.users for reader in user.users)
+
+
+def _merge_quantizers(exported: ExportedProgram, chosen: Chosen) -> None:
+    """One quantize for all readers that want the same of a tensor, and one dequantize for all chosen ones.
+
+    A dequantize belongs to its reader: one that an NPU and the CPU share would go to neither.
+    """
     seen: dict[Any, Node] = {}
     for node in list(exported.graph.nodes):
         if node.target not in (_QUANTIZE, _DEQUANTIZE) or node.kwargs:
+            continue
+        if node.target is _DEQUANTIZE and not all(chosen(user) for user in node.users):
             continue
         first = seen.setdefault((node.target, node.args), node)
         if first is not node:
@@ -49,7 +61,7 @@ def _merge_quantizers(exported: ExportedProgram) -> None:
             exported.graph.erase_node(node)
 
 
-def _cluster(end: Any) -> tuple[Node, list[Node]] | None:
+def _cluster(end: Any, chosen: Chosen) -> tuple[Node, list[Node]] | None:
     """The dequantize at which a function starts and its nodes in order; None where it has several sources."""
     starts: dict[Node, None] = {}
     inside: dict[Node, None] = {}
@@ -60,7 +72,7 @@ def _cluster(end: Any) -> tuple[Node, list[Node]] | None:
             return len(starts) == 1
         if node in inside:
             return True
-        if not is_pointwise(node) or not node.all_input_nodes:
+        if not chosen(node) or not is_pointwise(node) or not node.all_input_nodes:
             return False
         done = True
         for operand in node.all_input_nodes:

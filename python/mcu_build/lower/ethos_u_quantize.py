@@ -1,0 +1,173 @@
+"""Quantization for an Ethos-U: what it can take for it, everything else for the int8 kernels of the core.
+
+What it can take is known only after quantization. So the model is quantized for the NPU, partitioned on
+trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from executorch.backends.arm.constants import DQ_OPS, Q_OPS
+from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
+from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
+from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
+from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
+from executorch.exir import to_edge_transform_and_lower
+from executorch.exir.backend.partitioner import PartitionResult
+from torch.export import ExportedProgram
+from torch.fx import GraphModule, Node
+from torch.fx.passes.operator_support import OperatorSupportBase
+from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+from mcu_build.frontend.capture import source_line
+from mcu_build.frontend.quantize import Inputs, quantize
+from mcu_build.lower import annotate
+from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, origin, remember_origin
+from mcu_build.lower.clusters import is_float
+from mcu_build.lower.cortex_m import operator_name
+from mcu_build.lower.upstream import quiet
+
+# Each round can only reject what the one before has cut off: a few are enough.
+_ROUNDS = 5
+_CUT_OFF = "what is before or behind it does not run there"
+
+
+def quantize_for_npu(exported: ExportedProgram, calibration: Iterable[Inputs], kind: str) -> ExportedProgram:
+    """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py)."""
+    items = list(calibration)
+    spec = EthosUCompileSpec(f"{kind}-256")
+    rejected: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        quantized = quantize(exported, items, SplitQuantizer(spec, rejected))
+        found = {name: why for name, why in _reject(quantized, spec).items() if name not in rejected}
+        if not found:
+            return quantized
+        rejected |= found
+    return quantized
+
+
+class SplitQuantizer(Quantizer):  # type: ignore[misc]
+    """EthosUQuantizer for all operators but `rejected` (their names in the float graph, with the reason)."""
+
+    def __init__(self, spec: EthosUCompileSpec, rejected: Mapping[str, str]) -> None:
+        self._rejected = rejected
+        self._cpu = annotate.Quantizer(is_for_cpu)
+        self._npu = EthosUQuantizer(spec)
+        self._npu.set_global(get_symmetric_quantization_config())
+        self._npu.set_node_finder(None, _ForCpu())
+
+    def transform_for_annotation(self, model: GraphModule) -> GraphModule:
+        """Rewrite every operator for where it will run."""
+        for node in _operators(model):
+            remember_origin(node, operator_name(node), source_line(node))
+            if node.name in self._rejected:
+                assign_to_cpu(node, self._rejected[node.name])
+        if self._rejected:
+            model = self._cpu.transform_for_annotation(model)
+        return self._npu.transform_for_annotation(model)
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Mark what is quantized, and how: the NPU's operators first."""
+        self._npu.annotate(model)
+        if not self._rejected:
+            return model
+        for node in _operators(model):
+            found = node.meta.get(Q_ANNOTATION_KEY)
+            # Moves among operators of the core have no quantized neighbour that the NPU's quantizer knows.
+            if found is None and is_float(node) and not is_for_cpu(node):
+                assign_to_cpu(node, _CUT_OFF)
+            if is_for_cpu(node):
+                node.meta.pop(Q_ANNOTATION_KEY, None)
+                node.meta.pop(PatternMatcher.Q_PATTERN_MATCHED_KEY, None)
+        self._cpu.annotate(model)
+        _join_borders(model)
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        """Nothing that the two have not checked."""
+
+
+class Partitioner(EthosUPartitioner):  # type: ignore[misc]
+    """EthosUPartitioner that leaves marked operators alone and remembers why it rejects the others."""
+
+    def __init__(self, spec: EthosUCompileSpec) -> None:
+        super().__init__(spec, [_NotForCpu()])
+        self.reasons: dict[Node, str] = {}
+
+    def _tag_module(
+        self, module: GraphModule, containing_program: ExportedProgram, reporter: Any, *rest: Any
+    ) -> set[str]:
+        tags: set[str] = super()._tag_module(module, containing_program, reporter, *rest)
+        self.reasons |= dict(reporter._rejected_nodes)
+        return tags
+
+
+class _Trial(Partitioner):
+    """A partitioner that delegates nothing and says what it would not delegate, by origin."""
+
+    def __init__(self, spec: EthosUCompileSpec) -> None:
+        super().__init__(spec)
+        self.rejected: dict[str, str] = {}
+
+    def partition(self, exported_program: ExportedProgram) -> PartitionResult:
+        """Partition, tell, and forget."""
+        tagged = super().partition(exported_program).tagged_exported_program
+        for node in _operators(tagged.graph_module):
+            made_from = origin(node)
+            if "delegation_tag" not in node.meta and made_from and node.target not in (*Q_OPS, *DQ_OPS):
+                self.rejected.setdefault(made_from.name, in_words(self.reasons.get(node, _CUT_OFF)))
+        for node in tagged.graph.nodes:
+            node.meta.pop("delegation_tag", None)
+        return PartitionResult(tagged_exported_program=tagged, partition_tags={})
+
+
+class _ForCpu:
+    """What executorch calls a node finder: the nodes that are for the core."""
+
+    def find_nodes(self, model: GraphModule) -> Iterable[Node]:
+        """The nodes, in order."""
+        return iter([node for node in _operators(model) if is_for_cpu(node)])
+
+
+class _NotForCpu(OperatorSupportBase):  # type: ignore[misc]
+    def is_node_supported(self, submodules: Any, node: Node) -> bool:
+        return not is_for_cpu(node)
+
+
+def in_words(reason: str) -> str:
+    """A reason of the partitioner as a user reads it."""
+    if "fp dtype" in reason:
+        return _CUT_OFF
+    if "registered tosa_support_check" in reason:
+        return "there is no such operator on the NPU"
+    return " ".join(reason.split()).rstrip(".")
+
+
+def _reject(quantized: ExportedProgram, spec: EthosUCompileSpec) -> dict[str, str]:
+    trial = _Trial(spec)
+    with quiet():
+        to_edge_transform_and_lower(
+            quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
+        )
+    return trial.rejected
+
+
+def _operators(model: GraphModule) -> list[Node]:
+    return [node for node in model.graph.nodes if node.op == "call_function"]
+
+
+def _join_borders(model: GraphModule) -> None:
+    """One quantization for a tensor that one side writes and the other reads: no rescaling between them."""
+    for node in _operators(model):
+        found = node.meta.get(Q_ANNOTATION_KEY)
+        for operand, spec in list(found.input_qspec_map.items()) if found else []:
+            written = operand.meta.get(Q_ANNOTATION_KEY)
+            crosses = operand.op == "call_function" and is_for_cpu(operand) != is_for_cpu(node)
+            if crosses and written and written.output_qspec is not None and _is_observed(spec):
+                found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
+
+
+def _is_observed(spec: Any) -> bool:
+    return isinstance(spec, QuantizationSpec) and spec.dtype is INT8_ACTIVATION_PER_TENSOR_QSPEC.dtype

@@ -1,0 +1,86 @@
+"""The edge to Vela, Arm's compiler for Ethos-U, which executorch runs for every delegate: what it was given,
+and what it says of the result."""
+
+import contextlib
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import executorch.backends.arm.ethosu.backend as backend
+import numpy as np
+
+from mcu_build.errors import McuError
+
+# What Vela counts in its summary, by the name that it has there.
+_ESTIMATES = {
+    "cycles_total": "cycles",
+    "cycles_npu": "cycles_npu",
+    "cycles_sram_access": "cycles_sram",
+    "cycles_dram_access": "cycles_dram",
+    "cycles_on_chip_flash_access": "cycles_on_chip_flash",
+    "cycles_off_chip_flash_access": "cycles_off_chip_flash",
+    "nn_macs": "macs",
+    "sram_total_bytes": "sram_traffic",
+    "dram_total_bytes": "dram_traffic",
+    "on_chip_flash_total_bytes": "on_chip_flash_traffic",
+    "off_chip_flash_total_bytes": "off_chip_flash_traffic",
+    "total_npu_encoded_weights": "encoded_weights",
+}
+# Used memory stands there in KiB.
+_MEMORIES = ("sram", "dram", "on_chip_flash", "off_chip_flash")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One delegate: its TOSA, what Vela made of it, the bytes of its fast scratch memory.
+
+    `estimates` are the compiler's: cycles, cycles by part, MACs, bytes moved and used by memory.
+    """
+
+    tosa: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
+    fast_scratch: int
+    estimates: Mapping[str, int]
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[Compiled]]:
+    """Collect what Vela compiles inside the block. McuError where it refuses."""
+    found: list[Compiled] = []
+    original = backend.vela_compile
+
+    def compile_and_record(tosa: bytes, flags: list[str], **options: Any) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            options["intermediate_path"] = folder
+            result = _compile(original, tosa, flags, options)
+            found.append(_read(tosa, result.processed_bytes, Path(folder, "output")))
+            return result
+
+    backend.vela_compile = compile_and_record
+    try:
+        yield found
+    finally:
+        backend.vela_compile = original
+
+
+def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, Any]) -> Any:
+    try:
+        return original(tosa, flags, **options)
+    except (Exception, SystemExit) as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise McuError(f"Vela: {words}", "`--npu none` builds the model for the core alone.") from error
+
+
+def _read(tosa: bytes, payload: bytes, folder: Path) -> Compiled:
+    # Vela stores its strings as Python objects; the numbers beside them are plain.
+    with np.load(folder / "out_vela.npz", allow_pickle=False) as archive:
+        fast = int(archive["scratch_fast_size"]) if "scratch_fast_size" in archive.files else 0
+    (summary,) = folder.glob("*_summary_*.csv")
+    with summary.open() as stream:
+        row = next(csv.DictReader(stream))
+    estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
+    estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
+    return Compiled(tosa, payload, fast, {name: count for name, count in estimates.items() if count})
