@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build import manifest as manifests
-from mcu_build.board import Board
+from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data
 from mcu_build.codegen.target import Toolchain
 from mcu_build.files import write_atomically, write_changed
@@ -17,17 +17,22 @@ from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a model file for a board, with its options."""
+    """What to build: a model file for a board, with its options; `npu` is None for the core alone."""
 
     model: Path
     board: Board
+    npu: NpuChoice | None
     io: Io
     toolchain: Toolchain
     build_root: Path
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
-        variants = [word for word in (self.io, self.toolchain) if word not in ("float", "arm-clang", "host")]
+        usual = ("float", "arm-clang", "host")
+        variants: list[str] = [word for word in (self.io, self.toolchain) if word not in usual]
+        npu = self.npu.name if self.npu else "none"
+        if npu != (self.board.npu.default if self.board.npu else "none"):
+            variants.insert(0, npu if self.npu else "no-npu")
         return self.build_root / name / "-".join([self.board.id, *variants])
 
 
@@ -42,7 +47,7 @@ class Built:
 
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
     """Make firmware, or find that it is made already."""
-    lowered = lower_model(request.model, request.board, request.io, cache, progress)
+    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
     found = manifests.read(folder)
@@ -74,7 +79,7 @@ def generate(
     from mcu_build.codegen.model import generate as generate_sources
     from mcu_build.plan.fit import check_fit
 
-    lowered = lower_model(request.model, request.board, request.io, cache, progress)
+    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, name or lowered.name, request.board)
         check_fit(plan, request.board)
@@ -92,9 +97,13 @@ def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization."""
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
+    from mcu_build.plan.delegate import NpuUse
     from mcu_build.program import load
 
-    plan = compile_program(load(lowered.program), name, kernel_folders(board))
+    npu = None
+    if lowered.npu:
+        npu = NpuUse(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
+    plan = compile_program(load(lowered.program), name, kernel_folders(board), npu)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,6 +113,21 @@ def started(command: Sequence[str | Path], *, cwd: Path | None = None) -> Iterat
             if process.poll() is None:
                 _kill_group(process)
                 process.wait()
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what native libraries print off this process's standard output: a command's JSON goes there."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _text(file: IO[bytes]) -> str:

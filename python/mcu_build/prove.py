@@ -1,9 +1,10 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcu_build import npz, vectors
-from mcu_build.board import Board
+from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.compare import Comparison, accuracy, compare, float_allowance
 from mcu_build.npz import Array
@@ -41,10 +42,20 @@ class Proof:
 def run(built: Built, board: Board, inputs: list[Array], timeout: float) -> tuple[list[Array], Outcome]:
     """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them."""
     manifest = built.manifest
-    outcome = simulate(
-        board, manifest.path(built.folder, "test_elf"), vectors.pack(inputs, manifest.inputs), timeout
-    )
+    image = manifest.path(built.folder, "test_elf")
+    outcome = _simulate(board, built.lowered.npu, image, vectors.pack(inputs, manifest.inputs), timeout)
     return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
+
+
+def _simulate(board: Board, npu: NpuChoice | None, image: Path, inputs: bytes, timeout: float) -> Outcome:
+    if npu is None:
+        return simulate(board, image, inputs, timeout)
+    from mcu_build.npu.config import find
+    from mcu_build.npu.registers import Npu
+    from mcu_build.simulate import cosim
+
+    config = find(npu.name)
+    return cosim.run(board, image, inputs, timeout, npu.kind, lambda memory: Npu(config, memory))
 
 
 def own_inputs(built: Built) -> list[Array]:

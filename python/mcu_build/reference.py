@@ -18,6 +18,7 @@ from mcu_build.errors import McuError
 from mcu_build.plan.ir import DType
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
 from mcu_build.reference_integer import STAND_INS
+from mcu_build.reference_tosa import TosaGraph
 
 Array = npt.NDArray[Any]
 
@@ -50,20 +51,21 @@ _BORDER = frozenset(
 _COPIES = frozenset({"dim_order_ops::_clone_dim_order.out", "dim_order_ops::_to_dim_order_copy.out"})
 
 
-def evaluate(program: Program, inputs: Sequence[Array]) -> list[Array]:
+def evaluate(program: Program, inputs: Sequence[Array], tosa: Sequence[bytes] = ()) -> list[Array]:
     """The outputs of `program` for `inputs`, each in the model's logical shape and of the program's type.
 
-    McuError for a wrong number, shape or type of inputs, for delegates, and for operators that neither
-    executorch nor torch defines.
+    `tosa` are the TOSA flatbuffers of its delegates. McuError for a wrong number, shape or type of inputs,
+    for a delegate without TOSA, and for operators that neither executorch nor torch defines.
     """
-    return Evaluator(program).run(inputs)
+    return Evaluator(program, tosa).run(inputs)
 
 
 class Evaluator:
     """A program in memory, to be run on any number of inputs."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, tosa: Sequence[bytes] = ()) -> None:
         self._program = program
+        self._tosa = tosa
         self._memories = self._allocate()
         self._tensors: dict[int, torch.Tensor] = {}
         self._steps = [self._step(call) for call in program.instructions]
@@ -127,9 +129,7 @@ class Evaluator:
         self, call: KernelCall | DelegateCall
     ) -> tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]:
         if isinstance(call, DelegateCall):
-            raise McuError(
-                f"delegate {self._program.delegates[call.delegate].id} cannot be evaluated in Python"
-            )
+            return self._delegate_step(call)
         if call.operator in _COPIES:
             output = self._tensor(call.arguments[-1])
             return (lambda source: [source]), [self._tensor(call.arguments[0])], [output]
@@ -144,6 +144,24 @@ class Evaluator:
             self._tensor(id) for id, argument in zip(call.arguments, names, strict=False) if argument.is_out
         ]
         return _runner(call.operator), positional, outputs
+
+    def _delegate_step(
+        self, call: DelegateCall
+    ) -> tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]:
+        if call.delegate >= len(self._tosa):
+            raise McuError(
+                f"delegate {call.delegate}: its TOSA is not known",
+                "Build from a model.py or a .pt2: a .pte holds only what the NPU runs.",
+            )
+        graph = TosaGraph(self._tosa[call.delegate])
+        tensors = [self._tensor(id) for id in call.arguments]
+        inputs, outputs = tensors[: graph.input_count], tensors[graph.input_count :]
+
+        def run(*arguments: torch.Tensor) -> Sequence[torch.Tensor]:
+            results = graph.run([_in_memory(tensor).numpy() for tensor in arguments])
+            return [_from_memory(result, like) for result, like in zip(results, outputs, strict=True)]
+
+        return run, inputs, outputs
 
     def _argument(self, id: int, argument: Any) -> Any:
         value = self._program.values[id]
@@ -160,6 +178,21 @@ class Evaluator:
             if "MemoryFormat" in kind:
                 return _MEMORY_FORMATS[value]
         return value
+
+
+def _in_memory(tensor: torch.Tensor) -> torch.Tensor:
+    """The elements of a dense tensor in the order of memory."""
+    return torch.as_strided(tensor, (tensor.numel(),), (1,))
+
+
+def _from_memory(elements: Array, like: torch.Tensor) -> torch.Tensor:
+    """A tensor of the sizes and order of `like` whose memory holds `elements`."""
+    flat = torch.from_numpy(np.ascontiguousarray(elements).reshape(-1))
+    if flat.numel() != like.numel() or flat.dtype != like.dtype:
+        raise McuError(
+            f"a delegate gave {flat.numel()} of {flat.dtype} for {tuple(like.shape)} of {like.dtype}"
+        )
+    return torch.as_strided(flat, like.shape, like.stride())
 
 
 def _overload(operator: str) -> Any:

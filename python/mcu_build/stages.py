@@ -4,7 +4,7 @@ Nothing here imports torch unless a stage has to run.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from mcu_build import npz
-from mcu_build.board import Board
+from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, versions
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically
@@ -29,7 +29,7 @@ _MADE_UP_VECTORS = 16
 # What of our own code the results of a stage depend on.
 _FRONT_END_CODE = ("frontend", "lower")
 _LOWER_CODE = ("lower", "plan/operators")
-_REFERENCE_CODE = ("reference.py", "reference_integer.py", "program.py")
+_REFERENCE_CODE = ("reference.py", "reference_integer.py", "reference_tosa.py", "program.py")
 
 
 class Mark(Protocol):
@@ -55,6 +55,8 @@ class Lowered:
     `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
     among it. `borders` is the quantization of each input, then of each output, where lowering told it.
+    `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
+    the program is for, `delegates` what was compiled for it, in the program's order.
     """
 
     name: str
@@ -66,6 +68,18 @@ class Lowered:
     warnings: tuple[str, ...]
     dependencies: tuple[Path, ...]
     borders: tuple[Quantization | None, ...]
+    operators: tuple[Mapping[str, str], ...] = ()
+    npu: NpuChoice | None = None
+    delegates: tuple["LoweredDelegate", ...] = ()
+
+
+@dataclass(frozen=True)
+class LoweredDelegate:
+    """A delegate: its TOSA flatbuffer, its bytes of fast scratch memory, and Vela's estimates."""
+
+    tosa: Path
+    fast_scratch: int
+    estimates: Mapping[str, int]
 
 
 def lowering_core(board: Board) -> str:
@@ -77,16 +91,25 @@ def lowering_core(board: Board) -> str:
     return "cortex-m55" if board.mve else "cortex-m4"
 
 
-def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progress) -> Lowered:
+def quantization_kind(npu: NpuChoice | None) -> str | None:
+    """What a model is quantized for. Ethos-U55 and U65 take the same operators and share the result."""
+    if npu is None:
+        return None
+    return "ethos-u85" if npu.kind == "ethos-u85" else "ethos-u55"
+
+
+def lower_model(
+    file: Path, board: Board, npu: NpuChoice | None, io: Io, cache: Cache, progress: Progress
+) -> Lowered:
     """Everything up to the program, from whatever kind of file the model is."""
     _check_file(file)
     if file.suffix == ".pte":
-        return _given_program(file, io)
-    key, entry = _quantized(file, cache, progress)
+        return _given_program(file, npu, io)
+    key, entry = _quantized(file, quantization_kind(npu), cache, progress)
     info = json.loads((entry / "info.json").read_text())
-    lower_key = hash_text("lower", key, lowering_core(board), io, own_code(*_LOWER_CODE))
+    lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark:
-        lowered, mark.cached = cache.get(lower_key, lambda folder: _lower(entry, board, io, folder))
+        lowered, mark.cached = cache.get(lower_key, lambda folder: _lower(entry, board, npu, io, folder))
     details = json.loads((lowered / "lowering.json").read_text())
     warnings = (*info["warnings"], *details["warnings"])
     for warning in warnings:
@@ -101,6 +124,12 @@ def lower_model(file: Path, board: Board, io: Io, cache: Cache, progress: Progre
         warnings=warnings,
         dependencies=tuple(Path(name) for name in info["dependencies"]),
         borders=tuple(Quantization(**border) if border else None for border in details["borders"]),
+        operators=tuple(details["operators"]),
+        npu=npu,
+        delegates=tuple(
+            LoweredDelegate(lowered / one["tosa"], one["fast_scratch"], one["estimates"])
+            for one in details["delegates"]
+        ),
     )
 
 
@@ -108,7 +137,7 @@ def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Pr
     """An archive output_0 ... of what the program's Python definitions give for `vectors`."""
     key = hash_text("expected", lowered.key, hash_file(vectors), own_code(*_REFERENCE_CODE))
     with progress.stage("reference") as mark:
-        entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered.program, vectors, folder))
+        entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered, vectors, folder))
     return entry / "expected.npz"
 
 
@@ -139,7 +168,7 @@ def _check_file(file: Path) -> None:
         raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(SUFFIXES)}.")
 
 
-def _given_program(file: Path, io: Io) -> Lowered:
+def _given_program(file: Path, npu: NpuChoice | None, io: Io) -> Lowered:
     from mcu_build.frontend.names import model_name
 
     if io != "float":
@@ -148,16 +177,16 @@ def _given_program(file: Path, io: Io) -> Lowered:
             "Export it with int8 inputs and outputs.",
         )
     key = hash_text("given", hash_file(file))
-    return Lowered(model_name(file), key, file, None, None, None, (), (file.resolve(),), ())
+    return Lowered(model_name(file), key, file, None, None, None, (), (file.resolve(),), (), npu=npu)
 
 
-def _quantized(file: Path, cache: Cache, progress: Progress) -> tuple[str, Path]:
+def _quantized(file: Path, npu_kind: str | None, cache: Cache, progress: Progress) -> tuple[str, Path]:
     """The cache entry of a captured and quantized model, found without torch where nothing has changed."""
     index = cache.root / "dependencies" / f"{hash_text(str(file.resolve()))}.json"
     known = json.loads(index.read_text()) if index.is_file() else []
     files = [Path(name) for name in known]
     if known and all(path.is_file() for path in files):
-        key = _front_end_key(file, files)
+        key = _front_end_key(file, npu_kind, files)
         entry = cache.find(key)
         if entry:
             for name in ("capture", "quantize"):
@@ -165,14 +194,15 @@ def _quantized(file: Path, cache: Cache, progress: Progress) -> tuple[str, Path]
                     mark.cached = True
             return key, entry
     files = []
-    entry = _run_front_end(file, cache, progress, files)
+    entry = _run_front_end(file, npu_kind, cache, progress, files)
     write_atomically(index, json.dumps([str(path) for path in files]).encode())
-    return _front_end_key(file, files), entry
+    return _front_end_key(file, npu_kind, files), entry
 
 
-def _front_end_key(file: Path, files: Sequence[Path]) -> str:
+def _front_end_key(file: Path, npu_kind: str | None, files: Sequence[Path]) -> str:
     return hash_text(
         "quantized",
+        npu_kind or "",
         file.name,
         versions("torch", "torchao", "executorch", "numpy"),
         own_code(*_FRONT_END_CODE),
@@ -180,7 +210,9 @@ def _front_end_key(file: Path, files: Sequence[Path]) -> str:
     )
 
 
-def _run_front_end(file: Path, cache: Cache, progress: Progress, files: list[Path]) -> Path:
+def _run_front_end(
+    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, files: list[Path]
+) -> Path:
     """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
     import tempfile
 
@@ -189,8 +221,8 @@ def _run_front_end(file: Path, cache: Cache, progress: Progress, files: list[Pat
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root) as made:
         folder = Path(made)
-        files += session.run(file, folder, progress)
-        key = _front_end_key(file, files)
+        files += session.run(file, folder, npu_kind, progress)
+        key = _front_end_key(file, npu_kind, files)
         return cache.get(key, lambda entry: _move_all(folder, entry))[0]
 
 
@@ -199,32 +231,50 @@ def _move_all(source: Path, target: Path) -> None:
         path.rename(target / path.name)
 
 
-def _lower(entry: Path, board: Board, io: Io, folder: Path) -> None:
+def _lower(entry: Path, board: Board, npu: NpuChoice | None, io: Io, folder: Path) -> None:
     from mcu_build.frontend.store import load_quantized
-    from mcu_build.lower.cortex_m import lower
     from mcu_build.plan.select import operators
 
-    lowered = lower(
-        load_quantized(entry / "quantized.pt2"), lowering_core(board), io, supported=frozenset(operators())
-    )
+    quantized, core = load_quantized(entry / "quantized.pt2"), lowering_core(board)
+    delegates = []
+    if npu is None:
+        from mcu_build.lower.cortex_m import lower
+
+        lowered = lower(quantized, core, io, frozenset(operators()))
+    else:
+        from mcu_build.lower.upstream import quiet
+
+        with quiet():
+            from mcu_build.lower import ethos_u
+
+        for_npu = ethos_u.lower(quantized, npu, core, io, frozenset(operators()))
+        lowered = for_npu.program
+        for index, one in enumerate(for_npu.delegates):
+            name = f"delegate_{index}.tosa"
+            (folder / name).write_bytes(one.tosa)
+            delegates.append(
+                {"tosa": name, "fast_scratch": one.fast_scratch, "estimates": dict(one.estimates)}
+            )
     (folder / "program.pte").write_bytes(lowered.pte)
     details = {
         "warnings": list(lowered.warnings),
         "borders": [asdict(border) if border else None for border in (*lowered.inputs, *lowered.outputs)],
+        "operators": [asdict(row) for row in lowered.operators],
+        "delegates": delegates,
     }
     (folder / "lowering.json").write_text(json.dumps(details))
 
 
-def _evaluate(program_file: Path, vectors: Path, folder: Path) -> None:
+def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     from mcu_build import program
     from mcu_build.lower.upstream import quiet
 
-    loaded = program.load(program_file)
+    loaded = program.load(lowered.program)
     inputs = npz.numbered(npz.load(vectors), "input")
     with quiet():
         from mcu_build.reference import Evaluator
 
-        evaluator = Evaluator(loaded)
+        evaluator = Evaluator(loaded, [one.tosa.read_bytes() for one in lowered.delegates])
         rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
     outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
     npz.save(folder / "expected.npz", outputs)

@@ -20,6 +20,7 @@ enum class Status : int {
     kCannotWrite = 13,    // outputs.bin or status.txt could not be written
     kFault = 14,          // the core took a fault or an interrupt that nothing handles
     kStackOverflow = 15,  // the stack left its bounds
+    kNpu = 16,            // the NPU reported an error
 };
 
 // Writes characters where a human sees them.

@@ -38,18 +38,14 @@ def build_first(times: StageTimes, **options: Any) -> Any:
     return build(request(**options), Cache(), times)
 
 
-def request(model: Path, board: str, npu: str, io: Any, toolchain: Any, build_dir: Path) -> Any:
+def request(model: Path, board: str, npu: str | None, io: Any, toolchain: Any, build_dir: Path) -> Any:
     """The pipeline.Request of the options of `build_options`."""
     from mcu_build.codegen.target import default_toolchain
     from mcu_build.pipeline import Request
 
     chosen = find(board, model)
-    if npu != "none":
-        raise McuError(
-            f"--npu: {chosen.id} has no NPU called {npu!r}", "Use --npu none: the CPU path.", Exit.USAGE
-        )
     compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
-    return Request(model, chosen, io, compiler, build_dir)
+    return Request(model, chosen, chosen.choose_npu(npu), io, compiler, build_dir)
 
 
 def find(board: str, model: Path) -> Any:

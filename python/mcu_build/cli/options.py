@@ -45,7 +45,11 @@ def build_options(function: F) -> F:
         function,
         click.argument("model", type=click.Path(path_type=Path)),
         board_option,
-        click.option("--npu", default="none", show_default=True, help="none: every operator on the CPU."),
+        click.option(
+            "--npu",
+            metavar="NAME",
+            help="ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
+        ),
         io_option,
         click.option(
             "--toolchain",

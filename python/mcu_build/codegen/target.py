@@ -88,7 +88,8 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
 
 def kernel_folders(board: Board) -> tuple[str, ...]:
     """Folders of firmware/kernels for the board's core, best first."""
-    return (*(("mve",) if board.mve else ()), *(("dsp",) if board.dsp else ()), "reference")
+    own = (("npu", board.npu is not None), ("mve", board.mve), ("dsp", board.dsp))
+    return (*(folder for folder, has in own if has), "reference")
 
 
 def machine_options(board: Board) -> tuple[str, ...]:

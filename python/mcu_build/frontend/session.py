@@ -44,17 +44,17 @@ class _Captured:
     dependencies: Callable[[], tuple[Path, ...]]
 
 
-def run(file: Path, folder: Path, progress: _Progress) -> list[Path]:
+def run(file: Path, folder: Path, npu_kind: str | None, progress: _Progress) -> list[Path]:
     """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
+
+    `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone.
 
     Returns the files that `file` depends on, itself included.
     """
     with progress.stage("capture"):
         captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
     with progress.stage("quantize"):
-        from mcu_build.frontend.quantize import quantize
-
-        quantized = quantize(captured.exported, captured.calibration)
+        quantized = _quantize(captured, npu_kind)
         vectors = _vectors(file, captured)
     from mcu_build.frontend.store import save
 
@@ -69,6 +69,19 @@ def run(file: Path, folder: Path, progress: _Progress) -> list[Path]:
     }
     (folder / "info.json").write_text(json.dumps(info))
     return files
+
+
+def _quantize(captured: _Captured, npu_kind: str | None) -> "ExportedProgram":
+    if npu_kind is None:
+        from mcu_build.frontend.quantize import quantize
+
+        return quantize(captured.exported, captured.calibration)
+    from mcu_build.lower.upstream import quiet
+
+    with quiet():
+        from mcu_build.lower.ethos_u_quantize import quantize_for_npu
+
+    return quantize_for_npu(captured.exported, captured.calibration, npu_kind)
 
 
 def _capture_model(file: Path) -> _Captured:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mcu_build.plan.delegate import NpuUse, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Plan
 from mcu_build.plan.moves import place_with_moves
@@ -12,10 +13,16 @@ from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
 
 
-def compile_program(program: Program, name: str, kernel_folders: Sequence[str] = ("reference",)) -> Plan:
+def compile_program(
+    program: Program,
+    name: str,
+    kernel_folders: Sequence[str] = ("reference",),
+    npu: NpuUse | None = None,
+) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
-    `kernel_folders` are folders of firmware/kernels that the core can run, best first.
+    `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
+    delegates run on.
     """
-    plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name))))
-    return place_with_moves(specialize(plan, kernel_folders))
+    plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name, npu))))
+    return place_with_moves(specialize(join_scratch(plan), kernel_folders))

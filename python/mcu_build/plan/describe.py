@@ -3,6 +3,7 @@
 from typing import Any
 
 from mcu_build.codegen.model import port_quantization
+from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.ir import DType, Plan, Step
 
@@ -49,7 +50,9 @@ def operators(plan: Plan) -> list[dict[str, Any]]:
 
 
 def where(plan: Plan, step: Step) -> str:
-    """'int8' where no float takes part, 'float', or 'border' between the two."""
+    """'npu', 'int8' where no float takes part, 'float', or 'border' between the two."""
+    if step.kernel == KERNEL:
+        return "npu"
     if step.source == "quantize":
         return "border"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}

@@ -11,6 +11,7 @@ from math import prod
 from typing import cast
 
 from mcu_build.errors import McuError
+from mcu_build.plan.delegate import NpuUse, Opened, check_border, opened, steps
 from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor
 from mcu_build.plan.ir import Value as Member
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
@@ -200,9 +201,11 @@ class Call:
 
 
 class _Builder:
-    def __init__(self, program: Program, name: str) -> None:
+    def __init__(self, program: Program, name: str, npu: NpuUse | None) -> None:
         self.program = program
         self.name = name
+        self._npu = npu
+        self._opened: dict[int, Opened] = {}
         self.tensors: dict[int, Tensor] = {}
         self.steps: list[Step] = []
         self._next_id = len(program.values)
@@ -274,10 +277,10 @@ class _Builder:
 
     def is_used(self, id: int, producer: KernelCall) -> bool:
         """Whether value `id`, or a view of it, is read after `producer` has written it."""
-        calls = [call for call in self.program.instructions if isinstance(call, KernelCall)]
-        own = {leaf for call in calls for leaf in self._leaves(call.arguments[-1])}
+        calls = self.program.instructions
+        own = {leaf for call in calls for leaf in self._results(call)}
         for call in calls[calls.index(producer) + 1 :]:
-            written = self._leaves(call.arguments[-1])
+            written = self._results(call)
             read = {leaf for argument in call.arguments for leaf in self._leaves(argument)} - {*written}
             # What no call returns is a view, of the element type of what it views, or scratch memory (bytes).
             if id in read or any(self._meets(id, o) and self._same_type(id, o) for o in read - own):
@@ -286,6 +289,48 @@ class _Builder:
                 return False  # The place has gone to another tensor.
         outputs = self.program.outputs
         return id in outputs or any(self._meets(id, other) for other in outputs if other not in own)
+
+    def _results(self, call: KernelCall | DelegateCall) -> tuple[int, ...]:
+        """The tensors that a call writes: a kernel's last argument, a delegate's outputs."""
+        if isinstance(call, KernelCall):
+            return self._leaves(call.arguments[-1])
+        return call.arguments[len(self.delegate(call).payload.inputs) :]
+
+    def delegate(self, call: DelegateCall) -> Opened:
+        """What a delegate call runs."""
+        if call.delegate not in self._opened:
+            found = opened(self.program.delegates[call.delegate], call.delegate, self._npu, self.name)
+            borders = len(found.payload.inputs) + len(found.payload.outputs)
+            if len(call.arguments) != borders:
+                raise McuError(
+                    f"{self.name}: delegate {call.delegate} has {borders} inputs and outputs, "
+                    f"its call {len(call.arguments)}",
+                    "Export the program again.",
+                )
+            self._opened[call.delegate] = found
+        return self._opened[call.delegate]
+
+    def run_delegate(self, call: DelegateCall) -> None:
+        """Append the steps of a delegate call."""
+        found = self.delegate(call)
+        payload = found.payload
+        tensors = [self.tensor(id) for id in call.arguments[: len(payload.inputs)]]
+        tensors += [self.output(id) for id in call.arguments[len(payload.inputs) :]]
+        commands = self._bytes("commands", payload.stream)
+        scratch = self.add("scratch", DType.U8, (payload.scratch_size,), None)
+        fast = self.add("fast_scratch", DType.U8, (found.fast_scratch,), None) if found.fast_scratch else None
+        pairs = []
+        for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
+            check_border(tensor, binding, self.name)
+            slot = self.add(f"{tensor.name}_npu", tensor.dtype, tensor.shape, None)
+            self.alias(slot, scratch, binding.offset)
+            pairs.append((tensor, self.tensors[slot.id]))
+        count = len(payload.inputs)
+        weights = self._bytes("weights", payload.weights) if payload.weights else None
+        self.steps += steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
+
+    def _bytes(self, name: str, data: bytes) -> Tensor:
+        return self.add(name, DType.U8, (len(data),), data)
 
     def _leaves(self, id: int) -> tuple[int, ...]:
         value = self.program.values[id]
@@ -323,17 +368,15 @@ class _Builder:
         self.tensors[tensor.id] = replace(self.tensors[tensor.id], quantization=quantization)
 
 
-def select(program: Program, name: str) -> Plan:
-    """Choose kernels for every call of `program`; `name` is the model's name.
+def select(program: Program, name: str, npu: NpuUse | None = None) -> Plan:
+    """Choose kernels for every call of `program`; `name` is the model's name, `npu` what delegates run on.
 
     McuError lists every operator that has no kernel, with its line of the model where it is known.
     """
     selectors = operators()
     missing: dict[str, str] = {}
     for call in program.instructions:
-        if isinstance(call, DelegateCall):
-            missing[f"delegate {program.delegates[call.delegate].id}"] = ""
-        elif call.operator not in selectors:
+        if isinstance(call, KernelCall) and call.operator not in selectors:
             frame = f" at {call.frames[-1].filename}:{call.frames[-1].lineno}" if call.frames else ""
             missing.setdefault(call.operator, frame)
     if missing:
@@ -342,11 +385,13 @@ def select(program: Program, name: str) -> Plan:
             f"{name}: no kernel for {listed}",
             "Replace these operators in the model; docs/operators.md lists those that have kernels.",
         )
-    builder = _Builder(program, name)
+    builder = _Builder(program, name, npu)
     inputs = tuple(builder.tensor(id).id for id in program.inputs)
     for call in program.instructions:
-        assert isinstance(call, KernelCall)
-        _select_call(selectors[call.operator], Call(builder, call))
+        if isinstance(call, DelegateCall):
+            builder.run_delegate(call)
+        else:
+            _select_call(selectors[call.operator], Call(builder, call))
     outputs = tuple(builder.tensor(id).id for id in program.outputs)
     return Plan(
         name=name,

@@ -15,6 +15,7 @@ STATUSES: Mapping[int, str] = {
     13: "writing outputs.bin or status.txt failed",
     14: "a fault stopped it",
     15: "its stack overflowed",
+    16: "its NPU reported an error",
 }
 _STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size")
 _CONSOLE_LINES = 40

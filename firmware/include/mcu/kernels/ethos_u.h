@@ -1,0 +1,26 @@
+// A part of the model on an Ethos-U: the command stream that Vela made of it.
+//
+// Its inputs and outputs lie in `scratch`, at the offsets that the stream knows.
+
+#pragma once
+
+#include <cstdint>
+
+namespace mcu::kernels {
+
+// `configuration` and `id` are the registers of the NPU that the stream is for; the rest are sizes in bytes.
+struct EthosUParams {
+    uint32_t configuration;
+    uint32_t id;
+    uint32_t commands;
+    uint32_t weights;
+    uint32_t scratch;
+    uint32_t fast_scratch;
+};
+
+// All at multiples of 16; pointers to nothing may be null. Where the NPU reports an error, this prints it in
+// words and ends the program.
+void ethos_u(const EthosUParams& params, const void* commands, const void* weights, void* scratch,
+             void* fast_scratch);
+
+}  // namespace mcu::kernels

@@ -1,0 +1,160 @@
+"""Delegates of Ethos-U: one step each, its inputs and outputs in the scratch memory that its stream works on.
+
+Every input is copied to its place there and every output from it; `join_scratch` then lets the tensors
+themselves lie in the scratch memory where nothing else forbids it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mcu_build.errors import McuError
+from mcu_build.npu.config import CONFIGS
+from mcu_build.npu.payload import Binding, Payload, parse
+from mcu_build.plan.ir import Params, Plan, Step, Tensor
+from mcu_build.plan.memory import place
+from mcu_build.program import Delegate
+
+BACKEND = "EthosUBackend"
+KERNEL = "ethos_u"
+_IN, _OUT = "npu input", "npu output"
+_SCRATCH_REGION = 1
+
+
+@dataclass(frozen=True)
+class NpuUse:
+    """The NPU that a program is to run on, and the bytes of fast scratch memory of each of its delegates."""
+
+    name: str
+    fast_scratch: Sequence[int] = ()
+
+    def fast_bytes(self, delegate: int) -> int:
+        """Fast scratch memory of one delegate."""
+        return self.fast_scratch[delegate] if delegate < len(self.fast_scratch) else 0
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A delegate of the program that is known to fit the NPU."""
+
+    payload: Payload
+    fast_scratch: int
+
+
+def opened(delegate: Delegate, index: int, npu: NpuUse | None, name: str) -> Opened:
+    """Delegate `index` of the model `name`. McuError where it is not for `npu`."""
+    if delegate.id != BACKEND:
+        raise McuError(
+            f"{name}: delegate {delegate.id}: there is none but {BACKEND}", "Export for Ethos-U, or without."
+        )
+    payload = parse(delegate.payload)
+    made_for = next((one.name for one in CONFIGS.values() if one.config == payload.config), None)
+    if npu is None or npu.name != made_for:
+        wanted = made_for or f"an NPU with configuration {payload.config:#010x}"
+        raise McuError(
+            f"{name}: delegate {index} is made for {wanted}, the build for {npu.name if npu else 'no NPU'}",
+            f"Build with --npu {made_for}." if made_for else "Export the program for an NPU of the board.",
+        )
+    return Opened(payload, npu.fast_bytes(index))
+
+
+def check_border(tensor: Tensor, binding: Binding, name: str) -> None:
+    """McuError where a tensor is not what the NPU reads or writes there."""
+    if tensor.nbytes != binding.nbytes or tensor.dtype.size != binding.element_size:
+        raise McuError(
+            f"{name}: {tensor.name} is {tensor.dtype.numpy_name}{list(tensor.model_shape)}, the NPU has "
+            f"{binding.nbytes} bytes of {binding.element_size} each there",
+            "Export the program again.",
+        )
+    if binding.region != _SCRATCH_REGION:
+        raise McuError(f"{name}: {tensor.name} lies in the NPU's region {binding.region}, not in scratch")
+
+
+def steps(
+    opened: Opened,
+    constants: tuple[Tensor, Tensor | None],
+    memories: tuple[Tensor, Tensor | None],
+    borders: tuple[Sequence[tuple[Tensor, Tensor]], Sequence[tuple[Tensor, Tensor]]],
+) -> Iterator[Step]:
+    """Copy in, run, copy out.
+
+    `constants` are the command stream and the weights, `memories` scratch and fast scratch, `borders` pairs
+    of a tensor and its place in scratch: of inputs, of outputs.
+    """
+    (commands, weights), (scratch, fast) = constants, memories
+    for tensor, slot in borders[0]:
+        yield _copy(_IN, tensor, slot)
+    params = {
+        "configuration": opened.payload.config,
+        "id": opened.payload.id,
+        "commands": commands.nbytes,
+        "weights": weights.nbytes if weights else 0,
+        "scratch": scratch.nbytes,
+        "fast_scratch": fast.nbytes if fast else 0,
+    }
+    arguments = [tensor.id if tensor else None for tensor in (commands, weights, scratch, fast)]
+    written = tuple(tensor.id for tensor in (scratch, fast) if tensor)
+    yield Step(KERNEL, "", KERNEL, KERNEL, Params("EthosUParams", params), tuple(arguments), written)
+    for tensor, slot in borders[1]:
+        yield _copy(_OUT, slot, tensor)
+
+
+def _copy(operator: str, source: Tensor, target: Tensor) -> Step:
+    params = Params("CopyParams", {"bytes": source.nbytes})
+    return Step(operator, "", "copy", "copy", params, (source.id, target.id), (target.id,))
+
+
+def uses_npu(plan: Plan) -> bool:
+    """Whether any step runs on an NPU."""
+    return any(step.kernel == KERNEL for step in plan.steps)
+
+
+def join_scratch(plan: Plan) -> Plan:
+    """Drop copies into and out of scratch memory where that does not make the arena larger.
+
+    What goes in must be read by nothing later: the NPU may write over it. Inputs and outputs of the model
+    keep bytes of their own.
+    """
+    if not uses_npu(plan):
+        return plan
+    size = _size(plan)
+    index = 0
+    while index < len(plan.steps):
+        joined = _joined(plan, index)
+        new_size = _size(joined) if joined else size + 1
+        if joined and new_size <= size:
+            plan, size = joined, new_size
+        else:
+            index += 1
+    return plan
+
+
+def _size(plan: Plan) -> int:
+    arena = place(plan).arena
+    assert arena is not None
+    return arena.size
+
+
+def _joined(plan: Plan, index: int) -> Plan | None:
+    """The plan without the copy at `index`, None where it has to be."""
+    step = plan.steps[index]
+    if step.operator not in (_IN, _OUT):
+        return None
+    source, target = (plan.tensors[id] for id in step.arguments if id is not None)
+    tensor, slot = (source, target) if step.operator == _IN else (target, source)
+    ports = {plan.owner(id).id for id in (*plan.inputs, *plan.outputs)}
+    if tensor.alias_of is not None or tensor.is_constant or tensor.id in ports:
+        return None
+    if step.operator == _IN and _is_touched(plan, tensor.id, index + 1):
+        return None
+    moved = replace(tensor, alias_of=slot.alias_of, alias_offset=slot.alias_offset)
+    steps = plan.steps[:index] + plan.steps[index + 1 :]
+    return replace(plan, tensors={**plan.tensors, tensor.id: moved}, steps=steps)
+
+
+def _is_touched(plan: Plan, owner: int, start: int) -> bool:
+    """Whether a step from `start` on reads or writes bytes of tensor `owner`."""
+    touched = (id for step in plan.steps[start:] for id in step.arguments if id is not None)
+    return any(plan.owner(id).id == owner for id in touched)
+
+
+__all__ = ["NpuUse", "Opened", "check_border", "join_scratch", "opened", "steps", "uses_npu"]
