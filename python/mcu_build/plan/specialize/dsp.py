@@ -3,7 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mcu_build.plan.specialize import dsp_conv
+
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
 
-TABLE: "Mapping[str, tuple[Specializer, ...]]" = {}
+TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
+    "conv2d_s8": (dsp_conv.conv2d,),
+    "depthwise_conv2d_s8": (dsp_conv.one_channel,),
+}

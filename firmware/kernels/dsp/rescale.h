@@ -1,0 +1,56 @@
+// The instructions of mcu/kernels/dsp_rescale.h.
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/requantize.h"
+
+namespace mcu::kernels::dsp {
+
+enum class Form { kRelu, kTies, kBounded };
+
+inline int32_t load_word(const int8_t* from) {
+    int32_t word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
+}
+
+// Bytes 0 and 2 of a word, widened to halfwords; bytes 1 and 3.
+inline int32_t even_bytes(int32_t word) {
+    int32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
+    return pair;
+}
+inline int32_t odd_bytes(int32_t word) {
+    int32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
+    return pair;
+}
+
+// ((a * b + 2^31) >> 32) + c. An instruction that neither compiler makes of its formula.
+inline int32_t high_product(int32_t a, int32_t b, int32_t c) {
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+}
+
+inline int32_t saturate(int32_t value) {
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
+}
+
+template <Form kForm>
+inline int8_t rescale(int32_t doubled, const DspScale& scale, const DspBounds& bounds) {
+    const int32_t sign = kForm == Form::kRelu ? 0 : doubled >> 31;
+    const int32_t high = high_product(doubled, scale.multiplier, scale.addend + sign) >> scale.shift;
+    if constexpr (kForm == Form::kBounded) {
+        return static_cast<int8_t>(clamp(high, bounds.low, bounds.high));
+    }
+    return static_cast<int8_t>(saturate(high));
+}
+
+}  // namespace mcu::kernels::dsp

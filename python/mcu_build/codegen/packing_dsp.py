@@ -1,0 +1,75 @@
+"""Weights in the layouts of firmware/kernels/dsp; each is described in the kernel's header."""
+
+from typing import Any
+
+import numpy as np
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Bytes = np.ndarray[Any, np.dtype[np.int8]]
+
+# Sums of a pair's second channel are recovered modulo 2^24.
+HIGH_SUM = 1 << 23
+
+
+def padded_rows(weights: Bytes, unroll: int) -> Bytes:
+    """[channels][rows][products] → [channels][products], rows filled to fours, all to `unroll` fours."""
+    channels, rows, run = weights.shape
+    whole = np.zeros((channels, rows, -(-run // 4) * 4), np.int8)
+    whole[:, :, :run] = weights
+    flat = whole.reshape(channels, -1)
+    return np.pad(flat, ((0, 0), (0, -flat.shape[1] % (4 * unroll))))
+
+
+def pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
+    """Channels (b, a) that can share halfwords, each channel once; None where b has no partner.
+
+    `bounds` are the largest magnitudes of the channels' sums.
+    """
+    # conflicts[a, b]: products in which a = -128 meets a negative b.
+    lowest, negative = (weights == -128).astype(np.int64), (weights < 0).astype(np.int64)
+    fits = (lowest @ negative.T == 0) & (bounds < HIGH_SUM)[:, None]
+    # Those with the fewest possible partners choose first.
+    left = sorted(range(len(weights)), key=lambda channel: (fits | fits.T)[channel].sum())
+    found: list[tuple[int, int | None]] = []
+    while left:
+        one = left.pop(0)
+        partner = next((other for other in left if fits[other, one] or fits[one, other]), None)
+        if partner is None:
+            found.append((one, None))
+            continue
+        left.remove(partner)
+        found.append((one, partner) if fits[partner, one] else (partner, one))
+    return found
+
+
+def paired_words(b: Bytes, a: Bytes) -> Ints:
+    """256 * a + b of products 0, 2; 1, 3 of each four, as words. OverflowError: they are no pair."""
+    both = 256 * a.astype(np.int64) + b.astype(np.int64)
+    if both.min(initial=0) < -(1 << 15):
+        raise OverflowError("more than 16 bits")
+    return _halfwords(both.reshape(-1, 4)[:, [0, 2, 1, 3]].reshape(-1, 2))
+
+
+def tiles(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
+    """`packed` of dsp_conv2d.h from weights [channels][products], and the number of its pairs."""
+    found = pairs(weights, bounds)
+    parts = []
+    for b, a in found:
+        other = b if a is None else a
+        words = paired_words(weights[b], np.zeros_like(weights[b]) if a is None else weights[a])
+        parts += [words, scales[b], scales[other], np.array([b, other])]
+    return as_words(np.concatenate(parts)), len(found)
+
+
+def as_words(values: Ints) -> bytes:
+    """Numbers of 32 bits as bytes, little endian. OverflowError where one needs more."""
+    if values.size and not -(1 << 31) <= values.min() <= values.max() < 1 << 31:
+        raise OverflowError("more than 32 bits")
+    return values.astype("<i4").tobytes()
+
+
+def _halfwords(values: Ints) -> Ints:
+    """[n][low, high] → n words."""
+    low, high = values[:, 0] & 0xFFFF, values[:, 1] & 0xFFFF
+    words = low | high << 16
+    return words - ((words >> 31) << 32)

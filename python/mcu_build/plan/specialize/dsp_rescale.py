@@ -1,0 +1,126 @@
+"""Which requantizations firmware/kernels/dsp can do, and their constants (mcu/kernels/dsp_rescale.h)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from mcu_build.plan.ir import Step, Value
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Context
+
+Form = Literal["relu", "ties", "bounded"]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Bytes = np.ndarray[Any, np.dtype[np.int8]]
+Numbers = Mapping[str, int]
+
+_END = 1 << 31
+
+
+@dataclass(frozen=True)
+class Rescaling:
+    """How a layer's sums become int8: the form of the code, and four numbers for each channel.
+
+    `scales` is [channels][doubled bias, multiplier, addend, shift], `bounds` the largest magnitude of each
+    channel's sum before the bias.
+    """
+
+    form: Form
+    scales: Ints
+    bounds: Ints
+    low: int
+    high: int
+
+    @property
+    def limits(self) -> dict[str, Value]:
+        """The members of DspBounds."""
+        return {"low": self.low, "high": self.high}
+
+
+def numbers(value: Value) -> Numbers:
+    """A struct of numbers among a step's parameters."""
+    return cast(Numbers, value)
+
+
+def array(context: "Context", id: int | None, dtype: type[np.generic]) -> np.ndarray[Any, Any] | None:
+    """The values of a constant; None where the tensor is not one."""
+    if id is None:
+        return None
+    tensor = context.tensors[id]
+    if tensor.data is None or tensor.dtype.numpy_name != np.dtype(dtype).name:
+        return None
+    return np.frombuffer(tensor.data, dtype=dtype).reshape(tensor.shape)
+
+
+def convolution(context: "Context", step: Step, weights: Bytes) -> Rescaling | None:
+    """That of a convolution's step, whose weights are [channels][products]. None: the kernels cannot."""
+    assert step.params is not None
+    multipliers, shifts = (array(context, id, np.int32) for id in step.arguments[3:5])
+    bias = array(context, step.arguments[2], np.int32)
+    if multipliers is None or shifts is None or (bias is None and step.arguments[2] is not None):
+        return None
+    members = step.params.members
+    return rescaling(
+        weights,
+        np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64),
+        cast(int, members["input_offset"]),
+        multipliers.astype(np.int64).tolist(),
+        shifts.astype(np.int64).tolist(),
+        numbers(members["stage"]),
+    )
+
+
+def rescaling(
+    weights: Bytes,
+    bias: Ints,
+    input_offset: int,
+    multipliers: Sequence[int],
+    shifts: Sequence[int],
+    stage: Numbers,
+) -> Rescaling | None:
+    """The constants for weights [channels][products], the input's offset in the bias.
+
+    None where a number would leave its range, so that the arithmetic would not be that of requantize.h.
+    """
+    wide = weights.astype(np.int64)
+    bounds = 128 * np.abs(wide).sum(axis=1)
+    folded = bias + input_offset * wide.sum(axis=1)
+    zero_point, low, high = (stage[name] for name in ("zero_point", "activation_min", "activation_max"))
+    form: Form = "ties"
+    if (low, high) != (-128, 127):
+        form = "bounded"
+    elif zero_point == -128:
+        form = "relu"
+    found = [
+        _scale(form, *numbers, zero_point)
+        for numbers in zip(folded.tolist(), bounds.tolist(), multipliers, shifts, strict=True)
+    ]
+    if any(scale is None for scale in found):
+        return None
+    return Rescaling(form, np.array(found, np.int64), bounds, low, high)
+
+
+def _scale(
+    form: Form, bias: int, bound: int, multiplier: int, shift: int, zero_point: int
+) -> tuple[int, int, int, int] | None:
+    largest = bound + abs(bias)
+    right = -shift
+    if multiplier == 0:
+        return _nothing(zero_point)
+    if right < (0 if form == "relu" else 1) or not 0 <= multiplier < _END or 2 * largest >= _END:
+        return None
+    high = (largest * multiplier + (1 << 30)) >> 31
+    if right > 0 and high < 1 << (right - 1):
+        return _nothing(zero_point)
+    half = 1 << (right - 1) if right > 0 else 0
+    addend = zero_point * (1 << right) + half
+    if right > 31 or high + abs(addend) + 1 >= _END:
+        return None
+    return 2 * bias, multiplier, addend, right
+
+
+def _nothing(zero_point: int) -> tuple[int, int, int, int]:
+    """A channel whose sums all round to nothing."""
+    return 0, 0, (zero_point << 1) + 1, 1
