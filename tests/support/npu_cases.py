@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import io
+import math
 import os
 import pickle
 import sys
@@ -71,8 +72,8 @@ def _key(build: Builder, *options: Any) -> str:
     versions = [importlib.metadata.version(name) for name in ("executorch", "ethos-u-vela", "tosa-tools")]
     function = getattr(build, "func", build)
     arguments = (getattr(build, "args", ()), sorted(getattr(build, "keywords", {}).items()))
-    source = inspect.getsource(sys.modules[function.__module__])
-    identity = repr((function.__qualname__, arguments, options, versions, source, Path(__file__).read_text()))
+    making = [inspect.getsource(part) for part in (function, _lower, draw, run_reference)]
+    identity = repr((function.__qualname__, arguments, options, versions, making))
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
@@ -119,6 +120,8 @@ def _lower(
     delegate = program.delegates[delegates[0].delegate].payload
     inputs = [draw(parse(delegate), seed) for seed in range(_RUNS)]
     outputs = [run_reference(tosa, run) for run in inputs]
+    shapes = [math.prod(binding.shape) for binding in parse(delegate).outputs]
+    assert shapes == [output.size for output in outputs[0]], "Vela lost or reordered outputs"
     return Case(target, delegate, listing.text(), inputs, outputs)
 
 

@@ -206,10 +206,10 @@ class Executor:
 
     def _elementwise(self, instruction: Instruction) -> None:
         shape = operands.output_shape(self.state)
-        described, first = self._read("IFM", *shape)
         mode = instruction.command.fields[0].names.get(instruction.value)
         if mode is None:
             raise CommandError(f"elementwise mode {instruction.value}")
+        described, first = self._read("IFM", *shape)
         values = first.astype(np.int64)
         if mode in ("lrelu", "abs", "clz"):
             self._finish_unary(mode, values)

@@ -3,8 +3,8 @@
 A stream is a sequence of slices, each with a header and up to 32768 symbols; bits count from the least
 significant of each byte. A weight is a Golomb-Rice code: quotient in unary, remainder of `wdiv` bits, the
 number an index into a palette of up to 32 entries or, above them, a value directly (sign in bit 0). Where
-`zdiv` is not 6, runs of zeros between the weights have codes of their own. Quotients and remainders come in chunks: the
-quotients of 12 unary places, then the remainders of the chunk before.
+`zdiv` is not 6, runs of zeros between the weights have codes of their own. Quotients and remainders come in
+chunks: the quotients of 12 unary places, then the remainders of the chunk before.
 
 The chunks are walked one by one, as each one's place depends on the last; their symbols are then taken apart
 all at once. This is not done with the codec of the Vela package, which ends the process on a damaged stream.
