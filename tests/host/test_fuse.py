@@ -10,14 +10,16 @@ from tests.support.chains import join
 INPUT_ZERO_POINT = -5
 
 
-def padded_convolution(value=INPUT_ZERO_POINT, before=(0, 1, 0, 0), after=(0, 0, 2, 0), depthwise=False):
+def padded_convolution(
+    value=INPUT_ZERO_POINT, before=(0, 1, 0, 0), after=(0, 0, 2, 0), depthwise=False, stride=2
+):
     """A program: pad, then a convolution with padding of its own, and an input."""
     dice = np.random.default_rng(4)
     x = dice.integers(-128, 128, (1, 3, 5, 6)).astype(np.int8)
     channels = 3 if depthwise else 4
     weights = dice.integers(-127, 128, (1, 3, 2, 3) if depthwise else (4, 3, 2, 3)).astype(np.int8)
     grown = (1, 3, 5 + before[1] + after[1], 6 + before[2] + after[2])
-    size = (grown[2] + 2 - 3 + 1, grown[3] + 2 - 2 + 1)
+    size = ((grown[2] + 2 - 3) // stride + 1, (grown[3] + 2 - 2) // stride + 1)
     pad = Case(
         "cortex_m::pad.out",
         [T(x, CHANNELS_LAST), list(before), list(after), value],
@@ -33,7 +35,7 @@ def padded_convolution(value=INPUT_ZERO_POINT, before=(0, 1, 0, 0), after=(0, 0,
     scratch = T(np.zeros(1, np.uint8), constant=True)
     convolution = Case(
         f"cortex_m::{name}.out",
-        [middle, T(weights, constant=True), constants[0], [1, 1], [1, 1], [1, 1]]
+        [middle, T(weights, constant=True), constants[0], [stride, stride], [1, 1], [1, 1]]
         + ([1] if depthwise else [])
         + [-INPUT_ZERO_POINT, 3, constants[1], constants[2], -128, 127, scratch],
         [Out((1, channels, *size), "int8", CHANNELS_LAST)],
@@ -64,7 +66,12 @@ def test_the_pad_is_gone_and_nothing_changes(depthwise, tmp_path):
 
 @pytest.mark.parametrize(
     "kept",
-    [{"value": 0}, {"before": (0, -1, 0, 0)}, {"before": (0, 0, 0, 1), "after": (0, 0, 0, -1)}],
+    [
+        {"value": 0},
+        {"stride": 1},
+        {"before": (0, -1, 0, 0)},
+        {"before": (0, 0, 0, 1), "after": (0, 0, 0, -1)},
+    ],
 )
 def test_another_pad_stays(kept):
     program, _ = padded_convolution(**kept)

@@ -1,6 +1,6 @@
 """Steps that another step can do on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -21,10 +21,21 @@ def fuse_padding(plan: Plan) -> Plan:
         padded = [_padding_itself(plan, pad, steps[index]) for index in users]
         if not users or pad.writes[0] in plan.outputs or None in padded or _is_aliased(plan, pad.writes[0]):
             continue
+        if not _is_worth_it(plan, pad, [steps[index] for index in users]):
+            continue
         for index, step in zip(users, padded, strict=True):
             steps[index] = cast(Step, step)
         steps.remove(pad)
     return replace(plan, steps=tuple(steps))
+
+
+def _is_worth_it(plan: Plan, pad: Step, users: Sequence[Step]) -> bool:
+    """Whether the padded tensor is larger than what the convolutions make of it.
+
+    A smaller one never sets the size of the arena, and convolutions are quicker without borders.
+    """
+    size = plan.tensors[pad.writes[0]].nbytes
+    return all(size > plan.tensors[step.writes[0]].nbytes for step in users)
 
 
 def _is_aliased(plan: Plan, id: int) -> bool:
@@ -39,10 +50,10 @@ def _padding_itself(plan: Plan, pad: Step, step: Step) -> Step | None:
         return None
     assert pad.params is not None and step.params is not None
     border, members = pad.params.members, step.params.members
-    image = _image_border(border)
+    image = _inner_image(border, cast(int, members["batch"]), cast(Mapping[str, int], members["input"]))
     if image is None or _signed(cast(int, border["value"])) != -cast(int, members["input_offset"]):
         return None
-    height, width, top, left = image
+    (height, top), (width, left) = image
     window = cast(Members, members["window"])
     padding = cast(Mapping[str, int], window["padding"])
     grown = {"y": padding["y"] + top, "x": padding["x"] + left}
@@ -55,17 +66,35 @@ def _padding_itself(plan: Plan, pad: Step, step: Step) -> Step | None:
     )
 
 
-def _image_border(border: Members) -> tuple[int, int, int, int] | None:
-    """Height and width of the image, rows above and columns before it; None where other dimensions grow."""
-    shape, inside, strides, before = (
-        cast(tuple[int, ...], border[name]) for name in ("shape", "inside", "strides", "before")
-    )
-    _, height, width, channels = inside
-    dense = (height * width * channels, width * channels, channels, 1)
-    is_dense = all(n == 1 or have == want for n, have, want in zip(inside, strides, dense, strict=True))
-    only_image = (shape[0], shape[3]) == (inside[0], inside[3]) and before[0] == before[3] == 0
-    grows = all(0 <= before[d] <= shape[d] - inside[d] for d in (1, 2))
-    return (height, width, before[1], before[2]) if is_dense and only_image and grows else None
+def _inner_image(
+    border: Members, batch: int, padded: Mapping[str, int]
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """(height, rows above) and (width, columns before) of the image inside a `padded` one.
+
+    None where it does not lie in memory as an image, or where batch or channels grow. A dimension of size 1
+    may stand anywhere in memory, so only the wider ones are looked at.
+    """
+    names = ("shape", "inside", "strides", "before")
+    wide = [
+        row
+        for row in zip(*(cast(tuple[int, ...], border[name]) for name in names), strict=True)
+        if row[0] != 1
+    ]
+    sizes = {"batch": batch, **{name: padded[name] for name in ("height", "width", "channels")}}
+    order = [name for name, size in sizes.items() if size != 1]
+    if [row[0] for row in wide] != [sizes[name] for name in order]:
+        return None
+    found = {"height": (1, 0), "width": (1, 0)}
+    dense = 1
+    for name, (size, inside, stride, before) in zip(reversed(order), reversed(wide), strict=True):
+        in_place = inside == 1 or stride == dense
+        grows = 0 <= before <= size - inside if name in found else (size, before) == (inside, 0)
+        if not in_place or not grows:
+            return None
+        dense *= inside
+        if name in found:
+            found[name] = (inside, before)
+    return found["height"], found["width"]
 
 
 def _signed(bits: int) -> int:
