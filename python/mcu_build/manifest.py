@@ -19,7 +19,7 @@ class Manifest:
     """One build. `artefacts` are file names in the build folder, `hashes` their SHA-256.
 
     `memory`, `operators`, `inputs` and `outputs` are those of plan/describe.py; `flash` and `ram` those of
-    report/size.py. `key` stands for everything that went into the build.
+    report/size.py, `npu` that of report/npu.py. `key` stands for everything that went into the build.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Manifest:
     outputs: tuple[Mapping[str, Any], ...]
     operators: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
+    npu: Mapping[str, Any] | None = None
 
     def path(self, folder: Path, artefact: str) -> Path:
         """The file of an artefact such as 'elf'."""

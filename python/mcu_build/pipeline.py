@@ -1,13 +1,14 @@
 """Model and board → build folder. What the verbs build, run and test stand on."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
-from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data
+from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.target import Toolchain
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.manifest import Manifest
@@ -17,7 +18,10 @@ from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: a model file for a board, with its options; `npu` is None for the core alone."""
+    """What to build: a model file for a board, with its options.
+
+    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa').
+    """
 
     model: Path
     board: Board
@@ -25,6 +29,7 @@ class Request:
     io: Io
     toolchain: Toolchain
     build_root: Path
+    emit: tuple[str, ...] = ()
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -64,6 +69,8 @@ def _key(request: Request, lowered: Lowered) -> str:
         "build",
         lowered.key,
         lowered.name,
+        repr(request.npu),
+        " ".join(request.emit),
         request.board.model_dump_json(),
         request.toolchain,
         own_code(),
@@ -97,12 +104,12 @@ def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization."""
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
-    from mcu_build.plan.delegate import NpuUse
+    from mcu_build.plan.delegate import NpuTarget
     from mcu_build.program import load
 
     npu = None
     if lowered.npu:
-        npu = NpuUse(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
+        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
     plan = compile_program(load(lowered.program), name, kernel_folders(board), npu)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
@@ -113,6 +120,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.codegen.model import generate
     from mcu_build.plan.describe import describe
     from mcu_build.plan.fit import check_fit
+    from mcu_build.report.npu import document as npu_document
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
@@ -121,7 +129,8 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
-        for kind, file in _stage_files(lowered).items():
+        kept = _stage_files(lowered, request.emit)
+        for kind, file in kept.items():
             write_atomically(folder / kind, file.read_bytes())
         for name, text in generate(plan).items():
             write_changed(folder / "src" / name, text)
@@ -131,7 +140,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
         "header": f"src/{lowered.name}.h",
         "plan": "plan.json",
-        **{Path(name).stem: name for name in _stage_files(lowered)},
+        **{Path(name).stem: name for name in kept},
     }
     size = measure(folder / artefacts["elf"], folder / artefacts["map"], request.board)
     manifest = Manifest(
@@ -150,18 +159,21 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         outputs=tuple(described["outputs"]),
         operators=tuple(described["operators"]),
         warnings=lowered.warnings,
+        npu=npu_document(lowered, versions("ethos-u-vela")),
     )
     manifests.write(manifest, folder)
     return manifest
 
 
-def _stage_files(lowered: Lowered) -> dict[str, Path]:
+def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:
     """Artefacts of the earlier stages that are kept in the build folder, by their name there."""
     files: dict[str, Path | None] = {
         "model.pt2": lowered.model,
         "quantized.pt2": lowered.quantized,
         "program.pte": lowered.program,
     }
+    if "tosa" in emit:
+        files |= {one.tosa.name: one.tosa for one in lowered.delegates}
     return {name: file for name, file in files.items() if file}
 
 
@@ -179,4 +191,5 @@ def summary(built: Built) -> dict[str, Any]:
         "outputs": list(manifest.outputs),
         "operators": list(manifest.operators),
         "warnings": list(manifest.warnings),
+        "npu": manifest.npu,
     }

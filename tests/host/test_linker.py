@@ -46,7 +46,7 @@ def test_a_change_of_placement_changes_the_script() -> None:
 @pytest.mark.parametrize(
     ("name", "folders"),
     [
-        ("corstone-300", ("mve", "dsp", "reference")),
+        ("corstone-300", ("npu", "mve", "dsp", "reference")),
         ("mps2-an386", ("dsp", "reference")),
         ("mps2-an505", ("dsp", "reference")),
         ("mps2-an385", ("reference",)),

@@ -16,6 +16,12 @@ from mcu_build.errors import Exit, McuError
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )
 @click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes of RAM.")
+@click.option(
+    "--emit",
+    multiple=True,
+    type=click.Choice(["tosa"]),
+    help="Keep this too: tosa, what Vela was given for each delegate of an NPU.",
+)
 def command(as_json: bool, debug: bool, max_flash: int | None, max_ram: int | None, **options: Any) -> None:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
@@ -38,14 +44,22 @@ def build_first(times: StageTimes, **options: Any) -> Any:
     return build(request(**options), Cache(), times)
 
 
-def request(model: Path, board: str, npu: str | None, io: Any, toolchain: Any, build_dir: Path) -> Any:
+def request(
+    model: Path,
+    board: str,
+    npu: str | None,
+    io: Any,
+    toolchain: Any,
+    build_dir: Path,
+    emit: tuple[str, ...] = (),
+) -> Any:
     """The pipeline.Request of the options of `build_options`."""
     from mcu_build.codegen.target import default_toolchain
     from mcu_build.pipeline import Request
 
     chosen = find(board, model)
     compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
-    return Request(model, chosen, chosen.choose_npu(npu), io, compiler, build_dir)
+    return Request(model, chosen, chosen.choose_npu(npu), io, compiler, build_dir, emit)
 
 
 def find(board: str, model: Path) -> Any:
@@ -75,7 +89,7 @@ def describe(built: Any) -> str:
     flash, ram, memory = manifest.flash, manifest.ram, manifest.memory
     kinds = [row["where"] for row in manifest.operators]
     counted = ", ".join(
-        f"{kinds.count(kind)} {kind}" for kind in ("int8", "border", "float") if kind in kinds
+        f"{kinds.count(kind)} {kind}" for kind in ("npu", "int8", "border", "float") if kind in kinds
     )
     ours = f"{memory['arena']:,}"
     lines = [
@@ -87,4 +101,8 @@ def describe(built: Any) -> str:
         f"  arena      {ours:>10} bytes  (ExecuTorch's plan: {memory['executorch']:,})",
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
+    if manifest.npu:
+        from mcu_build.report.npu import table
+
+        lines += [f"  npu        {manifest.npu['name']:>10}", table(manifest.npu)]
     return "\n".join(lines)

@@ -11,6 +11,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 board_option = click.option("--board", required=True, metavar="B", help="A board's name, or a .toml file.")
+npu_option = click.option(
+    "--npu",
+    metavar="NAME",
+    help="ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
+)
 io_option = click.option(
     "--io",
     type=click.Choice(["float", "int8"]),
@@ -45,11 +50,7 @@ def build_options(function: F) -> F:
         function,
         click.argument("model", type=click.Path(path_type=Path)),
         board_option,
-        click.option(
-            "--npu",
-            metavar="NAME",
-            help="ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
-        ),
+        npu_option,
         io_option,
         click.option(
             "--toolchain",

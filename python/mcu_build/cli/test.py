@@ -6,7 +6,7 @@ import rich_click as click
 
 from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.errors import Exit, McuError
 
 
@@ -33,31 +33,41 @@ def command(
     times = StageTimes()
     built = build_first(times, **options)
     proof = test(built, find(options["board"], options["model"]), vectors, timeout, Cache(), times)
+    error = _failure(built.manifest.name, proof, min_accuracy)
     if as_json:
-        print_json({**_document(proof), "stages": times.stages})
-    else:
-        print_text(_text(built, proof))
-    if not proof.comparison.outputs_vary:
-        raise McuError(
-            f"{built.manifest.name}: every vector gives the same outputs: the comparison proves nothing",
+        told = error_document(error) if error else {}
+        print_json({**_document(proof), "stages": times.stages, **told})
+        return error.exit_code if error else Exit.OK
+    print_text(_text(built, proof))
+    return report_error(error, as_json=False) if error else Exit.OK
+
+
+def _failure(name: str, proof: Any, minimum: float | None) -> McuError | None:
+    """Why the test has failed, if it has."""
+    compared, accuracy = proof.comparison, proof.accuracy
+    if compared.mismatches:
+        return McuError(
+            f"{name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong",
+            "This is a defect of mcu-build or of the compiler. Please report the model.",
+            Exit.FIRMWARE,
+        )
+    if not compared.outputs_vary:
+        return McuError(
+            f"{name}: every vector gives the same outputs: the comparison proves nothing",
             "Give `evaluation` or `calibration` data that the model tells apart; is it trained?",
             Exit.FIRMWARE,
         )
-    _check_accuracy(built.manifest.name, proof, min_accuracy)
-    return Exit.OK if proof.holds else Exit.FIRMWARE
-
-
-def _check_accuracy(name: str, proof: Any, minimum: float | None) -> None:
     if minimum is None:
-        return
-    if proof.accuracy is None:
-        raise McuError(f"{name}: --min-accuracy: the model has no labelled `evaluation` data", "Add it.")
-    if proof.accuracy.device < minimum:
-        raise McuError(
-            f"{name}: accuracy on the device is {proof.accuracy.device:.4f}, the least is {minimum}",
-            f"int8 PyTorch has {proof.accuracy.int8_model:.4f}, float {proof.accuracy.float_model:.4f}.",
+        return None
+    if accuracy is None:
+        return McuError(f"{name}: --min-accuracy: the model has no labelled `evaluation` data", "Add it.")
+    if accuracy.device < minimum:
+        return McuError(
+            f"{name}: accuracy on the device is {accuracy.device:.4f}, the least is {minimum}",
+            f"int8 PyTorch has {accuracy.int8_model:.4f}, float {accuracy.float_model:.4f}.",
             Exit.BUDGET,
         )
+    return None
 
 
 def _document(proof: Any) -> dict[str, Any]:
@@ -78,8 +88,15 @@ def _document(proof: Any) -> dict[str, Any]:
         if accuracy
         else None,
         "stack": {"used": proof.outcome.stack_used, "size": proof.outcome.stack_size},
+        "npu": _npu(proof),
         "status": proof.outcome.status,
     }
+
+
+def _npu(proof: Any) -> dict[str, Any] | None:
+    """What the NPU's simulation took."""
+    use = proof.outcome.npu
+    return {**vars(use), "seconds": round(use.seconds, 3)} if use else None
 
 
 def _text(built: Any, proof: Any) -> str:
@@ -104,6 +121,13 @@ def _text(built: Any, proof: Any) -> str:
         )
     if outcome.stack_size:
         lines.append(f"  stack      {outcome.stack_used:,} of {outcome.stack_size:,} bytes used")
+    if outcome.npu:
+        use, count, name = outcome.npu, compared.vectors, built.manifest.npu["name"]
+        lines.append(
+            f"  npu        {name}, modelled; for an inference {use.seconds / count:.3f} s, "
+            f"{(use.reads + use.writes) / count:.0f} register accesses, "
+            f"{use.round_trips / count:.0f} round trips to QEMU"
+        )
     return "\n".join(lines)
 
 

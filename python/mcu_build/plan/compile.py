@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mcu_build.plan.delegate import NpuUse, join_scratch
+from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Plan
 from mcu_build.plan.moves import place_with_moves
@@ -17,7 +17,7 @@ def compile_program(
     program: Program,
     name: str,
     kernel_folders: Sequence[str] = ("reference",),
-    npu: NpuUse | None = None,
+    npu: NpuTarget | None = None,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 

@@ -21,7 +21,7 @@ _SCRATCH_REGION = 1
 
 
 @dataclass(frozen=True)
-class NpuUse:
+class NpuTarget:
     """The NPU that a program is to run on, and the bytes of fast scratch memory of each of its delegates."""
 
     name: str
@@ -40,7 +40,7 @@ class Opened:
     fast_scratch: int
 
 
-def opened(delegate: Delegate, index: int, npu: NpuUse | None, name: str) -> Opened:
+def opened(delegate: Delegate, index: int, npu: NpuTarget | None, name: str) -> Opened:
     """Delegate `index` of the model `name`. McuError where it is not for `npu`."""
     if delegate.id != BACKEND:
         raise McuError(
@@ -157,4 +157,4 @@ def _is_touched(plan: Plan, owner: int, start: int) -> bool:
     return any(plan.owner(id).id == owner for id in touched)
 
 
-__all__ = ["NpuUse", "Opened", "check_border", "join_scratch", "opened", "steps", "uses_npu"]
+__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "opened", "steps", "uses_npu"]

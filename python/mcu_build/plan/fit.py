@@ -1,9 +1,11 @@
 """Does the plan fit the board? Told before anything is compiled."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
-from mcu_build.board import Board
+from mcu_build.board import Board, Placement
 from mcu_build.errors import McuError
+from mcu_build.plan.delegate import uses_npu
 from mcu_build.plan.ir import Plan
 
 
@@ -25,7 +27,7 @@ def check_fit(plan: Plan, board: Board) -> None:
     need[board.placement.arena]["arena"] = plan.arena.size
     need[board.placement.stack]["stack"] = board.stack_size
     need[board.placement.constants]["constants"] = constant_bytes(plan)
-    lines = []
+    lines = list(_unreachable(plan, board, board.placement))
     for name, parts in need.items():
         memory, total = board.memory_named(name), sum(parts.values())
         if total > memory.size:
@@ -35,6 +37,16 @@ def check_fit(plan: Plan, board: Board) -> None:
             )
     if lines:
         raise McuError("\n".join(lines), f"{peak(plan)} Use a smaller input or another board.")
+
+
+def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
+    """Memories that the NPU works on and does not reach."""
+    if not uses_npu(plan):
+        return
+    for role in ("arena", "constants"):
+        name = getattr(place, role)
+        if not board.memory_named(name).npu:
+            yield f"{plan.name}: {board.id}: placement.{role}: the NPU does not reach {name}"
 
 
 def peak(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from math import prod
 from typing import cast
 
 from mcu_build.errors import McuError
-from mcu_build.plan.delegate import NpuUse, Opened, check_border, opened, steps
+from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
 from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor
 from mcu_build.plan.ir import Value as Member
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
@@ -201,7 +201,7 @@ class Call:
 
 
 class _Builder:
-    def __init__(self, program: Program, name: str, npu: NpuUse | None) -> None:
+    def __init__(self, program: Program, name: str, npu: NpuTarget | None) -> None:
         self.program = program
         self.name = name
         self._npu = npu
@@ -329,6 +329,11 @@ class _Builder:
         weights = self._bytes("weights", payload.weights) if payload.weights else None
         self.steps += steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
 
+    @property
+    def largest_scratch(self) -> int:
+        """The most scratch memory that a delegate needs."""
+        return max((one.payload.scratch_size for one in self._opened.values()), default=0)
+
     def _bytes(self, name: str, data: bytes) -> Tensor:
         return self.add(name, DType.U8, (len(data),), data)
 
@@ -368,7 +373,7 @@ class _Builder:
         self.tensors[tensor.id] = replace(self.tensors[tensor.id], quantization=quantization)
 
 
-def select(program: Program, name: str, npu: NpuUse | None = None) -> Plan:
+def select(program: Program, name: str, npu: NpuTarget | None = None) -> Plan:
     """Choose kernels for every call of `program`; `name` is the model's name, `npu` what delegates run on.
 
     McuError lists every operator that has no kernel, with its line of the model where it is known.
@@ -399,7 +404,8 @@ def select(program: Program, name: str, npu: NpuUse | None = None) -> Plan:
         steps=tuple(builder.steps),
         inputs=inputs,
         outputs=outputs,
-        program_arena_bytes=program.planned_bytes,
+        # ExecuTorch takes scratch memory of delegates beside its plan, one after the other.
+        program_arena_bytes=program.planned_bytes + builder.largest_scratch,
     )
 
 

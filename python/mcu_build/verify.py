@@ -1,0 +1,136 @@
+"""Does what Vela was given mean what the model means? TOSA in Arm's reference model against PyTorch.
+
+Both compute in int8, TOSA with integer rescaling and PyTorch with float in between, so single steps of the
+output's quantization are no mistake. What is far apart is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_build import npz
+from mcu_build.board import Board
+from mcu_build.cache import Cache, hash_file, hash_text, own_code
+from mcu_build.errors import McuError
+from mcu_build.npz import Array
+from mcu_build.stages import Lowered, Progress, expected_outputs
+
+_CODE = ("verify.py", "frontend/store.py")
+# Of the output's quantization, on average over all elements.
+_MEAN_STEPS = 1.0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One output over all vectors: its elements, how many are equal, differences in steps of its quantization."""
+
+    elements: int
+    equal: int
+    mean_steps: float
+    largest_steps: float
+    varies: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two agree, and could have been seen not to."""
+        return self.varies and self.mean_steps <= _MEAN_STEPS
+
+
+def verify(
+    lowered: Lowered, board: Board, limit: int | None, folder: Path, cache: Cache, progress: Progress
+) -> tuple[Agreement, ...]:
+    """Compare every output of the program with the quantized model in PyTorch, over the model's own vectors.
+
+    McuError where nothing of the program is delegated, or an output has no quantization.
+    """
+    if not lowered.delegates or lowered.vectors is None or lowered.quantized is None:
+        raise McuError(
+            f"{lowered.name}: no part of it is delegated to an NPU, there is nothing to verify",
+            "Choose an NPU with --npu, and give a model.py or a .pt2.",
+        )
+    inputs = [array[:limit] for array in npz.numbered(npz.load(lowered.vectors), "input")]
+    chosen = folder / "vectors.npz"
+    npz.save(chosen, {f"input_{index}": array for index, array in enumerate(inputs)})
+    tosa = npz.numbered(npz.load(expected_outputs(lowered, chosen, cache, progress)), "output")
+    torch = npz.numbered(
+        npz.load(_in_torch(lowered.quantized, chosen, lowered.key, cache, progress)), "output"
+    )
+    steps = _steps(lowered, board)
+    return tuple(_agreement(*pair) for pair in zip(tosa, torch, steps, strict=True))
+
+
+def _steps(lowered: Lowered, board: Board) -> list[float]:
+    """The size of one step of each output."""
+    from mcu_build.pipeline import plan_program
+    from mcu_build.plan.describe import port
+
+    plan = plan_program(lowered, lowered.name, board)
+    scales = [port(plan, id)["scale"] for id in plan.outputs]
+    for index, scale in enumerate(scales):
+        if scale is None:
+            raise McuError(
+                f"{lowered.name}: output {index} is float: it has no quantization to compare by",
+                "Let the model end in an operator that is quantized.",
+            )
+    return scales
+
+
+def _agreement(tosa: Array, torch: Array, step: float) -> Agreement:
+    apart = np.abs(tosa.astype(np.float64) - torch.astype(np.float64)) / step
+    whole = np.rint(apart)
+    return Agreement(
+        elements=int(apart.size),
+        equal=int((whole == 0).sum()),
+        mean_steps=float(apart.mean()),
+        largest_steps=float(whole.max()),
+        varies=bool((tosa != tosa[:1]).any()),
+    )
+
+
+def _in_torch(quantized: Path, vectors: Path, key: str, cache: Cache, progress: Progress) -> Path:
+    """An archive of what the quantized model gives in PyTorch."""
+    with progress.stage("pytorch") as mark:
+        entry, mark.cached = cache.get(
+            hash_text("in torch", key, hash_file(vectors), own_code(*_CODE)),
+            lambda folder: _evaluate(quantized, vectors, folder),
+        )
+    return entry / "outputs.npz"
+
+
+def _evaluate(quantized: Path, vectors: Path, folder: Path) -> None:
+    import torch
+
+    from mcu_build.frontend.store import load_quantized
+    from mcu_build.lower.upstream import quiet
+
+    with quiet(), torch.no_grad():
+        module: Any = load_quantized(quantized).module(check_guards=False)
+        inputs = npz.numbered(npz.load(vectors), "input")
+        rows = [_flat(module(*_tensors(inputs, index))) for index in range(len(inputs[0]))]
+    outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(rows[0]))}
+    npz.save(folder / "outputs.npz", outputs)
+
+
+def _tensors(inputs: Sequence[Array], index: int) -> list[Any]:
+    import torch
+
+    from mcu_build.frontend.capture import channels_last
+
+    return [channels_last(torch.from_numpy(np.ascontiguousarray(array[index]))) for array in inputs]
+
+
+def _flat(result: Any) -> list[Array]:
+    from torch.utils import _pytree
+
+    return [leaf.contiguous().numpy() for leaf in _pytree.tree_leaves(result)]
+
+
+def document(found: Sequence[Agreement]) -> dict[str, Any]:
+    """The comparison as --json tells it."""
+    return {"outputs": [asdict(one) for one in found], "agrees": all(one.holds for one in found)}
+
+
+__all__ = ["Agreement", "document", "verify"]
