@@ -160,6 +160,7 @@ def test_registers(session: Start) -> None:
     assert remote.registers() == [0x100 + number for number in range(17)]
     assert remote.read_register(3) == 0x103
     remote.write_registers(list(range(17)))
+    assert remote.registers() == list(range(17))
     assert stub.registers == list(range(17))
     assert remote.packets == len(stub.seen)
 
@@ -172,6 +173,7 @@ def test_memory_in_blocks_that_fit_the_packet(session: Start, size: int) -> None
     assert remote.read_memory(0x123, size) == bytes(stub.memory[0x123 : 0x123 + size])
     data = bytes((7 * i + 1) & 0xFF for i in range(size))
     remote.write_memory(0x2001, data)
+    assert remote.read_memory(0x2001, size) == data
     assert stub.memory[0x2001 : 0x2001 + size] == data
     assert stub.memory[0x2001 + size] == (0x2001 + size) & 0xFF
     assert max(map(len, stub.seen)) <= 0x100
@@ -207,10 +209,10 @@ def test_escapes_and_run_lengths_are_expanded(session: Start) -> None:
         ({"m": "zz"}, lambda r: r.read_memory(0, 1), "no hexadecimal bytes: 'zz'"),
         ({"g": "00"}, lambda r: r.registers(), "1 bytes of registers, 68 are expected"),
         ({}, lambda r: r.write_registers([1]), "1 registers given"),
-        ({"Z": ""}, lambda r: r.watch(0, 4), "a watchpoint at 0x00000000: not supported"),
-        ({"z": "E22"}, lambda r: r.unwatch(0, 4), "the watchpoint at 0x00000000: E22"),
-        ({"G": "E22"}, lambda r: r.write_registers([0] * 17), "registers: E22"),
-        ({"M": "E14"}, lambda r: r.write_memory(16, b"x"), "memory at 0x00000010: E14"),
+        ({"Z": ""}, lambda r: (r.watch(0, 4), r.registers()), "a watchpoint at 0x00000000: not supported"),
+        ({"z": "E22"}, lambda r: (r.unwatch(0, 4), r.step()), "the watchpoint at 0x00000000: E22"),
+        ({"G": "E22"}, lambda r: (r.write_registers([0] * 17), r.step()), "registers: E22"),
+        ({"M": "E14"}, lambda r: [r.write_memory(16, b"x") for _ in range(9)], "memory at 0x00000010: E14"),
         ({"s": "hello"}, lambda r: r.step(), "no stop reply: 'hello'"),
         ({"s": "T05awatch:xyz;"}, lambda r: r.step(), "no hexadecimal number: 'xyz'"),
         ({"s": b"$S05#00$S05#00$S05#00"}, lambda r: r.step(), "checksum is wrong"),

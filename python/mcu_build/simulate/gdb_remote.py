@@ -4,7 +4,6 @@ Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core 
 are r0 to pc and xPSR.
 """
 
-import contextlib
 import re
 import socket
 import time
@@ -24,6 +23,8 @@ _INTERRUPT = b"\x03"
 _DEFAULT_PACKET = 1024
 _HEADROOM = 64
 _MAX_RESENDS = 3
+# Few enough that neither side ever waits for the other to read.
+_MAX_UNCONFIRMED = 8
 
 
 class GdbError(McuError):
@@ -54,12 +55,18 @@ class Stop:
 
 
 class GdbRemote:
-    """A connection to a stub whose core is stopped. `packets` counts round trips."""
+    """A connection to a stub whose core is stopped. `packets` counts those that were sent.
+
+    Packets are worked on in order. What sets something returns before the stub has confirmed it; where the
+    stub does not, a later call raises GdbError.
+    """
 
     def __init__(self, connection: socket.socket, timeout: float = 5.0) -> None:
         self._socket = connection
         self._buffer = b""
         self._acknowledge = True
+        self._owed = b""
+        self._unconfirmed: list[str] = []
         self._timeout = timeout
         self._packet_size = _DEFAULT_PACKET
         self.packets = 0
@@ -139,6 +146,7 @@ class GdbRemote:
     def wait(self, timeout: float) -> Stop:
         """The next stop. GdbTimeoutError where the core still runs after `timeout` seconds."""
         deadline = time.monotonic() + timeout
+        self._confirm(deadline)
         while True:
             reply = self._receive(deadline)
             if not reply.startswith("O"):  # console text of the program
@@ -174,23 +182,38 @@ class GdbRemote:
             raise GdbError(f"no hexadecimal bytes: {reply[:40]!r}") from None
 
     def _command(self, packet: str, what: str) -> None:
-        reply = self._ask(packet)
-        if reply != "OK":
-            told = reply or "not supported"
-            raise GdbError(f"it does not set {what}: {told}")
+        """Send a packet whose answer, OK, is looked at with that to a later one."""
+        if len(self._unconfirmed) == _MAX_UNCONFIRMED:
+            self._confirm(time.monotonic() + self._timeout)
+        self._send(packet)
+        self._unconfirmed.append(what)
+
+    def _confirm(self, deadline: float) -> None:
+        while self._unconfirmed:
+            what = self._unconfirmed.pop(0)
+            reply = self._receive(deadline)
+            if reply != "OK":
+                raise GdbError(f"it does not set {what}: {reply or 'not supported'}")
 
     def _ask(self, packet: str) -> str:
         self._send(packet)
-        return self._receive(time.monotonic() + self._timeout)
+        deadline = time.monotonic() + self._timeout
+        self._confirm(deadline)
+        return self._receive(deadline)
 
     def _send(self, packet: str) -> None:
         self.packets += 1
         payload = packet.encode()
-        self._transmit(b"$%b#%02x" % (payload, sum(payload) & 0xFF))
+        # An acknowledgement of its own would wake the other side for one byte.
+        self._transmit(self._owed + b"$%b#%02x" % (payload, sum(payload) & 0xFF))
+        self._owed = b""
 
     def _transmit(self, data: bytes) -> None:
         try:
+            self._socket.settimeout(self._timeout)
             self._socket.sendall(data)
+        except TimeoutError:
+            raise GdbTimeoutError("it takes no more packets") from None
         except OSError as error:
             raise GdbClosedError(f"the connection is closed ({error.strerror})") from error
 
@@ -201,10 +224,7 @@ class GdbRemote:
             payload = self._until(b"#", deadline)
             checksum = self._take(2, deadline)
             if self._is_right(payload, checksum):
-                if self._acknowledge:
-                    # Behind its last packet the other side may be gone.
-                    with contextlib.suppress(GdbClosedError):
-                        self._transmit(b"+")
+                self._owed = b"+" if self._acknowledge else b""
                 return _expanded(payload).decode("latin-1")
             if not self._acknowledge:
                 break
