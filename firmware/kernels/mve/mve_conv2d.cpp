@@ -123,6 +123,26 @@ void copy_window(const MveConvParams& params, const int8_t* input, int32_t y, in
     }
 }
 
+// The windows of kPixels pixels that lie in the image, at `in` and `stride` bytes further each; rows of at
+// most 16 bytes.
+MCU_INLINE void copy_inside(const MveConvParams& params, const int8_t* in, int32_t stride, int32_t count,
+                            int8_t* to) {
+    const int32_t rows = params.window.size.y;
+    const int32_t bytes = params.window.size.x * params.input.channels;
+    const int32_t pitch = params.input.width * params.input.channels * params.window.dilation.y;
+    const int32_t gap = params.vectors * 16 - rows * bytes;
+    const mve_pred16_t left = vctp8q(static_cast<uint32_t>(bytes));
+    for (int32_t p = 0; p < count; ++p) {
+        const int8_t* row = in + p * stride;
+        for (int32_t ky = 0; ky < rows; ++ky) {
+            vstrbq_p_s8(to, vldrbq_z_s8(row, left), left);
+            to += bytes;
+            row += pitch;
+        }
+        to += gap;
+    }
+}
+
 // Calls run(pixel pitch, out, out's pitch) for every three pixels, whose windows are then in `patch`. Rows of
 // less than three pixels are taken one by one, as three at the same place.
 template <typename Run>
@@ -133,6 +153,8 @@ MCU_INLINE void for_each_patch(const MveConvParams& params, const int8_t* input,
     const int32_t count = wide ? kPixels : 1;
     const int32_t size = params.vectors * 16;
     const int32_t used = window.size.y * window.size.x * params.input.channels;
+    const int32_t height = (window.size.y - 1) * window.dilation.y + 1;
+    const bool small = window.dilation.x == 1 && window.size.x * params.input.channels <= 16;
     auto* to = reinterpret_cast<int8_t*>(patch);
     for (int32_t p = 0; p < count; ++p) {
         // Their weights are zero, but they are read.
@@ -142,9 +164,16 @@ MCU_INLINE void for_each_patch(const MveConvParams& params, const int8_t* input,
         for (int32_t oy = 0; oy < params.output.y; ++oy) {
             for (int32_t pixel = 0; pixel < params.output.x; pixel += count) {
                 const int32_t ox = smaller(pixel, params.output.x - count);
-                for (int32_t p = 0; p < count; ++p) {
-                    copy_window(params, input, oy * window.stride.y - window.padding.y,
-                                (ox + p) * window.stride.x - window.padding.x, to + p * size);
+                const int32_t y = oy * window.stride.y - window.padding.y;
+                const int32_t x = ox * window.stride.x - window.padding.x;
+                if (small && y >= 0 && y + height <= params.input.height && x >= 0 &&
+                    x + (count - 1) * window.stride.x + window.size.x <= params.input.width) {
+                    copy_inside(params, input + (y * params.input.width + x) * params.input.channels,
+                                window.stride.x * params.input.channels, count, to);
+                } else {
+                    for (int32_t p = 0; p < count; ++p) {
+                        copy_window(params, input, y, x + p * window.stride.x, to + p * size);
+                    }
                 }
                 run(to, wide ? size : 0, output + ox * params.stage.channels,
                     wide ? params.stage.channels : 0);

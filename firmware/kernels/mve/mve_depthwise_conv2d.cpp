@@ -90,11 +90,12 @@ template <bool kPlain>
 MCU_INLINE int32x4_t row_of_channel(const Walk& walk, int32x4_t at, const int32_t* record, int8_t* out) {
     int32_t a, b, c, d, bias, multiplier, addend;
 #define MVE_PATCH(sum) "vldrw.u32 q0, [%q[at], #128]!\n" MVE_SUM(sum, q3)
-#define MVE_STEP(shifted, predicated, t)                     \
-    MVE_PATCH(a)                                             \
-    MVE_PATCH(b)                                             \
-    MVE_PATCH(c) MVE_PATCH(d) MVE_RESCALE shifted predicated \
-        "vstrb" t ".32 q1, [%[out], %q[offsets]]\n add %[out], %[pitch]\n"
+#define MVE_STEP(shifted, predicated, t) \
+    MVE_PATCH(a)                         \
+    MVE_PATCH(b)                         \
+    MVE_PATCH(c)                         \
+    MVE_PATCH(d)                         \
+    MVE_RESCALE shifted predicated "vstrb" t ".32 q1, [%[out], %q[offsets]]\n add %[out], %[pitch]\n"
 #define MVE_CHANNEL(shifted) \
     __asm__ volatile("ldr %[a], [%[walk], #%c[steps]]\n vldrw.u32 q3, [%[record], #4]\n" MVE_SCALES                 \
                      "wls lr, %[a], 2f\n 1:\n" MVE_STEP(shifted, "", "") "le lr, 1b\n"                \

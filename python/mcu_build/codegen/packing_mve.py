@@ -101,3 +101,10 @@ def depthwise_records(weights: Bytes, rescaling: Scales) -> bytes:
     records[:, 4:16] = taps.reshape(channels, 12)
     records[:, 20:] = np.frombuffer(rescaling.channels(), np.int8).reshape(channels, 16)
     return records.tobytes()
+
+
+def linear_weights(rows: Bytes) -> bytes:
+    """[outputs][inputs] as [outputs / 4][vector][4][16], zeros for what is missing."""
+    outputs, inputs = rows.shape
+    padded = np.pad(rows, ((0, -outputs % 4), (0, -inputs % LANES)))
+    return padded.reshape(-1, 4, padded.shape[1] // LANES, LANES).transpose(0, 2, 1, 3).tobytes()

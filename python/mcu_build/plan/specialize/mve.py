@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mcu_build.plan.specialize import mve_conv, mve_depthwise
+from mcu_build.plan.specialize import mve_conv, mve_depthwise, mve_elementwise, mve_linear, mve_pool
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
 
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
+    "avg_pool2d_s8": (mve_pool.average,),
+    "add_s8": (mve_elementwise.add,),
+    "linear_s8": (mve_linear.linear,),
     "conv2d_s8": (mve_conv.conv2d,),
     "depthwise_conv2d_s8": (mve_conv.one_channel, mve_depthwise.depthwise),
 }

@@ -221,6 +221,12 @@ def constant_bytes(context: "Context", id: int | None) -> Bytes | None:
     return cast("Bytes | None", _array(context, id, np.int8))
 
 
+def constant_words(context: "Context", id: int | None) -> Ints | None:
+    """The values of an int32 constant; None where it is absent or no constant."""
+    found = _array(context, id, np.int32)
+    return None if found is None else found.reshape(-1).astype(np.int64)
+
+
 def _array(context: "Context", id: int | None, dtype: type) -> Ints | Bytes | None:
     """A constant's values; None where it is absent or no constant."""
     if id is None:

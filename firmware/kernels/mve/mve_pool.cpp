@@ -1,0 +1,85 @@
+#include "mcu/kernels/mve_pool.h"
+
+#include <arm_mve.h>
+
+#include "mcu/kernels/requantize.h"
+
+namespace mcu::kernels {
+namespace {
+
+constexpr int32_t kBlock = 8;  // channels
+
+int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+int32_t larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
+// A window's part inside the image.
+struct Patch {
+    const int8_t* first;
+    int32_t rows;
+    int32_t columns;
+    int32_t row_pitch;
+    int32_t pixel;
+};
+
+int16x8_t sums_of(const Patch& patch, const int8_t* first, mve_pred16_t some) {
+    int16x8_t sums = vdupq_n_s16(0);
+    for (int32_t y = 0; y < patch.rows; ++y) {
+        const int8_t* at = first + y * patch.row_pitch;
+        for (int32_t x = 0; x < patch.columns; ++x) {
+            sums = vaddq_s16(sums, vldrbq_z_s16(at, some));
+            at += patch.pixel;
+        }
+    }
+    return sums;
+}
+
+int32_t divide_round_half_even(int32_t value, int32_t count) {
+    const int32_t magnitude = value < 0 ? -value : value;
+    const int32_t quotient = magnitude / count;
+    const int32_t twice = 2 * (magnitude - quotient * count);
+    const int32_t rounded = quotient + (twice > count - (quotient & 1) ? 1 : 0);
+    return value < 0 ? -rounded : rounded;
+}
+
+// All channels of one output pixel.
+void average(const AvgPool2dParams& params, const Patch& patch, int8_t* output) {
+    const int32_t count = patch.rows * patch.columns;
+    for (int32_t c = 0; c < patch.pixel; c += kBlock) {
+        const int32_t channels = smaller(patch.pixel - c, kBlock);
+        int16_t sums[kBlock];
+        vst1q_s16(sums, sums_of(patch, patch.first + c, vctp16q(static_cast<uint32_t>(channels))));
+        for (int32_t i = 0; i < channels; ++i) {
+            const int32_t mean = divide_round_half_even(sums[i] - count * params.zero_point, count);
+            *output++ = static_cast<int8_t>(clamp(mean + params.zero_point, -128, 127));
+        }
+    }
+}
+
+}  // namespace
+
+void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+    const ImageSize& size = params.input;
+    const Window& window = params.window;
+    const int32_t pitch = size.width * size.channels;
+    for (int32_t n = 0; n < params.batch; ++n) {
+        for (int32_t oy = 0; oy < params.output.height; ++oy) {
+            const int32_t top = oy * window.stride.y - window.padding.y;
+            const int32_t y = larger(top, 0);
+            const int32_t rows = smaller(top + window.size.y, size.height) - y;
+            for (int32_t ox = 0; ox < params.output.width; ++ox) {
+                const int32_t left = ox * window.stride.x - window.padding.x;
+                const int32_t x = larger(left, 0);
+                const int32_t columns = smaller(left + window.size.x, size.width) - x;
+                const int8_t* first = input + (n * size.height + y) * pitch + x * size.channels;
+                average(params, Patch{first, rows, columns, pitch, size.channels}, output);
+                output += size.channels;
+            }
+        }
+    }
+}
+
+}  // namespace mcu::kernels

@@ -1,0 +1,113 @@
+"""Elementwise kernels of firmware/kernels/mve."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
+from math import prod
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mcu_build.codegen.packing_mve import Ints
+from mcu_build.plan.ir import Params, Step, Value
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Context
+
+_LEFT = 4  # bits above int8 that an unclamped sum may need
+_POINT = 24 - _LEFT
+_HEADROOM = 20  # of add.h
+_MOST = 1 << 31
+_FARTHEST = 31
+
+Numbers = Mapping[str, int]
+
+
+def add(context: "Context", step: Step) -> Step | None:
+    """add_s8 of two dense operands, where factors are found that give every sum exactly."""
+    assert step.params is not None
+    members = step.params.members
+    walk, stage = cast(Mapping[str, tuple[int, ...]], members["walk"]), _numbers(members["stage"])
+    dense = tuple(prod(walk["shape"][i + 1 :]) for i in range(6))
+    for name in ("first", "second"):
+        if any(
+            n > 1 and have != want for n, have, want in zip(walk["shape"], walk[name], dense, strict=True)
+        ):
+            return None
+    shifts = [_numbers(members[name])["shift"] for name in ("first", "second")]
+    # Further shifts, and those to the left, wrap in add.h; no network has them.
+    if any(not -_FARTHEST <= shift <= 0 for shift in (*shifts, cast(int, members["shift"]))):
+        return None
+    if (stage["activation_min"], stage["activation_max"]) != (-128, 127):
+        return None
+    found = _factors(members)
+    if found is None:
+        return None
+    first, second, addend = found
+    params: dict[str, Value] = {
+        "count": prod(walk["shape"]),
+        "first_factor": first,
+        "second_factor": second,
+        "addend": addend,
+        "left": _LEFT,
+    }
+    return replace(step, kernel="mve_add_s8", source="mve_add", params=Params("MveAddParams", params))
+
+
+def _numbers(value: Value) -> Numbers:
+    return cast(Numbers, value)
+
+
+def _factors(members: Mapping[str, Value]) -> tuple[int, int, int] | None:
+    """Factors and addend of mve_add.h that give add.h's sum for all pairs of values."""
+    values = np.arange(-128, 128, dtype=np.int64)
+    wanted = _sums(members, values[:, None], values[None, :])
+    if wanted is None:
+        return None
+    for first, second, addend in _candidates(members):
+        sums = values[:, None] * first + values[None, :] * second + addend
+        if np.abs(sums).max() < _MOST and (np.clip(sums >> _POINT, -128, 127) == wanted).all():
+            return first, second, addend
+    return None
+
+
+def _candidates(members: Mapping[str, Value]) -> Iterator[tuple[int, int, int]]:
+    """The nearest factors, then their neighbours; half, the rounding, a little below as well for ties."""
+    outer = _real(members) * 2.0 ** (_HEADROOM + _POINT)
+    operands = [_numbers(members[name]) for name in ("first", "second")]
+    exact = [outer * _real(operand) for operand in operands]
+    for lowered, da, db in product((0, 1, 2, 8, 64), (0, 1, -1), (0, 1, -1)):
+        first, second = round(exact[0]) + da, round(exact[1]) + db
+        half = (1 << (_POINT - 1)) - lowered
+        moved = (_numbers(members["stage"])["zero_point"] << _POINT) + half
+        zeros = operands[0]["zero_point"] * first + operands[1]["zero_point"] * second
+        yield first, second, moved - zeros
+
+
+def _real(members: Mapping[str, Value]) -> float:
+    multiplier, shift = cast(int, members["multiplier"]), cast(int, members["shift"])
+    return float(multiplier) * 2.0 ** (shift - 31)
+
+
+def _sums(members: Mapping[str, Value], first: Ints, second: Ints) -> Ints | None:
+    """add.h: the output for each pair of values; None where a sum wraps."""
+    total = _fixed(members["first"], first) + _fixed(members["second"], second)
+    if np.abs(total).max() >= _MOST:
+        return None
+    scaled = _requantize(total, cast(Numbers, members))
+    return np.clip(scaled + _numbers(members["stage"])["zero_point"], -128, 127)
+
+
+def _fixed(operand: Value, values: Ints) -> Ints:
+    numbers = _numbers(operand)
+    return _requantize((values - numbers["zero_point"]) << _HEADROOM, numbers)
+
+
+def _requantize(values: Ints, by: Numbers) -> Ints:
+    """requantize.h, for values of 32 bits and shifts to the right."""
+    high = (values * by["multiplier"] + (1 << 30)) >> 31
+    right = -by["shift"]
+    if right == 0:
+        return high
+    magnitude = (np.abs(high) + (1 << (right - 1))) >> right  # ties away from zero
+    return np.where(high < 0, -magnitude, magnitude)

@@ -1,0 +1,67 @@
+"""Helium's linear layers equal the reference kernel bit for bit, on the simulated core."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.support.cases import Case, Out, T, run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+BOARD = "corstone-300"
+
+# Rows, inputs, outputs, by kernel.
+SHAPES = {
+    "mve_linear_128_s8": [(1, 128, 8), (3, 128, 128)],
+    "mve_linear_128n_s8": [(1, 640, 12), (2, 256, 7), (1, 128, 5)],
+    "mve_linear_s8": [(1, 64, 12), (2, 8, 20), (3, 17, 3), (1, 1, 1), (1, 130, 10)],
+}
+
+
+def linear(dice: np.random.Generator, shape: tuple[int, int, int], stage: Sequence[int]) -> Case:
+    rows, inputs, outputs = shape
+    x = T(dice.integers(-128, 128, (rows, inputs)).astype(np.int8))
+    w = T(dice.integers(-127, 128, (outputs, inputs)).astype(np.int8), constant=True)
+    bias = T(dice.integers(-3000, 3000, outputs).astype(np.int32), constant=True)
+    multiplier, shift = int(dice.integers(1 << 30, 1 << 31)), -6 - int(np.log2(inputs) / 2)
+    zero_point, low, high = stage
+    offset = int(dice.choice((0, 5, -11)))
+    form = [bias, None, offset] if dice.integers(2) else [None, bias, 0]
+    arguments = [x, w, *form, 0, zero_point, [multiplier], [shift], high, low]
+    return Case("cortex_m::quantized_linear.out", arguments, [Out((rows, outputs), "int8")])
+
+
+def cases(kernel: str) -> list[Case]:
+    dice = np.random.default_rng(51)
+    stages = [stage for stage in STAGES if kernel != "mve_linear_128_s8" or stage[1:] == (-128, 127)]
+    return [linear(dice, shape, stage) for shape in SHAPES[kernel] for stage in stages]
+
+
+@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
+def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
+    made = [case for kernel in SHAPES for case in cases(kernel)]
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+@pytest.mark.parametrize("kernel", SHAPES)
+def test_the_kernel_is_the_one_for_the_shape(kernel: str) -> None:
+    assert {plan.steps[0].kernel for plan in plans_on(BOARD, cases(kernel))} == {kernel}
+
+
+def test_a_filter_offset_stays_with_the_reference() -> None:
+    given = linear(np.random.default_rng(1), (1, 64, 12), STAGES[0])
+    arguments = [*given.arguments[:5], 3, *given.arguments[6:]]
+    (plan,) = plans_on(BOARD, [Case(given.operator, arguments, given.outputs)])
+    assert [step.kernel for step in plan.steps] == ["linear_s8"]
+
+
+def test_other_weights_are_noticed(tmp_path: Path) -> None:
+    given = linear(np.random.default_rng(2), (8, 128, 8), STAGES[2])
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    assert differing(outputs[:1], outputs[1:]) == [0]
