@@ -1,4 +1,4 @@
-"""Helium's sums, averages and copies equal the reference kernels bit for bit, on the simulated core."""
+"""Helium's sums and averages equal the reference kernels bit for bit, on the simulated core."""
 
 from pathlib import Path
 
