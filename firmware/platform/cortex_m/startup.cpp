@@ -19,7 +19,19 @@ size_t bytes_between(const uint32_t* first, const uint32_t* last) {
 void paint_stack() {
     const volatile uint32_t* end;
     __asm volatile("mov %0, sp" : "=r"(end));
-    for (volatile uint32_t* word = __mcu_stack_limit; word < end; ++word) {
+    volatile uint32_t* word = __mcu_stack_limit;
+    // Eight at a time: most of what is executed before main.
+    for (; word + 8 <= end; word += 8) {
+        word[0] = kPaint;
+        word[1] = kPaint;
+        word[2] = kPaint;
+        word[3] = kPaint;
+        word[4] = kPaint;
+        word[5] = kPaint;
+        word[6] = kPaint;
+        word[7] = kPaint;
+    }
+    for (; word < end; ++word) {
         *word = kPaint;
     }
 }
