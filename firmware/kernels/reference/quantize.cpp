@@ -11,7 +11,8 @@ void quantize(const QuantizeParams& params, const float* input, Q* output) {
     const auto high = static_cast<float>(params.quant_max);
     for (int32_t i = 0; i < params.count; ++i) {
         const float q = std::rint(input[i] * params.inverse_scale) + static_cast<float>(params.zero_point);
-        // Clamped as a float: a huge or infinite input must not reach the conversion. A NaN becomes quant_min.
+        // Clamped as a float: a huge or infinite input must not reach the conversion. A NaN becomes
+        // quant_min.
         const float clamped = q > low ? (q < high ? q : high) : low;
         output[i] = static_cast<Q>(clamped);
     }
