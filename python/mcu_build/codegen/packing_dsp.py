@@ -61,6 +61,25 @@ def tiles(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
     return as_words(np.concatenate(parts)), len(found)
 
 
+def fours(channels: int) -> list[int]:
+    """The first channel of each four: the last four end with the last channel."""
+    return [min(first, channels - 4) for first in range(0, channels, 4)]
+
+
+def depthwise(weights: Bytes, scales: Ints, nine: bool) -> bytes:
+    """`packed` of dsp_depthwise.h from weights [channels][taps]; `nine`: as a window of 3x3 has them."""
+    parts = []
+    for first in fours(len(weights)):
+        four = weights[first : first + 4].astype(np.int64)
+        paired = four[:, :8] if nine else np.pad(four, ((0, 0), (0, four.shape[1] % 2)))
+        # [pair][channel][tap of the pair]
+        parts.append(_halfwords(paired.reshape(4, -1, 2).transpose(1, 0, 2).reshape(-1, 2)))
+        if nine:
+            parts.append(_halfwords(four[[0, 2, 1, 3], 8].reshape(2, 2)))
+        parts.append(scales[first : first + 4].reshape(-1))
+    return as_words(np.concatenate(parts))
+
+
 def as_words(values: Ints) -> bytes:
     """Numbers of 32 bits as bytes, little endian. OverflowError where one needs more."""
     if values.size and not -(1 << 31) <= values.min() <= values.max() < 1 << 31:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mcu_build.plan.specialize import dsp_conv
+from mcu_build.plan.specialize import dsp_conv, dsp_depthwise
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
 
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "conv2d_s8": (dsp_conv.conv2d,),
-    "depthwise_conv2d_s8": (dsp_conv.one_channel,),
+    "depthwise_conv2d_s8": (dsp_conv.one_channel, dsp_depthwise.depthwise),
 }

@@ -159,7 +159,8 @@ def window_starts(
 def distance(starts: Iterable[int], width: int, together: int, channels: int) -> int:
     """As plan/overlap.py, where `together` pixels of a row of `width` are read before any of them is written.
 
-    `starts` are the first bytes that each pixel reads; those of the pixels behind are still needed.
+    `starts` are the first bytes that each pixel reads; those of the pixels behind are still needed. With 0
+    together, a pixel is read until its last byte is written.
     """
     first = list(starts)
     needed = [*first, first[-1] + (1 << 40)]
@@ -167,8 +168,7 @@ def distance(starts: Iterable[int], width: int, together: int, channels: int) ->
         needed[pixel] = min(needed[pixel], needed[pixel + 1])
     found = 0
     for row in range(0, len(first), width):
-        for pixel in range(row, row + width, together):
-            end = min(pixel + together, row + width)
-            if end < len(first):
-                found = max(found, end * channels - needed[end])
+        for pixel in range(row, row + width, max(together, 1)):
+            end = min(pixel + max(together, 1), row + width)
+            found = max(found, end * channels - needed[end if together else pixel])
     return found
