@@ -322,3 +322,74 @@ def attention() -> Built:
 
     layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
     return layer, (torch.randn(1, 12, 16),)
+
+
+def _zoo_module(name: str) -> Any:
+    import importlib
+    import sys
+    from pathlib import Path
+
+    folder = str(Path(__file__).parents[1] / "models")
+    sys.path.insert(0, folder)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(folder)
+
+
+def zoo(name: str) -> Built:
+    """A model of tests/models.
+
+    A pool over a whole map becomes a mean, which U55 takes where it refuses so large a window.
+    """
+    import torch
+
+    module = _zoo_module(name)
+    first = next(iter(module.calibration))
+    if isinstance(getattr(module.model, "pool", None), torch.nn.AvgPool2d):
+        module.model.pool = torch.nn.AdaptiveAvgPool2d(1)
+    return module.model, first if isinstance(first, tuple) else (first,)
+
+
+def mobilenet_v2() -> Built:
+    """MobileNetV2 at width 1 on 224x224 images to 1000 classes, weights random, norms of random images."""
+    import torch
+
+    module = _zoo_module("mobilenet_v2_035")
+    module.WIDTH = 1.0
+    net = module._steady(module.MobileNetV2(1000)).train()
+    with torch.no_grad():
+        for _ in range(3):
+            net(torch.randn(4, 3, 224, 224))
+    module.WIDTH = 0.35
+    return net.eval(), (torch.randn(1, 3, 224, 224),)
+
+
+def padded_depth_multiplier() -> Built:
+    """A depthwise convolution with two outputs a channel and padding on the left."""
+    import torch
+
+    return torch.nn.Conv2d(8, 16, (5, 4), stride=(3, 2), padding=(0, 2), groups=8), (
+        torch.randn(1, 8, 9, 14),
+    )
+
+
+def least_of_last_dimension() -> Built:
+    """The least values of a dimension that goes away."""
+    import torch
+
+    return _branches((torch.randn(1, 9, 6, 10),), lambda x: x.amin(3))
+
+
+def enlarged_twice() -> Built:
+    """An enlarged map that is an output and the input of a convolution."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as f
+
+    return _branches(
+        (torch.randn(1, 6, 5, 7),),
+        lambda x: f.interpolate(x, scale_factor=2, mode="nearest"),
+        nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(6, 8, 3, padding=1)),
+        lambda x: f.interpolate(x, scale_factor=4, mode="nearest"),
+    )

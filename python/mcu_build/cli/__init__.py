@@ -26,6 +26,7 @@ VERBS = {
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
+    "npu": "Look at the NPU's part of a program: its commands in words.",
     "clean": "Remove build folders, or the cache.",
     "generate": "Write a model's C++ sources, for other build systems.",
     "cmake-dir": "Print the folder for -DMcuBuild_DIR.",

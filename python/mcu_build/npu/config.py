@@ -67,3 +67,11 @@ def find(name: str) -> Config:
     if name not in CONFIGS:
         raise McuError(f"NPU {name!r} is not known", f"Known are {', '.join(CONFIGS)}.", Exit.USAGE)
     return CONFIGS[name]
+
+
+def of_register(value: int) -> Config:
+    """The NPU whose register CONFIG is `value`. McuError where there is none."""
+    for config in CONFIGS.values():
+        if config.config == value:
+            return config
+    raise McuError(f"no NPU is known whose CONFIG is {value:#010x}", f"Known are {', '.join(CONFIGS)}.")

@@ -165,3 +165,9 @@ def test_the_monitor_counts_what_is_enabled():
     assert npu.read(0x1A0) == 100
     npu.write(0x180, 7)
     assert npu.read(0x300) == npu.read(0x1A0) == 0
+
+
+def test_operations_of_u85_are_refused_by_name():
+    npu = _run(_plain(0x2) + STOP, target="ethos-u85-256")
+    assert npu.read(registers.STATUS) & registers.PARSE_ERROR
+    assert str(npu.error) == "command 0 (NPU_OP_CONV weights_ifm2=0): OP_CONV of U85: not modelled"

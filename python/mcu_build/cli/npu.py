@@ -1,0 +1,43 @@
+"""`mcu-build npu`: what is in a program for the NPU."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.output import print_json, print_text
+
+
+@click.group()
+def command() -> None:
+    """Look at the NPU's part of a program."""
+
+
+@command.command()
+@click.argument("program", type=click.Path(path_type=Path))
+@json_option
+@debug_option
+def dump(program: Path, as_json: bool, debug: bool) -> None:
+    """Print the command stream of each delegate of PROGRAM (a .pte) in words."""
+    del debug
+    from mcu_build.errors import McuError
+    from mcu_build.npu import config, payload
+    from mcu_build.npu.commands import disassemble
+    from mcu_build.program import load
+
+    delegates = [d for d in load(program).delegates if d.id == "EthosUBackend"]
+    if not delegates:
+        raise McuError(
+            f"{program}: it has no Ethos-U delegate", "Lower the model for a board with an Ethos-U NPU."
+        )
+    documents = []
+    for index, delegate in enumerate(delegates):
+        content = payload.parse(delegate.payload)
+        made_for = config.of_register(content.config)
+        lines = disassemble(content.stream, made_for.product)
+        documents.append({"delegate": index, "npu": made_for.name, "commands": lines})
+        if not as_json:
+            print_text(f"delegate {index}: {made_for.name}, {len(content.stream)} bytes of commands")
+            print_text("\n".join(lines))
+    if as_json:
+        print_json({"delegates": documents})
