@@ -174,7 +174,11 @@ def test_the_registers_hold_the_job_when_it_starts(
     assert (held[0x1C], held[0x3C]) == (2, 0b01_00_11)
     assert [held[0x40 + 4 * n] for n in range(4)] == [0x0F1F0000] * 4
     assert held[0x10] % 16 == held[npu.BASEP1] % 16 == 0
-    assert log[-1] == (npu.CMD, 0xC)
+    assert [value for offset, value in log[start:] if offset == npu.CMD] == [
+        0x4 | npu.RUN,
+        0x4 | npu.CLEAR_IRQ,
+        0xC,
+    ]
 
 
 def test_u85_has_its_own_ports_and_counters(image: Path) -> None:
@@ -305,6 +309,23 @@ class SystemControl:
 
     def write(self, offset: int, value: int) -> None:
         self.ccr = value
+
+
+@dataclass
+class RaisesOnce(npu.AddOne):
+    """No interrupt but that of the first job."""
+
+    def _run(self) -> None:
+        super()._run()
+        self.raises = False
+
+
+@pytest.mark.parametrize("first", [INTERRUPT, POLL])
+def test_the_interrupt_of_an_earlier_job_ends_no_other(image: Path, first: int) -> None:
+    with pytest.raises(McuError) as caught:
+        run(image, vector(first), vector(INTERRUPT), make=RaisesOnce, timeout=2)
+    assert caught.value.exit_code == Exit.TIMEOUT
+    assert "the NPU does not run and has raised no interrupt" in caught.value.message
 
 
 @dataclass
