@@ -53,15 +53,6 @@ inline __attribute__((always_inline)) Sums tile_sums(const int32_t* patch, const
     return sums;
 }
 
-inline int32_t doubled(int32_t sum, const DspScale& scale) {
-    return scale.doubled_bias + sum * 2;
-}
-
-inline int32_t doubled_high(int32_t both, int32_t low, const DspScale& scale) {
-    return scale.doubled_bias +
-           (static_cast<int32_t>(static_cast<uint32_t>(both) - static_cast<uint32_t>(low)) >> 7);
-}
-
 // What follows the weights of a pair in `packed`.
 struct PairEnd {
     DspScale b_scale;
@@ -82,11 +73,11 @@ __attribute__((noinline)) void two_pixels(const DspTileParams& params, const int
         packed += sizeof(PairEnd) / sizeof(int32_t);
         // Pixel 1 first: where it is pixel 0, the right one stays. Channel b last, for a pair without an a.
         out1[pair.a] =
-            dsp::rescale<kForm>(doubled_high(sums.a1, sums.b1, pair.a_scale), pair.a_scale, bounds);
-        out1[pair.b] = dsp::rescale<kForm>(doubled(sums.b1, pair.b_scale), pair.b_scale, bounds);
+            dsp::rescale<kForm>(dsp::doubled_high(sums.a1, sums.b1, pair.a_scale), pair.a_scale, bounds);
+        out1[pair.b] = dsp::rescale<kForm>(dsp::doubled(sums.b1, pair.b_scale), pair.b_scale, bounds);
         out0[pair.a] =
-            dsp::rescale<kForm>(doubled_high(sums.a0, sums.b0, pair.a_scale), pair.a_scale, bounds);
-        out0[pair.b] = dsp::rescale<kForm>(doubled(sums.b0, pair.b_scale), pair.b_scale, bounds);
+            dsp::rescale<kForm>(dsp::doubled_high(sums.a0, sums.b0, pair.a_scale), pair.a_scale, bounds);
+        out0[pair.b] = dsp::rescale<kForm>(dsp::doubled(sums.b0, pair.b_scale), pair.b_scale, bounds);
     }
 }
 
@@ -116,11 +107,7 @@ inline Slot widen_words(const int8_t* from, int32_t words, Slot slot) {
 inline Slot widen(const int8_t* from, int32_t count, Slot slot) {
     slot = widen_words(from, count >> 2, slot);
     if (const int32_t rest = count & 3; rest != 0) {
-        uint32_t word = 0;
-        for (int32_t i = rest; i > 0; --i) {
-            word = word << 8 | static_cast<uint8_t>(from[(count & ~3) + i - 1]);
-        }
-        slot = put(static_cast<int32_t>(word), slot);
+        slot = put(dsp::load_bytes(from + (count & ~3), rest), slot);
     }
     return slot;
 }

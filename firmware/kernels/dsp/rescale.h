@@ -18,6 +18,15 @@ inline int32_t load_word(const int8_t* from) {
     return word;
 }
 
+// The word of one to three bytes, zeros above them.
+inline int32_t load_bytes(const int8_t* from, int32_t count) {
+    uint32_t word = 0;
+    for (int32_t i = count; i > 0; --i) {
+        word = word << 8 | static_cast<uint8_t>(from[i - 1]);
+    }
+    return static_cast<int32_t>(word);
+}
+
 // Bytes 0 and 2 of a word, widened to halfwords; bytes 1 and 3.
 inline int32_t even_bytes(int32_t word) {
     int32_t pair;
@@ -51,6 +60,15 @@ inline int8_t rescale(int32_t doubled, const DspScale& scale, const DspBounds& b
         return static_cast<int8_t>(clamp(high, bounds.low, bounds.high));
     }
     return static_cast<int8_t>(saturate(high));
+}
+
+// Twice a sum with its bias: of a channel b, and of the a whose sum is mixed with b's (dsp_conv2d.h).
+inline int32_t doubled(int32_t sum, const DspScale& scale) {
+    return scale.doubled_bias + sum * 2;
+}
+inline int32_t doubled_high(int32_t both, int32_t low, const DspScale& scale) {
+    const uint32_t high = static_cast<uint32_t>(both) - static_cast<uint32_t>(low);
+    return scale.doubled_bias + (static_cast<int32_t>(high) >> 7);
 }
 
 }  // namespace mcu::kernels::dsp

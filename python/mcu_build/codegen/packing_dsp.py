@@ -61,6 +61,23 @@ def tiles(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
     return as_words(np.concatenate(parts)), len(found)
 
 
+def linear(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
+    """`packed` of dsp_linear.h from weights [outputs][inputs], inputs by fours; the number of its fours."""
+    found = [(b, b if a is None else a, a is not None) for b, a in pairs(weights, bounds)]
+    if len(found) % 2:
+        # The first pair once more: the same results.
+        found.append(found[0])
+    parts = []
+    for first, second in zip(found[::2], found[1::2], strict=True):
+        words = [
+            paired_words(weights[b], weights[a] if partner else np.zeros_like(weights[b])).reshape(-1, 2)
+            for b, a, partner in (first, second)
+        ]
+        numbers = np.array([*first[:2], *second[:2]])
+        parts += [np.concatenate(words, axis=1).reshape(-1), scales[numbers].reshape(-1), numbers]
+    return as_words(np.concatenate(parts)), len(found) // 2
+
+
 def fours(channels: int) -> list[int]:
     """The first channel of each four: the last four end with the last channel."""
     return [min(first, channels - 4) for first in range(0, channels, 4)]

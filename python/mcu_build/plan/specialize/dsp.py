@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mcu_build.plan.specialize import dsp_conv, dsp_depthwise
+from mcu_build.plan.specialize import dsp_conv, dsp_depthwise, dsp_linear
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
@@ -11,4 +11,5 @@ if TYPE_CHECKING:
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "conv2d_s8": (dsp_conv.conv2d,),
     "depthwise_conv2d_s8": (dsp_conv.one_channel, dsp_depthwise.depthwise),
+    "linear_s8": (dsp_linear.linear,),
 }

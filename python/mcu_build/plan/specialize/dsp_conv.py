@@ -61,11 +61,9 @@ def one_channel(context: "Context", step: Step) -> Step | None:
     return _convolution(context, step, weights.transpose(3, 1, 2, 0))
 
 
-def tiling(weights: Bytes, rescaling: Rescaling | None) -> Tiling | None:
+def tiling(weights: Bytes, rescaling: Rescaling) -> Tiling:
     """Packed weights from [channels][rows][products of a row]."""
     channels, rows, run = weights.shape
-    if rescaling is None:
-        return None
     groups = rows * -(-run // 4)
     # Twos where fours would add more than the longer loop saves.
     unroll = _UNROLL if -groups % _UNROLL * 16 <= groups else 2
@@ -84,11 +82,10 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
     if dict(dilation) != {"y": 1, "x": 1} or not -128 <= pad_value <= 127:
         return None
     channels, rows = weights.shape[:2]
-    found = tiling(
-        weights.reshape(channels, rows, -1), convolution(context, step, weights.reshape(channels, -1))
-    )
-    if found is None:
+    rescaling = convolution(context, step, weights.reshape(channels, -1))
+    if rescaling is None:
         return None
+    found = tiling(weights.reshape(channels, rows, -1), rescaling)
     image, output = numbers(members["input"]), numbers(members["output"])
     batch = cast(int, members["batch"])
     if _is_pointwise(window):

@@ -1,0 +1,90 @@
+#include "mcu/kernels/dsp_linear.h"
+
+#include "rescale.h"
+
+namespace mcu::kernels {
+namespace {
+
+using dsp::Form;
+
+// Sums of outputs b and d; 256 * a + b and 256 * c + d in place of a and c.
+struct Sums {
+    int32_t b;
+    int32_t a;
+    int32_t d;
+    int32_t c;
+};
+
+// One group onto the sums of four outputs: 16 instructions for 16 products, the input's word in %[x]. Written
+// out for the load of four words at once and for the registers.
+#define DSP_WIDEN "sxtb16 %[e], %[x]\nsxtb16 %[x], %[x], ror #8\nldm %[w]!, {r0, r1, r2, r3}\n"
+#define DSP_PAIR(even, odd, low, both)                                                                 \
+    "sxtb16 %[t], " even "\nsmlad " both ", %[e], " even ", " both "\nsmlad " low ", %[e], %[t], " low \
+    "\nsxtb16 %[t], " odd "\nsmlad " both ", %[x], " odd ", " both "\nsmlad " low ", %[x], %[t], " low "\n"
+#define DSP_GROUP DSP_WIDEN DSP_PAIR("r0", "r1", "%[b]", "%[a]") DSP_PAIR("r2", "r3", "%[d]", "%[c]")
+#define DSP_LOAD "ldr %[x], [%[in]], #4\n"
+#define DSP_OPERANDS                                                                               \
+    [b] "+&r"(sums.b), [a] "+&r"(sums.a), [d] "+&r"(sums.d), [c] "+&r"(sums.c), [w] "+&r"(packed), \
+        [e] "=&r"(e), [t] "=&r"(t)
+#define DSP_CLOBBERS "r0", "r1", "r2", "r3", "memory"
+
+inline __attribute__((always_inline)) Sums four_sums(const int8_t* in, int32_t inputs,
+                                                     const int32_t*& packed) {
+    Sums sums = {0, 0, 0, 0};
+    int32_t e, t;
+    if (inputs >= 16) {
+        // Where the loop ends waits on the stack: it takes all thirteen registers that clang has to give.
+        const int8_t* x = in + (inputs & ~15);
+        __asm__ volatile(
+            "push {%[x]}\n1:\n" DSP_LOAD DSP_GROUP DSP_LOAD DSP_GROUP DSP_LOAD DSP_GROUP DSP_LOAD DSP_GROUP
+            "ldr %[t], [sp]\ncmp %[in], %[t]\nbne 1b\nadd sp, #4\n"
+            : DSP_OPERANDS, [in] "+&r"(in), [x] "+&r"(x)
+            :
+            : DSP_CLOBBERS, "cc");
+    }
+    for (int32_t left = inputs & 15; left > 0; left -= 4, in += 4) {
+        // Nothing behind the row is read.
+        int32_t x = left >= 4 ? dsp::load_word(in) : dsp::load_bytes(in, left);
+        __asm__ volatile(DSP_GROUP : DSP_OPERANDS, [x] "+&r"(x) : : DSP_CLOBBERS);
+    }
+    return sums;
+}
+
+// What follows the weights of a four in `packed`.
+struct FourEnd {
+    DspScale scales[4];
+    int32_t numbers[4];
+};
+
+template <Form kForm>
+inline void linear(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
+                   int8_t* output) {
+    const DspBounds bounds = params.bounds;
+    for (int32_t fours = params.fours; fours > 0; --fours) {
+        const Sums sums = four_sums(input, params.inputs, packed);
+        const FourEnd& four = *reinterpret_cast<const FourEnd*>(packed);
+        packed += sizeof(FourEnd) / sizeof(int32_t);
+        const int32_t doubled[4] = {
+            dsp::doubled(sums.b, four.scales[0]), dsp::doubled_high(sums.a, sums.b, four.scales[1]),
+            dsp::doubled(sums.d, four.scales[2]), dsp::doubled_high(sums.c, sums.d, four.scales[3])};
+        // From the last to the first: an output without a partner is stored after what stands for that.
+#pragma GCC unroll 4
+        for (int32_t i = 3; i >= 0; --i) {
+            output[four.numbers[i]] = dsp::rescale<kForm>(doubled[i], four.scales[i], bounds);
+        }
+    }
+}
+
+}  // namespace
+
+#define MCU_DSP_LINEAR(form, kForm)                                                                   \
+    void dsp_linear_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed, \
+                           int8_t* output) {                                                          \
+        linear<kForm>(params, input, packed, output);                                                 \
+    }
+
+MCU_DSP_LINEAR(relu, Form::kRelu)
+MCU_DSP_LINEAR(ties, Form::kTies)
+MCU_DSP_LINEAR(bounded, Form::kBounded)
+
+}  // namespace mcu::kernels

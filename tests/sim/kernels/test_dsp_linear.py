@@ -1,0 +1,65 @@
+"""The linear layers with SMLAD equal the reference kernel bit for bit, on simulated cores."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.support.cases import Case, Out, T, run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+BOARD = "mps2-an386"
+CORES: list[tuple[str, Toolchain]] = [
+    ("mps2-an386", "arm-clang"),
+    ("mps2-an386", "arm-gcc"),
+    ("mps2-an500", "arm-clang"),
+    ("mps2-an505", "arm-gcc"),
+]
+# Rows, inputs, outputs.
+SIZES = [(1, 64, 12), (1, 16, 1), (1, 1, 2), (1, 17, 3), (1, 35, 7), (1, 640, 128), (3, 17, 5), (4, 8, 8)]
+
+
+def layer(seed: int, size: tuple[int, int, int], stage: tuple[int, int, int], filter_offset: int = 0) -> Case:
+    dice = np.random.default_rng(seed)
+    rows, inputs, outputs = size
+    weights = dice.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    if seed % 2:
+        weights[dice.random(weights.shape) < 0.1] = -128
+    zero_point, low, high = stage
+    arguments = [
+        T(dice.integers(-128, 128, (rows, inputs)).astype(np.int8)),
+        T(weights, constant=True),
+        T(dice.integers(-2000, 2000, outputs).astype(np.int32), constant=True) if seed % 3 else None,
+        None,
+        *(int(dice.choice((128, -127, 0, -11))), filter_offset, zero_point),
+        [int(dice.integers(1 << 30, 1 << 31))],
+        [-6 - int(np.log2(inputs) / 2)],
+        *(high, low),
+    ]
+    return Case("cortex_m::quantized_linear.out", arguments, [Out((rows, outputs), "int8")])
+
+
+@pytest.mark.parametrize(("board", "toolchain"), CORES)
+def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = [layer(seed, size, stage) for size in SIZES for seed, stage in enumerate(STAGES * 2)]
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("rows", "filter_offset", "kernel"),
+    [(1, 0, "dsp_linear_relu"), (3, 0, "dsp_pointwise_relu_x4"), (1, 3, "linear_s8")],
+)
+def test_the_kernel_is_the_one_for_the_layer(rows: int, filter_offset: int, kernel: str) -> None:
+    (plan,) = plans_on(BOARD, [layer(1, (rows, 64, 12), STAGES[0], filter_offset)])
+    assert [step.kernel for step in plan.steps] == [kernel]
+
+
+def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+    given = layer(4, (1, 16, 12), STAGES[2])
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    assert differing(outputs[:1], outputs[1:]) == [0]
