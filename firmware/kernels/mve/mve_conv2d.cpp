@@ -25,8 +25,9 @@ MCU_INLINE void pointwise(const MvePointwiseParams& params, int32_t stride, cons
     for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
         const int32_t first = smaller(pixel, last);
         const int8_t* in = input + first * stride;
-        mve::tile(params.stage, weights, scales, output + first * params.stage.channels,
-                  params.stage.channels, [&](const int8_t*& w) { return sums_of(in, w); });
+        int8_t* out = output + first * params.stage.channels;
+        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
+                  [&](const int8_t*& w) { return sums_of(in, w); });
     }
 }
 
@@ -51,6 +52,27 @@ void copy_columns(const MveConvParams& params, const int8_t* row, bool inside, i
     mve::fill_bytes(to + behind * channels, pad, (columns - behind) * channels);
 }
 
+// Three rows of kColumns pixels, some of which lie outside of the image.
+template <int kColumns>
+MCU_INLINE void copy_border(const MveConvParams& params, const int8_t* input, int32_t y, int32_t x,
+                            int8_t* to) {
+    const int32_t channels = params.input.channels;
+    const int32_t pitch = params.input.width * channels;
+    const int32_t before = larger(-x, 0) * channels;
+    const int32_t bytes = smaller(params.input.width - x, kColumns) * channels - before;
+    // What is not copied stays what it is now.
+    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), 3 * kColumns * channels);
+    const int8_t* row = input + y * pitch + x * channels + before;
+    to += before;
+    for (int32_t ky = 0; ky < 3; ++ky) {
+        if (y + ky >= 0 && y + ky < params.input.height) {
+            mve::copy_bytes(to, row, bytes);
+        }
+        row += pitch;
+        to += kColumns * channels;
+    }
+}
+
 // Calls run(in, row pitch, out) for every three pixels: where `in` is their windows' corner, in the image or,
 // at its border, in `patch`.
 template <int kStride, typename Run>
@@ -72,11 +94,7 @@ MCU_INLINE void for_each_3x3(const MveConvParams& params, const int8_t* input, i
                     continue;
                 }
                 auto* to = reinterpret_cast<int8_t*>(patch);
-                for (int32_t ky = 0; ky < 3; ++ky) {
-                    const bool inside = y + ky >= 0 && y + ky < params.input.height;
-                    copy_columns(params, input + (y + ky) * pitch, inside, x, kColumns,
-                                 to + ky * kColumns * channels);
-                }
+                copy_border<kColumns>(params, input, y, x, to);
                 run(to, kColumns * channels, out);
             }
             output += params.output.x * params.stage.channels;
@@ -89,7 +107,7 @@ template <int kVectors>
 MCU_INLINE void conv_3x3(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                          const int32_t* scales, int8_t* output, uint8_t* patch) {
     for_each_3x3<1>(params, input, output, patch, [&](const int8_t* in, int32_t row, int8_t* out) {
-        mve::tile(params.stage, weights, scales, out, params.stage.channels,
+        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
                   [&](const int8_t*& w) { return mve::sums_of_3x3<kVectors>(in, row, w); });
     });
 }
@@ -98,7 +116,7 @@ template <int kVectors>
 MCU_INLINE void conv_3x3_stride_2(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                                   const int32_t* scales, int8_t* output, uint8_t* patch) {
     for_each_3x3<2>(params, input, output, patch, [&](const int8_t* in, int32_t row, int8_t* out) {
-        mve::tile(params.stage, weights, scales, out, params.stage.channels,
+        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
                   [&](const int8_t*& w) { return mve::sums_of_3x3_stride_2<kVectors>(in, row, w); });
     });
 }
@@ -108,90 +126,125 @@ void copy_window(const MveConvParams& params, const int8_t* input, int32_t y, in
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t pitch = params.input.width * channels;
-    for (int32_t ky = 0; ky < window.size.y; ++ky, y += window.dilation.y) {
-        const bool inside = y >= 0 && y < params.input.height;
-        const int8_t* row = input + y * pitch;
-        if (window.dilation.x == 1) {
-            copy_columns(params, row, inside, x, window.size.x, to);
-            to += window.size.x * channels;
-            continue;
-        }
-        for (int32_t kx = 0; kx < window.size.x; ++kx) {
-            copy_columns(params, row, inside, x + kx * window.dilation.x, 1, to);
-            to += channels;
-        }
-    }
-}
-
-// The windows of kPixels pixels that lie in the image, at `in` and `stride` bytes further each; rows of at
-// most 16 bytes.
-MCU_INLINE void copy_inside(const MveConvParams& params, const int8_t* in, int32_t stride, int32_t count,
-                            int8_t* to) {
-    const int32_t rows = params.window.size.y;
-    const int32_t bytes = params.window.size.x * params.input.channels;
-    const int32_t pitch = params.input.width * params.input.channels * params.window.dilation.y;
-    const int32_t gap = params.vectors * 16 - rows * bytes;
-    const mve_pred16_t left = vctp8q(static_cast<uint32_t>(bytes));
-    for (int32_t p = 0; p < count; ++p) {
-        const int8_t* row = in + p * stride;
-        for (int32_t ky = 0; ky < rows; ++ky) {
+    const int32_t bytes = window.size.x * channels;
+    const bool inside = y >= 0 && y + (window.size.y - 1) * window.dilation.y < params.input.height &&
+                        x >= 0 && x + window.size.x <= params.input.width;
+    if (inside && window.dilation.x == 1 && bytes <= 16) {
+        const int8_t* row = input + y * pitch + x * channels;
+        const mve_pred16_t left = vctp8q(static_cast<uint32_t>(bytes));
+        for (int32_t ky = window.size.y; ky > 0; --ky) {
             vstrbq_p_s8(to, vldrbq_z_s8(row, left), left);
             to += bytes;
-            row += pitch;
+            row += window.dilation.y * pitch;
         }
-        to += gap;
+        return;
+    }
+    for (int32_t ky = 0; ky < window.size.y; ++ky, y += window.dilation.y) {
+        const bool row_inside = y >= 0 && y < params.input.height;
+        const int8_t* row = input + y * pitch;
+        // Columns in one piece, unless they are spread.
+        const int32_t pieces = window.dilation.x == 1 ? 1 : window.size.x;
+        const int32_t columns = window.dilation.x == 1 ? window.size.x : 1;
+        for (int32_t kx = 0; kx < pieces; ++kx) {
+            copy_columns(params, row, row_inside, x + kx * window.dilation.x, columns, to);
+            to += columns * channels;
+        }
     }
 }
 
-// Calls run(pixel pitch, out, out's pitch) for every three pixels, whose windows are then in `patch`. Rows of
-// less than three pixels are taken one by one, as three at the same place.
+// The windows of three neighbours that lie in the image, from `in` on; rows of at most 16 bytes.
+MCU_INLINE void copy_neighbours(const MveConvParams& params, const int8_t* in, int8_t* to) {
+    const int32_t bytes = params.window.size.x * params.input.channels;
+    const int32_t pitch = params.input.width * params.input.channels * params.window.dilation.y;
+    const int32_t stride = params.window.stride.x * params.input.channels;
+    const int32_t size = params.vectors * 16;
+    const mve_pred16_t left = vctp8q(static_cast<uint32_t>(bytes));
+    for (int32_t ky = params.window.size.y; ky > 0; --ky) {
+        vstrbq_p_s8(to, vldrbq_z_s8(in, left), left);
+        vstrbq_p_s8(to + size, vldrbq_z_s8(in + stride, left), left);
+        vstrbq_p_s8(to + 2 * size, vldrbq_z_s8(in + 2 * stride, left), left);
+        to += bytes;
+        in += pitch;
+    }
+}
+
+// Calls run(outputs) for every three pixels, whose windows are then in `patch`. They may lie in two rows; the
+// last ones may be the same pixel.
 template <typename Run>
 MCU_INLINE void for_each_patch(const MveConvParams& params, const int8_t* input, int8_t* output,
                                uint8_t* patch, const Run& run) {
     const Window& window = params.window;
-    const bool wide = params.output.x >= kPixels;
-    const int32_t count = wide ? kPixels : 1;
     const int32_t size = params.vectors * 16;
-    const int32_t used = window.size.y * window.size.x * params.input.channels;
     const int32_t height = (window.size.y - 1) * window.dilation.y + 1;
-    const bool small = window.dilation.x == 1 && window.size.x * params.input.channels <= 16;
+    const int32_t width = (kPixels - 1) * window.stride.x + window.size.x;
+    const int32_t right = window.dilation.x == 1 && window.size.x * params.input.channels <= 16
+                              ? params.input.width - width
+                              : -1;
     auto* to = reinterpret_cast<int8_t*>(patch);
-    for (int32_t p = 0; p < count; ++p) {
-        // Their weights are zero, but they are read.
-        mve::fill_bytes(to + p * size + used, 0, size - used);
-    }
+    // Behind the windows weights are zero, but products are made.
+    mve::fill_bytes(to, 0, kPixels * size);
     for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; ++oy) {
-            for (int32_t pixel = 0; pixel < params.output.x; pixel += count) {
-                const int32_t ox = smaller(pixel, params.output.x - count);
-                const int32_t y = oy * window.stride.y - window.padding.y;
-                const int32_t x = ox * window.stride.x - window.padding.x;
-                if (small && y >= 0 && y + height <= params.input.height && x >= 0 &&
-                    x + (count - 1) * window.stride.x + window.size.x <= params.input.width) {
-                    copy_inside(params, input + (y * params.input.width + x) * params.input.channels,
-                                window.stride.x * params.input.channels, count, to);
-                } else {
-                    for (int32_t p = 0; p < count; ++p) {
-                        copy_window(params, input, y, x + p * window.stride.x, to + p * size);
+        Pair at = {0, 0};
+        int8_t* out = output;
+        for (int32_t left = params.output.y * params.output.x; left > 0; left -= kPixels) {
+            const int32_t y = at.y * window.stride.y - window.padding.y;
+            const int32_t x = at.x * window.stride.x - window.padding.x;
+            int8_t* outputs[kPixels];
+            if (y >= 0 && y + height <= params.input.height && x >= 0 && x <= right &&
+                at.x + kPixels <= params.output.x) {
+                copy_neighbours(params, input + (y * params.input.width + x) * params.input.channels, to);
+                for (int32_t p = 0; p < kPixels; ++p) {
+                    outputs[p] = out;
+                    out += params.stage.channels;
+                }
+                at.x += kPixels;
+            } else {
+                for (int32_t p = 0; p < kPixels; ++p) {
+                    at = at.x == params.output.x ? Pair{at.y + 1, 0} : at;
+                    copy_window(params, input, at.y * window.stride.y - window.padding.y,
+                                at.x * window.stride.x - window.padding.x, to + p * size);
+                    outputs[p] = out;
+                    if (p + 1 < left) {
+                        ++at.x;
+                        out += params.stage.channels;
                     }
                 }
-                run(to, wide ? size : 0, output + ox * params.stage.channels,
-                    wide ? params.stage.channels : 0);
             }
-            output += params.output.x * params.stage.channels;
+            at = at.x == params.output.x ? Pair{at.y + 1, 0} : at;
+            run(outputs);
         }
         input += params.input.height * params.input.width * params.input.channels;
+        output += params.output.y * params.output.x * params.stage.channels;
     }
 }
 
-template <int kVectors>
+template <typename SumsOf>
 MCU_INLINE void conv_patches(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                             const int32_t* scales, int8_t* output, uint8_t* patch) {
-    for_each_patch(
-        params, input, output, patch, [&](const int8_t* in, int32_t, int8_t* out, int32_t out_pitch) {
-            mve::tile(params.stage, weights, scales, out, out_pitch,
-                      [&](const int8_t*& w) { return mve::sums_of_run<kVectors, kVectors * 16>(in, w); });
-        });
+                             const int32_t* scales, int8_t* output, uint8_t* patch, const SumsOf& sums_of) {
+    const auto* in = reinterpret_cast<const int8_t*>(patch);
+    for_each_patch(params, input, output, patch, [&](int8_t* const(&outputs)[kPixels]) {
+        mve::tile(params.stage, weights, {scales, {outputs[0], outputs[1], outputs[2]}},
+                  [&](const int8_t*& w) { return sums_of(in, w); });
+    });
+}
+
+// 1x1 with stride 2: the pixels of a row that count are kVectors * 32 bytes apart.
+template <int kVectors>
+MCU_INLINE void conv_1x1_stride_2(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                                  const int32_t* scales, int8_t* output) {
+    constexpr int32_t kStride = kVectors * 32;
+    const int32_t pitch = params.input.width * params.input.channels;
+    const MvePointwiseParams row = {params.output.x, kVectors, params.stage};
+    for (int32_t n = 0; n < params.batch; ++n) {
+        for (int32_t y = 0; y < params.output.y; ++y) {
+            pointwise(row, kStride, input + 2 * y * pitch, weights, scales, output,
+                      [](const int8_t* in, const int8_t*& w) {
+                          return mve::sums_of_run<kVectors, kStride>(in, w);
+                      });
+            output += params.output.x * params.stage.channels;
+        }
+        input += params.input.height * pitch;
+    }
 }
 
 }  // namespace
@@ -256,29 +309,41 @@ void mve_conv_3x3_stride_2_32_s8(const MveConvParams& params, const int8_t* inpu
     conv_3x3_stride_2<2>(params, input, weights, scales, output, patch);
 }
 
+void mve_conv_1x1_stride_2_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                                 const int32_t* scales, int8_t* output, uint8_t*) {
+    conv_1x1_stride_2<1>(params, input, weights, scales, output);
+}
+
+void mve_conv_1x1_stride_2_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                                 const int32_t* scales, int8_t* output, uint8_t*) {
+    conv_1x1_stride_2<2>(params, input, weights, scales, output);
+}
+
 void mve_conv_patches_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches<1>(params, input, weights, scales, output, patch);
+    conv_patches(params, input, weights, scales, output, patch,
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<1, 16>(in, w); });
 }
 
 void mve_conv_patches_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches<2>(params, input, weights, scales, output, patch);
+    conv_patches(params, input, weights, scales, output, patch,
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<2, 32>(in, w); });
 }
 
 void mve_conv_patches_48_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches<3>(params, input, weights, scales, output, patch);
+    conv_patches(params, input, weights, scales, output, patch,
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<3, 48>(in, w); });
 }
 
 void mve_conv_patches_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                          const int32_t* scales, int8_t* output, uint8_t* patch) {
     const int32_t vectors = params.vectors;
-    for_each_patch(
-        params, input, output, patch, [&](const int8_t* in, int32_t pitch, int8_t* out, int32_t out_pitch) {
-            mve::tile(params.stage, weights, scales, out, out_pitch,
-                      [&](const int8_t*& w) { return mve::sums_of_long_run(in, vectors, pitch, w); });
-        });
+    conv_patches(params, input, weights, scales, output, patch,
+                 [vectors](const int8_t* in, const int8_t*& w) {
+                     return mve::sums_of_long_run(in, vectors, vectors * 16, w);
+                 });
 }
 
 }  // namespace mcu::kernels

@@ -40,33 +40,45 @@ SQUARE = {
         *(("stride_2_", 2, 16), ("stride_2_", 2, 32)),
     )
 }
+STRIDED = {
+    f"mve_conv_1x1_stride_2_{channels}": [
+        Shape((1, 9, 9), channels, 8, stride=(2, 2)),
+        Shape((2, 6, 8), channels, 7, stride=(2, 2)),
+    ]
+    for channels in (16, 32)
+}
 PATCHES = {
     "mve_conv_patches_16": [
         Shape((1, 9, 9), 1, 8, (3, 3), padding=(1, 1)),
-        Shape((1, 9, 9), 16, 8, stride=(2, 2)),
+        Shape((1, 9, 9), 1, 8, (3, 3), (2, 3)),
     ],
     "mve_conv_patches_32": [
+        Shape((1, 2, 1), 17, 5),
         Shape((1, 9, 9), 3, 8, (3, 3), (2, 2), (1, 1)),
         Shape((1, 9, 9), 3, 17, (3, 3), padding=(1, 1)),
     ],
     "mve_conv_patches_48": [
+        Shape((1, 9, 8), 6, 3, (2, 3), (4, 5), (0, 1)),
         Shape((1, 9, 9), 5, 6, (3, 3), padding=(2, 2), dilation=(2, 2)),
         Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), (4, 1), copies=20),
     ],
     "mve_conv_patches_s8": [
-        Shape((1, 1, 1), 17, 5),
+        Shape((1, 1, 1), 49, 5),
         Shape((1, 1, 2), 64, 8),
         Shape((2, 2, 2), 20, 6, (2, 2), padding=(1, 1)),
-        Shape((1, 20, 1), 2, 33, (5, 1), (2, 1), (4, 0), (2, 1)),
+        Shape((1, 4, 5), 9, 6, (3, 3), padding=(1, 1)),
+        Shape((1, 20, 1), 12, 33, (5, 1), (2, 1), (4, 0), (2, 1)),
         Shape((3, 3, 3), 19, 2, (3, 3), (3, 3)),
-        Shape((1, 9, 8), 5, 3, (2, 3), (4, 5), (0, 1)),
+        Shape((1, 9, 8), 9, 3, (2, 3), (4, 5), (0, 1)),
     ],
 }
-KERNELS = {**POINTWISE, **SQUARE, **PATCHES}
+KERNELS = {**POINTWISE, **SQUARE, **STRIDED, **PATCHES}
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
-@pytest.mark.parametrize("group", [POINTWISE, SQUARE, PATCHES], ids=["pointwise", "square", "patches"])
+@pytest.mark.parametrize(
+    "group", [POINTWISE, SQUARE, STRIDED, PATCHES], ids=["pointwise", "square", "strided", "patches"]
+)
 def test_equals_the_reference(group: dict[str, list[Shape]], toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(31, [shape for shapes in group.values() for shape in shapes], extra=2)
     (tmp_path / "host").mkdir()

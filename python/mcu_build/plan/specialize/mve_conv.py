@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PIXELS = 3  # that a kernel computes at once
 _POINTWISE = (8, 16, 32, 64, 128)  # channels with a kernel of their own
 _PATCHES = (16, 32, 48)  # products with a kernel of their own
+_STRIDED = (16, 32)  # channels of 1x1 with stride 2
 _SQUARE = {1: (16, 32, 64), 2: (16, 32)}  # channels of 3x3, by stride
 
 Numbers = Mapping[str, int]
@@ -79,10 +80,11 @@ def stage_of(rescaling: Scales, channels: int, step: Step) -> dict[str, Value]:
     """The members of MveConvStage."""
     assert step.params is not None
     stage = numbers(step.params.members["stage"])
-    plain = not rescaling.ties and not rescaling.clamps and channels % 4 == 0
+    whole = not rescaling.clamps and channels % 4 == 0
     return {
         "channels": channels,
-        "plain": plain,
+        "whole": whole,
+        "plain": whole and not rescaling.ties,
         "ties": rescaling.ties,
         "low": stage["activation_min"],
         "high": stage["activation_max"],
@@ -151,19 +153,29 @@ def _windows(
         "stage": stage,
     }
     params = Params("MveConvParams", members)
-    stride = _stride_of_square(given)
+    stride, channels = _stride_of_square(given), image["channels"]
+    rows, patch = weights.reshape(len(weights), -1), None
     if stride is not None:
-        kernel = f"mve_conv_3x3_{'stride_2_' if stride == 2 else ''}{image['channels']}_s8"
-        rows = columns_inside(weights) if stride == 1 else weights.reshape(len(weights), -1)
-        patch = context.scratch(3 * (3 + 2 * stride) * image["channels"]) if leaves_image(given) else None
+        kernel = f"mve_conv_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
+        rows = columns_inside(weights) if stride == 1 else rows
+        patch = context.scratch(3 * (3 + 2 * stride) * channels) if leaves_image(given) else None
+    elif _is_strided(given):
+        kernel = f"mve_conv_1x1_stride_2_{channels}_s8"
     else:
-        narrow = output["width"] < _PIXELS
-        size = next((size for size in _PATCHES if products <= size and not narrow), 0)
+        size = next((size for size in _PATCHES if products <= size), 0)
         kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
         members["vectors"] = size // LANES or -(-products // LANES)
-        rows = np.pad(weights.reshape(len(weights), -1), ((0, 0), (0, max(size - products, 0))))
+        rows = np.pad(rows, ((0, 0), (0, max(size - products, 0))))
         patch = context.scratch(_PIXELS * LANES * cast(int, members["vectors"]))
     return _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, (patch,))
+
+
+def _is_strided(members: Mapping[str, Value]) -> bool:
+    """1x1 with stride 2 that has a kernel of its own."""
+    window, output = cast(Mapping[str, Value], members["window"]), numbers(members["output"])
+    small = numbers(window["size"]) == {"y": 1, "x": 1} and numbers(window["stride"]) == {"y": 2, "x": 2}
+    known = numbers(members["input"])["channels"] in _STRIDED and output["width"] >= _PIXELS
+    return small and known and not leaves_image(members)
 
 
 def leaves_image(members: Mapping[str, Value]) -> bool:
