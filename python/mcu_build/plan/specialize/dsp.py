@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mcu_build.plan.specialize import dsp_conv, dsp_depthwise, dsp_linear
+from mcu_build.plan.specialize import dsp_conv, dsp_depthwise, dsp_elementwise, dsp_linear
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
 
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
+    "add_s8": (dsp_elementwise.add,),
+    "avg_pool2d_s8": (dsp_elementwise.average,),
     "conv2d_s8": (dsp_conv.conv2d,),
     "depthwise_conv2d_s8": (dsp_conv.one_channel, dsp_depthwise.depthwise),
     "linear_s8": (dsp_linear.linear,),

@@ -1,0 +1,92 @@
+#include "mcu/kernels/dsp_pool.h"
+
+#include "rescale.h"
+
+namespace mcu::kernels {
+namespace {
+
+// The part of a window that lies inside the image, at four channels.
+struct Patch {
+    const int8_t* first;
+    int32_t rows;
+    int32_t columns;
+    int32_t row_stride;
+    int32_t column_stride;
+};
+
+inline int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+inline int32_t larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
+// Adds bytes 0 and 2 of a word (odd: 1 and 3) to two sums of 16 bits.
+inline int32_t add_even(int32_t sums, int32_t word) {
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(word));
+    return result;
+}
+inline int32_t add_odd(int32_t sums, int32_t word) {
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(word));
+    return result;
+}
+
+// round_half_even(sum / count) + zero_point within int8, where `sum` has count * zero_point in it.
+inline int8_t average(int32_t sum, int32_t count, int32_t zero_point) {
+    const int32_t value = sum - count * zero_point;
+    const int32_t magnitude = value < 0 ? -value : value;
+    int32_t quotient = magnitude / count;
+    const int32_t twice = 2 * (magnitude - quotient * count);
+    if (twice > count || (twice == count && quotient % 2 != 0)) {
+        ++quotient;
+    }
+    return static_cast<int8_t>(dsp::saturate((value < 0 ? -quotient : quotient) + zero_point));
+}
+
+inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output) {
+    int32_t even = 0;
+    int32_t odd = 0;
+    const int8_t* row = patch.first;
+    for (int32_t y = patch.rows; y > 0; --y, row += patch.row_stride) {
+        const int8_t* pixel = row;
+        for (int32_t x = patch.columns; x > 0; --x, pixel += patch.column_stride) {
+            const int32_t word = dsp::load_word(pixel);
+            even = add_even(even, word);
+            odd = add_odd(odd, word);
+        }
+    }
+    const int32_t count = patch.rows * patch.columns;
+    output[0] = average(static_cast<int16_t>(even), count, zero_point);
+    output[1] = average(static_cast<int16_t>(odd), count, zero_point);
+    output[2] = average(even >> 16, count, zero_point);
+    output[3] = average(odd >> 16, count, zero_point);
+}
+
+}  // namespace
+
+void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+    const ImageSize& size = params.input;
+    const Window& window = params.window;
+    const int32_t row_stride = size.width * size.channels;
+    for (int32_t n = 0; n < params.batch; ++n) {
+        for (int32_t oy = 0; oy < params.output.height; ++oy) {
+            const int32_t top = oy * window.stride.y - window.padding.y;
+            const int32_t bottom = smaller(top + window.size.y, size.height);
+            const int32_t y = larger(top, 0);
+            for (int32_t ox = 0; ox < params.output.width; ++ox) {
+                const int32_t left = ox * window.stride.x - window.padding.x;
+                const int32_t right = smaller(left + window.size.x, size.width);
+                const int32_t x = larger(left, 0);
+                const int8_t* first = input + (n * size.height + y) * row_stride + x * size.channels;
+                for (int32_t c = 0; c < size.channels; c += 4, output += 4) {
+                    average_four({first + c, bottom - y, right - x, row_stride, size.channels},
+                                 params.zero_point, output);
+                }
+            }
+        }
+    }
+}
+
+}  // namespace mcu::kernels
