@@ -25,7 +25,7 @@ _MEAN_STEPS = 1.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """One output over all vectors: its elements, how many are equal, differences in steps of its quantization."""
+    """One output over all vectors: how many elements are equal, differences in steps of its quantization."""
 
     elements: int
     equal: int

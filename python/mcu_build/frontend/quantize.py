@@ -5,20 +5,22 @@ of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that 
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.export import ExportedProgram
-from torchao.quantization.pt2e.quantizer import Quantizer
 
 from mcu_build.errors import McuError
 from mcu_build.lower.upstream import quiet
+
+if TYPE_CHECKING:
+    from torchao.quantization.pt2e.quantizer import Quantizer
 
 Inputs = tuple[torch.Tensor, ...]
 
 
 def quantize(
-    exported: ExportedProgram, calibration: Iterable[Inputs], quantizer: Quantizer | None = None
+    exported: ExportedProgram, calibration: Iterable[Inputs], quantizer: "Quantizer | None" = None
 ) -> ExportedProgram:
     """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
 

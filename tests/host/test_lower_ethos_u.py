@@ -1,0 +1,208 @@
+"""Lowering to Ethos-U: what goes where and why, and delegates through the plan."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mcu_build.board import find_board
+from mcu_build.codegen.model import generate
+from mcu_build.errors import Exit, McuError
+from mcu_build.lower.ethos_u import LoweredForNpu, lower
+from mcu_build.lower.ethos_u_quantize import quantize_for_npu
+from mcu_build.plan.compile import compile_program
+from mcu_build.plan.delegate import NpuTarget, join_scratch
+from mcu_build.plan.describe import where
+from mcu_build.plan.fit import check_fit
+from mcu_build.plan.ir import Plan
+from mcu_build.plan.select import operators, select
+from mcu_build.program import Program, parse
+from mcu_build.reference import evaluate
+from mcu_build.stages import quantization_kind
+from tests.support.cli import mcu_build
+
+BOARD = find_board("corstone-300")
+U55 = BOARD.choose_npu("ethos-u55-128")
+TARGET = NpuTarget("ethos-u55-128")
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "model.py"
+
+
+class Half(nn.Module):
+    """The convolution in the middle is wider than the NPU's kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.Conv2d(3, 8, 3, padding=1)
+        self.wide = nn.Conv2d(8, 8, (1, 71), padding=(0, 35))
+        self.scores = nn.Linear(8, 6)
+
+    def forward(self, x):
+        x = torch.sin(torch.relu(self.wide(torch.relu(self.before(x)))))
+        return self.scores(x.mean((2, 3)))
+
+
+class Twice(nn.Module):
+    """What the NPU reads first is read again behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.wide = nn.Conv2d(4, 4, (1, 71), padding=(0, 35))
+
+    def forward(self, x):
+        x = self.wide(x)
+        return self.wide(self.conv(x)) + x
+
+
+def draw(seed: int, channels: int) -> tuple[torch.Tensor]:
+    made = torch.randn(1, channels, 8, 12, generator=torch.Generator().manual_seed(seed))
+    return (made.to(memory_format=torch.channels_last),)
+
+
+def take(model: nn.Module, channels: int) -> LoweredForNpu:
+    exported = torch.export.export(model.eval(), draw(0, channels))
+    quantized = quantize_for_npu(exported, (draw(seed, channels) for seed in range(6)), "ethos-u55")
+    return lower(quantized, U55, "cortex-m55", supported=frozenset(operators()))
+
+
+@pytest.fixture(scope="module")
+def half() -> LoweredForNpu:
+    torch.manual_seed(3)
+    return take(Half(), 3)
+
+
+@pytest.fixture(scope="module")
+def twice() -> LoweredForNpu:
+    torch.manual_seed(3)
+    return take(Twice(), 4)
+
+
+def program(lowered: LoweredForNpu) -> Program:
+    return parse(lowered.program.pte)
+
+
+def copies(plan: Plan) -> list[str]:
+    return [step.operator for step in plan.steps if step.operator.startswith("npu ")]
+
+
+def test_what_the_npu_rejects_is_int8_on_the_core_with_the_reason(half):
+    rows = {row.operator: row for row in half.program.operators}
+    assert rows["aten::conv2d"].where == "npu"
+    assert rows["aten::sin"].where == "npu"
+    assert rows["aten::linear"].where == "npu"
+    wide = rows["cortex_m::quantized_conv2d"]
+    assert wide.where == "int8"
+    assert "kernel" in wide.why and "71" in wide.why
+    assert not [row for row in half.program.operators if row.where == "float"]
+
+
+def test_a_row_names_the_line_of_the_model(half):
+    layers = {row.layer.split(":")[0] for row in half.program.operators if row.where == "npu"}
+    assert layers == {Path(__file__).name}
+
+
+def test_an_operator_between_two_sides_has_one_quantization(half):
+    """No rescaling on the core: its convolution lies directly between the delegates."""
+    kernels = [step.kernel for step in compile_program(program(half), "half", npu=TARGET).steps]
+    computing = [kernel for kernel in kernels if kernel != "copy"]
+    assert computing == ["quantize_f32_s8", "ethos_u", "conv2d_s8", "ethos_u", "dequantize_s8_f32"]
+
+
+def test_the_compilers_estimates_are_told(half):
+    for delegate in half.delegates:
+        assert delegate.estimates["cycles"] > 0
+        assert delegate.estimates["macs"] > 0
+        assert delegate.estimates["sram_used"] > 0
+
+
+def test_the_program_means_what_the_model_means(half):
+    """TOSA and the core's operators, against float: within a tenth of the range."""
+    torch.manual_seed(3)
+    model = Half().eval()
+    inputs = [draw(seed, 3) for seed in range(10, 18)]
+    with torch.no_grad():
+        floats = np.stack([model(*item).numpy() for item in inputs])
+    tosa = [one.tosa for one in half.delegates]
+    found = np.stack([evaluate(program(half), [item[0].numpy()], tosa)[0] for item in inputs])
+    assert (found != found[:1]).any()
+    assert np.abs(found - floats).max() < 0.1 * np.ptp(floats)
+
+
+def test_a_delegate_without_tosa_cannot_be_evaluated(half):
+    with pytest.raises(McuError, match="delegate 0: its TOSA is not known"):
+        evaluate(program(half), [draw(1, 3)[0].numpy()])
+
+
+def test_delegates_work_on_their_neighbours_memory(half):
+    """Every copy into and out of scratch memory goes; what the NPU reads lies where its stream expects it."""
+    selected = select(program(half), "half", TARGET)
+    assert copies(selected) == ["npu input", "npu output"] * 2
+    plan = compile_program(program(half), "half", npu=TARGET)
+    assert len(copies(plan)) < 4
+    delegate = next(step for step in plan.steps if step.kernel == "ethos_u")
+    scratch = plan.tensors[delegate.writes[0]]
+    quantized = plan.tensors[plan.steps[0].writes[0]]
+    assert plan.owner(quantized.id) == scratch
+    assert plan.offset(delegate.writes[0]) % 16 == 0
+
+
+def test_what_is_read_again_is_copied(twice):
+    """The NPU may write over its input; the sum behind it still needs the bytes."""
+    plan = join_scratch(select(program(twice), "twice", TARGET))
+    index = next(place for place, step in enumerate(plan.steps) if step.operator == "npu input")
+    source = plan.owner(plan.steps[index].arguments[0])
+    later = [plan.owner(id) for step in plan.steps[index + 1 :] for id in step.arguments if id is not None]
+    assert source in later
+
+
+def test_generated_code_calls_the_driver(half):
+    plan = compile_program(program(half), "half", npu=TARGET)
+    files = generate(plan)
+    assert "ethos_u" in files["model.cmake"]
+    assert files["half.cpp"].count("kernels::ethos_u(step_") == 2
+    assert '#include "mcu/kernels/ethos_u.h"' in files["half.cpp"]
+    assert ".configuration = 6151" in files["half.cpp"]  # 0x1807: U55 with 128 MACs
+    assert [where(plan, step) for step in plan.steps].count("npu") == 2
+
+
+@pytest.mark.parametrize("npu", [None, NpuTarget("ethos-u55-256"), NpuTarget("ethos-u65-256")])
+def test_a_program_for_another_npu_is_refused(half, npu):
+    with pytest.raises(McuError, match="delegate 0 is made for ethos-u55-128"):
+        select(program(half), "half", npu)
+
+
+def test_a_border_of_another_size_is_refused(half):
+    found = program(half)
+    call = next(call for call in found.instructions if hasattr(call, "delegate"))
+    tensor = found.values[call.arguments[0]]
+    values = list(found.values)
+    values[call.arguments[0]] = replace(tensor, shape=(1, 3, 8, 13))
+    with pytest.raises(McuError, match=r"the NPU has 288 bytes of 1 each"):
+        select(replace(found, values=tuple(values)), "half", TARGET)
+
+
+def test_an_arena_that_the_npu_does_not_reach_is_refused(half):
+    plan = compile_program(program(half), "half", npu=TARGET)
+    check_fit(plan, BOARD)
+    moved = BOARD.model_copy(update={"placement": BOARD.placement.model_copy(update={"arena": "dtcm"})})
+    with pytest.raises(McuError, match=r"placement.arena: the NPU does not reach dtcm"):
+        check_fit(plan, moved)
+
+
+def test_u55_and_u65_share_a_quantization():
+    kinds = {name: quantization_kind(BOARD.choose_npu(name)) for name in BOARD.npu.names}
+    assert set(kinds.values()) == {"ethos-u55"}
+    assert quantization_kind(None) is None
+
+
+@pytest.mark.parametrize("board", ["corstone-300", "microbit"])
+def test_an_unknown_npu_is_a_mistake_of_usage(board):
+    result = mcu_build("build", "--board", board, "--npu", "ethos-u55-99", DIGITS)
+    assert result.status == Exit.USAGE
+    assert "no NPU called 'ethos-u55-99'" in result.err
+    assert "none" in result.err
+    if board == "corstone-300":
+        assert "ethos-u55-32, ethos-u55-64, ethos-u55-128, ethos-u55-256, ethos-u65-256" in result.err

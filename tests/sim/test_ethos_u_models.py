@@ -1,0 +1,174 @@
+"""End to end with an NPU: the unmodified image in QEMU, the NPU's model beside it, every output exact."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build import npz
+from mcu_build.npu.payload import parse
+from mcu_build.program import load
+from tests.support.cli import mcu_build
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGITS = ROOT / "examples" / "digits" / "model.py"
+MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*.py")) if file.stem[0] != "_"}
+OTHERS = ["ethos-u55-32", "ethos-u55-64", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
+
+
+def test(model: Path, npu: str, build_dir: Path, *options: object):
+    words = ("test", "--board", "corstone-300", "--npu", npu, model, "--build-dir", build_dir, "--json")
+    return mcu_build(*words, *options)
+
+
+def check_proof(result, vectors: int) -> dict:
+    assert result.status == 0, result.out + result.err
+    proof = result.json
+    assert proof["vectors"] == vectors
+    assert proof["outputs_vary"]
+    assert proof["mismatches"] == 0
+    assert proof["differing"] == 0 or proof["float_operators"]
+    assert proof["npu"]["interrupts"] >= vectors
+    return proof
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_on_u55(model, tmp_path):
+    check_proof(test(MODELS[model], "ethos-u55-128", tmp_path, "--vectors", 3), 3)
+
+
+@pytest.mark.parametrize("npu", OTHERS)
+def test_every_npu_of_the_board(npu, tmp_path):
+    for model in (DIGITS, MODELS["half_on_npu"]):
+        check_proof(test(model, npu, tmp_path, "--vectors", 3), 3)
+
+
+def test_digits_on_held_out_data(tmp_path):
+    proof = check_proof(test(DIGITS, "ethos-u55-128", tmp_path, "--min-accuracy", 0.95), 450)
+    assert proof["differing"] == 0
+    assert proof["accuracy"]["int8"] == proof["accuracy"]["device"] > 0.95
+
+
+def test_int8_borders_and_gcc(tmp_path):
+    result = test(DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc")
+    assert check_proof(result, 3)["differing"] == 0
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A build folder of digits for U55-128."""
+    folder = tmp_path_factory.mktemp("build")
+    result = test(DIGITS, "ethos-u55-128", folder, "--vectors", 3)
+    assert result.status == 0, result.err
+    return folder
+
+
+def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path):
+    """Outputs of the test image with `old` replaced, and what the command said."""
+    from mcu_build.board import find_board
+    from mcu_build.manifest import require
+    from mcu_build.npu.config import find
+    from mcu_build.npu.registers import Npu
+    from mcu_build.simulate import cosim
+    from mcu_build.vectors import pack, unpack
+
+    (build,) = (folder / "digits").iterdir()
+    image = (build / "test.elf").read_bytes()
+    assert image.count(old) == 1
+    changed = tmp_path / "changed.elf"
+    changed.write_bytes(image.replace(old, new))
+    manifest = require(build)
+    inputs = [array[:3] for array in npz.numbered(npz.load(build / "vectors.npz"), "input")]
+    packed = pack(inputs, manifest.inputs)
+    config = find("ethos-u55-128")
+    board = find_board("corstone-300")
+    outcome = cosim.run(board, changed, packed, 60, "ethos-u55", lambda memory: Npu(config, memory))
+    return unpack(outcome.outputs, outcome.vectors, manifest.outputs)[0]
+
+
+def payload(folder: Path):
+    (build,) = (folder / "digits").iterdir()
+    return parse(load(build / "program.pte").delegates[0].payload)
+
+
+def test_an_image_that_is_not_changed_gives_the_same(built, tmp_path):
+    weights = payload(built).weights
+    first = run_with(built, weights, weights, tmp_path)
+    assert (first == run_with(built, weights, weights, tmp_path)).all()
+
+
+def test_a_bit_of_the_weights_is_seen(built, tmp_path):
+    weights = payload(built).weights
+    right = run_with(built, weights, weights, tmp_path)
+    seen = False
+    for place in (len(weights) // 2, len(weights) // 3, len(weights) - 5):
+        flipped = bytearray(weights)
+        flipped[place] ^= 0x10
+        try:
+            seen |= bool((run_with(built, weights, bytes(flipped), tmp_path) != right).any())
+        except Exception as error:
+            assert "NPU" in str(error)
+            seen = True
+    assert seen
+
+
+def test_a_bit_of_the_command_stream_is_seen(built, tmp_path):
+    from mcu_build.errors import McuError
+
+    stream = payload(built).stream
+    right = run_with(built, stream, stream, tmp_path)
+    flipped = bytearray(stream)
+    flipped[4] ^= 0x20
+    try:
+        wrong = run_with(built, stream, bytes(flipped), tmp_path)
+    except McuError as error:
+        assert "NPU" in error.message
+    else:
+        assert (wrong != right).any()
+
+
+def test_the_build_tells_where_operators_run(tmp_path):
+    words = ("build", "--board", "corstone-300", "--npu", "ethos-u55-128", MODELS["half_on_npu"])
+    told = mcu_build(*words, "--build-dir", tmp_path)
+    assert told.status == 0, told.err
+    lines = told.out.splitlines()
+    wide = next(line for line in lines if "quantized_conv2d" in line)
+    assert "int8 on the core" in wide and "kernel" in wide
+    assert any("aten::sin" in line and "NPU" in line for line in lines)
+    assert any("estimated by ethos-u-vela" in line and "not measured" in line for line in lines)
+
+    found = mcu_build(*words, "--build-dir", tmp_path, "--json", "--emit", "tosa").json
+    rows = {row["operator"]: row["where"] for row in found["npu"]["operators"]}
+    assert rows["aten::sin"] == "npu" and rows["cortex_m::quantized_conv2d"] == "int8"
+    assert [delegate["cycles"] > 0 for delegate in found["npu"]["compiler_estimates"]["delegates"]] == [
+        True,
+        True,
+    ]
+    for index in range(2):
+        assert b"TOSA" in Path(found["artefacts"][f"delegate_{index}"]).read_bytes()
+
+
+def test_verify_agrees_and_can_disagree(tmp_path, monkeypatch):
+    words = ("verify", "--board", "corstone-300", "--npu", "ethos-u55-128", DIGITS, "--vectors", 20, "--json")
+    found = mcu_build(*words)
+    assert found.status == 0, found.err
+    assert found.json["agrees"]
+    assert found.json["outputs"][0]["mean_steps"] < 0.5
+
+    from mcu_build import reference_tosa
+
+    real = reference_tosa.TosaGraph.run
+
+    def negated(graph, inputs):
+        return [-1 - output for output in real(graph, inputs)]
+
+    monkeypatch.setattr(reference_tosa.TosaGraph, "run", negated)
+    monkeypatch.setenv("MCU_BUILD_CACHE", str(tmp_path / "cache"))
+    wrong = mcu_build(*words)
+    assert wrong.status == 4
+    assert not wrong.json["agrees"]
+
+
+def test_verify_wants_an_npu():
+    result = mcu_build("verify", "--board", "corstone-300", "--npu", "none", DIGITS)
+    assert result.status == 1
+    assert "nothing to verify" in result.err
