@@ -10,74 +10,87 @@ using dsp::Form;
 // One group of four products in every sum of the tile: 12 instructions for 16 products. Written out, because
 // the compilers neither load four registers at once nor keep the tile in registers: clang 19 takes 17.
 #define DSP_HALF(multiply, weights, pixel0, pixel1, b0, a0, b1, a1)                                        \
-    "sxtb16 %[b], %[" weights "]\n" multiply " %[b0], " pixel0 ", %[b]" b0 "\n" multiply " %[a0], " pixel0 \
-    ", %[" weights "]" a0 "\n" multiply " %[b1], " pixel1 ", %[b]" b1 "\n" multiply " %[a1], " pixel1      \
+    "sxtb16 %[t], %[" weights "]\n" multiply " %[b0], " pixel0 ", %[t]" b0 "\n" multiply " %[a0], " pixel0 \
+    ", %[" weights "]" a0 "\n" multiply " %[b1], " pixel1 ", %[t]" b1 "\n" multiply " %[a1], " pixel1      \
     ", %[" weights "]" a1 "\n"
 #define DSP_LOAD "ldm %[x]!, {r0, r1, r2, r3}\nldrd %[u], %[v], [%[w]], #8\n"
 #define DSP_ONTO(weights, pixel0, pixel1) \
     DSP_HALF("smlad", weights, pixel0, pixel1, ", %[b0]", ", %[a0]", ", %[b1]", ", %[a1]")
 #define DSP_FIRST DSP_LOAD DSP_HALF("smuad", "u", "r0", "r2", "", "", "", "") DSP_ONTO("v", "r1", "r3")
 #define DSP_NEXT DSP_LOAD DSP_ONTO("u", "r0", "r2") DSP_ONTO("v", "r1", "r3")
-// The end of the patch waits on the stack: the tile takes all thirteen registers that clang has to give.
-#define DSP_SUMS(first, next)                                                                              \
-    __asm__ volatile("push {%[u]}\n" first                                                                 \
-                     "ldr r0, [sp]\ncmp %[x], r0\nbeq 2f\n"                                                \
-                     "1:\n" next                                                                           \
-                     "ldr r0, [sp]\ncmp %[x], r0\nbne 1b\n"                                                \
-                     "2:\nadd sp, #4\n"                                                                    \
-                     : [b0] "=&r"(sums.b0), [a0] "=&r"(sums.a0), [b1] "=&r"(sums.b1), [a1] "=&r"(sums.a1), \
-                       [x] "+&r"(patch), [w] "+&r"(packed), [u] "+&r"(u), [v] "=&r"(v), [b] "=&r"(b)       \
-                     :                                                                                     \
-                     : "r0", "r1", "r2", "r3", "cc", "memory")
 
-// Sums of channels b and a at pixels 0 and 1; 256 * a + b in place of a.
-struct Sums {
-    int32_t b0;
-    int32_t a0;
-    int32_t b1;
-    int32_t a1;
+// The sums doubled, with their bias, then rescaled and clamped: 26 instructions for four outputs (relu), 61
+// and 46 from the compilers, which spill.
+#define DSP_DOUBLED(sum, shift) "add " sum ", r0, " sum ", " shift "\n"
+#define DSP_HIGH_RELU(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum ", r3\n"
+#define DSP_HIGH_TIES(sum) \
+    "add %[t], r2, " sum ", asr #31\nsmmlar " sum ", " sum ", r1, %[t]\nasr " sum ", " sum ", r3\n"
+#define DSP_SATURATED(sum) "ssat " sum ", #8, " sum "\n"
+#define DSP_CLAMPED(sum) \
+    "cmp " sum ", %[u]\nit lt\nmovlt " sum ", %[u]\ncmp " sum ", %[v]\nit gt\nmovgt " sum ", %[v]\n"
+#define DSP_FINISH(high, clamp)                                                                      \
+    "ldm %[w]!, {r0, r1, r2, r3}\nsub %[a0], %[a0], %[b0]\nsub %[a1], %[a1], %[b1]\n" DSP_DOUBLED(   \
+        "%[b0]", "lsl #1") DSP_DOUBLED("%[b1]", "lsl #1") high("%[b0]") high("%[b1]") clamp("%[b0]") \
+        clamp("%[b1]") "ldm %[w]!, {r0, r1, r2, r3}\n" DSP_DOUBLED("%[a0]", "asr #7")                \
+            DSP_DOUBLED("%[a1]", "asr #7") high("%[a0]") high("%[a1]") clamp("%[a0]") clamp("%[a1]")
+
+// The arguments of a tile, copied to the stack: its registers are all thirteen that clang has to give. Pixel
+// 1 is stored first: where it is pixel 0, the right one stays. Channel b last, for a pair without an a.
+#define DSP_TILES(first, next, bounds, finish)                                                             \
+    __asm__ volatile(                                                                                      \
+        "ldrd %[u], %[v], [%[x], #24]\nstrd %[u], %[v], [sp, #-8]!\n"                                      \
+        "ldrd %[u], %[v], [%[x], #16]\nstrd %[u], %[v], [sp, #-8]!\n"                                      \
+        "ldm %[x], {r0, r1, r2, r3}\npush {r0, r1, r2, r3}\n"                                              \
+        "1:\nldr %[x], [sp]\n" first                                                                       \
+        "ldr r0, [sp, #4]\ncmp %[x], r0\nbeq 3f\n"                                                         \
+        "2:\n" next                                                                                        \
+        "ldr r0, [sp, #4]\ncmp %[x], r0\nbne 2b\n"                                                         \
+        "3:\n" bounds finish                                                                               \
+        "ldrd %[u], %[v], [%[w]], #8\nldrd r0, r1, [sp, #8]\n"                                             \
+        "strb %[a1], [r1, %[v]]\nstrb %[b1], [r1, %[u]]\n"                                                 \
+        "strb %[a0], [r0, %[v]]\nstrb %[b0], [r0, %[u]]\n"                                                 \
+        "ldr r0, [sp, #16]\ncmp %[w], r0\nbne.w 1b\nadd sp, #32\n"                                         \
+        : [b0] "=&r"(b0), [a0] "=&r"(a0), [b1] "=&r"(b1), [a1] "=&r"(a1), [x] "+&r"(x), [w] "+&r"(packed), \
+          [u] "=&r"(u), [v] "=&r"(v), [t] "=&r"(t)                                                         \
+        :                                                                                                  \
+        : "r0", "r1", "r2", "r3", "cc", "memory")
+
+// In the order of the assembly.
+struct TileArguments {
+    const int32_t* patch;
+    const int32_t* patch_end;
+    int8_t* out0;
+    int8_t* out1;
+    const int32_t* packed_end;
+    int32_t unused;
+    DspBounds bounds;
 };
 
-// `packed` moves past the weights. There are kUnroll groups at least.
-template <int kUnroll>
-inline __attribute__((always_inline)) Sums tile_sums(const int32_t* patch, const int32_t* end,
-                                                     const int32_t*& packed) {
-    Sums sums;
-    const int32_t* u = end;
-    int32_t v, b;
-    if constexpr (kUnroll == 2) {
-        DSP_SUMS(DSP_FIRST DSP_NEXT, DSP_NEXT DSP_NEXT);
-    } else {
-        DSP_SUMS(DSP_FIRST DSP_NEXT DSP_NEXT DSP_NEXT, DSP_NEXT DSP_NEXT DSP_NEXT DSP_NEXT);
-    }
-    return sums;
-}
-
-// What follows the weights of a pair in `packed`.
-struct PairEnd {
-    DspScale b_scale;
-    DspScale a_scale;
-    int32_t b;
-    int32_t a;
-};
+// Words of a pair's two scales and two channel numbers in `packed`.
+constexpr int32_t kPairEnd = 10;
 
 // All channels of the two pixels at `out0` and `out1`, which are one pixel where one is left.
 template <Form kForm, int kUnroll>
 __attribute__((noinline)) void two_pixels(const DspTileParams& params, const int32_t* patch,
                                           const int32_t* packed, int8_t* out0, int8_t* out1) {
-    const int32_t* const end = patch + 4 * params.groups;
-    const DspBounds bounds = params.bounds;
-    for (int32_t pairs = params.pairs; pairs > 0; --pairs) {
-        const Sums sums = tile_sums<kUnroll>(patch, end, packed);
-        const PairEnd pair = *reinterpret_cast<const PairEnd*>(packed);
-        packed += sizeof(PairEnd) / sizeof(int32_t);
-        // Pixel 1 first: where it is pixel 0, the right one stays. Channel b last, for a pair without an a.
-        out1[pair.a] =
-            dsp::rescale<kForm>(dsp::doubled_high(sums.a1, sums.b1, pair.a_scale), pair.a_scale, bounds);
-        out1[pair.b] = dsp::rescale<kForm>(dsp::doubled(sums.b1, pair.b_scale), pair.b_scale, bounds);
-        out0[pair.a] =
-            dsp::rescale<kForm>(dsp::doubled_high(sums.a0, sums.b0, pair.a_scale), pair.a_scale, bounds);
-        out0[pair.b] = dsp::rescale<kForm>(dsp::doubled(sums.b0, pair.b_scale), pair.b_scale, bounds);
+    const int32_t* const packed_end = packed + params.pairs * (2 * params.groups + kPairEnd);
+    const TileArguments arguments = {patch,        patch + 4 * params.groups, out0, out1, packed_end, 0,
+                                     params.bounds};
+    const TileArguments* x = &arguments;
+    int32_t b0, a0, b1, a1, u, v, t;
+#define DSP_TILES_OF(bounds, finish)                                                                 \
+    if constexpr (kUnroll == 2) {                                                                    \
+        DSP_TILES(DSP_FIRST DSP_NEXT, DSP_NEXT DSP_NEXT, bounds, finish);                            \
+    } else {                                                                                         \
+        DSP_TILES(DSP_FIRST DSP_NEXT DSP_NEXT DSP_NEXT, DSP_NEXT DSP_NEXT DSP_NEXT DSP_NEXT, bounds, \
+                  finish);                                                                           \
+    }
+    if constexpr (kForm == Form::kRelu) {
+        DSP_TILES_OF("", DSP_FINISH(DSP_HIGH_RELU, DSP_SATURATED));
+    } else if constexpr (kForm == Form::kTies) {
+        DSP_TILES_OF("", DSP_FINISH(DSP_HIGH_TIES, DSP_SATURATED));
+    } else {
+        DSP_TILES_OF("ldrd %[u], %[v], [sp, #24]\n", DSP_FINISH(DSP_HIGH_TIES, DSP_CLAMPED));
     }
 }
 
@@ -106,8 +119,14 @@ inline Slot widen_words(const int8_t* from, int32_t words, Slot slot) {
 // `count` bytes, and whatever fills them up to fours.
 inline Slot widen(const int8_t* from, int32_t count, Slot slot) {
     slot = widen_words(from, count >> 2, slot);
-    if (const int32_t rest = count & 3; rest != 0) {
-        slot = put(dsp::load_bytes(from + (count & ~3), rest), slot);
+    const int32_t rest = count & 3;
+    if (rest != 0 && count > 4) {
+        // The word that ends with the run, the bytes before the rest shifted out.
+        slot = put(
+            static_cast<int32_t>(static_cast<uint32_t>(dsp::load_word(from + count - 4)) >> (32 - 8 * rest)),
+            slot);
+    } else if (rest != 0) {
+        slot = put(dsp::load_bytes(from, rest), slot);
     }
     return slot;
 }

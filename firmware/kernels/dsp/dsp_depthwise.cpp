@@ -16,48 +16,79 @@ struct Sums {
 
 // Two taps of four channels, 15 instructions for 8 products; from C++ clang 19 makes 19, gcc 12 21, with the
 // sums in memory between them.
-#define DSP_TWO(at, multiply, s0, s1, s2, s3)                                                       \
-    "ldrd %[p], %[q], [%[taps], #" at                                                               \
-    "]\n"                                                                                           \
-    "ldr %[p], [%[p], %[c]]\nldr %[q], [%[q], %[c]]\n"                                              \
-    "pkhbt %[l], %[p], %[q], lsl #16\npkhtb %[q], %[q], %[p], asr #16\n"                            \
-    "ldrd %[u], %[v], [%[w]], #8\n"                                                                 \
-    "sxtb16 %[p], %[l]\nsxtb16 %[l], %[l], ror #8\n" multiply " %[s0], %[p], %[u]" s0 "\n" multiply \
-    " %[s1], %[l], %[v]" s1                                                                         \
-    "\n"                                                                                            \
-    "ldrd %[u], %[v], [%[w]], #8\n"                                                                 \
-    "sxtb16 %[p], %[q]\nsxtb16 %[q], %[q], ror #8\n" multiply " %[s2], %[p], %[u]" s2 "\n" multiply \
-    " %[s3], %[q], %[v]" s3 "\n"
+#define DSP_TWO(at, multiply, s0, s1, s2, s3)                                                            \
+    "ldrd r0, r1, [%[taps], #" at                                                                        \
+    "]\nldr r0, [r0, %[c]]\nldr r1, [r1, %[c]]\n"                                                        \
+    "pkhbt r2, r0, r1, lsl #16\npkhtb r1, r1, r0, asr #16\nldrd r3, %[v], [%[w]], #8\n"                  \
+    "sxtb16 r0, r2\nsxtb16 r2, r2, ror #8\n" multiply " %[s0], r0, r3" s0 "\n" multiply                  \
+    " %[s1], r2, %[v]" s1 "\nldrd r3, %[v], [%[w]], #8\nsxtb16 r0, r1\nsxtb16 r1, r1, ror #8\n" multiply \
+    " %[s2], r0, r3" s2 "\n" multiply " %[s3], r1, %[v]" s3 "\n"
 #define DSP_FIRST(at) DSP_TWO(at, "smuad", "", "", "", "")
 #define DSP_NEXT(at) DSP_TWO(at, "smlad", ", %[s0]", ", %[s1]", ", %[s2]", ", %[s3]")
-#define DSP_ONE(at)                                                      \
-    "ldr %[p], [%[taps], #" at                                           \
-    "]\n"                                                                \
-    "ldr %[p], [%[p], %[c]]\nldrd %[u], %[v], [%[w]], #8\n"              \
-    "sxtb16 %[q], %[p]\nsxtb16 %[p], %[p], ror #8\n"                     \
-    "smlabb %[s0], %[q], %[u], %[s0]\nsmlabb %[s1], %[p], %[v], %[s1]\n" \
-    "smlatt %[s2], %[q], %[u], %[s2]\nsmlatt %[s3], %[p], %[v], %[s3]\n"
-#define DSP_SUMS(text, constraint)                                                                \
-    __asm__ volatile(                                                                             \
-        text                                                                                      \
-        : [s0] constraint(s0), [s1] constraint(s1), [s2] constraint(s2), [s3] constraint(s3),     \
-          [w] "+&r"(packed), [p] "=&r"(p), [q] "=&r"(q), [l] "=&r"(l), [u] "=&r"(u), [v] "=&r"(v) \
-        : [taps] "r"(taps), [c] "r"(channel)                                                      \
-        : "memory")
+#define DSP_ONE(at)                                                \
+    "ldr r0, [%[taps], #" at                                       \
+    "]\nldr r0, [r0, %[c]]\nldrd r3, %[v], [%[w]], #8\n"           \
+    "sxtb16 r1, r0\nsxtb16 r0, r0, ror #8\n"                       \
+    "smlabb %[s0], r1, r3, %[s0]\nsmlabb %[s1], r0, %[v], %[s1]\n" \
+    "smlatt %[s2], r1, r3, %[s2]\nsmlatt %[s3], r0, %[v], %[s3]\n"
 
-// The sums of channels channel ... channel + 3; `packed` moves past their weights.
-inline __attribute__((always_inline)) Sums nine_taps(const Tap* taps, int32_t channel,
-                                                     const int32_t*& packed) {
-    int32_t s0, s1, s2, s3, p, q, l, u, v;
-    DSP_SUMS(DSP_FIRST("0") DSP_NEXT("8") DSP_NEXT("16") DSP_NEXT("24") DSP_ONE("32"), "=&r");
-    return {{s0, s1, s2, s3}};
+// One channel: six instructions (relu), where the compilers take ten, with spills.
+#define DSP_CHANNEL(sum, ties, clamp)                                           \
+    "ldm %[w]!, {r0, r1, r2, r3}\nadd " sum ", r0, " sum                        \
+    ", lsl #1\n" ties(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum \
+                           ", r3\n" clamp(sum) "strb " sum ", [%[out]], #1\n"
+#define DSP_NO_TIES(sum)
+#define DSP_TIES(sum) "add r2, r2, " sum ", asr #31\n"
+#define DSP_SATURATED(sum) "ssat " sum ", #8, " sum "\n"
+#define DSP_CLAMPED(sum)                                                                                   \
+    "ldrd r0, r1, [sp, #4]\ncmp " sum ", r0\nit lt\nmovlt " sum ", r0\ncmp " sum ", r1\nit gt\nmovgt " sum \
+    ", r1\n"
+// Where the loop ends, and the bounds, wait on the stack.
+#define DSP_NINE(ties, clamp)                                                                                \
+    __asm__ volatile(                                                                                        \
+        "ldm %[v], {r0, r1, r2}\npush {r0, r1, r2}\n1:\n" DSP_FIRST("0") DSP_NEXT("8") DSP_NEXT("16")        \
+            DSP_NEXT("24") DSP_ONE("32") DSP_CHANNEL("%[s0]", ties, clamp) DSP_CHANNEL("%[s1]", ties, clamp) \
+                DSP_CHANNEL("%[s2]", ties, clamp)                                                            \
+                    DSP_CHANNEL("%[s3]", ties,                                                               \
+                                clamp) "ldr r0, [sp]\nadd %[c], #4\ncmp %[c], r0\nbne.w 1b\nadd sp, #12\n"   \
+        : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [w] "+&r"(packed),                 \
+          [c] "+&r"(channel), [out] "+&r"(output), [v] "+&r"(v)                                              \
+        : [taps] "r"(taps)                                                                                   \
+        : "r0", "r1", "r2", "r3", "cc", "memory")
+
+// In the order of the assembly.
+struct NineArguments {
+    int32_t end;
+    DspBounds bounds;
+};
+
+// Channels from `channel` to the one before `end`, by fours; `packed` moves past them.
+template <Form kForm>
+inline __attribute__((always_inline)) void nine_taps(const Tap* taps, int32_t channel, int32_t end,
+                                                     const DspBounds& bounds, const int32_t*& packed,
+                                                     int8_t* output) {
+    const NineArguments arguments = {end, bounds};
+    const NineArguments* v = &arguments;
+    int32_t s0, s1, s2, s3;
+    if constexpr (kForm == Form::kRelu) {
+        DSP_NINE(DSP_NO_TIES, DSP_SATURATED);
+    } else if constexpr (kForm == Form::kTies) {
+        DSP_NINE(DSP_TIES, DSP_SATURATED);
+    } else {
+        DSP_NINE(DSP_TIES, DSP_CLAMPED);
+    }
 }
 
+// The sums of channels channel ... channel + 3; `packed` moves past their weights.
 inline __attribute__((always_inline)) Sums any_taps(const Tap* taps, int32_t count, int32_t channel,
                                                     const int32_t*& packed) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, p, q, l, u, v;
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, v;
     for (const Tap* const end = taps + count; taps < end; taps += 2) {
-        DSP_SUMS(DSP_NEXT("0"), "+&r");
+        __asm__ volatile(
+            DSP_NEXT("0")
+            : [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2), [s3] "+&r"(s3), [w] "+&r"(packed), [v] "=&r"(v)
+            : [taps] "r"(taps), [c] "r"(channel)
+            : "r0", "r1", "r2", "r3", "memory");
     }
     return {{s0, s1, s2, s3}};
 }
@@ -82,19 +113,30 @@ void point(const DspDepthwiseParams& params, const int8_t* image, Pair origin, c
     }
 }
 
-// All channels of one pixel.
-template <Form kForm, bool kNine>
-__attribute__((noinline)) void pixel(const DspDepthwiseParams& params, const Tap* taps, int32_t count,
-                                     const int32_t* packed, int8_t* output) {
+// All channels of one pixel, of nine taps and of any number.
+template <Form kForm>
+__attribute__((noinline)) void nine_tap_pixel(const DspDepthwiseParams& params, const Tap* taps,
+                                              const int32_t* packed, int8_t* output) {
+    const int32_t channels = params.input.channels;
+    const int32_t whole = channels & ~3;
+    nine_taps<kForm>(taps, 0, whole, params.bounds, packed, output);
+    if (whole != channels) {
+        nine_taps<kForm>(taps, channels - 4, channels, params.bounds, packed, output + channels - 4);
+    }
+}
+
+template <Form kForm>
+__attribute__((noinline)) void any_tap_pixel(const DspDepthwiseParams& params, const Tap* taps, int32_t count,
+                                             const int32_t* packed, int8_t* output) {
     const DspBounds bounds = params.bounds;
     const int32_t last = params.input.channels - 4;
     for (int32_t channel = 0;;) {
-        const Sums sums = kNine ? nine_taps(taps, channel, packed) : any_taps(taps, count, channel, packed);
+        const Sums sums = any_taps(taps, count, channel, packed);
         int8_t* const out = output + channel;
 #pragma GCC unroll 4
         for (int32_t i = 0; i < 4; ++i) {
             const DspScale scale = reinterpret_cast<const DspScale*>(packed)[i];
-            out[i] = dsp::rescale<kForm>(scale.doubled_bias + sums.of[i] * 2, scale, bounds);
+            out[i] = dsp::rescale<kForm>(dsp::doubled(sums.of[i], scale), scale, bounds);
         }
         packed += 16;
         if (channel == last) {
@@ -126,7 +168,11 @@ inline void depthwise(const DspDepthwiseParams& params, const int8_t* input, con
                 } else {
                     point(params, input, origin, edge, taps);
                 }
-                pixel<kForm, kNine>(params, taps, count, packed, output);
+                if constexpr (kNine) {
+                    nine_tap_pixel<kForm>(params, taps, packed, output);
+                } else {
+                    any_tap_pixel<kForm>(params, taps, count, packed, output);
+                }
                 output += params.input.channels;
             }
         }
