@@ -7,7 +7,6 @@ test images. Before a case runs, every byte of its arena that holds no input is 
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +69,7 @@ def run_cases_on(
 def build_cases(board: Board, toolchain: Toolchain, plans: Sequence[Plan], folder: Path) -> Path:
     """The image that runs every plan once, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    options, firmware = _target(board, toolchain), data_dir() / "firmware"
+    options, firmware = target(board, toolchain), data_dir() / "firmware"
     files: dict[str, str] = {}
     for plan in plans:
         files.update(generate(plan))
@@ -121,11 +120,6 @@ def _tables(ports: Mapping[str, Sequence[tuple[str, int]]]) -> list[str]:
         ]
         lines.append("        default: return {};\n    }\n}")
     return lines
-
-
-@cache
-def _target(board: Board, toolchain: Toolchain) -> Target:
-    return target(board, toolchain)
 
 
 def _kernel(firmware: Path, options: Target, stem: str) -> Path:
