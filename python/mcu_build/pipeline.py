@@ -10,6 +10,7 @@ from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.target import Toolchain
+from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Plan
@@ -110,7 +111,17 @@ def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
     npu = None
     if lowered.npu:
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
-    plan = compile_program(load(lowered.program), name, kernel_folders(board), npu)
+    program = load(lowered.program)
+    if (
+        lowered.npu
+        and "Dedicated" in lowered.npu.memory_mode
+        and len(lowered.delegates) < len(program.delegates)
+    ):
+        raise McuError(
+            f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
+            f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
+        )
+    plan = compile_program(program, name, kernel_folders(board), npu)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 

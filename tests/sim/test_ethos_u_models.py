@@ -172,3 +172,20 @@ def test_verify_wants_an_npu():
     result = mcu_build("verify", "--board", "corstone-300", "--npu", "none", DIGITS)
     assert result.status == 1
     assert "nothing to verify" in result.err
+
+
+def test_a_pte_with_delegates_runs_but_has_no_oracle(built, tmp_path):
+    (build,) = (built / "digits").iterdir()
+    program = tmp_path / "digits.pte"
+    program.write_bytes((build / "program.pte").read_bytes())
+    words = ("--board", "corstone-300", program, "--build-dir", tmp_path, "--json")
+    ran = mcu_build("run", *words, "--npu", "ethos-u55-128")
+    assert ran.status == 0, ran.out
+    assert ran.json["vectors"] > 0
+    tested = mcu_build("test", *words, "--npu", "ethos-u55-128")
+    assert tested.status == 1
+    assert "its TOSA is not known" in tested.json["error"]["message"]
+    other = mcu_build("build", *words, "--npu", "ethos-u55-64")
+    assert "made for ethos-u55-128" in other.json["error"]["message"]
+    dedicated = mcu_build("build", *words, "--npu", "ethos-u65-256")
+    assert "fast scratch memory" in dedicated.json["error"]["message"]
