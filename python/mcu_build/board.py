@@ -98,10 +98,13 @@ class Console(_Strict):
     base: int = 0
 
 
+NpuKind = Literal["ethos-u55", "ethos-u65", "ethos-u85"]
+
+
 class NpuOptions(_Strict):
     """Sizes of one kind of NPU that a board can have, and how Vela calls the system around it."""
 
-    kind: Literal["ethos-u55", "ethos-u65", "ethos-u85"]
+    kind: NpuKind
     macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...]
     system_config: str
     memory_mode: str
@@ -155,10 +158,25 @@ class Qemu(_Strict):
     cpu: str | None = None
 
 
+class Fvp(_Strict):
+    """Arm's models of the board: what their parameters are called, and the program for each kind of NPU.
+
+    The first program runs images without an NPU too.
+    """
+
+    platform: Literal["mps3", "mps4"]
+    binaries: dict[NpuKind, str] = Field(min_length=1)
+
+    def binary(self, kind: str | None) -> str:
+        """The program for a kind of NPU, or None."""
+        return next(name for has, name in self.binaries.items() if kind in (None, has))
+
+
 class RunTargets(_Strict):
     """The simulators that know the board."""
 
     qemu: Qemu | None = None
+    fvp: Fvp | None = None
 
 
 class Board(_Strict):
@@ -230,6 +248,10 @@ class Board(_Strict):
             yield f"npu.irq: {npu.irq} is beyond the board's {self.interrupts} interrupts"
         if not any(memory.npu for memory in self.memory):
             yield "npu: it reaches no memory; mark one with npu = true"
+        if self.run.fvp is not None:
+            kinds = dict.fromkeys(option.kind for option in npu.options)
+            for kind in (kind for kind in kinds if kind not in self.run.fvp.binaries):
+                yield f"run.fvp.binaries: none is named for {kind}"
 
     def _memory_problems(self) -> Iterator[str]:
         seen: set[str] = set()

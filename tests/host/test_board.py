@@ -63,12 +63,15 @@ def test_every_board_of_ours_is_good_and_names_its_sources(name: str) -> None:
     assert board.sources
     # So that a board of a project can extend any of ours.
     assert "extends" not in board_files()[name].read_text()
-    assert board.is_host or (board.run.qemu and board.run.qemu.machine)
+    assert board.is_host or board.run.qemu or board.run.fvp
 
 
 def test_the_boards_are_those_that_we_promise() -> None:
     assert {
         "corstone-300",
+        "corstone-310",
+        "corstone-315",
+        "corstone-320",
         "mps2-an386",
         "mps2-an500",
         "mps2-an505",
@@ -206,3 +209,14 @@ def test_mistakes_in_an_npu_are_named(tmp_path: Path) -> None:
     assert line.startswith("npu.options.0.macs.0: ")
     text = text.replace("irq = 32", "irq = 3").replace("[64, 128]", "[]")
     assert mistakes(tmp_path / "none", text)[0] == "npu.options: no NPU is named"
+
+
+def test_every_kind_of_npu_has_an_fvp_where_there_is_one(tmp_path: Path) -> None:
+    text = GOOD.replace('access = "rwx"', 'access = "rwx"\nnpu = true') + NPU
+    fvp = '[run.fvp]\nplatform = "mps3"\n[run.fvp.binaries]\nethos-u65 = "FVP"\n'
+    assert mistakes(tmp_path, text + fvp) == ["run.fvp.binaries: none is named for ethos-u55"]
+    good = load_board(written(tmp_path, text + fvp.replace("u65", "u55"), "good.toml"))
+    assert good.run.fvp is not None
+    assert good.run.fvp.binary("ethos-u55") == good.run.fvp.binary(None) == "FVP"
+    (line,) = mistakes(tmp_path / "empty", text + fvp.replace('ethos-u65 = "FVP"', ""))
+    assert line.startswith("run.fvp.binaries: ")

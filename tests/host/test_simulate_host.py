@@ -81,7 +81,7 @@ def test_a_missing_simulator_says_how_to_get_it(
 
 def test_a_board_without_a_simulator(image: Path) -> None:
     board = find_board("corstone-300")
-    board = board.model_copy(update={"run": board.run.model_copy(update={"qemu": None})})
+    board = board.model_copy(update={"run": board.run.model_copy(update={"qemu": None, "fvp": None})})
     error = failure(board, image, b"")
     assert error.exit_code == Exit.INPUT
     assert "QEMU has no machine for this board" in error.message

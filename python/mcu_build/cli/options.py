@@ -74,6 +74,11 @@ def run_options(function: F) -> F:
     return _all(
         function,
         click.option(
+            "--sim",
+            type=click.Choice(["qemu", "fvp"]),
+            help="QEMU, or Arm's FVP; QEMU where it knows the board.",
+        ),
+        click.option(
             "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
         ),
     )

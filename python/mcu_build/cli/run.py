@@ -20,7 +20,13 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
 )
 @click.option("--outputs", type=click.Path(path_type=Path), help="Where to write output_0 ....")
 def command(
-    as_json: bool, debug: bool, timeout: float, inputs: Path | None, outputs: Path | None, **options: Any
+    as_json: bool,
+    debug: bool,
+    timeout: float,
+    sim: Any,
+    inputs: Path | None,
+    outputs: Path | None,
+    **options: Any,
 ) -> None:
     """Build, run the firmware over all vectors in one boot, write what it gives."""
     del debug
@@ -33,7 +39,7 @@ def command(
     ports = built.manifest.inputs
     arrays = load_inputs(inputs, ports) if inputs else own_inputs(built)
     with times.stage("simulate"):
-        found, outcome = run(built, find(options["board"], options["model"]), arrays, timeout)
+        found, outcome = run(built, find(options["board"], options["model"]), arrays, timeout, sim)
     named = {f"output_{index}": array for index, array in enumerate(found)}
     if outputs:
         npz.save(outputs, named)

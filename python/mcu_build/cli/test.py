@@ -21,6 +21,7 @@ def command(
     as_json: bool,
     debug: bool,
     timeout: float,
+    sim: Any,
     vectors: int | None,
     min_accuracy: float | None,
     **options: Any,
@@ -32,13 +33,14 @@ def command(
 
     times = StageTimes()
     built = build_first(times, **options)
-    proof = test(built, find(options["board"], options["model"]), vectors, timeout, Cache(), times)
+    board = find(options["board"], options["model"])
+    proof = test(built, board, vectors, timeout, Cache(), times, sim)
     error = _failure(built.manifest.name, proof, min_accuracy)
     if as_json:
         told = error_document(error) if error else {}
         print_json({**_document(proof), "stages": times.stages, **told})
         return error.exit_code if error else Exit.OK
-    print_text(_text(built, proof))
+    print_text(_text(built, proof, _where(board, sim)))
     return report_error(error, as_json=False) if error else Exit.OK
 
 
@@ -99,11 +101,17 @@ def _npu(proof: Any) -> dict[str, Any] | None:
     return {**vars(use), "seconds": round(use.seconds, 3)} if use else None
 
 
-def _text(built: Any, proof: Any) -> str:
+def _where(board: Any, sim: Any) -> str:
+    from mcu_build.simulate.run import simulator
+
+    if board.is_host:
+        return "native"
+    return "FVP" if simulator(board, sim) == "fvp" else f"QEMU {board.run.qemu.machine}"
+
+
+def _text(built: Any, proof: Any, where: str) -> str:
     compared, accuracy, outcome = proof.comparison, proof.accuracy, proof.outcome
     board = built.manifest.board
-    qemu = board["run"]["qemu"]
-    where = f"QEMU {qemu['machine']}" if qemu else "native"
     lines = [f"{compared.vectors} vectors on {board['id']} ({where})"]
     if proof.made_up:
         lines.append("  vectors    seeded random inputs: the model brings none")
