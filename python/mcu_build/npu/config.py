@@ -33,8 +33,11 @@ class Config:
 
     @property
     def internal_bytes(self) -> int:
-        """Size of the memory that DMA calls internal: SHRAM, or on U85 the table RAM."""
-        return _TABLE_BYTES if self.product == "u85" else (self.config >> 8 & 0xFF) * 1024
+        """Size of the memory that DMA calls internal: SHRAM, or on U85 the table RAM.
+
+        U65-512 has two cores with half of the SHRAM each, and what is written for one is there for both.
+        """
+        return _TABLE_BYTES if self.product == "u85" else (self.config >> 8 & 0xFF) * 1024 // self.streams
 
     @property
     def table_base(self) -> int:
