@@ -9,12 +9,12 @@ from mcu_build.npu.config import find
 from tests.support.npu_cases import Case
 
 # Fast scratch of U65 with memory mode Dedicated_Sram_384KB.
-_FAST_BYTES = 384 * 1024
+FAST_BYTES = 384 * 1024
 
 
 def modelled(case: Case, run: int, payload: Any = None) -> list[np.ndarray]:
     """What the model gives for inputs[run], in the types and shapes of the reference's outputs."""
-    found = simulate.run(payload or case.payload, find(case.target), case.inputs[run], _FAST_BYTES)
+    found = simulate.run(payload or case.payload, find(case.target), case.inputs[run], FAST_BYTES)
     expected = case.outputs[run]
     return [np.frombuffer(f, e.dtype).reshape(e.shape) for f, e in zip(found, expected, strict=True)]
 

@@ -393,3 +393,29 @@ def enlarged_twice() -> Built:
         nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(6, 8, 3, padding=1)),
         lambda x: f.interpolate(x, scale_factor=4, mode="nearest"),
     )
+
+
+def u85_only() -> Built:
+    """What U85 takes and U55 refuses: comparisons, choices, resizing, shifts of the whole map."""
+    import torch
+    from torch.nn import functional as f
+
+    return _branches(
+        (torch.randn(1, 6, 5, 7), torch.randn(1, 6, 5, 7)),
+        lambda x, y: torch.where(x > y, x, y * 0.5),
+        lambda x, y: torch.where(x >= y, x, x + y),
+        lambda x, y: torch.where((x > y) & (y < 0.5), x, y),
+        lambda x, y: f.interpolate(x, scale_factor=2, mode="bilinear"),
+        lambda x, y: f.interpolate(x, size=(9, 13), mode="bilinear", align_corners=True),
+        lambda x, y: f.interpolate(y, scale_factor=2, mode="nearest"),
+        lambda x, y: torch.flip(x, [2]),
+        lambda x, y: torch.bmm(x[0], y[0].transpose(1, 2)),
+    )
+
+
+def two_linear_layers() -> Built:
+    """Two linear layers, one behind the other, over four rows."""
+    import torch
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 5)), (torch.randn(4, 24),)

@@ -18,12 +18,15 @@ class Rounding(Enum):
     """How bits below the point go away.
 
     DOUBLE: half up at bit 31, then half away from zero at the rest of the shift, as TFLite's quantized
-    multiplication. TRUNCATE: towards minus infinity. NATURAL: half up.
+    multiplication. TRUNCATE: towards minus infinity. NATURAL: half up. U85 alone: SYMMETRIC, half away from
+    zero; TOWARDS_ZERO.
     """
 
     DOUBLE = 0
     TRUNCATE = 1
     NATURAL = 2
+    SYMMETRIC = 3
+    TOWARDS_ZERO = 4
 
 
 def bounds(values: Array) -> int:
@@ -47,6 +50,10 @@ def scale(values: Array, multiplier: Array | int, shift: Array | int, rounding: 
         return narrow(_shift_right(product, shift))
     if rounding is Rounding.NATURAL:
         return narrow(_half_up(product, shift))
+    if rounding is Rounding.SYMMETRIC:
+        return narrow(half_away(product, shift))
+    if rounding is Rounding.TOWARDS_ZERO:
+        return narrow(np.where(product < 0, -1, 1) * _shift_right(np.abs(product), shift))
     first = np.minimum(shift, 31)
     return narrow(half_away(_half_up(product, first), shift - first))
 

@@ -101,8 +101,6 @@ class Executor:
         if name.startswith("SET_"):
             self.state.set(instruction)
         elif name in self._operations:
-            if self.config.product == "u85":
-                raise CommandError(f"{name} of U85: not modelled")
             self.counters.operations += 1
             self._operations[name](instruction)
         elif name not in ("OP_DMA_WAIT", "OP_KERNEL_WAIT", "OP_PMU_MASK"):

@@ -31,6 +31,7 @@ TYPES: dict[tuple[int, int], np.dtype[Any]] = {
     (1, 1): np.dtype("<i2"),
     (0, 2): np.dtype("<u4"),
     (1, 2): np.dtype("<i4"),
+    (1, 3): np.dtype("<i8"),
 }
 
 

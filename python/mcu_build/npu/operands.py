@@ -125,7 +125,8 @@ def output(state: State, map_: FeatureMap, internal: bytes, table_base: int) -> 
         table = internal[start : start + table_bytes(map_.dtype)]
         if len(table) != table_bytes(map_.dtype):
             raise CommandError(f"table {function - _TABLES.start} runs past the end of the table memory")
-    return Output(map_.dtype, map_.zero_point, None, rounding(state, "OFM"), Activation(low, high, table))
+    activation = Activation(low, high, table, interpolated=map_.dtype.itemsize == 2)
+    return Output(map_.dtype, map_.zero_point, None, rounding(state, "OFM"), activation)
 
 
 def scalar(state: State, map_: FeatureMap) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ class Activation:
     low: int
     high: int
     table: bytes | None
+    interpolated: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Output:
             values = values + self.zero_point
         values = np.clip(values, self.activation.low, self.activation.high).astype(np.int64)
         if self.activation.table is not None:
-            values = _look_up(values, self.activation.table, self.dtype)
+            values = _look_up(values, self.activation, self.dtype)
         return _fit(values, self.dtype)
 
     def _scaled(self, values: Array) -> Array:
@@ -83,10 +84,11 @@ def table_bytes(dtype: np.dtype[Any]) -> int:
     return {1: 256, 2: 4 * _WIDE_ENTRIES, 4: 1024}[dtype.itemsize]
 
 
-def _look_up(values: Array, table: bytes, dtype: np.dtype[Any]) -> Array:
-    if dtype.itemsize == 2:
-        return _interpolate(values, np.frombuffer(table, "<u4").astype(np.int64))
-    entries = np.frombuffer(table, dtype)
+def _look_up(values: Array, activation: Activation, dtype: np.dtype[Any]) -> Array:
+    assert activation.table is not None
+    if activation.interpolated:
+        return _interpolate(values, np.frombuffer(activation.table, "<u4").astype(np.int64))
+    entries = np.frombuffer(activation.table, dtype)
     offset = 0 if dtype.kind == "u" and dtype.itemsize == 1 else 128
     return np.asarray(entries[values + offset], np.int64)
 

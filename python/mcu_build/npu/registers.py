@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mcu_build.npu.commands import CommandError, Instruction, decode
 from mcu_build.npu.config import Config
 from mcu_build.npu.executor import BusError, Counters, Executor
+from mcu_build.npu.executor_u85 import ExecutorU85
 from mcu_build.npu.memory import Channel, Memory, MemoryRefusedError
 from mcu_build.npu.operands import Regions
 from mcu_build.npu.pmu import Pmu
@@ -130,7 +131,8 @@ class Npu:
     def _run(self) -> None:
         self.error = None
         self._status &= 0xFFFF_0000
-        executor = Executor(self.config, self.memory, self._regions())
+        kind = ExecutorU85 if self.config.product == "u85" else Executor
+        executor = kind(self.config, self.memory, self._regions())
         self.counters = executor.counters
         current: Instruction | None = None
         self._qread = 0

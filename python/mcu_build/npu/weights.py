@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mcu_build.npu import weight_stream
 from mcu_build.npu.commands import CommandError
+from mcu_build.npu.feature_map import check_size
 
 _IFM_MICROBLOCK = 8
 _RECORD = 10
@@ -61,6 +62,7 @@ def decode(data: tuple[bytes, ...], geometry: Geometry) -> NDArray[np.int64]:
     """Weights [output, height, width, input] (input is 1 for depthwise) of the streams in `data`."""
     height, width = geometry.kernel
     inputs = 1 if geometry.depthwise else geometry.input_depth
+    check_size("weights", geometry.output_depth, height, width, inputs)
     result = np.zeros((geometry.output_depth, height, width, inputs), np.int64)
     for stream, encoded in enumerate(data):
         order = _order(geometry, stream)

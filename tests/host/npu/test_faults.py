@@ -14,7 +14,7 @@ from mcu_build.npu.memory import HostMemory
 from mcu_build.npu.registers import Npu
 from tests.support import npu_modules
 from tests.support.npu_cases import make
-from tests.support.npu_check import mismatches
+from tests.support.npu_check import FAST_BYTES, mismatches
 
 TARGET = "ethos-u55-128"
 
@@ -113,7 +113,7 @@ def _fuzz(case, seeds):
                 words.insert(place, draw.choice(words))
         stream = struct.pack(f"<{len(words)}I", *words)
         try:
-            simulate.run(replace(case.payload, stream=stream), find(case.target), case.inputs[0])
+            simulate.run(replace(case.payload, stream=stream), find(case.target), case.inputs[0], FAST_BYTES)
             outcomes["done"] += 1
         except McuError as error:
             assert error.message.startswith("Ethos-U: command ")
@@ -121,13 +121,15 @@ def _fuzz(case, seeds):
     return outcomes
 
 
-def test_mutated_streams_end_in_order(case):
-    outcomes = _fuzz(case, range(150))
+@pytest.mark.parametrize("target", [TARGET, "ethos-u65-512", "ethos-u85-256"])
+def test_mutated_streams_end_in_order(target):
+    outcomes = _fuzz(make(npu_modules.starter, target), range(150))
     assert min(outcomes.values()) > 10, outcomes
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("target", [TARGET, "ethos-u85-256"])
 @pytest.mark.parametrize("name", ["arithmetic", "activations", "pools", "linear"])
-def test_many_mutated_streams_end_in_order(name):
-    outcomes = _fuzz(make(getattr(npu_modules, name), TARGET), range(1000, 1400))
+def test_many_mutated_streams_end_in_order(name, target):
+    outcomes = _fuzz(make(getattr(npu_modules, name), target), range(1000, 1400))
     assert min(outcomes.values()) > 10, outcomes

@@ -167,7 +167,18 @@ def test_the_monitor_counts_what_is_enabled():
     assert npu.read(0x300) == npu.read(0x1A0) == 0
 
 
-def test_operations_of_u85_are_refused_by_name():
-    npu = _run(_plain(0x2) + STOP, target="ethos-u85-256")
+@pytest.mark.parametrize(
+    ("stream", "words"),
+    [
+        (_payload(0x100, 0), "(NPU_OP_BRANCH branch_cond=always branch_target=0): OP_BRANCH: not modelled"),
+        (_plain(0x5, 6), "pooling mode argmax_x of U85: not modelled"),
+        (_plain(0x130, 1 << 11) + _plain(0x10), "a DMA with indices: not modelled"),
+        (_plain(0x130, 1 << 9) + _plain(0x10), "a DMA with strides on U85: not modelled"),
+        (_plain(0x6, 11), "elementwise div of U85: not modelled"),
+    ],
+)
+def test_operations_of_u85_that_are_not_modelled_are_refused_by_name(stream, words):
+    maps = _plain(0x10F, 1) + _plain(0x18F, 1) + _plain(0x11F, 1)
+    npu = _run(maps + stream + STOP, target="ethos-u85-256")
     assert npu.read(registers.STATUS) & registers.PARSE_ERROR
-    assert str(npu.error) == "command 0 (NPU_OP_CONV weights_ifm2=0): OP_CONV of U85: not modelled"
+    assert words in str(npu.error)

@@ -34,3 +34,12 @@ def test_a_negated_constant_is_broadcast_over_a_map_of_another_shape():
 def test_an_output_that_is_read_again_is_lost():
     with pytest.raises(AssertionError, match="lost or reordered outputs"):
         make(modules.enlarged_twice, "ethos-u55-128")
+
+
+def test_linear_layers_of_16_bits_read_a_map_of_another_shape_on_u85():
+    case = make(modules.two_linear_layers, "ethos-u85-256", bits=16)
+    # Four rows of output, an input cut after two: the tile below has no address.
+    assert _values(case, "SET_OFM_HEIGHT_M1")[0] == 3
+    assert _values(case, "SET_IFM_HEIGHT0_M1")[0] == 1
+    assert _values(case, "SET_IFM_BASE2")[0] == 0
+    assert mismatches(case, 0)[0] > 0
