@@ -81,8 +81,9 @@ def test_outputs_that_never_change_prove_nothing(model):
 
 def test_budgets(model):
     assert prove_it(model, "--min-accuracy", 0.2).status == Exit.OK
-    result = prove_it(model, "--min-accuracy", 1.01)
-    assert result.status == Exit.BUDGET
+    result = prove_it(model, "--min-accuracy", 1.01, "--json")
+    assert result.status == result.json["error"]["exit_code"] == Exit.BUDGET
+    assert result.json["mismatches"] == 0
     build = mcu_build(
         "--board",
         "host",
