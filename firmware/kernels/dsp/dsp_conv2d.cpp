@@ -116,17 +116,11 @@ inline Slot widen_words(const int8_t* from, int32_t words, Slot slot) {
     return slot;
 }
 
-// `count` bytes, and whatever fills them up to fours.
+// `count` bytes, filled up to fours with zeros.
 inline Slot widen(const int8_t* from, int32_t count, Slot slot) {
     slot = widen_words(from, count >> 2, slot);
-    const int32_t rest = count & 3;
-    if (rest != 0 && count > 4) {
-        // The word that ends with the run, the bytes before the rest shifted out.
-        slot = put(
-            static_cast<int32_t>(static_cast<uint32_t>(dsp::load_word(from + count - 4)) >> (32 - 8 * rest)),
-            slot);
-    } else if (rest != 0) {
-        slot = put(dsp::load_bytes(from, rest), slot);
+    if (const int32_t rest = count & 3; rest != 0) {
+        slot = put(dsp::load_bytes(from + count - rest, rest), slot);
     }
     return slot;
 }
@@ -138,48 +132,92 @@ inline Slot fill(int32_t words, int32_t word, Slot slot) {
     return slot;
 }
 
-// A row of a window, byte by byte: `before` of padding, `inside` of the image, `after` of padding.
-Slot widen_clipped(const int8_t* from, int32_t before, int32_t inside, int32_t after, int32_t pad,
-                   Slot slot) {
-    uint32_t word = 0;
-    const int32_t count = before + inside + after;
-    for (int32_t i = 0; i < count; ++i) {
-        const int32_t byte = i >= before && i < before + inside ? from[i - before] : pad;
-        word = word >> 8 | static_cast<uint32_t>(byte) << 24;
-        if (i % 4 == 3) {
-            slot = put(static_cast<int32_t>(word), slot);
-        }
-    }
-    return count % 4 != 0 ? put(static_cast<int32_t>(word >> (8 * (4 - count % 4))), slot) : slot;
-}
+// A row of a window: `before` and `after` are bytes outside the image, `run` all its bytes.
+struct Row {
+    const int8_t* inside;
+    int32_t before;
+    int32_t after;
+    int32_t run;
+};
 
-// The window whose first pixel is `origin`, all of it or what the image has of it.
-void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
+// Calls function(row, whether it is in the image) for the rows of the window at `origin`.
+template <typename Function>
+inline __attribute__((always_inline)) void for_each_row(const DspConv2dParams& params, const int8_t* image,
+                                                        Pair origin, const Function& function) {
     const ImageSize& size = params.input;
-    const int32_t run = params.window.size.x * size.channels;
     const int32_t left = origin.x < 0 ? -origin.x : 0;
     const int32_t beyond = origin.x + params.window.size.x - size.width;
     const int32_t right = beyond > 0 ? beyond : 0;
-    const int32_t before = left * size.channels;
-    const int32_t after = right * size.channels;
-    const int32_t pad = static_cast<uint8_t>(params.pad_value) * 0x01010101;
-    const int8_t* from = image + (origin.y * size.width + origin.x + left) * size.channels;
-    for (int32_t y = origin.y; y < origin.y + params.window.size.y; ++y, from += size.width * size.channels) {
-        if (y < 0 || y >= size.height) {
-            slot = fill((run + 3) >> 2, pad, slot);
-        } else if (left + right == 0) {
-            slot = widen(from, run, slot);
-        } else if (size.channels % 4 == 0) {
-            slot = fill(before >> 2, pad, slot);
-            slot = widen_words(from, (run - before - after) >> 2, slot);
-            slot = fill(after >> 2, pad, slot);
-        } else {
-            slot = widen_clipped(from, before, run - before - after, after, pad, slot);
-        }
+    Row row = {image + (origin.y * size.width + origin.x + left) * size.channels, left * size.channels,
+               right * size.channels, params.window.size.x * size.channels};
+    for (int32_t y = origin.y; y < origin.y + params.window.size.y; ++y) {
+        function(row, static_cast<uint32_t>(y) < static_cast<uint32_t>(size.height));
+        row.inside += size.width * size.channels;
     }
 }
 
-template <Form kForm, int kUnroll>
+// Windows of pixels that are whole words.
+struct Words {
+    static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
+        const int32_t pad = static_cast<uint8_t>(params.pad_value) * 0x01010101;
+        for_each_row(params, image, origin, [&](const Row& row, bool inside) {
+            if (!inside) {
+                slot = fill(row.run >> 2, pad, slot);
+                return;
+            }
+            slot = fill(row.before >> 2, pad, slot);
+            slot = widen_words(row.inside, (row.run - row.before - row.after) >> 2, slot);
+            slot = fill(row.after >> 2, pad, slot);
+        });
+    }
+};
+
+inline int8_t* fill_bytes(int32_t count, int8_t byte, int8_t* to) {
+    for (; count > 0; --count) {
+        *to++ = byte;
+    }
+    return to;
+}
+
+// By words, the last of which may overlap the one before it.
+inline int8_t* copy_bytes(const int8_t* from, int32_t count, int8_t* to) {
+    if (count < 4) {
+        for (; count > 0; --count) {
+            *to++ = *from++;
+        }
+        return to;
+    }
+    int32_t done = 0;
+    for (; done <= count - 4; done += 4) {
+        dsp::store_word(dsp::load_word(from + done), to + done);
+    }
+    if (done != count) {
+        dsp::store_word(dsp::load_word(from + count - 4), to + count - 4);
+    }
+    return to + count;
+}
+
+// Other windows: brought together byte by byte behind the patch, then widened.
+struct Bytes {
+    static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
+        // Behind the patch; two words further on for the second pixel, as its slots are.
+        const auto pad = static_cast<int8_t>(params.pad_value);
+        int8_t* const window = reinterpret_cast<int8_t*>(slot + 4 * params.tile.groups);
+        int8_t* to = window;
+        for_each_row(params, image, origin, [&](const Row& row, bool inside) {
+            if (!inside) {
+                to = fill_bytes(row.run, pad, to);
+                return;
+            }
+            to = fill_bytes(row.before, pad, to);
+            to = copy_bytes(row.inside, row.run - row.before - row.after, to);
+            to = fill_bytes(row.after, pad, to);
+        });
+        widen_words(window, (to - window + 3) >> 2, slot);
+    }
+};
+
+template <typename Kind, Form kForm, int kUnroll>
 inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, int8_t* output,
                    uint8_t* patch) {
     const auto slots = reinterpret_cast<int32_t*>(patch);
@@ -188,11 +226,11 @@ inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int
         for (int32_t oy = 0; oy < params.output.height; ++oy) {
             Pair origin = {oy * window.stride.y - window.padding.y, -window.padding.x};
             for (int32_t left = params.output.width; left > 0; left -= 2) {
-                widen_window(params, input, origin, slots);
+                Kind::widen_window(params, input, origin, slots);
                 origin.x += window.stride.x;
                 int8_t* second = output;
                 if (left > 1) {
-                    widen_window(params, input, origin, slots + 2);
+                    Kind::widen_window(params, input, origin, slots + 2);
                     origin.x += window.stride.x;
                     second = output + params.tile.channels;
                 }
@@ -223,14 +261,18 @@ inline void pointwise(const DspPointwiseParams& params, const int8_t* input, con
 
 }  // namespace
 
-#define MCU_DSP_CONVOLUTIONS(form, kForm, unroll)                                                  \
-    void dsp_conv2d_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,         \
-                                       const int32_t* packed, int8_t* output, uint8_t* patch) {    \
-        conv2d<kForm, unroll>(params, input, packed, output, patch);                               \
-    }                                                                                              \
-    void dsp_pointwise_##form##_x##unroll(const DspPointwiseParams& params, const int8_t* input,   \
-                                          const int32_t* packed, int8_t* output, uint8_t* patch) { \
-        pointwise<kForm, unroll>(params, input, packed, output, patch);                            \
+#define MCU_DSP_CONVOLUTIONS(form, kForm, unroll)                                                     \
+    void dsp_conv2d_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,            \
+                                       const int32_t* packed, int8_t* output, uint8_t* patch) {       \
+        conv2d<Words, kForm, unroll>(params, input, packed, output, patch);                           \
+    }                                                                                                 \
+    void dsp_conv2d_bytes_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,      \
+                                             const int32_t* packed, int8_t* output, uint8_t* patch) { \
+        conv2d<Bytes, kForm, unroll>(params, input, packed, output, patch);                           \
+    }                                                                                                 \
+    void dsp_pointwise_##form##_x##unroll(const DspPointwiseParams& params, const int8_t* input,      \
+                                          const int32_t* packed, int8_t* output, uint8_t* patch) {    \
+        pointwise<kForm, unroll>(params, input, packed, output, patch);                               \
     }
 
 MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 2)

@@ -94,18 +94,20 @@ inline __attribute__((always_inline)) Sums any_taps(const Tap* taps, int32_t cou
 }
 
 // Points every tap at its pixel, or at the edge. An odd last tap has a partner, whose weights are zero.
-void point(const DspDepthwiseParams& params, const int8_t* image, Pair origin, const int8_t* edge,
-           Tap* taps) {
+__attribute__((noinline)) void point(const DspDepthwiseParams& params, const int8_t* image, Pair origin,
+                                     const int8_t* edge, Tap* taps) {
     const ImageSize& size = params.input;
     const Window& window = params.window;
-    for (int32_t ky = 0; ky < window.size.y; ++ky) {
-        const int32_t y = origin.y + ky * window.dilation.y;
-        const bool inside = y >= 0 && y < size.height;
+    const auto width = static_cast<uint32_t>(size.width);
+    const int32_t step = window.dilation.x * size.channels;
+    const int32_t end = origin.x + window.size.x * window.dilation.x;
+    for (int32_t ky = 0, y = origin.y; ky < window.size.y; ++ky, y += window.dilation.y) {
+        // Beyond the image's rows no column is inside.
+        const uint32_t inside = static_cast<uint32_t>(y) < static_cast<uint32_t>(size.height) ? width : 0;
+        const int8_t* pixel = image + (y * size.width + origin.x) * size.channels;
 #pragma GCC unroll 1
-        for (int32_t kx = 0; kx < window.size.x; ++kx) {
-            const int32_t x = origin.x + kx * window.dilation.x;
-            *taps++ =
-                inside && x >= 0 && x < size.width ? image + (y * size.width + x) * size.channels : edge;
+        for (int32_t x = origin.x; x != end; x += window.dilation.x, pixel += step) {
+            *taps++ = static_cast<uint32_t>(x) < inside ? pixel : edge;
         }
     }
     if (window.size.y * window.size.x % 2 != 0) {
@@ -116,22 +118,23 @@ void point(const DspDepthwiseParams& params, const int8_t* image, Pair origin, c
 // All channels of one pixel, of nine taps and of any number.
 template <Form kForm>
 __attribute__((noinline)) void nine_tap_pixel(const DspDepthwiseParams& params, const Tap* taps,
-                                              const int32_t* packed, int8_t* output) {
+                                              int32_t offset, const int32_t* packed, int8_t* output) {
     const int32_t channels = params.input.channels;
     const int32_t whole = channels & ~3;
-    nine_taps<kForm>(taps, 0, whole, params.bounds, packed, output);
+    nine_taps<kForm>(taps, offset, offset + whole, params.bounds, packed, output);
     if (whole != channels) {
-        nine_taps<kForm>(taps, channels - 4, channels, params.bounds, packed, output + channels - 4);
+        nine_taps<kForm>(taps, offset + channels - 4, offset + channels, params.bounds, packed,
+                         output + channels - 4);
     }
 }
 
 template <Form kForm>
 __attribute__((noinline)) void any_tap_pixel(const DspDepthwiseParams& params, const Tap* taps, int32_t count,
-                                             const int32_t* packed, int8_t* output) {
+                                             int32_t offset, const int32_t* packed, int8_t* output) {
     const DspBounds bounds = params.bounds;
     const int32_t last = params.input.channels - 4;
     for (int32_t channel = 0;;) {
-        const Sums sums = any_taps(taps, count, channel, packed);
+        const Sums sums = any_taps(taps, count, offset + channel, packed);
         int8_t* const out = output + channel;
 #pragma GCC unroll 4
         for (int32_t i = 0; i < 4; ++i) {
@@ -159,19 +162,19 @@ inline void depthwise(const DspDepthwiseParams& params, const int8_t* input, con
             Pair origin = {oy * window.stride.y - window.padding.y, -window.padding.x};
             const bool rows_inside =
                 origin.y >= 0 && origin.y + (window.size.y - 1) * window.dilation.y < params.input.height;
+            int32_t offset = 0;  // of the pixel from where the taps point
             for (int32_t ox = 0; ox < params.output.x; ++ox, origin.x += window.stride.x) {
                 // Neighbours that are both inside have taps a step apart.
                 if (rows_inside && origin.x >= window.stride.x && origin.x < span) {
-                    for (int32_t tap = 0; tap < count; ++tap) {
-                        taps[tap] += step;
-                    }
+                    offset += step;
                 } else {
                     point(params, input, origin, edge, taps);
+                    offset = 0;
                 }
                 if constexpr (kNine) {
-                    nine_tap_pixel<kForm>(params, taps, packed, output);
+                    nine_tap_pixel<kForm>(params, taps, offset, packed, output);
                 } else {
-                    any_tap_pixel<kForm>(params, taps, count, packed, output);
+                    any_tap_pixel<kForm>(params, taps, count, offset, packed, output);
                 }
                 output += params.input.channels;
             }

@@ -18,6 +18,10 @@ inline int32_t load_word(const int8_t* from) {
     return word;
 }
 
+inline void store_word(int32_t word, int8_t* to) {
+    std::memcpy(to, &word, sizeof word);
+}
+
 // The word of one to three bytes, zeros above them.
 inline int32_t load_bytes(const int8_t* from, int32_t count) {
     uint32_t word = 0;

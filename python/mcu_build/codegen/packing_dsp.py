@@ -11,13 +11,9 @@ Bytes = np.ndarray[Any, np.dtype[np.int8]]
 HIGH_SUM = 1 << 23
 
 
-def padded_rows(weights: Bytes, unroll: int) -> Bytes:
-    """[channels][rows][products] → [channels][products], rows filled to fours, all to `unroll` fours."""
-    channels, rows, run = weights.shape
-    whole = np.zeros((channels, rows, -(-run // 4) * 4), np.int8)
-    whole[:, :, :run] = weights
-    flat = whole.reshape(channels, -1)
-    return np.pad(flat, ((0, 0), (0, -flat.shape[1] % (4 * unroll))))
+def padded(weights: Bytes, unroll: int) -> Bytes:
+    """[channels][products], with zeros up to a multiple of `unroll` fours."""
+    return np.pad(weights, ((0, 0), (0, -weights.shape[1] % (4 * unroll))))
 
 
 def pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:

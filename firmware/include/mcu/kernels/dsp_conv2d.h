@@ -8,10 +8,12 @@
 // Two pixels of the output and all its channels are made together. Their windows are widened to int16 once,
 // into `patch`, then each pair of channels runs over them: a tile of 2 x 2 sums.
 //
-// Products of a window are counted row by row, each row filled up to fours (a group); the last groups fill
-// the window up to a multiple of the unrolling, x2 or x4. `patch`, 16 bytes a group:
+// Products of a window are counted in fours (a group); the last groups fill the window up to a multiple of
+// the unrolling, x2 or x4. `patch`, 16 bytes a group:
 //   [group][pixel][halfwords: products 0, 2; 1, 3]
-// `packed`, for pairs of channels b and a in any order:
+// dsp_conv2d takes pixels of whole words; dsp_conv2d_bytes takes any and brings each window together first,
+// in 8 bytes and the window's size by fours behind the patch. `packed`, for pairs of channels b and a in any
+// order:
 //   [pair]{ [group][halfwords: 256 * a + b of products 0, 2; 1, 3], DspScale of b, DspScale of a, b, a }
 // A halfword holds two weights. The low byte, widened, is b's; the sum over whole halfwords, less b's sum, is
 // 256 times a's sum, so that a's weights are never widened. It is exact where |a's sum| < 2^23, and where
@@ -60,6 +62,10 @@ struct DspPointwiseParams {
 #define MCU_DSP_CONVOLUTIONS(form)                                                                         \
     void dsp_conv2d_##form##_x2(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
                                 int8_t* output, uint8_t* patch);                                           \
+    void dsp_conv2d_bytes_##form##_x2(const DspConv2dParams& params, const int8_t* input,                  \
+                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
+    void dsp_conv2d_bytes_##form##_x4(const DspConv2dParams& params, const int8_t* input,                  \
+                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
     void dsp_conv2d_##form##_x4(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
                                 int8_t* output, uint8_t* patch);                                           \
     void dsp_pointwise_##form##_x2(const DspPointwiseParams& params, const int8_t* input,                  \

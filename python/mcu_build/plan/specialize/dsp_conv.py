@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes, padded_rows, tiles
+from mcu_build.codegen.packing_dsp import Bytes, padded, tiles
 from mcu_build.plan.ir import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
-_UNROLL = 4
 _GROUP_BYTES = 16  # of the patch, for four products
 
 
@@ -62,14 +61,13 @@ def one_channel(context: "Context", step: Step) -> Step | None:
 
 
 def tiling(weights: Bytes, rescaling: Rescaling) -> Tiling:
-    """Packed weights from [channels][rows][products of a row]."""
-    channels, rows, run = weights.shape
-    groups = rows * -(-run // 4)
-    # Twos where fours would add more than the longer loop saves.
-    unroll = _UNROLL if -groups % _UNROLL * 16 <= groups else 2
-    flat = padded_rows(weights, unroll)
+    """Packed weights from [channels][products]."""
+    groups = -(-weights.shape[1] // 4)
+    # 51 instructions for a turn of four groups, 27 for one of two.
+    unroll = 4 if -(-groups // 4) * 51 <= -(-groups // 2) * 27 else 2
+    flat = padded(weights, unroll)
     packed, pairs = tiles(flat, rescaling.scales, rescaling.bounds)
-    return Tiling(packed, pairs, flat.shape[1] // 4, unroll, channels, rescaling)
+    return Tiling(packed, pairs, flat.shape[1] // 4, unroll, len(weights), rescaling)
 
 
 def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
@@ -81,12 +79,12 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
     # The edge is filled with the value that adds nothing.
     if dict(dilation) != {"y": 1, "x": 1} or not -128 <= pad_value <= 127:
         return None
-    channels, rows = weights.shape[:2]
+    channels = len(weights)
+    image, output = numbers(members["input"]), numbers(members["output"])
     rescaling = convolution(context, step, weights.reshape(channels, -1))
     if rescaling is None:
         return None
-    found = tiling(weights.reshape(channels, rows, -1), rescaling)
-    image, output = numbers(members["input"]), numbers(members["output"])
+    found = tiling(weights.reshape(channels, -1), rescaling)
     batch = cast(int, members["batch"])
     if _is_pointwise(window):
         pixels = batch * image["height"] * image["width"]
@@ -105,7 +103,10 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
             "tile": found.params,
         },
     )
-    made = _step(context, step, found, "dsp_conv2d", params)
+    if image["channels"] % 4 == 0:
+        made = _step(context, step, found, "dsp_conv2d", params)
+    else:
+        made = _step(context, step, found, "dsp_conv2d_bytes", params, 8 + weights[0].size)
     starts = window_starts(batch, image, output, window)
     return replace(made, overlaps={made.reads[0]: distance(starts, output["width"], 2, channels)})
 
@@ -124,9 +125,10 @@ def _is_pointwise(window: Mapping[str, Value]) -> bool:
     return all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
 
 
-def _step(context: "Context", step: Step, found: Tiling, stem: str, params: Params) -> Step:
+def _step(context: "Context", step: Step, found: Tiling, stem: str, params: Params, beyond: int = 0) -> Step:
+    """A step of `stem`, with `beyond` bytes behind the patch."""
     packed = context.constant("packed_weights", DType.I32, (len(found.packed) // 4,), found.packed)
-    patch = context.scratch(_GROUP_BYTES * found.groups)
+    patch = context.scratch(_GROUP_BYTES * found.groups + -(-beyond // 4) * 4)
     output = step.writes[0]
     return replace(
         step,

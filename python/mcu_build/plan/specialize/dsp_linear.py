@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_dsp import linear as packed_linear
-from mcu_build.codegen.packing_dsp import padded_rows
+from mcu_build.codegen.packing_dsp import padded
 from mcu_build.plan.ir import DType, Params, Step
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
 from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, numbers, rescaling
@@ -27,10 +27,10 @@ def linear(context: "Context", step: Step) -> Step | None:
         return None
     rows, inputs = (cast(int, members[name]) for name in ("rows", "inputs"))
     if rows > 1:
-        found = tiling(weights[:, None, :], scale)
+        found = tiling(weights, scale)
         params = Params("DspPointwiseParams", {"pixels": rows, "depth": inputs, "tile": found.params})
         return pointwise_step(context, step, found, params, rows, inputs)
-    packed, fours = packed_linear(padded_rows(weights[:, None, :], 1), scale.scales, scale.bounds)
+    packed, fours = packed_linear(padded(weights, 1), scale.scales, scale.bounds)
     return replace(
         step,
         kernel=f"dsp_linear_{scale.form}",
