@@ -52,24 +52,23 @@ void copy_columns(const MveConvParams& params, const int8_t* row, bool inside, i
     mve::fill_bytes(to + behind * channels, pad, (columns - behind) * channels);
 }
 
-// Three rows of kColumns pixels, some of which lie outside of the image.
-template <int kColumns>
-MCU_INLINE void copy_border(const MveConvParams& params, const int8_t* input, int32_t y, int32_t x,
-                            int8_t* to) {
+// Three rows of `columns` pixels, some of which lie outside of the image.
+[[gnu::noinline]] void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int32_t columns,
+                                   int8_t* to) {
     const int32_t channels = params.input.channels;
     const int32_t pitch = params.input.width * channels;
-    const int32_t before = larger(-x, 0) * channels;
-    const int32_t bytes = smaller(params.input.width - x, kColumns) * channels - before;
+    const int32_t start = larger(-at.x, 0) * channels;
+    const int32_t bytes = smaller(params.input.width - at.x, columns) * channels - start;
     // What is not copied stays what it is now.
-    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), 3 * kColumns * channels);
-    const int8_t* row = input + y * pitch + x * channels + before;
-    to += before;
-    for (int32_t ky = 0; ky < 3; ++ky) {
-        if (y + ky >= 0 && y + ky < params.input.height) {
+    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), 3 * columns * channels);
+    const int8_t* row = input + at.y * pitch + at.x * channels + start;
+    to += start;
+    for (int32_t y = at.y; y < at.y + 3; ++y) {
+        if (y >= 0 && y < params.input.height) {
             mve::copy_bytes(to, row, bytes);
         }
         row += pitch;
-        to += kColumns * channels;
+        to += columns * channels;
     }
 }
 
@@ -87,15 +86,15 @@ MCU_INLINE void for_each_3x3(const MveConvParams& params, const int8_t* input, i
             for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels) {
                 const int32_t ox = smaller(pixel, params.output.x - kPixels);
                 const int32_t x = ox * kStride - params.window.padding.x;
-                int8_t* out = output + ox * params.stage.channels;
                 const int8_t* in = input + y * pitch + x * channels;
-                if (y >= 0 && x >= 0 && y + 3 <= params.input.height && x + kColumns <= params.input.width) {
-                    run(in, pitch, out);
-                    continue;
+                int32_t row = pitch;
+                if (y < 0 || x < 0 || y + 3 > params.input.height || x + kColumns > params.input.width) {
+                    auto* to = reinterpret_cast<int8_t*>(patch);
+                    copy_border(params, input, {y, x}, kColumns, to);
+                    in = to;
+                    row = kColumns * channels;
                 }
-                auto* to = reinterpret_cast<int8_t*>(patch);
-                copy_border<kColumns>(params, input, y, x, to);
-                run(to, kColumns * channels, out);
+                run(in, row, output + ox * params.stage.channels);
             }
             output += params.output.x * params.stage.channels;
         }
@@ -171,8 +170,9 @@ MCU_INLINE void copy_neighbours(const MveConvParams& params, const int8_t* in, i
 // Calls run(outputs) for every three pixels, whose windows are then in `patch`. They may lie in two rows; the
 // last ones may be the same pixel.
 template <typename Run>
-MCU_INLINE void for_each_patch(const MveConvParams& params, const int8_t* input, int8_t* output,
+MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, int8_t* output,
                                uint8_t* patch, const Run& run) {
+    const MveConvParams params = given;  // which stores of int8 cannot change
     const Window& window = params.window;
     const int32_t size = params.vectors * 16;
     const int32_t height = (window.size.y - 1) * window.dilation.y + 1;
@@ -201,7 +201,7 @@ MCU_INLINE void for_each_patch(const MveConvParams& params, const int8_t* input,
             } else {
                 for (int32_t p = 0; p < kPixels; ++p) {
                     at = at.x == params.output.x ? Pair{at.y + 1, 0} : at;
-                    copy_window(params, input, at.y * window.stride.y - window.padding.y,
+                    copy_window(given, input, at.y * window.stride.y - window.padding.y,
                                 at.x * window.stride.x - window.padding.x, to + p * size);
                     outputs[p] = out;
                     if (p + 1 < left) {

@@ -25,12 +25,14 @@ struct Patch {
     int32_t pixel;
 };
 
-int16x8_t sums_of(const Patch& patch, const int8_t* first, mve_pred16_t some) {
+// `load` gives the block's channels of the pixel at a place.
+template <typename Load>
+int16x8_t sums_of(const Patch& patch, const int8_t* first, const Load& load) {
     int16x8_t sums = vdupq_n_s16(0);
     for (int32_t y = 0; y < patch.rows; ++y) {
         const int8_t* at = first + y * patch.row_pitch;
         for (int32_t x = 0; x < patch.columns; ++x) {
-            sums = vaddq_s16(sums, vldrbq_z_s16(at, some));
+            sums = vaddq_s16(sums, load(at));
             at += patch.pixel;
         }
     }
@@ -46,15 +48,20 @@ int32_t divide_round_half_even(int32_t value, int32_t count) {
 }
 
 // All channels of one output pixel.
-void average(const AvgPool2dParams& params, const Patch& patch, int8_t* output) {
+void average(const Patch& patch, int32_t zero_point, int8_t* output) {
     const int32_t count = patch.rows * patch.columns;
     for (int32_t c = 0; c < patch.pixel; c += kBlock) {
         const int32_t channels = smaller(patch.pixel - c, kBlock);
+        const mve_pred16_t some = vctp16q(static_cast<uint32_t>(channels));
+        const int8_t* first = patch.first + c;
         int16_t sums[kBlock];
-        vst1q_s16(sums, sums_of(patch, patch.first + c, vctp16q(static_cast<uint32_t>(channels))));
+        vst1q_s16(sums,
+                  channels == kBlock
+                      ? sums_of(patch, first, [](const int8_t* at) { return vldrbq_s16(at); })
+                      : sums_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s16(at, some); }));
         for (int32_t i = 0; i < channels; ++i) {
-            const int32_t mean = divide_round_half_even(sums[i] - count * params.zero_point, count);
-            *output++ = static_cast<int8_t>(clamp(mean + params.zero_point, -128, 127));
+            const int32_t mean = divide_round_half_even(sums[i] - count * zero_point, count);
+            *output++ = static_cast<int8_t>(clamp(mean + zero_point, -128, 127));
         }
     }
 }
@@ -75,7 +82,7 @@ void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_
                 const int32_t x = larger(left, 0);
                 const int32_t columns = smaller(left + window.size.x, size.width) - x;
                 const int8_t* first = input + (n * size.height + y) * pitch + x * size.channels;
-                average(params, Patch{first, rows, columns, pitch, size.channels}, output);
+                average(Patch{first, rows, columns, pitch, size.channels}, params.zero_point, output);
                 output += size.channels;
             }
         }

@@ -99,9 +99,9 @@ def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
     assert differing(outputs[:1], outputs[1:]) == [0]
 
 
-def test_a_shift_to_the_left_stays_with_the_reference() -> None:
+def test_a_shift_to_the_left_goes_elsewhere() -> None:
     given = case(np.random.default_rng(4), Shape((1, 5, 5), 64, 12), PLAIN)
     arguments = list(given.arguments)
     arguments[9].array[3] = 1
     (plan,) = plans_on(BOARD, [given])
-    assert [step.kernel for step in plan.steps] == ["conv2d_s8"]
+    assert not any(step.kernel.startswith("mve_") for step in plan.steps)

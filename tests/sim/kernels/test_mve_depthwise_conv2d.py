@@ -56,9 +56,9 @@ def test_equals_the_reference(stride: int, toolchain: Toolchain, tmp_path: Path)
     assert share_that_varies(wanted) > 0.9
 
 
-def test_other_shapes_stay_with_the_reference() -> None:
+def test_other_shapes_go_elsewhere() -> None:
     made = [case(np.random.default_rng(1), shape, PLAIN) for shape in ELSEWHERE]
-    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {"depthwise_conv2d_s8"}
+    assert not any(plan.steps[-1].kernel.startswith("mve_") for plan in plans_on(BOARD, made))
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def test_the_kernel_is_the_one_for_the_shape(kernel: str) -> None:
     assert {plan.steps[0].kernel for plan in plans_on(BOARD, cases(kernel))} == {kernel}
 
 
-def test_a_filter_offset_stays_with_the_reference() -> None:
+def test_a_filter_offset_goes_elsewhere() -> None:
     given = linear(np.random.default_rng(1), (1, 64, 12), STAGES[0])
     arguments = [*given.arguments[:5], 3, *given.arguments[6:]]
     (plan,) = plans_on(BOARD, [Case(given.operator, arguments, given.outputs)])
-    assert [step.kernel for step in plan.steps] == ["linear_s8"]
+    assert not any(step.kernel.startswith("mve_") for step in plan.steps)
 
 
 def test_other_weights_are_noticed(tmp_path: Path) -> None:
