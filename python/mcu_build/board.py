@@ -158,6 +158,11 @@ class Qemu(_Strict):
     cpu: str | None = None
 
 
+def _pairs(value: object) -> object:
+    """A table as pairs: a board can be hashed."""
+    return tuple(value.items()) if isinstance(value, dict) else value
+
+
 class Fvp(_Strict):
     """Arm's models of the board: what their parameters are called, and the program for each kind of NPU.
 
@@ -165,11 +170,11 @@ class Fvp(_Strict):
     """
 
     platform: Literal["mps3", "mps4"]
-    binaries: dict[NpuKind, str] = Field(min_length=1)
+    binaries: Annotated[tuple[tuple[NpuKind, str], ...], BeforeValidator(_pairs)] = Field(min_length=1)
 
     def binary(self, kind: str | None) -> str:
         """The program for a kind of NPU, or None."""
-        return next(name for has, name in self.binaries.items() if kind in (None, has))
+        return next(name for has, name in self.binaries if kind in (None, has))
 
 
 class RunTargets(_Strict):
@@ -250,7 +255,7 @@ class Board(_Strict):
             yield "npu: it reaches no memory; mark one with npu = true"
         if self.run.fvp is not None:
             kinds = dict.fromkeys(option.kind for option in npu.options)
-            for kind in (kind for kind in kinds if kind not in self.run.fvp.binaries):
+            for kind in (kind for kind in kinds if kind not in dict(self.run.fvp.binaries)):
                 yield f"run.fvp.binaries: none is named for {kind}"
 
     def _memory_problems(self) -> Iterator[str]:

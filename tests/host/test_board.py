@@ -64,6 +64,7 @@ def test_every_board_of_ours_is_good_and_names_its_sources(name: str) -> None:
     # So that a board of a project can extend any of ours.
     assert "extends" not in board_files()[name].read_text()
     assert board.is_host or board.run.qemu or board.run.fvp
+    assert hash(board) == hash(find_board(name))
 
 
 def test_the_boards_are_those_that_we_promise() -> None:
