@@ -31,8 +31,9 @@ NAMES = (
     "upsampling",
     "attention",
 )
-# Vela or the partitioner refuse these with 16 bits.
-_NARROW_ONLY = ("transposed", "linear", "attention")
+# Vela or the partitioner refuse the first three with 16 bits; of the reductions, the variance of random inputs
+# of 16 bits saturates, and a constant proves nothing.
+_NARROW_ONLY = ("transposed", "linear", "attention", "reductions")
 NAMES_16 = tuple(name for name in NAMES if name not in _NARROW_ONLY)
 
 
@@ -71,8 +72,6 @@ def test_all_operators(name, target):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", NAMES_16)
 def test_all_operators_of_16_bits(name, target):
-    if name == "reductions":
-        pytest.xfail("the variance of random 16-bit inputs saturates, and a constant proves nothing")
     check_exact(make(getattr(modules, name), target, bits=16))
 
 
