@@ -31,8 +31,8 @@ NAMES = (
     "upsampling",
     "attention",
 )
-# Vela or the partitioner refuse the first three with 16 bits; of the reductions, the variance of random inputs
-# of 16 bits saturates, and a constant proves nothing.
+# Vela or the partitioner refuse the first three with 16 bits. One of the reductions, the variance of random
+# inputs of 16 bits, saturates, and a constant proves nothing.
 _NARROW_ONLY = ("transposed", "linear", "attention", "reductions")
 NAMES_16 = tuple(name for name in NAMES if name not in _NARROW_ONLY)
 
