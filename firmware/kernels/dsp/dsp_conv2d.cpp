@@ -117,7 +117,7 @@ inline Slot widen_words(const int8_t* from, int32_t words, Slot slot) {
 }
 
 // `count` bytes, filled up to fours with zeros.
-inline Slot widen(const int8_t* from, int32_t count, Slot slot) {
+__attribute__((noinline)) Slot widen(const int8_t* from, int32_t count, Slot slot) {
     slot = widen_words(from, count >> 2, slot);
     if (const int32_t rest = count & 3; rest != 0) {
         slot = put(dsp::load_bytes(from + count - rest, rest), slot);
@@ -172,7 +172,8 @@ struct Words {
     }
 };
 
-inline int8_t* fill_bytes(int32_t count, int8_t byte, int8_t* to) {
+__attribute__((noinline)) int8_t* fill_bytes(int32_t count, int8_t byte, int8_t* to) {
+#pragma GCC unroll 1
     for (; count > 0; --count) {
         *to++ = byte;
     }
@@ -209,9 +210,13 @@ struct Bytes {
                 to = fill_bytes(row.run, pad, to);
                 return;
             }
-            to = fill_bytes(row.before, pad, to);
+            if (row.before > 0) {
+                to = fill_bytes(row.before, pad, to);
+            }
             to = copy_bytes(row.inside, row.run - row.before - row.after, to);
-            to = fill_bytes(row.after, pad, to);
+            if (row.after > 0) {
+                to = fill_bytes(row.after, pad, to);
+            }
         });
         widen_words(window, (to - window + 3) >> 2, slot);
     }

@@ -101,6 +101,7 @@ __attribute__((noinline)) void point(const DspDepthwiseParams& params, const int
     const auto width = static_cast<uint32_t>(size.width);
     const int32_t step = window.dilation.x * size.channels;
     const int32_t end = origin.x + window.size.x * window.dilation.x;
+#pragma GCC unroll 1
     for (int32_t ky = 0, y = origin.y; ky < window.size.y; ++ky, y += window.dilation.y) {
         // Beyond the image's rows no column is inside.
         const uint32_t inside = static_cast<uint32_t>(y) < static_cast<uint32_t>(size.height) ? width : 0;
@@ -120,11 +121,15 @@ template <Form kForm>
 __attribute__((noinline)) void nine_tap_pixel(const DspDepthwiseParams& params, const Tap* taps,
                                               int32_t offset, const int32_t* packed, int8_t* output) {
     const int32_t channels = params.input.channels;
-    const int32_t whole = channels & ~3;
-    nine_taps<kForm>(taps, offset, offset + whole, params.bounds, packed, output);
-    if (whole != channels) {
-        nine_taps<kForm>(taps, offset + channels - 4, offset + channels, params.bounds, packed,
-                         output + channels - 4);
+    int32_t first = 0;
+    int32_t end = channels & ~3;
+    for (;;) {
+        nine_taps<kForm>(taps, offset + first, offset + end, params.bounds, packed, output + first);
+        if (end == channels) {
+            return;
+        }
+        first = channels - 4;
+        end = channels;
     }
 }
 

@@ -42,6 +42,7 @@ inline __attribute__((always_inline)) Sums four_sums(const int8_t* in, int32_t i
             :
             : DSP_CLOBBERS, "cc");
     }
+#pragma GCC unroll 1
     for (int32_t left = inputs & 15; left > 0; left -= 4, in += 4) {
         // Nothing behind the row is read.
         int32_t x = left >= 4 ? dsp::load_word(in) : dsp::load_bytes(in, left);

@@ -25,6 +25,7 @@ inline void store_word(int32_t word, int8_t* to) {
 // The word of one to three bytes, zeros above them.
 inline int32_t load_bytes(const int8_t* from, int32_t count) {
     uint32_t word = 0;
+#pragma GCC unroll 1
     for (int32_t i = count; i > 0; --i) {
         word = word << 8 | static_cast<uint8_t>(from[i - 1]);
     }
