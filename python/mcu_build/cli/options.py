@@ -25,6 +25,11 @@ io_option = click.option(
 )
 
 
+timeout_option = click.option(
+    "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
+)
+
+
 class _Size(click.ParamType[int]):
     """Bytes, or 64K, 2M."""
 
@@ -78,9 +83,7 @@ def run_options(function: F) -> F:
             type=click.Choice(["qemu", "fvp"]),
             help="QEMU, or Arm's FVP; QEMU where it knows the board.",
         ),
-        click.option(
-            "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
-        ),
+        timeout_option,
     )
 
 

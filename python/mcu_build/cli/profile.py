@@ -6,14 +6,14 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.build import build_first, find
-from mcu_build.cli.options import build_options, run_options
+from mcu_build.cli.options import build_options, timeout_option
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text
 from mcu_build.errors import Exit, McuError
 
 
 @click.command()
 @build_options
-@run_options
+@timeout_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with bars to this file.")
 @click.option(
     "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
