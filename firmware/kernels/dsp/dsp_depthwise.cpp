@@ -14,8 +14,8 @@ struct Sums {
     int32_t of[4];
 };
 
-// Two taps of four channels, 15 instructions for 8 products; from C++ clang 19 makes 19, gcc 12 21, with the
-// sums in memory between them.
+// Two taps of four channels: 15 instructions for 8 products. The same from intrinsics takes clang 19 20, gcc
+// 12 28, with the loop.
 #define DSP_TWO(at, multiply, s0, s1, s2, s3)                                                            \
     "ldrd r0, r1, [%[taps], #" at                                                                        \
     "]\nldr r0, [r0, %[c]]\nldr r1, [r1, %[c]]\n"                                                        \
@@ -32,7 +32,7 @@ struct Sums {
     "smlabb %[s0], r1, r3, %[s0]\nsmlabb %[s1], r0, %[v], %[s1]\n" \
     "smlatt %[s2], r1, r3, %[s2]\nsmlatt %[s3], r0, %[v], %[s3]\n"
 
-// One channel: six instructions (relu), where the compilers take ten, with spills.
+// One channel's rescaling: six instructions (relu), where clang 19 took ten from C++.
 #define DSP_CHANNEL(sum, ties, clamp)                                           \
     "ldm %[w]!, {r0, r1, r2, r3}\nadd " sum ", r0, " sum                        \
     ", lsl #1\n" ties(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum \
