@@ -32,7 +32,7 @@ struct Sums {
     "smlabb %[s0], r1, r3, %[s0]\nsmlabb %[s1], r0, %[v], %[s1]\n" \
     "smlatt %[s2], r1, r3, %[s2]\nsmlatt %[s3], r0, %[v], %[s3]\n"
 
-// One channel's rescaling: six instructions (relu), where clang 19 took ten from C++.
+// One channel's rescaling: six instructions (relu), 2.7 fewer than clang 19 made of C++ in DS-CNN.
 #define DSP_CHANNEL(sum, ties, clamp)                                           \
     "ldm %[w]!, {r0, r1, r2, r3}\nadd " sum ", r0, " sum                        \
     ", lsl #1\n" ties(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum \
