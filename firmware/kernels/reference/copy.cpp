@@ -1,23 +1,32 @@
 #include "mcu/kernels/copy.h"
 
 #include <cstdint>
+#include <cstring>
 
 namespace mcu::kernels {
 namespace {
 
-// Tensors begin at multiples of 16 bytes; the C library's memmove goes byte by byte on these cores.
 struct alignas(16) Line {
     uint32_t words[4];
 };
 
+bool begins_a_line(const void* address) {
+    return reinterpret_cast<uintptr_t>(address) % sizeof(Line) == 0;
+}
+
 }  // namespace
 
 void copy(const CopyParams& params, const void* input, void* output) {
-    const int32_t count = (params.bytes + 15) / 16;
+    // The C library's memmove goes byte by byte on these cores; tensors, unless they are parts of others, are
+    // whole lines but for their end.
+    const int32_t count = begins_a_line(input) && begins_a_line(output) ? params.bytes / 16 : 0;
+    const auto rest = static_cast<uint32_t>(params.bytes - 16 * count);
     const auto* from = static_cast<const Line*>(input);
     auto* to = static_cast<Line*>(output);
     // No line is read after one that it shares bytes with was written.
-    if (to > from) {
+    if (output > input) {
+        std::memmove(static_cast<unsigned char*>(output) + 16 * count,
+                     static_cast<const unsigned char*>(input) + 16 * count, rest);
         for (int32_t i = count - 1; i >= 0; --i) {
             to[i] = from[i];
         }
@@ -26,6 +35,8 @@ void copy(const CopyParams& params, const void* input, void* output) {
     for (int32_t i = 0; i < count; ++i) {
         to[i] = from[i];
     }
+    std::memmove(static_cast<unsigned char*>(output) + 16 * count,
+                 static_cast<const unsigned char*>(input) + 16 * count, rest);
 }
 
 }  // namespace mcu::kernels
