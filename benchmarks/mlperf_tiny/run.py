@@ -63,7 +63,7 @@ class _Quiet:
 def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Result:
     """One row of the table; {"error": ...} where the model is too large for the board."""
     board, cache = find_board(board_name), Cache()
-    request = Request(HERE / "models" / f"{model}.py", board, "int8", toolchain, build_root)
+    request = Request(HERE / "models" / f"{model}.py", board, None, "int8", toolchain, build_root)
     try:
         built = build(request, cache, _Quiet())
     except McuError as error:

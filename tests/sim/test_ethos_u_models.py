@@ -15,7 +15,7 @@ MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*
 OTHERS = ["ethos-u55-32", "ethos-u55-64", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
 
 
-def test(model: Path, npu: str, build_dir: Path, *options: object):
+def prove(model: Path, npu: str, build_dir: Path, *options: object):
     words = ("test", "--board", "corstone-300", "--npu", npu, model, "--build-dir", build_dir, "--json")
     return mcu_build(*words, *options)
 
@@ -33,23 +33,23 @@ def check_proof(result, vectors: int) -> dict:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_on_u55(model, tmp_path):
-    check_proof(test(MODELS[model], "ethos-u55-128", tmp_path, "--vectors", 3), 3)
+    check_proof(prove(MODELS[model], "ethos-u55-128", tmp_path, "--vectors", 3), 3)
 
 
 @pytest.mark.parametrize("npu", OTHERS)
 def test_every_npu_of_the_board(npu, tmp_path):
     for model in (DIGITS, MODELS["half_on_npu"]):
-        check_proof(test(model, npu, tmp_path, "--vectors", 3), 3)
+        check_proof(prove(model, npu, tmp_path, "--vectors", 3), 3)
 
 
 def test_digits_on_held_out_data(tmp_path):
-    proof = check_proof(test(DIGITS, "ethos-u55-128", tmp_path, "--min-accuracy", 0.95), 450)
+    proof = check_proof(prove(DIGITS, "ethos-u55-128", tmp_path, "--min-accuracy", 0.95), 450)
     assert proof["differing"] == 0
     assert proof["accuracy"]["int8"] == proof["accuracy"]["device"] > 0.95
 
 
 def test_int8_borders_and_gcc(tmp_path):
-    result = test(DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc")
+    result = prove(DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc")
     assert check_proof(result, 3)["differing"] == 0
 
 
@@ -57,7 +57,7 @@ def test_int8_borders_and_gcc(tmp_path):
 def built(tmp_path_factory) -> Path:
     """A build folder of digits for U55-128."""
     folder = tmp_path_factory.mktemp("build")
-    result = test(DIGITS, "ethos-u55-128", folder, "--vectors", 3)
+    result = prove(DIGITS, "ethos-u55-128", folder, "--vectors", 3)
     assert result.status == 0, result.err
     return folder
 
