@@ -49,7 +49,9 @@ def test_digits_on_held_out_data(tmp_path):
 
 
 def test_int8_borders_and_gcc(tmp_path):
-    result = prove(DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc")
+    result = prove(
+        DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc"
+    )
     assert check_proof(result, 3)["differing"] == 0
 
 
