@@ -91,11 +91,36 @@ class Placement(_Strict):
     stack: str
 
 
-class Console(_Strict):
-    """Where characters go in a production image."""
+ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
 
-    kind: Literal["cmsdk-uart", "nrf51-uart", "none"]
-    base: int = 0
+
+class Uart(_Strict):
+    """A UART that a production image can print on. `divider` is the value of its baud rate register."""
+
+    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart"]
+    base: int = Field(gt=0)
+    divider: int = Field(gt=0)
+    baud: int = Field(115_200, gt=0)
+
+
+class SetupStep(_Strict):
+    """A register written before main, in the order of the file: `why` says what for.
+
+    `value` is written as it is; `clear` and `set` change bits. Then all bits of `wait` are waited for.
+    """
+
+    address: int = Field(ge=0)
+    width: Literal[16, 32] = 32
+    value: int | None = None
+    clear: int = 0
+    set: int = 0
+    wait: int = 0
+    why: str
+
+    @property
+    def masks(self) -> tuple[int, int]:
+        """The bits that are cleared and those that are set."""
+        return (self.clear, self.set) if self.value is None else ((1 << self.width) - 1, self.value)
 
 
 NpuKind = Literal["ethos-u55", "ethos-u65", "ethos-u85"]
@@ -198,7 +223,9 @@ class Board(_Strict):
     memory: tuple[Memory, ...] = ()
     placement: Placement | None = None
     stack_size: Size = 8 << 10
-    console: Console = Console(kind="none")
+    console: ConsoleKind = "rtt"
+    uart: Uart | None = None
+    setup: tuple[SetupStep, ...] = ()
     npu: Npu | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
@@ -229,8 +256,8 @@ class Board(_Strict):
                 yield f"placement.{role}: memory {name!r} cannot be written"
             if role == "code" and "x" not in access:
                 yield f"placement.code: memory {name!r} cannot be executed"
-        if self.console.kind != "none" and not self.console.base:
-            yield f"console.base: the address of the {self.console.kind} is missing"
+        if self.console == "uart" and self.uart is None:
+            yield "console: the board describes no [uart]"
         if self.npu is not None:
             yield from self._npu_problems(self.npu)
 

@@ -21,7 +21,16 @@ from mcu_build.report.size import FLASH, RAM, Size, measure
 from tests.support.firmware import concatenation, model_sources, quantizer
 
 FVP_BOARDS = ("corstone-310", "corstone-315", "corstone-320")
-BOARDS = ("corstone-300", *FVP_BOARDS, "mps2-an386", "mps2-an500", "mps2-an505", "mps2-an385", "microbit")
+BOARDS = (
+    "corstone-300",
+    *FVP_BOARDS,
+    "mps2-an386",
+    "mps2-an500",
+    "mps2-an505",
+    "mps2-an385",
+    "microbit",
+    "netduinoplus2",
+)
 
 
 def inputs(folder, board="mps2-an386", toolchain="arm-clang", case=None):

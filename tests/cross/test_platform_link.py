@@ -13,7 +13,7 @@ from mcu_build.codegen.target import Toolchain, target
 from mcu_build.resources import data_dir
 from tests.support.image import CROSS, build_image, fake_model, link
 
-BOARDS = ("corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit")
+BOARDS = ("corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit", "netduinoplus2")
 MAIN = {"main.cpp": "int main() { return 0; }\n"}
 
 pytestmark = pytest.mark.parametrize("toolchain", CROSS)

@@ -78,6 +78,7 @@ def test_the_boards_are_those_that_we_promise() -> None:
         "mps2-an505",
         "mps2-an385",
         "microbit",
+        "netduinoplus2",
         "host",
     } <= set(board_files())
 
@@ -111,7 +112,9 @@ def test_three_contradictions_are_three_lines(tmp_path: Path) -> None:
         ("dsp = true", "dsp = false", "dsp: cortex-m4 cannot have 'false'; possible: true"),
         ("dsp = true", "dsp = true\nmve = true", "mve: cortex-m4 cannot have 'true'; possible: false"),
         ("dsp = true", "dsp = true\ntrustzone = true", "trustzone: cortex-m4 cannot have it"),
-        ("dsp = true", 'dsp = true\nconsole = {kind = "cmsdk-uart"}', "console.base: the address"),
+        ("dsp = true", 'dsp = true\nconsole = "uart"', "console: the board describes no [uart]"),
+        ("dsp = true", 'dsp = true\nuart = {kind = "cmsdk-uart", divider = 1}', "uart.base: missing"),
+        ("dsp = true", "dsp = true\nsetup = [{address = 0, value = 1}]", "setup.0.why: missing"),
         ("dsp = true", "dsp = true\nstack_size = 0", "stack_size: "),
     ],
 )

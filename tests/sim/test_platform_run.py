@@ -11,7 +11,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.simulate import Outcome, run
 from tests.support.image import CROSS, Mode, build_image, expected, fake_model, misbehaving_model, vector
 
-BOARDS = ("corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit")
+BOARDS = ("corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit", "netduinoplus2")
 STACK_LIMIT_CORES = ("cortex-m33", "cortex-m55")
 
 Images = Callable[[Board, Toolchain], Path]
@@ -178,7 +178,7 @@ def test_constants_of_several_megabytes_run(tmp_path: Path) -> None:
 PRODUCTION = {"main.cpp": '#include "mcu/platform.h"\nint main() { __asm volatile("udf #1"); }\n'}
 
 
-@pytest.mark.parametrize("name", ["corstone-300", "mps2-an386", "mps2-an505", "microbit"])
+@pytest.mark.parametrize("name", ["corstone-300", "mps2-an386", "mps2-an505", "microbit", "netduinoplus2"])
 def test_a_production_image_tells_its_fault_on_the_uart(tmp_path: Path, name: str) -> None:
     board = find_board(name)
     image = build_image(tmp_path, board, "arm-clang", PRODUCTION, image="production", with_harness=False)

@@ -7,9 +7,14 @@
 
 #include "core.h"
 #include "mcu/platform.h"
+#include "setup.h"
 
 namespace mcu::platform {
 namespace {
+
+#if defined(MCU_SETUP)
+constexpr SetupStep kSetup[] = {MCU_SETUP};
+#endif
 
 size_t bytes_between(const uint32_t* first, const uint32_t* last) {
     return reinterpret_cast<uintptr_t>(last) - reinterpret_cast<uintptr_t>(first);
@@ -65,6 +70,9 @@ extern const uint32_t mcu_vectors[];
 
 void mcu_start() {
     using namespace mcu::platform;
+#if defined(MCU_SETUP)
+    perform_all<kSetup>();
+#endif
 #if !defined(__ARM_ARCH_6M__)
     reg(kVtor) = reinterpret_cast<uintptr_t>(mcu_vectors);
 #endif

@@ -3,7 +3,6 @@
 #include "semihosting.h"
 
 #include <cstring>
-#include <string_view>
 
 #include "mcu/files.h"
 #include "mcu/platform.h"
@@ -11,15 +10,7 @@
 namespace mcu::platform {
 
 void write_console(std::string_view text) {
-    // SYS_WRITE0 wants a zero byte at the end.
-    char piece[64];
-    while (!text.empty()) {
-        const size_t count = text.size() < sizeof(piece) - 1 ? text.size() : sizeof(piece) - 1;
-        std::memcpy(piece, text.data(), count);
-        piece[count] = '\0';
-        semihosting::call(semihosting::kWrite0, piece);
-        text.remove_prefix(count);
-    }
+    semihosting::write(text);
 }
 
 void exit(Status status) {

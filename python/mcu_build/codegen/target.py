@@ -1,12 +1,13 @@
 """Board + toolchain → compiler, options and sources: the one place where CMake, Bazel and SCons get them."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from mcu_build import process
-from mcu_build.board import Board
+from mcu_build.board import Board, SetupStep
 from mcu_build.errors import Exit, McuError
 from mcu_build.resources import data_dir
 
@@ -82,8 +83,14 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
     core = tuple(f"platform/cortex_m/{name}.cpp" for name in ("vectors", "startup", "fault"))
     if image == "test":
         return (*core, "platform/semihosting/semihosting.cpp")
-    driver = board.console.kind.replace("-", "_")
-    return (*core, "platform/uart/halt.cpp", f"platform/uart/{driver}.cpp")
+    return (*core, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp")
+
+
+def _console(board: Board) -> str:
+    """The source of a production image's console."""
+    if board.console == "uart" and board.uart is not None:
+        return board.uart.kind.replace("-", "_")
+    return board.console
 
 
 def kernel_folders(board: Board) -> tuple[str, ...]:
@@ -179,12 +186,19 @@ def _link_options() -> tuple[str, ...]:
 
 
 def _defines(board: Board) -> tuple[str, ...]:
-    npu = board.npu
+    npu, uart = board.npu, board.uart
     return (
         f"MCU_INTERRUPTS={board.interrupts}",
-        f"MCU_CONSOLE_BASE={board.console.base:#010x}",
+        *((f"MCU_UART_BASE={uart.base:#010x}", f"MCU_UART_DIVIDER={uart.divider:#x}") if uart else ()),
+        *((f"MCU_SETUP={_setup(board.setup)}",) if board.setup else ()),
         *((f"MCU_NPU_BASE={board.npu_address:#010x}", f"MCU_NPU_IRQ={npu.irq}") if npu else ()),
     )
+
+
+def _setup(steps: Iterable[SetupStep]) -> str:
+    """Initializers of the steps of firmware/platform/cortex_m/setup.h."""
+    rows = ((step.address, step.width, *step.masks, step.wait) for step in steps)
+    return ",".join("{" + ",".join(f"{number:#x}" for number in row) + "}" for row in rows)
 
 
 def _prefix_map() -> str:

@@ -1,4 +1,5 @@
-// The UART of Arm's Cortex-M System Design Kit (Arm DDI0479, "APB UART"), polled, transmit only.
+// The UART of Arm's Cortex-M System Design Kit (Arm DDI0479, "APB UART"), polled, transmit only. The board's
+// divider is the register BAUDDIV.
 
 #include <cstdint>
 
@@ -17,14 +18,12 @@ struct Uart {
 
 constexpr uint32_t kTransmitFull = 1u << 0;
 constexpr uint32_t kTransmitEnable = 1u << 0;
-// 115200 baud from the 25 MHz of the MPS boards' system clock.
-constexpr uint32_t kDivider = 217;
 
 }  // namespace
 
 void write_console(std::string_view text) {
-    auto* const uart = reinterpret_cast<volatile Uart*>(MCU_CONSOLE_BASE);
-    uart->baud_divider = kDivider;
+    auto* const uart = reinterpret_cast<volatile Uart*>(MCU_UART_BASE);
+    uart->baud_divider = MCU_UART_DIVIDER;
     uart->control = kTransmitEnable;
     for (const char character : text) {
         while (uart->state & kTransmitFull) {
