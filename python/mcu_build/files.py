@@ -2,9 +2,15 @@
 
 import os
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 from mcu_build.errors import McuError
+
+_ROOM = "Choose a folder that can be written and has room."
 
 
 def write_changed(file: Path, text: str) -> None:
@@ -26,6 +32,18 @@ def write_atomically(file: Path, data: bytes) -> None:
         finally:
             Path(partial).unlink(missing_ok=True)
     except OSError as error:
-        raise McuError(
-            f"{file}: {error.strerror or error}", "Choose a folder that can be written and has room."
-        ) from error
+        raise McuError(f"{file}: {error.strerror or error}", _ROOM) from error
+
+
+def lock(folder: Path) -> AbstractContextManager[Any]:
+    """Keep other processes out of `folder`, which is made where it is missing, until the end of a block."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock").acquire()
+    except OSError as error:
+        raise not_writable(folder, error) from error
+
+
+def not_writable(folder: Path, error: OSError) -> McuError:
+    """The error for a folder in which a file could not be made."""
+    return McuError(f"{error.filename or folder}: {error.strerror or error}", _ROOM)

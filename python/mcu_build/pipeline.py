@@ -11,7 +11,7 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
-from mcu_build.files import write_atomically, write_changed
+from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Plan
 from mcu_build.stages import Io, Lowered, Progress, lower_model
@@ -56,13 +56,15 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
-    found = manifests.read(folder)
-    if found and found.key == key and found.is_whole(folder):
-        for name in ("plan", "build"):
-            with progress.stage(name) as mark:
-                mark.cached = True
-        return Built(folder, found, lowered)
-    return Built(folder, _make(request, lowered, folder, key, progress), lowered)
+    # Who builds the same at the same time waits, and finds it made.
+    with lock(folder):
+        found = manifests.read(folder)
+        if not (found and found.key == key and found.is_whole(folder)):
+            return Built(folder, _make(request, lowered, folder, key, progress), lowered)
+    for name in ("plan", "build"):
+        with progress.stage(name) as mark:
+            mark.cached = True
+    return Built(folder, found, lowered)
 
 
 def _key(request: Request, lowered: Lowered) -> str:
@@ -126,9 +128,9 @@ def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:
-    from mcu_build.build import BuildInputs
-    from mcu_build.build import build as compile_images
     from mcu_build.codegen.model import generate
+    from mcu_build.images import BuildInputs
+    from mcu_build.images import build as build_images
     from mcu_build.plan.describe import describe
     from mcu_build.plan.fit import check_fit
     from mcu_build.report.npu import document as npu_document
@@ -146,7 +148,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         for name, text in generate(plan).items():
             write_changed(folder / "src" / name, text)
     with progress.stage("build"):
-        images = compile_images(BuildInputs(lowered.name, request.board, request.toolchain, folder))
+        images = build_images(BuildInputs(lowered.name, request.board, request.toolchain, folder))
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
         "header": f"src/{lowered.name}.h",

@@ -7,6 +7,7 @@ from mcu_build import npz, vectors
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.compare import Comparison, accuracy, compare, float_allowance
+from mcu_build.errors import Exit, McuError
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.simulate.outcome import Outcome
@@ -28,11 +29,42 @@ class Accuracy:
 class Proof:
     """What a test found. `inexact` names float operators whose rounding may differ between torch and core."""
 
+    name: str
     comparison: Comparison
     accuracy: Accuracy | None
     outcome: Outcome
     inexact: tuple[str, ...]
     made_up: bool
+
+    def failure(self, min_accuracy: float | None = None) -> McuError | None:
+        """Why the test has failed, if it has: outputs are wrong, or prove nothing, or too inaccurate."""
+        compared = self.comparison
+        if compared.mismatches:
+            return McuError(
+                f"{self.name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong",
+                "This is a defect of mcu-build or of the compiler. Please report the model.",
+                Exit.FIRMWARE,
+            )
+        if not compared.outputs_vary:
+            return McuError(
+                f"{self.name}: every vector gives the same outputs: the comparison proves nothing",
+                "Give `evaluation` or `calibration` data that the model tells apart; is it trained?",
+                Exit.FIRMWARE,
+            )
+        return None if min_accuracy is None else self._inaccuracy(min_accuracy)
+
+    def _inaccuracy(self, least: float) -> McuError | None:
+        if self.accuracy is None:
+            return McuError(
+                f"{self.name}: --min-accuracy: the model has no labelled `evaluation` data", "Add it."
+            )
+        if self.accuracy.device < least:
+            return McuError(
+                f"{self.name}: accuracy on the device is {self.accuracy.device:.4f}, the least is {least}",
+                f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}.",
+                Exit.BUDGET,
+            )
+        return None
 
 
 def run(
@@ -77,7 +109,7 @@ def test(
     archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
     ports = built.manifest.outputs
     inputs = [array[:limit] for array in own_inputs(built)]
-    chosen = built.folder / "vectors.npz"
+    chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
     npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)})
     expected = npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
     with progress.stage("simulate"):
@@ -86,6 +118,7 @@ def test(
     steps = [port["scale"] for port in ports]
     allowed = float_allowance(expected, steps) if inexact else [0.0] * len(expected)
     return Proof(
+        name=built.manifest.name,
         comparison=compare(expected, found, allowed),
         accuracy=_accuracy(archive, expected, found, limit) if "labels" in archive else None,
         outcome=outcome,

@@ -16,7 +16,7 @@ from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, versions
 from mcu_build.errors import McuError
-from mcu_build.files import write_atomically
+from mcu_build.files import lock, write_atomically
 from mcu_build.plan.ir import Quantization
 
 Io = Literal["float", "int8"]
@@ -25,6 +25,8 @@ SUFFIXES = (".py", ".pt2", ".pte")
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
 
+# Which files a model read when it was captured last.
+_FILES = "files.json"
 
 # What of our own code the results of a stage depend on.
 _FRONT_END_CODE = ("frontend", "lower")
@@ -182,21 +184,32 @@ def _given_program(file: Path, npu: NpuChoice | None, io: Io) -> Lowered:
 
 def _quantized(file: Path, npu_kind: str | None, cache: Cache, progress: Progress) -> tuple[str, Path]:
     """The cache entry of a captured and quantized model, found without torch where nothing has changed."""
-    index = cache.root / "dependencies" / f"{hash_text(str(file.resolve()))}.json"
-    known = json.loads(index.read_text()) if index.is_file() else []
-    files = [Path(name) for name in known]
-    if known and all(path.is_file() for path in files):
-        key = _front_end_key(file, npu_kind, files)
-        entry = cache.find(key)
-        if entry:
-            for name in ("capture", "quantize"):
-                with progress.stage(name) as mark:
-                    mark.cached = True
-            return key, entry
-    files = []
-    entry = _run_front_end(file, npu_kind, cache, progress, files)
-    write_atomically(index, json.dumps([str(path) for path in files]).encode())
-    return _front_end_key(file, npu_kind, files), entry
+    notes = cache.root / "dependencies" / hash_text(str(file.resolve()))
+    found = _known(file, npu_kind, notes, cache)
+    if found is None:
+        # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
+        with lock(notes):
+            found = _known(file, npu_kind, notes, cache)
+            if found is None:
+                files: list[Path] = []
+                entry = _run_front_end(file, npu_kind, cache, progress, files)
+                write_atomically(notes / _FILES, json.dumps([str(path) for path in files]).encode())
+                return _front_end_key(file, npu_kind, files), entry
+    for name in ("capture", "quantize"):
+        with progress.stage(name) as mark:
+            mark.cached = True
+    return found
+
+
+def _known(file: Path, npu_kind: str | None, notes: Path, cache: Cache) -> tuple[str, Path] | None:
+    """The key and the entry of a model that was quantized before, with the files that it read then."""
+    index = notes / _FILES
+    files = [Path(name) for name in json.loads(index.read_text())] if index.is_file() else []
+    if not files or not all(path.is_file() for path in files):
+        return None
+    key = _front_end_key(file, npu_kind, files)
+    entry = cache.find(key)
+    return (key, entry) if entry else None
 
 
 def _front_end_key(file: Path, npu_kind: str | None, files: Sequence[Path]) -> str:

@@ -20,24 +20,29 @@ Port = Mapping[str, Any]
 def load_inputs(file: Path, ports: Sequence[Port]) -> list[Array]:
     """The arrays input_0 ... of an archive, [vectors, ...] each. McuError where they do not fit the ports."""
     arrays = npz.numbered(npz.load(file), "input")
+    check_inputs(str(file), arrays, ports)
+    return arrays
+
+
+def check_inputs(source: str, arrays: Sequence[Array], ports: Sequence[Port]) -> None:
+    """McuError, beginning with `source`, where arrays [vectors, ...] do not fit the ports."""
     if len(arrays) != len(ports):
         raise McuError(
-            f"{file}: {len(arrays)} inputs, the model has {len(ports)}",
+            f"{source}: {len(arrays)} inputs, the model has {len(ports)}",
             f"Name the arrays input_0 ... input_{len(ports) - 1}.",
         )
     for index, (array, port) in enumerate(zip(arrays, ports, strict=True)):
         if list(array.shape[1:]) != port["shape"] or array.dtype != port["dtype"]:
             raise McuError(
-                f"{file}: input_{index}: {array.dtype}{list(array.shape)}, the model takes "
+                f"{source}: input_{index}: {array.dtype}{list(array.shape)}, the model takes "
                 f"{port['dtype']}{['vectors', *port['shape']]}",
                 "The first dimension counts the vectors; the others are the model's own.",
             )
     counts = {len(array) for array in arrays}
     if len(counts) != 1 or 0 in counts:
         raise McuError(
-            f"{file}: inputs with {sorted(counts)} vectors", "Every input needs as many, one at least."
+            f"{source}: inputs with {sorted(counts)} vectors", "Every input needs as many, one at least."
         )
-    return arrays
 
 
 def quantized(arrays: Sequence[Array], ports: Sequence[Port]) -> list[Array]:

@@ -79,7 +79,7 @@ def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path):
     changed = tmp_path / "changed.elf"
     changed.write_bytes(image.replace(old, new))
     manifest = require(build)
-    inputs = [array[:3] for array in npz.numbered(npz.load(build / "vectors.npz"), "input")]
+    inputs = [array[:3] for array in npz.numbered(npz.load(build / "vectors-3.npz"), "input")]
     packed = pack(inputs, manifest.inputs)
     config = find("ethos-u55-128")
     board = find_board("corstone-300")

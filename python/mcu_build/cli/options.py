@@ -50,7 +50,19 @@ size_type = _Size()
 
 
 def build_options(function: F) -> F:
-    """Everything that says which firmware to build."""
+    """Everything that says which firmware to build, and where."""
+    build_dir = click.option(
+        "--build-dir",
+        type=click.Path(path_type=Path),
+        default=Path("build"),
+        show_default=True,
+        help="Where build folders go, one for each model and board.",
+    )
+    return model_options(build_dir(function))
+
+
+def model_options(function: F) -> F:
+    """Everything that says which model becomes firmware, and for what."""
     return _all(
         function,
         click.argument("model", type=click.Path(path_type=Path)),
@@ -61,13 +73,6 @@ def build_options(function: F) -> F:
             "--toolchain",
             type=click.Choice(["arm-clang", "arm-gcc"]),
             help="Compiler for Arm cores; clang where it is installed.",
-        ),
-        click.option(
-            "--build-dir",
-            type=click.Path(path_type=Path),
-            default=Path("build"),
-            show_default=True,
-            help="Where build folders go, one for each model and board.",
         ),
         json_option,
         debug_option,

@@ -5,7 +5,6 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options, timeout_option
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text
 from mcu_build.errors import Exit, McuError
@@ -28,19 +27,15 @@ def command(
 ) -> Exit:
     """Build, then count every instruction of one inference in QEMU: the same number on every run."""
     del debug
-    from mcu_build.cache import Cache
+    from mcu_build.api import board_for, build
     from mcu_build.files import write_atomically
-    from mcu_build.profile.measure import check_board, profile
-    from mcu_build.prove import own_inputs
+    from mcu_build.profile.measure import check_board
     from mcu_build.report import layers
     from mcu_build.report.html import page
 
     times = StageTimes()
-    board = find(options["board"], options["model"])
-    check_board(board)
-    built = build_first(times, **options)
-    with times.stage("profile"):
-        found = profile(built, board, own_inputs(built), timeout, Cache())
+    check_board(board_for(options["model"], options["board"]))
+    found = build(**options, progress=times).profile(timeout=timeout)
     if html:
         write_atomically(html, page(found).encode())
     error = _over_budget(found, max_instructions)

@@ -5,7 +5,6 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
@@ -31,16 +30,15 @@ def command(
     """Build, run the firmware over all vectors in one boot, write what it gives."""
     del debug
     from mcu_build import npz
-    from mcu_build.prove import own_inputs, run
+    from mcu_build.api import build
     from mcu_build.vectors import load_inputs
 
     times = StageTimes()
-    built = build_first(times, **options)
-    ports = built.manifest.inputs
-    arrays = load_inputs(inputs, ports) if inputs else own_inputs(built)
-    with times.stage("simulate"):
-        found, outcome = run(built, find(options["board"], options["model"]), arrays, timeout, sim)
-    named = {f"output_{index}": array for index, array in enumerate(found)}
+    firmware = build(**options, progress=times)
+    arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None
+    done = firmware.execute(arrays, timeout=timeout, sim=sim)
+    outcome = done.outcome
+    named = {f"output_{index}": array for index, array in enumerate(done.outputs)}
     if outputs:
         npz.save(outputs, named)
     if as_json:

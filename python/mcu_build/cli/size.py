@@ -4,7 +4,6 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
@@ -18,20 +17,14 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     MODEL may be an .elf with its .map beside it, as CMake makes them.
     """
     del debug
-    from mcu_build.board import Board
+    from mcu_build.api import board_for, build
     from mcu_build.report import size
 
     model = options["model"]
     if model.suffix == ".elf":
-        measured = size.measure(model, model.with_suffix(".map"), find(options["board"], model))
+        measured = size.measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
     else:
-        built = build_first(StageTimes(), **options)
-        manifest = built.manifest
-        measured = size.measure(
-            manifest.path(built.folder, "elf"),
-            manifest.path(built.folder, "map"),
-            Board.model_validate(manifest.board),
-        )
+        measured = build(**options, progress=StageTimes()).size()
     if as_json:
         print_json(size.document(measured))
     else:

@@ -4,10 +4,9 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import build_first, find
 from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
-from mcu_build.errors import Exit, McuError
+from mcu_build.errors import Exit
 
 
 @click.command()
@@ -28,48 +27,18 @@ def command(
 ) -> Exit:
     """Build, run the firmware on the model's evaluation data, compare every output exactly."""
     del debug
-    from mcu_build.cache import Cache
-    from mcu_build.prove import test
+    from mcu_build.api import build
 
     times = StageTimes()
-    built = build_first(times, **options)
-    board = find(options["board"], options["model"])
-    proof = test(built, board, vectors, timeout, Cache(), times, sim)
-    error = _failure(built.manifest.name, proof, min_accuracy)
+    firmware = build(**options, progress=times)
+    proof = firmware.prove(vectors, timeout=timeout, sim=sim)
+    error = proof.failure(min_accuracy)
     if as_json:
         told = error_document(error) if error else {}
         print_json({**_document(proof), "stages": times.stages, **told})
         return error.exit_code if error else Exit.OK
-    print_text(_text(built, proof, _where(board, sim)))
+    print_text(_text(firmware.built, proof, _where(firmware.board, sim)))
     return report_error(error, as_json=False) if error else Exit.OK
-
-
-def _failure(name: str, proof: Any, minimum: float | None) -> McuError | None:
-    """Why the test has failed, if it has."""
-    compared, accuracy = proof.comparison, proof.accuracy
-    if compared.mismatches:
-        return McuError(
-            f"{name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong",
-            "This is a defect of mcu-build or of the compiler. Please report the model.",
-            Exit.FIRMWARE,
-        )
-    if not compared.outputs_vary:
-        return McuError(
-            f"{name}: every vector gives the same outputs: the comparison proves nothing",
-            "Give `evaluation` or `calibration` data that the model tells apart; is it trained?",
-            Exit.FIRMWARE,
-        )
-    if minimum is None:
-        return None
-    if accuracy is None:
-        return McuError(f"{name}: --min-accuracy: the model has no labelled `evaluation` data", "Add it.")
-    if accuracy.device < minimum:
-        return McuError(
-            f"{name}: accuracy on the device is {accuracy.device:.4f}, the least is {minimum}",
-            f"int8 PyTorch has {accuracy.int8_model:.4f}, float {accuracy.float_model:.4f}.",
-            Exit.BUDGET,
-        )
-    return None
 
 
 def _document(proof: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.build import find
 from mcu_build.cli.options import board_option, debug_option, json_option, npu_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit
@@ -24,12 +23,13 @@ def command(
 ) -> Exit:
     """Run each delegate's TOSA in Arm's reference model; compare with the quantized model in PyTorch."""
     del debug
+    from mcu_build.api import board_for
     from mcu_build.cache import Cache
     from mcu_build.stages import lower_model
     from mcu_build.verify import document, verify
 
     times, cache = StageTimes(), Cache()
-    chosen = find(board, model)
+    chosen = board_for(model, board)
     lowered = lower_model(model, chosen, chosen.choose_npu(npu), "float", cache, times)
     with tempfile.TemporaryDirectory() as folder:
         found = verify(lowered, chosen, vectors, Path(folder), cache, times)

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.cache import hash_text
 from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, loaded_sections, project
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
-from mcu_build.files import write_changed
+from mcu_build.files import not_writable, write_changed
 from mcu_build.resources import data_dir
 
 LOG = "build.log"
@@ -49,14 +47,9 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
     """
     folder = inputs.folder.resolve()
     try:
-        (folder / "cmake").mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "cmake" / "lock"):
-            return _build(inputs, folder)
+        return _build(inputs, folder)
     except OSError as error:
-        raise McuError(
-            f"{error.filename or folder}: {error.strerror or error}",
-            "Choose a folder that can be written and has room.",
-        ) from error
+        raise not_writable(folder, error) from error
 
 
 def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:

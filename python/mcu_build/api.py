@@ -1,0 +1,226 @@
+"""What `import mcu_build` offers, and what the verbs, pytest and SCons stand on.
+
+Neither importing this nor a build whose stages are cached imports torch.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mcu_build import pipeline, prove, vectors
+from mcu_build.board import Board, find_board
+from mcu_build.cache import Cache
+from mcu_build.codegen.target import Toolchain, default_toolchain
+from mcu_build.errors import Exit, McuError
+from mcu_build.manifest import Manifest
+from mcu_build.npz import Array
+from mcu_build.pipeline import Built, Request
+from mcu_build.profile import measure as profiles
+from mcu_build.prove import Proof
+from mcu_build.report import size as sizes
+from mcu_build.simulate.outcome import Outcome
+from mcu_build.simulate.run import Sim
+from mcu_build.stages import Io, Progress
+
+TIMEOUT = 300.0
+_LOG = logging.getLogger("mcu_build")
+
+
+def build(
+    model: str | Path,
+    *,
+    board: str,
+    npu: str | None = None,
+    io: Io = "float",
+    toolchain: Toolchain | None = None,
+    build_dir: str | Path = "build",
+    emit: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> "Firmware":
+    """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
+
+    The arguments are the options of `mcu-build build`. `progress` is told of stages and warnings; without
+    it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
+    """
+    request = _request(model, board, npu, io, toolchain, build_dir, emit)
+    told = progress or _Logged()
+    return Firmware(pipeline.build(request, Cache(), told), request.board, told)
+
+
+def generate(
+    model: str | Path,
+    *,
+    board: str,
+    output: str | Path,
+    name: str | None = None,
+    npu: str | None = None,
+    io: Io = "float",
+    toolchain: Toolchain | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write a model's C++ into the folder `output` for another build system. Returns the files.
+
+    `name` is the model's in C++, else that of its file. depends.txt lists the files to watch.
+    """
+    request = _request(model, board, npu, io, toolchain, output, ())
+    return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
+
+
+def board_for(model: str | Path, board: str) -> Board:
+    """The board called `board`, or in that .toml file; a project's own lie in boards/ beside its model."""
+    return find_board(board, Path(model).resolve().parent)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One boot of the test image: an array [vectors, ...] for each output, and what came with them.
+
+    `outcome` has the console and, in bytes, the stack that was used.
+    """
+
+    outputs: tuple[Array, ...]
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """A model's firmware for a board, in the build folder `folder`."""
+
+    built: Built = field(repr=False)
+    board: Board = field(repr=False)
+    progress: Progress = field(repr=False)
+
+    @property
+    def folder(self) -> Path:
+        """The build folder, with an artefact of every stage."""
+        return self.built.folder
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the build made: artefacts, sizes, inputs, outputs, operators."""
+        return self.built.manifest
+
+    @property
+    def flash(self) -> int:
+        """Bytes of flash that the image takes. `manifest.flash` has the parts."""
+        return self.manifest.flash["total"]
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM that the image takes: arena, variables, stack. `manifest.ram` has the parts."""
+        return self.manifest.ram["total"]
+
+    def path(self, artefact: str) -> Path:
+        """The file of an artefact such as 'elf', 'hex', 'map', 'plan'. ValueError lists them."""
+        if artefact not in self.manifest.artefacts:
+            raise ValueError(f"no artefact {artefact!r}; there are {', '.join(self.manifest.artefacts)}")
+        return self.manifest.path(self.folder, artefact)
+
+    def size(self) -> sizes.Size:
+        """Where flash and RAM go, by region and by symbol. Rows add up to the image."""
+        return sizes.measure(self.path("elf"), self.path("map"), self.board)
+
+    def check_budgets(self, max_flash: int | None = None, max_ram: int | None = None) -> None:
+        """McuError (status 6) where the image takes more bytes than it may."""
+        over = [
+            f"{self.manifest.name}: {kind}: {used:,} bytes, the budget is {limit:,}"
+            for kind, used, limit in (("flash", self.flash, max_flash), ("ram", self.ram, max_ram))
+            if limit is not None and used > limit
+        ]
+        if over:
+            peak = self.manifest.memory["peak"]
+            raise McuError("\n".join(over), f"`mcu-build size` tells where it goes. {peak}", Exit.BUDGET)
+
+    def run(self, *inputs: npt.ArrayLike, timeout: float = TIMEOUT, sim: Sim | None = None) -> Any:
+        """The outputs for inputs in the model's own shape, or in [vectors, *shape] for several in one boot.
+
+        An array where the model has one output, else a tuple of them; shaped as the inputs are, with
+        vectors or without. McuError where inputs do not fit, and where the firmware fails (status 4) or
+        does not end in `timeout` seconds (5).
+        """
+        ports = self.manifest.inputs
+        arrays = [np.asarray(array) for array in inputs]
+        single = all(list(array.shape) == port["shape"] for array, port in zip(arrays, ports, strict=False))
+        given = [array[None] if single else array for array in arrays]
+        outputs = self.execute(given, timeout=timeout, sim=sim).outputs
+        told = tuple(array[0] if single else array for array in outputs)
+        return told[0] if len(told) == 1 else told
+
+    def execute(
+        self, inputs: Sequence[Array] | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None
+    ) -> Run:
+        """Run over arrays [vectors, ...], without them over the model's own; outputs, console and stack."""
+        if inputs is not None:
+            vectors.check_inputs(self.manifest.name, inputs, self.manifest.inputs)
+        arrays = prove.own_inputs(self.built) if inputs is None else list(inputs)
+        with self.progress.stage("simulate"):
+            outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim)
+        return Run(tuple(outputs), outcome)
+
+    def prove(self, limit: int | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None) -> Proof:
+        """Compare the outputs over the model's own vectors, the first `limit`, with the quantized program's.
+
+        The proof is to be judged: `test` does so.
+        """
+        return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim)
+
+    def test(
+        self,
+        limit: int | None = None,
+        *,
+        min_accuracy: float | None = None,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+    ) -> Proof:
+        """Like `prove`, but McuError where the proof fails: status 4, or 6 for too little accuracy."""
+        proof = self.prove(limit, timeout=timeout, sim=sim)
+        failure = proof.failure(min_accuracy)
+        if failure:
+            raise failure
+        return proof
+
+    def profile(self, *, timeout: float = TIMEOUT) -> profiles.Profile:
+        """Instructions of one inference by layer and kernel, counted exactly in QEMU."""
+        inputs = prove.own_inputs(self.built)
+        with self.progress.stage("profile"):
+            return profiles.profile(self.built, self.board, inputs, timeout, Cache())
+
+
+def _request(
+    model: str | Path,
+    board: str,
+    npu: str | None,
+    io: Io,
+    toolchain: Toolchain | None,
+    build_dir: str | Path,
+    emit: Sequence[str],
+) -> Request:
+    chosen = board_for(model, board)
+    compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
+    return Request(Path(model), chosen, chosen.choose_npu(npu), io, compiler, Path(build_dir), tuple(emit))
+
+
+@dataclass
+class _Mark:
+    cached: bool = False
+
+
+class _Logged:
+    """Progress for the logger."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[_Mark]:
+        """Log a stage at its end."""
+        mark = _Mark()
+        yield mark
+        _LOG.info("%s%s", name, " (cached)" if mark.cached else "")
+
+    def warn(self, text: str) -> None:
+        """Log a warning."""
+        _LOG.warning("%s", text)
