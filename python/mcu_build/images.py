@@ -14,7 +14,8 @@ from pathlib import Path
 from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.cache import hash_text
-from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, loaded_sections, project
+from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, project
+from mcu_build.codegen.facts import loaded_sections
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
 from mcu_build.files import not_writable, write_changed
