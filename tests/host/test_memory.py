@@ -11,8 +11,12 @@ def tensor(id, size, **more):
     return Tensor(id, f"t{id}", DType.I8, (size,), (0,), **more)
 
 
-def step(reads, writes, overlaps=None):
-    return Step("op", "", "kernel", "kernel", None, (*reads, *writes), tuple(writes), overlaps=overlaps or {})
+def step(reads, writes, overlaps=None, multiple=1):
+    return Step(
+        *("op", "", "kernel", "kernel", None, (*reads, *writes), tuple(writes)),
+        overlaps=overlaps or {},
+        overlap_multiple=multiple,
+    )
 
 
 def plan_of(tensors, steps, inputs, outputs):
@@ -30,7 +34,8 @@ def overlaps(plan):
             return False
         source, output = (a, b) if (a.id, b.id) in allowed else (b, a)
         distance = allowed.get((source.id, output.id))
-        return distance is None or at[output.id] + distance > at[source.id]
+        gap = at[source.id] - at[output.id]
+        return distance is None or gap < distance.least or gap % distance.multiple != 0
 
     return [(a.id, b.id) for a, b in combinations(blocks, 2) if clash(a, b)]
 
@@ -58,6 +63,7 @@ def test_random_graphs_never_overlap_and_stay_near_the_bound():
                 sorted({dice.randrange(i), i - 1}),
                 [i],
                 {i - 1: dice.randrange(400)} if dice.random() < 0.5 else {},
+                dice.choice((1, 8, 24, 160)),
             )
             for i in range(1, count)
         ]
@@ -97,6 +103,15 @@ def test_an_output_follows_its_input():
     assert plan.arena.size == plan.arena.lower_bound == 192 + 128
     assert plan.offset(0) == plan.offset(1) + 128
     assert plan.offset(1) == plan.offset(2)
+
+
+def test_an_output_starts_a_multiple_below_its_input():
+    tensors = [tensor(0, 480), tensor(1, 480), tensor(2, 480), tensor(3, 32)]
+    steps = [step([0, 3], [1], {0: 50}, multiple=48), step([1], [2], {1: 0}, multiple=48)]
+    plan = place(plan_of(tensors, steps, [0, 3], [2]))
+    gap = plan.offset(0) - plan.offset(1)
+    assert gap >= 50 and gap % 48 == 0
+    assert plan.arena.size == plan.arena.lower_bound == 480 + 96 + 32
 
 
 def test_an_input_that_is_needed_again_is_not_overwritten():

@@ -18,6 +18,9 @@ constexpr int32_t kRecord = 9;           // words of a channel
 int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
+int32_t larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
 
 // How the outputs of a channel in a row, or two, are walked, and which channels: what there is no register
 // for.
@@ -137,15 +140,14 @@ Rows rows_at(const MveDepthwiseParams& params, const int8_t* image, int32_t y, i
     return rows;
 }
 
-// The rows' `channels` from number `first` on, into words of four. Assembly because the compilers predicate
-// every load by itself: 17 instructions a pixel from intrinsics, 14 here.
-MCU_INLINE void copy_rows(const MveDepthwiseParams& params, const Rows& rows, int32_t first, int32_t channels,
+// `width` pixels of the rows from byte `first` on, `channels` of each, into words of four. Assembly because
+// the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here.
+MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width, int32_t channels,
                           int8_t* columns) {
     const int8_t* r0 = rows.from[0] + (first & rows.mask[0]);
     const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);
     const int8_t* r2 = rows.from[2] + (first & rows.mask[2]);
     const int8_t* r3 = rows.from[3] + (first & rows.mask[3]);
-    const int32_t pixel = params.input.channels;
     __asm__ volatile(
         "dls lr, %[width]\n vctp.8 %[channels]\n"
         "1: vpstttt\n vldrbt.u8 q0, [%[r0]]\n vldrbt.u8 q1, [%[r1]]\n vldrbt.u8 q2, [%[r2]]\n"
@@ -157,25 +159,32 @@ MCU_INLINE void copy_rows(const MveDepthwiseParams& params, const Rows& rows, in
         "le lr, 1b\n"
         : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [to] "+r"(columns)
         : [s0] "r"(pixel & rows.mask[0]), [s1] "r"(pixel & rows.mask[1]), [s2] "r"(pixel & rows.mask[2]),
-          [s3] "r"(pixel & rows.mask[3]), [width] "r"(params.input.width), [channels] "r"(channels)
+          [s3] "r"(pixel & rows.mask[3]), [width] "r"(width), [channels] "r"(channels)
         : "q0", "q1", "q2", "q3", "lr", "memory");
 }
 
-Walk walk_of(const MveDepthwiseParams& params, int32_t rows, int32_t stride) {
+// Columns in scratch memory for `width` columns of outputs.
+template <int kStride>
+int32_t columns_of(int32_t width) {
+    return kStride == 1 ? width + 2 : (width + 3) / 4 * 8 + 2;
+}
+
+// For `width` columns of `rows` rows.
+template <int kStride>
+Walk walk_of(const MveDepthwiseParams& params, int32_t rows, int32_t width) {
     const int32_t pixel = params.input.channels;
-    const int32_t width = params.output.x;
     Walk walk = {};
     walk.low = params.low;
     walk.high = params.high;
     // Four outputs: two columns of two rows, or four columns.
-    const int32_t columns = stride == 1 ? 2 : 4;
-    const int32_t lower = rows == 2 ? width * pixel : 0;
-    walk.steps = width / columns;
-    walk.rest = width % columns;
-    walk.pitch = columns * pixel;
-    walk.next = 4 - (stride == 1 ? width : (width + 3) / 4 * 8) * kColumn;
+    constexpr int32_t kColumns = kStride == 1 ? 2 : 4;
+    const int32_t lower = rows == 2 ? params.output.x * pixel : 0;
+    walk.steps = width / kColumns;
+    walk.rest = width % kColumns;
+    walk.pitch = kColumns * pixel;
+    walk.next = 4 - (columns_of<kStride>(width) - 2) * kColumn;
     for (int32_t i = 0; i < 4; ++i) {
-        walk.offsets[i] = i % columns * pixel + i / columns * lower;
+        walk.offsets[i] = i % kColumns * pixel + i / kColumns * lower;
     }
     return walk;
 }
@@ -193,33 +202,44 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
     constexpr int32_t kRows = kStride == 1 ? 2 : 1;  // of the output, at once
     const int32_t pixel = params.input.channels;
     const int32_t width = params.output.x;
-    const int32_t count = kStride == 1 ? width + 2 : (width + 3) / 4 * 8 + 2;
+    const int32_t count = columns_of<kStride>(params.strip);
+    const auto value = static_cast<int8_t>(params.pad_value);
     auto* columns = reinterpret_cast<int8_t*>(scratch);
     // Columns beside the image, and rows above and below it, stay what they are.
-    mve::fill_bytes(columns, static_cast<int8_t>(params.pad_value), count * kColumn + kBlock);
+    mve::fill_bytes(columns, value, count * kColumn + kBlock);
     const int8_t* pad = columns + count * kColumn;
     const int32x4_t at = first_columns(columns);
-    Walk walk = walk_of(params, kRows, kStride);
+    Walk walk;
+    Pair walked = {0, 0};
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.y; oy += kRows) {
             const int32_t rows = smaller(kRows, params.output.y - oy);
-            if (kRows == 2 && rows == 1) {
-                walk = walk_of(params, 1, kStride);
-            }
             const Rows from = rows_at(params, input, oy * kStride - params.padding.y, rows + 2, pad);
-            walk.end = records;
-            for (int32_t c = 0; c < pixel; c += kBlock) {
-                const int32_t channels = smaller(pixel - c, kBlock);
-                copy_rows(params, from, c, channels, columns + params.padding.x * kColumn);
-                walk.record = walk.end;
-                walk.end += channels * kRecord;
-                walk.out = output + c;
-                compute(walk, rows, at);
+            for (int32_t ox = 0; ox < width; ox += params.strip) {
+                const int32_t some = smaller(params.strip, width - ox);
+                if (rows != walked.y || some != walked.x) {
+                    walk = walk_of<kStride>(params, rows, some);
+                    walked = {rows, some};
+                }
+                const int32_t left = ox * kStride - params.padding.x;
+                const int32_t first = larger(left, 0);
+                const int32_t inside = smaller(left + count, params.input.width) - first;
+                int8_t* to = columns + (first - left) * kColumn;
+                if (params.strip < width) {
+                    mve::fill_bytes(columns, value, (first - left) * kColumn);
+                    mve::fill_bytes(to + inside * kColumn, value, (left + count - first - inside) * kColumn);
+                }
+                walk.end = records;
+                for (int32_t c = 0; c < pixel; c += kBlock) {
+                    const int32_t channels = smaller(pixel - c, kBlock);
+                    copy_rows(pixel, from, first * pixel + c, inside, channels, to);
+                    walk.record = walk.end;
+                    walk.end += channels * kRecord;
+                    walk.out = output + ox * pixel + c;
+                    compute(walk, rows, at);
+                }
             }
             output += rows * width * pixel;
-        }
-        if (kRows == 2) {
-            walk = walk_of(params, 2, kStride);
         }
         input += params.input.height * params.input.width * pixel;
     }

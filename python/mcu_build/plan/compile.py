@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Plan
+from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
 from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
+
+# By how much faster ways may make the arena larger, as a share of its size.
+_ROOM_FOR_SPEED = 0.01
 
 
 def compile_program(
@@ -25,4 +29,5 @@ def compile_program(
     delegates run on.
     """
     plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name, npu))))
-    return place_with_moves(specialize(join_scratch(plan), kernel_folders))
+    plan = specialize(join_scratch(plan), kernel_folders)
+    return place_with_moves(choose_leaner(plan, _ROOM_FOR_SPEED))

@@ -103,7 +103,9 @@ class Step:
     ids in the order of the kernel's pointer parameters (None is a null pointer): what it reads, then what
     it writes, then scratch. `writes` are the ids among them that are written. `operator` is the program's
     operator, `layer` where it stands in the user's model (may be empty). `overlaps` says for inputs by id how
-    many bytes below them the output must start at least if it takes over their memory (plan/overlap.py).
+    many bytes below them the output must start at least if it takes over their memory, and `overlap_multiple`
+    what that must be a multiple of (plan/overlap.py). `leaner` are ways to make the same call with less
+    memory, slower ones last (plan/leaner.py).
     """
 
     operator: str
@@ -115,6 +117,8 @@ class Step:
     writes: tuple[int, ...]
     macs: int = 0
     overlaps: Mapping[int, int] = field(default_factory=dict)
+    overlap_multiple: int = 1
+    leaner: "tuple[Step, ...]" = ()
 
     @property
     def reads(self) -> tuple[int, ...]:

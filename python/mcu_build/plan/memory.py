@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
 
@@ -18,8 +19,23 @@ from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
 _TRIES_PER_TENSOR = 16
 _MAX_TRIES = 2000
 
-# (input, output) by their owners' ids → how far below the input the output must start at least.
-Distances = Mapping[tuple[int, int], int]
+
+@dataclass(frozen=True)
+class Distance:
+    """How far below its input an output starts: `least` bytes or more, a multiple of `multiple`."""
+
+    least: int
+    multiple: int = ALIGNMENT
+
+    @classmethod
+    def of(cls, least: int, multiple: int) -> "Distance":
+        """The same for aligned tensors."""
+        together = lcm(multiple, ALIGNMENT)
+        return cls(-(-least // together) * together, together)
+
+
+# By the ids of the owners of (input, output).
+Distances = Mapping[tuple[int, int], Distance]
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,12 @@ def place(plan: Plan) -> Plan:
     offsets, size = _best_placement(blocks, distances, bound)
     peak = max(range(len(plan.steps)), key=lambda step: live[step + 1], default=0)
     return plan.with_arena(Arena(size, offsets, peak, bound))
+
+
+def live_bytes(plan: Plan) -> list[int]:
+    """Bytes that are needed before the first step, at each of the steps, and after the last."""
+    blocks = lifetimes(plan)
+    return _live_bytes(blocks, overlap_distances(plan, blocks), len(plan.steps))
 
 
 def lifetimes(plan: Plan) -> list[Block]:
@@ -76,7 +98,7 @@ def _aligned(size: int) -> int:
 def overlap_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
     """Pairs of blocks that may share bytes at a step: the last that needs the one, the first of the other."""
     by_id = {block.id: block for block in blocks}
-    found: dict[tuple[int, int], int] = {}
+    found: dict[tuple[int, int], Distance] = {}
     for index, step in enumerate(plan.steps):
         for id, distance in step.overlaps.items():
             source, output = plan.owner(id), plan.owner(step.writes[0])
@@ -84,7 +106,7 @@ def overlap_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
             if not whole or source.is_constant or source.id == output.id or _read_twice(plan, step, id):
                 continue
             if by_id[source.id].last == index == by_id[output.id].first:
-                found[source.id, output.id] = _aligned(distance)
+                found[source.id, output.id] = Distance.of(distance, step.overlap_multiple)
     return found
 
 
@@ -95,7 +117,6 @@ def _read_twice(plan: Plan, step: Step, id: int) -> bool:
 
 
 def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:
-    """Bytes needed at step -1, 0, 1 ... `steps`."""
     live = [0] * (steps + 2)
     for block in blocks:
         for step in range(block.first, block.last + 1):
@@ -104,7 +125,7 @@ def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> li
     saved: dict[int, int] = defaultdict(int)
     for (source, output), distance in distances.items():
         below, above = by_id[output], by_id[source]
-        shared = below.size + above.size - max(below.size, above.size + distance)
+        shared = below.size + above.size - max(below.size, above.size + distance.least)
         # One input at most can give its bytes to the output from their first to their last.
         saved[below.first] = max(saved[below.first], shared)
     for step, shared in saved.items():
@@ -146,23 +167,27 @@ def _greedy(order: Sequence[Block], distances: Distances) -> tuple[Mapping[int, 
     offsets: dict[int, int] = {}
     size = 0
     for block in order:
-        taken = sorted(_taken(block, other, at, distances) for at, other in placed if other.meets(block))
-        offset = 0
-        for low, high in taken:
-            if offset <= low:
-                break
-            offset = max(offset, high)
+        others = sorted(((at, other) for at, other in placed if other.meets(block)), key=lambda pair: pair[0])
+        offset, free = -1, 0
+        while offset != free:
+            offset = free
+            for at, other in others:
+                free = _next_free(block, free, other, at, distances)
         placed.append((offset, block))
         offsets[block.id] = offset
         size = max(size, offset + block.size)
     return offsets, size
 
 
-def _taken(block: Block, other: Block, at: int, distances: Distances) -> tuple[int, int]:
-    """The offsets that `other`, placed `at`, keeps from `block`: all between low and high, both excluded."""
-    low, high = at - block.size, at + other.size
-    if (other.id, block.id) in distances:
-        low = at - distances[other.id, block.id]
-    if (block.id, other.id) in distances:
-        high = at + distances[block.id, other.id]
-    return low, high
+def _next_free(block: Block, offset: int, other: Block, at: int, distances: Distances) -> int:
+    """The lowest place from `offset` on where `other`, placed `at`, has nothing against `block`."""
+    end = at + other.size
+    if offset + block.size <= at or offset >= end:
+        return offset
+    if distance := distances.get((other.id, block.id)):
+        gap = at - offset
+        return offset + gap % distance.multiple if gap >= distance.least else end
+    if distance := distances.get((block.id, other.id)):
+        gap = max(offset - at, distance.least)
+        return min(at + gap + -gap % distance.multiple, end)
+    return end

@@ -5,9 +5,10 @@ read for the last time. Output and input may then share bytes if the output star
 
     distance = max over e of (e + 1 - need(e))
 
-bytes below the input; 0 is in place. Two orders occur: by element (each output element is written after the
-input element of the same number was read) and by row (nothing below the first input row of the current
-window is needed again).
+bytes below the input; 0 is in place. A kernel that works on some channels after the others wants more: an
+output that starts a multiple of a pixel's bytes below the input, so that channels meet only themselves. Two
+orders occur here: by element (each output element is written after the input element of the same number was
+read) and by row (nothing below the first input row of the current window is needed again).
 """
 
 from collections.abc import Callable, Mapping

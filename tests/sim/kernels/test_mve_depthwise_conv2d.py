@@ -32,7 +32,11 @@ def shapes(stride: int) -> list[Shape]:
     ]
     tall = Shape((1, 25, 5), 64, 0, (3, 3), (stride, stride), (1, 1), copies=1)
     behind = Shape((1, 12, 24), 8, 0, (3, 3), (stride, stride), (0, 0), copies=1, behind=(1, 1))
-    return [*squares, tall, behind]
+    wide = [
+        Shape((batch, 5, 21), channels, 0, (3, 3), (stride, stride), padding, copies=1)
+        for batch, channels, padding in ((2, 5, (1, 1)), (1, 24, (0, 2)), (1, 16, (1, 0)))
+    ]
+    return [*squares, tall, behind, *wide]
 
 
 KERNELS = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
@@ -49,7 +53,13 @@ ELSEWHERE = [
 @pytest.mark.parametrize("stride", KERNELS)
 def test_equals_the_reference(stride: int, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(41, shapes(stride))
-    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {KERNELS[stride]}
+    steps = [plan.steps[-1] for plan in plans_on(BOARD, made)]
+    assert {step.kernel for step in steps} == {KERNELS[stride]}
+    # Whole rows and strips of them.
+    assert {step.params.members["strip"] < step.params.members["output"]["x"] for step in steps} == {
+        False,
+        True,
+    }
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []

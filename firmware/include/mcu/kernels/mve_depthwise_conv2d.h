@@ -7,12 +7,14 @@
 //
 // Layouts: input and output as in depthwise_conv2d.h. Channels are records of 9 words, in order: 0, the three
 // columns of the weights (three rows, then 0), 0, bias, multiplier, addend, shift. `columns` is scratch,
-// [columns][16][4] and 16 bytes of padding; with stride 1 there are output width + 2 columns, with stride 2
-// twice the output width rounded up to 4, and 2.
+// [columns][16][4] and 16 bytes of padding; with stride 1 there are strip + 2 columns, with stride 2 twice
+// the strip rounded up to 4, and 2.
 //
-// With stride 1 two output rows are computed at once, for sixteen channels after the other: while they are
-// written, rows of the input from the first row of the upper one's window on are still read. With stride 2 it
-// is one row.
+// With stride 1 two output rows are computed at once, with stride 2 it is one: `strip` columns of them,
+// sixteen channels after the other, then the next strip. Sixteen channels of a strip are written when the
+// same channels of its windows were read for the last time, and other channels do not lie there where the
+// output starts a multiple of `channels` bytes below the input: the step's overlap counts from strip to
+// strip.
 //
 // Instructions for an output with stride 1: 3.75 and a sixteenth of 4 for the copy; with stride 2: 4.5.
 
@@ -33,6 +35,7 @@ struct MveDepthwiseParams {
     bool plain;  // no ties and no clamp: low and high are not looked at
     int32_t low;
     int32_t high;
+    int32_t strip;  // the output's width, or less: even with stride 1, a multiple of 4 with stride 2
 };
 
 void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input, const int32_t* channels,

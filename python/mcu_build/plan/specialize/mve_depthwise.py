@@ -1,7 +1,8 @@
 """Depthwise convolutions by firmware/kernels/mve."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 from mcu_build.codegen.packing_mve import depthwise_records, scales
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 16  # channels at once
 _STRIDES = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
-# While this many output rows are written, all of their windows are still read.
+# Rows of the output at once.
 _ROWS = {1: 2, 2: 1}
 
 
@@ -43,18 +44,47 @@ def depthwise(context: "Context", step: Step) -> Step | None:
     packed = depthwise_records(weights[0], rescaling)
     name = context.tensor(step.arguments[1]).name
     records = context.constant(f"{name} (packed)", DType.I32, (len(packed) // 4,), packed)
-    columns = context.scratch(4 * _BLOCK * _columns(output["width"], stride) + _BLOCK)
+    ways = [
+        _in_strips(context, step, members, records, strip)
+        for strip in _strips(given, output["width"], stride)
+    ]
+    return replace(ways[0], leaner=tuple(ways[1:]))
+
+
+def _in_strips(
+    context: "Context", step: Step, members: Mapping[str, Value], records: int, strip: int
+) -> Step:
+    """The step with `strip` columns of the output at once."""
+    assert step.params is not None and step.arguments[0] is not None
     source, target = step.arguments[0], step.arguments[5]
-    assert source is not None
+    stride = _stride(step.params.members)
+    assert stride is not None
+    columns = context.scratch(4 * _BLOCK * _columns(strip, stride) + _BLOCK)
     return replace(
         step,
         kernel=_STRIDES[stride],
         source="mve_depthwise_conv2d",
-        params=Params("MveDepthwiseParams", members),
+        params=Params("MveDepthwiseParams", {**members, "strip": strip}),
         arguments=(source, records, target, columns),
         writes=(*step.writes, columns),
-        overlaps={source: _distance(given, stride)},
+        overlaps={source: _distance(step.params.members, stride, strip)},
+        # Outputs of a channel then lie only where inputs of the same channel did.
+        overlap_multiple=numbers(members["input"])["channels"],
     )
+
+
+def _strips(members: Mapping[str, Value], width: int, stride: int) -> Iterator[int]:
+    """The width, and the strips that a kernel can be told to make instead, the widest first."""
+    yield width
+    step = 4 // (3 - stride)  # columns of a vector of outputs
+    image = numbers(members["input"])["width"]
+    before = numbers(cast(Mapping[str, Value], members["window"])["padding"])["x"]
+    narrower = dict.fromkeys(-(-width // (count * step)) * step for count in range(2, width // 4 + 1))
+    for strip in narrower:
+        # With stride 1 two columns at least; everywhere some column of the image.
+        last = (width - 1) // strip * strip
+        if (stride == 2 or width - last > 1) and before <= 2 and last * stride - before < image:
+            yield strip
 
 
 def _stride(members: Mapping[str, Value]) -> int | None:
@@ -76,15 +106,21 @@ def _columns(width: int, stride: int) -> int:
     return width + 2 if stride == 1 else -(-width // 4) * 8 + 2
 
 
-def _distance(members: Mapping[str, Value], stride: int) -> int:
-    """As plan/overlap.py, for several rows of the output at once."""
+def _distance(members: Mapping[str, Value], stride: int, strip: int) -> int:
+    """As plan/overlap.py, for a multiple of channels: when a strip is written, it was read.
+
+    What counts is the first pixel that a later strip reads. Pixels are numbered through all images.
+    """
     image, output = numbers(members["input"]), numbers(members["output"])
-    padding = numbers(cast(Mapping[str, Value], members["window"])["padding"])["y"]
-    in_row, out_row = (size["width"] * size["channels"] for size in (image, output))
-    distance = 0
+    padding = numbers(cast(Mapping[str, Value], members["window"])["padding"])
+    starts, ends = [], []
     for n in range(cast(int, members["batch"])):
         for y in range(0, output["height"], _ROWS[stride]):
-            first = n * image["height"] + max(0, y * stride - padding)
-            end = n * output["height"] + min(y + _ROWS[stride], output["height"])
-            distance = max(distance, end * out_row - first * in_row)
-    return distance
+            top = n * image["height"] + max(0, y * stride - padding["y"])
+            last = n * output["height"] + min(y + _ROWS[stride], output["height"]) - 1
+            for x in range(0, output["width"], strip):
+                starts.append(top * image["width"] + max(0, x * stride - padding["x"]))
+                ends.append(last * output["width"] + min(x + strip, output["width"]))
+    # The lowest of what is read later, from the end on.
+    later = list(accumulate(reversed(starts), min))[::-1][1:]
+    return image["channels"] * max((end - start for end, start in zip(ends, later, strict=False)), default=0)

@@ -1,0 +1,34 @@
+"""Less memory for the steps that would make the arena larger, and only for them.
+
+A kernel that works in strips needs less scratch memory the narrower they are, and more time. Each step gets
+the widest that the arena has room for: steps elsewhere than at its peak usually keep all they want.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mcu_build.plan.ir import Plan, Step
+from mcu_build.plan.memory import live_bytes
+
+
+def choose_leaner(plan: Plan, allowance: float) -> Plan:
+    """Replace steps by leaner ones where the arena's lower bound would else grow by more than `allowance`.
+
+    The bound is that of the leanest plan; `allowance` is a share of it.
+    """
+    steps = list(plan.steps)
+    choices = {index: (step, *step.leaner) for index, step in enumerate(steps) if step.leaner}
+    for index, ways in choices.items():
+        _, chosen = min((_live(plan, steps, index, way), number) for number, way in enumerate(ways))
+        steps[index] = ways[chosen]
+    limit = (1 + allowance) * max(live_bytes(replace(plan, steps=tuple(steps))), default=0)
+    for index, ways in choices.items():
+        fitting = (way for way in ways if _live(plan, steps, index, way) <= limit)
+        steps[index] = replace(next(fitting), leaner=())
+    return replace(plan, steps=tuple(steps))
+
+
+def _live(plan: Plan, steps: Sequence[Step], index: int, way: Step) -> int:
+    """Bytes that are live at step `index` if it is done this way."""
+    changed = (*steps[:index], way, *steps[index + 1 :])
+    return live_bytes(replace(plan, steps=changed))[index + 1]

@@ -1,0 +1,42 @@
+"""Steps take less memory where the arena would else be larger, and only there."""
+
+from dataclasses import replace
+
+from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.plan.leaner import choose_leaner
+from mcu_build.plan.memory import place
+
+SIZES = {0: 3200, 1: 3200, 2: 160, 3: 160}
+SCRATCH = (640, 320, 32)
+
+
+def plan_of(scratch: tuple[int, ...] = SCRATCH) -> Plan:
+    """Two steps, the first of them between large tensors, each with a choice of scratch memory."""
+    tensors = {id: Tensor(id, f"t{id}", DType.I8, (size,), (0,)) for id, size in SIZES.items()}
+    steps = []
+    for index, (source, target) in enumerate(((0, 2), (2, 3))):
+        ways = []
+        for way, size in enumerate(scratch):
+            id = 10 + 10 * index + way
+            tensors[id] = Tensor(id, "scratch", DType.U8, (size,), (0,))
+            ways.append(Step("op", "", f"way_{way}", "op", None, (source, target, id), (target, id)))
+        steps.append(replace(ways[0], leaner=tuple(ways[1:])))
+    return Plan("m", tensors, tuple(steps), (0,), (3,))
+
+
+def kernels(plan: Plan) -> list[str]:
+    return [step.kernel for step in plan.steps]
+
+
+def test_only_the_peak_is_made_leaner() -> None:
+    chosen = choose_leaner(plan_of(), 0)
+    assert kernels(chosen) == ["way_2", "way_0"]
+    assert place(chosen).arena.size == 3200 + 160 + 32
+    assert place(plan_of()).arena.size == 3200 + 160 + 640
+
+
+def test_an_allowance_is_taken_by_the_fastest_way_within_it() -> None:
+    least = 3200 + 160 + 32
+    assert kernels(choose_leaner(plan_of(), 288 / least))[0] == "way_1"
+    assert kernels(choose_leaner(plan_of(), 287 / least))[0] == "way_2"
+    assert kernels(choose_leaner(plan_of(), 0.5))[0] == "way_0"
