@@ -193,7 +193,9 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_is_right(tmp_path):
     expected = build(inputs(tmp_path / "whole", "corstone-300"))
     folder = tmp_path / "stopped"
     inputs(folder, "corstone-300")
+    # A shell starts what runs in its background with interrupts ignored, and children inherit that.
     words = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom mcu_build.board import find_board\n"
         "from mcu_build.images import BuildInputs, build\n"
         f"build(BuildInputs('tiny', find_board('corstone-300'), 'arm-clang', Path({str(folder)!r})))\n"
