@@ -1,13 +1,12 @@
 #include "mcu/kernels/dsp_depthwise.h"
 
+#include "mcu/kernels/taps.h"
 #include "rescale.h"
 
 namespace mcu::kernels {
 namespace {
 
 using dsp::Form;
-
-using Tap = const int8_t*;
 
 // Sums of four channels.
 struct Sums {
@@ -93,29 +92,6 @@ inline __attribute__((always_inline)) Sums any_taps(const Tap* taps, int32_t cou
     return {{s0, s1, s2, s3}};
 }
 
-// Points every tap at its pixel, or at the edge. An odd last tap has a partner, whose weights are zero.
-__attribute__((noinline)) void point(const DspDepthwiseParams& params, const int8_t* image, Pair origin,
-                                     const int8_t* edge, Tap* taps) {
-    const ImageSize& size = params.input;
-    const Window& window = params.window;
-    const auto width = static_cast<uint32_t>(size.width);
-    const int32_t step = window.dilation.x * size.channels;
-    const int32_t end = origin.x + window.size.x * window.dilation.x;
-#pragma GCC unroll 1
-    for (int32_t ky = 0, y = origin.y; ky < window.size.y; ++ky, y += window.dilation.y) {
-        // Beyond the image's rows no column is inside.
-        const uint32_t inside = static_cast<uint32_t>(y) < static_cast<uint32_t>(size.height) ? width : 0;
-        const int8_t* pixel = image + (y * size.width + origin.x) * size.channels;
-#pragma GCC unroll 1
-        for (int32_t x = origin.x; x != end; x += window.dilation.x, pixel += step) {
-            *taps++ = static_cast<uint32_t>(x) < inside ? pixel : edge;
-        }
-    }
-    if (window.size.y * window.size.x % 2 != 0) {
-        taps[0] = taps[-1];
-    }
-}
-
 // All channels of one pixel, of nine taps and of any number.
 template <Form kForm>
 __attribute__((noinline)) void nine_tap_pixel(const DspDepthwiseParams& params, const Tap* taps,
@@ -158,34 +134,22 @@ template <Form kForm, bool kNine>
 inline void depthwise(const DspDepthwiseParams& params, const int8_t* input, const int32_t* packed,
                       const int8_t* edge, int8_t* output, uint8_t* scratch) {
     const auto taps = reinterpret_cast<Tap*>(scratch);
-    const Window& window = params.window;
-    const int32_t count = kNine ? 9 : window.size.y * window.size.x;
-    const int32_t span = params.input.width - (window.size.x - 1) * window.dilation.x;
-    const int32_t step = window.stride.x * params.input.channels;
-    for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; ++oy) {
-            Pair origin = {oy * window.stride.y - window.padding.y, -window.padding.x};
-            const bool rows_inside =
-                origin.y >= 0 && origin.y + (window.size.y - 1) * window.dilation.y < params.input.height;
-            int32_t offset = 0;  // of the pixel from where the taps point
-            for (int32_t ox = 0; ox < params.output.x; ++ox, origin.x += window.stride.x) {
-                // Neighbours that are both inside have taps a step apart.
-                if (rows_inside && origin.x >= window.stride.x && origin.x < span) {
-                    offset += step;
-                } else {
-                    point(params, input, origin, edge, taps);
-                    offset = 0;
-                }
-                if constexpr (kNine) {
-                    nine_tap_pixel<kForm>(params, taps, offset, packed, output);
-                } else {
-                    any_tap_pixel<kForm>(params, taps, count, offset, packed, output);
-                }
-                output += params.input.channels;
-            }
+    const int32_t count = kNine ? 9 : params.window.size.y * params.window.size.x;
+    const auto aim = [&](const int8_t* image, Pair origin) {
+        Tap* const behind = point(params, image, origin, edge, taps);
+        // An odd last tap has a partner, whose weights are zero.
+        if (!kNine && count % 2 != 0) {
+            *behind = behind[-1];
         }
-        input += params.input.height * params.input.width * params.input.channels;
-    }
+    };
+    for_each_window(params, input, aim, [&](int32_t offset) {
+        if constexpr (kNine) {
+            nine_tap_pixel<kForm>(params, taps, offset, packed, output);
+        } else {
+            any_tap_pixel<kForm>(params, taps, count, offset, packed, output);
+        }
+        output += params.input.channels;
+    });
 }
 
 }  // namespace

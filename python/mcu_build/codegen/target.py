@@ -95,7 +95,12 @@ def _console(board: Board) -> str:
 
 def kernel_folders(board: Board) -> tuple[str, ...]:
     """Folders of firmware/kernels for the board's core, best first."""
-    own = (("npu", board.npu is not None), ("mve", board.mve), ("dsp", board.dsp))
+    own = (
+        ("npu", board.npu is not None),
+        ("mve", board.mve),
+        ("dsp", board.dsp),
+        ("thumb", not (board.dsp or board.is_host)),
+    )
     return (*(folder for folder, has in own if has), "reference")
 
 

@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mcu_build.plan.ir import DType, Plan, Step, Tensor
-from mcu_build.plan.specialize import dsp, mve
+from mcu_build.plan.specialize import dsp, mve, thumb
 
 Specializer = Callable[["Context", Step], Step | None]
-TABLES: Mapping[str, Mapping[str, tuple[Specializer, ...]]] = {"dsp": dsp.TABLE, "mve": mve.TABLE}
+TABLES: Mapping[str, Mapping[str, tuple[Specializer, ...]]] = {
+    "dsp": dsp.TABLE,
+    "mve": mve.TABLE,
+    "thumb": thumb.TABLE,
+}
 
 
 class Context:

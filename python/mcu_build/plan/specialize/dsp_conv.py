@@ -86,7 +86,7 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
         return None
     found = tiling(weights.reshape(channels, -1), rescaling)
     batch = cast(int, members["batch"])
-    if _is_pointwise(window):
+    if is_pointwise(window):
         pixels = batch * image["height"] * image["width"]
         params = Params(
             "DspPointwiseParams", {"pixels": pixels, "depth": image["channels"], "tile": found.params}
@@ -120,7 +120,8 @@ def pointwise_step(
     return replace(made, overlaps={made.reads[0]: distance(starts, pixels, 2, found.channels)})
 
 
-def _is_pointwise(window: Mapping[str, Value]) -> bool:
+def is_pointwise(window: Mapping[str, Value]) -> bool:
+    """Whether a window is one pixel, and each makes one of the output."""
     size, stride, padding = (numbers(window[name]) for name in ("size", "stride", "padding"))
     return all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
 

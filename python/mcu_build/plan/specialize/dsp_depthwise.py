@@ -1,15 +1,16 @@
 """Depthwise convolutions by firmware/kernels/dsp/dsp_depthwise: which function takes a step, its weights."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from mcu_build.codegen.packing_dsp import Bytes
 from mcu_build.codegen.packing_dsp import depthwise as packed_depthwise
 from mcu_build.plan.ir import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
-from mcu_build.plan.specialize.dsp_rescale import array, convolution, numbers
+from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
@@ -17,8 +18,42 @@ if TYPE_CHECKING:
 _POINTER_BYTES = 4
 
 
+@dataclass(frozen=True)
+class Layer:
+    """Weights [channels][taps] of a depthwise layer, whether it is 3x3, and its rescaling."""
+
+    taps: Bytes
+    nine: bool
+    rescaling: Rescaling
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """A folder's kernel for depthwise layers: its source, its struct, its function and packed weights."""
+
+    source: str
+    params: str
+    function: Callable[[Layer], str]
+    packed: Callable[[Layer], bytes]
+    takes: Callable[[Layer], bool]
+
+
+_DSP = Kernels(
+    source="dsp_depthwise",
+    params="DspDepthwiseParams",
+    function=lambda layer: f"dsp_depthwise_{'3x3_' if layer.nine else ''}{layer.rescaling.form}",
+    packed=lambda layer: packed_depthwise(layer.taps, layer.rescaling.scales, layer.nine),
+    takes=lambda layer: True,
+)
+
+
 def depthwise(context: "Context", step: Step) -> Step | None:
     """depthwise_conv2d_s8 of one output channel for each of four input channels at least."""
+    return step_of(_DSP, context, step)
+
+
+def step_of(kernels: Kernels, context: "Context", step: Step) -> Step | None:
+    """A step of `kernels` that walks over windows by a table of taps. None: they cannot take it."""
     assert step.params is not None
     members = step.params.members
     image, output = numbers(members["input"]), numbers(members["output"])
@@ -31,8 +66,10 @@ def depthwise(context: "Context", step: Step) -> Step | None:
     rescaling = convolution(context, step, taps)
     if rescaling is None:
         return None
-    nine = dict(numbers(window["size"])) == {"y": 3, "x": 3}
-    packed = packed_depthwise(taps, rescaling.scales, nine)
+    layer = Layer(taps, dict(numbers(window["size"])) == {"y": 3, "x": 3}, rescaling)
+    if not kernels.takes(layer):
+        return None
+    packed = kernels.packed(layer)
     edge = bytes([pad_value & 0xFF]) * channels
     scratch = context.scratch(_POINTER_BYTES * (taps.shape[1] + taps.shape[1] % 2))
     arguments = (
@@ -53,9 +90,9 @@ def depthwise(context: "Context", step: Step) -> Step | None:
     starts = window_starts(batch, image, output, window)
     made = replace(
         step,
-        kernel=f"dsp_depthwise_{'3x3_' if nine else ''}{rescaling.form}",
-        source="dsp_depthwise",
-        params=Params("DspDepthwiseParams", params),
+        kernel=kernels.function(layer),
+        source=kernels.source,
+        params=Params(kernels.params, params),
         arguments=arguments,
         writes=(step.writes[0], scratch),
     )

@@ -22,7 +22,7 @@ def linear(context: "Context", step: Step) -> Step | None:
     weights = array(context, step.arguments[1], np.int8)
     if weights is None or members["filter_offset"] != 0:
         return None
-    scale = _rescaling(context, step, weights)
+    scale = rescaling_of(context, step, weights)
     if scale is None:
         return None
     rows, inputs = (cast(int, members[name]) for name in ("rows", "inputs"))
@@ -46,7 +46,7 @@ def linear(context: "Context", step: Step) -> Step | None:
     )
 
 
-def _rescaling(context: "Context", step: Step, weights: Bytes) -> Rescaling | None:
+def rescaling_of(context: "Context", step: Step, weights: Bytes) -> Rescaling | None:
     """One multiplier and shift for all outputs."""
     assert step.params is not None
     members = step.params.members

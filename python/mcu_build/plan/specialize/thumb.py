@@ -1,0 +1,15 @@
+"""Steps for firmware/kernels/thumb."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mcu_build.plan.specialize import thumb_conv, thumb_layers
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Specializer
+
+TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
+    "conv2d_s8": (thumb_conv.conv2d,),
+    "depthwise_conv2d_s8": (thumb_conv.one_channel, thumb_layers.depthwise),
+    "linear_s8": (thumb_layers.linear,),
+}

@@ -1,0 +1,58 @@
+"""Depthwise convolutions and linear layers by firmware/kernels/thumb."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mcu_build.codegen import packing_thumb
+from mcu_build.plan.ir import DType, Params, Step
+from mcu_build.plan.specialize import dsp_depthwise, dsp_linear
+from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.plan.specialize.thumb_conv import takes
+
+if TYPE_CHECKING:
+    from mcu_build.plan.specialize import Context
+
+_DEPTHWISE = dsp_depthwise.Kernels(
+    source="thumb_depthwise",
+    params="ThumbDepthwiseParams",
+    function=lambda layer: f"thumb_depthwise_{layer.rescaling.form}",
+    packed=lambda layer: packing_thumb.depthwise(layer.taps, layer.rescaling.scales),
+    takes=lambda layer: takes(layer.rescaling),
+)
+
+
+def depthwise(context: "Context", step: Step) -> Step | None:
+    """depthwise_conv2d_s8 of one output channel for each of four input channels at least."""
+    return dsp_depthwise.step_of(_DEPTHWISE, context, step)
+
+
+def linear(context: "Context", step: Step) -> Step | None:
+    """linear_s8 with constant weights and bias, and a filter offset of 0."""
+    assert step.params is not None
+    members = step.params.members
+    weights = array(context, step.arguments[1], np.int8)
+    if weights is None or members["filter_offset"] != 0:
+        return None
+    rescaling = dsp_linear.rescaling_of(context, step, weights)
+    if rescaling is None or not takes(rescaling):
+        return None
+    packed = packing_thumb.linear(weights, rescaling.scales)
+    rows, inputs, outputs = (cast(int, members[name]) for name in ("rows", "inputs", "outputs"))
+    return replace(
+        step,
+        kernel=f"thumb_linear_{rescaling.form}",
+        source="thumb_linear",
+        params=Params(
+            "ThumbLinearParams",
+            {"rows": rows, "inputs": inputs, "outputs": outputs, "bounds": rescaling.limits},
+        ),
+        arguments=(
+            step.arguments[0],
+            context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
+            step.writes[0],
+        ),
+        # A row is read until its last output is made.
+        overlaps={step.reads[0]: max((row + 1) * outputs - row * inputs for row in (0, rows - 1))},
+    )

@@ -1,0 +1,54 @@
+"""Depthwise and linear layers of cores without DSP instructions equal the reference kernels bit for bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.sim.kernels.convolution_cases import (
+    PLAIN,
+    STAGES,
+    Shape,
+    case,
+    cases,
+    differing,
+    share_that_varies,
+    with_weight_changed,
+)
+from tests.sim.kernels.test_dsp_depthwise import OTHERS, SQUARE
+from tests.sim.kernels.test_dsp_linear import SIZES, layer
+from tests.sim.kernels.test_thumb_conv2d import ARMV6_M, CORES
+from tests.support.cases import run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+SHAPES = [*SQUARE, *OTHERS]
+
+
+@pytest.mark.parametrize(("board", "toolchain"), CORES)
+def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = cases(71, SHAPES, extra=1)
+    made += [layer(seed, size, stage) for seed, size in enumerate(SIZES) for stage in STAGES]
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_kernel_of_depthwise_layers(shape: Shape) -> None:
+    (plan,) = plans_on("microbit", [case(np.random.default_rng(1), shape, PLAIN)])
+    assert [step.kernel for step in plan.steps] == ["thumb_depthwise_relu"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_kernel_of_linear_layers(size: tuple[int, int, int]) -> None:
+    (plan,) = plans_on("mps2-an385", [layer(1, size, STAGES[2])])
+    assert [step.kernel for step in plan.steps] == ["thumb_linear_ties"]
+
+
+@pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M])
+def test_one_other_weight_is_noticed(board: str, tmp_path: Path) -> None:
+    given = [case(np.random.default_rng(3), SHAPES[0], STAGES[2]), layer(3, SIZES[0], STAGES[2])]
+    outputs = run_cases_on(board, [*given, *map(with_weight_changed, given)], tmp_path)
+    assert differing(outputs[:2], outputs[2:]) == [0, 1]
