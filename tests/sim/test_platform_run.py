@@ -174,6 +174,39 @@ def test_constants_of_several_megabytes_run(tmp_path: Path) -> None:
         assert run(board, image, vector(9), 20).outputs == expected(vector(9))
 
 
+# memcpy and memset of every length to 39, compared byte by byte; through pointers that no compiler sees through.
+_BLOCKS = """
+    auto* volatile const copy = &memcpy;
+    auto* volatile const fill = &memset;
+    unsigned char from[48], to[48];
+    for (int length = 0; length < 40; ++length) {
+        for (int call = 0; call < 2; ++call) {
+            for (int i = 0; i < 48; ++i) {
+                from[i] = static_cast<unsigned char>(3 * i + 1);
+                to[i] = 0xEE;
+            }
+            void* const made = call ? fill(to + 5, 0x1A7, length) : copy(to + 5, from + 1, length);
+            if (made != to + 5) return;
+            for (int i = 0; i < 48; ++i) {
+                const int wanted = i < 5 || i >= 5 + length + WRONG ? 0xEE : (call ? 0xA7 : from[i - 4]);
+                if (to[i] != wanted) return;
+            }
+        }
+    }
+"""
+
+
+@pytest.mark.parametrize("toolchain", CROSS)
+def test_blocks_are_copied_and_filled(tmp_path: Path, toolchain: Toolchain) -> None:
+    board = find_board("corstone-300")
+    outputs = []
+    for wrong in ("0", "1"):
+        model = fake_model(_BLOCKS.replace("WRONG", wrong), "#include <cstring>\n")
+        image = build_image(tmp_path / wrong, board, toolchain, model)
+        outputs.append(run(board, image, vector(9), 20).outputs)
+    assert outputs[0] == expected(vector(9)) != outputs[1]
+
+
 # A fault in an image without semihosting: the UART tells, and the core stops.
 PRODUCTION = {"main.cpp": '#include "mcu/platform.h"\nint main() { __asm volatile("udf #1"); }\n'}
 

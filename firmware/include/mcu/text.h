@@ -11,6 +11,8 @@ namespace mcu {
 // Text in a buffer of fixed size. What does not fit is dropped.
 class Text {
 public:
+    Text() {}  // not = default, which would have Text() clear every character
+
     Text& add(std::string_view text) {
         for (const char character : text) {
             if (length_ < sizeof(characters_)) {

@@ -5,12 +5,19 @@
 namespace mcu::kernels {
 namespace {
 
-// round_half_even(256 * part / sum); part <= sum.
-int32_t share(uint32_t part, uint64_t sum) {
-    const uint64_t scaled = uint64_t{part} << 8;
-    const auto quotient = static_cast<int32_t>(scaled / sum);
-    const uint64_t twice = 2 * (scaled % sum);
-    const bool up = twice > sum || (twice == sum && quotient % 2 != 0);
+// round_half_even(256 * part / sum); part <= sum. Divided bit by bit: a 64-bit division from a library takes
+// 750 bytes of flash.
+int32_t share(uint64_t part, uint64_t sum) {
+    int32_t quotient = 0;
+    for (int32_t bit = 8; bit >= 0; --bit) {
+        quotient *= 2;
+        if (part >= sum) {
+            part -= sum;
+            ++quotient;
+        }
+        part *= 2;
+    }
+    const bool up = part > sum || (part == sum && quotient % 2 != 0);
     return quotient + (up ? 1 : 0);
 }
 

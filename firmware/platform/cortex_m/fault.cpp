@@ -13,7 +13,9 @@ namespace {
 // What the core pushes on entry to an exception, lowest address first.
 enum Stacked { kR0, kR1, kR2, kR3, kR12, kLr, kPc, kXpsr, kFrameWords };
 
-// Text buffers stay in functions that are not inlined: the report runs on a stack of 512 bytes.
+using namespace std::string_view_literals;
+
+// Text buffers stay in functions that are not inlined: the report has 512 bytes of stack.
 [[gnu::noinline]] void write_value(std::string_view name, uint32_t value) {
     write_console(Text().add(name).hexadecimal(value).view());
 }
@@ -73,7 +75,7 @@ std::string_view cause(const uint32_t* /*frame*/, uint32_t exception) {
         return "secure fault";
     }
 #endif
-    return exception <= 7 ? "hard fault" : "an exception that nothing handles";
+    return exception <= 7 ? "hard fault"sv : "an exception that nothing handles"sv;
 }
 
 bool is_stack_overflow() {
@@ -168,7 +170,7 @@ extern "C" [[noreturn, gnu::used]] void mcu_fault_report(const uint32_t* frame) 
     // Memory below the stack may take writes without a word: then the painted guard tells.
     const bool overflow = is_stack_overflow() || frame < __mcu_stack_limit || stack_overflowed();
     write_console("mcu: fault: ");
-    write_console(overflow ? "stack overflow" : cause(frame, exception));
+    write_console(overflow ? "stack overflow"sv : cause(frame, exception));
     write_exception(exception);
     write_registers(frame);
     write_address();

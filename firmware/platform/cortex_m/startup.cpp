@@ -20,25 +20,33 @@ size_t bytes_between(const uint32_t* first, const uint32_t* last) {
     return reinterpret_cast<uintptr_t>(last) - reinterpret_cast<uintptr_t>(first);
 }
 
-// What lies below sp. No call and no interrupt may come in between.
+// What lies below sp. No call and no interrupt may come in between. Most of what is executed before main:
+// assembly, because a compiler stores words one by one.
 void paint_stack() {
-    const volatile uint32_t* end;
+    uint32_t* word = __mcu_stack_limit;
+    uint32_t* end;
     __asm volatile("mov %0, sp" : "=r"(end));
-    volatile uint32_t* word = __mcu_stack_limit;
-    // Eight at a time: most of what is executed before main.
-    for (; word + 8 <= end; word += 8) {
-        word[0] = kPaint;
-        word[1] = kPaint;
-        word[2] = kPaint;
-        word[3] = kPaint;
-        word[4] = kPaint;
-        word[5] = kPaint;
-        word[6] = kPaint;
-        word[7] = kPaint;
-    }
-    for (; word < end; ++word) {
-        *word = kPaint;
-    }
+    const uint32_t* blocks = word + (end - word) / 16 * 16;
+    __asm volatile(
+        "    mov   r4, %[paint]      \n"
+        "    mov   r5, %[paint]      \n"
+        "    mov   r6, %[paint]      \n"
+        "    b     2f                \n"
+        "1:  stmia %[word]!, {r4-r6} \n"
+        "    stmia %[word]!, {r4-r6} \n"
+        "    stmia %[word]!, {r4-r6} \n"
+        "    stmia %[word]!, {r4-r6} \n"
+        "    stmia %[word]!, {r4-r6} \n"
+        "    stmia %[word]!, {r6}    \n"
+        "2:  cmp   %[word], %[blocks] \n"
+        "    bne   1b                \n"
+        "    b     4f                \n"
+        "3:  stmia %[word]!, {r6}    \n"
+        "4:  cmp   %[word], %[end]   \n"
+        "    bne   3b                \n"
+        : [word] "+l"(word)
+        : [paint] "l"(kPaint), [blocks] "l"(blocks), [end] "l"(end)
+        : "r4", "r5", "r6", "cc", "memory");
 }
 
 }  // namespace
@@ -96,6 +104,28 @@ int* __errno() {
     static int value;
     return &value;
 }
+
+#if defined(__ARM_FEATURE_MVE)
+// newlib's take 400 bytes, and do not use vectors.
+[[gnu::naked]] void* memcpy(void*, const void*, size_t) {
+    __asm volatile(
+        "    push   {r0, lr}           \n"
+        "    wlstp.8 lr, r2, 2f        \n"
+        "1:  vldrb.u8 q0, [r1], #16    \n"
+        "    vstrb.8 q0, [r0], #16     \n"
+        "    letp   lr, 1b             \n"
+        "2:  pop    {r0, pc}           \n");
+}
+[[gnu::naked]] void* memset(void*, int, size_t) {
+    __asm volatile(
+        "    push   {r0, lr}           \n"
+        "    vdup.8 q0, r1             \n"
+        "    wlstp.8 lr, r2, 2f        \n"
+        "1:  vstrb.8 q0, [r0], #16     \n"
+        "    letp   lr, 1b             \n"
+        "2:  pop    {r0, pc}           \n");
+}
+#endif
 
 #if !MCU_MAINLINE
 // The division routines of libgcc and compiler-rt come here to divide by zero; fault.cpp knows this

@@ -71,9 +71,8 @@ MCU_WEAK_HANDLER(SysTick_Handler);
 
 void mcu_fault_report(const uint32_t* frame);
 
-// The faulting stack may be the fault: the report runs on one of its own.
-[[gnu::used]] alignas(8) uint32_t mcu_fault_stack[128];
-
+// The report takes 512 bytes of the stack where what the core saved does not lie: at its low end, or, after
+// an overflow, at its top.
 [[gnu::naked, gnu::used]] void mcu_fault() {
     __asm volatile(
         "    mov   r0, sp               \n"
@@ -87,11 +86,13 @@ void mcu_fault_report(const uint32_t* frame);
         "    movs  r2, #0               \n"
         "    msr   msplim, r2           \n"
 #endif
-        "    ldr   r2, =mcu_fault_stack + 512 \n"
-        "    mov   sp, r2               \n"
+        "    ldr   r2, =__mcu_stack_limit + 512 \n"
+        "    cmp   r0, r2               \n"
+        "    bhs   2f                   \n"
+        "    ldr   r2, =__mcu_stack_top \n"
+        "2:  mov   sp, r2               \n"
         "    bl    mcu_fault_report     \n");
 }
-static_assert(sizeof(mcu_fault_stack) == 512);
 
 }  // extern "C"
 
