@@ -6,13 +6,15 @@ Neither importing this nor a build whose stages are cached imports torch.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
@@ -88,13 +90,16 @@ class Run:
     outcome: Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Firmware:
     """A model's firmware for a board, in the build folder `folder`."""
 
-    built: Built = field(repr=False)
-    board: Board = field(repr=False)
-    progress: Progress = field(repr=False)
+    built: Built
+    board: Board
+    progress: Progress
+
+    def __repr__(self) -> str:
+        return f"<firmware of {self.manifest.name} for {self.board.id}>"
 
     @property
     def folder(self) -> Path:
@@ -116,6 +121,16 @@ class Firmware:
         """Bytes of RAM that the image takes: arena, variables, stack. `manifest.ram` has the parts."""
         return self.manifest.ram["total"]
 
+    @cached_property
+    def instructions(self) -> int:
+        """Instructions of one inference, counted exactly in QEMU: `profile`'s total."""
+        return self.profile().total.instructions
+
+    @cached_property
+    def stack(self) -> int:
+        """Bytes of stack that were used over the model's own vectors; 0 for the host, which is not asked."""
+        return self.execute().outcome.stack_used
+
     def path(self, artefact: str) -> Path:
         """The file of an artefact such as 'elf', 'hex', 'map', 'plan'. ValueError lists them."""
         if artefact not in self.manifest.artefacts:
@@ -124,6 +139,7 @@ class Firmware:
 
     def size(self) -> sizes.Size:
         """Where flash and RAM go, by region and by symbol. Rows add up to the image."""
+        self._check_current()
         return sizes.measure(self.path("elf"), self.path("map"), self.board)
 
     def check_budgets(self, max_flash: int | None = None, max_ram: int | None = None) -> None:
@@ -156,6 +172,7 @@ class Firmware:
         self, inputs: Sequence[Array] | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None
     ) -> Run:
         """Run over arrays [vectors, ...], without them over the model's own; outputs, console and stack."""
+        self._check_current()
         if inputs is not None:
             vectors.check_inputs(self.manifest.name, inputs, self.manifest.inputs)
         arrays = prove.own_inputs(self.built) if inputs is None else list(inputs)
@@ -168,6 +185,7 @@ class Firmware:
 
         The proof is to be judged: `test` does so.
         """
+        self._check_current()
         return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim)
 
     def test(
@@ -187,9 +205,19 @@ class Firmware:
 
     def profile(self, *, timeout: float = TIMEOUT) -> profiles.Profile:
         """Instructions of one inference by layer and kernel, counted exactly in QEMU."""
+        self._check_current()
         inputs = prove.own_inputs(self.built)
         with self.progress.stage("profile"):
             return profiles.profile(self.built, self.board, inputs, timeout, Cache())
+
+    def _check_current(self) -> None:
+        """McuError where another model or another state of it was built into the folder meanwhile."""
+        found = manifests.read(self.folder)
+        if found is None or found.key != self.manifest.key:
+            raise McuError(
+                f"{self.folder}: built again since, from something else",
+                "Build again, or give models of one name a `build_dir` each.",
+            )
 
 
 def _request(

@@ -144,6 +144,18 @@ def test_budgets(firmware):
     assert caught.value.__notes__[0].startswith("hint: `mcu-build size`")
 
 
+def test_a_folder_that_something_else_was_built_into_is_not_run(model, firmware):
+    text = model.read_text()
+    model.write_text(text.replace("manual_seed(0)", "manual_seed(1)"))
+    other = build(model)
+    with pytest.raises(mcu_build.McuError, match="built again since"):
+        firmware.run(vectors(1))
+    assert other.run(vectors(1)).shape == (1, 1, 3)
+    model.write_text(text)
+    build(model)
+    firmware.run(vectors(1))
+
+
 def test_an_artefact_that_there_is_not(firmware):
     with pytest.raises(ValueError, match="no artefact 'uf3'; there are elf, map"):
         firmware.path("uf3")
