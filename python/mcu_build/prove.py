@@ -108,10 +108,7 @@ def test(
     """Compare the firmware with the program's Python definitions over the model's own vectors."""
     archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
     ports = built.manifest.outputs
-    inputs = [array[:limit] for array in own_inputs(built)]
-    chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
-    npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)})
-    expected = npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
+    inputs, expected = expectation(built, limit, cache, progress)
     with progress.stage("simulate"):
         found, outcome = run(built, board, inputs, timeout, sim)
     inexact = _inexact(built)
@@ -125,6 +122,16 @@ def test(
         inexact=inexact,
         made_up=built.lowered.vectors is None,
     )
+
+
+def expectation(
+    built: Built, limit: int | None, cache: Cache, progress: Progress
+) -> tuple[list[Array], list[Array]]:
+    """The model's own vectors, and what the program's Python definitions give for them."""
+    inputs = [array[:limit] for array in own_inputs(built)]
+    chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
+    npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)})
+    return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
 
 
 def _inexact(built: Built) -> tuple[str, ...]:

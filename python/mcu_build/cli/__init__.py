@@ -30,6 +30,7 @@ VERBS = {
     "clean": "Remove build folders, or the cache.",
     "generate": "Write a model's C++ sources, for other build systems.",
     "cmake-dir": "Print the folder for -DMcuBuild_DIR.",
+    "bazel": "What the rules in bazel/ call.",
 }
 
 

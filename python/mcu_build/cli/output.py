@@ -42,7 +42,7 @@ def report_error(error: McuError, as_json: bool) -> Exit:
 
 @dataclass
 class StageTimes:
-    """The stages of one command: told on stderr as they run, kept for the JSON."""
+    """The stages of one command: told on stderr as they run unless `quiet`, and kept for the JSON."""
 
     quiet: bool = False
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -63,8 +63,7 @@ class StageTimes:
 
     def warn(self, text: str) -> None:
         """A warning that a user should not overlook."""
-        if not self.quiet:
-            sys.stderr.write("".join(f"warning: {line}\n" for line in text.split("\n")))
+        sys.stderr.write("".join(f"warning: {line}\n" for line in text.split("\n")))
 
 
 @dataclass

@@ -37,7 +37,7 @@ def command(
         told = error_document(error) if error else {}
         print_json({**_document(proof), "stages": times.stages, **told})
         return error.exit_code if error else Exit.OK
-    print_text(_text(firmware.built, proof, _where(firmware.board, sim)))
+    print_text(text(firmware.built, proof, where(firmware.board, sim)))
     return report_error(error, as_json=False) if error else Exit.OK
 
 
@@ -70,7 +70,8 @@ def _npu(proof: Any) -> dict[str, Any] | None:
     return {**vars(use), "seconds": round(use.seconds, 3)} if use else None
 
 
-def _where(board: Any, sim: Any) -> str:
+def where(board: Any, sim: Any) -> str:
+    """What images for a board run in."""
     from mcu_build.simulate.run import simulator
 
     if board.is_host:
@@ -78,7 +79,8 @@ def _where(board: Any, sim: Any) -> str:
     return "FVP" if simulator(board, sim) == "fvp" else f"QEMU {board.run.qemu.machine}"
 
 
-def _text(built: Any, proof: Any, where: str) -> str:
+def text(built: Any, proof: Any, where: str) -> str:
+    """A proof in a few lines."""
     compared, accuracy, outcome = proof.comparison, proof.accuracy, proof.outcome
     board = built.manifest.board
     lines = [f"{compared.vectors} vectors on {board['id']} ({where})"]

@@ -1,7 +1,7 @@
 """Board + toolchain → compiler, options and sources: the one place where CMake, Bazel and SCons get them."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -238,15 +238,19 @@ def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
 
 def _gcc_includes(gcc: Path, board: Board) -> tuple[str, ...]:
     """Folders of the C++ and C headers, without the compiler's own."""
-    answer = process.run([gcc, *_gcc_machine(board), "-E", "-v", "-x", "c++", "/dev/null"]).stderr
-    listed = answer.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
-    folders = [Path(line.strip()).resolve() for line in listed.splitlines() if line.strip()]
     # The compiler's own lie beside its libgcc; clang brings the like.
     found = tuple(
-        str(folder)
-        for folder in folders
-        if folder.name not in ("include", "include-fixed") or (folder / "newlib.h").is_file()
+        folder
+        for folder in include_folders(gcc, _gcc_machine(board))
+        if Path(folder).name not in ("include", "include-fixed") or (Path(folder) / "newlib.h").is_file()
     )
     if not any((Path(folder) / "cstddef").is_file() for folder in found):
         raise McuError(f"{gcc.name}: has no C++ headers", GCC_HINT, Exit.TOOL_MISSING)
     return found
+
+
+def include_folders(cxx: Path, options: Sequence[str]) -> tuple[str, ...]:
+    """Where a compiler looks for headers by itself, in its order: real paths."""
+    answer = process.run([cxx, *options, "-E", "-v", "-x", "c++", "/dev/null"]).stderr
+    listed = answer.partition("#include <...> search starts here:")[2].partition("End of search list")[0]
+    return tuple(str(Path(line.strip()).resolve()) for line in listed.splitlines() if line.strip())

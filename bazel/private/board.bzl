@@ -1,0 +1,61 @@
+"""What rules know of the board that they build for."""
+
+BOARD = "@mcu_build//bazel:board_toolchain_type"
+CC = "@bazel_tools//tools/cpp:toolchain_type"
+
+# Where sources of ours lie for the compiler; they appear under "firmware" in an image.
+FIRMWARE = "external/mcu_boards/firmware"
+
+def _mcu_board_impl(ctx):
+    board = struct(
+        facts = struct(**json.decode(ctx.attr.facts)),
+        file = ctx.file.file,
+        linker_script = ctx.file.linker_script,
+    )
+    return [platform_common.ToolchainInfo(board = board)]
+
+mcu_board = rule(
+    implementation = _mcu_board_impl,
+    attrs = {
+        "facts": attr.string(doc = "codegen/facts.py of a board and a compiler, as JSON"),
+        "file": attr.label(allow_single_file = [".toml"]),
+        "linker_script": attr.label(allow_single_file = [".ld"]),
+    },
+)
+
+def board_of(ctx):
+    """The board that `ctx` builds for: facts, file, linker_script. The rule's toolchains hold BOARD."""
+    return ctx.toolchains[BOARD].board
+
+def _board_transition_impl(settings, attr):
+    given = str(attr.board)
+    chosen = [Label("@mcu_boards//:" + given)] if given else settings["//command_line_option:platforms"]
+    return {"//command_line_option:platforms": [str(platform) for platform in chosen]}
+
+# A target with `board` is built for it; without, for the platform of the build.
+board_transition = transition(
+    implementation = _board_transition_impl,
+    inputs = ["//command_line_option:platforms"],
+    outputs = ["//command_line_option:platforms"],
+)
+
+BOARD_ATTRS = {
+    "board": attr.string(doc = "A board's name, or <board>-arm-gcc; else the platform of the build"),
+    "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
+}
+
+def _mcu_board_headers_impl(ctx):
+    headers = [file for file in ctx.files._firmware if file.extension == "h"]
+    context = cc_common.create_compilation_context(
+        headers = depset(headers),
+        includes = depset([FIRMWARE + "/include"]),
+        defines = depset(board_of(ctx).facts.defines),
+    )
+    return [CcInfo(compilation_context = context)]
+
+mcu_board_headers = rule(
+    implementation = _mcu_board_headers_impl,
+    doc = "Public headers of the firmware, with the defines of the board.",
+    attrs = {"_firmware": attr.label(default = "@mcu_boards//:firmware")},
+    toolchains = [BOARD],
+)

@@ -1,0 +1,69 @@
+"""Boards as platforms, and for each compiler of a board its toolchains."""
+
+load("//bazel/private:board.bzl", "mcu_board", "mcu_board_headers")
+load("//bazel/private:cc_toolchain.bzl", "mcu_cc_toolchain_config")
+load("//bazel/private:libraries.bzl", "mcu_kernels", "mcu_platform")
+
+def declare_boards(boards):
+    """Targets of @mcu_boards: a platform `<board>`, and `<board>-<compiler>` for each other compiler.
+
+    Args:
+      boards: what `mcu-build bazel describe` tells of each board.
+    """
+    native.constraint_setting(name = "board")
+    native.constraint_setting(name = "compiler")
+    for compiler in ("arm-clang", "arm-gcc", "native"):
+        native.constraint_value(name = compiler, constraint_setting = ":compiler")
+    for board in boards:
+        _declare_board(board)
+    native.filegroup(name = "none")
+    mcu_board_headers(name = "headers")
+    mcu_kernels(name = "kernels")
+    mcu_platform(name = "platform_production", image = "production")
+    mcu_platform(name = "platform_test", image = "test")
+
+def _declare_board(board):
+    name = board["name"]
+    native.constraint_value(name = "is-" + name, constraint_setting = ":board")
+    for index, compiler in enumerate(board["compilers"]):
+        toolchain = name + "-" + compiler["constraint"]
+        constraints = [":is-" + name, ":" + compiler["constraint"]]
+        native.platform(
+            name = toolchain if index else name,
+            constraint_values = constraints,
+            parents = ["@local_config_platform//:host"] if compiler["constraint"] == "native" else [],
+        )
+        _declare_toolchains(toolchain + "-tools", board, json.encode(compiler["facts"]), constraints)
+
+def _declare_toolchains(name, board, facts, constraints):
+    mcu_board(
+        name = name + "-board",
+        facts = facts,
+        file = board["file"],
+        linker_script = board["linker_script"] or None,
+    )
+    native.toolchain(
+        name = name + "-board-toolchain",
+        target_compatible_with = constraints,
+        toolchain = ":" + name + "-board",
+        toolchain_type = "@mcu_build//bazel:board_toolchain_type",
+    )
+    mcu_cc_toolchain_config(name = name + "-config", facts = facts)
+    native.cc_toolchain(
+        name = name + "-cc",
+        all_files = ":none",
+        compiler_files = ":none",
+        dwp_files = ":none",
+        linker_files = ":none",
+        objcopy_files = ":none",
+        strip_files = ":none",
+        supports_param_files = 0,
+        toolchain_config = ":" + name + "-config",
+        toolchain_identifier = name,
+    )
+    native.toolchain(
+        name = name + "-cc-toolchain",
+        target_compatible_with = constraints,
+        toolchain = ":" + name + "-cc",
+        toolchain_type = "@bazel_tools//tools/cpp:toolchain_type",
+    )

@@ -1,0 +1,121 @@
+"""mcu_firmware: an image with its files, and targets to run, measure and flash it."""
+
+load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition")
+load("//bazel/private:compile.bzl", "compile_objects")
+load("//bazel/private:link.bzl", "link")
+load("//bazel/private:providers.bzl", "McuFirmwareInfo", "McuModelInfo")
+load("//bazel/private:verbs.bzl", "mcu_firmware_verb")
+
+def _source(ctx, path):
+    """A file of firmware/."""
+    return [file for file in ctx.files._firmware if file.path.endswith("/firmware/" + path)][0]
+
+def _of_model(ctx, model, path):
+    """Objects of a main of ours around one model."""
+    info = model[McuModelInfo]
+    _, outputs = compile_objects(
+        ctx,
+        ctx.label.name + "." + info.name,
+        [_source(ctx, path)],
+        [model[CcInfo].compilation_context],
+        local_defines = ["MCU_MODEL=" + info.name, "MCU_MODEL_HEADER=\"{}.h\"".format(info.name)],
+    )
+    return outputs.objects
+
+def _application(ctx, contexts):
+    """Objects of main: the user's, or of the default application around the one model."""
+    if not ctx.files.srcs:
+        if len(ctx.attr.models) != 1:
+            fail("{}: srcs: missing. Without them, an image runs one model; there are {}.".format(ctx.label, len(ctx.attr.models)))
+        return _of_model(ctx, ctx.attr.models[0], "app/default_main.cpp")
+    headers = [file for file in ctx.files.srcs if file.extension in ("h", "hpp", "inc")]
+    _, outputs = compile_objects(
+        ctx,
+        ctx.label.name,
+        [file for file in ctx.files.srcs if file not in headers],
+        contexts,
+        local_defines = ctx.attr.defines,
+        own = False,
+        private_hdrs = headers,
+        user_compile_flags = ctx.attr.copts,
+    )
+    return outputs.objects
+
+def _check_models(ctx, board):
+    for model in ctx.attr.models:
+        made_for = model[McuModelInfo].board
+        if made_for != board:
+            fail("{}: board: {} was made for {}, not for {}".format(ctx.label, model.label, made_for, board))
+
+def _mcu_firmware_impl(ctx):
+    board = board_of(ctx)
+    _check_models(ctx, board.facts.board)
+    libraries = [dep[CcInfo] for dep in ctx.attr.deps + ctx.attr.models]
+    main = _application(ctx, [library.compilation_context for library in libraries])
+    image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries)
+    tests = []
+    for model in ctx.attr.models:
+        info = model[McuModelInfo]
+        harness = _of_model(ctx, model, "app/harness.cpp")
+        test = link(ctx, "{}.{}.test".format(ctx.label.name, info.name), harness, ctx.files._platform_test, [model[CcInfo]])
+        tests.append(struct(model = info.name, elf = test.elf, program = info.program))
+    return [
+        DefaultInfo(files = depset(image.files)),
+        McuFirmwareInfo(
+            board = board.facts.board,
+            board_file = board.file,
+            elf = image.elf,
+            map = image.map,
+            run_command = board.facts.run_command,
+            tests = tests,
+        ),
+        OutputGroupInfo(elf = depset([image.elf]), test_images = depset([test.elf for test in tests])),
+    ]
+
+_mcu_firmware = rule(
+    implementation = _mcu_firmware_impl,
+    attrs = dict(
+        BOARD_ATTRS,
+        srcs = attr.label_list(allow_files = [".cpp", ".cc", ".c", ".S", ".h", ".hpp", ".inc"]),
+        models = attr.label_list(mandatory = True, allow_empty = False, providers = [McuModelInfo, CcInfo]),
+        deps = attr.label_list(providers = [CcInfo]),
+        copts = attr.string_list(),
+        defines = attr.string_list(),
+        _firmware = attr.label(default = "@mcu_boards//:firmware"),
+        _platform_production = attr.label(default = "@mcu_boards//:platform_production"),
+        _platform_test = attr.label(default = "@mcu_boards//:platform_test"),
+    ),
+    cfg = board_transition,
+    fragments = ["cpp"],
+    provides = [McuFirmwareInfo],
+    toolchains = [BOARD, CC],
+)
+
+def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], defines = [], **common):
+    """An image: <name>.elf with .map and, except for the host, .hex and .bin.
+
+    A .bin holds what is loaded into the memory of the vectors; for each other memory there is a
+    <name>-<memory>.bin. `bazel run` on <name>.run, <name>.size and <name>.flash does what the verbs do.
+
+    Args:
+      name: of the image.
+      models: mcu_model targets.
+      srcs: sources of the application; without them, the default application runs the one model.
+      board: a board's name, or <board>-arm-gcc; without it, the platform of the build.
+      deps: cc_library targets.
+      copts: options for srcs.
+      defines: for srcs.
+      **common: attributes that every rule has.
+    """
+    _mcu_firmware(
+        name = name,
+        board = board,
+        copts = copts,
+        defines = defines,
+        deps = deps,
+        models = models,
+        srcs = srcs,
+        **common
+    )
+    for verb in ("run", "size", "flash"):
+        mcu_firmware_verb(name = name + "." + verb, firmware = ":" + name, tags = ["manual"], verb = verb)

@@ -1,0 +1,43 @@
+"""What all images of a board share: kernels as a library, the platform as objects."""
+
+load("//bazel/private:board.bzl", "BOARD", "CC", "board_of")
+load("//bazel/private:compile.bzl", "archive", "compile_objects")
+
+def _firmware_sources(ctx, paths):
+    """Files of firmware/ by their paths below it, in that order."""
+    files = {file.path.partition("/firmware/")[2]: file for file in ctx.files._firmware}
+    return [files[path] for path in paths]
+
+def _context(ctx):
+    return ctx.attr._headers[CcInfo].compilation_context
+
+def _mcu_kernels_impl(ctx):
+    sources = _firmware_sources(ctx, board_of(ctx).facts.kernels)
+    _, outputs = compile_objects(ctx, "kernels", sources, [_context(ctx)])
+    return [CcInfo(linking_context = archive(ctx, "kernels", outputs))]
+
+def _mcu_platform_impl(ctx):
+    facts = board_of(ctx).facts
+    paths = facts.test_sources if ctx.attr.image == "test" else facts.production_sources
+    _, outputs = compile_objects(ctx, ctx.attr.image, _firmware_sources(ctx, paths), [_context(ctx)])
+    return [DefaultInfo(files = depset(outputs.objects, order = "preorder"))]
+
+_ATTRS = {
+    "_firmware": attr.label(default = "@mcu_boards//:firmware"),
+    "_headers": attr.label(default = "@mcu_boards//:headers"),
+}
+
+# Every kernel of the board. The linker takes those that models call; they are compiled once for all models.
+mcu_kernels = rule(
+    implementation = _mcu_kernels_impl,
+    attrs = _ATTRS,
+    fragments = ["cpp"],
+    toolchains = [BOARD, CC],
+)
+
+mcu_platform = rule(
+    implementation = _mcu_platform_impl,
+    attrs = dict(_ATTRS, image = attr.string(values = ["production", "test"])),
+    fragments = ["cpp"],
+    toolchains = [BOARD, CC],
+)

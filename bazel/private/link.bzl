@@ -1,0 +1,80 @@
+"""The link of an image, and the files beside it: the same commands as in cmake/McuBuildInternal.cmake."""
+
+load("//bazel/private:board.bzl", "board_of")
+
+def link(ctx, name, main, platform, libraries):
+    """Link objects and libraries.
+
+    Args:
+      ctx: the rule's.
+      name: of the image.
+      main: objects of the application.
+      platform: objects of the platform.
+      libraries: CcInfo of models and other libraries.
+
+    Returns:
+      A struct: elf, map, and files, which are all of them.
+    """
+    board = board_of(ctx)
+    facts = board.facts
+    elf = ctx.actions.declare_file(name + ".elf")
+    map_file = ctx.actions.declare_file(name + ".map")
+    context = cc_common.merge_cc_infos(cc_infos = libraries).linking_context
+    archives, flags, others = _inputs(context)
+    # In CMake's order: then images are the same.
+    objects = platform + main
+    script = [board.linker_script] if board.linker_script else []
+
+    args = ctx.actions.args()
+    args.add_all(facts.link_options)
+    args.add(map_file, format = "-Wl,-Map=%s")
+    args.add_all(script, before_each = "-T")
+    args.add_all(objects)
+    args.add("-o", elf)
+    args.add_all(archives, map_each = _library)
+    args.add_all(flags)
+    args.add_all(facts.libraries)
+    ctx.actions.run(
+        arguments = [args],
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        executable = facts.cxx,
+        inputs = objects + script + [archive.static_library for archive in archives] + others,
+        mnemonic = "McuLink",
+        outputs = [elf, map_file],
+        progress_message = "Linking " + elf.short_path,
+    )
+    return struct(elf = elf, map = map_file, files = [elf, map_file] + _loadable(ctx, facts, name, elf))
+
+def _inputs(context):
+    libraries, flags, others = [], [], []
+    for one in context.linker_inputs.to_list():
+        libraries += [library for library in one.libraries if library.static_library]
+        flags += one.user_link_flags
+        others += one.additional_inputs
+    return libraries, flags, others
+
+def _library(library):
+    path = library.static_library.path
+    return ["-Wl,--whole-archive", path, "-Wl,--no-whole-archive"] if library.alwayslink else [path]
+
+def _loadable(ctx, facts, name, elf):
+    """.hex with all that is loaded, and a .bin for each memory; nothing for the host."""
+    if not facts.binaries:
+        return []
+    files = [_objcopy(ctx, facts, elf, name + ".hex", ["-O", "ihex"])]
+    for index, (memory, sections) in enumerate(facts.binaries):
+        file = "{}-{}.bin".format(name, memory) if index else name + ".bin"
+        words = ["-O", "binary"] + ["--only-section=" + section for section in sections]
+        files.append(_objcopy(ctx, facts, elf, file, words))
+    return files
+
+def _objcopy(ctx, facts, elf, name, words):
+    file = ctx.actions.declare_file(name)
+    ctx.actions.run(
+        arguments = words + [elf.path, file.path],
+        executable = facts.objcopy,
+        inputs = [elf],
+        mnemonic = "McuObjcopy",
+        outputs = [file],
+    )
+    return file

@@ -1,0 +1,23 @@
+"""What our rules tell each other."""
+
+McuModelInfo = provider(
+    doc = "A model that was generated for a board.",
+    fields = {
+        "name": "its C++ namespace",
+        "board": "the board's name",
+        "board_file": "the board's .toml file",
+        "program": "folder: the program with its vectors and what is known of it",
+    },
+)
+
+McuFirmwareInfo = provider(
+    doc = "An image, and for each of its models the image that tests it.",
+    fields = {
+        "board": "the board's name",
+        "board_file": "the board's .toml file",
+        "elf": "the image",
+        "map": "what the linker put where",
+        "run_command": "the words before the image that run it in QEMU; none where it is a program itself",
+        "tests": "for each model a struct: model, elf, program",
+    },
+)

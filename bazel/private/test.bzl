@@ -1,0 +1,50 @@
+"""mcu_firmware_test: firmware on the simulator against the quantized program, exactly."""
+
+load("//bazel/private:providers.bzl", "McuFirmwareInfo")
+load("//bazel/private:verbs.bzl", "script")
+
+def _tested(ctx, firmware):
+    """The test image of the model that is tested: of the one there is, or of the one that `model` names."""
+    names = [test.model for test in firmware.tests]
+    wanted = ctx.attr.model or (names[0] if len(names) == 1 else "")
+    found = [test for test in firmware.tests if test.model == wanted]
+    if not found:
+        fail("{}: model: name one of {}".format(ctx.label, ", ".join(names)))
+    return found[0]
+
+def _mcu_firmware_test_impl(ctx):
+    firmware = ctx.attr.firmware[McuFirmwareInfo]
+    tested = _tested(ctx, firmware)
+    vectors = ctx.file.vectors
+    command_files = ctx.attr._command_files[DefaultInfo].files
+    expected = ctx.actions.declare_directory(ctx.label.name + ".expected")
+    args = ctx.actions.args()
+    args.add_all(["bazel", "expect"])
+    args.add_all([vectors] if vectors else [], before_each = "--vectors")
+    args.add("--output", expected.path)
+    args.add(tested.program.path)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._command,
+        inputs = [tested.program] + ([vectors] if vectors else []),
+        mnemonic = "McuExpect",
+        outputs = [expected],
+        progress_message = "Evaluating " + tested.model,
+        tools = command_files,
+    )
+    words = [ctx.executable._command, "bazel", "test", "--board", firmware.board_file, "--expected", expected, "--image", tested.elf]
+    files = [tested.program, tested.elf, expected, firmware.board_file]
+    return [script(ctx, words + [tested.program], files, command_files)]
+
+mcu_firmware_test = rule(
+    implementation = _mcu_firmware_test_impl,
+    doc = "Runs a model's firmware in the simulator; every output must equal that of the quantized program.",
+    attrs = {
+        "firmware": attr.label(mandatory = True, providers = [McuFirmwareInfo]),
+        "model": attr.string(doc = "Which of the firmware's models, where it has several"),
+        "vectors": attr.label(allow_single_file = [".npz"], doc = "input_0 ...; else the model's own data"),
+        "_command": attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
+        "_command_files": attr.label(default = "@mcu_boards//:command", cfg = "exec"),
+    },
+    test = True,
+)

@@ -1,0 +1,90 @@
+"""WORKSPACE: load this, and call mcu_boards().
+
+    load("@mcu_build//bazel:repositories.bzl", "mcu_boards")
+
+    mcu_boards()
+
+    register_toolchains("@mcu_boards//:all")
+"""
+
+_BUILD = """\
+load("@mcu_build//bazel/private:boards.bzl", "declare_boards")
+load(":facts.bzl", "BOARDS")
+
+package(default_visibility = ["//visibility:public"])
+
+exports_files(["mcu-build"] + glob(["boards/*.toml", "own/*.toml"], allow_empty = True))
+
+# All that the command runs: an action that calls it depends on every line of it.
+filegroup(
+    name = "command",
+    srcs = ["mcu-build", "versions.txt"] + glob(
+        ["python/mcu_build/**", "boards/**", "own/**"],
+        exclude = ["**/__pycache__/**", "python/mcu_build/data/**"],
+        allow_empty = True,
+    ),
+)
+
+filegroup(
+    name = "firmware",
+    srcs = glob(["firmware/**"]),
+)
+
+declare_boards(BOARDS)
+"""
+
+# One thread: sums in another order would give other last bits on a machine with other cores.
+_COMMAND = """\
+#!/bin/sh
+# mcu-build as actions call it: with the code of this repository, in a home that is gone afterwards.
+root=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${{TEST_TMPDIR:-$PWD}}/mcu.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export HOME="$work" TMPDIR="$work" PYTHONPATH="$root/python" PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
+export PYTHONHASHSEED=0 OMP_NUM_THREADS=1 PATH="{bin}:${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
+"{python}" -m mcu_build "$@"
+"""
+
+def _python(repository_ctx):
+    """The interpreter that has mcu_build: $MCU_BUILD_PYTHON, or that of the command on PATH."""
+    given = repository_ctx.os.environ.get("MCU_BUILD_PYTHON", "")
+    if given:
+        return given
+    command = repository_ctx.which("mcu-build")
+    if not command:
+        fail("mcu-build: not found on PATH.\n" +
+             "Install it (python3 -m pip install mcu-build), or set MCU_BUILD_PYTHON to the interpreter that has it.")
+    return repository_ctx.read(command).split("\n")[0].replace("#!", "").strip()
+
+def _mcu_boards_repository_impl(repository_ctx):
+    python = _python(repository_ctx)
+    own = [repository_ctx.path(board) for board in repository_ctx.attr.boards]
+    asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + own)
+    if asked.return_code != 0:
+        fail("mcu-build bazel describe failed (status {}).\n{}".format(asked.return_code, asked.stderr))
+    told = json.decode(asked.stdout)
+    repository_ctx.symlink(told["package"], "python/mcu_build")
+    repository_ctx.symlink(told["data"] + "/boards", "boards")
+    repository_ctx.symlink(told["data"] + "/firmware", "firmware")
+    for board in own:
+        repository_ctx.symlink(board, "own/" + board.basename)
+    for name, text in told["linker_scripts"].items():
+        repository_ctx.file(name, text, executable = False)
+    repository_ctx.file("versions.txt", told["versions"], executable = False)
+    repository_ctx.file("facts.bzl", "BOARDS = " + repr(told["boards"]), executable = False)
+    interpreter = repository_ctx.path(told["python"])
+    repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
+    repository_ctx.file("BUILD.bazel", _BUILD, executable = False)
+
+mcu_boards_repository = repository_rule(
+    implementation = _mcu_boards_repository_impl,
+    doc = "The boards as platforms with their toolchains, the firmware's sources, and the command.",
+    attrs = {"boards": attr.label_list(doc = "Board files of the project's own")},
+    environ = ["MCU_BUILD_PYTHON", "PATH", "PYTHONPATH"],
+    configure = True,
+    local = True,
+)
+
+def mcu_boards(boards = []):
+    """Make the repository @mcu_boards; `boards` are .toml files of the project's own."""
+    mcu_boards_repository(name = "mcu_boards", boards = boards)

@@ -1,0 +1,169 @@
+"""The pipeline in steps for build systems that keep and move files themselves: Bazel's actions.
+
+A step reads the files that it was given and writes those that it was told to, nothing else: no cache, no
+home. A model that reads more than was declared is refused, so that results may be shared between machines.
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mcu_build import manifest as manifests
+from mcu_build.board import Board, NpuChoice
+from mcu_build.cache import Cache, versions
+from mcu_build.errors import McuError
+from mcu_build.files import write_atomically, write_changed
+from mcu_build.manifest import Manifest
+from mcu_build.pipeline import Built, plan_program
+from mcu_build.plan.ir import Plan
+from mcu_build.prove import Proof, expectation, test
+from mcu_build.stages import Io, Lowered, LoweredDelegate, Progress, lower_model
+from mcu_build.vectors import load_inputs
+
+_LOWERED = "lowered.json"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A model as a target declares it: `files` are all that it may read, by their place in the workspace."""
+
+    model: str
+    files: Mapping[str, Path]
+    name: str
+    board: Board
+    npu: NpuChoice | None
+    io: Io
+
+
+def generate(declared: Declared, sources: Path, program: Path, progress: Progress) -> None:
+    """Write a model's C++ into the folder `sources`, its program and what tests need into `program`."""
+    from mcu_build.codegen.model import CMAKE_FACTS
+    from mcu_build.codegen.model import generate as generate_sources
+    from mcu_build.plan.fit import check_fit
+
+    sources, program = sources.absolute(), program.absolute()
+    with _workspace(declared.files) as (workspace, cache):
+        model, board = Path(declared.model), declared.board
+        lowered = lower_model(model, board, declared.npu, declared.io, cache, progress)
+        _check_declared(declared, lowered, workspace)
+        with progress.stage("plan"):
+            plan = plan_program(lowered, declared.name, board)
+            check_fit(plan, board)
+        for name, text in generate_sources(plan).items():
+            if name != CMAKE_FACTS:
+                write_changed(sources / name, text)
+        _keep(declared, lowered, plan, program)
+
+
+def expect(program: Path, vectors: Path | None, output: Path, progress: Progress) -> None:
+    """Evaluate a program's Python definitions for its vectors, or those given, into the folder `output`."""
+    with _built(program, vectors) as built:
+        expectation(built, None, Cache(output.absolute()), progress)
+
+
+def test_image(
+    program: Path,
+    vectors: Path | None,
+    expected: Path,
+    image: Path,
+    board: Board,
+    timeout: float,
+    progress: Progress,
+) -> tuple[Built, Proof]:
+    """Run a test image, and compare it with what `expect` wrote into the folder `expected`."""
+    with _built(program, vectors) as built:
+        whole = replace(
+            built, manifest=replace(built.manifest, artefacts={"test_elf": str(image.absolute())})
+        )
+        return whole, test(whole, board, None, timeout, Cache(expected.absolute()), progress)
+
+
+@contextlib.contextmanager
+def _workspace(files: Mapping[str, Path]) -> Iterator[tuple[Path, Cache]]:
+    """A folder with copies of `files`, which becomes the current one: links would lead out of it."""
+    with tempfile.TemporaryDirectory(prefix="mcu-") as made:
+        workspace = Path(made).resolve() / "workspace"
+        for place, file in files.items():
+            target = workspace / place
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        with contextlib.chdir(workspace):
+            yield workspace, Cache(Path(made) / "cache")
+
+
+def _check_declared(declared: Declared, lowered: Lowered, workspace: Path) -> None:
+    undeclared = [str(file) for file in lowered.dependencies if not file.is_relative_to(workspace)]
+    if undeclared:
+        raise McuError(
+            f"{declared.model}: it reads what its target does not declare: {', '.join(undeclared)}",
+            "Declare files in `data` and modules in `deps`, and read them from beside the model file.",
+        )
+
+
+def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> None:
+    from mcu_build.plan.describe import describe
+    from mcu_build.report.npu import document as npu_document
+
+    described = describe(plan)
+    write_atomically(folder / "program.pte", lowered.program.read_bytes())
+    if lowered.vectors:
+        write_atomically(folder / "vectors.npz", lowered.vectors.read_bytes())
+    for one in lowered.delegates:
+        write_atomically(folder / one.tosa.name, one.tosa.read_bytes())
+    kept = {
+        "key": lowered.key,
+        "npu": asdict(lowered.npu) if lowered.npu else None,
+        "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
+    }
+    write_atomically(folder / _LOWERED, json.dumps(kept, indent=1).encode())
+    manifest = Manifest(
+        name=plan.name,
+        board=declared.board.model_dump(),
+        toolchain="",
+        io=declared.io,
+        key=lowered.key,
+        program_key=lowered.key,
+        artefacts={},
+        hashes={},
+        flash={},
+        ram={},
+        memory=described["memory"],
+        inputs=tuple(described["inputs"]),
+        outputs=tuple(described["outputs"]),
+        operators=tuple(described["operators"]),
+        warnings=lowered.warnings,
+        npu=npu_document(lowered, versions("ethos-u-vela")),
+    )
+    manifests.write(manifest, folder)
+
+
+@contextlib.contextmanager
+def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
+    """The folder that `generate` wrote, as what is built in a folder that goes away again."""
+    manifest = manifests.require(program)
+    if vectors:
+        load_inputs(vectors, manifest.inputs)
+    kept: dict[str, Any] = json.loads((program / _LOWERED).read_text())
+    own = program / "vectors.npz"
+    lowered = Lowered(
+        name=manifest.name,
+        key=kept["key"],
+        program=program / "program.pte",
+        vectors=vectors or (own if own.is_file() else None),
+        model=None,
+        quantized=None,
+        warnings=manifest.warnings,
+        dependencies=(),
+        borders=(),
+        npu=NpuChoice(**kept["npu"]) if kept["npu"] else None,
+        delegates=tuple(
+            LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]
+        ),
+    )
+    with tempfile.TemporaryDirectory(prefix="mcu-") as folder:
+        yield Built(Path(folder), manifest, lowered)

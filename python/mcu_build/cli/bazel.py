@@ -1,0 +1,96 @@
+"""`mcu-build bazel`: what the rules in bazel/ call. docs/bazel.md tells how to use them."""
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.output import StageTimes, print_json, print_text, report_error
+from mcu_build.errors import Exit
+
+_file = click.Path(path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """For the rules in bazel/: one step of the pipeline each, from given files to given files."""
+
+
+@command.command("dir")
+def print_folder() -> None:
+    """Print the folder for local_repository(name = "mcu_build", path = ...)."""
+    from mcu_build.resources import data_dir
+
+    print_text(str(data_dir()))
+
+
+@command.command()
+@click.argument("boards", type=_file, nargs=-1)
+def describe(boards: tuple[Path, ...]) -> None:
+    """Tell of every board, and of those in the given files, as JSON."""
+    from mcu_build.codegen.bazel import describe
+
+    print_json(describe(boards))
+
+
+@command.command()
+@click.option("--board", type=_file, required=True)
+@click.option("--npu")
+@click.option("--io", type=click.Choice(["float", "int8"]), required=True)
+@click.option("--name", required=True)
+@click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
+@click.option("--output", type=_file, required=True, help="Folder for the sources.")
+@click.option("--program", type=_file, required=True, help="Folder for the program.")
+@click.argument("model")
+def generate(
+    board: Path,
+    npu: str | None,
+    io: Any,
+    name: str,
+    files: tuple[str, ...],
+    output: Path,
+    program: Path,
+    model: str,
+) -> None:
+    """Write a model's sources and its program."""
+    from mcu_build import actions
+    from mcu_build.board import load_board
+
+    chosen = load_board(board)
+    places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
+    declared = actions.Declared(model, places, name, chosen, chosen.choose_npu(npu), io)
+    actions.generate(declared, output, program, StageTimes(quiet=True))
+
+
+@command.command()
+@click.option("--vectors", type=_file)
+@click.option("--output", type=_file, required=True)
+@click.argument("program", type=_file)
+def expect(vectors: Path | None, output: Path, program: Path) -> None:
+    """Evaluate a program's Python definitions: what firmware must equal."""
+    from mcu_build import actions
+
+    actions.expect(program, vectors, output, StageTimes(quiet=True))
+
+
+@command.command()
+@click.option("--board", type=_file, required=True)
+@click.option("--vectors", type=_file)
+@click.option("--expected", type=_file, required=True)
+@click.option("--image", type=_file, required=True)
+@click.option("--timeout", type=float, default=300.0, envvar="TEST_TIMEOUT")
+@click.argument("program", type=_file)
+def test(
+    board: Path, vectors: Path | None, expected: Path, image: Path, timeout: float, program: Path
+) -> Exit:
+    """Run a test image, and compare every output exactly."""
+    from mcu_build import actions
+    from mcu_build.board import load_board
+    from mcu_build.cli.test import text, where
+
+    chosen = load_board(board)
+    progress = StageTimes(quiet=True)
+    built, proof = actions.test_image(program, vectors, expected, image, chosen, timeout, progress)
+    print_text(text(built, proof, where(chosen, None)))
+    error = proof.failure()
+    return report_error(error, as_json=False) if error else Exit.OK

@@ -1,0 +1,99 @@
+"""What Bazel's repository rule needs to know: every board with its compilers, and where our code lies."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mcu_build.board import Board, board_files, load_board
+from mcu_build.cache import versions
+from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
+from mcu_build.codegen.linker import linker_script
+from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
+from mcu_build.errors import Exit, McuError
+from mcu_build.resources import data_dir
+
+# Where bazel/repositories.bzl puts firmware/, for the compiler.
+_FIRMWARE = "external/mcu_boards/firmware"
+
+
+def describe(own: Sequence[Path]) -> dict[str, Any]:
+    """All that bazel/repositories.bzl writes; `own` are board files of the user's. Without None."""
+    files = {f"boards/{file.name}": file for file in board_files().values()}
+    files |= {f"own/{file.name}": file for file in own}
+    boards = {label: load_board(file) for label, file in files.items()}
+    return {
+        "python": sys.executable,
+        "package": str(Path(__file__).parents[1]),
+        "data": str(data_dir()),
+        "versions": python_versions(),
+        "linker_scripts": {
+            f"{board.id}.ld": linker_script(board) for board in boards.values() if not board.is_host
+        },
+        "boards": [_board(label, board) for label, board in boards.items()],
+    }
+
+
+def python_versions() -> str:
+    """What the result of a stage depends on besides our own code, one a line."""
+    packages = ("torch", "torchao", "executorch", "ethos-u-vela", "tosa-tools", "numpy")
+    return "".join(f"{line}\n" for line in (f"Python {sys.version}", *map(versions, packages)))
+
+
+def _board(label: str, board: Board) -> dict[str, Any]:
+    return {
+        "name": board.id,
+        "file": label,
+        "linker_script": "" if board.is_host else f"{board.id}.ld",
+        "compilers": [
+            {"constraint": "native" if board.is_host else compiler, "facts": facts}
+            for compiler, facts in _compilers(board).items()
+        ],
+    }
+
+
+def _compilers(board: Board) -> dict[Toolchain, dict[str, Any]]:
+    """Facts of every compiler that is installed, the default first. McuError where there is none."""
+    first = default_toolchain(board)
+    found = {first: _facts(board, first)}
+    if first == "arm-clang":
+        found["arm-gcc"] = _facts(board, "arm-gcc")
+    return found
+
+
+def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
+    facts = build_facts(board, compiler)
+    options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in facts.compile_options]
+    return {
+        **asdict(facts),
+        "compile_options": options,
+        "c_compile_options": [option for option in options if not is_cxx_only(option)],
+        # Starlark sorts the keys of JSON.
+        "binaries": list(facts.binaries.items()),
+        "kernels": kernel_files(facts),
+        "system_includes": include_folders(Path(facts.cxx), facts.compile_options),
+    }
+
+
+def kernel_files(facts: BuildFacts) -> list[str]:
+    """Sources of every kernel of a board with their drivers, by paths below firmware/, in order of names."""
+    firmware = data_dir() / "firmware"
+    best: dict[str, Path] = {}
+    for folder in reversed(facts.kernel_folders):
+        best |= {file.stem: file for file in (firmware / "kernels" / folder).glob("*.cpp")}
+    files = []
+    for stem in sorted(best):
+        driver = firmware / "drivers" / stem / f"{stem}.cpp"
+        files += [best[stem], *([driver] if driver.is_file() else [])]
+    return [str(file.relative_to(firmware)) for file in files]
+
+
+def check_versions(file: Path) -> None:
+    """McuError where the Python environment is no longer the one that `file` was written for."""
+    if file.read_text() != python_versions():
+        raise McuError(
+            f"{sys.executable}: its packages have changed since Bazel asked",
+            "Let it ask again: bazel sync --configure",
+            Exit.TOOL_MISSING,
+        )
