@@ -10,17 +10,18 @@
 include_guard(GLOBAL)
 include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 
-# mcu_add_model(<name> MODEL <file> BOARD <board> [IO float|int8])
+# mcu_add_model(<name> MODEL <file> BOARD <board> [NPU <npu>|none] [IO float|int8])
 # mcu_add_model(<name> GENERATED <folder>)
 #
 # A static library `mcu::model::<name>` with the header <name>.h. MODEL is a model.py, .pt2 or .pte; its sources are
 # generated while CMake configures, and again when the model or a file that it reads has changed. BOARD is a board's
-# name or its .toml file; it may be left out where MCU_BOARD is set. IO int8 leaves out the conversion from and to
-# float. GENERATED takes a folder that `mcu-build generate` has written.
+# name or its .toml file; it may be left out where MCU_BOARD is set. NPU is one that the board can have, such as
+# ethos-u55-128, or none; without it the board's default. IO int8 leaves out the conversion from and to float.
+# GENERATED takes a folder that `mcu-build generate` has written.
 function(mcu_add_model name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;IO;GENERATED" "")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;GENERATED" "")
     set(call "mcu_add_model(${name})")
-    _mcu_check_arguments("${call}" "MODEL BOARD IO GENERATED"
+    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO GENERATED"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
         _mcu_fail("${call}" "the name becomes a C++ namespace: use letters, digits and underscores")
@@ -30,6 +31,9 @@ function(mcu_add_model name)
     endif()
     if(DEFINED arg_GENERATED AND DEFINED arg_MODEL)
         _mcu_fail("${call}" "MODEL and GENERATED: give one of them")
+    endif()
+    if(DEFINED arg_GENERATED AND DEFINED arg_NPU)
+        _mcu_fail("${call}" "NPU: GENERATED was made for one, or for none" "Give --npu to `mcu-build generate`.")
     endif()
 
     if(DEFINED arg_GENERATED)
@@ -48,7 +52,7 @@ function(mcu_add_model name)
             _mcu_fail("${call}" "IO: '${arg_IO}' is neither float nor int8")
         endif()
         set(folder ${CMAKE_BINARY_DIR}/mcu/models/${name})
-        _mcu_generate("${call}" ${name} ${model} ${board} ${arg_IO} ${folder})
+        _mcu_generate("${call}" ${name} ${model} ${board} "${arg_NPU}" ${arg_IO} ${folder})
     endif()
     _mcu_add_model_library("${call}" ${name} ${folder})
     get_target_property(made_for mcu_model_${name} MCU_BOARD)
@@ -71,7 +75,7 @@ function(mcu_add_firmware name)
     set(call "mcu_add_firmware(${name})")
     _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
-    _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board)
+    _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board npu)
     foreach(source IN LISTS arg_SOURCES)
         if(NOT source MATCHES "[.$]")
             _mcu_fail("${call}" "SOURCES: '${source}' is not a source file"
@@ -93,5 +97,5 @@ function(mcu_add_firmware name)
     _mcu_add_platform(${name} ${board} "${arg_TEST}")
     target_link_libraries(${name} PRIVATE ${models} ${board})
     _mcu_link(${name} ${board})
-    _mcu_add_verbs(${name} ${board} "${arg_TEST}")
+    _mcu_add_verbs(${name} ${board} "${npu}" "${arg_TEST}")
 endfunction()

@@ -112,7 +112,7 @@ function(_mcu_find_command needed out)
 endfunction()
 
 # Run `mcu-build generate`; touch only those files in `folder` whose content has changed.
-function(_mcu_generate call name model board io folder)
+function(_mcu_generate call name model board npu io folder)
     _mcu_find_command(REQUIRED command)
     _mcu_toolchain(toolchain)
     set(depends ${model})
@@ -124,6 +124,9 @@ function(_mcu_generate call name model board io folder)
     set(with "")
     if(NOT toolchain STREQUAL "host")
         set(with --toolchain ${toolchain})
+    endif()
+    if(npu)
+        list(APPEND with --npu ${npu})
     endif()
     message(STATUS "mcu-build: generating ${name} from ${model} for ${board}")
     execute_process(
@@ -184,7 +187,8 @@ function(_mcu_add_model_library call name folder)
         _mcu_add_kernel("${call}" ${stem} kernel)
         target_link_libraries(mcu_model_${name} PRIVATE ${kernel})
     endforeach()
-    set_target_properties(mcu_model_${name} PROPERTIES MCU_BOARD ${MCU_BOARD} MCU_ARENA_SIZE ${MCU_MODEL_ARENA_SIZE})
+    set_target_properties(mcu_model_${name} PROPERTIES MCU_BOARD ${MCU_BOARD} MCU_NPU "${MCU_MODEL_NPU}"
+                          MCU_ARENA_SIZE ${MCU_MODEL_ARENA_SIZE})
     set_property(GLOBAL APPEND PROPERTY MCU_MODELS ${name})
 endfunction()
 
@@ -245,8 +249,10 @@ function(_mcu_add_kernel call stem out)
     _mcu_fail("${call}" "there is no kernel source ${stem}.cpp in firmware/kernels/ for ${MCU_BOARD}")
 endfunction()
 
-# Every model exists and all are for one board, which `out` receives as its target.
-function(_mcu_check_models call models board out)
+# Every model exists and all are for one board, which `out` receives as its target, and for one NPU: `out_npu`
+# receives its name, or nothing where no model uses one.
+function(_mcu_check_models call models board out out_npu)
+    set(npu "")
     get_property(known GLOBAL PROPERTY MCU_MODELS)
     string(REPLACE ";" ", " listed "${known}")
     if(NOT models)
@@ -263,8 +269,16 @@ function(_mcu_check_models call models board out)
         elseif(NOT this STREQUAL board)
             _mcu_fail("${call}" "BOARD: ${model} was made for ${this}, not for ${board}")
         endif()
+        get_target_property(its_npu mcu_model_${model} MCU_NPU)
+        if(npu STREQUAL "")
+            set(npu "${its_npu}")
+        elseif(its_npu AND NOT its_npu STREQUAL npu)
+            _mcu_fail("${call}" "MODELS: ${model} was made for ${its_npu}, another for ${npu}: a board has one NPU"
+                      "Give both the same NPU in mcu_add_model.")
+        endif()
     endforeach()
     set(${out} mcu_board_${board} PARENT_SCOPE)
+    set(${out_npu} "${npu}" PARENT_SCOPE)
 endfunction()
 
 # The sources of main: the user's, or one of ours, which wants one model.
@@ -362,15 +376,17 @@ function(_mcu_link name board)
     endforeach()
 endfunction()
 
-# <name>.run and <name>.size.
-function(_mcu_add_verbs name board test)
-    if(test)
+# <name>.run and <name>.size. With an NPU our command runs the image: QEMU has none. It ends where the image ends.
+function(_mcu_add_verbs name board npu test)
+    get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
+    _mcu_find_command(OPTIONAL command)
+    if(npu)
+        set(run ${command} run --board ${argument} --npu ${npu} --timeout 1000000)
+    elseif(test)
         get_property(run TARGET ${board} PROPERTY MCU_RUN_TEST_COMMAND)
     else()
         get_property(run TARGET ${board} PROPERTY MCU_RUN_COMMAND)
     endif()
-    get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
-    _mcu_find_command(OPTIONAL command)
     add_custom_target(${name}.run COMMAND ${run} $<TARGET_FILE:${name}> DEPENDS ${name} USES_TERMINAL VERBATIM)
     add_custom_target(${name}.size COMMAND ${command} size --board ${argument} $<TARGET_FILE:${name}>
                       DEPENDS ${name} USES_TERMINAL VERBATIM)

@@ -99,13 +99,23 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(command: Sequence[str | Path], *, cwd: Path | None = None) -> Iterator[Running]:
-    """Start a process, and kill its group at the end of the block where it still runs."""
+def started(
+    command: Sequence[str | Path], *, cwd: Path | None = None, shown: bool = False
+) -> Iterator[Running]:
+    """Start a process, and kill its group at the end of the block where it still runs.
+
+    What it prints is collected or, where `shown`, goes where our own output goes.
+    """
     words = tuple(str(word) for word in command)
     # Files, not pipes: nobody reads along, and a full pipe would stop the process.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
-            words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, start_new_session=True
+            words,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=None if shown else stdout,
+            stderr=None if shown else stderr,
+            start_new_session=True,
         )
         try:
             yield Running(process, words, stdout, stderr)

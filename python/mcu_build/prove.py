@@ -1,17 +1,16 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from mcu_build import npz, vectors
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.compare import Comparison, accuracy, compare, float_allowance
 from mcu_build.errors import Exit, McuError
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.simulate.outcome import Outcome
-from mcu_build.simulate.run import Sim, simulator
+from mcu_build.simulate.run import Sim
 from mcu_build.simulate.run import run as simulate
 from mcu_build.stages import Progress, expected_outputs, made_up_vectors
 
@@ -73,21 +72,9 @@ def run(
     """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them."""
     manifest = built.manifest
     image = manifest.path(built.folder, "test_elf")
-    outcome = _simulate(board, built.lowered.npu, image, vectors.pack(inputs, manifest.inputs), timeout, sim)
+    packed = vectors.pack(inputs, manifest.inputs)
+    outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
     return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
-
-
-def _simulate(
-    board: Board, npu: NpuChoice | None, image: Path, inputs: bytes, timeout: float, sim: Sim | None
-) -> Outcome:
-    if npu is None or simulator(board, sim) == "fvp":
-        return simulate(board, image, inputs, timeout, (), sim, npu)
-    from mcu_build.npu.config import find
-    from mcu_build.npu.registers import Npu
-    from mcu_build.simulate import cosim
-
-    config = find(npu.name)
-    return cosim.run(board, image, inputs, timeout, npu.kind, lambda memory: Npu(config, memory))
 
 
 def own_inputs(built: Built) -> list[Array]:

@@ -77,11 +77,12 @@ class Lowered:
 
 @dataclass(frozen=True)
 class LoweredDelegate:
-    """A delegate: its TOSA flatbuffer, its bytes of fast scratch memory, and Vela's estimates."""
+    """A delegate: its TOSA, its bytes of fast scratch memory, and Vela's estimates, whole and by layer."""
 
     tosa: Path
     fast_scratch: int
     estimates: Mapping[str, int]
+    layers: tuple[Mapping[str, str | int], ...]
 
 
 def lowering_core(board: Board) -> str:
@@ -129,7 +130,9 @@ def lower_model(
         operators=tuple(details["operators"]),
         npu=npu,
         delegates=tuple(
-            LoweredDelegate(lowered / one["tosa"], one["fast_scratch"], one["estimates"])
+            LoweredDelegate(
+                lowered / one["tosa"], one["fast_scratch"], one["estimates"], tuple(one["layers"])
+            )
             for one in details["delegates"]
         ),
     )
@@ -266,7 +269,12 @@ def _lower(entry: Path, board: Board, npu: NpuChoice | None, io: Io, folder: Pat
             name = f"delegate_{index}.tosa"
             (folder / name).write_bytes(one.tosa)
             delegates.append(
-                {"tosa": name, "fast_scratch": one.fast_scratch, "estimates": dict(one.estimates)}
+                {
+                    "tosa": name,
+                    "fast_scratch": one.fast_scratch,
+                    "estimates": dict(one.estimates),
+                    "layers": one.layers,
+                }
             )
     (folder / "program.pte").write_bytes(lowered.pte)
     details = {

@@ -7,18 +7,19 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.errors import Exit
 from mcu_build.report.elf import read_elf, read_map
 from mcu_build.report.size import measure
 from mcu_build.resources import data_dir
-from mcu_build.simulate.qemu import HINT
-from tests.support.firmware import CMAKE, Project
+from tests.support.firmware import CMAKE, COMMAND, Project
 
 EXAMPLES = data_dir() / "examples"
-MACHINES = {"corstone-300": "mps3-an547", "mps2-an386": "mps2-an386"}
 CONSOLE = ["digit: 6", "first pump: healthy", "second pump: worn"]
 # An image without an end runs until QEMU is stopped; it has said everything long before.
 SECONDS = 5
 MORE = """
+mcu_add_model(core_digits MODEL ../digits/model.py NPU none)
+mcu_add_firmware(on_core MODELS core_digits)
 mcu_add_firmware(reading MODELS digits)
 mcu_add_firmware(listening MODELS pump)
 """
@@ -46,12 +47,12 @@ def application(tmp_path_factory, cache):
     return copied(tmp_path_factory.mktemp("examples")).made("arm-clang")
 
 
-def console(project: Project, machine: str) -> list[str]:
+def console(project: Project, board: str) -> list[str]:
     """What the image says in QEMU, numbers of the reconstruction aside."""
-    words = ["-machine", machine, "-display", "none", "-monitor", "none", "-serial", "stdio"]
-    qemu = process.find_tool("qemu-system-arm", HINT)
-    told = process.run([qemu, *words, "-kernel", project.tree / "application.elf"], timeout=SECONDS).stdout
-    return [re.sub(r"error \d+ / 1000, ", "", line) for line in told.splitlines()]
+    words = ["run", "--board", board, project.tree / "application.elf", "--timeout", str(SECONDS)]
+    finished = process.run([COMMAND, *words])
+    assert finished.status == Exit.TIMEOUT
+    return [re.sub(r"error \d+ / 1000, ", "", line) for line in finished.stdout.splitlines()]
 
 
 def kernels(project: Project, image: str) -> set[str]:
@@ -62,7 +63,7 @@ def kernels(project: Project, image: str) -> set[str]:
 
 
 def test_both_models_run_in_one_image(application):
-    assert console(application, MACHINES["corstone-300"]) == CONSOLE
+    assert console(application, "corstone-300") == CONSOLE
 
 
 def test_it_builds_and_runs_for_another_board_with_another_compiler(application):
@@ -70,7 +71,7 @@ def test_it_builds_and_runs_for_another_board_with_another_compiler(application)
     finished = project.configure("arm-gcc", "-DMCU_BOARD=mps2-an386")
     assert finished.status == 0, finished.stderr
     project.build()
-    assert console(project, MACHINES["mps2-an386"]) == CONSOLE
+    assert console(project, "mps2-an386") == CONSOLE
     size = measure(
         project.tree / "application.elf", project.tree / "application.map", find_board("mps2-an386")
     )
@@ -79,14 +80,27 @@ def test_it_builds_and_runs_for_another_board_with_another_compiler(application)
 
 def test_only_the_kernels_that_a_model_calls_are_in_its_image(application):
     digits, pump = needed_kernels(application, "digits"), needed_kernels(application, "pump")
-    assert any("conv" in name for name in digits)
-    # Linear layers and the border with float, of the many that there are.
-    assert {name.removeprefix("mve_").removeprefix("dsp_") for name in pump} == {"linear", "quantize"}
+    # The NPU and the border with float, of the many that there are.
+    assert pump == {"ethos_u", "quantize", "copy"} <= digits
+    on_core = needed_kernels(application, "core_digits")
+    assert any("conv" in name for name in on_core) and "ethos_u" not in on_core
     assert len(list((data_dir() / "firmware/kernels/reference").glob("*.cpp"))) > 5
     assert kernels(application, "reading") == digits
     assert kernels(application, "listening") == pump
+    assert kernels(application, "on_core") == on_core
     # The control: the image with both has both.
     assert kernels(application, "application") == digits | pump
+
+
+def test_models_share_the_driver_of_the_npu_and_the_run_target_models_it(application):
+    pieces = read_map(application.tree / "application.map", read_elf(application.tree / "application.elf"))
+    objects = {piece.source for found in pieces.values() for piece in found}
+    assert [name for name in objects if "libkernel_ethos_u" in name]
+    assert len(list(application.tree.rglob("libkernel_ethos_u.a"))) == 1
+    rules = (application.tree / "build.ninja").read_text()
+    (with_npu,) = re.findall(r"COMMAND = .* run --board .* --npu ethos-u55-128 .*reading\.elf", rules)
+    (without,) = re.findall(r"COMMAND = .*qemu-system-arm .*on_core\.elf", rules)
+    assert "mcu-build" in with_npu and "mcu-build" not in without
 
 
 def needed_kernels(application, model):
@@ -124,4 +138,4 @@ def test_a_changed_model_is_generated_and_built_again_and_no_other(application):
     # main.cpp includes pump.h, which tells the scales.
     assert not re.search(r"Building .*(mcu_model_digits|mcu_kernel|_startup|_vectors)", told), told
     assert (application.tree / "listening-ddr.bin").read_bytes() != before
-    assert console(application, MACHINES["corstone-300"]) == CONSOLE
+    assert console(application, "corstone-300") == CONSOLE

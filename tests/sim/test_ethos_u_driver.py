@@ -359,7 +359,7 @@ def cache_operations(image: Path, folder: Path, is_on: bool) -> list[tuple[str, 
         memory = GuestMemory(remote, BOARD)
         device = Watched(memory)
         windows = [*SystemControl(log, is_on).windows(), cosim.Window(BOARD.npu_address, 0x1000, device)]
-        core = cosim.Core(remote, windows)
+        core = cosim.Core(remote, windows, cosim.spare(BOARD))
         core.watch()
         remote.resume()
         while (stop := remote.wait(20)).exit_status is None:

@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
 
 
 def profile(folder, name, board="corstone-300", toolchain="arm-clang", *options):
-    words = ("--toolchain", toolchain, "--build-dir", folder / "build", "--json")
+    words = ("--npu", "none", "--toolchain", toolchain, "--build-dir", folder / "build", "--json")
     return mcu_build("profile", "--board", board, folder / f"{name}.py", *words, *options)
 
 
@@ -79,7 +79,7 @@ def test_sums_reconcile(folder, board, toolchain):
 def image(folder):
     assert profile(folder, "narrow").status == 0
     dice = np.random.default_rng(0).standard_normal((1, 1, 3, 8, 8)).astype(np.float32)
-    built = folder / "build" / "narrow" / "corstone-300"
+    built = folder / "build" / "narrow" / "corstone-300-no-npu"
     manifest = manifests.require(built)
     packed = vectors.pack([dice], manifest.inputs)
     return read(manifest.path(built, "test_elf"), "narrow", "cortex-m55"), packed
@@ -146,7 +146,8 @@ def test_a_budget(folder, tmp_path):
     # What it was measured by is told all the same.
     assert over.json["layers"] and "conv2d" in page.read_text()
     plain = mcu_build(
-        "profile", "--board", "corstone-300", folder / "narrow.py", "--build-dir", folder / "build", *words
+        *("profile", "--board", "corstone-300", "--npu", "none", folder / "narrow.py"),
+        *("--build-dir", folder / "build", *words),
     )
     assert plain.status == Exit.BUDGET and "instructions for one inference" in plain.out
     assert plain.err.count("error:") == 1

@@ -7,6 +7,7 @@ import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.errors import Exit, McuError
 
 
 @click.command()
@@ -26,9 +27,14 @@ def command(
     inputs: Path | None,
     outputs: Path | None,
     **options: Any,
-) -> None:
-    """Build, run the firmware over all vectors in one boot, write what it gives."""
+) -> Exit:
+    """Build, run the firmware over all vectors in one boot, write what it gives.
+
+    MODEL may be an .elf, as CMake makes them: it runs to its end, its UART on stdout, with the NPU beside it.
+    """
     del debug
+    if options["model"].suffix == ".elf":
+        return _show(timeout, inputs or outputs, as_json, **options)
     from mcu_build import npz
     from mcu_build.api import build
     from mcu_build.vectors import load_inputs
@@ -52,12 +58,30 @@ def command(
                 "stages": times.stages,
             }
         )
-        return
+        return Exit.OK
     if outcome.console:
         print_text(outcome.console)
     print_text(f"{outcome.vectors} vectors, status {outcome.status}")
     if outputs:
         print_text(f"wrote {outputs}")
-        return
+        return Exit.OK
     for name, array in named.items():
         print_text(f"{name} {array.dtype}{list(array.shape)}\n{array}")
+    return Exit.OK
+
+
+def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -> Exit:
+    """Run an image that is there."""
+    from mcu_build.api import board_for
+    from mcu_build.simulate.run import show
+
+    model = options["model"]
+    if archive or as_json:
+        raise McuError(
+            f"{model}: --inputs, --outputs and --json are for models", "An image has no ports.", Exit.USAGE
+        )
+    board = board_for(model, options["board"])
+    status = show(board, model, timeout, board.choose_npu(options["npu"]))
+    if status:
+        raise McuError(f"{model}: it ended with status {status}", exit_code=Exit.FIRMWARE)
+    return Exit.OK

@@ -19,13 +19,17 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     del debug
     from mcu_build.api import board_for, build
     from mcu_build.report import size
+    from mcu_build.report.npu import estimates
 
-    model = options["model"]
+    model, npu = options["model"], None
     if model.suffix == ".elf":
         measured = size.measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
     else:
-        measured = build(**options, progress=StageTimes()).size()
+        built = build(**options, progress=StageTimes())
+        measured, npu = built.size(), built.manifest.npu
     if as_json:
-        print_json(size.document(measured))
-    else:
-        print_text(size.table(measured, symbols))
+        print_json({**size.document(measured), "npu": npu})
+        return
+    print_text(size.table(measured, symbols))
+    if npu:
+        print_text("\n".join(estimates(npu)))

@@ -29,6 +29,18 @@ _ESTIMATES = {
     "off_chip_flash_total_bytes": "off_chip_flash_traffic",
     "total_npu_encoded_weights": "encoded_weights",
 }
+# The same for each operation of the NPU: columns of Vela's table of layers.
+_LAYER_FLAG = "--verbose-performance"
+_LAYER_WORDS = {"Original Operator": "operator", "Name": "tensor"}
+_LAYER_ESTIMATES = {
+    "Op Cycles": "cycles",
+    "NPU": "cycles_npu",
+    "SRAM AC": "cycles_sram",
+    "DRAM AC": "cycles_dram",
+    "OnFlash AC": "cycles_on_chip_flash",
+    "OffFlash AC": "cycles_off_chip_flash",
+    "MAC Count": "macs",
+}
 # Used memory stands there in KiB.
 _MEMORIES = ("sram", "dram", "on_chip_flash", "off_chip_flash")
 
@@ -37,13 +49,15 @@ _MEMORIES = ("sram", "dram", "on_chip_flash", "off_chip_flash")
 class Compiled:
     """One delegate: its TOSA, what Vela made of it, the bytes of its fast scratch memory.
 
-    `estimates` are the compiler's: cycles, cycles by part, MACs, bytes moved and used by memory.
+    `estimates` are the compiler's: cycles, cycles by part, MACs, bytes moved and used by memory. `layers` are
+    its operations in order: operator and output as Vela calls them, cycles, cycles by part, MACs.
     """
 
     tosa: bytes = field(repr=False)
     payload: bytes = field(repr=False)
     fast_scratch: int
     estimates: Mapping[str, int]
+    layers: tuple[Mapping[str, str | int], ...]
 
 
 @contextlib.contextmanager
@@ -68,7 +82,7 @@ def recorded() -> Iterator[list[Compiled]]:
 
 def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, Any]) -> Any:
     try:
-        return original(tosa, flags, **options)
+        return original(tosa, [*flags, _LAYER_FLAG], **options)
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         raise McuError(f"Vela: {words}", "`--npu none` builds the model for the core alone.") from error
@@ -78,9 +92,20 @@ def _read(tosa: bytes, payload: bytes, folder: Path) -> Compiled:
     # Vela stores its strings as Python objects; the numbers beside them are plain.
     with np.load(folder / "out_vela.npz", allow_pickle=False) as archive:
         fast = int(archive["scratch_fast_size"]) if "scratch_fast_size" in archive.files else 0
-    (summary,) = folder.glob("*_summary_*.csv")
-    with summary.open() as stream:
-        row = next(csv.DictReader(stream))
+    (row,) = _table(folder, "*_summary_*.csv")
     estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
     estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
-    return Compiled(tosa, payload, fast, {name: count for name, count in estimates.items() if count})
+    counted = {name: count for name, count in estimates.items() if count}
+    layers = tuple(_layer(one) for one in _table(folder, "*_per-layer.csv"))
+    return Compiled(tosa, payload, fast, counted, layers)
+
+
+def _layer(row: Mapping[str, str]) -> Mapping[str, str | int]:
+    words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
+    return words | {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
+
+
+def _table(folder: Path, pattern: str) -> list[dict[str, str]]:
+    (file,) = folder.glob(pattern)
+    with file.open() as stream:
+        return list(csv.DictReader(stream))

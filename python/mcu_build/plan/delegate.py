@@ -103,9 +103,12 @@ def _copy(operator: str, source: Tensor, target: Tensor) -> Step:
     return Step(operator, "", "copy", "copy", params, (source.id, target.id), (target.id,))
 
 
-def uses_npu(plan: Plan) -> bool:
-    """Whether any step runs on an NPU."""
-    return any(step.kernel == KERNEL for step in plan.steps)
+def npu_name(plan: Plan) -> str | None:
+    """The NPU that steps of the plan run on, such as "ethos-u55-128"; None where none does."""
+    used = (
+        step.params.members["configuration"] for step in plan.steps if step.kernel == KERNEL and step.params
+    )
+    return next((one.name for value in used for one in CONFIGS.values() if one.config == value), None)
 
 
 def join_scratch(plan: Plan) -> Plan:
@@ -114,7 +117,7 @@ def join_scratch(plan: Plan) -> Plan:
     What goes in must be read by nothing later: the NPU may write over it. Inputs and outputs of the model
     keep bytes of their own.
     """
-    if not uses_npu(plan):
+    if npu_name(plan) is None:
         return plan
     size = _size(plan)
     index = 0
@@ -157,4 +160,4 @@ def _is_touched(plan: Plan, owner: int, start: int) -> bool:
     return any(plan.owner(id).id == owner for id in touched)
 
 
-__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "opened", "steps", "uses_npu"]
+__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "npu_name", "opened", "steps"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mcu_build.board import Board, Placement
 from mcu_build.errors import McuError
-from mcu_build.plan.delegate import uses_npu
+from mcu_build.plan.delegate import npu_name
 from mcu_build.plan.ir import Plan
 
 
@@ -41,7 +41,7 @@ def check_fit(plan: Plan, board: Board) -> None:
 
 def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
     """Memories that the NPU works on and does not reach."""
-    if not uses_npu(plan):
+    if npu_name(plan) is None:
         return
     for role in ("arena", "constants"):
         name = getattr(place, role)

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mcu_build import vectors
-from mcu_build.board import Board
+from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.npz import Array
@@ -18,7 +19,7 @@ from mcu_build.profile.cycles import MODELS, estimate
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.report.elf import Image, Symbol, read_elf
 from mcu_build.report.size import demangle
-from mcu_build.simulate import plugin
+from mcu_build.simulate import cosim, plugin
 from mcu_build.simulate.run import run
 
 NO_SYMBOL = "[no symbol]"
@@ -96,7 +97,8 @@ class Function:
 class Profile:
     """One inference. Instructions of layers, of kernels and of functions each add up to those of `total`.
 
-    `startup` is from reset to main; `harness` is what the test image does around the inference.
+    `startup` is from reset to main; `harness` is what the test image does around the inference. `npu` is that
+    of report/npu.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
     """
 
     name: str
@@ -110,6 +112,7 @@ class Profile:
     layers: tuple[Layer, ...]
     kernels: tuple[Kernel, ...]
     functions: tuple[Function, ...]
+    npu: Mapping[str, Any] | None = None
 
 
 def check_board(board: Board) -> None:
@@ -135,7 +138,7 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
     manifest = built.manifest
     executable = read(manifest.path(built.folder, "test_elf"), manifest.name, board.core)
     packed = vectors.pack([array[:1] for array in inputs], manifest.inputs)
-    counted = count(executable, board, packed, timeout, cache)
+    counted = count(executable, board, packed, timeout, cache, built.lowered.npu)
     rows = manifest.operators
     per_step = steps(counted.inferences[0], [executable.kernel_entries(row["kernel"]) for row in rows])
     layers = tuple(
@@ -154,6 +157,7 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         layers=layers,
         kernels=_kernels(layers),
         functions=_functions(per_step, executable),
+        npu=manifest.npu,
     )
 
 
@@ -162,8 +166,15 @@ def read(elf: Path, name: str, core: str) -> Executable:
     return Executable(elf, name, core, read_elf(elf), disassemble(elf))
 
 
-def count(executable: Executable, board: Board, inputs: bytes, timeout: float, cache: Cache) -> Phases:
-    """Run over the packed vectors in `inputs` and count each inference."""
+def count(
+    executable: Executable,
+    board: Board,
+    inputs: bytes,
+    timeout: float,
+    cache: Cache,
+    npu: NpuChoice | None = None,
+) -> Phases:
+    """Run over the packed vectors in `inputs`, with `npu` modelled, and count each inference."""
     model = executable.symbol(f"_ZN{len(executable.name)}{executable.name}3runEv")
     main = executable.symbol("main").address
     end = model.address + model.size
@@ -176,8 +187,10 @@ def count(executable: Executable, board: Board, inputs: bytes, timeout: float, c
     with tempfile.TemporaryDirectory(prefix="mcu-profile-") as folder:
         counts = Path(folder) / "counts.txt"
         options = plugin.options(plugin.library(cache), boundaries, counts)
-        run(board, executable.file, inputs, timeout, options)
-        return phases(plugin.read(counts), boundaries, main)
+        run(board, executable.file, inputs, timeout, options, npu=npu)
+        # What the core does there is ours: it raises the NPU's interrupts.
+        ours = {cosim.spare(board)} if npu else set()
+        return phases(plugin.read(counts, ours), boundaries, main)
 
 
 def cost(counts: Counts, executable: Executable) -> Cost:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Profile
+from mcu_build.report.npu import estimates, layer_rows
 
 _TEMPLATE = Path(__file__).with_name("profile.html")
 
@@ -36,6 +37,8 @@ def page(profile: Profile) -> str:
             list(_kinds(profile)),
         ],
         kinds=list(Kind),
+        npu_estimates=estimates(profile.npu) if profile.npu else [],
+        npu_rows=layer_rows(profile.npu) if profile.npu else [],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from mcu_build.profile.decode import VECTOR_KINDS, Kind
 from mcu_build.profile.measure import Cost, Profile
+from mcu_build.report.npu import estimates, layer_rows
 
 # Functions that a person is shown; the document has all.
 _FUNCTIONS = 12
@@ -50,6 +51,7 @@ def document(profile: Profile) -> dict[str, Any]:
             }
             for function in profile.functions
         ],
+        "npu": profile.npu,
     }
 
 
@@ -79,13 +81,18 @@ def table(profile: Profile) -> str:
         ["function", "instructions", "share"],
         *([name, f"{count:,}", _percent(count, total)] for name, count in counts),
     ]
+    npu = []
+    if profile.npu:
+        npu = ["\n".join(["", *estimates(profile.npu), ""])]
+        rows = layer_rows(profile.npu)
+        npu += [_columns(rows, 3)] if rows else []
     head = (
         f"{profile.name} on {profile.board} ({profile.core}, {profile.toolchain}): "
         f"{total:,} instructions for one inference, {profile.total.vector_instructions:,} of them vector\n"
         f"{profile.startup.instructions:,} from reset to main, "
         f"{profile.harness.instructions:,} in the test image around the inference\n"
     )
-    return "\n".join([head, _columns(layers, 3), _columns(kernels, 2), _columns(functions, 1)])
+    return "\n".join([head, _columns(layers, 3), _columns(kernels, 2), _columns(functions, 1), *npu])
 
 
 def _facts(cost: Cost, macs: int) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Any
 
 from mcu_build.stages import Lowered
 
-_UNITS = {
-    "cycles": "cycles of the NPU",
-    "macs": "multiplications (MACs)",
-    "sram_traffic": "bytes to and from SRAM",
-    "dram_traffic": "bytes to and from DRAM",
-    "on_chip_flash_traffic": "bytes from on-chip flash",
-    "off_chip_flash_traffic": "bytes from off-chip flash",
+# Where the compiler counts cycles and bytes, and its words for them.
+_PARTS = {
+    "npu": "NPU",
+    "sram": "SRAM",
+    "dram": "DRAM",
+    "on_chip_flash": "on-chip flash",
+    "off_chip_flash": "off-chip flash",
 }
 _WHERE = {"npu": "NPU", "int8": "int8 on the core", "float": "float on the core"}
 
@@ -27,17 +27,65 @@ def document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:
         "operators": [dict(row) for row in lowered.operators],
         "compiler_estimates": {
             "compiler": compiler,
-            "delegates": [dict(one.estimates) for one in lowered.delegates],
+            "delegates": [
+                {**one.estimates, "layers": [dict(layer) for layer in one.layers]}
+                for one in lowered.delegates
+            ],
         },
     }
 
 
 def table(facts: Mapping[str, Any]) -> str:
-    """A line for every operator of the model, then the compiler's estimates."""
+    """A line for every operator of the model, then the compiler's estimates. Empty for a given program."""
     rows = [row for row in facts["operators"] if row["where"] != "border"]
     cells = [(row["operator"], _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
-    lines = _aligned([("operator", "runs as", "line", "why not on the NPU"), *cells])
-    return "\n".join([*lines, *_estimates(facts["compiler_estimates"])])
+    lines = _aligned([("operator", "runs as", "line", "why not on the NPU"), *cells]) if rows else []
+    return "\n".join([*lines, *estimates(facts)])
+
+
+def estimates(facts: Mapping[str, Any]) -> list[str]:
+    """The compiler's estimates of one inference, all delegates together, in a few lines."""
+    delegates = facts["compiler_estimates"]["delegates"]
+    if not delegates:
+        return []
+
+    def total(name: str) -> int:
+        counts = [delegate.get(name, 0) for delegate in delegates]
+        # Delegates work in the same SRAM one after the other.
+        return max(counts) if name == "sram_used" else sum(counts)
+
+    def by_part(name: str) -> str:
+        counts = {words: total(name.format(part)) for part, words in _PARTS.items()}
+        return ", ".join(f"{words} {count:,}" for words, count in counts.items() if count)
+
+    return [
+        f"  estimated by {facts['compiler_estimates']['compiler']}, not measured",
+        f"    cycles       {total('cycles'):,}  ({by_part('cycles_{}')}; parts overlap)",
+        f"    MACs         {total('macs'):,}",
+        f"    bytes moved  {by_part('{}_traffic')}",
+        f"    bytes used   {by_part('{}_used')}",
+    ]
+
+
+def layer_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+    """The compiler's estimates by operation of the NPU, under a row of headings; empty without any."""
+    layers = [
+        (index, layer)
+        for index, delegate in enumerate(facts["compiler_estimates"]["delegates"])
+        for layer in delegate["layers"]
+    ]
+    if not layers:
+        return []
+    parts = [part for part in _PARTS if any(layer[f"cycles_{part}"] for _, layer in layers)]
+    headings = ["delegate", "operation", "output", "cycles", *(_PARTS[part] for part in parts), "MACs"]
+    names = ["cycles", *(f"cycles_{part}" for part in parts), "macs"]
+    return [
+        headings,
+        *(
+            [str(index), layer["operator"], layer["tensor"], *(f"{layer[name]:,}" for name in names)]
+            for index, layer in layers
+        ),
+    ]
 
 
 def _why(row: Mapping[str, str]) -> str:
@@ -48,14 +96,3 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
     return [f"    {'  '.join(cells)}".rstrip() for cells in padded]
-
-
-def _estimates(estimates: Mapping[str, Any]) -> list[str]:
-    total: dict[str, int] = {}
-    for delegate in estimates["delegates"]:
-        for name, count in delegate.items():
-            total[name] = total.get(name, 0) + count
-    if not total:
-        return []
-    lines = [f"  estimated by {estimates['compiler']}, not measured"]
-    return [*lines, *(f"    {count:>14,} {_UNITS[name]}" for name, count in total.items() if name in _UNITS)]

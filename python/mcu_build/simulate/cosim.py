@@ -91,10 +91,14 @@ class Window:
 
 @dataclass
 class Core:
-    """A core whose accesses to some registers are served here."""
+    """A core whose accesses to some registers are served here.
+
+    `spare` is the address of a halfword that the core can execute.
+    """
 
     remote: GdbRemote
     windows: Sequence[Window]
+    spare: int
     reads: int = 0
     writes: int = 0
     interrupts: int = 0
@@ -124,23 +128,27 @@ class Core:
         self.remote.write_registers(registers)
 
     def pend(self, interrupt: int) -> None:
-        """Make an interrupt pending: the core does it itself, as the stub's writes reach no device."""
+        """Make an interrupt pending: the core does it itself, as the stub's writes reach no device.
+
+        It does so at `spare`, where nobody takes it for an instruction of the firmware.
+        """
         self.interrupts += 1
         registers = self.remote.registers()
-        pc = registers[PC]
-        code = self.remote.read_memory(pc, len(_STORE_R1_AT_R0))
+        code = self.remote.read_memory(self.spare, len(_STORE_R1_AT_R0))
         store = [_NVIC_SET_PENDING + 4 * (interrupt // 32), 1 << (interrupt % 32), *registers[2:]]
+        store[PC] = self.spare
         store[XPSR] &= ~_IT_STATE
-        self.remote.write_memory(pc, _STORE_R1_AT_R0)
+        self.remote.write_memory(self.spare, _STORE_R1_AT_R0)
         self.remote.write_registers(store)
         # QEMU holds interrupts off for the step.
         self.remote.step()
         after = self.remote.read_register(PC)
-        self.remote.write_memory(pc, code)
+        self.remote.write_memory(self.spare, code)
         self.remote.write_registers(registers)
-        if after != pc + len(_STORE_R1_AT_R0):
+        if after != self.spare + len(_STORE_R1_AT_R0):
+            where = f"pc {registers[PC]:#010x}"
             raise CosimError(
-                f"pc {pc:#010x}: the core cannot make interrupt {interrupt} pending; is it privileged?"
+                f"{where}: the core cannot make interrupt {interrupt} pending; is it privileged?"
             )
 
     def _perform(self, access: Access, address: int, registers: list[int]) -> None:
@@ -176,23 +184,50 @@ def run(
     timeout: float,
     kind: str,
     model: Callable[[Memory], NpuModel],
+    options: Sequence[str | Path] = (),
 ) -> Outcome:
     """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds, with an NPU.
 
-    `kind` is "ethos-u55" and so on; `model` makes the NPU from its view of memory. McuError as from
-    simulate.run, and where the firmware uses the NPU wrongly: it says how.
+    `kind` is "ethos-u55" and so on; `model` makes the NPU from its view of memory. `options` are further
+    options of QEMU. McuError as from simulate.run, and where the firmware uses the NPU wrongly: it says how.
     """
-    image = image.resolve()
+    image, npu = _checked(board, image)
+    with tempfile.TemporaryDirectory(prefix="mcu-run-") as name:
+        folder = Path(name)
+        (folder / "inputs.bin").write_bytes(inputs)
+        words = [*qemu.command(board, image), *options, *_stub(folder)]
+        with process.started(words, cwd=folder) as simulator:
+            return _Session(board, npu, image, folder, simulator, timeout).run(kind, model)
+
+
+def show(board: Board, image: Path, timeout: float, kind: str, model: Callable[[Memory], NpuModel]) -> int:
+    """Run any `image` as `run` does, its UART on our standard output. Returns its exit status."""
+    image, npu = _checked(board, image)
+    with tempfile.TemporaryDirectory(prefix="mcu-run-") as name:
+        folder = Path(name)
+        words = [*qemu.command(board, image, serial="stdio"), *_stub(folder)]
+        with process.started(words, shown=True) as simulator:
+            return _Session(board, npu, image, folder, simulator, timeout, shown=True).show(kind, model)
+
+
+def spare(board: Board) -> int:
+    """The last halfword of the memory of the board's code: QEMU's stub writes any memory."""
+    assert board.placement is not None, "the host has no simulator"
+    code = board.placement.code
+    return board.address(code) + board.memory_named(code).size - len(_STORE_R1_AT_R0)
+
+
+def _checked(board: Board, image: Path) -> tuple[Path, Npu]:
     if not image.is_file():
         raise McuError(f"{image.name}: there is no such image", "Build it first: `mcu-build build`.")
     if board.npu is None:
         raise McuError(f"{board.id}: npu: the board has none", "Use --npu none: the CPU path.")
-    words = [*qemu.command(board, image), "-S", "-gdb", f"unix:{_SOCKET},server=on,wait=off"]
-    with tempfile.TemporaryDirectory(prefix="mcu-run-") as name:
-        folder = Path(name)
-        (folder / "inputs.bin").write_bytes(inputs)
-        with process.started(words, cwd=folder) as simulator:
-            return _Session(board, board.npu, image, folder, simulator, timeout).run(kind, model)
+    return image.resolve(), board.npu
+
+
+def _stub(folder: Path) -> list[str]:
+    """QEMU's options: wait for us at its GDB stub."""
+    return ["-S", "-gdb", f"unix:{folder / _SOCKET},server=on,wait=off"]
 
 
 class _Observed:
@@ -265,20 +300,34 @@ class _Session:
     folder: Path
     simulator: process.Running
     limit: float
+    shown: bool = False
     started: float = field(default_factory=time.monotonic)
 
     def run(self, kind: str, model: Callable[[Memory], NpuModel]) -> Outcome:
+        """Run a test image, and judge it."""
+        finished, npu, use = self._run(kind, model)
+        outcome = self._judged(npu, finished.status, self._console(finished) or "")
+        return dataclasses.replace(outcome, npu=use)
+
+    def show(self, kind: str, model: Callable[[Memory], NpuModel]) -> int:
+        """Run any image to its end: its exit status."""
+        finished, npu, _ = self._run(kind, model)
+        if npu.error is not None:
+            raise McuError(f"{self.image.name}: the NPU met an error: {npu.error}", exit_code=Exit.FIRMWARE)
+        return finished.status
+
+    def _run(
+        self, kind: str, model: Callable[[Memory], NpuModel]
+    ) -> tuple[process.Finished, _Observed, NpuUse]:
         with self._connect() as remote:
             remote.handshake()
             memory = GuestMemory(remote, self.board)
             npu = _Observed(model(memory), memory, kind)
-            core = Core(remote, self._windows(kind, npu))
+            core = Core(remote, self._windows(kind, npu), spare(self.board))
             problem = self._drive(core, npu)
         finished = self.simulator.finish(_END_SECONDS if problem is None else 0)
-        console = self._console(finished)
         if problem is not None:
-            raise problem(console)
-        outcome = self._judged(npu, finished.status, console)
+            raise problem(self._console(finished))
         use = NpuUse(
             core.reads,
             core.writes,
@@ -288,7 +337,7 @@ class _Session:
             memory.bytes_written,
             npu.seconds,
         )
-        return dataclasses.replace(outcome, npu=use)
+        return finished, npu, use
 
     def _connect(self) -> GdbRemote:
         try:
@@ -341,7 +390,9 @@ class _Session:
         where = f"{doing}; {_core_in_words(core.remote)}"
         return lambda console: timed_out(self.image, self.limit, console, where)
 
-    def _console(self, finished: process.Finished) -> str:
+    def _console(self, finished: process.Finished) -> str | None:
+        if self.shown:
+            return None
         uart = self.folder / qemu.UART_FILE
         written = uart.read_text(errors="replace") if uart.is_file() else ""
         return finished.stdout + finished.stderr + written
@@ -358,7 +409,7 @@ class _Session:
         return outcome
 
 
-_Problem = Callable[[str], McuError]
+_Problem = Callable[[str | None], McuError]
 
 
 def _core_in_words(remote: GdbRemote) -> str:

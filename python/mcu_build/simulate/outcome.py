@@ -76,8 +76,11 @@ def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: fl
     return Outcome(exit_status, vectors, outputs, facts["stack_used"], facts["stack_size"], console, seconds)
 
 
-def timed_out(image: Path, limit: float, console: str, detail: str = "") -> McuError:
-    """The error for a run that was still going at its time limit. `detail` says where it stood."""
+def timed_out(image: Path, limit: float, console: str | None, detail: str = "") -> McuError:
+    """The error for a run that was still going at its time limit. `detail` says where it stood.
+
+    `console` is None where its user has seen it.
+    """
     where = f"; {detail}" if detail else ""
     return McuError(
         f"{image.name}: no end after {limit:g} s{where}{_shown(console)}",
@@ -111,12 +114,14 @@ def _in_words(status: int, console: str) -> str:
     return f"it ended with status {status}"
 
 
-def failure(image: Path, words: str, console: str) -> McuError:
-    """The error for firmware that failed, with the end of what it printed."""
+def failure(image: Path, words: str, console: str | None) -> McuError:
+    """The error for firmware that failed, with the end of its console; None where the user has seen it."""
     return McuError(f"{image.name}: {words}{_shown(console)}", "", Exit.FIRMWARE)
 
 
-def _shown(console: str) -> str:
+def _shown(console: str | None) -> str:
+    if console is None:
+        return ""
     lines = console.strip().splitlines()
     if not lines:
         return "; the console is empty"

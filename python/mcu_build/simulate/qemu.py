@@ -10,8 +10,10 @@ HINT = "apt-get install qemu-system-arm"
 UART_FILE = "uart.txt"
 
 
-def command(board: Board, image: Path) -> list[str | Path]:
-    """The command that runs `image` on `board`; semihosting files and uart.txt are in its working directory.
+def command(board: Board, image: Path, serial: str = f"file:{UART_FILE}") -> list[str | Path]:
+    """The command that runs `image` on `board`; semihosting files are in its working directory.
+
+    `serial` is where the UART leads, as QEMU calls it.
 
     `-kernel` loads the segments of an ELF at their physical addresses, in any memory of the machine. McuError
     where the board has no machine, or where QEMU is missing (status 3).
@@ -34,7 +36,7 @@ def command(board: Board, image: Path) -> list[str | Path]:
         "-monitor",
         "none",
         "-serial",
-        f"file:{UART_FILE}",
+        serial,
         "-semihosting-config",
         "enable=on,target=native",
     ]

@@ -2,14 +2,15 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from mcu_build import process
 from mcu_build.board import Board, NpuChoice
 from mcu_build.errors import McuError
-from mcu_build.simulate import fvp, host, qemu
+from mcu_build.npu.memory import Memory
+from mcu_build.simulate import cosim, fvp, host, qemu
 from mcu_build.simulate.outcome import Outcome, judge, timed_out
 
 Sim = Literal["qemu", "fvp"]
@@ -18,6 +19,27 @@ Sim = Literal["qemu", "fvp"]
 def simulator(board: Board, wanted: Sim | None) -> Sim:
     """What runs images for `board`: as wanted, else QEMU where it knows the board, else the FVP."""
     return wanted or ("fvp" if board.run.fvp is not None and board.run.qemu is None else "qemu")
+
+
+def show(board: Board, image: Path, timeout: float, npu: NpuChoice | None) -> int:
+    """Run any `image` in QEMU, its UART on our standard output; its exit status. McuError as from run."""
+    if npu is not None:
+        return cosim.show(board, image, timeout, npu.kind, npu_model(npu))
+    words = host.command(image.resolve()) if board.is_host else qemu.command(board, image, serial="stdio")
+    with process.started(words, shown=True) as simulator:
+        finished = simulator.finish(timeout)
+    if finished.timed_out:
+        raise timed_out(image, timeout, None)
+    return finished.status
+
+
+def npu_model(npu: NpuChoice) -> Callable[[Memory], cosim.NpuModel]:
+    """What makes the model of an NPU from its view of memory."""
+    from mcu_build.npu.config import find
+    from mcu_build.npu.registers import Npu
+
+    config = find(npu.name)
+    return lambda memory: Npu(config, memory)
 
 
 def run(
@@ -31,11 +53,14 @@ def run(
 ) -> Outcome:
     """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds.
 
-    `options` are further options of QEMU. `npu` is the one that an FVP is to have; QEMU has none.
+    `options` are further options of QEMU. Where there is an `npu`, an FVP has it, and a model of it stands
+    beside QEMU.
 
     McuError: status 1 no image, 3 no simulator, 4 the firmware failed (which proof of success is missing),
     5 it did not end in time.
     """
+    if npu is not None and simulator(board, sim) == "qemu":
+        return cosim.run(board, image, inputs, timeout, npu.kind, npu_model(npu), options)
     image = image.resolve()
     if not image.is_file():
         raise McuError(f"{image.name}: there is no such image", "Build it first: `mcu-build build`.")

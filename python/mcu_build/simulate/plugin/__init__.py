@@ -1,7 +1,7 @@
 """count.c, a plugin of QEMU that counts executed instructions; compiled on first use, into the cache."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,8 +76,11 @@ def options(plugin: Path, boundaries: Boundaries, counts: Path) -> list[str]:
     return ["-plugin", ",".join(word.replace(",", ",,") for word in words)]
 
 
-def read(counts: Path) -> tuple[Span, ...]:
-    """The spans in the order in which they ran. McuError (status 4) where the file is not whole."""
+def read(counts: Path, without: Collection[int] = ()) -> tuple[Span, ...]:
+    """The spans in the order in which they ran, instructions at the addresses `without` left out.
+
+    McuError (status 4) where the file is not whole.
+    """
     try:
         lines = counts.read_text().splitlines()
     except FileNotFoundError:
@@ -93,7 +96,7 @@ def read(counts: Path) -> tuple[Span, ...]:
         first, second = line.split()
         if first == "span":
             spans.append((int(second, 16), {}))
-        else:
+        elif int(first, 16) not in without:
             # An address has several lines where QEMU translated it several times.
             found = spans[-1][1]
             address = int(first, 16)
