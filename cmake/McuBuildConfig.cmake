@@ -63,26 +63,33 @@ function(mcu_add_model name)
     endif()
 endfunction()
 
-# mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST])
+# mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST])
 #
 # An image <target>.elf with .map and, except for the host, .hex and .bin, and targets <target>.run and <target>.size.
 # A .bin file holds what is loaded into the memory of the vectors; for each other memory there is a
 # <target>-<memory>.bin. Without SOURCES, the default application
 # runs the one model. With SHARE_ARENA the models use one arena: results of one are lost when the next is given its
 # inputs. TEST makes the image that `mcu-build test` runs: harness and semihosting instead of SOURCES and console.
+# DEVICE_TEST makes that of `mcu-build test --on-device`: the harness, and files through the debug probe.
 function(mcu_add_firmware name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST" "BOARD" "SOURCES;MODELS")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST;DEVICE_TEST" "BOARD" "SOURCES;MODELS")
     set(call "mcu_add_firmware(${name})")
-    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST"
+    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST DEVICE_TEST"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board npu)
     foreach(source IN LISTS arg_SOURCES)
         if(NOT source MATCHES "[.$]")
             _mcu_fail("${call}" "SOURCES: '${source}' is not a source file"
-                      "Arguments are: SOURCES, MODELS, BOARD, SHARE_ARENA, TEST.")
+                      "Arguments are: SOURCES, MODELS, BOARD, SHARE_ARENA, TEST, DEVICE_TEST.")
         endif()
     endforeach()
-    _mcu_application("${call}" "${arg_SOURCES}" "${arg_MODELS}" "${arg_TEST}" sources defines)
+    set(image PRODUCTION)
+    if(arg_TEST)
+        set(image TEST)
+    elseif(arg_DEVICE_TEST)
+        set(image DEVICE)
+    endif()
+    _mcu_application("${call}" "${arg_SOURCES}" "${arg_MODELS}" ${image} sources defines)
 
     add_executable(${name} ${sources})
     target_compile_definitions(${name} PRIVATE ${defines})
@@ -94,8 +101,8 @@ function(mcu_add_firmware name)
     if(arg_SHARE_ARENA)
         _mcu_share_arena("${call}" ${name} "${arg_MODELS}")
     endif()
-    _mcu_add_platform(${name} ${board} "${arg_TEST}")
+    _mcu_add_platform(${name} ${board} ${image})
     target_link_libraries(${name} PRIVATE ${models} ${board})
     _mcu_link(${name} ${board})
-    _mcu_add_verbs(${name} ${board} "${npu}" "${arg_TEST}")
+    _mcu_add_verbs(${name} ${board} "${npu}" ${image})
 endfunction()

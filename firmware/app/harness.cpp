@@ -5,7 +5,8 @@
 //   inputs.bin   read: for each vector, the bytes of each input in order; nothing else
 //   outputs.bin  written: for each vector, the bytes of each output in order
 //   status.txt   written at the end: lines "vectors N", "output_size N" (bytes for a vector), "stack_used N",
-//                "stack_size N", "done". Without "done" the run has failed.
+//                "stack_size N", "cycles_min N", "cycles_max N" (of an inference; 0 where nothing counts
+//                them), "done". Without "done" the run has failed.
 
 #include <algorithm>
 #include <cstddef>
@@ -48,7 +49,12 @@ size_t output_size() {
     return bytes;
 }
 
-Status run_vector(const File& inputs, const File& outputs) {
+struct Cycles {
+    uint32_t min = UINT32_MAX;
+    uint32_t max = 0;
+};
+
+Status run_vector(const File& inputs, const File& outputs, Cycles& cycles) {
     // Poison first: outputs may share their bytes with inputs.
     for (size_t index = 0; index < model::output_count; ++index) {
         std::ranges::fill(model::output_bytes(index), kPoison);
@@ -58,7 +64,10 @@ Status run_vector(const File& inputs, const File& outputs) {
             return Status::kCannotRead;
         }
     }
+    const uint32_t start = mcu::platform::cycles();
     model::run();
+    const uint32_t taken = mcu::platform::cycles() - start;
+    cycles = {std::min(cycles.min, taken), std::max(cycles.max, taken)};
     if (mcu::platform::stack_overflowed()) {
         return Status::kStackOverflow;
     }
@@ -70,7 +79,7 @@ Status run_vector(const File& inputs, const File& outputs) {
     return Status::kOk;
 }
 
-Status run_vectors(size_t& vectors) {
+Status run_vectors(size_t& vectors, Cycles& cycles) {
     const File inputs("inputs.bin", Mode::kRead);
     if (!inputs.ok()) {
         return Status::kNoInputs;
@@ -88,35 +97,38 @@ Status run_vectors(size_t& vectors) {
     }
     vectors = bytes / input_size();
     for (size_t vector = 0; vector < vectors; ++vector) {
-        if (const Status status = run_vector(inputs, outputs); status != Status::kOk) {
+        if (const Status status = run_vector(inputs, outputs, cycles); status != Status::kOk) {
             return status;
         }
     }
     return Status::kOk;
 }
 
-Status write_status(size_t vectors) {
+Status write_status(size_t vectors, const Cycles& cycles) {
     const StackUse stack = mcu::platform::stack_use();
     Text text;
     text.add("vectors ").decimal(static_cast<uint32_t>(vectors));
     text.add("\noutput_size ").decimal(static_cast<uint32_t>(output_size()));
     text.add("\nstack_used ").decimal(stack.used);
     text.add("\nstack_size ").decimal(stack.size);
-    text.add("\ndone\n");
+    Text more;
+    more.add("\ncycles_min ").decimal(cycles.min);
+    more.add("\ncycles_max ").decimal(cycles.max);
+    more.add("\ndone\n");
     const File file("status.txt", Mode::kWrite);
-    if (!file.ok() || !file.write(std::as_bytes(std::span(text.view())))) {
-        return Status::kCannotWrite;
-    }
-    return Status::kOk;
+    const bool written = file.ok() && file.write(std::as_bytes(std::span(text.view()))) &&
+                         file.write(std::as_bytes(std::span(more.view())));
+    return written ? Status::kOk : Status::kCannotWrite;
 }
 
 }  // namespace
 
 int main() {
     size_t vectors = 0;
-    Status status = run_vectors(vectors);
+    Cycles cycles;
+    Status status = run_vectors(vectors, cycles);
     if (status == Status::kOk) {
-        status = write_status(vectors);
+        status = write_status(vectors, cycles);
     }
     return static_cast<int>(status);
 }

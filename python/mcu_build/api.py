@@ -20,6 +20,7 @@ from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
+from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Request
@@ -169,24 +170,39 @@ class Firmware:
         return told[0] if len(told) == 1 else told
 
     def execute(
-        self, inputs: Sequence[Array] | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None
+        self,
+        inputs: Sequence[Array] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+        via: Via | None = None,
     ) -> Run:
-        """Run over arrays [vectors, ...], without them over the model's own; outputs, console and stack."""
+        """Run over arrays [vectors, ...], without them over the model's own; outputs, console and stack.
+
+        In a simulator, or on the board that `via` leads to.
+        """
         self._check_current()
         if inputs is not None:
             vectors.check_inputs(self.manifest.name, inputs, self.manifest.inputs)
         arrays = prove.own_inputs(self.built) if inputs is None else list(inputs)
-        with self.progress.stage("simulate"):
-            outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim)
+        with self.progress.stage("device" if via else "simulate"):
+            outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim, via)
         return Run(tuple(outputs), outcome)
 
-    def prove(self, limit: int | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None) -> Proof:
+    def prove(
+        self,
+        limit: int | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+        via: Via | None = None,
+    ) -> Proof:
         """Compare the outputs over the model's own vectors, the first `limit`, with the quantized program's.
 
         The proof is to be judged: `test` does so.
         """
         self._check_current()
-        return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim)
+        return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim, via)
 
     def test(
         self,

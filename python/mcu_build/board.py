@@ -91,6 +91,29 @@ class Placement(_Strict):
     stack: str
 
 
+class Protected(_Strict):
+    """Addresses that no image of ours may touch: a bootloader, option bytes. `why` says what they hold."""
+
+    name: str
+    origin: int = Field(ge=0)
+    size: Size
+    why: str
+
+
+class Fixed(_Strict):
+    """Bytes that every image has at an address, as the boot ROM wants them; no image may differ there."""
+
+    name: str
+    origin: int = Field(ge=0)
+    content: Annotated[str, Field(pattern="^([0-9a-fA-F]{8})+$")]
+    why: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes: a whole number of words."""
+        return bytes.fromhex(self.content)
+
+
 ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
 
 
@@ -226,6 +249,8 @@ class Board(_Strict):
     console: ConsoleKind = "rtt"
     uart: Uart | None = None
     setup: tuple[SetupStep, ...] = ()
+    fixed: tuple[Fixed, ...] = ()
+    protected: tuple[Protected, ...] = ()
     npu: Npu | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")

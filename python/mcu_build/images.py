@@ -1,8 +1,8 @@
-"""Drive CMake: a generated model in, two images out.
+"""Drive CMake: a generated model in, images out.
 
-The project that CMake is given uses the functions that any user calls. Both images link the same archives of
+The project that CMake is given uses the functions that any user calls. The images link the same archives of
 model and kernels, the same start-up objects and the same linker script; they differ in main and in where
-console, exit and files lead (UART, or semihosting in the test image).
+console, exit and files lead: RTT or UART, semihosting in the test image, a debug probe in the device image.
 """
 
 import re
@@ -42,7 +42,8 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
     """Compile and link. Returns the images by kind.
 
     `elf` and `map` are of the production image, with `hex`, `bin` and a `bin_<memory>` for each further
-    memory that is loaded, where the board is not the host; `test_elf` and `test_map` are of the test image.
+    memory that is loaded, where the board is not the host; `test_elf` and `test_map` are of the test image,
+    `device_elf` is the one that a debug probe runs.
     Each is put into place whole, or not at all. McuError names the first mistakes, or the memory that
     overflows; the compiler's own words are in build.log.
     """
@@ -57,7 +58,7 @@ def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
     for name, text in board_files(inputs.board, inputs.toolchain).items():
         write_changed(folder / "src" / name, text)
     source, tree = folder / "cmake", folder / "cmake" / "build"
-    write_changed(source / "CMakeLists.txt", project(inputs.name, "../src"))
+    write_changed(source / "CMakeLists.txt", project(inputs.name, "../src", inputs.board))
     key, stamp = _tree_key(inputs, tree), source / "stamp"
     # No stamp, or another: the last build here was stopped half way, or was made with other tools.
     if not stamp.is_file() or stamp.read_text() != key:
@@ -155,7 +156,7 @@ def _overflow(inputs: BuildInputs, told: str) -> McuError | None:
             lines = []
             for region, count in excess.items():
                 size = inputs.board.memory_named(region).size
-                what = inputs.name + (" (test image)" if image == "test" else "")
+                what = inputs.name + ("" if image == "firmware" else f" ({image} image)")
                 lines.append(
                     f"{what}: {region}: needs {size + count:,} bytes, {inputs.board.id} has {size:,}"
                 )
@@ -168,7 +169,7 @@ def _overflow(inputs: BuildInputs, told: str) -> McuError | None:
 def _failed_links(told: str) -> Iterator[tuple[str, str]]:
     """Name of the image and the linker's words, the production image first."""
     parts = re.split(r"^FAILED: (?:\[code=\d+\] )?", told, flags=re.MULTILINE)[1:]
-    for image in ("firmware", "test"):
+    for image in ("firmware", "test", "device"):
         yield from ((image, part) for part in parts if part.startswith(f"{image}.elf"))
 
 
@@ -177,7 +178,7 @@ def _publish(inputs: BuildInputs, tree: Path, folder: Path) -> dict[str, Path]:
     names = {"elf": "firmware.elf", "map": "firmware.map", "test_elf": "test.elf", "test_map": "test.map"}
     memories = list(loaded_sections(inputs.board))
     if memories:
-        names |= {"hex": "firmware.hex", "bin": "firmware.bin"}
+        names |= {"hex": "firmware.hex", "bin": "firmware.bin", "device_elf": "device.elf"}
         names |= {f"bin_{memory}": f"firmware-{memory}.bin" for memory in memories[1:]}
     for old in folder.glob("firmware*"):
         if old.name not in names.values():

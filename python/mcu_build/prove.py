@@ -7,6 +7,7 @@ from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.compare import Comparison, accuracy, compare, float_allowance
 from mcu_build.errors import Exit, McuError
+from mcu_build.flash.via import Via
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.simulate.outcome import Outcome
@@ -67,14 +68,39 @@ class Proof:
 
 
 def run(
-    built: Built, board: Board, inputs: list[Array], timeout: float, sim: Sim | None = None
+    built: Built,
+    board: Board,
+    inputs: list[Array],
+    timeout: float,
+    sim: Sim | None = None,
+    via: Via | None = None,
 ) -> tuple[list[Array], Outcome]:
-    """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them."""
+    """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them.
+
+    It runs in a simulator, or on the board that `via` leads to.
+    """
     manifest = built.manifest
-    image = manifest.path(built.folder, "test_elf")
     packed = vectors.pack(inputs, manifest.inputs)
-    outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
+    if via is not None:
+        outcome = _on_device(built, board, packed, timeout, via)
+    else:
+        image = manifest.path(built.folder, "test_elf")
+        outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
     return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
+
+
+def _on_device(built: Built, board: Board, inputs: bytes, timeout: float, via: Via) -> Outcome:
+    from mcu_build.flash import device, image, probe
+    from mcu_build.flash.via import doing, opened
+
+    file = built.manifest.path(built.folder, "device_elf")
+    loaded = image.read_image(file)
+    image.check(loaded, board)
+    with opened(via) as opened_probe:
+        with doing(f"writing {loaded.name}"):
+            probe.program(opened_probe, loaded)
+        with doing(f"running {loaded.name}"):
+            return device.run(opened_probe, loaded, file, inputs, timeout)
 
 
 def own_inputs(built: Built) -> list[Array]:
@@ -91,13 +117,14 @@ def test(
     cache: Cache,
     progress: Progress,
     sim: Sim | None = None,
+    via: Via | None = None,
 ) -> Proof:
     """Compare the firmware with the program's Python definitions over the model's own vectors."""
     archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
     ports = built.manifest.outputs
     inputs, expected = expectation(built, limit, cache, progress)
-    with progress.stage("simulate"):
-        found, outcome = run(built, board, inputs, timeout, sim)
+    with progress.stage("device" if via else "simulate"):
+        found, outcome = run(built, board, inputs, timeout, sim, via)
     inexact = _inexact(built)
     steps = [port["scale"] for port in ports]
     allowed = float_allowance(expected, steps) if inexact else [0.0] * len(expected)

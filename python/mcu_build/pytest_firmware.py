@@ -8,6 +8,7 @@ from typing import Any
 
 from mcu_build.api import TIMEOUT, Firmware, Run, build
 from mcu_build.cache import hash_text
+from mcu_build.flash.via import Via
 from mcu_build.npz import Array
 from mcu_build.prove import Proof
 from mcu_build.simulate.run import Sim
@@ -28,16 +29,28 @@ class HeardFirmware(Firmware):
     consoles: list[Console]
 
     def execute(
-        self, inputs: Sequence[Array] | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None
+        self,
+        inputs: Sequence[Array] | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+        via: Via | None = None,
     ) -> Run:
         """As Firmware.execute."""
-        run = super().execute(inputs, timeout=timeout, sim=sim)
+        run = super().execute(inputs, timeout=timeout, sim=sim, via=via)
         self._heard(run.outcome.console)
         return run
 
-    def prove(self, limit: int | None = None, *, timeout: float = TIMEOUT, sim: Sim | None = None) -> Proof:
+    def prove(
+        self,
+        limit: int | None = None,
+        *,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+        via: Via | None = None,
+    ) -> Proof:
         """As Firmware.prove."""
-        proof = super().prove(limit, timeout=timeout, sim=sim)
+        proof = super().prove(limit, timeout=timeout, sim=sim, via=via)
         self._heard(proof.outcome.console)
         return proof
 

@@ -12,7 +12,7 @@ from mcu_build.simulate import run
 from mcu_build.simulate.outcome import STATUSES, judge
 from tests.support.image import Mode, build_image, expected, fake_model, misbehaving_model, vector
 
-STATUS = "vectors 2\noutput_size 3\nstack_used 10\nstack_size 20\ndone\n"
+STATUS = "vectors 2\noutput_size 3\nstack_used 10\nstack_size 20\ncycles_min 0\ncycles_max 0\ndone\n"
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def test_constants_of_several_megabytes_run(tmp_path: Path) -> None:
         assert run(board, image, vector(9), 20).outputs == expected(vector(9))
 
 
-# memcpy and memset of every length to 39, compared byte by byte; through pointers that no compiler sees through.
+# memcpy and memset of every length to 39, compared byte by byte; by pointers that no compiler sees through.
 _BLOCKS = """
     auto* volatile const copy = &memcpy;
     auto* volatile const fill = &memset;

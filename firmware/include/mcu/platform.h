@@ -38,6 +38,10 @@ struct StackUse {
 
 StackUse stack_use();
 
+// Cycles of the core so far, modulo 2^32, for differences; always 0 where nothing counts them (simulators,
+// the host, cores without DWT).
+uint32_t cycles();
+
 // Whether the stack has reached its guard, the lowest bytes of its space.
 bool stack_overflowed();
 

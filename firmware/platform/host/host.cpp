@@ -16,6 +16,10 @@ void exit(Status status) {
     std::exit(static_cast<int>(status));
 }
 
+uint32_t cycles() {
+    return 0;
+}
+
 StackUse stack_use() {
     return {0, 0};
 }

@@ -19,13 +19,9 @@ enum Operation : uint32_t {
     kExitExtended = 0x20,
 };
 
-// The operation's result. `argument` is its block of words, or its one argument.
-inline int32_t call(Operation operation, const void* argument) {
-    register uint32_t r0 __asm("r0") = operation;
-    register const void* r1 __asm("r1") = argument;
-    __asm volatile("bkpt #0xAB" : "+r"(r0) : "r"(r1) : "memory");
-    return static_cast<int32_t>(r0);
-}
+// The operation's result. `argument` is its block of words, or its one argument. How the call reaches the
+// debugger is the image's choice: bkpt.cpp or probe.cpp.
+int32_t call(Operation operation, const void* argument);
 
 inline uint32_t word(const void* pointer) {
     return reinterpret_cast<uintptr_t>(pointer);

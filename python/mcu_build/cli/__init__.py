@@ -20,6 +20,7 @@ VERBS = {
     "build": "Make firmware for a board from a model. The verb may be left out.",
     "run": "Run a model's firmware on given inputs.",
     "test": "Prove the firmware: its outputs against the quantized program's, exactly.",
+    "flash": "Write a model's firmware to a board, verify it, run it.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "size": "Where flash and RAM go, by region and by symbol.",

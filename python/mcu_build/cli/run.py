@@ -7,12 +7,15 @@ import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit, McuError
 
 
-@click.command()
+@click.command(cls=ViaCommand)
 @build_options
 @run_options
+@on_device_option
+@via_option
 @click.option(
     "--inputs",
     type=click.Path(path_type=Path),
@@ -24,6 +27,8 @@ def command(
     debug: bool,
     timeout: float,
     sim: Any,
+    on_device: bool,
+    via: str | None,
     inputs: Path | None,
     outputs: Path | None,
     **options: Any,
@@ -39,10 +44,11 @@ def command(
     from mcu_build.api import build
     from mcu_build.vectors import load_inputs
 
+    way = chosen_way(via, on_device)
     times = StageTimes()
     firmware = build(**options, progress=times)
     arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None
-    done = firmware.execute(arrays, timeout=timeout, sim=sim)
+    done = firmware.execute(arrays, timeout=timeout, sim=sim, via=way)
     outcome = done.outcome
     named = {f"output_{index}": array for index, array in enumerate(done.outputs)}
     if outputs:

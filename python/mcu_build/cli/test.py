@@ -6,12 +6,15 @@ import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
 
 
-@click.command()
+@click.command(cls=ViaCommand)
 @build_options
 @run_options
+@on_device_option
+@via_option
 @click.option("--vectors", type=click.IntRange(min=2), help="Use only the first N vectors.")
 @click.option(
     "--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95, on the device."
@@ -21,6 +24,8 @@ def command(
     debug: bool,
     timeout: float,
     sim: Any,
+    on_device: bool,
+    via: str | None,
     vectors: int | None,
     min_accuracy: float | None,
     **options: Any,
@@ -29,15 +34,16 @@ def command(
     del debug
     from mcu_build.api import build
 
+    way = chosen_way(via, on_device)
     times = StageTimes()
     firmware = build(**options, progress=times)
-    proof = firmware.prove(vectors, timeout=timeout, sim=sim)
+    proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)
     error = proof.failure(min_accuracy)
     if as_json:
         told = error_document(error) if error else {}
         print_json({**_document(proof), "stages": times.stages, **told})
         return error.exit_code if error else Exit.OK
-    print_text(text(firmware.built, proof, where(firmware.board, sim)))
+    print_text(text(firmware.built, proof, f"via {way}" if way else where(firmware.board, sim)))
     return report_error(error, as_json=False) if error else Exit.OK
 
 
@@ -59,9 +65,16 @@ def _document(proof: Any) -> dict[str, Any]:
         if accuracy
         else None,
         "stack": {"used": proof.outcome.stack_used, "size": proof.outcome.stack_size},
+        "cycles": _cycles(proof),
         "npu": _npu(proof),
         "status": proof.outcome.status,
     }
+
+
+def _cycles(proof: Any) -> dict[str, int] | None:
+    """Cycles of an inference, where the core counts them."""
+    found = proof.outcome.cycles
+    return {"min": found[0], "max": found[1]} if found else None
 
 
 def _npu(proof: Any) -> dict[str, Any] | None:
@@ -100,6 +113,8 @@ def text(built: Any, proof: Any, where: str) -> str:
         )
     if outcome.stack_size:
         lines.append(f"  stack      {outcome.stack_used:,} of {outcome.stack_size:,} bytes used")
+    if outcome.cycles:
+        lines.append("  cycles     {:,} to {:,} an inference".format(*outcome.cycles))
     if outcome.npu:
         use, count, name = outcome.npu, compared.vectors, built.manifest.npu["name"]
         lines.append(

@@ -38,6 +38,7 @@ def board_text(facts: BuildFacts) -> str:
         "MCU_KERNEL_FOLDERS": facts.kernel_folders,
         "MCU_PRODUCTION_SOURCES": facts.production_sources,
         "MCU_TEST_SOURCES": facts.test_sources,
+        "MCU_DEVICE_SOURCES": facts.device_sources,
         "MCU_OBJCOPY": [facts.objcopy],
         "MCU_BINARIES": [",".join((memory, *sections)) for memory, sections in facts.binaries.items()],
         "MCU_RUN_COMMAND": facts.run_command,
@@ -46,18 +47,19 @@ def board_text(facts: BuildFacts) -> str:
     return _BANNER + "".join(f"set({name}{_list(words)})\n" for name, words in variables.items())
 
 
-def project(name: str, folder: str) -> str:
-    """CMakeLists.txt of both images of the model `name`, with the functions that any user calls.
+def project(name: str, folder: str, board: Board) -> str:
+    """CMakeLists.txt of the images of the model `name`, with the functions that any user calls.
 
     `folder` holds the generated model: a path relative to the project's.
     """
+    device = "" if board.is_host else f"mcu_add_firmware(device MODELS {name} DEVICE_TEST)\n"
     return (
         f"{_BANNER}cmake_minimum_required(VERSION 3.24)\n"
         f"project({name} LANGUAGES CXX)\n\n"
         "find_package(McuBuild REQUIRED)\n"
         f"mcu_add_model({name} GENERATED {folder})\n"
         f"mcu_add_firmware(firmware MODELS {name})\n"
-        f"mcu_add_firmware(test MODELS {name} TEST)\n"
+        f"mcu_add_firmware(test MODELS {name} TEST)\n{device}"
     )
 
 

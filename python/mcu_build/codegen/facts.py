@@ -34,6 +34,7 @@ class BuildFacts:
     kernel_folders: tuple[str, ...]
     production_sources: tuple[str, ...]
     test_sources: tuple[str, ...]
+    device_sources: tuple[str, ...]
     binaries: Mapping[str, tuple[str, ...]]
     run_command: tuple[str, ...]
     run_test_command: tuple[str, ...]
@@ -56,6 +57,7 @@ def build_facts(board: Board, toolchain: Toolchain) -> BuildFacts:
         kernel_folders=tools.kernel_folders,
         production_sources=platform_sources(board, "production"),
         test_sources=platform_sources(board, "test"),
+        device_sources=platform_sources(board, "device"),
         binaries=loaded_sections(board),
         run_command=_run_command(board, "production"),
         run_test_command=_run_command(board, "test"),

@@ -12,7 +12,8 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.resources import data_dir
 
 Toolchain = Literal["arm-clang", "arm-gcc", "host"]
-Image = Literal["test", "production"]
+# A test image reaches its files through semihosting, a device image through any debug probe.
+Image = Literal["test", "device", "production"]
 
 GCC_HINT = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
 CLANG_HINT = "apt-get install clang-19 lld-19 llvm-19"
@@ -37,6 +38,9 @@ _COMMON = (
     "-Wextra",
     "-Werror",
 )
+
+
+_SEMIHOSTING = ("platform/semihosting/semihosting.cpp", "platform/semihosting/bkpt.cpp")
 
 
 @dataclass(frozen=True)
@@ -82,15 +86,18 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
         return ("platform/host/host.cpp",)
     core = tuple(f"platform/cortex_m/{name}.cpp" for name in ("vectors", "startup", "fault"))
     if image == "test":
-        return (*core, "platform/semihosting/semihosting.cpp")
-    return (*core, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp")
+        return (*core, *_SEMIHOSTING)
+    if image == "device":
+        return (*core, _SEMIHOSTING[0], "platform/semihosting/probe.cpp")
+    more = _SEMIHOSTING[1:] if board.console == "semihosting" else ()
+    return (*core, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp", *more)
 
 
 def _console(board: Board) -> str:
     """The source of a production image's console."""
     if board.console == "uart" and board.uart is not None:
         return board.uart.kind.replace("-", "_")
-    return board.console
+    return "semihosting_console" if board.console == "semihosting" else board.console
 
 
 def kernel_folders(board: Board) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class Stop:
 class GdbRemote:
     """A connection to a stub whose core is stopped. `packets` counts those that were sent.
 
+    `features` is what the stub supports, `packet_size` the largest packet that it takes.
+
     Packets are worked on in order. What sets something returns before the stub has confirmed it; where the
     stub does not, a later call raises GdbError.
     """
@@ -68,7 +70,8 @@ class GdbRemote:
         self._owed = b""
         self._unconfirmed: list[str] = []
         self._timeout = timeout
-        self._packet_size = _DEFAULT_PACKET
+        self.packet_size = _DEFAULT_PACKET
+        self.features: list[str] = []
         self.packets = 0
 
     def __enter__(self) -> Self:
@@ -81,11 +84,15 @@ class GdbRemote:
 
     def handshake(self) -> None:
         """Agree on features. QEMU numbers registers in an old way until target.xml has been read."""
-        features = self._ask("qSupported:swbreak+;hwbreak+;xmlRegisters=arm").split(";")
+        reply = self._ask("qSupported:swbreak+;hwbreak+;xmlRegisters=arm")
+        if re.match(r"[ST][0-9a-fA-F]{2}", reply):
+            # Connecting has stopped a core that ran, which QEMU tells first.
+            reply = self._receive(time.monotonic() + self._timeout)
+        self.features = features = reply.split(";")
         for feature in features:
             name, _, value = feature.partition("=")
             if name == "PacketSize":
-                self._packet_size = _hexadecimal(value)
+                self.packet_size = _hexadecimal(value)
         if "QStartNoAckMode+" in features and self._ask("QStartNoAckMode") == "OK":
             self._acknowledge = False
         if "qXfer:features:read+" not in features:
@@ -104,6 +111,10 @@ class GdbRemote:
         """One register by GDB's number."""
         return int.from_bytes(self._hex_bytes(self._ask(f"p{number:x}")), "little")
 
+    def write_register(self, number: int, value: int) -> None:
+        """Set one register by GDB's number."""
+        self._command(f"P{number:x}={value.to_bytes(4, 'little').hex()}", f"register {number}")
+
     def write_registers(self, values: Sequence[int]) -> None:
         """Set r0 to pc and xPSR at once."""
         if len(values) != REGISTERS:
@@ -114,7 +125,7 @@ class GdbRemote:
         """`size` bytes, in as many packets as it takes."""
         parts = []
         for start, count in self._blocks(address, size):
-            part = self._hex_bytes(self._ask(f"m{start:x},{count:x}"))
+            part = self._hex_bytes(self._ask(f"m{start:x},{count:x}"), f"memory at {start:#010x}")
             if len(part) != count:
                 raise GdbError(f"{len(part)} bytes at {start:#010x}, {count} were asked for")
             parts.append(part)
@@ -160,7 +171,7 @@ class GdbRemote:
     def _read_object(self, kind: str, name: str) -> str:
         parts: list[str] = []
         while True:
-            offset, count = sum(map(len, parts)), self._packet_size // 2
+            offset, count = sum(map(len, parts)), self.packet_size // 2
             reply = self._ask(f"qXfer:{kind}:read:{name}:{offset:x},{count:x}")
             if reply[:1] not in ("l", "m"):
                 raise GdbError(f"it does not send {name}: {reply!r}")
@@ -169,13 +180,13 @@ class GdbRemote:
                 return "".join(parts)
 
     def _blocks(self, address: int, size: int) -> Iterator[tuple[int, int]]:
-        largest = (self._packet_size - _HEADROOM) // 2
+        largest = (self.packet_size - _HEADROOM) // 2
         for start in range(address, address + size, largest):
             yield start, min(largest, address + size - start)
 
-    def _hex_bytes(self, reply: str) -> bytes:
+    def _hex_bytes(self, reply: str, what: str = "registers") -> bytes:
         if re.fullmatch(r"E[0-9a-fA-F]{2}", reply):
-            raise GdbError(f"error {reply[1:]}: it cannot read that")
+            raise GdbError(f"error {reply[1:]}: it cannot read {what}")
         try:
             return bytes.fromhex(reply)
         except ValueError:
@@ -195,15 +206,15 @@ class GdbRemote:
             if reply != "OK":
                 raise GdbError(f"it does not set {what}: {reply or 'not supported'}")
 
-    def _ask(self, packet: str) -> str:
+    def _ask(self, packet: str | bytes, timeout: float | None = None) -> str:
         self._send(packet)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         self._confirm(deadline)
         return self._receive(deadline)
 
-    def _send(self, packet: str) -> None:
+    def _send(self, packet: str | bytes) -> None:
         self.packets += 1
-        payload = packet.encode()
+        payload = packet.encode() if isinstance(packet, str) else packet
         # An acknowledgement of its own would wake the other side for one byte.
         self._transmit(self._owed + b"$%b#%02x" % (payload, sum(payload) & 0xFF))
         self._owed = b""

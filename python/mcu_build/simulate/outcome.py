@@ -17,7 +17,7 @@ STATUSES: Mapping[int, str] = {
     15: "its stack overflowed",
     16: "its NPU reported an error",
 }
-_STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size")
+_STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size", "cycles_min", "cycles_max")
 _CONSOLE_LINES = 40
 
 
@@ -43,7 +43,8 @@ class NpuUse:
 class Outcome:
     """A run that ended well. `outputs` holds, for each vector, the bytes of each output in order.
 
-    `stack_used` and `stack_size` are bytes, both 0 for the host. `console` is what the firmware printed;
+    `stack_used` and `stack_size` are bytes, both 0 for the host; `cycles` are the fewest and the most of an
+    inference, where the core counts them. `console` is what the firmware printed;
     `seconds` is wall time. `npu` is there where an NPU was simulated.
     """
 
@@ -55,6 +56,7 @@ class Outcome:
     console: str
     seconds: float
     npu: NpuUse | None = None
+    cycles: tuple[int, int] | None = None
 
 
 def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: float) -> Outcome:
@@ -73,7 +75,16 @@ def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: fl
     if len(outputs) != vectors * size:
         words = f"outputs.bin has {len(outputs)} bytes, {vectors} vectors of {size} bytes were promised"
         raise failure(image, words, console)
-    return Outcome(exit_status, vectors, outputs, facts["stack_used"], facts["stack_size"], console, seconds)
+    return Outcome(
+        exit_status,
+        vectors,
+        outputs,
+        facts["stack_used"],
+        facts["stack_size"],
+        console,
+        seconds,
+        cycles=(facts["cycles_min"], facts["cycles_max"]) if facts["cycles_max"] else None,
+    )
 
 
 def timed_out(image: Path, limit: float, console: str | None, detail: str = "") -> McuError:

@@ -1,0 +1,51 @@
+"""`mcu-build flash`: firmware onto a board, verified and running."""
+
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.options import build_options
+from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.via import ViaCommand, via_option
+
+
+@click.command(cls=ViaCommand)
+@build_options
+@via_option
+def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None:
+    """Build, write the firmware to a board, read it back, reset and let it run."""
+    del debug
+    from mcu_build.api import build
+    from mcu_build.flash import image as images
+    from mcu_build.flash import via as ways
+    from mcu_build.flash.probe import verify
+
+    way = ways.parse(via)
+    times = StageTimes()
+    firmware = build(**options, progress=times)
+    image = images.read_image(firmware.path("elf"))
+    images.check(image, firmware.board)
+    with ways.opened(way) as probe:
+        with times.stage("flash"), ways.doing(f"writing {image.name}"):
+            probe.load(image.segments)
+        with times.stage("verify"), ways.doing(f"reading {image.name} back"):
+            verify(probe, image)
+        with times.stage("reset"), ways.doing("resetting the chip"):
+            probe.reset()
+            probe.leave()
+    if as_json:
+        segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
+        print_json(
+            {
+                "image": str(firmware.path("elf")),
+                "via": str(way),
+                "segments": segments,
+                "bytes": image.size,
+                "verified": True,
+                "stages": times.stages,
+            }
+        )
+        return
+    print_text(
+        f"{image.name} on {firmware.board.id} via {way}: {image.size:,} bytes written, verified, running"
+    )

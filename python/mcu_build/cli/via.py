@@ -1,0 +1,44 @@
+"""Options of the verbs that talk to a board."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import rich_click as click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+via_option = click.option(
+    "--via",
+    metavar="WAY",
+    help="The way to the board: gdb :3333, any GDB server (OpenOCD, J-Link, Black Magic Probe, QEMU).",
+)
+
+
+on_device_option = click.option(
+    "--on-device", is_flag=True, help="On the board that --via leads to, instead of in a simulator."
+)
+
+
+def chosen_way(via: str | None, on_device: bool) -> Any:
+    """The flash.via.Via of --via and --on-device; None for a simulator. Either says that a board is meant."""
+    from mcu_build.flash.via import parse
+
+    return parse(via) if on_device or via else None
+
+
+class ViaCommand(click.RichCommand):
+    """A verb with --via, whose value may be two words: `--via gdb :3333`."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As click does, with the two words as one."""
+        return super().parse_args(context, _joined(args))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for word in words:
+        if found[-2:] == ["--via", "gdb"] and not word.startswith("-"):
+            found[-1] = f"gdb {word}"
+        else:
+            found.append(word)
+    return found
