@@ -20,6 +20,7 @@ from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
+from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
@@ -225,6 +226,13 @@ class Firmware:
         inputs = prove.own_inputs(self.built)
         with self.progress.stage("profile"):
             return profiles.profile(self.built, self.board, inputs, timeout, Cache())
+
+    def profile_device(self, via: Via, *, timeout: float = TIMEOUT) -> tuple[LayerCycles, ...]:
+        """Cycles of each layer of one inference, on the board that `via` leads to."""
+        self._check_current()
+        inputs = prove.own_inputs(self.built)
+        with self.progress.stage("profile"):
+            return prove.layer_cycles(self.built, self.board, inputs, timeout, via)
 
     def _check_current(self) -> None:
         """McuError where another model or another state of it was built into the folder meanwhile."""

@@ -1,12 +1,18 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcu_build import npz, vectors
 from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.compare import Comparison, accuracy, compare, float_allowance
 from mcu_build.errors import Exit, McuError
+from mcu_build.flash.image import LoadImage
+from mcu_build.flash.layers import LayerCycles
+from mcu_build.flash.probe import Probe
 from mcu_build.flash.via import Via
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
@@ -89,18 +95,41 @@ def run(
     return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
 
 
-def _on_device(built: Built, board: Board, inputs: bytes, timeout: float, via: Via) -> Outcome:
-    from mcu_build.flash import device, image, probe
+@contextmanager
+def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple[Probe, LoadImage, Path]]:
+    """The board that holds the build's device image, with that image and its file."""
+    from mcu_build.flash import image, probe
     from mcu_build.flash.via import doing, opened
 
     file = built.manifest.path(built.folder, "device_elf")
     loaded = image.read_image(file)
     image.check(loaded, board)
-    with opened(via) as opened_probe:
+    with opened(via) as found:
         with doing(f"writing {loaded.name}"):
-            probe.program(opened_probe, loaded)
+            probe.program(found, loaded)
         with doing(f"running {loaded.name}"):
-            return device.run(opened_probe, loaded, file, inputs, timeout)
+            yield found, loaded, file
+
+
+def _on_device(built: Built, board: Board, inputs: bytes, timeout: float, via: Via) -> Outcome:
+    from mcu_build.flash import device
+
+    with _programmed(built, board, via) as (probe, image, file):
+        return device.run(probe, image, file, inputs, timeout)
+
+
+def layer_cycles(
+    built: Built, board: Board, inputs: list[Array], timeout: float, via: Via
+) -> tuple[LayerCycles, ...]:
+    """Cycles of each layer on the board that `via` leads to, for the first vector of `inputs`."""
+    from mcu_build.flash import layers
+    from mcu_build.profile.measure import read
+
+    manifest = built.manifest
+    packed = vectors.pack([array[:1] for array in inputs], manifest.inputs)
+    with _programmed(built, board, via) as (probe, image, file):
+        executable = read(file, manifest.name, board.core)
+        return layers.measure(probe, image, executable, manifest.operators, packed, timeout)
 
 
 def own_inputs(built: Built) -> list[Array]:

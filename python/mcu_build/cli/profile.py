@@ -7,12 +7,15 @@ import rich_click as click
 
 from mcu_build.cli.options import build_options, timeout_option
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text
+from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit, McuError
 
 
-@click.command()
+@click.command(cls=ViaCommand)
 @build_options
 @timeout_option
+@on_device_option
+@via_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with bars to this file.")
 @click.option(
     "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
@@ -21,12 +24,20 @@ def command(
     as_json: bool,
     debug: bool,
     timeout: float,
+    on_device: bool,
+    via: str | None,
     html: Path | None,
     max_instructions: int | None,
     **options: Any,
 ) -> Exit:
-    """Build, then count every instruction of one inference in QEMU: the same number on every run."""
+    """Build, then count every instruction of one inference in QEMU: the same number on every run.
+
+    With --on-device: its cycles on a board, layer by layer.
+    """
     del debug
+    way = chosen_way(via, on_device)
+    if way is not None:
+        return _on_device(way, as_json, timeout, html if html else max_instructions, **options)
     from mcu_build.api import board_for, build
     from mcu_build.files import write_atomically
     from mcu_build.profile.measure import check_board
@@ -46,6 +57,25 @@ def command(
     print_text(layers.table(found))
     if error:
         raise error
+    return Exit.OK
+
+
+def _on_device(way: Any, as_json: bool, timeout: float, counted: object, **options: Any) -> Exit:
+    """Cycles of each layer, by the core's own counter."""
+    from mcu_build.api import build
+    from mcu_build.flash.layers import table
+
+    if counted is not None:
+        raise McuError(
+            "--on-device: cycles are measured there, no instructions", "Leave out --html.", Exit.USAGE
+        )
+    times = StageTimes()
+    layers = build(**options, progress=times).profile_device(way, timeout=timeout)
+    if as_json:
+        cycles = sum(layer.cycles for layer in layers)
+        print_json({"cycles": cycles, "layers": [vars(layer) for layer in layers], "stages": times.stages})
+    else:
+        print_text(table(layers))
     return Exit.OK
 
 

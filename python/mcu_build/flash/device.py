@@ -7,6 +7,7 @@ simulator's run.
 
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -80,9 +81,17 @@ class Files:
         return handle
 
 
-def run(probe: Probe, image: LoadImage, file: Path, inputs: bytes, timeout: float) -> Outcome:
+def run(
+    probe: Probe,
+    image: LoadImage,
+    file: Path,
+    inputs: bytes,
+    timeout: float,
+    visits: Mapping[int, Callable[[], None]] | None = None,
+) -> Outcome:
     """Run an image that the board holds over the vectors in `inputs`, at most `timeout` seconds.
 
+    Where the core comes to an address of `visits`, it stops for the function; then it goes on.
     McuError as from simulate.run: status 4 the firmware failed, 5 it did not end in time.
     """
     if CALL not in image.symbols:
@@ -96,9 +105,11 @@ def run(probe: Probe, image: LoadImage, file: Path, inputs: bytes, timeout: floa
         (folder / "inputs.bin").write_bytes(inputs)
         files = Files(folder)
         probe.reset()
-        probe.set_breakpoint(call)
+        stops = {call: lambda: _answer(probe, files), **(visits or {})}
+        for address in stops:
+            probe.set_breakpoint(address)
         try:
-            _serve(probe, call, files, file, started + timeout, timeout)
+            _serve(probe, stops, files, file, started + timeout, timeout)
         finally:
             files.close()
         probe.clear_breakpoint(call)
@@ -106,8 +117,15 @@ def run(probe: Probe, image: LoadImage, file: Path, inputs: bytes, timeout: floa
         return judge(file, folder, files.exit_status, files.console, time.monotonic() - started)
 
 
-def _serve(probe: Probe, call: int, files: Files, image: Path, deadline: float, limit: float) -> None:
-    """Answer calls until the image ends."""
+def _serve(
+    probe: Probe,
+    stops: Mapping[int, Callable[[], None]],
+    files: Files,
+    image: Path,
+    deadline: float,
+    limit: float,
+) -> None:
+    """Do what each stop is for, until the image ends."""
     while files.exit_status is None:
         probe.resume()
         try:
@@ -117,11 +135,16 @@ def _serve(probe: Probe, call: int, files: Files, image: Path, deadline: float, 
             where = f"the core runs at pc {probe.read_register(PC):#010x}"
             raise timed_out(image, limit, files.console, where) from None
         pc = probe.read_register(PC)
-        if pc != call:
+        if pc not in stops:
             raise failure(image, f"the core stopped by itself at pc {pc:#010x}", files.console)
-        result = files.serve(probe, probe.read_register(R0), probe.read_register(R1))
-        probe.write_register(R0, result & 0xFFFF_FFFF)
-        probe.write_register(PC, probe.read_register(LR) & ~1)
+        stops[pc]()
+
+
+def _answer(probe: Probe, files: Files) -> None:
+    """Do the call that the core is about to make, and let it return."""
+    result = files.serve(probe, probe.read_register(R0), probe.read_register(R1))
+    probe.write_register(R0, result & 0xFFFF_FFFF)
+    probe.write_register(PC, probe.read_register(LR) & ~1)
 
 
 def _words(probe: Probe, address: int, count: int) -> list[int]:

@@ -42,6 +42,11 @@ class Executable:
             raise McuError(f"{self.file}: has no function {name}", "Build it again.")
         return found
 
+    @property
+    def run(self) -> Symbol:
+        """The model's run()."""
+        return self.symbol(f"_ZN{len(self.name)}{self.name}3runEv")
+
     def kernel_entries(self, kernel: str) -> frozenset[int]:
         """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""
         stem = f"_ZN3mcu7kernels{len(kernel)}{kernel}"
@@ -175,7 +180,7 @@ def count(
     npu: NpuChoice | None = None,
 ) -> Phases:
     """Run over the packed vectors in `inputs`, with `npu` modelled, and count each inference."""
-    model = executable.symbol(f"_ZN{len(executable.name)}{executable.name}3runEv")
+    model = executable.run
     main = executable.symbol("main").address
     end = model.address + model.size
     returns = [
