@@ -149,6 +149,44 @@ def test_the_build_tells_where_operators_run(tmp_path):
         assert b"TOSA" in Path(found["artefacts"][f"delegate_{index}"]).read_bytes()
 
 
+# Each operator that Vela compiles wrong, and outputs that are read again.
+TRAPS = """
+import torch
+from torch import nn
+from torch.nn import functional as f
+
+class Traps(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.first = nn.Conv2d(6, 8, 3, padding=1)
+        self.second = nn.Conv2d(8, 8, 3, padding=1)
+        self.third = nn.Conv2d(8, 4, 1)
+        self.many = nn.Conv2d(8, 16, 3, stride=3, padding=1, groups=8)
+
+    def forward(self, x):
+        read = torch.relu(self.first(x))
+        enlarged = f.interpolate(read, scale_factor=2, mode="nearest")
+        summed = self.second(enlarged) + enlarged
+        return read, enlarged, self.third(summed), self.many(summed).amin(3)
+
+model = Traps().eval()
+calibration = [torch.randn(1, 6, 8, 8) for _ in range(8)]
+example_inputs = (calibration[0],)
+"""
+
+
+def test_what_vela_compiles_wrong_is_right_in_firmware(tmp_path):
+    file = tmp_path / "traps.py"
+    file.write_text(TRAPS)
+    assert check_proof(prove(file, "ethos-u55-128", tmp_path, "--vectors", 3), 3)["differing"] == 0
+    words = ("build", "--board", "corstone-300", file, "--build-dir", tmp_path, "--json")
+    rows = {row["operator"]: row for row in mcu_build(*words).json["npu"]["operators"]}
+    for name in ("cortex_m::quantized_depthwise_conv2d", "aten::amin"):
+        assert rows[name]["where"] == "int8" and "Vela 5.1 compiles it wrong" in rows[name]["why"]
+    assert rows["aten::upsample_nearest2d.vec"]["where"] == "npu"
+
+
 def test_verify_agrees_and_can_disagree(tmp_path, monkeypatch):
     words = ("verify", "--board", "corstone-300", "--npu", "ethos-u55-128", DIGITS, "--vectors", 20, "--json")
     found = mcu_build(*words)

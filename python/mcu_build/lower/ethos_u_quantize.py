@@ -28,6 +28,7 @@ from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, origin, remember
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.cortex_m import operator_name
 from mcu_build.lower.upstream import quiet
+from mcu_build.lower.vela_defects import Guard, cut_partitions
 
 # Each round can only reject what the one before has cut off: a few are enough.
 _ROUNDS = 5
@@ -90,18 +91,22 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
 
 
 class Partitioner(EthosUPartitioner):  # type: ignore[misc]
-    """EthosUPartitioner that leaves marked operators alone and remembers why it rejects the others."""
+    """EthosUPartitioner that leaves marked operators alone and remembers why it rejects the others.
+
+    What Vela would compile wrong is rejected too, or divided.
+    """
 
     def __init__(self, spec: EthosUCompileSpec) -> None:
-        super().__init__(spec, [_NotForCpu()])
+        self._guard = Guard(spec.tosa_spec)
+        super().__init__(spec, [_NotForCpu(), self._guard])
         self.reasons: dict[Node, str] = {}
 
     def _tag_module(
         self, module: GraphModule, containing_program: ExportedProgram, reporter: Any, *rest: Any
     ) -> set[str]:
         tags: set[str] = super()._tag_module(module, containing_program, reporter, *rest)
-        self.reasons |= dict(reporter._rejected_nodes)
-        return tags
+        self.reasons |= {**dict(reporter._rejected_nodes), **self._guard.reasons}
+        return cut_partitions(module.graph, tags)
 
 
 class _Trial(Partitioner):

@@ -1,0 +1,153 @@
+"""Where Vela 5.1 compiles wrong streams without a word: what is kept from it, what it is given in parts.
+
+tests/host/npu/test_vela_defects.py holds each of these to Vela: it fails when Vela has been mended.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any
+
+import torch
+from executorch.backends.arm.constants import DQ_OPS, Q_OPS
+from executorch.backends.arm.tosa.specification import TosaSpecification
+from executorch.exir.dialects._ops import ops
+from torch.fx import Graph, Node
+from torch.fx.passes.operator_support import OperatorSupportBase
+
+_TAG = "delegation_tag"
+_BORDERS = (*Q_OPS, *DQ_OPS)
+_LINEAR = (ops.edge.aten.linear.default, ops.edge.aten.addmm.default, ops.edge.aten.mm.default)
+# What a partition needs more than, lest nothing is left of it.
+_VIEWS = (
+    *_BORDERS,
+    ops.edge.aten.view_copy.default,
+    ops.edge.aten.squeeze_copy.dims,
+    ops.edge.aten.unsqueeze_copy.default,
+    ops.edge.dim_order_ops._clone_dim_order.default,
+)
+
+
+class Guard(OperatorSupportBase):  # type: ignore[misc]
+    """Refuses operators that come out wrong; `reasons` says which, and why."""
+
+    def __init__(self, specification: TosaSpecification) -> None:
+        self._is_u55 = specification.is_U55_subset
+        self.reasons: dict[Node, str] = {}
+
+    def is_node_supported(self, submodules: Mapping[str, torch.nn.Module], node: Node) -> bool:
+        """Whether Vela compiles the operator right."""
+        del submodules
+        why = _wrong(node, self._is_u55)
+        if why:
+            self.reasons[node] = f"Vela 5.1 compiles it wrong: {why}"
+        return not why
+
+
+def _wrong(node: Node, is_u55: bool) -> str:
+    if node.target == ops.edge.aten.convolution.default and _is_shifted(node):
+        return "depthwise with several outputs a channel, padding, and a vertical stride above 2"
+    keeps = len(node.args) > 2 and node.args[2]
+    if node.target == ops.edge.aten.amin.default and is_u55 and not keeps:
+        return "amin without keepdim"
+    return ""
+
+
+def _is_shifted(convolution: Node) -> bool:
+    """Vela takes the padding on the left away and adds it on the right."""
+    (_, weights, _, stride, padding, _, transposed, _, groups) = convolution.args
+    outputs, per_group = _shape(weights)[:2]
+    is_depthwise = groups > 1 and per_group == 1 and not transposed
+    return is_depthwise and outputs > groups and stride[0] > 2 and any(padding)
+
+
+def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
+    """Divide partitions of `graph` so that Vela compiles each part right. Returns all tags.
+
+    A tensor of three dimensions or more that leaves a partition and is read in it, too: between two changes
+    of layout, which cancel out, Vela loses the output. A linear layer of 16 bits over several rows behind
+    another: it reads its input in another shape. Both are right where they begin or end a delegate.
+    """
+    names = (f"cut{number}" for number in count())
+    found: set[str] = set()
+    waiting = list(tags)
+    while waiting:
+        tag = waiting.pop()
+        nodes = _tagged(graph, tag)
+        place = next((index for index, node in enumerate(nodes) if _ends_here(node, tag)), None)
+        if place is None:
+            if _computes(nodes):
+                found.add(tag)
+            else:
+                _untag(nodes)
+            continue
+        rest = next(names)
+        _retag(nodes[place + 1 :], rest)
+        # Constants and inputs are made ready where they are read.
+        _retag([node for node in nodes[: place + 1] if node.target in DQ_OPS and _only_for(node, rest)], rest)
+        waiting += [tag, rest]
+    return found
+
+
+def _tagged(graph: Graph, tag: str) -> list[Node]:
+    return [node for node in graph.nodes if node.meta.get(_TAG) == tag]
+
+
+def _retag(nodes: Iterable[Node], tag: str) -> None:
+    for node in nodes:
+        node.meta[_TAG] = tag
+
+
+def _untag(nodes: Iterable[Node]) -> None:
+    for node in nodes:
+        del node.meta[_TAG]
+
+
+def _computes(nodes: Iterable[Node]) -> bool:
+    return any(node.target not in _VIEWS for node in nodes)
+
+
+def _only_for(node: Node, tag: str) -> bool:
+    return all(user.meta.get(_TAG) == tag for user in node.users)
+
+
+def _ends_here(node: Node, tag: str) -> bool:
+    """Whether a part of the partition must end behind the node."""
+    inside = [user for user in node.users if user.meta.get(_TAG) == tag]
+    if not inside or node.target not in Q_OPS:
+        return False
+    leaves = len(inside) < len(node.users) and len(_shape(node)) > 2
+    return leaves or (_is_wide(node) and any(_is_behind_linear(node, one, tag) for one in _readers(inside)))
+
+
+def _is_wide(node: Node) -> bool:
+    return bool(node.meta["val"].dtype == torch.int16)
+
+
+def _readers(borders: Iterable[Node]) -> Iterator[Node]:
+    for border in borders:
+        yield from border.users
+
+
+def _is_behind_linear(written: Node, reader: Node, tag: str) -> bool:
+    """Whether `reader` is a linear layer over several rows, and what it reads comes from another one."""
+    if reader.target not in _LINEAR or _rows(reader) < 2:
+        return False
+    waiting, seen = [written], set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node in seen or node.meta.get(_TAG) != tag:
+            continue
+        if node.target in _LINEAR:
+            return True
+        seen.add(node)
+        waiting += node.all_input_nodes
+    return False
+
+
+def _rows(linear: Node) -> int:
+    shape = _shape(linear)
+    return int(torch.Size(shape[:-1]).numel())
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    return tuple(node.meta["val"].shape)
