@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from mcu_build.npu.payload import Payload, parse
-from mcu_build.program import DelegateCall
-from mcu_build.program import parse as parse_program
 
 _STORE = Path(__file__).parents[2] / "build" / "npu-cases"
 _RUNS = 3
@@ -32,8 +31,25 @@ Builder = Callable[[], tuple[Any, tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
+class Graph:
+    """TOSA of a delegate, and the reference model's outputs for inputs[run]."""
+
+    tosa: bytes
+    inputs: list[list[np.ndarray]]
+    outputs: list[list[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A module's delegates, and the operators that no delegate took."""
+
+    graphs: tuple[Graph, ...]
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Case:
-    """A delegate, Vela's listing of its stream, and the reference model's outputs for inputs[run]."""
+    """A delegate as Vela compiled it for an NPU, Vela's listing of its stream, and what it must give."""
 
     target: str
     delegate: bytes
@@ -50,117 +66,159 @@ class Case:
         return parse(self.delegate)
 
 
-def make(build: Builder, target: str, *, bits: int = 8, per_channel: bool = True, flags: str = "") -> Case:
-    """The case of `build` (module and example inputs, seeded by its own name) on `target`.
+def make(build: Builder, target: str, *, bits: int = 8, per_channel: bool = True) -> Case:
+    """The case of `build` (module and example inputs) on `target`: all of it is one delegate.
 
     `bits` is 8 or 16, the width of activations.
     """
-    key = _key(build, target, bits, per_channel, flags)
-    path = _STORE / f"{key}.pickle"
+    found = partition(build, target, bits=bits, per_channel=per_channel)
+    assert not found.left, f"operators not delegated: {found.left}"
+    assert len(found.graphs) == 1, f"{len(found.graphs)} delegates"
+    return compiled(found.graphs[0], target)
+
+
+def partition(build: Builder, target: str, *, bits: int = 8, per_channel: bool = True) -> Partition:
+    """What the Arm back end makes of `build` for NPUs of the target's kind: U55 and U65 share it."""
+    kind = "ethos-u85" if "u85" in target else "ethos-u55"
+    function = getattr(build, "func", build)
+    arguments = (getattr(build, "args", ()), sorted(getattr(build, "keywords", {}).items()))
+    making = [inspect.getsource(part) for part in (_code(function), _lower, _like, draw, run_reference)]
+    key = repr((function.__qualname__, arguments, kind, bits, per_channel, making))
+    return _stored(key, lambda _: _lower(build, kind, bits, per_channel))
+
+
+def compiled(graph: Graph, target: str) -> Case:
+    """`graph` compiled for `target`."""
+    key = repr((target, hashlib.sha256(graph.tosa).hexdigest(), inspect.getsource(_compile)))
+    delegate, listing = _stored(key, lambda listing: (_compile(graph.tosa, target), listing.text()))
+    shapes = [math.prod(binding.shape) for binding in parse(delegate).outputs]
+    assert shapes == [output.size for output in graph.outputs[0]], "Vela lost or reordered outputs"
+    return Case(target, delegate, listing, graph.inputs, graph.outputs)
+
+
+def _code(function: Any) -> Any:
+    """What makes a module: of a package of generators, all of it."""
+    module = inspect.getmodule(function)
+    return module if module is not None and module.__name__.startswith(_GENERATORS) else function
+
+
+_GENERATORS = "tests.support.npu_operators"
+
+
+def _stored(key: str, make_value: Callable[["_Listing"], Any]) -> Any:
+    versions = [importlib.metadata.version(name) for name in ("executorch", "ethos-u-vela", "tosa-tools")]
+    path = _STORE / f"{hashlib.sha256(repr((key, versions)).encode()).hexdigest()[:24]}.pickle"
     if path.exists():
         return pickle.loads(path.read_bytes())
     with _silence() as listing:
-        case = _lower(build, target, bits, per_channel, flags, listing)
+        value = make_value(listing)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(pickle.dumps(case))
+    partial.write_bytes(pickle.dumps(value))
     partial.rename(path)
-    return case
+    return value
 
 
-def _key(build: Builder, *options: Any) -> str:
-    versions = [importlib.metadata.version(name) for name in ("executorch", "ethos-u-vela", "tosa-tools")]
-    function = getattr(build, "func", build)
-    arguments = (getattr(build, "args", ()), sorted(getattr(build, "keywords", {}).items()))
-    making = [inspect.getsource(part) for part in (function, _lower, draw, run_reference)]
-    identity = repr((function.__qualname__, arguments, options, versions, making))
-    return hashlib.sha256(identity.encode()).hexdigest()[:24]
+def _compile(tosa: bytes, target: str) -> bytes:
+    from executorch.backends.arm.arm_vela import vela_compile
+    from executorch.backends.arm.ethosu import EthosUCompileSpec
+
+    spec = EthosUCompileSpec(target, extra_flags=["--verbose-register-command-stream"])
+    return vela_compile(tosa, spec.compiler_flags).processed_bytes  # type: ignore[no-any-return]
 
 
-def _lower(
-    build: Builder, target: str, bits: int, per_channel: bool, flags: str, listing: "_Listing"
-) -> Case:
+def _lower(build: Builder, kind: str, bits: int, per_channel: bool) -> Partition:
     import torch
-    from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+    from executorch.backends.arm.arm_vela import VelaCompileResult
+    from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner, backend
     from executorch.backends.arm.quantizer import (
         EthosUQuantizer,
         get_symmetric_a16w8_quantization_config,
         get_symmetric_quantization_config,
     )
-    from executorch.exir import to_edge_transform_and_lower
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     torch.manual_seed(11)
     module, example = build()
     module = module.eval()
-    with tempfile.TemporaryDirectory() as folder:
-        options = ["--verbose-register-command-stream", *flags.split()]
-        spec = EthosUCompileSpec(target, extra_flags=options)
-        spec.dump_intermediate_artifacts_to(folder)
-        quantizer = EthosUQuantizer(spec)
-        configuration = (
-            get_symmetric_a16w8_quantization_config if bits == 16 else get_symmetric_quantization_config
-        )
-        quantizer.set_global(configuration(is_per_channel=per_channel))
-        prepared = prepare_pt2e(torch.export.export(module, example).module(check_guards=False), quantizer)
-        with torch.no_grad():
-            prepared(*example)
-            for _ in range(4):
-                prepared(*(_like(tensor) for tensor in example))
-        converted = convert_pt2e(prepared)
+    spec = EthosUCompileSpec(f"{kind}-256")
+    quantizer = EthosUQuantizer(spec)
+    configuration = (
+        get_symmetric_a16w8_quantization_config if bits == 16 else get_symmetric_quantization_config
+    )
+    quantizer.set_global(configuration(is_per_channel=per_channel))
+    prepared = prepare_pt2e(torch.export.export(module, example).module(check_guards=False), quantizer)
+    with torch.no_grad():
+        prepared(*example)
+        for _ in range(4):
+            prepared(*(_like(tensor) for tensor in example))
+    exported = torch.export.export(convert_pt2e(prepared), example)
+    found: list[bytes] = []
+
+    def record(tosa: bytes, *_: Any, **__: Any) -> Any:
+        found.append(tosa)
+        return VelaCompileResult(b"")
+
+    with mock.patch.object(backend, "vela_compile", record):
         lowered = to_edge_transform_and_lower(
-            torch.export.export(converted, example), partitioner=[EthosUPartitioner(spec)]
+            exported,
+            partitioner=[EthosUPartitioner(spec)],
+            compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
-        program = parse_program(lowered.to_executorch().buffer)
-        delegates = [call for call in program.instructions if isinstance(call, DelegateCall)]
-        assert len(delegates) == 1, f"{len(delegates)} delegates; operators left: {program.operators}"
-        left = [name for name in program.operators if "quantize" not in name]
-        assert not left, f"operators not delegated: {left}"
-        tosa = Path(folder, "out.tosa").read_bytes()
-    delegate = program.delegates[delegates[0].delegate].payload
-    inputs = [draw(parse(delegate), seed) for seed in range(_RUNS)]
-    outputs = [run_reference(tosa, run) for run in inputs]
-    shapes = [math.prod(binding.shape) for binding in parse(delegate).outputs]
-    assert shapes == [output.size for output in outputs[0]], "Vela lost or reordered outputs"
-    return Case(target, delegate, listing.text(), inputs, outputs)
+    names = [node.name for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
+    left = [name for name in names if not name.startswith(("getitem", "executorch_call", *_BORDER))]
+    whole = [tensor for tensor in example if not tensor.is_floating_point() and tensor.dtype != torch.bool]
+    limits = (min(int(t.min()) for t in whole), max(int(t.max()) for t in whole)) if whole else None
+    return Partition(tuple(_graph(tosa, limits) for tosa in found), tuple(left))
+
+
+_BORDER = ("quantized_decomposed_quantize", "quantized_decomposed_dequantize")
+
+
+def _graph(tosa: bytes, limits: tuple[int, int] | None) -> Graph:
+    inputs = [draw(tosa, seed, limits) for seed in range(_RUNS)]
+    return Graph(tosa, inputs, [run_reference(tosa, run) for run in inputs])
 
 
 def _like(tensor: Any) -> Any:
+    """The same values in another order."""
     import torch
 
-    return torch.randn_like(tensor) if tensor.is_floating_point() else tensor
+    return tensor.flatten()[torch.randperm(tensor.numel())].reshape(tensor.shape)
 
 
-def draw(payload: Payload, seed: int) -> list[np.ndarray]:
-    """Inputs over the whole range of their type (32 bits: over 16 of them)."""
+def draw(tosa: bytes, seed: int, limits: tuple[int, int] | None) -> list[np.ndarray]:
+    """Inputs over the whole range of their type; those of 32 bits over `limits`, or 16 of their bits."""
     generator = np.random.default_rng(seed)
-    ranges = {1: (np.int8, 7), 2: (np.int16, 15), 4: (np.int32, 15)}
+    low, high = limits or (-(1 << 15), (1 << 15) - 1)
+    ranges = {"bool": (0, 1), "int8": (-128, 127), "int16": (-(1 << 15), (1 << 15) - 1), "int32": (low, high)}
     drawn = []
-    for binding in payload.inputs:
-        kind, bits = ranges[binding.element_size]
-        drawn.append(generator.integers(-(1 << bits), 1 << bits, binding.shape).astype(kind))
+    for shape, kind in graph_inputs(tosa):
+        least, most = ranges[kind]
+        drawn.append(generator.integers(least, most, shape, endpoint=True).astype(kind))
     return drawn
 
 
 def run_reference(tosa: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    """Outputs of the TOSA reference model; inputs take the shapes that the graph gives them."""
+    """Outputs of the TOSA reference model."""
     import tosa_reference_model as reference
 
-    shaped = [array.reshape(shape) for array, shape in zip(inputs, input_shapes(tosa), strict=True)]
-    outputs, status = reference.run(tosa, shaped, initialize_variable_tensor_from_numpy=True)
+    outputs, status = reference.run(tosa, inputs, initialize_variable_tensor_from_numpy=True)
     assert status == reference.GraphStatus.TOSA_VALID, status
     return [np.array(output) for output in outputs]
 
 
-def input_shapes(tosa: bytes) -> list[tuple[int, ...]]:
-    """Shapes of the graph's inputs in order."""
-    from tosa import TosaGraph
+def graph_inputs(tosa: bytes) -> list[tuple[tuple[int, ...], str]]:
+    """Shapes and NumPy's types of the graph's inputs in order."""
+    from tosa import DType, TosaGraph
 
+    types = {getattr(DType.DType, name.upper()): name for name in ("bool", "int8", "int16", "int32")}
     graph = TosaGraph.TosaGraph.GetRootAs(tosa, 0)
     block = graph.Regions(0).Blocks(0)
     tensors = {block.Tensors(i).Name(): block.Tensors(i) for i in range(block.TensorsLength())}
-    names = [block.Inputs(i) for i in range(block.InputsLength())]
-    return [tuple(int(n) for n in tensors[name].ShapeAsNumpy()) for name in names]
+    found = [tensors[block.Inputs(i)] for i in range(block.InputsLength())]
+    return [(tuple(int(n) for n in one.ShapeAsNumpy()), types[one.Type()]) for one in found]
 
 
 class _Listing:

@@ -7,7 +7,7 @@ from typing import Any
 Built = tuple[Any, tuple[Any, ...]]
 
 
-def _branches(inputs: tuple[Any, ...], *branches: Callable[..., Any]) -> Built:
+def branched(inputs: tuple[Any, ...], *branches: Callable[..., Any]) -> Built:
     """A module that applies every branch to the inputs and returns all results."""
     import torch
 
@@ -58,7 +58,7 @@ def convolutions(seed: int, count: int = 6) -> Built:
         options["stride"] = options["stride"] if options["dilation"] == (1, 1) else (1, 1)
         branches.append(torch.nn.Conv2d(channels, draw.choice([1, 4, 7, 16, 19, 40]), size, **options))
     shape = (1, channels, draw.randint(9, 14), draw.randint(9, 14))
-    return _branches((torch.randn(shape) * draw.uniform(0.5, 4) + draw.uniform(-1, 1),), *branches)
+    return branched((torch.randn(shape) * draw.uniform(0.5, 4) + draw.uniform(-1, 1),), *branches)
 
 
 def large_kernels() -> Built:
@@ -66,7 +66,7 @@ def large_kernels() -> Built:
     import torch
     from torch import nn
 
-    return _branches(
+    return branched(
         (torch.randn(1, 6, 20, 20),),
         nn.Conv2d(6, 9, (9, 3)),
         nn.Conv2d(6, 5, (3, 11), padding=(1, 5)),
@@ -81,7 +81,7 @@ def many_channels() -> Built:
     import torch
     from torch import nn
 
-    return _branches(
+    return branched(
         (torch.randn(1, 72, 6, 7),),
         nn.Conv2d(72, 200, 1),
         nn.Conv2d(72, 136, 3, padding=1),
@@ -111,217 +111,7 @@ def depthwise(seed: int, count: int = 5) -> Built:
             options["padding"] = 0
         branches.append(torch.nn.Conv2d(channels, channels * multiplier, size, **options))
     shape = (1, channels, draw.randint(9, 14), draw.randint(9, 14))
-    return _branches((torch.randn(shape) * draw.uniform(0.5, 4) + draw.uniform(-1, 1),), *branches)
-
-
-def transposed() -> Built:
-    """Transposed convolutions."""
-    import torch
-    from torch import nn
-
-    return _branches(
-        (torch.randn(1, 8, 6, 5),),
-        nn.ConvTranspose2d(8, 6, 2, stride=2),
-        nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1),
-        nn.ConvTranspose2d(8, 5, 3, stride=1),
-        nn.ConvTranspose2d(8, 7, 4, stride=2, padding=1),
-        nn.ConvTranspose2d(8, 3, (2, 3), stride=(2, 2), output_padding=(1, 0)),
-    )
-
-
-def linear() -> Built:
-    """Fully connected layers, products of two inputs, one-dimensional convolutions."""
-    import torch
-    from torch import nn
-
-    return _branches(
-        (torch.randn(4, 24), torch.randn(24, 10)),
-        lambda x, y: torch.mm(x, y),
-        _First(nn.Linear(24, 33)),
-        _First(nn.Linear(24, 1, bias=False)),
-        _First(nn.Sequential(nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 5))),
-        lambda x, y: torch.bmm(x.reshape(2, 2, 24), y.reshape(2, 24, 5)),
-        _First(_Shaped(nn.Conv1d(8, 12, 3, padding=1), (1, 8, 12))),
-    )
-
-
-def _module(name: str) -> Any:
-    import torch
-
-    class Wrapped(torch.nn.Module):
-        def __init__(self, inner: Any, shape: tuple[int, ...] | None = None) -> None:
-            super().__init__()
-            self.inner = inner
-            self.shape = shape
-
-        def forward(self, x: Any, *_: Any) -> Any:
-            return self.inner(x if self.shape is None else x.reshape(self.shape))
-
-    return Wrapped
-
-
-def _First(inner: Any) -> Any:
-    return _module("first")(inner)
-
-
-def _Shaped(inner: Any, shape: tuple[int, ...]) -> Any:
-    return _module("shaped")(inner, shape)
-
-
-def pools() -> Built:
-    """Pooling: sizes, strides, paddings, global."""
-    import torch
-    from torch.nn import functional as f
-
-    return _branches(
-        (torch.randn(1, 18, 13, 12),),
-        lambda x: f.max_pool2d(x, 2),
-        lambda x: f.max_pool2d(x, 3, stride=2, padding=1),
-        lambda x: f.max_pool2d(x, (2, 3), stride=(3, 1), padding=(0, 1)),
-        lambda x: f.avg_pool2d(x, 2),
-        lambda x: f.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False),
-        lambda x: f.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=True),
-        lambda x: f.avg_pool2d(x, (1, 5), stride=(2, 3)),
-        lambda x: f.adaptive_avg_pool2d(x, 1),
-        lambda x: f.adaptive_avg_pool2d(x[:, :, :12, :], (4, 3)),
-    )
-
-
-def arithmetic() -> Built:
-    """Two inputs of different scales and zero points, with broadcasts and constants."""
-    import torch
-
-    constant = torch.randn(1, 10, 1, 1)
-    return _branches(
-        (torch.randn(1, 10, 7, 6), torch.randn(1, 10, 7, 6) * 3 + 2),
-        lambda x, y: x + y,
-        lambda x, y: x - y,
-        lambda x, y: x * y,
-        lambda x, y: torch.minimum(x, y),
-        lambda x, y: torch.maximum(x, y),
-        lambda x, y: x + x,
-        lambda x, y: x + 0.75,
-        lambda x, y: 2.5 - x,
-        lambda x, y: y * 0.3,
-        lambda x, y: x + constant,
-        lambda x, y: y * constant,
-        lambda x, y: x + y[:, :1],
-        lambda x, y: x - y[:, :, :1, :1],
-        lambda x, y: y[:, :, :, :1] * x[:, :, :1, :],
-        lambda x, y: torch.abs(x),
-        lambda x, y: -y,
-        lambda x, y: torch.relu(x + y),
-    )
-
-
-def activations() -> Built:
-    """Functions of one tensor: clamps and tables."""
-    import torch
-    from torch.nn import functional as f
-
-    return _branches(
-        (torch.randn(1, 6, 8, 8) * 3,),
-        torch.relu,
-        lambda x: f.hardtanh(x, -0.5, 1.5),
-        lambda x: torch.clamp(x, -1.0, 0.25),
-        lambda x: f.leaky_relu(x, 0.1),
-        torch.sigmoid,
-        torch.tanh,
-        f.hardswish,
-        f.hardsigmoid,
-        f.gelu,
-        f.silu,
-        f.elu,
-        torch.exp,
-        lambda x: torch.log(torch.sigmoid(x)),
-        lambda x: torch.rsqrt(torch.sigmoid(x)),
-        lambda x: torch.reciprocal(torch.sigmoid(x) + 1),
-        torch.sin,
-        torch.erf,
-        torch.floor,
-        lambda x: x**2,
-    )
-
-
-def movement() -> Built:
-    """Data that moves: permutations, slices, joins, padding."""
-    import torch
-    from torch.nn import functional as f
-
-    return _branches(
-        (torch.randn(1, 8, 6, 10),),
-        lambda x: x.permute(0, 2, 3, 1),
-        lambda x: x.permute(0, 3, 1, 2),
-        lambda x: x.permute(0, 1, 3, 2),
-        lambda x: x[:, 2:6, 1:5, ::1],
-        lambda x: x[:, :, ::2, 1::3],
-        lambda x: torch.cat([x, x[:, :3]], 1),
-        lambda x: torch.cat([x, x[:, :, :, :2]], 3),
-        lambda x: f.pad(x, (1, 2, 3, 0)),
-        lambda x: x.reshape(1, 16, 3, 10),
-        lambda x: x.repeat(1, 2, 1, 1),
-        lambda x: x[:, :1].expand(1, 5, 6, 10),
-        lambda x: torch.stack([x[0, 0], x[0, 1]], 0),
-        lambda x: f.pixel_shuffle(x, 2),
-        lambda x: f.pixel_unshuffle(x, 2),
-        lambda x: x.flatten(1),
-        lambda x: x.transpose(1, 2),
-    )
-
-
-def reductions() -> Built:
-    """Sums, means, extremes over dimensions."""
-    import torch
-
-    return _branches(
-        (torch.randn(1, 9, 6, 10),),
-        lambda x: x.sum(1, keepdim=True),
-        lambda x: x.sum(3),
-        lambda x: x.mean((2, 3), keepdim=True),
-        lambda x: x.mean(1),
-        lambda x: x.amax(2),
-        lambda x: x.amin(3, keepdim=True),
-        lambda x: torch.var(x, 3),
-    )
-
-
-def normalizations() -> Built:
-    """Softmax, layer and group norms."""
-    import torch
-    from torch import nn
-
-    return _branches(
-        (torch.randn(1, 8, 6, 10) * 2,),
-        lambda x: torch.softmax(x, 3),
-        lambda x: torch.softmax(x, 1),
-        lambda x: torch.log_softmax(x, 2),
-        nn.LayerNorm(10),
-        nn.GroupNorm(2, 8),
-        nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)),
-    )
-
-
-def upsampling() -> Built:
-    """Enlarging, nearest and with a convolution behind."""
-    import torch
-    from torch import nn
-    from torch.nn import functional as f
-
-    return _branches(
-        (torch.randn(1, 6, 5, 7),),
-        lambda x: f.interpolate(x[:, :5], scale_factor=2, mode="nearest"),
-        nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(6, 8, 3, padding=1)),
-        lambda x: f.interpolate(x, scale_factor=4, mode="nearest"),
-    )
-
-
-def attention() -> Built:
-    """One layer of a transformer."""
-    import torch
-    from torch import nn
-
-    layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
-    return layer, (torch.randn(1, 12, 16),)
+    return branched((torch.randn(shape) * draw.uniform(0.5, 4) + draw.uniform(-1, 1),), *branches)
 
 
 def _zoo_module(name: str) -> Any:
@@ -378,7 +168,7 @@ def least_of_last_dimension() -> Built:
     """The least values of a dimension that goes away."""
     import torch
 
-    return _branches((torch.randn(1, 9, 6, 10),), lambda x: x.amin(3))
+    return branched((torch.randn(1, 9, 6, 10),), lambda x: x.amin(3))
 
 
 def enlarged_twice() -> Built:
@@ -387,29 +177,11 @@ def enlarged_twice() -> Built:
     from torch import nn
     from torch.nn import functional as f
 
-    return _branches(
+    return branched(
         (torch.randn(1, 6, 5, 7),),
         lambda x: f.interpolate(x, scale_factor=2, mode="nearest"),
         nn.Sequential(nn.UpsamplingNearest2d(scale_factor=2), nn.Conv2d(6, 8, 3, padding=1)),
         lambda x: f.interpolate(x, scale_factor=4, mode="nearest"),
-    )
-
-
-def u85_only() -> Built:
-    """What U85 takes and U55 refuses: comparisons, choices, resizing, shifts of the whole map."""
-    import torch
-    from torch.nn import functional as f
-
-    return _branches(
-        (torch.randn(1, 6, 5, 7), torch.randn(1, 6, 5, 7)),
-        lambda x, y: torch.where(x > y, x, y * 0.5),
-        lambda x, y: torch.where(x >= y, x, x + y),
-        lambda x, y: torch.where((x > y) & (y < 0.5), x, y),
-        lambda x, y: f.interpolate(x, scale_factor=2, mode="bilinear"),
-        lambda x, y: f.interpolate(x, size=(9, 13), mode="bilinear", align_corners=True),
-        lambda x, y: f.interpolate(y, scale_factor=2, mode="nearest"),
-        lambda x, y: torch.flip(x, [2]),
-        lambda x, y: torch.bmm(x[0], y[0].transpose(1, 2)),
     )
 
 

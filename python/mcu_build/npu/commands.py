@@ -20,6 +20,14 @@ class CommandError(Exception):
     """A command that cannot be decoded, or asks for what does not exist or is not modelled."""
 
 
+class DecodeError(CommandError):
+    """Words of a stream that are no command: `index` counts commands, `words` shows what stands there."""
+
+    def __init__(self, index: int, offset: int, words: str, message: str) -> None:
+        super().__init__(f"command {index} at byte {offset:#x}: {words} {message}")
+        self.index, self.words, self.message = index, words, message
+
+
 @dataclass(frozen=True)
 class Field:
     """Bits of a command's value, with names for its values where they have any."""
@@ -117,7 +125,7 @@ def instruction_set(product: str) -> InstructionSet:
 
 
 def decode(stream: bytes, product: str) -> Iterator[Instruction]:
-    """The commands of `stream` in order. CommandError at the first that is none, naming index and words."""
+    """The commands of `stream` in order. DecodeError at the first that is none."""
     if len(stream) % 4:
         raise CommandError(f"the stream has {len(stream)} bytes, not a multiple of 4")
     commands = instruction_set(product).commands
@@ -128,11 +136,11 @@ def decode(stream: bytes, product: str) -> Iterator[Instruction]:
         has_payload = bool(word & _PAYLOAD)
         command = commands.get((has_payload, word & _OPCODE))
         if command is None or word & _ZEROS:
-            raise CommandError(f"command {index} at byte {position * 4:#x}: {word:#010x} is no command")
+            raise DecodeError(index, position * 4, f"{word:#010x}", "is no command")
         value = word >> 16
         if has_payload:
             if position + 1 == len(words):
-                raise CommandError(f"command {index} at byte {position * 4:#x}: {command.name}: no payload")
+                raise DecodeError(index, position * 4, f"NPU_{command.name}", "has no payload")
             value = value << 32 | words[position + 1]
         yield Instruction(index, position * 4, command, value)
         position += 1 + has_payload

@@ -1,5 +1,6 @@
 """Copies between regions and the internal memory."""
 
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -85,3 +86,47 @@ class Dma:
     def _check(self, offset: int, length: int) -> None:
         if offset < 0 or offset + length > len(self.internal):
             raise CommandError(f"a DMA of {length} bytes at {offset:#x} runs past the internal memory")
+
+
+class DmaU85(Dma):
+    """One DMA operation of U85: both sides have the source's dimensions and strides of their own.
+
+    Rows lie DMA0_*_STRIDE0 apart, planes DMA0_*_STRIDE1. On an indexed side (the source of a gather, the
+    target of a scatter) numbers of 32 bits at DMA0_IDX, one for each row of the other side, name its rows.
+    They follow each other; between planes DMA0_IDX_SKIP1 bytes are left out.
+    """
+
+    def _mode(self, side: str) -> int:
+        return super()._mode("SRC")
+
+    def _rows(self, side: str, mode: int, length: int, sizes: tuple[int, int]) -> Iterator[int]:
+        base = self.state.address(f"DMA0_{side}")
+        near, far = (signed(self.state.field(f"DMA0_{side}_STRIDE{axis}", "addr"), 40) for axis in range(2))
+        indices = self._indices(sizes) if self._is_indexed(side) else None
+        for plane in range(sizes[1]):
+            for row in range(sizes[0]):
+                place = row if indices is None else indices[plane][row]
+                yield base + plane * far + place * near
+
+    def _is_indexed(self, side: str) -> bool:
+        return bool(self.state.field(f"DMA0_{side}_REGION", "idx_mode"))
+
+    def _indices(self, sizes: tuple[int, int]) -> list[tuple[int, ...]]:
+        rows, planes = sizes
+        region = self.state.field("DMA0_IDX_REGION", "region")
+        start = self.regions.address(region, self.state.address("DMA0_IDX"))
+        step = 4 * rows + signed(self.state.field("DMA0_IDX_SKIP1", "addr"), 40)
+        limit = self.state.field("DMA0_IDX_MAX", "idx_max")
+        bus = self.bus.of(Channel.DMA_READ, region)
+        found = []
+        for plane in range(planes):
+            found.append(struct.unpack(f"<{rows}i", bus.read(start + plane * step, 4 * rows)))
+            wrong = [index for index in found[-1] if not 0 <= index <= limit]
+            if wrong:
+                raise CommandError(f"a DMA with index {wrong[0]}, where {limit} is the largest")
+        return found
+
+    def _load(self, offset: int, length: int) -> bytes:
+        if self._internal("SRC"):
+            raise CommandError("a DMA from the table memory: not modelled")
+        return super()._load(offset, length)

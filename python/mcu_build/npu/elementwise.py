@@ -74,7 +74,17 @@ def shift_right(values: Array, by: Array, rounding: Rounding) -> Array:
 def shift_left(values: Array, by: Array) -> Array:
     """The low 32 bits of values * 2**by, as a signed number."""
     _check_shift(by)
-    return (np.left_shift(values, by) & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000
+    return _low_32_bits(np.left_shift(values, by))
+
+
+def logical_shift_right(values: Array, by: Array) -> Array:
+    """The 32 bits of each value moved to the right, zeros moved in, as a signed number."""
+    _check_shift(by)
+    return _low_32_bits((values & 0xFFFF_FFFF) >> by)
+
+
+def _low_32_bits(values: Array) -> Array:
+    return np.asarray((values & 0xFFFF_FFFF ^ 0x8000_0000) - 0x8000_0000)
 
 
 def _check_shift(by: Array) -> None:

@@ -63,8 +63,17 @@ def binary(
         case "shl":
             return elementwise.shift_left(a, b)
         case "lsr":
-            return elementwise.shift_right(a & 0xFFFF_FFFF, b, Rounding.TRUNCATE)
+            return elementwise.logical_shift_right(a, b)
+        case "div":
+            return _quotient(a, b)
     return _logic(mode, a, b)
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    """a / b, towards zero."""
+    if not b.all():
+        raise CommandError("a division by zero: not modelled")
+    return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)))
 
 
 def _logic(mode: str, a: Array, b: Array) -> Array:

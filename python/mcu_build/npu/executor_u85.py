@@ -21,6 +21,7 @@ from mcu_build.npu import (
 from mcu_build.npu.arithmetic import Rounding
 from mcu_build.npu.commands import CommandError, Instruction
 from mcu_build.npu.convolution import Padding, Window
+from mcu_build.npu.dma import DmaU85
 from mcu_build.npu.executor import Executor
 from mcu_build.npu.feature_map import FeatureMap
 from mcu_build.npu.memory import Channel
@@ -29,15 +30,23 @@ from mcu_build.npu.state import signed
 
 Array = NDArray[Any]
 
-_TILED, _CHAINED, _NONE = 0, 2, 3
+_TILED, _STACKED, _CHAINED, _NONE = 0, 1, 2, 3
 _SCALAR = 8
 _KEEP, _FROM_IFM2 = 1, 2
 # Height and width of the output micro-blocks.
 _MICROBLOCKS = ((1, 1), (1, 2), (1, 4), (2, 2), (2, 4), (4, 4))
 # OFM_PRECISION's activation_transpose: the axis of the results that becomes height, width, depth.
 _TRANSPOSES = {0: (0, 1, 2), 1: (1, 0, 2), 2: (0, 2, 1), 3: (1, 2, 0), 6: (2, 0, 1), 7: (2, 1, 0)}
-# ACTIVATION's functions: bytes of an entry, entries, and whether values between entries are interpolated.
-_TABLES = {1: (1, 256, False), 4: (1, 256, False), 5: (2, 256, False), 7: (4, 256, False), 8: (4, 512, True)}
+# ACTIVATION's functions: bytes of an entry, entries, whether values between entries are interpolated, and
+# the type of the output.
+_TABLES = {
+    1: (1, 256, False, "uint8"),
+    4: (1, 256, False, "int8"),
+    5: (2, 256, False, "int16"),
+    7: (4, 256, False, "int32"),
+    8: (4, 512, True, "int16"),
+    9: (4, 512, True, "int32"),
+}
 _ANY = 1 << 62
 
 
@@ -49,7 +58,7 @@ class ExecutorU85(Executor):
         self._chains: dict[int, Array] = {}
         self._kept: Array | None = None
         self._operations["OP_CONV"] = self._dense
-        self._operations["OP_DMA_START"] = lambda _: self._dma()
+        self._operations["OP_DMA_START"] = lambda _: self._dma().run()
         self._operations["OP_DEPTHWISE"] = lambda _: self._each_channel()
         self._operations["OP_RESIZE"] = self._resize
 
@@ -60,11 +69,11 @@ class ExecutorU85(Executor):
 
     def _read(self, name: str, height: int, width: int, depth: int) -> tuple[FeatureMap, Array]:
         storage = self._storage(name)
-        if storage == _TILED:
+        if storage in (_TILED, _STACKED):
             return super()._read(name, height, width, depth)
         described = operands.feature_map(self.state, self.regions, name)
         if storage != _CHAINED:
-            raise CommandError(f"{name}: storage {storage}: not modelled")
+            raise CommandError(f"{name}: it has no storage")
         buffer = self.state.field(f"{name}_REGION", "region")
         values = self._chains.get(buffer)
         if values is None or values.shape != (height, width, depth):
@@ -83,10 +92,8 @@ class ExecutorU85(Executor):
         region = self.state.field("OFM_REGION", "region")
         if storage == _CHAINED:
             self._chains[region] = values
-        elif storage == _TILED:
-            feature_map.write(described, self.bus.of(Channel.OFM, region), values)
         else:
-            raise CommandError(f"OFM: storage {storage}: not modelled")
+            feature_map.write(described, self.bus.of(Channel.OFM, region), values)
 
     def _accumulated(self, accumulators: Array) -> Array:
         """With what the accumulators held before, and kept for the next operation."""
@@ -120,7 +127,9 @@ class ExecutorU85(Executor):
             return Activation(low, high, None)
         if function not in _TABLES:
             raise CommandError(f"activation function {function}: not modelled")
-        size, entries, interpolated = _TABLES[function]
+        size, entries, interpolated, kind = _TABLES[function]
+        if described.dtype.name != kind:
+            raise CommandError(f"a table of {kind} for an output of {described.dtype.name}")
         start = self.state.field("ACTIVATION", "table") * size * entries
         table = bytes(self.internal[start : start + size * entries])
         if len(table) != size * entries:
@@ -207,6 +216,8 @@ class ExecutorU85(Executor):
             return
         input_depth = self.state.number("IFM_DEPTH_M1") + 1 if mode == "reduce_sum" else depth
         _, values, window, padding = self._input(input_depth)
+        if mode == "argmax_x" and (padding.any or self.state.field("OFM_SCALE", "shift") != 16):
+            raise CommandError("argmax_x with padding or another scale than 2**-16: not modelled")
         accumulators = self._pooled(mode, values, window, padding, rows, columns)
         self._finish(accumulators, self._convolution_scaling(depth))
 
@@ -222,6 +233,8 @@ class ExecutorU85(Executor):
                 return pooling.mean_of_valid(values, *place)
             case "sum":
                 return pooling.total(values, *place)
+            case "argmax_x" if window.size[0] == 1:
+                return pooling.place_of_maximum(values, window, rows, columns)
             case "reduce_sum":
                 return pooling.total(pooling.channel_sum(values), *place)
         raise CommandError(f"pooling mode {mode} of U85: not modelled")
@@ -272,6 +285,9 @@ class ExecutorU85(Executor):
             result = elementwise_u85.binary(mode, first, self._operand("IFM2", shape), scales, rounding)
         self._finish(np.broadcast_to(result, shape), operands.global_scaling(self.state))
 
+    def _dma(self) -> DmaU85:
+        return DmaU85(self.state, self.regions, self.bus, self.internal)
+
     def _scale(self, name: str) -> elementwise_u85.OperandScale:
         register = f"{name}_SCALE"
         if self.state.field(register, "dbl_rnd"):
@@ -281,31 +297,6 @@ class ExecutorU85(Executor):
         return elementwise_u85.OperandScale(
             self.state.field(register, "scale"), self.state.field(register, "shift"), rounding
         )
-
-    def _dma(self) -> None:
-        sides = ("SRC", "DST")
-        if any(self.state.field(f"DMA0_{side}_REGION", "idx_mode") for side in sides):
-            raise CommandError("a DMA with indices: not modelled")
-        if self.state.field("DMA0_SRC_REGION", "stride_mode"):
-            raise CommandError("a DMA with strides on U85: not modelled")
-        self._copy(self.state.address("DMA0_LEN"))
-
-    def _copy(self, length: int) -> None:
-        if length > feature_map.ELEMENT_LIMIT:
-            raise CommandError(f"a DMA of {length} bytes")
-        source, target = self.state.address("DMA0_SRC"), self.state.address("DMA0_DST")
-        regions = [self.state.field(f"DMA0_{side}_REGION", "region") for side in ("SRC", "DST")]
-        inside = [self.state.field(f"DMA0_{side}_REGION", "region_mode") for side in ("SRC", "DST")]
-        if inside[0]:
-            raise CommandError("a DMA from the table memory: not modelled")
-        bus = self.bus.of(Channel.DMA_READ, regions[0])
-        data = bus.read(self.regions.address(regions[0], source), length) if length else b""
-        if not inside[1]:
-            self.bus.of(Channel.DMA_WRITE, regions[1]).write(self.regions.address(regions[1], target), data)
-        elif target + length > len(self.internal):
-            raise CommandError(f"a DMA of {length} bytes at {target:#x} runs past the table memory")
-        else:
-            self.internal[target : target + length] = data
 
 
 def _rounding(mode: int) -> Rounding:

@@ -6,6 +6,9 @@ into up to four tiles, each with a base address of its own and the same strides:
 
     tile 0 (y < height0, x < width0)    tile 1 (y < height1, x >= width0)
     tile 2 (y >= height0, x < width0)   tile 3 (y >= height1, x >= width0)
+
+On U85 a map may be cut into three tiles that lie on top of each other instead: tile 0 above height0, tile 1
+above height1, tile 2 (storage TILE3X1; read in Linux's driver of Ethos-U, Vela never uses it).
 """
 
 from collections.abc import Iterator
@@ -50,6 +53,7 @@ class FeatureMap:
     dtype: np.dtype[Any]
     zero_point: int
     name: str
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,11 @@ def _blocks(fm: FeatureMap, height: int, width: int, depth: int) -> Iterator[_Bl
 
 
 def _tiles(fm: FeatureMap, height: int, width: int) -> Iterator[tuple[int, slice, slice]]:
+    if fm.stacked:
+        edges = (0, min(fm.height0, height), min(fm.height1, height), height)
+        for base, top, end in zip(fm.bases, edges, edges[1:], strict=False):
+            yield base, slice(top, end), slice(0, width)
+        return
     split = min(fm.width0, width)
     left, right = min(fm.height0, height), min(fm.height1, height)
     yield fm.bases[0], slice(0, left), slice(0, split)

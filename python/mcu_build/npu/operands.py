@@ -47,6 +47,7 @@ def feature_map(state: State, regions: Regions, name: str) -> FeatureMap:
         stride_x=state.stride(f"{name}_STRIDE_X"),
         stride_c=state.stride(f"{name}_STRIDE_C"),
         brick=bool(layout),
+        stacked=state.product == "u85" and state.field(precision, "activation_storage") == 1,
         dtype=dtype,
         zero_point=signed(zero_point, 16) if dtype.kind == "i" else zero_point,
         name=name,

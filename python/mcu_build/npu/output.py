@@ -87,17 +87,21 @@ def table_bytes(dtype: np.dtype[Any]) -> int:
 def _look_up(values: Array, activation: Activation, dtype: np.dtype[Any]) -> Array:
     assert activation.table is not None
     if activation.interpolated:
-        return _interpolate(values, np.frombuffer(activation.table, "<u4").astype(np.int64))
+        return _interpolate(
+            values, np.frombuffer(activation.table, "<u4").astype(np.int64), dtype.itemsize == 4
+        )
     entries = np.frombuffer(activation.table, dtype)
     offset = 0 if dtype.kind == "u" and dtype.itemsize == 1 else 128
     return np.asarray(entries[values + offset], np.int64)
 
 
-def _interpolate(values: Array, entries: NDArray[np.int64]) -> Array:
-    """512 entries of slope << 16 | base; 7 bits of the value lie between entries."""
+def _interpolate(values: Array, entries: NDArray[np.int64], wide: bool) -> Array:
+    """512 entries of slope << 16 | base; 7 bits of the value lie between them, and stay in `wide` results."""
     entry = entries[(values >> 7) + 256]
     base = (entry & 0xFFFF ^ 0x8000) - 0x8000
     slope = (entry >> 16 ^ 0x8000) - 0x8000
+    if wide:
+        return np.asarray((base << 7) + slope * (values & 127))
     return np.asarray(np.clip(base + (slope * (values & 127) + 64 >> 7), -32768, 32767))
 
 

@@ -7,7 +7,7 @@ shows bit 3 once, and until it has been read, writes are lost, as they are while
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mcu_build.npu.commands import CommandError, Instruction, decode
+from mcu_build.npu.commands import CommandError, DecodeError, Instruction, decode
 from mcu_build.npu.config import Config
 from mcu_build.npu.executor import BusError, Counters, Executor
 from mcu_build.npu.executor_u85 import ExecutorU85
@@ -141,6 +141,9 @@ class Npu:
                 self._qread = current.offset + (8 if current.command.has_payload else 4)
                 if self._stops(current, executor):
                     break
+        except DecodeError as error:
+            self._status |= PARSE_ERROR | IRQ_RAISED
+            self.error = Failure(error.index, error.words, error.message)
         except CommandError as error:
             self._status |= PARSE_ERROR | IRQ_RAISED
             self._fail(current, str(error))

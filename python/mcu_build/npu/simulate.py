@@ -15,7 +15,7 @@ from mcu_build.npu.registers import Npu
 STREAM_BASE, WEIGHTS_BASE, SCRATCH_BASE, FAST_BASE = 0x1000_0000, 0x2000_0000, 0x4000_0000, 0x6000_0000
 
 # Regions: weights, scratch, fast scratch.
-_BASES = (WEIGHTS_BASE, SCRATCH_BASE, FAST_BASE)
+BASES = (WEIGHTS_BASE, SCRATCH_BASE, FAST_BASE)
 
 
 def run(payload: Payload, config: Config, inputs: Sequence[NDArray[Any]], fast_bytes: int = 0) -> list[bytes]:
@@ -39,13 +39,13 @@ def run(payload: Payload, config: Config, inputs: Sequence[NDArray[Any]], fast_b
     return [bytes(scratch[b.offset : b.offset + b.nbytes]) for b in payload.outputs]
 
 
-def start(npu: Npu, stream_bytes: int) -> None:
-    """Reset the NPU and run the stream at STREAM_BASE."""
+def start(npu: Npu, stream_bytes: int, bases: Sequence[int] = BASES) -> None:
+    """Reset the NPU and run the stream at STREAM_BASE, its first regions at `bases`."""
     npu.write(registers.RESET, 0)
     while npu.read(registers.STATUS) & registers.RESETTING:
         pass
     npu.write(registers.QBASE, STREAM_BASE)
     npu.write(registers.QSIZE, stream_bytes)
-    for index, base in enumerate(_BASES):
+    for index, base in enumerate(bases):
         npu.write(registers.BASEP + 8 * index, base)
     npu.write(registers.CMD, 1)

@@ -59,7 +59,7 @@ def test_a_word_that_is_no_command_is_named():
 
 
 def test_a_missing_payload_is_named():
-    with pytest.raises(CommandError, match="SET_IFM_BASE0: no payload"):
+    with pytest.raises(CommandError, match="SET_IFM_BASE0 has no payload"):
         list(decode(struct.pack("<I", 0x4000), "u55"))
 
 

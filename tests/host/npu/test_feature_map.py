@@ -86,3 +86,10 @@ def test_a_map_that_no_memory_holds_is_refused():
     fm = FeatureMap((0, 0, 0, 0), 65536, 1, 65536, 0, 0, 0, False, np.dtype("<u1"), 0, "IFM")
     with pytest.raises(CommandError, match="IFM of 65536x65536x65536"):
         read(fm, HostMemory([(0, bytearray(16))]), 65536, 65536, 65536)
+
+
+def test_three_tiles_on_top_of_each_other():
+    memory = bytearray(range(64))
+    fm = FeatureMap((40, 20, 0, 0), 1, 3, 1, 4, 2, 1, False, np.dtype("<u1"), 0, "IFM", stacked=True)
+    values = read(fm, HostMemory([(0, memory)]), 5, 2, 1)[..., 0]
+    assert values.tolist() == [[40, 42], [20, 22], [24, 26], [0, 2], [4, 6]]

@@ -131,7 +131,7 @@ def test_a_stream_out_of_reach_is_a_bus_error():
 @pytest.mark.parametrize(
     ("stream", "words"),
     [
-        (struct.pack("<I", 0x3FF), "command 2 at byte 0x8: 0x000003ff is no command"),
+        (struct.pack("<I", 0x3FF), "command 2 (0x000003ff): is no command"),
         (_plain(0x5, 7), "NPU_OP_POOL pooling_mode=?"),
         (_plain(0x125, 3) + _plain(0x114, 0x100) + _plain(0x5, 0), "activation function 3: not modelled"),
         (_plain(0x6, 63), "elementwise mode 63"),
@@ -171,10 +171,11 @@ def test_the_monitor_counts_what_is_enabled():
     ("stream", "words"),
     [
         (_payload(0x100, 0), "(NPU_OP_BRANCH branch_cond=always branch_target=0): OP_BRANCH: not modelled"),
-        (_plain(0x5, 6), "pooling mode argmax_x of U85: not modelled"),
-        (_plain(0x130, 1 << 11) + _plain(0x10), "a DMA with indices: not modelled"),
-        (_plain(0x130, 1 << 9) + _plain(0x10), "a DMA with strides on U85: not modelled"),
-        (_plain(0x6, 11), "elementwise div of U85: not modelled"),
+        (_plain(0x5, 7), "pooling mode argmax_y of U85: not modelled"),
+        (_plain(0x5, 6), "argmax_x with padding or another scale than 2**-16: not modelled"),
+        (_plain(0x130, 1 << 8) + _payload(0x32, 4) + _plain(0x10), "a DMA from the table memory"),
+        (_plain(0x6, 11), "a division by zero: not modelled"),
+        (_plain(0x105, 3 << 14) + _plain(0x2), "IFM: it has no storage"),
     ],
 )
 def test_operations_of_u85_that_are_not_modelled_are_refused_by_name(stream, words):
@@ -182,3 +183,23 @@ def test_operations_of_u85_that_are_not_modelled_are_refused_by_name(stream, wor
     npu = _run(maps + stream + STOP, target="ethos-u85-256")
     assert npu.read(registers.STATUS) & registers.PARSE_ERROR
     assert words in str(npu.error)
+
+
+def test_an_index_past_the_largest_is_an_error():
+    indices = struct.pack("<i", 7)
+    stream = (
+        _plain(0x130, 1 << 11 | 1)
+        + _plain(0x131, 1)
+        + _payload(0x32, 4)
+        + _plain(0x134, 1)
+        + _payload(0x38, 6)
+        + _payload(0x37, 64)
+        + _plain(0x10)
+        + STOP
+    )
+    scratch = bytearray(4096)
+    scratch[64:68] = indices
+    memory = HostMemory([(simulate.SCRATCH_BASE, scratch)], [(simulate.STREAM_BASE, stream)])
+    npu = Npu(find("ethos-u85-256"), memory)
+    simulate.start(npu, len(stream))
+    assert str(npu.error) == "command 6 (NPU_OP_DMA_START): a DMA with index 7, where 6 is the largest"
