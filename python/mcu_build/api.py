@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
-from mcu_build.board import Board, find_board
+from mcu_build.board import Board, ConsoleKind, find_board
 from mcu_build.cache import Cache
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
@@ -45,6 +45,7 @@ def build(
     toolchain: Toolchain | None = None,
     build_dir: str | Path = "build",
     emit: Sequence[str] = (),
+    console: ConsoleKind | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
     """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
@@ -52,7 +53,7 @@ def build(
     The arguments are the options of `mcu-build build`. `progress` is told of stages and warnings; without
     it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
-    request = _request(model, board, npu, io, toolchain, build_dir, emit)
+    request = _request(model, board, npu, io, toolchain, build_dir, emit, console)
     told = progress or _Logged()
     return Firmware(pipeline.build(request, Cache(), told), request.board, told)
 
@@ -252,10 +253,16 @@ def _request(
     toolchain: Toolchain | None,
     build_dir: str | Path,
     emit: Sequence[str],
+    console: ConsoleKind | None = None,
 ) -> Request:
     chosen = board_for(model, board)
+    other = console if console != chosen.console else None
+    if other:
+        chosen = chosen.with_console(other)
     compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
-    return Request(Path(model), chosen, chosen.choose_npu(npu), io, compiler, Path(build_dir), tuple(emit))
+    return Request(
+        Path(model), chosen, chosen.choose_npu(npu), io, compiler, Path(build_dir), tuple(emit), other
+    )
 
 
 @dataclass

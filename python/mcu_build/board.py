@@ -333,6 +333,16 @@ class Board(_Strict):
         """Where the memory called `name` starts for our firmware, which runs in the secure state."""
         return self.memory_named(name).address(self.trustzone)
 
+    def with_console(self, kind: ConsoleKind) -> "Board":
+        """The board with another console. McuError (usage) where it has no such."""
+        if kind == "uart" and self.uart is None:
+            raise McuError(
+                f"--console: {self.id} describes no UART",
+                "Its file needs [uart]: docs/boards.md.",
+                Exit.USAGE,
+            )
+        return self.model_copy(update={"console": kind})
+
     @property
     def npu_address(self) -> int:
         """Where our firmware finds the registers of the board's NPU."""

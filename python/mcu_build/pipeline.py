@@ -21,7 +21,8 @@ from mcu_build.stages import Io, Lowered, Progress, lower_model
 class Request:
     """What to build: a model file for a board, with its options.
 
-    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa').
+    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `console` is
+    there where it is not the board's own.
     """
 
     model: Path
@@ -31,6 +32,7 @@ class Request:
     toolchain: Toolchain
     build_root: Path
     emit: tuple[str, ...] = ()
+    console: str | None = None
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -39,6 +41,8 @@ class Request:
         npu = self.npu.name if self.npu else "none"
         if npu != (self.board.npu.default if self.board.npu else "none"):
             variants.insert(0, npu if self.npu else "no-npu")
+        if self.console:
+            variants.append(self.console)
         return self.build_root / name / "-".join([self.board.id, *variants])
 
 

@@ -27,13 +27,13 @@ class EmptyBoard:
 
 
 @contextlib.contextmanager
-def empty_board(board: Board, folder: Path) -> Iterator[EmptyBoard]:
-    """Start QEMU without an image."""
+def empty_board(board: Board, folder: Path, image: Path | None = None) -> Iterator[EmptyBoard]:
+    """Start QEMU without an image, or with one that its flash has kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = qemu.command(board, Path("none"))
-    image = command.index("-kernel")
-    semihosting = command.index("-semihosting-config")
-    del command[semihosting : semihosting + 2], command[image : image + 2]
+    command = qemu.command(board, image or Path("none"))
+    for option in ("-semihosting-config", *(() if image else ("-kernel",))):
+        at = command.index(option)
+        del command[at : at + 2]
     path = folder / "gdb.sock"
     path.unlink(missing_ok=True)
     words = [*command, "-S", "-gdb", f"unix:{path},server=on,wait=off"]

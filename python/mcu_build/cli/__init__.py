@@ -21,6 +21,7 @@ VERBS = {
     "run": "Run a model's firmware on given inputs.",
     "test": "Prove the firmware: its outputs against the quantized program's, exactly.",
     "flash": "Write a model's firmware to a board, verify it, run it.",
+    "monitor": "Show what the firmware on a board prints.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "size": "Where flash and RAM go, by region and by symbol.",

@@ -4,12 +4,13 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, size_type
+from mcu_build.cli.options import build_options, console_option, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
 @build_options
+@console_option
 @click.option(
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )

@@ -4,13 +4,14 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options
+from mcu_build.cli.options import build_options, console_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.cli.via import ViaCommand, via_option
 
 
 @click.command(cls=ViaCommand)
 @build_options
+@console_option
 @via_option
 def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None:
     """Build, write the firmware to a board, read it back, reset and let it run."""

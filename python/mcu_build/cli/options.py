@@ -79,6 +79,13 @@ def model_options(function: F) -> F:
     )
 
 
+console_option = click.option(
+    "--console",
+    type=click.Choice(["rtt", "uart", "semihosting", "none"]),
+    help="Where firmware prints; the board's own otherwise. semihosting needs a debugger.",
+)
+
+
 def run_options(function: F) -> F:
     """How an image is run."""
     return _all(

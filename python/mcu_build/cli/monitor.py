@@ -1,0 +1,50 @@
+"""`mcu-build monitor`: what the firmware on a board prints."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.options import board_option, debug_option
+from mcu_build.cli.via import ViaCommand, via_option
+
+
+@click.command(cls=ViaCommand)
+@board_option
+@via_option
+@click.option("--port", metavar="PORT", help="A serial port such as /dev/ttyACM0 instead: the board's UART.")
+@debug_option
+def command(board: str, via: str | None, port: str | None, debug: bool) -> None:
+    """Show what the firmware prints, until Ctrl-C: RTT and semihosting through the probe, or a UART."""
+    del debug
+    from mcu_build.board import find_board
+    from mcu_build.flash import monitor
+    from mcu_build.flash import via as ways
+
+    chosen = find_board(board, Path.cwd())
+    way = None if port else ways.parse(via)
+
+    def source() -> Any:
+        if way is not None:
+            return monitor.probe_source(ways.opened(way), chosen)
+        return monitor.uart_source(port or "", chosen.uart.baud if chosen.uart else 115_200)
+
+    # Ctrl-C must not come in the middle of a packet: the board would stay halted.
+    interrupted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))
+    try:
+        monitor.follow(source, _show, _notice, lambda: bool(interrupted))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    sys.stdout.write("\n")
+
+
+def _show(data: bytes) -> None:
+    sys.stdout.write(data.decode(errors="replace"))
+    sys.stdout.flush()
+
+
+def _notice(text: str) -> None:
+    sys.stderr.write(f"\n[{text}]\n")
