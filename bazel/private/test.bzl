@@ -34,6 +34,9 @@ def _mcu_firmware_test_impl(ctx):
     )
     words = [ctx.executable._command, "bazel", "test", "--board", firmware.board_file, "--expected", expected, "--image", tested.elf]
     files = [tested.program, tested.elf, expected, firmware.board_file]
+    if vectors:
+        words += ["--vectors", vectors]
+        files.append(vectors)
     return [script(ctx, words + [tested.program], files, command_files)]
 
 mcu_firmware_test = rule(
