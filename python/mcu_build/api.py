@@ -24,7 +24,7 @@ from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
-from mcu_build.pipeline import Built, Request
+from mcu_build.pipeline import Built, Generated, Request
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
@@ -68,13 +68,33 @@ def generate(
     io: Io = "float",
     toolchain: Toolchain | None = None,
     progress: Progress | None = None,
-) -> list[Path]:
-    """Write a model's C++ into the folder `output` for another build system. Returns the files.
+) -> Generated:
+    """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
 
-    `name` is the model's in C++, else that of its file. depends.txt lists the files to watch.
+    `name` is the model's in C++, else that of its file. `dependencies` of the result are files to watch.
     """
     request = _request(model, board, npu, io, toolchain, output, ())
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
+
+
+def adopt(
+    model: str | Path,
+    image: str | Path,
+    *,
+    board: str,
+    npu: str | None = None,
+    io: Io = "float",
+    toolchain: Toolchain | None = None,
+    build_dir: str | Path = "build",
+    progress: Progress | None = None,
+) -> "Firmware":
+    """Firmware whose test image another build system has made: it can be run, proven and tested.
+
+    The arguments are those of `build`, and have to be those that `image` was generated with.
+    """
+    request = _request(model, board, npu, io, toolchain, build_dir, ())
+    told = progress or _Logged()
+    return Firmware(pipeline.adopt(request, Path(image), Cache(), told), request.board, told)
 
 
 def board_for(model: str | Path, board: str) -> Board:
@@ -237,6 +257,8 @@ class Firmware:
 
     def _check_current(self) -> None:
         """McuError where another model or another state of it was built into the folder meanwhile."""
+        if not self.manifest.key:
+            return  # adopted
         found = manifests.read(self.folder)
         if found is None or found.key != self.manifest.key:
             raise McuError(

@@ -1,8 +1,8 @@
 """Model and board → build folder. What the verbs build, run and test stand on."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +85,22 @@ def _key(request: Request, lowered: Lowered) -> str:
     )
 
 
-def generate(
-    request: Request, name: str | None, output: Path, cache: Cache, progress: Progress
-) -> list[Path]:
-    """Write a model's C++ into `output`, with board.cmake and depends.txt. Returns the files."""
+@dataclass(frozen=True)
+class Generated:
+    """Files that `generate` has written. `sources` are to be compiled, and `kernels` are stems of ours."""
+
+    name: str
+    files: tuple[Path, ...]
+    sources: tuple[Path, ...]
+    kernels: tuple[str, ...]
+    dependencies: tuple[Path, ...]
+
+
+def generate(request: Request, name: str | None, output: Path, cache: Cache, progress: Progress) -> Generated:
+    """Write a model's C++ into `output`, with board.cmake and depends.txt, touching only what differs."""
     from mcu_build.codegen.cmake import board_files
     from mcu_build.codegen.model import generate as generate_sources
+    from mcu_build.codegen.model import kernel_sources
     from mcu_build.plan.fit import check_fit
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
@@ -104,7 +114,9 @@ def generate(
         }
         for file, text in texts.items():
             write_changed(output / file, text)
-    return [output / file for file in texts]
+    files = tuple(output / file for file in texts)
+    sources = tuple(file for file in files if file.suffix == ".cpp")
+    return Generated(plan.name, files, sources, kernel_sources(plan), lowered.dependencies)
 
 
 def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
@@ -137,7 +149,6 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.images import build as build_images
     from mcu_build.plan.describe import describe
     from mcu_build.plan.fit import check_fit
-    from mcu_build.report.npu import document as npu_document
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
@@ -160,17 +171,33 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         **{Path(name).stem: name for name in kept},
     }
     size = measure(folder / artefacts["elf"], folder / artefacts["map"], request.board)
-    manifest = Manifest(
-        name=lowered.name,
-        board=request.board.model_dump(),
-        toolchain=request.toolchain,
-        io=request.io,
+    manifest = replace(
+        _planned(request, lowered, described),
         key=key,
-        program_key=lowered.key,
         artefacts=artefacts,
         hashes={kind: hash_file(folder / name) for kind, name in artefacts.items()},
         flash=size.flash,
         ram=size.ram,
+    )
+    manifests.write(manifest, folder)
+    return manifest
+
+
+def _planned(request: Request, lowered: Lowered, described: Mapping[str, Any]) -> Manifest:
+    """A manifest as far as the plan goes: without artefacts and their sizes."""
+    from mcu_build.report.npu import document as npu_document
+
+    return Manifest(
+        name=lowered.name,
+        board=request.board.model_dump(),
+        toolchain=request.toolchain,
+        io=request.io,
+        key="",
+        program_key=lowered.key,
+        artefacts={},
+        hashes={},
+        flash={},
+        ram={},
         memory=described["memory"],
         inputs=tuple(described["inputs"]),
         outputs=tuple(described["outputs"]),
@@ -178,8 +205,18 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         warnings=lowered.warnings,
         npu=npu_document(lowered, versions("ethos-u-vela")),
     )
-    manifests.write(manifest, folder)
-    return manifest
+
+
+def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Built:
+    """What another build system has made of a model: `image` is the test image. Nothing is compiled."""
+    from mcu_build.plan.describe import describe
+
+    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+    with progress.stage("plan"):
+        plan = plan_program(lowered, lowered.name, request.board)
+    planned = _planned(request, lowered, describe(plan))
+    manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
+    return Built(request.folder(lowered.name), manifest, lowered)
 
 
 def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:

@@ -167,7 +167,7 @@ def test_a_board_that_there_is_not(model):
 
 
 def test_generated_sources_are_the_commands(model, tmp_path):
-    files = mcu_build.generate(model, board="mps2-an386", output=tmp_path / "ours", name="other")
+    files = mcu_build.generate(model, board="mps2-an386", output=tmp_path / "ours", name="other").files
     words = ("--board", "mps2-an386", "--name", "other", "--output", tmp_path / "theirs")
     assert command("generate", model, *words).status == 0
     assert {file.name for file in files} == {file.name for file in (tmp_path / "theirs").iterdir()}

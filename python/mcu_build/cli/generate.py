@@ -19,8 +19,8 @@ def command(as_json: bool, debug: bool, name: str | None, output: Path, **option
     from mcu_build.api import generate
 
     times = StageTimes()
-    written = generate(**options, name=name, output=output, progress=times)
+    files = generate(**options, name=name, output=output, progress=times).files
     if as_json:
-        print_json({"files": [str(file) for file in written], "stages": times.stages})
+        print_json({"files": [str(file) for file in files], "stages": times.stages})
     else:
-        print_text("\n".join(str(file) for file in written))
+        print_text("\n".join(str(file) for file in files))

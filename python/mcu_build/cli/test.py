@@ -1,5 +1,6 @@
 """`mcu-build test`: firmware against the quantized program."""
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -17,6 +18,11 @@ from mcu_build.errors import Exit
 @via_option
 @click.option("--vectors", type=click.IntRange(min=2), help="Use only the first N vectors.")
 @click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    help="A test image that another build system has made of MODEL: nothing is built.",
+)
+@click.option(
     "--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95, on the device."
 )
 def command(
@@ -27,16 +33,17 @@ def command(
     on_device: bool,
     via: str | None,
     vectors: int | None,
+    image: Path | None,
     min_accuracy: float | None,
     **options: Any,
 ) -> Exit:
     """Build, run the firmware on the model's evaluation data, compare every output exactly."""
     del debug
-    from mcu_build.api import build
+    from mcu_build.api import adopt, build
 
     way = chosen_way(via, on_device)
     times = StageTimes()
-    firmware = build(**options, progress=times)
+    firmware = adopt(image=image, **options, progress=times) if image else build(**options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)
     error = proof.failure(min_accuracy)
     if as_json:
