@@ -30,6 +30,9 @@ from mcu_build.resources import data_dir
 
 _OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_BUILD_DIR")
 
+# Seconds: an application runs until it ends.
+_LONG = "1000000"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -42,7 +45,7 @@ class Model:
     name: str
     file: Path
     board: str
-    npu: str | None
+    npu: str
     io: str
     sources: tuple[str, ...]
     include: tuple[str, ...]
@@ -77,9 +80,11 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
     settings = _settings(call, env, options)
     file = Path(env.File(model).srcnode().abspath)
     platform = _platform(call, env, settings, file)
-    npu, io = settings["MCU_NPU"], settings["MCU_IO"]
+    io = settings["MCU_IO"]
     folder = Path(env.Dir(platform.folder).abspath) / "models" / (name or model_name(file))
     try:
+        chosen = platform.board.choose_npu(settings["MCU_NPU"])
+        npu = chosen.name if chosen else "none"
         made = generate(
             file,
             board=settings["MCU_BOARD"],
@@ -128,10 +133,14 @@ def _firmware(env: Any, name: str, sources: Sequence[Any]) -> list[Any]:
     application = _application_env(env, platform, models)
     objects = application.Object(others) if others else _main(platform, models[0], "default_main")
     files = _link(env, platform, name, objects, models, platform.facts.production_sources)
-    _verb(env, f"{name}.run", [*platform.facts.run_command, "$SOURCE"], files[0])
-    for verb in ("size", "flash"):
-        words = [*_command(), verb, "--board", models[0].board, "$SOURCE"]
-        _verb(env, f"{name}.{verb}", words, files[0])
+    verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
+    npus = {model.npu for model in models if model.npu != "none"}
+    verbs["run"] = list(platform.facts.run_command)
+    if npus:
+        # QEMU has no NPU: our command runs the image with one beside it.
+        verbs["run"] = [*_command(), "run", "--board", models[0].board, "--npu", *npus, "--timeout", _LONG]
+    for verb, words in verbs.items():
+        _verb(env, f"{name}.{verb}", [*words, "$SOURCE"], files[0])
     return files
 
 
@@ -140,8 +149,8 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     platform = _one_platform(f"McuTest({name})", [model])
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.facts.test_sources)
-    words = [*_command(), "test", "--board", model.board, "--image", "$SOURCE", "--io", model.io]
-    words += ["--npu", model.npu] if model.npu else []
+    words = [*_command(), "test", "--board", model.board, "--image", "$SOURCE", "--npu", model.npu]
+    words += ["--io", model.io]
     words += ["--vectors", str(vectors)] if vectors else []
     _verb(env, name, [*words, str(model.file)], files[0])
     return files
@@ -283,6 +292,9 @@ def _one_platform(call: str, models: Sequence[Model]) -> _Platform:
     for model in models:
         if model.platform.folder != first.folder:
             raise UserError(f"{call}: {model.name} was made for {model.board}, not for {models[0].board}.")
+    npus = sorted({model.npu for model in models if model.npu != "none"})
+    if len(npus) > 1:
+        raise UserError(f"{call}: its models were made for {' and '.join(npus)}: a board has one NPU.")
     return first
 
 

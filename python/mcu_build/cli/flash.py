@@ -14,18 +14,26 @@ from mcu_build.cli.via import ViaCommand, via_option
 @console_option
 @via_option
 def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None:
-    """Build, write the firmware to a board, read it back, reset and let it run."""
+    """Build, write the firmware to a board, read it back, reset and let it run.
+
+    MODEL may be an .elf, as CMake makes them.
+    """
     del debug
-    from mcu_build.api import build
+    from mcu_build.api import board_for, build
     from mcu_build.flash import image as images
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
 
     way = ways.parse(via)
     times = StageTimes()
-    firmware = build(**options, progress=times)
-    image = images.read_image(firmware.path("elf"))
-    images.check(image, firmware.board)
+    elf = options["model"]
+    if elf.suffix == ".elf":
+        board = board_for(elf, options["board"])
+    else:
+        firmware = build(**options, progress=times)
+        elf, board = firmware.path("elf"), firmware.board
+    image = images.read_image(elf)
+    images.check(image, board)
     with ways.opened(way) as probe:
         with times.stage("flash"), ways.doing(f"writing {image.name}"):
             probe.load(image.segments)
@@ -38,7 +46,7 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
         segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
         print_json(
             {
-                "image": str(firmware.path("elf")),
+                "image": str(elf),
                 "via": str(way),
                 "segments": segments,
                 "bytes": image.size,
@@ -47,6 +55,4 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
             }
         )
         return
-    print_text(
-        f"{image.name} on {firmware.board.id} via {way}: {image.size:,} bytes written, verified, running"
-    )
+    print_text(f"{image.name} on {board.id} via {way}: {image.size:,} bytes written, verified, running")
