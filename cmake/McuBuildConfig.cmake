@@ -57,6 +57,7 @@ function(mcu_add_model name)
     _mcu_add_model_library("${call}" ${name} ${folder})
     get_target_property(made_for mcu_model_${name} MCU_BOARD)
     if(DEFINED arg_MODEL)
+        set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_IO ${arg_IO})
         set_property(TARGET mcu_board_${made_for} PROPERTY MCU_BOARD_ARGUMENT ${board})
     elseif(DEFINED arg_BOARD AND NOT arg_BOARD STREQUAL made_for)
         _mcu_fail("${call}" "BOARD: ${arg_BOARD}, but ${folder} was generated for ${made_for}")
@@ -65,7 +66,8 @@ endfunction()
 
 # mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST])
 #
-# An image <target>.elf with .map and, except for the host, .hex and .bin, and targets <target>.run and <target>.size.
+# An image <target>.elf with .map and, except for the host, .hex and .bin, and targets <target>.run, <target>.size and
+# <target>.flash.
 # A .bin file holds what is loaded into the memory of the vectors; for each other memory there is a
 # <target>-<memory>.bin. Without SOURCES, the default application
 # runs the one model. With SHARE_ARENA the models use one arena: results of one are lost when the next is given its
@@ -105,4 +107,21 @@ function(mcu_add_firmware name)
     target_link_libraries(${name} PRIVATE ${models} ${board})
     _mcu_link(${name} ${board})
     _mcu_add_verbs(${name} ${board} "${npu}" ${image})
+endfunction()
+
+# mcu_add_test(<target> MODEL <name> [VECTORS <count>])
+#
+# A test image of a model of mcu_add_model, and a test of CTest that runs it in the simulator over the model's own
+# vectors, or the first so many, and compares every output with the quantized program's.
+function(mcu_add_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;VECTORS" "")
+    set(call "mcu_add_test(${name})")
+    _mcu_check_arguments("${call}" "MODEL VECTORS" "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
+    _mcu_check_models("${call}" "${arg_MODEL}" "" board npu)
+    get_target_property(file mcu_model_${arg_MODEL} MCU_MODEL_FILE)
+    if(NOT file)
+        _mcu_fail("${call}" "MODEL: ${arg_MODEL} is GENERATED, which leaves its vectors behind" "Give its file to mcu_add_model.")
+    endif()
+    mcu_add_firmware(${name} MODELS ${arg_MODEL} TEST)
+    _mcu_add_test(${name} ${board} ${arg_MODEL} "${npu}" "${arg_VECTORS}")
 endfunction()

@@ -87,9 +87,6 @@ function(_mcu_find_model call given out)
         _mcu_fail("${call}" "MODEL: missing" "Give a model.py, .pt2 or .pte file.")
     endif()
     cmake_path(ABSOLUTE_PATH given NORMALIZE OUTPUT_VARIABLE model)
-    if(NOT EXISTS ${model})
-        _mcu_fail("${call}" "MODEL: no such file: ${model}")
-    endif()
     set(${out} ${model} PARENT_SCOPE)
 endfunction()
 
@@ -372,7 +369,7 @@ function(_mcu_link name board)
     endforeach()
 endfunction()
 
-# <name>.run and <name>.size. With an NPU our command runs the image: QEMU has none. It ends where the image ends.
+# <name>.run, <name>.size and <name>.flash. With an NPU our command runs the image: QEMU has none. It ends where the image ends.
 function(_mcu_add_verbs name board npu image)
     get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
     _mcu_find_command(OPTIONAL command)
@@ -384,6 +381,26 @@ function(_mcu_add_verbs name board npu image)
         get_property(run TARGET ${board} PROPERTY MCU_RUN_COMMAND)
     endif()
     add_custom_target(${name}.run COMMAND ${run} $<TARGET_FILE:${name}> DEPENDS ${name} USES_TERMINAL VERBATIM)
-    add_custom_target(${name}.size COMMAND ${command} size --board ${argument} $<TARGET_FILE:${name}>
-                      DEPENDS ${name} USES_TERMINAL VERBATIM)
+    foreach(verb size flash)
+        add_custom_target(${name}.${verb} COMMAND ${command} ${verb} --board ${argument} $<TARGET_FILE:${name}>
+                          DEPENDS ${name} USES_TERMINAL VERBATIM)
+    endforeach()
+endfunction()
+
+# A test of CTest that proves the test image `name`.
+function(_mcu_add_test name board model npu vectors)
+    get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
+    get_target_property(file mcu_model_${model} MCU_MODEL_FILE)
+    get_target_property(io mcu_model_${model} MCU_IO)
+    _mcu_find_command(REQUIRED command)
+    if(NOT npu)
+        set(npu none)
+    endif()
+    set(with "")
+    if(vectors)
+        set(with --vectors ${vectors})
+    endif()
+    add_test(NAME ${name}
+             COMMAND ${command} test --board ${argument} --npu ${npu} --io ${io} ${with}
+                     --build-dir ${CMAKE_BINARY_DIR}/mcu/tests --image $<TARGET_FILE:${name}> ${file})
 endfunction()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -277,6 +277,10 @@ def _request(
     emit: Sequence[str],
     console: ConsoleKind | None = None,
 ) -> Request:
+    if io not in get_args(Io):
+        raise McuError(
+            f"--io: {io!r} is neither float nor int8", "float converts at the border, int8 does not."
+        )
     chosen = board_for(model, board)
     other = console if console != chosen.console else None
     if other:

@@ -150,7 +150,7 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.facts.test_sources)
     words = [*_command(), "test", "--board", model.board, "--image", "$SOURCE", "--npu", model.npu]
-    words += ["--io", model.io]
+    words += ["--io", model.io, "--build-dir", f"{env.Dir(platform.folder)}/tests"]
     words += ["--vectors", str(vectors)] if vectors else []
     _verb(env, name, [*words, str(model.file)], files[0])
     return files

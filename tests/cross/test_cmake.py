@@ -186,7 +186,7 @@ REFUSED = {
     "mcu_add_model(kws MODEL m.py)": ["BOARD: missing", "mcu-build boards"],
     "mcu_add_model(kws MODEL m.py BOARD)": ["BOARD: its value is missing"],
     "mcu_add_model(kws BOARD mps2-an386)": ["MODEL: missing", "model.py, .pt2 or .pte"],
-    "mcu_add_model(kws MODEL n.py BOARD mps2-an386)": ["MODEL: no such file", "n.py"],
+    "mcu_add_model(kws MODEL n.py BOARD mps2-an386)": ["n.py: no such file", "`mcu-build new`"],
     "mcu_add_model(kws MODEL m.py BOARD none.toml)": ["BOARD: no such file", "none.toml"],
     "mcu_add_model(kws MODEL m.py BOARD mps2-an38)": ["no board is called 'mps2-an38'", "mps2-an386"],
     "mcu_add_model(kws MODEL m.py BOARD host)": ["host is not for this compiler", "without a toolchain file"],

@@ -1,0 +1,209 @@
+"""One application in every build system: the same image, the same outputs, only the steps that are needed."""
+
+import re
+import struct
+
+import numpy as np
+import pytest
+
+import mcu_build
+from mcu_build import npz
+from mcu_build.cache import Cache
+from mcu_build.codegen.presets import presets
+from mcu_build.resources import data_dir
+from mcu_build.stages import expected_outputs
+from tests.support.cli import mcu_build as command
+from tests.support.firmware import CMAKE, NINJA
+from tests.support.fronts import Front, console, copied_examples, installed_wheel, loaded
+
+FRONTS = ("cmake_consumer", "scons")
+MACHINE = "mps3-an547"
+KERNELS = ["mve_linear.cpp", "quantize.cpp"]
+GENERATED = ["knock.cpp", "knock_arena.cpp", "knock_constants.cpp"]
+
+
+@pytest.fixture(scope="module")
+def fronts(tmp_path_factory):
+    """Every example, built from nothing. They share the files of examples/consumer, and the cache."""
+    folder = tmp_path_factory.mktemp("fronts")
+    site, examples = installed_wheel(folder), copied_examples(folder)
+    made = {name: Front(name, examples, site, folder / "cache") for name in FRONTS}
+    return {name: (front, front.build()) for name, front in made.items()}
+
+
+def test_a_first_build_compiles_every_file_once(fronts):
+    for front, steps in fronts.values():
+        assert len(steps.compiled) == len(set(steps.compiled)), front.name
+        assert {"main.cpp", "startup.cpp", "harness.cpp", *KERNELS, *GENERATED} <= set(steps.compiled)
+        assert steps.linked == ["demo", "knock_test"]
+    everywhere = {tuple(steps.compiled) for _, steps in fronts.values()}
+    assert len(everywhere) == 1
+    # What one has captured, quantized and lowered, the next finds.
+    assert [steps.stages for _, steps in fronts.values()] == [2, *[0] * (len(FRONTS) - 1)]
+
+
+def test_images_are_the_same_in_code_and_constants(fronts):
+    for front, _ in fronts.values():
+        front.build()
+    first, *others = (loaded(front) for front, _ in fronts.values())
+    assert first.keys() == {"demo.bin", "demo-ddr.bin"}
+    assert all(other == first for other in others)
+
+
+def quantized_scores(folder, monkeypatch):
+    """What the quantized program's Python definitions give for the windows of main.cpp, as it prints it."""
+    monkeypatch.setenv("MCU_BUILD_CACHE", str(folder / "cache"))
+    model = folder / "examples" / "consumer" / "knock.py"
+    source = model.with_name("main.cpp").read_text()
+    windows = re.findall(r'\{"([^"]+)", \d, \{([^}]+)\}\}', source)
+    samples = np.array([[int(word) for word in window.split(",")] for _, window in windows])
+    npz.save(folder / "windows.npz", {"input_0": (samples[:, None] / 100.0).astype(np.float32)})
+    firmware = mcu_build.build(model, board="host", build_dir=folder / "build")
+    file = expected_outputs(firmware.built.lowered, folder / "windows.npz", Cache(), firmware.progress)
+    return [
+        f"{name}: "
+        + " ".join(f"0x{struct.unpack('<I', struct.pack('<f', score))[0]:08x}" for score in scores)
+        for (name, _), scores in zip(windows, npz.load(file)["output_0"][:, 0], strict=True)
+    ]
+
+
+def test_outputs_are_exact(fronts, tmp_path, monkeypatch):
+    examples = next(iter(fronts.values()))[0].examples
+    expected = quantized_scores(examples.parent, monkeypatch)
+    assert len(set(expected)) == 3
+    for front, _ in fronts.values():
+        front.build()
+        assert console(front.images / "demo.elf", MACHINE, tmp_path) == [*expected, "done"], front.name
+
+
+def test_the_models_vectors_are_a_test_of_the_build(fronts):
+    for front, _ in fronts.values():
+        steps = front.build("knock_test")
+        assert "all 288 equal the quantized program's exactly" in steps.told
+        assert "96 vectors on corstone-300 (QEMU mps3-an547)" in steps.told
+
+
+def test_that_test_fails_where_the_image_is_another_models(fronts):
+    for front, _ in fronts.values():
+        image = front.images / "knock_test.elf"
+        whole = image.read_bytes()
+        weights = max((data for name, data in loaded(front).items() if "ddr" in name), key=len)[:64]
+        assert whole.count(weights) == 1
+        # A build system would put it right; the image alone is damaged.
+        image.write_bytes(whole.replace(weights, bytes(byte ^ 0x10 for byte in weights)))
+        model = front.examples / "consumer" / "knock.py"
+        words = ("--board", "corstone-300", "--npu", "none", "--image", image, model)
+        finished = front.call("mcu-build", "test", *words)
+        image.write_bytes(whole)
+        assert finished.status == 4
+        assert re.search(r"knock: \d+ of 288 outputs are wrong", finished.stderr)
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_only_the_steps_that_are_needed(fronts, changed, name):
+    front, _ = fronts[name]
+    front.build()
+    nothing = front.build()
+    assert (nothing.compiled, nothing.linked, nothing.stages) == ([], [], 0)
+
+    changed(front, "main.cpp", '"failed\\n"', f'"failed in {name}\\n"')
+    steps = front.build()
+    assert (steps.compiled, steps.linked, steps.stages) == (["main.cpp"], ["demo"], 0)
+
+    # A data file that a module of the model reads.
+    changed(front, "knocks.csv", "tap,100,", f"tap,{90 + FRONTS.index(name)},")
+    steps = front.build()
+    assert steps.stages == 2
+    assert "knock_constants.cpp" in steps.compiled
+    assert set(steps.compiled) <= {*GENERATED, "main.cpp", "harness.cpp"}
+    assert steps.linked == ["demo", "knock_test"]
+
+    (front.examples / "consumer" / "knock.py").touch()
+    nothing = front.build()
+    assert (nothing.compiled, nothing.linked, nothing.stages) == ([], [], 0)
+
+
+@pytest.fixture
+def changed():
+    """Replace words in a file of examples/consumer until the end of the test."""
+    before = {}
+
+    def change(front, name, old, new):
+        file = front.examples / "consumer" / name
+        before.setdefault(file, file.read_text())
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    yield change
+    for file, text in before.items():
+        file.write_text(text)
+
+
+BAD = {
+    "no such model": ("knock.py", "knick.py", None),
+    "not a program": ("knock.py", "knock.pte", b"no program"),
+    "no such NPU": ("none", "ethos-u99", None),
+}
+
+
+@pytest.mark.parametrize("name", FRONTS)
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_as_by_the_command(fronts, tmp_path, name, case):
+    wrong, instead, content = BAD[case]
+    front, _ = fronts[name]
+    examples = copied_examples(tmp_path)
+    bad = Front(name, examples, front.site, front.cache)
+    if content:
+        (examples / "consumer" / instead).write_bytes(content)
+    file = bad.folder / ("SConstruct" if name == "scons" else "CMakeLists.txt")
+    file.write_text(file.read_text().replace(f"../consumer/{wrong}", f"../consumer/{instead}"))
+    file.write_text(re.sub(rf"\b{wrong}\b(?!\.)", instead, file.read_text()))
+    told = " ".join(bad.tried().stdout.split())
+
+    model = (examples / "consumer" / (instead if wrong == "knock.py" else "knock.py")).resolve()
+    npu = instead if wrong == "none" else "none"
+    words = ("--board", "corstone-300", "--npu", npu, "--output", tmp_path / "out", "--json")
+    error = command("generate", model, *words).json["error"]
+    assert " ".join(error["message"].split()) in told
+    assert " ".join(error["hint"].split()) in told
+
+
+def test_presets_are_those_of_the_boards():
+    assert (data_dir() / "cmake" / "presets.json").read_text() == presets(), "run scripts/update-docs"
+
+
+def test_a_preset_configures_builds_and_tests(fronts, tmp_path):
+    front, _ = fronts["cmake_consumer"]
+    other = Front("cmake_consumer", copied_examples(tmp_path), front.site, front.cache)
+    included = front.site / "mcu_build" / "data" / "cmake" / "presets.json"
+    (other.folder / "CMakeUserPresets.json").write_text(f'{{"version": 4, "include": ["{included}"]}}')
+    listed = other.call(CMAKE, "--list-presets").stdout
+    assert '"corstone-300-gcc"' in listed and '"host"' in listed
+    configured = other.call(CMAKE, "--preset", "host", f"-DCMAKE_MAKE_PROGRAM={NINJA}")
+    assert configured.status == 0, configured.stderr
+    assert other.call(CMAKE, "--build", "--preset", "host").status == 0
+    tested = other.call(CMAKE.with_name("ctest"), "--preset", "host")
+    assert "100% tests passed" in tested.stdout, tested.stdout
+
+
+def test_fetchcontent_takes_the_checkout(fronts, tmp_path):
+    front, _ = fronts["cmake_consumer"]
+    other = Front("cmake_consumer", copied_examples(tmp_path), front.site, front.cache)
+    file = other.folder / "CMakeLists.txt"
+    fetched = (
+        "include(FetchContent)\n"
+        "FetchContent_Declare(mcu_build URL https://nowhere.invalid/mcu-build.tar.gz)\n"
+        "FetchContent_MakeAvailable(mcu_build)"
+    )
+    file.write_text(file.read_text().replace("find_package(McuBuild REQUIRED)", fetched))
+    words = ("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={NINJA}", "-DMCU_BOARD=host")
+    source = f"-DFETCHCONTENT_SOURCE_DIR_MCU_BUILD={data_dir()}"
+    configured = other.call(CMAKE, "-S", ".", "-B", "build", *words, source)
+    assert configured.status == 0, configured.stderr
+    assert "mcu-build: generating knock" in configured.stdout
+
+
+def test_pytest_finds_the_plugin_of_the_wheel(fronts):
+    front, _ = fronts["scons"]
+    finished = front.call("python", "-m", "pytest", "--help")
+    assert "--mcu-board=B" in finished.stdout
