@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
 from mcu_build.board import Board, ConsoleKind, find_board
 from mcu_build.cache import Cache
+from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.layers import LayerCycles
@@ -33,6 +34,7 @@ from mcu_build.simulate.run import Sim
 from mcu_build.stages import Io, Progress
 
 TIMEOUT = 300.0
+Kernels = Literal["own", "cmsis-nn"]
 _LOG = logging.getLogger("mcu_build")
 
 
@@ -43,6 +45,8 @@ def build(
     npu: str | None = None,
     io: Io = "float",
     toolchain: Toolchain | None = None,
+    kernels: Kernels = "own",
+    cmsis_nn: str | Path | None = None,
     build_dir: str | Path = "build",
     emit: Sequence[str] = (),
     console: ConsoleKind | None = None,
@@ -53,7 +57,8 @@ def build(
     The arguments are the options of `mcu-build build`. `progress` is told of stages and warnings; without
     it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
-    request = _request(model, board, npu, io, toolchain, build_dir, emit, console)
+    library = _library(kernels, cmsis_nn)
+    request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console)
     told = progress or _Logged()
     return Firmware(pipeline.build(request, Cache(), told), request.board, told)
 
@@ -67,13 +72,16 @@ def generate(
     npu: str | None = None,
     io: Io = "float",
     toolchain: Toolchain | None = None,
+    kernels: Kernels = "own",
+    cmsis_nn: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
 
     `name` is the model's in C++, else that of its file. `dependencies` of the result are files to watch.
     """
-    request = _request(model, board, npu, io, toolchain, output, ())
+    library = _library(kernels, cmsis_nn)
+    request = _request(model, board, npu, io, toolchain, output, (), library)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 
@@ -85,6 +93,8 @@ def adopt(
     npu: str | None = None,
     io: Io = "float",
     toolchain: Toolchain | None = None,
+    kernels: Kernels = "own",
+    cmsis_nn: str | Path | None = None,
     build_dir: str | Path = "build",
     progress: Progress | None = None,
 ) -> "Firmware":
@@ -92,7 +102,8 @@ def adopt(
 
     The arguments are those of `build`, and have to be those that `image` was generated with.
     """
-    request = _request(model, board, npu, io, toolchain, build_dir, ())
+    library = _library(kernels, cmsis_nn)
+    request = _request(model, board, npu, io, toolchain, build_dir, (), library)
     told = progress or _Logged()
     return Firmware(pipeline.adopt(request, Path(image), Cache(), told), request.board, told)
 
@@ -275,6 +286,7 @@ def _request(
     toolchain: Toolchain | None,
     build_dir: str | Path,
     emit: Sequence[str],
+    cmsis_nn: CmsisNn | None,
     console: ConsoleKind | None = None,
 ) -> Request:
     if io not in get_args(Io):
@@ -286,9 +298,19 @@ def _request(
     if other:
         chosen = chosen.with_console(other)
     compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
-    return Request(
-        Path(model), chosen, chosen.choose_npu(npu), io, compiler, Path(build_dir), tuple(emit), other
-    )
+    if cmsis_nn and chosen.is_host:
+        raise McuError(f"--kernels: cmsis-nn: {board} is no Arm core", "Choose another board.")
+    unit = chosen.choose_npu(npu)
+    return Request(Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), other, cmsis_nn)
+
+
+def _library(kernels: Kernels, folder: str | Path | None) -> CmsisNn | None:
+    """The library to take kernels from. McuError where it is not there, or is not asked for."""
+    if kernels == "cmsis-nn":
+        return find_cmsis_nn(Path(folder) if folder else None)
+    if folder:
+        raise McuError(f"--cmsis-nn: {folder}: it is not used", "Add --kernels cmsis-nn.", Exit.USAGE)
+    return None
 
 
 @dataclass

@@ -15,6 +15,7 @@ from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.cache import hash_text
 from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, project
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.facts import loaded_sections
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
@@ -36,6 +37,7 @@ class BuildInputs:
     board: Board
     toolchain: Toolchain
     folder: Path
+    cmsis_nn: CmsisNn | None = None
 
 
 def build(inputs: BuildInputs) -> dict[str, Path]:
@@ -55,7 +57,7 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
 
 
 def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
-    for name, text in board_files(inputs.board, inputs.toolchain).items():
+    for name, text in board_files(inputs.board, inputs.toolchain, inputs.cmsis_nn).items():
         write_changed(folder / "src" / name, text)
     source, tree = folder / "cmake", folder / "cmake" / "build"
     write_changed(source / "CMakeLists.txt", project(inputs.name, "../src", inputs.board))

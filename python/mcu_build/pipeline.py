@@ -9,6 +9,7 @@ from typing import Any
 from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
@@ -22,7 +23,7 @@ class Request:
     """What to build: a model file for a board, with its options.
 
     `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `console` is
-    there where it is not the board's own.
+    there where it is not the board's own. `cmsis_nn` is a library to take kernels from in place of ours.
     """
 
     model: Path
@@ -33,6 +34,7 @@ class Request:
     build_root: Path
     emit: tuple[str, ...] = ()
     console: str | None = None
+    cmsis_nn: CmsisNn | None = None
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -43,6 +45,8 @@ class Request:
             variants.insert(0, npu if self.npu else "no-npu")
         if self.console:
             variants.append(self.console)
+        if self.cmsis_nn:
+            variants.append("cmsis-nn")
         return self.build_root / name / "-".join([self.board.id, *variants])
 
 
@@ -80,6 +84,7 @@ def _key(request: Request, lowered: Lowered) -> str:
         " ".join(request.emit),
         request.board.model_dump_json(),
         request.toolchain,
+        request.cmsis_nn.key if request.cmsis_nn else "",
         own_code(),
         own_data("firmware", "cmake", "toolchains"),
     )
@@ -105,11 +110,11 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, name or lowered.name, request.board)
+        plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn)
         check_fit(plan, request.board)
         texts = {
             **generate_sources(plan),
-            **board_files(request.board, request.toolchain),
+            **board_files(request.board, request.toolchain, request.cmsis_nn),
             "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
         }
         for file, text in texts.items():
@@ -119,7 +124,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     return Generated(plan.name, files, sources, kernel_sources(plan), lowered.dependencies)
 
 
-def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
+def plan_program(lowered: Lowered, name: str, board: Board, cmsis_nn: CmsisNn | None = None) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization."""
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
@@ -139,7 +144,7 @@ def plan_program(lowered: Lowered, name: str, board: Board) -> Plan:
             f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
-    plan = compile_program(program, name, kernel_folders(board), npu)
+    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -152,7 +157,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board)
+        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn)
         check_fit(plan, request.board)
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
@@ -163,7 +168,9 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         for name, text in generate(plan).items():
             write_changed(folder / "src" / name, text)
     with progress.stage("build"):
-        images = build_images(BuildInputs(lowered.name, request.board, request.toolchain, folder))
+        images = build_images(
+            BuildInputs(lowered.name, request.board, request.toolchain, folder, request.cmsis_nn)
+        )
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
         "header": f"src/{lowered.name}.h",
@@ -213,7 +220,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board)
+        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn)
     planned = _planned(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)

@@ -49,7 +49,7 @@ def test_a_change_of_placement_changes_the_script() -> None:
         ("corstone-300", ("npu", "mve", "dsp", "reference")),
         ("mps2-an386", ("dsp", "reference")),
         ("mps2-an505", ("dsp", "reference")),
-        ("mps2-an385", ("thumb", "reference")),
+        ("mps2-an385", ("thumb2", "thumb", "reference")),
         ("microbit", ("thumb", "reference")),
         ("host", ("reference",)),
     ],

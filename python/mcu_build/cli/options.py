@@ -74,6 +74,19 @@ def model_options(function: F) -> F:
             type=click.Choice(["arm-clang", "arm-gcc"]),
             help="Compiler for Arm cores; clang where it is installed.",
         ),
+        click.option(
+            "--kernels",
+            type=click.Choice(["own", "cmsis-nn"]),
+            default="own",
+            show_default=True,
+            help="cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare.",
+        ),
+        click.option(
+            "--cmsis-nn",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
+        ),
         json_option,
         debug_option,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from mcu_build import __version__
 from mcu_build.board import Board
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain
@@ -17,9 +18,9 @@ BOARD_FILE = "board.cmake"
 LINKER_SCRIPT = "memory.ld"
 
 
-def board_files(board: Board, toolchain: Toolchain) -> dict[str, str]:
+def board_files(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) -> dict[str, str]:
     """The files of a board by name: board.cmake and, where the board is not the host, the linker script."""
-    files = {BOARD_FILE: board_text(build_facts(board, toolchain))}
+    files = {BOARD_FILE: board_text(build_facts(board, toolchain, cmsis_nn))}
     if not board.is_host:
         files[LINKER_SCRIPT] = linker_script(board)
     return files

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcu_build.board import Board
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Image, Toolchain, platform_sources, target
 
 # Options of a C++ compiler that a C compiler refuses.
@@ -40,9 +41,9 @@ class BuildFacts:
     run_test_command: tuple[str, ...]
 
 
-def build_facts(board: Board, toolchain: Toolchain) -> BuildFacts:
+def build_facts(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) -> BuildFacts:
     """All facts of a board with a compiler. McuError: status 3 a tool is missing, 1 the two do not match."""
-    tools = target(board, toolchain)
+    tools = target(board, toolchain, cmsis_nn)
     return BuildFacts(
         board=board.id,
         toolchain=tools.toolchain,

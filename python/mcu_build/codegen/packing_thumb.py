@@ -1,10 +1,13 @@
-"""Weights in the layouts of firmware/kernels/thumb; each is described in the kernel's header."""
+"""Weights in the layouts of firmware/kernels/thumb and thumb2; each is described in the kernel's header."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from mcu_build.codegen.packing_dsp import Bytes, Ints, as_words, fours
 
 _TOGETHER = 8  # products of an unrolled loop, and channels that lie side by side
+_TAPS_TOGETHER = 3  # of an unrolled loop
 
 
 def products(count: int) -> int:
@@ -27,21 +30,45 @@ def tiles(weights: Bytes, scales: Ints) -> bytes:
     return np.ascontiguousarray(eights).tobytes() + as_words(scales.reshape(-1))
 
 
+def taps(count: int) -> int:
+    """Taps of a window, filled up."""
+    return -(-count // _TAPS_TOGETHER) * _TAPS_TOGETHER
+
+
 def depthwise(weights: Bytes, scales: Ints) -> bytes:
     """`packed` of thumb_depthwise.h from weights [channels][taps]."""
+    filled = np.pad(weights, ((0, 0), (0, taps(weights.shape[1]) - weights.shape[1])))
     parts = []
     for first in fours(len(weights)):
         four = slice(first, first + 4)
-        parts += [np.ascontiguousarray(weights[four].T).tobytes(), as_words(scales[four].reshape(-1))]
+        parts += [np.ascontiguousarray(filled[four].T).tobytes(), as_words(scales[four].reshape(-1))]
     return b"".join(parts)
 
 
 def linear(weights: Bytes, scales: Ints) -> bytes:
     """`packed` of thumb_linear.h from weights [outputs][inputs]."""
+    return _fours(weights, scales, lambda four: four)
+
+
+def linear_pairs(weights: Bytes, scales: Ints) -> bytes:
+    """`packed` of thumb2_linear.h from weights [outputs][inputs]."""
+    even = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2)))
+    return _fours(even, scales, _paired)
+
+
+def _paired(four: Bytes) -> Bytes:
+    a, b, c, d = four.reshape(4, -1, 2)
+    moved_b, moved_d = b ^ -128, d ^ -128
+    columns = [moved_b[:, 0], a[:, 1], moved_b[:, 1], a[:, 0], moved_d[:, 0], c[:, 1], moved_d[:, 1], c[:, 0]]
+    return np.stack(columns, axis=1)
+
+
+def _fours(weights: Bytes, scales: Ints, layout: Callable[[Bytes], Bytes]) -> bytes:
+    """Weights and scales of each four outputs, filled up with zeros."""
     fill = ((0, -len(weights) % 4), (0, 0))
     filled, scales = np.pad(weights, fill), np.pad(scales, fill)
     parts = []
     for first in range(0, len(filled), 4):
         four = slice(first, first + 4)
-        parts += [np.ascontiguousarray(filled[four].T).tobytes(), as_words(scales[four].reshape(-1))]
+        parts += [np.ascontiguousarray(layout(filled[four])).tobytes(), as_words(scales[four].reshape(-1))]
     return b"".join(parts)

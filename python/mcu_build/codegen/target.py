@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from mcu_build import process
 from mcu_build.board import Board, SetupStep
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
 from mcu_build.resources import data_dir
 
@@ -18,6 +19,8 @@ Image = Literal["test", "device", "production"]
 GCC_HINT = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
 CLANG_HINT = "apt-get install clang-19 lld-19 llvm-19"
 HOST_HINT = "apt-get install g++"
+
+_ARMV6_M = ("cortex-m0", "cortex-m0plus")
 
 # Newest that our tests run with first.
 _CLANG_SUFFIXES = ("-19", "-20", "-21", "-18", "")
@@ -63,8 +66,23 @@ class Target:
     kernel_folders: tuple[str, ...]
 
 
-def target(board: Board, toolchain: Toolchain) -> Target:
-    """Tools and options for `board`. McuError: status 3 a tool is missing, 1 the two do not match."""
+def target(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) -> Target:
+    """Tools and options for `board`. McuError: status 3 a tool is missing, 1 the two do not match.
+
+    With `cmsis_nn` its headers are found, its archive is linked and its kernels come first.
+    """
+    found = _target(board, toolchain)
+    if cmsis_nn is None:
+        return found
+    return replace(
+        found,
+        compile_options=(*found.compile_options, f"-isystem{cmsis_nn.include}"),
+        libraries=(str(cmsis_nn.archive), *found.libraries),
+        kernel_folders=kernel_folders(board, cmsis_nn),
+    )
+
+
+def _target(board: Board, toolchain: Toolchain) -> Target:
     if board.is_host != (toolchain == "host"):
         wanted = "host" if board.is_host else "arm-clang or arm-gcc"
         raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
@@ -100,13 +118,16 @@ def _console(board: Board) -> str:
     return "semihosting_console" if board.console == "semihosting" else board.console
 
 
-def kernel_folders(board: Board) -> tuple[str, ...]:
+def kernel_folders(board: Board, cmsis_nn: CmsisNn | None = None) -> tuple[str, ...]:
     """Folders of firmware/kernels for the board's core, best first."""
+    plain = not (board.dsp or board.is_host)
     own = (
+        ("cmsis_nn", cmsis_nn is not None),
         ("npu", board.npu is not None),
         ("mve", board.mve),
         ("dsp", board.dsp),
-        ("thumb", not (board.dsp or board.is_host)),
+        ("thumb2", plain and board.core not in _ARMV6_M),
+        ("thumb", plain),
     )
     return (*(folder for folder, has in own if has), "reference")
 

@@ -19,15 +19,27 @@ from tests.sim.kernels.convolution_cases import (
 from tests.sim.kernels.test_dsp_depthwise import OTHERS, SQUARE
 from tests.sim.kernels.test_dsp_linear import SIZES, layer
 from tests.sim.kernels.test_thumb_conv2d import ARMV6_M, CORES
-from tests.support.cases import run_cases
+from tests.support.cases import Case, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
 SHAPES = [*SQUARE, *OTHERS]
 
 
+def extreme_row(inputs: int) -> Case:
+    """Sums as large as they come: every input and every weight at the same end."""
+    given = layer(4, (1, inputs, 5), STAGES[2])
+    row, weights = given.arguments[:2]
+    assert isinstance(row, T) and isinstance(weights, T)
+    row.array[:], weights.array[:] = -128, -128
+    weights.array[1::2] = 127
+    weights.array[:, inputs // 2 :] = 0 if inputs % 2 else weights.array[:, inputs // 2 :]
+    return given
+
+
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
 def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(71, SHAPES, extra=1)
+    made += [extreme_row(inputs) for inputs in (504, 505, 1013)]
     made += [layer(seed, size, stage) for seed, size in enumerate(SIZES) for stage in STAGES]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
@@ -43,8 +55,9 @@ def test_the_kernel_of_depthwise_layers(shape: Shape) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_kernel_of_linear_layers(size: tuple[int, int, int]) -> None:
-    (plan,) = plans_on("mps2-an385", [layer(1, size, STAGES[2])])
-    assert [step.kernel for step in plan.steps] == ["thumb_linear_ties"]
+    for board, kernel in (("mps2-an385", "thumb2_linear_ties"), ("microbit", "thumb_linear_ties")):
+        (plan,) = plans_on(board, [layer(1, size, STAGES[2])])
+        assert [step.kernel for step in plan.steps] == [kernel]
 
 
 @pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M])

@@ -1,14 +1,13 @@
-// Fully connected layer of int8 on cores without DSP instructions: what linear.h computes for filter offset
-// 0, from packed weights and with the input's offset folded into the bias.
+// Fully connected layer of int8 on Armv6-M: what linear.h computes for filter offset 0, from packed weights
+// and with the input's offset folded into the bias.
 //
 //   output = rescale(sum over i of input[i] * weights[o][i]), see dsp_rescale.h
 //
-// Four outputs are made together. `packed`, outputs filled up to fours with weights of zero, inputs to an
-// even number:
-//   [four]{ [input][4 outputs]: bytes, DspScale[4] }
+// Four outputs are made together. `packed`, outputs filled up to fours with weights of zero:
+//   [four]{ [4 outputs][input]: bytes, DspScale[4] }
 //
-// A row of the input is read until its last output is made. Exact. Inner loop for two inputs and four
-// outputs: 18 instructions and the loop (Armv7-M).
+// A row of the input is read until its last output is made. Exact. Inner loop: 57 instructions for 16
+// products.
 
 #pragma once
 

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mcu_build.plan.ir import DType, Plan, Step, Tensor
-from mcu_build.plan.specialize import dsp, mve, thumb
+from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 
 Specializer = Callable[["Context", Step], Step | None]
 TABLES: Mapping[str, Mapping[str, tuple[Specializer, ...]]] = {
+    "cmsis_nn": cmsis_nn.TABLE,
     "dsp": dsp.TABLE,
     "mve": mve.TABLE,
     "thumb": thumb.TABLE,
+    "thumb2": thumb.TABLE_2,
 }
 
 

@@ -29,13 +29,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Kernels:
-    """A folder's kernel for depthwise layers: its source, its struct, its function and packed weights."""
+    """A folder's kernel for depthwise layers: its source, its struct, its function and packed weights.
+
+    `taps` are the pointers in its table for a window of so many taps; `members` are more of its struct.
+    """
 
     source: str
     params: str
     function: Callable[[Layer], str]
     packed: Callable[[Layer], bytes]
     takes: Callable[[Layer], bool]
+    taps: Callable[[int], int]
+    members: Callable[[Layer], Mapping[str, Value]]
 
 
 _DSP = Kernels(
@@ -44,6 +49,8 @@ _DSP = Kernels(
     function=lambda layer: f"dsp_depthwise_{'3x3_' if layer.nine else ''}{layer.rescaling.form}",
     packed=lambda layer: packed_depthwise(layer.taps, layer.rescaling.scales, layer.nine),
     takes=lambda layer: True,
+    taps=lambda count: count + count % 2,
+    members=lambda layer: {},
 )
 
 
@@ -71,7 +78,7 @@ def step_of(kernels: Kernels, context: "Context", step: Step) -> Step | None:
         return None
     packed = kernels.packed(layer)
     edge = bytes([pad_value & 0xFF]) * channels
-    scratch = context.scratch(_POINTER_BYTES * (taps.shape[1] + taps.shape[1] % 2))
+    scratch = context.scratch(_POINTER_BYTES * kernels.taps(taps.shape[1]))
     arguments = (
         step.arguments[0],
         context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
@@ -85,6 +92,7 @@ def step_of(kernels: Kernels, context: "Context", step: Step) -> Step | None:
         "input": members["input"],
         "output": {"y": output["height"], "x": output["width"]},
         "window": window,
+        **kernels.members(layer),
         "bounds": rescaling.limits,
     }
     starts = window_starts(batch, image, output, window)

@@ -1,4 +1,4 @@
-"""Steps for firmware/kernels/thumb."""
+"""Steps for firmware/kernels/thumb, and for thumb2, which only Armv7-M runs."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,3 +13,5 @@ TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "depthwise_conv2d_s8": (thumb_conv.one_channel, thumb_layers.depthwise),
     "linear_s8": (thumb_layers.linear,),
 }
+
+TABLE_2: "Mapping[str, tuple[Specializer, ...]]" = {"linear_s8": (thumb_layers.linear_pairs,)}
