@@ -1,5 +1,7 @@
 # What the functions of McuBuildConfig.cmake stand on. Names that begin with _mcu_ may change in any version.
 
+include(${CMAKE_CURRENT_LIST_DIR}/McuBuildExecutorch.cmake)
+
 cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH _mcu_root)
 set_property(GLOBAL PROPERTY MCU_ROOT ${_mcu_root})
 
@@ -169,6 +171,7 @@ function(_mcu_add_model_library call name folder)
         _mcu_fail("${call}" "this project has no C++" "Write project(... LANGUAGES CXX).")
     endif()
     include(${folder}/board.cmake)
+    set(MCU_MODEL_RUNTIME static)
     include(${folder}/model.cmake)
     _mcu_check_compiler("${call}" ${MCU_BOARD} ${MCU_TOOLCHAIN})
     if(NOT MCU_MODEL_NAME STREQUAL name)
@@ -184,8 +187,11 @@ function(_mcu_add_model_library call name folder)
         _mcu_add_kernel("${call}" ${stem} kernel)
         target_link_libraries(mcu_model_${name} PRIVATE ${kernel})
     endforeach()
+    if(MCU_MODEL_RUNTIME STREQUAL "executorch")
+        _mcu_link_executorch("${call}" mcu_model_${name})
+    endif()
     set_target_properties(mcu_model_${name} PROPERTIES MCU_BOARD ${MCU_BOARD} MCU_NPU "${MCU_MODEL_NPU}"
-                          MCU_ARENA_SIZE ${MCU_MODEL_ARENA_SIZE})
+                          MCU_ARENA_SIZE ${MCU_MODEL_ARENA_SIZE} MCU_RUNTIME ${MCU_MODEL_RUNTIME})
     set_property(GLOBAL APPEND PROPERTY MCU_MODELS ${name})
 endfunction()
 
@@ -298,7 +304,12 @@ function(_mcu_application call sources models image out out_defines)
     else()
         set(${out} ${root}/firmware/app/harness.cpp PARENT_SCOPE)
     endif()
-    set(${out_defines} MCU_MODEL=${models} MCU_MODEL_HEADER="${models}.h" PARENT_SCOPE)
+    set(defines MCU_MODEL=${models} MCU_MODEL_HEADER="${models}.h")
+    get_target_property(runtime mcu_model_${models} MCU_RUNTIME)
+    if(runtime STREQUAL "executorch")
+        list(APPEND defines MCU_EXECUTORCH)
+    endif()
+    set(${out_defines} ${defines} PARENT_SCOPE)
 endfunction()
 
 # The platform's objects, each compiled once for all images of a board.

@@ -7,6 +7,8 @@
 //   status.txt   written at the end: lines "vectors N", "output_size N" (bytes for a vector), "stack_used N",
 //                "stack_size N", "cycles_min N", "cycles_max N" (of an inference; 0 where nothing counts
 //                them), "done". Without "done" the run has failed.
+//                Under ExecuTorch's runtime (MCU_EXECUTORCH) also "method_pool N" and "temp_pool N", bytes
+//                that were used, before "done".
 
 #include <algorithm>
 #include <cstddef>
@@ -104,20 +106,28 @@ Status run_vectors(size_t& vectors, Cycles& cycles) {
     return Status::kOk;
 }
 
+bool write(const File& file, const Text& text) {
+    return file.write(std::as_bytes(std::span(text.view())));
+}
+
 Status write_status(size_t vectors, const Cycles& cycles) {
     const StackUse stack = mcu::platform::stack_use();
     Text text;
     text.add("vectors ").decimal(static_cast<uint32_t>(vectors));
     text.add("\noutput_size ").decimal(static_cast<uint32_t>(output_size()));
     text.add("\nstack_used ").decimal(stack.used);
-    text.add("\nstack_size ").decimal(stack.size);
+    text.add("\nstack_size ").decimal(stack.size).add("\n");
     Text more;
-    more.add("\ncycles_min ").decimal(cycles.min);
-    more.add("\ncycles_max ").decimal(cycles.max);
-    more.add("\ndone\n");
+    more.add("cycles_min ").decimal(cycles.min);
+    more.add("\ncycles_max ").decimal(cycles.max).add("\n");
+    Text last;
+#ifdef MCU_EXECUTORCH
+    last.add("method_pool ").decimal(static_cast<uint32_t>(model::method_pool_used()));
+    last.add("\ntemp_pool ").decimal(static_cast<uint32_t>(model::temp_pool_used())).add("\n");
+#endif
+    last.add("done\n");
     const File file("status.txt", Mode::kWrite);
-    const bool written = file.ok() && file.write(std::as_bytes(std::span(text.view()))) &&
-                         file.write(std::as_bytes(std::span(more.view())));
+    const bool written = file.ok() && write(file, text) && write(file, more) && write(file, last);
     return written ? Status::kOk : Status::kCannotWrite;
 }
 

@@ -6,7 +6,7 @@ Neither importing this nor a build whose stages are cached imports torch.
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +21,7 @@ from mcu_build.cache import Cache
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.deploy import Options as ExecutorchOptions
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
@@ -50,15 +51,18 @@ def build(
     build_dir: str | Path = "build",
     emit: Sequence[str] = (),
     console: ConsoleKind | None = None,
+    executorch: ExecutorchOptions | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
     """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
 
-    The arguments are the options of `mcu-build build`. `progress` is told of stages and warnings; without
+    The arguments are the options of `mcu-build build`; `executorch` is there where ExecuTorch's own runtime
+    runs the program. `progress` is told of stages and warnings; without
     it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
     library = _library(kernels, cmsis_nn)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console)
+    request = replace(request, executorch=executorch)
     told = progress or _Logged()
     return Firmware(pipeline.build(request, Cache(), told), request.board, told)
 
@@ -74,6 +78,7 @@ def generate(
     toolchain: Toolchain | None = None,
     kernels: Kernels = "own",
     cmsis_nn: str | Path | None = None,
+    executorch: ExecutorchOptions | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
@@ -82,6 +87,7 @@ def generate(
     """
     library = _library(kernels, cmsis_nn)
     request = _request(model, board, npu, io, toolchain, output, (), library)
+    request = replace(request, executorch=executorch)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 

@@ -31,13 +31,17 @@ _ENVIRONMENT = {"CFLAGS": "", "CXXFLAGS": "", "ASMFLAGS": "", "LDFLAGS": "", "CM
 
 @dataclass(frozen=True)
 class BuildInputs:
-    """What to compile: the model `name`, generated in `folder`/src. Images are put into `folder`."""
+    """What to compile: the model `name`, generated in `folder`/src. Images are put into `folder`.
+
+    `executorch` is the install of ExecuTorch to link, None for the static runtime.
+    """
 
     name: str
     board: Board
     toolchain: Toolchain
     folder: Path
     cmsis_nn: CmsisNn | None = None
+    executorch: Path | None = None
 
 
 def build(inputs: BuildInputs) -> dict[str, Path]:
@@ -77,7 +81,13 @@ def _tree_key(inputs: BuildInputs, tree: Path) -> str:
     compiler = tools.cxx.resolve()
     made = compiler.stat()
     return hash_text(
-        str(tree), str(data_dir()), str(_cmake()), str(compiler), str(made.st_mtime_ns), str(made.st_size)
+        str(tree),
+        str(data_dir()),
+        str(_cmake()),
+        str(compiler),
+        str(made.st_mtime_ns),
+        str(made.st_size),
+        str(inputs.executorch),
     )
 
 
@@ -89,6 +99,7 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
         f"-DCMAKE_MAKE_PROGRAM={_ninja()}",
         f"-DCMAKE_TOOLCHAIN_FILE={data_dir() / 'toolchains' / inputs.toolchain}.cmake",
         f"-DMcuBuild_DIR={data_dir() / 'cmake'}",
+        *([f"-DMCU_EXECUTORCH_PREFIX={inputs.executorch}"] if inputs.executorch else []),
     ]
     finished = process.run(configure, env=_ENVIRONMENT)
     log.write_text(finished.stdout + finished.stderr)

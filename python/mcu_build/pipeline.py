@@ -12,6 +12,7 @@ from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, ver
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
+from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Plan
@@ -23,7 +24,8 @@ class Request:
     """What to build: a model file for a board, with its options.
 
     `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `console` is
-    there where it is not the board's own. `cmsis_nn` is a library to take kernels from in place of ours.
+    there where it is not the board's own. `cmsis_nn` is a library to take kernels from in place of ours,
+    `executorch` is there where ExecuTorch's own runtime runs the program.
     """
 
     model: Path
@@ -35,6 +37,7 @@ class Request:
     emit: tuple[str, ...] = ()
     console: str | None = None
     cmsis_nn: CmsisNn | None = None
+    executorch: Options | None = None
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -47,6 +50,8 @@ class Request:
             variants.append(self.console)
         if self.cmsis_nn:
             variants.append("cmsis-nn")
+        if self.executorch:
+            variants.append("executorch")
         return self.build_root / name / "-".join([self.board.id, *variants])
 
 
@@ -82,12 +87,23 @@ def _key(request: Request, lowered: Lowered) -> str:
         lowered.name,
         repr(request.npu),
         " ".join(request.emit),
+        _executorch_key(request),
         request.board.model_dump_json(),
         request.toolchain,
         request.cmsis_nn.key if request.cmsis_nn else "",
         own_code(),
         own_data("firmware", "cmake", "toolchains"),
     )
+
+
+def _executorch_key(request: Request) -> str:
+    options = request.executorch
+    if options is None:
+        return ""
+    from mcu_build.executorch.package import find
+
+    programs = [hash_file(file) for file in options.ops_from if file.is_file()]
+    return hash_text(repr(options), str(find(options.prefix, request.board)), *programs)
 
 
 @dataclass(frozen=True)
@@ -104,16 +120,19 @@ class Generated:
 def generate(request: Request, name: str | None, output: Path, cache: Cache, progress: Progress) -> Generated:
     """Write a model's C++ into `output`, with board.cmake and depends.txt, touching only what differs."""
     from mcu_build.codegen.cmake import board_files
-    from mcu_build.codegen.model import generate as generate_sources
     from mcu_build.codegen.model import kernel_sources
-    from mcu_build.plan.fit import check_fit
+    from mcu_build.executorch.measure import estimated
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn)
-        check_fit(plan, request.board)
+        made = (
+            estimated(plan, lowered.program, request.executorch, request.board)
+            if request.executorch
+            else _sources(plan, request.board)
+        )
         texts = {
-            **generate_sources(plan),
+            **made,
             **board_files(request.board, request.toolchain, request.cmsis_nn),
             "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
         }
@@ -149,27 +168,33 @@ def plan_program(lowered: Lowered, name: str, board: Board, cmsis_nn: CmsisNn | 
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:
-    from mcu_build.codegen.model import generate
     from mcu_build.images import BuildInputs
     from mcu_build.images import build as build_images
     from mcu_build.plan.describe import describe
-    from mcu_build.plan.fit import check_fit
+    from mcu_build.report.npu import document as npu_document
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn)
-        check_fit(plan, request.board)
+        sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
         kept = _stage_files(lowered, request.emit)
         for kind, file in kept.items():
             write_atomically(folder / kind, file.read_bytes())
-        for name, text in generate(plan).items():
+    if request.executorch is None:
+        for name, text in sources.items():
             write_changed(folder / "src" / name, text)
-    with progress.stage("build"):
-        images = build_images(
-            BuildInputs(lowered.name, request.board, request.toolchain, folder, request.cmsis_nn)
+        with progress.stage("build"):
+            images = build_images(
+                BuildInputs(lowered.name, request.board, request.toolchain, folder, request.cmsis_nn)
+            )
+    else:
+        from mcu_build.executorch.measure import build_measured
+
+        images, described["memory"] = build_measured(
+            plan, lowered.program, request.executorch, request.board, request.toolchain, folder, progress
         )
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
@@ -224,6 +249,15 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     planned = _planned(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)
+
+
+def _sources(plan: Plan, board: Board) -> dict[str, str]:
+    """The C++ of a model for the static runtime. McuError where it does not fit the board."""
+    from mcu_build.codegen.model import generate
+    from mcu_build.plan.fit import check_fit
+
+    check_fit(plan, board)
+    return generate(plan)
 
 
 def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:

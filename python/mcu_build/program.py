@@ -110,7 +110,7 @@ class Delegate:
 class Program:
     """One method of a .pte: values, instructions in order, indices of inputs and outputs.
 
-    `planned_bytes` is the size of ExecuTorch's own memory plan, all memories together.
+    `planned_sizes` are the sizes of the memories of ExecuTorch's own plan, in bytes.
     """
 
     method: str
@@ -119,7 +119,12 @@ class Program:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     delegates: tuple[Delegate, ...]
-    planned_bytes: int
+    planned_sizes: tuple[int, ...]
+
+    @property
+    def planned_bytes(self) -> int:
+        """The size of ExecuTorch's own memory plan, all memories together."""
+        return sum(self.planned_sizes)
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -299,7 +304,8 @@ class _Reader:
             inputs=plan.numbers(3, types.Int32Flags),
             outputs=plan.numbers(4, types.Int32Flags),
             delegates=tuple(self._delegate(delegate) for delegate in plan.children(7)),
-            planned_bytes=sum(plan.numbers(8, types.Int64Flags)),
+            # The first entry stands for no memory.
+            planned_sizes=plan.numbers(8, types.Int64Flags)[1:],
         )
         _check_references(program)
         return program

@@ -21,6 +21,7 @@ enum class Status : int {
     kFault = 14,          // the core took a fault or an interrupt that nothing handles
     kStackOverflow = 15,  // the stack left its bounds
     kNpu = 16,            // the NPU reported an error
+    kProgram = 17,        // ExecuTorch's runtime could not load or run its program
 };
 
 // Writes characters where a human sees them.

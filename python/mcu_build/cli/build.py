@@ -51,7 +51,7 @@ def describe(built: Any) -> str:
         f"(code {flash['code']:,}, constants {flash['constants']:,})",
         f"  ram        {ram['total']:>10,} bytes  (arena {ram['arena']:,}, static {ram['static']:,}, "
         f"stack {ram['stack']:,})",
-        f"  arena      {ours:>10} bytes  (ExecuTorch's plan: {memory['executorch']:,})",
+        _arena(memory, ours),
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
     if manifest.npu:
@@ -59,3 +59,13 @@ def describe(built: Any) -> str:
 
         lines += [f"  npu        {manifest.npu['name']:>10}", table(manifest.npu)]
     return "\n".join(lines)
+
+
+def _arena(memory: Any, ours: str) -> str:
+    if "method_pool" not in memory:
+        return f"  arena      {ours:>10} bytes  (ExecuTorch's plan: {memory['executorch']:,})"
+    return (
+        f"  arena      {ours:>10} bytes  (ExecuTorch's own plan; beside it method pool "
+        f"{memory['method_pool']:,}, temporary {memory['temp_pool']:,})\n"
+        f"  registry   {len(memory['operators']):>10} operators, in flash"
+    )

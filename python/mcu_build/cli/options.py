@@ -1,10 +1,14 @@
 """Options that several verbs share."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import rich_click as click
+
+from mcu_build.errors import Exit, McuError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +53,82 @@ class _Size(click.ParamType[int]):
 size_type = _Size()
 
 
+def executorch_options(function: F) -> F:
+    """Which runtime runs the program, and how ExecuTorch's own is linked: `executorch` for the function."""
+
+    @functools.wraps(function)
+    def gathered(
+        *,
+        runtime: str,
+        executorch_prefix: Path | None,
+        ops: tuple[str, ...],
+        ops_from: tuple[Path, ...],
+        method_pool: int | None,
+        temp_pool: int | None,
+        **others: Any,
+    ) -> Any:
+        from mcu_build.executorch.deploy import Options
+
+        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool)
+        if runtime == "executorch":
+            return function(executorch=given, **others)
+        if given != Options():
+            name = next(field.name for field in fields(given) if getattr(given, field.name))
+            option = {"prefix": "executorch-prefix"}.get(name, name.replace("_", "-"))
+            raise McuError(
+                f"--{option}: the static runtime has no use for it", "Add --runtime executorch.", Exit.USAGE
+            )
+        return function(executorch=None, **others)
+
+    return _all(
+        cast(F, gathered),
+        click.option(
+            "--runtime",
+            type=click.Choice(["static", "executorch"]),
+            default="static",
+            show_default=True,
+            help="static: the program compiled to C++; executorch: ExecuTorch's own runtime loads it.",
+        ),
+        click.option(
+            "--executorch-prefix",
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="An install of ExecuTorch for the board's core; for the host, the wheel's is found.",
+        ),
+        click.option("--ops", multiple=True, cls=_Many, metavar="OP...", help="Link these operators."),
+        click.option(
+            "--ops-from",
+            multiple=True,
+            cls=_Many,
+            type=click.Path(path_type=Path),
+            metavar="PTE...",
+            help="Link the operators of these programs, for firmware that is to receive them later.",
+        ),
+        click.option("--method-pool", type=size_type, help="Bytes for its structures; else measured."),
+        click.option("--temp-pool", type=size_type, help="Bytes for temporary memory; else measured."),
+    )
+
+
+class _Many(click.Option):
+    """An option that takes one value or more: `--ops-from a.pte b.pte`, up to MODEL or the next option.
+
+    Values of --ops hold "::", those of --ops-from end in .pte. A MODEL that is a .pte too comes before.
+    """
+
+    def add_to_parser(self, parser: Any, context: click.Context) -> None:
+        super().add_to_parser(parser, context)
+        known = parser._long_opt[self.opts[0]]
+        process = known.process
+        is_file = isinstance(self.type, click.Path)
+
+        def many(value: str, state: Any) -> None:
+            process(value, state)
+            while state.rargs and (state.rargs[0].endswith(".pte") if is_file else "::" in state.rargs[0]):
+                process(state.rargs.pop(0), state)
+
+        known.process = many
+
+
 def build_options(function: F) -> F:
     """Everything that says which firmware to build, and where."""
     build_dir = click.option(
@@ -69,6 +149,7 @@ def model_options(function: F) -> F:
         board_option,
         npu_option,
         io_option,
+        executorch_options,
         click.option(
             "--toolchain",
             type=click.Choice(["arm-clang", "arm-gcc"]),

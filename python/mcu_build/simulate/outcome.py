@@ -16,8 +16,10 @@ STATUSES: Mapping[int, str] = {
     14: "a fault stopped it",
     15: "its stack overflowed",
     16: "its NPU reported an error",
+    17: "ExecuTorch's runtime could not load or run its program",
 }
 _STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size", "cycles_min", "cycles_max")
+_POOL_KEYS = ("method_pool", "temp_pool")
 _CONSOLE_LINES = 40
 
 
@@ -45,7 +47,8 @@ class Outcome:
 
     `stack_used` and `stack_size` are bytes, both 0 for the host; `cycles` are the fewest and the most of an
     inference, where the core counts them. `console` is what the firmware printed;
-    `seconds` is wall time. `npu` is there where an NPU was simulated.
+    `seconds` is wall time. `npu` is there where an NPU was simulated, `pools` (bytes used of method_pool
+    and temp_pool) where ExecuTorch's runtime ran.
     """
 
     status: int
@@ -57,6 +60,7 @@ class Outcome:
     seconds: float
     npu: NpuUse | None = None
     cycles: tuple[int, int] | None = None
+    pools: Mapping[str, int] = field(default_factory=dict)
 
 
 def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: float) -> Outcome:
@@ -84,6 +88,7 @@ def judge(image: Path, folder: Path, exit_status: int, console: str, seconds: fl
         console,
         seconds,
         cycles=(facts["cycles_min"], facts["cycles_max"]) if facts["cycles_max"] else None,
+        pools={key: facts[key] for key in _POOL_KEYS if key in facts},
     )
 
 

@@ -1,0 +1,190 @@
+"""Program → the C++ of a model that ExecuTorch's own runtime loads and runs. Pure text.
+
+The header is that of the static runtime (codegen/model.py), so applications and the test harness stay as they
+are; behind it stand the program's bytes, a table of just the operators wanted, and memory of exact size.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mcu_build.codegen import model
+from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
+from mcu_build.plan.ir import ALIGNMENT, Arena, Plan
+from mcu_build.program import Program, TensorValue
+
+_BYTES_PER_LINE = 32
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Bytes for ExecuTorch's structures of a loaded method, and for temporary memory of one operator."""
+
+    method: int
+    temp: int
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A program and what it is linked with.
+
+    `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
+    them. `operators` are those that the image can run.
+    """
+
+    plan: Plan
+    program: Program
+    data: bytes
+    operators: tuple[str, ...]
+    pools: Pools
+
+    @property
+    def name(self) -> str:
+        """The model's name: its namespace in C++."""
+        return self.plan.name
+
+
+def planned_bytes(program: Program) -> int:
+    """Bytes of ExecuTorch's memory plan, each buffer at an aligned place."""
+    return sum(_aligned(size) for size in program.planned_sizes)
+
+
+def port_bytes(program: Program) -> int:
+    """Bytes of the inputs and outputs that the program leaves to its caller."""
+    values = [program.values[id] for id in (*program.inputs, *program.outputs)]
+    free = [v for v in values if isinstance(v, TensorValue) and v.location is None and v.data is None]
+    return sum(_aligned(value.nbytes) for value in free)
+
+
+def generate(given: Deployment) -> dict[str, str]:
+    """The files of a model by name: <name>.h, .cpp, _program.cpp, _arena.cpp and model.cmake."""
+    name = given.name
+    arena = max(planned_bytes(given.program), ALIGNMENT)
+    plan = given.plan.with_arena(Arena(arena, {}, 0, arena))
+    return {
+        f"{name}.h": model.header(plan, '#include "mcu/executorch/status.h"\n\n', _FUNCTIONS),
+        f"{name}.cpp": _source(given),
+        f"{name}_program.cpp": _program(name, given.data),
+        f"{name}_arena.cpp": _arena(name, arena),
+        "model.cmake": _cmake_facts(given, arena),
+    }
+
+
+_FUNCTIONS = """\
+// Loads the program. Without it, the first use of an input or of run() does, and ends the firmware where that
+// fails.
+mcu::et::Status load();
+
+// The most bytes that ExecuTorch's structures, and one operator's temporary memory, have taken so far.
+std::size_t method_pool_used();
+std::size_t temp_pool_used();
+
+"""
+
+
+def _source(given: Deployment) -> str:
+    name, plan, pools = given.name, given.plan, given.pools
+    parts = [
+        model.BANNER,
+        f'#include "{name}.h"\n\n',
+        '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n\n',
+        'extern "C" {\n',
+        f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
+        f"extern const unsigned char {name}_program[{len(given.data)}];\n",
+        "}\n\n",
+        f"namespace {name} {{\nnamespace {{\n\n",
+        _kernel_table(given.operators),
+        _memory("method_pool", pools.method),
+        _memory("temp_pool", pools.temp),
+        _memory("ports", port_bytes(given.program)),
+        _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
+        _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
+        "\nconstinit mcu::et::Model model({\n"
+        f'    .name = "{name}",\n    .program = {name}_program,\n    .method = "{given.program.method}",\n'
+        f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
+        "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
+        "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n});\n\n}  // namespace\n\n",
+    ]
+    for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
+        for index, id in enumerate(ids):
+            type, count = plan.tensors[id].dtype.c_name, plan.tensors[id].elements
+            parts.append(
+                f"std::span<{type}> {kind if len(ids) == 1 else f'{kind}_{index}'}() {{\n"
+                f"    return {{reinterpret_cast<{type}*>(model.{kind}({index}).data()), {count}}};\n"
+                "}\n\n"
+            )
+        parts.append(
+            f"std::span<std::byte> {kind}_bytes(std::size_t index) {{\n"
+            f"    return index < {kind}_count ? model.{kind}(index) : std::span<std::byte>();\n}}\n\n"
+        )
+    parts.append(
+        "mcu::et::Status load() {\n    return model.load();\n}\n\n"
+        "std::size_t method_pool_used() {\n    return model.use().method;\n}\n\n"
+        "std::size_t temp_pool_used() {\n    return model.use().temp;\n}\n\n"
+        f"void run() {{\n    model.run_or_stop();\n}}\n\n}}  // namespace {name}\n"
+    )
+    return "".join(parts)
+
+
+def _kernel_table(operators: Sequence[str]) -> str:
+    if not operators:
+        return ""
+    rows = "".join(
+        f'    ::executorch::runtime::Kernel("{operator}", mcu::et::{ADAPTERS[operator].function}),\n'
+        for operator in operators
+    )
+    return (
+        "// Every operator that a program can call here. In flash: nothing registers, none is too many.\n"
+        f"constexpr ::executorch::runtime::Kernel kernels[] = {{\n{rows}}};\n\n"
+    )
+
+
+def _memory(name: str, size: int) -> str:
+    # C++ has no arrays of length 0.
+    return f"alignas({ALIGNMENT}) constinit unsigned char {name}[{max(size, 1)}] = {{}};\n"
+
+
+def _sizes(name: str, sizes: Iterable[int]) -> str:
+    return f"constexpr std::size_t {name}[] = {{{', '.join(map(str, sizes))}}};\n"
+
+
+def _program(name: str, data: bytes) -> str:
+    lines = (
+        f"    {','.join(map(str, data[start : start + _BYTES_PER_LINE]))},\n"
+        for start in range(0, len(data), _BYTES_PER_LINE)
+    )
+    declared = f"const unsigned char {name}_program[{len(data)}]"
+    return (
+        f"{model.BANNER}// The program as ExecuTorch's exporter wrote it.\n"
+        f'extern "C" {{\nextern {declared};\n'
+        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_constants.{name}.program"))) {declared} = {{\n'
+        f"{''.join(lines)}}};\n}}\n"
+    )
+
+
+def _arena(name: str, size: int) -> str:
+    declared = f"unsigned char {name}_arena[{size}]"
+    return (
+        f"{model.BANNER}// The program's own memory plan.\n"
+        f'extern "C" {{\nextern {declared};\n'
+        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_arena.{name}"))) {declared};\n}}\n'
+    )
+
+
+def _cmake_facts(given: Deployment, arena: int) -> str:
+    name = given.name
+    adapters = tuple(sorted({ADAPTERS[operator].source for operator in given.operators}))
+    kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
+    return (
+        model.BANNER.replace("//", "#")
+        + f"set(MCU_MODEL_NAME {name})\n"
+        + "set(MCU_MODEL_RUNTIME executorch)\n"
+        + f"set(MCU_MODEL_SOURCES {name}.cpp {name}_program.cpp {name}_arena.cpp)\n"
+        + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
+        + kernels
+        + "set(MCU_MODEL_KERNELS)\n"
+        + f"set(MCU_MODEL_ARENA_SIZE {arena})\n"
+    )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,131 @@
+"""What a program needs from an image that runs it with ExecuTorch's runtime: operators, memory."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcu_build.codegen.executorch import Deployment, Pools
+from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.errors import McuError
+from mcu_build.plan.ir import ALIGNMENT, Plan
+from mcu_build.program import KernelCall, Program, load
+
+# Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
+# argument and for an instruction, and what it wants for each argument while it looks an operator up.
+_VALUE = (112, 208)
+_ARGUMENT = (4, 8)
+_INSTRUCTION = (32, 64)
+_LOOKUP = (28, 40)
+_METHOD_BASE = 1024
+# softmax makes a table of 256 entries.
+_TEMP_BASE = 1024 + ALIGNMENT
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
+
+    Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
+    """
+
+    prefix: Path | None = None
+    ops: tuple[str, ...] = ()
+    ops_from: tuple[Path, ...] = ()
+    method_pool: int | None = None
+    temp_pool: int | None = None
+
+
+def deployment(plan: Plan, file: Path, options: Options, pools: Pools) -> Deployment:
+    """The program in `file` with the operators to link. McuError names every operator that cannot be."""
+    program = load(file)
+    _check_views(plan, program)
+    chosen = operators(program, options, plan.name)
+    return Deployment(plan, program, file.read_bytes(), chosen, pools)
+
+
+def operators(program: Program, options: Options, name: str) -> tuple[str, ...]:
+    """The operators to link, sorted: the program's, or those that were asked for."""
+    wanted = {*options.ops, *(op for file in options.ops_from for op in load(file).operators)}
+    unknown = sorted({*wanted, *program.operators} - {*ADAPTERS})
+    if unknown:
+        near = {close for op in unknown for close in difflib.get_close_matches(op, ADAPTERS, n=2, cutoff=0.7)}
+        offered = f"Did you mean {' or '.join(sorted(near))}? " if near else ""
+        raise McuError(
+            f"{name}: no kernel under ExecuTorch's runtime for {', '.join(unknown)}",
+            f"{offered}docs/executorch.md lists those that have one.",
+        )
+    missing = sorted({*program.operators} - wanted) if wanted else []
+    if missing:
+        raise McuError(
+            f"{name}: the program calls {', '.join(missing)}, which --ops and --ops-from leave out",
+            f"Add them: --ops {' '.join(missing)}, or the program to --ops-from.",
+        )
+    return tuple(sorted(wanted or {*program.operators}))
+
+
+def _check_views(plan: Plan, program: Program) -> None:
+    """McuError where the program's views are not what its model meant.
+
+    to_executorch() lets a view share the bytes of its source, whatever their order (select.py, _reshape). The
+    static runtime moves them; ExecuTorch's own cannot know.
+    """
+    moved = [step for step in plan.steps if step.operator == "aten::view_copy.out"]
+    if moved and "aten::view_copy.out" not in program.operators:
+        where = f" at {moved[0].layer}" if moved[0].layer else ""
+        raise McuError(
+            f"{plan.name}: a view{where} of a channels-last tensor shares its bytes in the wrong order: "
+            "ExecuTorch's runtime would compute something else than the model",
+            "Make the tensor contiguous before the view, export with remove_view_copy=False, or leave out "
+            "--runtime executorch.",
+        )
+
+
+def first_pools(program: Program, is_host: bool) -> Pools:
+    """Pools to measure with: the method's is an upper bound, the other what nearly every program needs."""
+    wide = int(is_host)
+    calls = program.instructions
+    method = _METHOD_BASE + _VALUE[wide] * len(program.values)
+    method += sum(_INSTRUCTION[wide] + _ARGUMENT[wide] * len(call.arguments) for call in calls)
+    return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host))))
+
+
+def exact_pools(measured: Pools, program: Program, options: Options, is_host: bool, name: str) -> Pools:
+    """What was measured, rounded up, or what the user wants. McuError where that is too little."""
+    needed = Pools(_aligned(measured.method), _aligned(max(measured.temp, _lookup(program, is_host))))
+    lines = []
+    for what, given, need in (
+        ("--method-pool", options.method_pool, needed.method),
+        ("--temp-pool", options.temp_pool, needed.temp),
+    ):
+        if given is not None and given < need:
+            lines.append(
+                f"{name}: {what}: {given:,} bytes, the program takes {need:,}: {need - given:,} too few"
+            )
+    if lines:
+        raise McuError("\n".join(lines), "Leave the option out: pools are measured and made to fit.")
+    return Pools(options.method_pool or needed.method, options.temp_pool or needed.temp)
+
+
+_WANTED = re.compile(r"method pool (\d+) of \d+, temporary (\d+) of \d+")
+
+
+def wanted_pools(pools: Pools, told: str) -> Pools | None:
+    """Larger pools, from what a firmware said whose pools were too small; None where they were not."""
+    found = _WANTED.search(told)
+    if not found:
+        return None
+    wanted = Pools(_aligned(int(found.group(1))), _aligned(int(found.group(2))))
+    larger = Pools(max(pools.method, wanted.method), max(pools.temp, wanted.temp))
+    return larger if larger != pools else None
+
+
+def _lookup(program: Program, is_host: bool) -> int:
+    """Temporary memory with which looking operators up takes nothing from the method's pool."""
+    calls: Sequence[KernelCall] = [c for c in program.instructions if isinstance(c, KernelCall)]
+    return _LOOKUP[int(is_host)] * max((len(call.arguments) for call in calls), default=0)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,96 @@
+"""A program for ExecuTorch's runtime with memory of exact size: build, run, read the use, build again."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mcu_build.board import Board
+from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_bytes, port_bytes
+from mcu_build.codegen.target import Toolchain
+from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.deploy import Options, deployment, exact_pools, first_pools, wanted_pools
+from mcu_build.executorch.package import find
+from mcu_build.files import write_changed
+from mcu_build.images import BuildInputs, build
+from mcu_build.plan.ir import Plan
+from mcu_build.program import load
+from mcu_build.simulate.run import run
+from mcu_build.stages import Progress
+
+# Every operator that wants more temporary memory than the pool has costs a try.
+_TRIES = 16
+_TIMEOUT = 600.0
+
+
+def build_measured(
+    plan: Plan,
+    program: Path,
+    options: Options,
+    board: Board,
+    toolchain: Toolchain,
+    folder: Path,
+    progress: Progress,
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """The images of `program` in `folder`, by kind, and the memory that they use as the manifest tells it."""
+    inputs = BuildInputs(plan.name, board, toolchain, folder, executorch=find(options.prefix, board))
+    given = deployment(plan, program, options, first_pools(load(program), board.is_host))
+    with progress.stage("build"):
+        images = _build(given, inputs)
+    if board.is_host or board.run.qemu is not None:
+        with progress.stage("measure"):
+            given, measured = _measured(given, inputs, images["test_elf"])
+        pools = exact_pools(measured, given.program, options, board.is_host, plan.name)
+    else:
+        # Nothing here can run it: the pools stay at their upper bound, unless the user knows better.
+        pools = _chosen(given.pools, options)
+    given = replace(given, pools=pools)
+    with progress.stage("build"):
+        images = _build(given, inputs)
+    return images, _memory(given)
+
+
+def estimated(plan: Plan, program: Path, options: Options, board: Board) -> dict[str, str]:
+    """The sources of `program`, for another build to compile: pools are an upper bound, or the user's."""
+    given = deployment(plan, program, options, first_pools(load(program), board.is_host))
+    return generate(replace(given, pools=_chosen(given.pools, options)))
+
+
+def _chosen(pools: Pools, options: Options) -> Pools:
+    return Pools(options.method_pool or pools.method, options.temp_pool or pools.temp)
+
+
+def _build(given: Deployment, inputs: BuildInputs) -> dict[str, Path]:
+    for name, text in generate(given).items():
+        write_changed(inputs.folder / "src" / name, text)
+    return build(inputs)
+
+
+def _measured(given: Deployment, inputs: BuildInputs, image: Path) -> tuple[Deployment, Pools]:
+    """What one inference on zeros takes of the pools, which grow until it succeeds."""
+    zeros = bytes(sum(given.plan.tensors[id].nbytes for id in given.plan.inputs))
+    for _ in range(_TRIES):
+        try:
+            use = run(inputs.board, image, zeros, _TIMEOUT).pools
+            return given, Pools(use["method_pool"], use["temp_pool"])
+        except McuError as error:
+            larger = wanted_pools(given.pools, error.message)
+            if error.exit_code != Exit.FIRMWARE or larger is None:
+                raise
+        given = replace(given, pools=larger)
+        image = _build(given, inputs)["test_elf"]
+    raise McuError(f"{given.name}: its pools are still too small after {_TRIES} tries: {given.pools}")
+
+
+def _memory(given: Deployment) -> dict[str, Any]:
+    planned, ports = planned_bytes(given.program), port_bytes(given.program)
+    return {
+        "arena": planned,
+        "lower_bound": planned,
+        "peak": f"ExecuTorch's own plan takes {planned:,} bytes.",
+        "executorch": planned,
+        "constants": len(given.data),
+        "method_pool": given.pools.method,
+        "temp_pool": given.pools.temp,
+        "ports": ports,
+        "operators": list(given.operators),
+    }

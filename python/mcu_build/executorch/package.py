@@ -1,0 +1,114 @@
+"""Find ExecuTorch's C++ package: the wheel's for this computer, a user's build for a core."""
+
+import importlib.util
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mcu_build.board import Board
+from mcu_build.errors import Exit, McuError
+
+# The minor version that our adapters and the program's format are written for.
+VERSION = "1.5"
+
+# Where an install keeps its CMake package: the wheel, then a build of ExecuTorch.
+_CONFIGS = (
+    "share/cmake/executorch-config.cmake",
+    "lib/cmake/executorch/executorch-config.cmake",
+    "lib/cmake/ExecuTorch/executorch-config.cmake",
+)
+_PROGRAM_HEADER = "include/executorch/runtime/executor/program.h"
+
+
+def find(prefix: Path | None, board: Board) -> Path:
+    """The install of ExecuTorch for `board`: `prefix`, else the wheel's or one on CMAKE_PREFIX_PATH.
+
+    McuError (status 3) says which version is expected, where it was looked for and how to give it; status 1
+    where what `prefix` names is not that.
+    """
+    if prefix is not None:
+        _check(prefix, board)
+        return prefix.resolve()
+    looked = list(_candidates(board))
+    for folder in looked:
+        if _config(folder) is not None:
+            _check(folder, board)
+            return folder.resolve()
+    places = ", ".join(map(str, looked)) or "CMAKE_PREFIX_PATH, which is empty"
+    raise McuError(
+        f"ExecuTorch {VERSION} with its C++ runtime for {board.core}: not found; looked in {places}",
+        _hint(board),
+        Exit.TOOL_MISSING,
+    )
+
+
+def wheel() -> Path | None:
+    """The folder of the executorch wheel, which carries the C++ runtime for this computer."""
+    found = importlib.util.find_spec("executorch")
+    places = list(found.submodule_search_locations or ()) if found else []
+    return Path(places[0]) if places else None
+
+
+def _candidates(board: Board) -> Iterator[Path]:
+    if board.is_host:
+        found = wheel()
+        if found is not None:
+            yield found
+    yield from (Path(word) for word in os.environ.get("CMAKE_PREFIX_PATH", "").split(os.pathsep) if word)
+
+
+def _config(folder: Path) -> Path | None:
+    return next((folder / name for name in _CONFIGS if (folder / name).is_file()), None)
+
+
+def _check(folder: Path, board: Board) -> None:
+    """McuError where `folder` is no install of the version expected, or has no runtime for `board`."""
+    config = _config(folder)
+    if config is None:
+        raise McuError(
+            f"--executorch-prefix: {folder}: no executorch-config.cmake; ExecuTorch {VERSION} is expected, "
+            f"looked for {', '.join(_CONFIGS)}",
+            _hint(board),
+        )
+    found = _version(folder, config)
+    if found != VERSION:
+        raise McuError(
+            f"{folder}: ExecuTorch {found or 'older than ' + VERSION}; {VERSION} is expected", _hint(board)
+        )
+    libraries = [name for pattern in _libraries(board) for name in folder.glob(pattern)]
+    if not libraries:
+        wanted = " or ".join(_libraries(board))
+        raise McuError(
+            f"{folder}: ExecuTorch without a C++ runtime for {board.core}: there is no {wanted}",
+            _hint(board),
+            Exit.TOOL_MISSING,
+        )
+
+
+def _version(folder: Path, config: Path) -> str | None:
+    """'major.minor'. A build of ExecuTorch installs no version file: its headers tell then."""
+    for file in config.parent.glob("*[vV]ersion.cmake"):
+        stated = re.search(r'PACKAGE_VERSION "(\d+\.\d+)', file.read_text())
+        if stated:
+            return stated.group(1)
+    header = folder / _PROGRAM_HEADER
+    # load_method() with a table of operators of its own came with 1.5.
+    return VERSION if header.is_file() and "kernel_registry" in header.read_text() else None
+
+
+def _libraries(board: Board) -> tuple[str, ...]:
+    static = "lib*/libexecutorch_core.a"
+    return ("lib/libexecutorch.*", static) if board.is_host else (static,)
+
+
+def _hint(board: Board) -> str:
+    if board.is_host:
+        return (
+            f"python3 -m pip install 'executorch=={VERSION}.*' brings it; or give an install with "
+            "--executorch-prefix."
+        )
+    return (
+        f"Give an install of ExecuTorch {VERSION} that was built for this core: --executorch-prefix DIR, or "
+        "CMAKE_PREFIX_PATH. docs/executorch.md says how to make one."
+    )

@@ -1,0 +1,150 @@
+"""ExecuTorch's own runtime: what is linked for a program, what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build.board import find_board
+from mcu_build.codegen.executorch import Pools
+from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.errors import Exit, McuError
+from mcu_build.executorch import package
+from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
+from mcu_build.plan.select import operators as selectors
+from mcu_build.program import KernelCall, Program
+from tests.support.cli import mcu_build
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = find_board("host")
+CORE = find_board("corstone-300")
+
+
+def program(*names: str) -> Program:
+    calls = tuple(KernelCall(name, (0, 1, 1)) for name in names)
+    return Program("forward", (None, None), calls, (), (), (), ())
+
+
+def test_an_adapter_serves_only_what_the_static_runtime_can_plan():
+    assert set(ADAPTERS) <= set(selectors())
+    header = (ROOT / "firmware/include/mcu/executorch/operators.h").read_text()
+    for adapter in ADAPTERS.values():
+        source = ROOT / "firmware/executorch/operators" / f"{adapter.source}.cpp"
+        assert f"void {adapter.function}(KernelRuntimeContext& context, Values values)" in source.read_text()
+        assert adapter.function in header
+
+
+def test_the_program_says_what_is_linked():
+    assert operators(program("aten::cat.out", "aten::cat.out"), Options(), "m") == ("aten::cat.out",)
+
+
+def test_a_list_says_what_is_linked():
+    options = Options(ops=("aten::cat.out", "cortex_m::softmax.out"))
+    assert operators(program("aten::cat.out"), options, "m") == ("aten::cat.out", "cortex_m::softmax.out")
+
+
+def test_an_operator_that_is_left_out_is_named_with_its_remedy():
+    with pytest.raises(McuError, match=r"calls aten::cat\.out, which --ops and --ops-from leave out") as told:
+        operators(program("aten::cat.out"), Options(ops=("cortex_m::softmax.out",)), "m")
+    assert "--ops aten::cat.out" in told.value.hint
+
+
+def test_an_operator_without_a_kernel_is_named():
+    with pytest.raises(McuError, match=r"no kernel .* for aten::catt\.out") as told:
+        operators(program(), Options(ops=("aten::catt.out",)), "m")
+    assert "Did you mean aten::cat.out" in told.value.hint
+
+
+def test_pools_that_are_too_small_are_told_by_how_much():
+    measured = Pools(method=5001, temp=10)
+    exact = exact_pools(measured, program("aten::cat.out"), Options(), False, "m")
+    assert exact == Pools(5008, 96)
+    with pytest.raises(McuError, match="--method-pool: 4,096 bytes, the program takes 5,008: 912 too few"):
+        exact_pools(measured, program(), Options(method_pool=4096), False, "m")
+    assert exact_pools(measured, program(), Options(method_pool=9000), False, "m").method == 9000
+
+
+def test_what_a_firmware_wanted_is_read():
+    told = "mcu: bytes wanted: method pool 400 of 4096, temporary 5000 of 1040\n"
+    assert wanted_pools(Pools(4096, 1040), told) == Pools(4096, 5008)
+    assert wanted_pools(Pools(4096, 5008), told) is None
+    assert wanted_pools(Pools(4096, 1040), "it failed otherwise") is None
+
+
+def install(folder: Path, version: str | None = "1.5.1", library: str = "lib/libexecutorch_core.a") -> Path:
+    """A folder that looks like an install of ExecuTorch."""
+    config = folder / "lib/cmake/ExecuTorch/executorch-config.cmake"
+    header = folder / "include/executorch/runtime/executor/program.h"
+    for file in (config, header, folder / library):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("kernel_registry")
+    if version:
+        (config.parent / "executorch-config-version.cmake").write_text(f'set(PACKAGE_VERSION "{version}")')
+    return folder
+
+
+def test_the_wheel_is_found_for_this_computer():
+    assert package.find(None, HOST) == package.wheel()
+
+
+def test_an_install_is_found_by_prefix_and_by_environment(tmp_path, monkeypatch):
+    install(tmp_path)
+    assert package.find(tmp_path, CORE) == tmp_path
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", f"/nowhere:{tmp_path}")
+    assert package.find(None, CORE) == tmp_path
+
+
+def test_an_install_without_version_is_known_by_its_headers(tmp_path):
+    assert package.find(install(tmp_path, None), CORE) == tmp_path
+    (tmp_path / "include/executorch/runtime/executor/program.h").write_text("of old")
+    with pytest.raises(McuError, match=r"older than 1\.5; 1\.5 is expected"):
+        package.find(tmp_path, CORE)
+
+
+@pytest.mark.parametrize("version", ["1.4.1", "2.0.0"])
+def test_another_version_is_refused(tmp_path, version):
+    with pytest.raises(McuError, match=rf"ExecuTorch {version[:3]}; 1\.5 is expected") as told:
+        package.find(install(tmp_path, version), CORE)
+    assert "--executorch-prefix" in told.value.hint
+
+
+def test_a_missing_install_says_where_it_was_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
+    with pytest.raises(
+        McuError, match=rf"ExecuTorch 1\.5 .*cortex-m55: not found; looked in {tmp_path}"
+    ) as told:
+        package.find(None, CORE)
+    assert told.value.exit_code == Exit.TOOL_MISSING and "--executorch-prefix" in told.value.hint
+    with pytest.raises(McuError, match=r"no executorch-config\.cmake; ExecuTorch 1\.5 is expected"):
+        package.find(tmp_path, CORE)
+
+
+def test_a_wheel_without_the_runtime_is_refused(tmp_path):
+    with pytest.raises(
+        McuError, match=r"without a C\+\+ runtime for host: there is no lib/libexecutorch\.\*"
+    ):
+        package.find(install(tmp_path, library="lib/other.so"), HOST)
+    with pytest.raises(McuError, match=r"without a C\+\+ runtime for cortex-m55"):
+        package.find(install(tmp_path, library="lib/libexecutorch.so"), CORE)
+
+
+def test_options_of_the_other_runtime_are_refused():
+    result = mcu_build("build", "--board", "host", "--ops", "aten::cat.out", "model.py", "--json")
+    assert result.status == Exit.USAGE
+    assert "--ops: the static runtime has no use for it" in result.json["error"]["message"]
+
+
+def test_a_program_of_another_version_is_refused(tmp_path):
+    old = tmp_path / "old.pte"
+    old.write_bytes(b"\x00\x00\x00\x00ET11" + bytes(64))
+    result = mcu_build("build", "--board", "host", "--runtime", "executorch", old, "--json")
+    assert result.status == Exit.INPUT
+    assert "schema ET11: this version reads ET12" in result.json["error"]["message"]
+
+
+def test_options_take_several_values(tmp_path):
+    old = tmp_path / "a.pte"
+    old.write_bytes(b"\x00\x00\x00\x00ET11" + bytes(64))
+    words = ("--ops-from", old, old, "--ops", "a::b", "c::d", ROOT / "examples/digits/model.py")
+    result = mcu_build("build", "--board", "host", *words, "--json")
+    # Told only once everything is parsed.
+    assert "the static runtime has no use" in result.json["error"]["message"]

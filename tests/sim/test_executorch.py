@@ -1,0 +1,84 @@
+"""Programs under ExecuTorch's own runtime: equal outputs, and nothing linked for naught."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mcu_build.board import find_board
+from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.program import load
+from mcu_build.simulate.run import run
+from tests.sim.test_models import MODELS, check_proof
+from tests.support.cli import mcu_build
+
+# Between them they call most of the operators that have adapters.
+QUICK = ("digits", "transformer")
+# All that the operators of digits can call; the sources of their adapters call others, too.
+DIGITS_KERNELS = {
+    *("conv2d_s8", "depthwise_conv2d_s8", "linear_s8", "max_pool2d_s8", "copy", "permute"),
+    *("quantize_f32_s8", "quantize_f32_s16", "dequantize_s8_f32", "dequantize_s16_f32"),
+}
+
+
+def prove(model: str, build_dir: Path, *options: object, vectors: int = 3):
+    words = ("--runtime", "executorch", "--build-dir", build_dir, "--vectors", vectors, "--json")
+    return mcu_build("test", "--board", "host", MODELS[model], *words, *options)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A build folder for all of them: what is compiled for one option is there for the next."""
+    return tmp_path_factory.mktemp("build")
+
+
+def symbols(elf: Path) -> set[str]:
+    """The functions of an image, demangled, without their parameters."""
+    told = subprocess.run(["nm", "-C", elf], capture_output=True, text=True, check=True).stdout
+    return {line.split(" ", 2)[2].split("(")[0] for line in told.splitlines() if " T " in line}
+
+
+@pytest.mark.parametrize(
+    "model", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
+)
+def test_a_model_and_what_is_linked_for_it(model, built):
+    check_proof(prove(model, built))
+    folder = built / model / "host-executorch"
+    program = load(folder / "program.pte")
+    for image in ("firmware.elf", "test.elf"):
+        linked = symbols(folder / image)
+        operators = {name.removeprefix("mcu::et::") for name in linked if name.startswith("mcu::et::")}
+        known = {adapter.function for adapter in ADAPTERS.values()}
+        assert operators & known == {ADAPTERS[name].function for name in program.operators}
+        kernels = {
+            name.removeprefix("mcu::kernels::") for name in linked if name.startswith("mcu::kernels::")
+        }
+        assert model != "digits" or kernels == DIGITS_KERNELS
+        assert not any("register_kernel" in name for name in linked)
+
+
+def test_flipped_bits_in_the_program_are_seen(built):
+    """The negative control: the image runs the program that it carries."""
+    check_proof(prove("digits", built))
+    folder = built / "digits" / "host-executorch"
+    program = (folder / "program.pte").read_bytes()
+    board, zeros = find_board("host"), bytes(64 * 4)
+    broken = folder / "broken.elf"
+    shutil.copy2(folder / "test.elf", broken)
+    right = run(board, broken, zeros, 60).outputs
+    image = broken.read_bytes()
+    start = image.index(program)
+    # Every byte of the last quarter, which holds weights.
+    changed = bytearray(image)
+    for at in range(start + len(program) * 3 // 4, start + len(program)):
+        changed[at] ^= 0x11
+    broken.write_bytes(changed)
+    assert run(board, broken, zeros, 60).outputs != right
+
+
+def test_pools_fit(built):
+    result = prove("digits", built, "--method-pool", 2048)
+    assert result.status == 1
+    assert "--method-pool: 2,048 bytes, the program takes" in result.json["error"]["message"]
+    assert "too few" in result.json["error"]["message"]
