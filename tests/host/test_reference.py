@@ -219,7 +219,7 @@ def test_a_changed_weight_changes_the_answer(network: Any) -> None:
         program.inputs,
         program.outputs,
         program.delegates,
-        program.planned_bytes,
+        program.planned_sizes,
     )
     assert np.any(evaluate(damaged, inputs)[0] != before)
 
@@ -236,7 +236,7 @@ def test_wrong_inputs_are_refused(network: Any) -> None:
 def test_an_operator_without_a_definition_is_refused() -> None:
     tensor = TensorValue(DType.F32, (2,), (0,))
     program = Program(
-        "forward", (tensor, tensor), (KernelCall("mine::own.out", (0, 1, 1)),), (0,), (1,), (), 0
+        "forward", (tensor, tensor), (KernelCall("mine::own.out", (0, 1, 1)),), (0,), (1,), (), ()
     )
     with pytest.raises(McuError, match=r"mine::own\.out: no definition"):
         evaluate(program, [np.zeros(2, np.float32)])

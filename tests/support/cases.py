@@ -108,7 +108,7 @@ def program_of(case: Case) -> tuple[Program, list[np.ndarray]]:
     returned = outputs[0] if len(outputs) == 1 else add(TensorListValue(tuple(outputs)))
     call = KernelCall(case.operator, (*arguments, *outputs, returned))
     used = tuple(id for id, out in zip(outputs, case.outputs, strict=True) if out.used)
-    return Program("forward", tuple(values), (call,), tuple(inputs), used, (), 0), arrays
+    return Program("forward", tuple(values), (call,), tuple(inputs), used, (), ()), arrays
 
 
 def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:

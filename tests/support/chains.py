@@ -26,7 +26,7 @@ def join(first: Program, second: Program) -> Program:
         (*first.inputs, *map(moved, second.inputs[1:])),
         tuple(map(moved, second.outputs)),
         (),
-        0,
+        (),
     )
 
 

@@ -184,7 +184,7 @@ def test_a_shared_place_is_a_view_in_the_order_of_the_model(order, kernels):
     view = TensorValue(DType.F32, (1, 2, 2, 9), (0, 1, 2, 3), None, (1, 144))
     calls = (KernelCall("aten::neg.out", (0, 1, 1)), KernelCall("aten::neg.out", (2, 3, 3)))
     program = Program(
-        "forward", (image, made, view, replace(view, location=(1, 0))), calls, (0,), (3,), (), 0
+        "forward", (image, made, view, replace(view, location=(1, 0))), calls, (0,), (3,), (), ()
     )
     steps = [step.kernel for step in compile_program(program, "case").steps]
     assert steps == ["neg_f32", *kernels, "neg_f32"]
