@@ -171,7 +171,6 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.images import BuildInputs
     from mcu_build.images import build as build_images
     from mcu_build.plan.describe import describe
-    from mcu_build.report.npu import document as npu_document
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
