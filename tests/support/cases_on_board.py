@@ -13,6 +13,7 @@ import numpy as np
 
 from mcu_build import process
 from mcu_build.board import Board, find_board
+from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
@@ -48,28 +49,38 @@ static void poison(unsigned char* arena, std::size_t size, std::size_t count,
 """
 
 
-def plans_on(board_id: str, cases: Sequence[Case]) -> list[Plan]:
+def plans_on(board_id: str, cases: Sequence[Case], cmsis_nn: CmsisNn | None = None) -> list[Plan]:
     """The plan of each case for a board: which kernels serve it there."""
-    folders = kernel_folders(find_board(board_id))
+    folders = kernel_folders(find_board(board_id), cmsis_nn)
     return [
         compile_program(program_of(case)[0], f"case_{index}", folders) for index, case in enumerate(cases)
     ]
 
 
 def run_cases_on(
-    board_id: str, cases: Sequence[Case], folder: Path, toolchain: Toolchain = "arm-clang"
+    board_id: str,
+    cases: Sequence[Case],
+    folder: Path,
+    toolchain: Toolchain = "arm-clang",
+    cmsis_nn: CmsisNn | None = None,
 ) -> list[list[np.ndarray]]:
     """The used outputs of every case, in the model's dimensions. `folder` is for the build (tmp_path)."""
-    board, plans = find_board(board_id), plans_on(board_id, cases)
-    image = build_cases(board, toolchain, plans, folder)
+    board, plans = find_board(board_id), plans_on(board_id, cases, cmsis_nn)
+    image = build_cases(board, toolchain, plans, folder, cmsis_nn)
     inputs = b"".join(array.tobytes() for case in cases for array in program_of(case)[1])
     return split_outputs(run(board, image, inputs, timeout=300).outputs, cases)
 
 
-def build_cases(board: Board, toolchain: Toolchain, plans: Sequence[Plan], folder: Path) -> Path:
+def build_cases(
+    board: Board,
+    toolchain: Toolchain,
+    plans: Sequence[Plan],
+    folder: Path,
+    cmsis_nn: CmsisNn | None = None,
+) -> Path:
     """The image that runs every plan once, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    options, firmware = target(board, toolchain), data_dir() / "firmware"
+    options, firmware = target(board, toolchain, cmsis_nn), data_dir() / "firmware"
     files: dict[str, str] = {}
     for plan in plans:
         files.update(generate(plan))
