@@ -120,7 +120,7 @@ ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
 class Uart(_Strict):
     """A UART that a production image can print on. `divider` is the value of its baud rate register."""
 
-    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart"]
+    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart", "stm32-usart-v2"]
     base: int = Field(gt=0)
     divider: int = Field(gt=0)
     baud: int = Field(115_200, gt=0)
@@ -206,6 +206,34 @@ class Qemu(_Strict):
     cpu: str | None = None
 
 
+class PyocdFlash(_Strict):
+    """The board as pyocd knows it; `pack` is the part whose CMSIS-Pack brings a target not built in."""
+
+    target: str
+    pack: str | None = None
+
+
+class OpenocdFlash(_Strict):
+    """The board as OpenOCD knows it: its configuration files, in order."""
+
+    config: tuple[str, ...] = Field(min_length=1)
+
+
+class Uf2Flash(_Strict):
+    """The drive that the board's boot ROM shows: its name, and the family that a UF2 file must be of."""
+
+    family: int = Field(ge=0, lt=1 << 32)
+    volume: str
+
+
+class FlashWays(_Strict):
+    """The ways to write the board, besides a GDB server."""
+
+    pyocd: PyocdFlash | None = None
+    openocd: OpenocdFlash | None = None
+    uf2: Uf2Flash | None = None
+
+
 def _pairs(value: object) -> object:
     """A table as pairs: a board can be hashed."""
     return tuple(value.items()) if isinstance(value, dict) else value
@@ -251,6 +279,7 @@ class Board(_Strict):
     setup: tuple[SetupStep, ...] = ()
     fixed: tuple[Fixed, ...] = ()
     protected: tuple[Protected, ...] = ()
+    flash: FlashWays = FlashWays()
     npu: Npu | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
@@ -283,8 +312,31 @@ class Board(_Strict):
                 yield f"placement.code: memory {name!r} cannot be executed"
         if self.console == "uart" and self.uart is None:
             yield "console: the board describes no [uart]"
+        yield from self._fixed_problems()
         if self.npu is not None:
             yield from self._npu_problems(self.npu)
+
+    def _fixed_problems(self) -> Iterator[str]:
+        for block in self.fixed:
+            if not block.name.isidentifier():
+                yield f"fixed.name: {block.name!r} is not a word of letters, digits and _"
+            if self._memory_at(block.origin, len(block.data)) is None:
+                yield f"fixed: {block.name!r} at {block.origin:#010x} lies in no memory"
+
+    def _memory_at(self, address: int, size: int) -> Memory | None:
+        return next(
+            (
+                memory
+                for memory in self.memory
+                if self.address(memory.name) <= address
+                and address + size <= self.address(memory.name) + memory.size
+            ),
+            None,
+        )
+
+    def memory_at(self, address: int) -> Memory | None:
+        """The memory that holds `address`, None where there is none."""
+        return self._memory_at(address, 1)
 
     def _core_problems(self, can: CoreFeatures) -> Iterator[str]:
         choices = {"fpu": can.fpus, "dsp": can.dsp, "mve": can.mve}

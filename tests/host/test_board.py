@@ -63,7 +63,7 @@ def test_every_board_of_ours_is_good_and_names_its_sources(name: str) -> None:
     assert board.sources
     # So that a board of a project can extend any of ours.
     assert "extends" not in board_files()[name].read_text()
-    assert board.is_host or board.run.qemu or board.run.fvp
+    assert board.is_host or board.run.qemu or board.run.fvp or board.flash.pyocd
     assert hash(board) == hash(find_board(name))
 
 

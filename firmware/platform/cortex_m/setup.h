@@ -7,8 +7,8 @@
 
 namespace mcu::platform {
 
-// Clears bits, sets bits, then waits until all bits of `wait` are 1. Where every bit is cleared, nothing is
-// read.
+// What is done to the core's own registers has happened before the next instruction. Clears bits, sets bits,
+// then waits until all bits of `wait` are 1. Where every bit is cleared, nothing is read.
 struct SetupStep {
     uint32_t address;
     uint32_t width;  // bits: 16 or 32
@@ -23,6 +23,9 @@ template <typename Word>
     const auto kept = static_cast<Word>(~step.clear);
     const auto old = kept == 0 ? Word{0} : static_cast<Word>(*word & kept);
     *word = static_cast<Word>(old | step.set);
+    if (step.address >= 0xE0000000) {
+        __asm volatile("dsb\n isb" ::: "memory");
+    }
     while (step.wait != 0 && (*word & step.wait) != step.wait) {
     }
 }

@@ -33,7 +33,7 @@ def command(name: str | None, as_json: bool, debug: bool) -> None:
         return
     for row in rows:
         memory = f"{row['writable_memory'] // 1024:>6} K" if row["writable_memory"] else "       -"
-        print_text(f"{row['id']:<16} {row['core']:<12} {row['kernels']:<10} {memory}  {row['name']}")
+        print_text(f"{row['id']:<18} {row['core']:<12} {row['kernels']:<10} {memory}  {row['name']}")
 
 
 def _row(id: str, name: str, core: str, mve: bool, dsp: bool, ram: int) -> dict[str, Any]:

@@ -74,8 +74,10 @@ def loaded_sections(board: Board) -> dict[str, tuple[str, ...]]:
         return {}
     place = board.placement
     memories: dict[str, tuple[str, ...]] = {}
+    fixed = ((block.name, board.memory_at(block.origin)) for block in board.fixed)
     for section, memory in (
         (".vectors", place.vectors),
+        *((f".fixed_{name}", memory.name) for name, memory in fixed if memory is not None),
         (".text", place.code),
         (".init_array", place.code),
         (".data", place.code),

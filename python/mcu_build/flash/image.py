@@ -97,9 +97,19 @@ def _problems(segment: Segment, board: Board) -> Iterator[str]:
         found = segment.overlap(block.origin, len(block.data))
         if found and found.data != block.data[found.address - block.origin :][: len(found.data)]:
             yield f"{where}: it changes {block.name} at {block.origin:#010x}: {block.why}"
-    if not any(
-        start <= segment.address and segment.end <= start + memory.size
-        for memory in board.memory
-        for start in {memory.origin, board.address(memory.name)}
-    ):
+    if _covered(segment, board) < segment.end:
         yield f"{where}: it lies in no memory of {board.id}"
+
+
+def _covered(segment: Segment, board: Board) -> int:
+    """How far the board's memories, one behind the other, hold the segment."""
+    ranges = {
+        (start, start + memory.size)
+        for memory in board.memory
+        for start in (memory.origin, board.address(memory.name))
+    }
+    reached = segment.address
+    for start, end in sorted(ranges):
+        if start <= reached < end:
+            reached = end
+    return reached
