@@ -17,7 +17,7 @@ from mcu_build.flash.via import Via
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.simulate.outcome import Outcome
-from mcu_build.simulate.run import Sim
+from mcu_build.simulate.run import Sim, check_simulator
 from mcu_build.simulate.run import run as simulate
 from mcu_build.stages import Progress, expected_outputs, made_up_vectors
 
@@ -149,6 +149,8 @@ def test(
     via: Via | None = None,
 ) -> Proof:
     """Compare the firmware with the program's Python definitions over the model's own vectors."""
+    if via is None:
+        check_simulator(board, sim, built.lowered.npu)
     archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
     ports = built.manifest.outputs
     inputs, expected = expectation(built, limit, cache, progress)

@@ -8,7 +8,7 @@ that the answer does not depend on the order of a sum.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,15 +57,28 @@ def evaluate(program: Program, inputs: Sequence[Array], tosa: Sequence[bytes] = 
     `tosa` are the TOSA flatbuffers of its delegates. McuError for a wrong number, shape or type of inputs,
     for a delegate without TOSA, and for operators that neither executorch nor torch defines.
     """
-    return Evaluator(program, tosa).run(inputs)
+    return Evaluator(program, [TosaGraph(flatbuffer) for flatbuffer in tosa]).run(inputs)
+
+
+class Delegate(Protocol):
+    """What stands in for a delegate: its inputs and outputs have their elements in the order of memory."""
+
+    @property
+    def input_count(self) -> int:
+        """How many inputs it takes."""
+        ...
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """The outputs for `inputs`."""
+        ...
 
 
 class Evaluator:
     """A program in memory, to be run on any number of inputs."""
 
-    def __init__(self, program: Program, tosa: Sequence[bytes] = ()) -> None:
+    def __init__(self, program: Program, delegates: Sequence[Delegate] = ()) -> None:
         self._program = program
-        self._tosa = tosa
+        self._delegates = delegates
         self._memories = self._allocate()
         self._tensors: dict[int, torch.Tensor] = {}
         self._steps = [self._step(call) for call in program.instructions]
@@ -148,12 +161,12 @@ class Evaluator:
     def _delegate_step(
         self, call: DelegateCall
     ) -> tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]:
-        if call.delegate >= len(self._tosa):
+        if call.delegate >= len(self._delegates):
             raise McuError(
                 f"delegate {call.delegate}: its TOSA is not known",
                 "Build from a model.py or a .pt2: a .pte holds only what the NPU runs.",
             )
-        graph = TosaGraph(self._tosa[call.delegate])
+        graph = self._delegates[call.delegate]
         tensors = [self._tensor(id) for id in call.arguments]
         inputs, outputs = tensors[: graph.input_count], tensors[graph.input_count :]
 

@@ -294,8 +294,10 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     inputs = npz.numbered(npz.load(vectors), "input")
     with quiet():
         from mcu_build.reference import Evaluator
+        from mcu_build.reference_tosa import TosaGraph
 
-        evaluator = Evaluator(loaded, [one.tosa.read_bytes() for one in lowered.delegates])
+        graphs = [TosaGraph(one.tosa.read_bytes()) for one in lowered.delegates]
+        evaluator = Evaluator(loaded, graphs)
         rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
     outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
     npz.save(folder / "expected.npz", outputs)

@@ -1,13 +1,14 @@
 """Does what Vela was given mean what the model means? TOSA in Arm's reference model against PyTorch.
+And does what Vela made of it mean the same? The command streams in the NPU's model against TOSA, exactly.
 
-Both compute in int8, TOSA with integer rescaling and PyTorch with float in between, so single steps of the
-output's quantization are no mistake. What is far apart is.
+TOSA and PyTorch compute in int8, TOSA with integer rescaling and PyTorch with float in between, so single
+steps of the output's quantization are no mistake. What is far apart is.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from mcu_build.cache import Cache, hash_file, hash_text, own_code
 from mcu_build.errors import McuError
 from mcu_build.npz import Array
 from mcu_build.stages import Lowered, Progress, expected_outputs
+
+if TYPE_CHECKING:
+    from mcu_build.verify_streams import Exactness
 
 _CODE = ("verify.py", "frontend/store.py")
 # Of the output's quantization, on average over all elements.
@@ -39,9 +43,22 @@ class Agreement:
         return self.varies and self.mean_steps <= _MEAN_STEPS
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Each output of the program, and each delegate's command stream."""
+
+    outputs: tuple[Agreement, ...]
+    delegates: tuple["Exactness", ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything holds."""
+        return all(one.holds for one in self.outputs) and all(one.holds for one in self.delegates)
+
+
 def verify(
     lowered: Lowered, board: Board, limit: int | None, folder: Path, cache: Cache, progress: Progress
-) -> tuple[Agreement, ...]:
+) -> Verdict:
     """Compare every output of the program with the quantized model in PyTorch, over the model's own vectors.
 
     McuError where nothing of the program is delegated, or an output has no quantization.
@@ -59,7 +76,11 @@ def verify(
         npz.load(_in_torch(lowered.quantized, chosen, lowered.key, cache, progress)), "output"
     )
     steps = _steps(lowered, board)
-    return tuple(_agreement(*pair) for pair in zip(tosa, torch, steps, strict=True))
+    outputs = tuple(_agreement(*pair) for pair in zip(tosa, torch, steps, strict=True))
+    with progress.stage("npu"):
+        from mcu_build.verify_streams import run_streams
+
+        return Verdict(outputs, run_streams(lowered, chosen))
 
 
 def _steps(lowered: Lowered, board: Board) -> list[float]:
@@ -128,9 +149,9 @@ def _flat(result: Any) -> list[Array]:
     return [leaf.contiguous().numpy() for leaf in _pytree.tree_leaves(result)]
 
 
-def document(found: Sequence[Agreement]) -> dict[str, Any]:
+def document(found: Verdict) -> dict[str, Any]:
     """The comparison as --json tells it."""
-    return {"outputs": [asdict(one) for one in found], "agrees": all(one.holds for one in found)}
+    return {**asdict(found), "agrees": found.agrees}
 
 
-__all__ = ["Agreement", "document", "verify"]
+__all__ = ["Agreement", "Verdict", "document", "verify"]

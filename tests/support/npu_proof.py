@@ -53,7 +53,7 @@ def _prove_one(name: str, target: str, seed: int, bits: int) -> Proof:
     for graph in parts.graphs:
         try:
             case = compiled(graph, target)
-        except RuntimeError as error:
+        except (AssertionError, RuntimeError) as error:
             found += Proof(problem=f"Vela: {_words(error)}")
             continue
         constant = constant_outputs(case)

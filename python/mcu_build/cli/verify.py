@@ -21,7 +21,11 @@ from mcu_build.errors import Exit
 def command(
     model: Path, board: str, npu: str | None, vectors: int | None, as_json: bool, debug: bool
 ) -> Exit:
-    """Run each delegate's TOSA in Arm's reference model; compare with the quantized model in PyTorch."""
+    """Compare what an NPU is given with the quantized model, without a core.
+
+    Each delegate's TOSA runs in Arm's reference model, and is compared with PyTorch; its command stream runs
+    in the model of the NPU, and must equal TOSA exactly.
+    """
     del debug
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
@@ -33,13 +37,29 @@ def command(
     lowered = lower_model(model, chosen, chosen.choose_npu(npu), "float", cache, times)
     with tempfile.TemporaryDirectory() as folder:
         found = verify(lowered, chosen, vectors, Path(folder), cache, times)
-    agrees = all(one.holds for one in found)
     if as_json:
         print_json({**document(found), "stages": times.stages})
     else:
-        print_text("\n".join(_line(index, one) for index, one in enumerate(found)))
-        print_text("agrees" if agrees else "DOES NOT AGREE: more than one step apart on average, or constant")
-    return Exit.OK if agrees else Exit.FIRMWARE
+        print_text("\n".join(_text(found)))
+    return Exit.OK if found.agrees else Exit.FIRMWARE
+
+
+def _text(found: Any) -> list[str]:
+    return [
+        *(_line(index, one) for index, one in enumerate(found.outputs)),
+        *(_stream_line(index, one) for index, one in enumerate(found.delegates)),
+        "agrees" if found.agrees else "DOES NOT AGREE: wrong, more than a step apart on average, or constant",
+    ]
+
+
+def _stream_line(index: int, one: Any) -> str:
+    wrong = (
+        f"{one.mismatches:,} of {one.elements:,} values differ from"
+        if one.mismatches
+        else (f"all {one.elements:,} values equal")
+    )
+    constant = "" if one.varies else "; the same for every vector"
+    return f"delegate {index}: its command stream in the model of {one.npu}: {wrong} TOSA's{constant}"
 
 
 def _line(index: int, one: Any) -> str:

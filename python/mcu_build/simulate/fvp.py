@@ -48,12 +48,7 @@ def command(
     The model ends by itself some time after `timeout` seconds. McuError where the board has no FVP, or where
     it is missing (status 3).
     """
-    if board.run.fvp is None:
-        raise McuError(
-            f"{board.id}: run.fvp: there is no FVP for this board",
-            "Leave out --sim, or use a board of `mcu-build boards` that an FVP models.",
-        )
-    executable = _find(board, board.run.fvp.binary(npu.kind if npu else None))
+    executable = find(board, npu)
     options = [word for text in _parameters(board, image, npu, folder) for word in ("-C", text)]
     return [executable, *options, "-a", image, "--timelimit", str(math.ceil(timeout) + _GRACE_SECONDS)]
 
@@ -88,11 +83,22 @@ def _parameters(board: Board, image: Path, npu: NpuChoice | None, folder: Path) 
     return parameters
 
 
+def find(board: Board, npu: NpuChoice | None) -> Path:
+    """The FVP that models `board` with `npu`. McuError as from `command`."""
+    if board.run.fvp is None:
+        raise McuError(
+            f"{board.id}: run.fvp: there is no FVP for this board",
+            "Leave out --sim, or use a board of `mcu-build boards` that an FVP models.",
+        )
+    return _find(board, board.run.fvp.binary(npu.kind if npu else None))
+
+
 def _find(board: Board, name: str) -> Path:
     """The program `name`, which the environment or PATH has. Another FVP would misread the parameters."""
     hint = (
         f"Install Arm's Ecosystem FVP that has {name} (developer.arm.com, under Arm's licence), "
-        f"and put it on PATH or export {VARIABLE}=<folder>/{name}"
+        f"and put it on PATH or export {VARIABLE}=<folder>/{name}. Without it, `mcu-build build` checks "
+        "memories and sizes, and `mcu-build verify` runs the NPU's command streams in a model, with no core"
     )
     named = os.environ.get(VARIABLE)
     if not named:

@@ -33,6 +33,12 @@ def show(board: Board, image: Path, timeout: float, npu: NpuChoice | None) -> in
     return finished.status
 
 
+def check_simulator(board: Board, sim: Sim | None, npu: NpuChoice | None) -> None:
+    """McuError (status 3) where the simulator is missing, before anything is computed for it."""
+    if simulator(board, sim) == "fvp":
+        fvp.find(board, npu)
+
+
 def npu_model(npu: NpuChoice) -> Callable[[Memory], cosim.NpuModel]:
     """What makes the model of an NPU from its view of memory."""
     from mcu_build.npu.config import find
