@@ -1,10 +1,9 @@
 """The model of the NPU against Arm's TOSA reference model, for every operator that executorch delegates.
 
-    python benchmarks/npu_operators.py [--seeds N] [--wide-seeds N] [operator ...]
+    python benchmarks/npu_operators.py [--bits 8|16] [--seeds N] [operator ...]
 
-Prints a table: for each kind of NPU, with activations of 8 and of 16 bits, cases tried and elements that
-differ. A case is one output for one draw of inputs; outputs that do not vary are not counted. Takes about an
-hour of one core; what was lowered is kept in build/npu-cases.
+Prints a table: for each kind of NPU, cases tried and elements that differ. A case is one output for one draw
+of inputs; outputs that do not vary are not counted. What was lowered is kept in build/npu-cases.
 """
 
 import argparse
@@ -20,17 +19,15 @@ from tests.support.npu_proof import COLUMNS, Proof, prove
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=2, help="modules of each operator, 8 bits")
-    parser.add_argument("--wide-seeds", type=int, default=1, help="modules of each operator, 16 bits")
+    parser.add_argument("--bits", type=int, choices=[8, 16], default=8, help="width of activations")
+    parser.add_argument("--seeds", type=int, default=2, help="modules of each operator")
     parser.add_argument("operators", nargs="*", default=list(OPERATORS))
     chosen = parser.parse_args()
-    columns = [(column, bits) for bits in (8, 16) for column in COLUMNS]
-    seeds = {8: chosen.seeds, 16: chosen.wide_seeds}
-    print("| operator | " + " | ".join(f"{column}, {bits} bits" for column, bits in columns) + " |")
-    print("|---" * (1 + len(columns)) + "|", flush=True)
-    totals = [Proof() for _ in columns]
+    print(f"| operator, {chosen.bits} bits | " + " | ".join(COLUMNS) + " |")
+    print("|---" * (1 + len(COLUMNS)) + "|", flush=True)
+    totals = [Proof() for _ in COLUMNS]
     for name in chosen.operators:
-        proofs = [prove(name, column, seeds[bits], bits) for column, bits in columns]
+        proofs = [prove(name, column, chosen.seeds, chosen.bits) for column in COLUMNS]
         totals = [total + proof for total, proof in zip(totals, proofs, strict=True)]
         print(f"| {name} | " + " | ".join(map(_cell, proofs)) + " |", flush=True)
     print("| all | " + " | ".join(map(_cell, totals)) + " |")
