@@ -31,7 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TABLE = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
-BOARDS = ("corstone-300", "mps2-an505", "mps2-an500", "mps2-an386", "mps2-an385", "microbit")
+BOARDS = ("corstone-300", "mps2-an505", "mps2-an500", "mps2-an386", "mps2-an385", "microbit", "cortex-m0")
 TOOLCHAINS = ("arm-clang", "arm-gcc")
 TIMEOUT = 300.0
 # What may not grow, and by how much.
@@ -62,7 +62,8 @@ class _Quiet:
 
 def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Result:
     """One row of the table; {"error": ...} where the model is too large for the board."""
-    board, cache = find_board(board_name), Cache()
+    own = HERE / f"{board_name}.toml"
+    board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
     request = Request(HERE / "models" / f"{model}.py", board, None, "int8", toolchain, build_root)
     try:
         built = build(request, cache, _Quiet())

@@ -17,7 +17,8 @@ Made by
     .venv/bin/python benchmarks/mlperf_tiny/run.py --write
 
 which also writes docs/performance.json; `--check` compares with that, and fails where anything has grown by
-more than 1 %. Goals and the figures of the field, the best of both compilers, are in
+more than 1 %. `cortex-m0` is Armv6-M code run by the Cortex-M3 of mps2-an385: the microbit, the one simulated
+Cortex-M0, has memory for KWS alone. Goals and the figures of the field, the best of both compilers, are in
 benchmarks/mlperf_tiny/figures.py.
 """
 _ORDER = ("cortex-m55", "cortex-m33", "cortex-m7", "cortex-m4", "cortex-m3", "cortex-m0")

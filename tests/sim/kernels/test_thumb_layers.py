@@ -18,6 +18,7 @@ from tests.sim.kernels.convolution_cases import (
 )
 from tests.sim.kernels.test_dsp_depthwise import OTHERS, SQUARE
 from tests.sim.kernels.test_dsp_linear import SIZES, layer
+from tests.sim.kernels.test_mve_elementwise import short_sum, sums
 from tests.sim.kernels.test_thumb_conv2d import ARMV6_M, CORES
 from tests.support.cases import Case, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
@@ -41,6 +42,8 @@ def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -
     made = cases(71, SHAPES, extra=1)
     made += [extreme_row(inputs) for inputs in (504, 505, 1013)]
     made += [layer(seed, size, stage) for seed, size in enumerate(SIZES) for stage in STAGES]
+    made += [*sums()[:2], *(short_sum(count) for count in (1, 3, 4, 33))]
+    assert plans_on(board, made)[-1].steps[0].kernel == "thumb_add_s8"
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mcu_build.plan.specialize import Specializer
 
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
+    "add_s8": (thumb_layers.add,),
     "conv2d_s8": (thumb_conv.conv2d,),
     "depthwise_conv2d_s8": (thumb_conv.one_channel, thumb_layers.depthwise),
     "linear_s8": (thumb_layers.linear,),

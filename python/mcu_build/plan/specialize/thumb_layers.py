@@ -1,4 +1,4 @@
-"""Depthwise convolutions and linear layers by firmware/kernels/thumb and thumb2."""
+"""Depthwise convolutions, linear layers and sums by firmware/kernels/thumb and thumb2."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 from mcu_build.codegen import packing_thumb
 from mcu_build.codegen.packing_dsp import Bytes, Ints
 from mcu_build.plan.ir import DType, Params, Step
-from mcu_build.plan.specialize import dsp_depthwise, dsp_linear
+from mcu_build.plan.specialize import dsp_depthwise, dsp_elementwise, dsp_linear
 from mcu_build.plan.specialize.dsp_rescale import array
 from mcu_build.plan.specialize.thumb_conv import takes
 
@@ -31,6 +31,12 @@ _DEPTHWISE = dsp_depthwise.Kernels(
 def depthwise(context: "Context", step: Step) -> Step | None:
     """depthwise_conv2d_s8 of one output channel for each of four input channels at least."""
     return dsp_depthwise.step_of(_DEPTHWISE, context, step)
+
+
+def add(context: "Context", step: Step) -> Step | None:
+    """add_s8 of two dense operands, with the factors of dsp_add.h."""
+    found = dsp_elementwise.add(context, step)
+    return replace(found, kernel="thumb_add_s8", source="thumb_add") if found else None
 
 
 def linear(context: "Context", step: Step) -> Step | None:

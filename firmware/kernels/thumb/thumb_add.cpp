@@ -1,0 +1,29 @@
+#include "mcu/kernels/thumb_add.h"
+
+#include "rescale.h"
+
+namespace mcu::kernels {
+namespace {
+
+inline int8_t sum(const DspAddParams& factors, int32_t first, int32_t second) {
+    const int32_t fixed = second * factors.second_factor + (first * factors.first_factor + factors.addend);
+    return static_cast<int8_t>(thumb::saturate(fixed >> 20));
+}
+
+}  // namespace
+
+void thumb_add_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
+    const DspAddParams factors = params;
+    int32_t left = factors.count;
+    for (; left >= 2; left -= 2, first += 2, second += 2, output += 2) {
+        // The output may be one of the operands, which is why both are made before one is stored.
+        const int8_t sums[2] = {sum(factors, first[0], second[0]), sum(factors, first[1], second[1])};
+        output[0] = sums[0];
+        output[1] = sums[1];
+    }
+    if (left > 0) {
+        *output = sum(factors, *first, *second);
+    }
+}
+
+}  // namespace mcu::kernels
