@@ -110,8 +110,8 @@ function(_mcu_find_command needed out)
     endif()
 endfunction()
 
-# Run `mcu-build generate`; touch only those files in `folder` whose content has changed.
-function(_mcu_generate call name model board npu io folder)
+# Run `mcu-build generate`, with the options behind `folder`; touch only files in `folder` whose content has changed.
+function(_mcu_generate call name model board npu folder)
     _mcu_find_command(REQUIRED command)
     _mcu_toolchain(toolchain)
     set(depends ${model})
@@ -129,7 +129,7 @@ function(_mcu_generate call name model board npu io folder)
     endif()
     message(STATUS "mcu-build: generating ${name} from ${model} for ${board}")
     execute_process(
-        COMMAND ${command} generate --board ${board} ${with} --io ${io} --name ${name}
+        COMMAND ${command} generate --board ${board} ${with} ${ARGN} --name ${name}
                 --output ${fresh} ${model}
         RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE told)
     if(NOT status EQUAL 0)
@@ -177,7 +177,7 @@ function(_mcu_add_model_library call name folder)
     if(NOT MCU_MODEL_NAME STREQUAL name)
         _mcu_fail("${call}" "${folder} holds the model '${MCU_MODEL_NAME}'")
     endif()
-    _mcu_add_board(${folder} board)
+    _mcu_add_board("${call}" ${folder} board)
     list(TRANSFORM MCU_MODEL_SOURCES PREPEND ${folder}/)
     add_library(mcu_model_${name} STATIC ${MCU_MODEL_SOURCES})
     add_library(mcu::model::${name} ALIAS mcu_model_${name})
@@ -196,10 +196,15 @@ function(_mcu_add_model_library call name folder)
 endfunction()
 
 # An interface library with the options of the board. Reads the variables of board.cmake in `folder`.
-function(_mcu_add_board folder out)
+function(_mcu_add_board call folder out)
     set(board mcu_board_${MCU_BOARD})
     set(${out} ${board} PARENT_SCOPE)
     if(TARGET ${board})
+        get_property(before TARGET ${board} PROPERTY MCU_COMPILE_OPTIONS)
+        if(NOT before STREQUAL "${MCU_COMPILE_OPTIONS}")
+            _mcu_fail("${call}" "OPTIMIZE: other models for ${MCU_BOARD} have other compiler options"
+                      "Give all of them OPTIMIZE size, or none.")
+        endif()
         return()
     endif()
     get_property(root GLOBAL PROPERTY MCU_ROOT)
@@ -214,7 +219,7 @@ function(_mcu_add_board folder out)
     if(EXISTS ${folder}/memory.ld)
         set_property(TARGET ${board} PROPERTY MCU_LINKER_SCRIPT ${folder}/memory.ld)
     endif()
-    foreach(fact BOARD TOOLCHAIN WARNING_OPTIONS LINK_OPTIONS PRODUCTION_SOURCES TEST_SOURCES DEVICE_SOURCES OBJCOPY BINARIES
+    foreach(fact BOARD TOOLCHAIN COMPILE_OPTIONS WARNING_OPTIONS LINK_OPTIONS PRODUCTION_SOURCES TEST_SOURCES DEVICE_SOURCES OBJCOPY BINARIES
                  RUN_COMMAND RUN_TEST_COMMAND)
         set_property(TARGET ${board} PROPERTY MCU_${fact} "${MCU_${fact}}")
     endforeach()

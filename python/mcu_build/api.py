@@ -27,6 +27,7 @@ from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated, Request
+from mcu_build.plan.ir import Optimize
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
@@ -52,6 +53,7 @@ def build(
     emit: Sequence[str] = (),
     console: ConsoleKind | None = None,
     executorch: ExecutorchOptions | None = None,
+    optimize: Optimize = "speed",
     progress: Progress | None = None,
 ) -> "Firmware":
     """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
@@ -62,7 +64,7 @@ def build(
     """
     library = _library(kernels, cmsis_nn)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console)
-    request = replace(request, executorch=executorch)
+    request = replace(request, executorch=executorch, optimize=optimize)
     told = progress or _Logged()
     return Firmware(pipeline.build(request, Cache(), told), request.board, told)
 
@@ -79,6 +81,7 @@ def generate(
     kernels: Kernels = "own",
     cmsis_nn: str | Path | None = None,
     executorch: ExecutorchOptions | None = None,
+    optimize: Optimize = "speed",
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
@@ -87,7 +90,7 @@ def generate(
     """
     library = _library(kernels, cmsis_nn)
     request = _request(model, board, npu, io, toolchain, output, (), library)
-    request = replace(request, executorch=executorch)
+    request = replace(request, executorch=executorch, optimize=optimize)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 

@@ -20,6 +20,7 @@ from mcu_build.codegen.facts import loaded_sections
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
 from mcu_build.files import not_writable, write_changed
+from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 
 LOG = "build.log"
@@ -42,6 +43,7 @@ class BuildInputs:
     folder: Path
     cmsis_nn: CmsisNn | None = None
     executorch: Path | None = None
+    optimize: Optimize = "speed"
 
 
 def build(inputs: BuildInputs) -> dict[str, Path]:
@@ -61,7 +63,7 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
 
 
 def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
-    for name, text in board_files(inputs.board, inputs.toolchain, inputs.cmsis_nn).items():
+    for name, text in board_files(inputs.board, inputs.toolchain, inputs.cmsis_nn, inputs.optimize).items():
         write_changed(folder / "src" / name, text)
     source, tree = folder / "cmake", folder / "cmake" / "build"
     write_changed(source / "CMakeLists.txt", project(inputs.name, "../src", inputs.board))

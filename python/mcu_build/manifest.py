@@ -38,6 +38,7 @@ class Manifest:
     operators: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...]
     npu: Mapping[str, Any] | None = None
+    optimize: str = "speed"
 
     def path(self, folder: Path, artefact: str) -> Path:
         """The file of an artefact such as 'elf'."""

@@ -15,7 +15,7 @@ from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.manifest import Manifest
-from mcu_build.plan.ir import Plan
+from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 
@@ -25,7 +25,8 @@ class Request:
 
     `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `console` is
     there where it is not the board's own. `cmsis_nn` is a library to take kernels from in place of ours,
-    `executorch` is there where ExecuTorch's own runtime runs the program.
+    `executorch` is there where ExecuTorch's own runtime runs the program. `optimize` is what to give
+    priority to.
     """
 
     model: Path
@@ -38,11 +39,12 @@ class Request:
     console: str | None = None
     cmsis_nn: CmsisNn | None = None
     executorch: Options | None = None
+    optimize: Optimize = "speed"
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
-        usual = ("float", "arm-clang", "host")
-        variants: list[str] = [word for word in (self.io, self.toolchain) if word not in usual]
+        usual = ("float", "arm-clang", "host", "speed")
+        variants: list[str] = [word for word in (self.io, self.toolchain, self.optimize) if word not in usual]
         npu = self.npu.name if self.npu else "none"
         if npu != (self.board.npu.default if self.board.npu else "none"):
             variants.insert(0, npu if self.npu else "no-npu")
@@ -88,6 +90,7 @@ def _key(request: Request, lowered: Lowered) -> str:
         repr(request.npu),
         " ".join(request.emit),
         _executorch_key(request),
+        request.optimize,
         request.board.model_dump_json(),
         request.toolchain,
         request.cmsis_nn.key if request.cmsis_nn else "",
@@ -125,7 +128,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn)
+        plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn, request.optimize)
         made = (
             estimated(plan, lowered.program, request.executorch, request.board)
             if request.executorch
@@ -133,7 +136,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
         )
         texts = {
             **made,
-            **board_files(request.board, request.toolchain, request.cmsis_nn),
+            **board_files(request.board, request.toolchain, request.cmsis_nn, request.optimize),
             "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
         }
         for file, text in texts.items():
@@ -143,7 +146,13 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     return Generated(plan.name, files, sources, kernel_sources(plan), lowered.dependencies)
 
 
-def plan_program(lowered: Lowered, name: str, board: Board, cmsis_nn: CmsisNn | None = None) -> Plan:
+def plan_program(
+    lowered: Lowered,
+    name: str,
+    board: Board,
+    cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
+) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization."""
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
@@ -163,7 +172,7 @@ def plan_program(lowered: Lowered, name: str, board: Board, cmsis_nn: CmsisNn | 
             f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
-    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu)
+    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu, optimize)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -174,7 +183,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn)
+        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
         sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
@@ -187,7 +196,14 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             write_changed(folder / "src" / name, text)
         with progress.stage("build"):
             images = build_images(
-                BuildInputs(lowered.name, request.board, request.toolchain, folder, request.cmsis_nn)
+                BuildInputs(
+                    lowered.name,
+                    request.board,
+                    request.toolchain,
+                    folder,
+                    request.cmsis_nn,
+                    optimize=request.optimize,
+                )
             )
     else:
         from mcu_build.executorch.measure import build_measured
@@ -223,6 +239,7 @@ def _planned(request: Request, lowered: Lowered, described: Mapping[str, Any]) -
         board=request.board.model_dump(),
         toolchain=request.toolchain,
         io=request.io,
+        optimize=request.optimize,
         key="",
         program_key=lowered.key,
         artefacts={},
@@ -244,7 +261,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
 
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn)
+        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
     planned = _planned(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)

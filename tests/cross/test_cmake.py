@@ -182,7 +182,7 @@ def test_make_and_the_oldest_cmake_that_a_distribution_has(tmp_path):
 
 GENERATED = "mcu_add_model(first GENERATED first)\n"
 REFUSED = {
-    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "MODEL, BOARD, IO, GENERATED"],
+    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "IO, OPTIMIZE, GENERATED"],
     "mcu_add_model(kws MODEL m.py)": ["BOARD: missing", "mcu-build boards"],
     "mcu_add_model(kws MODEL m.py BOARD)": ["BOARD: its value is missing"],
     "mcu_add_model(kws BOARD mps2-an386)": ["MODEL: missing", "model.py, .pt2 or .pte"],
@@ -191,6 +191,8 @@ REFUSED = {
     "mcu_add_model(kws MODEL m.py BOARD mps2-an38)": ["no board is called 'mps2-an38'", "mps2-an386"],
     "mcu_add_model(kws MODEL m.py BOARD host)": ["host is not for this compiler", "without a toolchain file"],
     "mcu_add_model(kws MODEL m.py BOARD mps2-an386 IO int4)": ["IO: 'int4' is neither float nor int8"],
+    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 OPTIMIZE it)": ["OPTIMIZE: 'it' is neither"],
+    GENERATED + "mcu_add_model(second GENERATED second)": ["other compiler options", "size, or none"],
     "mcu_add_model(k-ws MODEL m.py BOARD mps2-an386)": ["letters, digits and underscores"],
     "mcu_add_model(kws MODEL m.py GENERATED first)": ["MODEL and GENERATED: give one"],
     "mcu_add_model(kws GENERATED nowhere)": ["no model.cmake and board.cmake", "mcu-build generate"],
@@ -211,6 +213,7 @@ REFUSED = {
 def test_what_cannot_be_is_refused_with_a_reason(tmp_path, text):
     write_model(quantizer(), "first", BOARD, "arm-clang", tmp_path / "first")
     write_model(quantizer(), "first", BOARD, "arm-gcc", tmp_path / "other")
+    write_model(quantizer(), "second", BOARD, "arm-clang", tmp_path / "second", "size")
     (tmp_path / "m.py").write_text("")
     finished = Project(tmp_path).write(text, main=MAIN).configure("arm-clang")
     told = " ".join(finished.stderr.split())

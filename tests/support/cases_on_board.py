@@ -18,7 +18,7 @@ from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Plan
+from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.resources import data_dir
 from mcu_build.simulate import run
 from tests.support.cases import Case, program_of, split_outputs
@@ -49,11 +49,17 @@ static void poison(unsigned char* arena, std::size_t size, std::size_t count,
 """
 
 
-def plans_on(board_id: str, cases: Sequence[Case], cmsis_nn: CmsisNn | None = None) -> list[Plan]:
+def plans_on(
+    board_id: str,
+    cases: Sequence[Case],
+    cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
+) -> list[Plan]:
     """The plan of each case for a board: which kernels serve it there."""
     folders = kernel_folders(find_board(board_id), cmsis_nn)
     return [
-        compile_program(program_of(case)[0], f"case_{index}", folders) for index, case in enumerate(cases)
+        compile_program(program_of(case)[0], f"case_{index}", folders, optimize=optimize)
+        for index, case in enumerate(cases)
     ]
 
 
@@ -63,10 +69,11 @@ def run_cases_on(
     folder: Path,
     toolchain: Toolchain = "arm-clang",
     cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
 ) -> list[list[np.ndarray]]:
     """The used outputs of every case, in the model's dimensions. `folder` is for the build (tmp_path)."""
-    board, plans = find_board(board_id), plans_on(board_id, cases, cmsis_nn)
-    image = build_cases(board, toolchain, plans, folder, cmsis_nn)
+    board, plans = find_board(board_id), plans_on(board_id, cases, cmsis_nn, optimize)
+    image = build_cases(board, toolchain, plans, folder, cmsis_nn, optimize)
     inputs = b"".join(array.tobytes() for case in cases for array in program_of(case)[1])
     return split_outputs(run(board, image, inputs, timeout=300).outputs, cases)
 
@@ -77,10 +84,11 @@ def build_cases(
     plans: Sequence[Plan],
     folder: Path,
     cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
 ) -> Path:
     """The image that runs every plan once, in order."""
     folder.mkdir(parents=True, exist_ok=True)
-    options, firmware = target(board, toolchain, cmsis_nn), data_dir() / "firmware"
+    options, firmware = target(board, toolchain, cmsis_nn, optimize), data_dir() / "firmware"
     files: dict[str, str] = {}
     for plan in plans:
         files.update(generate(plan))

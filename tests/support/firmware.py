@@ -14,6 +14,7 @@ from mcu_build.codegen.cmake import board_files
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.target import Toolchain
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 from tests.support.cases import Case, Out, T, program_of
 
@@ -49,11 +50,19 @@ def model_sources(case: Case, name: str) -> dict[str, str]:
     return generate(compile_program(program, name))
 
 
-def write_model(case: Case, name: str, board: Board | str, toolchain: Toolchain, folder: Path) -> Path:
+def write_model(
+    case: Case,
+    name: str,
+    board: Board | str,
+    toolchain: Toolchain,
+    folder: Path,
+    optimize: Optimize = "speed",
+) -> Path:
     """What `mcu-build generate` writes, for a model of one call."""
     chosen = find_board(board) if isinstance(board, str) else board
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in {**model_sources(case, name), **board_files(chosen, toolchain)}.items():
+    facts = board_files(chosen, toolchain, optimize=optimize)
+    for file, text in {**model_sources(case, name), **facts}.items():
         (folder / file).write_text(text)
     return folder
 

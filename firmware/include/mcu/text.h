@@ -36,7 +36,7 @@ public:
     Text& hexadecimal(uint32_t value) {
         add("0x");
         for (int shift = 28; shift >= 0; shift -= 4) {
-            add(std::string_view("0123456789abcdef").substr((value >> shift) & 0xF, 1));
+            add({&"0123456789abcdef"[(value >> shift) & 0xF], 1});
         }
         return *this;
     }

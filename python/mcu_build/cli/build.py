@@ -63,7 +63,10 @@ def describe(built: Any) -> str:
 
 def _arena(memory: Any, ours: str) -> str:
     if "method_pool" not in memory:
-        return f"  arena      {ours:>10} bytes  (ExecuTorch's plan: {memory['executorch']:,})"
+        return (
+            f"  arena      {ours:>10} bytes  (lower bound {memory['lower_bound']:,}, "
+            f"ExecuTorch's plan {memory['executorch']:,})"
+        )
     return (
         f"  arena      {ours:>10} bytes  (ExecuTorch's own plan; beside it method pool "
         f"{memory['method_pool']:,}, temporary {memory['temp_pool']:,})\n"

@@ -28,6 +28,13 @@ io_option = click.option(
     help="Element type of the model's inputs and outputs.",
 )
 
+optimize_option = click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size", "ram"]),
+    default="speed",
+    show_default=True,
+    help="What to give priority to: instructions, flash, or RAM.",
+)
 
 timeout_option = click.option(
     "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
@@ -168,6 +175,7 @@ def model_options(function: F) -> F:
             metavar="DIR",
             help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
         ),
+        optimize_option,
         json_option,
         debug_option,
     )

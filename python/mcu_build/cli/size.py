@@ -21,15 +21,18 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     from mcu_build.report import size
     from mcu_build.report.npu import estimates
 
-    model, npu = options["model"], None
+    model, npu, memory = options["model"], None, None
     if model.suffix == ".elf":
         measured = size.measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
     else:
         built = build(**options, progress=StageTimes())
-        measured, npu = built.size(), built.manifest.npu
+        measured, npu, memory = built.size(), built.manifest.npu, built.manifest.memory
     if as_json:
-        print_json({**size.document(measured), "npu": npu})
+        print_json({**size.document(measured), "npu": npu, "memory": memory})
         return
     print_text(size.table(measured, symbols))
+    if memory and "lower_bound" in memory:
+        above = memory["arena"] / max(memory["lower_bound"], 1) - 1
+        print_text(f"{memory['peak']} The plan is {100 * above:.1f} % above that lower bound.")
     if npu:
         print_text("\n".join(estimates(npu)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Image, Toolchain, platform_sources, target
+from mcu_build.plan.ir import Optimize
 
 # Options of a C++ compiler that a C compiler refuses.
 _CXX_ONLY = ("-std=c++", "-fno-rtti", "-fno-threadsafe-statics")
@@ -41,9 +42,14 @@ class BuildFacts:
     run_test_command: tuple[str, ...]
 
 
-def build_facts(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) -> BuildFacts:
+def build_facts(
+    board: Board,
+    toolchain: Toolchain,
+    cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
+) -> BuildFacts:
     """All facts of a board with a compiler. McuError: status 3 a tool is missing, 1 the two do not match."""
-    tools = target(board, toolchain, cmsis_nn)
+    tools = target(board, toolchain, cmsis_nn, optimize)
     return BuildFacts(
         board=board.id,
         toolchain=tools.toolchain,

@@ -10,6 +10,7 @@ from mcu_build import process
 from mcu_build.board import Board, SetupStep
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
+from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 
 Toolchain = Literal["arm-clang", "arm-gcc", "host"]
@@ -27,7 +28,6 @@ _CLANG_SUFFIXES = ("-19", "-20", "-21", "-18", "")
 
 _COMMON = (
     "-std=c++20",
-    "-O2",
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-exceptions",
@@ -66,12 +66,17 @@ class Target:
     kernel_folders: tuple[str, ...]
 
 
-def target(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) -> Target:
+def target(
+    board: Board,
+    toolchain: Toolchain,
+    cmsis_nn: CmsisNn | None = None,
+    optimize: Optimize = "speed",
+) -> Target:
     """Tools and options for `board`. McuError: status 3 a tool is missing, 1 the two do not match.
 
     With `cmsis_nn` its headers are found, its archive is linked and its kernels come first.
     """
-    found = _target(board, toolchain)
+    found = _target(board, toolchain, optimize)
     if cmsis_nn is None:
         return found
     return replace(
@@ -82,13 +87,21 @@ def target(board: Board, toolchain: Toolchain, cmsis_nn: CmsisNn | None = None) 
     )
 
 
-def _target(board: Board, toolchain: Toolchain) -> Target:
+def _target(board: Board, toolchain: Toolchain, optimize: Optimize) -> Target:
     if board.is_host != (toolchain == "host"):
         wanted = "host" if board.is_host else "arm-clang or arm-gcc"
         raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
     if toolchain == "host":
-        return _host()
-    return _clang(board) if toolchain == "arm-clang" else _gcc(board)
+        return _host(_level(toolchain, optimize))
+    level = _level(toolchain, optimize)
+    return _clang(board, level) if toolchain == "arm-clang" else _gcc(board, level)
+
+
+def _level(toolchain: Toolchain, optimize: Optimize) -> str:
+    """The compiler's -O. gcc 12 knows -Oz, but its code is no smaller than that of -Os."""
+    if optimize != "size":
+        return "-O2"
+    return "-Oz" if toolchain == "arm-clang" else "-Os"
 
 
 def default_toolchain(board: Board) -> Toolchain:
@@ -150,13 +163,13 @@ def _gcc_machine(board: Board) -> tuple[str, ...]:
     return (cpu.replace("cortex-m85", "cortex-m55"), *others)
 
 
-def _host() -> Target:
+def _host(level: str) -> Target:
     return Target(
         toolchain="host",
         cxx=_first(("g++", "clang++", "c++"), HOST_HINT),
         archiver=_first(("ar",), HOST_HINT),
         objcopy=_first(("objcopy",), HOST_HINT),
-        compile_options=(*_COMMON, _prefix_map()),
+        compile_options=(*_COMMON, level, _prefix_map()),
         link_options=(),
         libraries=(),
         defines=(),
@@ -164,14 +177,14 @@ def _host() -> Target:
     )
 
 
-def _gcc(board: Board) -> Target:
+def _gcc(board: Board, level: str) -> Target:
     machine = _gcc_machine(board)
     return Target(
         toolchain="arm-gcc",
         cxx=_first(("arm-none-eabi-g++",), GCC_HINT),
         archiver=_first(("arm-none-eabi-ar",), GCC_HINT),
         objcopy=_first(("arm-none-eabi-objcopy",), GCC_HINT),
-        compile_options=(*machine, *_COMMON, _prefix_map()),
+        compile_options=(*machine, *_COMMON, level, _prefix_map()),
         link_options=(*machine, *_link_options(), "-Wl,--build-id=none"),
         libraries=("-lm", "-lc", "-lgcc"),
         defines=_defines(board),
@@ -179,7 +192,7 @@ def _gcc(board: Board) -> Target:
     )
 
 
-def _clang(board: Board) -> Target:
+def _clang(board: Board, level: str) -> Target:
     suffix = _clang_suffix()
     if suffix is None:
         raise McuError("clang++ with ld.lld: not found on PATH", CLANG_HINT, Exit.TOOL_MISSING)
@@ -198,6 +211,7 @@ def _clang(board: Board) -> Target:
         compile_options=(
             *machine,
             *_COMMON,
+            level,
             _prefix_map(),
             "-nostdlibinc",
             *(f"-isystem{folder}" for folder in includes),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.ir import Plan
+from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.outputs import separate_outputs
@@ -13,7 +13,7 @@ from mcu_build.plan.select import select
 from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
 
-# By how much faster ways may make the arena larger, as a share of its size.
+# By how much a faster way may make the arena larger, as a share of its size. Copies are worth twice that.
 _ROOM_FOR_SPEED = 0.01
 
 
@@ -22,6 +22,7 @@ def compile_program(
     name: str,
     kernel_folders: Sequence[str] = ("reference",),
     npu: NpuTarget | None = None,
+    optimize: Optimize = "speed",
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
@@ -29,5 +30,6 @@ def compile_program(
     delegates run on.
     """
     plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name, npu))))
-    plan = specialize(join_scratch(plan), kernel_folders)
-    return place_with_moves(choose_leaner(plan, _ROOM_FOR_SPEED))
+    plan = specialize(join_scratch(plan), kernel_folders, optimize)
+    room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+    return place_with_moves(choose_leaner(plan, room), 2 * room)

@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import prod
+from typing import Literal
 
 # Alignment of every tensor, in bytes: the widest vector load of Helium.
 ALIGNMENT = 16
+
+# What to give priority to where kernels, plan and compiler can trade one for another.
+Optimize = Literal["speed", "size", "ram"]
 
 
 class DType(Enum):

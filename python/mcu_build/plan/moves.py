@@ -11,20 +11,18 @@ from dataclasses import replace
 from mcu_build.plan.ir import Arena, Params, Plan, Step
 from mcu_build.plan.memory import place
 
-# What a better arena is worth a copy for, as a share of its size.
-_WORTH = 0.02
 # A copy may be to any place: no distance keeps its output from its input.
 _ANYWHERE = -(1 << 40)
 
 
-def place_with_moves(plan: Plan) -> Plan:
-    """Place every activation; move some where the arena would be more than 2 % above its lower bound."""
+def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
+    """Place every activation; move some where that makes the arena smaller by the share `worth` of it."""
     best = place(plan)
-    if _arena(best).size <= (1 + _WORTH) * _arena(best).lower_bound:
+    if _arena(best).size <= (1 + worth) * _arena(best).lower_bound:
         return best
     chosen = [index for index, step in enumerate(plan.steps) if _walks_down(plan, step)]
     moved = place(_moved(plan, chosen))
-    if _arena(moved).size > (1 - _WORTH) * _arena(best).size:
+    if _arena(moved).size >= (1 - worth) * _arena(best).size:
         return best
     for index in tuple(chosen):
         fewer = [other for other in chosen if other != index]

@@ -8,7 +8,7 @@ A kernel that takes what the reference kernel takes needs nothing here: the buil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.plan.ir import DType, Optimize, Plan, Step, Tensor
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 
 Specializer = Callable[["Context", Step], Step | None]
@@ -24,8 +24,9 @@ TABLES: Mapping[str, Mapping[str, tuple[Specializer, ...]]] = {
 class Context:
     """The tensors of a plan while its steps are replaced."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, optimize: Optimize) -> None:
         self.plan = plan
+        self.optimize = optimize
         self.tensors = dict(plan.tensors)
         self._next_id = max(self.tensors, default=-1) + 1
 
@@ -49,9 +50,9 @@ class Context:
         return tensor.id
 
 
-def specialize(plan: Plan, kernel_folders: Sequence[str]) -> Plan:
+def specialize(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize = "speed") -> Plan:
     """Replace steps by those of the best folder that has a kernel for them, `kernel_folders` best first."""
-    context = Context(plan)
+    context = Context(plan, optimize)
     steps = tuple(_best(context, step, kernel_folders) for step in plan.steps)
     return replace(plan, tensors=context.tensors, steps=steps)
 

@@ -123,7 +123,8 @@ def _pointwise(
     image = numbers(step.params.members["input"])
     channels = image["channels"]
     pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
-    kernel = f"mve_pointwise_{channels}_s8" if channels in _POINTWISE else "mve_pointwise_s8"
+    own = channels in _POINTWISE and (context.optimize != "size" or channels % LANES)
+    kernel = f"mve_pointwise_{channels}_s8" if own else "mve_pointwise_s8"
     members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
     packed = quads_of_weights(weights.reshape(len(weights), -1))
     found = _replaced(context, step, kernel, Params("MvePointwiseParams", members), packed, rescaling, ())
@@ -153,16 +154,17 @@ def _windows(
         "stage": stage,
     }
     params = Params("MveConvParams", members)
-    stride, channels = _stride_of_square(given), image["channels"]
+    small = context.optimize == "size"  # one kernel for all
+    stride, channels = None if small else _stride_of_square(given), image["channels"]
     rows, patch = weights.reshape(len(weights), -1), None
     if stride is not None:
         kernel = f"mve_conv_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
         rows = columns_inside(weights) if stride == 1 else rows
         patch = context.scratch(3 * (3 + 2 * stride) * channels) if leaves_image(given) else None
-    elif _is_strided(given):
+    elif not small and _is_strided(given):
         kernel = f"mve_conv_1x1_stride_2_{channels}_s8"
     else:
-        size = next((size for size in _PATCHES if products <= size), 0)
+        size = 0 if small else next((size for size in _PATCHES if products <= size), 0)
         kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
         members["vectors"] = size // LANES or -(-products // LANES)
         rows = np.pad(rows, ((0, 0), (0, max(size - products, 0))))

@@ -50,8 +50,9 @@ def linear(context: "Context", step: Step) -> Step | None:
         "low": stage["activation_min"],
         "high": stage["activation_max"],
     }
-    kernel = "mve_linear_128n_s8" if inputs % _WIDE == 0 else "mve_linear_s8"
-    if inputs == _WIDE and outputs % 4 == 0 and not rescaling.clamps:
+    small = context.optimize == "size"  # one kernel for all
+    kernel = "mve_linear_128n_s8" if inputs % _WIDE == 0 and not small else "mve_linear_s8"
+    if inputs == _WIDE and not small and outputs % 4 == 0 and not rescaling.clamps:
         kernel = "mve_linear_128_s8"
     name = context.tensor(step.arguments[1]).name
     packed = linear_weights(weights)
