@@ -19,7 +19,9 @@ from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.facts import loaded_sections
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.errors import McuError
-from mcu_build.files import not_writable, write_changed
+from mcu_build.files import not_writable, write_atomically, write_changed
+from mcu_build.flash.image import read_image
+from mcu_build.flash.uf2 import encode
 from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 
@@ -50,7 +52,8 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
     """Compile and link. Returns the images by kind.
 
     `elf` and `map` are of the production image, with `hex`, `bin` and a `bin_<memory>` for each further
-    memory that is loaded, where the board is not the host; `test_elf` and `test_map` are of the test image,
+    memory that is loaded, where the board is not the host, and `uf2` where its drive takes that; `test_elf`
+    and `test_map` are of the test image,
     `device_elf` is the one that a debug probe runs.
     Each is put into place whole, or not at all. McuError names the first mistakes, or the memory that
     overflows; the compiler's own words are in build.log.
@@ -202,4 +205,8 @@ def _publish(inputs: BuildInputs, tree: Path, folder: Path) -> dict[str, Path]:
         partial = folder / f".{name}.new"
         shutil.copy2(tree / name, partial)
         partial.replace(folder / name)
+    if inputs.board.flash.uf2:
+        names["uf2"] = "firmware.uf2"
+        image = encode(read_image(folder / names["elf"]).segments, inputs.board.flash.uf2.family)
+        write_atomically(folder / names["uf2"], image)
     return {kind: inputs.folder / name for kind, name in names.items()}

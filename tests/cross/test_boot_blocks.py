@@ -4,12 +4,17 @@ import struct
 from pathlib import Path
 
 import pytest
+from adafruit_uf2 import uf2conv
+from intelhex import IntelHex
 
 from mcu_build import process
 from mcu_build.board import board_files, find_board
 from mcu_build.errors import McuError
 from mcu_build.flash.image import LoadImage, Segment, check, read_image
+from mcu_build.images import BuildInputs, build
+from mcu_build.report.size import FLASH, measure
 from mcu_build.resources import data_dir
+from tests.support.firmware import model_sources, quantizer
 from tests.support.image import CROSS, build_image
 
 BOARDS = [
@@ -96,3 +101,26 @@ def test_what_is_protected_is_refused(name: str, address: int, words: str) -> No
     with pytest.raises(McuError) as caught:
         check(LoadImage("x.elf", (Segment(address, b"12345678"),), 0, {}), find_board(name))
     assert words in caught.value.message and "Nothing was written" in caught.value.hint
+
+
+def test_hex_and_uf2_hold_what_the_elf_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src").mkdir()
+    for name, text in model_sources(quantizer(), "tiny").items():
+        (tmp_path / "src" / name).write_text(text)
+    board = find_board("raspberry-pi-pico")
+    images = build(BuildInputs("tiny", board, "arm-clang", tmp_path))
+    image = read_image(images["elf"])
+    monkeypatch.setattr(uf2conv, "appstartaddr", 0)
+    monkeypatch.setattr(uf2conv, "familyid", board.flash.uf2.family)
+    content = uf2conv.convert_from_uf2(images["uf2"].read_bytes())
+    hexadecimal = IntelHex(str(images["hex"]))
+    assert uf2conv.appstartaddr == image.segments[0].address == 0x1000_0000
+    for segment in image.segments:
+        start = segment.address - 0x1000_0000
+        assert content[start : start + len(segment.data)] == segment.data
+        assert bytes(hexadecimal.tobinarray(start=segment.address, size=len(segment.data))) == segment.data
+    assert len(hexadecimal.addresses()) == image.size
+    size = measure(images["elf"], images["map"], board)
+    assert sum(row.size for row in size.symbols if row.kind in FLASH) == size.flash["total"]
+    binaries = [file.read_bytes() for kind, file in images.items() if kind.startswith("bin")]
+    assert sum(map(len, binaries)) == size.flash["total"] and binaries[-1] == board.fixed[0].data

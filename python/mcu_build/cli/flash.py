@@ -21,6 +21,7 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
     del debug
     from mcu_build.api import board_for, build
     from mcu_build.flash import image as images
+    from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
 
@@ -34,25 +35,31 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
         elf, board = firmware.path("elf"), firmware.board
     image = images.read_image(elf)
     images.check(image, board)
-    with ways.opened(way) as probe:
-        with times.stage("flash"), ways.doing(f"writing {image.name}"):
-            probe.load(image.segments)
-        with times.stage("verify"), ways.doing(f"reading {image.name} back"):
-            verify(probe, image)
-        with times.stage("reset"), ways.doing("resetting the chip"):
-            probe.reset()
-            probe.leave()
+    if way.kind == "uf2":
+        with times.stage("flash"):
+            place = str(uf2.copy(firmware.folder / "firmware.uf2", firmware.board, way.address))
+        told = f"written to {place}, not read back: the board restarts"
+    else:
+        place, told = str(way), "written, verified, running"
+        with ways.opened(way) as probe:
+            with times.stage("flash"), ways.doing(f"writing {image.name}"):
+                probe.load(image.segments)
+            with times.stage("verify"), ways.doing(f"reading {image.name} back"):
+                verify(probe, image)
+            with times.stage("reset"), ways.doing("resetting the chip"):
+                probe.reset()
+                probe.leave()
     if as_json:
         segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
         print_json(
             {
                 "image": str(elf),
-                "via": str(way),
+                "via": place,
                 "segments": segments,
                 "bytes": image.size,
-                "verified": True,
+                "verified": way.kind != "uf2",
                 "stages": times.stages,
             }
         )
         return
-    print_text(f"{image.name} on {board.id} via {way}: {image.size:,} bytes written, verified, running")
+    print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")

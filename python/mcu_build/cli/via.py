@@ -1,6 +1,7 @@
 """Options of the verbs that talk to a board."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
@@ -10,7 +11,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 via_option = click.option(
     "--via",
     metavar="WAY",
-    help="The way to the board: gdb :3333, any GDB server (OpenOCD, J-Link, Black Magic Probe, QEMU).",
+    help="The way to the board: gdb :3333, any GDB server (OpenOCD, J-Link, Black Magic Probe, QEMU); "
+    "uf2 [DRIVE], the drive that a board shows.",
 )
 
 
@@ -37,8 +39,9 @@ class ViaCommand(click.RichCommand):
 def _joined(words: Sequence[str]) -> list[str]:
     found: list[str] = []
     for word in words:
-        if found[-2:] == ["--via", "gdb"] and not word.startswith("-"):
-            found[-1] = f"gdb {word}"
+        is_address = found[-2:] == ["--via", "gdb"] and not word.startswith("-")
+        if is_address or (found[-2:] == ["--via", "uf2"] and Path(word).is_dir()):
+            found[-1] += f" {word}"
         else:
             found.append(word)
     return found

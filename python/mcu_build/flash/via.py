@@ -9,7 +9,7 @@ from mcu_build.flash import gdb_server
 from mcu_build.flash.probe import LostError, Probe
 from mcu_build.simulate.gdb_remote import GdbClosedError, GdbTimeoutError
 
-WAYS = ("gdb ADDRESS",)
+WAYS = ("gdb ADDRESS", "uf2 [DRIVE]")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Via:
 def parse(text: str | None) -> Via:
     """`gdb :3333` and so on. McuError (usage) names what there is."""
     kind, _, address = (text or "").strip().partition(" ")
-    if kind == "gdb" and address:
+    if (kind == "gdb" and address) or kind == "uf2":
         return Via(kind, address)
     problem = f"--via {text}: no such way to a board" if text else "--via: missing"
     raise McuError(problem, f"Possible: {', '.join(WAYS)}, such as --via gdb :3333.", Exit.USAGE)
@@ -34,7 +34,9 @@ def parse(text: str | None) -> Via:
 
 @contextmanager
 def opened(via: Via) -> Iterator[Probe]:
-    """The board, its core halted."""
+    """The board, its core halted. McuError (usage) where the way only takes files."""
+    if via.kind == "uf2":
+        raise McuError("--via uf2: a drive takes firmware, and no more", "Use a debug probe.", Exit.USAGE)
     with gdb_server.connect(via.address) as probe:
         yield probe
 
