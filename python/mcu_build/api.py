@@ -62,7 +62,7 @@ def build(
     runs the program. `progress` is told of stages and warnings; without
     it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
-    library = _library(kernels, cmsis_nn)
+    library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console)
     request = replace(request, executorch=executorch, optimize=optimize)
     told = progress or _Logged()
@@ -88,7 +88,7 @@ def generate(
 
     `name` is the model's in C++, else that of its file. `dependencies` of the result are files to watch.
     """
-    library = _library(kernels, cmsis_nn)
+    library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
     request = replace(request, executorch=executorch, optimize=optimize)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
@@ -313,9 +313,17 @@ def _request(
     return Request(Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), other, cmsis_nn)
 
 
-def _library(kernels: Kernels, folder: str | Path | None) -> CmsisNn | None:
+def _library(
+    kernels: Kernels, folder: str | Path | None, executorch: ExecutorchOptions | None = None
+) -> CmsisNn | None:
     """The library to take kernels from. McuError where it is not there, or is not asked for."""
     if kernels == "cmsis-nn":
+        if executorch:
+            raise McuError(
+                "--kernels: cmsis-nn: ExecuTorch's runtime has its own calls",
+                "Leave out --runtime.",
+                Exit.USAGE,
+            )
         return find_cmsis_nn(Path(folder) if folder else None)
     if folder:
         raise McuError(f"--cmsis-nn: {folder}: it is not used", "Add --kernels cmsis-nn.", Exit.USAGE)

@@ -31,8 +31,8 @@ inline int32_t rescaled(int32_t sum, const DspScale& scale) {
 
 #else
 
-// The same in 24 instructions; from C++ either compiler takes twice as many, most of them inlined four times.
-// The bit that the sum in brackets loses last is its rounding.
+// The same in 25 instructions and a call; from C++ both compilers take twice as many. What the sum in
+// brackets loses last is the carry that rounds it.
 #define THUMB_RESCALE(sign, ties)                                                                           \
     ".syntax unified\nldr %[t], [%[scale]]\nldr %[m], [%[scale], #4]\nlsls %[s], %[s], #1\nadds %[s], "     \
     "%[t]\n" sign                                                                                           \

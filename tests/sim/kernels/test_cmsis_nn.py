@@ -139,4 +139,6 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     assert result.status == 3 and f"{tmp_path}: libcmsis-nn.a: in neither" in result.err
     result = mcu_build(*words, "--cmsis-nn", tmp_path)
     assert result.status == 2 and "Add --kernels cmsis-nn" in result.err
+    result = mcu_build(*words, "--kernels", "cmsis-nn", "--runtime", "executorch")
+    assert result.status == 2 and "Leave out --runtime" in result.err
     assert [file.name for file in tmp_path.iterdir()] == ["arm_nnfunctions.h"]
