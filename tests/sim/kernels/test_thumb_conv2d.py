@@ -29,6 +29,13 @@ CORES: list[tuple[str, Toolchain]] = [
     (ARMV6_M, "arm-clang"),
     (ARMV6_M, "arm-gcc"),
 ]
+
+
+def names(value: str) -> str:
+    """A board without the folder of its file, a toolchain as it is."""
+    return Path(value).stem
+
+
 SHAPES = [
     Shape((1, 5, 5), 64, 12),
     Shape((2, 3, 1), 8, 7),
@@ -47,7 +54,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("board", "toolchain"), CORES)
+@pytest.mark.parametrize(("board", "toolchain"), CORES, ids=names)
 def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(61, SHAPES, extra=2)
     (tmp_path / "host").mkdir()

@@ -19,7 +19,7 @@ from tests.sim.kernels.convolution_cases import (
 from tests.sim.kernels.test_dsp_depthwise import OTHERS, SQUARE
 from tests.sim.kernels.test_dsp_linear import SIZES, layer
 from tests.sim.kernels.test_mve_elementwise import short_sum, sums
-from tests.sim.kernels.test_thumb_conv2d import ARMV6_M, CORES
+from tests.sim.kernels.test_thumb_conv2d import ARMV6_M, CORES, names
 from tests.support.cases import Case, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
@@ -37,7 +37,7 @@ def extreme_row(inputs: int) -> Case:
     return given
 
 
-@pytest.mark.parametrize(("board", "toolchain"), CORES)
+@pytest.mark.parametrize(("board", "toolchain"), CORES, ids=names)
 def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(71, SHAPES, extra=1)
     made += [extreme_row(inputs) for inputs in (504, 505, 1013)]
@@ -63,7 +63,7 @@ def test_the_kernel_of_linear_layers(size: tuple[int, int, int]) -> None:
         assert [step.kernel for step in plan.steps] == [kernel]
 
 
-@pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M])
+@pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M], ids=names)
 def test_one_other_weight_is_noticed(board: str, tmp_path: Path) -> None:
     given = [case(np.random.default_rng(3), SHAPES[0], STAGES[2]), layer(3, SIZES[0], STAGES[2])]
     outputs = run_cases_on(board, [*given, *map(with_weight_changed, given)], tmp_path)
