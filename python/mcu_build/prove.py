@@ -104,7 +104,7 @@ def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple[Probe, L
     file = built.manifest.path(built.folder, "device_elf")
     loaded = image.read_image(file)
     image.check(loaded, board)
-    with opened(via) as found:
+    with opened(via, board) as found:
         with doing(f"writing {loaded.name}"):
             probe.program(found, loaded)
         with doing(f"running {loaded.name}"):

@@ -200,16 +200,20 @@ def test_what_is_no_image(tmp_path: Path) -> None:
             read_image(tmp_path / name)
 
 
-@pytest.mark.parametrize("text", ["gdb", "gdb nowhere", "gdb :99999", "tcp :3333", ""])
+@pytest.mark.parametrize("text", ["gdb", "gdb nowhere", "gdb :99999", "tcp :3333", "pyocd x"])
 def test_ways_that_are_none(text: str) -> None:
-    with pytest.raises(McuError) as caught, via.opened(via.parse(text)):
+    with pytest.raises(McuError) as caught, via.opened(via.parse(text), find_board("microbit")):
         pass
     assert caught.value.exit_code == Exit.USAGE
 
 
-def test_the_verbs_ask_for_a_way_before_they_build() -> None:
+def test_the_verbs_refuse_a_way_before_they_build() -> None:
     model = "no_such_model.py"
-    for verb in (["flash"], ["test", "--on-device"], ["run", "--via", "tcp"]):
+    for verb in (
+        ["flash", "--via", "tcp"],
+        ["test", "--on-device", "--via", "uart"],
+        ["run", "--via", "tcp"],
+    ):
         result = mcu_build(*verb, "--board", "netduinoplus2", model)
         assert result.status == Exit.USAGE and "--via" in result.err
     result = mcu_build("flash", "--board", "netduinoplus2", "--via", "gdb", ":1", model)

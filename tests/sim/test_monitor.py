@@ -95,7 +95,7 @@ class Screen:
 
 
 def rtt_of(board: Board, target: EmptyBoard) -> monitor.Open:
-    return lambda: monitor.probe_source(opened(Via("gdb", target.via)), board)
+    return lambda: monitor.probe_source(opened(Via("gdb", target.via), board), board)
 
 
 @pytest.mark.parametrize("name", ["netduinoplus2", "microbit", "corstone-300"])
@@ -163,7 +163,7 @@ def test_a_core_that_stops_by_itself_is_told(tmp_path: Path) -> None:
 
         @contextlib.contextmanager
         def with_breakpoint() -> Iterator[monitor.Source]:
-            with opened(Via("gdb", target.via)) as probe:
+            with opened(Via("gdb", target.via), board) as probe:
                 probe.reset()
                 probe.set_breakpoint(int.from_bytes(probe.read_memory(0x0800_0004, 4), "little") + 4)
                 yield monitor._Listener(probe, board).read
@@ -203,7 +203,7 @@ def test_ports_and_servers_that_are_not_there(tmp_path: Path) -> None:
     board = rtt_board("netduinoplus2")
     for source in (
         lambda: monitor.uart_source(str(tmp_path / "none"), 9600),
-        lambda: monitor.probe_source(opened(Via("gdb", str(tmp_path / "none"))), board),
+        lambda: monitor.probe_source(opened(Via("gdb", str(tmp_path / "none")), board), board),
     ):
         with Screen().following(source) as screen:
             until(lambda screen=screen: screen.error is not None)

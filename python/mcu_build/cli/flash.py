@@ -13,7 +13,7 @@ from mcu_build.cli.via import ViaCommand, via_option
 @build_options
 @console_option
 @via_option
-def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None:
+def command(as_json: bool, debug: bool, via: str | None, probe: str | None, **options: Any) -> None:
     """Build, write the firmware to a board, read it back, reset and let it run.
 
     MODEL may be an .elf, as CMake makes them.
@@ -25,7 +25,7 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
 
-    way = ways.parse(via)
+    way = ways.parse(via, probe)
     times = StageTimes()
     elf = options["model"]
     if elf.suffix == ".elf":
@@ -41,14 +41,14 @@ def command(as_json: bool, debug: bool, via: str | None, **options: Any) -> None
         told = f"written to {place}, not read back: the board restarts"
     else:
         place, told = str(way), "written, verified, running"
-        with ways.opened(way) as probe:
+        with ways.opened(way, firmware.board) as target:
             with times.stage("flash"), ways.doing(f"writing {image.name}"):
-                probe.load(image.segments)
+                target.load(image.segments)
             with times.stage("verify"), ways.doing(f"reading {image.name} back"):
-                verify(probe, image)
+                verify(target, image)
             with times.stage("reset"), ways.doing("resetting the chip"):
-                probe.reset()
-                probe.leave()
+                target.reset()
+                target.leave()
     if as_json:
         segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
         print_json(

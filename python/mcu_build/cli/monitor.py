@@ -16,7 +16,7 @@ from mcu_build.cli.via import ViaCommand, via_option
 @via_option
 @click.option("--port", metavar="PORT", help="A serial port such as /dev/ttyACM0 instead: the board's UART.")
 @debug_option
-def command(board: str, via: str | None, port: str | None, debug: bool) -> None:
+def command(board: str, via: str | None, probe: str | None, port: str | None, debug: bool) -> None:
     """Show what the firmware prints, until Ctrl-C: RTT and semihosting through the probe, or a UART."""
     del debug
     from mcu_build.board import find_board
@@ -24,11 +24,11 @@ def command(board: str, via: str | None, port: str | None, debug: bool) -> None:
     from mcu_build.flash import via as ways
 
     chosen = find_board(board, Path.cwd())
-    way = None if port else ways.parse(via)
+    way = None if port else ways.parse(via, probe)
 
     def source() -> Any:
         if way is not None:
-            return monitor.probe_source(ways.opened(way), chosen)
+            return monitor.probe_source(ways.opened(way, chosen), chosen)
         return monitor.uart_source(port or "", chosen.uart.baud if chosen.uart else 115_200)
 
     # Ctrl-C must not come in the middle of a packet: the board would stay halted.

@@ -29,6 +29,7 @@ def command(
     sim: Any,
     on_device: bool,
     via: str | None,
+    probe: str | None,
     inputs: Path | None,
     outputs: Path | None,
     **options: Any,
@@ -44,7 +45,7 @@ def command(
     from mcu_build.api import build
     from mcu_build.vectors import load_inputs
 
-    way = chosen_way(via, on_device)
+    way = chosen_way(via, probe, on_device)
     times = StageTimes()
     firmware = build(**options, progress=times)
     arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None

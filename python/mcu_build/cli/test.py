@@ -32,6 +32,7 @@ def command(
     sim: Any,
     on_device: bool,
     via: str | None,
+    probe: str | None,
     vectors: int | None,
     image: Path | None,
     min_accuracy: float | None,
@@ -41,7 +42,7 @@ def command(
     del debug
     from mcu_build.api import adopt, build
 
-    way = chosen_way(via, on_device)
+    way = chosen_way(via, probe, on_device)
     times = StageTimes()
     firmware = adopt(image=image, **options, progress=times) if image else build(**options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)

@@ -8,12 +8,18 @@ import rich_click as click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-via_option = click.option(
+_via = click.option(
     "--via",
     metavar="WAY",
-    help="The way to the board: gdb :3333, any GDB server (OpenOCD, J-Link, Black Magic Probe, QEMU); "
-    "uf2 [DRIVE], the drive that a board shows.",
+    help="The way to the board: pyocd, the default; openocd; gdb :3333, any GDB server (J-Link, Black Magic "
+    "Probe, QEMU); uf2 [DRIVE], the drive that a board shows.",
 )
+_probe = click.option("--probe", metavar="SERIAL", help="Which debug probe, where several are connected.")
+
+
+def via_option(function: F) -> F:
+    """--via and --probe."""
+    return _via(_probe(function))
 
 
 on_device_option = click.option(
@@ -21,11 +27,11 @@ on_device_option = click.option(
 )
 
 
-def chosen_way(via: str | None, on_device: bool) -> Any:
-    """The flash.via.Via of --via and --on-device; None for a simulator. Either says that a board is meant."""
+def chosen_way(via: str | None, probe: str | None, on_device: bool) -> Any:
+    """The flash.via.Via of --via, --probe and --on-device; None for a simulator: none of them is given."""
     from mcu_build.flash.via import parse
 
-    return parse(via) if on_device or via else None
+    return parse(via, probe) if on_device or via or probe else None
 
 
 class ViaCommand(click.RichCommand):

@@ -4,41 +4,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash import gdb_server
+from mcu_build.flash import gdb_server, openocd, pyocd_probe
 from mcu_build.flash.probe import LostError, Probe
 from mcu_build.simulate.gdb_remote import GdbClosedError, GdbTimeoutError
 
-WAYS = ("gdb ADDRESS", "uf2 [DRIVE]")
+WAYS = ("pyocd", "openocd", "gdb ADDRESS", "uf2 [DRIVE]")
 
 
 @dataclass(frozen=True)
 class Via:
-    """A way to a board: `kind` with the address that it needs."""
+    """A way to a board: `kind` with the address that it needs, or the serial number of a probe."""
 
     kind: str
     address: str = ""
+    probe: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.address}".rstrip()
 
 
-def parse(text: str | None) -> Via:
-    """`gdb :3333` and so on. McuError (usage) names what there is."""
-    kind, _, address = (text or "").strip().partition(" ")
-    if (kind == "gdb" and address) or kind == "uf2":
-        return Via(kind, address)
-    problem = f"--via {text}: no such way to a board" if text else "--via: missing"
-    raise McuError(problem, f"Possible: {', '.join(WAYS)}, such as --via gdb :3333.", Exit.USAGE)
+def parse(text: str | None, probe: str | None = None) -> Via:
+    """`gdb :3333` and so on; pyocd without a word. McuError (usage) names what there is."""
+    kind, _, address = (text or "pyocd").strip().partition(" ")
+    needs, takes = kind == "gdb", kind in ("gdb", "uf2")
+    if kind not in ("pyocd", "openocd", "gdb", "uf2") or (needs and not address) or (address and not takes):
+        raise McuError(
+            f"--via {text}: no such way to a board",
+            f"Possible: {', '.join(WAYS)}, such as --via gdb :3333.",
+            Exit.USAGE,
+        )
+    if probe and takes:
+        raise McuError(f"--probe: --via {kind} leads to one board already", "Leave it out.", Exit.USAGE)
+    return Via(kind, address, probe or "")
 
 
 @contextmanager
-def opened(via: Via) -> Iterator[Probe]:
+def opened(via: Via, board: Board) -> Iterator[Probe]:
     """The board, its core halted. McuError (usage) where the way only takes files."""
     if via.kind == "uf2":
         raise McuError("--via uf2: a drive takes firmware, and no more", "Use a debug probe.", Exit.USAGE)
-    with gdb_server.connect(via.address) as probe:
-        yield probe
+    if via.kind == "gdb":
+        with gdb_server.connect(via.address) as server:
+            yield server
+    elif via.kind == "openocd":
+        with openocd.connect(board, via.probe) as server:
+            yield server
+    else:
+        with pyocd_probe.connect(board, via.probe) as probe:
+            yield probe
 
 
 @contextmanager
