@@ -1,9 +1,10 @@
 """Is everything here? A list of small checks, each with the way to mend what it finds."""
 
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -14,10 +15,11 @@ from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.cache import default_root
 from mcu_build.codegen.target import CLANG_HINT, GCC_HINT, HOST_HINT, Toolchain, target
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.resources import data_dir
 from mcu_build.simulate.qemu import HINT as QEMU_HINT
 
+_APT = "apt-get install "
 _MINIMUM_PYTHON = (3, 11)
 # A cold build of a large model leaves some hundred megabytes in the cache.
 _MINIMUM_DISK = 1 << 30
@@ -45,6 +47,29 @@ class Check:
 def examine() -> list[Finding]:
     """The findings of every check, in a fixed order. Imports no torch."""
     return [_examine(check) for check in checks()]
+
+
+def install_missing(findings: Sequence[Finding]) -> bool:
+    """Run apt-get for what is missing and comes with it; whether there was any. McuError where it fails."""
+    wanted = [
+        word
+        for finding in findings
+        if not finding.ok and finding.fix.startswith(_APT)
+        for word in finding.fix.removeprefix(_APT).split()
+    ]
+    if not wanted:
+        return False
+    first = [] if os.geteuid() == 0 else ["sudo"]
+    quiet = ["-y", "-qq", "--no-install-recommends"]
+    for words in (["update", "-qq"], ["install", *quiet, *dict.fromkeys(wanted)]):
+        finished = process.run([*first, "apt-get", *words], env={"DEBIAN_FRONTEND": "noninteractive"})
+        if finished.status != 0:
+            raise McuError(
+                f"apt-get {words[0]}: status {finished.status}: {finished.stderr.strip()}",
+                f"Get them by hand: {' '.join(dict.fromkeys(wanted))}",
+                Exit.TOOL_MISSING,
+            )
+    return True
 
 
 def checks() -> tuple[Check, ...]:

@@ -172,6 +172,7 @@ def test_presets_are_those_of_the_boards():
     assert (data_dir() / "cmake" / "presets.json").read_text() == presets(), "run scripts/update-docs"
 
 
+@pytest.mark.slow
 def test_a_preset_configures_builds_and_tests(fronts, tmp_path):
     front, _ = fronts["cmake_consumer"]
     other = Front("cmake_consumer", copied_examples(tmp_path), front.site, front.cache)

@@ -30,6 +30,7 @@ VERBS = {
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
     "npu": "Look at the NPU's part of a program: its commands in words.",
     "clean": "Remove build folders, or the cache.",
+    "ci": "Check models on boards as a CI job does, and report what has changed.",
     "generate": "Write a model's C++ sources, for other build systems.",
     "cmake-dir": "Print the folder for -DMcuBuild_DIR.",
     "bazel": "What the rules in bazel/ call.",

@@ -8,14 +8,19 @@ from mcu_build.errors import Exit
 
 
 @click.command()
+@click.option(
+    "--install", is_flag=True, help="Get what is missing and comes with apt-get; sudo where needed."
+)
 @json_option
 @debug_option
-def command(as_json: bool, debug: bool) -> Exit:
+def command(install: bool, as_json: bool, debug: bool) -> Exit:
     """Check every tool that a build or a test wants. Status 3 where one is missing."""
     del debug
-    from mcu_build.doctor import examine
+    from mcu_build.doctor import examine, install_missing
 
     findings = examine()
+    if install and install_missing(findings):
+        findings = examine()
     if as_json:
         print_json({"checks": [vars(finding) for finding in findings]})
     else:

@@ -40,6 +40,16 @@ _PLATFORMS: Mapping[str, _Platform] = {
 }
 
 
+def is_installed(board: Board, npu: NpuChoice | None) -> bool:
+    """Whether the FVP of `board` with `npu` is here."""
+    try:
+        return board.run.fvp is not None and bool(
+            _find(board, board.run.fvp.binary(npu.kind if npu else None))
+        )
+    except McuError:
+        return False
+
+
 def command(
     board: Board, image: Path, npu: NpuChoice | None, folder: Path, timeout: float
 ) -> list[str | Path]:

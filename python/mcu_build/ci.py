@@ -1,0 +1,243 @@
+"""What a CI job does: build, prove and measure models on boards, and compare them with another commit."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mcu_build import process
+from mcu_build.api import Firmware, build
+from mcu_build.errors import Exit, McuError
+from mcu_build.prove import Proof
+from mcu_build.simulate import fvp
+from mcu_build.simulate.run import Sim
+from mcu_build.stages import Progress
+
+# Files of a build that are worth keeping.
+_KEPT = ("elf", "map", "hex", "bin", "header", "plan")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may not be exceeded, or undercut; None: anything goes."""
+
+    flash: int | None = None
+    ram: int | None = None
+    instructions: int | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Bytes of an image, and instructions of one inference where QEMU can count them."""
+
+    flash: int
+    ram: int
+    instructions: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model on a board. `simulators` have run it, `stack` in bytes; `error` says why it fails, if it does.
+
+    `base` is what the other commit measured: None where it has none, or does not build.
+    """
+
+    model: str
+    board: str
+    measures: Measures | None = None
+    base: Measures | None = None
+    vectors: int = 0
+    outputs: int = 0
+    mismatches: int = 0
+    accuracy: float | None = None
+    stack: int | None = None
+    simulators: tuple[str, ...] = ()
+    error: str | None = None
+    exit_code: int = Exit.OK
+
+
+def check(
+    models: Sequence[Path],
+    boards: Sequence[str],
+    npu: str | None,
+    limits: Limits,
+    base: str | None,
+    output: Path,
+    progress: Progress,
+) -> list[Result]:
+    """Build, prove and measure every model on every board. Images go to output/images/<model>/<board>.
+
+    `base` names a commit of the repository around the models, which is measured too.
+    """
+    results = [_check(model, board, npu, limits, output, progress) for model in models for board in boards]
+    if base:
+        with _worktree(base) as tree:
+            results = [replace(found, base=_measure_base(tree, found, npu, progress)) for found in results]
+    return results
+
+
+def status(results: Sequence[Result]) -> Exit:
+    """The exit status of a job: that of the first failure."""
+    return Exit(next((found.exit_code for found in results if found.exit_code), Exit.OK))
+
+
+def document(results: Sequence[Result]) -> dict[str, Any]:
+    """The report as plain data, for JSON."""
+    return {"results": [asdict(found) for found in results]}
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The report as a table, with differences against the base commit, and the failures below it."""
+    lines = [
+        "| model | board | outputs | accuracy | flash | RAM | stack | instructions |",
+        "|---|---|---|---|---|---|---|---|",
+        *map(_row, results),
+    ]
+    for found in results:
+        if found.error:
+            lines += ["", f"**{found.model} on {found.board}** (status {found.exit_code})", "", "```"]
+            lines += [*found.error.splitlines(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _check(
+    model: Path, board: str, npu: str | None, limits: Limits, output: Path, progress: Progress
+) -> Result:
+    result = Result(str(model), board)
+    try:
+        firmware = build(model, board=board, npu=npu, build_dir=output / "build", progress=progress)
+        _keep(firmware, output / "images" / firmware.manifest.name / firmware.board.id)
+        result = replace(result, measures=_measure(firmware))
+        for sim in _simulators(firmware):
+            proof = firmware.prove(sim=sim)
+            result = _with_proof(result, proof, sim or "native")
+            failure = proof.failure(limits.accuracy)
+            if failure:
+                raise failure
+        _check_limits(firmware, result, limits)
+    except McuError as error:
+        hint = f"\nhint: {error.hint}" if error.hint else ""
+        return replace(result, error=error.message + hint, exit_code=int(error.exit_code))
+    return result
+
+
+def _simulators(firmware: Firmware) -> Iterator[Sim | None]:
+    """What can run it here: None is the computer itself."""
+    board = firmware.board
+    if board.is_host:
+        yield None
+        return
+    if board.run.qemu is not None:
+        yield "qemu"
+    if fvp.is_installed(board, firmware.built.lowered.npu):
+        yield "fvp"
+
+
+def _with_proof(result: Result, proof: Proof, simulator: str) -> Result:
+    return replace(
+        result,
+        vectors=proof.comparison.vectors,
+        outputs=proof.comparison.elements,
+        mismatches=result.mismatches + proof.comparison.mismatches,
+        accuracy=proof.accuracy.device if proof.accuracy else None,
+        stack=proof.outcome.stack_used or None,
+        simulators=(*result.simulators, simulator),
+    )
+
+
+def _check_limits(firmware: Firmware, result: Result, limits: Limits) -> None:
+    firmware.check_budgets(limits.flash, limits.ram)
+    used = result.measures.instructions if result.measures else None
+    if limits.instructions is not None and used is not None and used > limits.instructions:
+        raise McuError(
+            f"{firmware.manifest.name}: an inference takes {used:,} instructions, "
+            f"the budget is {limits.instructions:,}",
+            "`mcu-build profile` tells which layers take them.",
+            Exit.BUDGET,
+        )
+
+
+def _measure(firmware: Firmware) -> Measures:
+    counts = firmware.board.run.qemu is not None
+    return Measures(firmware.flash, firmware.ram, firmware.instructions if counts else None)
+
+
+def _keep(firmware: Firmware, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, name in firmware.manifest.artefacts.items():
+        if kind in _KEPT or kind.startswith("bin_"):
+            shutil.copy2(firmware.folder / name, folder)
+
+
+def _measure_base(tree: Path, found: Result, npu: str | None, progress: Progress) -> Measures | None:
+    """What the model was in the other commit, with the mcu-build of today."""
+    here, file = Path(_git("rev-parse", "--show-toplevel")), Path(found.model).resolve()
+    if not file.is_relative_to(here) or not (tree / file.relative_to(here)).is_file():
+        return None
+    model = tree / file.relative_to(here)
+    try:
+        built = build(model, board=found.board, npu=npu, build_dir=tree / "mcu-build-base", progress=progress)
+        return _measure(built)
+    except McuError as error:
+        progress.warn(f"{found.model} on {found.board}: the base commit does not build: {error.message}")
+        return None
+
+
+@contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    """A checkout of another commit, gone at the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="mcu-base-") as made:
+        tree = Path(made).resolve() / "tree"
+        if not _git("rev-list", "--max-count=1", "--ignore-missing", commit):
+            _git("fetch", "--quiet", "--depth=1", "origin", commit)
+        _git("worktree", "add", "--detach", "--force", str(tree), commit)
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def _git(*words: str) -> str:
+    finished = process.run([process.find_tool("git", "apt-get install git"), *words])
+    if finished.status != 0:
+        raise McuError(
+            f"git {words[0]}: {finished.stderr.strip()}",
+            "A base needs the repository with that commit: fetch it first.",
+        )
+    return finished.stdout.strip()
+
+
+def _row(found: Result) -> str:
+    measures, base = found.measures, found.base
+    if measures is None:
+        return f"| {found.model} | {found.board} | does not build | | | | | |"
+    if not found.simulators:
+        outputs = "not run: no simulator here"
+    elif found.mismatches:
+        outputs = f"{found.mismatches:,} of {found.outputs:,} wrong"
+    else:
+        outputs = f"{found.outputs:,} equal ({', '.join(found.simulators)})"
+    cells = [
+        found.model,
+        found.board,
+        outputs,
+        f"{found.accuracy:.2%}" if found.accuracy is not None else "",
+        _cell(measures.flash, base.flash if base else None),
+        _cell(measures.ram, base.ram if base else None),
+        _cell(found.stack, None),
+        _cell(measures.instructions, base.instructions if base else None),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: int | None, before: int | None) -> str:
+    """A number, and its difference from what it was before where that is known."""
+    if value is None:
+        return ""
+    if before is None:
+        return f"{value:,}"
+    return f"{value:,} ({value - before:+,})" if value != before else f"{value:,} (same)"
