@@ -1,5 +1,6 @@
 #include "mcu/executorch/model.h"
 
+#include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include "mcu/platform.h"
@@ -69,6 +70,7 @@ const char* words(Status status) {
 }
 
 Status Model::load(std::span<const unsigned char> program) {
+    et_pal_init();
     runtime::runtime_init();
     if (loaded_) {
         loaded_ = false;
@@ -120,8 +122,13 @@ Status Model::load_method() {
     return bound == Status::kOk ? bind_outputs(ports) : bound;
 }
 
-// Each input is either part of the memory plan and gets its values there, or it is ours. ExecuTorch wants to
-// be given every input once: without data where it is part of the plan, so that nothing is copied.
+// Each input is either part of the memory plan and gets its values there, or it is ours.
+//
+// mutable_input() is deprecated in favour of set_input(), which copies each of them; there is no other way to
+// the memory that the plan gives them. It also counts as setting the input, which ExecuTorch wants to see
+// once.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 Status Model::bind_inputs(std::span<unsigned char>& ports) {
     const auto meta = method_->method_meta();
     if (method_->inputs_size() != parts_.input_bytes.size()) {
@@ -132,18 +139,23 @@ Status Model::bind_inputs(std::span<unsigned char>& ports) {
         if (!info.ok() || info->nbytes() != parts_.input_bytes[i]) {
             return Status::kWrongPorts;
         }
-        const auto ours =
-            info->is_memory_planned() ? std::span<unsigned char>() : take(ports, info->nbytes());
-        const auto sizes = info->sizes();
-        // set_input() reads the shape through a pointer to what may be written.
-        ::executorch::aten::TensorImpl shape(info->scalar_type(), static_cast<ssize_t>(sizes.size()),
-                                             const_cast<int32_t*>(sizes.data()), ours.data());
-        if (method_->set_input(EValue(::executorch::aten::Tensor(&shape)), i) != Error::Ok) {
-            return Status::kWrongPorts;
+        auto& tensor = method_->mutable_input(i).toTensor();
+        if (!info->is_memory_planned()) {
+            const auto ours = take(ports, info->nbytes());
+            if (ours.data() == nullptr) {
+                return Status::kWrongPorts;
+            }
+            tensor.set_data(ours.data());
         }
     }
     return Status::kOk;
 }
+
+std::span<std::byte> Model::input(size_t index) {
+    load_or_stop();
+    return bytes_of(method_->mutable_input(index));
+}
+#pragma GCC diagnostic pop
 
 Status Model::bind_outputs(std::span<unsigned char>& ports) {
     const auto meta = method_->method_meta();
@@ -174,16 +186,6 @@ Status Model::run() {
         return status_of(error);
     }
     return Status::kFailed;
-}
-
-std::span<std::byte> Model::input(size_t index) {
-    load_or_stop();
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    // Deprecated in favour of handing inputs over, which copies each of them: there is no other way to the
-    // memory that the plan gives them.
-    return bytes_of(method_->get_input(index));
-#pragma GCC diagnostic pop
 }
 
 std::span<std::byte> Model::output(size_t index) {
