@@ -88,7 +88,7 @@ void slice_copy(KernelRuntimeContext& context, Values values) {
     const int32_t step = arguments.integer(4);
     arguments.require(input.rank > 0 && input.rank == output.rank && step > 0);
     if (arguments.ok()) {
-        arguments.require(output.size[dimension] == std::max(0, (end - start + step - 1) / step));
+        arguments.require(output.size[dimension] == std::max<int32_t>(0, (end - start + step - 1) / step));
         copy_slice(arguments, input, dimension, start, step, output);
     }
 }

@@ -1,0 +1,78 @@
+"""ExecuTorch on a core: everything of ours compiles against its headers, and CMake finds it by either name.
+
+No library for a core is there to link with: images of cores are made and run only where a user brings one.
+"""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import cmake
+from mcu_build import process
+from mcu_build.board import find_board
+from mcu_build.codegen.executorch import Deployment, Pools, generate
+from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.codegen.target import target
+from mcu_build.executorch.package import wheel
+from mcu_build.plan.compile import compile_program
+from tests.support.cases import program_of
+from tests.support.firmware import quantizer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(("board", "toolchain"), [("corstone-300", "arm-clang"), ("microbit", "arm-gcc")])
+def test_all_sources_compile_for_a_core(tmp_path, board, toolchain):
+    program, _ = program_of(quantizer())
+    plan = compile_program(program, "tiny")
+    given = Deployment(plan, program, b"ET12", tuple(sorted(ADAPTERS)), Pools(1024, 64))
+    for name, text in generate(given).items():
+        (tmp_path / name).write_text(text)
+    tools, headers = target(find_board(board), toolchain), wheel() / "include"
+    options = [
+        *tools.compile_options,
+        *("-fsyntax-only", "-DMCU_NO_HEAP", "-DC10_USING_CUSTOM_GENERATED_MACROS"),
+        *(f"-I{ROOT / 'firmware/include'}", f"-I{tmp_path}", f"-isystem{headers}"),
+        f"-isystem{headers / 'executorch/runtime/core/portable_type/c10'}",
+    ]
+    sources = [*(ROOT / "firmware/executorch").rglob("*.cpp"), *tmp_path.glob("*.cpp")]
+    assert len(sources) > 12
+    finished = process.run([tools.cxx, *options, *sources])
+    assert finished.status == 0, finished.stderr
+
+
+def configure(folder: Path, prefix: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """CMake asked for the target of the runtime that `prefix` has."""
+    (folder / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.28)\nproject(found LANGUAGES NONE)\n"
+        f"include({ROOT}/cmake/McuBuildConfig.cmake)\n"
+        "set(CMAKE_CROSSCOMPILING ${CROSS})\n_mcu_find_executorch(call target)\n"
+        'message(NOTICE "found <${target}>")\n'
+    )
+    program = Path(cmake.CMAKE_BIN_DIR) / "cmake"
+    words = [program, "-S", folder, "-B", folder / "build", f"-DMCU_EXECUTORCH_PREFIX={prefix}", *options]
+    return subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False)
+
+
+def test_a_build_of_executorch_is_found_by_its_bare_target(tmp_path):
+    config = tmp_path / "prefix/lib/cmake/ExecuTorch/executorch-config.cmake"
+    config.parent.mkdir(parents=True)
+    config.write_text("add_library(executorch_core INTERFACE IMPORTED)\n")
+    told = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY")
+    assert told.returncode == 0 and "found <executorch_core>" in told.stderr, told.stderr
+
+
+def test_the_wheel_is_found_by_its_namespaced_target_and_only_for_this_computer(tmp_path):
+    told = configure(tmp_path, wheel(), "-DCROSS=0")
+    assert told.returncode == 0 and "found <executorch::runtime>" in told.stderr, told.stderr
+    told = configure(tmp_path, wheel(), "-DCROSS=1")
+    assert told.returncode != 0 and "is for this computer" in told.stderr
+
+
+def test_a_missing_package_says_where_it_was_looked_for(tmp_path):
+    told = configure(tmp_path, tmp_path / "nowhere", "-DCROSS=1")
+    assert told.returncode != 0
+    words = " ".join(told.stderr.split())
+    assert "no ExecuTorch 1.5 with a C++ runtime" in words and "nowhere" in words
+    assert "-DMCU_EXECUTORCH_PREFIX=<folder>" in words
