@@ -42,14 +42,21 @@ def _application(ctx, contexts):
     return outputs.objects
 
 def _check_models(ctx, board):
+    """The NPU of the models; a failure where they are not for one board and one NPU."""
+    npus = {}
     for model in ctx.attr.models:
         made_for = model[McuModelInfo].board
         if made_for != board:
             fail("{}: board: {} was made for {}, not for {}".format(ctx.label, model.label, made_for, board))
+        if model[McuModelInfo].npu != "none":
+            npus[model[McuModelInfo].npu] = None
+    if len(npus) > 1:
+        fail("{}: models: they were made for {}: a board has one NPU".format(ctx.label, " and ".join(npus)))
+    return npus.keys()[0] if npus else "none"
 
 def _mcu_firmware_impl(ctx):
     board = board_of(ctx)
-    _check_models(ctx, board.facts.board)
+    npu = _check_models(ctx, board.facts.board)
     libraries = [dep[CcInfo] for dep in ctx.attr.deps + ctx.attr.models]
     main = _application(ctx, [library.compilation_context for library in libraries])
     image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries)
@@ -66,7 +73,7 @@ def _mcu_firmware_impl(ctx):
             board_file = board.file,
             elf = image.elf,
             map = image.map,
-            run_command = board.facts.run_command,
+            npu = npu,
             tests = tests,
         ),
         OutputGroupInfo(elf = depset([image.elf]), test_images = depset([test.elf for test in tests])),

@@ -29,7 +29,7 @@ def _check_name(ctx):
     if not ctx.label.name.replace("_", "a").isalnum() or ctx.label.name[0].isdigit():
         fail("{}: the name becomes a C++ namespace: use letters, digits and underscores".format(ctx.label))
 
-def _generate(ctx, board, header, sources, program):
+def _generate(ctx, board, npu, header, sources, program):
     model = _model_file(ctx)
     declared = depset(
         [model] + ctx.files.data,
@@ -40,8 +40,7 @@ def _generate(ctx, board, header, sources, program):
     args.add("--board", board.file)
     args.add("--name", ctx.label.name)
     args.add("--io", ctx.attr.io)
-    if ctx.attr.npu:
-        args.add("--npu", ctx.attr.npu)
+    args.add("--npu", npu)
     args.add("--output", header.dirname)
     args.add("--program", program.path)
     args.add_all(declared, map_each = _staged, before_each = "--file")
@@ -64,7 +63,8 @@ def _mcu_model_impl(ctx):
     header = ctx.actions.declare_file(folder + name + ".h")
     sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", "_constants", "_arena")]
     program = ctx.actions.declare_directory(name + ".program")
-    _generate(ctx, board, header, sources, program)
+    npu = ctx.attr.npu or board.facts.default_npu
+    _generate(ctx, board, npu, header, sources, program)
 
     compiled, objects = compile_objects(
         ctx,
@@ -78,7 +78,13 @@ def _mcu_model_impl(ctx):
     return [
         cc_common.merge_cc_infos(direct_cc_infos = [library], cc_infos = [ctx.attr._kernels[CcInfo]]),
         DefaultInfo(files = depset([header] + sources)),
-        McuModelInfo(name = name, board = board.facts.board, board_file = board.file, program = program),
+        McuModelInfo(
+            name = name,
+            board = board.facts.board,
+            board_file = board.file,
+            npu = npu,
+            program = program,
+        ),
         OutputGroupInfo(program = depset([program])),
     ]
 

@@ -6,6 +6,7 @@ McuModelInfo = provider(
         "name": "its C++ namespace",
         "board": "the board's name",
         "board_file": "the board's .toml file",
+        "npu": "the NPU that it is for, or none",
         "program": "folder: the program with its vectors and what is known of it",
     },
 )
@@ -17,7 +18,7 @@ McuFirmwareInfo = provider(
         "board_file": "the board's .toml file",
         "elf": "the image",
         "map": "what the linker put where",
-        "run_command": "the words before the image that run it in QEMU; none where it is a program itself",
+        "npu": "the NPU of its models, or none",
         "tests": "for each model a struct: model, elf, program",
     },
 )

@@ -14,10 +14,11 @@ def script(ctx, words, files, command_files):
 def _mcu_firmware_verb_impl(ctx):
     firmware = ctx.attr.firmware[McuFirmwareInfo]
     elf = firmware.elf
+    words = [ctx.executable._command, ctx.attr.verb, "--board", firmware.board_file]
     if ctx.attr.verb == "run":
-        words = firmware.run_command + [elf]
-    else:
-        words = [ctx.executable._command, ctx.attr.verb, "--board", firmware.board_file, elf]
+        # It ends where the image ends.
+        words += ["--npu", firmware.npu, "--timeout", "1000000"]
+    words.append(elf)
     return [script(ctx, words, [elf, firmware.map, firmware.board_file], ctx.attr._command_files[DefaultInfo].files)]
 
 mcu_firmware_verb = rule(

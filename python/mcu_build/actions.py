@@ -15,14 +15,13 @@ from typing import Any
 
 from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
-from mcu_build.cache import Cache, versions
+from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
-from mcu_build.manifest import Manifest
-from mcu_build.pipeline import Built, plan_program
+from mcu_build.pipeline import Built, Request, plan_program, planned_manifest
 from mcu_build.plan.ir import Plan
 from mcu_build.prove import Proof, expectation, test
-from mcu_build.stages import Io, Lowered, LoweredDelegate, Progress, lower_model
+from mcu_build.stages import Lowered, LoweredDelegate, Progress, lower_model
 from mcu_build.vectors import load_inputs
 
 _LOWERED = "lowered.json"
@@ -30,14 +29,14 @@ _LOWERED = "lowered.json"
 
 @dataclass(frozen=True)
 class Declared:
-    """A model as a target declares it: `files` are all that it may read, by their place in the workspace."""
+    """A model as a target declares it, by its `name` in C++.
 
-    model: str
-    files: Mapping[str, Path]
+    `files` are all that it may read, by their place in the workspace; `request.model` is one of these places.
+    """
+
     name: str
-    board: Board
-    npu: NpuChoice | None
-    io: Io
+    request: Request
+    files: Mapping[str, Path]
 
 
 def generate(declared: Declared, sources: Path, program: Path, progress: Progress) -> None:
@@ -48,16 +47,16 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
 
     sources, program = sources.absolute(), program.absolute()
     with _workspace(declared.files) as (workspace, cache):
-        model, board = Path(declared.model), declared.board
-        lowered = lower_model(model, board, declared.npu, declared.io, cache, progress)
+        request = declared.request
+        lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
         _check_declared(declared, lowered, workspace)
         with progress.stage("plan"):
-            plan = plan_program(lowered, declared.name, board)
-            check_fit(plan, board)
+            plan = plan_program(lowered, declared.name, request.board)
+            check_fit(plan, request.board)
         for name, text in generate_sources(plan).items():
             if name != CMAKE_FACTS:
                 write_changed(sources / name, text)
-        _keep(declared, lowered, plan, program)
+        _keep(request, lowered, plan, program)
 
 
 def expect(program: Path, vectors: Path | None, output: Path, progress: Progress) -> None:
@@ -110,16 +109,14 @@ def _check_declared(declared: Declared, lowered: Lowered, workspace: Path) -> No
     undeclared = [str(file) for file in lowered.dependencies if not file.is_relative_to(workspace)]
     if undeclared:
         raise McuError(
-            f"{declared.model}: it reads what its target does not declare: {', '.join(undeclared)}",
+            f"{declared.request.model}: it reads what its target does not declare: {', '.join(undeclared)}",
             "Declare files in `data` and modules in `deps`, and read them from beside the model file.",
         )
 
 
-def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> None:
+def _keep(request: Request, lowered: Lowered, plan: Plan, folder: Path) -> None:
     from mcu_build.plan.describe import describe
-    from mcu_build.report.npu import document as npu_document
 
-    described = describe(plan)
     write_atomically(folder / "program.pte", lowered.program.read_bytes())
     if lowered.vectors:
         write_atomically(folder / "vectors.npz", lowered.vectors.read_bytes())
@@ -131,25 +128,7 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
         "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
     }
     write_atomically(folder / _LOWERED, json.dumps(kept, indent=1).encode())
-    manifest = Manifest(
-        name=plan.name,
-        board=declared.board.model_dump(),
-        toolchain="",
-        io=declared.io,
-        key=lowered.key,
-        program_key=lowered.key,
-        artefacts={},
-        hashes={},
-        flash={},
-        ram={},
-        memory=described["memory"],
-        inputs=tuple(described["inputs"]),
-        outputs=tuple(described["outputs"]),
-        operators=tuple(described["operators"]),
-        warnings=lowered.warnings,
-        npu=npu_document(lowered, versions("ethos-u-vela")),
-    )
-    manifests.write(manifest, folder)
+    manifests.write(replace(planned_manifest(request, lowered, describe(plan)), name=plan.name), folder)
 
 
 @contextlib.contextmanager

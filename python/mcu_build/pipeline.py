@@ -219,7 +219,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     }
     size = measure(folder / artefacts["elf"], folder / artefacts["map"], request.board)
     manifest = replace(
-        _planned(request, lowered, described),
+        planned_manifest(request, lowered, described),
         key=key,
         artefacts=artefacts,
         hashes={kind: hash_file(folder / name) for kind, name in artefacts.items()},
@@ -230,7 +230,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     return manifest
 
 
-def _planned(request: Request, lowered: Lowered, described: Mapping[str, Any]) -> Manifest:
+def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str, Any]) -> Manifest:
     """A manifest as far as the plan goes: without artefacts and their sizes."""
     from mcu_build.report.npu import document as npu_document
 
@@ -262,7 +262,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
-    planned = _planned(request, lowered, describe(plan))
+    planned = planned_manifest(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)
 

@@ -99,7 +99,7 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
         raise _user_error(call, error) from None
     include = (str(folder), str(data_dir() / "firmware" / "include"))
     own = platform.env.Clone()
-    own.Append(CPPPATH=[str(folder)])
+    own.Prepend(CPPPATH=[str(folder)])
     kernels = [_kernel(platform, stem) for stem in made.kernels]
     return Model(
         name=made.name,
@@ -215,8 +215,8 @@ def _add_options(env: Any, facts: BuildFacts) -> None:
 def _application_env(env: Any, platform: _Platform, models: Sequence[Model]) -> Any:
     """The user's environment with the options of the board and the headers of the models."""
     own = env.Clone()
-    _add_options(own, platform.facts)
     own.Append(CPPPATH=[model.include[0] for model in models])
+    _add_options(own, platform.facts)
     return own
 
 
@@ -241,8 +241,8 @@ def _object(env: Any, target: str, source: Path) -> Any:
 def _main(platform: _Platform, model: Model, stem: str) -> Any:
     """The object of a main of ours around one model."""
     env = platform.env.Clone()
+    env.Prepend(CPPPATH=[model.include[0]])
     env.Append(
-        CPPPATH=[model.include[0]],
         CPPDEFINES=[f"MCU_MODEL={model.name}", f'MCU_MODEL_HEADER=\\"{model.name}.h\\"'],
     )
     source = data_dir() / "firmware" / "app" / f"{stem}.cpp"

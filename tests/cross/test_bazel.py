@@ -12,7 +12,9 @@ from mcu_build.resources import data_dir
 from tests.support.bazel import Workspace
 from tests.support.drift import commands, differences, words_of
 from tests.support.firmware import NINJA, Project
+from tests.support.fronts import copied_examples
 
+FIRMWARE = str(data_dir() / "firmware")
 CONSUMER = data_dir() / "examples" / "consumer"
 BOARD = "corstone-300"
 IMAGES = ("demo.elf", "demo.hex", "demo.bin", "demo-ddr.bin")
@@ -30,14 +32,19 @@ def workspace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cmake(tmp_path_factory):
+def examples(tmp_path_factory):
+    """The examples once more: the front end runs once for CMake and SCons."""
+    return copied_examples(tmp_path_factory.mktemp("others"))
+
+
+@pytest.fixture(scope="module")
+def cmake(examples):
     """The same application with CMake."""
-    made = Project(tmp_path_factory.mktemp("cmake"))
-    lists = f"""
-        mcu_add_model(knock MODEL {CONSUMER}/knock.py BOARD {BOARD} NPU none)
-        mcu_add_firmware(demo SOURCES {CONSUMER}/main.cpp MODELS knock)
-    """
-    return made.write(lists).made("arm-clang")
+    made = Project(examples / "cmake_consumer")
+    configured = made.configure("arm-clang")
+    assert configured.status == 0, configured.stderr
+    made.build()
+    return made
 
 
 def test_the_firmware_is_tested_in_the_simulator_with_a_log_of_its_own(workspace):
@@ -93,17 +100,29 @@ def test_images_are_those_of_cmake(workspace, cmake):
         assert made.output(name).read_bytes() == (cmake.tree / name).read_bytes(), name
 
 
-@pytest.fixture(scope="module")
-def both(workspace, cmake):
-    """The commands of Bazel and of CMake that make the same image."""
-    made, _ = workspace
+def of_cmake(cmake, examples):
     lines = process.run([NINJA, "-C", cmake.tree, "-t", "commands", "demo.elf"]).stdout.splitlines()
+    roots = {FIRMWARE: "firmware", f"{examples}/consumer": "app", f"{cmake.tree}/mcu/models/knock": "model"}
+    return commands(map(words_of, lines), "demo.elf", roots)
+
+
+def of_scons(examples):
+    folder = examples / "scons"
+    finished = process.run(["scons", "-Q", "--dry-run", "build/demo.elf"], cwd=folder)
+    assert finished.status == 0, finished.stderr
+    models = "build/mcu/corstone-300/models/knock"
+    # Some paths are told from the root, others from the project.
     roots = {
-        str(data_dir() / "firmware"): "firmware",
-        str(CONSUMER): "app",
-        str(cmake.tree / "mcu/models/knock"): "model",
+        FIRMWARE: "firmware",
+        f"{examples}/consumer": "app",
+        models: "model",
+        f"{folder}/{models}": "model",
     }
-    ninja = commands(map(words_of, lines), "demo.elf", roots)
+    return commands(map(words_of, finished.stdout.splitlines()), "demo.elf", roots)
+
+
+def of_bazel(workspace):
+    made, _ = workspace
     actions = made.actions('mnemonic("CppCompile|McuLink", deps(//:demo))')
     # Of both images, those that the application's is made of.
     others = ("/_objs/test/", "/_objs/demo.knock/")
@@ -114,46 +133,55 @@ def both(workspace, cmake):
         "external/consumer": "app",
         generated.removesuffix("/knock.cpp"): "model",
     }
-    return commands(lines, "demo.elf", roots), ninja
+    return commands(lines, "demo.elf", roots)
+
+
+@pytest.fixture(scope="module")
+def fronts(workspace, cmake, examples):
+    """The commands that make the same image, in each build system."""
+    return {"cmake": of_cmake(cmake, examples), "scons": of_scons(examples), "bazel": of_bazel(workspace)}
 
 
 # Bazel compiles every kernel of a board once, for all models.
-LIBRARY = ("firmware/kernels/", "firmware/drivers/")
+MORE = {"scons": (), "bazel": ("firmware/kernels/", "firmware/drivers/")}
 
 
-def test_bazel_and_cmake_have_not_drifted_apart(both):
-    bazel, ninja = both
+@pytest.mark.parametrize("name", MORE)
+def test_build_systems_have_not_drifted_apart(fronts, name):
+    cmake = fronts["cmake"]
     assert {
         "app/main.cpp",
         "model/knock.cpp",
         "firmware/platform/cortex_m/startup.cpp",
-    } <= ninja.compiles.keys()
-    assert any(source.startswith("firmware/kernels/mve/") for source in ninja.compiles)
-    assert differences(ninja, bazel, LIBRARY) == []
+    } <= cmake.compiles.keys()
+    assert any(source.startswith("firmware/kernels/mve/") for source in cmake.compiles)
+    assert differences(cmake, fronts[name], MORE[name]) == []
 
 
-def test_a_drift_is_found(both):
-    bazel, ninja = both
+@pytest.mark.parametrize("name", MORE)
+def test_a_drift_is_found(fronts, name):
+    cmake, other = fronts["cmake"], fronts[name]
     source = "firmware/platform/cortex_m/startup.cpp"
-    command = bazel.compiles[source]
+    command = other.compiles[source]
     changes = {
+        "compiler": replace(command, compiler="/usr/bin/clang++"),
         "options": replace(command, options=("-O3", *command.options)),
         "warnings": replace(command, warnings=command.warnings - {"-Werror"}),
         "defines": replace(command, defines=command.defines | {"MCU_INTERRUPTS=95"}),
         "includes": replace(command, includes=command.includes[1:]),
+        "system_includes": replace(command, system_includes=command.system_includes[::-1]),
     }
-    for name, changed in changes.items():
-        drifted = replace(bazel, compiles={**bazel.compiles, source: changed})
-        (told,) = differences(ninja, drifted, LIBRARY)
-        assert told.startswith(f"{source}: {name}: ")
-    missing = {name: command for name, command in bazel.compiles.items() if name != source}
-    assert differences(ninja, replace(bazel, compiles=missing), LIBRARY) == [
-        f"{source}: only the first compiles it"
-    ]
-    more = {**bazel.compiles, "firmware/app/more.cpp": command}
-    assert len(differences(ninja, replace(bazel, compiles=more), LIBRARY)) == 1
-    link = replace(bazel.link, libraries=bazel.link.libraries[::-1])
-    assert len(differences(ninja, replace(bazel, link=link), LIBRARY)) == 1
+    for field, changed in changes.items():
+        drifted = replace(other, compiles={**other.compiles, source: changed})
+        (told,) = differences(cmake, drifted, MORE[name])
+        assert told.startswith(f"{source}: {field}: ")
+    missing = {name: command for name, command in other.compiles.items() if name != source}
+    (told,) = differences(cmake, replace(other, compiles=missing), MORE[name])
+    assert told == f"{source}: only the first compiles it"
+    more = {**other.compiles, "firmware/app/more.cpp": command}
+    assert len(differences(cmake, replace(other, compiles=more), MORE[name])) == 1
+    link = replace(other.link, libraries=other.link.libraries[::-1])
+    assert len(differences(cmake, replace(other, link=link), MORE[name])) == 1
 
 
 BAD = """

@@ -9,6 +9,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
+from mcu_build.codegen.facts import is_cxx_only
+
 _SOURCES = (".cpp", ".cc", ".c", ".S")
 _OBJECTS = (".o", ".obj")
 # Options whose next word belongs to them.
@@ -25,6 +27,7 @@ class Compile:
     warnings: frozenset[str]
     defines: frozenset[str]
     includes: tuple[str, ...]
+    system_includes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,12 @@ def _compile(compiler: str, pairs: list[tuple[str, str]], roots: Mapping[str, st
     options = [option for option, value in pairs if option.startswith("-") and not value]
     return Compile(
         compiler=compiler,
-        options=tuple(_options(options, roots)),
+        # Those for C++ alone may come first or in their place.
+        options=tuple(sorted(_options(options, roots), key=is_cxx_only)),
         warnings=frozenset(option for option in options if option.startswith("-W")),
         defines=frozenset(value for option, value in pairs if option == "-D"),
-        includes=tuple(_named(value, roots) for option, value in pairs if option in ("-I", "-isystem")),
+        includes=tuple(_named(value, roots) for option, value in pairs if option == "-I"),
+        system_includes=tuple(value for option, value in pairs if option == "-isystem"),
     )
 
 

@@ -55,11 +55,14 @@ def generate(
     """Write a model's sources and its program."""
     from mcu_build import actions
     from mcu_build.board import load_board
+    from mcu_build.codegen.target import default_toolchain
+    from mcu_build.pipeline import Request
 
     chosen = load_board(board)
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
-    declared = actions.Declared(model, places, name, chosen, chosen.choose_npu(npu), io)
-    actions.generate(declared, output, program, StageTimes(quiet=True))
+    npu_choice, compiler = chosen.choose_npu(npu), default_toolchain(chosen)
+    request = Request(Path(model), chosen, npu_choice, io, compiler, output)
+    actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
 
 
 @command.command()

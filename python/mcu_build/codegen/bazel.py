@@ -69,6 +69,7 @@ def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
         **asdict(facts),
         "compile_options": options,
         "c_compile_options": [option for option in options if not is_cxx_only(option)],
+        "default_npu": board.npu.default if board.npu else "none",
         # Starlark sorts the keys of JSON.
         "binaries": list(facts.binaries.items()),
         "kernels": kernel_files(facts),
