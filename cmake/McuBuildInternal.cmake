@@ -211,6 +211,10 @@ function(_mcu_add_board call folder out)
     add_library(${board} INTERFACE)
     add_library(mcu::board::${MCU_BOARD} ALIAS ${board})
     target_include_directories(${board} INTERFACE ${root}/firmware/include)
+    if(TARGET zephyr_interface)
+        _mcu_add_zephyr_options(${board})
+        return()
+    endif()
     target_compile_definitions(${board} INTERFACE ${MCU_DEFINES})
     # No path of this machine in an image.
     target_compile_options(${board} INTERFACE ${MCU_COMPILE_OPTIONS}
@@ -226,10 +230,29 @@ function(_mcu_add_board call folder out)
     set_property(TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT ${MCU_BOARD})
 endfunction()
 
+# The driver of the Ethos-U wants the interrupts of our own start-up code.
+function(_mcu_check_zephyr call npu)
+    if(NOT npu MATCHES "^(none)?$")
+        _mcu_fail("${call}" "NPU: Zephyr has no driver of ours for it" "Leave it out: the model runs on the core.")
+    endif()
+endfunction()
+
+# In an application of Zephyr, Zephyr brings the compiler and its options. Ours are only those that decide results.
+function(_mcu_add_zephyr_options board)
+    list(FILTER MCU_COMPILE_OPTIONS INCLUDE REGEX "^-f(fp-contract=|no-math-errno)")
+    target_compile_options(${board} INTERFACE ${MCU_COMPILE_OPTIONS})
+    target_link_libraries(${board} INTERFACE zephyr_interface)
+    set_property(TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT ${MCU_BOARD})
+endfunction()
+
 # Options of a library of ours, and where its archive goes: the map file names it.
 function(_mcu_own_library library file)
     target_link_libraries(${library} PUBLIC mcu_board_${MCU_BOARD})
-    target_compile_options(${library} PRIVATE ${MCU_WARNING_OPTIONS})
+    if(TARGET zephyr_interface)
+        add_dependencies(${library} zephyr_generated_headers)
+    else()
+        target_compile_options(${library} PRIVATE ${MCU_WARNING_OPTIONS})
+    endif()
     set_target_properties(${library} PROPERTIES OUTPUT_NAME ${file}
                           ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/mcu/${MCU_BOARD})
 endfunction()

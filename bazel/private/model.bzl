@@ -97,6 +97,7 @@ mcu_model = rule(
         pte = attr.label(allow_single_file = [".pte"], doc = "Instead of model: an ExecuTorch program"),
         npu = attr.string(doc = "ethos-u55-128 and so on, or none; else the board's default"),
         io = attr.string(default = "float", values = ["float", "int8"], doc = "Type of inputs and outputs"),
+        runtime = attr.string(default = "static", values = ["static"], doc = "How it runs: compiled to calls"),
         data = attr.label_list(allow_files = True, doc = "Files that the model file reads"),
         deps = attr.label_list(allow_files = [".py"], doc = "Python files or py_library targets that it imports"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),

@@ -249,3 +249,47 @@ def test_a_test_that_proves_nothing_fails_with_its_log(bad):
     assert re.search(r"//bad:zeros_test\s+FAILED", done.told)
     assert "3 vectors on corstone-300" in done.told
     assert "every vector gives the same outputs: the comparison proves nothing" in done.told
+
+
+@pytest.mark.slow
+def test_actions_give_the_same_bytes_in_another_folder_without_a_cache(workspace):
+    made, _ = workspace
+    other = Workspace(made.top.with_name("elsewhere") / "deeper").make()
+    try:
+        assert other.built("//:demo", "//:demo_test").count()["McuGenerate"] == 1
+        first, second = made.outputs(), other.outputs()
+        assert {"demo.elf", "demo.map", "knock.program/vectors.npz", "libmodel_knock.a"} <= first.keys()
+        assert [name for name in first.keys() | second.keys() if first.get(name) != second.get(name)] == []
+    finally:
+        other.shut_down()
+
+
+NPU = """
+load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_firmware_test", "mcu_model")
+
+mcu_model(
+    name = "knock",
+    board = "corstone-300",
+    data = ["@consumer//:knocks.csv"],
+    model = "@consumer//:knock.py",
+    npu = "ethos-u55-128",
+    deps = ["@consumer//:signals.py"],
+)
+
+mcu_firmware(name = "demo", models = [":knock"], board = "corstone-300")
+
+mcu_firmware_test(name = "demo_test", firmware = ":demo")
+"""
+
+
+@pytest.mark.slow
+def test_a_model_on_the_npu_is_tested_with_the_npu_beside_the_simulator(workspace):
+    made, _ = workspace
+    folder = made.folder / "npu"
+    folder.mkdir()
+    (folder / "BUILD.bazel").write_text(NPU)
+    done = made.run("test", "//npu:demo_test", "--test_output=all")
+    shutil.rmtree(folder)
+    assert done.status == 0, done.told
+    assert "all 288 equal the quantized program's exactly" in done.told
+    assert "npu        ethos-u55-128, modelled" in done.told

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build import process
+from mcu_build.cache import hash_file
 from mcu_build.resources import data_dir
 
 _REPOSITORY = data_dir()
@@ -113,6 +114,12 @@ class Workspace:
             yield
         finally:
             path.write_text(whole)
+
+    def outputs(self) -> dict[str, str]:
+        """SHA-256 of all that was built for the board, by name."""
+        (folder,) = (self.folder / "bazel-out").resolve().glob("*-ST-*/bin")
+        files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(folder)): hash_file(path) for path in files}
 
     def actions(self, query: str) -> list[list[str]]:
         """The command lines of actions, without running them."""
