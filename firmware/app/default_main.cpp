@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include MCU_MODEL_HEADER
 #include "mcu/platform.h"
@@ -13,6 +14,8 @@
 namespace model = MCU_MODEL;
 
 namespace {
+
+using namespace std::string_view_literals;
 
 // FNV-1a (Fowler, Noll, Vo), 32 bits: one number that tells whether two boards compute the same.
 uint32_t hash_of_outputs() {
@@ -33,7 +36,7 @@ int main() {
     }
     model::run();
     mcu::Text text;
-    text.add("mcu: one inference on zeros, outputs hash to ").hexadecimal(hash_of_outputs()).add("\n");
+    text.add("mcu: one inference on zeros, outputs hash to "sv).hexadecimal(hash_of_outputs()).add("\n"sv);
     mcu::platform::write_console(text.view());
     return 0;
 }

@@ -30,6 +30,7 @@ struct Walk {
     const int32_t* end;  // of the records
     int32_t next;        // from the last columns of a channel to the first of the next
     int32_t steps;       // whole vectors of outputs
+    int32_t lower;       // factor that moves weights down to the lower row, 1 where there is none
     int32_t rest;        // columns in a last, partial one
     int32_t pitch;       // bytes from the outputs of a step to those of the next
     int32_t low;
@@ -51,7 +52,7 @@ struct Walk {
     "ldr %[a], [%[walk], #%c[low]]\n ldr %[b], [%[walk], #%c[high]]\n vdup.32 q0, %[a]\n vmax.s32 q1, q1, " \
     "q0\n"                                                                                                  \
     "vdup.32 q0, %[b]\n vmin.s32 q1, q1, q0\n"
-#define MVE_BEGIN "4: ldrd %[record], %[out], [%[walk]]\n ldr %[a], [%[walk], #%c[steps]]\n"
+#define MVE_BEGIN "4: ldrd %[record], %[out], [%[walk]]\n ldrd %[a], %[b], [%[walk], #%c[steps]]\n"
 #define MVE_END                                                                                \
     "ldrd %[record], %[out], [%[walk]]\n ldrd %[a], %[b], [%[walk], #%c[end]]\n"               \
     "add %[record], %[record], #36\n add %[out], %[out], #1\n vadd.i32 %q[at], %q[at], %[b]\n" \
@@ -67,31 +68,23 @@ struct Walk {
     : "q0", "q1", "q3", "q4", "q5", "q6", "lr", "cc", "memory"
 
 // Channels of 2x2 outputs a step; the last column of an odd number is computed with the one before it,
-// once more. With kRows 1 the lower row is the upper one again.
-template <int kRows, bool kPlain>
+// once more. Where there is no lower row it is the upper one again.
+template <bool kPlain>
 MCU_INLINE void rows_of_channels(Walk& walk, int32x4_t at) {
     int32_t a, b, c, d, bias, multiplier, addend, record, out;
 #define MVE_STEP(further, shifted)                                                                         \
     "vldrw.u32 q0, [%q[at], #" #further "]!\n" MVE_SUM(a, q3) MVE_SUM(b, q4) MVE_SUM(c, q5) MVE_SUM(d, q6) \
         MVE_RESCALE shifted "vstrb.32 q1, [%[out], %q[offsets]]\n add %[out], %[pitch]\n"
-#define MVE_CHANNEL(lower, shifted) \
+#define MVE_CHANNEL(shifted) \
     __asm__ volatile(MVE_BEGIN "vldrw.u32 q3, [%[record], #4]\n dls lr, %[a]\n"            \
-                     "vldrw.u32 q4, [%[record]]\n" lower MVE_SCALES "1:\n" MVE_STEP(128, shifted)     \
+                     "vldrw.u32 q4, [%[record]]\n vmul.i32 q5, q3, %[b]\n vmul.i32 q6, q4, %[b]\n" MVE_SCALES "1:\n" MVE_STEP(128, shifted)     \
                      "le lr, 1b\n ldr %[a], [%[walk], #%c[rest]]\n cmp %[a], #0\n beq 2f\n"                        \
                      "sub %[out], %[out], %[pitch], lsr #1\n" MVE_STEP(64, shifted) "2:\n" MVE_END MVE_OPERANDS)
-#define MVE_TWO_ROWS "vshl.i32 q5, q3, #8\n vshl.i32 q6, q4, #8\n"
-#define MVE_ONE_ROW "vmov q5, q3\n vmov q6, q4\n"
-    if constexpr (kRows == 2 && kPlain) {
-        MVE_CHANNEL(MVE_TWO_ROWS, MVE_SHIFT);
-    } else if constexpr (kRows == 2) {
-        MVE_CHANNEL(MVE_TWO_ROWS, MVE_ADJUSTED);
-    } else if constexpr (kPlain) {
-        MVE_CHANNEL(MVE_ONE_ROW, MVE_SHIFT);
+    if constexpr (kPlain) {
+        MVE_CHANNEL(MVE_SHIFT);
     } else {
-        MVE_CHANNEL(MVE_ONE_ROW, MVE_ADJUSTED);
+        MVE_CHANNEL(MVE_ADJUSTED);
     }
-#undef MVE_ONE_ROW
-#undef MVE_TWO_ROWS
 #undef MVE_CHANNEL
 #undef MVE_STEP
 }
@@ -179,6 +172,7 @@ Walk walk_of(const MveDepthwiseParams& params, int32_t rows, int32_t width) {
     // Four outputs: two columns of two rows, or four columns.
     constexpr int32_t kColumns = kStride == 1 ? 2 : 4;
     const int32_t lower = rows == 2 ? params.output.x * pixel : 0;
+    walk.lower = rows == 2 ? 256 : 1;
     walk.steps = width / kColumns;
     walk.rest = width % kColumns;
     walk.pitch = kColumns * pixel;
@@ -236,7 +230,7 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
                     walk.record = walk.end;
                     walk.end += channels * kRecord;
                     walk.out = output + ox * pixel + c;
-                    compute(walk, rows, at);
+                    compute(walk, at);
                 }
             }
             output += rows * width * pixel;
@@ -249,22 +243,18 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
 
 void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input, const int32_t* channels,
                           int8_t* output, uint8_t* columns) {
-    depthwise<1>(params, input, channels, output, columns, [&](Walk& walk, int32_t rows, int32x4_t at) {
-        if (rows == 2 && params.plain) {
-            rows_of_channels<2, true>(walk, at);
-        } else if (rows == 2) {
-            rows_of_channels<2, false>(walk, at);
-        } else if (params.plain) {
-            rows_of_channels<1, true>(walk, at);
+    depthwise<1>(params, input, channels, output, columns, [&](Walk& walk, int32x4_t at) {
+        if (params.plain) {
+            rows_of_channels<true>(walk, at);
         } else {
-            rows_of_channels<1, false>(walk, at);
+            rows_of_channels<false>(walk, at);
         }
     });
 }
 
 void mve_depthwise_3x3_stride_2_s8(const MveDepthwiseParams& params, const int8_t* input,
                                    const int32_t* channels, int8_t* output, uint8_t* columns) {
-    depthwise<2>(params, input, channels, output, columns, [&](Walk& walk, int32_t, int32x4_t at) {
+    depthwise<2>(params, input, channels, output, columns, [&](Walk& walk, int32x4_t at) {
         if (params.plain) {
             row_of_channels<true>(walk, at);
         } else {

@@ -85,15 +85,15 @@ bool is_stack_overflow() {
 void write_address() {
     const uint32_t status = reg(kCfsr);
     if (status & kBfarValid) {
-        write_value("  address ", reg(kBfar));
-        write_console("\n");
+        write_value("  address "sv, reg(kBfar));
+        write_console("\n"sv);
     } else if (status & kMmfarValid) {
-        write_value("  address ", reg(kMmfar));
-        write_console("\n");
+        write_value("  address "sv, reg(kMmfar));
+        write_console("\n"sv);
     }
-    write_value("  cfsr ", status);
-    write_value("  hfsr ", reg(kHfsr));
-    write_console("\n");
+    write_value("  cfsr "sv, status);
+    write_value("  hfsr "sv, reg(kHfsr));
+    write_console("\n"sv);
 }
 
 #else
@@ -140,8 +140,8 @@ void write_address() {}
 
 void write_registers(const uint32_t* frame) {
     if (!is_saved(frame)) {
-        write_value("  sp ", reinterpret_cast<uintptr_t>(frame));
-        write_console(" has left the stack: no registers were saved\n");
+        write_value("  sp "sv, reinterpret_cast<uintptr_t>(frame));
+        write_console(" has left the stack: no registers were saved\n"sv);
         return;
     }
     static constexpr struct {
@@ -152,12 +152,12 @@ void write_registers(const uint32_t* frame) {
     for (const auto& entry : kRegisters) {
         write_value(entry.name, frame[entry.index]);
     }
-    write_value("\n  sp ", reinterpret_cast<uintptr_t>(frame + kFrameWords));
-    write_console("\n");
+    write_value("\n  sp "sv, reinterpret_cast<uintptr_t>(frame + kFrameWords));
+    write_console("\n"sv);
 }
 
 [[gnu::noinline]] void write_exception(uint32_t number) {
-    write_console(Text().add(" (exception ").decimal(number).add(")\n").view());
+    write_console(Text().add(" (exception "sv).decimal(number).add(")\n"sv).view());
 }
 
 }  // namespace
@@ -169,7 +169,7 @@ extern "C" [[noreturn, gnu::used]] void mcu_fault_report(const uint32_t* frame) 
     __asm volatile("mrs %0, ipsr" : "=r"(exception));
     // Memory below the stack may take writes without a word: then the painted guard tells.
     const bool overflow = is_stack_overflow() || frame < __mcu_stack_limit || stack_overflowed();
-    write_console("mcu: fault: ");
+    write_console("mcu: fault: "sv);
     write_console(overflow ? "stack overflow"sv : cause(frame, exception));
     write_exception(exception);
     write_registers(frame);

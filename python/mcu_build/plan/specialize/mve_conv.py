@@ -1,6 +1,6 @@
 """Convolutions by firmware/kernels/mve: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -102,16 +102,18 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
     if rescaling is None:
         return None
     stage = stage_of(rescaling, len(weights), step)
-    if _is_pointwise(members):
+    small = context.optimize == "size"
+    if _is_pointwise(members, () if small else _POINTWISE):
         return _pointwise(context, step, weights, rescaling, stage)
     return _windows(context, step, weights, rescaling, stage)
 
 
-def _is_pointwise(members: Mapping[str, Value]) -> bool:
+def _is_pointwise(members: Mapping[str, Value], own: Collection[int]) -> bool:
+    """Whether a kernel for 1x1 takes it: `own` are the channels with one of their own."""
     image, window = numbers(members["input"]), cast(Mapping[str, Value], members["window"])
     size, stride, padding = (numbers(window[name]) for name in ("size", "stride", "padding"))
     pixels = cast(int, members["batch"]) * image["height"] * image["width"]
-    whole = image["channels"] in _POINTWISE or image["channels"] % LANES == 0
+    whole = image["channels"] in own or image["channels"] % LANES == 0
     one = all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
     return one and whole and pixels >= _PIXELS
 
@@ -123,7 +125,7 @@ def _pointwise(
     image = numbers(step.params.members["input"])
     channels = image["channels"]
     pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
-    own = channels in _POINTWISE and (context.optimize != "size" or channels % LANES)
+    own = channels in _POINTWISE and context.optimize != "size"
     kernel = f"mve_pointwise_{channels}_s8" if own else "mve_pointwise_s8"
     members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
     packed = quads_of_weights(weights.reshape(len(weights), -1))
