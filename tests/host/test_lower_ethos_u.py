@@ -99,6 +99,14 @@ def test_what_the_npu_rejects_is_int8_on_the_core_with_the_reason(half):
     assert not [row for row in half.program.operators if row.where == "float"]
 
 
+def test_a_mean_over_the_whole_image_goes_to_the_npu():
+    """Its stride, as large as its window, is one that the NPU does not have; it takes no step."""
+    lowered = take(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.AvgPool2d((8, 12))), 3)
+    assert {row.where for row in lowered.program.operators} == {"npu", "border"}
+    steps = take(nn.AvgPool2d((4, 4)), 3)
+    assert any("stride" in row.why for row in steps.program.operators)
+
+
 def test_a_row_names_the_line_of_the_model(half):
     layers = {row.layer.split(":")[0] for row in half.program.operators if row.where == "npu"}
     assert layers == {Path(__file__).name}

@@ -5,14 +5,22 @@ from pathlib import Path
 import pytest
 
 from mcu_build import npz
+from mcu_build.errors import McuError
 from mcu_build.npu.payload import parse
+from mcu_build.npu.registers import BASEP, Npu
 from mcu_build.program import load
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits" / "model.py"
 MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*.py")) if file.stem[0] != "_"}
+QUICK = ("autoencoder", "ds_cnn", "half_on_npu", "two_in_two_out", "unet")
 OTHERS = ["ethos-u55-32", "ethos-u55-64", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
+
+
+def slow_but(quick, names):
+    """All `names` as parameters, but `quick` ones marked slow."""
+    return [pytest.param(name, marks=[] if name in quick else pytest.mark.slow) for name in names]
 
 
 def prove(model: Path, npu: str, build_dir: Path, *options: object):
@@ -31,12 +39,12 @@ def check_proof(result, vectors: int) -> dict:
     return proof
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", slow_but(QUICK, MODELS))
 def test_a_model_on_u55(model, tmp_path):
     check_proof(prove(MODELS[model], "ethos-u55-128", tmp_path, "--vectors", 3), 3)
 
 
-@pytest.mark.parametrize("npu", OTHERS)
+@pytest.mark.parametrize("npu", slow_but(["ethos-u65-256"], OTHERS))
 def test_every_npu_of_the_board(npu, tmp_path):
     for model in (DIGITS, MODELS["half_on_npu"]):
         check_proof(prove(model, npu, tmp_path, "--vectors", 3), 3)
@@ -64,12 +72,11 @@ def built(tmp_path_factory) -> Path:
     return folder
 
 
-def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path):
-    """Outputs of the test image with `old` replaced, and what the command said."""
+def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path, model: type[Npu] = Npu):
+    """Outputs of the test image with `old` replaced, on the NPU `model`."""
     from mcu_build.board import find_board
     from mcu_build.manifest import require
     from mcu_build.npu.config import find
-    from mcu_build.npu.registers import Npu
     from mcu_build.simulate import cosim
     from mcu_build.vectors import pack, unpack
 
@@ -83,7 +90,7 @@ def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path):
     packed = pack(inputs, manifest.inputs)
     config = find("ethos-u55-128")
     board = find_board("corstone-300")
-    outcome = cosim.run(board, changed, packed, 60, "ethos-u55", lambda memory: Npu(config, memory))
+    outcome = cosim.run(board, changed, packed, 60, "ethos-u55", lambda memory: model(config, memory))
     return unpack(outcome.outputs, outcome.vectors, manifest.outputs)[0]
 
 
@@ -114,14 +121,28 @@ def test_a_bit_of_the_weights_is_seen(built, tmp_path):
 
 
 def test_a_bit_of_the_command_stream_is_seen(built, tmp_path):
-    from mcu_build.errors import McuError
-
     stream = payload(built).stream
     right = run_with(built, stream, stream, tmp_path)
     flipped = bytearray(stream)
     flipped[4] ^= 0x20
     try:
         wrong = run_with(built, stream, bytes(flipped), tmp_path)
+    except McuError as error:
+        assert "NPU" in error.message
+    else:
+        assert (wrong != right).any()
+
+
+@pytest.mark.parametrize("region", [0, 1])
+def test_a_bit_of_a_base_pointer_is_seen(built, tmp_path, region):
+    class Astray(Npu):
+        def write(self, offset: int, value: int) -> None:
+            super().write(offset, value ^ 0x10 if offset == BASEP + 8 * region else value)
+
+    stream = payload(built).stream
+    right = run_with(built, stream, stream, tmp_path)
+    try:
+        wrong = run_with(built, stream, stream, tmp_path, Astray)
     except McuError as error:
         assert "NPU" in error.message
     else:

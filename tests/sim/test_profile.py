@@ -135,6 +135,33 @@ def test_what_costs_more_is_seen(folder):
     assert profile(folder, "narrow", "mps2-an386").json["instructions"] > narrow["instructions"]
 
 
+def test_with_an_npu(folder, tmp_path):
+    """What the core does for the NPU counts, once; what raises the interrupt in the simulator does not."""
+    page = tmp_path / "page.html"
+    words = ("profile", "--board", "corstone-300", folder / "narrow.py", "--build-dir", folder / "build")
+    found = mcu_build(*words, "--html", page, "--json").json
+    assert [row["kernel"] for row in found["layers"]].count("ethos_u") == 1
+    for part in ("layers", "kernels", "functions"):
+        assert sum(row["instructions"] for row in found[part]) == found["instructions"]
+    again = mcu_build(*words, "--json").json
+    assert {**again, "stages": []} == {**found, "stages": []}
+
+    # The handler is a straight line with two accesses at which the simulator stops: each runs once.
+    built = folder / "build" / "narrow" / "corstone-300"
+    executable = read(built / "test.elf", "narrow", "cortex-m55")
+    handler = executable.symbol("mcu_handle_npu")
+    length = sum(1 for at in executable.code if handler.address <= at < handler.address + handler.size)
+    counted = {row["name"]: row["instructions"] for row in found["functions"]}
+    assert counted["mcu_handle_npu"] == length
+
+    (delegate,) = found["npu"]["compiler_estimates"]["delegates"]
+    assert sum(layer["macs"] for layer in delegate["layers"]) == delegate["macs"] > 0
+    assert delegate["layers"][0]["cycles"] > 0
+    text = mcu_build(*words).out
+    for told in (text, page.read_text()):
+        assert "estimated by ethos-u-vela" in told and delegate["layers"][0]["tensor"] in told
+
+
 def test_a_budget(folder, tmp_path):
     exact = profile(folder, "narrow").json["instructions"]
     assert profile(folder, "narrow", "corstone-300", "arm-clang", "--max-instructions", exact).status == 0

@@ -7,6 +7,7 @@ trial, and quantized again with the rejected operators given to the core, until 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from executorch.backends.arm.constants import DQ_OPS, Q_OPS
 from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
 from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
@@ -62,6 +63,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite every operator for where it will run."""
         for node in _operators(model):
+            _take_stride_off_single_window(node)
             remember_origin(node, operator_name(node), source_line(node))
             if node.name in self._rejected:
                 assign_to_cpu(node, self._rejected[node.name])
@@ -148,6 +150,18 @@ def in_words(reason: str) -> str:
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"
     return " ".join(reason.split()).rstrip(".")
+
+
+def _take_stride_off_single_window(node: Node) -> None:
+    """Pooling of the whole image: a stride that takes no step may be one that the NPU has."""
+    if node.target != torch.ops.aten.avg_pool2d.default or any(size != 1 for size in _image(node)):
+        return
+    image, window = node.args[:2]
+    node.args = (image, window, [1, 1], *node.args[3:])
+
+
+def _image(node: Node) -> tuple[int, ...]:
+    return tuple(node.meta["val"].shape[-2:])
 
 
 def _reject(quantized: ExportedProgram, spec: EthosUCompileSpec) -> dict[str, str]:
