@@ -22,6 +22,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
+from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.manifest import Manifest
@@ -52,6 +53,7 @@ def build(
     build_dir: str | Path = "build",
     emit: Sequence[str] = (),
     console: ConsoleKind | None = None,
+    in_slot: bool = False,
     executorch: ExecutorchOptions | None = None,
     optimize: Optimize = "speed",
     progress: Progress | None = None,
@@ -63,7 +65,7 @@ def build(
     it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
     library = _library(kernels, cmsis_nn, executorch)
-    request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console)
+    request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
     request = replace(request, executorch=executorch, optimize=optimize)
     told = progress or _Logged()
     return Firmware(pipeline.build(request, Cache(), told), request.board, told)
@@ -261,6 +263,10 @@ class Firmware:
             raise failure
         return proof
 
+    def sign(self, key: str | Path, version: str) -> Path:
+        """Sign the image, built with `in_slot`, for MCUboot. Returns the file: header, image, signature."""
+        return signing.sign(self.path("bin"), self.board, Path(key), version)
+
     def profile(self, *, timeout: float = TIMEOUT) -> profiles.Profile:
         """Instructions of one inference by layer and kernel, counted exactly in QEMU."""
         self._check_current()
@@ -297,20 +303,27 @@ def _request(
     emit: Sequence[str],
     cmsis_nn: CmsisNn | None,
     console: ConsoleKind | None = None,
+    in_slot: bool = False,
 ) -> Request:
     if io not in get_args(Io):
         raise McuError(
             f"--io: {io!r} is neither float nor int8", "float converts at the border, int8 does not."
         )
     chosen = board_for(model, board)
-    other = console if console != chosen.console else None
-    if other:
-        chosen = chosen.with_console(other)
+    changed: list[str] = []
+    if console and console != chosen.console:
+        chosen = chosen.with_console(console)
+        changed.append(console)
+    if in_slot:
+        chosen = chosen.in_slot()
+        changed.append("mcuboot")
     compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
     if cmsis_nn and chosen.is_host:
         raise McuError(f"--kernels: cmsis-nn: {board} is no Arm core", "Choose another board.")
     unit = chosen.choose_npu(npu)
-    return Request(Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), other, cmsis_nn)
+    return Request(
+        Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), tuple(changed), cmsis_nn
+    )
 
 
 def _library(

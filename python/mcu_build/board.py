@@ -234,6 +234,15 @@ class FlashWays(_Strict):
     uf2: Uf2Flash | None = None
 
 
+class Mcuboot(_Strict):
+    """Where MCUboot looks for an image: `slot`, `size` bytes, of which the first `header` are its own."""
+
+    slot: int = Field(ge=0)
+    size: Size
+    header: Size = 0x200
+    align: Literal[1, 2, 4, 8, 16, 32] = 4
+
+
 def _pairs(value: object) -> object:
     """A table as pairs: a board can be hashed."""
     return tuple(value.items()) if isinstance(value, dict) else value
@@ -280,6 +289,7 @@ class Board(_Strict):
     fixed: tuple[Fixed, ...] = ()
     protected: tuple[Protected, ...] = ()
     flash: FlashWays = FlashWays()
+    mcuboot: Mcuboot | None = None
     npu: Npu | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
@@ -313,6 +323,8 @@ class Board(_Strict):
         if self.console == "uart" and self.uart is None:
             yield "console: the board describes no [uart]"
         yield from self._fixed_problems()
+        if self.mcuboot is not None:
+            yield from self._slot_problems(self.mcuboot)
         if self.npu is not None:
             yield from self._npu_problems(self.npu)
 
@@ -322,6 +334,14 @@ class Board(_Strict):
                 yield f"fixed.name: {block.name!r} is not a word of letters, digits and _"
             if self._memory_at(block.origin, len(block.data)) is None:
                 yield f"fixed: {block.name!r} at {block.origin:#010x} lies in no memory"
+
+    def _slot_problems(self, boot: Mcuboot) -> Iterator[str]:
+        if self._memory_at(boot.slot, boot.size) is None:
+            yield f"mcuboot.slot: {boot.size:,} bytes at {boot.slot:#010x} lie in no memory"
+        table = 4 * (16 + self.interrupts)
+        alignment = 1 << (table - 1).bit_length()
+        if (boot.slot + boot.header) % alignment:
+            yield f"mcuboot.header: the vector table behind it must be aligned to {alignment} bytes"
 
     def _memory_at(self, address: int, size: int) -> Memory | None:
         return next(
@@ -394,6 +414,21 @@ class Board(_Strict):
                 Exit.USAGE,
             )
         return self.model_copy(update={"console": kind})
+
+    def in_slot(self) -> "Board":
+        """The board with flash as MCUboot leaves it to an image: the slot without its header."""
+        if self.mcuboot is None or self.placement is None:
+            raise McuError(
+                f"--sign: {self.id} describes no slot",
+                "Its file needs [mcuboot]: docs/boards.md.",
+                Exit.USAGE,
+            )
+        boot, name = self.mcuboot, self.placement.vectors
+        if {self.placement.code, self.placement.constants} != {name}:
+            raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
+        own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
+        memory = tuple(one.model_copy(update=own) if one.name == name else one for one in self.memory)
+        return self.model_copy(update={"memory": memory})
 
     @property
     def npu_address(self) -> int:

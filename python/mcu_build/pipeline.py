@@ -23,10 +23,10 @@ from mcu_build.stages import Io, Lowered, Progress, lower_model
 class Request:
     """What to build: a model file for a board, with its options.
 
-    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `console` is
-    there where it is not the board's own. `cmsis_nn` is a library to take kernels from in place of ours,
-    `executorch` is there where ExecuTorch's own runtime runs the program. `optimize` is what to give
-    priority to.
+    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `board_variants`
+    say how the board was changed: another console, a slot of MCUboot's. `cmsis_nn` is a library to take
+    kernels from in place of ours, `executorch` is there where ExecuTorch's own runtime runs the program.
+    `optimize` is what to give priority to.
     """
 
     model: Path
@@ -36,7 +36,7 @@ class Request:
     toolchain: Toolchain
     build_root: Path
     emit: tuple[str, ...] = ()
-    console: str | None = None
+    board_variants: tuple[str, ...] = ()
     cmsis_nn: CmsisNn | None = None
     executorch: Options | None = None
     optimize: Optimize = "speed"
@@ -48,8 +48,7 @@ class Request:
         npu = self.npu.name if self.npu else "none"
         if npu != (self.board.npu.default if self.board.npu else "none"):
             variants.insert(0, npu if self.npu else "no-npu")
-        if self.console:
-            variants.append(self.console)
+        variants += self.board_variants
         if self.cmsis_nn:
             variants.append("cmsis-nn")
         if self.executorch:

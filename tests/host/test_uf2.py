@@ -7,7 +7,7 @@ from adafruit_uf2 import uf2conv
 
 from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash.image import Segment
+from mcu_build.flash.image import LoadImage, Segment
 from mcu_build.flash.uf2 import copy, encode
 
 BASE, FAMILY = 0x1000_0000, 0xE48B_FF56
@@ -46,26 +46,24 @@ def test_another_family_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_drive_takes_the_file(tmp_path: Path) -> None:
-    board, file = find_board("raspberry-pi-pico"), tmp_path / "firmware.uf2"
-    file.write_bytes(encode([Segment(BASE, b"1234")], FAMILY))
+    board, segment = find_board("raspberry-pi-pico"), Segment(BASE, b"1234")
+    image = LoadImage("firmware.elf", (segment,), BASE, {})
     drive = tmp_path / "RPI-RP2"
     drive.mkdir()
     with pytest.raises(McuError, match="no drive with an INFO_UF2") as caught:
-        copy(file, board, str(drive))
+        copy(image, board, str(drive))
     assert caught.value.exit_code == Exit.TOOL_MISSING and "BOOTSEL" in caught.value.hint
     (drive / "INFO_UF2.TXT").write_text("UF2 Bootloader v3.0\n")
-    assert copy(file, board, str(drive)) == drive
-    assert (drive / "firmware.uf2").read_bytes() == file.read_bytes()
+    assert copy(image, board, str(drive)) == drive
+    assert (drive / "firmware.uf2").read_bytes() == encode([segment], FAMILY)
     with pytest.raises(McuError, match="the board shows no drive"):
-        copy(file, find_board("nrf52840-dk"), str(drive))
+        copy(image, find_board("nrf52840-dk"), str(drive))
 
 
 def test_a_drive_that_is_full_or_gone(tmp_path: Path) -> None:
     (tmp_path / "INFO_UF2.TXT").write_text("x")
     (tmp_path / "firmware.uf2").mkdir()  # cannot be opened
-    source = tmp_path / "source" / "firmware.uf2"
-    source.parent.mkdir()
-    source.write_bytes(b"x")
+    image = LoadImage("firmware.elf", (Segment(BASE, b"x"),), BASE, {})
     with pytest.raises(McuError, match=r"writing firmware\.uf2 failed") as caught:
-        copy(source, find_board("pico2"), str(tmp_path))
+        copy(image, find_board("pico2"), str(tmp_path))
     assert caught.value.exit_code == Exit.FIRMWARE

@@ -1,16 +1,18 @@
 """`mcu-build build`: firmware for a board."""
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, console_option, size_type
+from mcu_build.cli.options import build_options, console_option, sign_options, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
 @build_options
 @console_option
+@sign_options
 @click.option(
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )
@@ -21,19 +23,33 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
     type=click.Choice(["tosa"]),
     help="Keep this too: tosa, what Vela was given for each delegate of an NPU.",
 )
-def command(as_json: bool, debug: bool, max_flash: int | None, max_ram: int | None, **options: Any) -> None:
+def command(
+    as_json: bool,
+    debug: bool,
+    max_flash: int | None,
+    max_ram: int | None,
+    sign: Path | None,
+    version: str,
+    **options: Any,
+) -> None:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
     from mcu_build.api import build
     from mcu_build.pipeline import summary
 
     times = StageTimes()
-    firmware = build(**options, progress=times)
+    firmware = build(**options, in_slot=sign is not None, progress=times)
     firmware.check_budgets(max_flash, max_ram)
+    signed = firmware.sign(sign, version) if sign else None
     if as_json:
-        print_json({**summary(firmware.built), "stages": times.stages})
-    else:
-        print_text(describe(firmware.built))
+        told = summary(firmware.built)
+        if signed:
+            told["artefacts"]["signed"] = str(signed)
+        print_json({**told, "stages": times.stages})
+        return
+    print_text(describe(firmware.built))
+    if signed:
+        print_text(f"  signed     {signed}, version {version}")
 
 
 def describe(built: Any) -> str:

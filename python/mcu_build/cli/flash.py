@@ -1,25 +1,35 @@
 """`mcu-build flash`: firmware onto a board, verified and running."""
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, console_option
+from mcu_build.cli.options import build_options, console_option, sign_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.cli.via import ViaCommand, via_option
+from mcu_build.errors import Exit, McuError
 
 
 @click.command(cls=ViaCommand)
 @build_options
 @console_option
+@sign_options
 @via_option
-def command(as_json: bool, debug: bool, via: str | None, probe: str | None, **options: Any) -> None:
+def command(
+    as_json: bool,
+    debug: bool,
+    via: str | None,
+    probe: str | None,
+    sign: Path | None,
+    version: str,
+    **options: Any,
+) -> None:
     """Build, write the firmware to a board, read it back, reset and let it run.
 
     MODEL may be an .elf, as CMake makes them.
     """
     del debug
-    from mcu_build.api import board_for, build
     from mcu_build.flash import image as images
     from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
@@ -27,21 +37,15 @@ def command(as_json: bool, debug: bool, via: str | None, probe: str | None, **op
 
     way = ways.parse(via, probe)
     times = StageTimes()
-    elf = options["model"]
-    if elf.suffix == ".elf":
-        board = board_for(elf, options["board"])
-    else:
-        firmware = build(**options, progress=times)
-        elf, board = firmware.path("elf"), firmware.board
-    image = images.read_image(elf)
+    image, board, file = _image(times, sign, version, **options)
     images.check(image, board)
     if way.kind == "uf2":
         with times.stage("flash"):
-            place = str(uf2.copy(firmware.folder / "firmware.uf2", firmware.board, way.address))
-        told = f"written to {place}, not read back: the board restarts"
+            place = str(uf2.copy(image, board, way.address))
+        told = "written, not read back: the board restarts"
     else:
         place, told = str(way), "written, verified, running"
-        with ways.opened(way, firmware.board) as target:
+        with ways.opened(way, board) as target:
             with times.stage("flash"), ways.doing(f"writing {image.name}"):
                 target.load(image.segments)
             with times.stage("verify"), ways.doing(f"reading {image.name} back"):
@@ -53,7 +57,7 @@ def command(as_json: bool, debug: bool, via: str | None, probe: str | None, **op
         segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
         print_json(
             {
-                "image": str(elf),
+                "image": str(file),
                 "via": place,
                 "segments": segments,
                 "bytes": image.size,
@@ -63,3 +67,22 @@ def command(as_json: bool, debug: bool, via: str | None, probe: str | None, **op
         )
         return
     print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")
+
+
+def _image(times: StageTimes, key: Path | None, version: str, **options: Any) -> tuple[Any, Any, Path]:
+    """What to write, for which board, and its file."""
+    from mcu_build.api import board_for, build
+    from mcu_build.flash.image import read_image
+    from mcu_build.flash.sign import signed_image
+
+    model: Path = options["model"]
+    if model.suffix == ".elf":
+        if key:
+            raise McuError(f"{model}: --sign is for models: an image is linked for its place", "", Exit.USAGE)
+        return read_image(model), board_for(model, options["board"]), model
+    firmware = build(**options, in_slot=key is not None, progress=times)
+    image, file = read_image(firmware.path("elf")), firmware.path("elf")
+    if key:
+        file = firmware.sign(key, version)
+        image = signed_image(image, firmware.board, file)
+    return image, firmware.board, file

@@ -188,6 +188,20 @@ console_option = click.option(
 )
 
 
+def sign_options(function: F) -> F:
+    """An image for MCUboot."""
+    return _all(
+        function,
+        click.option(
+            "--sign",
+            type=click.Path(path_type=Path),
+            metavar="KEY",
+            help="Make an image for MCUboot's slot, signed with this key (PEM).",
+        ),
+        click.option("--version", default="0.0.0", help="The signed image's version, such as 1.2.3."),
+    )
+
+
 def run_options(function: F) -> F:
     """How an image is run."""
     return _all(

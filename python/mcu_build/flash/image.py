@@ -108,6 +108,9 @@ def _covered(segment: Segment, board: Board) -> int:
         for memory in board.memory
         for start in (memory.origin, board.address(memory.name))
     }
+    if board.mcuboot is not None:
+        # MCUboot's header stands before the flash of an image in its slot.
+        ranges.add((board.mcuboot.slot, board.mcuboot.slot + board.mcuboot.size))
     reached = segment.address
     for start, end in sorted(ranges):
         if start <= reached < end:

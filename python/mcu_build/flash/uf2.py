@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mcu_build.board import Board, Uf2Flash
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash.image import Segment
+from mcu_build.flash.image import LoadImage, Segment
 
 _MAGIC = (0x0A32_4655, 0x9E5D_5157)
 _END = 0x0AB1_6F30
@@ -35,8 +35,8 @@ def encode(segments: Sequence[Segment], family: int) -> bytes:
     )
 
 
-def copy(file: Path, board: Board, drive: str) -> Path:
-    """Copy a UF2 file to the board's drive: `drive`, or the one of the board's name. Returns the drive.
+def copy(image: LoadImage, board: Board, drive: str) -> Path:
+    """Copy an image as a UF2 file to `drive`, or to the one of the board's name. Returns the drive.
 
     The board checks each block and restarts after the last; it offers no way to read back. McuError: status 1
     the board has no such drive, 3 it is not there, 4 it went away before the last byte.
@@ -45,7 +45,8 @@ def copy(file: Path, board: Board, drive: str) -> Path:
     if ways is None:
         raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
     folder = _drive(ways, drive)
-    data = file.read_bytes()
+    file = Path(image.name).with_suffix(".uf2")
+    data = encode(image.segments, ways.family)
     try:
         with (folder / file.name).open("wb") as stream:
             stream.write(data)
