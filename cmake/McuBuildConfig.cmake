@@ -11,7 +11,7 @@ include_guard(GLOBAL)
 include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 
 # mcu_add_model(<name> MODEL <file> BOARD <board> [NPU <npu>|none] [IO float|int8]
-#               [OPTIMIZE speed|size|ram])
+#               [OPTIMIZE speed|size|ram] [RUNTIME static|executorch])
 # mcu_add_model(<name> GENERATED <folder>)
 #
 # A static library `mcu::model::<name>` with the header <name>.h. MODEL is a model.py, .pt2 or .pte; its sources are
@@ -19,11 +19,12 @@ include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 # name or its .toml file; it may be left out where MCU_BOARD is set. NPU is one that the board can have, such as
 # ethos-u55-128, or none; without it the board's default. IO int8 leaves out the conversion from and to float.
 # OPTIMIZE says what to give priority to; `size`, which changes the compiler's options, is for all of a project's
-# models of a board, or for none. GENERATED takes a folder that `mcu-build generate` has written.
+# models of a board, or for none. RUNTIME executorch: ExecuTorch's own runtime loads and runs the program, see
+# docs/executorch.md. GENERATED takes a folder that `mcu-build generate` has written.
 function(mcu_add_model name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;OPTIMIZE;GENERATED" "")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;OPTIMIZE;RUNTIME;GENERATED" "")
     set(call "mcu_add_model(${name})")
-    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO OPTIMIZE GENERATED"
+    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO OPTIMIZE RUNTIME GENERATED"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
         _mcu_fail("${call}" "the name becomes a C++ namespace: use letters, digits and underscores")
@@ -63,8 +64,14 @@ function(mcu_add_model name)
         elseif(NOT arg_OPTIMIZE MATCHES "^(speed|size|ram)$")
             _mcu_fail("${call}" "OPTIMIZE: '${arg_OPTIMIZE}' is neither speed nor size nor ram")
         endif()
+        if(NOT DEFINED arg_RUNTIME)
+            set(arg_RUNTIME static)
+        elseif(NOT arg_RUNTIME MATCHES "^(static|executorch)$")
+            _mcu_fail("${call}" "RUNTIME: '${arg_RUNTIME}' is neither static nor executorch")
+        endif()
         set(folder ${CMAKE_BINARY_DIR}/mcu/models/${name})
-        _mcu_generate("${call}" ${name} ${model} ${board} "${arg_NPU}" ${folder} --io ${arg_IO} --optimize ${arg_OPTIMIZE})
+        _mcu_generate("${call}" ${name} ${model} ${board} "${arg_NPU}" ${folder}
+                      --io ${arg_IO} --optimize ${arg_OPTIMIZE} --runtime ${arg_RUNTIME})
     endif()
     _mcu_add_model_library("${call}" ${name} ${folder})
     get_target_property(made_for mcu_model_${name} MCU_BOARD)

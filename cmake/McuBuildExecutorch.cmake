@@ -2,12 +2,13 @@
 # begin with _mcu_ may change in any version.
 
 # The runtime's target, whatever its package calls it: executorch::runtime in the wheel for this computer,
-# executorch_core in what a build of ExecuTorch installs for a core. MCU_EXECUTORCH_PREFIX is looked in first.
+# executorch_core in what a build of ExecuTorch installs for a core. MCU_EXECUTORCH_PREFIX is looked in first, then what
+# the model was generated with.
 function(_mcu_find_executorch call out)
     if(NOT TARGET executorch::runtime AND NOT TARGET executorch_core)
         # Under a toolchain for a core, packages are looked for beside its own libraries only.
         set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
-        list(PREPEND CMAKE_PREFIX_PATH ${MCU_EXECUTORCH_PREFIX})
+        list(PREPEND CMAKE_PREFIX_PATH ${MCU_EXECUTORCH_PREFIX} ${MCU_MODEL_EXECUTORCH})
         set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
         find_package(executorch CONFIG QUIET GLOBAL)
     endif()

@@ -4,11 +4,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import ninja
 import pytest
 
+import cmake
+from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.program import load
+from mcu_build.resources import data_dir
 from mcu_build.simulate.run import run
 from tests.sim.test_models import MODELS, check_proof
 from tests.support.cli import mcu_build
@@ -82,3 +86,59 @@ def test_pools_fit(built):
     assert result.status == 1
     assert "--method-pool: 2,048 bytes, the program takes" in result.json["error"]["message"]
     assert "too few" in result.json["error"]["message"]
+
+
+TWO_MODELS = """
+#include <cstdio>
+#include "digits.h"
+#include "lstm.h"
+
+template <typename Values>
+void print(const char* name, const Values& values) {
+    std::printf("%s", name);
+    for (const auto value : values) std::printf(" %.9g", static_cast<double>(value));
+    std::printf("\\n");
+}
+
+int main() {
+    for (int round = 0; round < 2; ++round) {
+        for (float& value : digits::input()) value = 0.5f * round;
+        digits::run();
+        print("digits", digits::output());
+        for (float& value : lstm::input()) value = 1.0f - round;
+        lstm::run();
+        print("lstm", lstm::output());
+    }
+}
+"""
+
+
+@pytest.mark.slow
+def test_two_models_share_an_arena(tmp_path):
+    """The same application, with both models under either runtime: what it prints is the same."""
+    (tmp_path / "main.cpp").write_text(TWO_MODELS)
+    told = {}
+    for runtime in ("static", "executorch"):
+        for model in ("digits", "lstm"):
+            folder = tmp_path / runtime / model
+            words = ("--board", "host", "--runtime", runtime, "--name", model, "--output", folder)
+            assert mcu_build("generate", MODELS[model], *words).status == 0
+        (tmp_path / runtime / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.28)\nproject(two LANGUAGES CXX)\n"
+            f"include({data_dir()}/cmake/McuBuildConfig.cmake)\n"
+            "mcu_add_model(digits GENERATED digits)\nmcu_add_model(lstm GENERATED lstm)\n"
+            "mcu_add_firmware(both SOURCES ../main.cpp MODELS digits lstm SHARE_ARENA)\n"
+        )
+        tools = Path(cmake.CMAKE_BIN_DIR) / "cmake", f"-DCMAKE_MAKE_PROGRAM={Path(ninja.BIN_DIR) / 'ninja'}"
+        build = tmp_path / runtime / "build"
+        for command in (
+            [tools[0], "-G", "Ninja", tools[1], "-S", build.parent, "-B", build],
+            [tools[0], "--build", build],
+        ):
+            finished = process.run(command)
+            assert finished.status == 0, finished.stdout + finished.stderr
+        told[runtime] = process.run([build / "both.elf"]).stdout
+    lines = told["executorch"].splitlines()
+    assert len(set(lines)) == 4, lines
+    assert told["executorch"] == told["static"]
+    assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::cat", "mcu::et::quantized_conv2d"}

@@ -9,7 +9,7 @@ from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_by
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options, deployment, exact_pools, first_pools, wanted_pools
-from mcu_build.executorch.package import find
+from mcu_build.executorch.package import find, wheel
 from mcu_build.files import write_changed
 from mcu_build.images import BuildInputs, build
 from mcu_build.plan.ir import Plan
@@ -52,7 +52,11 @@ def build_measured(
 def estimated(plan: Plan, program: Path, options: Options, board: Board) -> dict[str, str]:
     """The sources of `program`, for another build to compile: pools are an upper bound, or the user's."""
     given = deployment(plan, program, options, first_pools(load(program), board.is_host))
-    return generate(replace(given, pools=_chosen(given.pools, options)))
+    texts = generate(replace(given, pools=_chosen(given.pools, options)))
+    prefix = wheel() if board.is_host and options.prefix is None else options.prefix
+    if prefix:
+        texts["model.cmake"] += f"set(MCU_MODEL_EXECUTORCH [==[{prefix.resolve()}]==])\n"
+    return texts
 
 
 def _chosen(pools: Pools, options: Options) -> Pools:
