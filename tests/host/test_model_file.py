@@ -58,6 +58,7 @@ def error_of(file: Path) -> McuError:
         ("calibration_shape", ["calibration[1]: input 0 is float32[8, 4]", "has float32[1, 4]"]),
         ("calibration_count", ["calibration[0]: 2 inputs, example_inputs has 1"]),
         ("calibration_dtype", ["calibration[0]: input 0 is int64[1, 4]", "has float32[1, 4]"]),
+        ("activation_bits", ["activation_bits: 12, not 8 or 16"]),
         ("calibration_empty", ["calibration: it holds no item"]),
         ("calibration_raises", ["calibration: line 9: RuntimeError: the camera is off"]),
         ("evaluation_label", ["evaluation[0]: the label is of type str"]),

@@ -40,7 +40,7 @@ class Model:
     """A model file that was run and checked.
 
     `model` is in evaluation mode. `calibration` and `evaluation` start the file's own from the beginning at
-    every call. `path` is as it was given.
+    every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Model:
     calibration: Callable[[], Iterator[Inputs]] | None
     evaluation: Callable[[], Iterator[Labelled]] | None
     surroundings: "Surroundings"
+    activation_bits: int = 8
 
     @property
     def dependencies(self) -> tuple[Path, ...]:
@@ -191,7 +192,17 @@ def load(path: Path) -> Model:
         calibration=_calibration(surroundings, found, example_inputs),
         evaluation=_evaluation(surroundings, found, example_inputs),
         surroundings=surroundings,
+        activation_bits=_activation_bits(path, found),
     )
+
+
+def _activation_bits(path: Path, found: dict[str, Any]) -> int:
+    bits = found.get("activation_bits", 8)
+    if isinstance(bits, bool) or bits not in (8, 16):
+        raise McuError(
+            f"{path}: activation_bits: {bits!r}, not 8 or 16", "16 is for what an Ethos-U takes; 8 is usual."
+        )
+    return int(bits)
 
 
 def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Module":

@@ -35,6 +35,7 @@ class _Captured:
     """A float program with the data that came with it.
 
     `vectors` are (inputs, label or None); `dependencies` tells, once all data was iterated, what was read.
+    `activation_bits` are those of activations on an NPU.
     """
 
     exported: "ExportedProgram"
@@ -42,6 +43,7 @@ class _Captured:
     vectors: Iterable[tuple[Inputs, int | None]]
     warnings: list[str]
     dependencies: Callable[[], tuple[Path, ...]]
+    activation_bits: int = 8
 
 
 def run(file: Path, folder: Path, npu_kind: str | None, progress: _Progress) -> list[Path]:
@@ -72,8 +74,14 @@ def run(file: Path, folder: Path, npu_kind: str | None, progress: _Progress) -> 
 
 
 def _quantize(captured: _Captured, npu_kind: str | None) -> "ExportedProgram":
+    bits = captured.activation_bits
     if npu_kind is None:
         from mcu_build.frontend.quantize import quantize
+
+        if bits != 8:
+            captured.warnings.append(
+                f"activation_bits = {bits} is for an Ethos-U: without one (--npu) the core computes in int8."
+            )
 
         return quantize(captured.exported, captured.calibration)
     from mcu_build.lower.upstream import quiet
@@ -81,7 +89,7 @@ def _quantize(captured: _Captured, npu_kind: str | None) -> "ExportedProgram":
     with quiet():
         from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 
-    return quantize_for_npu(captured.exported, captured.calibration, npu_kind)
+    return quantize_for_npu(captured.exported, captured.calibration, npu_kind, bits)
 
 
 def _capture_model(file: Path) -> _Captured:
@@ -104,7 +112,9 @@ def _capture_model(file: Path) -> _Captured:
         evaluation = ((inputs, None) for inputs in model.calibration())
     else:
         evaluation = _around(model.example_inputs)
-    return _Captured(exported, calibration, evaluation, warnings, lambda: model.dependencies)
+    return _Captured(
+        exported, calibration, evaluation, warnings, lambda: model.dependencies, model.activation_bits
+    )
 
 
 def _capture_exported(file: Path) -> _Captured:

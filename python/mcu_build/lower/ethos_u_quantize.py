@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from executorch.backends.arm.constants import DQ_OPS, Q_OPS
 from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
-from executorch.backends.arm.quantizer import EthosUQuantizer, get_symmetric_quantization_config
+from executorch.backends.arm.quantizer import (
+    EthosUQuantizer,
+    get_symmetric_a16w8_quantization_config,
+    get_symmetric_quantization_config,
+)
 from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
@@ -36,13 +40,19 @@ _ROUNDS = 5
 _CUT_OFF = "what is before or behind it does not run there"
 
 
-def quantize_for_npu(exported: ExportedProgram, calibration: Iterable[Inputs], kind: str) -> ExportedProgram:
-    """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py)."""
+def quantize_for_npu(
+    exported: ExportedProgram, calibration: Iterable[Inputs], kind: str, activation_bits: int = 8
+) -> ExportedProgram:
+    """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
+
+    Activations have 8 bits or 16, weights 8. The core has no kernels for 16: what is rejected then stays in
+    float.
+    """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
     rejected: dict[str, str] = {}
     for _ in range(_ROUNDS):
-        quantized = quantize(exported, items, SplitQuantizer(spec, rejected))
+        quantized = quantize(exported, items, SplitQuantizer(spec, rejected, activation_bits))
         found = {name: why for name, why in _reject(quantized, spec).items() if name not in rejected}
         if not found:
             return quantized
@@ -53,11 +63,14 @@ def quantize_for_npu(exported: ExportedProgram, calibration: Iterable[Inputs], k
 class SplitQuantizer(Quantizer):  # type: ignore[misc]
     """EthosUQuantizer for all operators but `rejected` (their names in the float graph, with the reason)."""
 
-    def __init__(self, spec: EthosUCompileSpec, rejected: Mapping[str, str]) -> None:
+    def __init__(self, spec: EthosUCompileSpec, rejected: Mapping[str, str], activation_bits: int) -> None:
         self._rejected = rejected
-        self._cpu = annotate.Quantizer(is_for_cpu)
+        self._cpu = annotate.Quantizer(is_for_cpu) if activation_bits == 8 else None
         self._npu = EthosUQuantizer(spec)
-        self._npu.set_global(get_symmetric_quantization_config())
+        wide = activation_bits == 16
+        self._npu.set_global(
+            get_symmetric_a16w8_quantization_config() if wide else get_symmetric_quantization_config()
+        )
         self._npu.set_node_finder(None, _ForCpu())
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
@@ -67,7 +80,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
             remember_origin(node, operator_name(node), source_line(node))
             if node.name in self._rejected:
                 assign_to_cpu(node, self._rejected[node.name])
-        if self._rejected:
+        if self._rejected and self._cpu is not None:
             model = self._cpu.transform_for_annotation(model)
         return self._npu.transform_for_annotation(model)
 
@@ -84,8 +97,9 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
             if is_for_cpu(node):
                 node.meta.pop(Q_ANNOTATION_KEY, None)
                 node.meta.pop(PatternMatcher.Q_PATTERN_MATCHED_KEY, None)
-        self._cpu.annotate(model)
-        _join_borders(model)
+        if self._cpu is not None:
+            self._cpu.annotate(model)
+            _join_borders(model)
         return model
 
     def validate(self, model: GraphModule) -> None:

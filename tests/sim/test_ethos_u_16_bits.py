@@ -1,0 +1,63 @@
+"""Activations of 16 bits on the NPU, weights of 8: asked for by the model file, exact to the bit."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build.plan.ir import DType
+from tests.support.cli import mcu_build
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "tests" / "models"
+
+
+def wide(folder: Path, name: str) -> Path:
+    """A model of ours, with activations of 16 bits."""
+    file = folder / f"{name}.py"
+    source = (MODELS / f"{name}.py").read_text()
+    file.write_text(f"import sys\nsys.path.append({str(MODELS)!r})\n{source}\nactivation_bits = 16\n")
+    return file
+
+
+def prove(model: Path, npu: str, board: str = "corstone-300") -> dict:
+    words = ("test", "--board", board, "--npu", npu, model, "--vectors", 4, "--json")
+    result = mcu_build(*words, "--build-dir", model.parent)
+    assert result.status == 0, result.out + result.err
+    proof = result.json
+    assert proof["outputs_vary"] and proof["npu"]["interrupts"] >= 4
+    assert proof["mismatches"] == proof["differing"] == 0
+    return proof
+
+
+def test_half_on_the_npu(tmp_path: Path) -> None:
+    """What the NPU rejects stays in float, between borders of 16 bits."""
+    model = wide(tmp_path, "half_on_npu")
+    proof = prove(model, "ethos-u55-128")
+    assert "aten::convolution.out" in proof["float_operators"]
+
+
+def test_a_core_alone_says_that_it_computes_in_8_bits(tmp_path: Path) -> None:
+    model = tmp_path / "tiny.py"
+    model.write_text(
+        "import torch\nmodel = torch.nn.Linear(4, 2)\n"
+        "example_inputs = (torch.zeros(1, 4),)\nactivation_bits = 16\n"
+    )
+    told = mcu_build("build", "--board", "host", model, "--build-dir", tmp_path)
+    assert told.status == 0, told.err
+    assert "activation_bits = 16 is for an Ethos-U" in told.err
+
+
+@pytest.mark.slow
+def test_borders_of_16_bits(tmp_path: Path) -> None:
+    model = wide(tmp_path, "half_on_npu")
+    words = ("build", "--board", "corstone-300", "--npu", "ethos-u55-128", model, "--build-dir", tmp_path)
+    built = mcu_build(*words, "--io", "int8", "--json")
+    assert built.status == 0, built.err
+    assert {port["dtype"] for port in built.json["inputs"]} == {DType.I16.numpy_name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("npu", ["ethos-u55-256", "ethos-u65-512"])
+@pytest.mark.parametrize("name", ["ds_cnn", "resnet8", "mobilenet_v2_035", "two_in_two_out"])
+def test_models(tmp_path: Path, name: str, npu: str) -> None:
+    prove(wide(tmp_path, name), npu)
