@@ -22,6 +22,11 @@ def print_text(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def print_warning(text: str) -> None:
+    """A warning for a person, on stderr."""
+    sys.stderr.write(f"warning: {text}\n")
+
+
 def error_document(error: McuError) -> dict[str, Any]:
     """An error as --json tells it, alone or beside the results that it judges."""
     told = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
