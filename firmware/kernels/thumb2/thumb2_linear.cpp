@@ -35,6 +35,10 @@ struct Totals {
         "%Q[cd], %R[cd]", "r1") "ldrsb r2, [%[x]], #1\n" THUMB_MAC("%Q[ab], %R[ab]", "r0, ror #16") \
         THUMB_MAC("%Q[cd], %R[cd]", "r1, ror #16")
 
+inline int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
 // The weights of two outputs for one input.
 inline int32_t weights_of(const int8_t* pair, bool second) {
     uint32_t word;
@@ -50,10 +54,11 @@ inline void take_apart(int64_t both, int32_t total, int32_t* sums) {
     sums[1] += low;
 }
 
-inline Sums four_sums(const int8_t* x, int32_t inputs, const Totals& totals, const int8_t*& w) {
+__attribute__((noinline)) Sums four_sums(const int8_t* x, int32_t inputs, const Totals& totals,
+                                         const int8_t*& w) {
     Sums found = {};
     for (const int32_t* total = totals.of; inputs > 0; inputs -= kChunk, ++total) {
-        const int32_t count = inputs < kChunk ? inputs : kChunk;
+        const int32_t count = smaller(inputs, kChunk);
         int64_t ab = 0;
         int64_t cd = 0;
         if (count >= kTogether) {
@@ -86,7 +91,8 @@ inline void row_of(const Thumb2LinearParams& params, const int8_t* input, const 
     Totals totals;
     for (int32_t i = 0; i < params.inputs; i += kChunk) {
         int32_t total = 0;
-        for (int32_t at = i; at < i + kChunk && at < params.inputs; ++at) {
+#pragma GCC unroll 1
+        for (int32_t at = i, end = smaller(i + kChunk, params.inputs); at < end; ++at) {
             total += input[at];
         }
         totals.of[i / kChunk] = total;
@@ -95,7 +101,8 @@ inline void row_of(const Thumb2LinearParams& params, const int8_t* input, const 
     for (int32_t left = params.outputs; left > 0; left -= 4) {
         const Sums sums = four_sums(input, params.inputs, totals, weights);
         const auto* scale = reinterpret_cast<const DspScale*>(weights);
-        for (int32_t i = 0; i < 4 && i < left; ++i, ++scale) {
+#pragma GCC unroll 1
+        for (int32_t i = 0, end = smaller(4, left); i < end; ++i, ++scale) {
             *output++ = thumb::rescale<kForm>(sums.of[i], *scale, bounds);
         }
         weights += 4 * sizeof(DspScale);
