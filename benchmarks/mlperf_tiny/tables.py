@@ -19,7 +19,7 @@ Made by
 which also writes docs/performance.json; `--check` compares with that, and fails where anything has grown by
 more than 1 %. `cortex-m0` is Armv6-M code run by the Cortex-M3 of mps2-an385: the microbit, the one simulated
 Cortex-M0, has memory for KWS alone. Goals and the figures of the field, the best of both compilers, are in
-benchmarks/mlperf_tiny/figures.py.
+benchmarks/mlperf_tiny/figures.py; docs/cmsis-nn.md says how CMSIS-NN was measured under our own plan.
 """
 _ORDER = ("cortex-m55", "cortex-m33", "cortex-m7", "cortex-m4", "cortex-m3", "cortex-m0")
 
