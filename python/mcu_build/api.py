@@ -56,19 +56,25 @@ def build(
     in_slot: bool = False,
     executorch: ExecutorchOptions | None = None,
     optimize: Optimize = "speed",
+    image: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
     """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
 
     The arguments are the options of `mcu-build build`; `executorch` is there where ExecuTorch's own runtime
-    runs the program. `progress` is told of stages and warnings; without
-    it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
+    runs the program. `image` is a test image that another build system has made with the same options: it is
+    run instead of one that would be made now. `progress` is told of stages and warnings; without it they go
+    to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
     request = replace(request, executorch=executorch, optimize=optimize)
     told = progress or _Logged()
-    return Firmware(pipeline.build(request, Cache(), told), request.board, told)
+    if image is None:
+        built = pipeline.build(request, Cache(), told)
+    else:
+        built = pipeline.adopt(request, Path(image), Cache(), told)
+    return Firmware(built, request.board, told)
 
 
 def generate(
@@ -94,29 +100,6 @@ def generate(
     request = _request(model, board, npu, io, toolchain, output, (), library)
     request = replace(request, executorch=executorch, optimize=optimize)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
-
-
-def adopt(
-    model: str | Path,
-    image: str | Path,
-    *,
-    board: str,
-    npu: str | None = None,
-    io: Io = "float",
-    toolchain: Toolchain | None = None,
-    kernels: Kernels = "own",
-    cmsis_nn: str | Path | None = None,
-    build_dir: str | Path = "build",
-    progress: Progress | None = None,
-) -> "Firmware":
-    """Firmware whose test image another build system has made: it can be run, proven and tested.
-
-    The arguments are those of `build`, and have to be those that `image` was generated with.
-    """
-    library = _library(kernels, cmsis_nn)
-    request = _request(model, board, npu, io, toolchain, build_dir, (), library)
-    told = progress or _Logged()
-    return Firmware(pipeline.adopt(request, Path(image), Cache(), told), request.board, told)
 
 
 def board_for(model: str | Path, board: str) -> Board:

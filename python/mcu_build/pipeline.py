@@ -11,7 +11,7 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Toolchain
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.manifest import Manifest
@@ -258,6 +258,10 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     """What another build system has made of a model: `image` is the test image. Nothing is compiled."""
     from mcu_build.plan.describe import describe
 
+    if request.executorch:
+        raise McuError(
+            "--image: only one of the static runtime can be taken", "Leave out --runtime.", Exit.USAGE
+        )
     lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)

@@ -28,8 +28,10 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.names import model_name
 from mcu_build.resources import data_dir
 
-_OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_BUILD_DIR")
+_OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE", "MCU_BUILD_DIR")
 
+# What is not told in the name of a board's folder.
+_USUAL = ("arm-clang", "host", "speed")
 # Seconds: an application runs until it ends.
 _LONG = "1000000"
 
@@ -65,7 +67,8 @@ class _Platform:
 
 def tool(env: Any) -> None:
     """Give `env` the methods McuModel, McuFirmware and McuTest."""
-    env.SetDefault(MCU_NPU=None, MCU_IO="float", MCU_TOOLCHAIN=None, MCU_BUILD_DIR="#build/mcu")
+    env.SetDefault(MCU_NPU=None, MCU_IO="float", MCU_TOOLCHAIN=None, MCU_OPTIMIZE="speed")
+    env.SetDefault(MCU_BUILD_DIR="#build/mcu")
     env.AddMethod(_model, "McuModel")
     env.AddMethod(_firmware, "McuFirmware")
     env.AddMethod(_test, "McuTest")
@@ -74,7 +77,7 @@ def tool(env: Any) -> None:
 def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Model:
     """McuModel('kws.py', MCU_BOARD=...): generate a model's C++, and declare its libraries.
 
-    `options` override MCU_BOARD, MCU_NPU, MCU_IO, MCU_TOOLCHAIN and MCU_BUILD_DIR of the environment.
+    `options` override those of the environment: MCU_BOARD and its like.
     """
     call = f"McuModel({model})"
     settings = _settings(call, env, options)
@@ -93,6 +96,7 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
             npu=npu,
             io=io,
             toolchain=platform.facts.toolchain,
+            optimize=settings["MCU_OPTIMIZE"],
             progress=StageTimes(),
         )
     except McuError as error:
@@ -173,11 +177,11 @@ def _platform(call: str, env: Any, settings: dict[str, Any], file: Path) -> _Pla
     try:
         board = board_for(file, settings["MCU_BOARD"])
         toolchain: Toolchain = settings["MCU_TOOLCHAIN"] or default_toolchain(board)
-        facts = build_facts(board, toolchain)
+        facts = build_facts(board, toolchain, optimize=settings["MCU_OPTIMIZE"])
     except McuError as error:
         raise _user_error(call, error) from None
-    compiler = "" if toolchain in ("arm-clang", "host") else f"-{toolchain}"
-    folder = f"{settings['MCU_BUILD_DIR']}/{board.id}{compiler}"
+    unusual = [word for word in (toolchain, settings["MCU_OPTIMIZE"]) if word not in _USUAL]
+    folder = f"{settings['MCU_BUILD_DIR']}/{'-'.join([board.id, *unusual])}"
     # Kept with the folder: what two models share has to be declared with one environment.
     kept = env.Dir(folder).attributes
     if not hasattr(kept, "mcu_platform"):

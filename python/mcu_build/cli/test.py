@@ -40,11 +40,11 @@ def command(
 ) -> Exit:
     """Build, run the firmware on the model's evaluation data, compare every output exactly."""
     del debug
-    from mcu_build.api import adopt, build
+    from mcu_build.api import build
 
     way = chosen_way(via, probe, on_device)
     times = StageTimes()
-    firmware = adopt(image=image, **options, progress=times) if image else build(**options, progress=times)
+    firmware = build(image=image, **options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)
     error = proof.failure(min_accuracy)
     if as_json:
