@@ -55,6 +55,7 @@ def build(
     console: ConsoleKind | None = None,
     in_slot: bool = False,
     executorch: ExecutorchOptions | None = None,
+    method: str | None = None,
     optimize: Optimize = "speed",
     image: str | Path | None = None,
     progress: Progress | None = None,
@@ -68,7 +69,7 @@ def build(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
-    request = replace(request, executorch=executorch, optimize=optimize)
+    request = replace(request, executorch=executorch, method=method, optimize=optimize)
     told = progress or _Logged()
     if image is None:
         built = pipeline.build(request, Cache(), told)
@@ -89,6 +90,7 @@ def generate(
     kernels: Kernels = "own",
     cmsis_nn: str | Path | None = None,
     executorch: ExecutorchOptions | None = None,
+    method: str | None = None,
     optimize: Optimize = "speed",
     progress: Progress | None = None,
 ) -> Generated:
@@ -98,7 +100,7 @@ def generate(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
-    request = replace(request, executorch=executorch, optimize=optimize)
+    request = replace(request, executorch=executorch, method=method, optimize=optimize)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 

@@ -39,6 +39,7 @@ class Request:
     board_variants: tuple[str, ...] = ()
     cmsis_nn: CmsisNn | None = None
     executorch: Options | None = None
+    method: str | None = None
     optimize: Optimize = "speed"
 
     def folder(self, name: str) -> Path:
@@ -67,7 +68,9 @@ class Built:
 
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
     """Make firmware, or find that it is made already."""
-    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+    lowered = lower_model(
+        request.model, request.board, request.npu, request.io, cache, progress, request.method
+    )
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
     # Who builds the same at the same time waits, and finds it made.
@@ -125,11 +128,13 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     from mcu_build.codegen.model import kernel_sources
     from mcu_build.executorch.measure import estimated
 
-    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+    lowered = lower_model(
+        request.model, request.board, request.npu, request.io, cache, progress, request.method
+    )
     with progress.stage("plan"):
         plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn, request.optimize)
         made = (
-            estimated(plan, lowered.program, request.executorch, request.board)
+            estimated(plan, lowered, request.executorch, request.board)
             if request.executorch
             else _sources(plan, request.board)
         )
@@ -161,7 +166,7 @@ def plan_program(
     npu = None
     if lowered.npu:
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
-    program = load(lowered.program)
+    program = load(lowered.program, lowered.method)
     if (
         lowered.npu
         and "Dedicated" in lowered.npu.memory_mode
@@ -208,7 +213,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         from mcu_build.executorch.measure import build_measured
 
         images, described["memory"] = build_measured(
-            plan, lowered.program, request.executorch, request.board, request.toolchain, folder, progress
+            plan, lowered, request.executorch, request.board, request.toolchain, folder, progress
         )
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
@@ -262,7 +267,9 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
         raise McuError(
             "--image: only one of the static runtime can be taken", "Leave out --runtime.", Exit.USAGE
         )
-    lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+    lowered = lower_model(
+        request.model, request.board, request.npu, request.io, cache, progress, request.method
+    )
     with progress.stage("plan"):
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
     planned = planned_manifest(request, lowered, describe(plan))

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flatbuffers import number_types as types
 from flatbuffers.table import Table
 
 from mcu_build.errors import McuError
 from mcu_build.plan.ir import DType
+
+T = TypeVar("T")
 
 _IDENTIFIER = b"ET12"
 _EXTENDED_MAGIC = b"eh00"
@@ -134,17 +136,30 @@ class Program:
         )
 
 
-def load(path: Path) -> Program:
-    """Read `path`. McuError names the file and what is wrong with it."""
+def load(path: Path, method: str | None = None) -> Program:
+    """Read `path`; `method` says which of several. McuError names the file and what is wrong with it."""
+    return parse(_bytes(path), str(path), method)
+
+
+def load_all(path: Path) -> tuple[Program, ...]:
+    """Every method of `path`. McuError as `load`."""
+    return _opened(_bytes(path), str(path), lambda reader: reader.programs())
+
+
+def parse(data: bytes, name: str = "program.pte", method: str | None = None) -> Program:
+    """Read a program from bytes; `name` stands for the file in errors, `method` says which of several."""
+    return _opened(data, name, lambda reader: reader.program(method))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise McuError(f"{path}: {error.strerror}") from error
-    return parse(data, str(path))
 
 
-def parse(data: bytes, name: str = "program.pte") -> Program:
-    """Read a program from bytes; `name` stands for the file in errors."""
+def _opened(data: bytes, name: str, read: "Callable[[_Reader], T]") -> T:
+    """What `read` finds in a program. McuError where the data are none, or damaged."""
     if data[4:8] != _IDENTIFIER:
         found = data[4:8]
         if found[:2] == b"ET" and found[2:].isdigit():
@@ -157,7 +172,7 @@ def parse(data: bytes, name: str = "program.pte") -> Program:
             "Give a .pte file as written by ExecutorchProgramManager.write_to_file().",
         )
     try:
-        return _Reader(data, name).program()
+        return read(_Reader(data, name))
     except (
         struct.error,
         IndexError,
@@ -274,7 +289,22 @@ class _Reader:
             for segment in self.root.children(4)
         ]
 
-    def program(self) -> Program:
+    def programs(self) -> tuple[Program, ...]:
+        return tuple(self._method(plan) for plan in self._plans())
+
+    def program(self, method: str | None) -> Program:
+        plans = self._plans()
+        names = [plan.text(0) for plan in plans]
+        if method is not None and method not in names:
+            raise McuError(f"{self.name}: there is no method {method!r}", f"There are: {', '.join(names)}.")
+        if method is None and len(plans) > 1:
+            raise McuError(
+                f"{self.name}: {len(plans)} methods ({', '.join(names)}); a model has one",
+                "Say which with --method; each is a model of its own.",
+            )
+        return self._method(plans[names.index(method) if method else 0])
+
+    def _plans(self) -> list[_Slots]:
         version = self.root.number(0, types.Uint32Flags)
         if version != 0:
             raise McuError(
@@ -284,13 +314,7 @@ class _Reader:
         plans = list(self.root.children(1))
         if not plans:
             raise ValueError("it holds no method")
-        if len(plans) > 1:
-            names = ", ".join(plan.text(0) for plan in plans)
-            raise McuError(
-                f"{self.name}: {len(plans)} methods ({names}); a model has one",
-                "Export one method per .pte file, each a model of its own.",
-            )
-        return self._method(plans[0])
+        return plans
 
     def _method(self, plan: _Slots) -> Program:
         operators = [self._operator_name(operator) for operator in plan.children(6)]

@@ -58,7 +58,8 @@ class Lowered:
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
     among it. `borders` is the quantization of each input, then of each output, where lowering told it.
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
-    the program is for, `delegates` what was compiled for it, in the program's order.
+    the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
+    program's method, where it was asked for.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Lowered:
     operators: tuple[Mapping[str, str], ...] = ()
     npu: NpuChoice | None = None
     delegates: tuple["LoweredDelegate", ...] = ()
+    method: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,20 @@ def quantization_kind(npu: NpuChoice | None) -> str | None:
 
 
 def lower_model(
-    file: Path, board: Board, npu: NpuChoice | None, io: Io, cache: Cache, progress: Progress
+    file: Path,
+    board: Board,
+    npu: NpuChoice | None,
+    io: Io,
+    cache: Cache,
+    progress: Progress,
+    method: str | None = None,
 ) -> Lowered:
-    """Everything up to the program, from whatever kind of file the model is."""
+    """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's."""
     _check_file(file)
     if file.suffix == ".pte":
-        return _given_program(file, npu, io)
+        return _given_program(file, npu, io, method)
+    if method is not None:
+        raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     key, entry = _quantized(file, quantization_kind(npu), cache, progress)
     info = json.loads((entry / "info.json").read_text())
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
@@ -150,7 +160,7 @@ def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
     """Seeded random inputs for a program that came without any."""
     from mcu_build import program
 
-    loaded = program.load(lowered.program)
+    loaded = program.load(lowered.program, lowered.method)
     dice = np.random.default_rng(0)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for index, id in enumerate(loaded.inputs):
@@ -173,7 +183,7 @@ def _check_file(file: Path) -> None:
         raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(SUFFIXES)}.")
 
 
-def _given_program(file: Path, npu: NpuChoice | None, io: Io) -> Lowered:
+def _given_program(file: Path, npu: NpuChoice | None, io: Io, method: str | None) -> Lowered:
     from mcu_build.frontend.names import model_name
 
     if io != "float":
@@ -181,8 +191,9 @@ def _given_program(file: Path, npu: NpuChoice | None, io: Io) -> Lowered:
             f"{file}: --io {io}: the borders of a program are fixed",
             "Export it with int8 inputs and outputs.",
         )
-    key = hash_text("given", hash_file(file))
-    return Lowered(model_name(file), key, file, None, None, None, (), (file.resolve(),), (), npu=npu)
+    key = hash_text("given", hash_file(file), method or "")
+    name = f"{model_name(file)}_{method}" if method else model_name(file)
+    return Lowered(name, key, file, None, None, None, (), (file.resolve(),), (), npu=npu, method=method)
 
 
 def _quantized(file: Path, npu_kind: str | None, cache: Cache, progress: Progress) -> tuple[str, Path]:
@@ -290,7 +301,7 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     from mcu_build import program
     from mcu_build.lower.upstream import quiet
 
-    loaded = program.load(lowered.program)
+    loaded = program.load(lowered.program, lowered.method)
     inputs = npz.numbered(npz.load(vectors), "input")
     with quiet():
         from mcu_build.reference import Evaluator

@@ -44,7 +44,7 @@ def run_streams(lowered: Lowered, vectors: Path) -> tuple[Exactness, ...]:
     McuError where the NPU reports an error.
     """
     assert lowered.npu is not None
-    loaded = program.load(lowered.program)
+    loaded = program.load(lowered.program, lowered.method)
     config = find(lowered.npu.name)
     twins = [
         _Twin(TosaGraph(made.tosa.read_bytes()), parse(delegate.payload), config, made.fast_scratch)

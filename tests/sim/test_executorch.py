@@ -1,5 +1,6 @@
 """Programs under ExecuTorch's own runtime: equal outputs, and nothing linked for naught."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -142,3 +143,47 @@ def test_two_models_share_an_arena(tmp_path):
     assert len(set(lines)) == 4, lines
     assert told["executorch"] == told["static"]
     assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::cat", "mcu::et::quantized_conv2d"}
+
+
+@pytest.mark.slow
+def test_methods_of_a_program_share_its_weights(tmp_path, monkeypatch):
+    import torch
+    from executorch.exir import to_edge
+
+    class Table(torch.nn.Module):
+        """Two methods over one table."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.table = torch.nn.Embedding(8, 64)
+
+        def forward(self, index):
+            return self.table(index)
+
+        def twice(self, index):
+            rows = self.table(index)
+            return torch.cat([rows, rows], dim=1).transpose(0, 1)
+
+    model, index = Table().eval(), (torch.tensor([1, 0, 1]),)
+    forward = torch.export.export(model, index)
+    monkeypatch.setattr(Table, "forward", Table.twice)
+    twice = torch.export.export(model, index)
+    manager = to_edge({"forward": forward, "twice": twice}).to_executorch()
+    file = tmp_path / "table.pte"
+    file.write_bytes(manager.buffer)
+    refused = mcu_build("build", "--board", "host", file, "--build-dir", tmp_path, "--json")
+    assert "2 methods (forward, twice)" in refused.json["error"]["message"]
+    words = ("--board", "host", file, "--runtime", "executorch", "--build-dir", tmp_path, "--json")
+    programs = set()
+    for method in ("forward", "twice"):
+        result = mcu_build("test", *words, "--method", method)
+        assert result.status == 0, result.out
+        assert result.json["outputs_vary"] and result.json["differing"] == 0
+        folder = tmp_path / f"table_{method}" / "host-executorch"
+        programs |= set(re.findall(r"mcu_program_\w+", (folder / f"src/table_{method}.cpp").read_text()))
+    # One symbol: an image of both methods holds the program once.
+    assert len(programs) == 1
+    wrong = mcu_build("test", *words, "--method", "thrice")
+    assert "there is no method 'thrice'" in wrong.json["error"]["message"]
+    assert "forward, twice" in wrong.json["error"]["hint"]

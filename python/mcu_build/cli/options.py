@@ -156,6 +156,7 @@ def model_options(function: F) -> F:
         board_option,
         npu_option,
         io_option,
+        click.option("--method", metavar="NAME", help="The method of a .pte that has several."),
         executorch_options,
         click.option(
             "--toolchain",

@@ -4,6 +4,7 @@ The header is that of the static runtime (codegen/model.py), so applications and
 are; behind it stand the program's bytes, a table of just the operators wanted, and memory of exact size.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def generate(given: Deployment) -> dict[str, str]:
     return {
         f"{name}.h": model.header(plan, '#include "mcu/executorch/status.h"\n\n', _FUNCTIONS),
         f"{name}.cpp": _source(given),
-        f"{name}_program.cpp": _program(name, given.data),
+        f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
         "model.cmake": _cmake_facts(given, arena),
     }
@@ -89,7 +90,7 @@ def _source(given: Deployment) -> str:
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n\n',
         'extern "C" {\n',
         f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
-        f"extern const unsigned char {name}_program[{len(given.data)}];\n",
+        f"extern const unsigned char {_program_name(given)}[{len(given.data)}];\n",
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
         _kernel_table(given.operators),
@@ -99,7 +100,8 @@ def _source(given: Deployment) -> str:
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
         "\nconstinit mcu::et::Model model({\n"
-        f'    .name = "{name}",\n    .program = {name}_program,\n    .method = "{given.program.method}",\n'
+        f'    .name = "{name}",\n    .program = {_program_name(given)},\n'
+        f'    .method = "{given.program.method}",\n'
         f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
         "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n});\n\n}  // namespace\n\n",
@@ -147,16 +149,22 @@ def _sizes(name: str, sizes: Iterable[int]) -> str:
     return f"constexpr std::size_t {name}[] = {{{', '.join(map(str, sizes))}}};\n"
 
 
-def _program(name: str, data: bytes) -> str:
+def _program_name(given: Deployment) -> str:
+    """The program's symbol, by its content: models of one file, each a method of it, share its bytes."""
+    return f"mcu_program_{hashlib.sha256(given.data).hexdigest()[:16]}"
+
+
+def _program(given: Deployment) -> str:
+    data, name = given.data, _program_name(given)
     lines = (
         f"    {','.join(map(str, data[start : start + _BYTES_PER_LINE]))},\n"
         for start in range(0, len(data), _BYTES_PER_LINE)
     )
-    declared = f"const unsigned char {name}_program[{len(data)}]"
+    declared = f"const unsigned char {name}[{len(data)}]"
     return (
         f"{model.BANNER}// The program as ExecuTorch's exporter wrote it.\n"
         f'extern "C" {{\nextern {declared};\n'
-        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_constants.{name}.program"))) {declared} = {{\n'
+        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_constants.{name}"))) {declared} = {{\n'
         f"{''.join(lines)}}};\n}}\n"
     )
 

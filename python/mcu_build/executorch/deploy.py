@@ -10,7 +10,8 @@ from mcu_build.codegen.executorch import Deployment, Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import McuError
 from mcu_build.plan.ir import ALIGNMENT, Plan
-from mcu_build.program import KernelCall, Program, load
+from mcu_build.program import KernelCall, Program, load, load_all
+from mcu_build.stages import Lowered
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
 # argument and for an instruction, and what it wants for each argument while it looks an operator up.
@@ -37,17 +38,17 @@ class Options:
     temp_pool: int | None = None
 
 
-def deployment(plan: Plan, file: Path, options: Options, pools: Pools) -> Deployment:
-    """The program in `file` with the operators to link. McuError names every operator that cannot be."""
-    program = load(file)
+def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
+    """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
+    program = load(lowered.program, lowered.method)
     _check_views(plan, program)
     chosen = operators(program, options, plan.name)
-    return Deployment(plan, program, file.read_bytes(), chosen, pools)
+    return Deployment(plan, program, lowered.program.read_bytes(), chosen, first_pools(program, is_host))
 
 
 def operators(program: Program, options: Options, name: str) -> tuple[str, ...]:
     """The operators to link, sorted: the program's, or those that were asked for."""
-    wanted = {*options.ops, *(op for file in options.ops_from for op in load(file).operators)}
+    wanted = {*options.ops, *_operators_of(options.ops_from)}
     unknown = sorted({*wanted, *program.operators} - {*ADAPTERS})
     if unknown:
         near = {close for op in unknown for close in difflib.get_close_matches(op, ADAPTERS, n=2, cutoff=0.7)}
@@ -63,6 +64,10 @@ def operators(program: Program, options: Options, name: str) -> tuple[str, ...]:
             f"Add them: --ops {' '.join(missing)}, or the program to --ops-from.",
         )
     return tuple(sorted(wanted or {*program.operators}))
+
+
+def _operators_of(files: Sequence[Path]) -> set[str]:
+    return {op for file in files for method in load_all(file) for op in method.operators}
 
 
 def _check_views(plan: Plan, program: Program) -> None:

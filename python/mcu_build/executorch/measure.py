@@ -8,14 +8,13 @@ from mcu_build.board import Board
 from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_bytes, port_bytes
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.deploy import Options, deployment, exact_pools, first_pools, wanted_pools
+from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted_pools
 from mcu_build.executorch.package import find, wheel
 from mcu_build.files import write_changed
 from mcu_build.images import BuildInputs, build
 from mcu_build.plan.ir import Plan
-from mcu_build.program import load
 from mcu_build.simulate.run import run
-from mcu_build.stages import Progress
+from mcu_build.stages import Lowered, Progress
 
 # Every operator that wants more temporary memory than the pool has costs a try.
 _TRIES = 16
@@ -24,16 +23,16 @@ _TIMEOUT = 600.0
 
 def build_measured(
     plan: Plan,
-    program: Path,
+    lowered: Lowered,
     options: Options,
     board: Board,
     toolchain: Toolchain,
     folder: Path,
     progress: Progress,
 ) -> tuple[dict[str, Path], dict[str, Any]]:
-    """The images of `program` in `folder`, by kind, and the memory that they use as the manifest tells it."""
+    """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it."""
     inputs = BuildInputs(plan.name, board, toolchain, folder, executorch=find(options.prefix, board))
-    given = deployment(plan, program, options, first_pools(load(program), board.is_host))
+    given = deployment(plan, lowered, options, board.is_host)
     with progress.stage("build"):
         images = _build(given, inputs)
     if board.is_host or board.run.qemu is not None:
@@ -49,9 +48,9 @@ def build_measured(
     return images, _memory(given)
 
 
-def estimated(plan: Plan, program: Path, options: Options, board: Board) -> dict[str, str]:
-    """The sources of `program`, for another build to compile: pools are an upper bound, or the user's."""
-    given = deployment(plan, program, options, first_pools(load(program), board.is_host))
+def estimated(plan: Plan, lowered: Lowered, options: Options, board: Board) -> dict[str, str]:
+    """The sources of a program, for another build to compile: pools are an upper bound, or the user's."""
+    given = deployment(plan, lowered, options, board.is_host)
     texts = generate(replace(given, pools=_chosen(given.pools, options)))
     prefix = wheel() if board.is_host and options.prefix is None else options.prefix
     if prefix:
