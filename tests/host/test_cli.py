@@ -107,3 +107,17 @@ def test_cmake_dir_is_there():
     from pathlib import Path
 
     assert (Path(mcu_build("cmake-dir").out.strip()) / "McuBuildConfig.cmake").is_file()
+
+
+def test_an_image_to_run_is_looked_at_first(tmp_path):
+    junk = tmp_path / "junk.elf"
+    junk.write_text("hello\n")
+    for words in (("--npu", "none"), ()):
+        run = ("run", "--board", "corstone-300", *words)
+        assert mcu_build(*run, junk).status == 1
+        absent = mcu_build(*run, tmp_path / "absent.elf")
+        assert absent.status == 1 and "absent.elf" in absent.err
+    ports = mcu_build("run", "--board", "corstone-300", junk, "--json")
+    assert ports.status == 2 and "are for models" in ports.json["error"]["message"]
+    other = mcu_build("run", "--board", "mps2-an386", "--npu", "ethos-u55-128", junk)
+    assert other.status == 2 and "no NPU called" in other.err

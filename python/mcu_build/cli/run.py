@@ -80,6 +80,7 @@ def command(
 def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -> Exit:
     """Run an image that is there."""
     from mcu_build.api import board_for
+    from mcu_build.report.elf import read_elf
     from mcu_build.simulate.run import show
 
     model = options["model"]
@@ -88,7 +89,9 @@ def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -
             f"{model}: --inputs, --outputs and --json are for models", "An image has no ports.", Exit.USAGE
         )
     board = board_for(model, options["board"])
-    status = show(board, model, timeout, board.choose_npu(options["npu"]))
+    npu = board.choose_npu(options["npu"])
+    read_elf(model)
+    status = show(board, model, timeout, npu)
     if status:
         raise McuError(f"{model}: it ended with status {status}", exit_code=Exit.FIRMWARE)
     return Exit.OK

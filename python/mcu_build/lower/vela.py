@@ -85,7 +85,10 @@ def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, An
         return original(tosa, [*flags, _LAYER_FLAG], **options)
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        raise McuError(f"Vela: {words}", "`--npu none` builds the model for the core alone.") from error
+        hint = "`--npu none` builds the model for the core alone."
+        if "not found in Vela config file" in words:
+            hint = "npu.options of the board's file has a name that Vela does not know."
+        raise McuError(f"Vela: {words}", hint) from error
 
 
 def _read(tosa: bytes, payload: bytes, folder: Path) -> Compiled:
