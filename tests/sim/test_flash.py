@@ -13,6 +13,7 @@ from mcu_build.flash.image import LoadImage, Segment, check, read_image
 from mcu_build.flash.probe import PC, SP, LostError, program, verify
 from mcu_build.flash.via import doing
 from tests.support.boards import empty_board, until, wire
+from tests.support.cli import mcu_build
 from tests.support.image import Mode, build_image, expected, misbehaving_model, vector
 
 BOARDS = ("netduinoplus2", "microbit", "corstone-300")
@@ -191,3 +192,33 @@ def test_nothing_listens(tmp_path: Path) -> None:
     with pytest.raises(McuError, match="no GDB server answers there") as caught:
         gdb_server.connect(str(tmp_path / "nothing"))
     assert caught.value.exit_code == Exit.TOOL_MISSING
+
+
+def test_the_command_flashes_an_image_and_says_what_it_did(tmp_path: Path) -> None:
+    board = find_board("netduinoplus2")
+    files = {"main.cpp": '#include "mcu/platform.h"\n' + GREETING}
+    elf = build_image(tmp_path, board, "arm-gcc", files, "production", with_harness=False)
+    with empty_board(board, tmp_path) as target:
+        told = mcu_build("flash", "--board", board.id, "--via", "gdb", target.via, "--json", elf)
+        assert told.status == 0, told.err
+        assert (told.json["verified"], told.json["bytes"]) == (True, read_image(elf).size)
+        until(lambda: target.uart == "it runs\n")
+    for words, status, message in (
+        (["--via", "gdb", target.via, elf], Exit.TOOL_MISSING, "no GDB server answers there"),
+        (["--via", "gdb", target.via, tmp_path / "none.elf"], Exit.INPUT, "there is no such image"),
+        (["--via", "uf2", elf], Exit.INPUT, "the board shows no drive"),
+    ):
+        told = mcu_build("flash", "--board", board.id, *words)
+        assert told.status == status and message in told.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOARDS)
+def test_digits_on_the_device(tmp_path: Path, name: str) -> None:
+    with empty_board(find_board(name), tmp_path) as target:
+        words = ["--board", name, "--npu", "none", "--via", "gdb", target.via, "--on-device", "--vectors", 20]
+        model = Path(__file__).parents[2] / "examples/digits/model.py"
+        told = mcu_build("test", *words, "--build-dir", tmp_path / "build", "--json", model)
+        assert told.status == 0, told.err
+        assert (told.json["vectors"], told.json["mismatches"], told.json["differing"]) == (20, 0, 0)
+        assert told.json["outputs_vary"] and told.json["cycles"] is None
