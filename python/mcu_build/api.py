@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
-from mcu_build.board import Board, ConsoleKind, find_board
+from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import Toolchain, default_toolchain
@@ -25,6 +25,7 @@ from mcu_build.executorch.deploy import Options as ExecutorchOptions
 from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
+from mcu_build.hardware import ConsoleKind
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated, Request

@@ -47,7 +47,7 @@ class _Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
-        from mcu_build.board import parse_size
+        from mcu_build.hardware import parse_size
 
         parsed = parse_size(value)
         if isinstance(parsed, str) and parsed.isdigit():

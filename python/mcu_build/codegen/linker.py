@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from mcu_build import __version__
-from mcu_build.board import Board, Placement
+from mcu_build.board import Board
+from mcu_build.hardware import Placement
 
 # The lowest bytes of the stack: painted at reset, found changed after an overflow.
 _STACK_ALIGNMENT = 32

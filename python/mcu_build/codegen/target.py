@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from mcu_build import process
-from mcu_build.board import Board, SetupStep
+from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
+from mcu_build.hardware import SetupStep
 from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mcu_build.board import Board, Memory
+from mcu_build.board import Board
+from mcu_build.hardware import Memory
 
 Range = tuple[int, int]
 

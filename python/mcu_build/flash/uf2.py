@@ -8,9 +8,10 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from mcu_build.board import Board, Uf2Flash
+from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage, Segment
+from mcu_build.hardware import Uf2Flash
 
 _MAGIC = (0x0A32_4655, 0x9E5D_5157)
 _END = 0x0AB1_6F30

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from mcu_build.board import Board, Placement
+from mcu_build.board import Board
 from mcu_build.errors import McuError
+from mcu_build.hardware import Placement
 from mcu_build.plan.delegate import npu_name
 from mcu_build.plan.ir import Plan
 

@@ -1,0 +1,141 @@
+"""The parts of a board file: memories, blocks that a chip wants, consoles, registers, ways to write it."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def parse_size(value: object) -> object:
+    """'512K', '4M' or a number of bytes → bytes."""
+    if isinstance(value, str) and value[:-1].isdigit() and value[-1:] in _UNITS:
+        return int(value[:-1]) * _UNITS[value[-1]]
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """A table of the file: no key but those that are known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Memory(Strict):
+    """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
+
+    name: str
+    origin: int = Field(ge=0)
+    secure_alias: int | None = None
+    size: Size
+    access: Literal["rx", "rw", "rwx"]
+    npu: bool = False
+
+    def address(self, secure: bool) -> int:
+        """Where a core finds it: in the secure state at its secure alias, where it has one."""
+        return self.secure_alias if secure and self.secure_alias is not None else self.origin
+
+
+class Placement(Strict):
+    """Which memory holds what, by name."""
+
+    vectors: str
+    code: str
+    constants: str
+    data: str
+    arena: str
+    stack: str
+
+
+class Protected(Strict):
+    """Addresses that no image of ours may touch: a bootloader, option bytes. `why` says what they hold."""
+
+    name: str
+    origin: int = Field(ge=0)
+    size: Size
+    why: str
+
+
+class Fixed(Strict):
+    """Bytes that every image has at an address, as the boot ROM wants them; no image may differ there."""
+
+    name: str
+    origin: int = Field(ge=0)
+    content: Annotated[str, Field(pattern="^([0-9a-fA-F]{8})+$")]
+    why: str
+
+    @property
+    def data(self) -> bytes:
+        """The bytes: a whole number of words."""
+        return bytes.fromhex(self.content)
+
+
+ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
+
+
+class Uart(Strict):
+    """A UART that a production image can print on. `divider` is the value of its baud rate register."""
+
+    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart", "stm32-usart-v2"]
+    base: int = Field(gt=0)
+    divider: int = Field(gt=0)
+    baud: int = Field(115_200, gt=0)
+
+
+class SetupStep(Strict):
+    """A register written before main, in the order of the file: `why` says what for.
+
+    `value` is written as it is; `clear` and `set` change bits. Then all bits of `wait` are waited for.
+    """
+
+    address: int = Field(ge=0)
+    width: Literal[16, 32] = 32
+    value: int | None = None
+    clear: int = 0
+    set: int = 0
+    wait: int = 0
+    why: str
+
+    @property
+    def masks(self) -> tuple[int, int]:
+        """The bits that are cleared and those that are set."""
+        return (self.clear, self.set) if self.value is None else ((1 << self.width) - 1, self.value)
+
+
+class PyocdFlash(Strict):
+    """The board as pyocd knows it; `pack` is the part whose CMSIS-Pack brings a target not built in."""
+
+    target: str
+    pack: str | None = None
+
+
+class OpenocdFlash(Strict):
+    """The board as OpenOCD knows it: its configuration files, in order."""
+
+    config: tuple[str, ...] = Field(min_length=1)
+
+
+class Uf2Flash(Strict):
+    """The drive that the board's boot ROM shows: its name, and the family that a UF2 file must be of."""
+
+    family: int = Field(ge=0, lt=1 << 32)
+    volume: str
+
+
+class FlashWays(Strict):
+    """The ways to write the board, besides a GDB server."""
+
+    pyocd: PyocdFlash | None = None
+    openocd: OpenocdFlash | None = None
+    uf2: Uf2Flash | None = None
+
+
+class Mcuboot(Strict):
+    """Where MCUboot looks for an image: `slot`, `size` bytes, of which the first `header` are its own."""
+
+    slot: int = Field(ge=0)
+    size: Size
+    header: Size = 0x200
+    align: Literal[1, 2, 4, 8, 16, 32] = 4
