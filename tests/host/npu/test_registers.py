@@ -203,3 +203,57 @@ def test_an_index_past_the_largest_is_an_error():
     npu = Npu(find("ethos-u85-256"), memory)
     simulate.start(npu, len(stream))
     assert str(npu.error) == "command 6 (NPU_OP_DMA_START): a DMA with index 7, where 6 is the largest"
+
+
+U85_ONLY = (0x38, 0x50, 0x54)
+PLAIN = (0x10, 0x14, 0x1C, 0x20, 0x3C, 0x40, 0x44, 0x48, 0x4C, *range(0x80, 0xC0, 4))
+
+
+@pytest.mark.parametrize("name", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-2048"])
+def test_registers_keep_what_is_written_until_a_reset(name):
+    """QBASE, QCONFIG, QSIZE, REGIONCFG, AXI_LIMIT or MEM_ATTR, BASEP; U85: POWER_CTRL, AXI_SRAM, AXI_EXT."""
+    npu = _npu(target=name)
+    npu.read(registers.STATUS)
+    own = PLAIN + (U85_ONLY if "u85" in name else ())
+    for offset in own:
+        npu.write(offset, 0x10000 + offset)
+    assert [npu.read(offset) for offset in own] == [0x10000 + offset for offset in own]
+    for offset in {registers.ID, registers.CONFIG, registers.QREAD, registers.PROT, *U85_ONLY} - set(own):
+        before = npu.read(offset)
+        npu.write(offset, before ^ 0xFF)
+        assert npu.read(offset) == before
+    npu.write(registers.RESET, 0)
+    npu.read(registers.STATUS)
+    assert not any(npu.read(offset) for offset in own)
+    # Peripheral and component identification, as PrimeCell devices have it.
+    assert [npu.read(offset) & 0xFF for offset in range(0xFF0, 0x1000, 4)] == [0x0D, 0xF0, 0x05, 0xB1]
+
+
+@pytest.mark.parametrize(
+    ("name", "pmu", "counters", "beat_bytes"),
+    [("ethos-u55-128", 0x180, 4, 8), ("ethos-u65-256", 0x180, 4, 16), ("ethos-u85-256", 0x1180, 8, 16)],
+)
+def test_the_monitor_of_each_product(name, pmu, counters, beat_bytes):
+    stream = _dma(0, 1024, 800) + STOP
+    npu = _npu(stream, target=name)
+    npu.read(registers.STATUS)
+    assert npu.read(pmu) >> 11 & 0x1F == counters
+    npu.write(pmu, 1)
+    last = counters - 1
+    npu.write(pmu + 0x200 + 4 * last, 0x82)
+    npu.write(pmu + 0x180 + 4 * last, 0xFFFF_FFFF)
+    npu.write(pmu + 0x04, 0x8000_0000 | 1 << last)
+    npu.write(pmu + 0x14, 1 << last)
+    npu.write(registers.QBASE, simulate.STREAM_BASE)
+    npu.write(registers.QSIZE, len(stream))
+    npu.write(registers.BASEP + 8, simulate.SCRATCH_BASE)
+    npu.write(registers.CMD, 1)
+    assert npu.error is None
+    # The counter ran over: it counts on from 0, says so, and interrupts.
+    assert npu.read(pmu + 0x180 + 4 * last) == 800 // beat_bytes - 1
+    assert npu.read(pmu + 0x0C) == 1 << last
+    npu.write(registers.CMD, 2)
+    assert npu.irq
+    npu.write(pmu + 0x10, 1 << last)
+    assert not npu.irq
+    assert npu.read(pmu + 0x20) == 800 // beat_bytes
