@@ -58,7 +58,9 @@ class ExecutorU85(Executor):
         self._chains: dict[int, Array] = {}
         self._kept: Array | None = None
         self._operations["OP_CONV"] = self._dense
-        self._operations["OP_DMA_START"] = lambda _: self._dma().run()
+        self._operations["OP_DMA_START"] = lambda _: DmaU85(
+            self.state, self.regions, self.bus, self.internal
+        ).run()
         self._operations["OP_DEPTHWISE"] = lambda _: self._each_channel()
         self._operations["OP_RESIZE"] = self._resize
 
@@ -216,13 +218,12 @@ class ExecutorU85(Executor):
             return
         input_depth = self.state.number("IFM_DEPTH_M1") + 1 if mode == "reduce_sum" else depth
         _, values, window, padding = self._input(input_depth)
-        if mode == "argmax_x" and (padding.any or self.state.field("OFM_SCALE", "shift") != 16):
-            raise CommandError("argmax_x with padding or another scale than 2**-16: not modelled")
         accumulators = self._pooled(mode, values, window, padding, rows, columns)
         self._finish(accumulators, self._convolution_scaling(depth))
 
-    @staticmethod
-    def _pooled(mode: str, values: Array, window: Window, padding: Padding, rows: int, columns: int) -> Array:
+    def _pooled(
+        self, mode: str, values: Array, window: Window, padding: Padding, rows: int, columns: int
+    ) -> Array:
         place = (window, padding, rows, columns)
         match mode:
             case "max":
@@ -233,11 +234,16 @@ class ExecutorU85(Executor):
                 return pooling.mean_of_valid(values, *place)
             case "sum":
                 return pooling.total(values, *place)
-            case "argmax_x" if window.size[0] == 1:
-                return pooling.place_of_maximum(values, window, rows, columns)
+            case "argmax_x":
+                return self._places(values, window, padding, rows, columns)
             case "reduce_sum":
                 return pooling.total(pooling.channel_sum(values), *place)
         raise CommandError(f"pooling mode {mode} of U85: not modelled")
+
+    def _places(self, values: Array, window: Window, padding: Padding, rows: int, columns: int) -> Array:
+        if padding.any or window.size[0] > 1 or self.state.field("OFM_SCALE", "shift") != 16:
+            raise CommandError("argmax_x of several rows, with padding or with another scale: not modelled")
+        return pooling.place_of_maximum(values, window, rows, columns)
 
     def _resize(self, instruction: Instruction) -> None:
         rows, columns, depth = operands.output_shape(self.state)
@@ -284,9 +290,6 @@ class ExecutorU85(Executor):
         else:
             result = elementwise_u85.binary(mode, first, self._operand("IFM2", shape), scales, rounding)
         self._finish(np.broadcast_to(result, shape), operands.global_scaling(self.state))
-
-    def _dma(self) -> DmaU85:
-        return DmaU85(self.state, self.regions, self.bus, self.internal)
 
     def _scale(self, name: str) -> elementwise_u85.OperandScale:
         register = f"{name}_SCALE"

@@ -1,5 +1,6 @@
 """Pooling over an input map whose zero point is subtracted already."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,22 @@ def place_of_maximum(values: Array, window: Window, rows: int, columns: int) -> 
     The NPU keeps the value in the low half; what it looks like there no result of Vela's shows.
     """
     view = taps(values.astype(np.int64), window, rows, columns)[..., 0, :]
+    _check_work(view)
     return np.asarray(view.argmax(axis=-1).astype(np.int64) << 16)
 
 
 def _fold(combine: Any, view: NDArray[Any]) -> Array:
     """All places of a window into one, first down, then across, one at a time."""
+    _check_work(view)
     height, width = view.shape[3:]
-    if view.shape[0] * view.shape[1] * view.shape[2] * height * width > WORK_LIMIT:
-        raise CommandError(f"a pooling window of {height}x{width}")
     result: Array = view[..., 0, 0].copy()
     for y in range(height):
         for x in range(width):
             if y or x:
                 combine(result, view[..., y, x], out=result)
     return result
+
+
+def _check_work(view: NDArray[Any]) -> None:
+    if math.prod(view.shape) > WORK_LIMIT:
+        raise CommandError(f"a pooling window of {'x'.join(map(str, view.shape[3:]))}")

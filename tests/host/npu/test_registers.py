@@ -172,7 +172,7 @@ def test_the_monitor_counts_what_is_enabled():
     [
         (_payload(0x100, 0), "(NPU_OP_BRANCH branch_cond=always branch_target=0): OP_BRANCH: not modelled"),
         (_plain(0x5, 7), "pooling mode argmax_y of U85: not modelled"),
-        (_plain(0x5, 6), "argmax_x with padding or another scale than 2**-16: not modelled"),
+        (_plain(0x5, 6), "argmax_x of several rows, with padding or with another scale: not modelled"),
         (_plain(0x130, 1 << 8) + _payload(0x32, 4) + _plain(0x10), "a DMA from the table memory"),
         (_plain(0x6, 11), "a division by zero: not modelled"),
         (_plain(0x105, 3 << 14) + _plain(0x2), "IFM: it has no storage"),
