@@ -70,7 +70,7 @@ def build(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
-    request = replace(request, executorch=executorch, method=method, optimize=optimize)
+    request = replace(request, executorch=executorch, method=method, optimize=_known(optimize))
     told = progress or _Logged()
     if image is None:
         built = pipeline.build(request, Cache(), told)
@@ -101,7 +101,7 @@ def generate(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
-    request = replace(request, executorch=executorch, method=method, optimize=optimize)
+    request = replace(request, executorch=executorch, method=method, optimize=_known(optimize))
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 
@@ -310,6 +310,14 @@ def _request(
     return Request(
         Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), tuple(changed), cmsis_nn
     )
+
+
+def _known(optimize: Optimize) -> Optimize:
+    """McuError where it is none of the words."""
+    if optimize not in get_args(Optimize):
+        words = ", ".join(get_args(Optimize))
+        raise McuError(f"--optimize: {optimize!r} is none of {words}", "speed is the default.")
+    return optimize
 
 
 def _library(

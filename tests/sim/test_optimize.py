@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build import McuError, build
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +58,5 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
     refused = mcu_build("build", "--board", "host", "--optimize", "beauty", "--build-dir", tmp_path, model)
     assert refused.status == 2
     assert "speed" in refused.err and "ram" in refused.err
+    with pytest.raises(McuError, match="'beauty' is none of speed, size, ram"):
+        build(model, board="host", optimize="beauty", build_dir=tmp_path)  # type: ignore[arg-type]
