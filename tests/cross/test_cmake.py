@@ -182,7 +182,7 @@ def test_make_and_the_oldest_cmake_that_a_distribution_has(tmp_path):
 
 GENERATED = "mcu_add_model(first GENERATED first)\n"
 REFUSED = {
-    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "IO, OPTIMIZE, GENERATED"],
+    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "IO, OPTIMIZE"],
     "mcu_add_model(kws MODEL m.py)": ["BOARD: missing", "mcu-build boards"],
     "mcu_add_model(kws MODEL m.py BOARD)": ["BOARD: its value is missing"],
     "mcu_add_model(kws BOARD mps2-an386)": ["MODEL: missing", "model.py, .pt2 or .pte"],
