@@ -13,6 +13,8 @@ function(_mcu_find_executorch call out)
         find_package(executorch CONFIG QUIET GLOBAL)
     endif()
     if(TARGET executorch_core)
+        # GNU ld looks libraries through in order: the core's own come after it.
+        set_property(TARGET executorch_core APPEND PROPERTY INTERFACE_LINK_LIBRARIES ${MCU_LIBRARIES})
         set(${out} executorch_core PARENT_SCOPE)
     elseif(NOT TARGET executorch::runtime)
         string(REPLACE ";" ", " looked "${MCU_EXECUTORCH_PREFIX};${CMAKE_PREFIX_PATH}")

@@ -1,5 +1,6 @@
 """ExecuTorch's own runtime: what is linked for a program, what is refused, and in which words."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from mcu_build.board import find_board
 from mcu_build.codegen.executorch import Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch import package
+from mcu_build.executorch import deploy, package
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
+from mcu_build.plan.ir import Plan, Step
 from mcu_build.plan.select import operators as selectors
-from mcu_build.program import KernelCall, Program
+from mcu_build.program import Delegate, KernelCall, Program
+from mcu_build.stages import Lowered
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +71,28 @@ def test_what_a_firmware_wanted_is_read():
     assert wanted_pools(Pools(4096, 1040), told) == Pools(4096, 5008)
     assert wanted_pools(Pools(4096, 5008), told) is None
     assert wanted_pools(Pools(4096, 1040), "it failed otherwise") is None
+
+
+def lowered(file: Path) -> Lowered:
+    """A program as it was given."""
+    return Lowered("m", "key", file, None, None, None, (), (), ())
+
+
+def test_delegates_are_refused(tmp_path, monkeypatch):
+    delegated = replace(program(), delegates=(Delegate("EthosUBackend", b""),))
+    monkeypatch.setattr(deploy, "load", lambda file, method: delegated)
+    plan = Plan("m", {}, (), (), ())
+    with pytest.raises(McuError, match="m: EthosUBackend: delegates have no back end") as told:
+        deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
+    assert "--npu none" in told.value.hint
+
+
+def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(deploy, "load", lambda file, method: program("aten::cat.out"))
+    moved = Step("aten::view_copy.out", "m.py:7", "permute", "permute", None, (0, 1), (1,))
+    plan = Plan("m", {}, (moved,), (), ())
+    with pytest.raises(McuError, match=r"a view at m\.py:7 of a channels-last tensor shares its bytes"):
+        deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
 
 
 def install(folder: Path, version: str | None = "1.5.1", library: str = "lib/libexecutorch_core.a") -> Path:

@@ -41,6 +41,12 @@ class Options:
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
     """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
     program = load(lowered.program, lowered.method)
+    if program.delegates:
+        names = ", ".join(sorted({delegate.id for delegate in program.delegates}))
+        raise McuError(
+            f"{plan.name}: {names}: delegates have no back end under ExecuTorch's runtime yet",
+            "Build with --npu none, or leave out --runtime executorch.",
+        )
     _check_views(plan, program)
     chosen = operators(program, options, plan.name)
     return Deployment(plan, program, lowered.program.read_bytes(), chosen, first_pools(program, is_host))
