@@ -52,7 +52,7 @@ def check(delegate: Compiled, target: str) -> None:
     payload = parse(delegate.payload)
     seen = []
     for seed in range(3):
-        inputs = draw(payload, seed)
+        inputs = draw(delegate.tosa, seed, None)
         expected = run_reference(delegate.tosa, inputs)
         found = simulate.run(payload, find(target), inputs, 1 << 19)
         assert len(found) == len(expected)

@@ -53,7 +53,7 @@ def _wrong(node: Node, is_u55: bool) -> str:
 
 
 def _is_shifted(convolution: Node) -> bool:
-    """Vela takes the padding on the left away and adds it on the right."""
+    """Vela moves the padding of these to other sides of the image."""
     (_, weights, _, stride, padding, _, transposed, _, groups) = convolution.args
     outputs, per_group = _shape(weights)[:2]
     is_depthwise = groups > 1 and per_group == 1 and not transposed
@@ -67,7 +67,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
     of layout, which cancel out, Vela loses the output. A linear layer of 16 bits over several rows behind
     another: it reads its input in another shape. Both are right where they begin or end a delegate.
     """
-    names = (f"cut{number}" for number in count())
+    numbers = count()
     found: set[str] = set()
     waiting = list(tags)
     while waiting:
@@ -80,7 +80,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
             else:
                 _untag(nodes)
             continue
-        rest = next(names)
+        rest = f"{tag}.{next(numbers)}"
         _retag(nodes[place + 1 :], rest)
         # Constants and inputs are made ready where they are read.
         _retag([node for node in nodes[: place + 1] if node.target in DQ_OPS and _only_for(node, rest)], rest)
