@@ -101,6 +101,11 @@ def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple[Probe, L
     from mcu_build.flash import image, probe
     from mcu_build.flash.via import doing, opened
 
+    if "device_elf" not in built.manifest.artefacts:
+        raise McuError(
+            f"--on-device: {built.manifest.name}: there is no device image for {board.id}",
+            "The host has none, and other build systems make it with DEVICE_TEST.",
+        )
     file = built.manifest.path(built.folder, "device_elf")
     loaded = image.read_image(file)
     image.check(loaded, board)

@@ -216,5 +216,7 @@ def test_the_verbs_refuse_a_way_before_they_build() -> None:
     ):
         result = mcu_build(*verb, "--board", "netduinoplus2", model)
         assert result.status == Exit.USAGE and "--via" in result.err
+    result = mcu_build("flash", "--board", "host", "--via", "gdb", ":1", model)
+    assert result.status == Exit.INPUT and "needs no flashing" in result.err
     result = mcu_build("flash", "--board", "netduinoplus2", "--via", "gdb", ":1", model)
     assert result.status == Exit.INPUT and model in result.err

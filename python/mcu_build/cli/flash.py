@@ -80,6 +80,8 @@ def _image(times: StageTimes, key: Path | None, version: str, **options: Any) ->
         if key:
             raise McuError(f"{model}: --sign is for models: an image is linked for its place", "", Exit.USAGE)
         return read_image(model), board_for(model, options["board"]), model
+    if board_for(model, options["board"]).is_host:
+        raise McuError("--board: host is this computer, and needs no flashing", "Use `mcu-build run`.")
     firmware = build(**options, in_slot=key is not None, progress=times)
     image, file = read_image(firmware.path("elf")), firmware.path("elf")
     if key:
