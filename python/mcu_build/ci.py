@@ -43,6 +43,7 @@ class Measures:
 class Result:
     """A model on a board. `simulators` have run it, `stack` in bytes; `error` says why it fails, if it does.
 
+    `differing` outputs are not equal, `mismatches` of them by more than the rounding of float operators.
     `base` is what the other commit measured: None where it has none, or does not build.
     """
 
@@ -53,6 +54,7 @@ class Result:
     vectors: int = 0
     outputs: int = 0
     mismatches: int = 0
+    differing: int = 0
     accuracy: float | None = None
     stack: int | None = None
     simulators: tuple[str, ...] = ()
@@ -143,6 +145,7 @@ def _with_proof(result: Result, proof: Proof, simulator: str) -> Result:
         vectors=proof.comparison.vectors,
         outputs=proof.comparison.elements,
         mismatches=result.mismatches + proof.comparison.mismatches,
+        differing=result.differing + proof.comparison.differing,
         accuracy=proof.accuracy.device if proof.accuracy else None,
         stack=proof.outcome.stack_used or None,
         simulators=(*result.simulators, simulator),
@@ -214,11 +217,13 @@ def _git(*words: str) -> str:
 def _row(found: Result) -> str:
     measures, base = found.measures, found.base
     if measures is None:
-        return f"| {found.model} | {found.board} | does not build | | | | | |"
+        return f"| {found.model} | {found.board} | failed: see below | | | | | |"
     if not found.simulators:
         outputs = "not run: no simulator here"
     elif found.mismatches:
         outputs = f"{found.mismatches:,} of {found.outputs:,} wrong"
+    elif found.differing:
+        outputs = f"{found.outputs:,}, {found.differing:,} rounded otherwise ({', '.join(found.simulators)})"
     else:
         outputs = f"{found.outputs:,} equal ({', '.join(found.simulators)})"
     cells = [
