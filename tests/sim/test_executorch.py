@@ -187,3 +187,27 @@ def test_methods_of_a_program_share_its_weights(tmp_path, monkeypatch):
     wrong = mcu_build("test", *words, "--method", "thrice")
     assert "there is no method 'thrice'" in wrong.json["error"]["message"]
     assert "forward, twice" in wrong.json["error"]["hint"]
+
+
+@pytest.mark.slow
+def test_inputs_and_outputs_that_the_program_does_not_place(tmp_path):
+    import torch
+    from executorch.exir import ExecutorchBackendConfig, to_edge
+    from executorch.exir.passes import MemoryPlanningPass
+
+    class Join(torch.nn.Module):
+        def forward(self, x, y):
+            return torch.cat([x.transpose(0, 1), y], dim=1)
+
+    exported = torch.export.export(Join(), (torch.randn(2, 3), torch.randn(3, 4)))
+    places = MemoryPlanningPass(alloc_graph_input=False, alloc_graph_output=False)
+    manager = to_edge(exported).to_executorch(ExecutorchBackendConfig(memory_planning_pass=places))
+    file = tmp_path / "join.pte"
+    file.write_bytes(manager.buffer)
+    words = ("--board", "host", file, "--runtime", "executorch", "--build-dir", tmp_path, "--json")
+    result = mcu_build("test", *words)
+    assert result.status == 0, result.out
+    assert result.json["outputs_vary"] and result.json["differing"] == 0
+    # Two inputs and an output, 16 bytes apart.
+    source = (tmp_path / "join/host-executorch/src/join.cpp").read_text()
+    assert f"ports[{32 + 48 + 80}]" in source
