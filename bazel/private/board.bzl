@@ -1,5 +1,7 @@
 """What rules know of the board that they build for."""
 
+load("@mcu_boards//:facts.bzl", "BOARDS")
+
 BOARD = "@mcu_build//bazel:board_toolchain_type"
 CC = "@bazel_tools//tools/cpp:toolchain_type"
 
@@ -27,8 +29,16 @@ def board_of(ctx):
     """The board that `ctx` builds for: facts, file, linker_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
+def _check_board(given):
+    names = [board["name"] for board in BOARDS]
+    compilers = [compiler["constraint"] for board in BOARDS for compiler in board["compilers"]]
+    if given not in names and not [1 for name in names for one in compilers if given == name + "-" + one]:
+        fail("board: no board is called '{}'. There are: {}.".format(given, ", ".join(names)))
+
 def _board_transition_impl(settings, attr):
     given = str(attr.board)
+    if given:
+        _check_board(given)
     chosen = [Label("@mcu_boards//:" + given)] if given else settings["//command_line_option:platforms"]
     return {"//command_line_option:platforms": [str(platform) for platform in chosen]}
 

@@ -4,6 +4,8 @@ load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
 load(
     "@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl",
     "action_config",
+    "env_entry",
+    "env_set",
     "feature",
     "flag_group",
     "flag_set",
@@ -51,7 +53,7 @@ def _mcu_cc_toolchain_config_impl(ctx):
         ctx = ctx,
         abi_libc_version = "local",
         abi_version = "local",
-        action_configs = _tools(facts.cxx, _C + _CXX) + _tools(facts.archiver, [ACTION_NAMES.cpp_link_static_library]),
+        action_configs = _tools(facts.cc, _C) + _tools(facts.cxx, _CXX) + _tools(facts.archiver, [ACTION_NAMES.cpp_link_static_library]),
         compiler = facts.toolchain,
         cxx_builtin_include_directories = facts.system_includes,
         features = [
@@ -68,13 +70,18 @@ def _mcu_cc_toolchain_config_impl(ctx):
             _compile_feature("input", ["-c", "%{source_file}"], expand_if_available = "source_file"),
             _compile_feature("output", ["-o", "%{output_file}"], expand_if_available = "output_file"),
             _archive_feature(),
+            # Bazel's keys of compilations do not count the path of a compiler, still less its version.
+            feature(name = "compiler", enabled = True, env_sets = [env_set(
+                actions = _C + _CXX,
+                env_entries = [env_entry(key = "MCU_COMPILER", value = facts.cxx + ": " + facts.compiler)],
+            )]),
         ],
         host_system_name = "local",
         target_cpu = facts.board,
         target_libc = "newlib",
         target_system_name = facts.board,
         tool_paths = [
-            tool_path(name = "gcc", path = facts.cxx),
+            tool_path(name = "gcc", path = facts.cc),
             tool_path(name = "ar", path = facts.archiver),
             tool_path(name = "objcopy", path = facts.objcopy),
         ] + [tool_path(name = name, path = "/bin/false") for name in ("cpp", "gcov", "ld", "nm", "objdump", "strip")],

@@ -36,7 +36,7 @@ def link(ctx, name, main, platform, libraries):
     args.add_all(facts.libraries)
     ctx.actions.run(
         arguments = [args],
-        env = {"PATH": "/usr/local/bin:/usr/bin:/bin"},
+        env = {"MCU_COMPILER": facts.compiler, "PATH": "/usr/local/bin:/usr/bin:/bin"},
         executable = facts.cxx,
         inputs = objects + script + [archive.static_library for archive in archives] + others,
         mnemonic = "McuLink",

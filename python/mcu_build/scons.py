@@ -205,9 +205,7 @@ def _bare_env(env: Any, facts: BuildFacts) -> Any:
 
 
 def _add_options(env: Any, facts: BuildFacts) -> None:
-    cxx = Path(facts.cxx)
-    c = cxx.name.replace("clang++", "clang").replace("g++", "gcc")
-    env.Replace(CXX=facts.cxx, CC=str(cxx.with_name(c)))
+    env.Replace(CXX=facts.cxx, CC=facts.cc)
     env.Append(
         CCFLAGS=[option for option in facts.compile_options if not is_cxx_only(option)],
         CXXFLAGS=[option for option in facts.compile_options if is_cxx_only(option)],

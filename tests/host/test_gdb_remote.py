@@ -269,3 +269,14 @@ def test_connecting_waits_for_a_listener_and_gives_up(tmp_path: Path) -> None:
     listener.close()
     with pytest.raises(GdbError, match="too long"):
         connect(tmp_path / ("x" * 120), 0.05)
+
+
+def test_a_socket_in_a_deep_folder_is_reached(tmp_path: Path) -> None:
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        with contextlib.chdir(folder):
+            listener.bind("gdb.sock")
+        listener.listen()
+        with connect(folder / "gdb.sock", 5):
+            pass

@@ -140,7 +140,7 @@ def _steps(text: str) -> Iterator[Step]:
     while position < len(text):
         entry, position = decoder.raw_decode(text, position)
         # Bazel writes a test's XML in a step of its own, which depends on how long the test took.
-        if not entry["listedOutputs"][-1].endswith("/test.xml"):
+        if [Path(name).name for name in entry["listedOutputs"]] != ["test.xml"]:
             yield _step(entry)
         while position < len(text) and text[position].isspace():
             position += 1

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mcu_build import process
 from mcu_build.board import Board, board_files, load_board
 from mcu_build.cache import versions
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
@@ -67,6 +68,9 @@ def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
     options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in facts.compile_options]
     return {
         **asdict(facts),
+        "cc": facts.cc,
+        # Caches are shared between machines: their compilers have to be the same.
+        "compiler": process.run([facts.cxx, "--version"]).stdout.partition("\n")[0],
         "compile_options": options,
         "c_compile_options": [option for option in options if not is_cxx_only(option)],
         "default_npu": board.npu.default if board.npu else "none",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
@@ -40,6 +41,12 @@ class BuildFacts:
     binaries: Mapping[str, tuple[str, ...]]
     run_command: tuple[str, ...]
     run_test_command: tuple[str, ...]
+
+    @property
+    def cc(self) -> str:
+        """The C compiler beside the C++ compiler."""
+        cxx = Path(self.cxx)
+        return str(cxx.with_name(cxx.name.replace("clang++", "clang").replace("g++", "gcc")))
 
 
 def build_facts(

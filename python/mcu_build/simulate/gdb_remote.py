@@ -4,6 +4,7 @@ Protocol: "Debugging with GDB", appendix "GDB Remote Serial Protocol". The core 
 are r0 to pc and xPSR.
 """
 
+import os
 import re
 import socket
 import time
@@ -25,6 +26,8 @@ _HEADROOM = 64
 _MAX_RESENDS = 3
 # Few enough that neither side ever waits for the other to read.
 _MAX_UNCONFIRMED = 8
+# Of a Unix socket, its terminator included.
+_ADDRESS_BYTES = 108
 
 
 class GdbError(McuError):
@@ -283,13 +286,25 @@ class GdbRemote:
         self._buffer += data
 
 
+def _connect(connection: socket.socket, path: Path) -> None:
+    """Connect to a Unix socket, whose address holds 107 bytes: a longer one goes by way of its folder."""
+    if len(os.fsencode(path)) < _ADDRESS_BYTES:
+        connection.connect(str(path))
+        return
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        connection.connect(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
 def connect(path: Path, timeout: float) -> GdbRemote:
     """Connect to the stub that listens, or will soon, on the Unix socket at `path`."""
     deadline = time.monotonic() + timeout
     while True:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.connect(str(path))
+            _connect(connection, path)
             return GdbRemote(connection)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             connection.close()
