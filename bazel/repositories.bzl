@@ -38,7 +38,10 @@ _COMMAND = """\
 #!/bin/sh
 # mcu-build as actions call it: with the code of this repository, in a home that is gone afterwards.
 root=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d "${{TEST_TMPDIR:-$PWD}}/mcu.XXXXXX")
+place="${{TEST_TMPDIR:-$PWD}}"
+# `bazel run` is no action.
+[ -z "$BUILD_WORKSPACE_DIRECTORY" ] || place="${{TMPDIR:-/tmp}}"
+work=$(mktemp -d "$place/mcu.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export HOME="$work" TMPDIR="$work" PYTHONPATH="$root/python" PYTHONNOUSERSITE=1 PYTHONDONTWRITEBYTECODE=1
 export PYTHONHASHSEED=0 OMP_NUM_THREADS=1 PATH="{bin}:${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
