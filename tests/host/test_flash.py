@@ -1,6 +1,8 @@
 """Flashing through a GDB server that has real flash: a memory map, blocks to erase, packets of raw bytes."""
 
 import contextlib
+import os
+import pty
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ import pytest
 
 from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash import via
+from mcu_build.flash import gdb_server, via
 from mcu_build.flash.gdb_server import GdbServer
 from mcu_build.flash.image import LoadImage, Segment, check, merged, read_image
 from mcu_build.flash.probe import program
@@ -27,16 +29,22 @@ MAP = f"""<?xml version="1.0"?><!DOCTYPE memory-map PUBLIC "+//IDN gnu.org//DTD 
 
 @dataclass
 class FlashStub:
-    """A server whose flash can only lose bits until it is erased. `worn` is a byte that stays."""
+    """A server whose flash can only lose bits until it is erased. `worn` is a byte that stays.
+
+    `restart` is the packet of its extended mode, if any; without a core it waits for the command `scan`.
+    """
 
     memory_map: str = MAP
     monitor: tuple[str, ...] = ("reset halt",)
     worn: int | None = None
+    restart: bytes = b""
+    attached: bool = True
+    scan: str = "swdp_scan"
     flash: bytearray = field(default_factory=lambda: bytearray(b"\0" * 0x2000))
     ram: bytearray = field(default_factory=lambda: bytearray(0x1000))
     seen: list[bytes] = field(default_factory=list)
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: "socket.socket | Terminal") -> None:
         buffer = b""
         with connection, contextlib.suppress(OSError):
             while data := connection.recv(4096):
@@ -58,6 +66,19 @@ class FlashStub:
         )
         if packet.startswith(b"qSupported"):
             yield b"PacketSize=100;qXfer:features:read+" + b";qXfer:memory-map:read+" * bool(self.memory_map)
+        elif packet == b"?":
+            yield b"T05" if self.attached else b"W00"
+        elif packet == b"!":
+            yield b"OK" if self.restart else b""
+        elif packet[:1] == b"R" and packet == self.restart:
+            return
+        elif packet == b"vAttach;1":
+            self.attached = any(self.scan.encode().hex().encode() in one for one in self.seen)
+            yield b"T05" if self.attached else b"E01"
+        elif packet == b"vRun;":
+            yield b"T05" if packet == self.restart else b""
+        elif not self.attached and packet[:1] in b"qmMgp" and not packet.startswith(b"qRcmd"):
+            yield b"E01"
         elif packet.startswith(b"qXfer"):
             text = self.memory_map if b"memory-map" in packet else "<target/>"
             offset, count = (int(word, 16) for word in packet.rpartition(b":")[2].split(b","))
@@ -160,6 +181,63 @@ def test_a_byte_that_does_not_take_is_named(session: Start) -> None:
 @pytest.mark.parametrize("known", ["reset halt", "system_reset"])
 def test_a_reset_by_the_name_that_the_server_knows(session: Start, known: str) -> None:
     session(FlashStub(monitor=(known,))).reset()
+
+
+@pytest.mark.parametrize("restart", [b"vRun;", b"R00"])
+def test_a_server_that_knows_the_protocols_restart_alone(session: Start, restart: bytes) -> None:
+    stub = FlashStub(monitor=(), restart=restart)
+    session(stub).reset()
+    assert restart in stub.seen
+
+
+def test_a_restart_comes_before_commands_that_may_mean_something_else(session: Start) -> None:
+    stub = FlashStub(restart=b"vRun;")
+    session(stub).reset()
+    assert not [packet for packet in stub.seen if packet.startswith(b"qRcmd")]
+
+
+@pytest.mark.parametrize("scan", ["swdp_scan", "swd_scan", "jtag_scan"])
+def test_a_server_without_a_core_is_told_to_look_for_one(session: Start, scan: str) -> None:
+    stub = FlashStub(restart=b"vRun;", attached=False, scan=scan)
+    program(session(stub), image((FLASH, EVERY_BYTE)))
+    assert stub.flash[: len(EVERY_BYTE)] == EVERY_BYTE
+
+
+def test_a_server_that_finds_no_core(session: Start) -> None:
+    with pytest.raises(McuError, match="it finds no core"):
+        session(FlashStub(attached=False, scan="none"))
+
+
+class Terminal:
+    """The other side of a serial port, by the calls of a socket that `FlashStub` makes."""
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.file)
+
+    def recv(self, size: int) -> bytes:
+        return os.read(self.file, size)
+
+    def sendall(self, data: bytes) -> None:
+        os.write(self.file, data)
+
+
+def test_a_server_on_a_serial_port_as_a_black_magic_probe_is() -> None:
+    stub, (ours, theirs) = FlashStub(restart=b"vRun;", attached=False), pty.openpty()
+    thread = threading.Thread(target=stub.serve, args=(Terminal(ours),))
+    thread.start()
+    with gdb_server.connect(os.ttyname(theirs)) as server:
+        program(server, image((FLASH, EVERY_BYTE)))
+        server.reset()
+    assert stub.flash[: len(EVERY_BYTE)] == EVERY_BYTE and stub.seen[-1] == b"vRun;"
+    os.close(theirs)
+    thread.join(5)
+    assert not thread.is_alive()
 
 
 def test_a_server_without_a_reset_is_told(session: Start) -> None:

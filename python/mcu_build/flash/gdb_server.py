@@ -9,19 +9,32 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import Segment
 from mcu_build.flash.probe import StillRunningError
-from mcu_build.simulate.gdb_remote import GdbClosedError, GdbError, GdbRemote, GdbTimeoutError
+from mcu_build.simulate.gdb_remote import (
+    Connection,
+    GdbClosedError,
+    GdbError,
+    GdbRemote,
+    GdbTimeoutError,
+)
 
 # A sector of 256 KB takes seconds to erase.
 _FLASH_SECONDS = 60.0
 _RESET_SECONDS = 5.0
 _HARDWARE_BREAKPOINT = 1
-# OpenOCD, pyOCD and J-Link; QEMU. A reset that also halts.
+# Resets that also halt. The protocol's own, in its extended mode: with an answer, and without. The first
+# comes before all others: to Black Magic Probe a `monitor reset` is a pulse that leaves it without a core.
+_RESTART, _SILENT_RESTART = "vRun;", "R00"
+# OpenOCD, pyOCD and J-Link; QEMU.
 _RESETS = ("reset halt", "system_reset")
 _REFUSED = re.compile(r"unknown|invalid|unsupported|not supported|not recogni[sz]ed", re.IGNORECASE)
+# Black Magic Probe looks for cores when it is told to, and numbers them from 1.
+_SCANS, _FIRST_CORE = ("swdp_scan", "swd_scan", "jtag_scan"), "vAttach;1"
+_STOPPED = ("S", "T")
 # Bytes that a binary packet escapes.
 _SPECIAL = frozenset(b"#$}*")
 
@@ -37,6 +50,13 @@ class FlashRegion:
 
 class GdbServer(GdbRemote):
     """A board whose core is stopped: what flashing and testing on it need."""
+
+    def handshake(self) -> None:
+        """Agree on features. A server that has no core yet is told to look for one and to take it."""
+        self._agree()
+        if self._ask("?").startswith(("W", "X")):
+            self._attach()
+        self._describe()
 
     def flash_regions(self) -> tuple[FlashRegion, ...]:
         """The flash that the server knows to erase and write; none where it gives no memory map."""
@@ -60,10 +80,16 @@ class GdbServer(GdbRemote):
 
     def reset(self) -> None:
         """Reset the chip and leave its core halted before the first instruction."""
-        for command in _RESETS:
-            if self._monitor(command):
+        extended = self._ask("!") == "OK"
+        if extended and self._ask(_RESTART).startswith(_STOPPED):
+            return
+        if any(self._monitor(command) for command in _RESETS):
+            return
+        if extended:
+            self._send(_SILENT_RESTART)
+            if self._ask("?").startswith(_STOPPED):
                 return
-        raise GdbError(f"it knows no reset: monitor {' and monitor '.join(_RESETS)} were refused")
+        raise GdbError(f"it knows no reset: vRun, monitor {', monitor '.join(_RESETS)} and R were refused")
 
     def set_breakpoint(self, address: int) -> None:
         """Stop before the instruction at `address`."""
@@ -91,6 +117,14 @@ class GdbServer(GdbRemote):
         if self._ask("D") != "OK":
             raise GdbError("it does not let go of the core")
 
+    def _attach(self) -> None:
+        """Take the first core that a scan finds."""
+        for command in _SCANS:
+            self._monitor(command)
+            if self._ask(_FIRST_CORE).startswith(_STOPPED):
+                return
+        raise GdbError("it finds no core: is the board powered and wired?")
+
     def _monitor(self, command: str) -> bool:
         """Give the server a command of its own. False where it does not know it."""
         self._send(f"qRcmd,{command.encode().hex()}")
@@ -116,10 +150,37 @@ class GdbServer(GdbRemote):
 
 
 def connect(via: str, timeout: float = 5.0) -> GdbServer:
-    """Connect to the GDB server at `:port`, `host:port` or the path of a Unix socket; its core stops.
+    """Connect to the GDB server at `:port`, `host:port`, a Unix socket or a serial port; its core stops.
 
     McuError: status 2 where `via` is none of these, 3 where nothing answers there.
     """
+    try:
+        server = GdbServer(_opened(via, timeout), timeout)
+    except OSError as error:
+        raise _silent(via, error) from None
+    try:
+        server.handshake()
+    except (GdbClosedError, GdbTimeoutError) as error:
+        server.close()
+        raise _silent(via, error.message) from None
+    except GdbError:
+        server.close()
+        raise
+    return server
+
+
+def _silent(via: str, words: object) -> McuError:
+    return McuError(
+        f"--via gdb {via}: no GDB server answers there ({words})",
+        "Start one, such as `openocd -f ...`, and check its port; another client may hold it.",
+        Exit.TOOL_MISSING,
+    )
+
+
+def _opened(via: str, timeout: float) -> Connection:
+    """The line to a server. OSError where there is none."""
+    if Path(via).is_char_device():
+        return _SerialLine(via)
     family, address = _address(via)
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.settimeout(timeout)
@@ -127,20 +188,38 @@ def connect(via: str, timeout: float = 5.0) -> GdbServer:
         connection.connect(address)
         if family == socket.AF_INET:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = GdbServer(connection, timeout)
-        server.handshake()
-    except (OSError, GdbClosedError, GdbTimeoutError) as error:
-        connection.close()
-        words = error.message if isinstance(error, McuError) else error
-        raise McuError(
-            f"--via gdb {via}: no GDB server answers there ({words})",
-            "Start one, such as `openocd -f ...`, and check its port; another client may hold it.",
-            Exit.TOOL_MISSING,
-        ) from None
-    except GdbError:
+    except OSError:
         connection.close()
         raise
-    return server
+    return connection
+
+
+class _SerialLine:
+    """A serial port, by the calls of a socket: Black Magic Probe's way over USB, which has no rate."""
+
+    def __init__(self, port: str) -> None:
+        import serial
+
+        self._port = serial.Serial(port)
+
+    def settimeout(self, seconds: float) -> None:
+        """As of a socket."""
+        self._port.timeout = seconds
+
+    def sendall(self, data: bytes) -> None:
+        """As of a socket."""
+        self._port.write(data)
+
+    def recv(self, size: int) -> bytes:
+        """As of a socket: what has come, at least a byte."""
+        found = bytes(self._port.read(max(1, min(size, self._port.in_waiting))))
+        if not found:
+            raise TimeoutError
+        return found
+
+    def close(self) -> None:
+        """As of a socket."""
+        self._port.close()
 
 
 def _address(via: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
@@ -150,7 +229,9 @@ def _address(via: str) -> tuple[socket.AddressFamily, str | tuple[str, int]]:
     if "/" in via:
         return socket.AF_UNIX, via
     raise McuError(
-        f"--via gdb {via}: not an address", "Write :3333, host:3333 or /path/of/socket.", Exit.USAGE
+        f"--via gdb {via}: not an address",
+        "Write :3333, host:3333, /path/of/socket or /dev/ttyACM0.",
+        Exit.USAGE,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from mcu_build.errors import Exit, McuError
 
@@ -57,6 +57,26 @@ class Stop:
     exit_status: int | None = None
 
 
+class Connection(Protocol):
+    """What is used of a socket: a line to a stub."""
+
+    def settimeout(self, seconds: float, /) -> None:
+        """How long `sendall` and `recv` may take until they raise TimeoutError."""
+        ...
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it."""
+        ...
+
+    def recv(self, size: int, /) -> bytes:
+        """What has come, at most `size` bytes; none where the other side has closed."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
 class GdbRemote:
     """A connection to a stub whose core is stopped. `packets` counts those that were sent.
 
@@ -66,7 +86,7 @@ class GdbRemote:
     stub does not, a later call raises GdbError.
     """
 
-    def __init__(self, connection: socket.socket, timeout: float = 5.0) -> None:
+    def __init__(self, connection: Connection, timeout: float = 5.0) -> None:
         self._socket = connection
         self._buffer = b""
         self._acknowledge = True
@@ -83,10 +103,18 @@ class GdbRemote:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         self._socket.close()
 
     def handshake(self) -> None:
-        """Agree on features. QEMU numbers registers in an old way until target.xml has been read."""
+        """Agree on features, and on registers."""
+        self._agree()
+        self._describe()
+
+    def _agree(self) -> None:
         reply = self._ask("qSupported:swbreak+;hwbreak+;xmlRegisters=arm")
         if re.match(r"[ST][0-9a-fA-F]{2}", reply):
             # Connecting has stopped a core that ran, which QEMU tells first.
@@ -98,7 +126,10 @@ class GdbRemote:
                 self.packet_size = _hexadecimal(value)
         if "QStartNoAckMode+" in features and self._ask("QStartNoAckMode") == "OK":
             self._acknowledge = False
-        if "qXfer:features:read+" not in features:
+
+    def _describe(self) -> None:
+        """QEMU numbers registers in an old way until target.xml has been read."""
+        if "qXfer:features:read+" not in self.features:
             raise GdbError("it does not describe its registers (qXfer:features:read)")
         if "<target" not in self._read_object("features", "target.xml"):
             raise GdbError("target.xml does not describe a target")
