@@ -18,8 +18,9 @@ SCHEMA = 1
 class Manifest:
     """One build. `artefacts` are file names in the build folder, `hashes` their SHA-256.
 
-    `memory`, `operators`, `inputs` and `outputs` are those of plan/describe.py; `flash` and `ram` those of
-    report/size.py, `npu` that of report/npu.py. `key` stands for everything that went into the build.
+    `memory`, `operators`, `removed`, `inputs` and `outputs` are those of plan/describe.py; `flash` and `ram`
+    those of report/size.py, `npu` that of report/npu.py. `key` stands for everything that went into
+    the build.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Manifest:
     warnings: tuple[str, ...]
     npu: Mapping[str, Any] | None = None
     optimize: str = "speed"
+    removed: Mapping[str, Any] | None = None
 
     def path(self, folder: Path, artefact: str) -> Path:
         """The file of an artefact such as 'elf'."""

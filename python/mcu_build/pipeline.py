@@ -156,8 +156,12 @@ def plan_program(
     board: Board,
     cmsis_nn: CmsisNn | None = None,
     optimize: Optimize = "speed",
+    whole: bool = False,
 ) -> Plan:
-    """The placed plan of a program for a board's core, its int8 borders with their quantization."""
+    """The placed plan of a program for a board's core, its int8 borders with their quantization.
+
+    `whole` is for a runtime that loads the program as it is: nothing of it is left out.
+    """
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.delegate import NpuTarget
@@ -176,7 +180,7 @@ def plan_program(
             f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
-    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu, optimize)
+    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu, optimize, whole)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -187,7 +191,14 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
+        plan = plan_program(
+            lowered,
+            lowered.name,
+            request.board,
+            request.cmsis_nn,
+            request.optimize,
+            whole=request.executorch is not None,
+        )
         sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
@@ -254,6 +265,7 @@ def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str,
         inputs=tuple(described["inputs"]),
         outputs=tuple(described["outputs"]),
         operators=tuple(described["operators"]),
+        removed=described["removed"],
         warnings=lowered.warnings,
         npu=npu_document(lowered, versions("ethos-u-vela")),
     )
@@ -311,6 +323,7 @@ def summary(built: Built) -> dict[str, Any]:
         "inputs": list(manifest.inputs),
         "outputs": list(manifest.outputs),
         "operators": list(manifest.operators),
+        "removed": manifest.removed,
         "warnings": list(manifest.warnings),
         "npu": manifest.npu,
     }

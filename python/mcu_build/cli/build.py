@@ -70,11 +70,21 @@ def describe(built: Any) -> str:
         _arena(memory, ours),
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
+    if manifest.removed:
+        lines.append(f"  removed    {removed(manifest.removed)}")
     if manifest.npu:
         from mcu_build.report.npu import table
 
         lines += [f"  npu        {manifest.npu['name']:>10}", table(manifest.npu)]
     return "\n".join(lines)
+
+
+def removed(gone: Any) -> str:
+    """What a plan has left out, in a line."""
+    return (
+        f"{gone['channels']:>10,} of {gone['of']:,} channels of {len(gone['layers'])} layers: they never "
+        f"change an output ({gone['nbytes']:,} bytes of weights, {gone['macs']:,} MACs)"
+    )
 
 
 def _arena(memory: Any, ours: str) -> str:

@@ -18,21 +18,25 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     """
     del debug
     from mcu_build.api import board_for, build
+    from mcu_build.cli.build import removed
     from mcu_build.report import size
     from mcu_build.report.npu import estimates
 
-    model, npu, memory = options["model"], None, None
+    model, npu, memory, gone = options["model"], None, None, None
     if model.suffix == ".elf":
         measured = size.measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
     else:
         built = build(**options, progress=StageTimes())
         measured, npu, memory = built.size(), built.manifest.npu, built.manifest.memory
+        gone = built.manifest.removed
     if as_json:
-        print_json({**size.document(measured), "npu": npu, "memory": memory})
+        print_json({**size.document(measured), "npu": npu, "memory": memory, "removed": gone})
         return
     print_text(size.table(measured, symbols))
     if memory and "lower_bound" in memory:
         above = memory["arena"] / max(memory["lower_bound"], 1) - 1
         print_text(f"{memory['peak']} The plan is {100 * above:.1f} % above that lower bound.")
+    if gone:
+        print_text(f"Removed: {removed(gone).strip()}.")
     if npu:
         print_text("\n".join(estimates(npu)))

@@ -10,6 +10,7 @@ from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
+from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
 
@@ -23,13 +24,15 @@ def compile_program(
     kernel_folders: Sequence[str] = ("reference",),
     npu: NpuTarget | None = None,
     optimize: Optimize = "speed",
+    whole: bool = False,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
-    delegates run on.
+    delegates run on. `whole` keeps channels that never matter.
     """
-    plan = allow_overlaps(fuse_padding(separate_outputs(select(program, name, npu))))
+    plan = fuse_padding(separate_outputs(select(program, name, npu)))
+    plan = allow_overlaps(plan if whole else remove_channels(plan))
     plan = specialize(join_scratch(plan), kernel_folders, optimize)
     room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
     return place_with_moves(choose_leaner(plan, room), 2 * room)

@@ -1,5 +1,6 @@
 """A plan as plain data, for plan.json, the manifest and --json."""
 
+from dataclasses import asdict
 from typing import Any
 
 from mcu_build.codegen.model import port_quantization
@@ -17,6 +18,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "inputs": [port(plan, id) for id in plan.inputs],
         "outputs": [port(plan, id) for id in plan.outputs],
         "operators": operators(plan),
+        "removed": removed(plan),
         "memory": memory(plan),
         "steps": [_step(plan, step) for step in plan.steps],
         "tensors": [_tensor(plan, id) for id in sorted(plan.tensors)],
@@ -33,6 +35,15 @@ def memory(plan: Plan) -> dict[str, Any]:
         "executorch": plan.program_arena_bytes,
         "constants": constant_bytes(plan),
     }
+
+
+def removed(plan: Plan) -> dict[str, Any] | None:
+    """What the plan has left out: sums, and a row for each layer. None where that is nothing."""
+    if not plan.removed:
+        return None
+    rows = [asdict(layer) for layer in plan.removed]
+    sums = {name: sum(row[name] for row in rows) for name in ("channels", "of", "nbytes", "macs")}
+    return {**sums, "layers": rows}
 
 
 def operators(plan: Plan) -> list[dict[str, Any]]:

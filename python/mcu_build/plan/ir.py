@@ -145,10 +145,23 @@ class Arena:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """Channels that a layer no longer makes: `channels` of `of`; bytes of weights and MACs that it saves."""
+
+    operator: str
+    layer: str
+    channels: int
+    of: int
+    nbytes: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A model, compiled: tensors by id, steps in order, ids of inputs and outputs.
 
-    `program_arena_bytes` is what ExecuTorch's own memory plan takes for the same program.
+    `program_arena_bytes` is what ExecuTorch's own memory plan takes for the same program. `removed` tells
+    which channels of the program the plan has left out (plan/simplify).
     """
 
     name: str
@@ -158,6 +171,7 @@ class Plan:
     outputs: tuple[int, ...]
     program_arena_bytes: int = 0
     arena: Arena | None = None
+    removed: tuple[Removed, ...] = ()
 
     def with_arena(self, arena: Arena) -> "Plan":
         """The same plan with its activations placed."""

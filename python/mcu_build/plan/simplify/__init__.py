@@ -1,0 +1,115 @@
+"""Channels that never matter are left out of a plan, with the weights that make and that read them.
+
+A channel may go where every layer that reads it (a plain convolution or a linear layer) can do without: its
+weights for the channel are all 0, or the channel is constant and its share of the sums goes into the bias.
+Where a window reaches beyond the image, a constant other than the zero point adds less at the border: such a
+channel stays. The outputs are equal to the bit.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from mcu_build.plan.ir import Plan, Removed, Step
+from mcu_build.plan.simplify.ranges import Ranges, array_of, leaves_image, members_of
+from mcu_build.plan.simplify.shrink import Mask, shrink
+from mcu_build.plan.simplify.ties import Ties, ties_of
+
+_MAKERS = ("conv2d_s8", "depthwise_conv2d_s8", "linear_s8")
+_READERS = ("conv2d_s8", "linear_s8")
+# Kernels take channels by fours; a channel more costs them nothing then.
+_TOGETHER = 4
+_MOST = 1 << 31
+
+
+def remove_channels(plan: Plan) -> Plan:
+    """The plan without channels that never matter, and told which; itself where all do."""
+    ranges, ties = Ranges(plan), Ties(plan)
+    gone = _removable(plan, ranges, ties)
+    if not gone:
+        return plan
+    keep = {id: ~np.isin(groups, list(gone)) for id, groups in ties.groups.items()}
+    made = shrink(plan, keep, ranges)
+    return replace(made, removed=tuple(_removed(plan, made, keep)))
+
+
+def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Removed]:
+    for before, after in zip(plan.steps, made.steps, strict=True):
+        if before.kernel in _MAKERS and before is not after:
+            kept = keep[before.writes[0]]
+            weights = (before.arguments[1], plan), (after.arguments[1], made)
+            was, now = (one.tensors[cast(int, id)].nbytes for id, one in weights)
+            yield Removed(
+                before.operator,
+                before.layer,
+                int((~kept).sum()),
+                len(kept),
+                was - now,
+                before.macs - after.macs,
+            )
+
+
+def _removable(plan: Plan, ranges: Ranges, ties: Ties) -> set[int]:
+    """The groups of channels that go."""
+    kept = set(ties.kept)
+    while True:
+        gone = _unneeded(plan, ranges, ties, kept)
+        back = _kept_back(ties, gone)
+        if not back:
+            return gone
+        kept |= back
+
+
+def _unneeded(plan: Plan, ranges: Ranges, ties: Ties, kept: set[int]) -> set[int]:
+    """All groups but `kept` that every reader can do without.
+
+    A channel that is read only for channels that go goes too, so readers are asked until nothing changes.
+    """
+    readers = [step for step in plan.steps if step.kernel in _READERS and ties_of(plan, step) is not None]
+    everything = {int(group) for groups in ties.groups.values() for group in groups}
+    gone: set[int] = set()
+    while True:
+        needed = set(kept)
+        for step in readers:
+            needed |= _needed(plan, ranges, ties, step, gone)
+        found = everything - needed
+        if found == gone:
+            return gone
+        gone = found
+
+
+def _needed(plan: Plan, ranges: Ranges, ties: Ties, step: Step, gone: set[int]) -> set[int]:
+    """The groups that a reader cannot do without when its outputs in `gone` are left out."""
+    members, source = members_of(step), cast(int, step.arguments[0])
+    weights = array_of(plan.tensors[cast(int, step.arguments[1])])
+    if step.kernel == "linear_s8":
+        weights = weights + cast(int, members["filter_offset"])
+    written = ~np.isin(ties.groups[step.writes[0]], list(gone))
+    taps = weights.reshape(len(weights), -1, weights.shape[-1])[written]
+    image, offset = ranges.of(source), cast(int, members["input_offset"])
+    same = image.constant
+    if step.kernel == "conv2d_s8" and leaves_image(members):
+        same = same & (image.low == -offset)
+    values = np.where(same, np.abs(image.low + offset), 0)
+    if np.abs(taps).sum(1).dot(values).max(initial=0) >= _MOST >> 1:
+        same = np.zeros_like(same)  # A bias might not hold it.
+    unused = (taps == 0).all((0, 1))
+    return {int(group) for group in ties.groups[source][~(same | unused)]}
+
+
+def _kept_back(ties: Ties, gone: set[int]) -> set[int]:
+    """Groups to keep all the same: so that channels go by fours, and that no tensor loses all of them."""
+    places: dict[int, set[int]] = {group: set() for group in gone}
+    for id, groups in ties.groups.items():
+        for group in {*groups.tolist()} & gone:
+            places[group].add(id)
+    together: dict[frozenset[int], list[int]] = {}
+    for group in sorted(gone):
+        together.setdefault(frozenset(places[group]), []).append(group)
+    back = {group for groups in together.values() for group in groups[: len(groups) % _TOGETHER]}
+    for groups in ties.groups.values():
+        if {*groups.tolist()} <= gone - back:
+            back |= {int(group) for group in groups[:_TOGETHER]}
+    return back
