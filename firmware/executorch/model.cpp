@@ -65,6 +65,8 @@ const char* words(Status status) {
             return "inputs or outputs of the program are not those of the firmware";
         case Status::kFailed:
             return "an operator or a delegate of the program failed";
+        case Status::kNoProgram:
+            return "no program slot holds a program for this firmware";
     }
     return "?";
 }
@@ -204,7 +206,8 @@ void Model::load_or_stop() {
     if (loaded_) {
         return;
     }
-    if (const Status status = load(); status != Status::kOk) {
+    const Status status = parts_.load == nullptr ? load() : parts_.load();
+    if (status != Status::kOk) {
         stop(status);
     }
 }
@@ -228,6 +231,9 @@ void Model::stop(Status status) {
         platform::write_console(sizes.view());
     }
     platform::write_console("\n");
+    if (parts_.explain != nullptr) {
+        parts_.explain();
+    }
     platform::exit(platform::Status::kProgram);
 }
 

@@ -28,6 +28,7 @@ VERBS = {
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
+    "program": "Make the file to flash of a program for a firmware with program slots.",
     "npu": "Look at the NPU's part of a program: its commands in words.",
     "clean": "Remove build folders, or the cache.",
     "ci": "Check models on boards as a CI job does, and report what has changed.",

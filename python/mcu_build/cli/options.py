@@ -72,11 +72,14 @@ def executorch_options(function: F) -> F:
         ops_from: tuple[Path, ...],
         method_pool: int | None,
         temp_pool: int | None,
+        program_slot: str | None,
         **others: Any,
     ) -> Any:
         from mcu_build.executorch.deploy import Options
+        from mcu_build.executorch.slot import parse_region
 
-        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool)
+        slot = parse_region(program_slot) if program_slot else None
+        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool, slot)
         if runtime == "executorch":
             return function(executorch=given, **others)
         if given != Options():
@@ -113,6 +116,11 @@ def executorch_options(function: F) -> F:
         ),
         click.option("--method-pool", type=size_type, help="Bytes for its structures; else measured."),
         click.option("--temp-pool", type=size_type, help="Bytes for temporary memory; else measured."),
+        click.option(
+            "--program-slot",
+            metavar="ADDRESS:SIZE",
+            help="Keep the program apart from the image, in flash with room for two of them.",
+        ),
     )
 
 

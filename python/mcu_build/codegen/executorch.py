@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from mcu_build.codegen import model
 from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
+from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
+from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan
 from mcu_build.program import Program, TensorValue
 
@@ -29,7 +31,8 @@ class Deployment:
     """A program and what it is linked with.
 
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
-    them. `operators` are those that the image can run.
+    them. `operators` are those that the image can run. Where there are `slots`, a
+    production image finds the program there instead of in itself.
     """
 
     plan: Plan
@@ -37,6 +40,7 @@ class Deployment:
     data: bytes
     operators: tuple[str, ...]
     pools: Pools
+    slots: Region | None = None
 
     @property
     def name(self) -> str:
@@ -61,8 +65,11 @@ def generate(given: Deployment) -> dict[str, str]:
     name = given.name
     arena = max(planned_bytes(given.program), ALIGNMENT)
     plan = given.plan.with_arena(Arena(arena, {}, 0, arena))
+    includes, functions = '#include "mcu/executorch/status.h"\n', _FUNCTIONS
+    if given.slots:
+        includes, functions = f'#include "mcu/executorch/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
     return {
-        f"{name}.h": model.header(plan, '#include "mcu/executorch/status.h"\n\n', _FUNCTIONS),
+        f"{name}.h": model.header(plan, f"{includes}\n", functions),
         f"{name}.cpp": _source(given),
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
@@ -80,6 +87,11 @@ std::size_t method_pool_used();
 std::size_t temp_pool_used();
 
 """
+_SLOT_FUNCTIONS = """\
+// The program slots, for mcu::slot::Update. load() says in them what it has found.
+mcu::slot::Slots& slots();
+
+"""
 
 
 def _source(given: Deployment) -> str:
@@ -87,10 +99,11 @@ def _source(given: Deployment) -> str:
     parts = [
         model.BANNER,
         f'#include "{name}.h"\n\n',
-        '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n\n',
+        '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
+        '#include "mcu/executorch/slot_loader.h"\n\n' if given.slots else "\n",
         'extern "C" {\n',
         f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
-        f"extern const unsigned char {_program_name(given)}[{len(given.data)}];\n",
+        f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
         _kernel_table(given.operators),
@@ -99,12 +112,14 @@ def _source(given: Deployment) -> str:
         _memory("ports", port_bytes(given.program)),
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
+        _slots(given),
         "\nconstinit mcu::et::Model model({\n"
-        f'    .name = "{name}",\n    .program = {_program_name(given)},\n'
+        f'    .name = "{name}",\n    .program = {"{}" if given.slots else _program_name(given)},\n'
         f'    .method = "{given.program.method}",\n'
         f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
-        "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n});\n\n}  // namespace\n\n",
+        "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n"
+        f"{_SLOT_PARTS if given.slots else ''}}});\n\n}}  // namespace\n\n",
     ]
     for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
         for index, id in enumerate(ids):
@@ -118,8 +133,11 @@ def _source(given: Deployment) -> str:
             f"std::span<std::byte> {kind}_bytes(std::size_t index) {{\n"
             f"    return index < {kind}_count ? model.{kind}(index) : std::span<std::byte>();\n}}\n\n"
         )
+    load = "mcu::et::load_newest(model, program_slots)" if given.slots else "model.load()"
+    if given.slots:
+        parts.append("mcu::slot::Slots& slots() {\n    return program_slots;\n}\n\n")
     parts.append(
-        "mcu::et::Status load() {\n    return model.load();\n}\n\n"
+        f"mcu::et::Status load() {{\n    return {load};\n}}\n\n"
         "std::size_t method_pool_used() {\n    return model.use().method;\n}\n\n"
         "std::size_t temp_pool_used() {\n    return model.use().temp;\n}\n\n"
         f"void run() {{\n    model.run_or_stop();\n}}\n\n}}  // namespace {name}\n"
@@ -149,22 +167,52 @@ def _sizes(name: str, sizes: Iterable[int]) -> str:
     return f"constexpr std::size_t {name}[] = {{{', '.join(map(str, sizes))}}};\n"
 
 
+_SLOT_PARTS = "    .load = load,\n    .explain = [] { mcu::et::explain(program_slots); },\n"
+
+
+def _slots(given: Deployment) -> str:
+    if not given.slots:
+        return ""
+    schema = int.from_bytes(given.data[4:8], "little")
+    return (
+        "\n// The schema and the operators that programs must have been made for.\n"
+        f"constinit mcu::slot::Slots program_slots{{\n    {_program_name(given)}, "
+        f"{{{schema:#010x}, {operators_hash(given.operators):#018x}}}}};\n"
+    )
+
+
+def _program_size(given: Deployment) -> int:
+    return given.slots.size if given.slots else len(given.data)
+
+
 def _program_name(given: Deployment) -> str:
-    """The program's symbol, by its content: models of one file, each a method of it, share its bytes."""
+    """The program's symbol, by its content: models of one file, each a method of it, share its bytes.
+
+    With slots it is their region.
+    """
+    if given.slots:
+        return f"{given.name}_program_slots"
     return f"mcu_program_{hashlib.sha256(given.data).hexdigest()[:16]}"
 
 
 def _program(given: Deployment) -> str:
     data, name = given.data, _program_name(given)
+    said = "The program as ExecuTorch's exporter wrote it."
+    if given.slots:
+        data = slot_file(data, given.operators, FIRST_SEQUENCE).ljust(given.slots.size, b"\xff")
+        said = "Both program slots: this computer has no flash to keep them in."
     lines = (
         f"    {','.join(map(str, data[start : start + _BYTES_PER_LINE]))},\n"
         for start in range(0, len(data), _BYTES_PER_LINE)
     )
-    declared = f"const unsigned char {name}[{len(data)}]"
+    # Slots are written to.
+    const, section = ("", ".data") if given.slots else ("const ", ".mcu_constants")
+    declared = f"{const}unsigned char {name}[{len(data)}]"
     return (
-        f"{model.BANNER}// The program as ExecuTorch's exporter wrote it.\n"
+        f"{model.BANNER}// {said}\n"
         f'extern "C" {{\nextern {declared};\n'
-        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_constants.{name}"))) {declared} = {{\n'
+        f"alignas({SLOT_ALIGNMENT if given.slots else ALIGNMENT}) "
+        f'__attribute__((section("{section}.{name}"))) {declared} = {{\n'
         f"{''.join(lines)}}};\n}}\n"
     )
 

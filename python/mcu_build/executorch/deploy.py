@@ -9,6 +9,7 @@ from pathlib import Path
 from mcu_build.codegen.executorch import Deployment, Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import McuError
+from mcu_build.executorch.slot import Region, check_capacity
 from mcu_build.plan.ir import ALIGNMENT, Plan
 from mcu_build.program import KernelCall, Program, load, load_all
 from mcu_build.stages import Lowered
@@ -29,6 +30,7 @@ class Options:
     """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
 
     Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
+    `program_slot` is where programs are kept apart from the image.
     """
 
     prefix: Path | None = None
@@ -36,6 +38,7 @@ class Options:
     ops_from: tuple[Path, ...] = ()
     method_pool: int | None = None
     temp_pool: int | None = None
+    program_slot: Region | None = None
 
 
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
@@ -49,7 +52,12 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
         )
     _check_views(plan, program)
     chosen = operators(program, options, plan.name)
-    return Deployment(plan, program, lowered.program.read_bytes(), chosen, first_pools(program, is_host))
+    data, slots = lowered.program.read_bytes(), options.program_slot
+    if slots:
+        if not is_host:
+            raise McuError("--program-slot: only for the host yet", "Build for --board host.")
+        check_capacity(plan.name, data, slots)
+    return Deployment(plan, program, data, chosen, first_pools(program, is_host), slots)
 
 
 def operators(program: Program, options: Options, name: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A program for ExecuTorch's runtime with memory of exact size: build, run, read the use, build again."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted_pools
 from mcu_build.executorch.package import find, wheel
-from mcu_build.files import write_changed
+from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
+from mcu_build.files import write_atomically, write_changed
 from mcu_build.images import BuildInputs, build
 from mcu_build.plan.ir import Plan
 from mcu_build.simulate.run import run
@@ -33,6 +34,7 @@ def build_measured(
     """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it."""
     inputs = BuildInputs(plan.name, board, toolchain, folder, executorch=find(options.prefix, board))
     given = deployment(plan, lowered, options, board.is_host)
+    slots, given = given.slots, replace(given, slots=None)
     with progress.stage("build"):
         images = _build(given, inputs)
     if board.is_host or board.run.qemu is not None:
@@ -42,9 +44,12 @@ def build_measured(
     else:
         # Nothing here can run it: the pools stay at their upper bound, unless the user knows better.
         pools = _chosen(given.pools, options)
-    given = replace(given, pools=pools)
+    given = replace(given, pools=pools, slots=slots)
     with progress.stage("build"):
         images = _build(given, inputs)
+    if slots:
+        images["program_slot"] = folder / "program.slot"
+        write_atomically(images["program_slot"], slot_file(given.data, given.operators, FIRST_SEQUENCE))
     return images, _memory(given)
 
 
@@ -96,4 +101,6 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "temp_pool": given.pools.temp,
         "ports": ports,
         "operators": list(given.operators),
+        "method": given.program.method,
+        "program_slot": asdict(given.slots) if given.slots else None,
     }

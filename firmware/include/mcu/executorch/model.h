@@ -69,6 +69,10 @@ struct Parts {
     std::span<unsigned char> ports;        // inputs and outputs that the program leaves to the caller
     std::span<const size_t> input_bytes;
     std::span<const size_t> output_bytes;
+    // Where the program is in slots: both for the model's first use, which loads the program or ends the
+    // firmware.
+    Status (*load)() = nullptr;
+    void (*explain)() = nullptr;
 };
 
 // The most that loading and running took, in bytes.

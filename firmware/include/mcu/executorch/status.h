@@ -13,6 +13,7 @@ enum class Status : int32_t {
     kPoolTooSmall,     // one of the pools that the firmware was built with has no room for it
     kWrongPorts,       // its inputs and outputs are not those that the firmware was built for
     kFailed,           // an operator or a delegate failed while it ran
+    kNoProgram,        // no program slot holds one for this firmware
 };
 
 // A few words on a status, for a log.

@@ -1,0 +1,51 @@
+"""`mcu-build program`: a program for a firmware with program slots."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.output import print_json, print_text
+
+_path = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("program", type=_path)
+@click.option("--into", type=_path, required=True, metavar="FILE", help="The file to flash.")
+@click.option(
+    "--firmware",
+    type=_path,
+    required=True,
+    metavar="DIR",
+    help="The firmware's build folder.",
+)
+@click.option(
+    "--sequence",
+    type=click.IntRange(1, 2**32 - 1),
+    required=True,
+    help="Of two programs, the one with the greater number is the newer; a build's own has 1.",
+)
+@click.option("--method", metavar="NAME", help="The firmware's method, where the program has several.")
+@json_option
+@debug_option
+def command(
+    program: Path,
+    into: Path,
+    firmware: Path,
+    sequence: int,
+    method: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Make the file to flash of PROGRAM, a .pte, for firmware that was built with --program-slot."""
+    del debug
+    from mcu_build.executorch.replace import program_file
+    from mcu_build.files import write_atomically
+
+    made = program_file(program, firmware, sequence, method)
+    write_atomically(into, made)
+    if as_json:
+        print_json({"file": str(into), "bytes": len(made), "sequence": sequence})
+    else:
+        print_text(f"{into}: {len(made):,} bytes, sequence {sequence}")

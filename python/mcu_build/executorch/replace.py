@@ -1,0 +1,62 @@
+"""A program that is to take another one's place in a firmware with program slots."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mcu_build import manifest
+from mcu_build.codegen.executorch import planned_bytes
+from mcu_build.errors import McuError
+from mcu_build.executorch.slot import Region, check_capacity, slot_file
+from mcu_build.manifest import Manifest
+from mcu_build.program import Program, TensorValue, load
+
+
+def program_file(file: Path, firmware: Path, sequence: int, method: str | None) -> bytes:
+    """What to flash of the program in `file` for the firmware that was built in the folder `firmware`.
+
+    McuError names everything that keeps the firmware from running it, as far as can be told without running.
+    """
+    built = manifest.require(firmware)
+    slots = built.memory.get("program_slot")
+    if not slots:
+        raise McuError(f"{firmware}: this firmware has no program slots", "Build it with --program-slot.")
+    program = load(file, method)
+    problems = list(_problems(program, built))
+    if problems:
+        raise McuError(
+            "\n".join(f"{file}: {problem}" for problem in problems),
+            "Firmware for other programs takes --ops-from <program>.pte when it is built.",
+        )
+    data = file.read_bytes()
+    check_capacity(str(file), data, Region(**slots))
+    return slot_file(data, built.memory["operators"], sequence)
+
+
+def _problems(program: Program, built: Manifest) -> Iterator[str]:
+    memory = built.memory
+    missing = sorted({*program.operators} - {*memory["operators"]})
+    if missing:
+        yield f"it calls {', '.join(missing)}, which the firmware lacks"
+    if program.delegates:
+        yield "it has delegates, for which the firmware has no back end"
+    if program.method != memory["method"]:
+        yield f"its method is {program.method}, the firmware's {memory['method']}"
+    planned = planned_bytes(program)
+    if planned > memory["arena"]:
+        yield f"its memory plan takes {planned:,} bytes, the firmware has {memory['arena']:,}"
+    for kind, ids, ports in (
+        ("inputs", program.inputs, built.inputs),
+        ("outputs", program.outputs, built.outputs),
+    ):
+        sizes = [value.nbytes for id in ids if isinstance(value := program.values[id], TensorValue)]
+        wanted = [_bytes(port) for port in ports]
+        if sizes != wanted:
+            yield f"its {kind} have {sizes} bytes, the firmware's {wanted}"
+
+
+def _bytes(port: Mapping[str, Any]) -> int:
+    return int(math.prod(port["shape"]) * np.dtype(port["dtype"]).itemsize)

@@ -1,0 +1,74 @@
+"""Programs for the program slots of a firmware: mcu/executorch/slot.h tells the layout."""
+
+import binascii
+import hashlib
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mcu_build.errors import Exit, McuError
+
+HEADER_BYTES = 32
+_END = b"MCUE"
+_FORMAT = 1
+# A slot begins where a page of flash does; 32 bytes are the widest unit that flash is written in.
+ALIGNMENT = 64
+# Of the program that a firmware is built with.
+FIRST_SEQUENCE = 1
+
+
+@dataclass(frozen=True)
+class Region:
+    """Flash for two programs, a half each: from `address`, `size` bytes."""
+
+    address: int
+    size: int
+
+    @property
+    def capacity(self) -> int:
+        """The longest program in bytes."""
+        return self.size // 2 - HEADER_BYTES - len(_END)
+
+
+def parse_region(text: str) -> Region:
+    """ADDRESS:SIZE, such as 0x10080000:256K. McuError (status 2) says what is wrong."""
+    from mcu_build.hardware import parse_size
+
+    address, _, size = text.partition(":")
+    parsed = parse_size(int(size) if size.isdigit() else size)
+    hint = "Write ADDRESS:SIZE, such as 0x10080000:256K; half of it is for a program, half for its successor."
+    if not re.fullmatch(r"0x[0-9a-fA-F]+|\d+", address) or not isinstance(parsed, int):
+        raise McuError(f"--program-slot: {text!r} is not ADDRESS:SIZE", hint, Exit.USAGE)
+    region = Region(int(address, 0), parsed)
+    if region.address % ALIGNMENT or region.size % (2 * ALIGNMENT) or region.capacity <= 0:
+        raise McuError(
+            f"--program-slot: {text}: both halves must begin at a multiple of {ALIGNMENT} bytes",
+            hint,
+            Exit.USAGE,
+        )
+    return region
+
+
+def operators_hash(operators: Iterable[str]) -> int:
+    """The 64 bits by which a program and a firmware know that they were made for the same operators."""
+    named = "".join(f"{name}\n" for name in sorted(set(operators)))
+    return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little")
+
+
+def slot_file(program: bytes, operators: Iterable[str], sequence: int) -> bytes:
+    """A program with its header and its end mark: what a slot holds, for firmware with these `operators`."""
+    checked = struct.pack("<III4sQ", _FORMAT, sequence, len(program), program[4:8], operators_hash(operators))
+    header = struct.pack("<4sI", b"MCUP", binascii.crc32(checked + program)) + checked
+    return header + program + bytes(-len(program) % 4) + _END
+
+
+def check_capacity(name: str, program: bytes, region: Region) -> None:
+    """McuError where a program is too long for a slot."""
+    excess = len(program) - region.capacity
+    if excess > 0:
+        raise McuError(
+            f"{name}: the program has {len(program):,} bytes, a slot takes {region.capacity:,}: "
+            f"{excess:,} too few",
+            "Give the firmware a larger --program-slot; half of it is for one program.",
+        )

@@ -1,0 +1,183 @@
+"""Program slots: what a firmware finds in them, and updates cut off at every access to the flash."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build import process
+from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.slot import Region, operators_hash, parse_region, slot_file
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATORS = ("aten::cat.out", "cortex_m::softmax.out")
+HALF, PAGE = 512, 128
+ERASED = b"\xff"
+# What is done to the newer of two programs → its status.
+FAULTS = {
+    "nothing": "ok",
+    "erased": "empty",
+    "its magic overwritten": "no program",
+    "its last bytes missing": "truncated",
+    "one bit of the program flipped": "corrupted",
+    "one bit of the sequence flipped": "corrupted",
+    "a length beyond the slot": "too large",
+    "a header of format 2": "too new",
+    "a header of format 0": "too old",
+    "a program of schema ET13": "too new",
+    "a program of schema ET11": "too old",
+    "made for firmware with one operator more": "made for other operators",
+}
+
+
+def program(seed: int, size: int = 150, schema: bytes = b"ET12") -> bytes:
+    body = bytes((seed * 31 + at * 7) % 256 for at in range(size - 8))
+    return b"\x08\x00\x00\x00" + schema + body
+
+
+def faulty(fault: str) -> bytes:
+    """A file for a slot, spoiled."""
+    whole = slot_file(program(2), OPERATORS, 2)
+    changed = bytearray(whole)
+    match fault:
+        case "erased":
+            return ERASED * len(whole)
+        case "its magic overwritten":
+            changed[0] ^= 1
+        case "its last bytes missing":
+            return whole[:-20]
+        case "one bit of the program flipped":
+            changed[100] ^= 0x10
+        case "one bit of the sequence flipped":
+            changed[13] ^= 1
+        case "a length beyond the slot":
+            changed[16:20] = (HALF - 35).to_bytes(4, "little")
+        case "a header of format 2" | "a header of format 0":
+            changed[8] = int(fault[-1])
+        case "a program of schema ET13" | "a program of schema ET11":
+            return slot_file(program(2, schema=fault[-4:].encode()), OPERATORS, 2)
+        case "made for firmware with one operator more":
+            return slot_file(program(2), (*OPERATORS, "aten::view_copy.out"), 2)
+    return bytes(changed)
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("slot") / "driver"
+    flags = ("-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined")
+    sources = (ROOT / "tests/host/slot_driver.cpp", ROOT / "firmware/executorch/slot.cpp")
+    finished = process.run(
+        ["g++", *flags, "-fno-sanitize-recover", "-I", ROOT / "firmware/include", *sources, "-o", made]
+    )
+    assert finished.status == 0, finished.stderr
+    return made
+
+
+def drive(driver: Path, verb: str, *words: object, status: int = 0) -> list[str]:
+    finished = process.run([driver, verb, f"{operators_hash(OPERATORS):x}", *map(str, words)])
+    assert finished.status == status, finished.stdout + finished.stderr
+    return finished.stdout.splitlines()
+
+
+def region(folder: Path, *slots: bytes) -> Path:
+    """Both slots in a file; what is not given is erased."""
+    file = folder / "region.bin"
+    file.write_bytes(b"".join(one.ljust(HALF, ERASED) for one in (*slots, b"", b"")[:2]))
+    return file
+
+
+def written(folder: Path, *programs: bytes, operators: tuple[str, ...] = OPERATORS) -> list[Path]:
+    """Files for a slot, of increasing sequence."""
+    files = []
+    for sequence, one in enumerate(programs, 1):
+        files.append(folder / f"{sequence}.slot")
+        files[-1].write_bytes(slot_file(one, operators, sequence))
+    return files
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("newer", [0, 1])
+def test_a_fault_is_named_and_the_other_program_stays(driver, tmp_path, fault, newer):
+    slots = [slot_file(program(1), OPERATORS, 1)] * 2
+    slots[newer] = faulty(fault)
+    told = drive(driver, "check", region(tmp_path, *slots))
+    assert told[newer] == FAULTS[fault]
+    assert told[1 - newer] == "ok"
+    assert told[2] == str(newer if fault == "nothing" else 1 - newer)
+
+
+def test_every_bit_of_a_slot_matters(driver, tmp_path):
+    whole = slot_file(program(1, 41), OPERATORS, 1)
+    # The last 4 bytes are the end mark, before it 3 of padding, which nothing reads.
+    for bit in range(0, 8 * len(whole), 3):
+        if not len(whole) - 7 <= bit // 8 < len(whole) - 4:
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            told = drive(driver, "check", region(tmp_path, bytes(changed)))
+            assert told[0] != "ok" and told[2] == "-1", bit
+
+
+def test_the_docs_tell_every_fault():
+    page = (ROOT / "docs/program-slot.md").read_text()
+    for fault, status in FAULTS.items():
+        if fault != "nothing":
+            assert f"| {fault} | {status} |" in page
+
+
+@pytest.mark.parametrize("unit", [4, 8, 32])
+@pytest.mark.parametrize("before", [1, 2])
+def test_a_valid_program_boots_wherever_the_power_is_cut(driver, tmp_path, unit, before):
+    """`before` programs are there already: the update takes the erased slot, or that of the older one."""
+    files = written(tmp_path, program(1), program(2, 99), program(3, 113))[2 - before :]
+    told = drive(driver, "cuts", HALF, PAGE, unit, "right", *files)
+    boots, old, fresh, none = map(int, told[0].split())
+    assert none == 0 and boots == old + fresh
+    # Each of the four ways to tear an access; all but those of the last one leave the old program.
+    assert boots > 4 * (113 // unit) ** 2 and old > fresh > 4
+
+
+def test_an_update_of_the_running_slot_would_be_seen(driver, tmp_path):
+    """The negative control: the slot of the program that runs is taken for the other."""
+    files = written(tmp_path, program(1), program(2, 99), program(3, 113))
+    boots, old, _, none = map(int, drive(driver, "cuts", HALF, PAGE, 4, "wrong", *files)[0].split())
+    assert none > boots / 2 > old
+
+
+def test_an_update_is_whole_before_it_counts(driver, tmp_path):
+    (old, new) = written(tmp_path, program(1), program(2))
+    there = region(tmp_path, old.read_bytes())
+    new.write_bytes(new.read_bytes()[:-1])
+    assert drive(driver, "update", there, PAGE, 4, new) == ["truncated", "ok", "empty", "0"]
+    changed = bytearray(slot_file(program(2), OPERATORS, 2))
+    changed[90] ^= 1
+    new.write_bytes(changed)
+    assert drive(driver, "update", there, PAGE, 4, new) == ["corrupted", "ok", "empty", "0"]
+    new.write_bytes(slot_file(program(2), OPERATORS, 2))
+    assert drive(driver, "update", there, PAGE, 4, new) == ["ok", "ok", "ok", "1"]
+    assert drive(driver, "check", there) == ["ok", "ok", "1"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        *((name, told) for name, told in FAULTS.items() if told.startswith(("too", "no ", "made"))),
+        ("not newer", "not newer"),
+    ],
+)
+def test_what_the_header_gives_away_is_refused_before_anything_is_erased(driver, tmp_path, fault, told):
+    (old,) = written(tmp_path, program(1))
+    older = slot_file(program(5), OPERATORS, 0)
+    there = region(tmp_path, old.read_bytes(), older)
+    new = tmp_path / "new.slot"
+    new.write_bytes(slot_file(program(2), OPERATORS, 1) if fault == "not newer" else faulty(fault))
+    # Status 3: the flash was not touched.
+    assert drive(driver, "update", there, PAGE, 4, new, status=3) == [told, "ok", "ok", "0"]
+    assert there.read_bytes()[HALF : HALF + len(older)] == older
+
+
+def test_a_region_is_read():
+    assert parse_region("0x10080000:256K") == Region(0x10080000, 256 << 10)
+    assert parse_region("64:1024").capacity == 512 - 36
+    for wrong in ("0x10080000", "here:64K", "0x10:64K", "0x0:100", "0x0:64Q", ":", "0x0:0"):
+        with pytest.raises(McuError, match="--program-slot") as told:
+            parse_region(wrong)
+        assert told.value.exit_code == Exit.USAGE

@@ -1,0 +1,117 @@
+"""Firmware that finds its program in slots: the newest that it can run, whatever is beside it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mcu_build.board import find_board
+from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.slot import slot_file
+from mcu_build.manifest import require
+from mcu_build.simulate.run import run
+from tests.sim.test_models import MODELS, check_proof
+from tests.support.cli import mcu_build
+
+SIZE = 64 << 10
+HALF = SIZE // 2
+ZEROS = bytes(64 * 4)
+WORDS = ("--board", "host", "--runtime", "executorch", "--program-slot", f"0x0:{SIZE}")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> Path:
+    """The build folder of digits with program slots, proven."""
+    folder = tmp_path_factory.mktemp("build")
+    check_proof(mcu_build("test", *WORDS, MODELS["digits"], "--build-dir", folder, "--vectors", 3, "--json"))
+    return folder / "digits/host-executorch"
+
+
+def other(program: bytes) -> bytes:
+    """The program with other weights: they are in its last quarter."""
+    start = len(program) * 3 // 4
+    return program[:start] + bytes(byte ^ 0x11 for byte in program[start:])
+
+
+def filed(digits: Path, folder: Path, program: bytes, sequence: int) -> bytes:
+    """What the command makes of a program."""
+    (folder / "new.pte").write_bytes(program)
+    result = mcu_build(
+        *("program", folder / "new.pte", "--into", folder / "new.slot", "--firmware", digits),
+        *("--sequence", sequence, "--json"),
+    )
+    assert result.status == 0, result.out
+    return (folder / "new.slot").read_bytes()
+
+
+def outputs(digits: Path, folder: Path, *slots: bytes) -> bytes:
+    """What the firmware computes with these slots."""
+    factory = (digits / "program.slot").read_bytes()
+    image = bytearray((digits / "test.elf").read_bytes())
+    start = image.index(factory)
+    both = b"".join(slot.ljust(HALF, b"\xff") for slot in (*slots, b"")[:2])
+    image[start : start + SIZE] = both
+    elf = folder / "slots.elf"
+    shutil.copy2(digits / "test.elf", elf)
+    elf.write_bytes(image)
+    return run(find_board("host"), elf, ZEROS, 60).outputs
+
+
+def test_the_newest_program_that_can_run_is_loaded(digits, tmp_path):
+    program = (digits / "program.pte").read_bytes()
+    factory = (digits / "program.slot").read_bytes()
+    assert factory == filed(digits, tmp_path, program, 1)
+    newer = filed(digits, tmp_path, other(program), 2)
+    old, new = outputs(digits, tmp_path, factory), outputs(digits, tmp_path, newer)
+    assert old != new
+    assert outputs(digits, tmp_path, factory, newer) == new
+    assert outputs(digits, tmp_path, newer, factory) == new
+    assert outputs(digits, tmp_path, newer[:-30], factory) == old
+    # Whole, and yet it cannot be loaded.
+    operators = require(digits).memory["operators"]
+    for unfit in (program.replace(b"quantized_linear", b"quantized_linexr"), program[:64] + bytes(400)):
+        assert outputs(digits, tmp_path, factory, slot_file(unfit, operators, 2)) == old
+
+
+def test_without_a_program_the_message_tells_of_both_slots(digits, tmp_path):
+    factory = bytearray((digits / "program.slot").read_bytes())
+    factory[200] ^= 1
+    with pytest.raises(McuError, match="no program slot holds a program for this firmware") as told:
+        outputs(digits, tmp_path, bytes(factory))
+    assert "slot 0: corrupted" in told.value.message and "slot 1: empty" in told.value.message
+
+
+def test_an_operator_that_is_not_linked_is_the_devices_own_message(digits, tmp_path):
+    program = (digits / "program.pte").read_bytes().replace(b"quantized_linear", b"quantized_linexr")
+    made = slot_file(program, require(digits).memory["operators"], 1)
+    with pytest.raises(
+        McuError, match=r"an operator of the program is not linked; build with --ops-from"
+    ) as told:
+        outputs(digits, tmp_path, made)
+    assert told.value.exit_code == Exit.FIRMWARE
+    assert "slot 0: cannot be loaded" in told.value.message
+
+
+def test_a_program_that_the_firmware_cannot_run_is_refused_by_the_command(digits, tmp_path):
+    program = (digits / "program.pte").read_bytes()
+    (tmp_path / "new.pte").write_bytes(program.replace(b"quantized_linear", b"quantized_linexr"))
+    words = ("program", tmp_path / "new.pte", "--into", tmp_path / "new.slot", "--sequence", 2, "--json")
+    refused = mcu_build(*words, "--firmware", digits)
+    assert refused.status == Exit.INPUT
+    assert (
+        "it calls cortex_m::quantized_linexr.out, which the firmware lacks"
+        in refused.json["error"]["message"]
+    )
+    (tmp_path / "new.pte").write_bytes(program + bytes(HALF))
+    refused = mcu_build(*words, "--firmware", digits)
+    assert "a slot takes 32,732" in refused.json["error"]["message"]
+    refused = mcu_build(*words, "--firmware", tmp_path)
+    assert "no build here" in refused.json["error"]["message"]
+    assert not (tmp_path / "new.slot").exists()
+
+
+def test_slots_that_are_too_small_are_told(digits, tmp_path):
+    small = ("--board", "host", "--runtime", "executorch", "--program-slot", "0:2K", "--build-dir", tmp_path)
+    refused = mcu_build("build", *small, digits / "program.pte", "--json")
+    assert refused.status == Exit.INPUT
+    assert "a slot takes 988" in refused.json["error"]["message"]
