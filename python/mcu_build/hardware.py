@@ -78,7 +78,7 @@ ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
 class Uart(Strict):
     """A UART that a production image can print on. `divider` is the value of its baud rate register."""
 
-    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart", "stm32-usart-v2"]
+    kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart", "stm32-usart-v2", "pl011", "kinetis-uart"]
     base: int = Field(gt=0)
     divider: int = Field(gt=0)
     baud: int = Field(115_200, gt=0)

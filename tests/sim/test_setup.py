@@ -1,4 +1,4 @@
-"""Registers that a board file sets before main: in order, with what they held before."""
+"""Registers that a board file sets before main, in order, with what they held before; a PL011."""
 
 from pathlib import Path
 
@@ -29,8 +29,8 @@ int main() {{
 """
 
 
-def printed(board: Board, folder: Path, toolchain) -> str:
-    image = build_image(folder, board, toolchain, {"main.cpp": MAIN}, "production", with_harness=False)
+def printed(board: Board, folder: Path, toolchain, main: str = MAIN) -> str:
+    image = build_image(folder, board, toolchain, {"main.cpp": main}, "production", with_harness=False)
     with empty_board(board, folder, image) as target:
         with gdb_server.connect(target.via) as probe:
             probe.leave()
@@ -45,3 +45,38 @@ def test_steps_are_done_in_order(tmp_path: Path) -> None:
         assert printed(load_board(file), tmp_path / toolchain, toolchain) == "0x1234007b 0xc520fff0\n"
     file.write_text(STEPS.replace("set = 0x3", "set = 0x4"))
     assert printed(load_board(file), tmp_path / "other", "arm-clang") == "0x1234007c 0xc520fff0\n"
+
+
+# A chip with Arm's PL011, of which QEMU has a model, as the Picos have it.
+STELLARIS = """name = "LM3S6965"
+core = "cortex-m3"
+interrupts = 64
+console = "uart"
+stack_size = "4K"
+memory = [
+    { name = "flash", origin = 0x00000000, size = "256K", access = "rx" },
+    { name = "ram", origin = 0x20000000, size = "64K", access = "rwx" },
+]
+uart = { kind = "pl011", base = 0x4000C000, divider = 417 }
+run = { qemu = { machine = "lm3s6965evb" } }
+
+[placement]
+vectors = "flash"
+code = "flash"
+constants = "flash"
+data = "ram"
+arena = "ram"
+stack = "ram"
+"""
+GREETING = """#include "mcu/platform.h"
+int main() {
+    mcu::platform::write_console("one, ");
+    mcu::platform::write_console("two\\n");
+}
+"""
+
+
+def test_a_pl011_prints(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(STELLARIS)
+    assert printed(load_board(file), tmp_path / "board", "arm-clang", GREETING) == "one, two\n"
