@@ -1,4 +1,4 @@
-// Tiles of three pixels by four output channels, shared by the convolutions of this folder.
+// Tiles of three pixels by four output channels, for mve_conv2d.cpp.
 //
 // A tile's sums are made in two halves of three pixels by two channels: 6 accumulators, and 5 loads for 6
 // multiply-accumulates of 16 products each. The sums are assembly because the compilers spill: for 64 input
@@ -38,14 +38,6 @@ struct Sums {
     "vmladav" a ".s8 %[a2], " #z ", q3\n vmladav" a ".s8 %[b2], " #z ", q4\n"
 #define MVE_FIRST(at) MVE_PIXELS(at) MVE_WEIGHTS MVE_PRODUCTS("", q0, q1, q2)
 #define MVE_NEXT(at) MVE_PIXELS(at) MVE_WEIGHTS MVE_PRODUCTS("a", q0, q1, q2)
-// Three neighbours of stride 1 under three taps: five pixels are loaded once each.
-#define MVE_SHARED(first, at)                                                                  \
-    MVE_PIXELS(at)                                                                             \
-    MVE_WEIGHTS MVE_PRODUCTS(first, q0, q1, q2) MVE_PIXEL(q0, 3, at) MVE_WEIGHTS MVE_PRODUCTS( \
-        "a", q1, q2, q0) MVE_PIXEL(q1, 4, at) MVE_WEIGHTS MVE_PRODUCTS("a", q2, q0, q1)
-// From a row of the window to the next, and from the third to the first.
-#define MVE_DOWN "add %[in], %[in], %[row]\n"
-#define MVE_UP "sub %[in], %[in], %[row], lsl #1\n"
 #define MVE_ZERO \
     "mov %[a0], #0\n mov %[b0], #0\n mov %[a1], #0\n mov %[b1], #0\n mov %[a2], #0\n mov %[b2], #0\n"
 // The half's sums into lanes 0 and 2, or 1 and 3.
@@ -59,8 +51,7 @@ struct Sums {
 #define MVE_SUMS                                                                                          \
     [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [b0] "=&Te"(b0), [b1] "=&Te"(b1), [b2] "=&Te"(b2), \
         [p0] "=&w"(sums.pixel[0]), [p1] "=&w"(sums.pixel[1]), [p2] "=&w"(sums.pixel[2]), [w] "+r"(weights)
-#define MVE_STRIDES \
-    [s0] "i"(0), [s1] "i"(kStride), [s2] "i"(2 * kStride), [s3] "i"(3 * kStride), [s4] "i"(4 * kStride)
+#define MVE_STRIDES [s0] "i"(0), [s1] "i"(kStride), [s2] "i"(2 * kStride)
 #define MVE_CLOBBERS "q0", "q1", "q2", "q3", "q4", "memory"
 
 // One run of kVectors * 16 bytes of each pixel; pixels start kStride bytes apart. 11 instructions for 96
@@ -106,55 +97,6 @@ MCU_INLINE Sums sums_of_long_run(const int8_t* in, int32_t vectors, int32_t pitc
                      : MVE_CLOBBERS, "lr");
 #undef MVE_LOOP
 #undef MVE_BACK
-    return sums;
-}
-
-// A window of 3x3 of kVectors * 16 channels, stride 1; rows are `row` bytes apart. 29 instructions for 288
-// products.
-template <int kVectors>
-MCU_INLINE Sums sums_of_3x3(const int8_t* in, int32_t row, const int8_t*& weights) {
-    constexpr int kStride = kVectors * 16;
-    Sums sums;
-    int32_t a0, a1, a2, b0, b1, b2;
-#define MVE_3X3(text)                              \
-    __asm__ volatile(MVE_HALVES(text)              \
-                     : MVE_SUMS, [in] "+r"(in)     \
-                     : [row] "r"(row), MVE_STRIDES \
-                     : MVE_CLOBBERS, "lr")
-    if constexpr (kVectors == 1) {
-        MVE_3X3(MVE_SHARED("", 0) MVE_DOWN MVE_SHARED("a", 0) MVE_DOWN MVE_SHARED("a", 0) MVE_UP);
-    } else if constexpr (kVectors == 2) {
-        MVE_3X3(MVE_SHARED("", 0) MVE_SHARED("a", 16) MVE_DOWN MVE_SHARED("a", 0) MVE_SHARED("a", 16)
-                    MVE_DOWN MVE_SHARED("a", 0) MVE_SHARED("a", 16) MVE_UP);
-    } else {
-        static_assert(kVectors == 4);
-        MVE_3X3("mov %[a0], #3\n dls lr, %[a0]\n" MVE_ZERO "1:\n" MVE_SHARED("a", 0) MVE_SHARED("a", 16)
-                    MVE_SHARED("a", 32) MVE_SHARED("a", 48) MVE_DOWN "le lr, 1b\n" MVE_UP
-                                                                     "sub %[in], %[in], %[row]\n");
-    }
-#undef MVE_3X3
-    return sums;
-}
-
-// The same with stride 2. 11 instructions for 96 products.
-template <int kVectors>
-MCU_INLINE Sums sums_of_3x3_stride_2(const int8_t* in, int32_t row, const int8_t*& weights) {
-    constexpr int kStride = 2 * kVectors * 16;
-    Sums sums;
-    int32_t a0, a1, a2, b0, b1, b2;
-#define MVE_ROWS(others)                                                                               \
-    __asm__ volatile(                                                                                  \
-        MVE_HALVES(MVE_FIRST(0) others MVE_DOWN MVE_NEXT(0) others MVE_DOWN MVE_NEXT(0) others MVE_UP) \
-        : MVE_SUMS, [in] "+r"(in)                                                                      \
-        : [row] "r"(row), MVE_STRIDES                                                                  \
-        : MVE_CLOBBERS)
-    if constexpr (kVectors == 1) {
-        MVE_ROWS(MVE_NEXT(16) MVE_NEXT(32));
-    } else {
-        static_assert(kVectors == 2);
-        MVE_ROWS(MVE_NEXT(16) MVE_NEXT(32) MVE_NEXT(48) MVE_NEXT(64) MVE_NEXT(80));
-    }
-#undef MVE_ROWS
     return sums;
 }
 

@@ -52,74 +52,6 @@ void copy_columns(const MveConvParams& params, const int8_t* row, bool inside, i
     mve::fill_bytes(to + behind * channels, pad, (columns - behind) * channels);
 }
 
-// Three rows of `columns` pixels, some of which lie outside of the image.
-[[gnu::noinline]] void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int32_t columns,
-                                   int8_t* to) {
-    const int32_t channels = params.input.channels;
-    const int32_t pitch = params.input.width * channels;
-    const int32_t start = larger(-at.x, 0) * channels;
-    const int32_t bytes = smaller(params.input.width - at.x, columns) * channels - start;
-    // What is not copied stays what it is now.
-    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), 3 * columns * channels);
-    const int8_t* row = input + at.y * pitch + at.x * channels + start;
-    to += start;
-    for (int32_t y = at.y; y < at.y + 3; ++y) {
-        if (y >= 0 && y < params.input.height) {
-            mve::copy_bytes(to, row, bytes);
-        }
-        row += pitch;
-        to += columns * channels;
-    }
-}
-
-// Calls run(in, row pitch, out) for every three pixels: where `in` is their windows' corner, in the image or,
-// at its border, in `patch`.
-template <int kStride, typename Run>
-MCU_INLINE void for_each_3x3(const MveConvParams& params, const int8_t* input, int8_t* output, uint8_t* patch,
-                             const Run& run) {
-    constexpr int32_t kColumns = 3 + (kPixels - 1) * kStride;
-    const int32_t channels = params.input.channels;
-    const int32_t pitch = params.input.width * channels;
-    for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; ++oy) {
-            const int32_t y = oy * kStride - params.window.padding.y;
-            for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels) {
-                const int32_t ox = smaller(pixel, params.output.x - kPixels);
-                const int32_t x = ox * kStride - params.window.padding.x;
-                const int8_t* in = input + y * pitch + x * channels;
-                int32_t row = pitch;
-                if (y < 0 || x < 0 || y + 3 > params.input.height || x + kColumns > params.input.width) {
-                    auto* to = reinterpret_cast<int8_t*>(patch);
-                    copy_border(params, input, {y, x}, kColumns, to);
-                    in = to;
-                    row = kColumns * channels;
-                }
-                run(in, row, output + ox * params.stage.channels);
-            }
-            output += params.output.x * params.stage.channels;
-        }
-        input += params.input.height * pitch;
-    }
-}
-
-template <int kVectors>
-MCU_INLINE void conv_3x3(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                         const int32_t* scales, int8_t* output, uint8_t* patch) {
-    for_each_3x3<1>(params, input, output, patch, [&](const int8_t* in, int32_t row, int8_t* out) {
-        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
-                  [&](const int8_t*& w) { return mve::sums_of_3x3<kVectors>(in, row, w); });
-    });
-}
-
-template <int kVectors>
-MCU_INLINE void conv_3x3_stride_2(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                  const int32_t* scales, int8_t* output, uint8_t* patch) {
-    for_each_3x3<2>(params, input, output, patch, [&](const int8_t* in, int32_t row, int8_t* out) {
-        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
-                  [&](const int8_t*& w) { return mve::sums_of_3x3_stride_2<kVectors>(in, row, w); });
-    });
-}
-
 // The window whose corner is at (y, x), its rows one behind the other.
 void copy_window(const MveConvParams& params, const int8_t* input, int32_t y, int32_t x, int8_t* to) {
     const Window& window = params.window;
@@ -228,25 +160,6 @@ MCU_INLINE void conv_patches(const MveConvParams& params, const int8_t* input, c
     });
 }
 
-// 1x1 with stride 2: the pixels of a row that count are kVectors * 32 bytes apart.
-template <int kVectors>
-MCU_INLINE void conv_1x1_stride_2(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                  const int32_t* scales, int8_t* output) {
-    constexpr int32_t kStride = kVectors * 32;
-    const int32_t pitch = params.input.width * params.input.channels;
-    const MvePointwiseParams row = {params.output.x, kVectors, params.stage};
-    for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t y = 0; y < params.output.y; ++y) {
-            pointwise(row, kStride, input + 2 * y * pitch, weights, scales, output,
-                      [](const int8_t* in, const int8_t*& w) {
-                          return mve::sums_of_run<kVectors, kStride>(in, w);
-                      });
-            output += params.output.x * params.stage.channels;
-        }
-        input += params.input.height * pitch;
-    }
-}
-
 }  // namespace
 
 void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
@@ -282,41 +195,6 @@ void mve_pointwise_64_s8(const MvePointwiseParams& params, const int8_t* input, 
 void mve_pointwise_128_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
                           const int32_t* scales, int8_t* output) {
     pointwise_of<8>(params, input, weights, scales, output);
-}
-
-void mve_conv_3x3_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                        const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_3x3<1>(params, input, weights, scales, output, patch);
-}
-
-void mve_conv_3x3_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                        const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_3x3<2>(params, input, weights, scales, output, patch);
-}
-
-void mve_conv_3x3_64_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                        const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_3x3<4>(params, input, weights, scales, output, patch);
-}
-
-void mve_conv_3x3_stride_2_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                 const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_3x3_stride_2<1>(params, input, weights, scales, output, patch);
-}
-
-void mve_conv_3x3_stride_2_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                 const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_3x3_stride_2<2>(params, input, weights, scales, output, patch);
-}
-
-void mve_conv_1x1_stride_2_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                 const int32_t* scales, int8_t* output, uint8_t*) {
-    conv_1x1_stride_2<1>(params, input, weights, scales, output);
-}
-
-void mve_conv_1x1_stride_2_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                                 const int32_t* scales, int8_t* output, uint8_t*) {
-    conv_1x1_stride_2<2>(params, input, weights, scales, output);
 }
 
 void mve_conv_patches_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,

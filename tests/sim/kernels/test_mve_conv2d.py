@@ -30,18 +30,18 @@ POINTWISE = {
     for name, channels in (("8", 8), ("16", 16), ("32", 32), ("64", 64), ("128", 128), ("s8", 48))
 }
 SQUARE = {
-    f"mve_conv_3x3_{prefix}{channels}": [
-        Shape((1, 9, 8), channels, 8, (3, 3), (stride, stride)),
+    f"mve_tiles_3x3_{prefix}{channels}_": [
+        Shape((1, 9, 10), channels, 8, (3, 3), (stride, stride)),
         Shape((2, 7, 11), channels, 5, (3, 3), (stride, stride), (1, 1)),
         Shape((1, 5, 8), channels, 4, (3, 3), (stride, stride), (0, 2)),
     ]
     for prefix, stride, channels in (
-        *(("", 1, 16), ("", 1, 32), ("", 1, 64)),
-        *(("stride_2_", 2, 16), ("stride_2_", 2, 32)),
+        *(("", 1, 3), ("", 1, 16), ("", 1, 32), ("", 1, 64)),
+        *(("stride_2_", 2, 3), ("stride_2_", 2, 16), ("stride_2_", 2, 32)),
     )
 }
 STRIDED = {
-    f"mve_conv_1x1_stride_2_{channels}": [
+    f"mve_tiles_1x1_stride_2_{channels}_": [
         Shape((1, 9, 9), channels, 8, stride=(2, 2)),
         Shape((2, 6, 8), channels, 7, stride=(2, 2)),
     ]
@@ -54,8 +54,8 @@ PATCHES = {
     ],
     "mve_conv_patches_32": [
         Shape((1, 2, 1), 17, 5),
-        Shape((1, 9, 9), 3, 8, (3, 3), (2, 2), (1, 1)),
-        Shape((1, 9, 9), 3, 17, (3, 3), padding=(1, 1)),
+        Shape((1, 9, 9), 3, 8, (3, 3), (2, 1), (1, 1)),
+        Shape((1, 9, 3), 3, 17, (3, 3), padding=(1, 1)),
     ],
     "mve_conv_patches_48": [
         Shape((1, 9, 8), 6, 3, (2, 3), (4, 5), (0, 1)),

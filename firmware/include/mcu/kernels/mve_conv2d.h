@@ -18,21 +18,15 @@
 //
 //   pointwise_<n>    1x1 of n channels, stride 1       order: channels
 //   pointwise        the same, any multiple of 16      order: channels
-//   3x3_<n>          3x3 of n channels, stride 1       order: row, 16 channels, column
-//   3x3_stride_2_<n> 3x3 of n channels, stride 2       order: row, column, channels
-//   1x1_stride_2_<n> 1x1 of n channels, stride 2       order: channels
 //   patches_<n>      at most n products                order: row, column, channels, then zeros
 //   patches          everything else                   order: row, column, channels, then zeros
 //
-// Three pixels of an output row (pointwise, patches: of the image) are computed at once, for all channels.
-// Where the number of pixels is no multiple of three, the last three are computed together, some of them
-// again; of patches the last one is computed up to three times. Before the pixels of patches are written,
-// their windows are read for the last time. The input's rows above the first row of a window are not read
-// when the window's output row, or a later one, was begun. `patch` is scratch: patches 3 * 16 * vectors
-// bytes, 3x3 with windows that leave the image 3 * (3 + 2 * stride) * channels; elsewhere null.
+// Three pixels of the image are computed at once, for all channels. Where the number of pixels is no multiple
+// of three, the last three are computed together, some of them again; of patches the last one is computed up
+// to three times. Before the pixels of patches are written, their windows are read for the last time. `patch`
+// is scratch: 3 * 16 * vectors bytes.
 //
-// Inner loops, instructions for 16 products: 3x3 of stride 1 1.61 (29 for 18), pointwise_<n>, patches_<n> and
-// those of stride 2 1.83 (11 for 6), the others 2.
+// Inner loops, instructions for 16 products: pointwise_<n> and patches_<n> 1.83 (11 for 6), the others 2.
 
 #pragma once
 
@@ -79,13 +73,6 @@ MCU_MVE_POINTWISE(mve_pointwise_16_s8)
 MCU_MVE_POINTWISE(mve_pointwise_32_s8)
 MCU_MVE_POINTWISE(mve_pointwise_64_s8)
 MCU_MVE_POINTWISE(mve_pointwise_128_s8)
-MCU_MVE_CONV(mve_conv_3x3_16_s8)
-MCU_MVE_CONV(mve_conv_3x3_32_s8)
-MCU_MVE_CONV(mve_conv_3x3_64_s8)
-MCU_MVE_CONV(mve_conv_3x3_stride_2_16_s8)
-MCU_MVE_CONV(mve_conv_3x3_stride_2_32_s8)
-MCU_MVE_CONV(mve_conv_1x1_stride_2_16_s8)
-MCU_MVE_CONV(mve_conv_1x1_stride_2_32_s8)
 MCU_MVE_CONV(mve_conv_patches_16_s8)
 MCU_MVE_CONV(mve_conv_patches_32_s8)
 MCU_MVE_CONV(mve_conv_patches_48_s8)

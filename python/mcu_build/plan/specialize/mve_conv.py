@@ -13,6 +13,7 @@ from mcu_build.codegen.packing_mve import (
     Requantization,
     Scales,
     columns_inside,
+    pairs_of_weights,
     quads_of_weights,
     scales,
 )
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 _PIXELS = 3  # that a kernel computes at once
 _POINTWISE = (8, 16, 32, 64, 128)  # channels with a kernel of their own
 _PATCHES = (16, 32, 48)  # products with a kernel of their own
+_TILE = 4  # pixels that the kernels of tiles compute at once
 _STRIDED = (16, 32)  # channels of 1x1 with stride 2
-_SQUARE = {1: (16, 32, 64), 2: (16, 32)}  # channels of 3x3, by stride
+_SQUARE = {1: (3, 16, 32, 64), 2: (3, 16, 32)}  # channels of 3x3, by stride
 
 Numbers = Mapping[str, int]
 
@@ -160,25 +162,48 @@ def _windows(
     stride, channels = None if small else _stride_of_square(given), image["channels"]
     rows, patch = weights.reshape(len(weights), -1), None
     if stride is not None:
-        kernel = f"mve_conv_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
-        rows = columns_inside(weights) if stride == 1 else rows
-        patch = context.scratch(3 * (3 + 2 * stride) * channels) if leaves_image(given) else None
-    elif not small and _is_strided(given):
-        kernel = f"mve_conv_1x1_stride_2_{channels}_s8"
-    else:
-        size = 0 if small else next((size for size in _PATCHES if products <= size), 0)
-        kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
-        members["vectors"] = size // LANES or -(-products // LANES)
-        rows = np.pad(rows, ((0, 0), (0, max(size - products, 0))))
-        patch = context.scratch(_PIXELS * LANES * cast(int, members["vectors"]))
+        kernel = f"mve_tiles_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
+        patch = context.scratch(3 * (3 + 3 * stride) * channels) if leaves_image(given) else None
+        rows = _order_of_square(weights, stride).reshape(len(weights), -1)
+        return _in_tiles(context, step, kernel, params, rows, rescaling, patch)
+    if not small and _is_strided(given):
+        kernel = f"mve_tiles_1x1_stride_2_{channels}_s8"
+        return _in_tiles(context, step, kernel, params, rows, rescaling, None)
+    size = 0 if small else next((size for size in _PATCHES if products <= size), 0)
+    kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
+    members["vectors"] = size // LANES or -(-products // LANES)
+    rows = np.pad(rows, ((0, 0), (0, max(size - products, 0))))
+    patch = context.scratch(_PIXELS * LANES * cast(int, members["vectors"]))
     return _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, (patch,))
+
+
+def _in_tiles(
+    context: "Context",
+    step: Step,
+    kernel: str,
+    params: Params,
+    rows: Bytes,
+    rescaling: Scales,
+    patch: int | None,
+) -> Step:
+    packed, scale = pairs_of_weights(rows), rescaling.pairs()
+    found = _packed(context, step, kernel, params, packed, scale, (patch,))
+    return replace(found, source="mve_conv_tiles")
+
+
+def _order_of_square(weights: Bytes, stride: int) -> Bytes:
+    """Weights of 3x3 windows in the order of mve_conv_tiles.h: [channels][...]."""
+    channels, inputs = len(weights), weights.shape[3]
+    if inputs % LANES:
+        return np.pad(weights.reshape(channels, 3, -1), ((0, 0), (0, 0), (0, LANES - 3 * inputs)))
+    return columns_inside(weights) if stride == 1 else weights
 
 
 def _is_strided(members: Mapping[str, Value]) -> bool:
     """1x1 with stride 2 that has a kernel of its own."""
     window, output = cast(Mapping[str, Value], members["window"]), numbers(members["output"])
     small = numbers(window["size"]) == {"y": 1, "x": 1} and numbers(window["stride"]) == {"y": 2, "x": 2}
-    known = numbers(members["input"])["channels"] in _STRIDED and output["width"] >= _PIXELS
+    known = numbers(members["input"])["channels"] in _STRIDED and output["width"] >= _TILE
     return small and known and not leaves_image(members)
 
 
@@ -203,7 +228,7 @@ def _stride_of_square(members: Mapping[str, Value]) -> int | None:
     window = cast(Mapping[str, Value], members["window"])
     size, stride, dilation = (numbers(window[name]) for name in ("size", "stride", "dilation"))
     square = size == {"y": 3, "x": 3} and dilation == {"y": 1, "x": 1} and stride["x"] == stride["y"]
-    if square and output["width"] >= _PIXELS and image["channels"] in _SQUARE.get(stride["x"], ()):
+    if square and output["width"] >= _TILE and image["channels"] in _SQUARE.get(stride["x"], ()):
         return stride["x"]
     return None
 
@@ -217,10 +242,21 @@ def _replaced(
     rescaling: Scales,
     scratch: tuple[int | None, ...],
 ) -> Step:
+    return _packed(context, step, kernel, params, weights, rescaling.quads(), scratch)
+
+
+def _packed(
+    context: "Context",
+    step: Step,
+    kernel: str,
+    params: Params,
+    weights: bytes,
+    scales: bytes,
+    scratch: tuple[int | None, ...],
+) -> Step:
     name = context.tensor(step.arguments[1]).name
     packed = context.constant(f"{name} (packed)", DType.I8, (len(weights),), weights)
-    rows = rescaling.quads()
-    scale = context.constant(f"{name} (scales)", DType.I32, (len(rows) // 4,), rows)
+    scale = context.constant(f"{name} (scales)", DType.I32, (len(scales) // 4,), scales)
     output = step.arguments[5]
     return replace(
         step,

@@ -1,0 +1,138 @@
+// All channels of four pixels, two channels at a time. Whole functions of assembly: eight sums take r0, r2,
+// ... r14, so that no compiler has a register left, and lr is none for a loop.
+//
+//   r1 input  r3 weights  r5 scales  r7 output  r9 bytes from a row to the next  r11 rows left
+//   q6, q7    where the four pixels of the first and of the second channel are stored, from r7 on
+//   [sp]      Tile::finish and what follows it
+//
+// Instructions for two channels of four pixels: the sums', and 29 to rescale and store them where there are
+// no ties and no clamps.
+
+#pragma once
+
+#include <cstdint>
+
+#include "mcu/kernels/mve_conv2d.h"
+
+namespace mcu::kernels::mve {
+
+constexpr int32_t kTilePixels = 4;
+
+// Four pixels of one row. Cores load it by its order.
+struct Tile {
+    const int8_t* input;  // the first window's corner
+    const int8_t* weights;
+    const int32_t* scales;
+    int8_t* output;
+    int32_t row;         // bytes from a row of the window to the next
+    void (*finish)();    // rescales and stores
+    const int32_t* end;  // of the scales
+    int32_t low;
+    int32_t high;
+    int32_t odd;       // channels: the last pair has one
+    int32_t channels;  // of the output
+};
+using Core = void (*)(const Tile&);
+
+// Two channels rescaled: q0 and q1. lr is where to go back to.
+#define MVE_RESCALE(ties)                                                                                   \
+    "ldrd r0, r2, [r5], #32\n ldrd r4, r6, [r5, #-24]\n ldrd r8, r10, [r5, #-16]\n ldrd r12, r11, [r5, "    \
+    "#-8]\n"                                                                                                \
+    "vadd.i32 q0, q0, r0\n vadd.i32 q1, q1, r8\n vqrdmulh.s32 q0, q0, r2\n vqrdmulh.s32 q1, q1, r10\n" ties \
+    "vadd.i32 q0, q0, r4\n vadd.i32 q1, q1, r12\n vqshl.s32 q0, r6\n vqshl.s32 q1, r11\n"                   \
+    "vshr.s32 q0, q0, #24\n vshr.s32 q1, q1, #24\n"
+// Where the zero point is below the low clamp, ties do not show.
+#define MVE_TIES "vshr.s32 q2, q0, #31\n vshr.s32 q3, q1, #31\n vadd.i32 q0, q0, q2\n vadd.i32 q1, q1, q3\n"
+#define MVE_STORE "vstrb.32 q0, [r7, q6]\n vstrb.32 q1, [r7, q7]\n adds r7, #2\n bx lr\n"
+
+[[gnu::naked, gnu::noinline]] inline void finish_plain() {
+    __asm__ volatile(MVE_RESCALE("") MVE_STORE);
+}
+[[gnu::naked, gnu::noinline]] inline void finish_ties() {
+    __asm__ volatile(MVE_RESCALE(MVE_TIES) MVE_STORE);
+}
+[[gnu::naked, gnu::noinline]] inline void finish_any() {
+    __asm__ volatile(MVE_RESCALE(
+        MVE_TIES) "ldrd r0, r2, [sp, #8]\n vdup.32 q2, r0\n vdup.32 q3, r2\n vmax.s32 q0, q0, q2\n"
+                  "vmax.s32 q1, q1, q2\n vmin.s32 q0, q0, q3\n vmin.s32 q1, q1, q3\n"
+                  "ldr r0, [sp, #4]\n cmp r0, r5\n bne 1f\n ldr r0, [sp, #16]\n cbz r0, 1f\n"
+                  "vstrb.32 q0, [r7, q6]\n bx lr\n 1:" MVE_STORE);
+}
+#undef MVE_RESCALE
+#undef MVE_TIES
+#undef MVE_STORE
+
+inline Tile tile_of(const MveConvStage& stage, const int8_t* weights, const int32_t* scales) {
+    Tile tile = {};
+    tile.weights = weights;
+    tile.scales = scales;
+    tile.finish = stage.plain ? finish_plain : stage.whole ? finish_ties : finish_any;
+    tile.end = scales + (stage.channels + 1) / 2 * 8;
+    tile.low = stage.low;
+    tile.high = stage.high;
+    tile.odd = stage.channels & 1;
+    tile.channels = stage.channels;
+    return tile;
+}
+
+// A core: `first` is done once, `sums` for each pair of channels.
+#define MVE_CORE(name, first, sums)                                                     \
+    [[gnu::naked, gnu::noinline]] inline void name(const Tile&) {                       \
+        __asm__ volatile(                                                               \
+            "push {r4-r11, lr}\n vpush {d8-d15}\n ldm r0!, {r1, r3, r5, r7, r9}\n"      \
+            "ldm r0, {r2, r4, r6, r8, r10, r12}\n push {r2, r4, r6, r8, r10}\n"         \
+            "movs r0, #0\n movs r2, #1\n vidup.u32 q6, r0, #1\n vmul.i32 q6, q6, r12\n" \
+            "vadd.i32 q7, q6, r2\n" first "1:\n" sums                                   \
+            "vmov q0[2], q0[0], r0, r4\n vmov q0[3], q0[1], r2, r6\n"                   \
+            "vmov q1[2], q1[0], r8, r12\n vmov q1[3], q1[1], r10, lr\n"                 \
+            "ldr r0, [sp]\n blx r0\n ldr r0, [sp, #4]\n cmp r5, r0\n bne 1b\n"          \
+            "add sp, #20\n vpop {d8-d15}\n pop {r4-r11, pc}\n");                        \
+    }
+// A pixel's vector, whose pixels are `pitch` bytes apart; a vector of each of both channels' weights; their
+// products with four pixels: the sums, or (with "a") added to them.
+#define MVE_PIXEL(q, pixel, pitch, at) "vldrw.u32 " #q ", [r1, #" #pixel "*" #pitch "+" #at "]\n"
+#define MVE_PIXELS(pitch, at)   \
+    MVE_PIXEL(q0, 0, pitch, at) \
+    MVE_PIXEL(q1, 1, pitch, at) MVE_PIXEL(q2, 2, pitch, at) MVE_PIXEL(q3, 3, pitch, at)
+#define MVE_WEIGHTS "vldrw.u32 q4, [r3], #16\n vldrw.u32 q5, [r3], #16\n"
+#define MVE_PRODUCTS(a, x, y, z, t)                                                                      \
+    "vmladav" a ".s8 r0, " #x ", q4\n vmladav" a ".s8 r8, " #x ", q5\n vmladav" a ".s8 r2, " #y          \
+    ", q4\n vmladav" a ".s8 r10, " #y ", q5\n vmladav" a ".s8 r4, " #z ", q4\n vmladav" a ".s8 r12, " #z \
+    ", q5\n vmladav" a ".s8 r6, " #t ", q4\n vmladav" a ".s8 lr, " #t ", q5\n"
+#define MVE_RUN(a, pitch, at) MVE_PIXELS(pitch, at) MVE_WEIGHTS MVE_PRODUCTS(a, q0, q1, q2, q3)
+// Four neighbours of stride 1 under three taps: six pixels are loaded once each.
+#define MVE_SHARED(a, pitch, at)                                              \
+    MVE_RUN(a, pitch, at)                                                     \
+    MVE_PIXEL(q0, 4, pitch, at)                                               \
+    MVE_WEIGHTS MVE_PRODUCTS("a", q1, q2, q3, q0) MVE_PIXEL(q1, 5, pitch, at) \
+        MVE_WEIGHTS MVE_PRODUCTS("a", q2, q3, q0, q1)
+// Nine bytes of a row of each pixel: predicated, so that nothing behind the image is read.
+#define MVE_NINES(a, pitch)                                                                          \
+    "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #" #pitch "]\n vldrbt.u8 q2, [r1, #2*" #pitch \
+    "]\n vldrbt.u8 q3, [r1, #3*" #pitch "]\n" MVE_WEIGHTS                                            \
+    MVE_PRODUCTS(a, q0, q1, q2, q3)
+// From a row of the window to the next, and from the third to the first.
+#define MVE_DOWN "add r1, r1, r9\n"
+#define MVE_UP "sub r1, r1, r9, lsl #1\n"
+#define MVE_ROWS(row)                                                                                  \
+    "movs r0, #0\n movs r2, #0\n movs r4, #0\n movs r6, #0\n mov r8, #0\n mov r10, #0\n mov r12, #0\n" \
+    "mov lr, #0\n mov r11, #3\n 2:\n" row MVE_DOWN "subs r11, #1\n bne 2b\n" MVE_UP "sub r1, r1, r9\n"
+
+MVE_CORE(core_3x3_16, "",
+         MVE_SHARED("", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_UP)
+MVE_CORE(core_3x3_32, "", MVE_ROWS(MVE_SHARED("a", 32, 0) MVE_SHARED("a", 32, 16)))
+MVE_CORE(core_3x3_64, "",
+         MVE_ROWS(MVE_SHARED("a", 64, 0) MVE_SHARED("a", 64, 16) MVE_SHARED("a", 64, 32)
+                      MVE_SHARED("a", 64, 48)))
+MVE_CORE(core_3x3_stride_2_16, "", MVE_ROWS(MVE_RUN("a", 32, 0) MVE_RUN("a", 32, 16) MVE_RUN("a", 32, 32)))
+MVE_CORE(core_3x3_stride_2_32, "",
+         MVE_ROWS(MVE_RUN("a", 64, 0) MVE_RUN("a", 64, 16) MVE_RUN("a", 64, 32) MVE_RUN("a", 64, 48)
+                      MVE_RUN("a", 64, 64) MVE_RUN("a", 64, 80)))
+MVE_CORE(core_3x3_3, "movs r0, #9\n vctp.8 r0\n",
+         MVE_NINES("", 3) MVE_DOWN MVE_NINES("a", 3) MVE_DOWN MVE_NINES("a", 3) MVE_UP)
+MVE_CORE(core_3x3_stride_2_3, "movs r0, #9\n vctp.8 r0\n",
+         MVE_NINES("", 6) MVE_DOWN MVE_NINES("a", 6) MVE_DOWN MVE_NINES("a", 6) MVE_UP)
+MVE_CORE(core_1x1_stride_2_16, "", MVE_RUN("", 32, 0))
+MVE_CORE(core_1x1_stride_2_32, "", MVE_RUN("", 64, 0) MVE_RUN("a", 64, 16))
+
+}  // namespace mcu::kernels::mve
