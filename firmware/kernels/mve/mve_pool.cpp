@@ -66,9 +66,26 @@ void average(const Patch& patch, int32_t zero_point, int8_t* output) {
     }
 }
 
-}  // namespace
+void maximum(const Patch& patch, const MaxPool2dParams& params, int8_t* output) {
+    for (int32_t c = 0; c < patch.pixel; c += 16) {
+        const mve_pred16_t some = vctp8q(static_cast<uint32_t>(patch.pixel - c));
+        int8x16_t found = vdupq_n_s8(-128);
+        for (int32_t y = 0; y < patch.rows; ++y) {
+            const int8_t* at = patch.first + y * patch.row_pitch + c;
+            for (int32_t x = 0; x < patch.columns; ++x) {
+                found = vmaxq_s8(found, vldrbq_z_s8(at, some));
+                at += patch.pixel;
+            }
+        }
+        found = vmaxq_s8(found, vdupq_n_s8(static_cast<int8_t>(params.activation_min)));
+        found = vminq_s8(found, vdupq_n_s8(static_cast<int8_t>(params.activation_max)));
+        vstrbq_p_s8(output + c, found, some);
+    }
+}
 
-void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+// Calls pixel(patch, output) for every pixel of the output, in the order of memory.
+template <typename Params, typename Pixel>
+inline void for_each_patch(const Params& params, const int8_t* input, int8_t* output, const Pixel& pixel) {
     const ImageSize& size = params.input;
     const Window& window = params.window;
     const int32_t pitch = size.width * size.channels;
@@ -82,11 +99,23 @@ void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_
                 const int32_t x = larger(left, 0);
                 const int32_t columns = smaller(left + window.size.x, size.width) - x;
                 const int8_t* first = input + (n * size.height + y) * pitch + x * size.channels;
-                average(Patch{first, rows, columns, pitch, size.channels}, params.zero_point, output);
+                pixel(Patch{first, rows, columns, pitch, size.channels}, output);
                 output += size.channels;
             }
         }
     }
+}
+
+}  // namespace
+
+void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+    for_each_patch(params, input, output,
+                   [&params](const Patch& patch, int8_t* to) { average(patch, params.zero_point, to); });
+}
+
+void mve_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {
+    for_each_patch(params, input, output,
+                   [&params](const Patch& patch, int8_t* to) { maximum(patch, params, to); });
 }
 
 }  // namespace mcu::kernels

@@ -160,6 +160,10 @@ def _port_declaration(plan: Plan, name: str, tensor: Tensor) -> str:
     return "\n".join(lines) + "\n\n"
 
 
+# Files of the kernels between float and integers.
+BORDER_SOURCES = ("quantize", "mve_quantize")
+
+
 def port_quantization(plan: Plan, id: int) -> Quantization | None:
     """The quantization of an input or output: its own, or that of the step at the border behind it."""
     tensor = plan.tensors[id]
@@ -168,7 +172,7 @@ def port_quantization(plan: Plan, id: int) -> Quantization | None:
     owner = plan.owner(id).id
     for step in plan.steps:
         owners = [plan.owner(argument).id for argument in step.arguments if argument is not None]
-        if owner in owners and step.source == "quantize":
+        if owner in owners and step.source in BORDER_SOURCES:
             found = [plan.tensors[a].quantization for a in step.arguments if a is not None]
             return next((q for q in found if q), None)
     return None

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from mcu_build.codegen.model import port_quantization
+from mcu_build.codegen.model import BORDER_SOURCES, port_quantization
 from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.ir import DType, Plan, Step
@@ -64,7 +64,7 @@ def where(plan: Plan, step: Step) -> str:
     """'npu', 'int8' where no float takes part, 'float', or 'border' between the two."""
     if step.kernel == KERNEL:
         return "npu"
-    if step.source == "quantize":
+    if step.source in BORDER_SOURCES:
         return "border"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
     return "float" if DType.F32 in types else "int8"

@@ -1,8 +1,9 @@
-// Averages of windows over int8 images on Helium: avg_pool2d_s8 of pool.h for windows of at most 255 pixels.
+// Averages and maxima of windows over int8 images on Helium: avg_pool2d_s8 of pool.h for windows of at most
+// 255 pixels, and max_pool2d_s8.
 //
-// Eight channels at a time, their sums in 16 bits: 255 pixels of int8 fit. Exact: the average is rounded in
-// integers, one division for an output. A row of outputs is written when its windows were read. Instructions
-// for eight inputs: 3.
+// Averages: eight channels at a time, their sums in 16 bits: 255 pixels of int8 fit. Exact: the average is
+// rounded in integers, one division for an output. A row of outputs is written when its windows were read.
+// Instructions for eight inputs: 3. Maxima: 16 channels at a time, 4 instructions for 16 inputs.
 
 #pragma once
 
@@ -13,5 +14,6 @@
 namespace mcu::kernels {
 
 void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output);
+void mve_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output);
 
 }  // namespace mcu::kernels

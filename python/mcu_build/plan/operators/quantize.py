@@ -5,6 +5,9 @@ from mcu_build.plan.select import Call, Selector
 
 _SUFFIX = {DType.I8: "s8", DType.I16: "s16", DType.F32: "f32"}
 
+# How far from the zero point the kernel rounds.
+_MOST = 1 << 22
+
 
 def quantize_per_tensor(call: Call) -> None:
     """(input, scale, zero_point, quant_min, quant_max, dtype, out): q = rint(x / scale) + zero_point."""
@@ -12,6 +15,9 @@ def quantize_per_tensor(call: Call) -> None:
     scale, zero_point = call.real(1), call.integer(2)
     if source.dtype is not DType.F32 or output.dtype not in (DType.I8, DType.I16):
         raise call.refuse(f"quantizing {source.dtype.numpy_name} to {output.dtype.numpy_name}")
+    ends = call.integer(3), call.integer(4)
+    if any(abs(end - zero_point) >= _MOST for end in ends):
+        raise call.refuse(f"values from {ends[0]} to {ends[1]} around {zero_point}")
     call.quantize_note(output, scale, zero_point)
     params = Params(
         "QuantizeParams",
@@ -20,8 +26,8 @@ def quantize_per_tensor(call: Call) -> None:
             # The definition multiplies with the reciprocal, taken in double and rounded to float.
             "inverse_scale": 1.0 / scale,
             "zero_point": zero_point,
-            "quant_min": call.integer(3),
-            "quant_max": call.integer(4),
+            "quant_min": ends[0],
+            "quant_max": ends[1],
         },
     )
     call.emit(f"quantize_f32_{_SUFFIX[output.dtype]}", "quantize", params, [source], [output])

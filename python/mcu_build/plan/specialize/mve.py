@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "avg_pool2d_s8": (mve_pool.average,),
+    "max_pool2d_s8": (mve_pool.maximum,),
+    "quantize_f32_s8": (mve_elementwise.quantize,),
+    "dequantize_s8_f32": (mve_elementwise.dequantize,),
     "add_s8": (mve_elementwise.add,),
     "linear_s8": (mve_linear.linear,),
     "conv2d_s8": (mve_conv.conv2d,),

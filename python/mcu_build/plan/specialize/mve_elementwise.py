@@ -19,6 +19,7 @@ _POINT = 24 - _LEFT
 _HEADROOM = 20  # of add.h
 _MOST = 1 << 31
 _FARTHEST = 31
+_SCALES = (2.0**-100, 2.0**100)  # of mve_quantize.h
 
 Numbers = Mapping[str, int]
 
@@ -52,6 +53,23 @@ def add(context: "Context", step: Step) -> Step | None:
         "left": _LEFT,
     }
     return replace(step, kernel="mve_add_s8", source="mve_add", params=Params("MveAddParams", params))
+
+
+def quantize(context: "Context", step: Step) -> Step | None:
+    """quantize_f32_s8 of a scale for which no tiny float matters."""
+    return _border(step, "inverse_scale")
+
+
+def dequantize(context: "Context", step: Step) -> Step | None:
+    """dequantize_s8_f32 to floats none of which is tiny."""
+    return _border(step, "scale")
+
+
+def _border(step: Step, scale: str) -> Step | None:
+    assert step.params is not None
+    if not _SCALES[0] <= cast(float, step.params.members[scale]) <= _SCALES[1]:
+        return None
+    return replace(step, kernel=f"mve_{step.kernel}", source="mve_quantize")
 
 
 def _numbers(value: Value) -> Numbers:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
 
 
+def maximum(context: "Context", step: Step) -> Step | None:
+    """max_pool2d_s8."""
+    return replace(step, kernel="mve_max_pool2d_s8", source="mve_pool")
+
+
 def average(context: "Context", step: Step) -> Step | None:
     """avg_pool2d_s8 of windows that are not too large."""
     assert step.params is not None
