@@ -190,13 +190,13 @@ class Board(Strict):
             yield "placement: missing"
             return
         names = [memory.name for memory in self.memory]
-        for role, name in self.placement.model_dump().items():
+        for role, name in self.placement.model_dump(exclude_none=True).items():
             if name not in names:
                 near = f"; there are: {', '.join(names)}" if names else "; the file describes no memory"
                 yield f"placement.{role}: no memory is called {name!r}{near}"
                 continue
             access = self.memory_named(name).access
-            if role in ("data", "arena", "stack") and "w" not in access:
+            if role in ("data", "arena", "stack", "fast") and "w" not in access:
                 yield f"placement.{role}: memory {name!r} cannot be written"
             if role == "code" and "x" not in access:
                 yield f"placement.code: memory {name!r} cannot be executed"

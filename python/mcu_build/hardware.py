@@ -39,7 +39,10 @@ class Memory(Strict):
 
 
 class Placement(Strict):
-    """Which memory holds what, by name."""
+    """Which memory holds what, by name.
+
+    `fast` is for an NPU's fast scratch memory, which without it lies in the arena.
+    """
 
     vectors: str
     code: str
@@ -47,6 +50,7 @@ class Placement(Strict):
     data: str
     arena: str
     stack: str
+    fast: str | None = None
 
 
 class Protected(Strict):

@@ -169,7 +169,8 @@ def plan_program(
 
     npu = None
     if lowered.npu:
-        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates])
+        fast = board.placement is not None and board.placement.fast is not None
+        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast)
     program = load(lowered.program, lowered.method)
     if (
         lowered.npu

@@ -14,8 +14,8 @@ def linker_script(board: Board) -> str:
     """The script for `board`, which is not the host.
 
     Sections by the board's placement: `.mcu_vectors`, code with read-only data, `.mcu_constants*` (weights),
-    `.data` (loaded behind the code), `.bss`, `.mcu_arena*`, and a stack of `stack_size`. The stack comes
-    first in its memory, so that an overflow leaves the memory instead of entering data.
+    `.data` (loaded behind the code), `.bss`, `.mcu_arena*`, `.mcu_fast*`, and a stack of `stack_size`. It
+    comes first in its memory, so that an overflow leaves the memory instead of entering data.
     """
     assert board.placement is not None, "the host has no linker script"
     parts = [
@@ -102,6 +102,14 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "    .arena (NOLOAD) : ALIGN(16)\n    {\n"
         "        *(.mcu_arena .mcu_arena.*)\n"
         f"    }} >{place.arena} :NONE\n\n"
+    )
+    if place.fast is not None:
+        yield (
+            "    .fast (NOLOAD) : ALIGN(16)\n    {\n"
+            "        *(.mcu_fast .mcu_fast.*)\n"
+            f"    }} >{place.fast} :NONE\n\n"
+        )
+    yield (
         "    /DISCARD/ :\n    {\n"
         "        *(.ARM.exidx .ARM.exidx.* .ARM.extab .ARM.extab.* .eh_frame .note.*)\n"
         "    }\n"
@@ -140,4 +148,5 @@ def _contents(place: Placement) -> tuple[tuple[str, str, str], ...]:
         (".data", place.data, "ADDR"),
         (".bss", place.data, "ADDR"),
         (".arena", place.arena, "ADDR"),
+        *([(".fast", place.fast, "ADDR")] if place.fast is not None else []),
     )

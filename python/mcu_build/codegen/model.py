@@ -76,7 +76,9 @@ def source(plan: Plan) -> str:
     """run(), the parameters of every step, and access to inputs and outputs."""
     includes = sorted(f'#include "mcu/kernels/{stem}.h"\n' for stem in kernel_sources(plan))
     parts = [BANNER, f'#include "{plan.name}.h"\n\n', *includes, "\n"]
-    parts.append(f'extern "C" unsigned char {plan.name}_arena[];\n\n')
+    memories = ("arena", "fast") if plan.fast_size else ("arena",)
+    parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
+    parts.append("\n")
     used = _used_constants(plan)
     if used:
         parts.append(f"namespace {plan.name}::constants {{\n")
@@ -116,13 +118,20 @@ def constants(plan: Plan) -> str:
 
 
 def arena(plan: Plan) -> str:
-    """The arena, in a file of its own so that an application can bring another in its place."""
-    return (
-        f"{BANNER}// {_peak_comment(plan)}\n"
-        f'extern "C" {{\nextern unsigned char {plan.name}_arena[{_arena_size(plan)}];\n'
-        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_arena.{plan.name}"))) '
-        f"unsigned char {plan.name}_arena[{_arena_size(plan)}];\n}}\n"
-    )
+    """The arena, in a file of its own so that an application can bring another in its place.
+
+    With it the NPU's fast scratch memory, where that lies apart.
+    """
+    parts = [f'{BANNER}// {_peak_comment(plan)}\nextern "C" {{\n', _memory(plan, "arena", _arena_size(plan))]
+    if plan.fast_size:
+        parts.append(_memory(plan, "fast", plan.fast_size))
+    return "".join((*parts, "}\n"))
+
+
+def _memory(plan: Plan, kind: str, size: int) -> str:
+    array = f"unsigned char {plan.name}_{kind}[{size}]"
+    section = f'__attribute__((section(".mcu_{kind}.{plan.name}")))'
+    return f"extern {array};\nalignas({ALIGNMENT}) {section} {array};\n"
 
 
 def _peak_comment(plan: Plan) -> str:
@@ -218,6 +227,8 @@ def _pointer(plan: Plan, id: int | None) -> str:
     tensor, owner = plan.tensors[id], plan.owner(id)
     if owner.is_constant:
         return _constant_pointer(plan, tensor, owner)
+    if owner.fast:
+        return f"{plan.name}_fast"
     return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_arena + {plan.offset(id)})"
 
 

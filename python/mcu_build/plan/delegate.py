@@ -22,10 +22,14 @@ _SCRATCH_REGION = 1
 
 @dataclass(frozen=True)
 class NpuTarget:
-    """The NPU that a program is to run on, and the bytes of fast scratch memory of each of its delegates."""
+    """The NPU that a program is to run on, and the bytes of fast scratch memory of each of its delegates.
+
+    `fast_apart` says that the board has a memory for them, so that they do not lie in the arena.
+    """
 
     name: str
     fast_scratch: Sequence[int] = ()
+    fast_apart: bool = False
 
     def fast_bytes(self, delegate: int) -> int:
         """Fast scratch memory of one delegate."""

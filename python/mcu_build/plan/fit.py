@@ -28,6 +28,8 @@ def check_fit(plan: Plan, board: Board) -> None:
     need[board.placement.arena]["arena"] = plan.arena.size
     need[board.placement.stack]["stack"] = board.stack_size
     need[board.placement.constants]["constants"] = constant_bytes(plan)
+    if board.placement.fast is not None:
+        need[board.placement.fast]["fast scratch"] = plan.fast_size
     lines = list(_unreachable(plan, board, board.placement))
     for name, parts in need.items():
         memory, total = board.memory_named(name), sum(parts.values())
@@ -44,9 +46,9 @@ def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
     """Memories that the NPU works on and does not reach."""
     if npu_name(plan) is None:
         return
-    for role in ("arena", "constants"):
+    for role in ("arena", "constants", "fast"):
         name = getattr(place, role)
-        if not board.memory_named(name).npu:
+        if name is not None and not board.memory_named(name).npu:
             yield f"{plan.name}: {board.id}: placement.{role}: the NPU does not reach {name}"
 
 

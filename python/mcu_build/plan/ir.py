@@ -50,7 +50,8 @@ class Tensor:
     `shape` is the order of memory. `dim_order` says which of the model's dimensions each of them is, so
     that the model's own shape is recovered for the header: (0, 2, 3, 1) is an NCHW tensor kept as NHWC.
     `data` is set for constants only. `alias_of` names the tensor whose bytes these are, from byte
-    `alias_offset`.
+    `alias_offset`. `fast` bytes lie outside the arena, in the fast scratch memory that the delegates of an
+    NPU share, all at its start.
     """
 
     id: int
@@ -62,6 +63,7 @@ class Tensor:
     alias_of: int | None = None
     alias_offset: int = 0
     quantization: Quantization | None = None
+    fast: bool = False
 
     @property
     def elements(self) -> int:
@@ -172,6 +174,11 @@ class Plan:
     program_arena_bytes: int = 0
     arena: Arena | None = None
     removed: tuple[Removed, ...] = ()
+
+    @property
+    def fast_size(self) -> int:
+        """Bytes of fast scratch memory outside the arena."""
+        return max((tensor.nbytes for tensor in self.tensors.values() if tensor.fast), default=0)
 
     def with_arena(self, arena: Arena) -> "Plan":
         """The same plan with its activations placed."""

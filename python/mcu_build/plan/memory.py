@@ -76,7 +76,7 @@ def lifetimes(plan: Plan) -> list[Block]:
 
     def touch(id: int, step: int) -> None:
         owner = plan.owner(id)
-        if not owner.is_constant:
+        if not owner.is_constant and not owner.fast:
             first[owner.id] = min(first.get(owner.id, step), step)
             last[owner.id] = max(last.get(owner.id, step), step)
 

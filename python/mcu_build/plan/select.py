@@ -318,7 +318,7 @@ class _Builder:
         tensors += [self.output(id) for id in call.arguments[len(payload.inputs) :]]
         commands = self._bytes("commands", payload.stream)
         scratch = self.add("scratch", DType.U8, (payload.scratch_size,), None)
-        fast = self.add("fast_scratch", DType.U8, (found.fast_scratch,), None) if found.fast_scratch else None
+        fast = self._fast_scratch(found.fast_scratch)
         pairs = []
         for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
             check_border(tensor, binding, self.name)
@@ -328,6 +328,14 @@ class _Builder:
         count = len(payload.inputs)
         weights = self._bytes("weights", payload.weights) if payload.weights else None
         self.steps += steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
+
+    def _fast_scratch(self, size: int) -> Tensor | None:
+        if not size:
+            return None
+        tensor = self.add("fast_scratch", DType.U8, (size,), None)
+        assert self._npu is not None
+        self.tensors[tensor.id] = replace(tensor, fast=self._npu.fast_apart)
+        return self.tensors[tensor.id]
 
     @property
     def largest_scratch(self) -> int:

@@ -153,7 +153,8 @@ def _spans(section: Section, pieces: tuple[Piece, ...], image: Image, board: Boa
 def _ram_kind(section: Section) -> Kind:
     if section.name == ".stack":
         return "stack"
-    return "arena" if section.name == ".arena" or section.name.startswith(".mcu_arena") else "static"
+    # The NPU's fast scratch memory is a part of the arena that lies elsewhere.
+    return "arena" if section.name.startswith((".arena", ".mcu_arena", ".fast", ".mcu_fast")) else "static"
 
 
 def _span(
