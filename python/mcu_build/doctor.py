@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from packaging.requirements import Requirement
 
 from mcu_build import process
-from mcu_build.board import find_board
+from mcu_build.board import board_files, find_board
 from mcu_build.cache import default_root
 from mcu_build.codegen.target import CLANG_HINT, GCC_HINT, HOST_HINT, Toolchain, target
 from mcu_build.errors import Exit, McuError
@@ -83,6 +83,8 @@ def checks() -> tuple[Check, ...]:
         Check("arm-gcc", GCC_HINT, partial(_compiler, "arm-gcc", "corstone-300")),
         Check("host compiler", HOST_HINT, partial(_compiler, "host", "host")),
         Check("qemu-system-arm", QEMU_HINT, partial(_version, "qemu-system-arm", QEMU_HINT)),
+        Check("OpenOCD", "apt-get install openocd", _openocd),
+        Check("pyocd's packs", "pyocd pack install <part>", _packs),
         Check("cache folder", "export MCU_BUILD_CACHE=<a folder that can be written>", _cache),
         Check("disk space", "mcu-build clean --cache", _disk),
     )
@@ -141,6 +143,28 @@ def _version(tool: str, hint: str) -> str:
     if finished.status != 0:
         raise McuError(f"{tool} --version: status {finished.status}: {finished.stderr.strip()}", hint)
     return finished.stdout.splitlines()[0].strip()
+
+
+def _openocd() -> str:
+    """Only one way to a board needs it, so it may be missing."""
+    if shutil.which("openocd") is None:
+        return "not installed; --via openocd needs it: apt-get install openocd"
+    finished = process.run(["openocd", "--version"], timeout=30)
+    return (finished.stdout + finished.stderr).strip().partition("\n")[0]
+
+
+def _packs() -> str:
+    """Only boards whose chips pyocd does not carry need one, so they may be missing."""
+    from pyocd.target.pack.pack_target import ManagedPacks
+
+    ways = [find_board(name).flash.pyocd for name in board_files()]
+    wanted = {way.pack.lower(): way.pack for way in ways if way and way.pack}
+    for device in ManagedPacks.get_installed_targets():
+        wanted.pop(device.part_number.lower(), None)
+    missing = " ".join(sorted(wanted.values()))
+    return (
+        f"not installed; pyocd needs them for these chips: pyocd pack install {missing}" if missing else "all"
+    )
 
 
 def _cache() -> str:

@@ -3,6 +3,9 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+from pyocd.target.pack.pack_target import ManagedPacks
 
 from mcu_build.doctor import examine
 from tests.support.cli import mcu_build
@@ -42,6 +45,23 @@ def test_missing_tools_are_named_with_their_packages(monkeypatch, tmp_path):
         assert not found[name].ok
         assert "not found on PATH" in found[name].found
         assert package in found[name].fix
+
+
+def test_what_only_some_boards_need_may_be_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert findings()["OpenOCD"].ok and "--via openocd needs it" in findings()["OpenOCD"].found
+    script = tmp_path / "openocd"
+    script.write_text("#!/bin/sh\necho 'Open On-Chip Debugger 0.12' >&2\n")
+    script.chmod(0o755)
+    assert findings()["OpenOCD"].found == "Open On-Chip Debugger 0.12"
+
+
+def test_packs_that_are_not_installed_are_named_by_their_parts(monkeypatch):
+    parts = ["STM32F446RETx", "STM32F405RGTx"]
+    installed = [SimpleNamespace(part_number=parts[0].lower())]
+    monkeypatch.setattr(ManagedPacks, "get_installed_targets", lambda: installed)
+    found = findings()["pyocd's packs"]
+    assert found.ok and parts[1] in found.found and parts[0] not in found.found
 
 
 def test_a_tool_that_does_not_run_is_missing(monkeypatch, tmp_path):

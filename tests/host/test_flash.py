@@ -291,10 +291,26 @@ def test_the_verbs_refuse_a_way_before_they_build() -> None:
         ["flash", "--via", "tcp"],
         ["test", "--on-device", "--via", "uart"],
         ["run", "--via", "tcp"],
+        ["run", "--via", "uf2"],
     ):
         result = mcu_build(*verb, "--board", "netduinoplus2", model)
         assert result.status == Exit.USAGE and "--via" in result.err
     result = mcu_build("flash", "--board", "host", "--via", "gdb", ":1", model)
     assert result.status == Exit.INPUT and "needs no flashing" in result.err
-    result = mcu_build("flash", "--board", "netduinoplus2", "--via", "gdb", ":1", model)
+
+
+def test_a_board_that_is_not_there_is_told_before_a_build(tmp_path: Path) -> None:
+    model = "no_such_model.py"
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        port = taken.getsockname()[1]
+    for way in (["gdb", f":{port}"], ["gdb", tmp_path / "none"]):
+        for verb in (["flash"], ["test", "--on-device"], ["run"], ["profile"]):
+            result = mcu_build(*verb, "--board", "netduinoplus2", "--via", *way, model)
+            assert result.status == Exit.TOOL_MISSING and "no GDB server answers there" in result.err
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        listener.listen()
+        there = f":{listener.getsockname()[1]}"
+        result = mcu_build("flash", "--board", "netduinoplus2", "--via", "gdb", there, model)
     assert result.status == Exit.INPUT and model in result.err

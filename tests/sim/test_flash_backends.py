@@ -19,11 +19,11 @@ from pyocd.flash import loader
 
 from mcu_build.board import Board, find_board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash import device, gdb_server
+from mcu_build.flash import device, gdb_server, monitor
 from mcu_build.flash.image import read_image
 from mcu_build.flash.openocd import command
 from mcu_build.flash.probe import LostError, StillRunningError, program
-from mcu_build.flash.via import Via, opened
+from mcu_build.flash.via import Via, look, opened
 from tests.support.boards import empty_board
 from tests.support.image import Mode, build_image, expected, misbehaving_model, vector
 
@@ -55,7 +55,8 @@ class Target:
         self.running = False
 
     def resume(self) -> None:
-        self.server.resume()
+        if not self.running:
+            self.server.resume()
         self.running = True
 
     def is_halted(self) -> bool:
@@ -70,11 +71,13 @@ class Target:
         self.server.reset()
 
     def read_memory_block8(self, address: int, size: int) -> list[int]:
-        return list(self.server.read_memory(address, size))
+        with aside(self):
+            return list(self.server.read_memory(address, size))
 
     def write_memory_block8(self, address: int, data: list[int]) -> None:
         assert isinstance(data, list)
-        self.server.write_memory(address, bytes(data))
+        with aside(self):
+            self.server.write_memory(address, bytes(data))
 
     def read_core_register(self, name: str) -> int:
         return self.server.read_register(NUMBERS[name])
@@ -89,6 +92,16 @@ class Target:
 
     def remove_breakpoint(self, address: int) -> None:
         self.server.clear_breakpoint(address)
+
+
+@contextlib.contextmanager
+def aside(target: Target) -> Iterator[None]:
+    """A debug port reaches memory beside a core that runs; QEMU's server has to stop it."""
+    if target.running:
+        target.server.halt()
+    yield
+    if target.running:
+        target.server.resume()
 
 
 class Loader:
@@ -173,6 +186,32 @@ def test_a_probe_that_is_unplugged(board: Board, target: Target, image: Path) ->
         assert caught.value.exit_code == Exit.FIRMWARE
 
 
+COUNTER = """#include "mcu/platform.h"
+int main() {
+    for (;;) {
+        mcu::platform::write_console("tick\\n");
+        for (volatile unsigned wait = 0; wait < 300000; wait = wait + 1) {}
+    }
+}
+"""
+
+
+def test_rtt_is_read_through_pyocd_while_the_core_runs(board: Board, target: Target, tmp_path: Path) -> None:
+    rtt = board.with_console("rtt")
+    elf = build_image(tmp_path, rtt, "arm-clang", {"main.cpp": COUNTER}, "production", with_harness=False)
+    with opened(Via("pyocd"), rtt) as probe:
+        program(probe, read_image(elf))
+        probe.reset()
+        probe.leave()
+    target.called.clear()
+    shown = b""
+    with monitor.probe_source(opened(Via("pyocd"), rtt), rtt) as read:
+        while shown.count(b"tick\n") < 20:
+            shown += read()
+    assert shown.replace(b"tick\n", b"") in (b"", *(b"tick\n"[:end] for end in range(1, 5)))
+    assert target.called.count("halt") == 1 and target.running  # halted on connecting, and not again
+
+
 @pytest.mark.parametrize(
     ("found", "serial", "status", "words"),
     [
@@ -185,9 +224,10 @@ def test_probes_to_choose_from(
     board: Board, monkeypatch: pytest.MonkeyPatch, found: Any, serial: str, status: Exit, words: str
 ) -> None:
     probes(monkeypatch, *found)
-    with pytest.raises(McuError) as caught, opened(Via("pyocd", probe=serial), board):
-        pass
-    assert caught.value.exit_code == status and words in caught.value.message
+    for ask in (look, lambda via, board: opened(via, board).__enter__()):
+        with pytest.raises(McuError) as caught:
+            ask(Via("pyocd", probe=serial), board)
+        assert caught.value.exit_code == status and words in caught.value.message
 
 
 def test_a_chip_whose_pack_is_missing(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,14 +30,19 @@ def command(
     MODEL may be an .elf, as CMake makes them.
     """
     del debug
+    from mcu_build.api import board_for
     from mcu_build.flash import image as images
     from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
 
     way = ways.parse(via, probe)
+    board = board_for(options["model"], options["board"])
+    if board.is_host:
+        raise McuError("--board: host is this computer, and needs no flashing", "Use `mcu-build run`.")
+    ways.look(way, board)
     times = StageTimes()
-    image, board, file = _image(times, sign, version, **options)
+    image, board, file = _image(board, times, sign, version, options)
     images.check(image, board)
     if way.kind == "uf2":
         with times.stage("flash"):
@@ -69,9 +74,11 @@ def command(
     print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")
 
 
-def _image(times: StageTimes, key: Path | None, version: str, **options: Any) -> tuple[Any, Any, Path]:
+def _image(
+    board: Any, times: StageTimes, key: Path | None, version: str, options: dict[str, Any]
+) -> tuple[Any, Any, Path]:
     """What to write, for which board, and its file."""
-    from mcu_build.api import board_for, build
+    from mcu_build.api import build
     from mcu_build.flash.image import read_image
     from mcu_build.flash.sign import signed_image
 
@@ -79,9 +86,7 @@ def _image(times: StageTimes, key: Path | None, version: str, **options: Any) ->
     if model.suffix == ".elf":
         if key:
             raise McuError(f"{model}: --sign is for models: an image is linked for its place", "", Exit.USAGE)
-        return read_image(model), board_for(model, options["board"]), model
-    if board_for(model, options["board"]).is_host:
-        raise McuError("--board: host is this computer, and needs no flashing", "Use `mcu-build run`.")
+        return read_image(model), board, model
     firmware = build(**options, in_slot=key is not None, progress=times)
     image, file = read_image(firmware.path("elf")), firmware.path("elf")
     if key:

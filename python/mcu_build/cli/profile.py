@@ -36,7 +36,7 @@ def command(
     With --on-device: its cycles on a board, layer by layer.
     """
     del debug
-    way = chosen_way(via, probe, on_device)
+    way = chosen_way(via, probe, on_device, options["model"], options["board"])
     if way is not None:
         return _on_device(way, as_json, timeout, html if html else max_instructions, **options)
     from mcu_build.api import board_for, build

@@ -45,7 +45,7 @@ def command(
     from mcu_build.api import build
     from mcu_build.vectors import load_inputs
 
-    way = chosen_way(via, probe, on_device)
+    way = chosen_way(via, probe, on_device, options["model"], options["board"])
     times = StageTimes()
     firmware = build(**options, progress=times)
     arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None

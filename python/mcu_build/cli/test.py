@@ -42,7 +42,7 @@ def command(
     del debug
     from mcu_build.api import build
 
-    way = chosen_way(via, probe, on_device)
+    way = chosen_way(via, probe, on_device, options["model"], options["board"])
     times = StageTimes()
     firmware = build(image=image, **options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from mcu_build.cli.output import print_warning
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 _via = click.option(
@@ -27,11 +29,21 @@ on_device_option = click.option(
 )
 
 
-def chosen_way(via: str | None, probe: str | None, on_device: bool) -> Any:
-    """The flash.via.Via of --via, --probe and --on-device; None for a simulator: none of them is given."""
-    from mcu_build.flash.via import parse
+def chosen_way(via: str | None, probe: str | None, on_device: bool, model: Path, board: str) -> Any:
+    """The flash.via.Via of --via, --probe and --on-device; None for a simulator: none of them is given.
 
-    return parse(via, probe) if on_device or via or probe else None
+    Whether a board is there is looked at now, before a long build.
+    """
+    if not (on_device or via or probe):
+        return None
+    from mcu_build.api import board_for
+    from mcu_build.flash.via import look, needs_probe, parse
+
+    way = parse(via, probe)
+    needs_probe(way)
+    look(way, board_for(model, board))
+    print_warning("the board will be left with the test image, halted: `mcu-build flash` writes the firmware")
+    return way
 
 
 class ViaCommand(click.RichCommand):

@@ -51,6 +51,8 @@ class FlashRegion:
 class GdbServer(GdbRemote):
     """A board whose core is stopped: what flashing and testing on it need."""
 
+    reads_while_running = False
+
     def handshake(self) -> None:
         """Agree on features. A server that has no core yet is told to look for one and to take it."""
         self._agree()
@@ -167,6 +169,27 @@ def connect(via: str, timeout: float = 5.0) -> GdbServer:
         server.close()
         raise
     return server
+
+
+def look(via: str) -> None:
+    """McuError as from `connect`, where that would fail as far as can be told without stopping the core."""
+    if Path(via).is_char_device():
+        return
+    family, address = _address(via)
+    if family == socket.AF_UNIX and not Path(via).is_socket():
+        raise _silent(via, "no such socket")
+    if isinstance(address, tuple) and address[0] == "localhost" and not listens(address[1]):
+        raise _silent(via, "nothing listens")
+
+
+def listens(port: int) -> bool:
+    """Whether the port of this computer is taken. Connecting would already halt the core, and leave again."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("localhost", port))
+        except OSError:
+            return True
+    return False
 
 
 def _silent(via: str, words: object) -> McuError:

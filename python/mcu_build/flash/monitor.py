@@ -63,21 +63,26 @@ def probe_source(opened: AbstractContextManager[Probe], board: Board) -> Iterato
 
 
 class _Listener:
-    """Looks at a board ten times a second; most probes must stop the core for that, for a moment."""
+    """Looks at a board ten times a second; some probes must stop the core for that, for a moment."""
 
     def __init__(self, probe: Probe, board: Board) -> None:
         self._probe, self._board = probe, board
         self._terminal: rtt.Terminal | None = None
         self._search_at = 0.0
+        self._running = False
 
     def read(self) -> bytes:
         """Let the core run for a moment; what it has printed then."""
-        self._probe.resume()
+        if not self._running:
+            self._probe.resume()
         try:
             self._probe.wait_halt(_POLL_SECONDS)
         except StillRunningError:
-            self._probe.halt()
+            self._running = self._probe.reads_while_running
+            if not self._running:
+                self._probe.halt()
             return self._rtt()
+        self._running = False
         return self._rtt() + self._semihosting()
 
     def leave(self) -> None:

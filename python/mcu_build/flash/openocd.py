@@ -20,7 +20,7 @@ def connect(board: Board, serial: str) -> Iterator[gdb_server.GdbServer]:
     words = command(board, serial, port := _free_port())
     with process.started(words) as openocd:
         deadline = time.monotonic() + _START_SECONDS
-        while not _listens(port):
+        while not gdb_server.listens(port):
             if openocd.has_ended or time.monotonic() > deadline:
                 told = openocd.finish(0).stderr.strip().splitlines()[-_SHOWN:]
                 raise McuError(
@@ -52,13 +52,3 @@ def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    """Whether the port is taken. Connecting would already halt the core, and leave again."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        try:
-            probe.bind(("localhost", port))
-        except OSError:
-            return True
-    return False

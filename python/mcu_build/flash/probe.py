@@ -31,6 +31,9 @@ class LostError(McuError):
 class Probe(Protocol):
     """A board whose core is halted, until `resume` or `leave`. Any call can raise LostError."""
 
+    reads_while_running: bool
+    """Whether memory can be read and written without halting the core."""
+
     def load(self, segments: Sequence[Segment]) -> None:
         """Write segments: erase and program flash, store into RAM."""
         ...

@@ -10,6 +10,7 @@ from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import Segment
 from mcu_build.flash.probe import LostError, StillRunningError
+from mcu_build.hardware import PyocdFlash
 
 _Result = TypeVar("_Result")
 _POLL_SECONDS = 0.005
@@ -21,10 +22,7 @@ def connect(board: Board, serial: str) -> Iterator["PyocdProbe"]:
     from pyocd.core.exceptions import Error, TargetSupportError
     from pyocd.core.session import Session
 
-    ways = board.flash.pyocd
-    if ways is None:
-        raise McuError(f"{board.id}: flash.pyocd: missing: which chip is it?", "Or use --via gdb :3333.")
-    probe = _choose(serial)
+    ways, probe = look(board, serial)
     # Its own words for errors that are told here.
     logging.getLogger("pyocd").setLevel(logging.CRITICAL)
     options = {"hide_programming_progress": True, "connect_mode": "halt"}
@@ -48,8 +46,17 @@ def connect(board: Board, serial: str) -> Iterator["PyocdProbe"]:
         yield found
 
 
+def look(board: Board, serial: str) -> tuple[PyocdFlash, Any]:
+    """The board's chip, and pyocd's probe: the only one, or the one of that serial number.
+
+    McuError: status 1 the board names no chip, 2 several probes, 3 none.
+    """
+    if board.flash.pyocd is None:
+        raise McuError(f"{board.id}: flash.pyocd: missing: which chip is it?", "Or use --via gdb :3333.")
+    return board.flash.pyocd, _choose(serial)
+
+
 def _choose(serial: str) -> Any:
-    """The one probe that is there, or the one of that serial number."""
     from pyocd.core.helpers import ConnectHelper
 
     probes = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
@@ -70,6 +77,8 @@ def _choose(serial: str) -> Any:
 
 class PyocdProbe:
     """Of `mcu_build.flash.probe.Probe`: each call is one of pyocd's target."""
+
+    reads_while_running = True
 
     def __init__(self, session: Any) -> None:
         self._session = session

@@ -42,10 +42,7 @@ def copy(image: LoadImage, board: Board, drive: str) -> Path:
     The board checks each block and restarts after the last; it offers no way to read back. McuError: status 1
     the board has no such drive, 3 it is not there, 4 it went away before the last byte.
     """
-    ways = board.flash.uf2
-    if ways is None:
-        raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
-    folder = _drive(ways, drive)
+    ways, folder = find_drive(board, drive)
     file = Path(image.name).with_suffix(".uf2")
     data = encode(image.segments, ways.family)
     try:
@@ -62,7 +59,14 @@ def copy(image: LoadImage, board: Board, drive: str) -> Path:
     return folder
 
 
-def _drive(ways: Uf2Flash, given: str) -> Path:
+def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
+    """What the board's drive wants, and where it is.
+
+    McuError: status 1 the board has none, 2 there are several, 3 it is not there.
+    """
+    ways = board.flash.uf2
+    if ways is None:
+        raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
     found = (
         [Path(given)]
         if given
@@ -70,7 +74,7 @@ def _drive(ways: Uf2Flash, given: str) -> Path:
     )
     drives = [path for path in found if (path / "INFO_UF2.TXT").is_file()]
     if len(drives) == 1:
-        return drives[0]
+        return ways, drives[0]
     if drives:
         raise McuError(
             f"--via uf2: there are {len(drives)} drives: {', '.join(map(str, drives))}",

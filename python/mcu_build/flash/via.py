@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash import gdb_server, openocd, pyocd_probe
+from mcu_build.flash import gdb_server, openocd, pyocd_probe, uf2
 from mcu_build.flash.probe import LostError, Probe
 from mcu_build.simulate.gdb_remote import GdbClosedError, GdbTimeoutError
 
@@ -43,8 +43,7 @@ def parse(text: str | None, probe: str | None = None) -> Via:
 @contextmanager
 def opened(via: Via, board: Board) -> Iterator[Probe]:
     """The board, its core halted. McuError (usage) where the way only takes files."""
-    if via.kind == "uf2":
-        raise McuError("--via uf2: a drive takes firmware, and no more", "Use a debug probe.", Exit.USAGE)
+    needs_probe(via)
     if via.kind == "gdb":
         with gdb_server.connect(via.address) as server:
             yield server
@@ -54,6 +53,24 @@ def opened(via: Via, board: Board) -> Iterator[Probe]:
     else:
         with pyocd_probe.connect(board, via.probe) as probe:
             yield probe
+
+
+def needs_probe(via: Via) -> None:
+    """McuError (usage) where the way only takes files."""
+    if via.kind == "uf2":
+        raise McuError("--via uf2: a drive takes firmware, and no more", "Use a debug probe.", Exit.USAGE)
+
+
+def look(via: Via, board: Board) -> None:
+    """McuError as from `opened`, where that would fail as far as can be told without stopping the core."""
+    if via.kind == "uf2":
+        uf2.find_drive(board, via.address)
+    elif via.kind == "gdb":
+        gdb_server.look(via.address)
+    elif via.kind == "openocd":
+        openocd.command(board, via.probe, 0)
+    else:
+        pyocd_probe.look(board, via.probe)
 
 
 @contextmanager
