@@ -30,19 +30,23 @@ def board_of(ctx):
     return ctx.toolchains[BOARD].board
 
 def _check_board(given):
-    names = [board["name"] for board in BOARDS]
-    compilers = [compiler["constraint"] for board in BOARDS for compiler in board["compilers"]]
-    if given not in names and not [1 for name in names for one in compilers if given == name + "-" + one]:
-        fail("board: no board is called '{}'. There are: {}.".format(given, ", ".join(names)))
+    if given not in [one["name"] for board in BOARDS for one in board["platforms"]]:
+        names = ", ".join([board["name"] for board in BOARDS])
+        fail("--board: no board is called '{}'\n\nhint: There are: {}. `mcu-build boards` lists them.".format(given, names))
 
 def _board_transition_impl(settings, attr):
     given = str(attr.board)
     if given:
         _check_board(given)
     chosen = [Label("@mcu_boards//:" + given)] if given else settings["//command_line_option:platforms"]
-    return {"//command_line_option:platforms": [str(platform) for platform in chosen]}
+    suffix = "-size" if attr.optimize == "size" else ""
+    platforms = [str(platform) for platform in chosen]
+    return {"//command_line_option:platforms": [
+        (platform[:-len("-size")] if platform.endswith("-size") else platform) + suffix
+        for platform in platforms
+    ]}
 
-# A target with `board` is built for it; without, for the platform of the build.
+# A target with `board` is built for it; without, for the platform of the build. `size` has compiler options of its own.
 board_transition = transition(
     implementation = _board_transition_impl,
     inputs = ["//command_line_option:platforms"],
@@ -51,6 +55,11 @@ board_transition = transition(
 
 BOARD_ATTRS = {
     "board": attr.string(doc = "A board's name, or <board>-arm-gcc; else the platform of the build"),
+    "optimize": attr.string(
+        default = "speed",
+        doc = "What to give priority to; size for all models of an image or for none",
+        values = ["speed", "size", "ram"],
+    ),
     "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
 }
 

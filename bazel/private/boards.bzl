@@ -5,7 +5,7 @@ load("//bazel/private:cc_toolchain.bzl", "mcu_cc_toolchain_config")
 load("//bazel/private:libraries.bzl", "mcu_kernels", "mcu_platform")
 
 def declare_boards(boards):
-    """Targets of @mcu_boards: a platform `<board>`, and `<board>-<compiler>` for each other compiler.
+    """Targets of @mcu_boards: platforms `<board>`, `<board>-<compiler>` for each other compiler, both with `-size`.
 
     Args:
       boards: what `mcu-build bazel describe` tells of each board.
@@ -14,6 +14,9 @@ def declare_boards(boards):
     native.constraint_setting(name = "compiler")
     for compiler in ("arm-clang", "arm-gcc", "native"):
         native.constraint_value(name = compiler, constraint_setting = ":compiler")
+    native.constraint_setting(name = "optimize", default_constraint_value = ":speed")
+    for optimize in ("speed", "size"):
+        native.constraint_value(name = optimize, constraint_setting = ":optimize")
     for board in boards:
         _declare_board(board)
     native.filegroup(name = "none")
@@ -25,15 +28,14 @@ def declare_boards(boards):
 def _declare_board(board):
     name = board["name"]
     native.constraint_value(name = "is-" + name, constraint_setting = ":board")
-    for index, compiler in enumerate(board["compilers"]):
-        toolchain = name + "-" + compiler["constraint"]
-        constraints = [":is-" + name, ":" + compiler["constraint"]]
+    for one in board["platforms"]:
+        constraints = [":is-" + name, ":" + one["compiler"], ":" + one["optimize"]]
         native.platform(
-            name = toolchain if index else name,
+            name = one["name"],
             constraint_values = constraints,
-            parents = ["@local_config_platform//:host"] if compiler["constraint"] == "native" else [],
+            parents = ["@local_config_platform//:host"] if one["compiler"] == "native" else [],
         )
-        _declare_toolchains(toolchain + "-tools", board, json.encode(compiler["facts"]), constraints)
+        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), constraints)
 
 def _declare_toolchains(name, board, facts, constraints):
     mcu_board(

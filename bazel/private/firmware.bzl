@@ -41,13 +41,34 @@ def _application(ctx, contexts):
     )
     return outputs.objects
 
+def _shared_arena(ctx):
+    """The object of one arena for several models."""
+    names = [model[McuModelInfo].name for model in ctx.attr.models]
+    file = ctx.actions.declare_file(ctx.label.name + "_arena.cpp")
+    ctx.actions.expand_template(
+        output = file,
+        substitutions = {
+            "@image@": ctx.label.name,
+            "@includes@": "\n".join(["#include \"{}.h\"".format(name) for name in names]),
+            "@models@": "\n".join(["MCU_SHARES({})".format(name) for name in names]),
+            "@sizes@": ", ".join([name + "::arena_size" for name in names]),
+        },
+        template = _source(ctx, "app/shared_arena.cpp.in"),
+    )
+    contexts = [model[CcInfo].compilation_context for model in ctx.attr.models]
+    _, outputs = compile_objects(ctx, ctx.label.name + ".arena", [file], contexts, own = False)
+    return outputs.objects
+
 def _check_models(ctx, board):
-    """The NPU of the models; a failure where they are not for one board and one NPU."""
+    """The NPU of the models; a failure where they are not for one board, one NPU and the image's compiler options."""
     npus = {}
     for model in ctx.attr.models:
         made_for = model[McuModelInfo].board
         if made_for != board:
             fail("{}: board: {} was made for {}, not for {}".format(ctx.label, model.label, made_for, board))
+        if (model[McuModelInfo].optimize == "size") != (ctx.attr.optimize == "size"):
+            fail(("{}: optimize: {} has other compiler options\n\n" +
+                  "hint: Give the image and all of its models optimize = \"size\", or none.").format(ctx.label, model.label))
         if model[McuModelInfo].npu != "none":
             npus[model[McuModelInfo].npu] = None
     if len(npus) > 1:
@@ -59,6 +80,8 @@ def _mcu_firmware_impl(ctx):
     npu = _check_models(ctx, board.facts.board)
     libraries = [dep[CcInfo] for dep in ctx.attr.deps + ctx.attr.models]
     main = _application(ctx, [library.compilation_context for library in libraries])
+    if ctx.attr.share_arena:
+        main = main + _shared_arena(ctx)
     image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries)
     tests = []
     for model in ctx.attr.models:
@@ -88,6 +111,7 @@ _mcu_firmware = rule(
         deps = attr.label_list(providers = [CcInfo]),
         copts = attr.string_list(),
         defines = attr.string_list(),
+        share_arena = attr.bool(doc = "One arena for all models"),
         _firmware = attr.label(default = "@mcu_boards//:firmware"),
         _platform_production = attr.label(default = "@mcu_boards//:platform_production"),
         _platform_test = attr.label(default = "@mcu_boards//:platform_test"),
@@ -98,7 +122,7 @@ _mcu_firmware = rule(
     toolchains = [BOARD, CC],
 )
 
-def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], defines = [], **common):
+def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], defines = [], optimize = "speed", share_arena = False, **common):
     """An image: <name>.elf with .map and, except for the host, .hex and .bin.
 
     A .bin holds what is loaded into the memory of the vectors; for each other memory there is a
@@ -112,6 +136,9 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
       deps: cc_library targets.
       copts: options for srcs.
       defines: for srcs.
+      optimize: what its models have: size, with compiler options of its own, is for all of an image or for none.
+      share_arena: one arena of the largest's size for all models; a model's outputs are lost when another is
+        given its inputs.
       **common: attributes that every rule has.
     """
     _mcu_firmware(
@@ -121,6 +148,8 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
         defines = defines,
         deps = deps,
         models = models,
+        optimize = optimize,
+        share_arena = share_arena,
         srcs = srcs,
         **common
     )

@@ -41,6 +41,7 @@ def _generate(ctx, board, npu, header, sources, program):
     args.add("--name", ctx.label.name)
     args.add("--io", ctx.attr.io)
     args.add("--npu", npu)
+    args.add("--optimize", ctx.attr.optimize)
     args.add("--output", header.dirname)
     args.add("--program", program.path)
     args.add_all(declared, map_each = _staged, before_each = "--file")
@@ -57,6 +58,9 @@ def _generate(ctx, board, npu, header, sources, program):
 
 def _mcu_model_impl(ctx):
     _check_name(ctx)
+    if ctx.attr.runtime != "static":
+        fail(("{}: runtime: ExecuTorch's own runtime is not linked by Bazel\n\nhint: Leave it out, or use " +
+              "`mcu-build build --runtime executorch` or CMake's mcu_add_model.").format(ctx.label))
     board = board_of(ctx)
     name = ctx.label.name
     folder = name + ".mcu/"
@@ -83,6 +87,7 @@ def _mcu_model_impl(ctx):
             board = board.facts.board,
             board_file = board.file,
             npu = npu,
+            optimize = ctx.attr.optimize,
             program = program,
         ),
         OutputGroupInfo(program = depset([program])),
@@ -97,7 +102,7 @@ mcu_model = rule(
         pte = attr.label(allow_single_file = [".pte"], doc = "Instead of model: an ExecuTorch program"),
         npu = attr.string(doc = "ethos-u55-128 and so on, or none; else the board's default"),
         io = attr.string(default = "float", values = ["float", "int8"], doc = "Type of inputs and outputs"),
-        runtime = attr.string(default = "static", values = ["static"], doc = "How it runs: compiled to calls"),
+        runtime = attr.string(default = "static", values = ["executorch", "static"], doc = "How it runs: static, compiled to calls"),
         data = attr.label_list(allow_files = True, doc = "Files that the model file reads"),
         deps = attr.label_list(allow_files = [".py"], doc = "Python files or py_library targets that it imports"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),

@@ -7,6 +7,7 @@ McuModelInfo = provider(
         "board": "the board's name",
         "board_file": "the board's .toml file",
         "npu": "the NPU that it is for, or none",
+        "optimize": "what it gives priority to: speed, size or ram",
         "program": "folder: the program with its vectors and what is known of it",
     },
 )

@@ -48,10 +48,16 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
     sources, program = sources.absolute(), program.absolute()
     with _workspace(declared.files) as (workspace, cache):
         request = declared.request
-        lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+        try:
+            lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+        except McuError as error:
+            if "ModuleNotFoundError" not in error.message:
+                raise
+            hint = f"{error.hint} A module of the workspace has to be among the `deps` of the target."
+            raise McuError(error.message, hint, error.exit_code) from error
         _check_declared(declared, lowered, workspace)
         with progress.stage("plan"):
-            plan = plan_program(lowered, declared.name, request.board)
+            plan = plan_program(lowered, declared.name, request.board, optimize=request.optimize)
             check_fit(plan, request.board)
         for name, text in generate_sources(plan).items():
             if name != CMAKE_FACTS:

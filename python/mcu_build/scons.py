@@ -25,10 +25,11 @@ from mcu_build.codegen.cmake import LINKER_SCRIPT
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import McuError
+from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
 from mcu_build.resources import data_dir
 
-_OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE", "MCU_BUILD_DIR")
+_OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE", "MCU_RUNTIME", "MCU_BUILD_DIR")
 
 # What is not told in the name of a board's folder.
 _USUAL = ("arm-clang", "host", "speed")
@@ -68,6 +69,7 @@ class _Platform:
 def tool(env: Any) -> None:
     """Give `env` the methods McuModel, McuFirmware and McuTest."""
     env.SetDefault(MCU_NPU=None, MCU_IO="float", MCU_TOOLCHAIN=None, MCU_OPTIMIZE="speed")
+    env.SetDefault(MCU_RUNTIME="static")
     env.SetDefault(MCU_BUILD_DIR="#build/mcu")
     env.AddMethod(_model, "McuModel")
     env.AddMethod(_firmware, "McuFirmware")
@@ -121,10 +123,11 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
     )
 
 
-def _firmware(env: Any, name: str, sources: Sequence[Any]) -> list[Any]:
+def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = False) -> list[Any]:
     """McuFirmware('demo', ['main.cpp', kws]): an image with .map and, but for the host, .hex and .bin.
 
-    `sources` are files, objects and models. Returns the nodes; demo.run, .size and .flash are aliases.
+    `sources` are files, objects and models; with `share_arena` the models use one arena, of the largest's
+    size. Returns the nodes; demo.run, .size and .flash are aliases.
     """
     call = f"McuFirmware({name})"
     models = [source for source in sources if isinstance(source, Model)]
@@ -136,6 +139,8 @@ def _firmware(env: Any, name: str, sources: Sequence[Any]) -> list[Any]:
         )
     application = _application_env(env, platform, models)
     objects = application.Object(others) if others else _main(platform, models[0], "default_main")
+    if share_arena:
+        objects = [objects, _shared_arena(application, platform, name, models)]
     files = _link(env, platform, name, objects, models, platform.facts.production_sources)
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     npus = {model.npu for model in models if model.npu != "none"}
@@ -169,6 +174,11 @@ def _settings(call: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
     settings = {option: given.get(option, env.get(option)) for option in _OPTIONS}
     if not settings["MCU_BOARD"]:
         raise UserError(f"{call}: MCU_BOARD: missing.\n`mcu-build boards` lists the boards.")
+    if settings["MCU_RUNTIME"] != "static":
+        raise UserError(
+            f"{call}: MCU_RUNTIME: ExecuTorch's own runtime is not linked by SCons.\nLeave it out, or use "
+            "`mcu-build build --runtime executorch` or CMake's mcu_add_model."
+        )
     return settings
 
 
@@ -240,6 +250,21 @@ def _object(env: Any, target: str, source: Path) -> Any:
     return env.StaticObject(target, str(source))
 
 
+def _shared_arena(env: Any, platform: _Platform, name: str, models: Sequence[Model]) -> Any:
+    """The object of one arena for several models."""
+    template = (data_dir() / "firmware" / "app" / "shared_arena.cpp.in").read_text()
+    for word, told in {
+        "@image@": Path(name).name,
+        "@includes@": "\n".join(f'#include "{model.name}.h"' for model in models),
+        "@models@": "\n".join(f"MCU_SHARES({model.name})" for model in models),
+        "@sizes@": ", ".join(f"{model.name}::arena_size" for model in models),
+    }.items():
+        template = template.replace(word, told)
+    file = Path(env.Dir(platform.folder).abspath) / f"{Path(name).name}_arena.cpp"
+    write_changed(file, template)
+    return _object(env, f"{file}.obj", file)
+
+
 def _main(platform: _Platform, model: Model, stem: str) -> Any:
     """The object of a main of ours around one model."""
     env = platform.env.Clone()
@@ -293,7 +318,8 @@ def _one_platform(call: str, models: Sequence[Model]) -> _Platform:
     first = models[0].platform
     for model in models:
         if model.platform.folder != first.folder:
-            raise UserError(f"{call}: {model.name} was made for {model.board}, not for {models[0].board}.")
+            made_for, others = (Path(one.folder).name for one in (model.platform, first))
+            raise UserError(f"{call}: {model.name} was made for {made_for}, not for {others}.")
     npus = sorted({model.npu for model in models if model.npu != "none"})
     if len(npus) > 1:
         raise UserError(f"{call}: its models were made for {' and '.join(npus)}: a board has one NPU.")

@@ -3,20 +3,21 @@
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mcu_build import process
+from mcu_build.report.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.bazel import Workspace
 from tests.support.drift import commands, differences, words_of
 from tests.support.firmware import NINJA, Project
-from tests.support.fronts import copied_examples
+from tests.support.fronts import BAD, copied_examples
 
 FIRMWARE = str(data_dir() / "firmware")
 CONSUMER = data_dir() / "examples" / "consumer"
-BOARD = "corstone-300"
 IMAGES = ("demo.elf", "demo.hex", "demo.bin", "demo-ddr.bin")
 
 
@@ -100,46 +101,46 @@ def test_images_are_those_of_cmake(workspace, cmake):
         assert made.output(name).read_bytes() == (cmake.tree / name).read_bytes(), name
 
 
-def of_cmake(cmake, examples):
-    lines = process.run([NINJA, "-C", cmake.tree, "-t", "commands", "demo.elf"]).stdout.splitlines()
-    roots = {FIRMWARE: "firmware", f"{examples}/consumer": "app", f"{cmake.tree}/mcu/models/knock": "model"}
-    return commands(map(words_of, lines), "demo.elf", roots)
+def of_cmake(project, image, roots):
+    lines = process.run([NINJA, "-C", project.tree, "-t", "commands", image]).stdout.splitlines()
+    return commands(map(words_of, lines), image, {FIRMWARE: "firmware", **roots})
 
 
-def of_scons(examples):
-    folder = examples / "scons"
-    finished = process.run(["scons", "-Q", "--dry-run", "build/demo.elf"], cwd=folder)
+def of_scons(folder, image, roots):
+    finished = process.run(["scons", "-Q", "--dry-run", image], cwd=folder)
     assert finished.status == 0, finished.stderr
-    models = "build/mcu/corstone-300/models/knock"
     # Some paths are told from the root, others from the project.
-    roots = {
-        FIRMWARE: "firmware",
-        f"{examples}/consumer": "app",
-        models: "model",
-        f"{folder}/{models}": "model",
-    }
-    return commands(map(words_of, finished.stdout.splitlines()), "demo.elf", roots)
+    roots = {FIRMWARE: "firmware", **roots, **{f"{folder}/{path}": name for path, name in roots.items()}}
+    return commands(map(words_of, finished.stdout.splitlines()), image.rpartition("/")[2], roots)
 
 
-def of_bazel(workspace):
-    made, _ = workspace
-    actions = made.actions('mnemonic("CppCompile|McuLink", deps(//:demo))')
-    # Of both images, those that the application's is made of.
-    others = ("/_objs/test/", "/_objs/demo.knock/")
+def of_bazel(made, target, others, models, roots):
+    """`others` are folders of the objects of test images; `models` have their names in `roots`."""
+    actions = made.actions(f'mnemonic("CppCompile|McuLink", deps({target}))')
     lines = [words for words in actions if not any(part in word for word in words for part in others)]
-    generated = next(word for words in lines for word in words if word.endswith("/knock.mcu/knock.cpp"))
-    roots = {
-        "external/mcu_boards/firmware": "firmware",
-        "external/consumer": "app",
-        generated.removesuffix("/knock.cpp"): "model",
+    told = {word for words in lines for word in words}
+    folders = {
+        word.removesuffix(f"/{model}.cpp"): name
+        for model, name in models.items()
+        for word in told
+        if word.endswith(f"/{model}.mcu/{model}.cpp")
     }
-    return commands(lines, "demo.elf", roots)
+    # Beside the models' folders lies what else is generated.
+    made_there = {folder.rpartition("/")[0]: "made" for folder in folders}
+    found = {"external/mcu_boards/firmware": "firmware", **folders, **made_there, **roots}
+    return commands(lines, f"{target.rpartition(':')[2]}.elf", found)
 
 
 @pytest.fixture(scope="module")
 def fronts(workspace, cmake, examples):
     """The commands that make the same image, in each build system."""
-    return {"cmake": of_cmake(cmake, examples), "scons": of_scons(examples), "bazel": of_bazel(workspace)}
+    app, models = {f"{examples}/consumer": "app"}, "build/mcu/corstone-300/models/knock"
+    others = ("/_objs/test/", "/_objs/demo.knock/")
+    return {
+        "cmake": of_cmake(cmake, "demo.elf", {**app, f"{cmake.tree}/mcu/models/knock": "model"}),
+        "scons": of_scons(examples / "scons", "build/demo.elf", {**app, models: "model"}),
+        "bazel": of_bazel(workspace[0], "//:demo", others, {"knock": "model"}, {"external/consumer": "app"}),
+    }
 
 
 # Bazel compiles every kernel of a board once, for all models.
@@ -168,7 +169,7 @@ def test_a_drift_is_found(fronts, name):
         "options": replace(command, options=("-O3", *command.options)),
         "warnings": replace(command, warnings=command.warnings - {"-Werror"}),
         "defines": replace(command, defines=command.defines | {"MCU_INTERRUPTS=95"}),
-        "includes": replace(command, includes=command.includes[1:]),
+        "includes": replace(command, includes=command.includes | {"elsewhere"}),
         "system_includes": replace(command, system_includes=command.system_includes[::-1]),
     }
     for field, changed in changes.items():
@@ -184,14 +185,110 @@ def test_a_drift_is_found(fronts, name):
     assert len(differences(cmake, replace(other, link=link), MORE[name])) == 1
 
 
-BAD = """
-load("@mcu_build//bazel:defs.bzl", "mcu_firmware_test", "mcu_model")
+BOTH = {
+    "main.cpp": """
+#include "first.h"
+#include "second.h"
+int main() {
+    first::run();
+    second::run();
+    return static_cast<int>(first::output()[0] + second::output()[0]);
+}
+""",
+    "CMakeLists.txt": """
+cmake_minimum_required(VERSION 3.24)
+project(both LANGUAGES CXX)
+find_package(McuBuild REQUIRED)
+foreach(name first second)
+    mcu_add_model(${name} MODEL net.pte BOARD corstone-300 NPU none OPTIMIZE size)
+endforeach()
+mcu_add_firmware(both SOURCES main.cpp MODELS first second SHARE_ARENA)
+""",
+    "SConstruct": """
+from mcu_build import scons
+options = {"MCU_BOARD": "corstone-300", "MCU_NPU": "none", "MCU_OPTIMIZE": "size"}
+env = Environment(tools=["default", scons.tool], **options)
+models = [env.McuModel("net.pte", name=name) for name in ("first", "second")]
+env.McuFirmware("both", ["main.cpp", *models], share_arena=True)
+""",
+    "BUILD.bazel": """
+load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_model")
+MODELS = ["first", "second"]
+[
+    mcu_model(name = name, pte = "net.pte", board = "corstone-300", npu = "none", optimize = "size")
+    for name in MODELS
+]
+mcu_firmware(
+    name = "both",
+    srcs = ["main.cpp"],
+    models = MODELS,
+    board = "corstone-300",
+    optimize = "size",
+    share_arena = True,
+)
+""",
+}
 
-mcu_model(name = "damaged", pte = "damaged.pte", board = "corstone-300")
+
+@pytest.fixture(scope="module")
+def both(workspace):
+    """Two models in one image, for size and with one arena, as a project of each build system."""
+    made, _ = workspace
+    folder = made.folder / "both"
+    folder.mkdir()
+    for name, text in BOTH.items():
+        (folder / name).write_text(text)
+    shutil.copy(made.output("knock.program/program.pte"), folder / "net.pte")
+    project = Project(folder)
+    configured = project.configure("arm-clang")
+    assert configured.status == 0, configured.stderr
+    yield project
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_they_have_not_drifted_apart_for_size_and_with_one_arena(workspace, both, name):
+    names = {"first": "first", "second": "second"}
+    models = {f"{both.tree}/mcu/models/{name}": name for name in names}
+    cmake = of_cmake(both, "both.elf", {**models, str(both.tree): "made", str(both.folder): "app"})
+    assert {"app/main.cpp", "made/both_arena.cpp", "second/second.cpp"} <= cmake.compiles.keys()
+    assert all("-Oz" in command.options for command in cmake.compiles.values())
+    if name == "scons":
+        folder = "build/mcu/corstone-300-size"
+        roots = {f"{folder}/models/{name}": name for name in names}
+        other = of_scons(both.folder, "both.elf", {**roots, folder: "made", "main.cpp": "app/main.cpp"})
+    else:
+        others = ("/_objs/test/", "/_objs/both.first/", "/_objs/both.second/")
+        other = of_bazel(workspace[0], "//both:both", others, names, {"both": "app"})
+    assert differences(cmake, other, MORE[name]) == []
+
+
+@pytest.mark.parametrize("name", ["scons", pytest.param("bazel", marks=pytest.mark.slow)])
+def test_images_for_size_with_one_arena_are_the_same(workspace, both, name):
+    made, _ = workspace
+    both.build()
+    arenas = [symbol for symbol in read_elf(both.tree / "both.elf").symbols if symbol.name.endswith("_arena")]
+    assert len(arenas) == 3 and len({symbol.address for symbol in arenas}) == 1
+    if name == "scons":
+        finished = process.run(["scons", "-Q"], cwd=both.folder)
+        assert finished.status == 0, finished.stderr
+        other = both.folder / "both.elf"
+    else:
+        made.built("//both")
+        other = made.output("both/both.elf")
+    assert other.read_bytes() == (both.tree / "both.elf").read_bytes()
+
+
+REFUSED = """
+load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_firmware_test", "mcu_model")
 
 mcu_model(name = "undeclared", model = "undeclared.py", board = "corstone-300", npu = "none")
 
-mcu_model(name = "no_such_npu", pte = "damaged.pte", board = "corstone-300", npu = "ethos-u99")
+mcu_model(name = "no_module", model = "no_module.py", board = "corstone-300", npu = "none")
+
+mcu_model(name = "executorch", model = "no_module.py", board = "corstone-300", runtime = "executorch")
+
+mcu_firmware(name = "larger", models = ["//:knock"], board = "corstone-300", optimize = "size")
 
 mcu_firmware_test(name = "zeros_test", firmware = "//:demo", vectors = "zeros.npz")
 """
@@ -212,8 +309,16 @@ def bad(workspace):
     made, _ = workspace
     folder = made.folder / "bad"
     folder.mkdir()
-    (folder / "BUILD.bazel").write_text(BAD)
-    (folder / "damaged.pte").write_bytes(b"this is no program")
+    targets = [
+        f'mcu_model(name = "{name}", model = "{bad.model}", board = "{bad.board}", npu = "{bad.npu}")\n'
+        for name, bad in BAD.items()
+    ]
+    (folder / "BUILD.bazel").write_text(REFUSED + "\n".join(targets))
+    for one in BAD.values():
+        (folder / one.model).write_bytes(one.content or b"")
+    (folder / BAD["no_such_model"].model).unlink()
+    (folder / "no_module.py").write_text(UNDECLARED.format(read="import shapes"))
+    (folder / "shapes.py").touch()
     shutil.copy(CONSUMER / "knocks.csv", folder / "knocks.csv")
     np.savez(folder / "zeros.npz", input_0=np.zeros((3, 1, 32), np.float32))
     # The sandbox shows the whole machine: an absolute path leads out of it.
@@ -224,20 +329,31 @@ def bad(workspace):
     shutil.rmtree(folder)
 
 
-def test_bad_input_is_told_as_the_command_tells_it(bad, tmp_path):
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_as_by_the_command(bad, case):
     made, done = bad
     assert done.status == 1
-    for words in (
-        ("--board", BOARD, "bad/damaged.pte"),
-        ("--board", BOARD, "--npu", "ethos-u99", "bad/damaged.pte"),
-    ):
-        finished = process.run(["mcu-build", "generate", "--output", tmp_path, *words], cwd=made.folder)
-        told = finished.stderr[finished.stderr.index("error: ") :].strip()
-        assert told in done.told
+    message, hint = BAD[case].told_by_the_command(made.folder, Path("bad", BAD[case].model))
+    if case == "no_such_model":
+        # Bazel looks for files itself.
+        assert "missing input file '//bad:knick.py'" in done.told
+        return
+    assert message in done.told
+    # Bazel's own language knows no nearest names: there all are listed.
+    offered = hint.partition("? ")[2] if case == "no_such_board" else hint
+    assert offered in done.told
+
+
+def test_what_only_other_fronts_have_is_named(bad):
+    _, done = bad
+    assert "//bad:executorch: runtime: ExecuTorch's own runtime is not linked by Bazel" in done.told
+    assert "//bad:larger: optimize: //:knock has other compiler options" in done.told
 
 
 def test_a_model_may_read_only_what_its_target_declares(bad):
     made, done = bad
+    assert "bad/no_module.py: line 4: ModuleNotFoundError: No module named 'shapes'" in done.told
+    assert "has to be among the `deps` of the target" in done.told
     assert (
         f"bad/undeclared.py: it reads what its target does not declare: {made.folder / 'bad/knocks.csv'}"
         in done.told
@@ -267,13 +383,17 @@ def test_actions_give_the_same_bytes_in_another_folder_without_a_cache(workspace
 NPU = """
 load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_firmware_test", "mcu_model")
 
+py_library(name = "signals", srcs = ["@consumer//:signals.py"])
+
+py_library(name = "modules", deps = [":signals"])
+
 mcu_model(
     name = "knock",
     board = "corstone-300",
     data = ["@consumer//:knocks.csv"],
     model = "@consumer//:knock.py",
     npu = "ethos-u55-128",
-    deps = ["@consumer//:signals.py"],
+    deps = [":modules"],
 )
 
 mcu_firmware(name = "demo", models = [":knock"], board = "corstone-300")

@@ -12,9 +12,8 @@ from mcu_build.cache import Cache
 from mcu_build.codegen.presets import presets
 from mcu_build.resources import data_dir
 from mcu_build.stages import expected_outputs
-from tests.support.cli import mcu_build as command
 from tests.support.firmware import CMAKE, NINJA
-from tests.support.fronts import Front, console, copied_examples, installed_wheel, loaded
+from tests.support.fronts import BAD, Front, console, copied_examples, installed_wheel, loaded
 
 FRONTS = ("cmake_consumer", "scons")
 MACHINE = "mps3-an547"
@@ -139,33 +138,22 @@ def changed():
         file.write_text(text)
 
 
-BAD = {
-    "no such model": ("knock.py", "knick.py", None),
-    "not a program": ("knock.py", "knock.pte", b"no program"),
-    "no such NPU": ("none", "ethos-u99", None),
-}
-
-
 @pytest.mark.parametrize("name", FRONTS)
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_told_as_by_the_command(fronts, tmp_path, name, case):
-    wrong, instead, content = BAD[case]
+    given = BAD[case]
     front, _ = fronts[name]
     examples = copied_examples(tmp_path)
     bad = Front(name, examples, front.site, front.cache)
-    if content:
-        (examples / "consumer" / instead).write_bytes(content)
+    model = (examples / "consumer" / given.model).resolve()
+    if given.content:
+        model.write_bytes(given.content)
     file = bad.folder / ("SConstruct" if name == "scons" else "CMakeLists.txt")
-    file.write_text(file.read_text().replace(f"../consumer/{wrong}", f"../consumer/{instead}"))
-    file.write_text(re.sub(rf"\b{wrong}\b(?!\.)", instead, file.read_text()))
+    text = file.read_text().replace("knock.py", given.model).replace("corstone-300", given.board)
+    file.write_text(re.sub(r"\bnone\b", given.npu, text))
     told = " ".join(bad.tried().stdout.split())
-
-    model = (examples / "consumer" / (instead if wrong == "knock.py" else "knock.py")).resolve()
-    npu = instead if wrong == "none" else "none"
-    words = ("--board", "corstone-300", "--npu", npu, "--output", tmp_path / "out", "--json")
-    error = command("generate", model, *words).json["error"]
-    assert " ".join(error["message"].split()) in told
-    assert " ".join(error["hint"].split()) in told
+    for text in given.told_by_the_command(tmp_path, model):
+        assert " ".join(text.split()) in told
 
 
 def test_presets_are_those_of_the_boards():

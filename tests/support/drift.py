@@ -20,13 +20,16 @@ _OWN_BUSINESS = ("-o", "-MF", "-MT", "-MQ", "-MD", "-MMD", "-c", "-iquote", "-T"
 
 @dataclass(frozen=True)
 class Compile:
-    """How a source is compiled. Warnings and defines have no order."""
+    """How a source is compiled. Warnings and defines have no order, nor have `includes`.
+
+    A model's folder holds headers with the model's name, that of the firmware only mcu/.
+    """
 
     compiler: str
     options: tuple[str, ...]
     warnings: frozenset[str]
     defines: frozenset[str]
-    includes: tuple[str, ...]
+    includes: frozenset[str]
     system_includes: tuple[str, ...]
 
 
@@ -127,7 +130,7 @@ def _compile(compiler: str, pairs: list[tuple[str, str]], roots: Mapping[str, st
         options=tuple(sorted(_options(options, roots), key=is_cxx_only)),
         warnings=frozenset(option for option in options if option.startswith("-W")),
         defines=frozenset(value for option, value in pairs if option == "-D"),
-        includes=tuple(_named(value, roots) for option, value in pairs if option == "-I"),
+        includes=frozenset(_named(value, roots) for option, value in pairs if option == "-I"),
         system_includes=tuple(value for option, value in pairs if option == "-isystem"),
     )
 

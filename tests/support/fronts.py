@@ -1,5 +1,6 @@
 """The example of every build system, in a folder of its own, with nothing of mcu-build but its wheel."""
 
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,31 @@ def installed_wheel(folder: Path) -> Path:
         finished = process.run([*pip, *words])
         assert finished.status == 0, finished.stderr
     return folder / "site"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """What is wrong with a target that is otherwise that of the examples. `content` is the model file's."""
+
+    model: str = "knock.py"
+    board: str = "corstone-300"
+    npu: str = "none"
+    content: bytes | None = None
+
+    def told_by_the_command(self, folder: Path, model: Path) -> tuple[str, str]:
+        """Message and hint for the file `model`, told from `folder`."""
+        words = ("--board", self.board, "--npu", self.npu, "--output", folder / "none", "--json", model)
+        finished = process.run(["mcu-build", "generate", *words], cwd=folder)
+        error = json.loads(finished.stdout)["error"]
+        return error["message"], error["hint"]
+
+
+BAD = {
+    "no_such_model": Bad(model="knick.py"),
+    "no_program": Bad(model="knock.pte", content=b"no program"),
+    "no_such_npu": Bad(npu="ethos-u99"),
+    "no_such_board": Bad(board="corstone300"),
+}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def describe(boards: tuple[Path, ...]) -> None:
 @click.option("--board", type=_file, required=True)
 @click.option("--npu")
 @click.option("--io", type=click.Choice(["float", "int8"]), required=True)
+@click.option("--optimize", type=click.Choice(["speed", "size", "ram"]), required=True)
 @click.option("--name", required=True)
 @click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
 @click.option("--output", type=_file, required=True, help="Folder for the sources.")
@@ -46,6 +47,7 @@ def generate(
     board: Path,
     npu: str | None,
     io: Any,
+    optimize: Any,
     name: str,
     files: tuple[str, ...],
     output: Path,
@@ -61,7 +63,7 @@ def generate(
     chosen = load_board(board)
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
     npu_choice, compiler = chosen.choose_npu(npu), default_toolchain(chosen)
-    request = Request(Path(model), chosen, npu_choice, io, compiler, output)
+    request = Request(Path(model), chosen, npu_choice, io, compiler, output, optimize=optimize)
     actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
 
 

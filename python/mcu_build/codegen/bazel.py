@@ -47,37 +47,49 @@ def _board(label: str, board: Board) -> dict[str, Any]:
         "name": board.id,
         "file": label,
         "linker_script": "" if board.is_host else f"{board.id}.ld",
-        "compilers": [
-            {"constraint": "native" if board.is_host else compiler, "facts": facts}
-            for compiler, facts in _compilers(board).items()
-        ],
+        "platforms": _platforms(board),
     }
 
 
-def _compilers(board: Board) -> dict[Toolchain, dict[str, Any]]:
-    """Facts of every compiler that is installed, the default first. McuError where there is none."""
+def _platforms(board: Board) -> list[dict[str, Any]]:
+    """For every compiler that is installed a platform for speed and one for size. McuError for none."""
     first = default_toolchain(board)
-    found = {first: _facts(board, first)}
-    if first == "arm-clang":
-        found["arm-gcc"] = _facts(board, "arm-gcc")
+    found = []
+    for compiler in (first, "arm-gcc") if first == "arm-clang" else (first,):
+        name = board.id if compiler == first else f"{board.id}-{compiler}"
+        constraint = "native" if board.is_host else compiler
+        facts = _facts(board, compiler)
+        smaller = _options(build_facts(board, compiler, optimize="size"))
+        found += [
+            {"name": name, "compiler": constraint, "optimize": "speed", "facts": facts},
+            {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "facts": facts | smaller},
+        ]
     return found
 
 
 def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
     facts = build_facts(board, compiler)
-    options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in facts.compile_options]
     return {
         **asdict(facts),
+        **_options(facts),
         "cc": facts.cc,
         # Caches are shared between machines: their compilers have to be the same.
         "compiler": process.run([facts.cxx, "--version"]).stdout.partition("\n")[0],
-        "compile_options": options,
-        "c_compile_options": [option for option in options if not is_cxx_only(option)],
         "default_npu": board.npu.default if board.npu else "none",
         # Starlark sorts the keys of JSON.
         "binaries": list(facts.binaries.items()),
         "kernels": kernel_files(facts),
         "system_includes": include_folders(Path(facts.cxx), facts.compile_options),
+    }
+
+
+def _options(facts: BuildFacts) -> dict[str, Any]:
+    """What differs between facts for speed and for size."""
+    options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in facts.compile_options]
+    return {
+        "compile_options": options,
+        "c_compile_options": [option for option in options if not is_cxx_only(option)],
+        "link_options": facts.link_options,
     }
 
 

@@ -238,7 +238,6 @@ def _cmake_facts(given: Deployment, arena: int) -> str:
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + kernels
         + "set(MCU_MODEL_KERNELS)\n"
-        + f"set(MCU_MODEL_ARENA_SIZE {arena})\n"
     )
 
 

@@ -38,7 +38,6 @@ def cmake_facts(plan: Plan) -> str:
         + f"set(MCU_MODEL_NAME {plan.name})\n"
         + f"set(MCU_MODEL_SOURCES {sources})\n"
         + f"set(MCU_MODEL_KERNELS {' '.join(kernel_sources(plan))})\n"
-        + f"set(MCU_MODEL_ARENA_SIZE {_arena_size(plan)})\n"
         + f'set(MCU_MODEL_NPU "{npu_name(plan) or ""}")\n'
     )
 
