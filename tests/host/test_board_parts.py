@@ -1,6 +1,10 @@
-"""Board files against what pyocd knows of their chips."""
+"""Board files against what pyocd knows of their chips: memories by its targets, cores by its SVD files."""
+
+import warnings
+from xml.etree import ElementTree
 
 import pytest
+from pyocd.debug.svd.loader import SVDFile
 
 from mcu_build.board import board_files, find_board
 from mcu_build.flash.parts import differences
@@ -12,6 +16,13 @@ KNOWN = {
     "nucleo-h743zi2": ["memory 'axi_sram': pyocd's stm32h743xx has no RAM at 0x24000000"],
     # It repeats the RP2040's SRAM; the RP2350 has 520 K.
     "pico2": ["memory 'ram': pyocd's rp2350 has no RAM at 0x20042000"],
+}
+# pyocd has no SVD file of STM32H743, RP2040 and RP2350: their cores are those of `sources` alone.
+CORES = {
+    "frdm-k64f": "MK64F12.svd",
+    "microbit": "nrf51.svd",
+    "microbit-v2": "nrf52833.svd",
+    "nrf52840-dk": "nrf52840.svd",
 }
 # Their targets come from CMSIS-Packs, which pyocd does not carry.
 FROM_PACKS = {
@@ -28,7 +39,30 @@ FROM_PACKS = {
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_boards_memories_are_those_of_its_chip(name: str) -> None:
     found = differences(find_board(name))
+    for difference in found or ():
+        warnings.warn(f"{name}: {difference}", stacklevel=1)  # pytest lists them
     assert found == (None if name in FROM_PACKS else KNOWN.get(name, []))
+
+
+def core_of(file: str) -> tuple[str, bool]:
+    """CMSIS-SVD: <cpu> has a <name> such as CM0 or CM4, and <fpuPresent>."""
+    cpu = ElementTree.parse(SVDFile.from_builtin(file).filename).find("cpu")
+    return cpu.findtext("name"), cpu.findtext("fpuPresent") in ("1", "true")
+
+
+def as_svd(name: str) -> tuple[str, bool]:
+    board = find_board(name)
+    return board.core.replace("cortex-m", "CM"), board.fpu != "none"
+
+
+@pytest.mark.parametrize(("name", "file"), CORES.items())
+def test_a_boards_core_is_that_of_its_chip(name: str, file: str) -> None:
+    assert as_svd(name) == core_of(file)
+
+
+def test_another_core_is_told_apart() -> None:
+    assert as_svd("nrf52840-dk") != core_of("nrf51.svd")
+    assert as_svd("nucleo-h743zi2") != core_of("MK64F12.svd")
 
 
 def test_every_board_to_flash_names_its_chip() -> None:
