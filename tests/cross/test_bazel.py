@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from mcu_build import process
+from mcu_build.board import find_board
 from mcu_build.report.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.bazel import Workspace
+from tests.support.boards import empty_board, until
 from tests.support.drift import commands, differences, words_of
-from tests.support.firmware import NINJA, Project
+from tests.support.firmware import CMAKE, NINJA, Project
 from tests.support.fronts import BAD, copied_examples
 
 FIRMWARE = str(data_dir() / "firmware")
@@ -277,6 +279,64 @@ def test_images_for_size_with_one_arena_are_the_same(workspace, both, name):
         made.built("//both")
         other = made.output("both/both.elf")
     assert other.read_bytes() == (both.tree / "both.elf").read_bytes()
+
+
+FLASHED = {
+    "main.cpp": """
+#include "mcu/platform.h"
+int main() { mcu::platform::write_console("WORDS\\n"); }
+""",
+    "CMakeLists.txt": """
+cmake_minimum_required(VERSION 3.24)
+project(flashed LANGUAGES CXX)
+find_package(McuBuild REQUIRED)
+mcu_add_model(net MODEL net.pte BOARD netduinoplus2)
+mcu_add_firmware(flashed SOURCES main.cpp MODELS net)
+""",
+    "SConstruct": """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool], MCU_BOARD="netduinoplus2")
+env.McuFirmware("flashed", ["main.cpp", env.McuModel("net.pte")])
+""",
+    "BUILD.bazel": """
+load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_model")
+mcu_model(name = "net", pte = "net.pte", board = "netduinoplus2")
+mcu_firmware(name = "flashed", srcs = ["main.cpp"], models = [":net"], board = "netduinoplus2")
+""",
+}
+
+
+@pytest.mark.slow
+def test_every_front_flashes_a_board_through_a_gdb_server(workspace, tmp_path, monkeypatch):
+    """The machine starts empty; what runs at the end says which front has written it."""
+    made, _ = workspace
+    folder = made.folder / "flashed"
+    folder.mkdir()
+    for name, text in FLASHED.items():
+        (folder / name).write_text(text)
+    shutil.copy(made.output("knock.program/program.pte"), folder / "net.pte")
+    project = Project(folder)
+
+    def with_cmake():
+        assert project.configure("arm-clang").status == 0
+        return process.run([CMAKE, "--build", project.tree, "--target", "flashed.flash"])
+
+    fronts = {
+        "cmake": with_cmake,
+        "scons": lambda: process.run(["scons", "-Q", "flashed.flash"], cwd=folder),
+        "bazel": lambda: made.command("run", "//flashed:flashed.flash"),
+    }
+    board = find_board("netduinoplus2")
+    for name, flash in fronts.items():
+        (folder / "main.cpp").write_text(FLASHED["main.cpp"].replace("WORDS", f"by {name}"))
+        with empty_board(board, tmp_path / name) as target:
+            monkeypatch.setenv("MCU_VIA", f"gdb {target.via}")
+            finished = flash()
+            assert finished.status == 0, finished.stdout + finished.stderr
+            assert f"via gdb {target.via}" in finished.stdout
+            assert "written, verified, running" in finished.stdout
+            until(lambda target=target, name=name: target.uart == f"by {name}\n")
+    shutil.rmtree(folder)
 
 
 REFUSED = """

@@ -7,7 +7,7 @@ import rich_click as click
 
 from mcu_build.cli.options import build_options, console_option, sign_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
-from mcu_build.cli.via import ViaCommand, via_option
+from mcu_build.cli.via import ViaCommand, flash_via_option
 from mcu_build.errors import Exit, McuError
 
 
@@ -15,7 +15,7 @@ from mcu_build.errors import Exit, McuError
 @build_options
 @console_option
 @sign_options
-@via_option
+@flash_via_option
 def command(
     as_json: bool,
     debug: bool,

@@ -10,18 +10,23 @@ from mcu_build.cli.output import print_warning
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_via = click.option(
-    "--via",
-    metavar="WAY",
-    help="The way to the board: pyocd, the default; openocd; gdb :3333, any GDB server (J-Link, Black Magic "
-    "Probe, QEMU); uf2 [DRIVE], the drive that a board shows.",
+_HELP = (
+    "The way to the board: pyocd, the default; openocd; gdb :3333, any GDB server (J-Link, Black Magic "
+    "Probe, QEMU); uf2 [DRIVE], the drive that a board shows."
 )
+_via = click.option("--via", metavar="WAY", help=_HELP)
+_flash_via = click.option("--via", metavar="WAY", envvar="MCU_VIA", show_envvar=True, help=_HELP)
 _probe = click.option("--probe", metavar="SERIAL", help="Which debug probe, where several are connected.")
 
 
 def via_option(function: F) -> F:
     """--via and --probe."""
     return _via(_probe(function))
+
+
+def flash_via_option(function: F) -> F:
+    """The same; --via may come from the environment, where a build system calls: targets take no options."""
+    return _flash_via(_probe(function))
 
 
 on_device_option = click.option(
