@@ -1,4 +1,4 @@
-"""Helium's borders, tables and maxima equal the reference kernels bit for bit, on the simulated core."""
+"""Helium's borders, tables, maxima and products equal the reference bit for bit, on the simulated core."""
 
 from pathlib import Path
 
@@ -48,7 +48,20 @@ def maximum(shape: tuple[int, ...], kernel: int, padding: int, ends: tuple[int, 
     return Case("cortex_m::quantized_max_pool2d.out", arguments, [out])
 
 
+def product(shape: tuple[int, ...], other: tuple[int, ...], shift: int, zero_points: tuple[int, ...]) -> Case:
+    dice = np.random.default_rng(shape[1])
+    x, y = (T(dice.integers(-128, 128, n).astype(np.int8), CHANNELS_LAST) for n in (shape, other))
+    first, second, output = zero_points
+    arguments = [x, first, y, second, output, int(dice.integers(1 << 30, 1 << 31)), shift]
+    return Case("cortex_m::quantized_mul.out", arguments, [Out(shape, "int8", CHANNELS_LAST)])
+
+
 CASES = [
+    product((1, 256, 16, 16), (1, 256, 1, 1), -6, (-128, 127, 3)),
+    product((1, 257, 3, 3), (1, 1, 3, 3), -9, (5, -7, -128)),
+    product((1, 9, 5, 7), (1, 9, 5, 7), -7, (0, 0, 0)),
+    product((1, 6, 3, 4), (1, 6, 3, 4), 2, (-128, -128, -128)),
+    product((2, 6, 3, 2), (2, 6, 1, 1), 0, (-128, 17, 127)),
     quantized(1001, 0.037, -3),
     quantized(66, 1.0, 127, (-100, 100)),
     quantized(3, 12.5, -128),

@@ -18,9 +18,10 @@ struct Broadcast {
     int32_t second[6];
 };
 
-template <typename In, typename Out, typename Function>
-inline void for_each_pair(const Broadcast& walk, const In* first, const In* second, Out* output,
-                          const Function& function) {
+// Calls line(first, second, output) where each innermost line of the walk starts.
+template <typename In, typename Out, typename Line>
+inline void for_each_line(const Broadcast& walk, const In* first, const In* second, Out* output,
+                          const Line& line) {
     const int32_t* const shape = walk.shape;
     const int32_t* const f = walk.first;
     const int32_t* const s = walk.second;
@@ -29,16 +30,24 @@ inline void for_each_pair(const Broadcast& walk, const In* first, const In* seco
             for (int32_t c = 0; c < shape[2]; ++c) {
                 for (int32_t d = 0; d < shape[3]; ++d) {
                     for (int32_t e = 0; e < shape[4]; ++e) {
-                        const In* x = first + a * f[0] + b * f[1] + c * f[2] + d * f[3] + e * f[4];
-                        const In* y = second + a * s[0] + b * s[1] + c * s[2] + d * s[3] + e * s[4];
-                        for (int32_t i = 0; i < shape[5]; ++i) {
-                            *output++ = function(x[i * f[5]], y[i * s[5]]);
-                        }
+                        line(first + a * f[0] + b * f[1] + c * f[2] + d * f[3] + e * f[4],
+                             second + a * s[0] + b * s[1] + c * s[2] + d * s[3] + e * s[4], output);
+                        output += shape[5];
                     }
                 }
             }
         }
     }
+}
+
+template <typename In, typename Out, typename Function>
+inline void for_each_pair(const Broadcast& walk, const In* first, const In* second, Out* output,
+                          const Function& function) {
+    for_each_line(walk, first, second, output, [&](const In* x, const In* y, Out* to) {
+        for (int32_t i = 0; i < walk.shape[5]; ++i) {
+            to[i] = function(x[i * walk.first[5]], y[i * walk.second[5]]);
+        }
+    });
 }
 
 }  // namespace mcu::kernels

@@ -13,6 +13,7 @@ TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "max_pool2d_s8": (mve_pool.maximum,),
     "quantize_f32_s8": (mve_elementwise.quantize,),
     "dequantize_s8_f32": (mve_elementwise.dequantize,),
+    "mul_s8": (mve_elementwise.mul,),
     "add_s8": (mve_elementwise.add,),
     "linear_s8": (mve_linear.linear,),
     "conv2d_s8": (mve_conv.conv2d,),

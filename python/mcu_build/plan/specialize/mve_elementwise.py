@@ -19,6 +19,7 @@ _POINT = 24 - _LEFT
 _HEADROOM = 20  # of add.h
 _MOST = 1 << 31
 _FARTHEST = 31
+_LANES = 4  # of mve_mul.h
 _SCALES = (2.0**-100, 2.0**100)  # of mve_quantize.h
 
 Numbers = Mapping[str, int]
@@ -53,6 +54,21 @@ def add(context: "Context", step: Step) -> Step | None:
         "left": _LEFT,
     }
     return replace(step, kernel="mve_add_s8", source="mve_add", params=Params("MveAddParams", params))
+
+
+def mul(context: "Context", step: Step) -> Step | None:
+    """mul_s8 of lines that are dense or one value."""
+    assert step.params is not None
+    members = step.params.members
+    walk = cast(Mapping[str, tuple[int, ...]], members["walk"])
+    stage = _numbers(members["stage"])
+    if (stage["activation_min"], stage["activation_max"]) != (-128, 127):
+        return None
+    steps = {walk["first"][-1], walk["second"][-1]}
+    # Products have 16 bits.
+    if walk["shape"][-1] < _LANES or not steps <= {0, 1} or not -31 <= cast(int, members["shift"]) <= 15:
+        return None
+    return replace(step, kernel="mve_mul_s8", source="mve_mul")
 
 
 def quantize(context: "Context", step: Step) -> Step | None:
