@@ -11,7 +11,8 @@ include_guard(GLOBAL)
 include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 
 # mcu_add_model(<name> MODEL <file> BOARD <board> [NPU <npu>|none] [IO float|int8]
-#               [OPTIMIZE speed|size|ram] [RUNTIME static|executorch])
+#               [OPTIMIZE speed|size|ram] [RUNTIME static|executorch]
+#               [OP_LIBRARY <file>...] [KERNEL_SOURCES <file>...])
 # mcu_add_model(<name> GENERATED <folder>)
 #
 # A static library `mcu::model::<name>` with the header <name>.h. MODEL is a model.py, .pt2 or .pte; its sources are
@@ -20,11 +21,12 @@ include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 # ethos-u55-128, or none; without it the board's default. IO int8 leaves out the conversion from and to float.
 # OPTIMIZE says what to give priority to; `size`, which changes the compiler's options, is for all of a project's
 # models of a board, or for none. RUNTIME executorch: ExecuTorch's own runtime loads and runs the program, see
-# docs/executorch.md. GENERATED takes a folder that `mcu-build generate` has written.
+# docs/executorch.md. GENERATED takes a folder that `mcu-build generate` has written. OP_LIBRARY and KERNEL_SOURCES hold
+# custom operators in Python and in C++, see docs/custom-operators.md.
 function(mcu_add_model name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;OPTIMIZE;RUNTIME;GENERATED" "")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;OPTIMIZE;RUNTIME;GENERATED" "OP_LIBRARY;KERNEL_SOURCES")
     set(call "mcu_add_model(${name})")
-    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO OPTIMIZE RUNTIME GENERATED"
+    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO OPTIMIZE RUNTIME GENERATED OP_LIBRARY KERNEL_SOURCES"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
         _mcu_fail("${call}" "the name becomes a C++ namespace: use letters, digits and underscores")
@@ -69,11 +71,23 @@ function(mcu_add_model name)
         elseif(NOT arg_RUNTIME MATCHES "^(static|executorch)$")
             _mcu_fail("${call}" "RUNTIME: '${arg_RUNTIME}' is neither static nor executorch")
         endif()
+        set(custom "")
+        foreach(file IN LISTS arg_OP_LIBRARY)
+            cmake_path(ABSOLUTE_PATH file NORMALIZE)
+            list(APPEND custom --op-library ${file})
+        endforeach()
+        foreach(file IN LISTS arg_KERNEL_SOURCES)
+            cmake_path(ABSOLUTE_PATH file NORMALIZE)
+            list(APPEND custom --kernel-sources ${file})
+        endforeach()
         set(folder ${CMAKE_BINARY_DIR}/mcu/models/${name})
         _mcu_generate("${call}" ${name} ${model} ${board} "${arg_NPU}" ${folder}
-                      --io ${arg_IO} --optimize ${arg_OPTIMIZE} --runtime ${arg_RUNTIME})
+                      --io ${arg_IO} --optimize ${arg_OPTIMIZE} --runtime ${arg_RUNTIME} ${custom})
     endif()
     _mcu_add_model_library("${call}" ${name} ${folder})
+    if(arg_KERNEL_SOURCES)
+        _mcu_add_user_kernels(${name} "${arg_KERNEL_SOURCES}")
+    endif()
     get_target_property(made_for mcu_model_${name} MCU_BOARD)
     if(DEFINED arg_MODEL)
         set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_IO ${arg_IO})

@@ -65,7 +65,8 @@ function(_mcu_link_executorch call model)
         endforeach()
         target_link_libraries(${model} PRIVATE ${adapters})
     endforeach()
-    target_link_libraries(${model} PRIVATE ${base})
+    # Adapters of custom operators are in the model itself.
+    target_link_libraries(${model} PRIVATE ${base} ${arguments})
     # Adapters share sources: what no table names is left out.
     target_link_options(${model} INTERFACE -Wl,--gc-sections)
 endfunction()

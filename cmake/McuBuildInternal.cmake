@@ -165,6 +165,14 @@ function(_mcu_warn call told)
     endforeach()
 endfunction()
 
+# The user's functions for a model's custom operators, under the board's options and with the warnings of the project.
+function(_mcu_add_user_kernels name sources)
+    get_target_property(board mcu_model_${name} MCU_BOARD)
+    add_library(mcu_kernels_of_${name} STATIC ${sources})
+    target_link_libraries(mcu_kernels_of_${name} PRIVATE mcu_board_${board})
+    target_link_libraries(mcu_model_${name} PRIVATE mcu_kernels_of_${name})
+endfunction()
+
 # The model as a library, with its kernels and its board.
 function(_mcu_add_model_library call name folder)
     if(NOT CMAKE_CXX_COMPILER)

@@ -58,6 +58,8 @@ def build(
     executorch: ExecutorchOptions | None = None,
     method: str | None = None,
     optimize: Optimize = "speed",
+    op_library: Sequence[str | Path] = (),
+    kernel_sources: Sequence[str | Path] = (),
     image: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
@@ -70,7 +72,14 @@ def build(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
-    request = replace(request, executorch=executorch, method=method, optimize=_known(optimize))
+    request = replace(
+        request,
+        executorch=executorch,
+        method=method,
+        optimize=_known(optimize),
+        op_libraries=tuple(map(Path, op_library)),
+        kernel_sources=tuple(map(Path, kernel_sources)),
+    )
     told = progress or _Logged()
     if image is None:
         built = pipeline.build(request, Cache(), told)
@@ -93,6 +102,8 @@ def generate(
     executorch: ExecutorchOptions | None = None,
     method: str | None = None,
     optimize: Optimize = "speed",
+    op_library: Sequence[str | Path] = (),
+    kernel_sources: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
@@ -101,7 +112,14 @@ def generate(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
-    request = replace(request, executorch=executorch, method=method, optimize=_known(optimize))
+    request = replace(
+        request,
+        executorch=executorch,
+        method=method,
+        optimize=_known(optimize),
+        op_libraries=tuple(map(Path, op_library)),
+        kernel_sources=tuple(map(Path, kernel_sources)),
+    )
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 

@@ -7,8 +7,8 @@ console, exit and files lead: RTT or UART, semihosting in the test image, a debu
 
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcu_build import process
@@ -22,6 +22,7 @@ from mcu_build.errors import McuError
 from mcu_build.files import not_writable, write_atomically, write_changed
 from mcu_build.flash.image import read_image
 from mcu_build.flash.uf2 import encode
+from mcu_build.kernel_sources import missing_kernels
 from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 
@@ -36,7 +37,8 @@ _ENVIRONMENT = {"CFLAGS": "", "CXXFLAGS": "", "ASMFLAGS": "", "LDFLAGS": "", "CM
 class BuildInputs:
     """What to compile: the model `name`, generated in `folder`/src. Images are put into `folder`.
 
-    `executorch` is the install of ExecuTorch to link, None for the static runtime.
+    `executorch` is the install of ExecuTorch to link, None for the static runtime. `kernel_sources` hold the
+    user's functions, of which `prototypes` are called.
     """
 
     name: str
@@ -46,6 +48,8 @@ class BuildInputs:
     cmsis_nn: CmsisNn | None = None
     executorch: Path | None = None
     optimize: Optimize = "speed"
+    kernel_sources: tuple[Path, ...] = ()
+    prototypes: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(inputs: BuildInputs) -> dict[str, Path]:
@@ -69,7 +73,9 @@ def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
     for name, text in board_files(inputs.board, inputs.toolchain, inputs.cmsis_nn, inputs.optimize).items():
         write_changed(folder / "src" / name, text)
     source, tree = folder / "cmake", folder / "cmake" / "build"
-    write_changed(source / "CMakeLists.txt", project(inputs.name, "../src", inputs.board))
+    kernel_sources = [str(file.resolve()) for file in inputs.kernel_sources]
+    text = project(inputs.name, "../src", inputs.board, kernel_sources)
+    write_changed(source / "CMakeLists.txt", text)
     key, stamp = _tree_key(inputs, tree), source / "stamp"
     # No stamp, or another: the last build here was stopped half way, or was made with other tools.
     if not stamp.is_file() or stamp.read_text() != key:
@@ -116,7 +122,11 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
         stream.write(finished.stdout + finished.stderr)
     if finished.status != 0:
         told = finished.stdout + finished.stderr
-        raise _overflow(inputs, told + _without_assertions(inputs, tree, told)) or _failure(inputs, told, log)
+        raise (
+            missing_kernels(inputs.name, inputs.prototypes, told)
+            or _overflow(inputs, told + _without_assertions(inputs, tree, told))
+            or _failure(inputs, told, log)
+        )
 
 
 def _without_assertions(inputs: BuildInputs, tree: Path, told: str) -> str:

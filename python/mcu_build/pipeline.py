@@ -14,6 +14,7 @@ from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
+from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.stages import Io, Lowered, Progress, lower_model
@@ -26,7 +27,8 @@ class Request:
     `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `board_variants`
     say how the board was changed: another console, a slot of MCUboot's. `cmsis_nn` is a library to take
     kernels from in place of ours, `executorch` is there where ExecuTorch's own runtime runs the program.
-    `optimize` is what to give priority to.
+    `optimize` is what to give priority to. `op_libraries` define custom operators in Python, `kernel_sources`
+    hold their C++ functions.
     """
 
     model: Path
@@ -41,6 +43,8 @@ class Request:
     executorch: Options | None = None
     method: str | None = None
     optimize: Optimize = "speed"
+    op_libraries: tuple[Path, ...] = ()
+    kernel_sources: tuple[Path, ...] = ()
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -68,9 +72,8 @@ class Built:
 
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
     """Make firmware, or find that it is made already."""
-    lowered = lower_model(
-        request.model, request.board, request.npu, request.io, cache, progress, request.method
-    )
+    check_sources(request.kernel_sources)
+    lowered = _lowered(request, cache, progress)
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
     # Who builds the same at the same time waits, and finds it made.
@@ -82,6 +85,19 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
         with progress.stage(name) as mark:
             mark.cached = True
     return Built(folder, found, lowered)
+
+
+def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
+    return lower_model(
+        request.model,
+        request.board,
+        request.npu,
+        request.io,
+        cache,
+        progress,
+        request.method,
+        request.op_libraries,
+    )
 
 
 def _key(request: Request, lowered: Lowered) -> str:
@@ -96,6 +112,8 @@ def _key(request: Request, lowered: Lowered) -> str:
         request.board.model_dump_json(),
         request.toolchain,
         request.cmsis_nn.key if request.cmsis_nn else "",
+        *(str(file) for file in request.kernel_sources),
+        *(hash_file(file) for file in with_headers(request.kernel_sources)),
         own_code(),
         own_data("firmware", "cmake", "toolchains"),
     )
@@ -128,11 +146,11 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     from mcu_build.codegen.model import kernel_sources
     from mcu_build.executorch.measure import estimated
 
-    lowered = lower_model(
-        request.model, request.board, request.npu, request.io, cache, progress, request.method
-    )
+    check_sources(request.kernel_sources)
+    lowered = _lowered(request, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn, request.optimize)
+        check_kernels(plan, request.kernel_sources)
         made = (
             estimated(plan, lowered, request.executorch, request.board)
             if request.executorch
@@ -181,7 +199,8 @@ def plan_program(
             f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
-    plan = compile_program(program, name, kernel_folders(board, cmsis_nn), npu, optimize, whole)
+    folders = kernel_folders(board, cmsis_nn)
+    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -200,6 +219,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             request.optimize,
             whole=request.executorch is not None,
         )
+        check_kernels(plan, request.kernel_sources)
         sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
@@ -219,13 +239,22 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
                     folder,
                     request.cmsis_nn,
                     optimize=request.optimize,
+                    kernel_sources=request.kernel_sources,
+                    prototypes=prototypes(plan),
                 )
             )
     else:
         from mcu_build.executorch.measure import build_measured
 
         images, described["memory"] = build_measured(
-            plan, lowered, request.executorch, request.board, request.toolchain, folder, progress
+            plan,
+            lowered,
+            request.executorch,
+            request.board,
+            request.toolchain,
+            folder,
+            progress,
+            request.kernel_sources,
         )
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
@@ -280,9 +309,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
         raise McuError(
             "--image: only one of the static runtime can be taken", "Leave out --runtime.", Exit.USAGE
         )
-    lowered = lower_model(
-        request.model, request.board, request.npu, request.io, cache, progress, request.method
-    )
+    lowered = _lowered(request, cache, progress)
     with progress.stage("plan"):
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
     planned = planned_manifest(request, lowered, describe(plan))

@@ -48,7 +48,8 @@ class Proof:
         if compared.mismatches:
             return McuError(
                 f"{self.name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong",
-                "This is a defect of mcu-build or of the compiler. Please report the model.",
+                "This is a defect of mcu-build or of the compiler, or of your --kernel-sources. "
+                "Please report the model unless it is your kernel.",
                 Exit.FIRMWARE,
             )
         if not compared.outputs_vary:

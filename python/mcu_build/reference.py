@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.plan.ir import DType
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
@@ -252,7 +253,7 @@ def _runner(operator: str) -> Callable[..., Sequence[torch.Tensor]]:
 
 
 def _call(functional: Any, operator: str, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
-    if operator in _BORDER or operator.startswith("cortex_m::"):
+    if operator in _BORDER or operator.startswith("cortex_m::") or is_custom(operator):
         return functional(*arguments, **named)
     wide = [_widen(argument, torch.float32) for argument in arguments]
     try:

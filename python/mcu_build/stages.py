@@ -15,8 +15,10 @@ import numpy as np
 from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, versions
+from mcu_build.custom import Signature, is_custom
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
+from mcu_build.frontend import op_library
 from mcu_build.plan.ir import Quantization
 
 Io = Literal["float", "int8"]
@@ -59,7 +61,8 @@ class Lowered:
     among it. `borders` is the quantization of each input, then of each output, where lowering told it.
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
-    program's method, where it was asked for.
+    program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
+    `definitions` the files that define them in Python.
     """
 
     name: str
@@ -75,6 +78,8 @@ class Lowered:
     npu: NpuChoice | None = None
     delegates: tuple["LoweredDelegate", ...] = ()
     method: str | None = None
+    custom: tuple[Signature, ...] = ()
+    definitions: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,18 +116,26 @@ def lower_model(
     cache: Cache,
     progress: Progress,
     method: str | None = None,
+    libraries: Sequence[Path] = (),
 ) -> Lowered:
-    """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's."""
+    """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's.
+
+    `libraries` define custom operators in Python.
+    """
     _check_file(file)
+    op_library.check(libraries)
     if file.suffix == ".pte":
-        return _given_program(file, npu, io, method)
+        return _given_program(file, npu, io, method, libraries, cache)
     if method is not None:
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
-    key, entry = _quantized(file, quantization_kind(npu), cache, progress)
+    key, entry = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
+    definitions = (*libraries, *([file] if file.suffix == ".py" else []))
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark:
-        lowered, mark.cached = cache.get(lower_key, lambda folder: _lower(entry, board, npu, io, folder))
+        lowered, mark.cached = cache.get(
+            lower_key, lambda folder: _lower(entry, board, npu, io, definitions, folder)
+        )
     details = json.loads((lowered / "lowering.json").read_text())
     warnings = (*info["warnings"], *details["warnings"])
     for warning in warnings:
@@ -145,6 +158,8 @@ def lower_model(
             )
             for one in details["delegates"]
         ),
+        custom=_signatures(details["custom"]),
+        definitions=definitions,
     )
 
 
@@ -183,7 +198,15 @@ def _check_file(file: Path) -> None:
         raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(SUFFIXES)}.")
 
 
-def _given_program(file: Path, npu: NpuChoice | None, io: Io, method: str | None) -> Lowered:
+def _given_program(
+    file: Path,
+    npu: NpuChoice | None,
+    io: Io,
+    method: str | None,
+    libraries: Sequence[Path],
+    cache: Cache,
+) -> Lowered:
+    from mcu_build import program
     from mcu_build.frontend.names import model_name
 
     if io != "float":
@@ -191,14 +214,57 @@ def _given_program(file: Path, npu: NpuChoice | None, io: Io, method: str | None
             f"{file}: --io {io}: the borders of a program are fixed",
             "Export it with int8 inputs and outputs.",
         )
-    key = hash_text("given", hash_file(file), method or "")
+    key = hash_text("given", hash_file(file), method or "", *map(hash_file, libraries))
+    custom = [name for name in program.load(file, method).operators if is_custom(name)]
+    signatures: tuple[Signature, ...] = ()
+    if custom:
+        made, _ = cache.get(
+            hash_text("signatures", key, own_code(*_FRONT_END_CODE)),
+            lambda folder: _write_signatures(custom, libraries, folder),
+        )
+        signatures = _signatures(json.loads((made / "custom.json").read_text()))
     name = f"{model_name(file)}_{method}" if method else model_name(file)
-    return Lowered(name, key, file, None, None, None, (), (file.resolve(),), (), npu=npu, method=method)
+    return Lowered(
+        name,
+        key,
+        file,
+        None,
+        None,
+        None,
+        (),
+        (file.resolve(), *(library.resolve() for library in libraries)),
+        (),
+        npu=npu,
+        method=method,
+        custom=signatures,
+        definitions=tuple(libraries),
+    )
 
 
-def _quantized(file: Path, npu_kind: str | None, cache: Cache, progress: Progress) -> tuple[str, Path]:
+def _signatures(rows: Sequence[Mapping[str, Any]]) -> tuple[Signature, ...]:
+    return tuple(
+        Signature(
+            row["operator"], tuple((name, kind) for name, kind in row["parameters"]), tuple(row["results"])
+        )
+        for row in rows
+    )
+
+
+def _write_signatures(custom: Sequence[str], libraries: Sequence[Path], folder: Path) -> None:
+    op_library.ensure(custom, libraries)
+    rows = [asdict(op_library.signature(name)) for name in custom]
+    (folder / "custom.json").write_text(json.dumps(rows))
+
+
+def _quantized(
+    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+) -> tuple[str, Path]:
     """The cache entry of a captured and quantized model, found without torch where nothing has changed."""
-    notes = cache.root / "dependencies" / hash_text(str(file.resolve()))
+    notes = (
+        cache.root
+        / "dependencies"
+        / hash_text(str(file.resolve()), *(str(library.resolve()) for library in libraries))
+    )
     found = _known(file, npu_kind, notes, cache)
     if found is None:
         # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
@@ -206,7 +272,7 @@ def _quantized(file: Path, npu_kind: str | None, cache: Cache, progress: Progres
             found = _known(file, npu_kind, notes, cache)
             if found is None:
                 files: list[Path] = []
-                entry = _run_front_end(file, npu_kind, cache, progress, files)
+                entry = _run_front_end(file, npu_kind, cache, progress, files, libraries)
                 write_atomically(notes / _FILES, json.dumps([str(path) for path in files]).encode())
                 return _front_end_key(file, npu_kind, files), entry
     for name in ("capture", "quantize"):
@@ -238,7 +304,12 @@ def _front_end_key(file: Path, npu_kind: str | None, files: Sequence[Path]) -> s
 
 
 def _run_front_end(
-    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, files: list[Path]
+    file: Path,
+    npu_kind: str | None,
+    cache: Cache,
+    progress: Progress,
+    files: list[Path],
+    libraries: Sequence[Path],
 ) -> Path:
     """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
     import tempfile
@@ -248,7 +319,7 @@ def _run_front_end(
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root) as made:
         folder = Path(made)
-        files += session.run(file, folder, npu_kind, progress)
+        files += session.run(file, folder, npu_kind, progress, libraries)
         key = _front_end_key(file, npu_kind, files)
         return cache.get(key, lambda entry: _move_all(folder, entry))[0]
 
@@ -258,10 +329,15 @@ def _move_all(source: Path, target: Path) -> None:
         path.rename(target / path.name)
 
 
-def _lower(entry: Path, board: Board, npu: NpuChoice | None, io: Io, folder: Path) -> None:
+def _lower(
+    entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
+) -> None:
     from mcu_build.frontend.store import load_quantized
     from mcu_build.plan.select import operators
 
+    custom = json.loads((entry / "info.json").read_text())["custom"]
+    op_library.ensure(custom, definitions)
+    signatures = [asdict(op_library.signature(name)) for name in custom]
     quantized, core = load_quantized(entry / "quantized.pt2"), lowering_core(board)
     delegates = []
     if npu is None:
@@ -293,6 +369,7 @@ def _lower(entry: Path, board: Board, npu: NpuChoice | None, io: Io, folder: Pat
         "borders": [asdict(border) if border else None for border in (*lowered.inputs, *lowered.outputs)],
         "operators": [asdict(row) for row in lowered.operators],
         "delegates": delegates,
+        "custom": signatures,
     }
     (folder / "lowering.json").write_text(json.dumps(details))
 
@@ -303,6 +380,7 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
 
     loaded = program.load(lowered.program, lowered.method)
     inputs = npz.numbered(npz.load(vectors), "input")
+    op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():
         from mcu_build.reference import Evaluator
         from mcu_build.reference_tosa import TosaGraph

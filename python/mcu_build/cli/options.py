@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import rich_click as click
 
 from mcu_build.errors import Exit, McuError
+from mcu_build.kernel_sources import SUFFIXES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -127,18 +128,19 @@ def executorch_options(function: F) -> F:
 class _Many(click.Option):
     """An option that takes one value or more: `--ops-from a.pte b.pte`, up to MODEL or the next option.
 
-    Values of --ops hold "::", those of --ops-from end in .pte. A MODEL that is a .pte too comes before.
+    Values of --ops hold "::", those of --ops-from end in .pte, those of --kernel-sources as C++ does. A MODEL
+    that is a .pte too comes before.
     """
 
     def add_to_parser(self, parser: Any, context: click.Context) -> None:
         super().add_to_parser(parser, context)
         known = parser._long_opt[self.opts[0]]
         process = known.process
-        is_file = isinstance(self.type, click.Path)
+        endings = {"ops_from": (".pte",), "kernel_sources": SUFFIXES}.get(str(self.name))
 
         def many(value: str, state: Any) -> None:
             process(value, state)
-            while state.rargs and (state.rargs[0].endswith(".pte") if is_file else "::" in state.rargs[0]):
+            while state.rargs and (state.rargs[0].endswith(endings) if endings else "::" in state.rargs[0]):
                 process(state.rargs.pop(0), state)
 
         known.process = many
@@ -185,6 +187,21 @@ def model_options(function: F) -> F:
             help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
         ),
         optimize_option,
+        click.option(
+            "--op-library",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Python that defines custom operators of the model with torch.library.",
+        ),
+        click.option(
+            "--kernel-sources",
+            multiple=True,
+            cls=_Many,
+            type=click.Path(path_type=Path),
+            metavar="FILE...",
+            help="C++ with the kernels of custom operators.",
+        ),
         json_option,
         debug_option,
     )

@@ -4,7 +4,7 @@ CMake repeats no compiler option: everything is in the `board.cmake` of a genera
 codegen/facts.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mcu_build import __version__
 from mcu_build.board import Board
@@ -54,17 +54,18 @@ def board_text(facts: BuildFacts) -> str:
     return _BANNER + "".join(f"set({name}{_list(words)})\n" for name, words in variables.items())
 
 
-def project(name: str, folder: str, board: Board) -> str:
+def project(name: str, folder: str, board: Board, kernel_sources: Sequence[str] = ()) -> str:
     """CMakeLists.txt of the images of the model `name`, with the functions that any user calls.
 
-    `folder` holds the generated model: a path relative to the project's.
+    `folder` holds the generated model: a path relative to the project's. `kernel_sources` are the user's.
     """
+    user = f"\n    KERNEL_SOURCES{_list(kernel_sources)}" if kernel_sources else ""
     device = "" if board.is_host else f"mcu_add_firmware(device MODELS {name} DEVICE_TEST)\n"
     return (
         f"{_BANNER}cmake_minimum_required(VERSION 3.24)\n"
         f"project({name} LANGUAGES CXX)\n\n"
         "find_package(McuBuild REQUIRED)\n"
-        f"mcu_add_model({name} GENERATED {folder})\n"
+        f"mcu_add_model({name} GENERATED {folder}{user})\n"
         f"mcu_add_firmware(firmware MODELS {name})\n"
         f"mcu_add_firmware(test MODELS {name} TEST)\n{device}"
     )

@@ -5,14 +5,14 @@ are; behind it stand the program's bytes, a table of just the operators wanted, 
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from mcu_build.codegen import model
+from mcu_build.codegen import model, user_calls
 from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
-from mcu_build.plan.ir import ALIGNMENT, Arena, Plan
+from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
 from mcu_build.program import Program, TensorValue
 
 _BYTES_PER_LINE = 32
@@ -31,8 +31,8 @@ class Deployment:
     """A program and what it is linked with.
 
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
-    them. `operators` are those that the image can run. Where there are `slots`, a
-    production image finds the program there instead of in itself.
+    them. `operators` are those that the image can run, `custom` the user's own among them with a call of
+    each. Where there are `slots`, a production image finds the program there instead of in itself.
     """
 
     plan: Plan
@@ -41,6 +41,7 @@ class Deployment:
     operators: tuple[str, ...]
     pools: Pools
     slots: Region | None = None
+    custom: Mapping[str, UserCall] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -77,6 +78,7 @@ def generate(given: Deployment) -> dict[str, str]:
     }
 
 
+_USER_INCLUDES = '#include "mcu/executorch/arguments.h"\n#include "mcu/operator.h"\n'
 _FUNCTIONS = """\
 // Loads the program. Without it, the first use of an input or of run() does, and ends the firmware where that
 // fails.
@@ -100,13 +102,17 @@ def _source(given: Deployment) -> str:
         model.BANNER,
         f'#include "{name}.h"\n\n',
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
-        '#include "mcu/executorch/slot_loader.h"\n\n' if given.slots else "\n",
+        '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
+        _USER_INCLUDES if given.custom else "",
+        "\n",
+        user_calls.declarations(given.custom.values()),
         'extern "C" {\n',
         f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
         f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
-        _kernel_table(given.operators),
+        *(user_calls.adapter(call) for _, call in sorted(given.custom.items())),
+        _kernel_table(given),
         _memory("method_pool", pools.method),
         _memory("temp_pool", pools.temp),
         _memory("ports", port_bytes(given.program)),
@@ -145,17 +151,23 @@ def _source(given: Deployment) -> str:
     return "".join(parts)
 
 
-def _kernel_table(operators: Sequence[str]) -> str:
-    if not operators:
+def _kernel_table(given: Deployment) -> str:
+    if not given.operators:
         return ""
     rows = "".join(
-        f'    ::executorch::runtime::Kernel("{operator}", mcu::et::{ADAPTERS[operator].function}),\n'
-        for operator in operators
+        f'    ::executorch::runtime::Kernel("{operator}", {_function(given, operator)}),\n'
+        for operator in given.operators
     )
     return (
         "// Every operator that a program can call here. In flash: nothing registers, none is too many.\n"
         f"constexpr ::executorch::runtime::Kernel kernels[] = {{\n{rows}}};\n\n"
     )
+
+
+def _function(given: Deployment, operator: str) -> str:
+    if operator in given.custom:
+        return user_calls.adapter_name(given.custom[operator])
+    return f"mcu::et::{ADAPTERS[operator].function}"
 
 
 def _memory(name: str, size: int) -> str:
@@ -228,7 +240,7 @@ def _arena(name: str, size: int) -> str:
 
 def _cmake_facts(given: Deployment, arena: int) -> str:
     name = given.name
-    adapters = tuple(sorted({ADAPTERS[operator].source for operator in given.operators}))
+    adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in given.custom}))
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
     return (
         model.BANNER.replace("//", "#")

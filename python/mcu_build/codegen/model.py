@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mcu_build import __version__
+from mcu_build.codegen import user_calls
 from mcu_build.plan.delegate import npu_name
 from mcu_build.plan.ir import ALIGNMENT, DType, Params, Plan, Quantization, Step, Tensor, Value
 
@@ -27,7 +28,7 @@ def generate(plan: Plan) -> dict[str, str]:
 
 def kernel_sources(plan: Plan) -> tuple[str, ...]:
     """Stems of the kernel sources that the plan calls, sorted."""
-    return tuple(sorted({step.source for step in plan.steps}))
+    return tuple(sorted({step.source for step in plan.steps if not step.user}))
 
 
 def cmake_facts(plan: Plan) -> str:
@@ -74,7 +75,10 @@ def header(plan: Plan, include: str = "", functions: str = "") -> str:
 def source(plan: Plan) -> str:
     """run(), the parameters of every step, and access to inputs and outputs."""
     includes = sorted(f'#include "mcu/kernels/{stem}.h"\n' for stem in kernel_sources(plan))
-    parts = [BANNER, f'#include "{plan.name}.h"\n\n', *includes, "\n"]
+    users = [step.user for step in plan.steps if step.user]
+    if users:
+        includes.append('#include "mcu/operator.h"\n')
+    parts = [BANNER, f'#include "{plan.name}.h"\n\n', *includes, "\n", user_calls.declarations(users)]
     memories = ("arena", "fast") if plan.fast_size else ("arena",)
     parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
     parts.append("\n")
@@ -85,6 +89,9 @@ def source(plan: Plan) -> str:
         parts.append(f"}}  // namespace {plan.name}::constants\n\n")
     parts.append(f"namespace {plan.name} {{\nnamespace {{\n\nnamespace kernels = mcu::kernels;\n\n")
     parts += [_params(index, step.params) for index, step in enumerate(plan.steps) if step.params]
+    parts += [
+        user_calls.constants(f"step_{index}", step.user) for index, step in enumerate(plan.steps) if step.user
+    ]
     parts.append("}  // namespace\n\n")
     for name, tensor in _ports(plan):
         parts.append(
@@ -243,10 +250,13 @@ def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
 
 
 def _call(plan: Plan, index: int, step: Step) -> str:
-    arguments = [f"step_{index}"] if step.params else []
-    arguments += [_pointer(plan, id) for id in step.arguments]
+    pointers = [_pointer(plan, id) for id in step.arguments]
+    if step.user:
+        call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.user, pointers)})"
+    else:
+        call = f"kernels::{step.kernel}({', '.join([f'step_{index}'] * bool(step.params) + pointers)})"
     where = f", {step.layer}" if step.layer else ""
-    return f"    // {index}: {step.operator}{where}\n    kernels::{step.kernel}({', '.join(arguments)});\n"
+    return f"    // {index}: {step.operator}{where}\n    {call};\n"
 
 
 def _params(index: int, params: Params) -> str:

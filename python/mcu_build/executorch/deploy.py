@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import McuError
 from mcu_build.executorch.slot import Region, check_capacity
 from mcu_build.plan.ir import ALIGNMENT, Plan
+from mcu_build.plan.operators.custom import user_calls
 from mcu_build.program import KernelCall, Program, load, load_all
 from mcu_build.stages import Lowered
 
@@ -51,19 +52,20 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
             "Build with --npu none, or leave out --runtime executorch.",
         )
     _check_views(plan, program)
-    chosen = operators(program, options, plan.name)
+    custom = user_calls(plan.steps)
+    chosen = operators(program, options, plan.name, custom)
     data, slots = lowered.program.read_bytes(), options.program_slot
     if slots:
         if not is_host:
             raise McuError("--program-slot: only for the host yet", "Build for --board host.")
         check_capacity(plan.name, data, slots)
-    return Deployment(plan, program, data, chosen, first_pools(program, is_host), slots)
+    return Deployment(plan, program, data, chosen, first_pools(program, is_host), slots, custom)
 
 
-def operators(program: Program, options: Options, name: str) -> tuple[str, ...]:
-    """The operators to link, sorted: the program's, or those that were asked for."""
+def operators(program: Program, options: Options, name: str, custom: Collection[str] = ()) -> tuple[str, ...]:
+    """The operators to link, sorted: the program's, or those that were asked for. `custom` are users' own."""
     wanted = {*options.ops, *_operators_of(options.ops_from)}
-    unknown = sorted({*wanted, *program.operators} - {*ADAPTERS})
+    unknown = sorted({*wanted, *program.operators} - {*ADAPTERS, *custom})
     if unknown:
         near = {close for op in unknown for close in difflib.get_close_matches(op, ADAPTERS, n=2, cutoff=0.7)}
         offered = f"Did you mean {' or '.join(sorted(near))}? " if near else ""

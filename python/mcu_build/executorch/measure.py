@@ -13,6 +13,7 @@ from mcu_build.executorch.package import find, wheel
 from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.images import BuildInputs, build
+from mcu_build.kernel_sources import prototypes
 from mcu_build.plan.ir import Plan
 from mcu_build.simulate.run import run
 from mcu_build.stages import Lowered, Progress
@@ -30,9 +31,18 @@ def build_measured(
     toolchain: Toolchain,
     folder: Path,
     progress: Progress,
+    kernel_sources: tuple[Path, ...] = (),
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it."""
-    inputs = BuildInputs(plan.name, board, toolchain, folder, executorch=find(options.prefix, board))
+    inputs = BuildInputs(
+        plan.name,
+        board,
+        toolchain,
+        folder,
+        executorch=find(options.prefix, board),
+        kernel_sources=kernel_sources,
+        prototypes=prototypes(plan),
+    )
     given = deployment(plan, lowered, options, board.is_host)
     slots, given = given.slots, replace(given, slots=None)
     with progress.stage("build"):

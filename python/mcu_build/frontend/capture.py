@@ -23,6 +23,7 @@ _EXPORT_HINT = (
     "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
     "over them, no `.item()`, no conversion to NumPy."
 )
+_LIBRARY_HINT = "Import the file that defines the operator in the model, or give it: --op-library FILE.py."
 _PT2_HINT = "Give a file that torch.export.save of this torch ({version}) has written."
 
 
@@ -121,7 +122,8 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
     lines = [text.strip() for text in str(error).split("\n")]
     # Graphs and code listings come before or after the reason; the reason is the first sentence.
     reason = next((text for text in lines if text and not text.startswith(("def ", "File ", "#"))), "")
-    return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", _EXPORT_HINT)
+    hint = _LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
+    return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", hint)
 
 
 def _line_in(path: Path, error: Exception) -> str | None:

@@ -5,7 +5,7 @@ model's outputs for the evaluation data. What comes after starts from files.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.errors import McuError
+from mcu_build.frontend import op_library
 from mcu_build.frontend.names import model_name
 
 if TYPE_CHECKING:
@@ -46,21 +47,25 @@ class _Captured:
     activation_bits: int = 8
 
 
-def run(file: Path, folder: Path, npu_kind: str | None, progress: _Progress) -> list[Path]:
+def run(
+    file: Path, folder: Path, npu_kind: str | None, progress: _Progress, libraries: Sequence[Path] = ()
+) -> list[Path]:
     """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
 
-    `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone.
+    `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone. `libraries` define custom
+    operators.
 
     Returns the files that `file` depends on, itself included.
     """
     with progress.stage("capture"):
+        libraries_read = op_library.load(libraries)
         captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
     with progress.stage("quantize"):
         quantized = _quantize(captured, npu_kind)
         vectors = _vectors(file, captured)
     from mcu_build.frontend.store import save
 
-    files = sorted({*captured.dependencies(), file.resolve()})
+    files = sorted({*captured.dependencies(), file.resolve(), *libraries_read})
     save(captured.exported, folder / "model.pt2")
     save(quantized, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
@@ -68,6 +73,7 @@ def run(file: Path, folder: Path, npu_kind: str | None, progress: _Progress) -> 
         "name": model_name(file),
         "warnings": captured.warnings,
         "dependencies": [str(path) for path in files],
+        "custom": op_library.custom_operators(captured.exported),
     }
     (folder / "info.json").write_text(json.dumps(info))
     return files

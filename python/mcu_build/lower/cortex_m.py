@@ -11,6 +11,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.lower.assigned import everything, is_for_cpu, origin, why_on_cpu
@@ -217,6 +218,7 @@ def _check_integers(calls: list[Node]) -> None:
         f"{_layer(node) or 'the model'}: {operator_name(node)}: quantized, but not lowered"
         for node in calls
         if not operator_name(node).startswith("cortex_m::")
+        and not is_custom(operator_name(node))
         and operator_name(node).split("::")[1].split(".")[0] not in _MOVES
         and any(_is_int8(operand) for operand in node.all_input_nodes)
     ]
@@ -251,6 +253,8 @@ def _row(node: Node) -> Lowering:
     )
     if not floats:
         return Lowering(name, "int8", layer, why_on_cpu(node) or "integer arithmetic")
+    if is_custom(name):
+        return Lowering(name, "float", layer, "a custom operator on float tensors")
     return Lowering(name, "float", layer, "no int8 form of this operator with these operands")
 
 
@@ -259,7 +263,7 @@ def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
         f"{row.layer or 'the model'}: {row.operator} stays in float: {row.why}. "
         "It is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
         for row in rows
-        if row.where == "float"
+        if row.where == "float" and not is_custom(row.operator)
     )
 
 
@@ -333,7 +337,7 @@ def _strip_input(node: Node) -> Quantization | None:
 def _check_supported(pte: bytes, supported: Collection[str]) -> None:
     missing: dict[str, None] = {}
     for call in parse(pte).instructions:
-        if isinstance(call, KernelCall) and call.operator not in supported:
+        if isinstance(call, KernelCall) and call.operator not in supported and not is_custom(call.operator):
             where = f"{call.frames[-1].filename}:{call.frames[-1].lineno}: " if call.frames else ""
             missing[f"{where}{call.operator}: there is no kernel for this operator"] = None
     if missing:

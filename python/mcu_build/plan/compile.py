@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from mcu_build.custom import Signature
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
+from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
@@ -25,13 +27,16 @@ def compile_program(
     npu: NpuTarget | None = None,
     optimize: Optimize = "speed",
     whole: bool = False,
+    custom: Sequence[Signature] = (),
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
-    delegates run on. `whole` keeps channels that never matter.
+    delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     """
-    plan = fuse_padding(separate_outputs(select(program, name, npu)))
+    selected = select(program, name, npu, selectors(custom))
+    user_calls(selected.steps)
+    plan = fuse_padding(separate_outputs(selected))
     plan = allow_overlaps(plan if whole else remove_channels(plan))
     plan = specialize(join_scratch(plan), kernel_folders, optimize)
     room = 0 if optimize == "ram" else _ROOM_FOR_SPEED

@@ -102,6 +102,55 @@ class Params:
 
 
 @dataclass(frozen=True)
+class UserTensor:
+    """A tensor argument of a user's function: its elements in the order of the model's dimensions."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+    written: bool
+
+    @property
+    def c_type(self) -> str:
+        """The parameter's type in C++."""
+        return f"mcu::Tensor<{'' if self.written else 'const '}{self.dtype.c_name}>"
+
+
+@dataclass(frozen=True)
+class UserValue:
+    """A number, or a list of integers, that a user's function is given."""
+
+    name: str
+    value: int | float | bool | tuple[int, ...]
+
+    @property
+    def c_type(self) -> str:
+        """The parameter's type in C++."""
+        if isinstance(self.value, tuple):
+            return "std::span<const int64_t>"
+        if isinstance(self.value, bool):
+            return "bool"
+        return "double" if isinstance(self.value, float) else "int64_t"
+
+
+@dataclass(frozen=True)
+class UserCall:
+    """A call of a user's C++ function, the kernel of a custom operator (include/mcu/operator.h).
+
+    The tensors among `operands` are the arguments of the step, in their order.
+    """
+
+    function: str
+    operands: tuple[UserTensor | UserValue, ...]
+
+    @property
+    def prototype(self) -> str:
+        """The function as C++ declares it, in its namespace."""
+        parameters = ", ".join(f"{operand.c_type} {operand.name}" for operand in self.operands)
+        return f"void {self.function}({parameters})"
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a kernel: `mcu::kernels::<kernel>(params, arguments...)`.
 
@@ -111,7 +160,8 @@ class Step:
     operator, `layer` where it stands in the user's model (may be empty). `overlaps` says for inputs by id how
     many bytes below them the output must start at least if it takes over their memory, and `overlap_multiple`
     what that must be a multiple of (plan/overlap.py). `leaner` are ways to make the same call with less
-    memory, slower ones last (plan/leaner.py).
+    memory, slower ones last (plan/leaner.py). With `user` it is a call of a user's function instead, and
+    `source` is empty.
     """
 
     operator: str
@@ -125,6 +175,7 @@ class Step:
     overlaps: Mapping[int, int] = field(default_factory=dict)
     overlap_multiple: int = 1
     leaner: "tuple[Step, ...]" = ()
+    user: UserCall | None = None
 
     @property
     def reads(self) -> tuple[int, ...]:

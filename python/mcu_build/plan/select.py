@@ -12,7 +12,7 @@ from typing import cast
 
 from mcu_build.errors import McuError
 from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
-from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor
+from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor, UserCall
 from mcu_build.plan.ir import Value as Member
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 
@@ -182,6 +182,21 @@ class Call:
                 arguments=tuple(arguments),
                 writes=tuple(written),
                 macs=macs,
+            )
+        )
+
+    def emit_user(self, user: UserCall, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
+        """Append a call of a user's function."""
+        self._builder.steps.append(
+            Step(
+                operator=self.operator,
+                layer=self.layer,
+                kernel=user.function,
+                source="",
+                params=None,
+                arguments=tuple(tensor.id for tensor in (*reads, *writes)),
+                writes=tuple(tensor.id for tensor in writes),
+                user=user,
             )
         )
 
@@ -381,12 +396,18 @@ class _Builder:
         self.tensors[tensor.id] = replace(self.tensors[tensor.id], quantization=quantization)
 
 
-def select(program: Program, name: str, npu: NpuTarget | None = None) -> Plan:
+def select(
+    program: Program,
+    name: str,
+    npu: NpuTarget | None = None,
+    custom: Mapping[str, Selector] | None = None,
+) -> Plan:
     """Choose kernels for every call of `program`; `name` is the model's name, `npu` what delegates run on.
 
-    McuError lists every operator that has no kernel, with its line of the model where it is known.
+    `custom` are the user's own operators. McuError lists every operator that has no kernel, with its line of
+    the model where it is known.
     """
-    selectors = operators()
+    selectors = {**operators(), **(custom or {})}
     missing: dict[str, str] = {}
     for call in program.instructions:
         if isinstance(call, KernelCall) and call.operator not in selectors:
