@@ -82,7 +82,7 @@ def partition(build: Builder, target: str, *, bits: int = 8, per_channel: bool =
     kind = "ethos-u85" if "u85" in target else "ethos-u55"
     function = getattr(build, "func", build)
     arguments = (getattr(build, "args", ()), sorted(getattr(build, "keywords", {}).items()))
-    making = [inspect.getsource(part) for part in (_code(function), _lower, _like, draw, run_reference)]
+    making = [_source(part) for part in (function, _lower, _like, draw, run_reference)]
     key = repr((function.__qualname__, arguments, kind, bits, per_channel, making))
     return _stored(key, lambda _: _lower(build, kind, bits, per_channel))
 
@@ -96,13 +96,12 @@ def compiled(graph: Graph, target: str) -> Case:
     return Case(target, delegate, listing, graph.inputs, graph.outputs)
 
 
-def _code(function: Any) -> Any:
-    """What makes a module: of a package of generators, all of it."""
+def _source(function: Any) -> str:
+    """The text of what makes a module: of a package of generators, all of it."""
     module = inspect.getmodule(function)
-    return module if module is not None and module.__name__.startswith(_GENERATORS) else function
-
-
-_GENERATORS = "tests.support.npu_operators"
+    if module is not None and hasattr(module, "__path__"):
+        return "".join(file.read_text() for file in sorted(Path(module.__path__[0]).glob("*.py")))
+    return inspect.getsource(function)
 
 
 def _stored(key: str, make_value: Callable[["_Listing"], Any]) -> Any:

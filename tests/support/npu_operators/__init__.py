@@ -21,7 +21,7 @@ SAMPLE = (
 # The same of what U85 alone takes.
 SAMPLE_U85 = "where lt logical bitwise any flip repeat index_put upsample_bilinear2d masked_fill"
 
-# What the partitioner keeps from U55 and U65.
+# What the partitioner keeps from U55 and U65, though it may take a part of what an operator is made of.
 ONLY_U85 = frozenset(
     {"all", "any", "bitwise", "bitwise_not", "conv3d", "embedding", "eq", "flip", "gather", "ge", "gt", "le"}
     | {"index_copy", "index_put", "index_select", "index_tensor", "logical", "lt", "masked_fill", "ne"}
