@@ -304,7 +304,7 @@ def test_a_board_that_is_not_there_is_told_before_a_build(tmp_path: Path) -> Non
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
         port = taken.getsockname()[1]
-    for way in (["gdb", f":{port}"], ["gdb", tmp_path / "none"]):
+    for way in (["gdb", f":{port}"], ["gdb", tmp_path / "none"], ["gdb", "/dev/null"]):
         for verb in (["flash"], ["test", "--on-device"], ["run"], ["profile"]):
             result = mcu_build(*verb, "--board", "netduinoplus2", "--via", *way, model)
             assert result.status == Exit.TOOL_MISSING and "no GDB server answers there" in result.err

@@ -35,7 +35,10 @@ def command(
     from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
+    from mcu_build.flash.sign import check_order
 
+    if sign:
+        check_order(sign, version)
     way = ways.parse(via, probe)
     board = board_for(options["model"], options["board"])
     if board.is_host:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from mcu_build.cli.options import board_option, debug_option
 from mcu_build.cli.via import ViaCommand, via_option
+from mcu_build.errors import McuError
 
 
 @click.command(cls=ViaCommand)
@@ -24,6 +25,8 @@ def command(board: str, via: str | None, probe: str | None, port: str | None, de
     from mcu_build.flash import via as ways
 
     chosen = find_board(board, Path.cwd())
+    if chosen.is_host and not port:
+        raise McuError("--board: host is this computer, and has no probe", "Use `mcu-build run`.")
     way = None if port else ways.parse(via, probe)
 
     def source() -> Any:

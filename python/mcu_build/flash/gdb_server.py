@@ -174,6 +174,10 @@ def connect(via: str, timeout: float = 5.0) -> GdbServer:
 def look(via: str) -> None:
     """McuError as from `connect`, where that would fail as far as can be told without stopping the core."""
     if Path(via).is_char_device():
+        try:
+            _SerialLine(via).close()
+        except OSError as error:
+            raise _silent(via, error) from None
         return
     family, address = _address(via)
     if family == socket.AF_UNIX and not Path(via).is_socket():

@@ -13,6 +13,14 @@ from mcu_build.flash.image import LoadImage, Segment
 _VERSION = re.compile(r"\d+\.\d+\.\d+(\+\d+)?")
 
 
+def check_order(key: Path, version: str) -> None:
+    """McuError: status 1 there is no such key, 2 the version is none. Told before a build."""
+    if not _VERSION.fullmatch(version):
+        raise McuError(f"--version {version}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
+    if not key.is_file():
+        raise McuError(f"--sign {key}: no such file", "imgtool keygen -t ecdsa-p256 -k key.pem makes one.")
+
+
 def sign(binary: Path, board: Board, key: Path, version: str) -> Path:
     """Sign the raw image `binary`, linked behind the header of the board's slot. Returns the new file.
 
@@ -20,10 +28,7 @@ def sign(binary: Path, board: Board, key: Path, version: str) -> Path:
     """
     boot = board.mcuboot
     assert boot is not None, "the board was put into its slot"
-    if not _VERSION.fullmatch(version):
-        raise McuError(f"--version {version}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
-    if not key.is_file():
-        raise McuError(f"--sign {key}: no such file", "imgtool keygen -t ecdsa-p256 -k key.pem makes one.")
+    check_order(key, version)
     signed = binary.with_suffix(".signed.bin")
     partial = signed.with_name(f".{signed.name}.new.bin")
     options = {"key": key, "version": version, "header-size": boot.header, "slot-size": boot.size}
