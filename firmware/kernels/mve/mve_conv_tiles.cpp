@@ -61,6 +61,21 @@ void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int3
     }
 }
 
+// Every four pixels, which are `pitch` bytes each, by `core`.
+[[gnu::noinline]] void run_pointwise(const MvePointwiseParams& params, const int8_t* input,
+                                     const int8_t* weights, const int32_t* scales, int8_t* output,
+                                     int32_t pitch, Core core) {
+    Tile tile = mve::tile_of(params.stage, weights, scales);
+    __asm__("" : "+r"(core));  // as above
+    const int32_t last = params.pixels - kTilePixels;
+    for (int32_t pixel = 0; pixel < params.pixels; pixel += kTilePixels) {
+        const int32_t first = pixel < last ? pixel : last;
+        tile.input = input + first * pitch;
+        tile.output = output + first * params.stage.channels;
+        core(tile);
+    }
+}
+
 }  // namespace
 
 #define MCU_MVE_TILES(name, core)                                                      \
@@ -77,6 +92,18 @@ MCU_MVE_TILES(mve_tiles_3x3_stride_2_16_s8, mve::core_3x3_stride_2_16)
 MCU_MVE_TILES(mve_tiles_3x3_stride_2_32_s8, mve::core_3x3_stride_2_32)
 MCU_MVE_TILES(mve_tiles_1x1_stride_2_16_s8, mve::core_1x1_stride_2_16)
 MCU_MVE_TILES(mve_tiles_1x1_stride_2_32_s8, mve::core_1x1_stride_2_32)
+#undef MCU_MVE_TILES
+#define MCU_MVE_TILES(channels)                                                                        \
+    void mve_tiles_1x1_##channels##_s8(const MvePointwiseParams& params, const int8_t* input,          \
+                                       const int8_t* weights, const int32_t* scales, int8_t* output) { \
+        run_pointwise(params, input, weights, scales, output, channels, mve::core_1x1_##channels);     \
+    }
+MCU_MVE_TILES(8)
+MCU_MVE_TILES(16)
+MCU_MVE_TILES(32)
+MCU_MVE_TILES(64)
+MCU_MVE_TILES(128)
+MCU_MVE_TILES(256)
 #undef MCU_MVE_TILES
 
 }  // namespace mcu::kernels

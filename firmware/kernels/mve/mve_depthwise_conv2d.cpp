@@ -157,29 +157,27 @@ MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_
 }
 
 // Columns in scratch memory for `width` columns of outputs.
-template <int kStride>
-int32_t columns_of(int32_t width) {
-    return kStride == 1 ? width + 2 : (width + 3) / 4 * 8 + 2;
+int32_t columns_of(int32_t stride, int32_t width) {
+    return stride == 1 ? width + 2 : (width + 3) / 4 * 8 + 2;
 }
 
 // For `width` columns of `rows` rows.
-template <int kStride>
-Walk walk_of(const MveDepthwiseParams& params, int32_t rows, int32_t width) {
+Walk walk_of(const MveDepthwiseParams& params, int32_t stride, int32_t rows, int32_t width) {
     const int32_t pixel = params.input.channels;
     Walk walk = {};
     walk.low = params.low;
     walk.high = params.high;
     // Four outputs: two columns of two rows, or four columns.
-    constexpr int32_t kColumns = kStride == 1 ? 2 : 4;
+    const int32_t shift = stride == 1 ? 1 : 2;
     const int32_t lower = rows == 2 ? params.output.x * pixel : 0;
     walk.lower = rows == 2 ? 256 : 1;
-    walk.steps = width / kColumns;
-    walk.rest = width % kColumns;
-    walk.pitch = kColumns * pixel;
-    walk.next = 4 - (columns_of<kStride>(width) - 2) * kColumn;
-    for (int32_t i = 0; i < 4; ++i) {
-        walk.offsets[i] = i % kColumns * pixel + i / kColumns * lower;
-    }
+    walk.steps = width >> shift;
+    walk.rest = width - (walk.steps << shift);
+    walk.pitch = pixel << shift;
+    walk.next = 4 - (columns_of(stride, width) - 2) * kColumn;
+    walk.offsets[1] = pixel;
+    walk.offsets[2] = stride == 1 ? lower : 2 * pixel;
+    walk.offsets[3] = walk.offsets[2] + pixel;
     return walk;
 }
 
@@ -190,13 +188,13 @@ int32x4_t first_columns(const int8_t* columns) {
         vaddq_n_u32(lanes, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(columns)) - 2 * kColumn));
 }
 
-template <int kStride, typename Compute>
+template <typename Compute>
 MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input, const int32_t* records,
-                          int8_t* output, uint8_t* scratch, const Compute& compute) {
-    constexpr int32_t kRows = kStride == 1 ? 2 : 1;  // of the output, at once
+                          int8_t* output, uint8_t* scratch, int32_t stride, const Compute& compute) {
+    const int32_t at_once = stride == 1 ? 2 : 1;  // rows of the output
     const int32_t pixel = params.input.channels;
     const int32_t width = params.output.x;
-    const int32_t count = columns_of<kStride>(params.strip);
+    const int32_t count = columns_of(stride, params.strip);
     const auto value = static_cast<int8_t>(params.pad_value);
     auto* columns = reinterpret_cast<int8_t*>(scratch);
     // Columns beside the image, and rows above and below it, stay what they are.
@@ -206,16 +204,16 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
     Walk walk;
     Pair walked = {0, 0};
     for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; oy += kRows) {
-            const int32_t rows = smaller(kRows, params.output.y - oy);
-            const Rows from = rows_at(params, input, oy * kStride - params.padding.y, rows + 2, pad);
+        for (int32_t oy = 0; oy < params.output.y; oy += at_once) {
+            const int32_t rows = smaller(at_once, params.output.y - oy);
+            const Rows from = rows_at(params, input, oy * stride - params.padding.y, rows + 2, pad);
             for (int32_t ox = 0; ox < width; ox += params.strip) {
                 const int32_t some = smaller(params.strip, width - ox);
                 if (rows != walked.y || some != walked.x) {
-                    walk = walk_of<kStride>(params, rows, some);
+                    walk = walk_of(params, stride, rows, some);
                     walked = {rows, some};
                 }
-                const int32_t left = ox * kStride - params.padding.x;
+                const int32_t left = ox * stride - params.padding.x;
                 const int32_t first = larger(left, 0);
                 const int32_t inside = smaller(left + count, params.input.width) - first;
                 int8_t* to = columns + (first - left) * kColumn;
@@ -239,11 +237,27 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
     }
 }
 
+// One copy for both strides.
+using Compute = void (*)(Walk& walk, int32x4_t at);
+[[gnu::noinline]] void shared(const MveDepthwiseParams& params, const int8_t* input, const int32_t* records,
+                              int8_t* output, uint8_t* scratch, int32_t stride, Compute compute) {
+    depthwise(params, input, records, output, scratch, stride, compute);
+}
+
+template <bool kPlain>
+void rows(Walk& walk, int32x4_t at) {
+    rows_of_channels<kPlain>(walk, at);
+}
+template <bool kPlain>
+void row(Walk& walk, int32x4_t at) {
+    row_of_channels<kPlain>(walk, at);
+}
+
 }  // namespace
 
 void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input, const int32_t* channels,
                           int8_t* output, uint8_t* columns) {
-    depthwise<1>(params, input, channels, output, columns, [&](Walk& walk, int32x4_t at) {
+    depthwise(params, input, channels, output, columns, 1, [&](Walk& walk, int32x4_t at) {
         if (params.plain) {
             rows_of_channels<true>(walk, at);
         } else {
@@ -252,15 +266,14 @@ void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input,
     });
 }
 
+void mve_depthwise_3x3_shared_s8(const MveDepthwiseParams& params, const int8_t* input,
+                                 const int32_t* channels, int8_t* output, uint8_t* columns) {
+    shared(params, input, channels, output, columns, 1, params.plain ? rows<true> : rows<false>);
+}
+
 void mve_depthwise_3x3_stride_2_s8(const MveDepthwiseParams& params, const int8_t* input,
                                    const int32_t* channels, int8_t* output, uint8_t* columns) {
-    depthwise<2>(params, input, channels, output, columns, [&](Walk& walk, int32x4_t at) {
-        if (params.plain) {
-            row_of_channels<true>(walk, at);
-        } else {
-            row_of_channels<false>(walk, at);
-        }
-    });
+    shared(params, input, channels, output, columns, 2, params.plain ? row<true> : row<false>);
 }
 
 }  // namespace mcu::kernels

@@ -111,12 +111,17 @@ inline Tile tile_of(const MveConvStage& stage, const int8_t* weights, const int3
     "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #" #pitch "]\n vldrbt.u8 q2, [r1, #2*" #pitch \
     "]\n vldrbt.u8 q3, [r1, #3*" #pitch "]\n" MVE_WEIGHTS                                            \
     MVE_PRODUCTS(a, q0, q1, q2, q3)
+// Eight bytes of each of four pixels; the second half of the weights' vectors is zero.
+#define MVE_EIGHTS                                                                                     \
+    "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #8]\n vldrbt.u8 q2, [r1, #16]\n vldrbt.u8 q3, " \
+    "[r1, #24]\n" MVE_WEIGHTS MVE_PRODUCTS("", q0, q1, q2, q3)
 // From a row of the window to the next, and from the third to the first.
 #define MVE_DOWN "add r1, r1, r9\n"
 #define MVE_UP "sub r1, r1, r9, lsl #1\n"
-#define MVE_ROWS(row)                                                                                  \
+#define MVE_TIMES(count, text)                                                                         \
     "movs r0, #0\n movs r2, #0\n movs r4, #0\n movs r6, #0\n mov r8, #0\n mov r10, #0\n mov r12, #0\n" \
-    "mov lr, #0\n mov r11, #3\n 2:\n" row MVE_DOWN "subs r11, #1\n bne 2b\n" MVE_UP "sub r1, r1, r9\n"
+    "mov lr, #0\n mov r11, #" #count "\n 2:\n" text "subs r11, #1\n bne 2b\n"
+#define MVE_ROWS(row) MVE_TIMES(3, row MVE_DOWN) MVE_UP "sub r1, r1, r9\n"
 
 MVE_CORE(core_3x3_16, "",
          MVE_SHARED("", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_UP)
@@ -134,5 +139,18 @@ MVE_CORE(core_3x3_stride_2_3, "movs r0, #9\n vctp.8 r0\n",
          MVE_NINES("", 6) MVE_DOWN MVE_NINES("a", 6) MVE_DOWN MVE_NINES("a", 6) MVE_UP)
 MVE_CORE(core_1x1_stride_2_16, "", MVE_RUN("", 32, 0))
 MVE_CORE(core_1x1_stride_2_32, "", MVE_RUN("", 64, 0) MVE_RUN("a", 64, 16))
+
+MVE_CORE(core_1x1_8, "movs r0, #8\n vctp.8 r0\n", MVE_EIGHTS)
+MVE_CORE(core_1x1_16, "", MVE_RUN("", 16, 0))
+MVE_CORE(core_1x1_32, "", MVE_RUN("", 32, 0) MVE_RUN("a", 32, 16))
+MVE_CORE(core_1x1_64, "", MVE_RUN("", 64, 0) MVE_RUN("a", 64, 16) MVE_RUN("a", 64, 32) MVE_RUN("a", 64, 48))
+MVE_CORE(core_1x1_128, "",
+         MVE_TIMES(4, MVE_RUN("a", 128, 0) MVE_RUN("a", 128, 16) "adds r1, #32\n") "subs r1, #128\n")
+// Two pixels are as far as a load reaches: r9 is at the other two.
+MVE_CORE(core_1x1_256, "add r9, r1, #512\n",
+         MVE_TIMES(16,
+                   "vldrw.u32 q0, [r1], #16\n vldrw.u32 q1, [r1, #240]\n vldrw.u32 q2, [r9], #16\n"
+                   "vldrw.u32 q3, [r9, #240]\n" MVE_WEIGHTS MVE_PRODUCTS(
+                       "a", q0, q1, q2, q3)) "sub r1, r1, #256\n sub r9, r9, #256\n")
 
 }  // namespace mcu::kernels::mve

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
+from mcu_build.plan.specialize import mve_depthwise
 from tests.sim.kernels.convolution_cases import (
     PLAIN,
     STAGES,
@@ -47,6 +48,20 @@ ELSEWHERE = [
     Shape((1, 9, 9), 4, 0, (3, 3), (3, 3), copies=1),
     Shape((1, 9, 1), 4, 0, (3, 3), padding=(1, 1), copies=1),
 ]
+
+
+@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
+def test_the_shared_kernel_equals_the_reference(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = "mve_depthwise_3x3_shared_s8"  # as in a net with both strides
+    monkeypatch.setattr(mve_depthwise, "_kernel", lambda context, stride: shared)
+    made = cases(47, shapes(1))
+    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {shared}
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])

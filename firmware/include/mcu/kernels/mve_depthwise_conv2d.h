@@ -40,6 +40,9 @@ struct MveDepthwiseParams {
 
 void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input, const int32_t* channels,
                           int8_t* output, uint8_t* columns);
+// The same, in half the flash where stride_2 is linked too.
+void mve_depthwise_3x3_shared_s8(const MveDepthwiseParams& params, const int8_t* input,
+                                 const int32_t* channels, int8_t* output, uint8_t* columns);
 void mve_depthwise_3x3_stride_2_s8(const MveDepthwiseParams& params, const int8_t* input,
                                    const int32_t* channels, int8_t* output, uint8_t* columns);
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PIXELS = 3  # that a kernel computes at once
 _POINTWISE = (8, 16, 32, 64, 128)  # channels with a kernel of their own
+_POINTWISE_TILES = (8, 16, 32, 64, 128, 256)  # likewise, of the kernels of tiles
 _PATCHES = (16, 32, 48)  # products with a kernel of their own
 _TILE = 4  # pixels that the kernels of tiles compute at once
 _STRIDED = (16, 32)  # channels of 1x1 with stride 2
@@ -127,18 +128,35 @@ def _pointwise(
     image = numbers(step.params.members["input"])
     channels = image["channels"]
     pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
-    own = channels in _POINTWISE and context.optimize != "size"
-    kernel = f"mve_pointwise_{channels}_s8" if own else "mve_pointwise_s8"
     members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
-    packed = quads_of_weights(weights.reshape(len(weights), -1))
-    found = _replaced(context, step, kernel, Params("MvePointwiseParams", members), packed, rescaling, ())
-    return replace(found, overlaps={found.reads[0]: _pointwise_distance(pixels, channels, len(weights))})
+    params, rows = Params("MvePointwiseParams", members), weights.reshape(len(weights), -1)
+    tiled = channels in _POINTWISE_TILES and pixels >= _TILE and _tiles_pay(context)
+    if tiled:
+        found = _in_tiles(context, step, f"mve_tiles_1x1_{channels}_s8", params, rows, rescaling, ())
+    else:
+        own = channels in _POINTWISE and context.optimize != "size"
+        kernel = f"mve_pointwise_{channels}_s8" if own else "mve_pointwise_s8"
+        found = _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, ())
+    distance = _pointwise_distance(pixels, _TILE if tiled else _PIXELS, channels, len(weights))
+    return replace(found, overlaps={found.reads[0]: distance})
 
 
-def _pointwise_distance(pixels: int, inputs: int, outputs: int) -> int:
-    """As plan/overlap.py: while three pixels are written, they and those behind them are still read."""
-    firsts = [min(pixel, pixels - _PIXELS) for pixel in range(0, pixels, _PIXELS)]
-    return max((first + _PIXELS) * outputs - first * inputs for first in firsts)
+def _tiles_pay(context: "Context") -> bool:
+    """Whether pointwise convolutions differ in their channels: kernels that share then take much less flash.
+
+    MobileNetV1 0.25 has six numbers of channels: 3.5 KB less, for 5 % more instructions of the net with clang
+    and 3 % fewer with gcc. Where one kernel serves all, three pixels at once are the faster, and as small.
+    """
+    steps = [step.params.members for step in context.plan.steps if step.kernel == "conv2d_s8" and step.params]
+    pointwise = [members for members in steps if _is_pointwise(members, _POINTWISE)]
+    known = {numbers(members["input"])["channels"] for members in pointwise if members["groups"] == 1}
+    return context.optimize != "size" and len(known) > 1
+
+
+def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
+    """As plan/overlap.py: while pixels are written, they and those behind them are still read."""
+    firsts = [min(pixel, pixels - at_once) for pixel in range(0, pixels, at_once)]
+    return max((first + at_once) * outputs - first * inputs for first in firsts)
 
 
 def _windows(
@@ -165,10 +183,10 @@ def _windows(
         kernel = f"mve_tiles_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
         patch = context.scratch(3 * (3 + 3 * stride) * channels) if leaves_image(given) else None
         rows = _order_of_square(weights, stride).reshape(len(weights), -1)
-        return _in_tiles(context, step, kernel, params, rows, rescaling, patch)
+        return _in_tiles(context, step, kernel, params, rows, rescaling, (patch,))
     if not small and _is_strided(given):
         kernel = f"mve_tiles_1x1_stride_2_{channels}_s8"
-        return _in_tiles(context, step, kernel, params, rows, rescaling, None)
+        return _in_tiles(context, step, kernel, params, rows, rescaling, (None,))
     size = 0 if small else next((size for size in _PATCHES if products <= size), 0)
     kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
     members["vectors"] = size // LANES or -(-products // LANES)
@@ -184,10 +202,10 @@ def _in_tiles(
     params: Params,
     rows: Bytes,
     rescaling: Scales,
-    patch: int | None,
+    scratch: tuple[int | None, ...],
 ) -> Step:
     packed, scale = pairs_of_weights(rows), rescaling.pairs()
-    found = _packed(context, step, kernel, params, packed, scale, (patch,))
+    found = _packed(context, step, kernel, params, packed, scale, scratch)
     return replace(found, source="mve_conv_tiles")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 16  # channels at once
 _STRIDES = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
+_SHARED = "mve_depthwise_3x3_shared_s8"  # of stride 1
 # Rows of the output at once.
 _ROWS = {1: 2, 2: 1}
 
@@ -62,7 +63,7 @@ def _in_strips(
     columns = context.scratch(4 * _BLOCK * _columns(strip, stride) + _BLOCK)
     return replace(
         step,
-        kernel=_STRIDES[stride],
+        kernel=_kernel(context, stride),
         source="mve_depthwise_conv2d",
         params=Params("MveDepthwiseParams", {**members, "strip": strip}),
         arguments=(source, records, target, columns),
@@ -71,6 +72,13 @@ def _in_strips(
         # Outputs of a channel then lie only where inputs of the same channel did.
         overlap_multiple=numbers(members["input"])["channels"],
     )
+
+
+def _kernel(context: "Context", stride: int) -> str:
+    """Where both strides occur, their kernels share what they can."""
+    steps = [step for step in context.plan.steps if step.kernel == "depthwise_conv2d_s8" and step.params]
+    strides = {_stride(step.params.members) for step in steps if step.params} - {None}
+    return _SHARED if stride == 1 and len(strides) > 1 else _STRIDES[stride]
 
 
 def _strips(members: Mapping[str, Value], width: int, stride: int) -> Iterator[int]:

@@ -51,7 +51,9 @@ def linear(context: "Context", step: Step) -> Step | None:
         "high": stage["activation_max"],
     }
     small = context.optimize == "size"  # one kernel for all
-    kernel = "mve_linear_128n_s8" if inputs % _WIDE == 0 and not small else "mve_linear_s8"
+    # Four outputs are not worth a kernel of twice the size.
+    wide_pays = inputs % _WIDE == 0 and outputs > 4 and not small
+    kernel = "mve_linear_128n_s8" if wide_pays else "mve_linear_s8"
     if inputs == _WIDE and not small and outputs % 4 == 0 and not rescaling.clamps:
         kernel = "mve_linear_128_s8"
     name = context.tensor(step.arguments[1]).name
