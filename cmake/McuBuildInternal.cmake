@@ -180,6 +180,7 @@ function(_mcu_add_model_library call name folder)
     endif()
     include(${folder}/board.cmake)
     set(MCU_MODEL_RUNTIME static)
+    set(MCU_MODEL_SLOTS "")
     include(${folder}/model.cmake)
     _mcu_check_compiler("${call}" ${MCU_BOARD} ${MCU_TOOLCHAIN})
     if(NOT MCU_MODEL_NAME STREQUAL name)
@@ -199,7 +200,7 @@ function(_mcu_add_model_library call name folder)
         _mcu_link_executorch("${call}" mcu_model_${name})
     endif()
     set_target_properties(mcu_model_${name} PROPERTIES MCU_BOARD ${MCU_BOARD} MCU_NPU "${MCU_MODEL_NPU}"
-                          MCU_RUNTIME ${MCU_MODEL_RUNTIME})
+                          MCU_RUNTIME ${MCU_MODEL_RUNTIME} MCU_SLOTS "${MCU_MODEL_SLOTS}")
     set_property(GLOBAL APPEND PROPERTY MCU_MODELS ${name})
 endfunction()
 
@@ -378,6 +379,16 @@ function(_mcu_share_arena call name models)
     set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_arena.cpp)
     configure_file(${root}/firmware/app/shared_arena.cpp.in ${file} @ONLY)
     target_sources(${name} PRIVATE ${file})
+endfunction()
+
+# In a production image program slots are an address: those of the model's archive are for test images.
+function(_mcu_place_slots name models)
+    foreach(model IN LISTS models)
+        get_target_property(slots mcu_model_${model} MCU_SLOTS)
+        if(slots)
+            target_link_options(${name} PRIVATE -Wl,--defsym=${slots})
+        endif()
+    endforeach()
 endfunction()
 
 # Options of the link, and the files beside the ELF.

@@ -73,8 +73,7 @@ def build(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
     request = replace(
-        request,
-        executorch=executorch,
+        _under(executorch, request),
         method=method,
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
@@ -113,8 +112,7 @@ def generate(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
     request = replace(
-        request,
-        executorch=executorch,
+        _under(executorch, request),
         method=method,
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
@@ -328,6 +326,14 @@ def _request(
     return Request(
         Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), tuple(changed), cmsis_nn
     )
+
+
+def _under(executorch: ExecutorchOptions | None, request: Request) -> Request:
+    """The request under ExecuTorch's runtime, where that is asked for."""
+    board, slots = request.board, executorch.program_slot if executorch else None
+    if slots:
+        board = board.with_program_slots(slots.address, slots.size)
+    return replace(request, board=board, executorch=executorch)
 
 
 def _known(optimize: Optimize) -> Optimize:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import (
+    PROGRAM_SLOTS,
     ConsoleKind,
     Fixed,
     FlashWays,
@@ -308,6 +309,34 @@ class Board(Strict):
             raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
         own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
         memory = tuple(one.model_copy(update=own) if one.name == name else one for one in self.memory)
+        return self.model_copy(update={"memory": memory})
+
+    @property
+    def program_slots(self) -> bool:
+        """Whether a memory is set apart for programs."""
+        return any(memory.name == PROGRAM_SLOTS for memory in self.memory)
+
+    def with_program_slots(self, address: int, size: int) -> "Board":
+        """The board with the end of one of its memories, from `address`, set apart for programs.
+
+        The host stays as it is: it has no memories. McuError (usage) where it is not the end of one.
+        """
+        if self.is_host:
+            return self
+        found = self._memory_at(address, size)
+        start = self.address(found.name) if found else 0
+        if found is None or address == start or address + size != start + found.size:
+            ends = ", ".join(
+                f"{one.name} before {self.address(one.name) + one.size:#x}" for one in self.memory
+            )
+            raise McuError(
+                f"--program-slot: {size:,} bytes at {address:#x} are not the end of a memory of {self.id}",
+                f"Its memories end so: {ends}.",
+                Exit.USAGE,
+            )
+        rest = found.model_copy(update={"size": address - start})
+        slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx")
+        memory = (*(rest if one is found else one for one in self.memory), slots)
         return self.model_copy(update={"memory": memory})
 
     @property

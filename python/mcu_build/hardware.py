@@ -23,6 +23,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+# The memory that --program-slot sets apart.
+PROGRAM_SLOTS = "program_slots"
+
+
 class Memory(Strict):
     """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
 

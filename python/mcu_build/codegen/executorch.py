@@ -12,6 +12,7 @@ from mcu_build.codegen import model, user_calls
 from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
+from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
 from mcu_build.program import Program, TensorValue
 
@@ -42,6 +43,7 @@ class Deployment:
     pools: Pools
     slots: Region | None = None
     custom: Mapping[str, UserCall] = field(default_factory=dict)
+    is_host: bool = False
 
     @property
     def name(self) -> str:
@@ -212,19 +214,21 @@ def _program(given: Deployment) -> str:
     said = "The program as ExecuTorch's exporter wrote it."
     if given.slots:
         data = slot_file(data, given.operators, FIRST_SEQUENCE).ljust(given.slots.size, b"\xff")
-        said = "Both program slots: this computer has no flash to keep them in."
+        said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
     lines = (
         f"    {','.join(map(str, data[start : start + _BYTES_PER_LINE]))},\n"
         for start in range(0, len(data), _BYTES_PER_LINE)
     )
-    # Slots are written to.
-    const, section = ("", ".data") if given.slots else ("const ", ".mcu_constants")
+    const, section = "const ", f".mcu_{PROGRAM_SLOTS}" if given.slots else f".mcu_constants.{name}"
+    if given.slots and given.is_host:
+        # An application writes to them as to flash.
+        const, section = "", ".data"
     declared = f"{const}unsigned char {name}[{len(data)}]"
     return (
         f"{model.BANNER}// {said}\n"
         f'extern "C" {{\nextern {declared};\n'
         f"alignas({SLOT_ALIGNMENT if given.slots else ALIGNMENT}) "
-        f'__attribute__((section("{section}.{name}"))) {declared} = {{\n'
+        f'__attribute__((section("{section}"))) {declared} = {{\n'
         f"{''.join(lines)}}};\n}}\n"
     )
 
@@ -250,6 +254,11 @@ def _cmake_facts(given: Deployment, arena: int) -> str:
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + kernels
         + "set(MCU_MODEL_KERNELS)\n"
+        + (
+            f"set(MCU_MODEL_SLOTS {_program_name(given)}={given.slots.address:#x})\n"
+            if given.slots and not given.is_host
+            else ""
+        )
     )
 
 

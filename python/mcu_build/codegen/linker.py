@@ -4,10 +4,25 @@ from collections.abc import Iterator
 
 from mcu_build import __version__
 from mcu_build.board import Board
-from mcu_build.hardware import Placement
+from mcu_build.hardware import PROGRAM_SLOTS, Placement
 
 # The lowest bytes of the stack: painted at reset, found changed after an overflow.
 _STACK_ALIGNMENT = 32
+
+
+# Empty in production images, whose linker knows the address alone.
+_PROGRAM_SLOTS = f"""\
+    .{PROGRAM_SLOTS} :
+    {{
+        *(.mcu_{PROGRAM_SLOTS})
+    }} >{PROGRAM_SLOTS} :{PROGRAM_SLOTS}
+
+"""
+_DISCARDED = (
+    "    /DISCARD/ :\n    {\n"
+    "        *(.ARM.exidx .ARM.exidx.* .ARM.extab .ARM.extab.* .eh_frame .note.*)\n"
+    "    }\n"
+)
 
 
 def linker_script(board: Board) -> str:
@@ -27,11 +42,14 @@ def linker_script(board: Board) -> str:
         "    vectors PT_LOAD FLAGS(5);\n"
         "    code PT_LOAD FLAGS(5);\n"
         "    constants PT_LOAD FLAGS(4);\n"
-        "    data PT_LOAD FLAGS(6);\n"
+        "    data PT_LOAD FLAGS(6);\n",
+        f"    {PROGRAM_SLOTS} PT_LOAD FLAGS(4);\n" if board.program_slots else "",
         "}\n\n",
         "SECTIONS\n{\n",
         *_fixed(board, board.placement, before=True),
         *_sections(board, board.placement),
+        _PROGRAM_SLOTS if board.program_slots else "",
+        _DISCARDED,
         "}\n\n",
         *_assertions(board, board.placement),
     ]
@@ -109,11 +127,6 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
             "        *(.mcu_fast .mcu_fast.*)\n"
             f"    }} >{place.fast} :NONE\n\n"
         )
-    yield (
-        "    /DISCARD/ :\n    {\n"
-        "        *(.ARM.exidx .ARM.exidx.* .ARM.extab .ARM.extab.* .eh_frame .note.*)\n"
-        "    }\n"
-    )
 
 
 def _assertions(board: Board, place: Placement) -> Iterator[str]:

@@ -56,10 +56,9 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
     chosen = operators(program, options, plan.name, custom)
     data, slots = lowered.program.read_bytes(), options.program_slot
     if slots:
-        if not is_host:
-            raise McuError("--program-slot: only for the host yet", "Build for --board host.")
         check_capacity(plan.name, data, slots)
-    return Deployment(plan, program, data, chosen, first_pools(program, is_host), slots, custom)
+    pools = first_pools(program, is_host)
+    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host)
 
 
 def operators(program: Program, options: Options, name: str, custom: Collection[str] = ()) -> tuple[str, ...]:
