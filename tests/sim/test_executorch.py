@@ -17,6 +17,7 @@ from mcu_build.resources import data_dir
 from mcu_build.simulate.run import run
 from tests.sim.test_models import MODELS, check_proof
 from tests.support.cli import mcu_build
+from tests.support.firmware import Project
 
 # Between them they call most of the operators that have adapters.
 QUICK = ("digits", "transformer")
@@ -145,6 +146,60 @@ def test_two_models_share_an_arena(tmp_path):
     assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::cat", "mcu::et::quantized_conv2d"}
 
 
+BOTH_METHODS = """
+#include <cstdio>
+#include "forward.h"
+#include "twice.h"
+
+int main() {
+    for (auto& value : forward::input()) value = 5;
+    for (auto& value : twice::input()) value = 5;
+    forward::run();
+    twice::run();
+    // The first row, as it is and transposed.
+    for (int column = 0; column < 64; ++column)
+        std::printf("%.6f %.6f\\n", forward::output()[column], twice::output()[3 * column]);
+}
+"""
+
+BOTH_RUNTIMES = """
+#include <cstdio>
+#include "fixed.h"
+#include "loaded.h"
+
+int main() {
+    for (int round = 0; round < 2; ++round) {
+        for (float& value : fixed::input()) value = 0.5f * round;
+        for (float& value : loaded::input()) value = 0.5f * round;
+        fixed::run();
+        loaded::run();
+        for (const float value : fixed::output()) std::printf("%.9g ", value);
+        std::printf("\\n");
+        for (const float value : loaded::output()) std::printf("%.9g ", value);
+        std::printf("\\n");
+    }
+}
+"""
+
+
+@pytest.mark.slow
+def test_cmake_builds_a_model_for_either_runtime_into_one_image(tmp_path):
+    models = "".join(
+        f"mcu_add_model({name} MODEL {MODELS['digits']} BOARD host RUNTIME {runtime})\n"
+        for name, runtime in (("fixed", "static"), ("loaded", "executorch"))
+    )
+    project = Project(tmp_path).write(
+        f"{models}mcu_add_firmware(both SOURCES main.cpp MODELS fixed loaded)", main=BOTH_RUNTIMES
+    )
+    image = project.made(None).tree / "both.elf"
+    zeros, again, halves, halves_again = process.run([image]).stdout.splitlines()
+    assert zeros == again != halves == halves_again
+    assert "mcu::et::quantized_conv2d" in symbols(image)
+    project.write(f"mcu_add_model(fixed MODEL {MODELS['digits']} BOARD host RUNTIME none)")
+    told = project.configure(None).stderr
+    assert "RUNTIME: 'none' is neither static nor executorch" in told
+
+
 @pytest.mark.slow
 def test_methods_of_a_program_share_its_weights(tmp_path, monkeypatch):
     import torch
@@ -184,6 +239,21 @@ def test_methods_of_a_program_share_its_weights(tmp_path, monkeypatch):
         programs |= set(re.findall(r"mcu_program_\w+", (folder / f"src/table_{method}.cpp").read_text()))
     # One symbol: an image of both methods holds the program once.
     assert len(programs) == 1
+    for method in ("forward", "twice"):
+        folder = tmp_path / "user" / method
+        result = mcu_build(
+            *("generate", *words[:-3], "--method", method, "--name", method, "--output", folder, "--json")
+        )
+        assert result.status == 0, result.out
+    project = Project(tmp_path / "user").write(
+        "mcu_add_model(forward GENERATED forward)\nmcu_add_model(twice GENERATED twice)\n"
+        "mcu_add_firmware(both SOURCES main.cpp MODELS forward twice)",
+        main=BOTH_METHODS,
+    )
+    image = project.made(None).tree / "both.elf"
+    assert image.read_bytes().count(file.read_bytes()) == 1
+    rows = model.table.weight.detach()[5].tolist()
+    assert process.run([image]).stdout == "".join(f"{value:.6f} {value:.6f}\n" for value in rows)
     wrong = mcu_build("test", *words, "--method", "thrice")
     assert "there is no method 'thrice'" in wrong.json["error"]["message"]
     assert "forward, twice" in wrong.json["error"]["hint"]

@@ -76,7 +76,7 @@ def generate(given: Deployment) -> dict[str, str]:
         f"{name}.cpp": _source(given),
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
-        "model.cmake": _cmake_facts(given, arena),
+        "model.cmake": _cmake_facts(given),
     }
 
 
@@ -242,7 +242,7 @@ def _arena(name: str, size: int) -> str:
     )
 
 
-def _cmake_facts(given: Deployment, arena: int) -> str:
+def _cmake_facts(given: Deployment) -> str:
     name = given.name
     adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in given.custom}))
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
