@@ -18,6 +18,7 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
+from mcu_build.kernel_sources import check_kernels
 from mcu_build.pipeline import Built, Request, plan_program, planned_manifest
 from mcu_build.plan.ir import Plan
 from mcu_build.prove import Proof, expectation, test
@@ -58,6 +59,7 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
         _check_declared(declared, lowered, workspace)
         with progress.stage("plan"):
             plan = plan_program(lowered, declared.name, request.board, optimize=request.optimize)
+            check_kernels(plan, request.kernel_sources)
             check_fit(plan, request.board)
         for name, text in generate_sources(plan).items():
             if name != CMAKE_FACTS:

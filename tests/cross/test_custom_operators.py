@@ -127,7 +127,8 @@ def test_what_is_missing_or_wrong_is_named(odd):
     assert "broken.cpp:1:12: error:" in told["message"]
     assert "gone.cpp: no such file" in prove("build", odd, sources=("gone.cpp",)).json["error"]["message"]
     (odd / "unknown.py").write_text(MODEL.replace("odd.weigh", "nowhere.weigh"))
-    told = mcu_build("build", "--board", "host", "--json", odd / "unknown.py").json["error"]
+    words = ("build", "--board", "host", "--json", "--op-library", odd / "ops.py")
+    told = mcu_build(*words, odd / "unknown.py").json["error"]
     assert "cannot be exported" in told["message"] and "--op-library" in told["hint"]
 
 

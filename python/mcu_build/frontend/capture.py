@@ -24,7 +24,10 @@ _EXPORT_HINT = (
     "over them, no `.item()`, no conversion to NumPy."
 )
 _LIBRARY_HINT = "Import the file that defines the operator in the model, or give it: --op-library FILE.py."
-_PT2_HINT = "Give a file that torch.export.save of this torch ({version}) has written."
+_PT2_HINT = (
+    "Give a file that torch.export.save of this torch ({version}) has written, and --op-library FILE.py for "
+    "custom operators in it."
+)
 
 
 def capture(model: Model) -> ExportedProgram:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcu_build.cache import hash_file
 from mcu_build.custom import KINDS, Kind, Signature, is_custom
 from mcu_build.errors import McuError
 
@@ -32,31 +33,39 @@ def check(libraries: Iterable[Path]) -> None:
 
 def load(libraries: Iterable[Path]) -> list[Path]:
     """Run the files, which registers their operators. Returns the files that were read, these too."""
+    return [read for library in libraries for read in _run(library, hash_file(library))]
+
+
+@cache
+def _run(library: Path, content: str) -> list[Path]:
+    """Run a file once: torch.library refuses to define an operator a second time."""
+    del content
     from mcu_build.frontend.model_file import Surroundings
 
-    files: list[Path] = []
-    for library in libraries:
-        surroundings = Surroundings(library)
-        surroundings.run()
-        files += [library.resolve(), *surroundings.recorder.files]
-    return files
+    surroundings = Surroundings(library)
+    surroundings.run()
+    return [library.resolve(), *surroundings.recorder.files]
 
 
 def ensure(operators: Sequence[str], files: Iterable[Path]) -> None:
-    """Have `operators` registered, each with an out form; `files` are run where one is not there.
+    """Have `operators` registered, each with an out form: run `files` until they are.
 
     McuError names the operators that none of the files defines.
     """
-    if any(_packet(operator) is None for operator in operators):
-        load(files)
-    missing = [operator for operator in operators if _packet(operator) is None]
-    if missing:
+    for file in files:
+        if _missing(operators):
+            load([file])
+    if missing := _missing(operators):
         raise McuError(
             f"{', '.join(missing)}: not defined in Python",
             "Give the file that defines it with torch.library: --op-library FILE.py.",
         )
     for operator in operators:
         _add_out_form(operator)
+
+
+def _missing(operators: Sequence[str]) -> list[str]:
+    return [operator for operator in operators if _packet(operator) is None]
 
 
 def custom_operators(exported: "ExportedProgram") -> list[str]:
