@@ -30,21 +30,23 @@ def board_of(ctx):
     return ctx.toolchains[BOARD].board
 
 def _check_board(given):
-    if given not in [one["name"] for board in BOARDS for one in board["platforms"]]:
+    if given not in [one["name"] for board in BOARDS for one in board["platforms"] if one["optimize"] == "speed"]:
         names = ", ".join([board["name"] for board in BOARDS])
         fail("--board: no board is called '{}'\n\nhint: There are: {}. `mcu-build boards` lists them.".format(given, names))
+
+def _optimized(platform, optimize):
+    """A platform of ours with the compiler options for `optimize`. Others say by their constraint values."""
+    if "mcu_boards//:" not in platform:
+        return platform
+    plain = platform[:-len("-size")] if platform.endswith("-size") else platform
+    return plain + ("-size" if optimize == "size" else "")
 
 def _board_transition_impl(settings, attr):
     given = str(attr.board)
     if given:
         _check_board(given)
     chosen = [Label("@mcu_boards//:" + given)] if given else settings["//command_line_option:platforms"]
-    suffix = "-size" if attr.optimize == "size" else ""
-    platforms = [str(platform) for platform in chosen]
-    return {"//command_line_option:platforms": [
-        (platform[:-len("-size")] if platform.endswith("-size") else platform) + suffix
-        for platform in platforms
-    ]}
+    return {"//command_line_option:platforms": [_optimized(str(platform), attr.optimize) for platform in chosen]}
 
 # A target with `board` is built for it; without, for the platform of the build. `size` has compiler options of its own.
 board_transition = transition(
