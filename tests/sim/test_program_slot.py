@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.slot import slot_file
@@ -12,6 +13,7 @@ from mcu_build.manifest import require
 from mcu_build.simulate.run import run
 from tests.sim.test_models import MODELS, check_proof
 from tests.support.cli import mcu_build
+from tests.support.firmware import Project
 
 SIZE = 64 << 10
 HALF = SIZE // 2
@@ -115,3 +117,66 @@ def test_slots_that_are_too_small_are_told(digits, tmp_path):
     refused = mcu_build("build", *small, digits / "program.pte", "--json")
     assert refused.status == Exit.INPUT
     assert "a slot takes 988" in refused.json["error"]["message"]
+
+
+UPDATE = """
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <vector>
+#include "loaded.h"
+
+extern "C" unsigned char loaded_program_slots[];
+
+struct Array final : mcu::slot::Flash {
+    Array() : Flash(1024, 8) {}
+    bool erase(size_t offset) override {
+        std::fill_n(loaded_program_slots + offset, page_bytes, 0xFF);
+        return true;
+    }
+    bool write(size_t offset, std::span<const unsigned char> unit) override {
+        std::copy(unit.begin(), unit.end(), loaded_program_slots + offset);
+        return true;
+    }
+};
+
+void print() {
+    std::fill(loaded::input().begin(), loaded::input().end(), 0.0f);
+    loaded::run();
+    std::printf("%d", loaded::slots().running);
+    for (const float value : loaded::output()) std::printf(" %.9g", value);
+    std::printf("\\n");
+}
+
+int main(int, char** words) {
+    print();
+    Array flash;
+    std::ifstream file(words[1], std::ios::binary);
+    const std::vector<unsigned char> bytes{std::istreambuf_iterator<char>(file), {}};
+    mcu::slot::Update update(loaded::slots(), flash);
+    update.add(bytes);
+    std::printf("%s\\n", mcu::slot::words(update.finish()));
+    if (loaded::load() != mcu::et::Status::kOk) return 1;
+    print();
+}
+"""
+
+
+@pytest.mark.slow
+def test_an_application_updates_its_program_and_switches_to_it(digits, tmp_path):
+    words = ("generate", *WORDS, MODELS["digits"], "--name", "loaded", "--output", tmp_path / "loaded")
+    assert mcu_build(*words).status == 0
+    project = Project(tmp_path).write(
+        "mcu_add_model(loaded GENERATED loaded)\nmcu_add_firmware(update SOURCES main.cpp MODELS loaded)",
+        main=UPDATE,
+    )
+    image = project.made(None).tree / "update.elf"
+    program = (digits / "program.pte").read_bytes()
+    filed(digits, tmp_path, other(program), 2)
+    first, said, second = process.run([image, tmp_path / "new.slot"]).stdout.splitlines()
+    assert said == "ok"
+    assert first.startswith("0 ") and second.startswith("1 ") and first[2:] != second[2:]
+    filed(digits, tmp_path, other(program), 1)
+    first, said, second = process.run([image, tmp_path / "new.slot"]).stdout.splitlines()
+    assert said == "not newer" and first == second
