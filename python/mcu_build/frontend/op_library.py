@@ -61,7 +61,7 @@ def ensure(operators: Sequence[str], files: Iterable[Path]) -> None:
             "Give the file that defines it with torch.library: --op-library FILE.py.",
         )
     for operator in operators:
-        _add_out_form(operator)
+        signature(operator)  # What C++ cannot be given has no out form either.
 
 
 def _missing(operators: Sequence[str]) -> list[str]:
