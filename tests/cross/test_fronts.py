@@ -17,7 +17,7 @@ from tests.support.fronts import BAD, Front, console, copied_examples, installed
 
 FRONTS = ("cmake_consumer", "scons")
 MACHINE = "mps3-an547"
-KERNELS = ["mve_linear.cpp", "quantize.cpp"]
+KERNELS = ["mve_linear.cpp", "mve_quantize.cpp"]
 GENERATED = ["knock.cpp", "knock_arena.cpp", "knock_constants.cpp"]
 
 
