@@ -56,8 +56,8 @@ def test_one_wrong_byte_on_the_way_out(model, monkeypatch):
 def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
     real = pipeline.plan_program
 
-    def damaged(*arguments):
-        plan = real(*arguments)
+    def damaged(*arguments, **options):
+        plan = real(*arguments, **options)
         weights = next(t for t in plan.tensors.values() if t.data and t.dtype.size == 1)
         values = np.frombuffer(weights.data, np.int8).copy()
         values[0] ^= 64
