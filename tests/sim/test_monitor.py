@@ -23,7 +23,8 @@ from mcu_build.flash.via import Via, opened
 from tests.support.boards import EmptyBoard, empty_board, until
 from tests.support.image import build_image
 
-# Counts the boots in memory that start-up leaves alone, and tells a line now and then.
+# Counts the boots in memory that start-up leaves alone, and tells a line now and then, so slowly that a
+# reader comes before the buffer, of 68 lines, is full.
 TALKER = """#include "mcu/platform.h"
 #include "mcu/text.h"
 __attribute__((section(".mcu_arena.boots"))) unsigned boots;
@@ -33,7 +34,7 @@ int main() {
         mcu::Text text;
         text.add("boot ").decimal(boots).add(" line ").decimal(line).add("\\n");
         mcu::platform::write_console(text.view());
-        for (volatile unsigned wait = 0; wait < 300000; wait = wait + 1) {}
+        for (volatile unsigned wait = 0; wait < 3000000; wait = wait + 1) {}
     }
 }
 """
