@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from mcu_build.npu import opcodes_u65, opcodes_u85
+from mcu_build.npu import opcodes
 
 _PAYLOAD = 1 << 14
 _OPCODE = 0x3FF
@@ -94,7 +94,7 @@ class InstructionSet:
 
 
 def _rows(table: str) -> Iterator[str]:
-    return iter(table.strip().replace("\n    ", " ").splitlines())
+    return filter(None, table.replace("\n    ", " ").splitlines())
 
 
 def _parse_table(commands: str, enums: str) -> InstructionSet:
@@ -120,8 +120,9 @@ def _field(text: str, names: Mapping[str, Mapping[int, str]]) -> Field:
 @cache
 def instruction_set(product: str) -> InstructionSet:
     """The commands of "u55", "u65" (the same) or "u85"."""
-    source = opcodes_u85 if product == "u85" else opcodes_u65
-    return _parse_table(source.COMMANDS, source.ENUMS)
+    if product == "u85":
+        return _parse_table(opcodes.COMMANDS + opcodes.COMMANDS_U85, opcodes.ENUMS + opcodes.ENUMS_U85)
+    return _parse_table(opcodes.COMMANDS + opcodes.COMMANDS_U65, opcodes.ENUMS + opcodes.ENUMS_U65)
 
 
 def decode(stream: bytes, product: str) -> Iterator[Instruction]:
