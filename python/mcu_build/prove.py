@@ -157,18 +157,16 @@ def test(
     """Compare the firmware with the program's Python definitions over the model's own vectors."""
     if via is None:
         check_simulator(board, sim, built.lowered.npu)
-    archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
-    ports = built.manifest.outputs
     inputs, expected = expectation(built, limit, cache, progress)
     with progress.stage("device" if via else "simulate"):
         found, outcome = run(built, board, inputs, timeout, sim, via)
     inexact = _inexact(built)
-    steps = [port["scale"] for port in ports]
+    steps = [port["scale"] for port in built.manifest.outputs]
     allowed = float_allowance(expected, steps) if inexact else [0.0] * len(expected)
     return Proof(
         name=built.manifest.name,
         comparison=compare(expected, found, allowed),
-        accuracy=_accuracy(archive, expected, found, limit) if "labels" in archive else None,
+        accuracy=_accuracy(built, expected, found, limit),
         outcome=outcome,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
@@ -191,9 +189,10 @@ def _inexact(built: Built) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(row["name"]) for row in rows))
 
 
-def _accuracy(
-    archive: dict[str, Array], expected: list[Array], found: list[Array], limit: int | None
-) -> Accuracy | None:
+def _accuracy(built: Built, expected: list[Array], found: list[Array], limit: int | None) -> Accuracy | None:
+    archive = npz.load(built.lowered.vectors) if built.lowered.vectors else {}
+    if "labels" not in archive:
+        return None
     labels = archive["labels"][:limit]
     return Accuracy(
         float_model=accuracy(archive["float_0"][:limit], labels),
