@@ -21,9 +21,15 @@ def _model_file(ctx):
         fail("{}: model, pte: give one of them".format(ctx.label))
     return given[0]
 
-def _sources_of(dep):
-    """The Python files of a dependency: those of a py_library with all that it depends on."""
-    return dep[PyInfo].transitive_sources if PyInfo in dep else dep[DefaultInfo].files
+def _sources_of(ctx, dep):
+    """The Python files of a dependency: those of a py_library, which may have none itself, with all that it depends on."""
+    if PyInfo in dep:
+        return dep[PyInfo].transitive_sources
+    files = dep[DefaultInfo].files
+    others = [file.short_path for file in files.to_list() if file.extension != "py"]
+    if others:
+        fail("{}: deps: {}: not Python\n\nhint: Files that the model reads are `data`.".format(ctx.label, ", ".join(others)))
+    return files
 
 def _check_name(ctx):
     if not ctx.label.name.replace("_", "a").isalnum() or ctx.label.name[0].isdigit():
@@ -33,7 +39,7 @@ def _generate(ctx, board, npu, header, sources, program):
     model = _model_file(ctx)
     declared = depset(
         [model] + ctx.files.data,
-        transitive = [_sources_of(dep) for dep in ctx.attr.deps],
+        transitive = [_sources_of(ctx, dep) for dep in ctx.attr.deps],
     )
     args = ctx.actions.args()
     args.add_all(["bazel", "generate"])
@@ -104,7 +110,7 @@ mcu_model = rule(
         io = attr.string(default = "float", values = ["float", "int8"], doc = "Type of inputs and outputs"),
         runtime = attr.string(default = "static", values = ["executorch", "static"], doc = "How it runs: static, compiled to calls"),
         data = attr.label_list(allow_files = True, doc = "Files that the model file reads"),
-        deps = attr.label_list(allow_files = [".py"], doc = "Python files or py_library targets that it imports"),
+        deps = attr.label_list(allow_files = True, doc = "Python files or py_library targets that it imports"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         _command_files = attr.label(default = "@mcu_boards//:command", cfg = "exec"),
         _headers = attr.label(default = "@mcu_boards//:headers"),

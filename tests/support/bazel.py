@@ -116,8 +116,8 @@ class Workspace:
             path.write_text(whole)
 
     def outputs(self) -> dict[str, str]:
-        """SHA-256 of all that was built for the board, by name."""
-        (folder,) = (self.folder / "bazel-out").resolve().glob("*-ST-*/bin")
+        """SHA-256 of all that was built where demo.elf is, by name."""
+        folder = self.output("demo.elf").parent
         files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
         return {str(path.relative_to(folder)): hash_file(path) for path in files}
 
