@@ -100,11 +100,17 @@ class Running:
 
 @contextlib.contextmanager
 def started(
-    command: Sequence[str | Path], *, cwd: Path | None = None, shown: bool = False
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    shown: bool = False,
+    env: Mapping[str, str] | None = None,
+    inherited: Sequence[int] = (),
 ) -> Iterator[Running]:
     """Start a process, and kill its group at the end of the block where it still runs.
 
-    What it prints is collected or, where `shown`, goes where our own output goes.
+    What it prints is collected or, where `shown`, goes where our own output goes. It has our descriptors
+    `inherited`, under their numbers.
     """
     words = tuple(str(word) for word in command)
     # Files, not pipes: nobody reads along, and a full pipe would stop the process.
@@ -112,6 +118,8 @@ def started(
         process = subprocess.Popen(
             words,
             cwd=cwd,
+            env={**os.environ, **env} if env else None,
+            pass_fds=inherited,
             stdin=subprocess.DEVNULL,
             stdout=None if shown else stdout,
             stderr=None if shown else stderr,

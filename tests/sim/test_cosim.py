@@ -11,6 +11,7 @@ from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
 from mcu_build.npu.memory import Memory
 from mcu_build.simulate import Outcome, cosim, run
+from mcu_build.simulate.observed import NpuModel
 from tests.support import npu
 from tests.support.image import build_image
 
@@ -56,7 +57,7 @@ void run();
 """
 VECTOR = bytes(range(16))
 Build = Callable[..., Path]
-Make = Callable[[Memory], cosim.NpuModel]
+Make = Callable[[Memory], NpuModel]
 
 
 @pytest.fixture

@@ -67,14 +67,17 @@ class AddOne:
         else:
             self.registers[offset] = value
 
+    def _address(self, offset: int) -> int:
+        return self.registers[offset] | self.registers[offset + 4] << 32
+
     def _run(self) -> None:
         self.status = RUNNING
         if self.hangs:
             return
         try:
             size = self.registers[QSIZE]
-            stream = self.memory.read(self.registers[QBASE], size)
-            count, scratch = int.from_bytes(stream[:4], "little"), self.registers[BASEP1]
+            stream = self.memory.read(self._address(QBASE), size)
+            count, scratch = int.from_bytes(stream[:4], "little"), self._address(BASEP1)
             data = self.memory.read(scratch, count)
             self.memory.write(scratch, bytes((byte + 1) & 0xFF for byte in data))
             self.status, self.registers[QREAD] = self.ends_with, size

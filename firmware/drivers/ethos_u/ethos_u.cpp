@@ -2,11 +2,17 @@
 
 #include "mcu/drivers/ethos_u.h"
 
-#include "cache.h"
+#ifdef MCU_NPU_BASE
+#include "bus_core.h"
+#else
+#include "bus_host.h"
+#endif
 #include "registers.h"
 
 namespace mcu::ethos_u {
 namespace {
+
+using bus::npu;
 
 enum Product : uint32_t { kU55 = 0, kU65 = 1, kU85 = 2 };
 
@@ -18,21 +24,14 @@ constexpr uintptr_t kAlignment = 16;
 volatile bool finished;
 volatile uint32_t final_status;
 
-volatile uint32_t& npu(uintptr_t offset) {
-    return cache::reg(MCU_NPU_BASE + offset);
-}
-
 uint32_t field(uint32_t word, unsigned bit, unsigned width) {
     return (word >> bit) & ((1u << width) - 1);
 }
 
 void write_address(uintptr_t offset, const void* address) {
-    npu(offset) = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address));
-    npu(offset + 4) = 0;
-}
-
-void barrier() {
-    __asm volatile("dsb\n isb" ::: "memory");
+    const uint64_t wide = reinterpret_cast<uintptr_t>(address);
+    npu(offset) = static_cast<uint32_t>(wide);
+    npu(offset + 4) = static_cast<uint32_t>(wide >> 32);
 }
 
 bool is_aligned(const void* pointer) {
@@ -45,7 +44,7 @@ bool is_aligned(const Job& job) {
 }
 
 Error reset() {
-    if (npu(kId) == 0) {
+    if (!is_present()) {
         return Error::kNoNpu;
     }
     npu(kReset) = kPrivileged;
@@ -56,26 +55,6 @@ Error reset() {
         }
     }
     return npu(kProt) == kPrivileged ? Error::kNone : Error::kReset;
-}
-
-// CONFIG: MACs 3:0 (log2), version of the command stream 7:4, product 31:28. ID: architecture 31:28 and
-// 27:20.
-Error check(const Job& job) {
-    const uint32_t configuration = npu(kConfig);
-    const uint32_t id = npu(kId);
-    if (field(configuration, 28, 4) != field(job.configuration, 28, 4)) {
-        return Error::kProduct;
-    }
-    if (field(configuration, 0, 4) != field(job.configuration, 0, 4)) {
-        return Error::kMacs;
-    }
-    if (field(configuration, 4, 4) != field(job.configuration, 4, 4)) {
-        return Error::kStreamVersion;
-    }
-    if (field(id, 28, 4) != field(job.id, 28, 4) || field(id, 20, 8) < field(job.id, 20, 8)) {
-        return Error::kArchitecture;
-    }
-    return Error::kNone;
 }
 
 // Memory types stay at their reset value, device memory: a write is done when the NPU says that it is.
@@ -134,58 +113,23 @@ void read_counters(uintptr_t base, Counters& counters) {
     npu(base + kPmcr) = 0;
 }
 
-void write_caches(const Job& job) {
-    if (cache::is_on()) {
-        cache::clean(std::as_bytes(job.commands));
-        cache::clean(job.weights);
-        cache::clean_and_invalidate(job.scratch);
-        cache::clean_and_invalidate(job.fast_scratch);
-    }
-    barrier();
-}
-
-void drop_caches(const Job& job) {
-    barrier();
-    if (cache::is_on()) {
-        cache::invalidate(job.scratch);
-        cache::invalidate(job.fast_scratch);
-        barrier();
-    }
-}
-
-// A register of the NVIC that holds the NPU's bit: ISER 0xE000E100, ICER 0xE000E180, ICPR 0xE000E280.
-void set_in_nvic(uintptr_t registers) {
-    cache::reg(registers + 4 * (MCU_NPU_IRQ / 32)) = 1u << (MCU_NPU_IRQ % 32);
-}
-constexpr uintptr_t kEnable = 0xE000E100;
-constexpr uintptr_t kDisable = 0xE000E180;
-constexpr uintptr_t kForget = 0xE000E280;
-
 uint32_t run_and_sleep() {
     finished = false;
-    set_in_nvic(kForget);
-    set_in_nvic(kEnable);
+    bus::forget_interrupt();
+    bus::enable_interrupt();
     npu(kCmd) = kMayStopClock | kRun;
-    while (true) {
-        // With interrupts held off, none slips in between the test and the sleep; wfi ends all the same.
-        __asm volatile("cpsid i" ::: "memory");
-        if (finished) {
-            break;
-        }
-        __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
-    }
-    __asm volatile("cpsie i" ::: "memory");
-    set_in_nvic(kDisable);
+    bus::sleep_until(finished);
+    bus::disable_interrupt();
     return final_status;
 }
 
 uint32_t run_and_poll() {
-    set_in_nvic(kDisable);
+    bus::disable_interrupt();
     npu(kCmd) = kMayStopClock | kRun;
     while (npu(kStatus) & kRunning) {
     }
     handle_interrupt();
-    set_in_nvic(kForget);
+    bus::forget_interrupt();
     return final_status;
 }
 
@@ -212,14 +156,38 @@ void handle_interrupt() {
     final_status = npu(kStatus);
     npu(kCmd) = kMayStopClock | kClearIrq;
     // The write has arrived before the core looks at the interrupt's line again.
-    barrier();
+    bus::barrier();
     finished = true;
+}
+
+bool is_present() {
+    return npu(kId) != 0;
+}
+
+// CONFIG: MACs 3:0 (log2), version of the command stream 7:4, product 31:28. ID: architecture 31:28 and
+// 27:20.
+Error check(uint32_t configuration, uint32_t id) {
+    const uint32_t own_configuration = npu(kConfig);
+    const uint32_t own_id = npu(kId);
+    if (field(own_configuration, 28, 4) != field(configuration, 28, 4)) {
+        return Error::kProduct;
+    }
+    if (field(own_configuration, 0, 4) != field(configuration, 0, 4)) {
+        return Error::kMacs;
+    }
+    if (field(own_configuration, 4, 4) != field(configuration, 4, 4)) {
+        return Error::kStreamVersion;
+    }
+    if (field(own_id, 28, 4) != field(id, 28, 4) || field(own_id, 20, 8) < field(id, 20, 8)) {
+        return Error::kArchitecture;
+    }
+    return Error::kNone;
 }
 
 Result run(const Job& job, Wait wait, Counters* counters) {
     Error error = is_aligned(job) ? reset() : Error::kAlignment;
     if (error == Error::kNone) {
-        error = check(job);
+        error = check(job.configuration, job.id);
     }
     if (error != Error::kNone) {
         return {error, 0, 0};
@@ -228,9 +196,9 @@ Result run(const Job& job, Wait wait, Counters* counters) {
     if (counters != nullptr) {
         start_counters(pmu(job));
     }
-    write_caches(job);
+    bus::lend(job);
     const uint32_t status = wait == Wait::kInterrupt ? run_and_sleep() : run_and_poll();
-    drop_caches(job);
+    bus::take_back(job);
     if (counters != nullptr) {
         read_counters(pmu(job), *counters);
     }

@@ -125,10 +125,10 @@ def text(built: Any, proof: Any, where: str) -> str:
         lines.append("  cycles     {:,} to {:,} an inference".format(*outcome.cycles))
     if outcome.npu:
         use, count, name = outcome.npu, compared.vectors, built.manifest.npu["name"]
+        trips = f", {use.round_trips / count:.0f} round trips to QEMU" if use.round_trips else ""
         lines.append(
             f"  npu        {name}, modelled; for an inference {use.seconds / count:.3f} s, "
-            f"{(use.reads + use.writes) / count:.0f} register accesses, "
-            f"{use.round_trips / count:.0f} round trips to QEMU"
+            f"{(use.reads + use.writes) / count:.0f} register accesses{trips}"
         )
     return "\n".join(lines)
 

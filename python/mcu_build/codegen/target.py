@@ -93,7 +93,7 @@ def _target(board: Board, toolchain: Toolchain, optimize: Optimize) -> Target:
         wanted = "host" if board.is_host else "arm-clang or arm-gcc"
         raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
     if toolchain == "host":
-        return _host(_level(toolchain, optimize))
+        return _host(board, _level(toolchain, optimize))
     level = _level(toolchain, optimize)
     return _clang(board, level) if toolchain == "arm-clang" else _gcc(board, level)
 
@@ -164,7 +164,7 @@ def _gcc_machine(board: Board) -> tuple[str, ...]:
     return (cpu.replace("cortex-m85", "cortex-m55"), *others)
 
 
-def _host(level: str) -> Target:
+def _host(board: Board, level: str) -> Target:
     return Target(
         toolchain="host",
         cxx=_first(("g++", "clang++", "c++"), HOST_HINT),
@@ -174,7 +174,7 @@ def _host(level: str) -> Target:
         link_options=(),
         libraries=(),
         defines=(),
-        kernel_folders=("reference",),
+        kernel_folders=kernel_folders(board),
     )
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from mcu_build import process
 from mcu_build.board import Board, Npu
@@ -28,15 +27,14 @@ from mcu_build.simulate.gdb_remote import (
     connect,
 )
 from mcu_build.simulate.guest_memory import GuestMemory
-from mcu_build.simulate.outcome import NpuUse, Outcome, failure, judge, timed_out
+from mcu_build.simulate.observed import STATUS, CosimError, Device, NpuModel, Observed
+from mcu_build.simulate.outcome import NpuUse, Outcome, failure, timed_out
 from mcu_build.simulate.thumb import PC, Access, NotAnAccessError, decode
 
 _SOCKET = "gdb.sock"
 _START_SECONDS = 10.0
 _END_SECONDS = 5.0
-_STATUS, _RUNNING = 0x04, 1
-# ID, STATUS, QREAD, PROT, CONFIG
-_READ_ONLY = frozenset((0x00, _STATUS, 0x18, 0x24, 0x28))
+_RUNNING = 1
 # U85's counters lie in a second page; on the others that page is another device.
 _WINDOW = {"ethos-u55": 0x1000, "ethos-u65": 0x1000, "ethos-u85": 0x2000}
 
@@ -45,39 +43,6 @@ _STORE_R1_AT_R0 = (0x6001).to_bytes(2, "little")
 _WFI = (0xBF30).to_bytes(2, "little")
 # Bits of xPSR that make the next instructions conditional (an IT block).
 _IT_STATE = 0x0600_FC00
-
-
-class Device(Protocol):
-    """Registers of 32 bits by their offset."""
-
-    def read(self, offset: int) -> int:
-        """The value of a register."""
-        ...
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register; what follows from it has happened when this returns."""
-        ...
-
-
-class NpuModel(Device, Protocol):
-    """An NPU: `irq` is the level of its interrupt line, `error` tells what went wrong in its last job."""
-
-    @property
-    def irq(self) -> bool:
-        """Whether the interrupt is raised."""
-        ...
-
-    @property
-    def error(self) -> object:
-        """What went wrong, which str() puts in words, or None."""
-        ...
-
-
-class CosimError(McuError):
-    """The firmware used the NPU in a way that the hardware would not take."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, exit_code=Exit.FIRMWARE)
 
 
 @dataclass(frozen=True)
@@ -231,66 +196,6 @@ def _stub(folder: Path) -> list[str]:
     return ["-S", "-gdb", f"unix:{folder / _SOCKET},server=on,wait=off"]
 
 
-class _Observed:
-    """A model and its memory, with the time spent in them and the first error that the model met.
-
-    Registers that no model has are refused: firmware that uses them is wrong, or wants more than is modelled.
-    """
-
-    def __init__(self, model: NpuModel, memory: GuestMemory, kind: str) -> None:
-        self._model, self._memory = model, memory
-        self._known = _known_registers(kind)
-        self.seconds = 0.0
-        self.error: str | None = None
-
-    @property
-    def irq(self) -> bool:
-        """The interrupt line."""
-        return self._model.irq
-
-    def read(self, offset: int) -> int:
-        """The value of a register."""
-        self._check(offset)
-        return self._model.read(offset)
-
-    def write(self, offset: int, value: int) -> None:
-        """Write a register: a job runs to its end in here."""
-        self._check(offset)
-        if offset in _READ_ONLY:
-            raise CosimError(f"the NPU's register {offset:#x} cannot be written")
-        started = time.monotonic()
-        try:
-            self._model.write(offset, value)
-            self._memory.settle()
-        finally:
-            self.seconds += time.monotonic() - started
-            if self.error is None and self._model.error is not None:
-                self.error = str(self._model.error)
-
-    def _check(self, offset: int) -> None:
-        if offset not in self._known:
-            raise CosimError(f"the NPU has no register {offset:#x}, or none that is modelled")
-
-
-def _known_registers(kind: str) -> frozenset[int]:
-    """Offsets of the registers that firmware may use. Arm 102420, 102023, 102685: "Register descriptions"."""
-    is_u85 = kind == "ethos-u85"
-    pmu, counters = (0x1000, 8) if is_u85 else (0, 4)
-    own = [(0x38, 0x3C), (0x50, 0x58)] if is_u85 else []
-    ranges = [
-        (0x00, 0x2C),
-        (0x3C, 0x50),
-        *own,
-        (0x80, 0xC0),
-        (pmu + 0x180, pmu + 0x198),
-        (pmu + 0x1A0, pmu + 0x1AC),
-        (pmu + 0x300, pmu + 0x300 + 4 * counters),
-        (pmu + 0x380, pmu + 0x380 + 4 * counters),
-        (0xFD0, 0x1000),
-    ]
-    return frozenset(offset for start, end in ranges for offset in range(start, end, 4))
-
-
 @dataclass
 class _Session:
     """One run, from the start of QEMU to the judgement."""
@@ -307,7 +212,9 @@ class _Session:
     def run(self, kind: str, model: Callable[[Memory], NpuModel]) -> Outcome:
         """Run a test image, and judge it."""
         finished, npu, use = self._run(kind, model)
-        outcome = self._judged(npu, finished.status, self._console(finished) or "")
+        seconds = time.monotonic() - self.started
+        console = self._console(finished) or ""
+        outcome = npu.judge(self.image, self.folder, finished.status, console, seconds)
         return dataclasses.replace(outcome, npu=use)
 
     def show(self, kind: str, model: Callable[[Memory], NpuModel]) -> int:
@@ -319,11 +226,11 @@ class _Session:
 
     def _run(
         self, kind: str, model: Callable[[Memory], NpuModel]
-    ) -> tuple[process.Finished, _Observed, NpuUse]:
+    ) -> tuple[process.Finished, Observed, NpuUse]:
         with self._connect() as remote:
             remote.handshake()
             memory = GuestMemory(remote, self.board)
-            npu = _Observed(model(memory), memory, kind)
+            npu = Observed(model(memory), kind, memory.settle)
             core = Core(remote, self._windows(kind, npu), spare(self.board))
             problem = self._drive(core, npu)
         finished = self.simulator.finish(_END_SECONDS if problem is None else 0)
@@ -351,7 +258,7 @@ class _Session:
         places = dict.fromkeys((self.npu.address(secure=False), self.board.npu_address))
         return [Window(place, _WINDOW[kind], npu) for place in places]
 
-    def _drive(self, core: Core, npu: _Observed) -> "_Problem | None":
+    def _drive(self, core: Core, npu: Observed) -> "_Problem | None":
         """Serve the core until the simulator ends, or a problem ends it."""
         try:
             core.watch()
@@ -370,7 +277,7 @@ class _Session:
             words = error.message
             return lambda console: failure(self.image, words, console)
 
-    def _serve(self, core: Core, npu: _Observed, stop: Stop) -> None:
+    def _serve(self, core: Core, npu: Observed, stop: Stop) -> None:
         if stop.watched is None:
             raise CosimError(f"the core stopped without reason (signal {stop.signal})")
         before = npu.irq
@@ -378,13 +285,13 @@ class _Session:
         if npu.irq and not before:
             core.pend(self.npu.irq)
 
-    def _late(self, core: Core, npu: _Observed) -> "_Problem":
+    def _late(self, core: Core, npu: Observed) -> "_Problem":
         """The error of a run that has not ended in time: where does it stand?"""
         if not core.reads + core.writes:
             doing = "it has not touched the NPU"
         elif npu.irq:
             doing = f"the NPU has raised interrupt {self.npu.irq} and nothing has cleared it"
-        elif npu.read(_STATUS) & _RUNNING:
+        elif npu.read(STATUS) & _RUNNING:
             doing = "the NPU still runs and has raised no interrupt"
         else:
             doing = "the NPU does not run and has raised no interrupt"
@@ -397,17 +304,6 @@ class _Session:
         uart = self.folder / qemu.UART_FILE
         written = uart.read_text(errors="replace") if uart.is_file() else ""
         return finished.stdout + finished.stderr + written
-
-    def _judged(self, npu: _Observed, status: int, console: str) -> Outcome:
-        try:
-            outcome = judge(self.image, self.folder, status, console, time.monotonic() - self.started)
-        except McuError as error:
-            if npu.error is None:
-                raise
-            raise McuError(f"{error.message}\nthe NPU: {npu.error}", error.hint, error.exit_code) from None
-        if npu.error is not None:
-            raise failure(self.image, f"it reports success, but the NPU met an error: {npu.error}", console)
-        return outcome
 
 
 _Problem = Callable[[str | None], McuError]

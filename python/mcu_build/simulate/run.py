@@ -10,7 +10,8 @@ from mcu_build import process
 from mcu_build.board import Board, NpuChoice
 from mcu_build.errors import McuError
 from mcu_build.npu.memory import Memory
-from mcu_build.simulate import cosim, fvp, host, qemu
+from mcu_build.simulate import cosim, fvp, host, native_npu, qemu
+from mcu_build.simulate.observed import NpuModel
 from mcu_build.simulate.outcome import Outcome, judge, timed_out
 
 Sim = Literal["qemu", "fvp"]
@@ -24,6 +25,8 @@ def simulator(board: Board, wanted: Sim | None) -> Sim:
 def show(board: Board, image: Path, timeout: float, npu: NpuChoice | None) -> int:
     """Run any `image` in QEMU, its UART on our standard output; its exit status. McuError as from run."""
     if npu is not None:
+        if board.is_host:
+            return native_npu.show(image, timeout, npu.kind, npu_model(npu))
         return cosim.show(board, image, timeout, npu.kind, npu_model(npu))
     words = host.command(image.resolve()) if board.is_host else qemu.command(board, image, serial="stdio")
     with process.started(words, shown=True) as simulator:
@@ -39,7 +42,7 @@ def check_simulator(board: Board, sim: Sim | None, npu: NpuChoice | None) -> Non
         fvp.find(board, npu)
 
 
-def npu_model(npu: NpuChoice) -> Callable[[Memory], cosim.NpuModel]:
+def npu_model(npu: NpuChoice) -> Callable[[Memory], NpuModel]:
     """What makes the model of an NPU from its view of memory."""
     from mcu_build.npu.config import find
     from mcu_build.npu.registers import Npu
@@ -60,11 +63,13 @@ def run(
     """Run `image` on `board` over the vectors in `inputs`, at most `timeout` seconds.
 
     `options` are further options of QEMU. Where there is an `npu`, an FVP has it, and a model of it stands
-    beside QEMU.
+    beside QEMU and beside a native program.
 
     McuError: status 1 no image, 3 no simulator, 4 the firmware failed (which proof of success is missing),
     5 it did not end in time.
     """
+    if npu is not None and board.is_host:
+        return native_npu.run(image, inputs, timeout, npu.kind, npu_model(npu))
     if npu is not None and simulator(board, sim) == "qemu":
         return cosim.run(board, image, inputs, timeout, npu.kind, npu_model(npu), options)
     image = image.resolve()

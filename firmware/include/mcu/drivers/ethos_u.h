@@ -1,7 +1,8 @@
 // Runs command streams on an Ethos-U55, U65 or U85.
 //
 // One job at a time, from one thread, without a heap. The board says where the NPU is and which interrupt it
-// raises (MCU_NPU_BASE, MCU_NPU_IRQ). References: Arm 102420 (U55), 102023 (U65), 102685 (U85).
+// raises (MCU_NPU_BASE, MCU_NPU_IRQ); a native program has a model of it at the end of a link. References:
+// Arm 102420 (U55), 102023 (U65), 102685 (U85).
 
 #pragma once
 
@@ -71,6 +72,12 @@ struct Result {
     uint32_t status;   // STATUS at the end; 0 where nothing ran
     uint32_t command;  // QREAD: bytes of the stream that were read
 };
+
+// Whether an NPU answers.
+bool is_present();
+
+// Whether it runs streams for an NPU with these registers CONFIG and ID: kNone, or what is different.
+Error check(uint32_t configuration, uint32_t id);
 
 // Reset the NPU, check that the stream is for it, run the stream to its end. Data caches are written back and
 // invalidated where they are on. `counters`, where given, are filled after a run.

@@ -1,0 +1,69 @@
+// How the driver reaches the NPU from a Cortex-M: registers in memory, an interrupt of the NVIC, caches.
+
+#pragma once
+
+#include "cache.h"
+#include "mcu/drivers/ethos_u.h"
+
+namespace mcu::ethos_u::bus {
+
+inline volatile uint32_t& npu(uintptr_t offset) {
+    return cache::reg(MCU_NPU_BASE + offset);
+}
+
+inline void barrier() {
+    __asm volatile("dsb\n isb" ::: "memory");
+}
+
+// From here on the NPU sees what the core has written to the job's memory.
+inline void lend(const Job& job) {
+    if (cache::is_on()) {
+        cache::clean(std::as_bytes(job.commands));
+        cache::clean(job.weights);
+        cache::clean_and_invalidate(job.scratch);
+        cache::clean_and_invalidate(job.fast_scratch);
+    }
+    barrier();
+}
+
+// From here on the core sees what the NPU has written.
+inline void take_back(const Job& job) {
+    barrier();
+    if (cache::is_on()) {
+        cache::invalidate(job.scratch);
+        cache::invalidate(job.fast_scratch);
+        barrier();
+    }
+}
+
+// A register of the NVIC that holds the NPU's bit.
+inline void set_in_nvic(uintptr_t registers) {
+    cache::reg(registers + 4 * (MCU_NPU_IRQ / 32)) = 1u << (MCU_NPU_IRQ % 32);
+}
+
+inline void enable_interrupt() {
+    set_in_nvic(0xE000E100);  // ISER
+}
+
+inline void disable_interrupt() {
+    set_in_nvic(0xE000E180);  // ICER
+}
+
+inline void forget_interrupt() {
+    set_in_nvic(0xE000E280);  // ICPR
+}
+
+// Sleep until the interrupt has set `finished`.
+inline void sleep_until(const volatile bool& finished) {
+    while (true) {
+        // With interrupts held off, none slips in between the test and the sleep; wfi ends all the same.
+        __asm volatile("cpsid i" ::: "memory");
+        if (finished) {
+            break;
+        }
+        __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
+    }
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+}  // namespace mcu::ethos_u::bus
