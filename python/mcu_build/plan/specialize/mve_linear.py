@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_mve import Requantization, linear_weights, scales
+from mcu_build.codegen.packing_mve import Requantization, linear_tiles, linear_weights, scales
 from mcu_build.plan.ir import DType, Params, Step, Value
 from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, numbers
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
-_WIDE = 128  # inputs that the unrolled kernels take at once
+_TILE = 8  # outputs that the kernels of tiles compute at once
+_RESIDENT = 128  # inputs with a kernel of their own
 
 
 def linear(context: "Context", step: Step) -> Step | None:
@@ -39,35 +40,41 @@ def linear(context: "Context", step: Step) -> Step | None:
     rescaling = scales(one)
     if rescaling is None:
         return None
-    members: dict[str, Value] = {
+    common: dict[str, Value] = {
         "rows": given["rows"],
         "inputs": inputs,
-        "outputs": outputs,
         "multiplier": int(rescaling.multiplier[0]),
         "addend": int(rescaling.addend[0]),
         "shift": int(rescaling.shift[0]),
-        "ties": rescaling.ties,
-        "low": stage["activation_min"],
-        "high": stage["activation_max"],
     }
-    small = context.optimize == "size"  # one kernel for all
-    # Four outputs are not worth a kernel of twice the size.
-    wide_pays = inputs % _WIDE == 0 and outputs > 4 and not small
-    kernel = "mve_linear_128n_s8" if wide_pays else "mve_linear_s8"
-    if inputs == _WIDE and not small and outputs % 4 == 0 and not rescaling.clamps:
-        kernel = "mve_linear_128_s8"
     name = context.tensor(step.arguments[1]).name
-    packed = linear_weights(weights)
-    words = np.pad(folded, (0, -outputs % 4)).astype(np.int32)
+    if outputs % _TILE == 0 and not rescaling.clamps and context.optimize != "size":
+        kernel = "mve_linear_tiles_128_s8" if inputs == _RESIDENT else "mve_linear_tiles_s8"
+        last_tile = outputs // _TILE - 1 - (rescaling.ties << 31)
+        params = Params("MveLinearTilesParams", {**common, "last_tile": last_tile})
+        constants: tuple[int, ...] = (_bytes(context, name, linear_tiles(weights, folded)),)
+    else:
+        kernel = "mve_linear_s8"
+        rest = {
+            "outputs": outputs,
+            "ties": rescaling.ties,
+            "low": stage["activation_min"],
+            "high": stage["activation_max"],
+        }
+        params = Params("MveLinearParams", {**common, **rest})
+        words = np.pad(folded, (0, -outputs % 4)).astype(np.int32)
+        constants = (
+            _bytes(context, name, linear_weights(weights)),
+            context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
+        )
     return replace(
         step,
         kernel=kernel,
         source="mve_linear",
-        params=Params("MveLinearParams", members),
-        arguments=(
-            step.arguments[0],
-            context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed),
-            context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
-            step.arguments[3],
-        ),
+        params=params,
+        arguments=(step.arguments[0], *constants, step.arguments[3]),
     )
+
+
+def _bytes(context: "Context", name: str, packed: bytes) -> int:
+    return context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
