@@ -113,7 +113,8 @@ Status Model::load_method() {
     has_pools_ = true;
     planned_.make(runtime::Span<runtime::Span<uint8_t>>(buffers_, buffers));
     memory_.make(&*method_pool_, &*planned_, &*temp_pool_);
-    auto loaded = program_->load_method(parts_.method, &*memory_, nullptr, nullptr, nullptr,
+    const auto* const weights = parts_.weights == nullptr ? nullptr : parts_.weights();
+    auto loaded = program_->load_method(parts_.method, &*memory_, nullptr, weights, nullptr,
                                         {parts_.kernels.data(), parts_.kernels.size()});
     if (!loaded.ok()) {
         return status_of(loaded.error());

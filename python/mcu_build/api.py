@@ -60,6 +60,7 @@ def build(
     optimize: Optimize = "speed",
     op_library: Sequence[str | Path] = (),
     kernel_sources: Sequence[str | Path] = (),
+    data: Sequence[str | Path] = (),
     image: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
@@ -78,6 +79,7 @@ def build(
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
         kernel_sources=tuple(map(Path, kernel_sources)),
+        data=tuple(map(Path, data)),
     )
     told = progress or _Logged()
     if image is None:
@@ -103,6 +105,7 @@ def generate(
     optimize: Optimize = "speed",
     op_library: Sequence[str | Path] = (),
     kernel_sources: Sequence[str | Path] = (),
+    data: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
@@ -117,6 +120,7 @@ def generate(
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
         kernel_sources=tuple(map(Path, kernel_sources)),
+        data=tuple(map(Path, data)),
     )
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 

@@ -28,7 +28,7 @@ class Request:
     say how the board was changed: another console, a slot of MCUboot's. `cmsis_nn` is a library to take
     kernels from in place of ours, `executorch` is there where ExecuTorch's own runtime runs the program.
     `optimize` is what to give priority to. `op_libraries` define custom operators in Python, `kernel_sources`
-    hold their C++ functions.
+    hold their C++ functions. `data` are .ptd files with weights of a .pte.
     """
 
     model: Path
@@ -45,6 +45,7 @@ class Request:
     optimize: Optimize = "speed"
     op_libraries: tuple[Path, ...] = ()
     kernel_sources: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -97,6 +98,7 @@ def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
         progress,
         request.method,
         request.op_libraries,
+        request.data,
     )
 
 
@@ -189,7 +191,7 @@ def plan_program(
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast)
-    program = load(lowered.program, lowered.method)
+    program = load(lowered.program, lowered.method, lowered.data)
     if (
         lowered.npu
         and "Dedicated" in lowered.npu.memory_mode
@@ -335,6 +337,7 @@ def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:
     }
     if "tosa" in emit:
         files |= {one.tosa.name: one.tosa for one in lowered.delegates}
+    files |= {f"data_{index}.ptd": file for index, file in enumerate(lowered.data)}
     return {name: file for name, file in files.items() if file}
 
 

@@ -6,22 +6,25 @@ the fields in their tables there.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flatbuffers import number_types as types
-from flatbuffers.table import Table
 
 from mcu_build.errors import McuError
+from mcu_build.flatbuffer import FlatTable, checked, file_bytes
 from mcu_build.plan.ir import DType
+from mcu_build.weights import Weights, load_weights
 
 T = TypeVar("T")
 
 _IDENTIFIER = b"ET12"
 _EXTENDED_MAGIC = b"eh00"
+# TensorDataLocation of a tensor whose elements lie in a .ptd.
+_EXTERNAL = 1
 
 # ScalarType of scalar_type.fbs, those that a kernel exists for.
 SCALAR_TYPES = {
@@ -136,29 +139,27 @@ class Program:
         )
 
 
-def load(path: Path, method: str | None = None) -> Program:
-    """Read `path`; `method` says which of several. McuError names the file and what is wrong with it."""
-    return parse(_bytes(path), str(path), method)
+def load(path: Path, method: str | None = None, weights: Sequence[Path] = ()) -> Program:
+    """Read `path`; `method` says which of several, `weights` are .ptd files with tensors of it.
+
+    McuError names the file and what is wrong with it.
+    """
+    return parse(file_bytes(path), str(path), method, load_weights(weights))
 
 
-def load_all(path: Path) -> tuple[Program, ...]:
-    """Every method of `path`. McuError as `load`."""
-    return _opened(_bytes(path), str(path), lambda reader: reader.programs())
+def operators_of(path: Path) -> tuple[str, ...]:
+    """The operators of every method of `path`. McuError as `load`."""
+    return _opened(file_bytes(path), str(path), Weights(), lambda reader: reader.operators())
 
 
-def parse(data: bytes, name: str = "program.pte", method: str | None = None) -> Program:
+def parse(
+    data: bytes, name: str = "program.pte", method: str | None = None, weights: Weights | None = None
+) -> Program:
     """Read a program from bytes; `name` stands for the file in errors, `method` says which of several."""
-    return _opened(data, name, lambda reader: reader.program(method))
+    return _opened(data, name, weights or Weights(), lambda reader: reader.program(method))
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise McuError(f"{path}: {error.strerror}") from error
-
-
-def _opened(data: bytes, name: str, read: "Callable[[_Reader], T]") -> T:
+def _opened(data: bytes, name: str, weights: Weights, read: "Callable[[_Reader], T]") -> T:
     """What `read` finds in a program. McuError where the data are none, or damaged."""
     if data[4:8] != _IDENTIFIER:
         found = data[4:8]
@@ -171,21 +172,8 @@ def _opened(data: bytes, name: str, read: "Callable[[_Reader], T]") -> T:
             f"{name}: not an ExecuTorch program (no {_IDENTIFIER.decode()} identifier at byte 4)",
             "Give a .pte file as written by ExecutorchProgramManager.write_to_file().",
         )
-    try:
-        return read(_Reader(data, name))
-    except (
-        struct.error,
-        IndexError,
-        UnicodeDecodeError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise McuError(
-            f"{name}: truncated or damaged: {error}",
-            "Write the file again; compare its size with the original's.",
-        ) from error
+    with checked(name):
+        return read(_Reader(data, name, weights))
 
 
 def _check_references(program: Program) -> None:
@@ -207,69 +195,14 @@ def _check_references(program: Program) -> None:
             raise ValueError("a list refers to tensors that are not there")
 
 
-class _Slots:
-    """A flatbuffer table with its fields by position."""
-
-    def __init__(self, data: bytes, position: int) -> None:
-        if not 0 <= position < len(data):
-            raise ValueError(f"offset {position} lies outside the file of {len(data)} bytes")
-        self.data = data
-        self.table = Table(data, position)
-
-    def _offset(self, slot: int) -> int:
-        return int(self.table.Offset(4 + 2 * slot))
-
-    def number(self, slot: int, flags: Any, default: int = 0) -> int:
-        offset = self._offset(slot)
-        return self.table.Get(flags, offset + self.table.Pos) if offset else default
-
-    def real(self, slot: int) -> float:
-        offset = self._offset(slot)
-        return float(self.table.Get(types.Float64Flags, offset + self.table.Pos)) if offset else 0.0
-
-    def text(self, slot: int) -> str:
-        offset = self._offset(slot)
-        return self.table.String(offset + self.table.Pos).decode() if offset else ""
-
-    def child(self, slot: int) -> "_Slots | None":
-        offset = self._offset(slot)
-        return _Slots(self.data, self.table.Indirect(offset + self.table.Pos)) if offset else None
-
-    def union(self, slot: int) -> "_Slots | None":
-        offset = self._offset(slot)
-        if not offset:
-            return None
-        start = offset + self.table.Pos
-        return _Slots(self.data, start + self.table.Get(types.UOffsetTFlags, start))
-
-    def _vector(self, slot: int, size: int) -> tuple[int, int]:
-        offset = self._offset(slot)
-        if not offset:
-            return 0, 0
-        start, count = self.table.Vector(offset), self.table.VectorLen(offset)
-        if start + count * size > len(self.data):
-            raise ValueError(f"a list of {count} entries at byte {start} runs past the end of the file")
-        return start, count
-
-    def numbers(self, slot: int, flags: Any) -> tuple[int, ...]:
-        start, count = self._vector(slot, flags.bytewidth)
-        return tuple(self.table.Get(flags, start + i * flags.bytewidth) for i in range(count))
-
-    def raw(self, slot: int) -> bytes:
-        start, count = self._vector(slot, 1)
-        return self.data[start : start + count]
-
-    def children(self, slot: int) -> Iterator["_Slots"]:
-        start, count = self._vector(slot, 4)
-        for i in range(count):
-            yield _Slots(self.data, self.table.Indirect(start + 4 * i))
-
-
 class _Reader:
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: bytes, name: str, weights: Weights) -> None:
         self.data = data
         self.name = name
-        self.root = _Slots(data, struct.unpack_from("<I", data, 0)[0])
+        self.weights = weights.by_key()
+        # Names of tensors that lie in a file that was not given.
+        self.missing: list[str] = []
+        self.root = FlatTable(data, struct.unpack_from("<I", data, 0)[0])
         self.segment_base = 0
         if data[8:12] == _EXTENDED_MAGIC:
             length, program_size, base = struct.unpack_from("<IQQ", data, 12)
@@ -289,8 +222,9 @@ class _Reader:
             for segment in self.root.children(4)
         ]
 
-    def programs(self) -> tuple[Program, ...]:
-        return tuple(self._method(plan) for plan in self._plans())
+    def operators(self) -> tuple[str, ...]:
+        named = (self._operator_name(one) for plan in self._plans() for one in plan.children(6))
+        return tuple(dict.fromkeys(named))
 
     def program(self, method: str | None) -> Program:
         plans = self._plans()
@@ -302,9 +236,17 @@ class _Reader:
                 f"{self.name}: {len(plans)} methods ({', '.join(names)}); a model has one",
                 "Say which with --method; each is a model of its own.",
             )
-        return self._method(plans[names.index(method) if method else 0])
+        program = self._method(plans[names.index(method) if method else 0])
+        if self.missing:
+            raise McuError(
+                f"{self.name}: the weights of {', '.join(map(repr, self.missing[:3]))}"
+                f"{f' and {len(self.missing) - 3} others' if len(self.missing) > 3 else ''} lie in another "
+                f"file{', not in that of --data' if self.weights else ''} (.ptd)",
+                "Give it with --data FILE.ptd, or export without external constants.",
+            )
+        return program
 
-    def _plans(self) -> list[_Slots]:
+    def _plans(self) -> list[FlatTable]:
         version = self.root.number(0, types.Uint32Flags)
         if version != 0:
             raise McuError(
@@ -316,7 +258,7 @@ class _Reader:
             raise ValueError("it holds no method")
         return plans
 
-    def _method(self, plan: _Slots) -> Program:
+    def _method(self, plan: FlatTable) -> Program:
         operators = [self._operator_name(operator) for operator in plan.children(6)]
         chains = list(plan.children(5))
         if len(chains) != 1:
@@ -335,11 +277,11 @@ class _Reader:
         return program
 
     @staticmethod
-    def _operator_name(operator: _Slots) -> str:
+    def _operator_name(operator: FlatTable) -> str:
         name, overload = operator.text(0), operator.text(1)
         return f"{name}.{overload}" if overload else name
 
-    def _instructions(self, chain: _Slots, operators: list[str]) -> Iterator[KernelCall | DelegateCall]:
+    def _instructions(self, chain: FlatTable, operators: list[str]) -> Iterator[KernelCall | DelegateCall]:
         traces = [
             tuple(Frame(f.text(0), f.number(1, types.Int32Flags), f.text(2)) for f in trace.children(0))
             for trace in chain.children(3)
@@ -368,7 +310,7 @@ class _Reader:
                         "Remove data-dependent branches (torch.cond, loops) from the model.",
                     )
 
-    def _values(self, plan: _Slots) -> tuple[Value, ...]:
+    def _values(self, plan: FlatTable) -> tuple[Value, ...]:
         values: list[Value] = []
         int_lists: list[int] = []
         for index, value in enumerate(plan.children(2)):
@@ -388,11 +330,11 @@ class _Reader:
             raise ValueError(f"value {index} is a list of integers with a {type(value).__name__} in it")
         return value
 
-    def _value(self, value: _Slots, index: int) -> Value:
+    def _value(self, value: FlatTable, index: int) -> Value:
         kind, body = value.number(0, types.Uint8Flags), value.union(1)
         if kind in (0, 1) or body is None:
             return None
-        readers: dict[int, Callable[[_Slots], Value]] = {
+        readers: dict[int, Callable[[FlatTable], Value]] = {
             2: lambda b: b.number(0, types.Int64Flags),
             3: lambda b: bool(b.number(0, types.BoolFlags)),
             4: lambda b: b.real(0),
@@ -408,7 +350,7 @@ class _Reader:
             raise ValueError(f"value {index} is of unknown kind {kind}")
         return readers[kind](body)
 
-    def _tensor(self, tensor: _Slots, index: int) -> TensorValue:
+    def _tensor(self, tensor: FlatTable, index: int) -> TensorValue:
         scalar = tensor.number(0, types.Int8Flags)
         if scalar not in SCALAR_TYPES:
             found = _UNSUPPORTED_SCALARS.get(scalar, f"scalar type {scalar}")
@@ -434,28 +376,40 @@ class _Reader:
             SCALAR_TYPES[scalar], shape, dim_order, None, location, extra.text(1) if extra else ""
         )
         buffer = tensor.number(5, types.Uint32Flags)
-        if not buffer:
+        if extra is not None and extra.number(2, types.Int8Flags) == _EXTERNAL:
+            data = self._external(value, scalar)
+        elif not buffer:
             return value
-        data = (
-            self._constant(buffer, value.nbytes, extra)
-            if location is None
-            else self._state(buffer, value, extra)
-        )
+        elif location is None:
+            data = self._constant(buffer, value.nbytes)
+        else:
+            data = self._state(buffer, value, extra)
         return TensorValue(value.dtype, shape, dim_order, data, location, value.name)
 
-    def _constant(self, buffer: int, nbytes: int, extra: _Slots | None) -> bytes:
-        if extra is not None and extra.number(2, types.Int8Flags) == 1:
+    def _external(self, value: TensorValue, scalar: int) -> bytes:
+        if value.name not in self.weights:
+            self.missing.append(value.name)
+            return b""
+        file, weight = self.weights[value.name]
+        wanted, found = (
+            (scalar, value.shape, value.dim_order),
+            (weight.scalar_type, weight.shape, weight.dim_order),
+        )
+        if found != wanted or weight.nbytes < value.nbytes:
             raise McuError(
-                f"{self.name}: the weights of {extra.text(1)!r} lie in another file (.ptd)",
-                "Export without external constants.",
+                f"{file.path}: {value.name!r} has (type, shape, order) {found}, {self.name} wants {wanted}",
+                "Give the file that was exported with this program.",
             )
+        return file.bytes_of(weight)[: value.nbytes]
+
+    def _constant(self, buffer: int, nbytes: int) -> bytes:
         offsets = self.root.child(5)
         if offsets is not None and (starts := offsets.numbers(1, types.Uint64Flags)):
             return self._segment(offsets.number(0, types.Uint32Flags), starts[buffer], nbytes)
         buffers = list(self.root.children(2))
         return buffers[buffer].raw(0)[:nbytes]
 
-    def _state(self, buffer: int, value: TensorValue, extra: _Slots | None) -> bytes:
+    def _state(self, buffer: int, value: TensorValue, extra: FlatTable | None) -> bytes:
         states = list(self.root.children(6))
         which = states[extra.number(0, types.Uint64Flags) if extra else 0]
         start = which.numbers(1, types.Uint64Flags)[buffer]
@@ -471,7 +425,7 @@ class _Reader:
             raise ValueError(f"segment {index} runs past the end of the file")
         return found
 
-    def _delegate(self, delegate: _Slots) -> Delegate:
+    def _delegate(self, delegate: FlatTable) -> Delegate:
         reference = delegate.child(1)
         if reference is None:
             raise ValueError(f"delegate {delegate.text(0)} has no payload")

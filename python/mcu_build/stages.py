@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.plan.ir import Quantization
+
+if TYPE_CHECKING:
+    from mcu_build.program import Program
 
 Io = Literal["float", "int8"]
 SUFFIXES = (".py", ".pt2", ".pte")
@@ -33,7 +36,14 @@ _FILES = "files.json"
 # What of our own code the results of a stage depend on.
 _FRONT_END_CODE = ("frontend", "lower")
 _LOWER_CODE = ("lower", "plan/operators")
-_REFERENCE_CODE = ("reference.py", "reference_integer.py", "reference_tosa.py", "program.py")
+_REFERENCE_CODE = (
+    "reference.py",
+    "reference_integer.py",
+    "reference_tosa.py",
+    "program.py",
+    "flatbuffer.py",
+    "weights.py",
+)
 
 
 class Mark(Protocol):
@@ -62,7 +72,7 @@ class Lowered:
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
-    `definitions` the files that define them in Python.
+    `definitions` the files that define them in Python. `data` are .ptd files with weights of the program.
     """
 
     name: str
@@ -80,6 +90,7 @@ class Lowered:
     method: str | None = None
     custom: tuple[Signature, ...] = ()
     definitions: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,17 +128,20 @@ def lower_model(
     progress: Progress,
     method: str | None = None,
     libraries: Sequence[Path] = (),
+    data: Sequence[Path] = (),
 ) -> Lowered:
     """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's.
 
-    `libraries` define custom operators in Python.
+    `libraries` define custom operators in Python, `data` are .ptd files with weights of a .pte.
     """
     _check_file(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
-        return _given_program(file, npu, io, method, libraries, cache)
+        return _given_program(file, npu, io, method, libraries, data, cache)
     if method is not None:
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
+    if data:
+        raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
     key, entry = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
@@ -175,7 +189,7 @@ def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
     """Seeded random inputs for a program that came without any."""
     from mcu_build import program
 
-    loaded = program.load(lowered.program, lowered.method)
+    loaded = program.load(lowered.program, lowered.method, lowered.data)
     dice = np.random.default_rng(0)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for index, id in enumerate(loaded.inputs):
@@ -204,6 +218,7 @@ def _given_program(
     io: Io,
     method: str | None,
     libraries: Sequence[Path],
+    data: Sequence[Path],
     cache: Cache,
 ) -> Lowered:
     from mcu_build import program
@@ -214,8 +229,10 @@ def _given_program(
             f"{file}: --io {io}: the borders of a program are fixed",
             "Export it with int8 inputs and outputs.",
         )
-    key = hash_text("given", hash_file(file), method or "", *map(hash_file, libraries))
-    custom = [name for name in program.load(file, method).operators if is_custom(name)]
+    loaded = program.load(file, method, data)
+    _check_data(file, loaded, data)
+    custom = [name for name in loaded.operators if is_custom(name)]
+    key = hash_text("given", hash_file(file), method or "", *map(hash_file, (*libraries, *data)))
     signatures: tuple[Signature, ...] = ()
     if custom:
         made, _ = cache.get(
@@ -232,13 +249,24 @@ def _given_program(
         None,
         None,
         (),
-        (file.resolve(), *(library.resolve() for library in libraries)),
+        tuple(one.resolve() for one in (file, *libraries, *data)),
         (),
         npu=npu,
         method=method,
         custom=signatures,
         definitions=tuple(libraries),
+        data=tuple(data),
     )
+
+
+def _check_data(file: Path, loaded: "Program", data: Sequence[Path]) -> None:
+    from mcu_build.program import TensorValue
+    from mcu_build.weights import load_weights
+
+    names = {value.name for value in loaded.values if isinstance(value, TensorValue)}
+    for one in load_weights(data).files:
+        if not names & {weight.key for weight in one.weights}:
+            raise McuError(f"{one.path}: {file} takes no weights from it", "Leave --data out.")
 
 
 def _signatures(rows: Sequence[Mapping[str, Any]]) -> tuple[Signature, ...]:
@@ -378,7 +406,7 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     from mcu_build import program
     from mcu_build.lower.upstream import quiet
 
-    loaded = program.load(lowered.program, lowered.method)
+    loaded = program.load(lowered.program, lowered.method, lowered.data)
     inputs = npz.numbered(npz.load(vectors), "input")
     op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():

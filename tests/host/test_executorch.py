@@ -80,7 +80,7 @@ def lowered(file: Path) -> Lowered:
 
 def test_delegates_are_refused(tmp_path, monkeypatch):
     delegated = replace(program(), delegates=(Delegate("EthosUBackend", b""),))
-    monkeypatch.setattr(deploy, "load", lambda file, method: delegated)
+    monkeypatch.setattr(deploy, "load", lambda file, method, data: delegated)
     plan = Plan("m", {}, (), (), ())
     with pytest.raises(McuError, match="m: EthosUBackend: delegates have no back end") as told:
         deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
@@ -88,7 +88,7 @@ def test_delegates_are_refused(tmp_path, monkeypatch):
 
 
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(deploy, "load", lambda file, method: program("aten::cat.out"))
+    monkeypatch.setattr(deploy, "load", lambda file, method, data: program("aten::cat.out"))
     moved = Step("aten::view_copy.out", "m.py:7", "permute", "permute", None, (0, 1), (1,))
     plan = Plan("m", {}, (moved,), (), ())
     with pytest.raises(McuError, match=r"a view at m\.py:7 of a channels-last tensor shares its bytes"):

@@ -1,6 +1,5 @@
 """Programs under ExecuTorch's own runtime: equal outputs, and nothing linked for naught."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -146,22 +145,6 @@ def test_two_models_share_an_arena(tmp_path):
     assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::cat", "mcu::et::quantized_conv2d"}
 
 
-BOTH_METHODS = """
-#include <cstdio>
-#include "forward.h"
-#include "twice.h"
-
-int main() {
-    for (auto& value : forward::input()) value = 5;
-    for (auto& value : twice::input()) value = 5;
-    forward::run();
-    twice::run();
-    // The first row, as it is and transposed.
-    for (int column = 0; column < 64; ++column)
-        std::printf("%.6f %.6f\\n", forward::output()[column], twice::output()[3 * column]);
-}
-"""
-
 BOTH_RUNTIMES = """
 #include <cstdio>
 #include "fixed.h"
@@ -198,65 +181,6 @@ def test_cmake_builds_a_model_for_either_runtime_into_one_image(tmp_path):
     project.write(f"mcu_add_model(fixed MODEL {MODELS['digits']} BOARD host RUNTIME none)")
     told = project.configure(None).stderr
     assert "RUNTIME: 'none' is neither static nor executorch" in told
-
-
-@pytest.mark.slow
-def test_methods_of_a_program_share_its_weights(tmp_path, monkeypatch):
-    import torch
-    from executorch.exir import to_edge
-
-    class Table(torch.nn.Module):
-        """Two methods over one table."""
-
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.table = torch.nn.Embedding(8, 64)
-
-        def forward(self, index):
-            return self.table(index)
-
-        def twice(self, index):
-            rows = self.table(index)
-            return torch.cat([rows, rows], dim=1).transpose(0, 1)
-
-    model, index = Table().eval(), (torch.tensor([1, 0, 1]),)
-    forward = torch.export.export(model, index)
-    monkeypatch.setattr(Table, "forward", Table.twice)
-    twice = torch.export.export(model, index)
-    manager = to_edge({"forward": forward, "twice": twice}).to_executorch()
-    file = tmp_path / "table.pte"
-    file.write_bytes(manager.buffer)
-    refused = mcu_build("build", "--board", "host", file, "--build-dir", tmp_path, "--json")
-    assert "2 methods (forward, twice)" in refused.json["error"]["message"]
-    words = ("--board", "host", file, "--runtime", "executorch", "--build-dir", tmp_path, "--json")
-    programs = set()
-    for method in ("forward", "twice"):
-        result = mcu_build("test", *words, "--method", method)
-        assert result.status == 0, result.out
-        assert result.json["outputs_vary"] and result.json["differing"] == 0
-        folder = tmp_path / f"table_{method}" / "host-executorch"
-        programs |= set(re.findall(r"mcu_program_\w+", (folder / f"src/table_{method}.cpp").read_text()))
-    # One symbol: an image of both methods holds the program once.
-    assert len(programs) == 1
-    for method in ("forward", "twice"):
-        folder = tmp_path / "user" / method
-        result = mcu_build(
-            *("generate", *words[:-3], "--method", method, "--name", method, "--output", folder, "--json")
-        )
-        assert result.status == 0, result.out
-    project = Project(tmp_path / "user").write(
-        "mcu_add_model(forward GENERATED forward)\nmcu_add_model(twice GENERATED twice)\n"
-        "mcu_add_firmware(both SOURCES main.cpp MODELS forward twice)",
-        main=BOTH_METHODS,
-    )
-    image = project.made(None).tree / "both.elf"
-    assert image.read_bytes().count(file.read_bytes()) == 1
-    rows = model.table.weight.detach()[5].tolist()
-    assert process.run([image]).stdout == "".join(f"{value:.6f} {value:.6f}\n" for value in rows)
-    wrong = mcu_build("test", *words, "--method", "thrice")
-    assert "there is no method 'thrice'" in wrong.json["error"]["message"]
-    assert "forward, twice" in wrong.json["error"]["hint"]
 
 
 @pytest.mark.slow

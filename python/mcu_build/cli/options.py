@@ -167,6 +167,13 @@ def model_options(function: F) -> F:
         npu_option,
         io_option,
         click.option("--method", metavar="NAME", help="The method of a .pte that has several."),
+        click.option(
+            "--data",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="PTD",
+            help="A file with weights of a .pte that lie apart from it.",
+        ),
         executorch_options,
         click.option(
             "--toolchain",

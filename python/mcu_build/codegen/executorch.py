@@ -4,19 +4,19 @@ The header is that of the static runtime (codegen/model.py), so applications and
 are; behind it stand the program's bytes, a table of just the operators wanted, and memory of exact size.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mcu_build.codegen import executorch_weights as weights
 from mcu_build.codegen import model, user_calls
+from mcu_build.codegen.blob import content_name, definition
 from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
 from mcu_build.program import Program, TensorValue
-
-_BYTES_PER_LINE = 32
+from mcu_build.weights import WeightFile
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Deployment:
 
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
     them. `operators` are those that the image can run, `custom` the user's own among them with a call of
-    each. Where there are `slots`, a production image finds the program there instead of in itself.
+    each. Where there are `slots`, a production image finds the program there instead of in itself. `weights`
+    are files with weights that lie apart from the program.
     """
 
     plan: Plan
@@ -44,6 +45,7 @@ class Deployment:
     slots: Region | None = None
     custom: Mapping[str, UserCall] = field(default_factory=dict)
     is_host: bool = False
+    weights: tuple[WeightFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -76,6 +78,7 @@ def generate(given: Deployment) -> dict[str, str]:
         f"{name}.cpp": _source(given),
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
+        **weights.sources(name, given.weights),
         "model.cmake": _cmake_facts(given),
     }
 
@@ -105,16 +108,19 @@ def _source(given: Deployment) -> str:
         f'#include "{name}.h"\n\n',
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
         '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
+        '#include "mcu/executorch/weights.h"\n' if given.weights else "",
         _USER_INCLUDES if given.custom else "",
         "\n",
         user_calls.declarations(given.custom.values()),
         'extern "C" {\n',
         f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
         f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
+        weights.declarations(given.weights),
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
         *(user_calls.adapter(call) for _, call in sorted(given.custom.items())),
         _kernel_table(given),
+        weights.table(given.weights),
         _memory("method_pool", pools.method),
         _memory("temp_pool", pools.temp),
         _memory("ports", port_bytes(given.program)),
@@ -126,8 +132,10 @@ def _source(given: Deployment) -> str:
         f'    .method = "{given.program.method}",\n'
         f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
-        "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n"
-        f"{_SLOT_PARTS if given.slots else ''}}});\n\n}}  // namespace\n\n",
+        "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n",
+        _SLOT_PARTS if given.slots else "",
+        weights.PART if given.weights else "",
+        "});\n\n}  // namespace\n\n",
     ]
     for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
         for index, id in enumerate(ids):
@@ -206,7 +214,7 @@ def _program_name(given: Deployment) -> str:
     """
     if given.slots:
         return f"{given.name}_program_slots"
-    return f"mcu_program_{hashlib.sha256(given.data).hexdigest()[:16]}"
+    return content_name("mcu_program", given.data)
 
 
 def _program(given: Deployment) -> str:
@@ -215,22 +223,12 @@ def _program(given: Deployment) -> str:
     if given.slots:
         data = slot_file(data, given.operators, FIRST_SEQUENCE).ljust(given.slots.size, b"\xff")
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-    lines = (
-        f"    {','.join(map(str, data[start : start + _BYTES_PER_LINE]))},\n"
-        for start in range(0, len(data), _BYTES_PER_LINE)
-    )
     const, section = "const ", f".mcu_{PROGRAM_SLOTS}" if given.slots else f".mcu_constants.{name}"
     if given.slots and given.is_host:
         # An application writes to them as to flash.
         const, section = "", ".data"
-    declared = f"{const}unsigned char {name}[{len(data)}]"
-    return (
-        f"{model.BANNER}// {said}\n"
-        f'extern "C" {{\nextern {declared};\n'
-        f"alignas({SLOT_ALIGNMENT if given.slots else ALIGNMENT}) "
-        f'__attribute__((section("{section}"))) {declared} = {{\n'
-        f"{''.join(lines)}}};\n}}\n"
-    )
+    alignment = SLOT_ALIGNMENT if given.slots else ALIGNMENT
+    return f"{model.BANNER}// {said}\n{definition(name, data, alignment, section, const)}"
 
 
 def _arena(name: str, size: int) -> str:
@@ -244,13 +242,14 @@ def _arena(name: str, size: int) -> str:
 
 def _cmake_facts(given: Deployment) -> str:
     name = given.name
+    sources = f"{name}.cpp", f"{name}_program.cpp", f"{name}_arena.cpp", *weights.sources(name, given.weights)
     adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in given.custom}))
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
     return (
         model.BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {name})\n"
         + "set(MCU_MODEL_RUNTIME executorch)\n"
-        + f"set(MCU_MODEL_SOURCES {name}.cpp {name}_program.cpp {name}_arena.cpp)\n"
+        + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + kernels
         + "set(MCU_MODEL_KERNELS)\n"

@@ -12,8 +12,9 @@ from mcu_build.errors import McuError
 from mcu_build.executorch.slot import Region, check_capacity
 from mcu_build.plan.ir import ALIGNMENT, Plan
 from mcu_build.plan.operators.custom import user_calls
-from mcu_build.program import KernelCall, Program, load, load_all
+from mcu_build.program import KernelCall, Program, load, operators_of
 from mcu_build.stages import Lowered
+from mcu_build.weights import load_weights
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
 # argument and for an instruction, and what it wants for each argument while it looks an operator up.
@@ -44,7 +45,7 @@ class Options:
 
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
     """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
-    program = load(lowered.program, lowered.method)
+    program = load(lowered.program, lowered.method, lowered.data)
     if program.delegates:
         names = ", ".join(sorted({delegate.id for delegate in program.delegates}))
         raise McuError(
@@ -58,7 +59,8 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
     if slots:
         check_capacity(plan.name, data, slots)
     pools = first_pools(program, is_host)
-    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host)
+    weights = load_weights(lowered.data).files
+    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights)
 
 
 def operators(program: Program, options: Options, name: str, custom: Collection[str] = ()) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ def operators(program: Program, options: Options, name: str, custom: Collection[
 
 
 def _operators_of(files: Sequence[Path]) -> set[str]:
-    return {op for file in files for method in load_all(file) for op in method.operators}
+    return {op for file in files for op in operators_of(file)}
 
 
 def _check_views(plan: Plan, program: Program) -> None:

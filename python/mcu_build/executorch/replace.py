@@ -24,7 +24,8 @@ def program_file(file: Path, firmware: Path, sequence: int, method: str | None) 
     slots = built.memory.get("program_slot")
     if not slots:
         raise McuError(f"{firmware}: this firmware has no program slots", "Build it with --program-slot.")
-    program = load(file, method)
+    weights = [built.path(firmware, kind) for kind in built.artefacts if kind.startswith("data_")]
+    program = load(file, method, weights)
     problems = list(_problems(program, built))
     if problems:
         raise McuError(

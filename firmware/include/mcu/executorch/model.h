@@ -73,6 +73,8 @@ struct Parts {
     // firmware.
     Status (*load)() = nullptr;
     void (*explain)() = nullptr;
+    // Weights that lie apart from the program.
+    const ::executorch::runtime::NamedDataMap* (*weights)() = nullptr;
 };
 
 // The most that loading and running took, in bytes.

@@ -1,0 +1,111 @@
+"""Read weights that lie apart from their program (.ptd) without torch.
+
+The layout is that of `extension/flat_tensor/serialize/flat_tensor.fbs` in the executorch wheel (file
+identifier FT01, a header "FH01" at byte 8, segments behind the flatbuffer). Slot numbers below are the
+positions of the fields in their tables there.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+from flatbuffers import number_types as types
+
+from mcu_build.errors import McuError
+from mcu_build.flatbuffer import FlatTable, checked, file_bytes
+
+_IDENTIFIER = b"FT01"
+_HEADER_MAGIC = b"FH01"
+_HEADER = "<4sIQQQQ"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A tensor of a file: `scalar_type` of scalar_type.fbs, `start` the place of its `nbytes` in the file."""
+
+    key: str
+    scalar_type: int
+    shape: tuple[int, ...]
+    dim_order: tuple[int, ...]
+    start: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A .ptd: `data` is all of it."""
+
+    path: Path
+    data: bytes = field(repr=False)
+    weights: tuple[Weight, ...]
+
+    def bytes_of(self, weight: Weight) -> bytes:
+        """The elements of one of its tensors."""
+        return self.data[weight.start : weight.start + weight.nbytes]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What several files hold together."""
+
+    files: tuple[WeightFile, ...] = ()
+
+    def by_key(self) -> Mapping[str, tuple[WeightFile, Weight]]:
+        """Each tensor with its file."""
+        return {weight.key: (file, weight) for file in self.files for weight in file.weights}
+
+
+def load_weights(paths: Sequence[Path]) -> Weights:
+    """Read .ptd files. McuError names what is wrong with one, and tensors that two of them have."""
+    weights = Weights(tuple(_load(path) for path in paths))
+    found: dict[str, Path] = {}
+    for file in weights.files:
+        for weight in file.weights:
+            if weight.key in found:
+                raise McuError(
+                    f"{file.path}: {weight.key!r} is in {found[weight.key]}, too", "Give one of them."
+                )
+            found[weight.key] = file.path
+    return weights
+
+
+def _load(path: Path) -> WeightFile:
+    data = file_bytes(path)
+    if data[4:8] != _IDENTIFIER:
+        raise McuError(
+            f"{path}: not a file of weights (no {_IDENTIFIER.decode()} identifier at byte 4)",
+            "Give a .ptd file as written by ExecutorchProgramManager.write_tensor_data_to_file().",
+        )
+    with checked(str(path)):
+        return WeightFile(path, data, tuple(_weights(data)))
+
+
+def _weights(data: bytes) -> Iterator[Weight]:
+    magic, _, _, _, base, size = struct.unpack_from(_HEADER, data, 8)
+    if magic != _HEADER_MAGIC:
+        raise ValueError("it has no header")
+    if base + size > len(data):
+        raise ValueError(f"the header promises {base + size} bytes, there are {len(data)}")
+    root = FlatTable(data, struct.unpack_from("<I", data, 0)[0])
+    version = root.number(0, types.Uint32Flags)
+    if version != 0:
+        raise ValueError(f"it is of schema version {version}, which is newer than 0")
+    segments = [
+        (segment.number(0, types.Uint64Flags), segment.number(1, types.Uint64Flags))
+        for segment in root.children(1)
+    ]
+    for named in root.children(2):
+        layout = named.child(2)
+        if layout is None:
+            continue  # data of a delegate
+        key, (offset, length) = named.text(0), segments[named.number(1, types.Uint32Flags)]
+        shape, order = layout.numbers(1, types.Int32Flags), layout.numbers(2, types.Uint8Flags)
+        if offset + length > size:
+            raise ValueError(f"{key!r} runs past the end of the file")
+        if sorted(order) != list(range(len(shape))) or any(one < 0 for one in shape):
+            raise ValueError(f"{key!r} has shape {shape} in order {order}")
+        if prod(shape) > length:
+            raise ValueError(f"{key!r} has {prod(shape)} elements in {length} bytes")
+        yield Weight(key, layout.number(0, types.Int8Flags), shape, order, base + offset, length)
