@@ -6,7 +6,7 @@ namespace {
 inline int8_t sum(const DspAddParams& factors, int32_t first, int32_t second) {
     const int32_t fixed = second * factors.second_factor + (first * factors.first_factor + factors.addend);
     int32_t result;
-    __asm__("ssat %0, #8, %1, asr #20" : "=r"(result) : "r"(fixed));
+    __asm__("ssat %0, #8, %1, asr #21" : "=r"(result) : "r"(fixed));
     return static_cast<int8_t>(result);
 }
 

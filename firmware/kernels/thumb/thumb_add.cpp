@@ -7,7 +7,7 @@ namespace {
 
 inline int8_t sum(const DspAddParams& factors, int32_t first, int32_t second) {
     const int32_t fixed = second * factors.second_factor + (first * factors.first_factor + factors.addend);
-    return static_cast<int8_t>(thumb::saturate(fixed >> 20));
+    return static_cast<int8_t>(thumb::saturate(fixed >> 21));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Sum of two int8 tensors of one shape in one order, clamped to int8 alone.
 //
-//   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> 20)
+//   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> 21)
 //
 // The specializer finds factors with which this equals add.h for all 65,536 pairs of values, and leaves the
 // step alone where there are none. Exact; the sum stays below 2^31. An element is written after those of its

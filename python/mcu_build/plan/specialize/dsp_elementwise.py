@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mcu_build.plan.ir import Params, Step, Value
+from mcu_build.plan.ir import Step, Value
 from mcu_build.plan.specialize import mve_elementwise
 from mcu_build.plan.specialize.dsp_rescale import numbers
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
 _MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
-_SHIFT = 20  # of dsp_add.h
 
 
 def add(context: "Context", step: Step) -> Step | None:
@@ -21,10 +20,8 @@ def add(context: "Context", step: Step) -> Step | None:
     if found is None:
         return None
     assert found.params is not None
-    members = dict(found.params.members)
-    if members.pop("left") != 24 - _SHIFT:
-        return None
-    return replace(found, kernel="dsp_add_s8", source="dsp_add", params=Params("DspAddParams", members))
+    params = replace(found.params, type="DspAddParams")
+    return replace(found, kernel="dsp_add_s8", source="dsp_add", params=params)
 
 
 def average(context: "Context", step: Step) -> Step | None:

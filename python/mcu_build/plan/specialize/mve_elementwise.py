@@ -1,6 +1,6 @@
 """Elementwise kernels of firmware/kernels/mve."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -14,8 +14,8 @@ from mcu_build.plan.ir import Params, Step, Value
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
-_LEFT = 4  # bits above int8 that an unclamped sum may need
-_POINT = 24 - _LEFT
+_POINT = 21  # of mve_add.h
+_NEIGHBOURS = sorted(product(range(-4, 5), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1]))
 _HEADROOM = 20  # of add.h
 _MOST = 1 << 31
 _FARTHEST = 31
@@ -51,7 +51,6 @@ def add(context: "Context", step: Step) -> Step | None:
         "first_factor": first,
         "second_factor": second,
         "addend": addend,
-        "left": _LEFT,
     }
     return replace(step, kernel="mve_add_s8", source="mve_add", params=Params("MveAddParams", params))
 
@@ -93,29 +92,26 @@ def _numbers(value: Value) -> Numbers:
 
 
 def _factors(members: Mapping[str, Value]) -> tuple[int, int, int] | None:
-    """Factors and addend of mve_add.h that give add.h's sum for all pairs of values."""
+    """Factors and addend of mve_add.h that give add.h's sum for all pairs of values.
+
+    For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
+    lie from it, a clamped one to one side only.
+    """
     values = np.arange(-128, 128, dtype=np.int64)
     wanted = _sums(members, values[:, None], values[None, :])
     if wanted is None:
         return None
-    for first, second, addend in _candidates(members):
-        sums = values[:, None] * first + values[None, :] * second + addend
-        if np.abs(sums).max() < _MOST and (np.clip(sums >> _POINT, -128, 127) == wanted).all():
+    outer = _real(members) * 2.0 ** (_HEADROOM + _POINT)
+    nearest = [round(outer * _real(_numbers(members[name]))) for name in ("first", "second")]
+    for da, db in _NEIGHBOURS:
+        first, second = nearest[0] + da, nearest[1] + db
+        sums = values[:, None] * first + values[None, :] * second
+        least = ((wanted << _POINT) - sums)[wanted > -128].max(initial=-_MOST)
+        below = (((wanted + 1) << _POINT) - sums)[wanted < 127].min(initial=_MOST)
+        addend = int(least + below) // 2
+        if least < below and np.abs(sums + addend).max() < _MOST:
             return first, second, addend
     return None
-
-
-def _candidates(members: Mapping[str, Value]) -> Iterator[tuple[int, int, int]]:
-    """The nearest factors, then their neighbours; half, the rounding, a little below as well for ties."""
-    outer = _real(members) * 2.0 ** (_HEADROOM + _POINT)
-    operands = [_numbers(members[name]) for name in ("first", "second")]
-    exact = [outer * _real(operand) for operand in operands]
-    for lowered, da, db in product((0, 1, 2, 8, 64), (0, 1, -1), (0, 1, -1)):
-        first, second = round(exact[0]) + da, round(exact[1]) + db
-        half = (1 << (_POINT - 1)) - lowered
-        moved = (_numbers(members["stage"])["zero_point"] << _POINT) + half
-        zeros = operands[0]["zero_point"] * first + operands[1]["zero_point"] * second
-        yield first, second, moved - zeros
 
 
 def _real(members: Mapping[str, Value]) -> float:
