@@ -16,17 +16,39 @@ from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.target import target
 from mcu_build.executorch.package import wheel
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.ir import DType, UserCall, UserTensor, UserValue
+from mcu_build.weights import Weight, WeightFile
 from tests.support.cases import program_of
 from tests.support.firmware import quantizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+# A custom operator with operands of every kind.
+CUSTOM = UserCall(
+    "odd::mix",
+    (
+        UserTensor("image", DType.I8, (1, 3, 2, 2), written=False),
+        UserValue("shifts", (1, -2)),
+        UserValue("negate", True),
+        UserValue("by", 4),
+        UserValue("scale", 0.5),
+        UserTensor("sums", DType.F32, (1, 3), written=True),
+    ),
+)
+# A tensor of four bytes, and one without dimensions.
+WEIGHTS = WeightFile(
+    Path("w.ptd"), bytes(16), (Weight("a.b", 1, (2, 2), (0, 1), 0, 4), Weight("c", 6, (), (), 8, 4))
+)
+
+
 @pytest.mark.parametrize(("board", "toolchain"), [("corstone-300", "arm-clang"), ("microbit", "arm-gcc")])
 def test_all_sources_compile_for_a_core(tmp_path, board, toolchain):
     program, _ = program_of(quantizer())
     plan = compile_program(program, "tiny")
-    given = Deployment(plan, program, b"ET12", tuple(sorted(ADAPTERS)), Pools(1024, 64))
+    operators = (*sorted(ADAPTERS), "odd::mix.out")
+    custom = {"odd::mix.out": CUSTOM}
+    given = Deployment(plan, program, b"ET12", operators, Pools(1024, 64), custom=custom, weights=(WEIGHTS,))
     for name, text in generate(given).items():
         (tmp_path / name).write_text(text)
     tools, headers = target(find_board(board), toolchain), wheel() / "include"
