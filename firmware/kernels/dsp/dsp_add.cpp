@@ -3,30 +3,41 @@
 namespace mcu::kernels {
 namespace {
 
+template <int kPoint>
 inline int8_t sum(const DspAddParams& factors, int32_t first, int32_t second) {
     const int32_t fixed = second * factors.second_factor + (first * factors.first_factor + factors.addend);
     int32_t result;
-    __asm__("ssat %0, #8, %1, asr #21" : "=r"(result) : "r"(fixed));
+    __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(fixed), "I"(kPoint));
     return static_cast<int8_t>(result);
 }
 
-}  // namespace
-
-void dsp_add_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
+template <int kPoint>
+void add(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     const DspAddParams factors = params;
     int32_t left = factors.count;
     for (; left >= 4; left -= 4, first += 4, second += 4, output += 4) {
         // The output may be one of the operands, which is why all four are made before one is stored.
-        const int8_t sums[4] = {sum(factors, first[0], second[0]), sum(factors, first[1], second[1]),
-                                sum(factors, first[2], second[2]), sum(factors, first[3], second[3])};
+        const int8_t sums[4] = {
+            sum<kPoint>(factors, first[0], second[0]), sum<kPoint>(factors, first[1], second[1]),
+            sum<kPoint>(factors, first[2], second[2]), sum<kPoint>(factors, first[3], second[3])};
         output[0] = sums[0];
         output[1] = sums[1];
         output[2] = sums[2];
         output[3] = sums[3];
     }
     for (; left > 0; --left) {
-        *output++ = sum(factors, *first++, *second++);
+        *output++ = sum<kPoint>(factors, *first++, *second++);
     }
+}
+
+}  // namespace
+
+void dsp_add_21_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
+    add<21>(params, first, second, output);
+}
+
+void dsp_add_22_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
+    add<22>(params, first, second, output);
 }
 
 }  // namespace mcu::kernels

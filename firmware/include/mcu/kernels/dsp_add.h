@@ -1,6 +1,6 @@
 // Sum of two int8 tensors of one shape in one order, clamped to int8 alone.
 //
-//   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> 21)
+//   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> point)
 //
 // The specializer finds factors with which this equals add.h for all 65,536 pairs of values, and leaves the
 // step alone where there are none. Exact; the sum stays below 2^31. An element is written after those of its
@@ -19,6 +19,10 @@ struct DspAddParams {
     int32_t addend;
 };
 
-void dsp_add_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+// point = 21
+void dsp_add_21_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+
+// point = 22
+void dsp_add_22_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
 
 }  // namespace mcu::kernels

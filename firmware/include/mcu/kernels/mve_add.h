@@ -1,6 +1,6 @@
 // Sum of two int8 tensors on Helium, of operands of one shape in one order, clamped to int8 alone.
 //
-//   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> 21)
+//   output = saturate(int8, (first * first_factor + second * second_factor + addend) * 2^left >> 24)
 //
 // The specializer (plan/specialize/mve_elementwise.py) looks for factors with which this equals add.h for all
 // 65,536 pairs of values, and leaves the step alone where there are none. Exact; the sum stays below 2^31. An
@@ -17,6 +17,7 @@ struct MveAddParams {
     int32_t first_factor;
     int32_t second_factor;
     int32_t addend;
+    int32_t left;
 };
 
 void mve_add_s8(const MveAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);

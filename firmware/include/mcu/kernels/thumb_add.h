@@ -11,6 +11,7 @@
 
 namespace mcu::kernels {
 
-void thumb_add_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+void thumb_add_21_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+void thumb_add_22_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
 
 }  // namespace mcu::kernels

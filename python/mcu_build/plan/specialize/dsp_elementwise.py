@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mcu_build.plan.ir import Step, Value
+from mcu_build.plan.ir import Params, Step, Value
 from mcu_build.plan.specialize import mve_elementwise
 from mcu_build.plan.specialize.dsp_rescale import numbers
 
@@ -20,8 +20,10 @@ def add(context: "Context", step: Step) -> Step | None:
     if found is None:
         return None
     assert found.params is not None
-    params = replace(found.params, type="DspAddParams")
-    return replace(found, kernel="dsp_add_s8", source="dsp_add", params=params)
+    members = dict(found.params.members)
+    point = 24 - cast(int, members.pop("left"))
+    params = Params("DspAddParams", members)
+    return replace(found, kernel=f"dsp_add_{point}_s8", source="dsp_add", params=params)
 
 
 def average(context: "Context", step: Step) -> Step | None:

@@ -14,7 +14,7 @@ from mcu_build.plan.ir import Params, Step, Value
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
-_POINT = 21  # of mve_add.h
+_POINTS = (22, 21)  # of mve_add.h: the finest, then what leaves larger sums room
 _NEIGHBOURS = sorted(product(range(-4, 5), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1]))
 _HEADROOM = 20  # of add.h
 _MOST = 1 << 31
@@ -45,12 +45,13 @@ def add(context: "Context", step: Step) -> Step | None:
     found = _factors(members)
     if found is None:
         return None
-    first, second, addend = found
+    point, first, second, addend = found
     params: dict[str, Value] = {
         "count": prod(walk["shape"]),
         "first_factor": first,
         "second_factor": second,
         "addend": addend,
+        "left": 24 - point,
     }
     return replace(step, kernel="mve_add_s8", source="mve_add", params=Params("MveAddParams", params))
 
@@ -91,8 +92,8 @@ def _numbers(value: Value) -> Numbers:
     return cast(Numbers, value)
 
 
-def _factors(members: Mapping[str, Value]) -> tuple[int, int, int] | None:
-    """Factors and addend of mve_add.h that give add.h's sum for all pairs of values.
+def _factors(members: Mapping[str, Value]) -> tuple[int, int, int, int] | None:
+    """Point, factors and addend of mve_add.h that give add.h's sum for all pairs of values.
 
     For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
     lie from it, a clamped one to one side only.
@@ -101,16 +102,16 @@ def _factors(members: Mapping[str, Value]) -> tuple[int, int, int] | None:
     wanted = _sums(members, values[:, None], values[None, :])
     if wanted is None:
         return None
-    outer = _real(members) * 2.0 ** (_HEADROOM + _POINT)
-    nearest = [round(outer * _real(_numbers(members[name]))) for name in ("first", "second")]
-    for da, db in _NEIGHBOURS:
-        first, second = nearest[0] + da, nearest[1] + db
+    outer = _real(members) * 2.0**_HEADROOM
+    exact = [outer * _real(_numbers(members[name])) for name in ("first", "second")]
+    for point, (da, db) in product(_POINTS, _NEIGHBOURS):
+        first, second = round(exact[0] * 2**point) + da, round(exact[1] * 2**point) + db
         sums = values[:, None] * first + values[None, :] * second
-        least = ((wanted << _POINT) - sums)[wanted > -128].max(initial=-_MOST)
-        below = (((wanted + 1) << _POINT) - sums)[wanted < 127].min(initial=_MOST)
+        least = ((wanted << point) - sums)[wanted > -128].max(initial=-_MOST)
+        below = (((wanted + 1) << point) - sums)[wanted < 127].min(initial=_MOST)
         addend = int(least + below) // 2
         if least < below and np.abs(sums + addend).max() < _MOST:
-            return first, second, addend
+            return point, first, second, addend
     return None
 
 

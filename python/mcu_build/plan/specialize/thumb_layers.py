@@ -36,7 +36,9 @@ def depthwise(context: "Context", step: Step) -> Step | None:
 def add(context: "Context", step: Step) -> Step | None:
     """add_s8 of two dense operands, with the factors of dsp_add.h."""
     found = dsp_elementwise.add(context, step)
-    return replace(found, kernel="thumb_add_s8", source="thumb_add") if found else None
+    if found is None:
+        return None
+    return replace(found, kernel=found.kernel.replace("dsp", "thumb"), source="thumb_add")
 
 
 def linear(context: "Context", step: Step) -> Step | None:
