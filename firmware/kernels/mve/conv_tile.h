@@ -1,8 +1,8 @@
 // Tiles of three pixels by four output channels, for mve_conv2d.cpp.
 //
 // A tile's sums are made in two halves of three pixels by two channels: 6 accumulators, and 5 loads for 6
-// multiply-accumulates of 16 products each. The sums are assembly because the compilers spill: for 64 input
-// channels a half takes 44 vector instructions; from the same steps as intrinsics clang 19 made 95 and gcc 12
+// multiply-accumulates of 16 products each. The sums are assembly because the compilers spill: for 64
+// products a half takes 44 vector instructions; from the same steps as intrinsics clang 19 made 95 and gcc 12
 // 140 instructions.
 
 #pragma once
@@ -40,24 +40,24 @@ struct Sums {
 #define MVE_NEXT(at) MVE_PIXELS(at) MVE_WEIGHTS MVE_PRODUCTS("a", q0, q1, q2)
 #define MVE_ZERO \
     "mov %[a0], #0\n mov %[b0], #0\n mov %[a1], #0\n mov %[b1], #0\n mov %[a2], #0\n mov %[b2], #0\n"
-// The half's sums into lanes 0 and 2, or 1 and 3.
-#define MVE_LANES(high, low)               \
-    "vmov %q[p0][" #high "], %q[p0][" #low \
-    "], %[a0], %[b0]\n"                    \
-    "vmov %q[p1][" #high "], %q[p1][" #low \
-    "], %[a1], %[b1]\n"                    \
-    "vmov %q[p2][" #high "], %q[p2][" #low "], %[a2], %[b2]\n"
-#define MVE_HALVES(text) text MVE_LANES(2, 0) text MVE_LANES(3, 1)
+// The half's sums into the lower or the upper lanes.
+#define MVE_LANES(half)                                                                    \
+    "vmov %" #half "[p0], %[a0], %[b0]\n vmov %" #half "[p1], %[a1], %[b1]\n vmov %" #half \
+    "[p2], %[a2], %[b2]\n"
+#define MVE_HALVES(text) \
+    text MVE_LANES(e)    \
+    text MVE_LANES(f)
 #define MVE_SUMS                                                                                          \
     [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [b0] "=&Te"(b0), [b1] "=&Te"(b1), [b2] "=&Te"(b2), \
         [p0] "=&w"(sums.pixel[0]), [p1] "=&w"(sums.pixel[1]), [p2] "=&w"(sums.pixel[2]), [w] "+r"(weights)
 #define MVE_STRIDES [s0] "i"(0), [s1] "i"(kStride), [s2] "i"(2 * kStride)
 #define MVE_CLOBBERS "q0", "q1", "q2", "q3", "q4", "memory"
 
-// One run of kVectors * 16 bytes of each pixel; pixels start kStride bytes apart. 11 instructions for 96
-// products.
-template <int kVectors, int kStride>
+// One run of kVectors * 16 bytes of each of three pixels that lie one behind the other. 11 instructions for
+// 96 products.
+template <int kVectors>
 MCU_INLINE Sums sums_of_run(const int8_t* in, const int8_t*& weights) {
+    constexpr int kStride = kVectors * 16;
     Sums sums;
     int32_t a0, a1, a2, b0, b1, b2;
 #define MVE_RUN(text) __asm__ volatile(MVE_HALVES(text) : MVE_SUMS : [in] "r"(in), MVE_STRIDES : MVE_CLOBBERS)
@@ -65,14 +65,9 @@ MCU_INLINE Sums sums_of_run(const int8_t* in, const int8_t*& weights) {
         MVE_RUN(MVE_FIRST(0));
     } else if constexpr (kVectors == 2) {
         MVE_RUN(MVE_FIRST(0) MVE_NEXT(16));
-    } else if constexpr (kVectors == 3) {
-        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16) MVE_NEXT(32));
-    } else if constexpr (kVectors == 4) {
-        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16) MVE_NEXT(32) MVE_NEXT(48));
     } else {
-        static_assert(kVectors == 8);
-        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16) MVE_NEXT(32) MVE_NEXT(48) MVE_NEXT(64) MVE_NEXT(80) MVE_NEXT(96)
-                    MVE_NEXT(112));
+        static_assert(kVectors == 3);
+        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16) MVE_NEXT(32));
     }
 #undef MVE_RUN
     return sums;
@@ -91,30 +86,12 @@ MCU_INLINE Sums sums_of_long_run(const int8_t* in, int32_t vectors, int32_t pitc
         MVE_PRODUCTS("a", q0, q1, q2) "le lr, 1b\n"
 #define MVE_BACK \
     "sub %[x0], %[x0], %[n], lsl #4\n sub %[x1], %[x1], %[n], lsl #4\n sub %[x2], %[x2], %[n], lsl #4\n"
-    __asm__ volatile(MVE_LOOP MVE_LANES(2, 0) MVE_BACK MVE_LOOP MVE_LANES(3, 1)
+    __asm__ volatile(MVE_LOOP MVE_LANES(e) MVE_BACK MVE_LOOP MVE_LANES(f)
                      : MVE_SUMS, [x0] "+r"(x0), [x1] "+r"(x1), [x2] "+r"(x2)
                      : [n] "r"(vectors)
                      : MVE_CLOBBERS, "lr");
 #undef MVE_LOOP
 #undef MVE_BACK
-    return sums;
-}
-
-// A run of 8 bytes of each pixel, 8 bytes apart; the second half of the weights' vectors is zero.
-MCU_INLINE Sums sums_of_8(const int8_t* in, const int8_t*& weights) {
-    constexpr int kStride = 8;
-    Sums sums;
-    int32_t a0, a1, a2, b0, b1, b2;
-#define MVE_EIGHT(pixel, q) "vldrbt.u8 " #q ", [%[in], #%c[s" #pixel "]]\n"
-#define MVE_EIGHTS \
-    "vpsttt\n" MVE_EIGHT(0, q0) MVE_EIGHT(1, q1) MVE_EIGHT(2, q2) MVE_WEIGHTS MVE_PRODUCTS("", q0, q1, q2)
-    // Predicated, so that nothing behind the last pixel is read.
-    __asm__ volatile("mov %[a0], #8\n vctp.8 %[a0]\n" MVE_HALVES(MVE_EIGHTS)
-                     : MVE_SUMS
-                     : [in] "r"(in), MVE_STRIDES
-                     : MVE_CLOBBERS);
-#undef MVE_EIGHTS
-#undef MVE_EIGHT
     return sums;
 }
 

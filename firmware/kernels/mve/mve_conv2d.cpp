@@ -16,29 +16,6 @@ int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// `sums_of(in, weights)` gives the sums of the three pixels at `in`, which start `stride` bytes apart.
-template <typename SumsOf>
-MCU_INLINE void pointwise(const MvePointwiseParams& params, int32_t stride, const int8_t* input,
-                          const int8_t* weights, const int32_t* scales, int8_t* output,
-                          const SumsOf& sums_of) {
-    const int32_t last = params.pixels - kPixels;
-    for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
-        const int32_t first = smaller(pixel, last);
-        const int8_t* in = input + first * stride;
-        int8_t* out = output + first * params.stage.channels;
-        mve::tile(params.stage, weights, mve::finish_at(scales, out, params.stage.channels),
-                  [&](const int8_t*& w) { return sums_of(in, w); });
-    }
-}
-
-template <int kVectors>
-MCU_INLINE void pointwise_of(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                             const int32_t* scales, int8_t* output) {
-    pointwise(params, kVectors * 16, input, weights, scales, output, [](const int8_t* in, const int8_t*& w) {
-        return mve::sums_of_run<kVectors, kVectors * 16>(in, w);
-    });
-}
-
 // `columns` pixels from `from` on, of which those outside of the image are `pad_value`.
 void copy_columns(const MveConvParams& params, const int8_t* row, bool inside, int32_t from, int32_t columns,
                   int8_t* to) {
@@ -165,54 +142,32 @@ MCU_INLINE void conv_patches(const MveConvParams& params, const int8_t* input, c
 void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
                       const int32_t* scales, int8_t* output) {
     const int32_t vectors = params.vectors;
-    pointwise(params, vectors * 16, input, weights, scales, output,
-              [vectors](const int8_t* in, const int8_t*& w) {
-                  return mve::sums_of_long_run(in, vectors, vectors * 16, w);
-              });
-}
-
-void mve_pointwise_8_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                        const int32_t* scales, int8_t* output) {
-    pointwise(params, 8, input, weights, scales, output,
-              [](const int8_t* in, const int8_t*& w) { return mve::sums_of_8(in, w); });
-}
-
-void mve_pointwise_16_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                         const int32_t* scales, int8_t* output) {
-    pointwise_of<1>(params, input, weights, scales, output);
-}
-
-void mve_pointwise_32_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                         const int32_t* scales, int8_t* output) {
-    pointwise_of<2>(params, input, weights, scales, output);
-}
-
-void mve_pointwise_64_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                         const int32_t* scales, int8_t* output) {
-    pointwise_of<4>(params, input, weights, scales, output);
-}
-
-void mve_pointwise_128_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
-                          const int32_t* scales, int8_t* output) {
-    pointwise_of<8>(params, input, weights, scales, output);
+    const int32_t channels = params.stage.channels;
+    const int32_t last = params.pixels - kPixels;
+    for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
+        const int32_t first = smaller(pixel, last);
+        const int8_t* in = input + first * vectors * 16;
+        mve::tile(params.stage, weights, mve::finish_at(scales, output + first * channels, channels),
+                  [=](const int8_t*& w) { return mve::sums_of_long_run(in, vectors, vectors * 16, w); });
+    }
 }
 
 void mve_conv_patches_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
     conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<1, 16>(in, w); });
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<1>(in, w); });
 }
 
 void mve_conv_patches_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
     conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<2, 32>(in, w); });
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<2>(in, w); });
 }
 
 void mve_conv_patches_48_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
     conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<3, 48>(in, w); });
+                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<3>(in, w); });
 }
 
 void mve_conv_patches_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,

@@ -42,8 +42,8 @@ struct Walk {
 #define MVE_SCALES \
     "ldrd %[bias], %[multiplier], [%[record], #20]\n ldrd %[addend], %[record], [%[record], #28]\n"
 #define MVE_SUM(sum, weights) "vmladav.s8 %[" #sum "], q0, " #weights "\n"
-#define MVE_RESCALE                                                   \
-    "vmov q1[2], q1[0], %[a], %[c]\n vmov q1[3], q1[1], %[b], %[d]\n" \
+#define MVE_RESCALE                               \
+    "vmov d2, %[a], %[b]\n vmov d3, %[c], %[d]\n" \
     "vadd.i32 q1, q1, %[bias]\n vqrdmulh.s32 q1, q1, %[multiplier]\n"
 #define MVE_SHIFT "vadd.i32 q1, q1, %[addend]\n vqshl.s32 q1, %[record]\n vshr.s32 q1, q1, #24\n"
 // Where the zero point is below the low clamp, ties do not show: both forms are clamped.

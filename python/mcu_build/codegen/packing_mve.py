@@ -84,9 +84,8 @@ def quads_of_weights(rows: Bytes) -> bytes:
     """[channels][products] as [quad][half][vector][2][16], zeros for what is missing."""
     channels, products = rows.shape
     padded = np.pad(rows, ((0, -channels % 4), (0, -products % LANES)))
-    # Channel 2 * i + j of a quad is number i of half j.
     split = padded.reshape(-1, 2, 2, padded.shape[1] // LANES, LANES)
-    return split.transpose(0, 2, 3, 1, 4).tobytes()
+    return split.transpose(0, 1, 3, 2, 4).tobytes()
 
 
 def pairs_of_weights(rows: Bytes) -> bytes:

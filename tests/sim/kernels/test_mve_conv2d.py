@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from mcu_build.plan.specialize import mve_conv
 from tests.sim.kernels.convolution_cases import (
     PLAIN,
     STAGES,
@@ -23,12 +22,15 @@ from tests.support.cases_on_board import plans_on, run_cases_on
 BOARD = "corstone-300"
 
 POINTWISE = {
-    f"mve_pointwise_{name}": [
+    kernel: [
         Shape((1, 5, 5), channels, 12),
         Shape((2, 3, 1), channels, 7),  # the last pixels' tile spans rows
         Shape((1, 1, 4), channels, 16),
     ]
-    for name, channels in (("8", 8), ("16", 16), ("32", 32), ("64", 64), ("128", 128), ("s8", 48))
+    for kernel, channels in (
+        *((f"mve_tiles_1x1_{channels}_s8", channels) for channels in (8, 16, 32, 64, 128, 256)),
+        ("mve_pointwise_s8", 48),
+    )
 }
 SQUARE = {
     f"mve_tiles_3x3_{prefix}{channels}_": [
@@ -74,15 +76,6 @@ PATCHES = {
     ],
 }
 KERNELS = {**POINTWISE, **SQUARE, **STRIDED, **PATCHES}
-# Where pointwise convolutions of a net differ in their channels.
-POINTWISE_TILES = {
-    channels: [
-        Shape((1, 5, 5), channels, 12),
-        Shape((2, 3, 1), channels, 7),
-        Shape((1, 1, 4), channels, 16),
-    ]
-    for channels in (8, 16, 32, 64, 128, 256)
-}
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
@@ -91,20 +84,6 @@ POINTWISE_TILES = {
 )
 def test_equals_the_reference(group: dict[str, list[Shape]], toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(31, [shape for shapes in group.values() for shape in shapes], extra=2)
-    (tmp_path / "host").mkdir()
-    wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
-    assert share_that_varies(wanted) > 0.9
-
-
-@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
-def test_tiles_of_pointwise_equal_the_reference(
-    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mve_conv, "_tiles_pay", lambda context: True)  # as in a net with several of them
-    made = cases(43, [shape for shapes in POINTWISE_TILES.values() for shape in shapes], extra=2)
-    kernels = {plan.steps[-1].kernel for plan in plans_on(BOARD, made)}
-    assert kernels == {f"mve_tiles_1x1_{channels}_s8" for channels in POINTWISE_TILES}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []

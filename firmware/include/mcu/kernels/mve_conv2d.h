@@ -12,12 +12,11 @@
 // of this is exact.
 //
 // Layouts: input and output as in conv2d.h. Weights [quad][half][vector][2][16]: a quad is four output
-// channels (absent ones are zero), its first half channels 0 and 2, its second 1 and 3; vectors are 16 of the
+// channels (absent ones are zero), its first half channels 0 and 1; vectors are 16 of the
 // products that a pixel's sum has, in the order that the kernel's name tells. Scales [quad][4][4]: four
 // biases, multipliers, addends, shifts.
 //
-//   pointwise_<n>    1x1 of n channels, stride 1       order: channels
-//   pointwise        the same, any multiple of 16      order: channels
+//   pointwise        1x1, stride 1, a multiple of 16   order: channels
 //   patches_<n>      at most n products                order: row, column, channels, then zeros
 //   patches          everything else                   order: row, column, channels, then zeros
 //
@@ -26,7 +25,7 @@
 // to three times. Before the pixels of patches are written, their windows are read for the last time. `patch`
 // is scratch: 3 * 16 * vectors bytes.
 //
-// Inner loops, instructions for 16 products: pointwise_<n> and patches_<n> 1.83 (11 for 6), the others 2.
+// Inner loops, instructions for 16 products: patches_<n> 1.83 (11 for 6), the others 2.
 
 #pragma once
 
@@ -61,23 +60,15 @@ struct MveConvParams {
     MveConvStage stage;
 };
 
-#define MCU_MVE_POINTWISE(name)                                                             \
-    void name(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights, \
-              const int32_t* scales, int8_t* output);
 #define MCU_MVE_CONV(name)                                                             \
     void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
               const int32_t* scales, int8_t* output, uint8_t* patch);
-MCU_MVE_POINTWISE(mve_pointwise_s8)
-MCU_MVE_POINTWISE(mve_pointwise_8_s8)
-MCU_MVE_POINTWISE(mve_pointwise_16_s8)
-MCU_MVE_POINTWISE(mve_pointwise_32_s8)
-MCU_MVE_POINTWISE(mve_pointwise_64_s8)
-MCU_MVE_POINTWISE(mve_pointwise_128_s8)
 MCU_MVE_CONV(mve_conv_patches_16_s8)
 MCU_MVE_CONV(mve_conv_patches_32_s8)
 MCU_MVE_CONV(mve_conv_patches_48_s8)
 MCU_MVE_CONV(mve_conv_patches_s8)
-#undef MCU_MVE_POINTWISE
 #undef MCU_MVE_CONV
+void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
+                      const int32_t* scales, int8_t* output);
 
 }  // namespace mcu::kernels

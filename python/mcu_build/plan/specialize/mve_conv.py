@@ -1,6 +1,6 @@
 """Convolutions by firmware/kernels/mve: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
 _PIXELS = 3  # that a kernel computes at once
-_POINTWISE = (8, 16, 32, 64, 128)  # channels with a kernel of their own
-_POINTWISE_TILES = (8, 16, 32, 64, 128, 256)  # likewise, of the kernels of tiles
+_POINTWISE = (8, 16, 32, 64, 128, 256)  # channels of 1x1 with a kernel of tiles
 _PATCHES = (16, 32, 48)  # products with a kernel of their own
 _TILE = 4  # pixels that the kernels of tiles compute at once
 _STRIDED = (16, 32)  # channels of 1x1 with stride 2
@@ -105,52 +104,39 @@ def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
     if rescaling is None:
         return None
     stage = stage_of(rescaling, len(weights), step)
-    small = context.optimize == "size"
-    if _is_pointwise(members, () if small else _POINTWISE):
-        return _pointwise(context, step, weights, rescaling, stage)
+    if _is_pointwise(members):
+        found = _pointwise(context, step, weights, rescaling, stage)
+        if found is not None:
+            return found
     return _windows(context, step, weights, rescaling, stage)
 
 
-def _is_pointwise(members: Mapping[str, Value], own: Collection[int]) -> bool:
-    """Whether a kernel for 1x1 takes it: `own` are the channels with one of their own."""
-    image, window = numbers(members["input"]), cast(Mapping[str, Value], members["window"])
+def _is_pointwise(members: Mapping[str, Value]) -> bool:
+    """Whether it is 1x1 of stride 1."""
+    window = cast(Mapping[str, Value], members["window"])
     size, stride, padding = (numbers(window[name]) for name in ("size", "stride", "padding"))
-    pixels = cast(int, members["batch"]) * image["height"] * image["width"]
-    whole = image["channels"] in own or image["channels"] % LANES == 0
-    one = all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
-    return one and whole and pixels >= _PIXELS
+    return all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
 
 
 def _pointwise(
     context: "Context", step: Step, weights: Bytes, rescaling: Scales, stage: Mapping[str, Value]
-) -> Step:
+) -> Step | None:
     assert step.params is not None
     image = numbers(step.params.members["input"])
     channels = image["channels"]
     pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
     members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
     params, rows = Params("MvePointwiseParams", members), weights.reshape(len(weights), -1)
-    tiled = channels in _POINTWISE_TILES and pixels >= _TILE and _tiles_pay(context)
-    if tiled:
+    if channels in _POINTWISE and pixels >= _TILE and context.optimize != "size":
+        at_once = _TILE
         found = _in_tiles(context, step, f"mve_tiles_1x1_{channels}_s8", params, rows, rescaling, ())
+    elif channels % LANES == 0 and pixels >= _PIXELS:
+        at_once = _PIXELS
+        found = _replaced(context, step, "mve_pointwise_s8", params, quads_of_weights(rows), rescaling, ())
     else:
-        own = channels in _POINTWISE and context.optimize != "size"
-        kernel = f"mve_pointwise_{channels}_s8" if own else "mve_pointwise_s8"
-        found = _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, ())
-    distance = _pointwise_distance(pixels, _TILE if tiled else _PIXELS, channels, len(weights))
+        return None
+    distance = _pointwise_distance(pixels, at_once, channels, len(weights))
     return replace(found, overlaps={found.reads[0]: distance})
-
-
-def _tiles_pay(context: "Context") -> bool:
-    """Whether pointwise convolutions differ in their channels: kernels that share then take much less flash.
-
-    MobileNetV1 0.25 has six numbers of channels: 3.5 KB less, for 5 % more instructions of the net with clang
-    and 3 % fewer with gcc. Where one kernel serves all, three pixels at once are the faster, and as small.
-    """
-    steps = [step.params.members for step in context.plan.steps if step.kernel == "conv2d_s8" and step.params]
-    pointwise = [members for members in steps if _is_pointwise(members, _POINTWISE)]
-    known = {numbers(members["input"])["channels"] for members in pointwise if members["groups"] == 1}
-    return context.optimize != "size" and len(known) > 1
 
 
 def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
