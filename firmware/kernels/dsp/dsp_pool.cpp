@@ -45,18 +45,25 @@ inline int8_t average(int32_t sum, int32_t count, int32_t zero_point) {
     return static_cast<int8_t>(dsp::saturate((value < 0 ? -quotient : quotient) + zero_point));
 }
 
-inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output) {
-    int32_t even = 0;
-    int32_t odd = 0;
+// Calls function(word) for four channels of each pixel of a window.
+template <typename Function>
+inline void for_each_word(const Patch& patch, const Function& function) {
     const int8_t* row = patch.first;
     for (int32_t y = patch.rows; y > 0; --y, row += patch.row_stride) {
         const int8_t* pixel = row;
         for (int32_t x = patch.columns; x > 0; --x, pixel += patch.column_stride) {
-            const int32_t word = dsp::load_word(pixel);
-            even = add_even(even, word);
-            odd = add_odd(odd, word);
+            function(dsp::load_word(pixel));
         }
     }
+}
+
+inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output) {
+    int32_t even = 0;
+    int32_t odd = 0;
+    for_each_word(patch, [&](int32_t word) {
+        even = add_even(even, word);
+        odd = add_odd(odd, word);
+    });
     const int32_t count = patch.rows * patch.columns;
     output[0] = average(static_cast<int16_t>(even), count, zero_point);
     output[1] = average(static_cast<int16_t>(odd), count, zero_point);
@@ -64,9 +71,22 @@ inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output)
     output[3] = average(odd >> 16, count, zero_point);
 }
 
-}  // namespace
+// The larger of each byte of two words. One statement: the flags of SSUB8 are what SEL chooses by.
+inline int32_t larger_bytes(int32_t a, int32_t b) {
+    int32_t result;
+    __asm__("ssub8 %0, %1, %2\nsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b));
+    return result;
+}
+inline int32_t smaller_bytes(int32_t a, int32_t b) {
+    int32_t result;
+    __asm__("ssub8 %0, %1, %2\nsel %0, %2, %1" : "=&r"(result) : "r"(a), "r"(b));
+    return result;
+}
 
-void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+// Calls function(patch, output) for each four channels of the output.
+template <typename Params, typename Function>
+inline void for_each_patch(const Params& params, const int8_t* input, int8_t* output,
+                           const Function& function) {
     const ImageSize& size = params.input;
     const Window& window = params.window;
     const int32_t row_stride = size.width * size.channels;
@@ -75,18 +95,38 @@ void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_
             const int32_t top = oy * window.stride.y - window.padding.y;
             const int32_t bottom = smaller(top + window.size.y, size.height);
             const int32_t y = larger(top, 0);
-            for (int32_t ox = 0; ox < params.output.width; ++ox) {
+            for (int32_t ox = 0; ox < params.output.width; ++ox, output += size.channels) {
                 const int32_t left = ox * window.stride.x - window.padding.x;
                 const int32_t right = smaller(left + window.size.x, size.width);
                 const int32_t x = larger(left, 0);
                 const int8_t* first = input + (n * size.height + y) * row_stride + x * size.channels;
-                for (int32_t c = 0; c < size.channels; c += 4, output += 4) {
-                    average_four({first + c, bottom - y, right - x, row_stride, size.channels},
-                                 params.zero_point, output);
+                for (int32_t c = 0; c < size.channels; c += 4) {
+                    const int32_t four = smaller(c, size.channels - 4);
+                    function(Patch{first + four, bottom - y, right - x, row_stride, size.channels},
+                             output + four);
                 }
             }
         }
     }
+}
+
+}  // namespace
+
+void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
+    const int32_t zero_point = params.zero_point;
+    for_each_patch(params, input, output,
+                   [=](const Patch& patch, int8_t* to) { average_four(patch, zero_point, to); });
+}
+
+void dsp_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {
+    constexpr int32_t kBytes = 0x01010101;
+    const int32_t low = static_cast<uint8_t>(params.activation_min) * kBytes;
+    const int32_t high = static_cast<uint8_t>(params.activation_max) * kBytes;
+    for_each_patch(params, input, output, [=](const Patch& patch, int8_t* to) {
+        int32_t found = low;
+        for_each_word(patch, [&](int32_t word) { found = larger_bytes(found, word); });
+        dsp::store_word(smaller_bytes(found, high), to);
+    });
 }
 
 }  // namespace mcu::kernels

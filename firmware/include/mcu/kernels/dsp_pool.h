@@ -1,9 +1,9 @@
-// Averages of windows over int8 images: avg_pool2d_s8 of pool.h for windows of at most 255 pixels and
-// channels that are a multiple of four.
+// Averages and maxima of windows over int8 images of at least four channels: avg_pool2d_s8, for windows of at
+// most 255 pixels, and max_pool2d_s8 of pool.h.
 //
-// Four channels at a time, their sums in 16 bits: 255 pixels of int8 fit. Exact: the average is rounded in
-// integers, one division for an output. A row of outputs is written when its windows were read. Three
-// instructions and a loop for four inputs.
+// Four channels at a time; the last four end with the last channel, so some are made twice. Sums have 16
+// bits: 255 pixels of int8 fit. Exact: the average is rounded in integers, one division for an output. A row
+// of outputs is written when its windows were read. Three instructions and a loop for four inputs.
 
 #pragma once
 
@@ -14,5 +14,6 @@
 namespace mcu::kernels {
 
 void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output);
+void dsp_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output);
 
 }  // namespace mcu::kernels

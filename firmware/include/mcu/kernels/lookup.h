@@ -2,7 +2,8 @@
 //
 //   output[i] = table[input[i] + 128]
 //
-// Exact. Inner loop: two loads and a store an element. Source: cortex_m::quantized_activation.
+// Exact. Inner loop: two loads and a store an element, four elements a turn. An element is written after that
+// of its number was read. Source: cortex_m::quantized_activation.
 
 #pragma once
 

@@ -72,6 +72,20 @@ def convolution(context: "Context", step: Step, weights: Bytes) -> Rescaling | N
     )
 
 
+def one_scale(members: Mapping[str, Value], largest: int) -> dict[str, Value] | None:
+    """The members of DspScale, form `ties`, for sums of at most `largest` and one multiplier and shift.
+
+    None: the kernels cannot.
+    """
+    stage = numbers(members["stage"])
+    if (stage["activation_min"], stage["activation_max"]) != (-128, 127):
+        return None
+    multiplier, shift = (cast(int, members[name]) for name in ("multiplier", "shift"))
+    found = _scale("ties", 0, largest, multiplier, shift, stage["zero_point"])
+    names = ("doubled_bias", "multiplier", "addend", "shift")
+    return None if found is None else dict(zip(names, found, strict=True))
+
+
 def rescaling(
     weights: Bytes,
     bias: Ints,

@@ -1,0 +1,27 @@
+// Products of two int8 tensors that broadcast: what mul.h computes, rescaled with SMMLAR.
+//
+//   output = rescale(2 * (first - first_zero) * (second - second_zero)), see dsp_rescale.h: the form `ties`
+//
+// The operands' walk is that of broadcast.h. Exact where the constants pass dsp_rescale.h's limits for a
+// product of at most 255 * 255. An element is written after those of its number were read. 15 instructions an
+// element, with the loop.
+
+#pragma once
+
+#include <cstdint>
+
+#include "mcu/kernels/broadcast.h"
+#include "mcu/kernels/dsp_rescale.h"
+
+namespace mcu::kernels {
+
+struct DspMulParams {
+    Broadcast walk;
+    int32_t first_zero;
+    int32_t second_zero;
+    DspScale scale;
+};
+
+void dsp_mul_s8(const DspMulParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+
+}  // namespace mcu::kernels
