@@ -65,6 +65,14 @@ function(_mcu_link_executorch call model)
         endforeach()
         target_link_libraries(${model} PRIVATE ${adapters})
     endforeach()
+    foreach(stem IN LISTS MCU_MODEL_BACKENDS)
+        set(backend_ethos_u backends/ethos_u.cpp backends/vela.cpp)
+        _mcu_executorch_library("${call}" backend_${stem} "${backend_${stem}}" backend)
+        # Our driver of the device is in the archive of its kernel.
+        _mcu_add_kernel("${call}" ${stem} kernel)
+        target_link_libraries(${backend} PRIVATE ${base} ${kernel})
+        target_link_libraries(${model} PRIVATE ${backend})
+    endforeach()
     # Adapters of custom operators are in the model itself.
     target_link_libraries(${model} PRIVATE ${base} ${arguments})
     # Adapters share sources: what no table names is left out.

@@ -1,5 +1,6 @@
 #include "mcu/executorch/model.h"
 
+#include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
@@ -29,6 +30,9 @@ Status status_of(Error error) {
             return Status::kMissingOperator;
         case Error::MemoryAllocationFailed:
             return Status::kPoolTooSmall;
+        case Error::NotFound:
+        case Error::DelegateInvalidCompatibility:
+            return Status::kWrongDelegate;
         default:
             return Status::kBadProgram;
     }
@@ -67,6 +71,8 @@ const char* words(Status status) {
             return "an operator or a delegate of the program failed";
         case Status::kNoProgram:
             return "no program slot holds a program for this firmware";
+        case Status::kWrongDelegate:
+            return "a delegate of the program has no back end here, or is for another device";
     }
     return "?";
 }
@@ -78,6 +84,9 @@ Status Model::load(std::span<const unsigned char> program) {
         loaded_ = false;
         method_->~Method();
         program_->~Program();
+    }
+    if (parts_.add_backends != nullptr) {
+        parts_.add_backends();
     }
     loader_.make(program.data(), program.size());
     auto opened = runtime::Program::load(&*loader_);
@@ -232,10 +241,31 @@ void Model::stop(Status status) {
         platform::write_console(sizes.view());
     }
     platform::write_console("\n");
+    if (status == Status::kWrongDelegate) {
+        name_delegates();
+    }
     if (parts_.explain != nullptr) {
         parts_.explain();
     }
     platform::exit(platform::Status::kProgram);
+}
+
+// The program has been opened: its delegates without a back end, on the console.
+void Model::name_delegates() {
+    const auto meta = program_->method_meta(parts_.method);
+    const size_t count = meta.ok() ? meta->num_backends() : 0;
+    for (size_t i = 0; i < count; ++i) {
+        const char* const name = *meta->get_backend_name(i);
+        const auto* const backend = runtime::get_backend_class(name);
+        if (backend != nullptr && backend->is_available()) {
+            continue;
+        }
+        Text text;
+        text.add("mcu: ").add(name);
+        text.add(backend == nullptr ? ": not linked; build with --ops-from <program>.pte\n"
+                                    : ": its device does not answer\n");
+        platform::write_console(text.view());
+    }
 }
 
 }  // namespace mcu::et

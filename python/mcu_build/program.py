@@ -152,6 +152,11 @@ def operators_of(path: Path) -> tuple[str, ...]:
     return _opened(file_bytes(path), str(path), Weights(), lambda reader: reader.operators())
 
 
+def delegates_of(path: Path) -> tuple[str, ...]:
+    """The identifiers of the delegates of every method of `path`. McuError as `load`."""
+    return _opened(file_bytes(path), str(path), Weights(), lambda reader: reader.delegates())
+
+
 def parse(
     data: bytes, name: str = "program.pte", method: str | None = None, weights: Weights | None = None
 ) -> Program:
@@ -224,6 +229,10 @@ class _Reader:
 
     def operators(self) -> tuple[str, ...]:
         named = (self._operator_name(one) for plan in self._plans() for one in plan.children(6))
+        return tuple(dict.fromkeys(named))
+
+    def delegates(self) -> tuple[str, ...]:
+        named = (delegate.text(0) for plan in self._plans() for delegate in plan.children(7))
         return tuple(dict.fromkeys(named))
 
     def program(self, method: str | None) -> Program:

@@ -11,7 +11,7 @@ import pytest
 import cmake
 from mcu_build import process
 from mcu_build.board import find_board
-from mcu_build.codegen.executorch import Deployment, Pools, generate
+from mcu_build.codegen.executorch import BACKENDS, Deployment, Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.target import target
 from mcu_build.executorch.package import wheel
@@ -48,7 +48,8 @@ def test_all_sources_compile_for_a_core(tmp_path, board, toolchain):
     plan = compile_program(program, "tiny")
     operators = (*sorted(ADAPTERS), "odd::mix.out")
     custom = {"odd::mix.out": CUSTOM}
-    given = Deployment(plan, program, b"ET12", operators, Pools(1024, 64), custom=custom, weights=(WEIGHTS,))
+    more = {"custom": custom, "weights": (WEIGHTS,), "backends": tuple(BACKENDS)}
+    given = Deployment(plan, program, b"ET12", operators, Pools(1024, 64), **more)
     for name, text in generate(given).items():
         (tmp_path / name).write_text(text)
     tools, headers = target(find_board(board), toolchain), wheel() / "include"

@@ -78,13 +78,13 @@ def lowered(file: Path) -> Lowered:
     return Lowered("m", "key", file, None, None, None, (), (), ())
 
 
-def test_delegates_are_refused(tmp_path, monkeypatch):
-    delegated = replace(program(), delegates=(Delegate("EthosUBackend", b""),))
+def test_delegates_without_a_back_end_are_refused(tmp_path, monkeypatch):
+    delegated = replace(program(), delegates=(Delegate("VgfBackend", b""),))
     monkeypatch.setattr(deploy, "load", lambda file, method, data: delegated)
     plan = Plan("m", {}, (), (), ())
-    with pytest.raises(McuError, match="m: EthosUBackend: delegates have no back end") as told:
+    with pytest.raises(McuError, match="m: delegates of VgfBackend have no back end here") as told:
         deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
-    assert "--npu none" in told.value.hint
+    assert "There is EthosUBackend" in told.value.hint
 
 
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):

@@ -14,9 +14,13 @@ from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
+from mcu_build.plan.delegate import BACKEND, KERNEL
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
 from mcu_build.program import Program, TensorValue
 from mcu_build.weights import WeightFile
+
+# Delegates that have a back end: what its sources in firmware/executorch/backends are called.
+BACKENDS = {BACKEND: "ethos_u"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Deployment:
 
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
     them. `operators` are those that the image can run, `custom` the user's own among them with a call of
-    each. Where there are `slots`, a production image finds the program there instead of in itself. `weights`
-    are files with weights that lie apart from the program.
+    each, `backends` the delegates. Where there are `slots`, a production image finds the program there
+    instead of in itself. `weights` are files with weights that lie apart from the program.
     """
 
     plan: Plan
@@ -46,6 +50,7 @@ class Deployment:
     custom: Mapping[str, UserCall] = field(default_factory=dict)
     is_host: bool = False
     weights: tuple[WeightFile, ...] = ()
+    backends: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -109,6 +114,7 @@ def _source(given: Deployment) -> str:
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
         '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
         '#include "mcu/executorch/weights.h"\n' if given.weights else "",
+        *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in given.backends),
         _USER_INCLUDES if given.custom else "",
         "\n",
         user_calls.declarations(given.custom.values()),
@@ -122,17 +128,19 @@ def _source(given: Deployment) -> str:
         _kernel_table(given),
         weights.table(given.weights),
         _memory("method_pool", pools.method),
-        _memory("temp_pool", pools.temp),
+        _memory("temp_pool", pools.temp, f".mcu_arena.{name}" if given.backends else None),
         _memory("ports", port_bytes(given.program)),
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
         _slots(given),
+        _backends(given),
         "\nconstinit mcu::et::Model model({\n"
         f'    .name = "{name}",\n    .program = {"{}" if given.slots else _program_name(given)},\n'
         f'    .method = "{given.program.method}",\n'
         f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
         "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n",
+        _BACKEND_PARTS if given.backends else "",
         _SLOT_PARTS if given.slots else "",
         weights.PART if given.weights else "",
         "});\n\n}  // namespace\n\n",
@@ -180,15 +188,36 @@ def _function(given: Deployment, operator: str) -> str:
     return f"mcu::et::{ADAPTERS[operator].function}"
 
 
-def _memory(name: str, size: int) -> str:
+def _memory(name: str, size: int, section: str | None = None) -> str:
+    where = f'__attribute__((section("{section}"))) ' if section else ""
     # C++ has no arrays of length 0.
-    return f"alignas({ALIGNMENT}) constinit unsigned char {name}[{max(size, 1)}] = {{}};\n"
+    return f"alignas({ALIGNMENT}) {where}constinit unsigned char {name}[{max(size, 1)}] = {{}};\n"
+
+
+def _backends(given: Deployment) -> str:
+    """The back ends of delegates, and the memory that they work in beside the temporary pool."""
+    if not given.backends:
+        return ""
+    fast = fast_scratch_bytes(given.plan)
+    section = f".mcu_{'fast' if given.plan.fast_size else 'arena'}.{given.name}"
+    calls = "".join(
+        f"    mcu::et::add_{BACKENDS[name]}({'fast_scratch' if fast else '{}'});\n" for name in given.backends
+    )
+    return (_memory("fast_scratch", fast, section) if fast else "") + f"\nvoid add_backends() {{\n{calls}}}\n"
+
+
+def fast_scratch_bytes(plan: Plan) -> int:
+    """Bytes of fast scratch memory that the largest of the NPU's delegates wants."""
+    made = (step.params.members for step in plan.steps if step.kernel == KERNEL and step.params)
+    sizes = (members["fast_scratch"] for members in made)
+    return max((size for size in sizes if isinstance(size, int)), default=0)
 
 
 def _sizes(name: str, sizes: Iterable[int]) -> str:
     return f"constexpr std::size_t {name}[] = {{{', '.join(map(str, sizes))}}};\n"
 
 
+_BACKEND_PARTS = "    .add_backends = add_backends,\n"
 _SLOT_PARTS = "    .load = load,\n    .explain = [] { mcu::et::explain(program_slots); },\n"
 
 
@@ -251,6 +280,7 @@ def _cmake_facts(given: Deployment) -> str:
         + "set(MCU_MODEL_RUNTIME executorch)\n"
         + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
+        + "".join(f"set(MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
         + kernels
         + "set(MCU_MODEL_KERNELS)\n"
         + (

@@ -6,22 +6,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcu_build.codegen.executorch import Deployment, Pools
+from mcu_build.codegen.executorch import BACKENDS, Deployment, Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import McuError
 from mcu_build.executorch.slot import Region, check_capacity
+from mcu_build.npu.payload import parse
 from mcu_build.plan.ir import ALIGNMENT, Plan
 from mcu_build.plan.operators.custom import user_calls
-from mcu_build.program import KernelCall, Program, load, operators_of
+from mcu_build.program import KernelCall, Program, delegates_of, load, operators_of
 from mcu_build.stages import Lowered
 from mcu_build.weights import load_weights
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
-# argument and for an instruction, and what it wants for each argument while it looks an operator up.
+# argument and for an instruction, what it wants for each argument while it looks an operator up, and an upper
+# bound of what it and our back end keep for a delegate.
 _VALUE = (112, 208)
 _ARGUMENT = (4, 8)
 _INSTRUCTION = (32, 64)
 _LOOKUP = (28, 40)
+_DELEGATE = (192, 384)
 _METHOD_BASE = 1024
 # softmax makes a table of 256 entries.
 _TEMP_BASE = 1024 + ALIGNMENT
@@ -46,13 +49,8 @@ class Options:
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
     """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
     program = load(lowered.program, lowered.method, lowered.data)
-    if program.delegates:
-        names = ", ".join(sorted({delegate.id for delegate in program.delegates}))
-        raise McuError(
-            f"{plan.name}: {names}: delegates have no back end under ExecuTorch's runtime yet",
-            "Build with --npu none, or leave out --runtime executorch.",
-        )
     _check_views(plan, program)
+    backends = _backends(program, options, plan.name)
     custom = user_calls(plan.steps)
     chosen = operators(program, options, plan.name, custom)
     data, slots = lowered.program.read_bytes(), options.program_slot
@@ -60,7 +58,20 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
         check_capacity(plan.name, data, slots)
     pools = first_pools(program, is_host)
     weights = load_weights(lowered.data).files
-    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights)
+    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights, backends)
+
+
+def _backends(program: Program, options: Options, name: str) -> tuple[str, ...]:
+    """The back ends to link: those of the delegates of the program and of the programs in `options`."""
+    wanted = {delegate.id for delegate in program.delegates}
+    wanted.update(id for file in options.ops_from for id in delegates_of(file))
+    unknown = sorted(wanted - {*BACKENDS})
+    if unknown:
+        raise McuError(
+            f"{name}: delegates of {', '.join(unknown)} have no back end here",
+            f"There is {', '.join(BACKENDS)}. Export the program without the others.",
+        )
+    return tuple(sorted(wanted))
 
 
 def operators(program: Program, options: Options, name: str, custom: Collection[str] = ()) -> tuple[str, ...]:
@@ -110,7 +121,9 @@ def first_pools(program: Program, is_host: bool) -> Pools:
     calls = program.instructions
     method = _METHOD_BASE + _VALUE[wide] * len(program.values)
     method += sum(_INSTRUCTION[wide] + _ARGUMENT[wide] * len(call.arguments) for call in calls)
-    return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host))))
+    method += _DELEGATE[wide] * len(program.delegates)
+    scratch = [parse(one.payload).scratch_size + ALIGNMENT for one in program.delegates]
+    return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
 
 
 def exact_pools(measured: Pools, program: Program, options: Options, is_host: bool, name: str) -> Pools:

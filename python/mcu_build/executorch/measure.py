@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import Board
+from mcu_build.board import Board, NpuChoice
 from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_bytes, port_bytes
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
@@ -49,7 +49,7 @@ def build_measured(
         images = _build(given, inputs)
     if board.is_host or board.run.qemu is not None:
         with progress.stage("measure"):
-            given, measured = _measured(given, inputs, images["test_elf"])
+            given, measured = _measured(given, inputs, images["test_elf"], lowered.npu)
         pools = exact_pools(measured, given.program, options, board.is_host, plan.name)
     else:
         # Nothing here can run it: the pools stay at their upper bound, unless the user knows better.
@@ -83,12 +83,14 @@ def _build(given: Deployment, inputs: BuildInputs) -> dict[str, Path]:
     return build(inputs)
 
 
-def _measured(given: Deployment, inputs: BuildInputs, image: Path) -> tuple[Deployment, Pools]:
+def _measured(
+    given: Deployment, inputs: BuildInputs, image: Path, npu: NpuChoice | None
+) -> tuple[Deployment, Pools]:
     """What one inference on zeros takes of the pools, which grow until it succeeds."""
     zeros = bytes(sum(given.plan.tensors[id].nbytes for id in given.plan.inputs))
     for _ in range(_TRIES):
         try:
-            use = run(inputs.board, image, zeros, _TIMEOUT).pools
+            use = run(inputs.board, image, zeros, _TIMEOUT, npu=npu).pools
             return given, Pools(use["method_pool"], use["temp_pool"])
         except McuError as error:
             larger = wanted_pools(given.pools, error.message)
@@ -111,6 +113,7 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "temp_pool": given.pools.temp,
         "ports": ports,
         "operators": list(given.operators),
+        "backends": list(given.backends),
         "method": given.program.method,
         "program_slot": asdict(given.slots) if given.slots else None,
     }

@@ -69,6 +69,8 @@ struct Parts {
     std::span<unsigned char> ports;        // inputs and outputs that the program leaves to the caller
     std::span<const size_t> input_bytes;
     std::span<const size_t> output_bytes;
+    // Where programs have delegates: makes their back ends known, before one is loaded.
+    void (*add_backends)() = nullptr;
     // Where the program is in slots: both for the model's first use, which loads the program or ends the
     // firmware.
     Status (*load)() = nullptr;
@@ -106,6 +108,7 @@ private:
     Status bind_outputs(std::span<unsigned char>& ports);
     void load_or_stop();
     [[noreturn]] void stop(Status status);
+    void name_delegates();
 
     static constexpr size_t kMaxBuffers = 8;
 

@@ -14,6 +14,7 @@ enum class Status : int32_t {
     kWrongPorts,       // its inputs and outputs are not those that the firmware was built for
     kFailed,           // an operator or a delegate failed while it ran
     kNoProgram,        // no program slot holds one for this firmware
+    kWrongDelegate,    // it has a delegate without a back end here, or for another device
 };
 
 // A few words on a status, for a log.
