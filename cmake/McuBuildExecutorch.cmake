@@ -45,6 +45,19 @@ function(_mcu_executorch_library call stem sources out)
     target_compile_definitions(${library} PUBLIC C10_USING_CUSTOM_GENERATED_MACROS)
 endfunction()
 
+# ExecuTorch's own kernels for Cortex-M: the archives alone, without what their targets register at start-up.
+function(_mcu_link_upstream call model)
+    if(NOT TARGET cortex_m_kernels OR NOT TARGET cmsis-nn)
+        _mcu_fail("${call}" "KERNELS: the ExecuTorch that was found (${executorch_DIR}) has no cortex_m_kernels and cmsis-nn"
+                  "Build it with its kernels for Cortex-M, or leave out --kernels upstream.")
+    endif()
+    foreach(archive cortex_m_kernels kernels_util_all_deps cmsis-nn)
+        if(TARGET ${archive})
+            target_link_libraries(${model} PRIVATE $<TARGET_FILE:${archive}>)
+        endif()
+    endforeach()
+endfunction()
+
 # Link a model with ExecuTorch's runtime and with the operators MCU_MODEL_ADAPTERS.
 function(_mcu_link_executorch call model)
     _mcu_executorch_library("${call}" model "model.cpp;pal.cpp;slot.cpp;slot_loader.cpp;weights.cpp" base)
@@ -73,6 +86,9 @@ function(_mcu_link_executorch call model)
         target_link_libraries(${backend} PRIVATE ${base} ${kernel})
         target_link_libraries(${model} PRIVATE ${backend})
     endforeach()
+    if(MCU_MODEL_UPSTREAM)
+        _mcu_link_upstream("${call}" ${model})
+    endif()
     # Adapters of custom operators are in the model itself.
     target_link_libraries(${model} PRIVATE ${base} ${arguments})
     # Adapters share sources: what no table names is left out.

@@ -38,7 +38,7 @@ from mcu_build.simulate.run import Sim
 from mcu_build.stages import Io, Progress
 
 TIMEOUT = 300.0
-Kernels = Literal["own", "cmsis-nn"]
+Kernels = Literal["own", "cmsis-nn", "upstream"]
 _LOG = logging.getLogger("mcu_build")
 
 
@@ -74,7 +74,7 @@ def build(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
     request = replace(
-        _under(executorch, request),
+        _under(replace(executorch, upstream=kernels == "upstream") if executorch else None, request),
         method=method,
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
@@ -115,7 +115,7 @@ def generate(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
     request = replace(
-        _under(executorch, request),
+        _under(replace(executorch, upstream=kernels == "upstream") if executorch else None, request),
         method=method,
         optimize=_known(optimize),
         op_libraries=tuple(map(Path, op_library)),
@@ -335,6 +335,12 @@ def _request(
 def _under(executorch: ExecutorchOptions | None, request: Request) -> Request:
     """The request under ExecuTorch's runtime, where that is asked for."""
     board, slots = request.board, executorch.program_slot if executorch else None
+    if executorch and executorch.upstream and board.is_host:
+        raise McuError(
+            "--kernels: upstream: ExecuTorch has kernels of cortex_m::* for Arm cores alone",
+            "Choose another board, or leave it out.",
+            Exit.USAGE,
+        )
     if slots:
         board = board.with_program_slots(slots.address, slots.size)
     return replace(request, board=board, executorch=executorch)
@@ -352,6 +358,12 @@ def _library(
     kernels: Kernels, folder: str | Path | None, executorch: ExecutorchOptions | None = None
 ) -> CmsisNn | None:
     """The library to take kernels from. McuError where it is not there, or is not asked for."""
+    if kernels == "upstream" and not executorch:
+        raise McuError(
+            "--kernels: upstream: the static runtime cannot call ExecuTorch's kernels",
+            "Add --runtime executorch, or take --kernels cmsis-nn.",
+            Exit.USAGE,
+        )
     if kernels == "cmsis-nn":
         if executorch:
             raise McuError(

@@ -59,6 +59,8 @@ class Request:
             variants.append("cmsis-nn")
         if self.executorch:
             variants.append("executorch")
+            if self.executorch.upstream:
+                variants.append("upstream")
         return self.build_root / name / "-".join([self.board.id, *variants])
 
 

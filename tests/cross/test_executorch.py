@@ -13,6 +13,7 @@ from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch import BACKENDS, Deployment, Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.codegen.executorch_upstream import schemas
 from mcu_build.codegen.target import target
 from mcu_build.executorch.package import wheel
 from mcu_build.plan.compile import compile_program
@@ -48,7 +49,14 @@ def test_all_sources_compile_for_a_core(tmp_path, board, toolchain):
     plan = compile_program(program, "tiny")
     operators = (*sorted(ADAPTERS), "odd::mix.out")
     custom = {"odd::mix.out": CUSTOM}
-    more = {"custom": custom, "weights": (WEIGHTS,), "backends": tuple(BACKENDS)}
+    theirs = schemas(wheel())
+    assert {name for name in ADAPTERS if name.startswith("cortex_m::")} == set(theirs)
+    more = {
+        "custom": custom,
+        "weights": (WEIGHTS,),
+        "backends": tuple(BACKENDS),
+        "upstream": theirs,
+    }
     given = Deployment(plan, program, b"ET12", operators, Pools(1024, 64), **more)
     for name, text in generate(given).items():
         (tmp_path / name).write_text(text)
@@ -71,6 +79,7 @@ def configure(folder: Path, prefix: Path, *options: str) -> subprocess.Completed
         "cmake_minimum_required(VERSION 3.28)\nproject(found LANGUAGES NONE)\n"
         f"include({ROOT}/cmake/McuBuildConfig.cmake)\n"
         "set(CMAKE_CROSSCOMPILING ${CROSS})\n_mcu_find_executorch(call target)\n"
+        "if(UPSTREAM)\n_mcu_link_upstream(call model)\nendif()\n"
         'message(NOTICE "found <${target}>")\n'
     )
     program = Path(cmake.CMAKE_BIN_DIR) / "cmake"
@@ -84,6 +93,10 @@ def test_a_build_of_executorch_is_found_by_its_bare_target(tmp_path):
     config.write_text("add_library(executorch_core INTERFACE IMPORTED)\n")
     told = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY")
     assert told.returncode == 0 and "found <executorch_core>" in told.stderr, told.stderr
+    told = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DUPSTREAM=1")
+    words = " ".join(told.stderr.split())
+    assert told.returncode != 0 and "has no cortex_m_kernels and cmsis-nn" in words, words
+    assert "--kernels upstream" in words
 
 
 def test_the_wheel_is_found_by_its_namespaced_target_and_only_for_this_computer(tmp_path):

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from mcu_build.board import find_board
-from mcu_build.codegen.executorch import Pools
+from mcu_build.codegen.executorch import Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch import deploy, package
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
-from mcu_build.plan.ir import Plan, Step
+from mcu_build.plan.ir import Arena, Plan, Step
 from mcu_build.plan.select import operators as selectors
 from mcu_build.program import Delegate, KernelCall, Program
 from mcu_build.stages import Lowered
@@ -156,6 +156,35 @@ def test_options_of_the_other_runtime_are_refused():
     result = mcu_build("build", "--board", "host", "--ops", "aten::cat.out", "model.py", "--json")
     assert result.status == Exit.USAGE
     assert "--ops: the static runtime has no use for it" in result.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("board", "runtime", "words"),
+    [("host", "executorch", "for Arm cores alone"), ("corstone-300", "static", "static runtime cannot call")],
+)
+def test_kernels_of_upstream_are_refused_where_there_are_none(board, runtime, words):
+    options = ("--board", board, "--runtime", runtime, "--kernels", "upstream")
+    result = mcu_build("build", *options, "model.py", "--json")
+    assert result.status == Exit.USAGE and words in result.json["error"]["message"]
+
+
+def test_kernels_of_upstream_serve_what_cortex_m_is_called(tmp_path, monkeypatch):
+    called = program("cortex_m::pad.out", "aten::cat.out")
+    monkeypatch.setattr(deploy, "load", lambda file, method, data: called)
+    (tmp_path / "m.pte").write_bytes(b"0000ET12")
+    made = {}
+    for upstream in (False, True):
+        options, plan = Options(upstream=upstream), Plan("m", {}, (), (), (), arena=Arena(16, {}, 0, 16))
+        given = deploy.deployment(plan, lowered(tmp_path / "m.pte"), options, False)
+        made[upstream] = generate(given)
+    table = made[True]["m.cpp"].partition("Kernel kernels[]")[2].partition("};")[0]
+    assert '"cortex_m::pad.out", upstream_pad_out' in table and '"aten::cat.out", mcu::et::cat' in table
+    assert "upstream" not in made[False]["m.cpp"]
+    for upstream, adapters, linked in ((False, "layout movement", "OFF"), (True, "movement", "ON")):
+        facts = made[upstream]["model.cmake"]
+        assert f"MCU_MODEL_ADAPTERS {adapters})" in facts and f"MCU_MODEL_UPSTREAM {linked})" in facts
+    with pytest.raises(McuError, match=r"this executorch knows no cortex_m::none\.out"):
+        deploy._upstream(["cortex_m::none.out"], "m")
 
 
 def test_a_program_of_another_version_is_refused(tmp_path):

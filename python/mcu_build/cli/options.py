@@ -182,10 +182,11 @@ def model_options(function: F) -> F:
         ),
         click.option(
             "--kernels",
-            type=click.Choice(["own", "cmsis-nn"]),
+            type=click.Choice(["own", "cmsis-nn", "upstream"]),
             default="own",
             show_default=True,
-            help="cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare.",
+            help="cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. "
+            "upstream: those of your ExecuTorch, under its runtime.",
         ),
         click.option(
             "--cmsis-nn",

@@ -7,6 +7,7 @@ are; behind it stand the program's bytes, a table of just the operators wanted, 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mcu_build.codegen import executorch_upstream as upstream
 from mcu_build.codegen import executorch_weights as weights
 from mcu_build.codegen import model, user_calls
 from mcu_build.codegen.blob import content_name, definition
@@ -38,7 +39,8 @@ class Deployment:
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
     them. `operators` are those that the image can run, `custom` the user's own among them with a call of
     each, `backends` the delegates. Where there are `slots`, a production image finds the program there
-    instead of in itself. `weights` are files with weights that lie apart from the program.
+    instead of in itself. `weights` are files with weights that lie apart from the program. `upstream`
+    are operators that ExecuTorch's own kernels serve, with the parameters of their schemas.
     """
 
     plan: Plan
@@ -51,6 +53,7 @@ class Deployment:
     is_host: bool = False
     weights: tuple[WeightFile, ...] = ()
     backends: tuple[str, ...] = ()
+    upstream: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -115,9 +118,11 @@ def _source(given: Deployment) -> str:
         '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
         '#include "mcu/executorch/weights.h"\n' if given.weights else "",
         *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in given.backends),
+        '#include "mcu/executorch/upstream.h"\n' if given.upstream else "",
         _USER_INCLUDES if given.custom else "",
         "\n",
         user_calls.declarations(given.custom.values()),
+        upstream.declarations(given.upstream),
         'extern "C" {\n',
         f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
         f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
@@ -125,6 +130,7 @@ def _source(given: Deployment) -> str:
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
         *(user_calls.adapter(call) for _, call in sorted(given.custom.items())),
+        upstream.adapters(given.upstream),
         _kernel_table(given),
         weights.table(given.weights),
         _memory("method_pool", pools.method),
@@ -185,6 +191,8 @@ def _kernel_table(given: Deployment) -> str:
 def _function(given: Deployment, operator: str) -> str:
     if operator in given.custom:
         return user_calls.adapter_name(given.custom[operator])
+    if operator in given.upstream:
+        return upstream.adapter_name(operator)
     return f"mcu::et::{ADAPTERS[operator].function}"
 
 
@@ -272,7 +280,8 @@ def _arena(name: str, size: int) -> str:
 def _cmake_facts(given: Deployment) -> str:
     name = given.name
     sources = f"{name}.cpp", f"{name}_program.cpp", f"{name}_arena.cpp", *weights.sources(name, given.weights)
-    adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in given.custom}))
+    others = {*given.custom, *given.upstream}
+    adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in others}))
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
     return (
         model.BANNER.replace("//", "#")
@@ -282,6 +291,7 @@ def _cmake_facts(given: Deployment) -> str:
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + "".join(f"set(MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
         + kernels
+        + f"set(MCU_MODEL_UPSTREAM {'ON' if given.upstream else 'OFF'})\n"
         + "set(MCU_MODEL_KERNELS)\n"
         + (
             f"set(MCU_MODEL_SLOTS {_program_name(given)}={given.slots.address:#x})\n"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from mcu_build.codegen.executorch import BACKENDS, Deployment, Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.codegen.executorch_upstream import NAMESPACE, schemas
 from mcu_build.errors import McuError
+from mcu_build.executorch.package import wheel
 from mcu_build.executorch.slot import Region, check_capacity
 from mcu_build.npu.payload import parse
 from mcu_build.plan.ir import ALIGNMENT, Plan
@@ -35,7 +37,8 @@ class Options:
     """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
 
     Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
-    `program_slot` is where programs are kept apart from the image.
+    `program_slot` is where programs are kept apart from the image. `upstream` has ExecuTorch's own kernels
+    serve `cortex_m::*` instead of ours.
     """
 
     prefix: Path | None = None
@@ -44,6 +47,7 @@ class Options:
     method_pool: int | None = None
     temp_pool: int | None = None
     program_slot: Region | None = None
+    upstream: bool = False
 
 
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
@@ -58,7 +62,8 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
         check_capacity(plan.name, data, slots)
     pools = first_pools(program, is_host)
     weights = load_weights(lowered.data).files
-    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights, backends)
+    theirs = _upstream(chosen, plan.name) if options.upstream else {}
+    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights, backends, theirs)
 
 
 def _backends(program: Program, options: Options, name: str) -> tuple[str, ...]:
@@ -96,6 +101,20 @@ def operators(program: Program, options: Options, name: str, custom: Collection[
 
 def _operators_of(files: Sequence[Path]) -> set[str]:
     return {op for file in files for op in operators_of(file)}
+
+
+def _upstream(operators: Sequence[str], name: str) -> dict[str, str]:
+    """The parameters of those operators that ExecuTorch's own kernels for Cortex-M serve."""
+    folder = wheel()
+    known = schemas(folder) if folder else {}
+    ours = [operator for operator in operators if operator.startswith(NAMESPACE)]
+    missing = [operator for operator in ours if operator not in known]
+    if missing:
+        raise McuError(
+            f"{name}: --kernels: upstream: this executorch knows no {', '.join(missing)}",
+            "Leave out --kernels.",
+        )
+    return {operator: known[operator] for operator in ours}
 
 
 def _check_views(plan: Plan, program: Program) -> None:
