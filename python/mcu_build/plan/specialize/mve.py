@@ -16,6 +16,7 @@ TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "mul_s8": (mve_elementwise.mul,),
     "add_s8": (mve_elementwise.add,),
     "linear_s8": (mve_linear.linear,),
+    "batch_matmul_s8": (mve_linear.product,),
     "conv2d_s8": (mve_conv.conv2d,),
     "depthwise_conv2d_s8": (mve_conv.one_channel, mve_depthwise.depthwise),
 }

@@ -1,11 +1,13 @@
-"""Linear layers by firmware/kernels/mve."""
+"""Linear layers and products of matrices by firmware/kernels/mve."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_mve import Requantization, linear_tiles, linear_weights, scales
+from mcu_build.codegen.packing_mve import Requantization, Scales, linear_tiles, linear_weights, scales
 from mcu_build.plan.ir import DType, Params, Step, Value
 from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, numbers
 
@@ -28,24 +30,13 @@ def linear(context: "Context", step: Step) -> Step | None:
     folded = cast(int, given["input_offset"]) * wide.sum(axis=1) + (0 if bias is None else bias)
     # One multiplier and shift for all outputs: those of the largest sum must do for every one.
     largest = int((128 * np.abs(wide).sum(axis=1) + np.abs(folded)).max())
-    one = Requantization(
-        np.zeros(1, np.int64),
-        np.array([largest]),
-        np.array([given["multiplier"]], np.int64),
-        np.array([given["shift"]], np.int64),
-        stage["zero_point"],
-        stage["activation_min"],
-        stage["activation_max"],
-    )
-    rescaling = scales(one)
+    rescaling = _one_scale(largest, given)
     if rescaling is None:
         return None
     common: dict[str, Value] = {
         "rows": given["rows"],
         "inputs": inputs,
-        "multiplier": int(rescaling.multiplier[0]),
-        "addend": int(rescaling.addend[0]),
-        "shift": int(rescaling.shift[0]),
+        **_members(rescaling),
     }
     name = context.tensor(step.arguments[1]).name
     if outputs % _TILE == 0 and not rescaling.clamps and context.optimize != "size":
@@ -78,3 +69,41 @@ def linear(context: "Context", step: Step) -> Step | None:
 
 def _bytes(context: "Context", name: str, packed: bytes) -> int:
     return context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
+
+
+def product(context: "Context", step: Step) -> Step | None:
+    """batch_matmul_s8."""
+    assert step.params is not None
+    given = step.params.members
+    sizes = {name: cast(int, given[name]) for name in ("batch", "rows", "columns", "inner")}
+    offsets = {name: cast(int, given[name]) for name in ("left_offset", "right_offset")}
+    rescaling = _one_scale(sizes["inner"] * prod(128 + abs(offset) for offset in offsets.values()), given)
+    if rescaling is None:
+        return None
+    members: dict[str, Value] = {**sizes, **offsets, **_members(rescaling), "ties": rescaling.ties}
+    params = Params("MveBatchMatmulParams", members)
+    return replace(step, kernel="mve_batch_matmul_s8", source="mve_batch_matmul", params=params)
+
+
+def _one_scale(bound: int, given: Mapping[str, Value]) -> Scales | None:
+    """The rescaling of a step with one multiplier and shift, whose sums are at most `bound`."""
+    stage = numbers(given["stage"])
+    return scales(
+        Requantization(
+            np.zeros(1, np.int64),
+            np.array([bound]),
+            np.array([given["multiplier"]], np.int64),
+            np.array([given["shift"]], np.int64),
+            stage["zero_point"],
+            stage["activation_min"],
+            stage["activation_max"],
+        )
+    )
+
+
+def _members(rescaling: Scales) -> dict[str, Value]:
+    return {
+        "multiplier": int(rescaling.multiplier[0]),
+        "addend": int(rescaling.addend[0]),
+        "shift": int(rescaling.shift[0]),
+    }
