@@ -61,6 +61,7 @@ def test_a_model_and_what_is_linked_for_it(model, built):
         }
         assert model != "digits" or kernels == DIGITS_KERNELS
         assert not any("register_kernel" in name for name in linked)
+        assert not any("ethos_u" in name or "vela" in name for name in linked)
 
 
 def test_flipped_bits_in_the_program_are_seen(built):

@@ -156,14 +156,14 @@ const char* read_blocks(Bytes data, Block (&blocks)[kCount]) {
         if (is_first != (name == "vela_bin_stream")) {
             return "it is not a stream of Vela's";
         }
-        if (name == "vela_end_stream") {
-            return nullptr;
-        }
         if (size > data.size()) {
             return kCutShort;
         }
         if (is_external) {
             return "a part of it lies outside the program";
+        }
+        if (name == "vela_end_stream") {
+            return nullptr;
         }
         for (Block& block : blocks) {
             if (block.name == name) {

@@ -1,0 +1,113 @@
+"""Delegates for Ethos-U under ExecuTorch's own runtime: equal outputs, and every failure told as what it is."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build import process
+from mcu_build.board import find_board
+from mcu_build.errors import McuError
+from mcu_build.npu.payload import parse
+from mcu_build.program import load
+from mcu_build.simulate.run import run
+from tests.sim.test_ethos_u_models import DIGITS, MODELS, check_proof
+from tests.sim.test_executorch import symbols
+from tests.support.cli import mcu_build
+
+HOST = find_board("host")
+INPUTS = np.linspace(0, 16, 64, dtype=np.float32).tobytes()
+NPUS = ("ethos-u55-128", "ethos-u65-256", "ethos-u85-256")
+
+
+def prove(model: Path, npu: str, build_dir: Path, *options: object):
+    words = ("test", "--board", "host", "--runtime", "executorch", "--npu", npu, model)
+    return mcu_build(*words, "--build-dir", build_dir, "--vectors", 3, "--json", *options)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The folder of digits for U55-128, proven."""
+    folder = tmp_path_factory.mktemp("build")
+    assert check_proof(prove(DIGITS, "ethos-u55-128", folder), 3)["differing"] == 0
+    (found,) = (folder / "digits").iterdir()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model(model, tmp_path):
+    for npu in NPUS:
+        check_proof(prove(MODELS[model], npu, tmp_path), 3)
+
+
+def test_the_back_end_is_linked_where_a_program_has_delegates(built):
+    for image in ("firmware.elf", "test.elf"):
+        linked = symbols(built / image)
+        assert {"mcu::et::add_ethos_u", "mcu::vela::read", "mcu::ethos_u::run"} <= linked
+        # The static runtime's call of the driver is in the same archive.
+        assert "mcu::kernels::ethos_u" not in linked
+
+
+def outputs(built: Path, folder: Path, old: bytes, new: bytes, npu: str = "ethos-u55-128") -> bytes | str:
+    """Outputs of the test image with `old` in its program made `new`, or what is told where it fails."""
+    program, image = (built / "program.pte").read_bytes(), (built / "test.elf").read_bytes()
+    assert image.count(program) == 1 and program.count(old) == 1 and len(old) == len(new)
+    changed = shutil.copy2(built / "test.elf", folder / "changed.elf")
+    changed.write_bytes(image.replace(program, program.replace(old, new)))
+    try:
+        return run(HOST, changed, INPUTS, 60, npu=HOST.choose_npu(npu)).outputs
+    except McuError as error:
+        return error.message
+
+
+def test_flipped_bits_are_seen(built, tmp_path):
+    """The negative control: the NPU runs what the program carries."""
+    delegate = parse(load(built / "program.pte").delegates[0].payload)
+    weights, stream = delegate.weights, delegate.stream
+    right = outputs(built, tmp_path, weights, weights)
+    assert isinstance(right, bytes)
+    wrong = 0
+    for place in range(100, len(weights), len(weights) // 16):
+        flipped = weights[:place] + bytes([weights[place] ^ 0x20]) + weights[place + 1 :]
+        found = outputs(built, tmp_path, weights, flipped)
+        wrong += isinstance(found, bytes) and found != right
+    assert wrong > 1
+    told = outputs(built, tmp_path, stream, stream[:1] + bytes([stream[1] ^ 0x20]) + stream[2:])
+    assert "EthosUBackend: the NPU does not take a command of the stream" in told
+    assert "of the command stream" in told and "the NPU: command 0" in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"cmd_data", b"cmd_date", "EthosUBackend: a block of it is missing"),
+        (b"vela_end_stream", b"vela_end_strean", "EthosUBackend: the payload is cut short"),
+        (b"COP1", b"COP9", "EthosUBackend: there is no command stream in a format that is known"),
+        (b"EthosUBackend", b"EthosVBackend", "EthosVBackend: not linked; build with --ops-from"),
+    ],
+)
+def test_damage_is_named(built, tmp_path, old, new, words):
+    told = outputs(built, tmp_path, old, new)
+    assert words in told and "ExecuTorch's runtime could not load or run its program" in told
+
+
+def test_a_program_for_another_npu_is_refused_when_it_is_loaded(built, tmp_path):
+    for npu, words in (("ethos-u55-256", "number of MACs"), ("ethos-u65-256", "another Ethos-U")):
+        told = outputs(built, tmp_path, b"COP1", b"COP1", npu)
+        assert f"EthosUBackend: the command stream is for another {words.removeprefix('another ')}" in told
+        assert "a delegate of the program has no back end here, or is for another device" in told
+
+
+def test_an_npu_that_does_not_answer_is_told(built, tmp_path):
+    (tmp_path / "inputs.bin").write_bytes(INPUTS)
+    ended = process.run([built / "test.elf"], cwd=tmp_path)
+    assert ended.status == 17 and "mcu: EthosUBackend: its device does not answer" in ended.stderr
+
+
+def test_a_pool_that_is_too_small_is_told(built):
+    words = prove(DIGITS, "ethos-u55-128", built.parents[1], "--temp-pool", 512)
+    assert words.status == 1
+    message = words.json["error"]["message"]
+    assert "--temp-pool: 512 bytes, the program takes" in message and "too few" in message
