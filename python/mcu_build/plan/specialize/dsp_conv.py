@@ -60,11 +60,17 @@ def one_channel(context: "Context", step: Step) -> Step | None:
     return _convolution(context, step, weights.transpose(3, 1, 2, 0))
 
 
-def tiling(weights: Bytes, rescaling: Rescaling) -> Tiling:
-    """Packed weights from [channels][products]."""
-    groups = -(-weights.shape[1] // 4)
+def unrolling(products: Iterable[int]) -> int:
+    """That which makes sums of so many products in the fewest instructions."""
+    groups = [-(-count // 4) for count in products]
     # 51 instructions for a turn of four groups, 27 for one of two.
-    unroll = 4 if -(-groups // 4) * 51 <= -(-groups // 2) * 27 else 2
+    four, two = sum(-(-n // 4) * 51 for n in groups), sum(-(-n // 2) * 27 for n in groups)
+    return 4 if four <= two else 2
+
+
+def tiling(weights: Bytes, rescaling: Rescaling, unroll: int | None = None) -> Tiling:
+    """Packed weights from [channels][products]."""
+    unroll = unroll or unrolling([weights.shape[1]])
     flat = padded(weights, unroll)
     packed, pairs = tiles(flat, rescaling.scales, rescaling.bounds)
     return Tiling(packed, pairs, flat.shape[1] // 4, unroll, len(weights), rescaling)

@@ -54,8 +54,13 @@ def array(context: "Context", id: int | None, dtype: type[np.generic]) -> np.nda
     return np.frombuffer(tensor.data, dtype=dtype).reshape(tensor.shape)
 
 
-def convolution(context: "Context", step: Step, weights: Bytes) -> Rescaling | None:
-    """That of a convolution's step, whose weights are [channels][products]. None: the kernels cannot."""
+def convolution(
+    context: "Context", step: Step, weights: Bytes, channels: slice = slice(None)
+) -> Rescaling | None:
+    """That of a convolution's step, whose weights are [channels][products]. None: the kernels cannot.
+
+    `channels` are those of the step that the weights are for.
+    """
     assert step.params is not None
     multipliers, shifts = (array(context, id, np.int32) for id in step.arguments[3:5])
     bias = array(context, step.arguments[2], np.int32)
@@ -64,10 +69,10 @@ def convolution(context: "Context", step: Step, weights: Bytes) -> Rescaling | N
     members = step.params.members
     return rescaling(
         weights,
-        np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64),
+        np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64)[channels],
         cast(int, members["input_offset"]),
-        multipliers.astype(np.int64).tolist(),
-        shifts.astype(np.int64).tolist(),
+        multipliers.astype(np.int64)[channels].tolist(),
+        shifts.astype(np.int64)[channels].tolist(),
         numbers(members["stage"]),
     )
 

@@ -1,0 +1,61 @@
+"""Dilated, grouped and transposed convolutions with SMLAD equal the reference bit for bit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from mcu_build.plan.ir import Plan
+from tests.host.kernels.test_convolution import convolutions, depthwise, transposed
+from tests.sim.kernels.convolution_cases import (
+    STAGES,
+    Shape,
+    case,
+    cases,
+    differing,
+    share_that_varies,
+    with_weight_changed,
+)
+from tests.support.cases import Case, run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+BOARD = "mps2-an386"
+SHAPES = [
+    Shape((1, 9, 11), 16, 12, (3, 3), padding=(2, 2), dilation=(2, 2)),
+    Shape((2, 7, 8), 5, 6, (2, 3), (2, 1), (1, 0), (3, 2)),
+    Shape((1, 12, 9), 8, 0, (3, 3), padding=(1, 1), copies=2),
+    Shape((1, 8, 9), 3, 0, (3, 3), (2, 2), (1, 1), copies=1),
+    Shape((1, 14, 6), 2, 0, (5, 1), (1, 1), (4, 0), (2, 1), copies=3),
+]
+
+
+def kernels(plans: Sequence[Plan]) -> list[set[str]]:
+    return [{step.kernel for step in plan.steps if step.source == "dsp_conv_taps"} for plan in plans]
+
+
+def served() -> list[Case]:
+    """Those that no other kernel takes."""
+    found = [*cases(52, SHAPES), *convolutions(), *depthwise(), *transposed()]
+    taken = kernels(plans_on(BOARD, found))
+    return [one for one, names in zip(found, taken, strict=True) if names]
+
+
+@pytest.mark.parametrize(("board", "toolchain"), [(BOARD, "arm-clang"), ("mps2-an505", "arm-gcc")])
+def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = served()
+    taken = kernels(plans_on(board, made))
+    forms = {f"dsp_conv_taps_{form}_x{n}" for form in ("relu", "ties", "bounded") for n in (2, 4)}
+    assert all(taken) and set().union(*taken) == forms
+    assert sum("transpose" in one.operator for one in made) > 20
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+    given = case(np.random.default_rng(3), SHAPES[0], STAGES[2])
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    assert differing(outputs[:1], outputs[1:]) == [0]
