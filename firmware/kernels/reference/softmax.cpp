@@ -1,6 +1,7 @@
 #include "mcu/kernels/softmax.h"
 
 #include "mcu/kernels/requantize.h"
+#include "mcu/kernels/softmax_share.h"
 
 namespace mcu::kernels {
 namespace {
@@ -12,24 +13,6 @@ int32_t excess_bits(uint64_t sum) {
         ++bits;
     }
     return bits;
-}
-
-// round_half_even(256 * part / sum); part <= sum. The leading bits give the quotient or one beside it: a
-// 64-bit division from a library takes 750 bytes of flash.
-int32_t share(uint64_t part, uint64_t sum, int32_t excess) {
-    const uint32_t leading = static_cast<uint32_t>(part >> excess) << 8;
-    auto quotient = static_cast<int32_t>(leading / static_cast<uint32_t>(sum >> excess));
-    const auto whole = static_cast<int64_t>(sum);
-    int64_t rest = static_cast<int64_t>(part << 8) - quotient * whole;
-    if (rest < 0) {
-        --quotient;
-        rest += whole;
-    } else if (rest >= whole) {
-        ++quotient;
-        rest -= whole;
-    }
-    const bool up = 2 * rest > whole || (2 * rest == whole && quotient % 2 != 0);
-    return quotient + (up ? 1 : 0);
 }
 
 void softmax_line(const SoftmaxParams& params, const int8_t* input, const int32_t* table, int8_t* output) {
@@ -46,7 +29,7 @@ void softmax_line(const SoftmaxParams& params, const int8_t* input, const int32_
     for (int32_t i = 0; i < params.axis; ++i) {
         const auto part = static_cast<uint32_t>(table[highest - input[i * stride]]);
         output[i * stride] =
-            static_cast<int8_t>(clamp(share(part, sum, excess) + params.zero_point, -128, 127));
+            static_cast<int8_t>(clamp(softmax_share(part, sum, excess) + params.zero_point, -128, 127));
     }
 }
 

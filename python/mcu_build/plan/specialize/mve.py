@@ -15,6 +15,7 @@ TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "dequantize_s8_f32": (mve_elementwise.dequantize,),
     "mul_s8": (mve_elementwise.mul,),
     "add_s8": (mve_elementwise.add,),
+    "softmax_s8": (mve_elementwise.softmax,),
     "linear_s8": (mve_linear.linear,),
     "batch_matmul_s8": (mve_linear.product,),
     "conv2d_s8": (mve_conv.conv2d,),

@@ -20,6 +20,7 @@ _HEADROOM = 20  # of add.h
 _MOST = 1 << 31
 _FARTHEST = 31
 _LANES = 4  # of mve_mul.h
+_SOFTMAX = 64  # elements from which on it is worth more flash
 _SCALES = (2.0**-100, 2.0**100)  # of mve_quantize.h
 
 Numbers = Mapping[str, int]
@@ -142,3 +143,12 @@ def _requantize(values: Ints, by: Numbers) -> Ints:
         return high
     magnitude = (np.abs(high) + (1 << (right - 1))) >> right  # ties away from zero
     return np.where(high < 0, -magnitude, magnitude)
+
+
+def softmax(context: "Context", step: Step) -> Step | None:
+    """softmax_s8 along the innermost dimension, of more than the few classes of a net's end."""
+    assert step.params is not None
+    outer, axis, inner = (cast(int, step.params.members[name]) for name in ("outer", "axis", "inner"))
+    if inner != 1 or outer * axis < _SOFTMAX or context.optimize == "size":
+        return None
+    return replace(step, kernel="mve_softmax_s8", source="mve_softmax")

@@ -1,0 +1,27 @@
+// The quotient of softmax.h, shared by its kernels.
+
+#pragma once
+
+#include <cstdint>
+
+namespace mcu::kernels {
+
+// round_half_even(256 * part / sum); part <= sum. `excess` bits less leave 24 bits of the sum at most, whose
+// quotient is the true one or one beside it: a 64-bit division from a library takes 750 bytes of flash.
+inline int32_t softmax_share(uint64_t part, uint64_t sum, int32_t excess) {
+    const uint32_t leading = static_cast<uint32_t>(part >> excess) << 8;
+    auto quotient = static_cast<int32_t>(leading / static_cast<uint32_t>(sum >> excess));
+    const auto whole = static_cast<int64_t>(sum);
+    int64_t rest = static_cast<int64_t>(part << 8) - quotient * whole;
+    if (rest < 0) {
+        --quotient;
+        rest += whole;
+    } else if (rest >= whole) {
+        ++quotient;
+        rest -= whole;
+    }
+    const bool up = 2 * rest > whole || (2 * rest == whole && quotient % 2 != 0);
+    return quotient + (up ? 1 : 0);
+}
+
+}  // namespace mcu::kernels
