@@ -6,7 +6,7 @@ the fields in their tables there.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -105,10 +105,14 @@ class DelegateCall:
 
 @dataclass(frozen=True)
 class Delegate:
-    """A lowered subgraph of another back end."""
+    """A lowered subgraph of another back end.
+
+    `named_data` is what the program holds by name: a payload may refer to it.
+    """
 
     id: str
     payload: bytes = field(repr=False)
+    named_data: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -440,8 +444,16 @@ class _Reader:
             raise ValueError(f"delegate {delegate.text(0)} has no payload")
         index = reference.number(1, types.Uint32Flags)
         if reference.number(0, types.Int8Flags) == 1:
-            offset, size = self.segments[index]
-            payload = self.data[self.segment_base + offset : self.segment_base + offset + size]
+            payload = self._whole_segment(index)
         else:
             payload = list(self.root.children(3))[index].raw(0)
-        return Delegate(delegate.text(0), payload)
+        return Delegate(delegate.text(0), payload, self._named_data())
+
+    def _named_data(self) -> dict[str, bytes]:
+        return {
+            entry.text(0): self._whole_segment(entry.number(1, types.Uint32Flags))
+            for entry in self.root.children(7)
+        }
+
+    def _whole_segment(self, index: int) -> bytes:
+        return self._segment(index, 0, self.segments[index][1])

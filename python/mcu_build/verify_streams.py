@@ -47,7 +47,12 @@ def run_streams(lowered: Lowered, vectors: Path) -> tuple[Exactness, ...]:
     loaded = program.load(lowered.program, lowered.method)
     config = find(lowered.npu.name)
     twins = [
-        _Twin(TosaGraph(made.tosa.read_bytes()), parse(delegate.payload), config, made.fast_scratch)
+        _Twin(
+            TosaGraph(made.tosa.read_bytes()),
+            parse(delegate.payload, delegate.named_data),
+            config,
+            made.fast_scratch,
+        )
         for made, delegate in zip(lowered.delegates, loaded.delegates, strict=True)
     ]
     evaluator = Evaluator(loaded, twins)

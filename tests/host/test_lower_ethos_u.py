@@ -1,11 +1,14 @@
 """Lowering to Ethos-U: what goes where and why, and delegates through the plan."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from executorch.exir._serialize._named_data_store import NamedDataStore
+from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
 from torch import nn
 
 from mcu_build.board import find_board
@@ -13,6 +16,7 @@ from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
 from mcu_build.lower.ethos_u import LoweredForNpu, lower
 from mcu_build.lower.ethos_u_quantize import quantize_for_npu
+from mcu_build.npu import payload
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.describe import where
@@ -84,6 +88,10 @@ def program(lowered: LoweredForNpu) -> Program:
     return parse(lowered.program.pte)
 
 
+def generated(found: Program) -> dict[str, str]:
+    return generate(compile_program(found, "half", npu=TARGET))
+
+
 def copies(plan: Plan) -> list[str]:
     return [step.operator for step in plan.steps if step.operator.startswith("npu ")]
 
@@ -110,6 +118,37 @@ def test_a_mean_over_the_whole_image_goes_to_the_npu():
 def test_a_row_names_the_line_of_the_model(half):
     layers = {row.layer.split(":")[0] for row in half.program.operators if row.where == "npu"}
     assert layers == {Path(__file__).name}
+
+
+def test_the_npus_operations_name_the_model_s_operators_and_lines(half):
+    first, second = ([(row["output_of"], row["layer"]) for row in one.layers] for one in half.delegates)
+    lines = {row.operator: row.layer for row in half.program.operators if row.where == "npu"}
+    assert first == [("aten::conv2d", lines["aten::conv2d"])]
+    # Of the sine only a table is left, which knows nothing but the name of its constant.
+    assert list(dict.fromkeys(second)) == [
+        (name, lines[name]) for name in ("aten::sin", "aten::mean.dim", "aten::linear")
+    ]
+
+
+def test_weights_may_lie_apart_in_the_program(half):
+    """ExecuTorch's external blocks, once they are back in the .pte as data with a name."""
+    file = deserialize_pte_binary(half.program.pte)
+    delegate = file.program.backend_delegate_data[0]
+    content = payload.parse(delegate.data)
+    start = delegate.data.index(b"weight_data")
+    end = start + 32 + (len(content.weights) + 15) // 16 * 16
+    reference = struct.pack("<16sIB11x", b"weight_data", 64, 1) + b"k" * 64
+    delegate.data = delegate.data[:start] + reference + delegate.data[end:]
+    for key in ("k" * 64, "another"):
+        store = NamedDataStore()
+        store.add_named_data(key, content.weights, alignment=16)
+        file.named_data = store.get_named_data_store_output()
+        found = parse(bytes(serialize_pte_binary(file, extract_delegate_segments=True)))
+        if key == "another":
+            with pytest.raises(McuError, match="weight_data: it lies outside the program"):
+                compile_program(found, "half", npu=TARGET)
+        else:
+            assert generated(found) == generated(program(half))
 
 
 def test_an_operator_between_two_sides_has_one_quantization(half):

@@ -21,6 +21,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from mcu_build.lower.ethos_u_quantize import Partitioner
 from mcu_build.lower.upstream import quiet
 from mcu_build.lower.vela import Compiled, recorded
+from mcu_build.lower.vela_defects import one_result_of_convolutions
 from mcu_build.npu import simulate
 from mcu_build.npu.config import find
 from mcu_build.npu.payload import parse
@@ -36,7 +37,7 @@ def lowered(module: nn.Module, example: tuple[torch.Tensor, ...], target: str, b
     config = get_symmetric_a16w8_quantization_config if bits == 16 else get_symmetric_quantization_config
     quantizer.set_global(config())
     partitioner = Partitioner(spec)
-    with quiet(), recorded() as delegates, torch.no_grad():
+    with quiet(), one_result_of_convolutions(), recorded() as delegates, torch.no_grad():
         prepared = prepare_pt2e(
             torch.export.export(module.eval(), example).module(check_guards=False), quantizer
         )
@@ -131,3 +132,10 @@ def test_their_neighbours_are_delegated() -> None:
     depthwise = nn.Conv2d(8, 16, (5, 4), stride=(2, 2), padding=(2, 2), groups=8), (torch.randn(1, 8, 9, 14),)
     (delegate,), _ = lowered(*depthwise, "ethos-u55-128")
     check(delegate, "ethos-u55-128")
+
+
+@pytest.mark.parametrize("order", [(), (0, 3, 1, 2)])
+@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u85-256"])
+def test_residual_connections_of_16_bits_are_one_delegate(order: tuple[int, ...], target: str) -> None:
+    (delegate,), _ = lowered(*modules.residual(order), target, 16)
+    check(delegate, target)

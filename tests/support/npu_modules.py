@@ -191,3 +191,21 @@ def two_linear_layers() -> Built:
     from torch import nn
 
     return nn.Sequential(nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 5)), (torch.randn(4, 24),)
+
+
+def residual(order: tuple[int, ...] = ()) -> Built:
+    """A convolution that an addition and the next layer read, with `order` in another order of axes."""
+    import torch
+    from torch import nn
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(6, 7, 3), nn.Conv2d(7, 7, 3, padding=1)
+
+        def forward(self, x: Any) -> Any:
+            y = self.first(x)
+            y = y.permute(order) if order else y
+            return y + self.second(y)
+
+    return Residual(), (torch.randn(1, 6, 9, 9),)

@@ -32,7 +32,7 @@ def dump(program: Path, as_json: bool, debug: bool) -> None:
         )
     documents = []
     for index, delegate in enumerate(delegates):
-        content = payload.parse(delegate.payload)
+        content = payload.parse(delegate.payload, delegate.named_data)
         made_for = config.of_register(content.config)
         lines = disassemble(content.stream, made_for.product)
         documents.append({"delegate": index, "npu": made_for.name, "commands": lines})

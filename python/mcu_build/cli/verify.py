@@ -48,7 +48,7 @@ def _text(found: Any) -> list[str]:
     return [
         *(_line(index, one) for index, one in enumerate(found.outputs)),
         *(_stream_line(index, one) for index, one in enumerate(found.delegates)),
-        "agrees" if found.agrees else "DOES NOT AGREE: wrong, more than a step apart on average, or constant",
+        "agrees" if found.agrees else "DOES NOT AGREE: wrong, too many steps apart on average, or constant",
     ]
 
 

@@ -179,18 +179,23 @@ def _port_declaration(plan: Plan, name: str, tensor: Tensor) -> str:
 BORDER_SOURCES = ("quantize", "mve_quantize")
 
 
-def port_quantization(plan: Plan, id: int) -> Quantization | None:
-    """The quantization of an input or output: its own, or that of the step at the border behind it."""
+def quantized_port(plan: Plan, id: int) -> Tensor | None:
+    """The tensor that holds an input or output in integers: its own, or that behind the border's step."""
     tensor = plan.tensors[id]
     if tensor.quantization or tensor.dtype is not DType.F32:
-        return tensor.quantization
+        return tensor if tensor.quantization else None
     owner = plan.owner(id).id
     for step in plan.steps:
-        owners = [plan.owner(argument).id for argument in step.arguments if argument is not None]
-        if owner in owners and step.source in BORDER_SOURCES:
-            found = [plan.tensors[a].quantization for a in step.arguments if a is not None]
-            return next((q for q in found if q), None)
+        operands = [plan.tensors[argument] for argument in step.arguments if argument is not None]
+        if owner in [plan.owner(one.id).id for one in operands] and step.source in BORDER_SOURCES:
+            return next((one for one in operands if one.quantization), None)
     return None
+
+
+def port_quantization(plan: Plan, id: int) -> Quantization | None:
+    """The quantization of an input or output: its own, or that of the step at the border behind it."""
+    found = quantized_port(plan, id)
+    return found.quantization if found else None
 
 
 def _is_class_scores(tensor: Tensor) -> bool:

@@ -13,6 +13,7 @@ import executorch.backends.arm.ethosu.backend as backend
 import numpy as np
 
 from mcu_build.errors import McuError
+from mcu_build.lower.tosa_names import Names, find, noted
 
 # What Vela counts in its summary, by the name that it has there.
 _ESTIMATES = {
@@ -50,7 +51,8 @@ class Compiled:
     """One delegate: its TOSA, what Vela made of it, the bytes of its fast scratch memory.
 
     `estimates` are the compiler's: cycles, cycles by part, MACs, bytes moved and used by memory. `layers` are
-    its operations in order: operator and output as Vela calls them, cycles, cycles by part, MACs.
+    its operations in order: operator and output as Vela calls them, the model's operator that gives this
+    output and its line ("" where they are not known), cycles, cycles by part, MACs.
     """
 
     tosa: bytes = field(repr=False)
@@ -70,12 +72,14 @@ def recorded() -> Iterator[list[Compiled]]:
         with tempfile.TemporaryDirectory() as folder:
             options["intermediate_path"] = folder
             result = _compile(original, tosa, flags, options)
-            found.append(_read(tosa, result.processed_bytes, Path(folder, "output")))
+            found.append(_read(tosa, result.processed_bytes, Path(folder, "output"), names))
+            names.clear()
             return result
 
     backend.vela_compile = compile_and_record
     try:
-        yield found
+        with noted() as names:
+            yield found
     finally:
         backend.vela_compile = original
 
@@ -91,7 +95,7 @@ def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, An
         raise McuError(f"Vela: {words}", hint) from error
 
 
-def _read(tosa: bytes, payload: bytes, folder: Path) -> Compiled:
+def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
     # Vela stores its strings as Python objects; the numbers beside them are plain.
     with np.load(folder / "out_vela.npz", allow_pickle=False) as archive:
         fast = int(archive["scratch_fast_size"]) if "scratch_fast_size" in archive.files else 0
@@ -99,12 +103,16 @@ def _read(tosa: bytes, payload: bytes, folder: Path) -> Compiled:
     estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
     estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
     counted = {name: count for name, count in estimates.items() if count}
-    layers = tuple(_layer(one) for one in _table(folder, "*_per-layer.csv"))
+    layers = tuple(_layer(one, names) for one in _table(folder, "*_per-layer.csv"))
     return Compiled(tosa, payload, fast, counted, layers)
 
 
-def _layer(row: Mapping[str, str]) -> Mapping[str, str | int]:
+def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, str | int]:
     words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
+    origin = find(words["tensor"], names)
+    words |= (
+        {"output_of": origin.operator, "layer": origin.layer} if origin else {"output_of": "", "layer": ""}
+    )
     return words | {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
 
 

@@ -99,7 +99,7 @@ def _external(name: str, data: bytes, named_data: Mapping[str, bytes]) -> bytes:
     if key not in named_data:
         raise McuError(
             f"Ethos-U delegate: {name}: it lies outside the program, under the key {key}",
-            "Export without external block placements, or give the file that holds the entry.",
+            "Export without external_block_placements in EthosUCompileSpec.",
         )
     return named_data[key]
 

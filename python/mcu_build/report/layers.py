@@ -85,7 +85,7 @@ def table(profile: Profile) -> str:
     if profile.npu:
         npu = ["\n".join(["", *estimates(profile.npu), ""])]
         rows = layer_rows(profile.npu)
-        npu += [_columns(rows, 3)] if rows else []
+        npu += [_columns(rows, 4)] if rows else []
     head = (
         f"{profile.name} on {profile.board} ({profile.core}, {profile.toolchain}): "
         f"{total:,} instructions for one inference, {profile.total.vector_instructions:,} of them vector\n"

@@ -77,12 +77,26 @@ def layer_rows(facts: Mapping[str, Any]) -> list[list[str]]:
     if not layers:
         return []
     parts = [part for part in _PARTS if any(layer[f"cycles_{part}"] for _, layer in layers)]
-    headings = ["delegate", "operation", "output", "cycles", *(_PARTS[part] for part in parts), "MACs"]
+    headings = [
+        "delegate",
+        "operation",
+        "output of",
+        "line",
+        "cycles",
+        *(_PARTS[part] for part in parts),
+        "MACs",
+    ]
     names = ["cycles", *(f"cycles_{part}" for part in parts), "macs"]
     return [
         headings,
         *(
-            [str(index), layer["operator"], layer["tensor"], *(f"{layer[name]:,}" for name in names)]
+            [
+                str(index),
+                layer["operator"],
+                layer["output_of"] or layer["tensor"],
+                layer["layer"],
+                *(f"{layer[name]:,}" for name in names),
+            ]
             for index, layer in layers
         ),
     ]

@@ -1,4 +1,4 @@
-"""Where Vela 5.1 compiles wrong streams: the model follows the stream, so that it shows them.
+"""Where Vela 5.1 compiles wrong streams, or none: the model follows the stream, so that it shows them.
 
 When one of these fails, Vela has been mended: move the case to test_operators.py.
 """
@@ -43,3 +43,8 @@ def test_linear_layers_of_16_bits_read_a_map_of_another_shape_on_u85():
     assert _values(case, "SET_IFM_HEIGHT0_M1")[0] == 1
     assert _values(case, "SET_IFM_BASE2")[0] == 0
     assert mismatches(case, 0)[0] > 0
+
+
+def test_a_convolution_of_16_bits_that_is_read_as_16_and_as_32_is_refused():
+    with pytest.raises(RuntimeError, match="could not run on NPU"):
+        make(modules.residual, "ethos-u55-128", bits=16)
