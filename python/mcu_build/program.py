@@ -107,7 +107,7 @@ class DelegateCall:
 class Delegate:
     """A lowered subgraph of another back end.
 
-    `named_data` is what the program holds by name: a payload may refer to it.
+    `named_data` is what the program and the files beside it hold by name: a payload may refer to it.
     """
 
     id: str
@@ -209,6 +209,7 @@ class _Reader:
         self.data = data
         self.name = name
         self.weights = weights.by_key()
+        self.blobs = weights.blobs()
         # Names of tensors that lie in a file that was not given.
         self.missing: list[str] = []
         self.root = FlatTable(data, struct.unpack_from("<I", data, 0)[0])
@@ -449,11 +450,12 @@ class _Reader:
             payload = list(self.root.children(3))[index].raw(0)
         return Delegate(delegate.text(0), payload, self._named_data())
 
-    def _named_data(self) -> dict[str, bytes]:
-        return {
+    def _named_data(self) -> Mapping[str, bytes]:
+        own = {
             entry.text(0): self._whole_segment(entry.number(1, types.Uint32Flags))
             for entry in self.root.children(7)
         }
+        return {**self.blobs, **own}
 
     def _whole_segment(self, index: int) -> bytes:
         return self._segment(index, 0, self.segments[index][1])

@@ -264,8 +264,10 @@ def _check_data(file: Path, loaded: "Program", data: Sequence[Path]) -> None:
     from mcu_build.weights import load_weights
 
     names = {value.name for value in loaded.values if isinstance(value, TensorValue)}
+    payloads = b"".join(delegate.payload for delegate in loaded.delegates)
     for one in load_weights(data).files:
-        if not names & {weight.key for weight in one.weights}:
+        is_read = any(key.encode() in payloads for key in one.blobs)
+        if not is_read and not names & {weight.key for weight in one.weights}:
             raise McuError(f"{one.path}: {file} takes no weights from it", "Leave --data out.")
 
 

@@ -35,11 +35,12 @@ class Weight:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A .ptd: `data` is all of it."""
+    """A .ptd: `data` is all of it, `blobs` what delegates keep in it, by key."""
 
     path: Path
     data: bytes = field(repr=False)
     weights: tuple[Weight, ...]
+    blobs: Mapping[str, bytes] = field(repr=False)
 
     def bytes_of(self, weight: Weight) -> bytes:
         """The elements of one of its tensors."""
@@ -55,6 +56,10 @@ class Weights:
     def by_key(self) -> Mapping[str, tuple[WeightFile, Weight]]:
         """Each tensor with its file."""
         return {weight.key: (file, weight) for file in self.files for weight in file.weights}
+
+    def blobs(self) -> Mapping[str, bytes]:
+        """What delegates keep in them, by key."""
+        return {key: blob for file in self.files for key, blob in file.blobs.items()}
 
 
 def load_weights(paths: Sequence[Path]) -> Weights:
@@ -79,10 +84,14 @@ def _load(path: Path) -> WeightFile:
             "Give a .ptd file as written by ExecutorchProgramManager.write_tensor_data_to_file().",
         )
     with checked(str(path)):
-        return WeightFile(path, data, tuple(_weights(data)))
+        entries = list(_entries(data))
+        weights = tuple(weight for entry in entries if (weight := _weight(*entry)))
+    blobs = {key: data[start : start + nbytes] for key, layout, start, nbytes in entries if layout is None}
+    return WeightFile(path, data, weights, blobs)
 
 
-def _weights(data: bytes) -> Iterator[Weight]:
+def _entries(data: bytes) -> Iterator[tuple[str, FlatTable | None, int, int]]:
+    """Key, layout (of tensors alone), place in the file and size of what a file holds."""
     magic, _, _, _, base, size = struct.unpack_from(_HEADER, data, 8)
     if magic != _HEADER_MAGIC:
         raise ValueError("it has no header")
@@ -97,15 +106,18 @@ def _weights(data: bytes) -> Iterator[Weight]:
         for segment in root.children(1)
     ]
     for named in root.children(2):
-        layout = named.child(2)
-        if layout is None:
-            continue  # data of a delegate
         key, (offset, length) = named.text(0), segments[named.number(1, types.Uint32Flags)]
-        shape, order = layout.numbers(1, types.Int32Flags), layout.numbers(2, types.Uint8Flags)
         if offset + length > size:
             raise ValueError(f"{key!r} runs past the end of the file")
-        if sorted(order) != list(range(len(shape))) or any(one < 0 for one in shape):
-            raise ValueError(f"{key!r} has shape {shape} in order {order}")
-        if prod(shape) > length:
-            raise ValueError(f"{key!r} has {prod(shape)} elements in {length} bytes")
-        yield Weight(key, layout.number(0, types.Int8Flags), shape, order, base + offset, length)
+        yield key, named.child(2), base + offset, length
+
+
+def _weight(key: str, layout: FlatTable | None, start: int, nbytes: int) -> Weight | None:
+    if layout is None:
+        return None
+    shape, order = layout.numbers(1, types.Int32Flags), layout.numbers(2, types.Uint8Flags)
+    if sorted(order) != list(range(len(shape))) or any(one < 0 for one in shape):
+        raise ValueError(f"{key!r} has shape {shape} in order {order}")
+    if prod(shape) > nbytes:
+        raise ValueError(f"{key!r} has {prod(shape)} elements in {nbytes} bytes")
+    return Weight(key, layout.number(0, types.Int8Flags), shape, order, start, nbytes)

@@ -9,6 +9,8 @@ import pytest
 import torch
 from executorch.exir._serialize._named_data_store import NamedDataStore
 from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
+from executorch.exir._serialize.data_serializer import DataPayload
+from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
 from torch import nn
 
 from mcu_build.board import find_board
@@ -26,6 +28,7 @@ from mcu_build.plan.select import operators, select
 from mcu_build.program import Program, parse
 from mcu_build.reference import evaluate
 from mcu_build.stages import quantization_kind
+from mcu_build.weights import load_weights
 from tests.support.cli import mcu_build
 
 BOARD = find_board("corstone-300")
@@ -130,25 +133,33 @@ def test_the_npus_operations_name_the_model_s_operators_and_lines(half):
     ]
 
 
-def test_weights_may_lie_apart_in_the_program(half):
-    """ExecuTorch's external blocks, once they are back in the .pte as data with a name."""
+@pytest.mark.parametrize("place", ["program", "file", "nowhere"])
+def test_weights_may_lie_apart_from_their_delegate(half, place, tmp_path):
+    """ExecuTorch's external blocks: data with a name, in the .pte or in a .ptd."""
     file = deserialize_pte_binary(half.program.pte)
     delegate = file.program.backend_delegate_data[0]
     content = payload.parse(delegate.data)
     start = delegate.data.index(b"weight_data")
     end = start + 32 + (len(content.weights) + 15) // 16 * 16
-    reference = struct.pack("<16sIB11x", b"weight_data", 64, 1) + b"k" * 64
+    key = "k" * 64
+    reference = struct.pack("<16sIB11x", b"weight_data", len(key), 1) + key.encode()
     delegate.data = delegate.data[:start] + reference + delegate.data[end:]
-    for key in ("k" * 64, "another"):
-        store = NamedDataStore()
-        store.add_named_data(key, content.weights, alignment=16)
-        file.named_data = store.get_named_data_store_output()
-        found = parse(bytes(serialize_pte_binary(file, extract_delegate_segments=True)))
-        if key == "another":
-            with pytest.raises(McuError, match="weight_data: it lies outside the program"):
-                compile_program(found, "half", npu=TARGET)
-        else:
-            assert generated(found) == generated(program(half))
+    store = NamedDataStore()
+    store.add_named_data(key, content.weights, alignment=16)
+    entries = store.get_named_data_store_output()
+    beside = tmp_path / "weights.ptd"
+    beside.write_bytes(
+        bytes(FlatTensorSerializer().serialize(DataPayload(entries.buffers, entries.pte_data)))
+    )
+    if place == "program":
+        file.named_data = entries
+    data = bytes(serialize_pte_binary(file, extract_delegate_segments=True))
+    found = parse(data, weights=load_weights([beside] if place == "file" else []))
+    if place == "nowhere":
+        with pytest.raises(McuError, match="weight_data: it lies outside the program"):
+            generated(found)
+    else:
+        assert generated(found) == generated(program(half))
 
 
 def test_an_operator_between_two_sides_has_one_quantization(half):

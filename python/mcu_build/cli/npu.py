@@ -15,9 +15,16 @@ def command() -> None:
 
 @command.command()
 @click.argument("program", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PTD",
+    help="A file with weights or commands that lie apart from PROGRAM.",
+)
 @json_option
 @debug_option
-def dump(program: Path, as_json: bool, debug: bool) -> None:
+def dump(program: Path, data: tuple[Path, ...], as_json: bool, debug: bool) -> None:
     """Print the command stream of each delegate of PROGRAM (a .pte) in words."""
     del debug
     from mcu_build.errors import McuError
@@ -25,7 +32,7 @@ def dump(program: Path, as_json: bool, debug: bool) -> None:
     from mcu_build.npu.commands import disassemble
     from mcu_build.program import load
 
-    delegates = [d for d in load(program).delegates if d.id == "EthosUBackend"]
+    delegates = [d for d in load(program, weights=data).delegates if d.id == "EthosUBackend"]
     if not delegates:
         raise McuError(
             f"{program}: it has no Ethos-U delegate", "Lower the model for a board with an Ethos-U NPU."

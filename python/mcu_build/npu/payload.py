@@ -1,7 +1,7 @@
 """The payload of an EthosUBackend delegate.
 
 Blocks of a 16-byte name, u32 size, u8 external, 11 reserved bytes and the data, padded to 16; `external` says
-that the data is the key of a named-data entry of the program, which holds the block itself.
+that the data is the key of a named-data entry of the program or of a .ptd, which holds the block itself.
 """
 
 import struct
@@ -99,7 +99,7 @@ def _external(name: str, data: bytes, named_data: Mapping[str, bytes]) -> bytes:
     if key not in named_data:
         raise McuError(
             f"Ethos-U delegate: {name}: it lies outside the program, under the key {key}",
-            "Export without external_block_placements in EthosUCompileSpec.",
+            "Give the file that holds it with --data FILE.ptd, or export without external_block_placements.",
         )
     return named_data[key]
 

@@ -17,7 +17,8 @@ def program(monkeypatch, tmp_path):
     case = make(npu_modules.starter, "ethos-u55-128")
     delegates = [Delegate("EthosUBackend", case.delegate)]
     monkeypatch.setattr(
-        "mcu_build.program.load", lambda path: Program("forward", (), (), (), (), tuple(delegates), 0)
+        "mcu_build.program.load",
+        lambda path, weights: Program("forward", (), (), (), (), tuple(delegates), 0),
     )
     return delegates
 
