@@ -152,6 +152,20 @@ void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, con
     }
 }
 
+void mve_side_by_side_s8(const MveSideBySideParams& params, const int8_t* input, const int8_t* weights,
+                         const int32_t* scales, int8_t* output) {
+    const MvePointwiseParams& row = params.row;
+    const int32_t quads = (row.stage.channels + 3) / 4;
+    for (int32_t y = 0; y < params.input_rows; ++y) {
+        for (int32_t ky = 0; ky < params.window_rows; ++ky) {
+            mve_pointwise_s8(row, input, weights + ky * quads * row.vectors * 64, scales + ky * quads * 16,
+                             output);
+            output += row.pixels * row.stage.channels;
+        }
+        input += row.pixels * row.vectors * 16;
+    }
+}
+
 void mve_conv_patches_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {
     conv_patches(params, input, weights, scales, output, patch,

@@ -1,6 +1,6 @@
 """Weights and scales as the kernels of firmware/kernels/mve want them; their headers describe the layouts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,16 @@ class Scales:
     shift: Ints
     ties: bool
     clamps: bool
+
+    def part(self, channels: slice) -> "Scales":
+        """Those of some channels."""
+        return replace(
+            self,
+            bias=self.bias[channels],
+            multiplier=self.multiplier[channels],
+            addend=self.addend[channels],
+            shift=self.shift[channels],
+        )
 
     def quads(self) -> bytes:
         """[channels / 4][bias, multiplier, addend, shift][4], absent channels zero."""

@@ -50,7 +50,7 @@ def test_a_shift_to_the_left_goes_elsewhere() -> None:
     given = product(np.random.default_rng(1), SHAPES[0], STAGES[0])
     arguments = [*given.arguments[:6], 1, given.arguments[7]]
     (plan,) = plans_on(BOARD, [Case(given.operator, arguments, given.outputs)])
-    assert plan.steps[-1].kernel == "batch_matmul_s8"
+    assert not plan.steps[-1].kernel.startswith("mve_")
 
 
 def test_one_other_value_is_noticed(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def test_few_classes_or_another_dimension_go_elsewhere() -> None:
     along_rows = softmax(x, 0.1)
     arguments = [along_rows.arguments[0], 0, *along_rows.arguments[2:]]
     made = [softmax(x, 0.1), softmax(x[:1], 0.1), Case(along_rows.operator, arguments, along_rows.outputs)]
-    kernels = [plan.steps[-1].kernel for plan in plans_on(BOARD, made)]
-    assert kernels == ["mve_softmax_s8", "softmax_s8", "softmax_s8"]
+    on_helium = [plan.steps[-1].kernel == "mve_softmax_s8" for plan in plans_on(BOARD, made)]
+    assert on_helium == [True, False, False]
 
 
 def test_another_scale_is_noticed(tmp_path: Path) -> None:

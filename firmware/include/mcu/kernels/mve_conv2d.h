@@ -20,6 +20,10 @@
 //   patches_<n>      at most n products                order: row, column, channels, then zeros
 //   patches          everything else                   order: row, column, channels, then zeros
 //
+// side_by_side is transpose_conv2d.h with a stride of the window's size, no padding and no dilation: a pixel
+// of the input makes a window of the output alone, whose rows are pointwise convolutions with columns * O
+// channels, [column][O]. Weights and scales are those of such a convolution for each row of the window.
+//
 // Three pixels of the image are computed at once, for all channels. Where the number of pixels is no multiple
 // of three, the last three are computed together, some of them again; of patches the last one is computed up
 // to three times. Before the pixels of patches are written, their windows are read for the last time. `patch`
@@ -60,6 +64,12 @@ struct MveConvParams {
     MveConvStage stage;
 };
 
+struct MveSideBySideParams {
+    int32_t input_rows;  // of all images
+    int32_t window_rows;
+    MvePointwiseParams row;  // of the input, for a row of the window
+};
+
 #define MCU_MVE_CONV(name)                                                             \
     void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
               const int32_t* scales, int8_t* output, uint8_t* patch);
@@ -70,5 +80,7 @@ MCU_MVE_CONV(mve_conv_patches_s8)
 #undef MCU_MVE_CONV
 void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
                       const int32_t* scales, int8_t* output);
+void mve_side_by_side_s8(const MveSideBySideParams& params, const int8_t* input, const int8_t* weights,
+                         const int32_t* scales, int8_t* output);
 
 }  // namespace mcu::kernels

@@ -19,5 +19,6 @@ TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
     "linear_s8": (mve_linear.linear,),
     "batch_matmul_s8": (mve_linear.product,),
     "conv2d_s8": (mve_conv.conv2d,),
+    "transpose_conv2d_s8": (mve_conv.side_by_side,),
     "depthwise_conv2d_s8": (mve_conv.one_channel, mve_depthwise.depthwise),
 }

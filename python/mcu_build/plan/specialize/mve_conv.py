@@ -50,13 +50,50 @@ def one_channel(context: "Context", step: Step) -> Step | None:
     return None if weights is None else _convolution(context, step, weights.transpose(3, 1, 2, 0))
 
 
+def side_by_side(context: "Context", step: Step) -> Step | None:
+    """transpose_conv2d_s8 whose windows do not overlap and fill the output."""
+    assert step.params is not None
+    given, weights = step.params.members, constant_bytes(context, step.arguments[1])
+    image, output = numbers(given["input"]), numbers(given["output"])
+    window = cast(Mapping[str, Value], given["window"])
+    size, stride, padding, dilation = (
+        numbers(window[name]) for name in ("size", "stride", "padding", "dilation")
+    )
+    fits = stride == size and not any(padding.values()) and set(dilation.values()) == {1}
+    fills = output["height"] == image["height"] * size["y"] and output["width"] == image["width"] * size["x"]
+    vectors, rest = divmod(image["channels"], LANES)
+    if weights is None or not (fits and fills) or rest or image["width"] < _PIXELS:
+        return None
+    # A row of the window after the other: channels [row][column][output].
+    rows = weights.transpose(1, 2, 0, 3).reshape(-1, image["channels"])
+    wanted = requantization(context, step, rows, copies=size["y"] * size["x"])
+    rescaling = None if wanted is None else scales(wanted)
+    if rescaling is None:
+        return None
+    channels = size["x"] * len(weights)
+    lines = [slice(ky * channels, (ky + 1) * channels) for ky in range(size["y"])]
+    stage = stage_of(rescaling, channels, step)
+    members: dict[str, Value] = {
+        "input_rows": cast(int, given["batch"]) * image["height"],
+        "window_rows": size["y"],
+        "row": {"pixels": image["width"], "vectors": vectors, "stage": stage},
+    }
+    packed = b"".join(quads_of_weights(rows[line]) for line in lines)
+    scale = b"".join(rescaling.part(line).quads() for line in lines)
+    params = Params("MveSideBySideParams", members)
+    return _packed(context, step, "mve_side_by_side_s8", params, packed, scale, ())
+
+
 def numbers(value: Value) -> Numbers:
     """A struct of numbers among a step's parameters."""
     return cast(Numbers, value)
 
 
-def requantization(context: "Context", step: Step, weights: Bytes) -> Requantization | None:
-    """That of a convolution: `weights` are [channels][products]. The input's offset goes into the bias."""
+def requantization(context: "Context", step: Step, weights: Bytes, copies: int = 1) -> Requantization | None:
+    """That of a convolution: `weights` are [copies of channels][products].
+
+    The input's offset goes into the bias.
+    """
     assert step.params is not None
     multipliers = _array(context, step.arguments[3], np.int32)
     shifts = _array(context, step.arguments[4], np.int32)
@@ -65,13 +102,13 @@ def requantization(context: "Context", step: Step, weights: Bytes) -> Requantiza
         return None
     wide, stage = weights.astype(np.int64), numbers(step.params.members["stage"])
     offset = cast(int, step.params.members["input_offset"])
-    folded = offset * wide.sum(axis=1) + (0 if bias is None else bias.astype(np.int64))
+    folded = offset * wide.sum(axis=1) + (0 if bias is None else np.tile(bias.astype(np.int64), copies))
     bound = 128 * np.abs(wide).sum(axis=1)
     return Requantization(
         folded,
         bound,
-        multipliers.astype(np.int64),
-        shifts.astype(np.int64),
+        np.tile(multipliers.astype(np.int64), copies),
+        np.tile(shifts.astype(np.int64), copies),
         stage["zero_point"],
         stage["activation_min"],
         stage["activation_max"],

@@ -1,0 +1,79 @@
+"""Helium's transposed convolutions equal the reference kernel bit for bit, on the simulated core."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
+from tests.support.cases_on_board import plans_on, run_cases_on
+
+BOARD = "corstone-300"
+# Batch, height and width of the image, input and output channels, the window.
+SHAPES = [
+    ((1, 4, 5), 16, 8, (2, 2)),
+    ((2, 3, 3), 32, 3, (2, 2)),
+    ((1, 2, 7), 48, 5, (3, 1)),
+    ((2, 1, 4), 16, 1, (1, 4)),
+]
+
+
+def case(
+    dice: np.random.Generator,
+    shape: tuple[tuple[int, int, int], int, int, tuple[int, int]],
+    stage: Sequence[int],
+    stride: tuple[int, int] | None = None,
+) -> Case:
+    (n, height, width), inputs, outputs, window = shape
+    stride = stride or window
+    x = T(dice.integers(-128, 128, (n, inputs, height, width)).astype(np.int8), CHANNELS_LAST)
+    w = T(dice.integers(-127, 128, (outputs, *window, inputs)).astype(np.int8), constant=True)
+    bias = T(dice.integers(-3000, 3000, outputs).astype(np.int32), constant=True)
+    multipliers = dice.integers(1 << 30, 1 << 31, outputs).astype(np.int32)
+    shifts = (dice.integers(-1, 2, outputs) - 6 - int(np.log2(inputs) / 2)).astype(np.int32)
+    zero_point, low, high = stage
+    offset, scratch = int(dice.choice((128, -127, 0, -11))), T(np.zeros(1, np.uint8))
+    arguments = [x, w, bias if dice.integers(4) else None, list(stride), [0, 0], [0, 0], [1, 1], offset]
+    arguments += [
+        zero_point,
+        T(multipliers, constant=True),
+        T(shifts, constant=True),
+        low,
+        high,
+        scratch,
+        scratch,
+    ]
+    size = ((height - 1) * stride[0] + window[0], (width - 1) * stride[1] + window[1])
+    output = Out((n, outputs, *size), "int8", CHANNELS_LAST)
+    return Case("cortex_m::quantized_transpose_conv2d.out", arguments, [output])
+
+
+def cases() -> list[Case]:
+    dice = np.random.default_rng(59)
+    return [case(dice, shape, stage) for shape in SHAPES for stage in STAGES]
+
+
+@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
+def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
+    made = cases()
+    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {"mve_side_by_side_s8"}
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (3, 3)])
+def test_windows_that_overlap_or_leave_gaps_go_elsewhere(stride: tuple[int, int]) -> None:
+    given = case(np.random.default_rng(1), SHAPES[0], STAGES[0], stride)
+    (plan,) = plans_on(BOARD, [given])
+    assert not plan.steps[-1].kernel.startswith("mve_")
+
+
+def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+    given = case(np.random.default_rng(3), SHAPES[0], STAGES[2])
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    assert differing(outputs[:1], outputs[1:]) == [0]
