@@ -335,7 +335,7 @@ class Board(Strict):
                 Exit.USAGE,
             )
         rest = found.model_copy(update={"size": address - start})
-        slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx")
+        slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx", npu=found.npu)
         memory = (*(rest if one is found else one for one in self.memory), slots)
         return self.model_copy(update={"memory": memory})
 

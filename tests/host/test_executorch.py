@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mcu_build.board import find_board
-from mcu_build.codegen.executorch import Pools, generate
+from mcu_build.codegen.executorch import Deployment, Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch import deploy, package
+from mcu_build.executorch import deploy, measure, package
+from mcu_build.executorch import replace as slots
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
+from mcu_build.executorch.slot import Region
 from mcu_build.plan.ir import Arena, Plan, Step
 from mcu_build.plan.select import operators as selectors
 from mcu_build.program import Delegate, KernelCall, Program
 from mcu_build.stages import Lowered
+from tests.host.test_vela_payload import payload as vela_payload
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +89,45 @@ def test_delegates_without_a_back_end_are_refused(tmp_path, monkeypatch):
     with pytest.raises(McuError, match="m: delegates of VgfBackend have no back end here") as told:
         deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
     assert "There is EthosUBackend" in told.value.hint
+
+
+def test_slots_that_the_npu_does_not_reach_are_refused(monkeypatch):
+    plan = Plan("m", {}, (), (), ())
+    region = Region(0x10060000, 0x20000)
+    given = Deployment(plan, program(), b"", (), Pools(0, 0), region, backends=("EthosUBackend",))
+    monkeypatch.setattr(measure, "deployment", lambda *_: given)
+    board = CORE.with_program_slots(region.address, region.size)
+    with pytest.raises(McuError, match="the NPU of corstone-300 does not reach 0x10060000"):
+        measure.estimated(plan, lowered(Path("m.pte")), Options(), board)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"backends": []}, "it has delegates of EthosUBackend, for which the firmware has no back end"),
+        ({"temp_pool": 100}, "its delegates want 128 bytes of temporary memory, the firmware has 100"),
+        ({"npu": "ethos-u55-64"}, "it is made for ethos-u55-128, the firmware for ethos-u55-64"),
+        ({}, None),
+    ],
+)
+def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch, changed, words):
+    delegated = replace(program(), delegates=(Delegate("EthosUBackend", vela_payload()),))
+    file = tmp_path / "m.pte"
+    file.write_bytes(b"....ET12")
+    memory = {
+        **{"operators": [], "backends": ["EthosUBackend"], "method": "forward", "arena": 0, "temp_pool": 128},
+        **{"program_slot": {"address": 0, "size": 4096}, **changed},
+    }
+    built = SimpleNamespace(
+        memory=memory, artefacts={}, inputs=(), outputs=(), npu={"name": memory.get("npu", "ethos-u55-128")}
+    )
+    monkeypatch.setattr(slots.manifest, "require", lambda folder: built)
+    monkeypatch.setattr(slots, "load", lambda *_: delegated)
+    if words is None:
+        assert slots.program_file(file, tmp_path, 2, None)
+        return
+    with pytest.raises(McuError, match=words):
+        slots.program_file(file, tmp_path, 2, None)
 
 
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Delegates for Ethos-U under ExecuTorch's own runtime: equal outputs, and every failure told as what it is."""
+"""Delegates for Ethos-U under ExecuTorch's own runtime: equal outputs, failures told as what they are."""
 
 import shutil
 from pathlib import Path

@@ -12,6 +12,7 @@ from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted
 from mcu_build.executorch.package import find, wheel
 from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.files import write_atomically, write_changed
+from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.images import BuildInputs, build
 from mcu_build.kernel_sources import prototypes
 from mcu_build.plan.ir import Plan
@@ -43,7 +44,7 @@ def build_measured(
         kernel_sources=kernel_sources,
         prototypes=prototypes(plan),
     )
-    given = deployment(plan, lowered, options, board.is_host)
+    given = _deployment(plan, lowered, options, board)
     slots, given = given.slots, replace(given, slots=None)
     with progress.stage("build"):
         images = _build(given, inputs)
@@ -65,12 +66,24 @@ def build_measured(
 
 def estimated(plan: Plan, lowered: Lowered, options: Options, board: Board) -> dict[str, str]:
     """The sources of a program, for another build to compile: pools are an upper bound, or the user's."""
-    given = deployment(plan, lowered, options, board.is_host)
+    given = _deployment(plan, lowered, options, board)
     texts = generate(replace(given, pools=_chosen(given.pools, options)))
     prefix = wheel() if board.is_host and options.prefix is None else options.prefix
     if prefix:
         texts["model.cmake"] += f"set(MCU_MODEL_EXECUTORCH [==[{prefix.resolve()}]==])\n"
     return texts
+
+
+def _deployment(plan: Plan, lowered: Lowered, options: Options, board: Board) -> Deployment:
+    """McuError also where the NPU does not reach programs that are in slots."""
+    given = deployment(plan, lowered, options, board.is_host)
+    if given.slots and given.backends and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
+        raise McuError(
+            f"{plan.name}: --program-slot: the NPU of {board.id} does not reach {given.slots.address:#x}, "
+            "where its command streams and weights would lie",
+            "Give the end of a memory with npu = true in the board's file.",
+        )
+    return given
 
 
 def _chosen(pools: Pools, options: Options) -> Pools:

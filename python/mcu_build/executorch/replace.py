@@ -12,6 +12,8 @@ from mcu_build.codegen.executorch import planned_bytes
 from mcu_build.errors import McuError
 from mcu_build.executorch.slot import Region, check_capacity, slot_file
 from mcu_build.manifest import Manifest
+from mcu_build.npu.config import of_register
+from mcu_build.npu.payload import parse
 from mcu_build.program import Program, TensorValue, load
 
 
@@ -42,8 +44,7 @@ def _problems(program: Program, built: Manifest) -> Iterator[str]:
     missing = sorted({*program.operators} - {*memory["operators"]})
     if missing:
         yield f"it calls {', '.join(missing)}, which the firmware lacks"
-    if program.delegates:
-        yield "it has delegates, for which the firmware has no back end"
+    yield from _delegate_problems(program, built)
     if program.method != memory["method"]:
         yield f"its method is {program.method}, the firmware's {memory['method']}"
     planned = planned_bytes(program)
@@ -57,6 +58,24 @@ def _problems(program: Program, built: Manifest) -> Iterator[str]:
         wanted = [_bytes(port) for port in ports]
         if sizes != wanted:
             yield f"its {kind} have {sizes} bytes, the firmware's {wanted}"
+
+
+def _delegate_problems(program: Program, built: Manifest) -> Iterator[str]:
+    missing = sorted({delegate.id for delegate in program.delegates} - {*built.memory["backends"]})
+    if missing:
+        yield f"it has delegates of {', '.join(missing)}, for which the firmware has no back end"
+        return
+    payloads = [parse(delegate.payload) for delegate in program.delegates]
+    for config in sorted({payload.config for payload in payloads}):
+        name = of_register(config).name
+        if built.npu and name != built.npu["name"]:
+            yield f"it is made for {name}, the firmware for {built.npu['name']}"
+    scratch = max((payload.scratch_size for payload in payloads), default=0)
+    if scratch > built.memory["temp_pool"]:
+        yield (
+            f"its delegates want {scratch:,} bytes of temporary memory, "
+            f"the firmware has {built.memory['temp_pool']:,}: build it with --temp-pool"
+        )
 
 
 def _bytes(port: Mapping[str, Any]) -> int:
