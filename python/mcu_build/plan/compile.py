@@ -11,6 +11,7 @@ from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.permutes import cancel_permutes
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -36,7 +37,7 @@ def compile_program(
     """
     selected = select(program, name, npu, selectors(custom))
     user_calls(selected.steps)
-    plan = fuse_padding(separate_outputs(selected))
+    plan = fuse_padding(separate_outputs(cancel_permutes(selected)))
     plan = allow_overlaps(plan if whole else remove_channels(plan))
     plan = specialize(join_scratch(plan), kernel_folders, optimize)
     room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
