@@ -383,10 +383,16 @@ function(_mcu_share_arena call name models)
 endfunction()
 
 # In a production image program slots are an address: those of the model's archive are for test images.
-function(_mcu_place_slots name models)
+function(_mcu_place_slots call name models)
+    set(placed "")
     foreach(model IN LISTS models)
         get_target_property(slots mcu_model_${model} MCU_SLOTS)
         if(slots)
+            if(placed)
+                _mcu_fail("${call}" "MODELS: ${placed} and ${model} both have program slots: an image has one region for them"
+                          "Link one of them without, or make two images.")
+            endif()
+            set(placed ${model})
             target_link_options(${name} PRIVATE -Wl,--defsym=${slots})
         endif()
     endforeach()

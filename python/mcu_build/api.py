@@ -22,6 +22,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
+from mcu_build.executorch.slot import memory_region
 from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
@@ -334,14 +335,18 @@ def _request(
 
 def _under(executorch: ExecutorchOptions | None, request: Request) -> Request:
     """The request under ExecuTorch's runtime, where that is asked for."""
-    board, slots = request.board, executorch.program_slot if executorch else None
-    if executorch and executorch.upstream and board.is_host:
+    if executorch is None:
+        return request
+    board = request.board
+    if executorch.upstream and board.is_host:
         raise McuError(
             "--kernels: upstream: ExecuTorch has kernels of cortex_m::* for Arm cores alone",
             "Choose another board, or leave it out.",
             Exit.USAGE,
         )
-    if slots:
+    if executorch.program_memory:
+        executorch = replace(executorch, program_slot=memory_region(executorch.program_memory, board))
+    if slots := executorch.program_slot:
         board = board.with_program_slots(slots.address, slots.size)
     return replace(request, board=board, executorch=executorch)
 

@@ -316,16 +316,23 @@ class Board(Strict):
         """Whether a memory is set apart for programs."""
         return any(memory.name == PROGRAM_SLOTS for memory in self.memory)
 
-    def with_program_slots(self, address: int, size: int) -> "Board":
-        """The board with the end of one of its memories, from `address`, set apart for programs.
+    @property
+    def free_memories(self) -> tuple[str, ...]:
+        """Names of the memories that images leave alone."""
+        used = set(self.placement.model_dump().values()) if self.placement else set()
+        return tuple(memory.name for memory in self.memory if memory.name not in used)
 
-        The host stays as it is: it has no memories. McuError (usage) where it is not the end of one.
+    def with_program_slots(self, address: int, size: int) -> "Board":
+        """The board with a free memory, or the end of one, from `address`, set apart for programs.
+
+        The host stays as it is: it has no memories. McuError (usage) where it is neither.
         """
         if self.is_host:
             return self
         found = self._memory_at(address, size)
         start = self.address(found.name) if found else 0
-        if found is None or address == start or address + size != start + found.size:
+        whole = found is not None and address == start and found.name in self.free_memories
+        if found is None or (address == start and not whole) or address + size != start + found.size:
             ends = ", ".join(
                 f"{one.name} before {self.address(one.name) + one.size:#x}" for one in self.memory
             )
@@ -334,10 +341,10 @@ class Board(Strict):
                 f"Its memories end so: {ends}.",
                 Exit.USAGE,
             )
-        rest = found.model_copy(update={"size": address - start})
+        rest = () if whole else (found.model_copy(update={"size": address - start}),)
         slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx", npu=found.npu)
-        memory = (*(rest if one is found else one for one in self.memory), slots)
-        return self.model_copy(update={"memory": memory})
+        memory = [part for one in self.memory for part in (rest if one is found else (one,))]
+        return self.model_copy(update={"memory": (*memory, slots)})
 
     @property
     def npu_address(self) -> int:

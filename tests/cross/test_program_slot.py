@@ -48,6 +48,20 @@ def test_a_production_image_has_the_address_alone(tmp_path, toolchain):
     assert found == {"told": (ADDRESS, 0), "control": (ADDRESS, 16)}
 
 
+def test_a_second_model_with_slots_is_refused(tmp_path):
+    for name in ("one", "two"):
+        model = write_model(quantizer(), name, BOARD, CROSS[0], tmp_path / name)
+        with (model / "model.cmake").open("a") as facts:
+            facts.write(f"set(MCU_MODEL_SLOTS {name}_program_slots={ADDRESS:#x})\n")
+    project = Project(tmp_path).write(
+        "mcu_add_model(one GENERATED one)\nmcu_add_model(two GENERATED two)\n"
+        "mcu_add_firmware(demo SOURCES main.cpp MODELS one two)",
+        main=MAIN,
+    )
+    told = " ".join(project.configure(CROSS[0]).stderr.split())
+    assert "MODELS: one and two both have program slots: an image has one region for them" in told
+
+
 def test_the_memory_before_the_slots_is_left_to_the_image():
     board = BOARD.with_program_slots(ADDRESS, SIZE)
     assert board.memory_named("fpga_sram").size == BOARD.memory_named("fpga_sram").size - SIZE
@@ -56,7 +70,7 @@ def test_the_memory_before_the_slots_is_left_to_the_image():
 
 
 @pytest.mark.parametrize(
-    "place", [(ADDRESS, SIZE - 128), (ADDRESS - 128, SIZE), (0x11000000, 2 << 20), (0xE0000000, SIZE)]
+    "place", [(ADDRESS, SIZE - 128), (ADDRESS - 128, SIZE), (0x10000000, 512 << 10), (0xE0000000, SIZE)]
 )
 def test_what_is_not_the_end_of_a_memory_is_refused(place):
     with pytest.raises(McuError, match="are not the end of a memory of corstone-300") as told:

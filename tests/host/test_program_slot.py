@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from mcu_build import process
+from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.slot import Region, operators_hash, parse_region, slot_file
+from mcu_build.executorch.slot import Region, memory_region, operators_hash, parse_region, slot_file
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = ("aten::cat.out", "cortex_m::softmax.out")
@@ -181,3 +182,19 @@ def test_a_region_is_read():
         with pytest.raises(McuError, match="--program-slot") as told:
             parse_region(wrong)
         assert told.value.exit_code == Exit.USAGE
+
+
+def test_a_memory_of_the_board_is_a_region():
+    board = find_board("corstone-300")
+    found = memory_region("qspi", board)
+    assert found == Region(0x38000000, 8 << 20)
+    slots = board.with_program_slots(found.address, found.size)
+    assert [one.name for one in slots.memory if one not in board.memory] == ["program_slots"]
+    assert (
+        "qspi" not in [one.name for one in slots.memory]
+        and slots.memory_named("program_slots").size == 8 << 20
+    )
+    for name, told in (("itcm", "images use this memory"), ("flash", "not a memory")):
+        with pytest.raises(McuError, match=rf"--program-slot: {name}: {told} of corstone-300") as error:
+            memory_region(name, board)
+        assert "Free are: fpga_sram, qspi" in error.value.hint and error.value.exit_code == Exit.USAGE

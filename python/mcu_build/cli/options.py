@@ -79,13 +79,16 @@ def executorch_options(function: F) -> F:
         from mcu_build.executorch.deploy import Options
         from mcu_build.executorch.slot import parse_region
 
-        slot = parse_region(program_slot) if program_slot else None
-        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool, slot)
+        region = parse_region(program_slot) if program_slot and ":" in program_slot else None
+        memory = None if region else program_slot
+        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool, region, memory)
         if runtime == "executorch":
             return function(executorch=given, **others)
         if given != Options():
             name = next(field.name for field in fields(given) if getattr(given, field.name))
-            option = {"prefix": "executorch-prefix"}.get(name, name.replace("_", "-"))
+            option = {"prefix": "executorch-prefix", "program_memory": "program-slot"}.get(
+                name, name.replace("_", "-")
+            )
             raise McuError(
                 f"--{option}: the static runtime has no use for it", "Add --runtime executorch.", Exit.USAGE
             )
@@ -119,7 +122,7 @@ def executorch_options(function: F) -> F:
         click.option("--temp-pool", type=size_type, help="Bytes for temporary memory; else measured."),
         click.option(
             "--program-slot",
-            metavar="ADDRESS:SIZE",
+            metavar="ADDRESS:SIZE|MEMORY",
             help="Keep the program apart from the image, in flash with room for two of them.",
         ),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from mcu_build.codegen import executorch_upstream as upstream
 from mcu_build.codegen import executorch_weights as weights
 from mcu_build.codegen import model, user_calls
-from mcu_build.codegen.blob import content_name, definition
+from mcu_build.codegen.blob import content_name, definition, filled
 from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
@@ -255,17 +255,17 @@ def _program_name(given: Deployment) -> str:
 
 
 def _program(given: Deployment) -> str:
-    data, name = given.data, _program_name(given)
-    said = "The program as ExecuTorch's exporter wrote it."
+    name = _program_name(given)
     if given.slots:
-        data = slot_file(data, given.operators, FIRST_SEQUENCE).ljust(given.slots.size, b"\xff")
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-    const, section = "const ", f".mcu_{PROGRAM_SLOTS}" if given.slots else f".mcu_constants.{name}"
-    if given.slots and given.is_host:
-        # An application writes to them as to flash.
-        const, section = "", ".data"
-    alignment = SLOT_ALIGNMENT if given.slots else ALIGNMENT
-    return f"{model.BANNER}// {said}\n{definition(name, data, alignment, section, const)}"
+        # On the host an application writes to them as to flash.
+        section = ".data" if given.is_host else f'.mcu_{PROGRAM_SLOTS},\\"a\\"'
+        data = slot_file(given.data, given.operators, FIRST_SEQUENCE)
+        made = filled(name, data, given.slots.size, SLOT_ALIGNMENT, section)
+    else:
+        said = "The program as ExecuTorch's exporter wrote it."
+        made = definition(name, given.data, ALIGNMENT, f".mcu_constants.{name}")
+    return f"{model.BANNER}// {said}\n{made}"
 
 
 def _arena(name: str, size: int) -> str:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
 
 HEADER_BYTES = 32
@@ -29,6 +30,19 @@ class Region:
     def capacity(self) -> int:
         """The longest program in bytes."""
         return self.size // 2 - HEADER_BYTES - len(_END)
+
+
+def memory_region(name: str, board: Board) -> Region:
+    """All of a memory of `board` that images leave alone. McuError (status 2) where `name` is no such."""
+    if name in board.free_memories:
+        return Region(board.address(name), board.memory_named(name).size)
+    known = name in [memory.name for memory in board.memory]
+    free = f"Free are: {', '.join(board.free_memories)}. " if board.free_memories else ""
+    raise McuError(
+        f"--program-slot: {name}: {'images use this memory' if known else 'not a memory'} of {board.id}",
+        f"{free}Or write ADDRESS:SIZE, such as 0x10080000:256K.",
+        Exit.USAGE,
+    )
 
 
 def parse_region(text: str) -> Region:
