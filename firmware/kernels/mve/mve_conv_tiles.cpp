@@ -84,6 +84,7 @@ void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int3
         run(params, input, weights, scales, output, patch, core);                      \
     }
 MCU_MVE_TILES(mve_tiles_3x3_3_s8, mve::core_3x3_3)
+MCU_MVE_TILES(mve_tiles_3x3_8_s8, mve::core_3x3_8)
 MCU_MVE_TILES(mve_tiles_3x3_16_s8, mve::core_3x3_16)
 MCU_MVE_TILES(mve_tiles_3x3_32_s8, mve::core_3x3_32)
 MCU_MVE_TILES(mve_tiles_3x3_64_s8, mve::core_3x3_64)

@@ -111,6 +111,11 @@ inline Tile tile_of(const MveConvStage& stage, const int8_t* weights, const int3
     "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #" #pitch "]\n vldrbt.u8 q2, [r1, #2*" #pitch \
     "]\n vldrbt.u8 q3, [r1, #3*" #pitch "]\n" MVE_WEIGHTS                                            \
     MVE_PRODUCTS(a, q0, q1, q2, q3)
+// Four neighbours of 8 channels under three taps, two taps at a time: what is behind the sixth pixel is not
+// read, and the second half of the third tap's weights is zero.
+#define MVE_SHARED_8   \
+    MVE_RUN("a", 8, 0) \
+    MVE_PIXEL(q0, 4, 8, 0) "vpst\n vldrbt.u8 q1, [r1, #40]\n" MVE_WEIGHTS MVE_PRODUCTS("a", q2, q3, q0, q1)
 // Eight bytes of each of four pixels; the second half of the weights' vectors is zero.
 #define MVE_EIGHTS                                                                                     \
     "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #8]\n vldrbt.u8 q2, [r1, #16]\n vldrbt.u8 q3, " \
@@ -125,6 +130,7 @@ inline Tile tile_of(const MveConvStage& stage, const int8_t* weights, const int3
 
 MVE_CORE(core_3x3_16, "",
          MVE_SHARED("", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_DOWN MVE_SHARED("a", 16, 0) MVE_UP)
+MVE_CORE(core_3x3_8, "movs r0, #8\n vctp.8 r0\n", MVE_ROWS(MVE_SHARED_8))
 MVE_CORE(core_3x3_32, "", MVE_ROWS(MVE_SHARED("a", 32, 0) MVE_SHARED("a", 32, 16)))
 MVE_CORE(core_3x3_64, "",
          MVE_ROWS(MVE_SHARED("a", 64, 0) MVE_SHARED("a", 64, 16) MVE_SHARED("a", 64, 32)

@@ -39,7 +39,7 @@ SQUARE = {
         Shape((1, 5, 8), channels, 4, (3, 3), (stride, stride), (0, 2)),
     ]
     for prefix, stride, channels in (
-        *(("", 1, 3), ("", 1, 16), ("", 1, 32), ("", 1, 64)),
+        *(("", 1, channels) for channels in (3, 8, 16, 32, 64)),
         *(("stride_2_", 2, 3), ("stride_2_", 2, 16), ("stride_2_", 2, 32)),
     )
 }

@@ -27,7 +27,7 @@ _POINTWISE = (8, 16, 32, 64, 128, 256)  # channels of 1x1 with a kernel of tiles
 _PATCHES = (16, 32, 48)  # products with a kernel of their own
 _TILE = 4  # pixels that the kernels of tiles compute at once
 _STRIDED = (16, 32)  # channels of 1x1 with stride 2
-_SQUARE = {1: (3, 16, 32, 64), 2: (3, 16, 32)}  # channels of 3x3, by stride
+_SQUARE = {1: (3, 8, 16, 32, 64), 2: (3, 16, 32)}  # channels of 3x3, by stride
 
 Numbers = Mapping[str, int]
 
@@ -236,7 +236,7 @@ def _order_of_square(weights: Bytes, stride: int) -> Bytes:
     """Weights of 3x3 windows in the order of mve_conv_tiles.h: [channels][...]."""
     channels, inputs = len(weights), weights.shape[3]
     if inputs % LANES:
-        return np.pad(weights.reshape(channels, 3, -1), ((0, 0), (0, 0), (0, LANES - 3 * inputs)))
+        return np.pad(weights.reshape(channels, 3, -1), ((0, 0), (0, 0), (0, -3 * inputs % LANES)))
     return columns_inside(weights) if stride == 1 else weights
 
 
