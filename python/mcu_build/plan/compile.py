@@ -6,6 +6,7 @@ from mcu_build.custom import Signature
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Optimize, Plan
+from mcu_build.plan.joins import join_in_place
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.operators.custom import selectors, user_calls
@@ -41,4 +42,4 @@ def compile_program(
     plan = allow_overlaps(plan if whole else remove_channels(plan))
     plan = specialize(join_scratch(plan), kernel_folders, optimize)
     room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-    return place_with_moves(choose_leaner(plan, room), 2 * room)
+    return join_in_place(plan, lambda made: place_with_moves(choose_leaner(made, room), 2 * room))
