@@ -1,6 +1,7 @@
 """Delegates for Ethos-U under ExecuTorch's own runtime: equal outputs, failures told as what they are."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from mcu_build.simulate.run import run
 from tests.sim.test_ethos_u_models import DIGITS, MODELS, check_proof
 from tests.sim.test_executorch import symbols
 from tests.support.cli import mcu_build
+from tests.support.firmware import Project
 
 HOST = find_board("host")
 INPUTS = np.linspace(0, 16, 64, dtype=np.float32).tobytes()
@@ -40,6 +42,42 @@ def built(tmp_path_factory) -> Path:
 def test_a_model(model, tmp_path):
     for npu in NPUS:
         check_proof(prove(MODELS[model], npu, tmp_path), 3)
+
+
+BOTH_RUNTIMES = """
+#include <cstdio>
+#include "fixed.h"
+#include "loaded.h"
+
+int main() {
+    for (int round = 0; round < 2; ++round) {
+        for (float& value : fixed::input()) value = 8.0f * round;
+        fixed::run();
+        for (const float value : fixed::output()) std::printf("%.9g ", value);
+        for (float& value : loaded::input()) value = 8.0f * round;
+        loaded::run();
+        std::printf("\\n");
+        for (const float value : loaded::output()) std::printf("%.9g ", value);
+        std::printf("\\n");
+    }
+}
+"""
+
+
+@pytest.mark.slow
+def test_both_runtimes_share_an_npu_and_an_arena(tmp_path):
+    models = "".join(
+        f"mcu_add_model({name} MODEL {DIGITS} BOARD host NPU ethos-u55-128 RUNTIME {runtime})\n"
+        for name, runtime in (("fixed", "static"), ("loaded", "executorch"))
+    )
+    project = Project(tmp_path).write(
+        f"{models}mcu_add_firmware(both SOURCES main.cpp MODELS fixed loaded SHARE_ARENA)", main=BOTH_RUNTIMES
+    )
+    image = project.made(None).tree / "both.elf"
+    command = [sys.executable, "-m", "mcu_build", "run", "--board", "host", "--npu", "ethos-u55-128", image]
+    ran = process.run(command)
+    zeros, again, eights, eights_again = ran.stdout.splitlines()
+    assert zeros == again != eights == eights_again
 
 
 def test_the_back_end_is_linked_where_a_program_has_delegates(built):

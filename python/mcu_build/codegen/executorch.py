@@ -15,7 +15,7 @@ from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
-from mcu_build.plan.delegate import BACKEND, KERNEL
+from mcu_build.plan.delegate import BACKEND, KERNEL, npu_name
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
 from mcu_build.program import Program, TensorValue
 from mcu_build.weights import WeightFile
@@ -287,6 +287,7 @@ def _cmake_facts(given: Deployment) -> str:
         model.BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {name})\n"
         + "set(MCU_MODEL_RUNTIME executorch)\n"
+        + f'set(MCU_MODEL_NPU "{npu_name(given.plan) or ""}")\n'
         + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + "".join(f"set(MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
