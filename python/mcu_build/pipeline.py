@@ -11,7 +11,7 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Toolchain
-from mcu_build.errors import Exit, McuError
+from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
@@ -306,16 +306,16 @@ def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str,
 
 
 def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Built:
-    """What another build system has made of a model: `image` is the test image. Nothing is compiled."""
+    """What another build system has made of a model: `image` is the test image. Nothing is compiled.
+
+    The image may run the program under either runtime: its inputs and outputs are the same.
+    """
     from mcu_build.plan.describe import describe
 
-    if request.executorch:
-        raise McuError(
-            "--image: only one of the static runtime can be taken", "Leave out --runtime.", Exit.USAGE
-        )
     lowered = _lowered(request, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize)
+        whole = request.executorch is not None
+        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize, whole)
     planned = planned_manifest(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)

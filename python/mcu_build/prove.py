@@ -93,7 +93,16 @@ def run(
     else:
         image = manifest.path(built.folder, "test_elf")
         outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
-    return vectors.unpack(outcome.outputs, outcome.vectors, manifest.outputs), outcome
+    given, wanted = len(inputs[0]), vectors.row_bytes(manifest.outputs)
+    if outcome.vectors != given or len(outcome.outputs) != given * wanted:
+        raise McuError(
+            f"{manifest.name}: the image took {outcome.vectors} vectors of {given} and gave "
+            f"{len(outcome.outputs):,} bytes, not {given * wanted:,}: "
+            "its inputs and outputs are not the model's",
+            "Give --image an image of this model.",
+            Exit.FIRMWARE,
+        )
+    return vectors.unpack(outcome.outputs, given, manifest.outputs), outcome
 
 
 @contextmanager

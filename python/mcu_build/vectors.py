@@ -76,6 +76,11 @@ def pack(arrays: Sequence[Array], ports: Sequence[Port]) -> bytes:
     return np.concatenate([array.view(np.uint8) for array in memory], axis=1).tobytes()
 
 
+def row_bytes(ports: Sequence[Port]) -> int:
+    """Bytes of one vector."""
+    return sum(prod(port["shape"]) * np.dtype(port["dtype"]).itemsize for port in ports)
+
+
 def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:
     """What the harness wrote, as arrays [vectors, ...] in the model's dimensions."""
     rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)

@@ -11,6 +11,7 @@ import cmake
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.errors import Exit
 from mcu_build.program import load
 from mcu_build.resources import data_dir
 from mcu_build.simulate.run import run
@@ -81,6 +82,17 @@ def test_flipped_bits_in_the_program_are_seen(built):
         changed[at] ^= 0x11
     broken.write_bytes(changed)
     assert run(board, broken, zeros, 60).outputs != right
+
+
+def test_an_image_that_another_build_has_made_is_proven(built, tmp_path):
+    check_proof(prove("digits", built))
+    words = ("--build-dir", tmp_path, "--image", built / "digits/host-executorch/test.elf", "--vectors", 3)
+    for runtime in ("static", "executorch"):
+        options = ("--board", "host", "--runtime", runtime, *words, "--json")
+        check_proof(mcu_build("test", *options, MODELS["digits"]))
+        wrong = mcu_build("test", *options, MODELS["transformer"])
+        assert wrong.status == Exit.FIRMWARE
+        assert "its inputs and outputs are not the model's" in wrong.json["error"]["message"]
 
 
 def test_pools_fit(built):
