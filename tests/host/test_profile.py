@@ -1,6 +1,7 @@
 """The profiler's arithmetic on spans made up here, its reports, and what it refuses."""
 
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -192,6 +193,15 @@ def test_the_page_stands_alone():
     assert tags.open == [] and tags.loads == [] and "http" not in text
     assert any("net.py:<3>: 700 instructions, 70.0 %" in title for title in tags.titles)
     assert "<3>" not in text
+
+
+def test_the_page_tells_what_was_left_out():
+    gone = {"channels": 1704, "of": 2434, "nbytes": 178000, "macs": 3726968, "layers": [{}] * 18}
+    told = "1,704 of 2,434 channels of 18 layers: they never change an output (178,000 bytes of weights"
+    shown = replace(made_up_profile(), removed=gone)
+    assert told in html.page(shown) and told in layers.table(shown)
+    assert layers.document(shown)["removed"] == gone
+    assert "Left out" not in html.page(made_up_profile())
 
 
 def test_half_a_result_is_none(tmp_path):

@@ -74,20 +74,15 @@ def describe(built: Any) -> str:
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
     if manifest.removed:
-        lines.append(f"  removed    {removed(manifest.removed)}")
+        from mcu_build.report.removed import sentence
+
+        count, _, rest = sentence(manifest.removed).partition(" ")
+        lines.append(f"  removed    {count:>10} {rest}")
     if manifest.npu:
         from mcu_build.report.npu import table
 
         lines += [f"  npu        {manifest.npu['name']:>10}", table(manifest.npu)]
     return "\n".join(lines)
-
-
-def removed(gone: Any) -> str:
-    """What a plan has left out, in a line."""
-    return (
-        f"{gone['channels']:>10,} of {gone['of']:,} channels of {len(gone['layers'])} layers: they never "
-        f"change an output ({gone['nbytes']:,} bytes of weights, {gone['macs']:,} MACs)"
-    )
 
 
 def _arena(memory: Any, ours: str) -> str:

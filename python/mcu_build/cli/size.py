@@ -18,7 +18,6 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     """
     del debug
     from mcu_build.api import board_for, build
-    from mcu_build.cli.build import removed
     from mcu_build.report import size
     from mcu_build.report.npu import estimates
 
@@ -37,6 +36,8 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
         above = memory["arena"] / max(memory["lower_bound"], 1) - 1
         print_text(f"{memory['peak']} The plan is {100 * above:.1f} % above that lower bound.")
     if gone:
-        print_text(f"Removed: {removed(gone).strip()}.")
+        from mcu_build.report.removed import sentence
+
+        print_text(f"Removed: {sentence(gone)}.")
     if npu:
         print_text("\n".join(estimates(npu)))

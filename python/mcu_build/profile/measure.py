@@ -104,6 +104,7 @@ class Profile:
 
     `startup` is from reset to main; `harness` is what the test image does around the inference. `npu` is that
     of report/npu.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
+    `removed` is the manifest's: channels that the plan has left out.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Profile:
     kernels: tuple[Kernel, ...]
     functions: tuple[Function, ...]
     npu: Mapping[str, Any] | None = None
+    removed: Mapping[str, Any] | None = None
 
 
 def check_board(board: Board) -> None:
@@ -169,6 +171,7 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         kernels=_kernels(layers),
         functions=_functions(per_step, executable),
         npu=manifest.npu,
+        removed=manifest.removed,
     )
 
 

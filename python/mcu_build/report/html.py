@@ -7,6 +7,7 @@ from pathlib import Path
 from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Profile
 from mcu_build.report.npu import estimates, layer_rows
+from mcu_build.report.removed import sentence
 
 _TEMPLATE = Path(__file__).with_name("profile.html")
 
@@ -38,6 +39,7 @@ def page(profile: Profile) -> str:
         ],
         kinds=list(Kind),
         npu_estimates=estimates(profile.npu) if profile.npu else [],
+        removed=sentence(profile.removed) if profile.removed else "",
         npu_rows=layer_rows(profile.npu) if profile.npu else [],
     )
 

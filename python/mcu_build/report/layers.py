@@ -6,6 +6,7 @@ from typing import Any
 from mcu_build.profile.decode import VECTOR_KINDS, Kind
 from mcu_build.profile.measure import Cost, Profile
 from mcu_build.report.npu import estimates, layer_rows
+from mcu_build.report.removed import sentence
 
 # Functions that a person is shown; the document has all.
 _FUNCTIONS = 12
@@ -52,6 +53,7 @@ def document(profile: Profile) -> dict[str, Any]:
             for function in profile.functions
         ],
         "npu": profile.npu,
+        "removed": profile.removed,
     }
 
 
@@ -92,6 +94,8 @@ def table(profile: Profile) -> str:
         f"{profile.startup.instructions:,} from reset to main, "
         f"{profile.harness.instructions:,} in the test image around the inference\n"
     )
+    if profile.removed:
+        head += f"left out, and counted nowhere: {sentence(profile.removed)}\n"
     return "\n".join([head, _columns(layers, 3), _columns(kernels, 2), _columns(functions, 1), *npu])
 
 
