@@ -51,7 +51,6 @@ def _shared_arena(ctx):
             "@image@": ctx.label.name,
             "@includes@": "\n".join(["#include \"{}.h\"".format(name) for name in names]),
             "@models@": "\n".join(["MCU_SHARES({})".format(name) for name in names]),
-            "@sizes@": ", ".join([name + "::arena_size" for name in names]),
         },
         template = _source(ctx, "app/shared_arena.cpp.in"),
     )

@@ -257,7 +257,6 @@ def _shared_arena(env: Any, platform: _Platform, name: str, models: Sequence[Mod
         "@image@": Path(name).name,
         "@includes@": "\n".join(f'#include "{model.name}.h"' for model in models),
         "@models@": "\n".join(f"MCU_SHARES({model.name})" for model in models),
-        "@sizes@": ", ".join(f"{model.name}::arena_size" for model in models),
     }.items():
         template = template.replace(word, told)
     file = Path(env.Dir(platform.folder).abspath) / f"{Path(name).name}_arena.cpp"

@@ -7,6 +7,7 @@ import pytest
 from mcu_build.board import find_board
 from mcu_build.report.elf import read_elf
 from tests.support.cli import mcu_build
+from tests.support.firmware import Project
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "model.py"
 BOARD = """
@@ -46,6 +47,37 @@ def test_fast_scratch_memory_has_a_memory_of_its_own(board: Path, tmp_path: Path
         start = chosen.address(memory)
         assert sections[name].size and start <= sections[name].address
         assert sections[name].address + sections[name].size <= start + chosen.memory_named(memory).size
+
+
+MAIN = """
+#include "one.h"
+#include "two.h"
+int main() {
+    one::run();
+    two::run();
+}
+"""
+LISTS = """
+mcu_add_model(one GENERATED one)
+mcu_add_model(two GENERATED two)
+mcu_add_firmware(own SOURCES main.cpp MODELS one two)
+mcu_add_firmware(shared SOURCES main.cpp MODELS one two SHARE_ARENA)
+"""
+
+
+def test_models_that_share_an_arena_share_fast_scratch_memory(board: Path, tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    for name in ("one", "two"):
+        words = ("generate", "--board", board, DIGITS, "--name", name, "--output", project.folder / name)
+        assert mcu_build(*words).status == 0
+    project.write(LISTS, main=MAIN).made("arm-clang")
+
+    def sections(image: str) -> tuple[int, ...]:
+        found = {section.name: section.size for section in read_elf(project.tree / f"{image}.elf").sections}
+        return found[".arena"], found[".fast"]
+
+    arena, fast = sections("shared")
+    assert sections("own") == (2 * arena, 2 * fast)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ def header(plan: Plan, include: str = "", functions: str = "") -> str:
         f"inline constexpr std::size_t input_count = {len(plan.inputs)};\n",
         f"inline constexpr std::size_t output_count = {len(plan.outputs)};\n",
         "// Bytes of RAM for inputs, outputs and everything between.\n",
-        f"inline constexpr std::size_t arena_size = {_arena_size(plan)};\n\n",
+        f"inline constexpr std::size_t arena_size = {_arena_size(plan)};\n",
+        "// Bytes of an NPU's fast scratch memory outside of it.\n",
+        f"inline constexpr std::size_t fast_size = {plan.fast_size};\n\n",
     ]
     for name, tensor in _ports(plan):
         parts.append(_port_declaration(plan, name, tensor))
