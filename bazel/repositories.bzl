@@ -9,7 +9,7 @@
 
 _BUILD = """\
 load("@mcu_build//bazel/private:boards.bzl", "declare_boards")
-load(":facts.bzl", "BOARDS")
+load(":facts.bzl", "BOARDS", "EXECUTORCH")
 
 package(default_visibility = ["//visibility:public"])
 
@@ -30,7 +30,7 @@ filegroup(
     srcs = glob(["firmware/**"]),
 )
 
-declare_boards(BOARDS)
+declare_boards(BOARDS, EXECUTORCH)
 """
 
 # One thread: sums in another order would give other last bits on a machine with other cores.
@@ -59,10 +59,17 @@ def _python(repository_ctx):
              "Install it (python3 -m pip install mcu-build), or set MCU_BUILD_PYTHON to the interpreter that has it.")
     return repository_ctx.read(command).split("\n")[0].replace("#!", "").strip()
 
+def _link_executorch(repository_ctx, board, told):
+    """Headers and library of an install of ExecuTorch, in executorch/<board>."""
+    folder = "executorch/" + board + "/"
+    repository_ctx.symlink(told["prefix"] + "/include", folder + "include")
+    repository_ctx.symlink(told["library"], folder + told["library"].split("/")[-1])
+
 def _mcu_boards_repository_impl(repository_ctx):
     python = _python(repository_ctx)
     own = [repository_ctx.path(board) for board in repository_ctx.attr.boards]
-    asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + own)
+    installs = ["--executorch=" + board + "=" + folder for board, folder in repository_ctx.attr.executorch.items()]
+    asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + installs + own)
     if asked.return_code != 0:
         fail("mcu-build bazel describe failed (status {}).\n{}".format(asked.return_code, asked.stderr))
     told = json.decode(asked.stdout)
@@ -74,7 +81,11 @@ def _mcu_boards_repository_impl(repository_ctx):
     for name, text in told["linker_scripts"].items():
         repository_ctx.file(name, text, executable = False)
     repository_ctx.file("versions.txt", told["versions"], executable = False)
-    repository_ctx.file("facts.bzl", "BOARDS = " + repr(told["boards"]), executable = False)
+    executorch = {board: one for board, one in told["executorch"].items() if one}
+    for board, one in executorch.items():
+        _link_executorch(repository_ctx, board, one)
+    facts = "BOARDS = {}\nEXECUTORCH = {}\n".format(repr(told["boards"]), repr(executorch))
+    repository_ctx.file("facts.bzl", facts, executable = False)
     interpreter = repository_ctx.path(told["python"])
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
     repository_ctx.file("BUILD.bazel", _BUILD, executable = False)
@@ -82,12 +93,20 @@ def _mcu_boards_repository_impl(repository_ctx):
 mcu_boards_repository = repository_rule(
     implementation = _mcu_boards_repository_impl,
     doc = "The boards as platforms with their toolchains, the firmware's sources, and the command.",
-    attrs = {"boards": attr.label_list(doc = "Board files of the project's own")},
+    attrs = {
+        "boards": attr.label_list(doc = "Board files of the project's own"),
+        "executorch": attr.string_dict(doc = "Installs of ExecuTorch by the board that they are for"),
+    },
     environ = ["MCU_BUILD_PYTHON", "PATH", "PYTHONPATH"],
     configure = True,
     local = True,
 )
 
-def mcu_boards(boards = []):
-    """Make the repository @mcu_boards; `boards` are .toml files of the project's own."""
-    mcu_boards_repository(name = "mcu_boards", boards = boards)
+def mcu_boards(boards = [], executorch = {}):
+    """Make the repository @mcu_boards.
+
+    Args:
+      boards: .toml files of the project's own.
+      executorch: for a board the absolute path of an install of ExecuTorch for its core; the host has the wheel's.
+    """
+    mcu_boards_repository(name = "mcu_boards", boards = boards, executorch = executorch)

@@ -449,6 +449,7 @@ function(_mcu_add_test name board model npu vectors)
     get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
     get_target_property(file mcu_model_${model} MCU_MODEL_FILE)
     get_target_property(io mcu_model_${model} MCU_IO)
+    get_target_property(libraries mcu_model_${model} MCU_OP_LIBRARY)
     _mcu_find_command(REQUIRED command)
     if(NOT npu)
         set(npu none)
@@ -458,6 +459,6 @@ function(_mcu_add_test name board model npu vectors)
         set(with --vectors ${vectors})
     endif()
     add_test(NAME ${name}
-             COMMAND ${command} test --board ${argument} --npu ${npu} --io ${io} ${with}
+             COMMAND ${command} test --board ${argument} --npu ${npu} --io ${io} ${with} ${libraries}
                      --build-dir ${CMAKE_BINARY_DIR}/mcu/tests --image $<TARGET_FILE:${name}> ${file})
 endfunction()

@@ -8,8 +8,29 @@ CC = "@bazel_tools//tools/cpp:toolchain_type"
 # Where sources of ours lie for the compiler; they appear under "firmware" in an image.
 FIRMWARE = "external/mcu_boards/firmware"
 
+def _executorch(ctx):
+    """ExecuTorch for the board: context and linking_context; None where there is none."""
+    if not ctx.attr.executorch:
+        return None
+    told = struct(**json.decode(ctx.attr.executorch))
+    root = "external/mcu_boards/executorch/" + json.decode(ctx.attr.facts)["board"] + "/"
+    name = told.library.rpartition("/")[2]
+    library = [file for file in ctx.files.executorch_files if file.path == root + name]
+    linked = cc_common.create_linker_input(
+        owner = ctx.label,
+        additional_inputs = depset(library),
+        user_link_flags = depset([root + name] + told.link_options),
+    )
+    context = cc_common.create_compilation_context(
+        defines = depset(told.defines),
+        headers = depset([file for file in ctx.files.executorch_files if file not in library]),
+        system_includes = depset([root + include for include in told.includes]),
+    )
+    return struct(context = context, linking_context = cc_common.create_linking_context(linker_inputs = depset([linked])))
+
 def _mcu_board_impl(ctx):
     board = struct(
+        executorch = _executorch(ctx),
         facts = struct(**json.decode(ctx.attr.facts)),
         file = ctx.file.file,
         linker_script = ctx.file.linker_script,
@@ -19,6 +40,8 @@ def _mcu_board_impl(ctx):
 mcu_board = rule(
     implementation = _mcu_board_impl,
     attrs = {
+        "executorch": attr.string(doc = "what `mcu-build bazel describe` tells of ExecuTorch for it, as JSON"),
+        "executorch_files": attr.label(doc = "Headers and library of ExecuTorch"),
         "facts": attr.string(doc = "codegen/facts.py of a board and a compiler, as JSON"),
         "file": attr.label(allow_single_file = [".toml"]),
         "linker_script": attr.label(allow_single_file = [".ld"]),
@@ -26,7 +49,7 @@ mcu_board = rule(
 )
 
 def board_of(ctx):
-    """The board that `ctx` builds for: facts, file, linker_script. The rule's toolchains hold BOARD."""
+    """The board that `ctx` builds for: executorch, facts, file, linker_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
 def _check_board(given):

@@ -2,13 +2,14 @@
 
 load("//bazel/private:board.bzl", "mcu_board", "mcu_board_headers")
 load("//bazel/private:cc_toolchain.bzl", "mcu_cc_toolchain_config")
-load("//bazel/private:libraries.bzl", "mcu_kernels", "mcu_platform")
+load("//bazel/private:libraries.bzl", "mcu_executorch", "mcu_kernels", "mcu_platform")
 
-def declare_boards(boards):
+def declare_boards(boards, executorch):
     """Targets of @mcu_boards: platforms `<board>`, `<board>-<compiler>` for each other compiler, both with `-size`.
 
     Args:
       boards: what `mcu-build bazel describe` tells of each board.
+      executorch: what it tells of ExecuTorch, by board.
     """
     native.constraint_setting(name = "board")
     native.constraint_setting(name = "compiler")
@@ -18,15 +19,21 @@ def declare_boards(boards):
     for optimize in ("speed", "size"):
         native.constraint_value(name = optimize, constraint_setting = ":optimize")
     for board in boards:
-        _declare_board(board)
+        _declare_board(board, executorch.get(board["name"]))
     native.filegroup(name = "none")
     mcu_board_headers(name = "headers")
     mcu_kernels(name = "kernels")
+    mcu_executorch(name = "executorch")
     mcu_platform(name = "platform_production", image = "production")
     mcu_platform(name = "platform_test", image = "test")
 
-def _declare_board(board):
+def _declare_board(board, executorch):
     name = board["name"]
+    if executorch:
+        native.filegroup(
+            name = "executorch-" + name,
+            srcs = native.glob(["executorch/{}/**".format(name)]),
+        )
     native.constraint_value(name = "is-" + name, constraint_setting = ":board")
     for one in board["platforms"]:
         constraints = [":is-" + name, ":" + one["compiler"], ":" + one["optimize"]]
@@ -35,11 +42,13 @@ def _declare_board(board):
             constraint_values = constraints,
             parents = ["@local_config_platform//:host"] if one["compiler"] == "native" else [],
         )
-        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), constraints)
+        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), executorch, constraints)
 
-def _declare_toolchains(name, board, facts, constraints):
+def _declare_toolchains(name, board, facts, executorch, constraints):
     mcu_board(
         name = name + "-board",
+        executorch = json.encode(executorch) if executorch else "",
+        executorch_files = ":executorch-" + board["name"] if executorch else None,
         facts = facts,
         file = board["file"],
         linker_script = board["linker_script"] or None,

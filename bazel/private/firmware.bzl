@@ -18,7 +18,8 @@ def _of_model(ctx, model, path):
         ctx.label.name + "." + info.name,
         [_source(ctx, path)],
         [model[CcInfo].compilation_context],
-        local_defines = ["MCU_MODEL=" + info.name, "MCU_MODEL_HEADER=\"{}.h\"".format(info.name)],
+        local_defines = ["MCU_MODEL=" + info.name, "MCU_MODEL_HEADER=\"{}.h\"".format(info.name)] +
+                        (["MCU_EXECUTORCH"] if info.runtime == "executorch" else []),
     )
     return outputs.objects
 

@@ -16,6 +16,23 @@ def _mcu_kernels_impl(ctx):
     _, outputs = compile_objects(ctx, "kernels", sources, [_context(ctx)])
     return [CcInfo(linking_context = archive(ctx, "kernels", outputs))]
 
+def _mcu_executorch_impl(ctx):
+    executorch, facts = board_of(ctx).executorch, board_of(ctx).facts
+    if not executorch:
+        return [CcInfo()]
+    files = [file for file in ctx.files._firmware if "/firmware/executorch/" in file.path]
+    compiled, outputs = compile_objects(
+        ctx,
+        "executorch",
+        [file for file in files if file.extension == "cpp"],
+        [_context(ctx), executorch.context],
+        local_defines = ["MCU_NO_HEAP"] if facts.binaries else [],
+        private_hdrs = [file for file in files if file.extension == "h"],
+    )
+    own = CcInfo(compilation_context = compiled, linking_context = archive(ctx, "executorch", outputs))
+    runtime = CcInfo(linking_context = executorch.linking_context)
+    return [cc_common.merge_cc_infos(direct_cc_infos = [own], cc_infos = [ctx.attr._kernels[CcInfo], runtime])]
+
 def _mcu_platform_impl(ctx):
     facts = board_of(ctx).facts
     paths = facts.test_sources if ctx.attr.image == "test" else facts.production_sources
@@ -31,6 +48,14 @@ _ATTRS = {
 mcu_kernels = rule(
     implementation = _mcu_kernels_impl,
     attrs = _ATTRS,
+    fragments = ["cpp"],
+    toolchains = [BOARD, CC],
+)
+
+# What stands between ExecuTorch's runtime and the kernels: every operator, compiled once for all models.
+mcu_executorch = rule(
+    implementation = _mcu_executorch_impl,
+    attrs = dict(_ATTRS, _kernels = attr.label(default = "@mcu_boards//:kernels")),
     fragments = ["cpp"],
     toolchains = [BOARD, CC],
 )

@@ -7,6 +7,8 @@ load("//bazel/private:providers.bzl", "McuModelInfo")
 # What a model file may import and read.
 _SOURCES = [".py", ".pt2", ".pte"]
 
+_HEADERS = ["h", "hpp", "inc"]
+
 def _place(file):
     """Where a file lies for the model: as if sources and generated files were in one workspace."""
     path = file.short_path
@@ -35,10 +37,26 @@ def _check_name(ctx):
     if not ctx.label.name.replace("_", "a").isalnum() or ctx.label.name[0].isdigit():
         fail("{}: the name becomes a C++ namespace: use letters, digits and underscores".format(ctx.label))
 
+def _kernel_files(ctx):
+    return [file for file in ctx.files.kernel_srcs if file.extension not in _HEADERS]
+
+def _user_kernels(ctx):
+    """The user's functions for custom operators, with the board's options and without our warnings."""
+    files = _kernel_files(ctx)
+    _, objects = compile_objects(
+        ctx,
+        ctx.label.name + ".kernels",
+        files,
+        [ctx.attr._headers[CcInfo].compilation_context],
+        own = False,
+        private_hdrs = [file for file in ctx.files.kernel_srcs if file not in files],
+    )
+    return CcInfo(linking_context = archive(ctx, "kernels_of_" + ctx.label.name, objects))
+
 def _generate(ctx, board, npu, header, sources, program):
     model = _model_file(ctx)
     declared = depset(
-        [model] + ctx.files.data,
+        [model] + ctx.files.data + ctx.files.op_library,
         transitive = [_sources_of(ctx, dep) for dep in ctx.attr.deps],
     )
     args = ctx.actions.args()
@@ -48,6 +66,11 @@ def _generate(ctx, board, npu, header, sources, program):
     args.add("--io", ctx.attr.io)
     args.add("--npu", npu)
     args.add("--optimize", ctx.attr.optimize)
+    args.add("--runtime", ctx.attr.runtime)
+    args.add_all(ctx.files.op_library, map_each = _place, before_each = "--op-library")
+
+    # Only which there are: they are no inputs, and the model stays as it is where they are touched.
+    args.add_all(_kernel_files(ctx), map_each = _place, before_each = "--kernel-sources")
     args.add("--output", header.dirname)
     args.add("--program", program.path)
     args.add_all(declared, map_each = _staged, before_each = "--file")
@@ -64,29 +87,41 @@ def _generate(ctx, board, npu, header, sources, program):
 
 def _mcu_model_impl(ctx):
     _check_name(ctx)
-    if ctx.attr.runtime != "static":
-        fail(("{}: runtime: ExecuTorch's own runtime is not linked by Bazel\n\nhint: Leave it out, or use " +
-              "`mcu-build build --runtime executorch` or CMake's mcu_add_model.").format(ctx.label))
     board = board_of(ctx)
+    under_executorch = ctx.attr.runtime == "executorch"
+    if under_executorch and not board.executorch:
+        fail(("{}: runtime: there is no ExecuTorch for {}\n\nhint: In WORKSPACE, mcu_boards(executorch = " +
+              "{{\"{}\": \"<folder>\"}}) names an install of it that was built for its core.").format(
+            ctx.label,
+            board.facts.board,
+            board.facts.board,
+        ))
     name = ctx.label.name
     folder = name + ".mcu/"
     header = ctx.actions.declare_file(folder + name + ".h")
-    sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", "_constants", "_arena")]
+    parts = "_program" if under_executorch else "_constants"
+    sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", parts, "_arena")]
     program = ctx.actions.declare_directory(name + ".program")
     npu = ctx.attr.npu or board.facts.default_npu
     _generate(ctx, board, npu, header, sources, program)
 
-    compiled, objects = compile_objects(
+    _, objects = compile_objects(
         ctx,
         name,
         sources,
-        [ctx.attr._headers[CcInfo].compilation_context],
+        [ctx.attr._headers[CcInfo].compilation_context] + ([board.executorch.context] if under_executorch else []),
         includes = [header.dirname],
         public_hdrs = [header],
     )
-    library = CcInfo(compilation_context = compiled, linking_context = archive(ctx, "model_" + name, objects))
+
+    # Of the runtime's headers the application sees nothing.
+    public = cc_common.create_compilation_context(headers = depset([header]), includes = depset([header.dirname]))
+    library = CcInfo(compilation_context = public, linking_context = archive(ctx, "model_" + name, objects))
+    others = [ctx.attr._headers[CcInfo]]
+    others += [_user_kernels(ctx)] if ctx.files.kernel_srcs else []
+    others.append((ctx.attr._executorch if under_executorch else ctx.attr._kernels)[CcInfo])
     return [
-        cc_common.merge_cc_infos(direct_cc_infos = [library], cc_infos = [ctx.attr._kernels[CcInfo]]),
+        cc_common.merge_cc_infos(direct_cc_infos = [library], cc_infos = others),
         DefaultInfo(files = depset([header] + sources)),
         McuModelInfo(
             name = name,
@@ -95,6 +130,7 @@ def _mcu_model_impl(ctx):
             npu = npu,
             optimize = ctx.attr.optimize,
             program = program,
+            runtime = ctx.attr.runtime,
         ),
         OutputGroupInfo(program = depset([program])),
     ]
@@ -108,11 +144,17 @@ mcu_model = rule(
         pte = attr.label(allow_single_file = [".pte"], doc = "Instead of model: an ExecuTorch program"),
         npu = attr.string(doc = "ethos-u55-128 and so on, or none; else the board's default"),
         io = attr.string(default = "float", values = ["float", "int8"], doc = "Type of inputs and outputs"),
-        runtime = attr.string(default = "static", values = ["executorch", "static"], doc = "How it runs: static, compiled to calls"),
+        runtime = attr.string(default = "static", values = ["executorch", "static"], doc = "static: compiled to calls; executorch: ExecuTorch's own"),
+        op_library = attr.label_list(allow_files = [".py"], doc = "Definitions of custom operators in Python"),
+        kernel_srcs = attr.label_list(
+            allow_files = [".cpp", ".cc", ".cxx"] + ["." + name for name in _HEADERS],
+            doc = "Custom operators in C++, with their headers",
+        ),
         data = attr.label_list(allow_files = True, doc = "Files that the model file reads"),
         deps = attr.label_list(allow_files = True, doc = "Python files or py_library targets that it imports"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         _command_files = attr.label(default = "@mcu_boards//:command", cfg = "exec"),
+        _executorch = attr.label(default = "@mcu_boards//:executorch"),
         _headers = attr.label(default = "@mcu_boards//:headers"),
         _kernels = attr.label(default = "@mcu_boards//:kernels"),
     ),

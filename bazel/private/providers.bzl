@@ -8,6 +8,7 @@ McuModelInfo = provider(
         "board_file": "the board's .toml file",
         "npu": "the NPU that it is for, or none",
         "optimize": "what it gives priority to: speed, size or ram",
+        "runtime": "what runs it: static or executorch",
         "program": "folder: the program with its vectors and what is known of it",
     },
 )

@@ -18,14 +18,14 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
-from mcu_build.kernel_sources import check_kernels
-from mcu_build.pipeline import Built, Request, plan_program, planned_manifest
+from mcu_build.pipeline import Built, Request, model_sources, planned_manifest
 from mcu_build.plan.ir import Plan
 from mcu_build.prove import Proof, expectation, test
-from mcu_build.stages import Lowered, LoweredDelegate, Progress, lower_model
+from mcu_build.stages import Lowered, LoweredDelegate, Progress, lower_model, read_signatures
 from mcu_build.vectors import load_inputs
 
 _LOWERED = "lowered.json"
+_DEFINITIONS = "definitions"
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,20 @@ class Declared:
 def generate(declared: Declared, sources: Path, program: Path, progress: Progress) -> None:
     """Write a model's C++ into the folder `sources`, its program and what tests need into `program`."""
     from mcu_build.codegen.model import CMAKE_FACTS
-    from mcu_build.codegen.model import generate as generate_sources
-    from mcu_build.plan.fit import check_fit
 
     sources, program = sources.absolute(), program.absolute()
     with _workspace(declared.files) as (workspace, cache):
         request = declared.request
         try:
-            lowered = lower_model(request.model, request.board, request.npu, request.io, cache, progress)
+            lowered = lower_model(
+                request.model,
+                request.board,
+                request.npu,
+                request.io,
+                cache,
+                progress,
+                libraries=request.op_libraries,
+            )
         except McuError as error:
             if "ModuleNotFoundError" not in error.message:
                 raise
@@ -58,13 +64,11 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
             raise McuError(error.message, hint, error.exit_code) from error
         _check_declared(declared, lowered, workspace)
         with progress.stage("plan"):
-            plan = plan_program(lowered, declared.name, request.board, optimize=request.optimize)
-            check_kernels(plan, request.kernel_sources)
-            check_fit(plan, request.board)
-        for name, text in generate_sources(plan).items():
+            made = model_sources(request, lowered, declared.name)
+        for name, text in made.texts.items():
             if name != CMAKE_FACTS:
                 write_changed(sources / name, text)
-        _keep(request, lowered, plan, program)
+        _keep(declared, lowered, made.plan, program)
 
 
 def expect(program: Path, vectors: Path | None, output: Path, progress: Progress) -> None:
@@ -122,9 +126,13 @@ def _check_declared(declared: Declared, lowered: Lowered, workspace: Path) -> No
         )
 
 
-def _keep(request: Request, lowered: Lowered, plan: Plan, folder: Path) -> None:
+def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> None:
     from mcu_build.plan.describe import describe
 
+    if lowered.custom:
+        # Whoever evaluates the program has to run what defines its operators.
+        for place, file in declared.files.items():
+            write_atomically(folder / _DEFINITIONS / place, file.read_bytes())
     write_atomically(folder / "program.pte", lowered.program.read_bytes())
     if lowered.vectors:
         write_atomically(folder / "vectors.npz", lowered.vectors.read_bytes())
@@ -134,9 +142,12 @@ def _keep(request: Request, lowered: Lowered, plan: Plan, folder: Path) -> None:
         "key": lowered.key,
         "npu": asdict(lowered.npu) if lowered.npu else None,
         "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
+        "custom": [asdict(one) for one in lowered.custom],
+        "definitions": [str(file) for file in lowered.definitions] if lowered.custom else [],
     }
     write_atomically(folder / _LOWERED, json.dumps(kept, indent=1).encode())
-    manifests.write(replace(planned_manifest(request, lowered, describe(plan)), name=plan.name), folder)
+    planned = planned_manifest(declared.request, lowered, describe(plan))
+    manifests.write(replace(planned, name=plan.name), folder)
 
 
 @contextlib.contextmanager
@@ -161,6 +172,8 @@ def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
         delegates=tuple(
             LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]
         ),
+        custom=read_signatures(kept["custom"]),
+        definitions=tuple(program / _DEFINITIONS / place for place in kept["definitions"]),
     )
     with tempfile.TemporaryDirectory(prefix="mcu-") as folder:
         yield Built(Path(folder), manifest, lowered)

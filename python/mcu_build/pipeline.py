@@ -135,33 +135,39 @@ def _executorch_key(request: Request) -> str:
 
 @dataclass(frozen=True)
 class Generated:
-    """Files that `generate` has written. `sources` are to be compiled, and `kernels` are stems of ours."""
+    """Files that `generate` has written. `sources` are to be compiled, and `kernels` are stems of ours.
+
+    `runtime` are sources below firmware/executorch: what stands between ExecuTorch's runtime and the kernels.
+    """
 
     name: str
     files: tuple[Path, ...]
     sources: tuple[Path, ...]
     kernels: tuple[str, ...]
     dependencies: tuple[Path, ...]
+    runtime: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A model's plan and its C++ by file name, with what of ours it calls, as `Generated` has it."""
+
+    plan: Plan
+    texts: Mapping[str, str]
+    kernels: tuple[str, ...]
+    runtime: tuple[str, ...] = ()
 
 
 def generate(request: Request, name: str | None, output: Path, cache: Cache, progress: Progress) -> Generated:
     """Write a model's C++ into `output`, with board.cmake and depends.txt, touching only what differs."""
     from mcu_build.codegen.cmake import board_files
-    from mcu_build.codegen.model import kernel_sources
-    from mcu_build.executorch.measure import estimated
 
     check_sources(request.kernel_sources)
     lowered = _lowered(request, cache, progress)
     with progress.stage("plan"):
-        plan = plan_program(lowered, name or lowered.name, request.board, request.cmsis_nn, request.optimize)
-        check_kernels(plan, request.kernel_sources)
-        made = (
-            estimated(plan, lowered, request.executorch, request.board)
-            if request.executorch
-            else _sources(plan, request.board)
-        )
+        made = model_sources(request, lowered, name or lowered.name)
         texts = {
-            **made,
+            **made.texts,
             **board_files(request.board, request.toolchain, request.cmsis_nn, request.optimize),
             "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
         }
@@ -169,7 +175,22 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
             write_changed(output / file, text)
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
-    return Generated(plan.name, files, sources, kernel_sources(plan), lowered.dependencies)
+    return Generated(made.plan.name, files, sources, made.kernels, lowered.dependencies, made.runtime)
+
+
+def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
+    """The C++ of a program for a build system of the user's, with what of ours has to be compiled for it."""
+    from mcu_build.codegen.executorch import runtime_kernels, runtime_sources
+    from mcu_build.codegen.model import kernel_sources
+    from mcu_build.executorch.measure import estimated
+
+    options, board = request.executorch, request.board
+    plan = plan_program(lowered, name, board, request.cmsis_nn, request.optimize, whole=options is not None)
+    check_kernels(plan, request.kernel_sources)
+    if options is None:
+        return Sources(plan, _sources(plan, board), kernel_sources(plan))
+    texts, deployed = estimated(plan, lowered, options, board)
+    return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed))
 
 
 def plan_program(

@@ -25,14 +25,22 @@ from mcu_build.codegen.cmake import LINKER_SCRIPT
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import McuError
+from mcu_build.executorch.deploy import Options as ExecutorchOptions
+from mcu_build.executorch.package import Linkage, linkage
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
+from mcu_build.pipeline import Generated
 from mcu_build.resources import data_dir
 
-_OPTIONS = ("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE", "MCU_RUNTIME", "MCU_BUILD_DIR")
+_OPTIONS = (
+    *("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE"),
+    *("MCU_RUNTIME", "MCU_EXECUTORCH_PREFIX", "MCU_BUILD_DIR"),
+)
 
 # What is not told in the name of a board's folder.
 _USUAL = ("arm-clang", "host", "speed")
+# What archives of ours are called, in the order in which GNU ld has to meet them.
+_ARCHIVES = ("kernels_of_", "executorch_calls_", "executorch_", "kernel_")
 # Seconds: an application runs until it ends.
 _LONG = "1000000"
 
@@ -54,6 +62,8 @@ class Model:
     include: tuple[str, ...]
     libraries: tuple[Any, ...] = field(repr=False)
     platform: "_Platform" = field(repr=False)
+    op_library: tuple[str, ...] = ()
+    executorch: Linkage | None = None
 
 
 @dataclass(frozen=True)
@@ -66,30 +76,50 @@ class _Platform:
     folder: str
 
 
+@dataclass(frozen=True)
+class _Archive:
+    """A library to be: its sources, and the environment that compiles them."""
+
+    name: str
+    env: Any
+    sources: Sequence[Path]
+
+
 def tool(env: Any) -> None:
     """Give `env` the methods McuModel, McuFirmware and McuTest."""
     env.SetDefault(MCU_NPU=None, MCU_IO="float", MCU_TOOLCHAIN=None, MCU_OPTIMIZE="speed")
-    env.SetDefault(MCU_RUNTIME="static")
+    env.SetDefault(MCU_RUNTIME="static", MCU_EXECUTORCH_PREFIX=None)
     env.SetDefault(MCU_BUILD_DIR="#build/mcu")
     env.AddMethod(_model, "McuModel")
     env.AddMethod(_firmware, "McuFirmware")
     env.AddMethod(_test, "McuTest")
 
 
-def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Model:
+def _model(
+    env: Any,
+    model: str,
+    name: str | None = None,
+    op_library: Sequence[str] = (),
+    kernel_sources: Sequence[str] = (),
+    **options: Any,
+) -> Model:
     """McuModel('kws.py', MCU_BOARD=...): generate a model's C++, and declare its libraries.
 
-    `options` override those of the environment: MCU_BOARD and its like.
+    `op_library` and `kernel_sources` are files of custom operators in Python and in C++. `options` override
+    those of the environment: MCU_BOARD and its like.
     """
     call = f"McuModel({model})"
     settings = _settings(call, env, options)
-    file = Path(env.File(model).srcnode().abspath)
+    file, *libraries = _paths(env, [model, *op_library])
+    own_kernels = _paths(env, kernel_sources)
     platform = _platform(call, env, settings, file)
     io = settings["MCU_IO"]
     folder = Path(env.Dir(platform.folder).abspath) / "models" / (name or model_name(file))
     try:
         chosen = platform.board.choose_npu(settings["MCU_NPU"])
         npu = chosen.name if chosen else "none"
+        runtime = _executorch(settings)
+        executorch = linkage(runtime.prefix, platform.board) if runtime else None
         made = generate(
             file,
             board=settings["MCU_BOARD"],
@@ -99,27 +129,26 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
             io=io,
             toolchain=platform.facts.toolchain,
             optimize=settings["MCU_OPTIMIZE"],
+            executorch=runtime,
+            op_library=libraries,
+            kernel_sources=own_kernels,
             progress=StageTimes(),
         )
     except McuError as error:
         raise _user_error(call, error) from None
-    include = (str(folder), str(data_dir() / "firmware" / "include"))
-    own = platform.env.Clone()
-    own.Prepend(CPPPATH=[str(folder)])
-    kernels = [_kernel(platform, stem) for stem in made.kernels]
+    archives = _archives(platform, made, folder, own_kernels, executorch)
     return Model(
         name=made.name,
         file=file,
         board=settings["MCU_BOARD"],
         npu=npu,
         io=io,
-        sources=(*map(str, made.sources), *(source for kernel in kernels for source in kernel[0])),
-        include=include,
-        libraries=(
-            _library(own, platform, f"model_{made.name}", made.sources),
-            *(library for _, library in kernels),
-        ),
+        sources=tuple(str(source) for archive in archives for source in archive.sources),
+        include=(str(folder), str(data_dir() / "firmware" / "include")),
+        libraries=tuple(_library(platform, archive) for archive in archives),
         platform=platform,
+        op_library=tuple(map(str, libraries)),
+        executorch=executorch,
     )
 
 
@@ -159,6 +188,7 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.facts.test_sources)
     words = [*_command(), "test", "--board", model.board, "--image", "$SOURCE", "--npu", model.npu]
+    words += [word for library in model.op_library for word in ("--op-library", library)]
     words += ["--io", model.io, "--build-dir", f"{env.Dir(platform.folder)}/tests"]
     words += ["--vectors", str(vectors)] if vectors else []
     _verb(env, name, [*words, str(model.file)], files[0])
@@ -169,17 +199,26 @@ def _settings(call: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(given.keys() - set(_OPTIONS))
     if unknown:
         raise UserError(
-            f"{call}: unknown argument '{unknown[0]}'.\nArguments are: name, {', '.join(_OPTIONS)}."
+            f"{call}: unknown argument '{unknown[0]}'.\n"
+            f"Arguments are: name, op_library, kernel_sources, {', '.join(_OPTIONS)}."
         )
     settings = {option: given.get(option, env.get(option)) for option in _OPTIONS}
     if not settings["MCU_BOARD"]:
         raise UserError(f"{call}: MCU_BOARD: missing.\n`mcu-build boards` lists the boards.")
-    if settings["MCU_RUNTIME"] != "static":
-        raise UserError(
-            f"{call}: MCU_RUNTIME: ExecuTorch's own runtime is not linked by SCons.\nLeave it out, or use "
-            "`mcu-build build --runtime executorch` or CMake's mcu_add_model."
-        )
+    if settings["MCU_RUNTIME"] not in ("static", "executorch"):
+        raise UserError(f"{call}: MCU_RUNTIME: '{settings['MCU_RUNTIME']}' is neither static nor executorch.")
     return settings
+
+
+def _paths(env: Any, files: Sequence[str]) -> list[Path]:
+    return [Path(env.File(file).srcnode().abspath) for file in files]
+
+
+def _executorch(settings: dict[str, Any]) -> ExecutorchOptions | None:
+    """Where ExecuTorch's own runtime is, if that is to run the program."""
+    prefix = settings["MCU_EXECUTORCH_PREFIX"]
+    runs = settings["MCU_RUNTIME"] == "executorch"
+    return ExecutorchOptions(Path(prefix) if prefix else None) if runs else None
 
 
 def _platform(call: str, env: Any, settings: dict[str, Any], file: Path) -> _Platform:
@@ -232,18 +271,58 @@ def _application_env(env: Any, platform: _Platform, models: Sequence[Model]) -> 
     return own
 
 
-def _kernel(platform: _Platform, stem: str) -> tuple[list[str], Any]:
-    """Sources and library of a kernel; models of a board share it."""
+def _archives(
+    platform: _Platform,
+    made: Generated,
+    folder: Path,
+    own_kernels: Sequence[Path],
+    executorch: Linkage | None,
+) -> list[_Archive]:
+    """The libraries of a model: its own, then those of the user's operators, of the runtime, and kernels."""
+    env = platform.env.Clone()
+    env.Prepend(CPPPATH=[str(folder)])
+    runtime = _runtime(platform, made.runtime, env, executorch) if executorch else []
+    user = platform.env.Clone()
+    user.Replace(CCFLAGS=[flag for flag in user["CCFLAGS"] if flag not in platform.facts.warning_options])
+    return [
+        _Archive(f"model_{made.name}", env, made.sources),
+        *([_Archive(f"kernels_of_{made.name}", user, own_kernels)] if own_kernels else []),
+        *runtime,
+        *(_Archive(f"kernel_{stem}", platform.env, _kernel(platform, stem)) for stem in made.kernels),
+    ]
+
+
+def _runtime(platform: _Platform, sources: Sequence[str], model_env: Any, given: Linkage) -> list[_Archive]:
+    """What stands between a program and ExecuTorch's runtime. `model_env` learns of its headers."""
+    folder, env = data_dir() / "firmware" / "executorch", platform.env.Clone()
+    for one in (env, model_env):
+        one.Append(
+            CCFLAGS=[f"-isystem{given.prefix / include}" for include in given.includes],
+            CPPDEFINES=list(given.defines),
+        )
+    base = env.Clone()
+    base.Append(CPPDEFINES=[] if platform.board.is_host else ["MCU_NO_HEAP"])
+    arguments = folder / "arguments.cpp"
+    others = [file for file in sorted(folder.glob("*.cpp")) if file != arguments]
+    return [
+        *(_Archive(f"executorch_calls_{Path(source).stem}", env, [folder / source]) for source in sources),
+        _Archive("executorch_arguments", env, [arguments]),
+        _Archive("executorch_model", base, others),
+    ]
+
+
+def _kernel(platform: _Platform, stem: str) -> list[Path]:
+    """Sources of a kernel, with its driver; models of a board share it."""
     firmware = data_dir() / "firmware"
     places = [firmware / "kernels" / folder / f"{stem}.cpp" for folder in platform.facts.kernel_folders]
     driver = firmware / "drivers" / stem / f"{stem}.cpp"
-    sources = [next(place for place in places if place.is_file()), *([driver] if driver.is_file() else [])]
-    return [str(source) for source in sources], _library(platform.env, platform, f"kernel_{stem}", sources)
+    return [next(place for place in places if place.is_file()), *([driver] if driver.is_file() else [])]
 
 
-def _library(env: Any, platform: _Platform, name: str, sources: Sequence[Path]) -> Any:
-    objects = [_object(env, f"{platform.folder}/{name}/{source.name}.obj", source) for source in sources]
-    return env.StaticLibrary(f"{platform.folder}/lib{name}.a", objects)
+def _library(platform: _Platform, archive: _Archive) -> Any:
+    folder = f"{platform.folder}/{archive.name}"
+    objects = [_object(archive.env, f"{folder}/{source.name}.obj", source) for source in archive.sources]
+    return archive.env.StaticLibrary(f"{platform.folder}/lib{archive.name}.a", objects)
 
 
 def _object(env: Any, target: str, source: Path) -> Any:
@@ -269,7 +348,11 @@ def _main(platform: _Platform, model: Model, stem: str) -> Any:
     env = platform.env.Clone()
     env.Prepend(CPPPATH=[model.include[0]])
     env.Append(
-        CPPDEFINES=[f"MCU_MODEL={model.name}", f'MCU_MODEL_HEADER=\\"{model.name}.h\\"'],
+        CPPDEFINES=[
+            f"MCU_MODEL={model.name}",
+            f'MCU_MODEL_HEADER=\\"{model.name}.h\\"',
+            *(["MCU_EXECUTORCH"] if model.executorch else []),
+        ],
     )
     source = data_dir() / "firmware" / "app" / f"{stem}.cpp"
     return _object(env, f"{platform.folder}/{model.name}.{stem}.cpp.obj", source)
@@ -285,17 +368,20 @@ def _link(
         for source in sources
     ]
     own = [model.libraries[0] for model in models]
-    kernels = dict.fromkeys(str(node[0]) for model in models for node in model.libraries[1:])
+    others = sorted(
+        dict.fromkeys(str(node[0]) for model in models for node in model.libraries[1:]), key=_place
+    )
+    runtimes = dict.fromkeys(model.executorch for model in models if model.executorch)
+    executorch = [word for one in runtimes for word in (str(one.library), *one.link_options)]
     script = Path(models[0].include[0]) / LINKER_SCRIPT
     options = [
         *facts.link_options,
         "-Wl,-Map=${TARGETS[1]}",
         *(["-T", str(script)] if script.is_file() else []),
     ]
-    command = [facts.cxx, *options, "-o", "${TARGETS[0]}", "$SOURCES", *facts.libraries]
-    elf, table = env.Command(
-        [f"{name}.elf", f"{name}.map"], [started, objects, own, list(kernels)], [command]
-    )
+    command = [facts.cxx, *options, "-o", "${TARGETS[0]}", "$SOURCES", *executorch, *facts.libraries]
+    elf, table = env.Command([f"{name}.elf", f"{name}.map"], [started, objects, own, others], [command])
+    env.Depends(elf, [str(one.library) for one in runtimes])
     if not facts.binaries:
         return [elf, table]
     env.Depends(elf, str(script))
@@ -309,6 +395,12 @@ def _link(
         target = f"{name}-{memory}.bin" if index else f"{name}.bin"
         files += env.Command(target, elf, [[facts.objcopy, "-O", "binary", *only, "$SOURCE", "$TARGET"]])
     return files
+
+
+def _place(archive: str) -> int:
+    """Where an archive stands among others in a link."""
+    name = Path(archive).name.removeprefix("lib")
+    return next(place for place, start in enumerate(_ARCHIVES) if name.startswith(start))
 
 
 def _one_platform(call: str, models: Sequence[Model]) -> _Platform:

@@ -172,7 +172,7 @@ def lower_model(
             )
             for one in details["delegates"]
         ),
-        custom=_signatures(details["custom"]),
+        custom=read_signatures(details["custom"]),
         definitions=definitions,
     )
 
@@ -239,7 +239,7 @@ def _given_program(
             hash_text("signatures", key, own_code(*_FRONT_END_CODE)),
             lambda folder: _write_signatures(custom, libraries, folder),
         )
-        signatures = _signatures(json.loads((made / "custom.json").read_text()))
+        signatures = read_signatures(json.loads((made / "custom.json").read_text()))
     name = f"{model_name(file)}_{method}" if method else model_name(file)
     return Lowered(
         name,
@@ -271,7 +271,8 @@ def _check_data(file: Path, loaded: "Program", data: Sequence[Path]) -> None:
             raise McuError(f"{one.path}: {file} takes no weights from it", "Leave --data out.")
 
 
-def _signatures(rows: Sequence[Mapping[str, Any]]) -> tuple[Signature, ...]:
+def read_signatures(rows: Sequence[Mapping[str, Any]]) -> tuple[Signature, ...]:
+    """Signatures from JSON, where `asdict` has put them."""
     return tuple(
         Signature(
             row["operator"], tuple((name, kind) for name, kind in row["parameters"]), tuple(row["results"])

@@ -348,6 +348,8 @@ mcu_model(name = "no_module", model = "no_module.py", board = "corstone-300", np
 
 mcu_model(name = "executorch", model = "no_module.py", board = "corstone-300", runtime = "executorch")
 
+mcu_model(name = "no_python", model = "no_module.py", board = "corstone-300", deps = ["knocks.csv"])
+
 mcu_firmware(name = "larger", models = ["//:knock"], board = "corstone-300", optimize = "size")
 
 mcu_firmware_test(name = "zeros_test", firmware = "//:demo", vectors = "zeros.npz")
@@ -404,9 +406,11 @@ def test_bad_input_is_told_as_by_the_command(bad, case):
     assert offered in done.told
 
 
-def test_what_only_other_fronts_have_is_named(bad):
+def test_attributes_that_cannot_be_are_refused(bad):
     _, done = bad
-    assert "//bad:executorch: runtime: ExecuTorch's own runtime is not linked by Bazel" in done.told
+    assert "//bad:executorch: runtime: there is no ExecuTorch for corstone-300" in done.told
+    assert 'mcu_boards(executorch = {"corstone-300": "<folder>"}) names an install' in done.told
+    assert "//bad:no_python: deps: bad/knocks.csv: not Python" in done.told
     assert "//bad:larger: optimize: //:knock has other compiler options" in done.told
 
 

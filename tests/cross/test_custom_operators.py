@@ -1,13 +1,9 @@
 """Custom operators: the same C++ function under both runtimes, against the operator's Python definition."""
 
-import os
-import subprocess
 from pathlib import Path
 
-import ninja
 import pytest
 
-import cmake
 from mcu_build.codegen.user_calls import arguments, constants
 from mcu_build.plan.ir import DType, UserCall, UserTensor, UserValue
 from tests.support.cli import mcu_build
@@ -137,21 +133,6 @@ def test_the_example(tmp_path):
     told = mcu_build("test", "--board", "host", "--json", *options, EXAMPLE / "model.py")
     assert told.status == 0, told.err
     assert told.json["vectors"] == 32 and told.json["mismatches"] == 0 and told.json["outputs_vary"]
-
-
-def test_cmake_takes_library_and_sources(odd, tmp_path):
-    (tmp_path / "CMakeLists.txt").write_text(
-        "cmake_minimum_required(VERSION 3.24)\nproject(own LANGUAGES CXX)\nfind_package(McuBuild REQUIRED)\n"
-        f"mcu_add_model(odd MODEL {odd}/odd.py BOARD host\n"
-        f"    OP_LIBRARY {odd}/ops.py KERNEL_SOURCES {odd}/kernels.cpp)\n"
-        "mcu_add_firmware(demo MODELS odd)\n"
-    )
-    tools = {"CMAKE_MAKE_PROGRAM": Path(ninja.BIN_DIR) / "ninja", "McuBuild_DIR": ROOT / "cmake"}
-    program = Path(cmake.CMAKE_BIN_DIR) / "cmake"
-    defines = [f"-D{name}={value}" for name, value in tools.items()]
-    subprocess.run([program, "-S", tmp_path, "-B", tmp_path / "b", "-G", "Ninja", *defines], check=True)
-    subprocess.run([program, "--build", tmp_path / "b"], check=True)
-    assert os.access(tmp_path / "b/demo.elf", os.X_OK)
 
 
 def test_numbers_that_cpp_has_no_literal_for():

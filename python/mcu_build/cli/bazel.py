@@ -25,12 +25,14 @@ def print_folder() -> None:
 
 
 @command.command()
+@click.option("--executorch", multiple=True, help="board=an install of ExecuTorch for its core")
 @click.argument("boards", type=_file, nargs=-1)
-def describe(boards: tuple[Path, ...]) -> None:
+def describe(executorch: tuple[str, ...], boards: tuple[Path, ...]) -> None:
     """Tell of every board, and of those in the given files, as JSON."""
     from mcu_build.codegen.bazel import describe
 
-    print_json(describe(boards))
+    installs = {board: Path(folder) for board, _, folder in (word.partition("=") for word in executorch)}
+    print_json(describe(boards, installs))
 
 
 @command.command()
@@ -38,6 +40,9 @@ def describe(boards: tuple[Path, ...]) -> None:
 @click.option("--npu")
 @click.option("--io", type=click.Choice(["float", "int8"]), required=True)
 @click.option("--optimize", type=click.Choice(["speed", "size", "ram"]), required=True)
+@click.option("--runtime", type=click.Choice(["executorch", "static"]), required=True)
+@click.option("--op-library", type=_file, multiple=True)
+@click.option("--kernel-sources", type=_file, multiple=True, help="Their names alone.")
 @click.option("--name", required=True)
 @click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
 @click.option("--output", type=_file, required=True, help="Folder for the sources.")
@@ -48,6 +53,9 @@ def generate(
     npu: str | None,
     io: Any,
     optimize: Any,
+    runtime: str,
+    op_library: tuple[Path, ...],
+    kernel_sources: tuple[Path, ...],
     name: str,
     files: tuple[str, ...],
     output: Path,
@@ -58,12 +66,24 @@ def generate(
     from mcu_build import actions
     from mcu_build.board import load_board
     from mcu_build.codegen.target import default_toolchain
+    from mcu_build.executorch.deploy import Options
     from mcu_build.pipeline import Request
 
     chosen = load_board(board)
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
     npu_choice, compiler = chosen.choose_npu(npu), default_toolchain(chosen)
-    request = Request(Path(model), chosen, npu_choice, io, compiler, output, optimize=optimize)
+    request = Request(
+        Path(model),
+        chosen,
+        npu_choice,
+        io,
+        compiler,
+        output,
+        executorch=Options() if runtime == "executorch" else None,
+        optimize=optimize,
+        op_libraries=op_library,
+        kernel_sources=kernel_sources,
+    )
     actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
 
 

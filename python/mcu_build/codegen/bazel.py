@@ -1,7 +1,7 @@
 """What Bazel's repository rule needs to know: every board with its compilers, and where our code lies."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,24 @@ from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
 from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.package import linkage
 from mcu_build.resources import data_dir
 
 # Where bazel/repositories.bzl puts firmware/, for the compiler.
 _FIRMWARE = "external/mcu_boards/firmware"
 
 
-def describe(own: Sequence[Path]) -> dict[str, Any]:
-    """All that bazel/repositories.bzl writes; `own` are board files of the user's. Without None."""
+def describe(own: Sequence[Path], executorch: Mapping[str, Path]) -> dict[str, Any]:
+    """All that bazel/repositories.bzl writes; `own` are board files of the user's. Without None.
+
+    `executorch` are installs of ExecuTorch by the board that they are for.
+    """
     files = {f"boards/{file.name}": file for file in board_files().values()}
     files |= {f"own/{file.name}": file for file in own}
     boards = {label: load_board(file) for label, file in files.items()}
+    unknown = sorted(executorch.keys() - {board.id for board in boards.values()})
+    if unknown:
+        raise McuError(f"executorch: no board is called '{unknown[0]}'", "`mcu-build boards` lists them.")
     return {
         "python": sys.executable,
         "package": str(Path(__file__).parents[1]),
@@ -32,7 +39,30 @@ def describe(own: Sequence[Path]) -> dict[str, Any]:
         "linker_scripts": {
             f"{board.id}.ld": linker_script(board) for board in boards.values() if not board.is_host
         },
+        "executorch": {board.id: _executorch(executorch.get(board.id), board) for board in boards.values()},
         "boards": [_board(label, board) for label, board in boards.items()],
+    }
+
+
+def _executorch(prefix: Path | None, board: Board) -> dict[str, Any]:
+    """How to compile against ExecuTorch and to link it; empty where there is none. McuError for a wrong one.
+
+    For the host it is the wheel's, where nothing else is given.
+    """
+    if prefix is None and not board.is_host:
+        return {}
+    try:
+        found = linkage(prefix, board)
+    except McuError:
+        if prefix is not None:
+            raise
+        return {}
+    return {
+        "prefix": str(found.prefix),
+        "includes": found.includes,
+        "defines": found.defines,
+        "library": str(found.library),
+        "link_options": found.link_options,
     }
 
 

@@ -11,7 +11,7 @@ from mcu_build.codegen import executorch_upstream as upstream
 from mcu_build.codegen import executorch_weights as weights
 from mcu_build.codegen import model, user_calls
 from mcu_build.codegen.blob import content_name, definition, filled
-from mcu_build.codegen.executorch_operators import ADAPTERS, KERNELS
+from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
@@ -22,6 +22,7 @@ from mcu_build.weights import WeightFile
 
 # Delegates that have a back end: what its sources in firmware/executorch/backends are called.
 BACKENDS = {BACKEND: "ethos_u"}
+_BACKEND_SOURCES = {"ethos_u": ("backends/ethos_u.cpp", "backends/vela.cpp")}
 
 
 @dataclass(frozen=True)
@@ -280,8 +281,7 @@ def _arena(name: str, size: int) -> str:
 def _cmake_facts(given: Deployment) -> str:
     name = given.name
     sources = f"{name}.cpp", f"{name}_program.cpp", f"{name}_arena.cpp", *weights.sources(name, given.weights)
-    others = {*given.custom, *given.upstream}
-    adapters = tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in others}))
+    adapters = _adapters(given)
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
     return (
         model.BANNER.replace("//", "#")
@@ -300,6 +300,26 @@ def _cmake_facts(given: Deployment) -> str:
             else ""
         )
     )
+
+
+def _adapters(given: Deployment) -> tuple[str, ...]:
+    others = {*given.custom, *given.upstream}
+    return tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in others}))
+
+
+def runtime_sources(given: Deployment) -> tuple[str, ...]:
+    """Sources below firmware/executorch that the program calls, for who does not read model.cmake.
+
+    Whoever needs another comes before it.
+    """
+    backends = [source for one in given.backends for source in _BACKEND_SOURCES[BACKENDS[one]]]
+    return (*(f"operators/{one}.cpp" for one in _adapters(given)), *backends)
+
+
+def runtime_kernels(given: Deployment) -> tuple[str, ...]:
+    """Stems of the kernel sources that these call, sorted; a back end's driver is in one of them."""
+    called = {kernel for one in _adapters(given) for kernel in KERNELS[one]}
+    return tuple(sorted({*ARGUMENT_KERNELS, *called, *(BACKENDS[one] for one in given.backends)}))
 
 
 def _aligned(size: int) -> int:

@@ -12,6 +12,8 @@ class Adapter:
     source: str
 
 
+# Stems of the kernel sources that the arguments of every adapter need.
+ARGUMENT_KERNELS = ("copy", "permute")
 # Stems of the kernel sources that each source of adapters calls.
 KERNELS: Mapping[str, tuple[str, ...]] = {
     "activation": ("lookup", "softmax"),

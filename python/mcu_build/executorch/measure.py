@@ -64,14 +64,17 @@ def build_measured(
     return images, _memory(given)
 
 
-def estimated(plan: Plan, lowered: Lowered, options: Options, board: Board) -> dict[str, str]:
+def estimated(
+    plan: Plan, lowered: Lowered, options: Options, board: Board
+) -> tuple[dict[str, str], Deployment]:
     """The sources of a program, for another build to compile: pools are an upper bound, or the user's."""
     given = _deployment(plan, lowered, options, board)
-    texts = generate(replace(given, pools=_chosen(given.pools, options)))
+    given = replace(given, pools=_chosen(given.pools, options))
+    texts = generate(given)
     prefix = wheel() if board.is_host and options.prefix is None else options.prefix
     if prefix:
         texts["model.cmake"] += f"set(MCU_MODEL_EXECUTORCH [==[{prefix.resolve()}]==])\n"
-    return texts
+    return texts, given
 
 
 def _deployment(plan: Plan, lowered: Lowered, options: Options, board: Board) -> Deployment:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build.board import Board
@@ -18,6 +19,8 @@ _CONFIGS = (
     "lib/cmake/executorch/executorch-config.cmake",
     "lib/cmake/ExecuTorch/executorch-config.cmake",
 )
+# Folders of headers below an install.
+_INCLUDES = ("include", "include/executorch/runtime/core/portable_type/c10")
 _PROGRAM_HEADER = "include/executorch/runtime/executor/program.h"
 
 
@@ -41,6 +44,36 @@ def find(prefix: Path | None, board: Board) -> Path:
         _hint(board),
         Exit.TOOL_MISSING,
     )
+
+
+@dataclass(frozen=True)
+class Linkage:
+    """What an install asks of a build system that has no find_package.
+
+    `includes` are folders below its `prefix`. `library` is a shared library, found again where it lies, or an
+    archive.
+    """
+
+    prefix: Path
+    includes: tuple[str, ...]
+    defines: tuple[str, ...]
+    library: Path
+
+    @property
+    def link_options(self) -> tuple[str, ...]:
+        """What stands behind the library in a link."""
+        kept = "-Wl,--gc-sections"  # Adapters share sources: what no table names is left out.
+        return (kept,) if self.library.suffix == ".a" else (kept, f"-Wl,-rpath,{self.library.parent}")
+
+
+def linkage(prefix: Path | None, board: Board) -> Linkage:
+    """How the install that `find` finds is compiled against and linked. McuError as there."""
+    folder = find(prefix, board)
+    library = next(file for pattern in _libraries(board) for file in sorted(folder.glob(pattern)))
+    # Only a build of PyTorch has the header that c10's would include. The wheel's library was made with the
+    # tracer, which members of classes depend on.
+    tracer = () if library.suffix == ".a" else ("ET_EVENT_TRACER_ENABLED",)
+    return Linkage(folder, _INCLUDES, ("C10_USING_CUSTOM_GENERATED_MACROS", *tracer), library)
 
 
 def wheel() -> Path | None:
