@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from figures import FLASH, INSTRUCTIONS, MODELS, RAM, STARTUP, VECTOR_TWICE, Row
+from figures import BOUNDS, FLASH, INSTRUCTIONS, MODELS, RAM, REASONS, STARTUP, VECTOR_TWICE, Row
 
 # "<model>/<board>/<toolchain>" -> what run.py measured, or {"error": why there is nothing}.
 Results = Mapping[str, Mapping[str, Any]]
@@ -55,6 +55,7 @@ def _sections(results: Results) -> Iterator[str]:
     ):
         yield _by_core(title, results, lambda row, key=key: f"{row[key]:,}", {"": beside})
     yield _kernels(results)
+    yield from _above_bound(results)
     missing = [f"- {key}: {row['error']}" for key, row in results.items() if "error" in row]
     if missing:
         yield "## Not measured\n\n" + "\n".join(missing) + "\n"
@@ -117,6 +118,28 @@ def _kernels(results: Results) -> str:
     return "## Instructions for one multiply-accumulate\n\n" + _markdown(
         ["", "", "kernel", *(model.upper() for model in MODELS)], lines
     )
+
+
+def _above_bound(results: Results) -> Iterator[str]:
+    """For each core with a bound, the kernels above twice that, by the better compiler of the worst model."""
+    for core, bound in BOUNDS.items():
+        best: dict[tuple[str, str], float] = {}
+        for key, row in results.items():
+            for kernel, (count, macs) in row.get("kernels", {}).items():
+                if row["core"] == core and macs:
+                    place = kernel, key.split("/")[0]
+                    best[place] = min(best.get(place, count / macs), count / macs)
+        worst: dict[str, float] = {}
+        for (kernel, _), ratio in best.items():
+            worst[kernel] = max(worst.get(kernel, 0), ratio)
+        rows = [
+            [kernel, f"{ratio:.3f}", f"{ratio / bound:.1f}", REASONS[kernel]]
+            for kernel, ratio in sorted(worst.items())
+            if ratio > 2 * bound
+        ]
+        title = f"## {_core(core)}: kernels above twice the bound of {bound} instructions\n\n"
+        within = f"Of {len(worst)} kernels the other {len(worst) - len(rows)} are below it.\n\n"
+        yield title + within + _markdown(["kernel", "instructions for a MAC", "times the bound", "why"], rows)
 
 
 def _core(core: str) -> str:

@@ -13,7 +13,8 @@ namespace {
 
 constexpr int32_t kBlock = 16;           // channels
 constexpr int32_t kColumn = 4 * kBlock;  // bytes
-constexpr int32_t kRecord = 9;           // words of a channel
+constexpr uint32_t kRecord = 36;         // bytes of a channel
+constexpr uint32_t kAhead = 8;           // bytes from a channel's shift to the next channel's record
 
 int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
@@ -25,59 +26,57 @@ int32_t larger(int32_t a, int32_t b) {
 // How the outputs of a channel in a row, or two, are walked, and which channels: what there is no register
 // for.
 struct Walk {
-    const int32_t* record;  // of the channel at hand
-    int8_t* out;
-    const int32_t* end;  // of the records
-    int32_t next;        // from the last columns of a channel to the first of the next
-    int32_t steps;       // whole vectors of outputs
-    int32_t lower;       // factor that moves weights down to the lower row, 1 where there is none
-    int32_t rest;        // columns in a last, partial one
-    int32_t pitch;       // bytes from the outputs of a step to those of the next
+    uintptr_t end;  // the last record's shift
+    int32_t next;   // from the last columns of a channel to the first of the next
+    int32_t back;   // from behind the outputs of a channel to those of the next
+    int32_t steps;  // whole vectors of outputs
+    int32_t lower;  // factor that moves weights down to the lower row, 1 where there is none
+    int32_t rest;   // columns in a last, partial one
+    int32_t pitch;  // bytes from the outputs of a step to those of the next
     int32_t low;
     int32_t high;
     int32_t offsets[4];  // of a step's outputs
 };
 
 // Assembly because all eight vector registers are in use.
-#define MVE_SCALES \
-    "ldrd %[bias], %[multiplier], [%[record], #20]\n ldrd %[addend], %[record], [%[record], #28]\n"
 #define MVE_SUM(sum, weights) "vmladav.s8 %[" #sum "], q0, " #weights "\n"
 #define MVE_RESCALE                               \
     "vmov d2, %[a], %[b]\n vmov d3, %[c], %[d]\n" \
     "vadd.i32 q1, q1, %[bias]\n vqrdmulh.s32 q1, q1, %[multiplier]\n"
-#define MVE_SHIFT "vadd.i32 q1, q1, %[addend]\n vqshl.s32 q1, %[record]\n vshr.s32 q1, q1, #24\n"
+#define MVE_SHIFT "vadd.i32 q1, q1, %[addend]\n vqshl.s32 q1, %[shift]\n vshr.s32 q1, q1, #24\n"
 // Where the zero point is below the low clamp, ties do not show: both forms are clamped.
 #define MVE_ADJUSTED                                                                                        \
     "vshr.s32 q0, q1, #31\n vadd.i32 q1, q1, q0\n" MVE_SHIFT                                                \
     "ldr %[a], [%[walk], #%c[low]]\n ldr %[b], [%[walk], #%c[high]]\n vdup.32 q0, %[a]\n vmax.s32 q1, q1, " \
     "q0\n"                                                                                                  \
     "vdup.32 q0, %[b]\n vmin.s32 q1, q1, q0\n"
-#define MVE_BEGIN "4: ldrd %[record], %[out], [%[walk]]\n ldrd %[a], %[b], [%[walk], #%c[steps]]\n"
-#define MVE_END                                                                                \
-    "ldrd %[record], %[out], [%[walk]]\n ldrd %[a], %[b], [%[walk], #%c[end]]\n"               \
-    "add %[record], %[record], #36\n add %[out], %[out], #1\n vadd.i32 %q[at], %q[at], %[b]\n" \
-    "strd %[record], %[out], [%[walk]]\n cmp %[record], %[a]\n bne 4b\n"
-// The shift takes the record's register.
-#define MVE_OPERANDS                                                                                   \
-    : [record] "=&r"(record), [out] "=&r"(out), [at] "+w"(at), [a] "=&Te"(a), [b] "=&Te"(b),          \
+// A record is walked to its shift, which is where the next one's walk begins.
+#define MVE_BEGIN                                                                                      \
+    "4: ldrd %[bias], %[multiplier], [%[record], #28]!\n ldrd %[addend], %[shift], [%[record], #8]!\n" \
+    "ldrd %[a], %[b], [%[walk], #%c[steps]]\n vldrw.u32 q3, [%[record], #-24]\n"
+#define MVE_END                                                                        \
+    "ldrd %[a], %[b], [%[walk]]\n ldr %[c], [%[walk], #%c[back]]\n add %[out], %[c]\n" \
+    "vadd.i32 %q[at], %q[at], %[b]\n cmp %[record], %[a]\n bne 4b\n"
+#define MVE_OPERANDS                                                                                     \
+    : [record] "+r"(record), [out] "+r"(out), [at] "+w"(at), [a] "=&Te"(a), [b] "=&Te"(b),            \
       [c] "=&Te"(c), [d] "=&Te"(d), [bias] "=&r"(bias), [multiplier] "=&r"(multiplier),              \
-      [addend] "=&r"(addend)                                                                         \
+      [addend] "=&r"(addend), [shift] "=&r"(shift)                                                   \
     : [pitch] "r"(walk.pitch), [offsets] "w"(vldrwq_s32(walk.offsets)), [walk] "r"(&walk),           \
       [steps] "i"(offsetof(Walk, steps)), [rest] "i"(offsetof(Walk, rest)),                          \
-      [low] "i"(offsetof(Walk, low)), [high] "i"(offsetof(Walk, high)), [end] "i"(offsetof(Walk, end)) \
+      [low] "i"(offsetof(Walk, low)), [high] "i"(offsetof(Walk, high)), [back] "i"(offsetof(Walk, back)) \
     : "q0", "q1", "q3", "q4", "q5", "q6", "lr", "cc", "memory"
 
 // Channels of 2x2 outputs a step; the last column of an odd number is computed with the one before it,
 // once more. Where there is no lower row it is the upper one again.
 template <bool kPlain>
-MCU_INLINE void rows_of_channels(Walk& walk, int32x4_t at) {
-    int32_t a, b, c, d, bias, multiplier, addend, record, out;
+MCU_INLINE void rows_of_channels(const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at) {
+    int32_t a, b, c, d, bias, multiplier, addend, shift;
 #define MVE_STEP(further, shifted)                                                                         \
     "vldrw.u32 q0, [%q[at], #" #further "]!\n" MVE_SUM(a, q3) MVE_SUM(b, q4) MVE_SUM(c, q5) MVE_SUM(d, q6) \
         MVE_RESCALE shifted "vstrb.32 q1, [%[out], %q[offsets]]\n add %[out], %[pitch]\n"
 #define MVE_CHANNEL(shifted) \
-    __asm__ volatile(MVE_BEGIN "vldrw.u32 q3, [%[record], #4]\n dls lr, %[a]\n"            \
-                     "vldrw.u32 q4, [%[record]]\n vmul.i32 q5, q3, %[b]\n vmul.i32 q6, q4, %[b]\n" MVE_SCALES "1:\n" MVE_STEP(128, shifted)     \
+    __asm__ volatile(MVE_BEGIN "dls lr, %[a]\n"            \
+                     "vldrw.u32 q4, [%[record], #-28]\n vmul.i32 q5, q3, %[b]\n vmul.i32 q6, q4, %[b]\n 1:\n" MVE_STEP(128, shifted)     \
                      "le lr, 1b\n ldr %[a], [%[walk], #%c[rest]]\n cmp %[a], #0\n beq 2f\n"                        \
                      "sub %[out], %[out], %[pitch], lsr #1\n" MVE_STEP(64, shifted) "2:\n" MVE_END MVE_OPERANDS)
     if constexpr (kPlain) {
@@ -91,8 +90,8 @@ MCU_INLINE void rows_of_channels(Walk& walk, int32x4_t at) {
 
 // Channels of four outputs in a row a step, two columns apart.
 template <bool kPlain>
-MCU_INLINE void row_of_channels(Walk& walk, int32x4_t at) {
-    int32_t a, b, c, d, bias, multiplier, addend, record, out;
+MCU_INLINE void row_of_channels(const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at) {
+    int32_t a, b, c, d, bias, multiplier, addend, shift;
 #define MVE_PATCH(sum) "vldrw.u32 q0, [%q[at], #128]!\n" MVE_SUM(sum, q3)
 #define MVE_STEP(shifted, predicated, t) \
     MVE_PATCH(a)                         \
@@ -100,11 +99,12 @@ MCU_INLINE void row_of_channels(Walk& walk, int32x4_t at) {
     MVE_PATCH(c)                         \
     MVE_PATCH(d)                         \
     MVE_RESCALE shifted predicated "vstrb" t ".32 q1, [%[out], %q[offsets]]\n add %[out], %[pitch]\n"
-#define MVE_CHANNEL(shifted) \
-    __asm__ volatile(MVE_BEGIN "vldrw.u32 q3, [%[record], #4]\n" MVE_SCALES                 \
-                     "wls lr, %[a], 2f\n 1:\n" MVE_STEP(shifted, "", "") "le lr, 1b\n"                \
-                     "2: ldr %[a], [%[walk], #%c[rest]]\n cmp %[a], #0\n beq 3f\n"                                  \
-                     MVE_STEP(shifted, "ldr %[a], [%[walk], #%c[rest]]\n vctp.32 %[a]\n vpst\n", "t") "3:\n" MVE_END MVE_OPERANDS)
+#define MVE_CHANNEL(shifted)                                                                     \
+    __asm__ volatile(MVE_BEGIN "wls lr, %[a], 2f\n 1:\n" MVE_STEP(                               \
+        shifted, "", "") "le lr, 1b\n"                                                           \
+                         "2: ldr %[a], [%[walk], #%c[rest]]\n cmp %[a], #0\n beq 3f\n" MVE_STEP( \
+                             shifted, "ldr %[a], [%[walk], #%c[rest]]\n vctp.32 %[a]\n vpst\n",  \
+                             "t") "3:\n" MVE_END MVE_OPERANDS)
     if constexpr (kPlain) {
         MVE_CHANNEL(MVE_SHIFT);
     } else {
@@ -174,6 +174,9 @@ Walk walk_of(const MveDepthwiseParams& params, int32_t stride, int32_t rows, int
     walk.steps = width >> shift;
     walk.rest = width - (walk.steps << shift);
     walk.pitch = pixel << shift;
+    // With stride 1 a single last column is a step of half the way, one back and one on.
+    const int32_t last = walk.rest == 0 ? 0 : (stride == 1 ? walk.pitch / 2 : walk.pitch);
+    walk.back = 1 - walk.steps * walk.pitch - last;
     walk.next = 4 - (columns_of(stride, width) - 2) * kColumn;
     walk.offsets[1] = pixel;
     walk.offsets[2] = stride == 1 ? lower : 2 * pixel;
@@ -221,14 +224,13 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
                     mve::fill_bytes(columns, value, (first - left) * kColumn);
                     mve::fill_bytes(to + inside * kColumn, value, (left + count - first - inside) * kColumn);
                 }
-                walk.end = records;
+                uintptr_t record = reinterpret_cast<uintptr_t>(records) - kAhead;
                 for (int32_t c = 0; c < pixel; c += kBlock) {
                     const int32_t channels = smaller(pixel - c, kBlock);
                     copy_rows(pixel, from, first * pixel + c, inside, channels, to);
-                    walk.record = walk.end;
-                    walk.end += channels * kRecord;
-                    walk.out = output + ox * pixel + c;
-                    compute(walk, at);
+                    walk.end = record + static_cast<uint32_t>(channels) * kRecord;
+                    compute(walk, record, output + ox * pixel + c, at);
+                    record = walk.end;
                 }
             }
             output += rows * width * pixel;
@@ -238,32 +240,33 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
 }
 
 // One copy for both strides.
-using Compute = void (*)(Walk& walk, int32x4_t at);
+using Compute = void (*)(const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at);
 [[gnu::noinline]] void shared(const MveDepthwiseParams& params, const int8_t* input, const int32_t* records,
                               int8_t* output, uint8_t* scratch, int32_t stride, Compute compute) {
     depthwise(params, input, records, output, scratch, stride, compute);
 }
 
 template <bool kPlain>
-void rows(Walk& walk, int32x4_t at) {
-    rows_of_channels<kPlain>(walk, at);
+void rows(const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at) {
+    rows_of_channels<kPlain>(walk, record, out, at);
 }
 template <bool kPlain>
-void row(Walk& walk, int32x4_t at) {
-    row_of_channels<kPlain>(walk, at);
+void row(const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at) {
+    row_of_channels<kPlain>(walk, record, out, at);
 }
 
 }  // namespace
 
 void mve_depthwise_3x3_s8(const MveDepthwiseParams& params, const int8_t* input, const int32_t* channels,
                           int8_t* output, uint8_t* columns) {
-    depthwise(params, input, channels, output, columns, 1, [&](Walk& walk, int32x4_t at) {
-        if (params.plain) {
-            rows_of_channels<true>(walk, at);
-        } else {
-            rows_of_channels<false>(walk, at);
-        }
-    });
+    depthwise(params, input, channels, output, columns, 1,
+              [&](const Walk& walk, uintptr_t record, int8_t* out, int32x4_t at) {
+                  if (params.plain) {
+                      rows_of_channels<true>(walk, record, out, at);
+                  } else {
+                      rows_of_channels<false>(walk, record, out, at);
+                  }
+              });
 }
 
 void mve_depthwise_3x3_shared_s8(const MveDepthwiseParams& params, const int8_t* input,
