@@ -50,10 +50,16 @@ class Graph:
         order = tuple(range(array.ndim))
         return self._add(TensorValue(_DTYPES[array.dtype], array.shape, order, array.tobytes()))
 
-    def call(self, operator: str, arguments: Sequence[object], shape: Sequence[int]) -> int:
+    def call(
+        self,
+        operator: str,
+        arguments: Sequence[object],
+        shape: Sequence[int],
+        order: Sequence[int] = CHANNELS_LAST,
+    ) -> int:
         """The int8 result of a call; lists of tensors are tuples, of numbers lists."""
         ids = [self._argument(argument) for argument in arguments]
-        result = self._image(shape)
+        result = self._image(shape, order)
         self._calls.append(KernelCall(operator, (*ids, result, result)))
         return result
 
@@ -113,8 +119,8 @@ class Graph:
     def _scratch(self) -> object:
         return Ref(self.constant(np.zeros(1, np.uint8)))
 
-    def _image(self, shape: Sequence[int]) -> int:
-        return self._add(TensorValue(DType.I8, tuple(shape), CHANNELS_LAST))
+    def _image(self, shape: Sequence[int], order: Sequence[int] = CHANNELS_LAST) -> int:
+        return self._add(TensorValue(DType.I8, tuple(shape), tuple(order)))
 
     def _add(self, value: Value) -> int:
         self._values.append(value)

@@ -10,9 +10,9 @@ from mcu_build.plan.joins import join_in_place
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.operators.custom import selectors, user_calls
+from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
-from mcu_build.plan.permutes import cancel_permutes
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -36,10 +36,21 @@ def compile_program(
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     """
-    selected = select(program, name, npu, selectors(custom))
+    selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
-    plan = fuse_padding(separate_outputs(cancel_permutes(selected)))
+    plan = fuse_padding(separate_outputs(selected))
     plan = allow_overlaps(plan if whole else remove_channels(plan))
     plan = specialize(join_scratch(plan), kernel_folders, optimize)
     room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
     return join_in_place(plan, lambda made: place_with_moves(choose_leaner(made, room), 2 * room))
+
+
+def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence[Signature]) -> Plan:
+    """The plan that moves fewer bytes: with the program's orders of memory, or with carried ones."""
+    table = selectors(custom)
+    plan = select(program, name, npu, table)
+    return min(plan, select(carry_orders(program), name, npu, table), key=_moved)
+
+
+def _moved(plan: Plan) -> int:
+    return sum(plan.tensors[step.writes[0]].nbytes for step in plan.steps if step.kernel == "permute")
