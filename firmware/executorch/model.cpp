@@ -30,7 +30,6 @@ Status status_of(Error error) {
             return Status::kMissingOperator;
         case Error::MemoryAllocationFailed:
             return Status::kPoolTooSmall;
-        case Error::NotFound:
         case Error::DelegateInvalidCompatibility:
             return Status::kWrongDelegate;
         default:
@@ -51,6 +50,23 @@ std::span<unsigned char> take(std::span<unsigned char>& memory, size_t bytes) {
 std::span<std::byte> bytes_of(const EValue& value) {
     const auto& tensor = value.toTensor();
     return {tensor.mutable_data_ptr<std::byte>(), tensor.nbytes()};
+}
+
+// Whether a delegate of the method has no back end that is available. They are named on the console.
+bool lacks_back_ends(const runtime::MethodMeta& meta) {
+    bool lacks = false;
+    for (size_t i = 0; i < meta.num_backends(); ++i) {
+        const char* const name = *meta.get_backend_name(i);
+        const auto* const backend = runtime::get_backend_class(name);
+        if (backend != nullptr && backend->is_available()) {
+            continue;
+        }
+        platform::write_console(name);
+        platform::write_console(backend == nullptr ? ": not linked; build with --ops-from <program>.pte\n"
+                                                   : ": its device does not answer\n");
+        lacks = true;
+    }
+    return lacks;
 }
 
 }  // namespace
@@ -126,7 +142,9 @@ Status Model::load_method() {
     auto loaded = program_->load_method(parts_.method, &*memory_, nullptr, weights, nullptr,
                                         {parts_.kernels.data(), parts_.kernels.size()});
     if (!loaded.ok()) {
-        return status_of(loaded.error());
+        // Weights of the program's may be what is not found, too.
+        const bool lacks = loaded.error() == Error::NotFound && lacks_back_ends(*meta);
+        return lacks ? Status::kWrongDelegate : status_of(loaded.error());
     }
     method_.make(std::move(*loaded));
     auto ports = parts_.ports;
@@ -241,31 +259,10 @@ void Model::stop(Status status) {
         platform::write_console(sizes.view());
     }
     platform::write_console("\n");
-    if (status == Status::kWrongDelegate) {
-        name_delegates();
-    }
     if (parts_.explain != nullptr) {
         parts_.explain();
     }
     platform::exit(platform::Status::kProgram);
-}
-
-// The program has been opened: its delegates without a back end, on the console.
-void Model::name_delegates() {
-    const auto meta = program_->method_meta(parts_.method);
-    const size_t count = meta.ok() ? meta->num_backends() : 0;
-    for (size_t i = 0; i < count; ++i) {
-        const char* const name = *meta->get_backend_name(i);
-        const auto* const backend = runtime::get_backend_class(name);
-        if (backend != nullptr && backend->is_available()) {
-            continue;
-        }
-        Text text;
-        text.add("mcu: ").add(name);
-        text.add(backend == nullptr ? ": not linked; build with --ops-from <program>.pte\n"
-                                    : ": its device does not answer\n");
-        platform::write_console(text.view());
-    }
 }
 
 }  // namespace mcu::et

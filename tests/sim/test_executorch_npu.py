@@ -141,7 +141,7 @@ def test_a_program_for_another_npu_is_refused_when_it_is_loaded(built, tmp_path)
 def test_an_npu_that_does_not_answer_is_told(built, tmp_path):
     (tmp_path / "inputs.bin").write_bytes(INPUTS)
     ended = process.run([built / "test.elf"], cwd=tmp_path)
-    assert ended.status == 17 and "mcu: EthosUBackend: its device does not answer" in ended.stderr
+    assert ended.status == 17 and "EthosUBackend: its device does not answer" in ended.stderr
 
 
 def test_a_pool_that_is_too_small_is_told(built):

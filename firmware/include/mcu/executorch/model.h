@@ -108,7 +108,6 @@ private:
     Status bind_outputs(std::span<unsigned char>& ports);
     void load_or_stop();
     [[noreturn]] void stop(Status status);
-    void name_delegates();
 
     static constexpr size_t kMaxBuffers = 8;
 
