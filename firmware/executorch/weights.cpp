@@ -1,6 +1,27 @@
 #include "mcu/executorch/weights.h"
 
+#include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
+
 #include <cstring>
+
+#if defined(__clang__) && defined(__arm__)
+// GCC's int32_t is a long on these cores and clang's an int: in a library that GCC has made, this goes by a
+// name that clang does not ask for. Weak: what clang has made has it. Nothing is checked here, the table's
+// writer has done so.
+namespace executorch::runtime {
+
+__attribute__((weak)) Result<const TensorLayout> TensorLayout::create(Span<const int32_t> sizes,
+                                                                      Span<const uint8_t> order,
+                                                                      aten::ScalarType type) {
+    size_t bytes = elementSize(type);
+    for (const int32_t size : sizes) {
+        bytes *= static_cast<size_t>(size);
+    }
+    return TensorLayout(sizes, order, type, bytes);
+}
+
+}  // namespace executorch::runtime
+#endif
 
 namespace mcu::et {
 
