@@ -39,7 +39,7 @@ CUSTOM = UserCall(
 )
 # A tensor of four bytes, and one without dimensions.
 WEIGHTS = WeightFile(
-    Path("w.ptd"), bytes(16), (Weight("a.b", 1, (2, 2), (0, 1), 0, 4), Weight("c", 6, (), (), 8, 4))
+    Path("w.ptd"), bytes(16), (Weight("a.b", 1, (2, 2), (0, 1), 0, 4), Weight("c", 6, (), (), 8, 4)), {}
 )
 
 
