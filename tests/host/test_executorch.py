@@ -195,6 +195,16 @@ def test_a_wheel_without_the_runtime_is_refused(tmp_path):
         package.find(install(tmp_path, library="lib/libexecutorch.so"), CORE)
 
 
+def test_an_install_without_kernels_of_its_own_is_refused(tmp_path):
+    install(tmp_path, library="lib/libcortex_m_kernels.a")
+    with pytest.raises(
+        McuError, match=r"without kernels for Cortex-M: there is no lib\*/libcmsis-nn\.a"
+    ) as told:
+        package.check_kernels(tmp_path)
+    assert "--kernels upstream" in told.value.hint
+    package.check_kernels(install(tmp_path, library="lib/libcmsis-nn.a"))
+
+
 def test_options_of_the_other_runtime_are_refused():
     result = mcu_build("build", "--board", "host", "--ops", "aten::cat.out", "model.py", "--json")
     assert result.status == Exit.USAGE

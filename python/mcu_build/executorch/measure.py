@@ -9,7 +9,7 @@ from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_by
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted_pools
-from mcu_build.executorch.package import find, wheel
+from mcu_build.executorch.package import check_kernels, find, wheel
 from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.hardware import PROGRAM_SLOTS
@@ -35,12 +35,15 @@ def build_measured(
     kernel_sources: tuple[Path, ...] = (),
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it."""
+    package = find(options.prefix, board)
+    if options.upstream:
+        check_kernels(package)
     inputs = BuildInputs(
         plan.name,
         board,
         toolchain,
         folder,
-        executorch=find(options.prefix, board),
+        executorch=package,
         kernel_sources=kernel_sources,
         prototypes=prototypes(plan),
     )

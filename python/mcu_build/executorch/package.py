@@ -21,6 +21,7 @@ _CONFIGS = (
 )
 # Folders of headers below an install.
 _INCLUDES = ("include", "include/executorch/runtime/core/portable_type/c10")
+_KERNELS = ("lib*/libcortex_m_kernels.a", "lib*/libcmsis-nn.a")
 _PROGRAM_HEADER = "include/executorch/runtime/executor/program.h"
 
 
@@ -74,6 +75,18 @@ def linkage(prefix: Path | None, board: Board) -> Linkage:
     # tracer, which members of classes depend on.
     tracer = () if library.suffix == ".a" else ("ET_EVENT_TRACER_ENABLED",)
     return Linkage(folder, _INCLUDES, ("C10_USING_CUSTOM_GENERATED_MACROS", *tracer), library)
+
+
+def check_kernels(folder: Path) -> None:
+    """McuError where the install in `folder` was built without ExecuTorch's kernels for Cortex-M."""
+    missing = [name for name in _KERNELS if not any(folder.glob(name))]
+    if missing:
+        raise McuError(
+            f"{folder}: --kernels: upstream: ExecuTorch without kernels for Cortex-M: there is no "
+            f"{' and no '.join(missing)}",
+            "Build it with them, or leave out --kernels upstream.",
+            Exit.TOOL_MISSING,
+        )
 
 
 def wheel() -> Path | None:
