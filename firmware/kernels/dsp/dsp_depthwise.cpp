@@ -78,9 +78,15 @@ inline __attribute__((always_inline)) void nine_taps(const Tap* taps, int32_t ch
     }
 }
 
+// At -Os gcc 12 has registers for any_taps() in a function of its own alone.
+#ifdef __OPTIMIZE_SIZE__
+#define DSP_ANY_TAPS __attribute__((noinline))
+#else
+#define DSP_ANY_TAPS inline __attribute__((always_inline))
+#endif
+
 // The sums of channels channel ... channel + 3; `packed` moves past their weights.
-inline __attribute__((always_inline)) Sums any_taps(const Tap* taps, int32_t count, int32_t channel,
-                                                    const int32_t*& packed) {
+DSP_ANY_TAPS Sums any_taps(const Tap* taps, int32_t count, int32_t channel, const int32_t*& packed) {
     int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, v;
     for (const Tap* const end = taps + count; taps < end; taps += 2) {
         __asm__ volatile(
