@@ -32,6 +32,7 @@ _TORCH = {
     DType.I64: torch.int64,
     DType.F32: torch.float32,
 }
+_TOLD_BY_OUT = frozenset(("dtype", "layout", "device", "pin_memory"))
 # ScalarType numbers of scalar_type.fbs, as a program stores an argument of that type.
 _SCALAR_TYPES = {
     0: torch.uint8,
@@ -222,16 +223,21 @@ def _overload(operator: str) -> Any:
         raise McuError(f"{operator}: no definition in Python to compare with") from None
 
 
-def _functional(operator: str) -> Any:
-    """The form of an out operator that returns its result: the overload whose inputs are the same."""
+def _functional(operator: str) -> tuple[Any, list[str]]:
+    """The form of an out operator that returns its result, and the names of those inputs that are keywords.
+
+    It is the overload whose inputs are the same, but for what out itself tells (of full, zeros, arange).
+    """
     out = _overload(operator)
     wanted = [(a.name, str(a.type)) for a in out._schema.arguments if not a.is_out]
+    names = {name for name, _ in wanted}
     namespace, _, rest = operator.partition("::")
     packet = getattr(getattr(torch.ops, namespace), rest.partition(".")[0])
     for overload in packet.overloads():
         candidate = getattr(packet, overload)
-        if [(a.name, str(a.type)) for a in candidate._schema.arguments] == wanted:
-            return candidate
+        inputs = [a for a in candidate._schema.arguments if a.name in names or a.name not in _TOLD_BY_OUT]
+        if [(a.name, str(a.type)) for a in inputs] == wanted:
+            return candidate, [a.name for a in inputs if a.kwarg_only]
     raise McuError(f"{operator}: no functional form in Python to compare with")
 
 
@@ -240,8 +246,7 @@ def _runner(operator: str) -> Callable[..., Sequence[torch.Tensor]]:
     stand_in = STAND_INS.get(operator)
     if stand_in is not None:
         return _numpy_runner(stand_in)
-    functional = _functional(operator)
-    keywords = [a.name for a in functional._schema.arguments if a.kwarg_only]
+    functional, keywords = _functional(operator)
 
     def run(*arguments: Any) -> Sequence[torch.Tensor]:
         split = len(arguments) - len(keywords)

@@ -118,6 +118,25 @@ def test_a_mean_over_the_whole_image_goes_to_the_npu():
     assert any("stride" in row.why for row in steps.program.operators)
 
 
+class Gate(nn.Module):
+    """U55 has no comparisons."""
+
+    def forward(self, x):
+        return torch.where(torch.sin(x) > 0.25, x, x * 0.5)
+
+
+def test_what_stays_in_float_tells_the_npu_s_reason_too():
+    lowered = take(Gate(), 3)
+    rows = {row.operator: row for row in lowered.program.operators}
+    why = "the NPU has no tensors of bool there; no int8 form of this operator with these operands"
+    assert rows["aten::gt.Tensor"].where == "float" and rows["aten::gt.Tensor"].why == why
+    assert rows["aten::sin"].where == "npu"
+    found = program(lowered)
+    inputs = [tensor.numpy() for tensor in draw(9, 3)]
+    (gated,) = evaluate(found, inputs, [one.tosa for one in lowered.delegates])
+    assert np.abs(gated - Gate()(*draw(9, 3)).numpy()).mean() < 0.05
+
+
 def test_a_row_names_the_line_of_the_model(half):
     layers = {row.layer.split(":")[0] for row in half.program.operators if row.where == "npu"}
     assert layers == {Path(__file__).name}

@@ -252,10 +252,18 @@ def _row(node: Node) -> Lowering:
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
     if not floats:
-        return Lowering(name, "int8", layer, why_on_cpu(node) or "integer arithmetic")
+        return Lowering(name, "int8", layer, _why_on_cpu(node) or "integer arithmetic")
     if is_custom(name):
         return Lowering(name, "float", layer, "a custom operator on float tensors")
-    return Lowering(name, "float", layer, "no int8 form of this operator with these operands")
+    why = why_on_cpu(node)
+    no_form = "no int8 form of this operator with these operands"
+    return Lowering(name, "float", layer, f"{why}; {no_form}" if why else no_form)
+
+
+def _why_on_cpu(node: Node) -> str:
+    """The reason that is noted of the node, or of a neighbour: what a rewrite puts between belongs to both."""
+    near = (node, *node.all_input_nodes, *node.users)
+    return next((why for one in near if (why := why_on_cpu(one))), "")
 
 
 def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ What it can take is known only after quantization. So the model is quantized for
 trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ from mcu_build.lower.vela_defects import Guard, cut_partitions
 
 # Each round can only reject what the one before has cut off: a few are enough.
 _ROUNDS = 5
+_OTHER_TYPE = re.compile(r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA")
 _CUT_OFF = "what is before or behind it does not run there"
 
 
@@ -163,6 +165,8 @@ def in_words(reason: str) -> str:
         return _CUT_OFF
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"
+    if found := _OTHER_TYPE.search(reason):
+        return f"the NPU has no tensors of {found['type']} there"
     return " ".join(reason.split()).rstrip(".")
 
 
