@@ -12,12 +12,14 @@ import mcu_build
 from mcu_build import process
 from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
+from mcu_build.executorch.slot import Region
 from mcu_build.program import load
 from mcu_build.weights import load_weights
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project
 
-RUNTIMES = {"static": None, "executorch": Options()}
+# With program slots the weights stay in the image.
+RUNTIMES = {"static": None, "executorch": Options(program_slot=Region(0, 16 << 10))}
 INDEX = np.array([5, 0, 7])
 
 
@@ -39,6 +41,14 @@ class Table(torch.nn.Module):
     def rows(self) -> np.ndarray:
         """What `forward` gives for INDEX."""
         return self.table(torch.tensor(INDEX)).detach().numpy()
+
+
+class Wider(Table):
+    """The same with one row more."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.table = torch.nn.Embedding(9, 64)
 
 
 def export(table: Table, folder: Path, external: bool = True) -> Path:
@@ -82,6 +92,13 @@ def test_firmware_takes_its_weights_from_the_file(runtime, table, built, tmp_pat
         # Exactly: an embedding copies. With the other file, the program gives other rows.
         assert (made.run(INDEX) == Table(seed).rows()).all()
     assert (Table(0).rows() != Table(1).rows()).any()
+    if runtime == "executorch":
+        words = ("--method", "forward", "--into", tmp_path / "new.slot", "--sequence", 2, "--json")
+        result = command("program", table, "--firmware", made.folder, *words)
+        assert result.status == 0, result.out
+        wider = export(Wider(), tmp_path / "wider")
+        result = command("program", wider, "--firmware", made.folder, *words)
+        assert "'table.weight' has" in result.json["error"]["message"]
 
 
 def refused(table: Path, *words: object) -> dict[str, str]:
@@ -97,11 +114,6 @@ def test_weights_that_are_missing_are_named(table):
 
 
 def test_another_file_is_refused(table, tmp_path):
-    class Wider(Table):
-        def __init__(self) -> None:
-            super().__init__(0)
-            self.table = torch.nn.Embedding(9, 64)
-
     wider = export(Wider(), tmp_path / "wider").with_suffix(".ptd")
     told = refused(table, "--data", wider)
     assert told["message"].startswith(f"{wider}: 'table.weight' has") and "(9, 64)" in told["message"]
