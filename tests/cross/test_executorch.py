@@ -4,6 +4,7 @@ No library for a core is there to link with: images of cores are made and run on
 """
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_all_sources_compile_for_a_core(tmp_path, board, toolchain):
     assert len(sources) > 12
     finished = process.run([tools.cxx, *options, *sources])
     assert finished.status == 0, finished.stderr
+
+
+def test_temporary_memory_lies_where_the_npu_reaches():
+    program, _ = program_of(quantizer())
+    given = Deployment(compile_program(program, "tiny"), program, b"ET12", (), Pools(1024, 64))
+    plain, delegated = generate(given), generate(replace(given, backends=tuple(BACKENDS)))
+    placed = 'section(".mcu_arena.tiny"))) constinit unsigned char temp_pool[64]'
+    assert placed in delegated["tiny.cpp"] and "add_ethos_u({})" in delegated["tiny.cpp"]
+    assert "set(MCU_MODEL_BACKENDS ethos_u)" in delegated["model.cmake"]
+    assert placed not in plain["tiny.cpp"] and "ethos_u" not in "".join(plain.values())
 
 
 def configure(folder: Path, prefix: Path, *options: str) -> subprocess.CompletedProcess[str]:
