@@ -35,12 +35,12 @@ class Weight:
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A .ptd: `data` is all of it, `blobs` what delegates keep in it, by key."""
+    """A .ptd: `data` is all of it, `blobs` what delegates keep in it, by key: place and size."""
 
     path: Path
     data: bytes = field(repr=False)
     weights: tuple[Weight, ...]
-    blobs: Mapping[str, bytes] = field(repr=False)
+    blobs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def bytes_of(self, weight: Weight) -> bytes:
         """The elements of one of its tensors."""
@@ -59,7 +59,11 @@ class Weights:
 
     def blobs(self) -> Mapping[str, bytes]:
         """What delegates keep in them, by key."""
-        return {key: blob for file in self.files for key, blob in file.blobs.items()}
+        return {
+            key: file.data[start : start + size]
+            for file in self.files
+            for key, (start, size) in file.blobs.items()
+        }
 
 
 def load_weights(paths: Sequence[Path]) -> Weights:
@@ -86,7 +90,7 @@ def _load(path: Path) -> WeightFile:
     with checked(str(path)):
         entries = list(_entries(data))
         weights = tuple(weight for entry in entries if (weight := _weight(*entry)))
-    blobs = {key: data[start : start + nbytes] for key, layout, start, nbytes in entries if layout is None}
+    blobs = {key: (start, nbytes) for key, layout, start, nbytes in entries if layout is None}
     return WeightFile(path, data, weights, blobs)
 
 

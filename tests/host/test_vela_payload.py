@@ -118,8 +118,8 @@ def test_both_formats_are_read_in_place(reader):
         (payload({**blocks(cmd_data=first_format()[:4] + b"\5\0\0\0" + first_format()[4:])}), "not aligned"),
         (payload({k: v for k, v in blocks().items() if k != "weight_data"}), "a block of it is missing"),
         (
-            payload().replace(block("weight_data", WEIGHTS), block("weight_data", b"key", 1)),
-            "outside the program",
+            payload().replace(block("weight_data", WEIGHTS), block("weight_data", b"kex", 1)),
+            "lies outside the program and is not there",
         ),
         (payload(blocks(scratch_size=b"\1\2")), "the size of its scratch memory"),
         (payload(blocks(scratch_size=struct.pack("<I", 127))), "a tensor lies outside the scratch memory"),
@@ -142,6 +142,11 @@ def test_both_formats_are_read_in_place(reader):
 def test_damage_is_named(reader, data, words):
     (told,) = reader(data)
     assert told.startswith("no ") and words in told
+
+
+def test_external_blocks_are_found_by_name(reader):
+    (told,) = reader(payload().replace(block("weight_data", WEIGHTS), block("weight_data", b"key", 1)))
+    assert told.split()[5:7] == ["48", str(SCRATCH)]
 
 
 def test_a_payload_that_is_cut_short_is_refused_wherever_it_ends(reader):

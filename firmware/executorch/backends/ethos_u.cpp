@@ -46,6 +46,16 @@ Error failed(const ethos_u::Result& result) {
     return Error::Internal;
 }
 
+// Data beside the program stay where they are, too: nothing of what is found here is ever freed.
+vela::Bytes named(const void* map, std::string_view name) {
+    if (map == nullptr) {
+        return {};
+    }
+    const auto found = static_cast<const runtime::NamedDataMap*>(map)->get_data(name);
+    return found.ok() ? vela::Bytes(static_cast<const std::byte*>(found->data()), found->size())
+                      : vela::Bytes();
+}
+
 // Copies tensors to their places in scratch memory, or back. False where one is not what the NPU has there.
 bool copy(const vela::Bindings& places, const EValue* const* values, std::byte* scratch, bool is_input) {
     for (size_t index = 0; index < places.size(); ++index) {
@@ -72,7 +82,9 @@ public:
                                                    runtime::ArrayRef<runtime::CompileSpec>) const override {
         vela::Payload payload;
         const auto* const data = static_cast<const std::byte*>(processed->data());
-        if (const char* const wrong = vela::read({data, processed->size()}, payload); wrong != nullptr) {
+        const char* const wrong =
+            vela::read({data, processed->size()}, named, context.get_named_data_map(), payload);
+        if (wrong != nullptr) {
             say(wrong);
             return Error::InvalidProgram;
         }

@@ -1,7 +1,6 @@
 #include "mcu/executorch/vela.h"
 
 #include <cstring>
-#include <string_view>
 
 namespace mcu::vela {
 namespace {
@@ -144,7 +143,7 @@ struct Block {
 
 // Finds the data of `blocks`, and that nothing else is between the first block and the last.
 template <size_t kCount>
-const char* read_blocks(Bytes data, Block (&blocks)[kCount]) {
+const char* read_blocks(Bytes data, Find& find, const void* context, Block (&blocks)[kCount]) {
     bool is_first = true;
     while (data.size() >= kHeaderBytes) {
         const auto* const text = reinterpret_cast<const char*>(data.data());
@@ -159,15 +158,19 @@ const char* read_blocks(Bytes data, Block (&blocks)[kCount]) {
         if (size > data.size()) {
             return kCutShort;
         }
+        Bytes content = data.first(size);
         if (is_external) {
-            return "a part of it lies outside the program";
+            content = find(context, {reinterpret_cast<const char*>(content.data()), size});
+            if (content.empty()) {
+                return "a part of it lies outside the program and is not there";
+            }
         }
         if (name == "vela_end_stream") {
             return nullptr;
         }
         for (Block& block : blocks) {
             if (block.name == name) {
-                block.data = data.first(size);
+                block.data = content;
                 block.found = true;
             }
         }
@@ -185,10 +188,10 @@ Binding Bindings::operator[](size_t index) const {
     return {word(row, 28), static_cast<uint32_t>(bytes_of(row)), word(row, 24)};
 }
 
-const char* read(Bytes data, Payload& payload) {
+const char* read(Bytes data, Find& find, const void* context, Payload& payload) {
     Block blocks[] = {
         {"cmd_data", {}}, {"weight_data", {}}, {"scratch_size", {}}, {"inputs", {}}, {"outputs", {}}};
-    if (const char* const wrong = read_blocks(data, blocks); wrong != nullptr) {
+    if (const char* const wrong = read_blocks(data, find, context, blocks); wrong != nullptr) {
         return wrong;
     }
     const auto& [commands, weights, scratch, inputs, outputs] = blocks;

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from mcu_build.codegen import model
 from mcu_build.codegen.blob import content_name, definition
 from mcu_build.plan.ir import ALIGNMENT
-from mcu_build.weights import WeightFile
+from mcu_build.weights import Weight, WeightFile
+
+# ScalarType of bytes.
+_BYTE = 0
 
 # Of mcu::et::Parts.
 PART = (
@@ -35,10 +38,10 @@ def declarations(files: Sequence[WeightFile]) -> str:
 
 
 def table(files: Sequence[WeightFile]) -> str:
-    """Every tensor of the files: its name, where it is, its layout."""
-    found = [(file, weight) for file in files for weight in file.weights]
-    if not found:
+    """Every tensor of the files: its name, where it is, its layout. Data of delegates have none."""
+    if not files:
         return ""
+    found = [(file, weight) for file in files for weight in (*file.weights, *_blobs(file))]
     lines = []
     for index, (_, weight) in enumerate(found):
         if weight.shape:
@@ -55,6 +58,10 @@ def table(files: Sequence[WeightFile]) -> str:
         )
     lines.append("};\nconstinit mcu::et::Later<mcu::et::WeightMap> weight_map;\n\n")
     return "".join(lines)
+
+
+def _blobs(file: WeightFile) -> list[Weight]:
+    return [Weight(key, _BYTE, (), (), start, size) for key, (start, size) in file.blobs.items()]
 
 
 def _symbol(file: WeightFile) -> str:

@@ -142,7 +142,7 @@ def first_pools(program: Program, is_host: bool) -> Pools:
     method = _METHOD_BASE + _VALUE[wide] * len(program.values)
     method += sum(_INSTRUCTION[wide] + _ARGUMENT[wide] * len(call.arguments) for call in calls)
     method += _DELEGATE[wide] * len(program.delegates)
-    scratch = [parse(one.payload).scratch_size + ALIGNMENT for one in program.delegates]
+    scratch = [parse(one.payload, one.named_data).scratch_size + ALIGNMENT for one in program.delegates]
     return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
 
 

@@ -65,7 +65,7 @@ def _delegate_problems(program: Program, built: Manifest) -> Iterator[str]:
     if missing:
         yield f"it has delegates of {', '.join(missing)}, for which the firmware has no back end"
         return
-    payloads = [parse(delegate.payload) for delegate in program.delegates]
+    payloads = [parse(delegate.payload, delegate.named_data) for delegate in program.delegates]
     for config in sorted({payload.config for payload in payloads}):
         name = of_register(config).name
         if built.npu and name != built.npu["name"]:

@@ -7,6 +7,7 @@
 //   scratch_size            u32, bytes of region 1
 //   inputs, outputs         i32 count, then nine i32 each: six dimensions, bytes of an element, offset,
 //   region
+// The data of an external block is the name under which its data are found beside the program.
 // Numbers are little-endian, as the core is. python/mcu_build/npu/payload.py reads the same.
 
 #pragma once
@@ -14,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace mcu::vela {
 
@@ -51,7 +53,11 @@ struct Payload {
     Bindings outputs;
 };
 
-// Reads and checks a payload: null where all of it can be relied on, else what is wrong, in words.
-const char* read(Bytes data, Payload& payload);
+// The data of that name, which `context` has; empty where there are none.
+using Find = Bytes(const void* context, std::string_view name);
+
+// Reads and checks a payload: null where all of it can be relied on, else what is wrong, in words. `find` is
+// asked for external blocks.
+const char* read(Bytes data, Find& find, const void* context, Payload& payload);
 
 }  // namespace mcu::vela
