@@ -320,8 +320,9 @@ def _kernel(platform: _Platform, stem: str) -> list[Path]:
 
 
 def _library(platform: _Platform, archive: _Archive) -> Any:
-    folder = f"{platform.folder}/{archive.name}"
-    objects = [_object(archive.env, f"{folder}/{source.name}.obj", source) for source in archive.sources]
+    # A kernel and its driver are called alike.
+    places = {f"{archive.name}/{source.parent.name}/{source.name}.obj": source for source in archive.sources}
+    objects = [_object(archive.env, f"{platform.folder}/{place}", places[place]) for place in places]
     return archive.env.StaticLibrary(f"{platform.folder}/lib{archive.name}.a", objects)
 
 

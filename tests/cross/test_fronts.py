@@ -138,6 +138,19 @@ def changed():
         file.write_text(text)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_model_on_the_npu(fronts, tmp_path, name):
+    front, _ = fronts[name]
+    other = Front(name, copied_examples(tmp_path), front.site, front.cache)
+    file = other.folder / ("SConstruct" if name == "scons" else "CMakeLists.txt")
+    file.write_text(re.sub(r"\bnone\b", "ethos-u55-128", file.read_text()))
+    other.build()
+    told = other.build("knock_test").told
+    assert "npu        ethos-u55-128, modelled" in told
+    assert "all 288 equal the quantized program's exactly" in told
+
+
 @pytest.mark.parametrize("name", FRONTS)
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_told_as_by_the_command(fronts, tmp_path, name, case):
