@@ -47,11 +47,9 @@ def conv2d(context: "Context", step: Step) -> Step | None:
     """conv2d_s8 of any groups and dilation, constant weights."""
     assert step.params is not None
     weights = array(context, step.arguments[1], np.int8)
-    return (
-        weights
-        if weights is None
-        else _grouped(context, step, weights, cast(int, step.params.members["groups"]))
-    )
+    if weights is None:
+        return None
+    return _grouped(context, step, weights, cast(int, step.params.members["groups"]))
 
 
 def depthwise(context: "Context", step: Step) -> Step | None:
