@@ -1,6 +1,7 @@
 """Delegates for Ethos-U under ExecuTorch's own runtime: equal outputs, failures told as what they are."""
 
 import shutil
+import struct
 import sys
 from pathlib import Path
 
@@ -78,6 +79,42 @@ def test_both_runtimes_share_an_npu_and_an_arena(tmp_path):
     ran = process.run(command)
     zeros, again, eights, eights_again = ran.stdout.splitlines()
     assert zeros == again != eights == eights_again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["program", "file"])
+def test_weights_that_lie_apart(built, place, tmp_path):
+    from executorch.exir._serialize._named_data_store import NamedDataStore
+    from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
+    from executorch.exir._serialize.data_serializer import DataPayload
+    from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
+
+    words = ("run", "--board", "host", "--npu", "ethos-u55-128", "--runtime", "executorch", "--build-dir")
+    together, apart = tmp_path / "together.pte", tmp_path / "apart.pte"
+    together.write_bytes((built / "program.pte").read_bytes())
+    file = deserialize_pte_binary(together.read_bytes())
+    delegate = file.program.backend_delegate_data[0]
+    weights = parse(delegate.data).weights
+    start = delegate.data.index(b"weight_data")
+    end = start + 32 + (len(weights) + 15) // 16 * 16
+    reference = struct.pack("<16sIB11x", b"weight_data", 64, 1) + b"k" * 64
+    delegate.data = delegate.data[:start] + reference + delegate.data[end:]
+    store = NamedDataStore()
+    store.add_named_data("k" * 64, weights, alignment=16)
+    named, data = store.get_named_data_store_output(), tmp_path / "weights.ptd"
+    if place == "program":
+        file.named_data = named
+    else:
+        payload = DataPayload(named.buffers, named.pte_data)
+        data.write_bytes(bytes(FlatTensorSerializer().serialize(payload)))
+    apart.write_bytes(bytes(serialize_pte_binary(file, extract_delegate_segments=True)))
+    found = []
+    for program, options in ((together, ()), (apart, ("--data", data) if place == "file" else ())):
+        outputs = tmp_path / f"{program.stem}.npz"
+        result = mcu_build(*words, tmp_path, program, "--outputs", outputs, *options)
+        assert result.status == 0, result.err
+        found.append(np.load(outputs)["output_0"])
+    assert (found[0] == found[1]).all() and found[0].std(axis=0).max() > 0
 
 
 def test_the_back_end_is_linked_where_a_program_has_delegates(built):
