@@ -7,12 +7,6 @@
 #include "copy_vectors.h"
 
 #define MCU_INLINE inline __attribute__((always_inline))
-// At -Os gcc 12 has registers for copy_rows() in a function of its own alone.
-#ifdef __OPTIMIZE_SIZE__
-#define MCU_INLINE_FOR_SPEED __attribute__((noinline))
-#else
-#define MCU_INLINE_FOR_SPEED MCU_INLINE
-#endif
 
 namespace mcu::kernels {
 namespace {
@@ -141,8 +135,8 @@ Rows rows_at(const MveDepthwiseParams& params, const int8_t* image, int32_t y, i
 
 // `width` pixels of the rows from byte `first` on, `channels` of each, into words of four. Assembly because
 // the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here.
-MCU_INLINE_FOR_SPEED void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width,
-                                    int32_t channels, int8_t* columns) {
+MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width, int32_t channels,
+                          int8_t* columns) {
     const int8_t* r0 = rows.from[0] + (first & rows.mask[0]);
     const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);
     const int8_t* r2 = rows.from[2] + (first & rows.mask[2]);
