@@ -261,7 +261,7 @@ def _row(node: Node) -> Lowering:
 
 
 def _why_on_cpu(node: Node) -> str:
-    """The reason that is noted of the node, or of a neighbour: what a rewrite puts between belongs to both."""
+    """The reason that is noted of the node, or of a neighbour: what a rewrite adds belongs to both."""
     near = (node, *node.all_input_nodes, *node.users)
     return next((why for one in near if (why := why_on_cpu(one))), "")
 
