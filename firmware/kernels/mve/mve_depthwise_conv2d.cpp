@@ -141,10 +141,8 @@ MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_
     const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);
     const int8_t* r2 = rows.from[2] + (first & rows.mask[2]);
     const int8_t* r3 = rows.from[3] + (first & rows.mask[3]);
-    // Where the loop counts, so that gcc -Os has registers for the rest.
-    register int32_t count __asm__("lr") = width;
     __asm__ volatile(
-        "dls lr, %[count]\n vctp.8 %[channels]\n"
+        "dls lr, %[width]\n vctp.8 %[channels]\n"
         "1: vpstttt\n vldrbt.u8 q0, [%[r0]]\n vldrbt.u8 q1, [%[r1]]\n vldrbt.u8 q2, [%[r2]]\n"
         "vldrbt.u8 q3, [%[r3]]\n"
         "add %[r0], %[r0], %[s0]\n add %[r1], %[r1], %[s1]\n add %[r2], %[r2], %[s2]\n"
@@ -152,10 +150,10 @@ MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_
         "vst40.8 {q0, q1, q2, q3}, [%[to]]\n vst41.8 {q0, q1, q2, q3}, [%[to]]\n"
         "vst42.8 {q0, q1, q2, q3}, [%[to]]\n vst43.8 {q0, q1, q2, q3}, [%[to]]!\n"
         "le lr, 1b\n"
-        : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [to] "+r"(columns), [count] "+r"(count)
+        : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [to] "+r"(columns)
         : [s0] "r"(pixel & rows.mask[0]), [s1] "r"(pixel & rows.mask[1]), [s2] "r"(pixel & rows.mask[2]),
-          [s3] "r"(pixel & rows.mask[3]), [channels] "r"(channels)
-        : "q0", "q1", "q2", "q3", "memory");
+          [s3] "r"(pixel & rows.mask[3]), [width] "r"(width), [channels] "r"(channels)
+        : "q0", "q1", "q2", "q3", "lr", "memory");
 }
 
 // Columns in scratch memory for `width` columns of outputs.

@@ -64,13 +64,6 @@ def test_the_shared_kernel_equals_the_reference(
     assert share_that_varies(wanted) > 0.9
 
 
-def test_equals_the_reference_where_gcc_makes_small_code(tmp_path: Path) -> None:
-    made = cases(49, [shape for stride in KERNELS for shape in shapes(stride)[:4]])
-    (tmp_path / "host").mkdir()
-    wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", "arm-gcc", optimize="size"), wanted) == []
-
-
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
 @pytest.mark.parametrize("stride", KERNELS)
 def test_equals_the_reference(stride: int, toolchain: Toolchain, tmp_path: Path) -> None:

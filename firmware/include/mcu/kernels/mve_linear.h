@@ -3,8 +3,7 @@
 //
 // Layouts: input [rows][inputs], output [rows][outputs].
 //
-//   linear            weights [outputs / 4][vectors][4][16] and bias [outputs / 4][4], zero for absent
-//   outputs
+//   linear            weights [outputs / 4][vectors][4][16], bias [outputs / 4][4], zero for absent outputs
 //                     and inputs. 10 instructions for 64 products
 //   linear_tiles      outputs a multiple of 8, nothing clamped. Weights [outputs / 8] of biases int32[8] and
 //                     [vectors][8][16], of outputs 0, 2, 4, 6, 1, 3, 5, 7; zero for absent inputs. 138
