@@ -39,7 +39,7 @@ from mcu_build.simulate.run import Sim
 from mcu_build.stages import Io, Progress
 
 TIMEOUT = 300.0
-Kernels = Literal["own", "cmsis-nn", "upstream"]
+Kernels = Literal["ours", "cmsis-nn", "upstream"]
 _LOG = logging.getLogger("mcu_build")
 
 
@@ -50,7 +50,7 @@ def build(
     npu: str | None = None,
     io: Io = "float",
     toolchain: Toolchain | None = None,
-    kernels: Kernels = "own",
+    kernels: Kernels = "ours",
     cmsis_nn: str | Path | None = None,
     build_dir: str | Path = "build",
     emit: Sequence[str] = (),
@@ -99,7 +99,7 @@ def generate(
     npu: str | None = None,
     io: Io = "float",
     toolchain: Toolchain | None = None,
-    kernels: Kernels = "own",
+    kernels: Kernels = "ours",
     cmsis_nn: str | Path | None = None,
     executorch: ExecutorchOptions | None = None,
     method: str | None = None,

@@ -185,8 +185,8 @@ def model_options(function: F) -> F:
         ),
         click.option(
             "--kernels",
-            type=click.Choice(["own", "cmsis-nn", "upstream"]),
-            default="own",
+            type=click.Choice(["ours", "cmsis-nn", "upstream"]),
+            default="ours",
             show_default=True,
             help="cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. "
             "upstream: those of your ExecuTorch, under its runtime.",
