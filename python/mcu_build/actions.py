@@ -26,6 +26,11 @@ from mcu_build.vectors import load_inputs
 
 _LOWERED = "lowered.json"
 _DEFINITIONS = "definitions"
+# What a model says of itself where something is not beside it.
+_UNDECLARED = {
+    "ModuleNotFoundError": "A module of the workspace has to be among the `deps` of the target.",
+    "FileNotFoundError": "A file that it reads has to be among the `data` of the target.",
+}
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,8 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
                 libraries=request.op_libraries,
             )
         except McuError as error:
-            if "ModuleNotFoundError" not in error.message:
-                raise
-            hint = f"{error.hint} A module of the workspace has to be among the `deps` of the target."
-            raise McuError(error.message, hint, error.exit_code) from error
+            hints = [hint for name, hint in _UNDECLARED.items() if name in error.message]
+            raise McuError(error.message, " ".join([error.hint, *hints]), error.exit_code) from error
         _check_declared(declared, lowered, workspace)
         with progress.stage("plan"):
             made = model_sources(request, lowered, declared.name)
