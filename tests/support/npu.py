@@ -68,7 +68,7 @@ class AddOne:
             self.registers[offset] = value
 
     def _address(self, offset: int) -> int:
-        return self.registers[offset] | self.registers[offset + 4] << 32
+        return self.registers[offset] | self.registers.get(offset + 4, 0) << 32
 
     def _run(self) -> None:
         self.status = RUNNING
