@@ -9,6 +9,9 @@ from mcu_build.board import find_board
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.resources import data_dir
 
+# `vmsr p0, pc`: clang 19 makes it of a vector that a constant selects.
+_UNDEFINED = bytes.fromhex("edee10fa")
+
 CORES = [
     ("mps2-an386", "dsp"),
     ("corstone-300", "dsp"),
@@ -29,4 +32,6 @@ def test_kernels_compile_for_size(board: str, folder: str, toolchain: Toolchain,
     command = [options.cxx, *options.compile_options, f"-I{firmware / 'include'}", "-c", *sources]
     finished = process.run(command, cwd=tmp_path, timeout=300)
     assert finished.status == 0, finished.stderr
-    assert len(list(tmp_path.glob("*.o"))) == len(sources) > 0
+    objects = list(tmp_path.glob("*.o"))
+    assert len(objects) == len(sources) > 0
+    assert not any(_UNDEFINED in one.read_bytes() for one in objects)

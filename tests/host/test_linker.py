@@ -51,7 +51,7 @@ def test_a_change_of_placement_changes_the_script() -> None:
         ("mps2-an505", ("dsp", "reference")),
         ("mps2-an385", ("thumb2", "thumb", "reference")),
         ("microbit", ("thumb", "reference")),
-        ("host", ("reference",)),
+        ("host", ("npu", "reference")),
     ],
 )
 def test_kernels_are_looked_for_as_the_core_allows(name: str, folders: tuple[str, ...]) -> None:

@@ -136,7 +136,7 @@ def test_a_constant_that_is_no_zero_point_stays_where_windows_leave_the_image():
 
 
 def test_what_went_is_told():
-    from mcu_build.cli.build import removed as line
+    from mcu_build.report.removed import sentence as line
     from mcu_build.plan.describe import describe
 
     told = describe(compile_program(residual(3), "m"))["removed"]

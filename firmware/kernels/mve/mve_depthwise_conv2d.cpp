@@ -137,12 +137,13 @@ Rows rows_at(const MveDepthwiseParams& params, const int8_t* image, int32_t y, i
 // the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here.
 MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width, int32_t channels,
                           int8_t* columns) {
+    // Two of the operands are in memory: for size, gcc 12 has not as many registers.
     const int8_t* r0 = rows.from[0] + (first & rows.mask[0]);
     const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);
     const int8_t* r2 = rows.from[2] + (first & rows.mask[2]);
     const int8_t* r3 = rows.from[3] + (first & rows.mask[3]);
     __asm__ volatile(
-        "dls lr, %[width]\n vctp.8 %[channels]\n"
+        "ldr lr, %[channels]\n vctp.8 lr\n ldr lr, %[width]\n dls lr, lr\n"
         "1: vpstttt\n vldrbt.u8 q0, [%[r0]]\n vldrbt.u8 q1, [%[r1]]\n vldrbt.u8 q2, [%[r2]]\n"
         "vldrbt.u8 q3, [%[r3]]\n"
         "add %[r0], %[r0], %[s0]\n add %[r1], %[r1], %[s1]\n add %[r2], %[r2], %[s2]\n"
@@ -152,7 +153,7 @@ MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_
         "le lr, 1b\n"
         : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [to] "+r"(columns)
         : [s0] "r"(pixel & rows.mask[0]), [s1] "r"(pixel & rows.mask[1]), [s2] "r"(pixel & rows.mask[2]),
-          [s3] "r"(pixel & rows.mask[3]), [width] "r"(width), [channels] "r"(channels)
+          [s3] "r"(pixel & rows.mask[3]), [width] "m"(width), [channels] "m"(channels)
         : "q0", "q1", "q2", "q3", "lr", "memory");
 }
 

@@ -34,7 +34,10 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
     const int32_t multiplier = params.multiplier;
     const int32_t addend = params.addend;
     const int32_t shift = params.shift;
-    const bool ties = params.ties;
+    // Hidden, as clang 19 for size makes an undefined instruction of a vector that a flag selects.
+    int32_t where_ties = params.ties ? -1 : 0;
+    __asm__("" : "+r"(where_ties));
+    const int32x4_t ties = vdupq_n_s32(where_ties);
     const int32x4_t low = vdupq_n_s32(params.low);
     const int32x4_t high = vdupq_n_s32(params.high);
     for (int32_t row = 0; row < params.rows; ++row) {
@@ -42,9 +45,7 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
         const int32_t* b = bias;
         for (int32_t left = params.outputs; left > 0; left -= 4) {
             int32x4_t v = vqrdmulhq_n_s32(vaddq_s32(sums_of(input, inputs, w), vldrwq_s32(b)), multiplier);
-            if (ties) {
-                v = vaddq_s32(v, vshrq_n_s32(v, 31));
-            }
+            v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), ties));
             v = vshrq_n_s32(vqshlq_r_s32(vaddq_n_s32(v, addend), shift), 24);
             v = vminq_s32(vmaxq_s32(v, low), high);
             vstrbq_p_s32(output, v, vctp32q(static_cast<uint32_t>(left)));

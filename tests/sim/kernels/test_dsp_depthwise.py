@@ -58,10 +58,10 @@ def test_the_kernel_is_the_one_for_the_shape(shape: Shape) -> None:
     assert [step.kernel for step in plan.steps] == [f"dsp_depthwise_{'3x3_' if shape in SQUARE else ''}relu"]
 
 
-def test_fewer_channels_than_a_word_has_stay_with_the_reference() -> None:
+def test_fewer_channels_than_a_word_has_are_gathered() -> None:
     shape = Shape((1, 5, 6), 3, 0, (3, 3), padding=(1, 1), copies=1)
     (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, PLAIN)])
-    assert [step.kernel for step in plan.steps] == ["depthwise_conv2d_s8"]
+    assert [step.source for step in plan.steps] == ["dsp_conv_taps"]
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
