@@ -136,8 +136,8 @@ def test_a_constant_that_is_no_zero_point_stays_where_windows_leave_the_image():
 
 
 def test_what_went_is_told():
-    from mcu_build.report.removed import sentence as line
     from mcu_build.plan.describe import describe
+    from mcu_build.report.removed import sentence as line
 
     told = describe(compile_program(residual(3), "m"))["removed"]
     assert told["channels"] == 16 and told["of"] == sum(row["of"] for row in told["layers"])
