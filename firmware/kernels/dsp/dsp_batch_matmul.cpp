@@ -7,18 +7,6 @@ namespace {
 
 constexpr int32_t kRows = 4;
 
-// Bytes 0 and 2 of a word (odd: 1 and 3), widened, onto two halfwords.
-inline int32_t even_onto(int32_t pair, int32_t word) {
-    int32_t sums;
-    __asm__("sxtab16 %0, %1, %2" : "=r"(sums) : "r"(pair), "r"(word));
-    return sums;
-}
-inline int32_t odd_onto(int32_t pair, int32_t word) {
-    int32_t sums;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(sums) : "r"(pair), "r"(word));
-    return sums;
-}
-
 inline int32_t twice(int32_t value) {
     return (value & 0xFFFF) | value << 16;
 }
@@ -28,14 +16,14 @@ void widen(const int8_t* from, int32_t count, int32_t offset, int32_t* to) {
     const int32_t pair = twice(offset);
     for (; count >= 4; count -= 4, from += 4, to += 2 * kRows) {
         const int32_t word = dsp::load_word(from);
-        to[0] = even_onto(pair, word);
-        to[1] = odd_onto(pair, word);
+        to[0] = dsp::add_even(pair, word);
+        to[1] = dsp::add_odd(pair, word);
     }
     if (count > 0) {
         // No offset where there is no product.
         const int32_t word = dsp::load_bytes(from, count);
-        to[0] = even_onto(count > 2 ? pair : offset & 0xFFFF, word);
-        to[1] = odd_onto(count > 1 ? offset & 0xFFFF : 0, word);
+        to[0] = dsp::add_even(count > 2 ? pair : offset & 0xFFFF, word);
+        to[1] = dsp::add_odd(count > 1 ? offset & 0xFFFF : 0, word);
     }
 }
 

@@ -21,18 +21,6 @@ inline int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// Adds bytes 0 and 2 of a word (odd: 1 and 3) to two sums of 16 bits.
-inline int32_t add_even(int32_t sums, int32_t word) {
-    int32_t result;
-    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(word));
-    return result;
-}
-inline int32_t add_odd(int32_t sums, int32_t word) {
-    int32_t result;
-    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(word));
-    return result;
-}
-
 // round_half_even(sum / count) + zero_point within int8, where `sum` has count * zero_point in it.
 inline int8_t average(int32_t sum, int32_t count, int32_t zero_point) {
     const int32_t value = sum - count * zero_point;
@@ -61,8 +49,8 @@ inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output)
     int32_t even = 0;
     int32_t odd = 0;
     for_each_word(patch, [&](int32_t word) {
-        even = add_even(even, word);
-        odd = add_odd(odd, word);
+        even = dsp::add_even(even, word);
+        odd = dsp::add_odd(odd, word);
     });
     const int32_t count = patch.rows * patch.columns;
     output[0] = average(static_cast<int16_t>(even), count, zero_point);

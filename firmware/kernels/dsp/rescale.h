@@ -12,6 +12,18 @@ namespace mcu::kernels::dsp {
 
 enum class Form { kRelu, kTies, kBounded };
 
+// Adds bytes 0 and 2 of a word (odd: 1 and 3), widened, to two sums of 16 bits.
+inline int32_t add_even(int32_t sums, int32_t word) {
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(sums), "r"(word));
+    return result;
+}
+inline int32_t add_odd(int32_t sums, int32_t word) {
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(sums), "r"(word));
+    return result;
+}
+
 inline int32_t load_word(const int8_t* from) {
     int32_t word;
     std::memcpy(&word, from, sizeof word);
