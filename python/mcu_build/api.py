@@ -74,14 +74,8 @@ def build(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
-    request = replace(
-        _under(replace(executorch, upstream=kernels == "upstream") if executorch else None, request),
-        method=method,
-        optimize=_known(optimize),
-        op_libraries=tuple(map(Path, op_library)),
-        kernel_sources=tuple(map(Path, kernel_sources)),
-        data=tuple(map(Path, data)),
-    )
+    files = op_library, kernel_sources, data
+    request = _completed(request, kernels, executorch, method, optimize, files)
     told = progress or _Logged()
     if image is None:
         built = pipeline.build(request, Cache(), told)
@@ -115,14 +109,8 @@ def generate(
     """
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
-    request = replace(
-        _under(replace(executorch, upstream=kernels == "upstream") if executorch else None, request),
-        method=method,
-        optimize=_known(optimize),
-        op_libraries=tuple(map(Path, op_library)),
-        kernel_sources=tuple(map(Path, kernel_sources)),
-        data=tuple(map(Path, data)),
-    )
+    files = op_library, kernel_sources, data
+    request = _completed(request, kernels, executorch, method, optimize, files)
     return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 
@@ -333,10 +321,31 @@ def _request(
     )
 
 
-def _under(executorch: ExecutorchOptions | None, request: Request) -> Request:
+def _completed(
+    request: Request,
+    kernels: Kernels,
+    executorch: ExecutorchOptions | None,
+    method: str | None,
+    optimize: Optimize,
+    files: tuple[Sequence[str | Path], Sequence[str | Path], Sequence[str | Path]],
+) -> Request:
+    """The request with what concerns the program: `files` are op_library, kernel_sources and data."""
+    libraries, sources, data = (tuple(map(Path, paths)) for paths in files)
+    return replace(
+        _under(executorch, kernels, request),
+        method=method,
+        optimize=_known(optimize),
+        op_libraries=libraries,
+        kernel_sources=sources,
+        data=data,
+    )
+
+
+def _under(executorch: ExecutorchOptions | None, kernels: Kernels, request: Request) -> Request:
     """The request under ExecuTorch's runtime, where that is asked for."""
     if executorch is None:
         return request
+    executorch = replace(executorch, upstream=kernels == "upstream")
     board = request.board
     if executorch.upstream and board.is_host:
         raise McuError(
