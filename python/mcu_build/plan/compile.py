@@ -49,6 +49,8 @@ def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence
     """The plan that moves fewer bytes: with the program's orders of memory, or with carried ones."""
     table = selectors(custom)
     plan = select(program, name, npu, table)
+    if not _moved(plan):
+        return plan
     return min(plan, select(carry_orders(program), name, npu, table), key=_moved)
 
 

@@ -24,12 +24,10 @@ def carry_orders(program: Program) -> Program:
     carrier = _Carrier(program)
     for call in program.instructions:
         rule = _RULES.get(call.operator) if isinstance(call, KernelCall) else None
-        order = rule(carrier, call) if rule and isinstance(call, KernelCall) else None
-        if order is None:
-            carrier.keep(call)
-        else:
-            assert isinstance(call, KernelCall)
+        if isinstance(call, KernelCall) and rule and (order := rule(carrier, call)) is not None:
             carrier.carry(call, order)
+        else:
+            carrier.keep(call)
     for id in program.outputs:
         carrier.restore(id)
     return replace(program, values=tuple(carrier.values), instructions=tuple(carrier.calls))
@@ -67,14 +65,13 @@ class _Carrier:
 
     def keep(self, call: KernelCall | DelegateCall) -> None:
         """Append a call as it is; images that are channels-last already are read where they are."""
-        image = call.arguments[0] if isinstance(call, KernelCall) and call.operator in _IMAGE else None
-        in_place = image in self.homes and self._is_image(self.home(image)) if image is not None else False
+        if isinstance(call, KernelCall) and call.operator in _IMAGE:
+            image, *others = call.arguments
+            if self._is_image(self.home(image)):
+                call = replace(call, arguments=(self.homes.get(image, image), *others))
         for id in call.arguments:
             for item in self.items(id):
-                if not (in_place and item == image):
-                    self.restore(item, call)
-        if in_place and isinstance(call, KernelCall) and image is not None:
-            call = replace(call, arguments=(self.homes[image], *call.arguments[1:]))
+                self.restore(item, call)
         self.calls.append(call)
 
     def _is_image(self, value: TensorValue) -> bool:
