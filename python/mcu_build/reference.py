@@ -110,6 +110,11 @@ class Evaluator:
             self._tensors[id] = self._place(value)
         return self._tensors[id]
 
+    def _results(self, id: int) -> list[torch.Tensor]:
+        """The tensors of an `.out` argument: split and unbind write a list of them."""
+        value = self._program.values[id]
+        return [self._tensor(one) for one in (value.items if isinstance(value, TensorListValue) else [id])]
+
     def _place(self, value: TensorValue) -> torch.Tensor:
         if value.data is not None:
             flat = torch.frombuffer(bytearray(value.data or b"\0"), dtype=torch.uint8)[: value.nbytes]
@@ -156,7 +161,10 @@ class Evaluator:
             if not argument.is_out
         ]
         outputs = [
-            self._tensor(id) for id, argument in zip(call.arguments, names, strict=False) if argument.is_out
+            tensor
+            for id, argument in zip(call.arguments, names, strict=False)
+            if argument.is_out
+            for tensor in self._results(id)
         ]
         return _runner(call.operator), positional, outputs
 

@@ -35,11 +35,12 @@ class Function(nn.Module):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a model: outputs of the program, of the same graph in PyTorch (None where torch has no
-    integer kernel for an operator), and of the float model."""
+    """What came of a model for `inputs`: outputs of the program, of the same graph in PyTorch (None where
+    torch has no integer kernel for an operator), and of the float model."""
 
     lowered: Lowered
     program: Program
+    inputs: list[np.ndarray]
     evaluated: list[np.ndarray]
     in_torch: list[np.ndarray] | None
     in_float: list[np.ndarray]
@@ -81,10 +82,12 @@ def take(
             in_torch = None
     lowered = finish(graph)
     program = parse(lowered.pte)
+    given = [tensor.numpy() for tensor in inputs]
     return Outcome(
         lowered,
         program,
-        evaluate(program, [tensor.numpy() for tensor in inputs]),
+        given,
+        evaluate(program, given),
         in_torch,
         arrays(model(*inputs)),
     )

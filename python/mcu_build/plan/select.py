@@ -127,8 +127,7 @@ class Call:
 
     def is_contiguous(self, tensor: Tensor) -> bool:
         """Whether memory is in the order of the model's dimensions (sizes of 1 aside)."""
-        wide = [dimension for dimension in tensor.dim_order if tensor.model_shape[dimension] != 1]
-        return wide == sorted(wide)
+        return _is_contiguous(tensor)
 
     def same_order(self, first: Tensor, second: Tensor) -> bool:
         """Whether two tensors of one shape have their elements in the same order in memory."""
@@ -215,6 +214,11 @@ class Call:
         return McuError(f"{self._builder.name}: {self.operator}{where}: {reason}")
 
 
+def _is_contiguous(tensor: Tensor) -> bool:
+    wide = [dimension for dimension in tensor.dim_order if tensor.model_shape[dimension] != 1]
+    return wide == sorted(wide)
+
+
 class _Builder:
     def __init__(self, program: Program, name: str, npu: NpuTarget | None) -> None:
         self.program = program
@@ -241,6 +245,9 @@ class _Builder:
             dim_order=value.dim_order,
             data=value.data,
         )
+        if value.data is not None and _is_contiguous(tensor):
+            # Sizes of 1 may stand anywhere. Passes read a constant's sizes as its operator defines them.
+            tensor = replace(tensor, shape=value.shape, dim_order=tuple(range(len(value.shape))))
         if value.data is not None and value.location is not None:
             raise McuError(
                 f"{self.name}: {tensor.name}: state that outlives a call (a mutable buffer) has no place yet",

@@ -1,0 +1,96 @@
+"""Models that are merely unusual compile for every kind of core, and native code equals the reference."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mcu_build.plan.compile import compile_program
+from tests.support.cases import run_plans
+from tests.support.lowering import Function, Outcome, take
+
+Tensor = torch.Tensor
+# What each kind of core is compiled with, best first.
+_FOLDERS = (("dsp", "thumb2", "thumb", "reference"), ("mve", "reference"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function of inputs of `sizes`, with layers by name."""
+
+    function: Callable[..., object]
+    sizes: tuple[tuple[int, ...], ...]
+    layers: Mapping[str, Callable[[], nn.Module]]
+
+
+def on(function: Callable[..., object], *sizes: tuple[int, ...], **layers: Callable[[], nn.Module]) -> Case:
+    return Case(function, sizes, layers)
+
+
+def layer(make: Callable[[], nn.Module], *size: int) -> Case:
+    return on(lambda m, x: m.layer(x), size, layer=make)
+
+
+CASES = {
+    "one channel over a row": layer(lambda: nn.Conv1d(1, 5, 2, dilation=2, bias=False), 1, 1, 6),
+    "few channels in groups, batch 2": layer(lambda: nn.Conv2d(2, 2, (5, 3), groups=2), 2, 2, 6, 5),
+    "few channels, wide kernel": layer(
+        lambda: nn.Conv2d(4, 8, 7, padding=9, dilation=3, groups=4), 2, 4, 5, 6
+    ),
+    "one channel, transposed": layer(lambda: nn.ConvTranspose1d(1, 1, 3, stride=3), 1, 1, 4),
+    "two channels, transposed, one row": layer(
+        lambda: nn.ConvTranspose2d(2, 1, (1, 3), stride=2), 1, 2, 1, 4
+    ),
+    "a last state of a recurrent layer": on(
+        lambda m, x: F.relu(m.conv(m.gru(x)[1])),
+        (1, 7, 7),
+        gru=lambda: nn.GRU(7, 4, bias=False),
+        conv=lambda: nn.Conv1d(7, 21, 3, stride=2, padding=1, groups=7),
+    ),
+    "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """Every case through quantize, lower and evaluate."""
+    made = {}
+    for name, case in CASES.items():
+        torch.manual_seed(5)
+        model = Function(case.function, **{key: make() for key, make in case.layers.items()})
+        made[name] = take(model, [torch.randn(size) for size in case.sizes])
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_means_the_same_as_in_float(name: str, outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes[name]
+    assert outcome.relative_error < 0.03
+    assert all(output.size == 1 or np.ptp(output) > 0 for output in outcome.evaluated)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_compiles_for_every_kind_of_core(name: str, outcomes: dict[str, Outcome]) -> None:
+    for folders in _FOLDERS:
+        assert compile_program(outcomes[name].program, "unusual", folders).steps
+
+
+def test_native_code_equals_the_reference(outcomes: dict[str, Outcome], tmp_path: Path) -> None:
+    plans = [compile_program(one.program, f"case_{index}") for index, one in enumerate(outcomes.values())]
+    inputs = []
+    for outcome in outcomes.values():
+        for id, array in zip(outcome.program.inputs, outcome.inputs, strict=True):
+            inputs.append(np.ascontiguousarray(array.transpose(outcome.program.values[id].dim_order)))
+    written = run_plans(plans, inputs, tmp_path)
+    expected = [
+        array.transpose(outcome.program.values[id].dim_order).tobytes()
+        for outcome in outcomes.values()
+        for id, array in zip(outcome.program.outputs, outcome.evaluated, strict=True)
+    ]
+    assert written == b"".join(expected)
+    assert written != run_plans(plans, [np.flip(array) for array in inputs], tmp_path)
