@@ -5,17 +5,58 @@
 namespace mcu::kernels {
 namespace {
 
-// Call `visit(row, column)` for the entries of the window of output position (y, x) inside the image.
+// The window of one output element along one axis: `count` positions from `first`, `step` apart, of which
+// those outside the image do not take part.
+struct Range {
+    int32_t first;
+    int32_t count;
+    int32_t step;
+};
+
+Range window(const PlanePoolParams& params, int axis, int32_t at) {
+    return {at * params.stride[axis] - params.padding[axis], params.kernel[axis], params.dilation[axis]};
+}
+
+Range share(int32_t at, int32_t in, int32_t out) {
+    const int32_t first = at * in / out;
+    return {first, ((at + 1) * in + out - 1) / out - first, 1};
+}
+
+// Call `visit(z, row, column)` for the entries of a window inside the image, in the order of the plane.
 template <typename Visit>
-void for_each_entry(const PlanePoolParams& params, int32_t y, int32_t x, const Visit& visit) {
-    for (int32_t r = 0; r < params.kernel[0]; ++r) {
-        const int32_t row = y * params.stride[0] + r * params.dilation[0] - params.padding[0];
-        if (row < 0 || row >= params.input.rows) continue;
-        for (int32_t c = 0; c < params.kernel[1]; ++c) {
-            const int32_t column = x * params.stride[1] + c * params.dilation[1] - params.padding[1];
-            if (column >= 0 && column < params.input.columns) visit(row, column);
+void for_each_entry(const Planes& in, const Range (&axes)[3], const Visit& visit) {
+    const auto along = [](const Range& range, int32_t size, const auto& inside) {
+        for (int32_t k = 0; k < range.count; ++k) {
+            const int32_t at = range.first + k * range.step;
+            if (at >= 0 && at < size) inside(at);
         }
-    }
+    };
+    along(axes[0], in.depth, [&](int32_t z) {
+        along(axes[1], in.rows, [&](int32_t row) {
+            along(axes[2], in.columns, [&](int32_t column) { visit(z, row, column); });
+        });
+    });
+}
+
+// Call `visit(plane, axes, position)` for every element of the output: where the input's plane starts in
+// memory, the window along depth, rows and columns, and where the element goes.
+template <typename Visit>
+void for_each_window(const PlanePoolParams& params, const Visit& visit) {
+    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t z, int32_t y, int32_t x) {
+        const Range axes[] = {window(params, 0, z), window(params, 1, y), window(params, 2, x)};
+        visit(plane_offset(params.input, n, c), axes, pixel_offset(params.output, n, c, z, y, x));
+    });
+}
+
+template <typename Visit>
+void for_each_window(const AdaptivePoolParams& params, const Visit& visit) {
+    const Planes& in = params.input;
+    const Planes& out = params.output;
+    for_each_pixel(out, [&](int32_t n, int32_t c, int32_t z, int32_t y, int32_t x) {
+        const Range axes[] = {share(z, in.depth, out.depth), share(y, in.rows, out.rows),
+                              share(x, in.columns, out.columns)};
+        visit(plane_offset(in, n, c), axes, pixel_offset(out, n, c, z, y, x));
+    });
 }
 
 template <typename Number>
@@ -24,87 +65,75 @@ struct Found {
     int64_t position;
 };
 
-template <typename Number, typename Out, typename Choose>
-void max_pool(const PlanePoolParams& params, const Number* input, Out* output, const Choose& choose) {
+template <typename Params, typename Number, typename Out, typename Choose>
+void max_pool(const Params& params, const Number* input, Out* output, const Choose& choose) {
     const Planes& in = params.input;
-    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t y, int32_t x) {
-        const Number* const plane = input + plane_offset(in, n, c);
+    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
         Found<Number> best = {0, -1};
-        for_each_entry(params, y, x, [&](int32_t row, int32_t column) {
-            const Number value = plane[row * in.row_stride + column * in.column_stride];
+        for_each_entry(in, axes, [&](int32_t z, int32_t row, int32_t column) {
+            const Number value = input[plane + offset_in_plane(in, z, row, column)];
             // Only a NaN differs from itself: it wins.
             if (best.position < 0 || value > best.value || value != value) {
-                best = {value, int64_t{row} * in.columns + column};
+                best = {value, (int64_t{z} * in.rows + row) * in.columns + column};
             }
         });
-        output[pixel_offset(params.output, n, c, y, x)] = choose(best);
+        output[position] = choose(best);
     });
 }
 
-// Entries of the window along one axis inside the padded image.
-int32_t padded_entries(const PlanePoolParams& params, int axis, int32_t at, int32_t size) {
-    const int32_t start = at * params.stride[axis] - params.padding[axis];
-    return std::min(start + params.kernel[axis], size + params.padding[axis]) - start;
+struct Sum {
+    float value;
+    int32_t count;
+};
+
+Sum sum_of(const Planes& in, const float* plane, const Range (&axes)[3]) {
+    Sum sum = {0.0f, 0};
+    for_each_entry(in, axes, [&](int32_t z, int32_t row, int32_t column) {
+        sum.value += plane[offset_in_plane(in, z, row, column)];
+        ++sum.count;
+    });
+    return sum;
 }
 
-int32_t first_of(int32_t at, int32_t in, int32_t out) {
-    return at * in / out;
-}
-int32_t end_of(int32_t at, int32_t in, int32_t out) {
-    return ((at + 1) * in + out - 1) / out;
+// Entries of a window along one axis inside the padded image.
+int32_t padded_entries(const PlanePoolParams& params, int axis, const Range& range, int32_t size) {
+    return std::min(range.first + range.count, size + params.padding[axis]) - range.first;
 }
 
 }  // namespace
 
-void max_pool_s8(const PlanePoolParams& params, const int8_t* input, int8_t* output) {
-    max_pool(params, input, output, [](Found<int8_t> best) { return best.value; });
-}
+#define MCU_MAX_POOL(name, Params, suffix, type)                                                \
+    void name##_##suffix(const Params& params, const type* input, type* output) {               \
+        max_pool(params, input, output, [](const Found<type>& best) { return best.value; });    \
+    }                                                                                           \
+    void name##_indices_##suffix(const Params& params, const type* input, int64_t* output) {    \
+        max_pool(params, input, output, [](const Found<type>& best) { return best.position; }); \
+    }
 
-void max_pool_f32(const PlanePoolParams& params, const float* input, float* output) {
-    max_pool(params, input, output, [](Found<float> best) { return best.value; });
-}
-
-void max_pool_indices_s8(const PlanePoolParams& params, const int8_t* input, int64_t* output) {
-    max_pool(params, input, output, [](Found<int8_t> best) { return best.position; });
-}
-
-void max_pool_indices_f32(const PlanePoolParams& params, const float* input, int64_t* output) {
-    max_pool(params, input, output, [](Found<float> best) { return best.position; });
-}
+MCU_MAX_POOL(max_pool, PlanePoolParams, s8, int8_t)
+MCU_MAX_POOL(max_pool, PlanePoolParams, f32, float)
+MCU_MAX_POOL(adaptive_max_pool, AdaptivePoolParams, s8, int8_t)
+MCU_MAX_POOL(adaptive_max_pool, AdaptivePoolParams, f32, float)
 
 void avg_pool_f32(const PlanePoolParams& params, const float* input, float* output) {
     const Planes& in = params.input;
-    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t y, int32_t x) {
-        const float* const plane = input + plane_offset(in, n, c);
-        float sum = 0.0f;
-        int32_t count = 0;
-        for_each_entry(params, y, x, [&](int32_t row, int32_t column) {
-            sum += plane[row * in.row_stride + column * in.column_stride];
-            ++count;
-        });
+    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
+        const Sum sum = sum_of(in, input + plane, axes);
+        int32_t count = sum.count;
         if (params.count_padding) {
-            count = padded_entries(params, 0, y, in.rows) * padded_entries(params, 1, x, in.columns);
+            count = padded_entries(params, 0, axes[0], in.depth) *
+                    padded_entries(params, 1, axes[1], in.rows) *
+                    padded_entries(params, 2, axes[2], in.columns);
         }
         if (params.divisor != 0) count = params.divisor;
-        output[pixel_offset(params.output, n, c, y, x)] = sum / static_cast<float>(count);
+        output[position] = sum.value / static_cast<float>(count);
     });
 }
 
 void adaptive_avg_pool_f32(const AdaptivePoolParams& params, const float* input, float* output) {
-    const Planes& in = params.input;
-    const Planes& out = params.output;
-    for_each_pixel(out, [&](int32_t n, int32_t c, int32_t y, int32_t x) {
-        const int32_t bottom = end_of(y, in.rows, out.rows);
-        const int32_t right = end_of(x, in.columns, out.columns);
-        float sum = 0.0f;
-        int32_t count = 0;
-        for (int32_t row = first_of(y, in.rows, out.rows); row < bottom; ++row) {
-            for (int32_t column = first_of(x, in.columns, out.columns); column < right; ++column) {
-                sum += input[pixel_offset(in, n, c, row, column)];
-                ++count;
-            }
-        }
-        output[pixel_offset(out, n, c, y, x)] = sum / static_cast<float>(count);
+    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
+        const Sum sum = sum_of(params.input, input + plane, axes);
+        output[position] = sum.value / static_cast<float>(sum.count);
     });
 }
 

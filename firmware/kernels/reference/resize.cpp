@@ -13,10 +13,10 @@ int32_t nearest(int32_t at, float scale, int32_t size) {
 template <typename Number>
 void resize_nearest(const ResizeParams& params, const Number* input, Number* output) {
     const Planes& in = params.input;
-    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t y, int32_t x) {
+    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t z, int32_t y, int32_t x) {
         const int32_t row = nearest(y, params.scale[0], in.rows);
         const int32_t column = nearest(x, params.scale[1], in.columns);
-        output[pixel_offset(params.output, n, c, y, x)] = input[pixel_offset(in, n, c, row, column)];
+        output[pixel_offset(params.output, n, c, z, y, x)] = input[pixel_offset(in, n, c, z, row, column)];
     });
 }
 
@@ -55,15 +55,15 @@ void resize_nearest_f32(const ResizeParams& params, const float* input, float* o
 
 void resize_bilinear_f32(const ResizeParams& params, const float* input, float* output) {
     const Planes& in = params.input;
-    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t y, int32_t x) {
+    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t z, int32_t y, int32_t x) {
         const Between row = between(y, params.scale[0], params.align_corners, in.rows);
         const Between column = between(x, params.scale[1], params.align_corners, in.columns);
         const auto across = [&](int32_t at) {
-            const float left = input[pixel_offset(in, n, c, at, column.first)];
-            const float right = input[pixel_offset(in, n, c, at, column.second)];
+            const float left = input[pixel_offset(in, n, c, z, at, column.first)];
+            const float right = input[pixel_offset(in, n, c, z, at, column.second)];
             return left * (1.0f - column.weight) + right * column.weight;
         };
-        output[pixel_offset(params.output, n, c, y, x)] =
+        output[pixel_offset(params.output, n, c, z, y, x)] =
             across(row.first) * (1.0f - row.weight) + across(row.second) * row.weight;
     });
 }

@@ -53,6 +53,10 @@ def convolutions() -> list[Checked]:
     listed.append(call("aten::convolution.out", line, weight, None, [2], [1], [2], False, [0], 2, **SUM))
     weight = reals((4, 3, 4), constant=True)
     listed.append(call("aten::convolution.out", line, weight, None, [2], [1], [1], True, [1], 1, **SUM))
+    for transposed, weights in ((False, (4, 1, 3, 2, 2)), (True, (2, 2, 3, 2, 2))):
+        x, weight = reals((2, 2, 5, 4, 6)), reals(weights, constant=True)
+        spatial = [[2, 1, 3], [1, 0, 1], [1, 2, 1], transposed, [0, 0, 0], 2]
+        listed.append(call("aten::convolution.out", x, weight, reals((4,)), *spatial, **SUM))
     unequal = reals((3, 4, 4, 4))
     weight = reals((4, 3, 3, 3))
     arguments = [[2, 2], [1, 1], [1, 1], True, [1, 1], 1]
@@ -83,6 +87,40 @@ def pools() -> list[Checked]:
         listed.append(
             call("aten::_adaptive_avg_pool2d.out", reals((2, 3, 7, 8), CL), size, order=CL, **BLEND)
         )
+    return listed
+
+
+def volume_pools() -> list[Checked]:
+    """Pools over three dimensions and over one, and maxima over shares of an image."""
+    volume, line = reals((2, 3, 5, 7, 6)), reals((2, 3, 11))
+    listed = []
+    for kernel, stride, padding, ceil in (
+        ([2, 2, 2], [2, 2, 2], [0, 0, 0], False),
+        ([3, 2, 3], [], [1, 1, 0], True),
+        ([2, 3, 2], [1, 2, 3], [1, 1, 1], True),
+    ):
+        for used in ((True, True), (True, False)):
+            arguments = [volume, kernel, stride, padding, [1, 2, 1], ceil]
+            listed.append(call("aten::max_pool3d_with_indices.out", *arguments, used=used))
+        for count, divisor in ((True, None), (False, None), (True, 5)):
+            arguments = [volume, kernel, stride, padding, ceil, count, divisor]
+            listed.append(call("aten::avg_pool3d.out", *arguments, **BLEND))
+    for stride, padding, ceil, count in (
+        ([2], [1], True, True),
+        ([2], [1], True, False),
+        ([], [0], False, True),
+    ):
+        listed.append(call("aten::avg_pool1d.out", line, [3], stride, padding, ceil, count, **BLEND))
+    listed.append(call("aten::avg_pool1d.out", reals((3, 8)), [2], [2], [0], False, True, **BLEND))
+    listed.append(call("aten::adaptive_avg_pool1d.out", line, [4], **BLEND))
+    ties = T(np.array([[[[1, 3, 3], [3, 0, np.nan]]]], np.float32))
+    listed.append(call("aten::adaptive_max_pool2d.out", ties, [1, 2]))
+    for size in ([1, 1, 1], [2, 3, 6], [5, 8, 4]):
+        listed.append(call("aten::_adaptive_avg_pool3d.out", volume, size, **BLEND))
+        for used in ((True, True), (True, False)):
+            listed.append(call("aten::adaptive_max_pool3d.out", volume, size, used=used))
+            image = reals((2, 3, 7, 6), CL)
+            listed.append(call("aten::adaptive_max_pool2d.out", image, size[1:], order=CL, used=used))
     return listed
 
 
@@ -123,7 +161,7 @@ def resizes() -> list[Checked]:
     return listed
 
 
-@pytest.mark.parametrize("family", [convolutions, pools, resizes])
+@pytest.mark.parametrize("family", [convolutions, pools, volume_pools, resizes])
 def test_computes_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 

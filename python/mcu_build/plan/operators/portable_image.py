@@ -13,20 +13,24 @@ _RESIZED = (DType.U8, DType.I8, DType.I16, DType.F32)
 
 
 def _planes(call: Call, tensor: Tensor, spatial: int = 2) -> dict[str, Member]:
-    """The `Planes` struct of [N, C, H, W], with H missing where there is one spatial dimension.
-
-    N may be missing, too.
-    """
+    """The `Planes` struct of [N, C, ...] with one, two or three spatial dimensions; N may be missing."""
     shape, strides = tensor.model_shape, model_strides(tensor)
     if len(shape) == spatial + 1:
         shape, strides = (1, *shape), (0, *strides)
-    if spatial == 1 and len(shape) == 3:
-        shape, strides = (*shape[:2], 1, shape[2]), (*strides[:2], 0, strides[2])
-    if len(shape) != 4:
+    if len(shape) != spatial + 2:
         raise call.refuse(f"{tensor.name} has shape {tensor.model_shape}")
-    sizes = ("batches", "channels", "rows", "columns")
-    steps = ("batch_stride", "channel_stride", "row_stride", "column_stride")
+    shape = (*shape[:2], *_axes(shape[2:], 1, spatial))
+    strides = (*strides[:2], *_axes(strides[2:], 0, spatial))
+    sizes = ("batches", "channels", "depth", "rows", "columns")
+    steps = ("batch_stride", "channel_stride", "depth_stride", "row_stride", "column_stride")
     return {**dict(zip(sizes, shape, strict=True)), **dict(zip(steps, strides, strict=True))}
+
+
+def _axes(values: Sequence[int], missing: int, spatial: int) -> tuple[int, ...]:
+    """Values for depth, rows and columns from one for each spatial dimension, or one for all of them."""
+    if len(values) not in (1, spatial):
+        raise ValueError(f"{len(values)} values for {spatial} dimensions")
+    return (missing,) * (3 - spatial) + tuple(values) * (spatial // len(values))
 
 
 def _require(call: Call, tensors: Sequence[Tensor], dtypes: Sequence[DType]) -> DType:
@@ -42,7 +46,7 @@ def convolution(call: Call) -> None:
     source, weight, bias, output = call.tensor(0), call.tensor(1), call.optional_tensor(2), call.output
     _require(call, [source, weight, output, *([bias] if bias else [])], (DType.F32,))
     spatial = len(weight.shape) - 2
-    if spatial not in (1, 2):
+    if spatial not in (1, 2, 3):
         raise call.refuse(f"convolution over {spatial} dimensions")
     transposed, groups = bool(call.integer(6)), call.integer(8)
     inputs, outputs = _planes(call, source, spatial), _planes(call, output, spatial)
@@ -52,10 +56,10 @@ def convolution(call: Call) -> None:
             "input": inputs,
             "output": outputs,
             "groups": groups,
-            "kernel": _rows_columns(weight.model_shape[2:], 1, spatial),
-            "stride": _rows_columns(call.integers(3), 1, spatial),
-            "padding": _rows_columns(call.integers(4), 0, spatial),
-            "dilation": _rows_columns(call.integers(5), 1, spatial),
+            "kernel": _axes(weight.model_shape[2:], 1, spatial),
+            "stride": _axes(call.integers(3), 1, spatial),
+            "padding": _axes(call.integers(4), 0, spatial),
+            "dilation": _axes(call.integers(5), 1, spatial),
             "weight_strides": _weight_strides(weight, transposed, groups),
         },
     )
@@ -65,68 +69,94 @@ def convolution(call: Call) -> None:
     call.emit(kernel, "conv_f32", params, [source, weight, bias], [output], macs=pixels * weight.elements)
 
 
-def _rows_columns(values: Sequence[int], missing: int, spatial: int) -> tuple[int, int]:
-    """Two values for rows and columns from two, one for both, or one where rows are missing."""
-    if spatial == 1:
-        return missing, values[0]
-    return values[0], values[-1]
-
-
 def _weight_strides(weight: Tensor, transposed: bool, groups: int) -> tuple[int, ...]:
-    """Strides for group, output channel, input channel, row and column."""
+    """Strides for group, output channel, input channel, depth, row and column."""
     first, second, *image = model_strides(weight)
-    row, column = (0, image[0]) if len(image) == 1 else image
     group = weight.model_shape[0] // groups * first
     channels = (second, first) if transposed else (first, second)
-    return (group, *channels, row, column)
+    return (group, *channels, *_axes(image, 0, len(image)))
 
 
-def max_pool2d(call: Call) -> None:
-    """(input, kernel_size, stride, padding, dilation, ceil_mode, out, indices): float32 or int8."""
-    source = call.tensor(0)
-    output, indices = call.outputs(2)
+def _max_pool(spatial: int) -> Selector:
+    def max_pool(call: Call) -> None:
+        """(input, kernel_size, stride, padding, dilation, ceil_mode, out, indices): float32 or int8."""
+        source = call.tensor(0)
+        output, indices = call.outputs(2)
+        members = _windows(call, source, output, spatial) | {
+            "dilation": _axes(call.integers(4), 1, spatial),
+            "count_padding": False,
+            "divisor": 0,
+        }
+        _largest(call, "max_pool", Params("PlanePoolParams", members), spatial, (source, output, indices))
+
+    return max_pool
+
+
+def _largest(
+    call: Call, name: str, params: Params, spatial: int, tensors: tuple[Tensor, Tensor, Tensor]
+) -> None:
+    """The largest entry of each window, and where it stands in its plane if anything reads that."""
+    source, output, indices = tensors
     dtype = _require(call, [source, output], _POOLED)
-    members = _windows(call, source, output) | {
-        "dilation": call.pair(4),
-        "count_padding": False,
-        "divisor": 0,
-    }
-    params = Params("PlanePoolParams", members)
-    call.emit(f"max_pool_{SUFFIX[dtype]}", "plane_pool", params, [source], [output])
+    call.emit(f"{name}_{SUFFIX[dtype]}", "plane_pool", params, [source], [output])
     if call.is_used(indices):
-        placed = Params("PlanePoolParams", {**members, "output": _planes(call, indices)})
-        call.emit(f"max_pool_indices_{SUFFIX[dtype]}", "plane_pool", placed, [source], [indices])
+        placed = Params(params.type, {**params.members, "output": _planes(call, indices, spatial)})
+        call.emit(f"{name}_indices_{SUFFIX[dtype]}", "plane_pool", placed, [source], [indices])
 
 
-def avg_pool2d(call: Call) -> None:
-    """(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, out): float32."""
-    source, output = call.tensor(0), call.output
-    _require(call, [source, output], (DType.F32,))
-    members = _windows(call, source, output) | {
-        "dilation": (1, 1),
-        "count_padding": bool(call.integer(5)),
-        "divisor": 0 if call.value(6) is None else call.integer(6),
-    }
-    call.emit("avg_pool_f32", "plane_pool", Params("PlanePoolParams", members), [source], [output])
+def _avg_pool(spatial: int) -> Selector:
+    def avg_pool(call: Call) -> None:
+        """(input, kernel_size, stride, padding, ceil_mode, count_include_pad, ..., out): float32."""
+        source, output = call.tensor(0), call.output
+        _require(call, [source, output], (DType.F32,))
+        # A line has no divisor_override.
+        divisor = None if spatial == 1 else call.value(6)
+        members = _windows(call, source, output, spatial) | {
+            "dilation": (1, 1, 1),
+            "count_padding": bool(call.integer(5)),
+            "divisor": 0 if divisor is None else call.integer(6),
+        }
+        call.emit("avg_pool_f32", "plane_pool", Params("PlanePoolParams", members), [source], [output])
+
+    return avg_pool
 
 
-def _windows(call: Call, source: Tensor, output: Tensor) -> dict[str, Member]:
+def _windows(call: Call, source: Tensor, output: Tensor, spatial: int) -> dict[str, Member]:
     return {
-        "input": _planes(call, source),
-        "output": _planes(call, output),
-        "kernel": call.pair(1),
+        "input": _planes(call, source, spatial),
+        "output": _planes(call, output, spatial),
+        "kernel": _axes(call.integers(1), 1, spatial),
         # No stride means that of windows side by side.
-        "stride": call.pair(2) if call.integers(2) else call.pair(1),
-        "padding": call.pair(3),
+        "stride": _axes(call.integers(2) or call.integers(1), 1, spatial),
+        "padding": _axes(call.integers(3), 0, spatial),
     }
 
 
-def adaptive_avg_pool2d(call: Call) -> None:
-    """(input, output_size, out): float32."""
-    source, output = call.tensor(0), call.output
-    _require(call, [source, output], (DType.F32,))
-    params = Params("AdaptivePoolParams", {"input": _planes(call, source), "output": _planes(call, output)})
-    call.emit("adaptive_avg_pool_f32", "plane_pool", params, [source], [output])
+def _adaptive_avg_pool(spatial: int) -> Selector:
+    def adaptive_avg_pool(call: Call) -> None:
+        """(input, output_size, out): float32."""
+        source, output = call.tensor(0), call.output
+        _require(call, [source, output], (DType.F32,))
+        params = _adaptive(call, source, output, spatial)
+        call.emit("adaptive_avg_pool_f32", "plane_pool", params, [source], [output])
+
+    return adaptive_avg_pool
+
+
+def _adaptive_max_pool(spatial: int) -> Selector:
+    def adaptive_max_pool(call: Call) -> None:
+        """(input, output_size, out, indices): float32 or int8."""
+        source = call.tensor(0)
+        output, indices = call.outputs(2)
+        params = _adaptive(call, source, output, spatial)
+        _largest(call, "adaptive_max_pool", params, spatial, (source, output, indices))
+
+    return adaptive_max_pool
+
+
+def _adaptive(call: Call, source: Tensor, output: Tensor, spatial: int) -> Params:
+    planes = (_planes(call, tensor, spatial) for tensor in (source, output))
+    return Params("AdaptivePoolParams", dict(zip(("input", "output"), planes, strict=True)))
 
 
 def nearest_vec(call: Call) -> None:
@@ -179,9 +209,11 @@ def _scale(old: int, new: int, factor: object, align: bool) -> float:
 
 SELECTORS: dict[str, Selector] = {
     "aten::convolution.out": convolution,
-    "aten::max_pool2d_with_indices.out": max_pool2d,
-    "aten::avg_pool2d.out": avg_pool2d,
-    "aten::_adaptive_avg_pool2d.out": adaptive_avg_pool2d,
+    **{f"aten::max_pool{spatial}d_with_indices.out": _max_pool(spatial) for spatial in (2, 3)},
+    **{f"aten::avg_pool{spatial}d.out": _avg_pool(spatial) for spatial in (1, 2, 3)},
+    **{f"aten::_adaptive_avg_pool{spatial}d.out": _adaptive_avg_pool(spatial) for spatial in (2, 3)},
+    "aten::adaptive_avg_pool1d.out": _adaptive_avg_pool(1),
+    **{f"aten::adaptive_max_pool{spatial}d.out": _adaptive_max_pool(spatial) for spatial in (2, 3)},
     "aten::upsample_nearest2d.vec_out": nearest_vec,
     "aten::upsample_nearest2d.out": nearest,
     "aten::upsample_bilinear2d.vec_out": bilinear_vec,
