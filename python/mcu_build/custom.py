@@ -29,6 +29,7 @@ _NAMESPACES = frozenset(
         "dim_order_ops",
         "et_copy",
         "executorch_prim",
+        "mcu_build",
         "prim",
         "prims",
         "quantized_decomposed",

@@ -223,6 +223,10 @@ def _overload(operator: str) -> Any:
     import executorch.backends.cortex_m.passes
     import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401  and quantized_decomposed's out forms
 
+    from mcu_build.lower.integer_ops import library
+
+    library()
+
     namespace, _, rest = operator.partition("::")
     name, _, overload = rest.partition(".")
     try:
@@ -266,7 +270,7 @@ def _runner(operator: str) -> Callable[..., Sequence[torch.Tensor]]:
 
 
 def _call(functional: Any, operator: str, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
-    if operator in _BORDER or operator.startswith("cortex_m::") or is_custom(operator):
+    if operator in _BORDER or operator.startswith(("cortex_m::", "mcu_build::")) or is_custom(operator):
         return functional(*arguments, **named)
     wide = [_widen(argument, torch.float32) for argument in arguments]
     try:

@@ -22,6 +22,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
+from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
 
@@ -84,6 +85,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how."""
         _annotate_functions(model, self._chosen)
+        annotate_forms(model, self._chosen)
         for node in model.graph.nodes:
             if node.op in ("placeholder", "output") or node.target in MOVES or not self._chosen(node):
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True

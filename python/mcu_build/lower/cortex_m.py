@@ -105,6 +105,7 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
         from executorch.backends.cortex_m.target_config import CortexMTargetConfig
         from executorch.exir import to_edge, to_edge_transform_and_lower
 
+        from mcu_build.lower.int8_forms import build_forms
         from mcu_build.lower.layout import settle
         from mcu_build.lower.markers import Unmark, mark
         from mcu_build.lower.tables import build_tables
@@ -113,6 +114,7 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
         target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
         tabled = copy.deepcopy(quantized)
         chosen = is_for_cpu if partitioner else everything
+        build_forms(tabled, chosen)
         build_tables(tabled, chosen)
         mark(tabled, chosen)
         config = cortex_m_edge_compile_config()
@@ -217,7 +219,7 @@ def _check_integers(calls: list[Node]) -> None:
     wrong = [
         f"{_layer(node) or 'the model'}: {operator_name(node)}: quantized, but not lowered"
         for node in calls
-        if not operator_name(node).startswith("cortex_m::")
+        if not operator_name(node).startswith(("cortex_m::", "mcu_build::"))
         and not is_custom(operator_name(node))
         and operator_name(node).split("::")[1].split(".")[0] not in _MOVES
         and any(_is_int8(operand) for operand in node.all_input_nodes)

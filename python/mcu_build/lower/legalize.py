@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from mcu_build.lower import norms, prelu
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
@@ -466,6 +467,9 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.repeat.default: (_repeat,),
     aten.pad.default: (_pad,),
     aten.pixel_shuffle.default: (_pixel_shuffle,),
+    aten.prelu.default: (prelu.one_slope,),
+    **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),
+    aten.instance_norm.default: (norms.known_statistics,),
     operator.getitem: (_split,),
     **CONVOLUTION_RULES,
 }

@@ -18,6 +18,8 @@ Adapter quantized_conv2d, quantized_conv2d_nhwc, quantized_depthwise_conv2d, qua
     quantized_transpose_conv2d, quantized_transpose_conv2d_nhwc;
 // elementwise.cpp
 Adapter quantized_add, quantized_mul, quantized_div, minimum, maximum;
+// int8_forms.cpp
+Adapter prelu, norm;
 // layout.cpp
 Adapter transpose, pad;
 // lookup.cpp

@@ -1,0 +1,83 @@
+// mcu_build: the int8 operators that are ours, PReLU and normalization.
+
+#include "mcu/executorch/operators.h"
+#include "mcu/kernels/norm.h"
+#include "mcu/kernels/prelu.h"
+
+namespace mcu::et {
+namespace {
+
+// The input with its memory in the order of the output's.
+const int8_t* source(Arguments& arguments, const Operand& output) {
+    const Operand input = arguments.tensor(0, ScalarType::Char);
+    arguments.require(output.rank >= 2 && output.elements > 0 && same_sizes(input, output));
+    return reinterpret_cast<const int8_t*>(arguments.ordered_as(input, output));
+}
+
+// Between neighbours of the dimensions behind the channels.
+int32_t position_stride(const Operand& output) {
+    for (int32_t d = output.rank - 1; d > 1; --d) {
+        if (output.size[d] != 1) {
+            return output.stride[d];
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+// (input, slopes, positive, shift, input_zero_point, output_zero_point, out)
+void prelu(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Operand output = arguments.output(ScalarType::Char);
+    const auto* const input = source(arguments, output);
+    const Operand slopes = arguments.tensor(1, ScalarType::Int);
+    const int32_t channels = output.size[1], inner = output.stride[1];
+    arguments.require(slopes.elements == channels);
+    const int32_t positive = arguments.integer(2), shift = arguments.integer(3);
+    const int32_t input_zero_point = arguments.integer(4), output_zero_point = arguments.integer(5);
+    arguments.require(shift >= 1 && shift <= 30);
+    if (arguments.ok()) {
+        kernels::prelu_s8({.outer = output.elements / (channels * inner),
+                           .channels = channels,
+                           .inner = inner,
+                           .positive = positive,
+                           .shift = shift,
+                           .input_zero_point = input_zero_point,
+                           .output_zero_point = output_zero_point},
+                          input, slopes.as<const int32_t>(), output.as<int8_t>());
+    }
+}
+
+// (input, weight, bias, groups, centered, epsilon, input_zero_point, output_zero_point, shift, out)
+void norm(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Operand output = arguments.output(ScalarType::Char);
+    const auto* const input = source(arguments, output);
+    const Operand weight = arguments.tensor(1, ScalarType::Int), bias = arguments.tensor(2, ScalarType::Int);
+    const int32_t channels = output.size[1], groups = arguments.integer(3);
+    arguments.require(groups > 0 && channels % (groups > 0 ? groups : 1) == 0);
+    arguments.require(weight.elements == bias.elements);
+    arguments.require(weight.elements == 1 || weight.elements == channels);
+    kernels::NormParams params{
+        .batches = output.size[0],
+        .groups = groups,
+        .channels_per_group = 0,
+        .positions = product(output.size, 2, output.rank),
+        .strides = {output.stride[0], output.stride[1], position_stride(output)},
+        .parameter_stride = weight.elements == 1 ? 0 : 1,
+        .input_zero_point = arguments.integer(6),
+        .output_zero_point = arguments.integer(7),
+        .shift = arguments.integer(8),
+        .centered = arguments.integer(4) != 0,
+        .epsilon = arguments.long_integer(5),
+    };
+    arguments.require(params.shift >= 1 && params.shift <= 62 && params.epsilon >= 0);
+    if (arguments.ok()) {
+        params.channels_per_group = channels / groups;
+        kernels::norm_s8(params, input, weight.as<const int32_t>(), bias.as<const int32_t>(),
+                         output.as<int8_t>());
+    }
+}
+
+}  // namespace mcu::et

@@ -1,0 +1,138 @@
+"""Operators of the float graph that become int8 operators of ours, one for one.
+
+A family (prelu.py, norms.py, ...) lists for its operators what is int8 about them before calibration, and
+builds the integer operator, with its constants, between the dequantize and the quantize that stand around it
+afterwards.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import floor, log2
+from typing import Any
+
+import torch
+from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
+from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
+from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
+from executorch.backends.transforms.utils import create_constant_placeholder, get_param_tensor
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
+
+from mcu_build.lower.assigned import Chosen, everything
+from mcu_build.lower.builder import inherit
+from mcu_build.lower.integer_ops import operator
+
+_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+_DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+
+
+@dataclass(frozen=True)
+class Site:
+    """A float operator between a dequantize (of `source`) and a quantize, both per tensor and int8."""
+
+    exported: ExportedProgram
+    node: Node
+    source: Node
+    input_scale: float
+    input_zero_point: int
+    output_scale: float
+    output_zero_point: int
+
+    def call(self, name: str, *arguments: Any) -> Node:
+        """A call of `mcu_build::name`; tensors among the arguments become constants of the program."""
+        given = [
+            self._constant(f"{self.node.name}_{index}", value) if isinstance(value, torch.Tensor) else value
+            for index, value in enumerate(arguments)
+        ]
+        with self.exported.graph.inserting_before(self.node):
+            made = self.exported.graph.call_function(operator(name), tuple(given))
+        inherit(made, self.node)
+        return made
+
+    def value_of(self, argument: Any) -> torch.Tensor | None:
+        """The tensor of a constant argument, None where it is absent."""
+        return get_param_tensor(self.exported, argument).detach() if isinstance(argument, Node) else None
+
+    def _constant(self, name: str, value: torch.Tensor) -> Node:
+        first = next(node for node in self.exported.graph.nodes if node.op == "placeholder")
+        with self.exported.graph.inserting_before(first):
+            return create_constant_placeholder(
+                self.exported, self.exported.graph, f"{name}_int8", InputKind.PARAMETER, value
+            )
+
+
+@dataclass(frozen=True)
+class Int8Form:
+    """What is int8 of an operator: its first operand, and its result.
+
+    `accepts` says whether a call has the form; `build` makes the integer operator. The result's range is
+    observed; `shares` says that it takes over the operand's instead.
+    """
+
+    accepts: Callable[[Node], bool]
+    build: Callable[[Site], Node]
+    shares: bool = False
+
+
+def forms() -> Mapping[Any, Int8Form]:
+    """All of them, by the float operator."""
+    from mcu_build.lower import norms, prelu
+
+    return {**prelu.FORMS, **norms.FORMS}
+
+
+def are_constants(*arguments: Any) -> bool:
+    """Whether all arguments are constants of the model, or absent."""
+    return all(
+        argument is None or (isinstance(argument, Node) and argument.op == "get_attr")
+        for argument in arguments
+    )
+
+
+def annotate_forms(model: GraphModule, chosen: Chosen = everything) -> None:
+    """Mark them as quantized."""
+    known = forms()
+    for node in model.graph.nodes:
+        form = known.get(node.target)
+        if form is None or not chosen(node) or not form.accepts(node):
+            continue
+        source = node.args[0]
+        output = SharedQuantizationSpec((source, node)) if form.shares else INT8_ACTIVATION_PER_TENSOR_QSPEC
+        _mark_node_as_quantized(
+            node, {source: INT8_ACTIVATION_PER_TENSOR_QSPEC}, output, is_quantized=form.shares
+        )
+        node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
+
+
+def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
+    """Replace quantize(operator(dequantize(x))) by the integer operator on x."""
+    known = forms()
+    for end in list(exported.graph.nodes):
+        node = end.args[0] if end.target is _QUANTIZE else None
+        if not isinstance(node, Node) or node.target not in known or not chosen(node):
+            continue
+        start = node.args[0]
+        if start.target is not _DEQUANTIZE or start.args[5] is not torch.int8:
+            continue
+        if end.args[5] is not torch.int8:
+            continue
+        scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
+        made = known[node.target].build(Site(exported, node, start.args[0], *scales))
+        made.meta["val"] = end.meta["val"]
+        end.replace_all_uses_with(made, propagate_meta=False)
+    exported.graph.eliminate_dead_code()
+    exported.graph.lint()
+    exported.graph_module.recompile()
+
+
+def fixed_point(values: torch.Tensor, bits: int, shifts: tuple[int, int]) -> tuple[torch.Tensor, int]:
+    """Real numbers as int32 of at most `bits` bits and a common shift within `shifts`:
+    values = integers / 2^shift."""
+    largest = float(values.abs().max())
+    shift = bits - 1 - floor(log2(largest)) if largest > 0 else shifts[1]
+    shift = min(max(shift, shifts[0]), shifts[1])
+    limit = (1 << bits) - 1
+    scaled = torch.round(values.to(torch.float64) * 2.0**shift).clamp(-limit, limit)
+    return scaled.to(torch.int32), shift

@@ -1,0 +1,89 @@
+"""Exact definitions of the int8 operators that are ours (`mcu_build::*`), in NumPy.
+
+The kernels of firmware/kernels/reference give the same numbers to the bit. Arrays are in the model's logical
+shape; `zero_point`s and fixed-point numbers are plain integers. Everything is int64 arithmetic that stays
+below 2^63; a shift to the right rounds down after half of its unit was added: ties go upwards.
+"""
+
+from collections.abc import Callable, Mapping
+from math import isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+# A normalized value has this many bits behind the point, a result before its last rounding 16.
+NORMALIZED_BITS = 19
+RESULT_BITS = 16
+
+
+def _rounding_shift(values: Int64, bits: int | Int64) -> Int64:
+    return np.asarray((values + (np.int64(1) << (np.asarray(bits, np.int64) - 1))) >> bits, np.int64)
+
+
+def _saturate(values: Int64) -> Int8:
+    return np.clip(values, -128, 127).astype(np.int8)
+
+
+def prelu(
+    values: Int8, slopes: Int32, positive: int, shift: int, input_zero_point: int, output_zero_point: int
+) -> Int8:
+    """PReLU with a slope for each channel (dimension 1).
+
+    output = ((q - input_zero_point) * factor >> shift) + output_zero_point, where factor is `positive` for
+    what is not negative and slopes[channel] for the rest.
+    """
+    centered = values.astype(np.int64) - input_zero_point
+    by_channel = slopes.astype(np.int64).reshape(1, -1, *(1,) * (values.ndim - 2))
+    products = centered * np.where(centered >= 0, positive, by_channel)
+    return _saturate(_rounding_shift(products, shift) + output_zero_point)
+
+
+def norm(
+    values: Int8,
+    weight: Int32,
+    bias: Int32,
+    groups: int,
+    centered: bool,
+    epsilon: int,
+    input_zero_point: int,
+    output_zero_point: int,
+    shift: int,
+) -> Int8:
+    """Normalization of [n, channels, ...] over each of `groups` groups of channels and all that follows.
+
+    With k elements in a group and q those less the zero point: d = k * q - sum of q (k * q where not
+    `centered`), t = k * sum of q^2 - (sum of q)^2 (k * sum of q^2) + epsilon, so that d / sqrt(t) is the
+    normalized value; it is taken with 19 bits behind the point. weight (an entry for each channel, or one)
+    turns it into output steps with 16 bits behind the point after the shift, bias is added there.
+    """
+    n, channels = values.shape[:2]
+    sets = values.astype(np.int64).reshape(n, groups, -1) - input_zero_point
+    count = sets.shape[2]
+    total = sets.sum(axis=2, keepdims=True) if centered else np.zeros((n, groups, 1), np.int64)
+    squares = (sets * sets).sum(axis=2, keepdims=True)
+    spread = np.maximum(count * squares - total * total + epsilon, 1)
+    inverse, right = _inverse_roots(spread)
+    normalized = _rounding_shift((count * sets - total) * inverse, right)
+    by_channel = normalized.reshape(n, channels, -1)
+    weights, biases = (a.astype(np.int64).reshape(1, -1, 1) for a in (weight, bias))
+    steps = _rounding_shift(by_channel * weights, shift) + biases
+    return _saturate(_rounding_shift(steps, RESULT_BITS) + output_zero_point).reshape(values.shape)
+
+
+def _inverse_roots(numbers: Int64) -> tuple[Int64, Int64]:
+    """For every number t in [1, 2^62): i and s with i / 2^s = 2^19 / sqrt(t), i of 31 bits."""
+    found = [_inverse_root(int(number)) for number in numbers.ravel()]
+    inverse, right = (np.array(part, np.int64).reshape(numbers.shape) for part in zip(*found, strict=True))
+    return inverse, right
+
+
+def _inverse_root(number: int) -> tuple[int, int]:
+    half = (62 - number.bit_length()) // 2
+    return (1 << 61) // isqrt(number << (2 * half)), 61 - NORMALIZED_BITS - half
+
+
+DEFINITIONS: Mapping[str, Callable[..., Int8]] = {"prelu": prelu, "norm": norm}

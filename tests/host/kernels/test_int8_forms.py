@@ -1,0 +1,109 @@
+"""The kernels of our own int8 operators equal their definitions, and these what they stand for in float."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mcu_build.reference_int8 import DEFINITIONS, norm
+from tests.host.kernels.definitions import differing, integers, same, share_that_varies
+from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
+
+
+def definition(case: Case) -> np.ndarray:
+    name = case.operator.removeprefix("mcu_build::").removesuffix(".out")
+    return DEFINITIONS[name](*[a.array if isinstance(a, T) else a for a in case.arguments])
+
+
+def case(name: str, x: T, *arguments: object) -> Case:
+    shape = definition(Case(f"mcu_build::{name}.out", [x, *arguments], [])).shape
+    return Case(f"mcu_build::{name}.out", [x, *arguments], [Out(shape, "int8", x.dim_order)])
+
+
+def constant(values: object, dtype: str = "int32") -> T:
+    return T(np.array(values, dtype), constant=True)
+
+
+SHAPES: Sequence[tuple[tuple[int, ...], tuple[int, ...] | None]] = (
+    ((1, 1), None),
+    ((7, 3), None),
+    ((2, 6, 5), None),
+    ((2, 6, 4, 5), None),
+    ((2, 6, 4, 5), CHANNELS_LAST),
+    ((1, 17, 1, 1), CHANNELS_LAST),
+    ((3, 1, 4, 1), CHANNELS_LAST),
+)
+
+
+def prelu_cases() -> list[Case]:
+    dice = np.random.default_rng(61)
+    found = []
+    for (shape, order), zero_points in zip(
+        SHAPES, [(-128, 127), (127, -128), (0, 0), (-3, 5)] * 2, strict=False
+    ):
+        x = T(integers(dice, shape), order)
+        for shift in (1, 17, 22, 30):
+            largest = min(1 << 22, 1 << (shift + 1)) - 1
+            slopes = dice.integers(-largest, largest + 1, shape[1])
+            positive = int(dice.integers(largest // 2, largest + 1))
+            found.append(case("prelu", x, constant(slopes), positive, shift, *zero_points))
+    return found
+
+
+def test_prelu(tmp_path):
+    cases = prelu_cases()
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs) > 0.5
+
+
+def norm_cases() -> list[Case]:
+    dice = np.random.default_rng(62)
+    found = []
+    for shape, order in SHAPES:
+        x = T(integers(dice, shape), order)
+        for groups in {1, shape[1], 2 if shape[1] % 2 == 0 else 1}:
+            for entries in (1, shape[1]):
+                weight = constant(dice.integers(-(1 << 29), 1 << 29, entries))
+                bias = constant(dice.integers(-(1 << 23), 1 << 23, entries))
+                for centered, epsilon, zero_points, shift in (
+                    (True, 0, (-128, 3), 27),
+                    (True, 1 << 61, (127, -128), 20),
+                    (False, 17, (5, 127), 26),
+                ):
+                    found.append(
+                        case("norm", x, weight, bias, groups, centered, epsilon, *zero_points, shift)
+                    )
+    flat = T(np.full((2, 8), 9, np.int8))
+    found.append(case("norm", flat, constant([1 << 28]), constant([1 << 20]), 1, True, 0, 0, 0, 28))
+    return found
+
+
+def test_norm(tmp_path):
+    cases = norm_cases()
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs[:-1]) > 0.5
+
+
+def test_a_norm_is_the_real_one_to_a_step():
+    dice = np.random.default_rng(63)
+    q = integers(dice, (20, 48))
+    x = (q.astype(np.float64) - 7) * 0.05
+    real = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+    epsilon = round(1e-5 * 48**2 / 0.05**2)
+    one = np.array([round(2**24 / 0.03)], np.int32)
+    given = norm(q, one, np.zeros(1, np.int32), 1, True, epsilon, 7, 0, 27)
+    assert np.abs(given - real / 0.03).max() <= 0.5 + 1e-3
+
+
+def test_another_zero_point_or_epsilon_is_noticed(tmp_path):
+    dice = np.random.default_rng(64)
+    x = T(integers(dice, (4, 32)))
+    weight, bias = constant([1 << 28]), constant([0])
+    right, *wrong = (
+        case("norm", x, weight, bias, 1, False, epsilon, zero_point, 0, 26)
+        for epsilon, zero_point in ((50, 3), (50_000_000, 3), (50, 4))
+    )
+    (output,), *others = run_cases([right, *wrong], tmp_path)
+    assert same(output, definition(right))
+    assert all(not np.array_equal(output, other) for (other,) in others)
