@@ -147,7 +147,7 @@ def _evaluate(quantized: Path, vectors: Path, folder: Path) -> None:
 def _tensors(inputs: Sequence[Array], index: int) -> list[Any]:
     import torch
 
-    from mcu_build.frontend.capture import channels_last
+    from mcu_build.lower.layout import channels_last
 
     return [channels_last(torch.from_numpy(np.ascontiguousarray(array[index]))) for array in inputs]
 

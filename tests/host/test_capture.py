@@ -225,3 +225,87 @@ def test_a_damaged_part(tmp_path, part):
 def test_inputs_by_name(tmp_path):
     path = saved(tmp_path, Small(), (), kwargs={"x": torch.rand(1, 3, 8, 8)})
     assert "by position" in error_of(load_exported, path).message
+
+
+# The model as its author wrote it
+
+HEAD = "import torch\nfrom torch import nn\n"
+
+
+def network(folder: Path, body: str, init: str = "", shape: str = "1, 3, 6, 5") -> Path:
+    """A model file; `body` are the last lines of `forward(self, x)`, `y` in it a convolution of x."""
+    lines = [
+        "class Net(nn.Module):",
+        "    def __init__(self):",
+        "        super().__init__()",
+        "        self.conv = nn.Conv2d(3, 4, 3, padding=1)",
+        *(f"        {line}" for line in init.splitlines()),
+        "    def forward(self, x):",
+        "        y = torch.relu(self.conv(x))",
+        *(f"        {line}" for line in body.splitlines()),
+        "model = Net()",
+        f"example_inputs = (torch.randn({shape}),)",
+    ]
+    return write(folder, HEAD + "\n".join(lines) + "\n")
+
+
+def same(folder: Path, body: str, **options: str):
+    """The captured program, after a check that it computes what the model does in either layout."""
+    model = load(network(folder, body, **options))
+    exported = capture(model)
+    (given,) = (torch.randn_like(tensor) for tensor in model.example_inputs)
+    with torch.no_grad():
+        expected = model.model(given.clone())
+        for layout in (given, channels_last(given)):
+            torch.testing.assert_close(exported.module(check_guards=False)(layout.clone()), expected)
+    return exported
+
+
+def targets(exported) -> list[str]:
+    return [
+        node.target._schema.name.split("::")[1] for node in exported.graph.nodes if node.op == "call_function"
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return y.view(y.size(0), -1)",
+        "return y.view(1, 2, 12, 5).sum(1)",
+        "return y.view_as(torch.empty(4, 30))",
+        "return y.as_strided((3, 4), (8, 2), 5)",
+        "return y.permute(0, 2, 3, 1).as_strided((6, 20), (1, 6))",
+        "return y.reshape(-1).unfold(0, 8, 4)",
+        "return y * 2 if y.is_contiguous() else y * 3",
+        "return y.flatten(1) * y.stride(1)",
+        "y[:, 1:3] = 7.0\nreturn y",
+        "z = y.view(4, 30)\nz[1] += 1\nreturn y",
+        "y[y > 0.5] = 0.25\nreturn y",
+        "x[:, 0] = 0\nreturn y + x.mean()",
+        "y[..., 2] = x[:, 0, :, 1:2].mean(-1)\nreturn y",
+        "z = torch.zeros(4, 3)\nz[1:3] = y[0, :2, 0, :3]\nreturn z",
+    ],
+)
+def test_code_that_depends_on_contiguous_tensors_or_writes_parts_of_them(tmp_path, body):
+    left = targets(same(tmp_path, body))
+    assert not {"view", "as_strided", "copy", "copy_", "slice_scatter", "select_scatter", "index_put"} & set(
+        left
+    )
+
+
+def test_a_saved_program_with_a_view(tmp_path):
+    model = load(network(tmp_path, "return y.view(y.size(0), -1)"))
+    exported = load_exported(saved(tmp_path, model.model, model.example_inputs))
+    (given,), _ = exported.example_inputs
+    assert given.stride() == channels_last(given).stride()
+    torch.testing.assert_close(exported.module()(given), model.model(given.contiguous()))
+    assert lines(exported)["reshape_default"] == "net.py:9"
+
+
+def test_a_written_buffer_is_named_with_its_line(tmp_path):
+    path = network(
+        tmp_path, "self.seen.add_(1)\nreturn y + self.seen", "self.register_buffer('seen', torch.zeros(1))"
+    )
+    error = error_of(lambda file: capture(load(file)), path)
+    assert "buffer 'seen' at net.py:10: the model writes it" in error.message
+    assert "as an input" in error.hint

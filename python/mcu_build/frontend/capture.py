@@ -14,8 +14,10 @@ import torch
 from torch.export import ExportedProgram
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import is_users_file
-from mcu_build.frontend.model_file import Inputs, Model
+from mcu_build.frontend.model_file import Model
+from mcu_build.frontend.normalize import normalize
+from mcu_build.lower.layout import channels_last
+from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
@@ -33,18 +35,17 @@ _PT2_HINT = (
 def capture(model: Model) -> ExportedProgram:
     """Export the model with its example inputs.
 
-    4-D float inputs are taken as channels-last: the Cortex-M operators want it, and values stay the user's.
-    McuError names the line of the user's model that torch.export cannot take, or whose shape is not fixed.
+    The model sees its inputs as they are. In the program that comes back, 4-D float inputs are channels-last
+    (the Cortex-M operators want it); values stay the user's. McuError names the line of the user's model that
+    torch.export cannot take, that keeps state, or whose shape is not fixed.
     """
-    inputs = tuple(channels_last(tensor) for tensor in model.example_inputs)
     try:
         # torch prints the graph so far to stderr before it raises, which would bury the error's one line.
         with model.surroundings.active(), quiet(), contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
-            exported = torch.export.export(model.model, inputs, strict=False)
+            exported = torch.export.export(model.model, model.example_inputs, strict=False)
     except Exception as error:
         raise _not_exportable(model.path, error) from error
-    _check_fixed(exported, model.path)
-    return exported
+    return _normalized(exported, model.path)
 
 
 def load_exported(path: Path) -> ExportedProgram:
@@ -60,62 +61,27 @@ def load_exported(path: Path) -> ExportedProgram:
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise McuError(f"{path}: damaged: {type(error).__name__}: {reason}", hint) from error
-    _check_fixed(exported, path)
     if exported.example_inputs is None:
         raise McuError(
             f"{path}: it holds no example inputs", "Save what torch.export.export returned, whole."
         )
     arguments, keywords = exported.example_inputs
-    tensors = (*arguments, *keywords.values())
-    if not all(isinstance(tensor, torch.Tensor) for tensor in tensors) or keywords:
+    if not all(isinstance(tensor, torch.Tensor) for tensor in arguments) or keywords:
         raise McuError(
             f"{path}: inputs that are not tensors by position", "Export the model with a tuple of tensors."
         )
-    wanted = tuple(channels_last(tensor) for tensor in arguments)
-    if all(new.stride() == old.stride() for new, old in zip(wanted, arguments, strict=True)):
-        return exported
-    return _again(exported, wanted, path)
+    return _normalized(exported, path)
 
 
-def channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    """A 4-D float tensor with the same values in channels-last order; any other as it is."""
-    if tensor.dim() != 4 or not tensor.dtype.is_floating_point:
-        return tensor
-    n, c, h, w = tensor.shape
-    # By hand: `.to(memory_format=...)` leaves the strides alone where a size of 1 makes them ambiguous, and
-    # torch then takes the tensor for an NCHW one.
-    return torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=tensor.dtype).copy_(tensor)
-
-
-def source_line(node: torch.fx.Node) -> str:
-    """'file.py:12': the line of the user's model that `node` comes from, empty where it is not known.
-
-    A layer of torch.nn that is called from the user's line counts as that line.
-    """
-    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    users = [frame for frame in frames if is_users_file(frame[0])]
-    if not users:
-        return ""
-    file, line = users[-1]
-    return f"{Path(file).name}:{line}"
-
-
-def _again(exported: ExportedProgram, inputs: Inputs, path: Path) -> ExportedProgram:
-    """The same program for inputs in another memory order, every node with the lines that it had."""
+def _normalized(exported: ExportedProgram, path: Path) -> ExportedProgram:
+    _check_inputs_fixed(exported, path)
     try:
         with quiet(), torch.no_grad():
-            again = torch.export.export(exported.module(check_guards=False), inputs, strict=False)
+            return normalize(exported, path)
+    except McuError:
+        raise
     except Exception as error:
         raise _not_exportable(path, error) from error
-    # Export follows the graph node by node, so the operators come out in the same order.
-    for new, old in zip(_calls(again), _calls(exported), strict=True):
-        if "stack_trace" in old.meta:
-            new.meta["stack_trace"] = old.meta["stack_trace"]
-    return again
-
-
-def _calls(exported: ExportedProgram) -> list[torch.fx.Node]:
-    return [node for node in exported.graph.nodes if node.op == "call_function"]
 
 
 def _not_exportable(path: Path, error: Exception) -> McuError:
@@ -140,8 +106,8 @@ def _line_in(path: Path, error: Exception) -> str | None:
     return found or (told[-1] if told else None)
 
 
-def _check_fixed(exported: ExportedProgram, path: Path) -> None:
-    """McuError for every input with a dynamic dimension, else for an operator whose shape depends on data."""
+def _check_inputs_fixed(exported: ExportedProgram, path: Path) -> None:
+    """McuError for every input with a dynamic dimension."""
     inputs = set(exported.graph_signature.user_inputs)
     dynamic = [
         f"{path}: input {node.name!r}: dimension {dimension} is dynamic"
@@ -151,15 +117,6 @@ def _check_fixed(exported: ExportedProgram, path: Path) -> None:
     ]
     if dynamic:
         raise McuError("\n".join(dynamic), "Firmware has fixed shapes: export without `dynamic_shapes`.")
-    for node in exported.graph.nodes:
-        values = node.meta.get("val")
-        if any(_symbolic(value) for value in (values if isinstance(values, tuple | list) else [values])):
-            line = source_line(node)
-            where = f"{node.target} at {line}" if line else f"{node.target}"
-            raise McuError(
-                f"{path}: {where}: the shape of its result depends on data",
-                "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like.",
-            )
 
 
 def _symbolic(value: Any) -> list[int]:
@@ -199,3 +156,6 @@ def _schema_versions(archive: zipfile.ZipFile) -> Iterator[tuple[int, int]]:
         if re.search(r"(^|/)models/[^/]+\.json$", name):
             version = json.loads(archive.read(name))["schema_version"]
             yield int(version["major"]), int(version["minor"])
+
+
+__all__ = ["capture", "channels_last", "load_exported", "source_line"]

@@ -24,6 +24,36 @@ _CHANNELS_LAST_ONLY = frozenset(
 )
 
 
+def channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    """A 4-D float tensor with the same values in channels-last order; any other as it is."""
+    if tensor.dim() != 4 or not tensor.dtype.is_floating_point:
+        return tensor
+    n, c, h, w = tensor.shape
+    # By hand: `.to(memory_format=...)` leaves the strides alone where a size of 1 makes them ambiguous, and
+    # torch then takes the tensor for an NCHW one.
+    return torch.empty_strided((n, c, h, w), (h * w * c, 1, w * c, c), dtype=tensor.dtype).copy_(tensor)
+
+
+def make_channels_last(exported: ExportedProgram) -> ExportedProgram:
+    """The same program for 4-D float inputs that are channels-last in memory, all values up to date.
+
+    Values stay the user's; what computes on images follows the layout of its operands.
+    """
+    mode = fake_mode(exported.graph_module)
+    inputs = set(exported.graph_signature.user_inputs)
+    for node in list(exported.graph.nodes):
+        value = node.meta.get("val")
+        if node.op == "placeholder" and node.name in inputs and isinstance(value, torch.Tensor):
+            with mode:
+                node.meta["val"] = channels_last(value)
+        elif node.op == "call_function" and not isinstance(node.target, torch._ops.HigherOrderOperator):
+            node.meta["val"] = run_fake(node, mode)
+    if exported.example_inputs is not None:
+        arguments, keywords = exported.example_inputs
+        exported.example_inputs = (tuple(channels_last(tensor) for tensor in arguments), keywords)
+    return exported
+
+
 def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
     """Copy 4-D operands into channels-last where a chosen operator needs it; refresh every node's value.
 

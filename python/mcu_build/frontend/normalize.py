@@ -1,0 +1,249 @@
+"""An exported program as the later stages want it, with what it computes unchanged.
+
+Writes into tensors become new tensors, operators that read strides become operators that do not, what no
+input decides is computed, and images are laid out channels-last. The model itself is exported as its author
+wrote it.
+"""
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import ExportGraphSignature, OutputKind
+from torch.fx import Node
+
+from mcu_build.errors import McuError
+from mcu_build.lower.builder import Builder, aten, fake_mode, shape
+from mcu_build.lower.fold import fold_constants, is_symbolic
+from mcu_build.lower.layout import make_channels_last
+from mcu_build.lower.lines import source_line
+
+_STATE_HINT = (
+    "Give the state to `forward` as an input and return its new value: the application carries it from call "
+    "to call."
+)
+
+
+def normalize(exported: ExportedProgram, path: Path) -> ExportedProgram:
+    """The same program in the form described above. McuError where it keeps state between calls, or
+    where a shape depends on data.
+
+    `path` is the user's file, for messages.
+    """
+    functional = fold_constants(_without_writes(exported, path))
+    _check_fixed(functional, path)
+    _forget_strides(functional)
+    # Once more: what strided reads gather is told by index arithmetic.
+    return make_channels_last(fold_constants(functional))
+
+
+def _without_writes(exported: ExportedProgram, path: Path) -> ExportedProgram:
+    if not any(_writes_elsewhere(node) for node in exported.graph.nodes):
+        return exported
+    lines = {
+        root.name: source_line(node)
+        for node in exported.graph.nodes
+        if (root := _written_root(node)) is not None and root.op == "placeholder"
+    }
+    functional = exported.run_decompositions({})
+    signature = functional.graph_signature
+    places = {spec.target: spec.arg.name for spec in exported.graph_signature.input_specs}
+    written = list(signature.buffers_to_mutate.values())
+    if written:
+        raise McuError(
+            "\n".join(
+                f"{path}: buffer {target!r}{_at(lines.get(places[target], ''))}: the model writes it, "
+                "so that one call depends on the calls before it"
+                for target in dict.fromkeys(written)
+            ),
+            _STATE_HINT,
+        )
+    return _without_written_inputs(functional)
+
+
+def _at(line: str) -> str:
+    return f" at {line}" if line else ""
+
+
+def _writes_elsewhere(node: Node) -> bool:
+    """Whether a node writes memory that others see under another name; `relu_` of a fresh result does not."""
+    root = _written_root(node)
+    if root is None:
+        return False
+    written = node.args[0]
+    return root is not written or root.op == "placeholder" or any(_is_view(user) for user in root.users)
+
+
+def _written_root(node: Node) -> Node | None:
+    """The node whose memory `node` writes, behind all views of it."""
+    schema = getattr(node.target, "_schema", None)
+    if node.op != "call_function" or schema is None or not schema.is_mutable:
+        return None
+    root = node.args[0] if node.args else None
+    while isinstance(root, Node) and root.op == "call_function" and (_is_view(root) or _is_inplace(root)):
+        root = root.args[0]
+    return root if isinstance(root, Node) else None
+
+
+def _is_view(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    aliases = [one.alias_info for one in schema.returns] if schema is not None else []
+    return any(alias is not None and not alias.is_write for alias in aliases)
+
+
+def _is_inplace(node: Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
+
+
+def _without_written_inputs(exported: ExportedProgram) -> ExportedProgram:
+    """Drop what the model writes into its inputs: firmware's callers own them."""
+    signature = exported.graph_signature
+    output = exported.graph.output_node()
+    kept = [spec.kind is not OutputKind.USER_INPUT_MUTATION for spec in signature.output_specs]
+    output.args = (tuple(arg for arg, keep in zip(output.args[0], kept, strict=True) if keep),)
+    exported.graph_module.recompile()
+    specs = [spec for spec, keep in zip(signature.output_specs, kept, strict=True) if keep]
+    return exported._update(exported.graph_module, ExportGraphSignature(signature.input_specs, specs))
+
+
+def _forget_strides(exported: ExportedProgram) -> None:
+    """Replace operators whose result depends on their operand's strides, which layouts are about to change.
+
+    With them goes what a write into a part of a tensor has left: it becomes a concatenation, which has an
+    int8 form.
+    """
+    graph, mode = exported.graph, fake_mode(exported.graph_module)
+    rules = {
+        aten.view.default: _reshape,
+        aten._unsafe_view.default: _reshape,
+        aten.as_strided.default: _gather_strided,
+        aten.copy.default: _copied,
+        aten.slice_scatter.default: _join_slice,
+        aten.select_scatter.default: _join_selected,
+        aten.index_put.default: _put_masked,
+    }
+    for node in list(graph.nodes):
+        rule = rules.get(node.target) if node.op == "call_function" else None
+        replacement = rule(Builder(exported.graph_module, mode, node), node) if rule else None
+        if replacement is not None:
+            node.replace_all_uses_with(replacement, propagate_meta=False)
+            graph.erase_node(node)
+    _name_outputs(exported)
+    graph.lint()
+    exported.graph_module.recompile()
+
+
+def _name_outputs(exported: ExportedProgram) -> None:
+    """Bring the names in the signature up to date with the graph."""
+    results = exported.graph.output_node().args[0]
+    for result, spec in zip(results, exported.graph_signature.output_specs, strict=True):
+        if isinstance(result, Node):
+            spec.arg.name = result.name
+
+
+def _reshape(build: Builder, node: Node) -> Node:
+    return build(aten.reshape.default, *node.args)
+
+
+def _gather_strided(build: Builder, node: Node) -> Node | None:
+    """`as_strided` as what it reads: elements of the memory of the tensor that its operand is a view of."""
+    size, stride, *rest = node.args[1:]
+    base: Node = node.args[0]
+    offset = rest[0] if rest and rest[0] is not None else base.meta["val"].storage_offset()
+    while base.op == "call_function" and _is_view(base):
+        base = base.args[0]
+    strides = base.meta["val"].stride()
+    order = sorted(range(len(strides)), key=lambda dimension: -strides[dimension])
+    in_memory = base if order == list(range(len(order))) else build(aten.permute.default, base, order)
+    flat = build.reshape(in_memory, (prod(shape(base)),))
+    places = torch.zeros(size, dtype=torch.int64) + offset
+    for dimension, (count, step) in enumerate(zip(size, stride, strict=True)):
+        places += (torch.arange(count) * step).reshape(-1, *[1] * (len(size) - dimension - 1))
+    places = places.flatten()
+    if not torch.equal(places, torch.arange(len(places)) + offset):
+        flat = build(aten.index_select.default, flat, 0, _indices(build, size, stride, offset))
+    elif len(places) != prod(shape(base)):
+        flat = build(aten.slice.Tensor, flat, 0, offset, offset + len(places))
+    return build(aten.reshape.default, flat, list(size))
+
+
+def _indices(build: Builder, size: list[int], stride: list[int], offset: int) -> Node:
+    """Where the elements are in memory, as operators that constant folding evaluates."""
+    found = build(aten.full.default, [1] * len(size), offset, dtype=torch.int64)
+    for dimension, (count, step) in enumerate(zip(size, stride, strict=True)):
+        along = build(aten.mul.Tensor, build(aten.arange.default, count), step)
+        sizes = [1] * len(size)
+        sizes[dimension] = count
+        found = build(aten.add.Tensor, found, build.reshape(along, sizes))
+    return build.reshape(found, (prod(size),))
+
+
+def _copied(build: Builder, node: Node) -> Node:
+    """What is copied, in the type and of the sizes of where it is copied to."""
+    target, source = node.args[:2]
+    if source.meta["val"].dtype != node.meta["val"].dtype:
+        source = build(aten._to_copy.default, source, dtype=target.meta["val"].dtype)
+    return build.expand(source, shape(target))
+
+
+def _join_slice(build: Builder, node: Node) -> Node | None:
+    """A tensor with a slice replaced: what is before, the slice, and what is behind."""
+    whole, part = node.args[:2]
+    dimension, start, end, step = (
+        _argument(node, 2, "dim", 0),
+        _argument(node, 3, "start", None),
+        _argument(node, 4, "end", None),
+        _argument(node, 5, "step", 1),
+    )
+    count = shape(whole)[dimension]
+    first, last, _ = slice(start, end).indices(count)
+    return _joined(build, whole, part, dimension, first, max(first, last)) if step == 1 else None
+
+
+def _argument(node: Node, index: int, name: str, default: Any) -> Any:
+    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
+
+
+def _join_selected(build: Builder, node: Node) -> Node:
+    """A tensor with one index of a dimension replaced."""
+    whole, part, dimension, index = node.args
+    index %= shape(whole)[dimension]
+    wide = build(aten.unsqueeze.default, part, dimension)
+    return _joined(build, whole, wide, dimension, index, index + 1)
+
+
+def _joined(build: Builder, whole: Node, part: Node, dimension: int, first: int, last: int) -> Node:
+    count = shape(whole)[dimension]
+    pieces = [part] if last > first else []
+    if first > 0:
+        pieces.insert(0, build(aten.slice.Tensor, whole, dimension, 0, first))
+    if last < count:
+        pieces.append(build(aten.slice.Tensor, whole, dimension, last, count))
+    return pieces[0] if len(pieces) == 1 else build(aten.cat.default, pieces, dimension)
+
+
+def _put_masked(build: Builder, node: Node) -> Node | None:
+    """`x[mask] = number` as a choice of each element."""
+    whole, indices, value, *accumulate = node.args
+    mask = indices[0] if len(indices) == 1 else None
+    is_number = value.meta["val"].numel() == 1 and not any(accumulate)
+    if mask is None or not is_number or mask.meta["val"].dtype is not torch.bool:
+        return None
+    missing = len(shape(whole)) - len(shape(mask))
+    wide = build.reshape(mask, (*shape(mask), *[1] * missing))
+    return build(aten.where.self, wide, build.reshape(value, ()), whole)
+
+
+def _check_fixed(exported: ExportedProgram, path: Path) -> None:
+    """McuError for an operator whose shape depends on data."""
+    for node in exported.graph.nodes:
+        if node.op == "call_function" and is_symbolic(node.meta.get("val")):
+            line = source_line(node)
+            where = f"{node.target} at {line}" if line else f"{node.target}"
+            raise McuError(
+                f"{path}: {where}: the shape of its result depends on data",
+                "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like.",
+            )

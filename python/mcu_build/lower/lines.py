@@ -1,0 +1,23 @@
+"""Lines of the user's model that nodes of a graph come from."""
+
+import re
+from pathlib import Path
+
+import torch
+
+from mcu_build.frontend.dependencies import is_users_file
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
+
+
+def source_line(node: torch.fx.Node) -> str:
+    """'file.py:12': the line of the user's model that `node` comes from, empty where it is not known.
+
+    A layer of torch.nn that is called from the user's line counts as that line.
+    """
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    users = [frame for frame in frames if is_users_file(frame[0])]
+    if not users:
+        return ""
+    file, line = users[-1]
+    return f"{Path(file).name}:{line}"
