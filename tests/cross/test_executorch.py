@@ -78,7 +78,7 @@ def test_temporary_memory_lies_where_the_npu_reaches():
     program, _ = program_of(quantizer())
     given = Deployment(compile_program(program, "tiny"), program, b"ET12", (), Pools(1024, 64))
     plain, delegated = generate(given), generate(replace(given, backends=tuple(BACKENDS)))
-    placed = 'section(".mcu_arena.tiny"))) constinit unsigned char temp_pool[64]'
+    placed = 'section(".bss.mcu_arena.tiny"))) constinit unsigned char temp_pool[64]'
     assert placed in delegated["tiny.cpp"] and "add_ethos_u({})" in delegated["tiny.cpp"]
     assert "set(MCU_MODEL_BACKENDS ethos_u)" in delegated["model.cmake"]
     assert placed not in plain["tiny.cpp"] and "ethos_u" not in "".join(plain.values())

@@ -135,13 +135,13 @@ def test_what_firmware_may_not_use_does_not_link(
 OVERFLOWS = {
     ".arena": (
         "arena_big[0] = 1;",
-        '__attribute__((section(".mcu_arena.big"))) unsigned char arena_big[SIZE];',
+        '__attribute__((section(".bss.mcu_arena.big"))) unsigned char arena_big[SIZE];',
     ),
     ".bss": ("bss_big[0] = 1;", "static volatile unsigned char bss_big[SIZE];"),
     ".constants": (
         "arena[8] = constant_big[arena[4]];",
         "extern const unsigned char constant_big[SIZE];\n"
-        '__attribute__((section(".mcu_constants.big"))) const unsigned char constant_big[SIZE] = {1};',
+        '__attribute__((section(".rodata.mcu_constants.big"))) const unsigned char constant_big[SIZE] = {1};',
     ),
 }
 

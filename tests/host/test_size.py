@@ -10,9 +10,9 @@ from mcu_build.errors import McuError
 from mcu_build.report.size import FLASH, RAM, Region, Row, Size, document, measure, table
 
 SOURCE = """
-alignas(16) __attribute__((section(".mcu_arena.tiny"))) unsigned char tiny_arena[320];
+alignas(16) __attribute__((section(".bss.mcu_arena.tiny"))) unsigned char tiny_arena[320];
 extern const unsigned char weights[100];
-__attribute__((section(".mcu_constants.tiny"))) const unsigned char weights[100] = {1, 2, 3};
+__attribute__((section(".rodata.mcu_constants.tiny"))) const unsigned char weights[100] = {1, 2, 3};
 int counter = 7;
 int zeros[50];
 int run(int step) { return counter += weights[step] + zeros[step] + tiny_arena[step]; }

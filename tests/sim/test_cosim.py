@@ -22,9 +22,9 @@ COMMON = """#include "fake.h"
 #include <span>
 #include "mcu/platform.h"
 alignas(16) static uint32_t in[4], out[32];
-alignas(16) __attribute__((section(".mcu_arena.fake"))) uint32_t arena[16];
+alignas(16) __attribute__((section(".bss.mcu_arena.fake"))) uint32_t arena[16];
 extern const uint32_t commands[4];
-alignas(16) __attribute__((section(".mcu_constants.fake"))) const uint32_t commands[4] = {8, 0, 0, 0};
+alignas(16) __attribute__((section(".rodata.mcu_constants.fake"))) const uint32_t commands[4] = {8, 0, 0, 0};
 inline volatile uint32_t& word(uintptr_t address) { return *reinterpret_cast<volatile uint32_t*>(address); }
 inline volatile uint32_t& npu(uintptr_t offset) { return word(MCU_NPU_BASE + offset); }
 inline void start() {
@@ -314,7 +314,7 @@ def test_memory_that_the_npu_writes_is_what_the_core_reads(build: Build) -> None
         "npu(0x88) = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(big));"
         "std::memcpy(out, big, sizeof(out));"
     )
-    before = 'alignas(16) __attribute__((section(".mcu_arena.big"))) uint32_t big[32];'
+    before = 'alignas(16) __attribute__((section(".bss.mcu_arena.big"))) uint32_t big[32];'
     assert simulate(build(body, before), Writes).outputs == data
 
 

@@ -68,8 +68,8 @@ struct [[gnu::packed]] Answer {
 static Vector in;
 static Answer out;
 extern const uint32_t commands[4];
-alignas(16) __attribute__((section(".mcu_constants.fake"))) const uint32_t commands[4] = {8, 0, 0, 0};
-alignas(32) __attribute__((section(".mcu_arena.fake"))) std::byte arena[128];
+alignas(16) __attribute__((section(".rodata.mcu_constants.fake"))) const uint32_t commands[4] = {8, 0, 0, 0};
+alignas(32) __attribute__((section(".bss.mcu_arena.fake"))) std::byte arena[128];
 alignas(16) static std::byte unreachable[16];
 namespace fake {
 std::span<std::byte> input_bytes(std::size_t) { return std::as_writable_bytes(std::span(&in, 1)); }

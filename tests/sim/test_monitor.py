@@ -27,7 +27,7 @@ from tests.support.image import build_image
 # reader comes before the buffer, of 68 lines, is full.
 TALKER = """#include "mcu/platform.h"
 #include "mcu/text.h"
-__attribute__((section(".mcu_arena.boots"))) unsigned boots;
+__attribute__((section(".bss.mcu_arena.boots"))) unsigned boots;
 int main() {
     ++boots;
     for (unsigned line = 0;; ++line) {

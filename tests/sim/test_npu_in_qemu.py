@@ -38,13 +38,13 @@ void run();
 SOURCE = """#include "fake.h"
 #include "mcu/drivers/ethos_u.h"
 #include "mcu/platform.h"
-__asm(".section .mcu_constants.fake, \\"a\\"\\n .balign 16\\n"
+__asm(".section .rodata.mcu_constants.fake, \\"a\\"\\n .balign 16\\n"
       "commands: .incbin \\"FOLDER/commands.bin\\"\\n commands_end: .balign 16\\n"
       "weights: .incbin \\"FOLDER/weights.bin\\"\\n weights_end: .previous");
 extern "C" const uint32_t commands[], commands_end[];
 extern "C" const std::byte weights[], weights_end[];
-alignas(32) __attribute__((section(".mcu_arena.fake"))) std::byte scratch[fake::kScratchSize];
-alignas(32) __attribute__((section(".mcu_arena.fast"))) std::byte fast[fake::kFastSize];
+alignas(32) __attribute__((section(".bss.mcu_arena.fake"))) std::byte scratch[fake::kScratchSize];
+alignas(32) __attribute__((section(".bss.mcu_arena.fast"))) std::byte fast[fake::kFastSize];
 namespace fake {
 std::span<std::byte> input_bytes(std::size_t index) {
     return std::span(scratch).subspan(inputs[index].offset, inputs[index].size);

@@ -165,7 +165,7 @@ def test_wrong_inputs_are_named(images: Images, inputs: bytes, words: str) -> No
 
 def test_constants_of_several_megabytes_run(tmp_path: Path) -> None:
     # More than any memory for code: the board keeps weights elsewhere.
-    big = 'extern const unsigned char big[6 << 20]; __attribute__((section(".mcu_constants.big"))) '
+    big = 'extern const unsigned char big[6 << 20]; __attribute__((section(".rodata.mcu_constants.big"))) '
     big += "const unsigned char big[6 << 20] = {7};"
     body = "const volatile unsigned char* const b = big; if (b[0] != 7 || b[(6 << 20) - 1] != 0) return;"
     for name in ("corstone-300", "mps2-an386"):

@@ -26,9 +26,9 @@ void run();
 """
 _SOURCE = """#include "fake.h"
 #include <cstdint>
-alignas(16) __attribute__((section(".mcu_arena.fake"))) unsigned char arena[16];
+alignas(16) __attribute__((section(".bss.mcu_arena.fake"))) unsigned char arena[16];
 extern const unsigned char weights[2];
-alignas(16) __attribute__((section(".mcu_constants.fake"))) const unsigned char weights[2] = {3, 1};
+alignas(16) __attribute__((section(".rodata.mcu_constants.fake"))) const unsigned char weights[2] = {3, 1};
 static volatile uint32_t initialised = 0x12345678, zero;
 static int corrupt = 0;
 BEFORE

@@ -1,4 +1,4 @@
-"""Files as arrays of an image. Pure text."""
+"""Files as arrays of an image, and the sections of what a model brings. Pure text."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,6 +9,21 @@ _BYTES_PER_LINE = 32
 def content_name(prefix: str, data: bytes) -> str:
     """A symbol by content: of archives that hold the same file, an image takes it from one."""
     return f"{prefix}_{hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def arena_section(name: str) -> str:
+    """Where RAM called `name` lies: a linker script that does not know it clears it and never loads it."""
+    return f".bss.mcu_arena.{name}"
+
+
+def fast_section(name: str) -> str:
+    """Where an NPU's fast scratch memory called `name` lies."""
+    return f".bss.mcu_fast.{name}"
+
+
+def constants_section(name: str) -> str:
+    """Where weights called `name` lie: to a linker script that does not know them they are constants."""
+    return f".rodata.mcu_constants.{name}"
 
 
 def definition(name: str, data: bytes, alignment: int, section: str) -> str:

@@ -4,14 +4,22 @@ The header is that of the static runtime (codegen/model.py), so applications and
 are; behind it stand the program's bytes, a table of just the operators wanted, and memory of exact size.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mcu_build.codegen import executorch_upstream as upstream
 from mcu_build.codegen import executorch_weights as weights
 from mcu_build.codegen import model, user_calls
-from mcu_build.codegen.blob import content_name, definition, filled
+from mcu_build.codegen.blob import (
+    arena_section,
+    constants_section,
+    content_name,
+    definition,
+    fast_section,
+    filled,
+)
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
+from mcu_build.codegen.header import BANNER, header
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
@@ -83,7 +91,7 @@ def generate(given: Deployment) -> dict[str, str]:
     if given.slots:
         includes, functions = f'#include "mcu/executorch/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
     return {
-        f"{name}.h": model.header(plan, f"{includes}\n", functions),
+        f"{name}.h": header(plan, f"{includes}\n", functions),
         f"{name}.cpp": _source(given),
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
@@ -113,7 +121,7 @@ mcu::slot::Slots& slots();
 def _source(given: Deployment) -> str:
     name, plan, pools = given.name, given.plan, given.pools
     parts = [
-        model.BANNER,
+        BANNER,
         f'#include "{name}.h"\n\n',
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
         '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
@@ -135,7 +143,7 @@ def _source(given: Deployment) -> str:
         _kernel_table(given),
         weights.table(given.weights),
         _memory("method_pool", pools.method),
-        _memory("temp_pool", pools.temp, f".mcu_arena.{name}" if given.backends else None),
+        _memory("temp_pool", pools.temp, arena_section(name) if given.backends else None),
         _memory("ports", port_bytes(given.program)),
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
@@ -152,18 +160,6 @@ def _source(given: Deployment) -> str:
         weights.PART if given.weights else "",
         "});\n\n}  // namespace\n\n",
     ]
-    for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
-        for index, id in enumerate(ids):
-            type, count = plan.tensors[id].dtype.c_name, plan.tensors[id].elements
-            parts.append(
-                f"std::span<{type}> {kind if len(ids) == 1 else f'{kind}_{index}'}() {{\n"
-                f"    return {{reinterpret_cast<{type}*>(model.{kind}({index}).data()), {count}}};\n"
-                "}\n\n"
-            )
-        parts.append(
-            f"std::span<std::byte> {kind}_bytes(std::size_t index) {{\n"
-            f"    return index < {kind}_count ? model.{kind}(index) : std::span<std::byte>();\n}}\n\n"
-        )
     load = "mcu::et::load_newest(model, program_slots)" if given.slots else "model.load()"
     if given.slots:
         parts.append("mcu::slot::Slots& slots() {\n    return program_slots;\n}\n\n")
@@ -171,9 +167,28 @@ def _source(given: Deployment) -> str:
         f"mcu::et::Status load() {{\n    return {load};\n}}\n\n"
         "std::size_t method_pool_used() {\n    return model.use().method;\n}\n\n"
         "std::size_t temp_pool_used() {\n    return model.use().temp;\n}\n\n"
-        f"void run() {{\n    model.run_or_stop();\n}}\n\n}}  // namespace {name}\n"
+        f"}}  // namespace {name}\n\n"
     )
-    return "".join(parts)
+    return "".join(
+        (*parts, *_ports(plan), f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n")
+    )
+
+
+def _ports(plan: Plan) -> Iterator[str]:
+    for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
+        for index, id in enumerate(ids):
+            type = plan.tensors[id].dtype.c_name
+            yield (
+                f"{type} *{plan.name}_{kind if len(ids) == 1 else f'{kind}_{index}'}() noexcept {{\n"
+                f"    return reinterpret_cast<{type}*>({plan.name}::model.{kind}({index}).data());\n"
+                "}\n\n"
+            )
+        yield (
+            f"void *{plan.name}_{kind}_at(size_t index, size_t *bytes) noexcept {{\n"
+            f"    const bool is_there = index < {plan.name}::{kind}_count;\n"
+            f"    const auto data = is_there ? {plan.name}::model.{kind}(index) : std::span<std::byte>();\n"
+            "    *bytes = data.size();\n    return data.data();\n}\n\n"
+        )
 
 
 def _kernel_table(given: Deployment) -> str:
@@ -208,7 +223,7 @@ def _backends(given: Deployment) -> str:
     if not given.backends:
         return ""
     fast = fast_scratch_bytes(given.plan)
-    section = f".mcu_{'fast' if given.plan.fast_size else 'arena'}.{given.name}"
+    section = (fast_section if given.plan.fast_size else arena_section)(given.name)
     calls = "".join(
         f"    mcu::et::add_{BACKENDS[name]}({'fast_scratch' if fast else '{}'});\n" for name in given.backends
     )
@@ -265,17 +280,13 @@ def _program(given: Deployment) -> str:
         made = filled(name, data, given.slots.size, SLOT_ALIGNMENT, section)
     else:
         said = "The program as ExecuTorch's exporter wrote it."
-        made = definition(name, given.data, ALIGNMENT, f".mcu_constants.{name}")
-    return f"{model.BANNER}// {said}\n{made}"
+        made = definition(name, given.data, ALIGNMENT, constants_section(name))
+    return f"{BANNER}// {said}\n{made}"
 
 
 def _arena(name: str, size: int) -> str:
-    declared = f"unsigned char {name}_arena[{size}]"
-    return (
-        f"{model.BANNER}// The program's own memory plan.\n"
-        f'extern "C" {{\nextern {declared};\n'
-        f'alignas({ALIGNMENT}) __attribute__((section(".mcu_arena.{name}"))) {declared};\n}}\n'
-    )
+    made = model.memory(f"{name}_arena", arena_section(name), size)
+    return f'{BANNER}// The program\'s own memory plan.\nextern "C" {{\n{made}}}\n'
 
 
 def _cmake_facts(given: Deployment) -> str:
@@ -284,7 +295,7 @@ def _cmake_facts(given: Deployment) -> str:
     adapters = _adapters(given)
     kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
     return (
-        model.BANNER.replace("//", "#")
+        BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {name})\n"
         + "set(MCU_MODEL_RUNTIME executorch)\n"
         + f'set(MCU_MODEL_NPU "{npu_name(given.plan) or ""}")\n'

@@ -6,8 +6,8 @@ mcu/executorch/weights.h makes of it what ExecuTorch asks for.
 
 from collections.abc import Sequence
 
-from mcu_build.codegen import model
-from mcu_build.codegen.blob import content_name, definition
+from mcu_build.codegen.blob import constants_section, content_name, definition
+from mcu_build.codegen.header import BANNER
 from mcu_build.plan.ir import ALIGNMENT
 from mcu_build.weights import Weight, WeightFile
 
@@ -25,9 +25,9 @@ def sources(name: str, files: Sequence[WeightFile]) -> dict[str, str]:
     """A source for each file of weights: whole and alone, so that models with the same one share it."""
     said = "// Weights as ExecuTorch's exporter wrote them.\n"
     return {
-        f"{name}_weights_{index}.cpp": model.BANNER
+        f"{name}_weights_{index}.cpp": BANNER
         + said
-        + definition(_symbol(file), file.data, ALIGNMENT, f".mcu_constants.{_symbol(file)}")
+        + definition(_symbol(file), file.data, ALIGNMENT, constants_section(_symbol(file)))
         for index, file in enumerate(files)
     }
 

@@ -18,7 +18,8 @@ class BuildFacts:
     """How images for a board are compiled, linked and run. Sources are relative to firmware/.
 
     A link is `cxx *link_options objects... *libraries`, with `-T` and the linker script where the board is
-    not the host. Warnings stand apart: they are for our own sources, not for a user's. `binaries` are a
+    not the host; the machine's options are those among them on which all objects of an image have to agree.
+    Warnings stand apart: they are for our own sources, not for a user's. `binaries` are a
     memory and the output sections that are loaded into it, that of the vectors first; none for the host,
     whose system loads programs. The run commands stand before the name of an image; they are empty where that
     is a program, or has no simulator.
@@ -30,9 +31,11 @@ class BuildFacts:
     archiver: str
     objcopy: str
     compile_options: tuple[str, ...]
+    machine_options: tuple[str, ...]
     warning_options: tuple[str, ...]
     defines: tuple[str, ...]
     link_options: tuple[str, ...]
+    machine_link_options: tuple[str, ...]
     libraries: tuple[str, ...]
     kernel_folders: tuple[str, ...]
     production_sources: tuple[str, ...]
@@ -64,9 +67,11 @@ def build_facts(
         archiver=str(tools.archiver),
         objcopy=str(tools.objcopy),
         compile_options=tuple(option for option in tools.compile_options if not _is_warning(option)),
+        machine_options=tools.machine_options,
         warning_options=tuple(filter(_is_warning, tools.compile_options)),
         defines=tools.defines,
         link_options=tools.link_options,
+        machine_link_options=tools.machine_link_options,
         libraries=tools.libraries,
         kernel_folders=tools.kernel_folders,
         production_sources=platform_sources(board, "production"),

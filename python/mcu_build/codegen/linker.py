@@ -28,9 +28,10 @@ _DISCARDED = (
 def linker_script(board: Board) -> str:
     """The script for `board`, which is not the host.
 
-    Sections by the board's placement: `.mcu_vectors`, code with read-only data, `.mcu_constants*` (weights),
-    `.data` (loaded behind the code), `.bss`, `.mcu_arena*`, `.mcu_fast*`, and a stack of `stack_size`. It
-    comes first in its memory, so that an overflow leaves the memory instead of entering data.
+    Sections by the board's placement: `.mcu_vectors`, `.rodata.mcu_constants.*` (weights), code with the
+    other read-only data, `.data` (loaded behind the code), `.bss.mcu_arena.*`, `.bss.mcu_fast.*`, the rest of
+    `.bss`, and a stack of `stack_size`. The stack comes first in its memory, so that an overflow leaves the
+    memory instead of entering data. What has a place of its own stands before the pattern that would take it.
     """
     assert board.placement is not None, "the host has no linker script"
     parts = [
@@ -40,8 +41,8 @@ def linker_script(board: Board) -> str:
         "PHDRS\n{\n",
         *(f"    fixed_{block.name} PT_LOAD FLAGS(4);\n" for block in board.fixed),
         "    vectors PT_LOAD FLAGS(5);\n"
-        "    code PT_LOAD FLAGS(5);\n"
         "    constants PT_LOAD FLAGS(4);\n"
+        "    code PT_LOAD FLAGS(5);\n"
         "    data PT_LOAD FLAGS(6);\n",
         f"    {PROGRAM_SLOTS} PT_LOAD FLAGS(4);\n" if board.program_slots else "",
         "}\n\n",
@@ -83,6 +84,9 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
     yield (f"    .vectors :\n    {{\n        KEEP(*(.mcu_vectors))\n    }} >{place.vectors} :vectors\n\n")
     yield from _fixed(board, place, before=False)
     yield (
+        "    .constants : ALIGN(16)\n    {\n"
+        "        *(.rodata.mcu_constants.*)\n"
+        f"    }} >{place.constants} :constants\n\n"
         "    .text :\n    {\n"
         "        __mcu_code_start = .;\n"
         "        *(.text .text.*)\n"
@@ -92,9 +96,6 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "    .init_array :\n    {\n"
         "        KEEP(*(.preinit_array .preinit_array.* .init_array .init_array.* .ctors .ctors.*))\n"
         f"    }} >{place.code} :code\n\n"
-        "    .constants : ALIGN(16)\n    {\n"
-        "        *(.mcu_constants .mcu_constants.*)\n"
-        f"    }} >{place.constants} :constants\n\n"
     )
     yield (
         f"    .stack (NOLOAD) : ALIGN({_STACK_ALIGNMENT})\n    {{\n"
@@ -111,22 +112,24 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "        __mcu_data_end = .;\n"
         f"    }} >{place.data} AT>{place.code} :data\n"
         "    __mcu_data_load = LOADADDR(.data);\n\n"
+        "    .arena (NOLOAD) : ALIGN(16)\n    {\n"
+        "        *(.bss.mcu_arena.*)\n"
+        f"    }} >{place.arena} :NONE\n\n"
+    )
+    if place.fast is not None:
+        yield (
+            "    .fast (NOLOAD) : ALIGN(16)\n    {\n"
+            "        *(.bss.mcu_fast.*)\n"
+            f"    }} >{place.fast} :NONE\n\n"
+        )
+    yield (
         "    .bss (NOLOAD) : ALIGN(8)\n    {\n"
         "        __mcu_bss_start = .;\n"
         "        *(.bss .bss.* COMMON)\n"
         "        . = ALIGN(8);\n"
         "        __mcu_bss_end = .;\n"
         f"    }} >{place.data} :NONE\n\n"
-        "    .arena (NOLOAD) : ALIGN(16)\n    {\n"
-        "        *(.mcu_arena .mcu_arena.*)\n"
-        f"    }} >{place.arena} :NONE\n\n"
     )
-    if place.fast is not None:
-        yield (
-            "    .fast (NOLOAD) : ALIGN(16)\n    {\n"
-            "        *(.mcu_fast .mcu_fast.*)\n"
-            f"    }} >{place.fast} :NONE\n\n"
-        )
 
 
 def _assertions(board: Board, place: Placement) -> Iterator[str]:
@@ -154,12 +157,12 @@ def _contents(place: Placement) -> tuple[tuple[str, str, str], ...]:
     """Section, its memory and how to ask for its address, in the order of the script."""
     return (
         (".vectors", place.vectors, "ADDR"),
-        (".text", place.code, "ADDR"),
         (".constants", place.constants, "ADDR"),
+        (".text", place.code, "ADDR"),
         (".stack", place.stack, "ADDR"),
         (".data", place.code, "LOADADDR"),
         (".data", place.data, "ADDR"),
-        (".bss", place.data, "ADDR"),
         (".arena", place.arena, "ADDR"),
         *([(".fast", place.fast, "ADDR")] if place.fast is not None else []),
+        (".bss", place.data, "ADDR"),
     )

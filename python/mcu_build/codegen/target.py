@@ -34,6 +34,9 @@ _COMMON = (
     "-fno-exceptions",
     "-fno-rtti",
     "-fno-threadsafe-statics",
+    # A linker script that does not know these sections would make room for them.
+    "-fno-unwind-tables",
+    "-fno-asynchronous-unwind-tables",
     # Results are those of the program's definition, one rounding for each operation.
     "-ffp-contract=off",
     # Nothing reads errno: sqrt and rint become instructions, with the same results.
@@ -52,8 +55,9 @@ class Target:
     """How to compile and link for a board.
 
     A link is `cxx *link_options objects... *libraries`, with `-T` and the script of codegen/linker.py where
-    the board is not the host. `kernel_folders` are folders of firmware/kernels, in the order to look for a
-    kernel.
+    the board is not the host. `machine_options` and `machine_link_options` are those among them on which all
+    objects of an image have to agree: the core and its calling convention. `kernel_folders` are folders of
+    firmware/kernels, in the order to look for a kernel.
     """
 
     toolchain: Toolchain
@@ -61,7 +65,9 @@ class Target:
     archiver: Path
     objcopy: Path
     compile_options: tuple[str, ...]
+    machine_options: tuple[str, ...]
     link_options: tuple[str, ...]
+    machine_link_options: tuple[str, ...]
     libraries: tuple[str, ...]
     defines: tuple[str, ...]
     kernel_folders: tuple[str, ...]
@@ -171,7 +177,9 @@ def _host(board: Board, level: str) -> Target:
         archiver=_first(("ar",), HOST_HINT),
         objcopy=_first(("objcopy",), HOST_HINT),
         compile_options=(*_COMMON, level, _prefix_map()),
+        machine_options=(),
         link_options=(),
+        machine_link_options=(),
         libraries=(),
         defines=(),
         kernel_folders=kernel_folders(board),
@@ -186,7 +194,9 @@ def _gcc(board: Board, level: str) -> Target:
         archiver=_first(("arm-none-eabi-ar",), GCC_HINT),
         objcopy=_first(("arm-none-eabi-objcopy",), GCC_HINT),
         compile_options=(*machine, *_COMMON, level, _prefix_map()),
+        machine_options=machine,
         link_options=(*machine, *_link_options(), "-Wl,--build-id=none"),
+        machine_link_options=machine,
         libraries=("-lm", "-lc", "-lgcc"),
         defines=_defines(board),
         kernel_folders=kernel_folders(board),
@@ -200,30 +210,18 @@ def _clang(board: Board, level: str) -> Target:
     machine = ("--target=arm-none-eabi", *machine_options(board))
     gcc = _first(("arm-none-eabi-g++",), GCC_HINT)
     # clang knows nothing of where a distribution keeps newlib; gcc does, for each variant of the core.
-    includes = _gcc_includes(gcc, board)
-    folders = dict.fromkeys(
-        str(_gcc_file(gcc, board, name).parent) for name in ("libc.a", "libm.a", "libgcc.a")
-    )
+    includes = tuple(f"-isystem{folder}" for folder in _gcc_includes(gcc, board))
+    machine_link_options = (*machine, f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}", "-nostdlib")
     return Target(
         toolchain="arm-clang",
         cxx=_first((f"clang++{suffix}",), CLANG_HINT),
         archiver=_first((f"llvm-ar{suffix}", "arm-none-eabi-ar"), CLANG_HINT),
         objcopy=_first((f"llvm-objcopy{suffix}", "arm-none-eabi-objcopy"), CLANG_HINT),
-        compile_options=(
-            *machine,
-            *_COMMON,
-            level,
-            _prefix_map(),
-            "-nostdlibinc",
-            *(f"-isystem{folder}" for folder in includes),
-        ),
-        link_options=(
-            *machine,
-            f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}",
-            *_link_options(),
-            *(f"-L{folder}" for folder in folders),
-        ),
-        libraries=("-lm", "-lc", "-lgcc"),
+        compile_options=(*machine, *_COMMON, level, _prefix_map(), "-nostdlibinc", *includes),
+        machine_options=(*machine, "-nostdlibinc", *includes),
+        link_options=(*machine_link_options, *_link_options()),
+        machine_link_options=machine_link_options,
+        libraries=tuple(str(_gcc_file(gcc, board, name)) for name in ("libm.a", "libc.a", "libgcc.a")),
         defines=_defines(board),
         kernel_folders=kernel_folders(board),
     )

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from mcu_build.codegen.model import BORDER_SOURCES, port_quantization
 from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.ir import DType, Plan, Step
+from mcu_build.plan.ports import BOUNDARY_SOURCES, port_quantization
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def where(plan: Plan, step: Step) -> str:
     """'npu', 'int8' where no float takes part, 'float', or 'border' between the two."""
     if step.kernel == KERNEL:
         return "npu"
-    if step.source in BORDER_SOURCES:
+    if step.source in BOUNDARY_SOURCES:
         return "border"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
     return "float" if DType.F32 in types else "int8"

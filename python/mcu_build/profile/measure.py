@@ -44,8 +44,8 @@ class Executable:
 
     @property
     def run(self) -> Symbol:
-        """The model's run()."""
-        return self.symbol(f"_ZN{len(self.name)}{self.name}3runEv")
+        """The model's <name>_run()."""
+        return self.symbol(f"{self.name}_run")
 
     def kernel_entries(self, kernel: str) -> frozenset[int]:
         """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""

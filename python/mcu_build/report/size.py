@@ -141,9 +141,8 @@ def _totals(rows: list[Row], kinds: tuple[Kind, ...]) -> dict[str, int]:
 def _spans(section: Section, pieces: tuple[Piece, ...], image: Image, board: Board) -> Iterator[_Span]:
     """The places of a section: in flash where it is loaded, in RAM where it runs at another address."""
     ram = _ram_kind(section)
-    loaded = section.load_address is not None and not (board.is_host and ram == "arena")
-    if loaded:
-        assert section.load_address is not None
+    loaded = section.load_address is not None
+    if section.load_address is not None:
         kind: Kind = "code" if section.executable or section.name == ".vectors" else "constants"
         yield _span(section, section.load_address, kind, pieces, image, board)
     if not loaded or section.load_address != section.address or (board.is_host and section.writable):
@@ -154,7 +153,7 @@ def _ram_kind(section: Section) -> Kind:
     if section.name == ".stack":
         return "stack"
     # The NPU's fast scratch memory is a part of the arena that lies elsewhere.
-    return "arena" if section.name.startswith((".arena", ".mcu_arena", ".fast", ".mcu_fast")) else "static"
+    return "arena" if section.name in (".arena", ".fast") else "static"
 
 
 def _span(
@@ -182,8 +181,10 @@ def _region(board: Board, address: int, section: Section) -> str:
 
 
 def _kind_of_piece(kind: Kind, piece: str) -> Kind:
-    """Strings and tables lie among the code, but are constants."""
-    return "constants" if kind == "code" and piece.startswith(".rodata") else kind
+    """Strings and tables lie among the code, but are constants; on the host the arena lies in .bss."""
+    if kind == "code" and piece.startswith(".rodata"):
+        return "constants"
+    return "arena" if kind == "static" and piece.startswith((".bss.mcu_arena.", ".bss.mcu_fast.")) else kind
 
 
 def _parts(
