@@ -11,13 +11,20 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
+from mcu_build.reference_integer import requantize
+
 Int8 = npt.NDArray[np.int8]
+Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 # A normalized value has this many bits behind the point, a result before its last rounding 16.
 NORMALIZED_BITS = 19
 RESULT_BITS = 16
+# Bits behind the point of a weight of `resample`, of its sums over columns, and of those over rows.
+TAP_BITS = 14
+LINE_BITS = 7
+SUM_BITS = TAP_BITS + LINE_BITS
 
 
 def _rounding_shift(values: Int64, bits: int | Int64) -> Int64:
@@ -86,4 +93,29 @@ def _inverse_root(number: int) -> tuple[int, int]:
     return (1 << 61) // isqrt(number << (2 * half)), 61 - NORMALIZED_BITS - half
 
 
-DEFINITIONS: Mapping[str, Callable[..., Int8]] = {"prelu": prelu, "norm": norm}
+def resample(
+    image: Int8,
+    row_starts: Int32,
+    row_weights: Int16,
+    column_starts: Int32,
+    column_weights: Int16,
+    input_zero_point: int,
+    output_zero_point: int,
+    multiplier: int,
+    shift: int,
+) -> Int8:
+    """Weighted sums over runs of columns, then of rows, of [n, c, h, w]; 14 bits of each weight are fraction.
+
+    output row i reads the rows from row_starts[i], as many as row_weights[i] has entries; likewise columns.
+    Sums over columns are rounded to 7 bits behind the point; what comes of both is requantized.
+    """
+    centered = image.astype(np.int64) - input_zero_point
+    columns = column_starts[:, None] + np.arange(column_weights.shape[1])
+    lines = (centered[:, :, :, columns] * column_weights.astype(np.int64)).sum(axis=-1)
+    rounded = _rounding_shift(lines, TAP_BITS - LINE_BITS)
+    rows = row_starts[:, None] + np.arange(row_weights.shape[1])
+    sums = (rounded[:, :, rows, :] * row_weights.astype(np.int64)[:, :, None]).sum(axis=3)
+    return _saturate(requantize(sums, multiplier, shift) + output_zero_point)
+
+
+DEFINITIONS: Mapping[str, Callable[..., Int8]] = {"prelu": prelu, "norm": norm, "resample": resample}

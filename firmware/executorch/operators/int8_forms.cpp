@@ -1,8 +1,10 @@
-// mcu_build: the int8 operators that are ours, PReLU and normalization.
+// mcu_build: the int8 operators that are ours.
 
+#include "image.h"
 #include "mcu/executorch/operators.h"
 #include "mcu/kernels/norm.h"
 #include "mcu/kernels/prelu.h"
+#include "mcu/kernels/resample.h"
 
 namespace mcu::et {
 namespace {
@@ -77,6 +79,36 @@ void norm(KernelRuntimeContext& context, Values values) {
         params.channels_per_group = channels / groups;
         kernels::norm_s8(params, input, weight.as<const int32_t>(), bias.as<const int32_t>(),
                          output.as<int8_t>());
+    }
+}
+
+// (input, row_starts, row_weights, column_starts, column_weights, input_zero_point, output_zero_point,
+// multiplier, shift, out). That runs lie inside the image is checked when the program is made.
+void resample(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Image input = image::input(arguments, arguments.tensor(0, ScalarType::Char), Dimensions::kNchw);
+    const ImageOutput output = image::output(arguments, Dimensions::kNchw);
+    const Operand row_starts = arguments.tensor(1, ScalarType::Int);
+    const Operand rows = arguments.tensor(2, ScalarType::Short);
+    const Operand column_starts = arguments.tensor(3, ScalarType::Int);
+    const Operand columns = arguments.tensor(4, ScalarType::Short);
+    arguments.require(rows.rank == 2 && rows.size[0] == output.size.height);
+    arguments.require(columns.rank == 2 && columns.size[0] == output.size.width);
+    arguments.require(row_starts.elements == output.size.height &&
+                      column_starts.elements == output.size.width);
+    const kernels::ResampleParams params{
+        .batch = input.batch,
+        .input = input.size,
+        .output = output.size,
+        .taps = {rows.size[1], columns.size[1]},
+        .input_zero_point = arguments.integer(5),
+        .output_zero_point = arguments.integer(6),
+        .multiplier = arguments.integer(7),
+        .shift = arguments.integer(8),
+    };
+    if (arguments.ok()) {
+        kernels::resample_s8(params, input.data, row_starts.as<const int32_t>(), rows.as<const int16_t>(),
+                             column_starts.as<const int32_t>(), columns.as<const int16_t>(), output.data);
     }
 }
 

@@ -7,7 +7,7 @@ afterwards.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import floor, log2
+from math import floor, frexp, log2
 from typing import Any
 
 import torch
@@ -78,9 +78,9 @@ class Int8Form:
 
 def forms() -> Mapping[Any, Int8Form]:
     """All of them, by the float operator."""
-    from mcu_build.lower import norms, prelu
+    from mcu_build.lower import norms, prelu, resample
 
-    return {**prelu.FORMS, **norms.FORMS}
+    return {**prelu.FORMS, **norms.FORMS, **resample.FORMS}
 
 
 def are_constants(*arguments: Any) -> bool:
@@ -136,3 +136,10 @@ def fixed_point(values: torch.Tensor, bits: int, shifts: tuple[int, int]) -> tup
     limit = (1 << bits) - 1
     scaled = torch.round(values.to(torch.float64) * 2.0**shift).clamp(-limit, limit)
     return scaled.to(torch.int32), shift
+
+
+def multiplier_and_shift(factor: float) -> tuple[int, int]:
+    """A positive factor as requantize takes it: factor = multiplier * 2^(shift - 31)."""
+    fraction, exponent = frexp(factor)
+    multiplier = round(fraction * (1 << 31))
+    return (multiplier, exponent) if multiplier < 1 << 31 else (multiplier >> 1, exponent + 1)

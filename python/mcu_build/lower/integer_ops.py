@@ -19,6 +19,8 @@ _SCHEMAS: Mapping[str, str] = {
     "int output_zero_point",
     "norm": "Tensor input, Tensor weight, Tensor bias, int groups, bool centered, int epsilon, "
     "int input_zero_point, int output_zero_point, int shift",
+    "resample": "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
+    "Tensor column_weights, int input_zero_point, int output_zero_point, int multiplier, int shift",
 }
 
 
@@ -26,8 +28,15 @@ def _same(input: torch.Tensor, *_: Any) -> torch.Tensor:
     return torch.empty_like(input, dtype=torch.int8)
 
 
+def _resampled(
+    input: torch.Tensor, row_starts: torch.Tensor, _: object, column_starts: torch.Tensor, *rest: Any
+) -> torch.Tensor:
+    sizes = (*input.shape[:2], len(row_starts), len(column_starts))
+    return input.new_empty(sizes).to(memory_format=torch.channels_last)
+
+
 # What a result looks like where it is not like the first argument.
-_SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {}
+_SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {"resample": _resampled}
 
 
 @functools.cache

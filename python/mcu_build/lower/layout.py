@@ -20,6 +20,11 @@ _CHANNELS_LAST_ONLY = frozenset(
         torch.ops.aten.max_pool2d.default,
         torch.ops.aten.avg_pool2d.default,
         torch.ops.aten.adaptive_avg_pool2d.default,
+        torch.ops.aten.upsample_bilinear2d.vec,
+        torch.ops.aten.upsample_bicubic2d.vec,
+        torch.ops.aten._upsample_bilinear2d_aa.vec,
+        torch.ops.aten._upsample_bicubic2d_aa.vec,
+        torch.ops.aten._upsample_nearest_exact2d.vec,
     }
 )
 

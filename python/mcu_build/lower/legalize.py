@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mcu_build.lower import norms, prelu
+from mcu_build.lower import norms, prelu, resample
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
@@ -470,6 +470,8 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.prelu.default: (prelu.one_slope,),
     **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),
     aten.instance_norm.default: (norms.known_statistics,),
+    **dict.fromkeys((aten.upsample_linear1d.vec, aten.upsample_nearest1d.vec), (resample.line,)),
+    aten.avg_pool2d.default: (resample.by_divisor,),
     operator.getitem: (_split,),
     **CONVOLUTION_RULES,
 }

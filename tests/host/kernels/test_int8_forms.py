@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
+from mcu_build.errors import McuError
+from mcu_build.plan.compile import compile_program
 from mcu_build.reference_int8 import DEFINITIONS, norm
 from tests.host.kernels.definitions import differing, integers, same, share_that_varies
-from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
+from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of, run_cases
 
 
 def definition(case: Case) -> np.ndarray:
@@ -94,6 +97,51 @@ def test_a_norm_is_the_real_one_to_a_step():
     one = np.array([round(2**24 / 0.03)], np.int32)
     given = norm(q, one, np.zeros(1, np.int32), 1, True, epsilon, 7, 0, 27)
     assert np.abs(given - real / 0.03).max() <= 0.5 + 1e-3
+
+
+def run_of(dice: np.random.Generator, outputs: int, inputs: int, taps: int) -> tuple[T, T]:
+    """Starts and weights of an axis, the weights of an output 2 together at most."""
+    starts = dice.integers(0, inputs - taps + 1, outputs)
+    starts[-1] = inputs - taps
+    weights = dice.integers(-(1 << 15) // taps, (1 << 15) // taps, (outputs, taps))
+    return constant(starts), constant(weights, "int16")
+
+
+def resample_cases() -> list[Case]:
+    dice = np.random.default_rng(65)
+    found = []
+    for (n, channels, height, width), output, taps, zero_points, scaling in (
+        ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0), (1 << 30, -20)),
+        ((2, 5, 4, 6), (8, 12), (2, 2), (-128, 127), (1 << 30, -20)),
+        ((1, 17, 7, 3), (3, 5), (4, 3), (127, -128), (1_500_000_000, -21)),
+        ((1, 3, 1, 9), (1, 20), (1, 9), (-7, 4), (2_000_000_000, -22)),
+    ):
+        x = T(integers(dice, (n, channels, height, width)), CHANNELS_LAST)
+        rows = run_of(dice, output[0], height, taps[0])
+        columns = run_of(dice, output[1], width, taps[1])
+        found.append(case("resample", x, *rows, *columns, *zero_points, *scaling))
+    return found
+
+
+def test_resample(tmp_path):
+    cases = resample_cases()
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs) == 1
+
+
+def test_runs_beyond_an_image_and_weights_that_overflow_are_refused():
+    x = T(np.zeros((1, 1, 3, 3), np.int8), CHANNELS_LAST)
+    one, all_of_it = (constant([0]), constant([[1 << 14]], "int16")), constant([[9000, 9000, 9000]], "int16")
+    for rows, message in (
+        ((constant([1]), all_of_it), "reaches beyond 3"),
+        ((constant([0]), constant([[12_000, -12_000, 12_000]], "int16")), "more than 2"),
+    ):
+        wrong = Case(
+            "mcu_build::resample.out", [x, *rows, *one, 0, 0, 1 << 30, -20], [Out((1, 1, 1, 1), "int8")]
+        )
+        with pytest.raises(McuError, match=message):
+            compile_program(program_of(wrong)[0], "m")
 
 
 def test_another_zero_point_or_epsilon_is_noticed(tmp_path):

@@ -1,12 +1,16 @@
-"""The int8 operators that are ours, `mcu_build::*`: PReLU and normalization."""
+"""The int8 operators that are ours, `mcu_build::*`: PReLU, normalization, resampling."""
 
 from math import prod
 
+import numpy as np
+
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import model_strides, ordered
+from mcu_build.plan.operators.layout import image, image_output, image_size, model_strides, ordered
 from mcu_build.plan.select import Call, Selector
 
 _LARGEST_GROUP = 1 << 22
+# Of weights with 14 bits behind the point.
+_LARGEST_SUM = 2 << 14
 
 
 def prelu(call: Call) -> None:
@@ -83,7 +87,51 @@ def _position_stride(call: Call, tensor: Tensor) -> int:
     return strides[behind[-1]] if behind else 0
 
 
+def resample(call: Call) -> None:
+    """(input, row_starts, row_weights, column_starts, column_weights, input_zero_point, output_zero_point,
+    multiplier, shift, out).
+    """
+    source, source_size = image(call, call.tensor(0))
+    output, output_size = image_output(call)
+    if source.dtype is not DType.I8 or output.dtype is not DType.I8:
+        raise call.refuse(f"{source.dtype.numpy_name} to {output.dtype.numpy_name}")
+    tables = [call.tensor(index) for index in range(1, 5)]
+    for axis, (starts, weights) in enumerate((tables[:2], tables[2:])):
+        _check_taps(call, starts, weights, source_size[1 + axis], output_size[1 + axis])
+    taps = {"y": tables[1].shape[1], "x": tables[3].shape[1]}
+    params = Params(
+        "ResampleParams",
+        {
+            "batch": source_size[0],
+            "input": image_size(source_size),
+            "output": image_size(output_size),
+            "taps": taps,
+            "input_zero_point": call.integer(5),
+            "output_zero_point": call.integer(6),
+            "multiplier": call.integer(7),
+            "shift": call.integer(8),
+        },
+    )
+    macs = output.elements * taps["y"] * taps["x"]
+    call.emit("resample_s8", "resample", params, [source, *tables], [output], macs=macs)
+
+
+def _check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, outputs: int) -> None:
+    """Runs have to lie inside the image, and their weights may not be so large that sums leave 32 bits."""
+    if starts.data is None or weights.data is None or starts.shape != (outputs,):
+        raise call.refuse(f"{starts.name} is no constant with an entry for each of {outputs} rows or columns")
+    if starts.dtype is not DType.I32 or weights.dtype is not DType.I16 or weights.shape[:1] != (outputs,):
+        raise call.refuse(f"{starts.name} of {starts.dtype.numpy_name}, weights {weights.shape}")
+    first = np.frombuffer(starts.data, np.int32)
+    factors = np.frombuffer(weights.data, np.int16).reshape(weights.shape).astype(np.int64)
+    if first.min() < 0 or first.max() + weights.shape[1] > inputs:
+        raise call.refuse(f"{starts.name} reaches beyond {inputs} rows or columns")
+    if np.abs(factors).sum(axis=1).max() > _LARGEST_SUM:
+        raise call.refuse(f"{weights.name}: the weights of an output add up to more than 2")
+
+
 SELECTORS: dict[str, Selector] = {
     "mcu_build::prelu.out": prelu,
     "mcu_build::norm.out": norm,
+    "mcu_build::resample.out": resample,
 }
