@@ -152,7 +152,11 @@ def _compile(plans: Sequence[Plan], folder: Path) -> Path:
     for plan in plans:
         for name, text in generate(plan).items():
             (folder / name).write_text(text)
+        # Names that every model has for itself in its own source file.
+        own = ["constants", *(f"step_{index}" for index in range(len(plan.steps)))]
+        lines += [f"#define {name} {plan.name}_{name}" for name in own]
         lines += [f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")]
+        lines += [f"#undef {name}" for name in own]
     lines += [
         "template <typename M> static void port(std::span<std::byte> bytes, std::FILE* file, M move) {",
         "    if (bytes.empty()) return;",
