@@ -4,13 +4,15 @@ The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activa
 of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.fx import GraphModule
 
 from mcu_build.errors import McuError
+from mcu_build.lower.refusals import named, without_refused
 from mcu_build.lower.upstream import quiet
 
 if TYPE_CHECKING:
@@ -24,15 +26,21 @@ def quantize(
 ) -> ExportedProgram:
     """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
 
-    `exported` has fixed shapes; every item of `calibration` is one call's inputs. McuError where there is no
-    item or an item does not fit the model.
+    `exported` has fixed shapes; every item of `calibration` is one call's inputs. An operator that the
+    quantizer (our own where none is given) cannot take stays in float. McuError where there is no item or an
+    item does not fit the model.
     """
-    with quiet():
+    with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         from mcu_build.lower import annotate
 
-        prepared = prepare_pt2e(exported.module(check_guards=False), quantizer or annotate.Quantizer())
+        def prepare(refused: Mapping[str, str]) -> GraphModule:
+            chosen = quantizer or annotate.Quantizer(refused=refused)
+            with named("quantized"):
+                return prepare_pt2e(exported.module(check_guards=False), chosen)
+
+        prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
         converted = convert_pt2e(prepared)
         return torch.export.export(converted, _example(exported), strict=False)

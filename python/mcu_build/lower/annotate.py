@@ -4,7 +4,7 @@ Three things are added: functions of one tensor become tables (`clusters`), oper
 share the quantization of what they move, and readers of a fixed quantization take it over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
@@ -19,12 +19,21 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.lower.assigned import Chosen, everything
+from mcu_build.lower.assigned import (
+    Chosen,
+    everything,
+    keep_in_float,
+    operator_name,
+    origin,
+    remember_origin,
+    why_in_float,
+)
 from mcu_build.lower.builder import aten
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
+from mcu_build.lower.lines import source_line
 
 # Operators whose results are their operands' elements (or a constant that padding adds).
 MOVES = frozenset(
@@ -67,15 +76,22 @@ _WITH_BIAS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input, aten.l
 class Quantizer(CortexMQuantizer):  # type: ignore[misc]
     """CortexMQuantizer over a graph that has been brought into the form that it knows.
 
-    `chosen` says which operators it may rewrite and annotate.
+    `chosen` says which operators it may rewrite and annotate; `refused` are those that stay in float, by
+    their names in the float graph, with the reason.
     """
 
-    def __init__(self, chosen: Chosen = everything) -> None:
+    def __init__(self, chosen: Chosen = everything, refused: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self._chosen = chosen
+        self._chosen: Chosen = lambda node: chosen(node) and not why_in_float(node)
+        self._refused = refused or {}
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph before it is annotated."""
+        for node in model.graph.nodes:
+            if node.op == "call_function" and origin(node) is None:
+                remember_origin(node, operator_name(node), source_line(node))
+            if node.name in self._refused:
+                keep_in_float(node, self._refused[node.name])
         legalize(model, self._chosen)
         lay_out(model, self._chosen)
         _own_biases(model, self._chosen)

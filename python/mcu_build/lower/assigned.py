@@ -1,11 +1,12 @@
-"""Which operators of a graph are for the CPU where an NPU takes the others.
+"""What is known of operators through all stages: which are for the CPU where an NPU takes the others, which
+stay in float, and what each was in the user's model.
 
-The mark is a text in `node.meta["custom"]`, which survives quantization, export and saving; it says why the
-NPU does not take the operator.
+It is text in `node.meta["custom"]`, which survives quantization, export and saving.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch.fx import Node
 
@@ -13,7 +14,13 @@ from torch.fx import Node
 Chosen = Callable[[Node], bool]
 
 _MARK = "mcu_build_cpu"
-_ORIGIN, _OPERATOR, _LAYER = "mcu_build_origin", "mcu_build_operator", "mcu_build_layer"
+_FLOAT = "mcu_build_float"
+_ORIGIN = {
+    "name": "mcu_build_origin",
+    "operator": "mcu_build_operator",
+    "layer": "mcu_build_layer",
+    "module": "mcu_build_module",
+}
 
 
 def everything(node: Node) -> bool:
@@ -37,27 +44,70 @@ def why_on_cpu(node: Node) -> str:
     return str((node.meta.get("custom") or {}).get(_MARK, ""))
 
 
+def keep_in_float(node: Node, why: str) -> None:
+    """Leave `node`, and what it is rewritten to, in float."""
+    _note(node, _FLOAT, why)
+
+
+def why_in_float(node: Node) -> str:
+    """Why `keep_in_float` was asked for; empty where it was not."""
+    return str((node.meta.get("custom") or {}).get(_FLOAT, ""))
+
+
 @dataclass(frozen=True)
 class Origin:
-    """The operator of the float graph that a node was made from: 'aten::softmax.int', 'model.py:12'."""
+    """The operator of the float graph that a node was made from: 'aten::softmax.int', 'model.py:12'.
+
+    `module` is the path of the layer that it belongs to, empty for the model itself.
+    """
 
     name: str
     operator: str
     layer: str
+    module: str = ""
+
+    @property
+    def where(self) -> str:
+        """Its place in words: line and module, as far as they are known."""
+        inside = f"({self.module})" if self.layer and self.module else self.module
+        return " ".join(part for part in (self.layer, inside) if part) or "the model"
 
 
 def remember_origin(node: Node, operator: str, layer: str) -> None:
     """Note what the node is, so that what it becomes can be traced back to it."""
-    for key, text in ((_ORIGIN, node.name), (_OPERATOR, operator), (_LAYER, layer)):
-        _note(node, key, text)
+    values = {"name": node.name, "operator": operator, "layer": layer, "module": module_path(node)}
+    for key, text in values.items():
+        _note(node, _ORIGIN[key], text)
+
+
+def operator_name(node: Node) -> str:
+    """'aten::add.Tensor' of an edge operator."""
+    schema: Any = getattr(node.target, "_schema", None)
+    if schema is None:
+        return str(node.target)
+    overload = schema.overload_name
+    return f"{schema.name}.{overload}" if overload else str(schema.name)
+
+
+def module_path(node: Node) -> str:
+    """'encoder.layers.0': the innermost layer whose forward makes the call, empty where it is not known."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path = next(reversed(list(stack.values())))[0] if stack else ""
+    return str(path).removeprefix("L['self']").strip(".")
 
 
 def origin(node: Node) -> Origin | None:
     """What `remember_origin` noted of the node that this one was made from."""
     found = node.meta.get("custom") or {}
-    if _ORIGIN not in found:
+    if _ORIGIN["name"] not in found:
         return None
-    return Origin(str(found[_ORIGIN]), str(found[_OPERATOR]), str(found[_LAYER]))
+    return Origin(**{key: str(found.get(name, "")) for key, name in _ORIGIN.items()})
+
+
+def origin_near(node: Node) -> Origin | None:
+    """The origin of a node, or of a neighbour: what a rewrite adds has none of its own."""
+    near = (node, *node.users, *node.all_input_nodes)
+    return next((found for one in near if (found := origin(one))), None)
 
 
 def _note(node: Node, key: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,17 @@ from torch.fx import Node
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
-from mcu_build.lower.assigned import everything, is_for_cpu, origin, why_on_cpu
+from mcu_build.lower.assigned import (
+    everything,
+    is_for_cpu,
+    operator_name,
+    origin,
+    origin_near,
+    why_in_float,
+    why_on_cpu,
+)
 from mcu_build.lower.builder import attribute
+from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.program import KernelCall, parse
@@ -24,6 +33,7 @@ Where = Literal["npu", "int8", "float", "border"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
+_NOT_LOWERED = "it would take int8 numbers without their scale"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
 
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
@@ -77,10 +87,10 @@ def finish(
     graph: ExportedProgram, io: Literal["float", "int8"] = "float", supported: Collection[str] | None = None
 ) -> Lowered:
     """The program of what `to_cortex_m` gave. `graph` is used up: ExecuTorch rewrites it."""
-    with quiet():
+    with quiet(), named("lowered"):
         inputs, outputs = _strip_border(graph) if io == "int8" else _border(graph)
-        calls = _calls(graph)
-        _check_integers(calls)
+        if misfits := _misfits(graph):
+            raise refusal(misfits)
         rows = tuple(row for node in graph.graph.nodes for row in _rows(node))
         pte = _emit(graph)
     if supported is not None:
@@ -92,51 +102,71 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
     """The program in operators of Cortex-M, as a graph that also runs in PyTorch.
 
     `partitioner`, one of executorch's, takes what it can out of it; only operators that are marked for the
-    CPU (assigned.py) are then looked at here.
+    CPU (assigned.py) are then looked at here. What a pass refuses stays in float.
     """
-    with quiet():
-        from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
-        from executorch.backends.cortex_m.passes import (
-            ActivationFusionPass,
-            AtenToCortexMPass,
-            CortexMPassManager,
-            DecomposeHardswishPass,
-        )
-        from executorch.backends.cortex_m.target_config import CortexMTargetConfig
-        from executorch.exir import to_edge, to_edge_transform_and_lower
 
-        from mcu_build.lower.int8_forms import build_forms
-        from mcu_build.lower.layout import settle
-        from mcu_build.lower.markers import Unmark, mark
-        from mcu_build.lower.tables import build_tables
-        from mcu_build.lower.tidy import FuseClamps, cancel_transposes, make_exact
-
-        target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
-        tabled = copy.deepcopy(quantized)
-        chosen = is_for_cpu if partitioner else everything
-        build_forms(tabled, chosen)
-        build_tables(tabled, chosen)
-        mark(tabled, chosen)
-        config = cortex_m_edge_compile_config()
-        if partitioner:
-            edge = to_edge_transform_and_lower(tabled, partitioner=[partitioner], compile_config=config)
-        else:
-            edge = to_edge(tabled, compile_config=config)
-        # Tables and FuseClamps have done the work of the passes that go.
-        ours = {
-            ActivationFusionPass: [FuseClamps],
-            DecomposeHardswishPass: [],
-            AtenToCortexMPass: [Unmark, AtenToCortexMPass],
-        }
-        passes = [p for step in CortexMPassManager.legacy_pass_list for p in ours.get(step, [step])]
-        manager = CortexMPassManager(edge.exported_program(), passes=passes, target_config=target)
-        lowered = manager.transform()
-        make_exact(lowered)
-        cancel_transposes(lowered)
-        settle(lowered)
-        _prune_constants(lowered)
-        _name_layers(lowered)
+    def attempt(refused: Mapping[str, str]) -> ExportedProgram:
+        with quiet(), named("lowered"):
+            lowered = _to_cortex_m(quantized, core, partitioner, refused)
+        misfits = _misfits(lowered)
+        if any(origin_near(node) for node in misfits):
+            raise refusal(misfits)
         return lowered
+
+    return without_refused(attempt)
+
+
+def _to_cortex_m(
+    quantized: ExportedProgram, core: str, partitioner: Any, refused: Mapping[str, str]
+) -> ExportedProgram:
+    from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
+    from executorch.backends.cortex_m.passes import (
+        ActivationFusionPass,
+        AtenToCortexMPass,
+        CortexMPassManager,
+        DecomposeHardswishPass,
+    )
+    from executorch.backends.cortex_m.target_config import CortexMTargetConfig
+    from executorch.exir import to_edge, to_edge_transform_and_lower
+
+    from mcu_build.lower.int8_forms import build_forms
+    from mcu_build.lower.layout import settle
+    from mcu_build.lower.markers import Unmark, mark
+    from mcu_build.lower.tables import build_tables
+    from mcu_build.lower.tidy import FuseClamps, cancel_transposes, make_exact
+    from mcu_build.lower.unquantize import unquantize
+
+    target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
+    tabled = copy.deepcopy(quantized)
+    unquantize(tabled, refused)
+    on_core = is_for_cpu if partitioner else everything
+
+    def chosen(node: Node) -> bool:
+        return on_core(node) and not why_in_float(node)
+
+    build_forms(tabled, chosen)
+    build_tables(tabled, chosen)
+    mark(tabled, chosen)
+    config = cortex_m_edge_compile_config()
+    if partitioner:
+        edge = to_edge_transform_and_lower(tabled, partitioner=[partitioner], compile_config=config)
+    else:
+        edge = to_edge(tabled, compile_config=config)
+    # Tables and FuseClamps have done the work of the passes that go.
+    ours = {
+        ActivationFusionPass: [FuseClamps],
+        DecomposeHardswishPass: [],
+        AtenToCortexMPass: [Unmark, AtenToCortexMPass],
+    }
+    passes = [p for step in CortexMPassManager.legacy_pass_list for p in ours.get(step, [step])]
+    manager = CortexMPassManager(edge.exported_program(), passes=passes, target_config=target)
+    lowered = manager.transform()
+    make_exact(lowered)
+    cancel_transposes(lowered)
+    settle(lowered)
+    _prune_constants(lowered)
+    _name_layers(lowered)
+    return lowered
 
 
 def _emit(lowered: ExportedProgram) -> bytes:
@@ -200,34 +230,25 @@ def _is_call(node: Node) -> bool:
     return node.op == "call_function" and not any(part in str(node.target) for part in skipped)
 
 
-def operator_name(node: Node) -> str:
-    """'aten::add.Tensor' of an edge operator."""
-    schema: Any = getattr(node.target, "_schema", None)
-    if schema is None:
-        return str(node.target)
-    overload = schema.overload_name
-    return f"{schema.name}.{overload}" if overload else str(schema.name)
-
-
 def _is_float(value: object) -> bool:
     values = value if isinstance(value, list | tuple) else [value]
     return any(isinstance(v, torch.Tensor) and v.dtype.is_floating_point for v in values)
 
 
-def _check_integers(calls: list[Node]) -> None:
-    """No arithmetic may be left on int8 that knows nothing of scales: its numbers would mean nothing."""
-    wrong = [
-        f"{_layer(node) or 'the model'}: {operator_name(node)}: quantized, but not lowered"
-        for node in calls
-        if not operator_name(node).startswith(("cortex_m::", "mcu_build::"))
-        and not is_custom(operator_name(node))
-        and operator_name(node).split("::")[1].split(".")[0] not in _MOVES
-        and any(_is_int8(operand) for operand in node.all_input_nodes)
-    ]
-    if wrong:
-        raise McuError(
-            "\n".join(wrong), "Write these lines with other operators, and please report the model."
-        )
+def _misfits(lowered: ExportedProgram) -> dict[Node, str]:
+    """Calls that take int8 for what it is not, with the reason: their numbers would mean nothing."""
+    return {node: _NOT_LOWERED for node in _calls(lowered) if _is_misfit(node)}
+
+
+def _is_misfit(node: Node) -> bool:
+    name = operator_name(node)
+    int8s = any(_is_int8(operand) for operand in node.all_input_nodes)
+    floats = any(_is_float(one.meta.get("val")) for one in (node, *node.all_input_nodes))
+    if is_custom(name) or "quantize_per_tensor" in name or name.startswith("mcu_build::"):
+        return False
+    if name.startswith("cortex_m::") or name.split("::")[1].split(".")[0] in _MOVES:
+        return int8s and floats
+    return int8s
 
 
 def _is_int8(node: Node) -> bool:

@@ -29,9 +29,8 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.quantize import Inputs, quantize
 from mcu_build.lower import annotate
-from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, origin, remember_origin
+from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, operator_name, origin, remember_origin
 from mcu_build.lower.clusters import is_float
-from mcu_build.lower.cortex_m import operator_name
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
 from mcu_build.lower.vela_defects import Guard, cut_partitions

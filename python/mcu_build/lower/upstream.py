@@ -12,14 +12,15 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Run upstream code without its warnings and prints; logged errors and exceptions pass.
+    """Run upstream code without its warnings, logs and prints; exceptions pass.
 
     They warn about extensions for other machines, their own deprecations, and patterns that later passes
-    handle; their prints would land in the middle of a command's JSON.
+    handle; what they log as an error they raise as well. Their prints would land in the middle of a command's
+    JSON.
     """
     disabled = logging.root.manager.disable
     printed = io.StringIO()
-    logging.disable(max(disabled, logging.WARNING))
+    logging.disable(max(disabled, logging.ERROR))
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
             warnings.simplefilter("ignore")

@@ -1,0 +1,105 @@
+"""What a pass of executorch cannot take stays in float, or is named with its line and layer."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mcu_build.errors import McuError
+from mcu_build.failures import unexpected
+from mcu_build.lower.refusals import RefusedError, named
+from tests.support.lowering import Function, take
+
+Tensor = torch.Tensor
+
+
+class Block(nn.Module):
+    """A layer whose product of two tensors a pass will refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(self.inside(x), x.transpose(1, 2))
+
+
+def _model() -> nn.Module:
+    torch.manual_seed(4)
+    return nn.Sequential(nn.Linear(6, 6), Block(), nn.Linear(4, 3))
+
+
+def _line(text: str) -> int:
+    with open(__file__) as file:  # noqa: PTH123
+        return next(number for number, line in enumerate(file, 1) if line.strip() == text)
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, always: bool) -> None:
+    from executorch.backends.cortex_m.passes import AtenToCortexMPass
+    from executorch.exir.dialects._ops import ops
+
+    def substitution(node: torch.fx.Node, _: object) -> None:
+        if always or node.meta.get("input_qparams"):
+            raise KeyError("no such product")
+
+    table = AtenToCortexMPass._DIALECT_SUBSTITUTIONS
+    monkeypatch.setitem(table, ops.edge.aten.bmm.default, substitution)
+
+
+def test_what_a_pass_refuses_stays_in_float(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = [torch.randn(2, 4, 6)]
+    whole = take(_model(), example)
+    assert whole.float_operators == []
+    _refuse(monkeypatch, always=False)
+    outcome = take(_model(), example)
+    assert outcome.float_operators == ["aten::bmm"]
+    (row,) = [row for row in outcome.lowered.operators if row.where == "float"]
+    assert "no such product" in row.why
+    assert row.layer == f"test_refusals.py:{_line('return torch.bmm(self.inside(x), x.transpose(1, 2))')}"
+    assert sum("linear" in row.operator for row in outcome.lowered.operators if row.where == "int8") == 3
+    assert outcome.relative_error < 0.03
+
+
+def test_what_it_refuses_in_float_too_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _refuse(monkeypatch, always=True)
+    with pytest.raises(McuError) as refused:
+        take(_model(), [torch.randn(2, 4, 6)])
+    line = _line("return torch.bmm(self.inside(x), x.transpose(1, 2))")
+    where = f"test_refusals.py:{line} (1): aten::bmm"
+    assert refused.value.message == f"{where}: cannot be lowered: KeyError: 'no such product'"
+    assert "docs/lowering.md" in refused.value.hint
+
+
+def test_a_weight_of_two_layers_one_of_them_transposed() -> None:
+    def tied(m: nn.Module, x: Tensor) -> Tensor:
+        return m.layer(F.linear(F.relu(m.layer(x)), m.layer.weight.t()))
+
+    outcome = take(Function(tied, layer=nn.Linear(6, 8)), [torch.randn(1, 6)])
+    assert outcome.relative_error < 0.05
+    assert np.ptp(outcome.evaluated[0]) > 0
+
+
+def test_an_exception_without_an_operator_names_its_cause() -> None:
+    with pytest.raises(RefusedError) as refused, named("quantized"):
+        try:
+            raise AssertionError
+        except AssertionError as error:
+            raise RuntimeError("somewhere in a pass") from error
+    assert refused.value.message == "the model: cannot be quantized: AssertionError: raise AssertionError"
+    with pytest.raises(McuError, match=r"^as it was$"), named("quantized"):
+        raise McuError("as it was")
+
+
+def test_the_last_resort_names_the_operator() -> None:
+    class Step:
+        operator, layer = "aten::cumsum.out", "net.py:3"
+
+    def fails(step: Step) -> None:
+        raise IndexError("axis 2")
+
+    with pytest.raises(IndexError) as raised:
+        fails(Step())
+    error = unexpected(raised.value)
+    assert error.message == "net.py:3: aten::cumsum.out: mcu-build cannot compile this: IndexError: axis 2"
+    assert "defect" not in error.hint
