@@ -63,6 +63,23 @@ Number div_floor(Number a, Number b) {
     return b != 0 && is_above(fmod_of(a, b), b) ? static_cast<Number>(quotient - 1) : quotient;
 }
 
+template <typename Number>
+Number power(Number a, Number b) {
+    if (b < 0) return a == 1 || (a == -1 && b % 2 == 0) ? Number{1} : a == -1 ? Number{-1} : Number{0};
+    uint64_t result = 1;
+    uint64_t square = wide(a);
+    for (uint64_t left = wide(b); left != 0; left >>= 1) {
+        if (left & 1) result *= square;
+        square *= square;
+    }
+    return static_cast<Number>(result);
+}
+
+template <typename Number>
+bool is_bit(Number b) {
+    return b >= 0 && b < static_cast<Number>(8 * sizeof(Number));
+}
+
 }  // namespace
 
 #define MCU_PAIR(name, type, expression)                                                       \
@@ -91,11 +108,14 @@ MCU_PAIR_DIVISION(f32, float)
     MCU_PAIR(bitwise_xor_##suffix, type, a ^ b)
 MCU_PAIR_BITS(bool, bool)
 
-#define MCU_PAIR_INTEGER(suffix, type)                   \
-    MCU_PAIR(add_wrap_##suffix, type, wide(a) + wide(b)) \
-    MCU_PAIR(sub_wrap_##suffix, type, wide(a) - wide(b)) \
-    MCU_PAIR(mul_wrap_##suffix, type, wide(a) * wide(b)) \
-    MCU_PAIR_DIVISION(suffix, type)                      \
+#define MCU_PAIR_INTEGER(suffix, type)                                        \
+    MCU_PAIR(add_wrap_##suffix, type, wide(a) + wide(b))                      \
+    MCU_PAIR(sub_wrap_##suffix, type, wide(a) - wide(b))                      \
+    MCU_PAIR(mul_wrap_##suffix, type, wide(a) * wide(b))                      \
+    MCU_PAIR(pow_##suffix, type, power(a, b))                                 \
+    MCU_PAIR(shift_left_##suffix, type, is_bit(b) ? wide(a) << b : 0)         \
+    MCU_PAIR(shift_right_##suffix, type, is_bit(b) ? a >> b : a < 0 ? -1 : 0) \
+    MCU_PAIR_DIVISION(suffix, type)                                           \
     MCU_PAIR_BITS(suffix, type)
 MCU_PAIR_INTEGER(s8, int8_t)
 MCU_PAIR_INTEGER(s16, int16_t)

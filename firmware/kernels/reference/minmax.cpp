@@ -28,6 +28,10 @@ void minimum_s32(const MinMaxParams& params, const int32_t* first, const int32_t
     minimum(params, first, second, output);
 }
 
+void minimum_s64(const MinMaxParams& params, const int64_t* first, const int64_t* second, int64_t* output) {
+    minimum(params, first, second, output);
+}
+
 void minimum_f32(const MinMaxParams& params, const float* first, const float* second, float* output) {
     minimum(params, first, second, output);
 }
@@ -41,6 +45,10 @@ void maximum_s16(const MinMaxParams& params, const int16_t* first, const int16_t
 }
 
 void maximum_s32(const MinMaxParams& params, const int32_t* first, const int32_t* second, int32_t* output) {
+    maximum(params, first, second, output);
+}
+
+void maximum_s64(const MinMaxParams& params, const int64_t* first, const int64_t* second, int64_t* output) {
     maximum(params, first, second, output);
 }
 

@@ -1,21 +1,9 @@
 #include "mcu/kernels/topk.h"
 
+#include "before.h"
+
 namespace mcu::kernels {
 namespace {
-
-// A total order of values in which a NaN, the one value that differs from itself, is the largest.
-template <typename Number>
-bool less(Number a, Number b) {
-    return a == a && (a < b || b != b);
-}
-
-// Whether entry `a` at position `i` comes before entry `b` at position `j`.
-template <typename Number>
-bool before(bool largest, Number a, int32_t i, Number b, int32_t j) {
-    if (largest ? less(b, a) : less(a, b)) return true;
-    if (largest ? less(a, b) : less(b, a)) return false;
-    return i < j;
-}
 
 // The first entry of a line that comes after entry `last` (-1: any).
 template <typename Number>

@@ -27,6 +27,10 @@ _FUNCTIONAL = {
     "div.Scalar_mode_out": "div.Scalar_mode",
     "where.self_out": "where.self",
     "topk.values": "topk.default",
+    "sort.values": "sort.default",
+    "sort.values_stable": "sort.stable",
+    "scatter_reduce.two_out": "scatter_reduce.two",
+    "_native_batch_norm_legit.no_stats_out": "_native_batch_norm_legit.no_stats",
 }
 _TENSOR_FORM = {"add", "sub", "mul", "div", "bitwise_and", "bitwise_or", "bitwise_xor"}
 

@@ -97,10 +97,32 @@ def integers() -> list[Checked]:
             listed += [call("aten::div.out_mode", x, y, mode) for mode in ("trunc", "floor")]
             listed += [call(f"aten::{name}.Tensor_out", x, y) for name in ("fmod", "remainder")]
         listed += [call(f"aten::bitwise_{name}.Tensor_out", a, b) for name in ("and", "or", "xor")]
-        if dtype != "int64":
-            listed += [call(f"aten::{name}.out", a, b) for name in ("minimum", "maximum")]
+        listed += [call(f"aten::{name}.out", a, b) for name in ("minimum", "maximum")]
+        exponent = T(np.array([0, 1, 2, 3, 9], dtype).repeat(8))
+        listed.append(call("aten::pow.Tensor_Tensor_out", a, exponent))
+        negative = T(np.array([-1, -2], dtype))
+        listed.append(call("aten::pow.Tensor_Tensor_out", T(np.array([[-1], [1], [3]], dtype)), negative))
+        listed += [call("aten::pow.Tensor_Scalar_out", a, 2), call("aten::pow.Scalar_out", 3, exponent)]
+        bits = T(np.array([0, 1, 3, 7, 64], dtype).repeat(8))
+        listed += [call(f"aten::bitwise_{way}_shift.Tensor_out", a, bits) for way in ("left", "right")]
+        listed.append(call("aten::__rshift__.Scalar_out", a, 2))
         listed.append(call("aten::div.out", small((9,), dtype), T(np.arange(1, 10).astype(dtype))))
     return listed
+
+
+def bytes_() -> list[Checked]:
+    """uint8, of which PyTorch keeps the low bits, too."""
+    dice = np.random.default_rng(6)
+    a, b = (T(dice.integers(low, 256, (5, 40)).astype(np.uint8)) for low in (0, 1))
+    pairs = ("mul.out", "minimum.out", "maximum.out", "fmod.Tensor_out", "remainder.Tensor_out")
+    return [
+        *(call(f"aten::{name}.out", a, b, 1) for name in ("add", "sub")),
+        *(call(f"aten::{name}", a, b) for name in pairs),
+        *(call(f"aten::bitwise_{name}.Tensor_out", a, b) for name in ("and", "or", "xor")),
+        *(call("aten::div.out_mode", a, b, mode) for mode in ("trunc", "floor")),
+        call("aten::mul.out", a, T(np.array(3, np.uint8), constant=True)),
+        call("aten::lt.Tensor_out", a, b),
+    ]
 
 
 def promotions() -> list[Checked]:
@@ -159,7 +181,9 @@ def choices() -> list[Checked]:
     return listed
 
 
-@pytest.mark.parametrize("family", [broadcasts, arithmetic, integers, promotions, comparisons, choices])
+@pytest.mark.parametrize(
+    "family", [broadcasts, arithmetic, integers, bytes_, promotions, comparisons, choices]
+)
 def test_computes_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 
@@ -184,7 +208,7 @@ def test_swapped_operands_are_noticed(tmp_path):
 
 
 def test_a_type_without_a_kernel_fails_the_build():
-    x = T(np.zeros((2, 2), np.uint8))
-    program, _ = program_of(Case("aten::add.out", [x, x, 1], [Out((2, 2), "uint8")]))
-    with pytest.raises(McuError, match=r"aten::add.out: no kernel for uint8"):
+    x = T(np.zeros((2, 2), np.int8))
+    program, _ = program_of(Case("aten::atan2.out", [x, x], [Out((2, 2), "int8")]))
+    with pytest.raises(McuError, match=r"aten::atan2.out: no kernel for int8"):
         compile_program(program, "case")

@@ -69,6 +69,40 @@ def largest() -> list[Checked]:
     return listed
 
 
+def sorts() -> list[Checked]:
+    listed = []
+    for dtype in ("bool", "uint8", "int8", "int16", "int32", "int64", "float32"):
+        # Few values, many ties: equal entries keep their order in both directions.
+        x = tensor((4, 37, 3), dtype)
+        x = T(x.array if dtype == "bool" else (x.array % 5).astype(dtype))
+        for dimension, descending in ((0, False), (1, True), (-2, False), (-1, True)):
+            listed.append(call("aten::sort.values_stable", x, True, dimension, descending))
+    distinct = np.random.default_rng(34).permutation(60)
+    image = T(distinct.astype(np.float32).reshape(1, 5, 4, 3), CL)
+    listed += [
+        call("aten::sort.values", image, 1, False, order=CL),
+        call("aten::sort.values", T(distinct), 0, True),
+        call("aten::sort.values", T(np.array([3, np.nan, -np.inf, 1], np.float32)), 0, True),
+        call("aten::sort.values", tensor((3, 1)), 1, False),
+        call("aten::topk.values", image, 2, 1, True, True, order=CL),
+        call("aten::topk.values", T(distinct[:9].astype(np.uint8)), 3, 0, True, True),
+    ]
+    return listed
+
+
+def bags() -> list[Checked]:
+    table = tensor((20, 6), "float32")
+    index, offsets = positions((11,), 20), T(np.array([0, 3, 3, 7]))
+    factors = T(np.arange(11, dtype=np.float32) / 4)
+    listed = []
+    for name in ("_embedding_bag", "_embedding_bag_forward_only"):
+        for mode, weights, padding in ((0, None, -1), (0, factors, -1), (1, None, 5), (2, None, -1)):
+            arguments = [table, index, offsets, False, mode, False, weights, False, padding]
+            used = (True, False, False, False)
+            listed.append(call(f"aten::{name}.out", *arguments, used=used, relative=1e-6))
+    return listed
+
+
 def constants() -> list[Checked]:
     x = tensor((2, 3, 4, 5), "int8", CL)
     return [
@@ -104,7 +138,20 @@ def pads() -> list[Checked]:
     return listed
 
 
-@pytest.mark.parametrize("family", [lookups, indexing, largest, constants, pads])
+def mirrors() -> list[Checked]:
+    listed = []
+    for dtype in ("float32", "int64"):
+        for name in ("reflection", "replication"):
+            listed += [
+                call(f"aten::{name}_pad1d.out", tensor((3, 7), dtype), [2, 3]),
+                call(f"aten::{name}_pad2d.out", tensor((2, 3, 7, 5), dtype, CL), [0, 4, 3, 1], order=CL),
+                call(f"aten::{name}_pad3d.out", tensor((1, 3, 4, 7, 5), dtype), [4, 0, 0, 0, 1, 3]),
+                call(f"aten::{name}_pad2d.out", tensor((2, 3, 7, 5), dtype), [0, 0, 0, 0]),
+            ]
+    return [*listed, call("aten::replication_pad1d.out", tensor((3, 2), "float32"), [5, 9])]
+
+
+@pytest.mark.parametrize("family", [lookups, indexing, largest, sorts, bags, constants, pads, mirrors])
 def test_reads_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 

@@ -161,7 +161,24 @@ def resizes() -> list[Checked]:
     return listed
 
 
-@pytest.mark.parametrize("family", [convolutions, pools, volume_pools, resizes])
+def grids() -> list[Checked]:
+    """Positions inside, at the ends, outside, and far outside the image. Cubic weights are near 1."""
+    dice = np.random.default_rng(5)
+    image, volume = reals((2, 3, 5, 6), CL), reals((2, 2, 4, 5, 3))
+    flat = (dice.standard_normal((2, 4, 7, 2)) * 1.2).astype(np.float32)
+    flat[0, 0, :3] = [[-1, 1], [1, -1], [30, -40]]
+    deep = (dice.standard_normal((2, 3, 2, 5, 3)) * 1.2).astype(np.float32)
+    listed = []
+    for mode, padding, align in itertools.product(range(3), range(3), (False, True)):
+        arguments = [T(flat), mode, padding, align]
+        listed.append(call("aten::grid_sampler_2d.out", image, *arguments, order=CL, **SUM))
+        if mode < 2:
+            arguments = [T(deep), mode, padding, align]
+            listed.append(call("aten::grid_sampler_3d.out", volume, *arguments, **SUM))
+    return listed
+
+
+@pytest.mark.parametrize("family", [convolutions, pools, volume_pools, resizes, grids])
 def test_computes_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 

@@ -47,8 +47,18 @@ def products() -> list[Checked]:
     ]
 
 
-def test_computes_as_pytorch_does(tmp_path):
-    compare(products(), tmp_path)
+def distances() -> list[Checked]:
+    listed = []
+    for p in (0.0, 1.0, 2.0, 3.5, float("inf")):
+        listed.append(call("aten::_cdist_forward.out", reals(2, 4, 6), reals(2, 5, 6), p, None, **NEAR))
+        listed.append(call("aten::_pdist_forward.out", reals(5, 6), p, **NEAR))
+    listed.append(call("aten::_cdist_forward.out", reals(3, 1, 4, 6), reals(2, 30, 6), 2.0, None, **NEAR))
+    return listed
+
+
+@pytest.mark.parametrize("family", [products, distances])
+def test_computes_as_pytorch_does(family, tmp_path):
+    compare(family(), tmp_path)
 
 
 def test_another_weight_is_noticed(tmp_path):

@@ -80,6 +80,23 @@ def parts() -> Iterator[Checked]:
     yield call("aten::pixel_shuffle.out", tensor((2, 12, 3, 2), "float32", CL), 2)
 
 
+def windows() -> Iterator[Checked]:
+    x, image = tensor((4, 5, 6), "int16"), tensor((2, 5, 4, 3), "int8", CL)
+    for offset, first, second in ((0, 0, 1), (2, 1, 2), (-3, 2, 0), (9, 0, 1)):
+        yield call("aten::diagonal_copy.out", x, offset, first, second)
+    yield call("aten::diagonal_copy.out", image, 1, 1, 2)
+    for dimension, size, step in ((0, 2, 1), (1, 3, 2), (-1, 6, 4), (2, 1, 5)):
+        yield call("aten::unfold_copy.out", x, dimension, size, step)
+    yield call("aten::unfold_copy.out", image, 1, 2, 2)
+    yield call("aten::as_strided_copy.out", x, [3, 4], [2, 7], 5)
+    yield call("aten::as_strided_copy.out", tensor((4, 5), "float32"), [2, 3, 3], [0, 1, 2], None)
+    for shifts, dimensions in (([2], [1]), ([-1, 7], [0, 2]), ([3], []), ([0], [0]), ([5], [1])):
+        yield call("aten::roll.out", x, shifts, dimensions)
+    yield call("aten::roll.out", image, [1, -2], [1, 2], order=CL)
+    yield call("aten::pixel_unshuffle.out", tensor((2, 3, 4, 6), "int8", CL), 2)
+    yield call("aten::pixel_unshuffle.out", tensor((2, 3, 4, 6), "float32"), 2)
+
+
 def lists() -> Iterator[Checked]:
     for dtype in DTYPES:
         yield call("aten::cat.out", [tensor((2, 3), dtype), tensor((2, 5), dtype)], 1)
@@ -134,7 +151,7 @@ def casts() -> Iterator[Checked]:
     )
 
 
-@pytest.mark.parametrize("family", [views, copies, parts, lists, splits, casts])
+@pytest.mark.parametrize("family", [views, copies, parts, windows, lists, splits, casts])
 def test_moves_as_pytorch_does(family, tmp_path):
     compare(list(family()), tmp_path)
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
@@ -76,6 +77,29 @@ def extremes() -> list[Checked]:
     listed += [call(f"aten::{name}.out", booleans, 1, True) for name in ("any", "all")]
     listed += [call("aten::any.dims_out", booleans, [0, 1], False), call("aten::any.all_out", booleans)]
     listed.append(call("aten::any.out", whole((3, 4), "int8"), 0, False))
+    for narrow in (booleans, T(np.arange(250, 256, dtype=np.uint8).reshape(2, 3))):
+        listed += [call(f"aten::{name}.out", narrow, [1], False) for name in ("amax", "amin")]
+        listed.append(call("aten::max.dim_max", T(narrow.array[::-1].copy()), 0, False))
+        listed.append(
+            call(
+                "aten::sum.IntList_out",
+                narrow,
+                [1],
+                True,
+                None,
+                like=torch.from_numpy(narrow.array).sum(1, True, dtype=torch.int32),
+            )
+        )
+    return listed
+
+
+def scans() -> list[Checked]:
+    x, number = reals((4, 5, 6)), whole((4, 5, 6), "int32")
+    ties = T(np.array([[1, 3, 3, 2, np.nan, 5]], np.float32))
+    listed = [call("aten::cumprod.out", t, d, None, relative=1e-5) for t in (x, number) for d in (0, 1, -1)]
+    for name in ("cummax", "cummin"):
+        listed += [call(f"aten::{name}.out", t, d) for t in (x, number) for d in (0, -1)]
+        listed += [call(f"aten::{name}.out", ties, 1), call(f"aten::{name}.out", whole((9,), "int8"), 0)]
     return listed
 
 
@@ -118,7 +142,14 @@ def norms() -> list[Checked]:
         )
     )
     near = {"used": STATISTICS_UNUSED, **NORMAL}
+    trained = "aten::_native_batch_norm_legit.out"
     return [
+        call(layer, x, [16], w, b, 1e-5, **NORMAL),
+        call(layer, x, [5, 16], None, None, 1e-5, **NORMAL),
+        call(group, image, cw, cb, 2, 6, 20, 3, 1e-5, order=CL, **NORMAL),
+        call(trained, image, cw, cb, cb, variance, False, 0.1, 1e-5, order=CL, **near),
+        call(instance, image, cw, cb, True, 0.1, 1e-5, order=CL, **near),
+        call(instance, T(image.array), None, cb, True, 0.1, 1e-5, **near),
         call(layer, x, [16], w, b, 1e-5, **near),
         call(layer, x, [16], None, None, 1e-5, **near),
         call(layer, x, [5, 16], None, None, 1e-3, **near),
@@ -132,7 +163,7 @@ def norms() -> list[Checked]:
     ]
 
 
-@pytest.mark.parametrize("family", [sums, extremes, spreads, softmaxes, norms])
+@pytest.mark.parametrize("family", [sums, extremes, scans, spreads, softmaxes, norms])
 def test_computes_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 
@@ -173,8 +204,8 @@ def norm_and_then(*later: KernelCall) -> Program:
 
 
 def test_a_view_of_statistics_is_a_use():
-    with pytest.raises(McuError, match="mean and deviation are used"):
-        compile_program(norm_and_then(KernelCall("aten::sigmoid.out", (7, 10, 10))), "case")
+    plan = compile_program(norm_and_then(KernelCall("aten::sigmoid.out", (7, 10, 10))), "case")
+    assert [step.kernel for step in plan.steps] == ["mean_f32", "layer_norm_f32", "sigmoid_f32"]
 
 
 def test_another_tensor_in_the_place_of_statistics_is_none():
@@ -198,9 +229,18 @@ def test_scratch_memory_in_the_place_of_statistics_is_none():
     assert [step.source for step in plan.steps] == ["norm_f32", "pool"]
 
 
-def test_statistics_that_are_read_fail_the_build():
-    case = call("aten::native_layer_norm.out", reals((2, 4)), [4], None, None, 1e-5).case
+def test_statistics_of_a_batch_fail_the_build():
+    affine = [reals((4,)), reals((4,))]
+    case = call("aten::_native_batch_norm_legit.no_stats_out", reals((2, 4)), *affine, True, 0.1, 1e-5).case
     with pytest.raises(McuError, match="mean and deviation are used"):
+        compile_program(program_of(case)[0], "case")
+
+
+def test_a_batch_norm_that_trains_fails_the_build():
+    plain = [T(np.ones(4, np.float32)) for _ in range(4)]
+    outputs = [Out((2, 4), "float32"), *[Out((4,), "float32", None, False)] * 2]
+    case = Case("aten::_native_batch_norm_legit.out", [reals((2, 4)), *plain, True, 0.1, 1e-5], outputs)
+    with pytest.raises(McuError, match=r"model\.eval"):
         compile_program(program_of(case)[0], "case")
 
 

@@ -6,7 +6,9 @@
 //
 // Floats: one rounding for each operation; div_floor is computed from fmod, which is exact, as in PyTorch.
 // Integers keep the low bits of the result; where b is 0, for which PyTorch raises an error, a quotient is 0
-// and a remainder is a.
+// and a remainder is a. pow of integers with b < 0 is the power rounded towards 0 (0 where a is 0).
+//
+//   shift_left  a 2^b    shift_right  a / 2^b rounded down; all bits leave where b is not a bit's number
 
 #pragma once
 
@@ -42,11 +44,14 @@ MCU_PAIR_DIVISION(f32, float)
     MCU_PAIR(bitwise_xor_##suffix, type)
 MCU_PAIR_BITS(bool, bool)
 
-#define MCU_PAIR_INTEGER(suffix, type) \
-    MCU_PAIR(add_wrap_##suffix, type)  \
-    MCU_PAIR(sub_wrap_##suffix, type)  \
-    MCU_PAIR(mul_wrap_##suffix, type)  \
-    MCU_PAIR_DIVISION(suffix, type)    \
+#define MCU_PAIR_INTEGER(suffix, type)   \
+    MCU_PAIR(add_wrap_##suffix, type)    \
+    MCU_PAIR(sub_wrap_##suffix, type)    \
+    MCU_PAIR(mul_wrap_##suffix, type)    \
+    MCU_PAIR(pow_##suffix, type)         \
+    MCU_PAIR(shift_left_##suffix, type)  \
+    MCU_PAIR(shift_right_##suffix, type) \
+    MCU_PAIR_DIVISION(suffix, type)      \
     MCU_PAIR_BITS(suffix, type)
 MCU_PAIR_INTEGER(s8, int8_t)
 MCU_PAIR_INTEGER(s16, int16_t)

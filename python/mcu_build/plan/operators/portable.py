@@ -8,6 +8,7 @@ from mcu_build.plan.operators import (
     portable_matmul,
     portable_movement,
     portable_reduce,
+    portable_scatter,
     portable_unary,
 )
 from mcu_build.plan.select import Selector
@@ -20,5 +21,6 @@ SELECTORS: dict[str, Selector] = {
     **portable_matmul.SELECTORS,
     **portable_movement.SELECTORS,
     **portable_reduce.SELECTORS,
+    **portable_scatter.SELECTORS,
     **portable_unary.SELECTORS,
 }

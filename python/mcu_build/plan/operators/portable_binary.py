@@ -11,8 +11,8 @@ import numpy as np
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.operators.layout import broadcast, expanded_strides, merge, padded
-from mcu_build.plan.operators.portable_movement import SUFFIX, converted
-from mcu_build.plan.operators.portable_unary import INTEGER_LIMITS
+from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
+from mcu_build.plan.operators.portable_unary import INTEGER_LIMITS, emit_unary, flat_operand
 from mcu_build.plan.select import Call, Selector
 from mcu_build.program import TensorValue
 
@@ -50,23 +50,30 @@ _TYPES = {
     **dict.fromkeys(
         ("add", "sub", "mul", "div_trunc", "div_floor", "fmod", "remainder"), (*_INTEGERS, DType.F32)
     ),
-    **dict.fromkeys(("minimum", "maximum"), (DType.I8, DType.I16, DType.I32, DType.F32)),
+    **dict.fromkeys(("minimum", "maximum"), (*_INTEGERS, DType.F32)),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), (*_INTEGERS, DType.BOOL)),
-    **dict.fromkeys(("div", "pow", "atan2"), (DType.F32,)),
+    **dict.fromkeys(("shift_left", "shift_right"), _INTEGERS),
+    "pow": (*_INTEGERS, DType.F32),
+    **dict.fromkeys(("div", "atan2"), (DType.F32,)),
 }
 
 
 def _pair(call: Call, name: str, first: int = 0, second: int = 1) -> None:
     """`name` over two arguments, in the type of the output."""
-    dtype = call.output.dtype
+    output = call.output
+    # int16 holds every uint8, and the low bits of its results are right.
+    dtype = DType.I16 if output.dtype is DType.U8 else output.dtype
     if dtype not in _TYPES[name]:
-        raise call.refuse(f"no kernel for {dtype.numpy_name}")
-    emit_pair(call, name, operand(call, first, dtype), operand(call, second, dtype), call.output)
+        raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
+    result = output if dtype is output.dtype else like(call, output, dtype)
+    emit_pair(call, name, operand(call, first, dtype), operand(call, second, dtype), result)
+    if result is not output:
+        convert(call, result, output)
 
 
 def _plain(name: str) -> Selector:
     def plain(call: Call) -> None:
-        """(input, other, out): quotients and powers of float32, bits of integers, the rest of both."""
+        """(input, other, out): quotients and angles of float32, bits of integers, the rest of both."""
         _pair(call, name)
 
     return plain
@@ -187,7 +194,7 @@ def emit_where(call: Call, condition: Tensor, first: Tensor, second: Tensor) -> 
 
 
 def clamp_tensor(call: Call) -> None:
-    """(input, min, max, out): bounds that are tensors, of float32 or integers up to int32."""
+    """(input, min, max, out): bounds that are tensors, of float32 or integers."""
     output = call.output
     bounds = [
         (index, name) for index, name in ((1, "maximum"), (2, "minimum")) if call.value(index) is not None
@@ -201,6 +208,23 @@ def clamp_tensor(call: Call) -> None:
         value = target
 
 
+_POWERS = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+
+
+def pow_scalar(call: Call) -> None:
+    """(input, exponent, out): float32 or integers."""
+    exponent, output = call.real(1), call.output
+    if output.dtype is not DType.F32:
+        _pair(call, "pow")
+        return
+    source = flat_operand(call, converted(call, call.tensor(0), DType.F32), output)
+    if exponent in _POWERS:
+        emit_unary(call, _POWERS[exponent], source, output)
+        return
+    params = Params("PowParams", {"count": source.elements, "exponent": exponent})
+    call.emit("pow_scalar_f32", "activation_f32", params, [source], [output])
+
+
 _BINARY = {
     "div": ("div.out", "div.Scalar_out"),
     "minimum": ("minimum.out",),
@@ -210,6 +234,15 @@ _BINARY = {
     "remainder": ("remainder.Tensor_out", "remainder.Scalar_out"),
     "div_floor": ("floor_divide.out",),
     "pow": ("pow.Tensor_Tensor_out", "pow.Scalar_out"),
+    **{
+        f"shift_{way}": (
+            f"__{way[0]}shift__.Tensor_out",
+            f"__{way[0]}shift__.Scalar_out",
+            f"bitwise_{way}_shift.Tensor_out",
+            f"bitwise_{way}_shift.Tensor_Scalar_out",
+        )
+        for way in ("left", "right")
+    },
     **{
         f"bitwise_{name}": (f"bitwise_{name}.Tensor_out", f"bitwise_{name}.Scalar_out")
         for name in ("and", "or", "xor")
@@ -236,4 +269,5 @@ SELECTORS: dict[str, Selector] = {
     "aten::where.self_out": where,
     "aten::masked_fill.Scalar_out": masked_fill,
     "aten::clamp.Tensor_out": clamp_tensor,
+    "aten::pow.Tensor_Scalar_out": pow_scalar,
 }

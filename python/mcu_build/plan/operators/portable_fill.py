@@ -124,6 +124,11 @@ def _bits(dtype: DType, value: float) -> int:
     return int(np.float32(value).view(np.int32)) if dtype is DType.F32 else int(value)
 
 
+def empty(call: Call) -> None:
+    """(size, ..., out): zeros, where PyTorch leaves what memory held."""
+    _constant(call, np.zeros(call.output.model_shape))
+
+
 SELECTORS: dict[str, Selector] = {
     "aten::full.out": _filled(1),
     "aten::full_like.out": _filled(1),
@@ -133,6 +138,11 @@ SELECTORS: dict[str, Selector] = {
     "aten::ones.out": _all(1),
     "aten::zeros_like.out": _all(0),
     "aten::ones_like.out": _all(1),
+    "aten::empty.out": empty,
+    "aten::empty_like.out": empty,
+    "aten::empty_permuted.out": empty,
+    "aten::empty_strided.out": empty,
+    "dim_order_ops::_empty_dim_order.out": empty,
     "aten::arange.out": arange,
     "aten::arange.start_out": arange_start,
     "aten::constant_pad_nd.out": constant_pad,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.ir import Value as Member
-from mcu_build.plan.operators.layout import model_strides
+from mcu_build.plan.operators.layout import contiguous, model_strides
 from mcu_build.plan.operators.portable_movement import SUFFIX
 from mcu_build.plan.select import Call, Selector
 
@@ -207,6 +207,29 @@ def _scale(old: int, new: int, factor: object, align: bool) -> float:
     return 1.0 / factor if isinstance(factor, int | float) and factor > 0 else old / new
 
 
+def _grid_sampler(axes: int) -> Selector:
+    def grid_sampler(call: Call) -> None:
+        """(input, grid, interpolation_mode, padding_mode, align_corners, out): float32."""
+        source, grid, output = call.tensor(0), call.tensor(1), call.output
+        _require(call, [source, grid, output], (DType.F32,))
+        mode = ("bilinear", "nearest", "bicubic")[call.integer(2)]
+        if mode == "bicubic" and axes == 3:
+            raise call.refuse("bicubic interpolation of a volume")
+        params = Params(
+            "GridSampleParams",
+            {
+                "input": _planes(call, source, axes),
+                "output": _planes(call, output, axes),
+                "axes": axes,
+                "padding": call.integer(3),
+                "align_corners": bool(call.integer(4)),
+            },
+        )
+        call.emit(f"grid_{mode}_f32", "grid_sample", params, [source, contiguous(call, grid)], [output])
+
+    return grid_sampler
+
+
 SELECTORS: dict[str, Selector] = {
     "aten::convolution.out": convolution,
     **{f"aten::max_pool{spatial}d_with_indices.out": _max_pool(spatial) for spatial in (2, 3)},
@@ -214,6 +237,7 @@ SELECTORS: dict[str, Selector] = {
     **{f"aten::_adaptive_avg_pool{spatial}d.out": _adaptive_avg_pool(spatial) for spatial in (2, 3)},
     "aten::adaptive_avg_pool1d.out": _adaptive_avg_pool(1),
     **{f"aten::adaptive_max_pool{spatial}d.out": _adaptive_max_pool(spatial) for spatial in (2, 3)},
+    **{f"aten::grid_sampler_{axes}d.out": _grid_sampler(axes) for axes in (2, 3)},
     "aten::upsample_nearest2d.vec_out": nearest_vec,
     "aten::upsample_nearest2d.out": nearest,
     "aten::upsample_bilinear2d.vec_out": bilinear_vec,

@@ -1,11 +1,13 @@
-"""Products of float matrices."""
+"""Products of float matrices, and distances between their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import contiguous, contiguous_output, model_strides
+from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides
 from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
+from mcu_build.plan.operators.portable_movement import View
 from mcu_build.plan.select import Call, Selector
 
 
@@ -97,6 +99,41 @@ def _emit(
         call.emit("matmul_f32", "matmul_f32", params, [first, second, bias], [written], macs=macs)
 
 
+def cdist(call: Call) -> None:
+    """(first, second, p, compute_mode, out): p-norms of differences of rows; float32."""
+    first, second, output = call.tensor(0), call.tensor(1), call.output
+    rows, others = first.model_shape[-2], second.model_shape[-2]
+    batches = output.model_shape[:-2]
+    reads = [_batched(call, tensor, batches) for tensor in (first, second)]
+    params = {"batches": prod(batches), "first_rows": rows, "second_rows": others}
+    _emit_distance(call, "cdist", params, reads)
+
+
+def pdist(call: Call) -> None:
+    """(input, p, out): p-norms of differences of any two rows; float32."""
+    source = contiguous(call, call.tensor(0))
+    _emit_distance(call, "pdist", {"rows": source.model_shape[0]}, [source])
+
+
+def _emit_distance(call: Call, name: str, sizes: Mapping[str, Member], reads: Sequence[Tensor]) -> None:
+    for tensor in reads:
+        if tensor.dtype is not DType.F32:
+            raise call.refuse(f"no kernel for {tensor.dtype.numpy_name}")
+    members = {**sizes, "size": reads[0].model_shape[-1], "p": call.real(len(reads))}
+    with contiguous_output(call) as written:
+        call.emit(f"{name}_f32", "distance", Params(f"{name.capitalize()}Params", members), reads, [written])
+
+
+def _batched(call: Call, tensor: Tensor, batches: tuple[int, ...]) -> Tensor:
+    """`tensor` dense, repeated to `batches`."""
+    shape = (*batches, *tensor.model_shape[-2:])
+    if tensor.model_shape == shape:
+        return contiguous(call, tensor)
+    made = call.temporary(tensor.name, tensor.dtype, shape)
+    copy_strided(call, tensor, made, View.of(tensor).expand(shape).strides)
+    return made
+
+
 SELECTORS: dict[str, Selector] = {
     "aten::linear.out": linear,
     "aten::mm.out": matmul,
@@ -104,4 +141,6 @@ SELECTORS: dict[str, Selector] = {
     "aten::matmul.out": matmul,
     "aten::addmm.out": addmm,
     "aten::baddbmm.out": addmm,
+    "aten::_cdist_forward.out": cdist,
+    "aten::_pdist_forward.out": pdist,
 }

@@ -57,6 +57,22 @@ class View:
             cut.offset,
         )
 
+    def diagonal(self, offset: int, first: int, second: int) -> "View":
+        """Entries whose position in `second` is `offset` more than in `first`, as a last dimension."""
+        row, column = max(-offset, 0), max(offset, 0)
+        count = max(min(self.shape[first] - row, self.shape[second] - column), 0)
+        kept = [d for d in range(len(self.shape)) if d not in (first, second)]
+        return View(
+            (*(self.shape[d] for d in kept), count),
+            (*(self.strides[d] for d in kept), self.strides[first] + self.strides[second]),
+            self.offset + row * self.strides[first] + column * self.strides[second] if count else 0,
+        )
+
+    def unfold(self, dimension: int, size: int, step: int) -> "View":
+        """Windows of a dimension, `size` long and `step` apart, their entries as a last dimension."""
+        cut = self.slice(dimension, 0, (self.shape[dimension] - size) // step + 1, step)
+        return View((*cut.shape, size), (*cut.strides, self.strides[dimension]), cut.offset)
+
     def expand(self, shape: Sequence[int]) -> "View":
         """Sizes of 1 repeated to those of `shape`; dimensions missing in front are added."""
         missing = len(shape) - len(self.shape)
@@ -92,11 +108,12 @@ def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
         made = call.constant(source.name, dtype, source.shape, values.tobytes())
         return replace(made, dim_order=source.dim_order)
     made = replace(call.temporary(source.name, dtype, source.shape), dim_order=source.dim_order)
-    _convert(call, source, made)
+    convert(call, source, made)
     return made
 
 
-def _convert(call: Call, source: Tensor, output: Tensor) -> None:
+def convert(call: Call, source: Tensor, output: Tensor) -> None:
+    """One step that changes the type of every element; both have one order of memory."""
     kernel = f"convert_{SUFFIX[source.dtype]}_{SUFFIX[output.dtype]}"
     call.emit(kernel, "convert", Params("ConvertParams", {"count": source.elements}), [source], [output])
 
@@ -118,7 +135,7 @@ def copy(call: Call) -> None:
         copy_view(call, source, View.of(source), output)
         return
     aligned = ordered(call, source, output.dim_order)
-    _convert(call, aligned, output)
+    convert(call, aligned, output)
 
 
 def permute_copy(call: Call) -> None:
@@ -226,6 +243,82 @@ def flip(call: Call) -> None:
     copy_view(call, source, view, call.output)
 
 
+def diagonal_copy(call: Call) -> None:
+    """(input, offset, dim1, dim2, out): a diagonal of two dimensions, as the last one."""
+    source = call.tensor(0)
+    first, second = (axis(call, source, call.integer(index)) for index in (2, 3))
+    copy_view(call, source, View.of(source).diagonal(call.integer(1), first, second), call.output)
+
+
+def unfold_copy(call: Call) -> None:
+    """(input, dimension, size, step, out): windows of a dimension, their entries as a last dimension."""
+    source = call.tensor(0)
+    if not source.shape:
+        view_copy(call)
+        return
+    dimension = axis(call, source, call.integer(1))
+    copy_view(call, source, View.of(source).unfold(dimension, call.integer(2), call.integer(3)), call.output)
+
+
+def as_strided_copy(call: Call) -> None:
+    """(input, size, stride, storage_offset, out): the elements at these strides of a contiguous tensor."""
+    source = contiguous(call, call.tensor(0))
+    sizes, strides = call.integers(1), call.integers(2)
+    offset = 0 if call.value(3) is None else call.integer(3)
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if prod(sizes) and last >= source.elements:
+        raise call.refuse(f"element {last} of {source.elements}")
+    copy_view(call, source, View(sizes, strides, offset), call.output)
+
+
+def roll(call: Call) -> None:
+    """(input, shifts, dims, out): entries moved along dimensions, those that leave at one end come in at
+    the other; over all elements where no dimensions are given.
+    """
+    source, output = call.tensor(0), call.output
+    shifts, dimensions = call.integers(1), call.integers(2)
+    if not dimensions:
+        flat = call.temporary(source.name, source.dtype, (source.elements,))
+        call.alias(flat, contiguous(call, source))
+        rolled = call.temporary(source.name, source.dtype, flat.shape)
+        _roll(call, flat, 0, shifts[0], rolled)
+        whole = call.temporary(source.name, source.dtype, source.model_shape)
+        call.alias(whole, rolled)
+        copy_view(call, whole, View.of(whole), output)
+        return
+    for number, (shift, dimension) in enumerate(zip(shifts, dimensions, strict=True)):
+        last = number == len(shifts) - 1
+        made = replace(call.temporary(source.name, source.dtype, output.shape), dim_order=output.dim_order)
+        _roll(call, source, axis(call, source, dimension), shift, output if last else made)
+        source = made
+
+
+def _roll(call: Call, source: Tensor, dimension: int, shift: int, output: Tensor) -> None:
+    size = source.model_shape[dimension]
+    start = -shift % size if size else 0
+    parts = []
+    for first, count in ((start, size - start), (0, start)):
+        view = View.of(source).slice(dimension, first, count)
+        part = call.temporary(source.name, source.dtype, [view.shape[d] for d in output.dim_order])
+        part = replace(part, dim_order=output.dim_order)
+        copy_view(call, source, view, part)
+        parts.append(part)
+    _join(call, [part for part in parts if part.elements], dimension, output)
+
+
+def pixel_unshuffle(call: Call) -> None:
+    """(input, r, out): [n, c, h r, w r] becomes [n, c r r, h, w]."""
+    source, output = call.tensor(0), call.output
+    factor = call.integer(1)
+    if len(source.shape) != 4 or not call.is_contiguous(output):
+        raise call.refuse(f"shuffling {source.model_shape} in memory order {output.dim_order}")
+    n, c, h, w = source.model_shape
+    sn, sc, sh, sw = model_strides(source)
+    tall = call.temporary("shuffle", output.dtype, (n, c, factor, factor, h // factor, w // factor))
+    copy_strided(call, source, tall, [sn, sc, sh, sw, sh * factor, sw * factor])
+    call.alias(output, tall)
+
+
 def pixel_shuffle(call: Call) -> None:
     """(input, r, out): [n, c r r, h, w] becomes [n, c, h r, w r]."""
     source, output = call.tensor(0), call.output
@@ -307,6 +400,11 @@ SELECTORS: dict[str, Selector] = {
     "aten::repeat.out": repeat,
     "aten::flip.out": flip,
     "aten::pixel_shuffle.out": pixel_shuffle,
+    "aten::pixel_unshuffle.out": pixel_unshuffle,
+    "aten::diagonal_copy.out": diagonal_copy,
+    "aten::unfold_copy.out": unfold_copy,
+    "aten::as_strided_copy.out": as_strided_copy,
+    "aten::roll.out": roll,
     "aten::cat.out": cat,
     "aten::stack.out": stack,
 }

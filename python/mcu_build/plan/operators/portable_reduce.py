@@ -1,13 +1,22 @@
 """Operators that reduce dimensions, or run along one: sums, extremes, softmax, normalization."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.ir import Value as Member
-from mcu_build.plan.operators.layout import contiguous, contiguous_output, merge, model_strides, padded
-from mcu_build.plan.operators.portable_movement import SUFFIX, axis, converted
-from mcu_build.plan.operators.portable_unary import flat_operand
+from mcu_build.plan.operators.layout import (
+    contiguous,
+    contiguous_output,
+    copy_strided,
+    merge,
+    model_strides,
+    padded,
+)
+from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
+from mcu_build.plan.operators.portable_movement import SUFFIX, axis, convert, converted
+from mcu_build.plan.operators.portable_unary import emit_unary, flat_operand
 from mcu_build.plan.select import Call, Selector
 from mcu_build.program import Value
 
@@ -59,10 +68,13 @@ def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -
 def _sum(name: str, given: int | None) -> Selector:
     def summed(call: Call) -> None:
         """(input, dim, keepdim, dtype, out), or all dimensions: float32; integers in int64."""
-        output = call.output
-        if output.dtype not in (DType.F32, DType.I64):
-            raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
-        _reduce(call, name, None if given is None else call.value(given), output, output.dtype)
+        output, dimensions = call.output, None if given is None else call.value(given)
+        if output.dtype in (DType.F32, DType.I64):
+            _reduce(call, name, dimensions, output, output.dtype)
+            return
+        total = like(call, output, DType.I64)
+        _reduce(call, name, dimensions, total, DType.I64)
+        convert(call, total, output)
 
     return summed
 
@@ -89,22 +101,31 @@ def _of_booleans(name: str, given: int | None) -> Selector:
 
 def _extreme(name: str, given: int | None) -> Selector:
     def extreme(call: Call) -> None:
-        """(input, dim, keepdim, out), or all dimensions: float32 or signed integers."""
-        _require(call, call.tensor(0), _EXTREMES)
-        _reduce(call, name, None if given is None else call.value(given), call.output, call.tensor(0).dtype)
+        """(input, dim, keepdim, out), or all dimensions: float32, integers or bool."""
+        _emit_extreme(call, name, None if given is None else call.value(given), call.output)
 
     return extreme
+
+
+def _emit_extreme(call: Call, name: str, given: Value, output: Tensor) -> None:
+    """The largest or smallest entry, or where it stands; of narrow types as of one that holds them."""
+    source = call.tensor(0)
+    dtype = {DType.BOOL: DType.I8, DType.U8: DType.I16}.get(source.dtype, source.dtype)
+    if output.dtype is not source.dtype or dtype is source.dtype:
+        _reduce(call, name, given, output, dtype)
+        return
+    wide = like(call, output, dtype)
+    _reduce(call, name, given, wide, dtype)
+    convert(call, wide, output)
 
 
 def _extreme_with_position(name: str) -> Selector:
     def extreme(call: Call) -> None:
         """(input, dim, keepdim, values, indices): the indices only where something reads them."""
-        source = call.tensor(0)
-        _require(call, source, _EXTREMES)
         values, indices = call.outputs(2)
-        _reduce(call, f"a{name}", call.value(1), values, source.dtype)
+        _emit_extreme(call, f"a{name}", call.value(1), values)
         if call.is_used(indices):
-            _reduce(call, f"arg{name}", call.value(1), indices, source.dtype)
+            _emit_extreme(call, f"arg{name}", call.value(1), indices)
 
     return extreme
 
@@ -145,31 +166,59 @@ def _variance(call: Call, correction: float, output: Tensor) -> None:
 
 def _along(name: str) -> Selector:
     def along(call: Call) -> None:
-        """(input, dim, ..., out): float32 (cumsum: also int64) along one dimension."""
-        output = call.output
-        integers = name == "cumsum" and output.dtype is DType.I64
-        if output.dtype is not DType.F32 and not integers:
-            raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
-        source = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
-        position = output.dim_order.index(axis(call, output, call.integer(1))) if output.shape else 0
-        params = Params(
-            "AlongParams",
-            {
-                "outer": prod(output.shape[:position]),
-                "size": output.shape[position] if output.shape else 1,
-                "inner": prod(output.shape[position + 1 :]),
-            },
-        )
-        call.emit(f"{name}_{SUFFIX[output.dtype]}", "along", params, [source], [output])
+        """(input, dim, ..., out): float32 along one dimension."""
+        _emit_along(call, name, "along", (DType.F32,))
 
     return along
+
+
+def _scan(name: str, source: str) -> Selector:
+    def scan(call: Call) -> None:
+        """(input, dim, dtype, out): float32, or integers in int64, along one dimension."""
+        _emit_along(call, name, source, (DType.F32, DType.I64))
+
+    return scan
+
+
+def _emit_along(call: Call, name: str, family: str, dtypes: Sequence[DType]) -> None:
+    output = call.output
+    _require(call, output, dtypes)
+    source = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
+    params = Params(f"{family.capitalize()}Params", _line(call, output))
+    call.emit(f"{name}_{SUFFIX[output.dtype]}", family, params, [source], [output])
+
+
+def _line(call: Call, output: Tensor) -> dict[str, Member]:
+    """Elements outside, along and inside the dimension that argument 1 names, in the output's memory."""
+    position = output.dim_order.index(axis(call, output, call.integer(1))) if output.shape else 0
+    return {
+        "outer": prod(output.shape[:position]),
+        "size": output.shape[position] if output.shape else 1,
+        "inner": prod(output.shape[position + 1 :]),
+    }
+
+
+def _extreme_scan(name: str) -> Selector:
+    def scan(call: Call) -> None:
+        """(input, dim, values, indices): float32 or signed integers; the last of equal entries."""
+        values, indices = call.outputs(2)
+        _require(call, values, _EXTREMES)
+        if not call.same_order(values, indices):
+            raise call.refuse(f"results in memory orders {values.dim_order} and {indices.dim_order}")
+        source = flat_operand(call, call.tensor(0), values)
+        params = Params("ScanParams", _line(call, values))
+        call.emit(f"{name}_{SUFFIX[values.dtype]}", "scan", params, [source], [values, indices])
+
+    return scan
 
 
 def layer_norm(call: Call) -> None:
     """(input, normalized_shape, weight, bias, eps, out, mean, rstd): float32."""
     output, *statistics = call.outputs(3)
-    _require_unused(call, statistics)
     _require(call, output, (DType.F32,))
+    rank = len(call.integers(1))
+    dimensions = range(len(output.shape) - rank, len(output.shape))
+    _statistics(call, call.tensor(0), dimensions, call.real(4), statistics)
     size = prod(call.integers(1))
     params = Params(
         "LayerNormParams", {"rows": output.elements // size, "size": size, "epsilon": call.real(4)}
@@ -183,20 +232,49 @@ def layer_norm(call: Call) -> None:
 def group_norm(call: Call) -> None:
     """(input, weight, bias, N, C, HxW, group, eps, out, mean, rstd): float32."""
     output, *statistics = call.outputs(3)
-    _require_unused(call, statistics)
-    _group_norm(call, output, call.integer(6), call.real(7))
+    groups = call.integer(6)
+    if any(call.is_used(tensor) for tensor in statistics):
+        source = contiguous(call, call.tensor(0))
+        batches = output.model_shape[0]
+        shape = (batches, groups, source.elements // (batches * groups))
+        grouped = call.temporary(source.name, source.dtype, shape)
+        call.alias(grouped, source)
+        _statistics(call, grouped, [2], call.real(7), statistics)
+    _group_norm(call, output, groups, call.real(7))
 
 
 def instance_norm(call: Call) -> None:
     """(input, weight, bias, training, momentum, eps, out, mean, invstd): float32, by channel.
 
-    They are taken over the batch, too, so a batch of one is a group norm with a channel a group.
+    They are taken over the batch, too: a batch of one is a group norm with a channel a group, any other is
+    one with its channels and its batch exchanged, and the factors of a channel apart.
     """
     output, *statistics = call.outputs(3)
     _require_unused(call, statistics)
-    if output.model_shape[0] != 1:
-        raise call.refuse("statistics over a batch of more than one")
-    _group_norm(call, output, output.model_shape[1], call.real(5))
+    channels = output.model_shape[1]
+    if output.model_shape[0] == 1:
+        _group_norm(call, output, channels, call.real(5))
+        return
+    order = (1, 0, *range(2, len(output.shape)))
+    shape = tuple(output.model_shape[d] for d in order)
+    exchanged, normal = (call.temporary(output.name, DType.F32, shape) for _ in range(2))
+    strides = model_strides(call.tensor(0))
+    copy_strided(call, call.tensor(0), exchanged, [strides[d] for d in order])
+    members = {**_image(call, normal), "epsilon": call.real(5)}
+    sizes: dict[str, Member] = {"batches": channels, "groups": 1, "channels_per_group": shape[1]}
+    params = Params("GroupNormParams", {**sizes, **members})
+    call.emit("group_norm_f32", "norm_f32", params, [exchanged, None, None], [normal])
+    for index, name in ((1, "mul"), (2, "add")):
+        factor = call.optional_tensor(index)
+        if factor is not None:
+            wide = replace(
+                factor, shape=(channels, *(1,) * (len(shape) - 1)), dim_order=tuple(range(len(shape)))
+            )
+            made = call.temporary(output.name, DType.F32, shape)
+            emit_pair(call, name, normal, wide, made)
+            normal = made
+    strides = model_strides(normal)
+    copy_strided(call, normal, output, [strides[d] for d in order])
 
 
 def _group_norm(call: Call, output: Tensor, groups: int, epsilon: float) -> None:
@@ -221,13 +299,26 @@ def batch_norm(call: Call) -> None:
     """(input, weight, bias, running_mean, running_var, momentum, eps, out, mean, invstd): float32."""
     output, *statistics = call.outputs(3)
     _require_unused(call, [tensor for tensor in statistics if tensor.elements])
+    _batch_norm(call, output, call.real(6))
+
+
+def batch_norm_legit(call: Call) -> None:
+    """(input, weight, bias, running_mean, running_var, training, ..., out, mean, invstd): float32."""
+    output, *statistics = call.outputs(3)
+    _require_unused(call, [tensor for tensor in statistics if tensor.elements])
+    if call.integer(5):
+        raise call.refuse("it is training: call model.eval() before export")
+    _batch_norm(call, output, call.real(7))
+
+
+def _batch_norm(call: Call, output: Tensor, epsilon: float) -> None:
     params = Params(
         "BatchNormParams",
         {
             "batches": output.model_shape[0],
             "channels": output.model_shape[1],
             **_image(call, output),
-            "epsilon": call.real(6),
+            "epsilon": epsilon,
         },
     )
     source = flat_operand(call, call.tensor(0), output)
@@ -245,6 +336,24 @@ def _image(call: Call, output: Tensor) -> dict[str, Member]:
         raise call.refuse(f"the pixels of {output.name} are not evenly spaced: order {output.dim_order}")
     pixels, pixel = rows[0] if rows else (1, 0)
     return {"pixels": pixels, "strides": {"batch": strides[0], "channel": strides[1], "pixel": pixel}}
+
+
+def _statistics(
+    call: Call, source: Tensor, dimensions: Sequence[int], epsilon: float, outputs: Sequence[Tensor]
+) -> None:
+    """Mean and 1 / sqrt(variance + epsilon) over `dimensions`, where anything reads them."""
+    mean, deviation = outputs
+    if call.is_used(mean):
+        params = Params("ReduceParams", _walk(call, source, mean, dimensions))
+        call.emit("mean_f32", "reduce", params, [source], [mean])
+    if call.is_used(deviation):
+        variance, raised = like(call, deviation), like(call, deviation)
+        count = prod(source.model_shape[d] for d in dimensions)
+        walk = _walk(call, source, variance, dimensions)
+        params = Params("VarianceParams", {"walk": walk, "divisor": float(count)})
+        call.emit("var_f32", "reduce", params, [source], [variance])
+        emit_pair(call, "add", variance, scalar(call, epsilon, DType.F32), raised)
+        emit_unary(call, "rsqrt", raised, deviation)
 
 
 def _require_unused(call: Call, statistics: Sequence[Tensor]) -> None:
@@ -273,9 +382,13 @@ SELECTORS: dict[str, Selector] = {
     "aten::var_mean.correction_out": var_mean,
     "aten::_softmax.out": _along("softmax"),
     "aten::_log_softmax.out": _along("log_softmax"),
-    "aten::cumsum.out": _along("cumsum"),
+    "aten::cumsum.out": _scan("cumsum", "along"),
+    "aten::cumprod.out": _scan("cumprod", "scan"),
+    "aten::cummax.out": _extreme_scan("cummax"),
+    "aten::cummin.out": _extreme_scan("cummin"),
     "aten::native_layer_norm.out": layer_norm,
     "aten::native_group_norm.out": group_norm,
     "aten::_native_batch_norm_legit_no_training.out": batch_norm,
+    "aten::_native_batch_norm_legit.out": batch_norm_legit,
     "aten::_native_batch_norm_legit.no_stats_out": instance_norm,
 }

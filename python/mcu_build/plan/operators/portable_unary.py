@@ -180,18 +180,13 @@ def elu(call: Call) -> None:
     )
 
 
-_POWERS = {2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
-
-
-def pow_scalar(call: Call) -> None:
-    """(input, exponent, out): computed in float32."""
-    exponent = call.real(1)
-    source = _float_operand(call)
-    if exponent in _POWERS:
-        emit_unary(call, _POWERS[exponent], source, call.output)
-        return
-    params = Params("PowParams", {"count": source.elements, "exponent": exponent})
-    call.emit("pow_scalar_f32", "activation_f32", params, [source], [call.output])
+def dropout(call: Call) -> None:
+    """(input, p, train, out, mask): the input and a mask that is set; training is refused."""
+    if call.value(2) is not False:
+        raise call.refuse("it draws random numbers while training: call model.eval() before export")
+    output, mask = call.outputs(2)
+    call.alias(output, flat_operand(call, call.tensor(0), output))
+    call.alias(mask, call.constant(mask.name, mask.dtype, mask.shape, b"\1" * mask.elements))
 
 
 SELECTORS: dict[str, Selector] = {
@@ -207,5 +202,5 @@ SELECTORS: dict[str, Selector] = {
     "aten::hardtanh.out": hardtanh,
     "aten::leaky_relu.out": leaky_relu,
     "aten::elu.out": elu,
-    "aten::pow.Tensor_Scalar_out": pow_scalar,
+    "aten::native_dropout.out": dropout,
 }
