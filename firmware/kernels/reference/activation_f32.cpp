@@ -1,6 +1,6 @@
 #include "mcu/kernels/activation_f32.h"
 
-#include <cmath>
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 
@@ -14,12 +14,12 @@ void leaky_relu_f32(const LeakyReluParams& params, const float* input, float* ou
 void elu_f32(const EluParams& params, const float* input, float* output) {
     for (int32_t i = 0; i < params.count; ++i) {
         const float x = input[i];
-        output[i] = x > 0.0f ? x * params.positive : std::expm1(x * params.input_scale) * params.negative;
+        output[i] = x > 0.0f ? x * params.positive : math::expm1(x * params.input_scale) * params.negative;
     }
 }
 
 void pow_scalar_f32(const PowParams& params, const float* input, float* output) {
-    for (int32_t i = 0; i < params.count; ++i) output[i] = std::pow(input[i], params.exponent);
+    for (int32_t i = 0; i < params.count; ++i) output[i] = math::pow(input[i], params.exponent);
 }
 
 }  // namespace mcu::kernels

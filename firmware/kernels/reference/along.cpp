@@ -1,6 +1,6 @@
 #include "mcu/kernels/along.h"
 
-#include <cmath>
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -31,7 +31,7 @@ void softmax_f32(const AlongParams& params, const float* input, float* output) {
         const float top = largest(params, in);
         float sum = 0.0f;
         for (int32_t i = 0; i < params.size; ++i) {
-            const float e = std::exp(in[i * params.inner] - top);
+            const float e = math::exp(in[i * params.inner] - top);
             out[i * params.inner] = e;
             sum += e;
         }
@@ -44,8 +44,8 @@ void log_softmax_f32(const AlongParams& params, const float* input, float* outpu
         const float* in = input + start;
         const float top = largest(params, in);
         float sum = 0.0f;
-        for (int32_t i = 0; i < params.size; ++i) sum += std::exp(in[i * params.inner] - top);
-        const float logarithm = std::log(sum);
+        for (int32_t i = 0; i < params.size; ++i) sum += math::exp(in[i * params.inner] - top);
+        const float logarithm = math::log(sum);
         for (int32_t i = 0; i < params.size; ++i) {
             output[start + i * params.inner] = in[i * params.inner] - top - logarithm;
         }

@@ -1,7 +1,8 @@
 #include "mcu/kernels/arithmetic.h"
 
-#include <cmath>
 #include <type_traits>
+
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -15,7 +16,7 @@ uint64_t wide(Number x) {
 template <typename Number>
 Number div_trunc(Number a, Number b) {
     if constexpr (std::is_same_v<Number, float>) {
-        return std::trunc(a / b);
+        return math::trunc(a / b);
     } else {
         // The quotient of the most negative number by -1 overflows: its low bits are those of -a.
         if (b == -1) return static_cast<Number>(0 - wide(a));
@@ -26,7 +27,7 @@ Number div_trunc(Number a, Number b) {
 template <typename Number>
 Number fmod_of(Number a, Number b) {
     if constexpr (std::is_same_v<Number, float>) {
-        return std::fmod(a, b);
+        return math::fmod(a, b);
     } else {
         if (b == -1) return 0;
         return b == 0 ? a : static_cast<Number>(a % b);
@@ -47,12 +48,12 @@ Number remainder_of(Number a, Number b) {
 
 float div_floor(float a, float b) {
     if (b == 0.0f) return a / b;
-    const float rest = std::fmod(a, b);
+    const float rest = math::fmod(a, b);
     float quotient = (a - rest) / b;
     if (is_above(rest, b)) quotient -= 1.0f;
-    if (quotient == 0.0f) return std::copysign(0.0f, a / b);
+    if (quotient == 0.0f) return math::with_sign(0.0f, a / b);
     // The quotient is an integer but for its rounding.
-    const float below = std::floor(quotient);
+    const float below = math::floor(quotient);
     return quotient - below > 0.5f ? below + 1.0f : below;
 }
 
@@ -92,8 +93,8 @@ MCU_PAIR(add_f32, float, a + b)
 MCU_PAIR(sub_f32, float, a - b)
 MCU_PAIR(mul_f32, float, a* b)
 MCU_PAIR(div_f32, float, a / b)
-MCU_PAIR(pow_f32, float, std::pow(a, b))
-MCU_PAIR(atan2_f32, float, std::atan2(a, b))
+MCU_PAIR(pow_f32, float, math::pow(a, b))
+MCU_PAIR(atan2_f32, float, math::atan2(a, b))
 
 #define MCU_PAIR_DIVISION(suffix, type)                 \
     MCU_PAIR(div_trunc_##suffix, type, div_trunc(a, b)) \

@@ -1,7 +1,8 @@
 #include "mcu/kernels/div.h"
 
-#include <cmath>
 #include <limits>
+
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -17,7 +18,7 @@ void div(const DivParams& params, const Q* first, const Q* second, Q* output) {
         const auto x = static_cast<float>(divisor != 0 ? a - params.first_zero_point : 0);
         const auto y = static_cast<float>(divisor != 0 ? divisor : 1);
         const float quotient = x / y;
-        const float q = std::rint(quotient * params.scale) + static_cast<float>(params.zero_point);
+        const float q = math::rint(quotient * params.scale) + static_cast<float>(params.zero_point);
         // Clamped as a float: a huge value must not reach the conversion.
         return static_cast<Q>(q > kLow ? (q < kHigh ? q : kHigh) : kLow);
     });

@@ -1,6 +1,6 @@
 #include "mcu/kernels/norm_f32.h"
 
-#include <cmath>
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -22,7 +22,7 @@ Moments moments(int32_t count, float epsilon, const Element& element) {
         const float distance = element(i) - mean;
         squares += distance * distance;
     }
-    return {mean, 1.0f / std::sqrt(squares / static_cast<float>(count) + epsilon)};
+    return {mean, math::rsqrt(squares / static_cast<float>(count) + epsilon)};
 }
 
 float entry(const float* values, int32_t index, float otherwise) {
@@ -78,7 +78,7 @@ void batch_norm_f32(const BatchNormParams& params, const float* input, const flo
     for (int32_t batch = 0; batch < params.batches; ++batch) {
         for (int32_t c = 0; c < params.channels; ++c) {
             const int32_t at = batch * strides.batch + c * strides.channel;
-            const Moments by = {mean[c], 1.0f / std::sqrt(variance[c] + params.epsilon)};
+            const Moments by = {mean[c], math::rsqrt(variance[c] + params.epsilon)};
             normalize_channel(by, entry(weight, c, 1.0f), entry(bias, c, 0.0f), params.pixels, strides.pixel,
                               input + at, output + at);
         }

@@ -1,7 +1,6 @@
 #include "mcu/kernels/pool.h"
 
-#include <cmath>
-
+#include "mcu/kernels/math_f32.h"
 #include "mcu/kernels/requantize.h"
 
 namespace mcu::kernels {
@@ -83,7 +82,7 @@ void avg_pool2d_float_s8(const AvgPool2dFloatParams& params, const int8_t* input
         for_each_pixel(patch,
                        [&](int8_t q) { sum += static_cast<float>(q - params.zero_point) * params.scale; });
         const float average = sum / static_cast<float>(patch.rows * patch.columns);
-        const float q = std::rint(average / params.scale) + static_cast<float>(params.zero_point);
+        const float q = math::rint(average / params.scale) + static_cast<float>(params.zero_point);
         return static_cast<int8_t>(q > -128.0F ? (q < 127.0F ? q : 127.0F) : -128.0F);
     });
 }

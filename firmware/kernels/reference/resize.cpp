@@ -1,13 +1,14 @@
 #include "mcu/kernels/resize.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
 
 int32_t nearest(int32_t at, float scale, int32_t size) {
-    return std::min(static_cast<int32_t>(std::floor(static_cast<float>(at) * scale)), size - 1);
+    return std::min(static_cast<int32_t>(math::floor(static_cast<float>(at) * scale)), size - 1);
 }
 
 template <typename Number>

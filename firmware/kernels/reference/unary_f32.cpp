@@ -1,7 +1,8 @@
 #include "mcu/kernels/unary_f32.h"
 
-#include <cmath>
 #include <numbers>
+
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -14,7 +15,7 @@ float hard_step(float x) {
 
 float gelu_tanh_of(float x) {
     constexpr float scale = std::numbers::sqrt2_v<float> * std::numbers::inv_sqrtpi_v<float>;
-    return 0.5f * x * (1.0f + std::tanh(scale * (x + 0.044715f * x * x * x)));
+    return 0.5f * x * (1.0f + math::tanh(scale * (x + 0.044715f * x * x * x)));
 }
 
 float sign_of(float x) {
@@ -31,49 +32,49 @@ float sign_of(float x) {
         }                                                                           \
     }
 
-MCU_UNARY(abs, std::fabs(x))
-MCU_UNARY(acos, std::acos(x))
-MCU_UNARY(acosh, std::acosh(x))
-MCU_UNARY(asin, std::asin(x))
-MCU_UNARY(asinh, std::asinh(x))
-MCU_UNARY(atan, std::atan(x))
-MCU_UNARY(atanh, std::atanh(x))
-MCU_UNARY(ceil, std::ceil(x))
-MCU_UNARY(cos, std::cos(x))
-MCU_UNARY(cosh, std::cosh(x))
-MCU_UNARY(erf, std::erf(x))
-MCU_UNARY(exp, std::exp(x))
-MCU_UNARY(expm1, std::expm1(x))
-MCU_UNARY(floor, std::floor(x))
-MCU_UNARY(gelu, 0.5f * x * (1.0f + std::erf(x * (std::numbers::sqrt2_v<float> / 2.0f))))
+MCU_UNARY(abs, math::abs(x))
+MCU_UNARY(acos, math::acos(x))
+MCU_UNARY(acosh, math::acosh(x))
+MCU_UNARY(asin, math::asin(x))
+MCU_UNARY(asinh, math::asinh(x))
+MCU_UNARY(atan, math::atan(x))
+MCU_UNARY(atanh, math::atanh(x))
+MCU_UNARY(ceil, math::ceil(x))
+MCU_UNARY(cos, math::cos(x))
+MCU_UNARY(cosh, math::cosh(x))
+MCU_UNARY(erf, math::erf(x))
+MCU_UNARY(exp, math::exp(x))
+MCU_UNARY(expm1, math::expm1(x))
+MCU_UNARY(floor, math::floor(x))
+MCU_UNARY(gelu, 0.5f * x * (1.0f + math::erf(x * (std::numbers::sqrt2_v<float> / 2.0f))))
 MCU_UNARY(gelu_tanh, gelu_tanh_of(x))
 MCU_UNARY(hardsigmoid, hard_step(x) / 6.0f)
 MCU_UNARY(hardswish, x* hard_step(x) / 6.0f)
-MCU_UNARY(log, std::log(x))
-MCU_UNARY(log10, std::log10(x))
-MCU_UNARY(log1p, std::log1p(x))
-MCU_UNARY(log2, std::log2(x))
+MCU_UNARY(log, math::log(x))
+MCU_UNARY(log10, math::log10(x))
+MCU_UNARY(log1p, math::log1p(x))
+MCU_UNARY(log2, math::log2(x))
 MCU_UNARY(neg, -x)
 MCU_UNARY(reciprocal, 1.0f / x)
-MCU_UNARY(round, std::rint(x))
-MCU_UNARY(rsqrt, 1.0f / std::sqrt(x))
-MCU_UNARY(sigmoid, 1.0f / (1.0f + std::exp(-x)))
+MCU_UNARY(round, math::rint(x))
+MCU_UNARY(rsqrt, math::rsqrt(x))
+MCU_UNARY(sigmoid, math::sigmoid(x))
 MCU_UNARY(sign, sign_of(x))
-MCU_UNARY(silu, x / (1.0f + std::exp(-x)))
-MCU_UNARY(sin, std::sin(x))
-MCU_UNARY(sinh, std::sinh(x))
-MCU_UNARY(sqrt, std::sqrt(x))
+MCU_UNARY(silu, x* math::sigmoid(x))
+MCU_UNARY(sin, math::sin(x))
+MCU_UNARY(sinh, math::sinh(x))
+MCU_UNARY(sqrt, math::sqrt(x))
 MCU_UNARY(square, (x * x))
-MCU_UNARY(tan, std::tan(x))
-MCU_UNARY(tanh, std::tanh(x))
-MCU_UNARY(trunc, std::trunc(x))
+MCU_UNARY(tan, math::tan(x))
+MCU_UNARY(tanh, math::tanh(x))
+MCU_UNARY(trunc, math::trunc(x))
 
 void isnan_f32(const UnaryParams& params, const float* input, bool* output) {
-    for (int32_t i = 0; i < params.count; ++i) output[i] = std::isnan(input[i]);
+    for (int32_t i = 0; i < params.count; ++i) output[i] = math::is_nan(input[i]);
 }
 
 void isinf_f32(const UnaryParams& params, const float* input, bool* output) {
-    for (int32_t i = 0; i < params.count; ++i) output[i] = std::isinf(input[i]);
+    for (int32_t i = 0; i < params.count; ++i) output[i] = math::is_inf(input[i]);
 }
 
 }  // namespace mcu::kernels

@@ -4,7 +4,7 @@
 //   elu         positive x where x > 0, else negative (exp(input_scale x) - 1)
 //   pow         x to the power `exponent`
 //
-// leaky_relu is exact (one rounding), the others as good as the C library's expm1 and pow.
+// leaky_relu is exact (one rounding), the others use expm1 and pow of math_f32.h.
 
 #pragma once
 

@@ -4,8 +4,8 @@
 //   log_softmax  x - max - log(sum of exp(x - max))
 //   cumsum       sum of the entries up to this one
 //
-// The functions of floats are as good as the C library's exp and log; sums are taken in order, one rounding
-// each. cumsum of integers keeps the low bits. One exp for each element (log_softmax: too).
+// exp and log are those of math_f32.h; sums are taken in order, one rounding each. cumsum of integers keeps
+// the low bits. One exp for each element (log_softmax: too).
 
 #pragma once
 

@@ -1,16 +1,17 @@
 // Functions of one float: output[i] = f(input[i]).
 //
-// f is the function of that name in <cmath>, in float, and
+// f is the function of that name in math_f32.h, and
 //
 //   rsqrt 1 / sqrt(x)           reciprocal 1 / x           square x x             neg -x
-//   sign  -1, 0 or 1, NaN stays round  ties to even        erf    of <cmath>
+//   sign  -1, 0 or 1, NaN stays round  ties to even        erf    the error function
 //   sigmoid 1 / (1 + exp(-x))   silu   x / (1 + exp(-x))
 //   hardsigmoid clamp(x + 3, 0, 6) / 6                      hardswish x clamp(x + 3, 0, 6) / 6
 //   gelu       x (1 + erf(x / sqrt 2)) / 2
 //   gelu_tanh  x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
 //
-// Exact: abs, neg, sign, square, the roundings, sqrt and reciprocal (one rounding each). The others are as
-// good as the C library's function, a few units in the last place. One call of it for each element.
+// Exact: abs, neg, sign, square, the roundings, sqrt and reciprocal (one rounding each). The others have
+// the errors that math_f32.h states, and one rounding more for each operation written here. One call of it
+// for each element.
 
 #pragma once
 
