@@ -267,7 +267,7 @@ endfunction()
 
 # In an application of Zephyr, Zephyr brings the compiler and its options. Ours are only those that decide results.
 function(_mcu_add_zephyr_options board)
-    list(FILTER MCU_COMPILE_OPTIONS INCLUDE REGEX "^-f(fp-contract=|no-math-errno)")
+    list(FILTER MCU_COMPILE_OPTIONS INCLUDE REGEX "^-(ffp-contract=|fno-math-errno|mcpu=.*nomve)")
     target_compile_options(${board} INTERFACE ${MCU_COMPILE_OPTIONS})
     target_link_libraries(${board} INTERFACE zephyr_interface)
     set_property(TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT ${MCU_BOARD})

@@ -3,8 +3,8 @@
 Nothing here knows of our plan or kernels. Memory is laid out as ExecuTorch lays it out: one block of bytes a
 memory, every tensor at the place that the program gives it, so views that the planner left as shared places
 need no resolving. Operators run through `torch.ops`; where the Python definition cannot run on integers, is
-inexact or is slow, `reference_integer` stands in. Operators in float run in float64 and are rounded once, so
-that the answer does not depend on the order of a sum.
+inexact or is slow, `reference_integer` stands in. Floats are computed by the firmware's own kernels, compiled
+for this computer (reference_float.py): they are exact too.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.plan.ir import DType
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
+from mcu_build.reference_float import FloatCall, float_calls
 from mcu_build.reference_integer import STAND_INS
 from mcu_build.reference_tosa import TosaGraph
 
@@ -62,6 +63,10 @@ def evaluate(program: Program, inputs: Sequence[Array], tosa: Sequence[bytes] = 
     return Evaluator(program, [TosaGraph(flatbuffer) for flatbuffer in tosa]).run(inputs)
 
 
+# What runs, on what, and where the results go.
+Step = tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]
+
+
 class Delegate(Protocol):
     """What stands in for a delegate: its inputs and outputs have their elements in the order of memory."""
 
@@ -83,7 +88,11 @@ class Evaluator:
         self._delegates = delegates
         self._memories = self._allocate()
         self._tensors: dict[int, torch.Tensor] = {}
-        self._steps = [self._step(call) for call in program.instructions]
+        floats = float_calls(program)
+        self._steps = [
+            self._float_step(floats[index]) if index in floats else self._step(call)
+            for index, call in enumerate(program.instructions)
+        ]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """As `evaluate`."""
@@ -145,9 +154,7 @@ class Evaluator:
                 )
             tensor.copy_(given)
 
-    def _step(
-        self, call: KernelCall | DelegateCall
-    ) -> tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]:
+    def _step(self, call: KernelCall | DelegateCall) -> Step:
         if isinstance(call, DelegateCall):
             return self._delegate_step(call)
         if call.operator in _COPIES:
@@ -168,9 +175,17 @@ class Evaluator:
         ]
         return _runner(call.operator), positional, outputs
 
-    def _delegate_step(
-        self, call: DelegateCall
-    ) -> tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor]]:
+    def _float_step(self, call: FloatCall) -> Step:
+        inputs = [self._tensor(id) for id in call.inputs]
+        outputs = [self._tensor(id) for id in call.outputs]
+
+        def run(*arguments: torch.Tensor) -> Sequence[torch.Tensor]:
+            results = call.run([_in_memory(tensor).numpy() for tensor in arguments])
+            return [_from_memory(result, like) for result, like in zip(results, outputs, strict=True)]
+
+        return run, inputs, outputs
+
+    def _delegate_step(self, call: DelegateCall) -> Step:
         if call.delegate >= len(self._delegates):
             raise McuError(
                 f"delegate {call.delegate}: its TOSA is not known",

@@ -14,12 +14,13 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
-from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, versions
+from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, own_data, versions
 from mcu_build.custom import Signature, is_custom
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.plan.ir import Quantization
+from mcu_build.reference_float import KERNEL_SOURCES
 
 if TYPE_CHECKING:
     from mcu_build.program import Program
@@ -38,11 +39,16 @@ _FRONT_END_CODE = ("frontend", "lower")
 _LOWER_CODE = ("lower", "plan/operators")
 _REFERENCE_CODE = (
     "reference.py",
+    "reference_float.py",
     "reference_integer.py",
     "reference_tosa.py",
     "program.py",
     "flatbuffer.py",
     "weights.py",
+    # Floats are computed by the kernels that a plan selects.
+    "plan",
+    "codegen/model.py",
+    "codegen/target.py",
 )
 
 
@@ -179,7 +185,8 @@ def lower_model(
 
 def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:
     """An archive output_0 ... of what the program's Python definitions give for `vectors`."""
-    key = hash_text("expected", lowered.key, hash_file(vectors), own_code(*_REFERENCE_CODE))
+    code = own_code(*_REFERENCE_CODE), own_data(*KERNEL_SOURCES)
+    key = hash_text("expected", lowered.key, hash_file(vectors), *code)
     with progress.stage("reference") as mark:
         entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered, vectors, folder))
     return entry / "expected.npz"

@@ -61,7 +61,7 @@ def test_kernels_are_looked_for_as_the_core_allows(name: str, folders: tuple[str
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("corstone-300", ("-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard")),
+        ("corstone-300", ("-mcpu=cortex-m55+nomve.fp", "-mthumb", "-mfloat-abi=hard")),
         ("mps2-an500", ("-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard")),
         ("mps2-an385", ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft")),
         ("microbit", ("-mcpu=cortex-m0", "-mthumb", "-mfloat-abi=soft")),

@@ -2,13 +2,15 @@
 
 #include <arm_mve.h>
 
+#include <bit>
+
 #include "mcu/kernels/softmax_share.h"
 
 namespace mcu::kernels {
 namespace {
 
 constexpr int32_t kLanes = 4;
-constexpr float kNearTie = 0.5f - 0x1p-10f;
+constexpr auto kNearTie = std::bit_cast<int32_t>(0.5f - 0x1p-10f);
 
 int32_t highest_of(const int8_t* input, int32_t count) {
     int8_t highest = -128;
@@ -25,6 +27,24 @@ inline uint32x4_t parts_of(const int8_t* input, int32x4_t highest, const uint32_
     return vldrwq_gather_shifted_offset_z_u32(table, vreinterpretq_u32_s32(differences), some);
 }
 
+struct Rounded {
+    int32x4_t away;  // distance to the nearest integer: a float that is not negative orders as its bits do
+    int32x4_t nearest;
+};
+
+// parts * factor, rounded. Assembly because mve.fp is switched off: no other float is to be a vector's.
+inline Rounded rounded(uint32x4_t parts, float factor) {
+    Rounded found;
+    __asm__(
+        ".arch_extension mve.fp\n"
+        "vcvt.f32.u32 %q[away], %q[parts]\n vmul.f32 %q[away], %q[away], %[factor]\n"
+        "vrintn.f32 %q[nearest], %q[away]\n vsub.f32 %q[away], %q[away], %q[nearest]\n"
+        "vabs.f32 %q[away], %q[away]\n vcvt.s32.f32 %q[nearest], %q[nearest]\n"
+        : [away] "=&w"(found.away), [nearest] "=&w"(found.nearest)
+        : [parts] "w"(parts), [factor] "r"(factor));
+    return found;
+}
+
 void softmax_line(const SoftmaxParams& params, const int8_t* input, const uint32_t* table, int8_t* output) {
     const int32x4_t highest = vdupq_n_s32(highest_of(input, params.axis));
     uint64_t sum = 0;
@@ -38,10 +58,9 @@ void softmax_line(const SoftmaxParams& params, const int8_t* input, const uint32
     for (int32_t i = 0; i < params.axis; i += kLanes) {
         const mve_pred16_t some = vctp32q(static_cast<uint32_t>(params.axis - i));
         const uint32x4_t parts = parts_of(input + i, highest, table, some);
-        const float32x4_t exact = vmulq_n_f32(vcvtq_f32_u32(parts), factor);
-        const float32x4_t rounded = vrndnq_f32(exact);
-        int32x4_t shares = vcvtq_s32_f32(rounded);
-        if (vcmpgtq_n_f32(vabsq_f32(vsubq_f32(exact, rounded)), kNearTie) != 0) {
+        const auto [away, nearest] = rounded(parts, factor);
+        int32x4_t shares = nearest;
+        if (vcmpgtq_n_s32(away, kNearTie) != 0) {
             uint32_t part[kLanes];
             int32_t share[kLanes];
             vstrwq_u32(part, parts);

@@ -60,7 +60,11 @@ def source(plan: Plan) -> str:
         parts.append(f"}}  // namespace {plan.name}::constants\n\n")
     parts.append("namespace {\n\nnamespace kernels = mcu::kernels;\n")
     parts.append(f"namespace constants = {plan.name}::constants;\n\n" if used else "\n")
-    parts += [_params(index, step.params) for index, step in enumerate(plan.steps) if step.params]
+    parts += [
+        parameters(f"step_{index}", step.params) + "\n"
+        for index, step in enumerate(plan.steps)
+        if step.params
+    ]
     parts += [
         user_calls.constants(f"step_{index}", step.user) for index, step in enumerate(plan.steps) if step.user
     ]
@@ -190,9 +194,10 @@ def _call(plan: Plan, index: int, step: Step) -> str:
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 
 
-def _params(index: int, params: Params) -> str:
+def parameters(name: str, params: Params) -> str:
+    """The parameter struct of a kernel as a constant `name`."""
     members = "".join(f"    .{name} = {_value(value)},\n" for name, value in params.members.items())
-    return f"constexpr kernels::{params.type} step_{index} = {{\n{members}}};\n\n"
+    return f"constexpr kernels::{params.type} {name} = {{\n{members}}};\n"
 
 
 def _value(value: Value) -> str:
