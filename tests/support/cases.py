@@ -152,11 +152,7 @@ def _compile(plans: Sequence[Plan], folder: Path) -> Path:
     for plan in plans:
         for name, text in generate(plan).items():
             (folder / name).write_text(text)
-        # Names that every model has for itself in its own source file.
-        own = ["constants", *(f"step_{index}" for index in range(len(plan.steps)))]
-        lines += [f"#define {name} {plan.name}_{name}" for name in own]
-        lines += [f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")]
-        lines += [f"#undef {name}" for name in own]
+        lines += included(plan)
     lines += [
         "template <typename M> static void port(std::span<std::byte> bytes, std::FILE* file, M move) {",
         "    if (bytes.empty()) return;",
@@ -197,6 +193,17 @@ def _compile(plans: Sequence[Plan], folder: Path) -> Path:
         folder,
     )
     return executable
+
+
+def included(plan: Plan) -> list[str]:
+    """Lines that make the model of a plan a part of a source file, beside other models."""
+    # Names that every model has for itself in its own source file.
+    own = ["constants", *(f"step_{index}" for index in range(len(plan.steps)))]
+    return [
+        *(f"#define {name} {plan.name}_{name}" for name in own),
+        *(f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")),
+        *(f"#undef {name}" for name in own),
+    ]
 
 
 def _kernel_object(source: Path, firmware: Path) -> Path:

@@ -21,7 +21,7 @@ from mcu_build.plan.compile import compile_program
 from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.resources import data_dir
 from mcu_build.simulate import run
-from tests.support.cases import Case, program_of, split_outputs
+from tests.support.cases import Case, included, program_of, split_outputs
 
 _HEADER = """#pragma once
 #include <cstddef>
@@ -112,9 +112,7 @@ def build_cases(
 
 def _aggregate(plans: Sequence[Plan]) -> str:
     lines = ['#include "cases.h"', "#include <cstdint>"]
-    lines += [
-        f'#include "{plan.name}{suffix}.cpp"' for plan in plans for suffix in ("_constants", "_arena", "")
-    ]
+    lines += [line for plan in plans for line in included(plan)]
     ports = {
         "input_bytes": [(plan.name, index) for plan in plans for index in range(len(plan.inputs))],
         "output_bytes": [(plan.name, index) for plan in plans for index in range(len(plan.outputs))],
