@@ -34,6 +34,7 @@ from mcu_build.plan.ir import Optimize
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
+from mcu_build.report.quality import too_noisy
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
 from mcu_build.stages import Io, Progress
@@ -182,8 +183,10 @@ class Firmware:
         self._check_current()
         return sizes.measure(self.path("elf"), self.path("map"), self.board)
 
-    def check_budgets(self, max_flash: int | None = None, max_ram: int | None = None) -> None:
-        """McuError (status 6) where the image takes more bytes than it may."""
+    def check_budgets(
+        self, max_flash: int | None = None, max_ram: int | None = None, min_sqnr: float | None = None
+    ) -> None:
+        """McuError (status 6) where the image takes more bytes than it may, or int8 loses more (in dB)."""
         over = [
             f"{self.manifest.name}: {kind}: {used:,} bytes, the budget is {limit:,}"
             for kind, used, limit in (("flash", self.flash, max_flash), ("ram", self.ram, max_ram))
@@ -192,6 +195,10 @@ class Firmware:
         if over:
             peak = self.manifest.memory["peak"]
             raise McuError("\n".join(over), f"`mcu-build size` tells where it goes. {peak}", Exit.BUDGET)
+        if min_sqnr is not None:
+            noisy = too_noisy(self.manifest.name, self.built.lowered.quality, min_sqnr)
+            if noisy:
+                raise noisy
 
     def run(self, *inputs: npt.ArrayLike, timeout: float = TIMEOUT, sim: Sim | None = None) -> Any:
         """The outputs for inputs in the model's own shape, or in [vectors, *shape] for several in one boot.
@@ -248,12 +255,17 @@ class Firmware:
         limit: int | None = None,
         *,
         min_accuracy: float | None = None,
+        min_sqnr: float | None = None,
+        max_drop: float | None = None,
         timeout: float = TIMEOUT,
         sim: Sim | None = None,
     ) -> Proof:
-        """Like `prove`, but McuError where the proof fails: status 4, or 6 for too little accuracy."""
+        """Like `prove`, but McuError where the proof fails: status 4, or 6 for too little accuracy.
+
+        `min_accuracy` is a share, `min_sqnr` in dB, `max_drop` in points of accuracy below the float model.
+        """
         proof = self.prove(limit, timeout=timeout, sim=sim)
-        failure = proof.failure(min_accuracy)
+        failure = proof.failure(min_accuracy, min_sqnr, max_drop)
         if failure:
             raise failure
         return proof

@@ -380,4 +380,5 @@ def summary(built: Built) -> dict[str, Any]:
         "removed": manifest.removed,
         "warnings": list(manifest.warnings),
         "npu": manifest.npu,
+        "quality": list(built.lowered.quality),
     }

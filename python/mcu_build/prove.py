@@ -1,9 +1,10 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from mcu_build import npz, vectors
 from mcu_build.board import Board
@@ -16,6 +17,8 @@ from mcu_build.flash.probe import Probe
 from mcu_build.flash.via import Via
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
+from mcu_build.quality import judge
+from mcu_build.report.quality import too_noisy
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim, check_simulator
 from mcu_build.simulate.run import run as simulate
@@ -33,7 +36,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a test found. `inexact` names float operators whose rounding may differ between torch and core."""
+    """What a test found. `inexact` names float operators whose rounding may differ between torch and core.
+
+    `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
+    """
 
     name: str
     comparison: Comparison
@@ -41,9 +47,15 @@ class Proof:
     outcome: Outcome
     inexact: tuple[str, ...]
     made_up: bool
+    quality: tuple[Mapping[str, Any], ...] = ()
 
-    def failure(self, min_accuracy: float | None = None) -> McuError | None:
-        """Why the test has failed, if it has: outputs are wrong, or prove nothing, or too inaccurate."""
+    def failure(
+        self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
+    ) -> McuError | None:
+        """Why the test has failed, if it has: outputs are wrong, or prove nothing, or too inaccurate.
+
+        `min_accuracy` is a share, `min_sqnr` in dB, `max_drop` in points of accuracy below the float model.
+        """
         compared = self.comparison
         if compared.mismatches:
             return McuError(
@@ -58,19 +70,30 @@ class Proof:
                 "Give `evaluation` or `calibration` data that the model tells apart; is it trained?",
                 Exit.FIRMWARE,
             )
-        return None if min_accuracy is None else self._inaccuracy(min_accuracy)
+        noisy = None if min_sqnr is None else too_noisy(self.name, self.quality, min_sqnr)
+        return noisy or self._inaccuracy(min_accuracy, max_drop)
 
-    def _inaccuracy(self, least: float) -> McuError | None:
+    @property
+    def drop(self) -> float:
+        """Points of accuracy that the device is below the float model; 0 without labels."""
+        return 100 * (self.accuracy.float_model - self.accuracy.device) if self.accuracy else 0.0
+
+    def _inaccuracy(self, least: float | None, most_drop: float | None) -> McuError | None:
+        if least is None and most_drop is None:
+            return None
         if self.accuracy is None:
-            return McuError(
-                f"{self.name}: --min-accuracy: the model has no labelled `evaluation` data", "Add it."
-            )
-        if self.accuracy.device < least:
-            return McuError(
-                f"{self.name}: accuracy on the device is {self.accuracy.device:.4f}, the least is {least}",
-                f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}.",
-                Exit.BUDGET,
-            )
+            option = "--max-drop" if least is None else "--min-accuracy"
+            return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
+        found = (
+            f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. "
+            "`mcu-build accuracy` lists what each layer loses."
+        )
+        if least is not None and self.accuracy.device < least:
+            told = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"
+            return McuError(f"{self.name}: {told}", found, Exit.BUDGET)
+        if most_drop is not None and self.drop > most_drop:
+            told = f"accuracy on the device drops by {self.drop:.2f} points, the most is {most_drop:g}"
+            return McuError(f"{self.name}: {told}", found, Exit.BUDGET)
         return None
 
 
@@ -179,6 +202,7 @@ def test(
         outcome=outcome,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
+        quality=_quality(built, found, limit),
     )
 
 
@@ -196,6 +220,16 @@ def _inexact(built: Built) -> tuple[str, ...]:
     """Float operators that compute, rather than move, in order of first use."""
     rows = [row for row in built.manifest.operators if row["where"] == "float"]
     return tuple(dict.fromkeys(str(row["name"]) for row in rows))
+
+
+def _quality(built: Built, found: list[Array], limit: int | None) -> tuple[Mapping[str, Any], ...]:
+    """The firmware against the float model, where that is known."""
+    if built.lowered.vectors is None:
+        return ()
+    floats = npz.numbered(npz.load(built.lowered.vectors), "float")
+    ports = built.manifest.outputs
+    real = [vectors.dequantized(array, port) for array, port in zip(found, ports, strict=True)]
+    return tuple(asdict(one) for one in judge([array[:limit] for array in floats], real))
 
 
 def _accuracy(built: Built, expected: list[Array], found: list[Array], limit: int | None) -> Accuracy | None:

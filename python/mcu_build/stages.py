@@ -21,6 +21,7 @@ from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.plan.ir import Quantization
 from mcu_build.reference_float import KERNEL_SOURCES
+from mcu_build.report.quality import verdict
 
 if TYPE_CHECKING:
     from mcu_build.program import Program
@@ -35,7 +36,7 @@ _MADE_UP_VECTORS = 16
 _FILES = "files.json"
 
 # What of our own code the results of a stage depend on.
-_FRONT_END_CODE = ("frontend", "lower")
+_FRONT_END_CODE = ("frontend", "lower", "quality.py")
 _LOWER_CODE = ("lower", "plan/operators")
 _REFERENCE_CODE = (
     "reference.py",
@@ -79,6 +80,8 @@ class Lowered:
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
     `definitions` the files that define them in Python. `data` are .ptd files with weights of the program.
+    `quality` (quality.Quality as plain data, one an output) and `layers` (layer_quality.LayerQuality) compare
+    the int8 program with the float model; empty for a .pte, whose float model is not known.
     """
 
     name: str
@@ -97,6 +100,8 @@ class Lowered:
     custom: tuple[Signature, ...] = ()
     definitions: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
+    quality: tuple[Mapping[str, Any], ...] = ()
+    layers: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,7 @@ def lower_model(
             lower_key, lambda folder: _lower(entry, board, npu, io, definitions, folder)
         )
     details = json.loads((lowered / "lowering.json").read_text())
-    warnings = (*info["warnings"], *details["warnings"])
+    warnings = (*info["warnings"], *details["warnings"], *verdict(file.name, info["quality"], info["layers"]))
     for warning in warnings:
         progress.warn(warning)
     return Lowered(
@@ -180,7 +185,25 @@ def lower_model(
         ),
         custom=read_signatures(details["custom"]),
         definitions=definitions,
+        quality=tuple(info["quality"]),
+        layers=tuple(info["layers"]),
     )
+
+
+def quantized_quality(
+    file: Path, npu: NpuChoice | None, cache: Cache, progress: Progress, libraries: Sequence[Path] = ()
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """What int8 does to a model: `quality` and `layers` as `Lowered` has them. Nothing is lowered.
+
+    McuError for a .pte, which holds no float model.
+    """
+    _check_file(file)
+    op_library.check(libraries)
+    if file.suffix == ".pte":
+        raise McuError(f"{file}: a .pte holds no float model to compare with", "Give the model.py or .pt2.")
+    _, entry = _quantized(file, quantization_kind(npu), cache, progress, libraries)
+    info = json.loads((entry / "info.json").read_text())
+    return info["quality"], info["layers"]
 
 
 def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:

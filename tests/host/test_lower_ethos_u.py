@@ -71,7 +71,8 @@ def draw(seed: int, channels: int) -> tuple[torch.Tensor]:
 
 def take(model: nn.Module, channels: int) -> LoweredForNpu:
     exported = torch.export.export(model.eval(), draw(0, channels))
-    quantized = quantize_for_npu(exported, (draw(seed, channels) for seed in range(6)), "ethos-u55")
+    draws = (draw(seed, channels) for seed in range(6))
+    quantized = quantize_for_npu(exported, draws, "ethos-u55").program
     return lower(quantized, U55, "cortex-m55", supported=frozenset(operators()))
 
 

@@ -22,6 +22,7 @@ VERBS = {
     "test": "Prove the firmware: its outputs against the quantized program's, exactly.",
     "flash": "Write a model's firmware to a board, verify it, run it.",
     "monitor": "Show what the firmware on a board prints.",
+    "accuracy": "What int8 does to a model, by output and by layer.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "size": "Where flash and RAM go, by region and by symbol.",

@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, console_option, sign_options, size_type
+from mcu_build.cli.options import build_options, console_option, min_sqnr_option, sign_options, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
@@ -17,6 +17,7 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )
 @click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes of RAM.")
+@min_sqnr_option
 @click.option(
     "--emit",
     multiple=True,
@@ -28,6 +29,7 @@ def command(
     debug: bool,
     max_flash: int | None,
     max_ram: int | None,
+    min_sqnr: float | None,
     sign: Path | None,
     version: str,
     **options: Any,
@@ -42,7 +44,7 @@ def command(
     if sign:
         check_order(sign, version)
     firmware = build(**options, in_slot=sign is not None, progress=times)
-    firmware.check_budgets(max_flash, max_ram)
+    firmware.check_budgets(max_flash, max_ram, min_sqnr)
     signed = firmware.sign(sign, version) if sign else None
     if as_json:
         told = summary(firmware.built)
@@ -78,6 +80,10 @@ def describe(built: Any) -> str:
 
         count, _, rest = sentence(manifest.removed).partition(" ")
         lines.append(f"  removed    {count:>10} {rest}")
+    if built.lowered.quality:
+        from mcu_build.report.quality import lines as quality_lines
+
+        lines += [f"  quality    int8 against float {text}" for text in quality_lines(built.lowered.quality)]
     if manifest.npu:
         from mcu_build.report.npu import table
 

@@ -149,6 +149,15 @@ class _Many(click.Option):
         known.process = many
 
 
+op_library_option = click.option(
+    "--op-library",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Python that defines custom operators of the model with torch.library.",
+)
+
+
 def build_options(function: F) -> F:
     """Everything that says which firmware to build, and where."""
     build_dir = click.option(
@@ -198,13 +207,7 @@ def model_options(function: F) -> F:
             help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
         ),
         optimize_option,
-        click.option(
-            "--op-library",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Python that defines custom operators of the model with torch.library.",
-        ),
+        op_library_option,
         click.option(
             "--kernel-sources",
             multiple=True,
@@ -218,6 +221,12 @@ def model_options(function: F) -> F:
     )
 
 
+min_sqnr_option = click.option(
+    "--min-sqnr",
+    type=float,
+    metavar="DB",
+    help="Fail (status 6) where an output, or a group of its channels, is noisier than this.",
+)
 console_option = click.option(
     "--console",
     type=click.Choice(["rtt", "uart", "semihosting", "none"]),

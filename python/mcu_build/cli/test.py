@@ -5,10 +5,14 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, run_options
+from mcu_build.cli.options import build_options, min_sqnr_option, run_options
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
+from mcu_build.report.quality import lines as quality_lines
+
+# Points of accuracy whose loss a user is warned of.
+_LOUD_DROP = 2.0
 
 
 @click.command(cls=ViaCommand)
@@ -25,6 +29,13 @@ from mcu_build.errors import Exit
 @click.option(
     "--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95, on the device."
 )
+@min_sqnr_option
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="POINTS",
+    help="Fail (status 6) where accuracy on the device is so many points below the float model's.",
+)
 def command(
     as_json: bool,
     debug: bool,
@@ -36,6 +47,8 @@ def command(
     vectors: int | None,
     image: Path | None,
     min_accuracy: float | None,
+    min_sqnr: float | None,
+    max_drop: float | None,
     **options: Any,
 ) -> Exit:
     """Build, run the firmware on the model's evaluation data, compare every output exactly."""
@@ -46,7 +59,12 @@ def command(
     times = StageTimes()
     firmware = build(image=image, **options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)
-    error = proof.failure(min_accuracy)
+    error = proof.failure(min_accuracy, min_sqnr, max_drop)
+    if proof.drop > _LOUD_DROP:
+        times.warn(
+            f"accuracy on the device is {proof.drop:.1f} points below the float model's; "
+            "`mcu-build accuracy` lists what each layer loses"
+        )
     if as_json:
         told = error_document(error) if error else {}
         print_json({**_document(proof), "stages": times.stages, **told})
@@ -72,6 +90,7 @@ def _document(proof: Any) -> dict[str, Any]:
         }
         if accuracy
         else None,
+        "quality": list(proof.quality),
         "stack": {"used": proof.outcome.stack_used, "size": proof.outcome.stack_size},
         "cycles": _cycles(proof),
         "npu": _npu(proof),
@@ -113,6 +132,7 @@ def text(built: Any, proof: Any, where: str) -> str:
             f"{board['core']} {accuracy.device:.2%}"
         )
     lines.append(f"  outputs    {_verdict(proof)}")
+    lines += [f"  quality    against float {told}" for told in quality_lines(proof.quality)]
     if compared.first:
         first = compared.first
         lines.append(

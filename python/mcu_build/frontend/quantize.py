@@ -4,7 +4,8 @@ The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activa
 of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.lower.refusals import named, without_refused
 from mcu_build.lower.upstream import quiet
 
@@ -21,14 +23,39 @@ if TYPE_CHECKING:
 Inputs = tuple[torch.Tensor, ...]
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 program, with what its layers computed in float before."""
+
+    program: ExportedProgram
+    converted: GraphModule
+    floats: FloatValues
+
+    def layers(self) -> tuple[LayerQuality, ...]:
+        """What quantization does to each operator."""
+        with quiet():
+            return layer_quality(self.converted, self.floats)
+
+
 def quantize(
     exported: ExportedProgram, calibration: Iterable[Inputs], quantizer: "Quantizer | None" = None
 ) -> ExportedProgram:
+    """The program of `quantize_layers`."""
+    return quantize_layers(exported, calibration, quantizer=quantizer).program
+
+
+def quantize_layers(
+    exported: ExportedProgram,
+    calibration: Iterable[Inputs],
+    examples: Callable[[], Iterable[Inputs]] = tuple,
+    quantizer: "Quantizer | None" = None,
+) -> Quantized:
     """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
 
-    `exported` has fixed shapes; every item of `calibration` is one call's inputs. An operator that the
-    quantizer (our own where none is given) cannot take stays in float. McuError where there is no item or an
-    item does not fit the model.
+    `exported` has fixed shapes; every item of `calibration` is one call's inputs. `examples` gives inputs to
+    compare layers over; it is called once calibration is through. An operator that the quantizer (our own
+    where none is given) cannot take stays in float. McuError where there is no item or an item does not fit
+    the model.
     """
     with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -42,8 +69,10 @@ def quantize(
 
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
+        floats = FloatValues(prepared, examples())
         converted = convert_pt2e(prepared)
-        return torch.export.export(converted, _example(exported), strict=False)
+        program = torch.export.export(converted, _example(exported), strict=False)
+        return Quantized(program, converted, floats)
 
 
 def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None:

@@ -6,7 +6,8 @@ model's outputs for the evaluation data. What comes after starts from files.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,13 +17,18 @@ from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
 from mcu_build.frontend.names import model_name
+from mcu_build.quality import Quality, judge
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from mcu_build.frontend.quantize import Quantized
+
 # Vectors that are made up around the example inputs where there is neither evaluation nor calibration.
 _MADE_UP = 16
+# Vectors over which a build judges the int8 program.
+_JUDGED = 32
 
 Inputs = tuple["torch.Tensor", ...]
 
@@ -61,41 +67,52 @@ def run(
         libraries_read = op_library.load(libraries)
         captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
     with progress.stage("quantize"):
-        quantized = _quantize(captured, npu_kind)
-        vectors = _vectors(file, captured)
+        vectors: dict[str, npz.Array] = {}
+
+        def examples() -> "Iterable[Inputs]":
+            # Evaluation data come after calibration data: a file may draw both from one generator.
+            if not vectors:
+                vectors.update(_vectors(file, captured))
+            return _first_inputs(vectors)
+
+        quantized = _quantize(captured, npu_kind, examples)
     from mcu_build.frontend.store import save
 
     files = sorted({*captured.dependencies(), file.resolve(), *libraries_read})
     save(captured.exported, folder / "model.pt2")
-    save(quantized, folder / "quantized.pt2")
+    save(quantized.program, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
     info = {
         "name": model_name(file),
         "warnings": captured.warnings,
         "dependencies": [str(path) for path in files],
         "custom": op_library.custom_operators(captured.exported),
+        "quality": [asdict(one) for one in _quality(quantized.program, vectors)],
+        "layers": [asdict(one) for one in quantized.layers()],
     }
     (folder / "info.json").write_text(json.dumps(info))
     return files
 
 
-def _quantize(captured: _Captured, npu_kind: str | None) -> "ExportedProgram":
+def _quantize(
+    captured: _Captured, npu_kind: str | None, examples: "Callable[[], Iterable[Inputs]]"
+) -> "Quantized":
     bits = captured.activation_bits
     if npu_kind is None:
-        from mcu_build.frontend.quantize import quantize
+        from mcu_build.frontend.quantize import quantize_layers
 
         if bits != 8:
             captured.warnings.append(
                 f"activation_bits = {bits} is for an Ethos-U: without one (--npu) the core computes in int8."
             )
 
-        return quantize(captured.exported, captured.calibration)
+        return quantize_layers(captured.exported, captured.calibration, examples)
     from mcu_build.lower.upstream import quiet
 
     with quiet():
         from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 
-    return quantize_for_npu(captured.exported, captured.calibration, npu_kind, bits)
+    return quantize_for_npu(captured.exported, captured.calibration, npu_kind, bits, examples)
 
 
 def _capture_model(file: Path) -> _Captured:
@@ -187,6 +204,33 @@ def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
     if len(known) == len(labels):
         arrays["labels"] = np.array(known)
     return arrays
+
+
+def _first_inputs(vectors: dict[str, npz.Array]) -> "Iterable[Inputs]":
+    """The inputs of one vector after the other, images in the layout that the program takes."""
+    import torch
+
+    from mcu_build.lower.layout import channels_last
+
+    arrays = npz.numbered(vectors, "input")
+    for index in range(len(arrays[0])):
+        yield tuple(channels_last(torch.from_numpy(array[index])) for array in arrays)
+
+
+def _quality(quantized: "ExportedProgram", vectors: dict[str, npz.Array]) -> tuple[Quality, ...]:
+    """The int8 program against the float model, over the first vectors."""
+    import torch
+
+    from mcu_build.lower.upstream import quiet
+
+    module = quantized.module(check_guards=False)
+    with quiet(), torch.no_grad():
+        rows = [
+            [_numpy(tensor) for tensor in _flat(module(*given))]
+            for given in islice(_first_inputs(vectors), _JUDGED)
+        ]
+    floats = [array[: len(rows)] for array in npz.numbered(vectors, "float")]
+    return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
 
 
 def _flat(result: Any) -> list["torch.Tensor"]:

@@ -5,7 +5,7 @@ trial, and quantized again with the rejected operators given to the core, until 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from torch.fx.passes.operator_support import OperatorSupportBase
 from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.frontend.quantize import Inputs, quantize
+from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers
 from mcu_build.lower import annotate
 from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, operator_name, origin, remember_origin
 from mcu_build.lower.clusters import is_float
@@ -42,19 +42,24 @@ _CUT_OFF = "what is before or behind it does not run there"
 
 
 def quantize_for_npu(
-    exported: ExportedProgram, calibration: Iterable[Inputs], kind: str, activation_bits: int = 8
-) -> ExportedProgram:
+    exported: ExportedProgram,
+    calibration: Iterable[Inputs],
+    kind: str,
+    activation_bits: int = 8,
+    examples: Callable[[], Iterable[Inputs]] = tuple,
+) -> Quantized:
     """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
 
     Activations have 8 bits or 16, weights 8. The core has no kernels for 16: what is rejected then stays in
-    float.
+    float. `examples` as in quantize.quantize_layers.
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
     rejected: dict[str, str] = {}
     for _ in range(_ROUNDS):
-        quantized = quantize(exported, items, SplitQuantizer(spec, rejected, activation_bits))
-        found = {name: why for name, why in _reject(quantized, spec).items() if name not in rejected}
+        quantizer = SplitQuantizer(spec, rejected, activation_bits)
+        quantized = quantize_layers(exported, items, examples, quantizer)
+        found = {name: why for name, why in _reject(quantized.program, spec).items() if name not in rejected}
         if not found:
             return quantized
         rejected |= found

@@ -21,3 +21,10 @@ def source_line(node: torch.fx.Node) -> str:
         return ""
     file, line = users[-1]
     return f"{Path(file).name}:{line}"
+
+
+def module_path(node: torch.fx.Node) -> str:
+    """'features.0': the layer of the user's model that `node` belongs to, empty for the model itself."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path, _ = list(stack.values())[-1] if stack else ("", "")
+    return str(path)

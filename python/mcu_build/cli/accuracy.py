@@ -1,0 +1,39 @@
+"""`mcu-build accuracy`: what int8 does to a model, layer by layer."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from mcu_build.cli.options import debug_option, json_option, npu_option, op_library_option
+from mcu_build.cli.output import StageTimes, print_json, print_text
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--board", default="host", show_default=True, help="A board's name or its .toml, for --npu.")
+@npu_option
+@op_library_option
+@json_option
+@debug_option
+def command(
+    model: Path, board: str, npu: str | None, op_library: tuple[Path, ...], as_json: bool, debug: bool
+) -> None:
+    """Compare the int8 program with the float model: by output, and by layer.
+
+    For each layer: what it loses alone, given the float model's values; what its rounded weights alone lose;
+    what has been lost up to here. Nothing is built.
+    """
+    del debug
+    from mcu_build.api import board_for
+    from mcu_build.cache import Cache
+    from mcu_build.report.quality import lines, table
+    from mcu_build.stages import quantized_quality
+
+    times = StageTimes()
+    chosen = board_for(model, board)
+    quality, layers = quantized_quality(model, chosen.choose_npu(npu), Cache(), times, op_library)
+    if as_json:
+        print_json({"quality": quality, "layers": layers, "stages": times.stages})
+        return
+    print_text("int8 against float: " + "\n  ".join(lines(quality)))
+    print_text(table(layers))

@@ -1,0 +1,115 @@
+"""How good a quantized program is, in words: the verdict on a build, and the table by layer."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.quality import LEAST_SQNR_DB
+from mcu_build.report.tables import render
+
+Row = Mapping[str, Any]
+
+# Layers that a warning names.
+_SHOWN = 3
+_MUCH_CLIPPED = 0.01
+# A layer that keeps this much is not what has ruined an output.
+_HARMLESS_DB = 30.0
+_HEADINGS = ("layer", "operator", "line", "shape", "alone", "weights", "so far", "range", "clipped", "dead")
+_RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
+
+
+def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[str, ...]:
+    """A warning where int8 has ruined an output, with the layers that lose most; else nothing."""
+    bad = [text for row in quality for text in _bad_outputs(row)]
+    if not bad:
+        return ()
+    told = [
+        f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
+        f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use. The layers that lose most:"
+    ]
+    for row in _worst(layers)[:_SHOWN]:
+        if row["sqnr_db"] < _HARMLESS_DB:
+            told.append(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}")
+    return ("\n".join((*told, f"  `mcu-build accuracy {file}` lists all layers.")),)
+
+
+def cause(row: Row) -> str:
+    """What a layer's loss comes from, and what would help, as far as its figures tell."""
+    if row["clipped"] > _MUCH_CLIPPED:
+        return (
+            f"{row['clipped']:.0%} of its values lie beyond the range that calibration has seen; "
+            "`calibration` should be like the data in use"
+        )
+    weights = row["weights_db"]
+    if weights is not None and weights < row["sqnr_db"] + 3:
+        return "its weights differ too much in size for 8 bits; large outliers among them should be clipped"
+    return (
+        f"values from {row['low']:.3g} to {row['high']:.3g} share 256 steps; clamp or normalise what is "
+        "large, or keep large and small values in tensors of their own"
+    )
+
+
+def lines(quality: Sequence[Row]) -> Iterator[str]:
+    """'31.2 dB, cosine 0.9996' for each output, with the worst group where channels are unlike."""
+    for row in quality:
+        name = f"output {row['output']}: " if len(quality) > 1 else ""
+        worst = min(row["groups"], key=lambda group: float(group["sqnr_db"]), default=None)
+        group = f"; {_group(worst)}: {worst['sqnr_db']:.1f} dB" if worst else ""
+        yield f"{name}{row['sqnr_db']:.1f} dB, cosine {row['cosine']:.4f}{group}"
+
+
+def table(layers: Sequence[Row]) -> str:
+    """All layers, those that lose most first. Decibels: alone, its rounded weights alone, lost so far."""
+    return render(_HEADINGS, [_cells(row) for row in _worst(layers)], _RIGHT)
+
+
+def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | None:
+    """The error (status 6) where an output, or a group of its channels, has less than `least` dB."""
+    if not quality:
+        return McuError(f"{name}: --min-sqnr: a .pte holds no float model to compare with", "Leave it out.")
+    found = min(float(part["sqnr_db"]) for row in quality for part in (row["groups"] or [row]))
+    if found >= least:
+        return None
+    hint = "`mcu-build accuracy` lists what each layer loses."
+    return McuError(
+        f"{name}: {found:.1f} dB against the float model, the least is {least:g}", hint, Exit.BUDGET
+    )
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        str(row["name"]),
+        _operator(row),
+        str(row["line"]),
+        "x".join(map(str, row["shape"])),
+        f"{row['sqnr_db']:.1f}",
+        "" if row["weights_db"] is None else f"{row['weights_db']:.1f}",
+        f"{row['accumulated_db']:.1f}",
+        f"{row['low']:.3g} .. {row['high']:.3g}",
+        f"{row['clipped']:.1%}" if row["clipped"] else "",
+        str(row["dead"] or ""),
+    )
+
+
+def _worst(layers: Sequence[Row]) -> list[Row]:
+    """By what each loses alone: behind the cause of a loss, every layer is as bad."""
+    return sorted(layers, key=lambda row: float(row["sqnr_db"]))
+
+
+def _bad_outputs(row: Row) -> Iterator[str]:
+    for part in row["groups"] or [row]:
+        if part["sqnr_db"] < LEAST_SQNR_DB:
+            where = f" {_group(part)}" if "first" in part else ""
+            yield f"output {row['output']}{where} has {part['sqnr_db']:.1f} dB"
+
+
+def _group(group: Row) -> str:
+    return f"channels {group['first']} to {group['last']} (dimension {group['axis']})"
+
+
+def _operator(row: Row) -> str:
+    return str(row["operator"]).removesuffix(".default")
+
+
+def _place(row: Row) -> str:
+    return " ".join(part for part in (row["name"], _operator(row), row["line"]) if part)

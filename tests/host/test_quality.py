@@ -1,0 +1,107 @@
+"""The verdict on an int8 program: figures against the float model, layers that lose most, gates."""
+
+import numpy as np
+import pytest
+
+from mcu_build.quality import judge, sqnr_db
+from tests.support.cli import mcu_build
+
+DICE = np.random.default_rng(3)
+
+# Powers of activations share one scale with their mean: the kind of model that int8 ruins.
+RUINED = """
+import torch
+
+class GeneralizedMean(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 8, 3)
+        self.head = torch.nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.stem(x).clamp(min=1e-6).pow(6)
+        return self.head(x.mean(dim=(2, 3)).pow(1 / 6))
+
+torch.manual_seed(0)
+model = GeneralizedMean()
+example_inputs = (torch.randn(1, 3, 12, 12),)
+calibration = [(torch.randn(1, 3, 12, 12),) for _ in range(16)]
+evaluation = [((torch.randn(1, 3, 12, 12),), None) for _ in range(16)]
+"""
+GOOD = RUINED.replace(".clamp(min=1e-6).pow(6)", ".relu()").replace(".pow(1 / 6)", "")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quality")
+    for name, text in (("ruined", RUINED), ("good", GOOD)):
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def test_decibels():
+    signal = np.ones(100)
+    assert sqnr_db(signal, signal * 1.1) == pytest.approx(20)
+    assert sqnr_db(signal, signal) == 150
+    assert sqnr_db(signal * 0, signal) == -150
+
+
+def test_small_channels_beside_large_ones_are_judged_apart():
+    """The whole hides what became of the scores; alike channels are no groups."""
+    boxes, scores = 100 * DICE.standard_normal((16, 50, 4)), DICE.uniform(0, 1, (16, 50, 3))
+    joined = np.concatenate([boxes, scores], axis=2).astype(np.float32)
+    (found,) = judge([joined], [np.rint(joined)])
+    assert found.sqnr_db > 40
+    assert [(group.axis, group.first, group.last) for group in found.groups] == [(1, 0, 3), (1, 4, 6)]
+    assert found.worst < 10
+    (alike,) = judge([boxes], [np.rint(boxes)])
+    assert alike.groups == ()
+
+
+def test_what_is_not_finite_counts_nothing():
+    values = np.array([[1.0, np.inf, 2.0]], np.float32)
+    (found,) = judge([values], [np.array([[1.0, 3.0, 2.0]], np.float32)])
+    assert (found.sqnr_db, found.cosine) == (150, pytest.approx(1))
+
+
+def test_layers_of_a_ruined_model(files):
+    document = mcu_build("accuracy", "--json", files / "ruined.py").json
+    layers = {(row["name"], row["operator"]): row for row in document["layers"]}
+    assert document["quality"][0]["sqnr_db"] < 20
+    worst = min(document["layers"], key=lambda row: row["sqnr_db"])
+    assert worst["operator"] == "aten.pow.Tensor_Scalar"
+    assert worst["line"] == "ruined.py:12"
+    stem, head = layers["stem", "aten.conv2d.default"], layers["head", "aten.linear.default"]
+    # What a convolution loses alone is little, and is all that is lost up to there.
+    assert stem["sqnr_db"] > 35
+    assert stem["shape"] == [1, 8, 10, 10]
+    assert stem["weights_db"] > stem["sqnr_db"] - 1
+    # The head loses little by itself, and carries on what was lost before it.
+    assert head["sqnr_db"] > head["accumulated_db"] + 10
+
+
+def test_a_user_is_warned_and_told_the_cause(files):
+    tested = mcu_build("test", "--board", "host", files / "ruined.py")
+    assert tested.status == 0
+    assert "ruined.py: the int8 program is far from the float model: output 0 has" in tested.err
+    assert "aten.pow.Tensor_Scalar ruined.py:12" in tested.err
+    assert "quality    against float" in tested.out
+    good = mcu_build("test", "--board", "host", files / "good.py")
+    assert "far from the float model" not in good.err
+
+
+@pytest.mark.parametrize("verb", ["build", "test"])
+def test_a_gate(files, verb):
+    passed = mcu_build(verb, "--board", "host", "--min-sqnr", "5", "--json", files / "ruined.py")
+    assert passed.status == 0
+    (row,) = passed.json["quality"]
+    assert 5 < row["sqnr_db"] < 20
+    failed = mcu_build(verb, "--board", "host", "--min-sqnr", "30", "--json", files / "ruined.py")
+    assert failed.status == 6
+    assert "dB against the float model, the least is 30" in failed.json["error"]["message"]
+
+
+def test_a_drop_needs_labels(files):
+    refused = mcu_build("test", "--board", "host", "--max-drop", "1", files / "good.py")
+    assert refused.status == 1
+    assert "--max-drop: the model has no labelled `evaluation` data" in refused.err
