@@ -23,6 +23,7 @@ from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
 from mcu_build.executorch.slot import memory_region
+from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
@@ -78,10 +79,11 @@ def build(
     files = op_library, kernel_sources, data
     request = _completed(request, kernels, executorch, method, optimize, files)
     told = progress or _Logged()
-    if image is None:
-        built = pipeline.build(request, Cache(), told)
-    else:
-        built = pipeline.adopt(request, Path(image), Cache(), told)
+    with reported():
+        if image is None:
+            built = pipeline.build(request, Cache(), told)
+        else:
+            built = pipeline.adopt(request, Path(image), Cache(), told)
     return Firmware(built, request.board, told)
 
 
@@ -112,7 +114,8 @@ def generate(
     request = _request(model, board, npu, io, toolchain, output, (), library)
     files = op_library, kernel_sources, data
     request = _completed(request, kernels, executorch, method, optimize, files)
-    return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
+    with reported():
+        return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
 
 def board_for(model: str | Path, board: str) -> Board:
@@ -248,7 +251,8 @@ class Firmware:
         The proof is to be judged: `test` does so.
         """
         self._check_current()
-        return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim, via)
+        with reported():
+            return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim, via)
 
     def test(
         self,

@@ -4,6 +4,7 @@ Passes of PyTorch and executorch say which pass has failed, not at which operato
 hold the operator in a variable. The innermost one of the first cause is meant.
 """
 
+import contextlib
 import traceback
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -38,6 +39,17 @@ def _statement(error: BaseException) -> str:
 def found_at(error: BaseException, wanted: Callable[[object], T | None]) -> T | None:
     """The innermost variable of the traceback that `wanted` takes for an operator, as `wanted` returns it."""
     return next((found for value in _variables(error) if (found := wanted(value)) is not None), None)
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Let nothing but McuError out, as the command does."""
+    try:
+        yield
+    except McuError:
+        raise
+    except Exception as error:
+        raise unexpected(error) from error
 
 
 def unexpected(error: Exception) -> McuError:

@@ -1,5 +1,7 @@
 """What a pass of executorch cannot take stays in float, or is named with its line and layer."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mcu_build.errors import McuError
-from mcu_build.failures import unexpected
+from mcu_build.failures import reported
+from mcu_build.lower.cortex_m import place
 from mcu_build.lower.refusals import RefusedError, named
 from tests.support.lowering import Function, take
 
@@ -80,6 +83,24 @@ def test_a_weight_of_two_layers_one_of_them_transposed() -> None:
     assert np.ptp(outcome.evaluated[0]) > 0
 
 
+def test_one_warning_for_a_reason() -> None:
+    def sums(m: nn.Module, x: Tensor) -> Tensor:
+        return torch.stack([x.cumsum(1) for _ in range(5)]).sort()[0] + 1
+
+    warnings = take(Function(sums), [torch.randn(2, 6)]).lowered.warnings
+    (warning,) = [one for one in warnings if "cumsum" in one]
+    assert len(warnings) == 1
+    assert warning[0].isdigit()
+    assert warning.count("aten::cumsum") == 1
+    assert len(re.findall(r"\.py:\d+", warning)) == 1
+
+
+def test_a_place_without_a_line_is_the_layer() -> None:
+    assert place("net.py", 3) == "net.py:3"
+    assert place("<encoder.0>", 0) == "encoder.0"
+    assert place("<model>", 0) == ""
+
+
 def test_an_exception_without_an_operator_names_its_cause() -> None:
     with pytest.raises(RefusedError) as refused, named("quantized"):
         try:
@@ -98,8 +119,8 @@ def test_the_last_resort_names_the_operator() -> None:
     def fails(step: Step) -> None:
         raise IndexError("axis 2")
 
-    with pytest.raises(IndexError) as raised:
+    with pytest.raises(McuError) as raised, reported():
         fails(Step())
-    error = unexpected(raised.value)
+    error = raised.value
     assert error.message == "net.py:3: aten::cumsum.out: mcu-build cannot compile this: IndexError: axis 2"
     assert "defect" not in error.hint

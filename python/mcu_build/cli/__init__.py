@@ -14,6 +14,7 @@ import click
 from mcu_build import __version__
 from mcu_build.cli.output import report_error
 from mcu_build.errors import Exit, McuError
+from mcu_build.failures import unexpected
 
 # Verbs and what --help says of them. Each is the function `command` of mcu_build.cli.<verb>.
 VERBS = {
@@ -89,8 +90,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        hint = "This is a defect of mcu-build. Run again with --debug and report the traceback."
-        status = report_error(McuError(f"{type(error).__name__}: {error}", hint), as_json)
+        status = report_error(unexpected(error), as_json)
     sys.exit(int(status or 0))
 
 

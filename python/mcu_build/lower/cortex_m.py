@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +33,9 @@ Where = Literal["npu", "int8", "float", "border"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
+# The file of a call that belongs to no layer of the model, at line 0.
+_NOWHERE = "<model>"
+_LISTED = 3  # names in a warning
 _NOT_LOWERED = "it would take int8 numbers without their scale"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
 
@@ -195,7 +198,9 @@ def _name_layers(lowered: ExportedProgram) -> None:
             continue
         # The border and the helpers of a rewrite have no line of their own: they belong to their neighbour.
         own = _user_frame(node.meta.get("stack_trace") or "") or _neighbour_frame(node) or previous
-        node.meta["stack_trace"] = own or '  File "<model>", line 0, in forward\n'
+        made_from = origin_near(node)
+        module = f"<{made_from.module}>" if made_from and made_from.module else _NOWHERE
+        node.meta["stack_trace"] = own or f'  File "{module}", line 0, in forward\n'
         previous = own
 
 
@@ -217,7 +222,14 @@ def _user_frame(trace: str) -> str:
 
 def _layer(node: Node) -> str:
     match = _FRAME.search(node.meta.get("stack_trace") or "")
-    return f"{match['file']}:{match['line']}" if match and match["line"] != "0" else ""
+    return place(match["file"], int(match["line"])) if match else ""
+
+
+def place(file: str, line: int) -> str:
+    """A frame of `_name_layers` in words: a line, else the layer of the model, empty for the model itself."""
+    if line:
+        return f"{file}:{line}"
+    return "" if file == _NOWHERE else file.strip("<>")
 
 
 def _calls(lowered: ExportedProgram) -> list[Node]:
@@ -290,12 +302,28 @@ def _why_on_cpu(node: Node) -> str:
 
 
 def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
+    """One for each reason, with what it is true of: a model may have hundreds of such calls."""
+    reasons: dict[str, list[Lowering]] = {}
+    for row in rows:
+        if row.where == "float" and not is_custom(row.operator):
+            reasons.setdefault(row.why, []).append(row)
     return tuple(
-        f"{row.layer or 'the model'}: {row.operator} stays in float: {row.why}. "
-        "It is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
-        for row in rows
-        if row.where == "float" and not is_custom(row.operator)
+        f"{_count(len(found))} in float ({_listed(row.operator for row in found)}; "
+        f"{_listed(row.layer or 'the model' for row in found)}): {why}. "
+        "Float is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
+        for why, found in reasons.items()
     )
+
+
+def _count(number: int) -> str:
+    return f"{number} operators stay" if number > 1 else "1 operator stays"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first of the different names, and how many there are beside them."""
+    different = list(dict.fromkeys(names))
+    more = len(different) - _LISTED
+    return ", ".join(different[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _quantization(node: Node) -> Quantization:
@@ -369,8 +397,9 @@ def _check_supported(pte: bytes, supported: Collection[str]) -> None:
     missing: dict[str, None] = {}
     for call in parse(pte).instructions:
         if isinstance(call, KernelCall) and call.operator not in supported and not is_custom(call.operator):
-            where = f"{call.frames[-1].filename}:{call.frames[-1].lineno}: " if call.frames else ""
-            missing[f"{where}{call.operator}: there is no kernel for this operator"] = None
+            frame = call.frames[-1] if call.frames else None
+            where = place(frame.filename, frame.lineno) if frame else ""
+            missing[f"{where or 'the model'}: {call.operator}: there is no kernel for this operator"] = None
     if missing:
         raise McuError(
             "\n".join(missing),
