@@ -10,6 +10,7 @@ import torch
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.frontend.capture import capture, channels_last, load_exported, source_line
+from mcu_build.frontend.first_call import leaves
 from mcu_build.frontend.model_file import load
 
 BAD = Path(__file__).parent / "bad_models"
@@ -154,7 +155,8 @@ def test_a_branch_on_data_names_its_line(capfd):
 
 def test_an_input_that_does_not_fit_names_its_line():
     error = error_of(lambda path: capture(load(path)), BAD / "wrong_width.py")
-    assert "line 10: cannot be exported" in error.message
+    assert "line 10: layer 'head' (Linear): cannot be run" in error.message
+    assert "float32[1, 4]" in error.hint
     assert "[1, 4]" in error.message or "1x4" in error.message
 
 
@@ -309,3 +311,94 @@ def test_a_written_buffer_is_named_with_its_line(tmp_path):
     error = error_of(lambda file: capture(load(file)), path)
     assert "buffer 'seen' at net.py:10: the model writes it" in error.message
     assert "as an input" in error.hint
+
+
+def test_a_tensor_that_is_kept_between_calls_is_named_with_its_line(tmp_path):
+    path = network(
+        tmp_path, "self.last = 0.5 * self.last + y\nreturn self.last", "self.last = torch.zeros(1)"
+    )
+    error = error_of(lambda file: capture(load(file)), path)
+    assert "attribute 'last' at net.py:10: the model writes it" in error.message
+
+
+@pytest.mark.parametrize(
+    ("body", "init"),
+    [
+        ("self.seen = y\nreturn y + 1", "self.seen = torch.zeros(1)"),
+        (
+            "if self.mask is None:\n    self.mask = torch.ones(6, 5).tril()\nreturn y * self.mask",
+            "self.mask = None",
+        ),
+    ],
+)
+def test_what_a_model_keeps_without_a_memory_is_no_state(tmp_path, body, init):
+    """The negative control: activations that are kept to be looked at, masks that are made once."""
+    same(tmp_path, body, init=init)
+
+
+@pytest.mark.parametrize(
+    ("line", "operator"),
+    [("nn.functional.dropout(y)", "dropout"), ("y + torch.randn_like(y)", "randn_like")],
+)
+def test_random_numbers_are_refused_by_line(tmp_path, line, operator):
+    error = error_of(lambda file: capture(load(file)), network(tmp_path, f"return {line}"))
+    assert f"net.py:9: aten.{operator}.default: draws random numbers" in error.message
+
+
+def test_dropout_at_rest_is_fine(tmp_path):
+    init = "self.drop, self.lstm = nn.Dropout(0.5), nn.LSTM(5, 4, num_layers=2, dropout=0.5)"
+    attend = "nn.functional.scaled_dot_product_attention(z, z, z)"
+    body = f"z = self.drop(y)[0, 0]\nz = {attend}\nreturn self.lstm(z)[0]"
+    same(tmp_path, body, init=init)
+
+
+# Outputs
+
+OUTPUTS = {
+    "y.flatten(1).topk(3)": 2,
+    "{'b': y, 'a': [y + 1, (y * 2,)], 'none': None}": 3,
+    "Boxes(y, Boxes(None, y + 1))": 2,
+    "y, x, self.conv.bias, y": 4,
+    "[y, 3, 2.5, True]": 4,
+    "y, y.shape[1], torch.arange(3)": 3,
+}
+
+
+@pytest.mark.parametrize("result", OUTPUTS)
+def test_outputs_are_a_flat_tuple_in_order(tmp_path, result):
+    fields = "    b: object\n    a: object\n"
+    body = f"import dataclasses\n@dataclasses.dataclass\nclass Boxes:\n{fields}return {result}"
+    model = load(network(tmp_path, body))
+    exported = capture(model)
+    found = exported.module(check_guards=False)(*model.example_inputs)
+    with torch.no_grad():
+        expected = [leaf for _, leaf in leaves(model.model(*model.example_inputs)) if leaf is not None]
+    assert type(found) is tuple
+    assert len(found) == OUTPUTS[result]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, torch.as_tensor(other))
+    torch.export.save(exported, tmp_path / "again.pt2")
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ("{'scores': y, 'name': 'cat'}", "model: output 'name': of type str, not a tensor"),
+        ("None", "model: it returns no tensor"),
+        ("y.to_sparse()", "model: output: a torch.sparse_coo tensor"),
+    ],
+)
+def test_outputs_that_are_no_tensors_are_named(tmp_path, result, words):
+    assert words in error_of(lambda file: capture(load(file)), network(tmp_path, f"return {result}")).message
+
+
+def test_nested_outputs_of_a_saved_program(tmp_path):
+    model = load(network(tmp_path, "return {'b': y, 'a': [y + 1, 3], 'none': None}"))
+    exported = load_exported(saved(tmp_path, model.model, model.example_inputs))
+    found = exported.module()(*exported.example_inputs[0])
+    assert [tuple(one.shape) for one in found] == [(1, 4, 6, 5), (1, 4, 6, 5), ()]
+
+
+def test_hooks_are_part_of_the_model(tmp_path):
+    init = "self.conv.register_forward_hook(lambda module, inputs, result: result * 3)"
+    assert "mul" in targets(same(tmp_path, "return y", init=init))

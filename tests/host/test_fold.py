@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+from mcu_build.lower.cortex_m import operator_name, to_cortex_m
 from mcu_build.lower.fold import fold_constants
 
 
@@ -135,3 +136,16 @@ def test_a_folded_program_is_saved_and_read_back(tmp_path):
     again = torch.export.load(tmp_path / "net.pt2")
     assert torch.equal(again.module()(given), folded.module()(given))
     assert [node.name for node in again.graph.nodes] == [node.name for node in folded.graph.nodes]
+
+
+def test_what_decompositions_compute_from_sizes_is_folded_too():
+    """Bicubic resizing: its indices and weights are constants, what is left gathers and weighs."""
+
+    def resize(_, x):
+        return nn.functional.interpolate(x, scale_factor=2, mode="bicubic")
+
+    given = torch.randn(1, 2, 4, 4)
+    lowered = to_cortex_m(torch.export.export(Function(resize), (given,), strict=False), "host")
+    names = {operator_name(node) for node in lowered.graph.nodes if node.op == "call_function"}
+    assert "aten::index.Tensor" in names
+    assert not {name for name in names if name.startswith(("aten::arange", "aten::floor", "aten::clamp"))}

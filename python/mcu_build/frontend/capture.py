@@ -14,6 +14,7 @@ import torch
 from torch.export import ExportedProgram
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.first_call import call_once, flat_outputs
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
 from mcu_build.lower.layout import channels_last
@@ -39,13 +40,20 @@ def capture(model: Model) -> ExportedProgram:
     (the Cortex-M operators want it); values stay the user's. McuError names the line of the user's model that
     torch.export cannot take, that keeps state, or whose shape is not fixed.
     """
+    first = call_once(model)
     try:
         # torch prints the graph so far to stderr before it raises, which would bury the error's one line.
-        with model.surroundings.active(), quiet(), contextlib.redirect_stderr(io.StringIO()), torch.no_grad():
+        with (
+            model.surroundings.active(),
+            quiet(),
+            contextlib.redirect_stderr(io.StringIO()),
+            torch.no_grad(),
+            flat_outputs(model.model),
+        ):
             exported = torch.export.export(model.model, model.example_inputs, strict=False)
     except Exception as error:
         raise _not_exportable(model.path, error) from error
-    return _normalized(exported, model.path)
+    return _normalized(exported, model.path, first.state)
 
 
 def load_exported(path: Path) -> ExportedProgram:
@@ -73,11 +81,13 @@ def load_exported(path: Path) -> ExportedProgram:
     return _normalized(exported, path)
 
 
-def _normalized(exported: ExportedProgram, path: Path) -> ExportedProgram:
+def _normalized(
+    exported: ExportedProgram, path: Path, state: frozenset[str] = frozenset()
+) -> ExportedProgram:
     _check_inputs_fixed(exported, path)
     try:
         with quiet(), torch.no_grad():
-            return normalize(exported, path)
+            return normalize(exported, path, state)
     except McuError:
         raise
     except Exception as error:

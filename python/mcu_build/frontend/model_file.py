@@ -357,7 +357,7 @@ def _inputs(path: Path, key: str, item: Any, example: Inputs) -> Inputs:
     given = (
         (item,) if isinstance(item, torch.Tensor) else tuple(item) if isinstance(item, tuple | list) else None
     )
-    hint = f"Every item is one call's inputs, like example_inputs: {_described(example)}."
+    hint = f"Every item is one call's inputs, like example_inputs: {described(example)}."
     if given is None:
         raise McuError(f"{path}: {key}: {_kind(item)}, not a tensor or a tuple of tensors", hint)
     if len(given) != len(example):
@@ -367,8 +367,8 @@ def _inputs(path: Path, key: str, item: Any, example: Inputs) -> Inputs:
             raise McuError(f"{path}: {key}: input {index} is {_kind(tensor)}, not a tensor", hint)
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
             raise McuError(
-                f"{path}: {key}: input {index} is {_described((tensor,))}, "
-                f"example_inputs has {_described((like,))}",
+                f"{path}: {key}: input {index} is {described((tensor,))}, "
+                f"example_inputs has {described((like,))}",
                 hint,
             )
     return tuple(tensor.detach() for tensor in given)
@@ -398,7 +398,8 @@ def _called(surroundings: Surroundings, key: str, value: Any, unless: type) -> A
         return value()
 
 
-def _described(tensors: Inputs) -> str:
+def described(tensors: Inputs) -> str:
+    """Types and shapes of tensors, for a message."""
     return ", ".join(f"{_dtype(tensor)}{list(tensor.shape)}" for tensor in tensors)
 
 
@@ -411,7 +412,7 @@ def _kind(value: Any) -> str:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return f"a tensor {_described((value,))}"
+        return f"a tensor {described((value,))}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, list | tuple):

@@ -5,34 +5,44 @@ input decides is computed, and images are laid out channels-last. The model itse
 wrote it.
 """
 
+from collections.abc import Collection
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ExportGraphSignature, OutputKind
+from torch.export.graph_signature import ExportGraphSignature, OutputKind, OutputSpec, TensorArgument
 from torch.fx import Node
+from torch.utils import _pytree
 
 from mcu_build.errors import McuError
-from mcu_build.lower.builder import Builder, aten, fake_mode, shape
+from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.fold import fold_constants, is_symbolic
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
 
+_RANDOM_HINT = (
+    "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
+    "nn.Dropout."
+)
+_STATE = "the model writes it, so that one call depends on the calls before it"
 _STATE_HINT = (
     "Give the state to `forward` as an input and return its new value: the application carries it from call "
     "to call."
 )
 
 
-def normalize(exported: ExportedProgram, path: Path) -> ExportedProgram:
-    """The same program in the form described above. McuError where it keeps state between calls, or
-    where a shape depends on data.
+def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = frozenset()) -> ExportedProgram:
+    """The same program in the form described above, its outputs a flat tuple of tensors.
 
-    `path` is the user's file, for messages.
+    `path` is the user's file, for messages; `state` are attributes that calls were seen to change, which an
+    exported program takes for constants. McuError where the program keeps state between calls, draws random
+    numbers, or where a shape depends on data.
     """
-    functional = fold_constants(_without_writes(exported, path))
+    _check_attributes(exported, path, state)
+    functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
+    _check_random(functional, path)
     _check_fixed(functional, path)
     _forget_strides(functional)
     # Once more: what strided reads gather is told by index arithmetic.
@@ -54,13 +64,24 @@ def _without_writes(exported: ExportedProgram, path: Path) -> ExportedProgram:
     if written:
         raise McuError(
             "\n".join(
-                f"{path}: buffer {target!r}{_at(lines.get(places[target], ''))}: the model writes it, "
-                "so that one call depends on the calls before it"
+                f"{path}: buffer {target!r}{_at(lines.get(places[target], ''))}: {_STATE}"
                 for target in dict.fromkeys(written)
             ),
             _STATE_HINT,
         )
     return _without_written_inputs(functional)
+
+
+def _check_attributes(exported: ExportedProgram, path: Path, state: Collection[str]) -> None:
+    """McuError for attributes among `state` that the program reads."""
+    nodes = {node.name: node for node in exported.graph.nodes}
+    found = []
+    for name, target in exported.graph_signature.inputs_to_lifted_tensor_constants.items():
+        if target in state and nodes[name].users:
+            line = source_line(next(iter(nodes[name].users)))
+            found.append(f"{path}: attribute {target!r}{_at(line)}: {_STATE}")
+    if found:
+        raise McuError("\n".join(found), _STATE_HINT)
 
 
 def _at(line: str) -> str:
@@ -107,6 +128,59 @@ def _without_written_inputs(exported: ExportedProgram) -> ExportedProgram:
     exported.graph_module.recompile()
     specs = [spec for spec, keep in zip(signature.output_specs, kept, strict=True) if keep]
     return exported._update(exported.graph_module, ExportGraphSignature(signature.input_specs, specs))
+
+
+def _flat_outputs(exported: ExportedProgram) -> ExportedProgram:
+    """Numbers among the outputs as constant tensors, None left out, and all in one tuple."""
+    output = exported.graph.output_node()
+    with exported.graph.inserting_before(output):
+        results = [
+            one if isinstance(one, Node) else _number(exported, one)
+            for one in output.args[0]
+            if one is not None
+        ]
+    output.args = (tuple(results),)
+    exported.graph_module.recompile()
+    specs = [OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(one.name), None) for one in results]
+    signature = ExportGraphSignature(exported.graph_signature.input_specs, specs)
+    flat = exported._update(exported.graph_module, signature)
+    root = flat.module_call_graph[0]
+    assert root.signature is not None
+    if not root.signature.out_spec.is_leaf():
+        root.signature.out_spec = _pytree.tree_structure(tuple(range(len(results))))
+    return flat
+
+
+def _number(exported: ExportedProgram, value: float) -> Node:
+    dtype = {bool: torch.bool, int: torch.int64}.get(type(value), torch.float32)
+    node = exported.graph.call_function(aten.full.default, ([], value), {"dtype": dtype})
+    node.meta["val"] = run_fake(node, fake_mode(exported.graph_module))
+    return node
+
+
+def _check_random(exported: ExportedProgram, path: Path) -> None:
+    """McuError for every operator that draws random numbers: no two runs of the model would agree."""
+    found = [
+        f"{path}: {source_line(node) or 'the model'}: {node.target}: draws random numbers"
+        for node in exported.graph.nodes
+        if node.op == "call_function" and _is_random(node)
+    ]
+    if found:
+        raise McuError("\n".join(found), _RANDOM_HINT)
+
+
+def _is_random(node: Node) -> bool:
+    if node.target is aten.dropout.default:
+        return bool(node.args[2])
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not _is_resting(node)
+
+
+def _is_resting(node: Node) -> bool:
+    """Whether an operator with a dropout inside, such as attention or an LSTM, has it switched off."""
+    arguments = {argument.name: argument.default_value for argument in node.target._schema.arguments}
+    arguments |= dict(zip(arguments, node.args, strict=False)) | dict(node.kwargs)
+    shares = [arguments[name] for name in ("p", "dropout_p", "dropout") if name in arguments]
+    return arguments.get("train", arguments.get("training", True)) is False or shares == [0.0]
 
 
 def _forget_strides(exported: ExportedProgram) -> None:

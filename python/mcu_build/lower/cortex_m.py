@@ -131,7 +131,9 @@ def _to_cortex_m(
     )
     from executorch.backends.cortex_m.target_config import CortexMTargetConfig
     from executorch.exir import to_edge, to_edge_transform_and_lower
+    from executorch.exir.dialects._ops import ops
 
+    from mcu_build.lower.fold import fold_constants
     from mcu_build.lower.int8_forms import build_forms
     from mcu_build.lower.layout import settle
     from mcu_build.lower.markers import Unmark, mark
@@ -162,7 +164,9 @@ def _to_cortex_m(
         AtenToCortexMPass: [Unmark, AtenToCortexMPass],
     }
     passes = [p for step in CortexMPassManager.legacy_pass_list for p in ours.get(step, [step])]
-    manager = CortexMPassManager(edge.exported_program(), passes=passes, target_config=target)
+    # Decompositions compute indices and weights of their own, such as those of resizing in float.
+    folded = fold_constants(edge.exported_program(), ops.edge.aten.expand_copy.default)
+    manager = CortexMPassManager(folded, passes=passes, target_config=target)
     lowered = manager.transform()
     make_exact(lowered)
     cancel_transposes(lowered)

@@ -1,0 +1,160 @@
+"""The model called once in plain PyTorch, before anything is exported.
+
+What it cannot do shows here in PyTorch's own words, at the user's line and layer. What it returns is made
+flat.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils import _pytree
+
+from mcu_build.errors import McuError
+from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.frontend.model_file import Model, described
+from mcu_build.lower.upstream import quiet
+
+_OUTPUTS_HINT = (
+    "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "
+    "number becomes a constant output."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstCall:
+    """What was seen: attributes that carry a tensor from one call to the next, by their path in the model."""
+
+    state: frozenset[str]
+
+
+def call_once(model: Model) -> FirstCall:
+    """Call the model with its example inputs, twice to see what stays from one call to the next.
+
+    Buffers are as before afterwards; what the model makes once and keeps (a mask for the length that it has
+    seen) stays. McuError where a call fails or gives what firmware cannot.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in model.model.buffers() if not _is_lazy(buffer)]
+    seen = []
+    for _ in range(2):
+        before = dict(_attributes(model.model))
+        with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
+            result = model.model(*(tensor.clone() for tensor in model.example_inputs))
+        seen.append((before, dict(_attributes(model.model))))
+    _check_outputs(model.path, result)
+    before, after = seen[1]
+    state = {name for name in before if name in after and not _same(before[name], after[name])}
+    with torch.no_grad():
+        for buffer, value in buffers:
+            buffer.copy_(value)
+    first = seen[0][0]
+    for name in state & first.keys():
+        owner, _, attribute = name.rpartition(".")
+        setattr(model.model.get_submodule(owner), attribute, first[name])
+    return FirstCall(frozenset(state))
+
+
+@contextlib.contextmanager
+def flat_outputs(model: nn.Module) -> Iterator[None]:
+    """While it is active, the model returns a tensor or a flat tuple of tensors, numbers and None.
+
+    In order: items of tuples and lists, values of dicts as they were put in, fields of dataclasses as they
+    are declared.
+    """
+
+    def flatten(_module: nn.Module, _inputs: Any, result: Any) -> Any:
+        return result if isinstance(result, torch.Tensor) else tuple(leaf for _, leaf in leaves(result))
+
+    handle = model.register_forward_hook(flatten)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def leaves(result: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """What a model's result consists of, with the path to it: 'boxes[0]', 'scores'."""
+    if isinstance(result, Mapping):
+        for key, value in result.items():
+            yield from leaves(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(result, tuple | list):
+        for index, value in enumerate(result):
+            yield from leaves(value, f"{name}[{index}]")
+    elif dataclasses.is_dataclass(result) and not isinstance(result, type):
+        for field in dataclasses.fields(result):
+            yield from leaves(getattr(result, field.name), f"{name}.{field.name}" if name else field.name)
+    elif type(result) in _pytree.SUPPORTED_NODES:
+        for index, value in enumerate(_pytree.tree_leaves(result)):
+            yield from leaves(value, f"{name}[{index}]")
+    else:
+        yield name, result
+
+
+def _check_outputs(path: Path, result: Any) -> None:
+    found = list(leaves(result))
+    for name, leaf in found:
+        where = f"output {name!r}" if name else "output"
+        if not isinstance(leaf, torch.Tensor | bool | int | float | None):
+            raise McuError(
+                f"{path}: model: {where}: of type {type(leaf).__name__}, not a tensor", _OUTPUTS_HINT
+            )
+        if isinstance(leaf, torch.Tensor) and leaf.layout != torch.strided:
+            raise McuError(f"{path}: model: {where}: a {leaf.layout} tensor", "Return `.to_dense()`.")
+    if not any(isinstance(leaf, torch.Tensor) for _, leaf in found):
+        raise McuError(f"{path}: model: it returns no tensor", _OUTPUTS_HINT)
+
+
+def _attributes(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Tensors that modules hold as plain attributes, by path."""
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, torch.Tensor):
+                yield f"{name}.{key}" if name else key, value
+
+
+def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
+    return first is second or (
+        first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
+    )
+
+
+def _is_lazy(tensor: torch.Tensor) -> bool:
+    return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+
+
+@contextlib.contextmanager
+def _explained(model: Model) -> Iterator[None]:
+    """An exception of the model as an McuError with its line, its layer and the inputs it was called with."""
+    try:
+        yield
+    except McuError:
+        raise
+    except Exception as error:
+        line, layer = _where(model, error)
+        place = "".join((f"{line}: " if line else "", f"{layer}: " if layer else ""))
+        reason = str(error).strip().split("\n")[0]
+        raise McuError(
+            f"{model.path}: {place}cannot be run: {type(error).__name__}: {reason}",
+            f"It was called with example_inputs, {described(model.example_inputs)}: change them or it.",
+        ) from error
+
+
+def _where(model: Model, error: Exception) -> tuple[str, str]:
+    """'line 12' or 'helper.py:12', and "layer 'head.0' (Linear)", the innermost on the way to the error."""
+    names = {id(module): name for name, module in model.model.named_modules()}
+    line, layer, trace = "", "", error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file == str(model.path.resolve()):
+            line = f"line {trace.tb_lineno}"
+        elif is_users_file(file):
+            line = f"{Path(file).name}:{trace.tb_lineno}"
+        module = trace.tb_frame.f_locals.get("self")
+        if names.get(id(module)):
+            layer = f"layer {names[id(module)]!r} ({type(module).__name__})"
+        trace = trace.tb_next
+    return line, layer
