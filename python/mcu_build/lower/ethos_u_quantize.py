@@ -4,8 +4,9 @@ What it can take is known only after quantization. So the model is quantized for
 trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
 """
 
+import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,10 +34,13 @@ from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, operator_name, o
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
-from mcu_build.lower.vela_defects import Guard, cut_partitions
+from mcu_build.lower.vela import proven
+from mcu_build.lower.vela_defects import Guard, cut_partitions, one_result_of_convolutions
 
-# Each round can only reject what the one before has cut off: a few are enough.
-_ROUNDS = 5
+# A round can only reject what the one before has cut off, or what is wrong behind what was: a few are enough.
+_ROUNDS = 8
+# What Vela makes of the delegates is proven for these: one of each kind that shares the quantization.
+_PROVEN = {"ethos-u55": ("ethos-u55-128", "ethos-u65-256"), "ethos-u85": ("ethos-u85-256",)}
 _OTHER_TYPE = re.compile(r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA")
 _CUT_OFF = "what is before or behind it does not run there"
 
@@ -58,8 +62,9 @@ def quantize_for_npu(
     rejected: dict[str, str] = {}
     for _ in range(_ROUNDS):
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
-        quantized = quantize_layers(exported, items, examples, quantizer)
-        found = {name: why for name, why in _reject(quantized.program, spec).items() if name not in rejected}
+        # Executorch folds factors into weights in place, which are the user's, and would be again next time.
+        quantized = quantize_layers(copy.deepcopy(exported), items, examples, quantizer)
+        found = _reject(quantized.program, spec, rejected, _PROVEN[kind])
         if not found:
             return quantized
         rejected |= found
@@ -132,19 +137,31 @@ class Partitioner(EthosUPartitioner):  # type: ignore[misc]
 
 
 class _Trial(Partitioner):
-    """A partitioner that delegates nothing and says what it would not delegate, by origin."""
+    """A partitioner that says what it would not delegate, by origin, and delegates nothing unless all of that
+    is `known`.
+    """
 
-    def __init__(self, spec: EthosUCompileSpec) -> None:
+    def __init__(self, spec: EthosUCompileSpec, known: Collection[str]) -> None:
         super().__init__(spec)
+        self._known = known
         self.rejected: dict[str, str] = {}
 
     def partition(self, exported_program: ExportedProgram) -> PartitionResult:
         """Partition, tell, and forget."""
-        tagged = super().partition(exported_program).tagged_exported_program
+        result = super().partition(exported_program)
+        tagged = result.tagged_exported_program
         for node in _operators(tagged.graph_module):
             made_from = origin(node)
-            if "delegation_tag" not in node.meta and made_from and node.target not in (*Q_OPS, *DQ_OPS):
+            new = made_from and made_from.name not in self._known
+            if (
+                made_from
+                and new
+                and "delegation_tag" not in node.meta
+                and node.target not in (*Q_OPS, *DQ_OPS)
+            ):
                 self.rejected.setdefault(made_from.name, in_words(self.reasons.get(node, _CUT_OFF)))
+        if not self.rejected:
+            return result
         for node in tagged.graph.nodes:
             node.meta.pop("delegation_tag", None)
         return PartitionResult(tagged_exported_program=tagged, partition_tags={})
@@ -186,13 +203,16 @@ def _image(node: Node) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape[-2:])
 
 
-def _reject(quantized: ExportedProgram, spec: EthosUCompileSpec) -> dict[str, str]:
-    trial = _Trial(spec)
-    with quiet():
+def _reject(
+    quantized: ExportedProgram, spec: EthosUCompileSpec, known: Collection[str], targets: Sequence[str]
+) -> dict[str, str]:
+    """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
+    trial = _Trial(spec, known)
+    with quiet(), one_result_of_convolutions(), proven(targets) as wrong:
         to_edge_transform_and_lower(
             quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
         )
-    return trial.rejected
+    return trial.rejected or {name: why for name, why in wrong.items() if name not in known}
 
 
 def _operators(model: GraphModule) -> list[Node]:

@@ -4,8 +4,9 @@ and what it says of the result."""
 import contextlib
 import csv
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import executorch.backends.arm.ethosu.backend as backend
 import numpy as np
 
 from mcu_build.errors import McuError
+from mcu_build.lower.proof import find_faults
 from mcu_build.lower.tosa_names import Names, find, noted
 
 # What Vela counts in its summary, by the name that it has there.
@@ -71,7 +73,7 @@ def recorded() -> Iterator[list[Compiled]]:
     def compile_and_record(tosa: bytes, flags: list[str], **options: Any) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             options["intermediate_path"] = folder
-            result = _compile(original, tosa, flags, options)
+            result = _compile(original, tosa, [*flags, _LAYER_FLAG], options)
             found.append(_read(tosa, result.processed_bytes, Path(folder, "output"), names))
             names.clear()
             return result
@@ -84,9 +86,42 @@ def recorded() -> Iterator[list[Compiled]]:
         backend.vela_compile = original
 
 
+@contextlib.contextmanager
+def proven(targets: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Prove what Vela would make for `targets` of each delegate that is lowered inside the block (proof.py).
+
+    Gives the operators that it compiles wrong or refuses, by their name in the float graph, with the reason.
+    The delegates themselves come out empty.
+    """
+    found: dict[str, str] = {}
+    original = backend.vela_compile
+
+    def prove(tosa: bytes, *_: Any, **__: Any) -> Any:
+        for target in targets:
+            for fault in find_faults(tosa, partial(_build, original, target), target):
+                if made_from := find(fault.tensor, names):
+                    found.setdefault(made_from.name, fault.why)
+        names.clear()
+        return backend.VelaCompileResult(b"")
+
+    backend.vela_compile = prove
+    try:
+        with noted() as names:
+            yield found
+    finally:
+        backend.vela_compile = original
+
+
+def _build(original: Any, target: str, tosa: bytes) -> tuple[bytes, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        flags = backend.EthosUCompileSpec(target).compiler_flags
+        result = _compile(original, tosa, flags, {"intermediate_path": folder})
+        return result.processed_bytes, _fast_scratch(Path(folder, "output"))
+
+
 def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, Any]) -> Any:
     try:
-        return original(tosa, [*flags, _LAYER_FLAG], **options)
+        return original(tosa, [*flags], **options)
     except (Exception, SystemExit) as error:
         words = " ".join(str(error).split()) or type(error).__name__
         hint = "`--npu none` builds the model for the core alone."
@@ -95,16 +130,19 @@ def _compile(original: Any, tosa: bytes, flags: list[str], options: dict[str, An
         raise McuError(f"Vela: {words}", hint) from error
 
 
-def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
+def _fast_scratch(folder: Path) -> int:
     # Vela stores its strings as Python objects; the numbers beside them are plain.
     with np.load(folder / "out_vela.npz", allow_pickle=False) as archive:
-        fast = int(archive["scratch_fast_size"]) if "scratch_fast_size" in archive.files else 0
+        return int(archive["scratch_fast_size"]) if "scratch_fast_size" in archive.files else 0
+
+
+def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
     (row,) = _table(folder, "*_summary_*.csv")
     estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
     estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
     counted = {name: count for name, count in estimates.items() if count}
     layers = tuple(_layer(one, names) for one in _table(folder, "*_per-layer.csv"))
-    return Compiled(tosa, payload, fast, counted, layers)
+    return Compiled(tosa, payload, _fast_scratch(folder), counted, layers)
 
 
 def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, str | int]:
