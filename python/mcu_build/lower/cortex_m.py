@@ -27,6 +27,7 @@ from mcu_build.lower.builder import attribute
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.ir import Quantization
+from mcu_build.plan.left_out import no_kernel
 from mcu_build.program import KernelCall, parse
 
 Where = Literal["npu", "int8", "float", "border"]
@@ -130,6 +131,7 @@ def _to_cortex_m(
         DecomposeHardswishPass,
     )
     from executorch.backends.cortex_m.target_config import CortexMTargetConfig
+    from executorch.backends.transforms.remove_getitem_op import RemoveGetItemPass
     from executorch.exir import to_edge, to_edge_transform_and_lower
     from executorch.exir.dialects._ops import ops
 
@@ -138,7 +140,7 @@ def _to_cortex_m(
     from mcu_build.lower.layout import settle
     from mcu_build.lower.markers import Unmark, mark
     from mcu_build.lower.tables import build_tables
-    from mcu_build.lower.tidy import FuseClamps, cancel_transposes, make_exact
+    from mcu_build.lower.tidy import DropUnusedIndices, FuseClamps, cancel_transposes, make_exact
     from mcu_build.lower.unquantize import unquantize
 
     target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
@@ -161,6 +163,7 @@ def _to_cortex_m(
     ours = {
         ActivationFusionPass: [FuseClamps],
         DecomposeHardswishPass: [],
+        RemoveGetItemPass: [DropUnusedIndices],
         AtenToCortexMPass: [Unmark, AtenToCortexMPass],
     }
     passes = [p for step in CortexMPassManager.legacy_pass_list for p in ours.get(step, [step])]
@@ -398,14 +401,11 @@ def _strip_input(node: Node) -> Quantization | None:
 
 
 def _check_supported(pte: bytes, supported: Collection[str]) -> None:
-    missing: dict[str, None] = {}
+    missing: dict[str, str] = {}
     for call in parse(pte).instructions:
         if isinstance(call, KernelCall) and call.operator not in supported and not is_custom(call.operator):
             frame = call.frames[-1] if call.frames else None
             where = place(frame.filename, frame.lineno) if frame else ""
-            missing[f"{where or 'the model'}: {call.operator}: there is no kernel for this operator"] = None
+            missing.setdefault(call.operator, where)
     if missing:
-        raise McuError(
-            "\n".join(missing),
-            "Write these lines with other operators; docs/operators.md lists those that have a kernel.",
-        )
+        raise McuError(*no_kernel(missing))

@@ -58,6 +58,34 @@ def _clamped(qparams: QuantArgs, bounds: tuple[float | None, float | None]) -> Q
     return QuantArgs(**values)
 
 
+class DropUnusedIndices(ExportPass):  # type: ignore[misc]
+    """Make a maximum whose indices nothing reads an operator without indices.
+
+    As RemoveGetItemPass, which fails where something does read them: then both stay as they are.
+    """
+
+    def call(self, graph_module: GraphModule) -> PassResult:
+        """Replace every call of which only the values are read."""
+        plain = {
+            _edge.aten.max_pool2d_with_indices.default: _edge.aten.max_pool2d.default,
+            _edge.aten.max.dim: _edge.aten.amax.default,
+        }
+        changed = False
+        for node in list(graph_module.graph.nodes):
+            users = list(node.users)
+            if node.target not in plain or len(users) != 1 or users[0].args[1:] != (0,):
+                continue
+            with graph_module.graph.inserting_before(node):
+                made = graph_module.graph.call_function(plain[node.target], node.args, node.kwargs)
+            made.meta = {**node.meta, "val": node.meta["val"][0]}
+            users[0].replace_all_uses_with(made)
+            graph_module.graph.erase_node(users[0])
+            graph_module.graph.erase_node(node)
+            changed = True
+        graph_module.recompile()
+        return PassResult(graph_module, changed)
+
+
 def make_exact(lowered: ExportedProgram) -> None:
     """Choose, among parameters of the same meaning, those whose definition is exact in float32."""
     for node in lowered.graph.nodes:

@@ -14,6 +14,7 @@ from mcu_build.errors import McuError
 from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
 from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor, UserCall
 from mcu_build.plan.ir import Value as Member
+from mcu_build.plan.left_out import no_kernel
 from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 
 Selector = Callable[["Call"], None]
@@ -418,14 +419,10 @@ def select(
     missing: dict[str, str] = {}
     for call in program.instructions:
         if isinstance(call, KernelCall) and call.operator not in selectors:
-            frame = f" at {call.frames[-1].filename}:{call.frames[-1].lineno}" if call.frames else ""
+            frame = f"{call.frames[-1].filename}:{call.frames[-1].lineno}" if call.frames else name
             missing.setdefault(call.operator, frame)
     if missing:
-        listed = ", ".join(operator + frame for operator, frame in missing.items())
-        raise McuError(
-            f"{name}: no kernel for {listed}",
-            "Replace these operators in the model; docs/operators.md lists those that have kernels.",
-        )
+        raise McuError(*no_kernel(missing))
     builder = _Builder(program, name, npu)
     inputs = tuple(builder.tensor(id).id for id in program.inputs)
     for call in program.instructions:

@@ -1,9 +1,10 @@
-"""The table of operators that have kernels, as docs/operators.md shows it."""
+"""The tables of operators that have kernels, and of the Core ATen opset, as docs/operators.md shows them."""
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from mcu_build.plan.left_out import left_out
 from mcu_build.plan.select import Selector, operators
 
 _HEAD = """<!-- Written by scripts/update-docs from the selectors in python/mcu_build/plan/operators. -->
@@ -22,9 +23,60 @@ are fixed. What an operator says of types is what kernels exist for; every other
 """
 
 
-def markdown() -> str:
-    """The page: a section for each module of selectors, a row for each operator."""
-    return _HEAD + "\n".join(_section(name, table) for name, table in sorted(_by_module().items()))
+_OPSET = """## The Core ATen opset
+
+Every operator that PyTorch tags as core, and what serves it. A dash: ExecuTorch's decompositions write it
+with others of this page before a program is made. Operators of one name and other operands are one row. A
+test runs each of them from `torch.export` to native code against PyTorch.
+
+| Operator | Served by |
+|---|---|
+"""
+
+_TIES = """
+Of equal entries `argmax`, `argmin`, `max`, `min`, `topk`, `sort` and the indices of max pools name the first,
+in descending order too; `cummax` and `cummin` name the last. A NaN is larger than everything in `sort` and
+`topk`, and wins in all other extremes. Where `scatter` or `index_put` write several values to one place, the
+last stays; sums are taken in the order of the index.
+
+"""
+
+
+def markdown(core: Iterable[str]) -> str:
+    """The page: a section for each module of selectors, a row for each operator, and the opset `core`.
+
+    `core` are names such as 'aten::add.Tensor' (`core_opset()`).
+    """
+    sections = "\n".join(_section(name, table) for name, table in sorted(_by_module().items()))
+    return _HEAD + _opset(core) + _TIES + sections
+
+
+def core_opset() -> list[str]:
+    """The names of the operators that PyTorch tags as core, sorted."""
+    import torch
+
+    packets = (getattr(torch.ops.aten, name) for name in dir(torch.ops.aten))
+    overloads = (
+        getattr(packet, overload)
+        for packet in packets
+        if isinstance(packet, torch._ops.OpOverloadPacket)
+        for overload in packet.overloads()
+    )
+    return sorted(operator.name() for operator in overloads if torch.Tag.core in operator.tags)
+
+
+def _opset(core: Iterable[str]) -> str:
+    # Overloads differ in operands alone: what serves one base name is named together.
+    bases = sorted({operator.partition(".")[0] for operator in core}, key=str.lower)
+    return _OPSET + "".join(f"| `{base}` | {_served_by(base)} |\n" for base in bases)
+
+
+def _served_by(base: str) -> str:
+    known = left_out(base)
+    if known:
+        return f"left out: {known.why}"
+    forms = (f"{base}.", f"{base}_copy.")
+    return ", ".join(f"`{one}`" for one in sorted(operators()) if one.startswith(forms)) or "-"
 
 
 def _by_module() -> Mapping[str, Mapping[str, Selector]]:

@@ -250,7 +250,8 @@ def instance_norm(call: Call) -> None:
     one with its channels and its batch exchanged, and the factors of a channel apart.
     """
     output, *statistics = call.outputs(3)
-    _require_unused(call, statistics)
+    rest = [dimension for dimension in range(len(output.shape)) if dimension != 1]
+    _statistics(call, call.tensor(0), rest, call.real(5), statistics)
     channels = output.model_shape[1]
     if output.model_shape[0] == 1:
         _group_norm(call, output, channels, call.real(5))
