@@ -19,6 +19,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
+from mcu_build.lower import computed_weights
 from mcu_build.lower.assigned import (
     Chosen,
     everything,
@@ -92,6 +93,8 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 remember_origin(node, operator_name(node), source_line(node))
             if node.name in self._refused:
                 keep_in_float(node, self._refused[node.name])
+        for node in computed_weights.convolutions(model.graph):
+            keep_in_float(node, computed_weights.WHY)
         legalize(model, self._chosen)
         lay_out(model, self._chosen)
         _own_biases(model, self._chosen)

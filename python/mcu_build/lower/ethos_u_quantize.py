@@ -29,7 +29,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, Sha
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers
-from mcu_build.lower import annotate
+from mcu_build.lower import annotate, computed_weights
 from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, operator_name, origin, remember_origin
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.lines import source_line
@@ -59,7 +59,8 @@ def quantize_for_npu(
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
-    rejected: dict[str, str] = {}
+    graph = exported.module(check_guards=False).graph
+    rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
     for _ in range(_ROUNDS):
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
         # Executorch folds factors into weights in place, which are the user's, and would be again next time.
