@@ -55,13 +55,9 @@ def core_opset() -> list[str]:
     """The names of the operators that PyTorch tags as core, sorted."""
     import torch
 
-    packets = (getattr(torch.ops.aten, name) for name in dir(torch.ops.aten))
-    overloads = (
-        getattr(packet, overload)
-        for packet in packets
-        if isinstance(packet, torch._ops.OpOverloadPacket)
-        for overload in packet.overloads()
-    )
+    names = (name for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::"))
+    parts = (name.removeprefix("aten::").partition(".") for name in names)
+    overloads = (getattr(getattr(torch.ops.aten, base), form or "default") for base, _, form in parts)
     return sorted(operator.name() for operator in overloads if torch.Tag.core in operator.tags)
 
 
