@@ -1,6 +1,6 @@
 #include "mcu/kernels/distance.h"
 
-#include <cmath>
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -8,14 +8,14 @@ namespace {
 template <typename Term>
 float sum_of(int32_t size, const float* a, const float* b, const Term& term) {
     float sum = 0.0f;
-    for (int32_t i = 0; i < size; ++i) sum += term(std::fabs(a[i] - b[i]));
+    for (int32_t i = 0; i < size; ++i) sum += term(math::abs(a[i] - b[i]));
     return sum;
 }
 
 float largest(int32_t size, const float* a, const float* b) {
     float found = 0.0f;
     for (int32_t i = 0; i < size; ++i) {
-        const float distance = std::fabs(a[i] - b[i]);
+        const float distance = math::abs(a[i] - b[i]);
         // Only a NaN differs from itself: it stays.
         if (distance > found || distance != distance) found = distance;
     }
@@ -25,9 +25,9 @@ float largest(int32_t size, const float* a, const float* b) {
 float distance(float p, int32_t size, const float* a, const float* b) {
     if (p == 0.0f) return sum_of(size, a, b, [](float d) { return d != 0.0f ? 1.0f : 0.0f; });
     if (p == 1.0f) return sum_of(size, a, b, [](float d) { return d; });
-    if (p == 2.0f) return std::sqrt(sum_of(size, a, b, [](float d) { return d * d; }));
-    if (std::isinf(p)) return largest(size, a, b);
-    return std::pow(sum_of(size, a, b, [p](float d) { return std::pow(d, p); }), 1.0f / p);
+    if (p == 2.0f) return math::sqrt(sum_of(size, a, b, [](float d) { return d * d; }));
+    if (math::is_inf(p)) return largest(size, a, b);
+    return math::pow(sum_of(size, a, b, [p](float d) { return math::pow(d, p); }), 1.0f / p);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 #include "mcu/kernels/grid_sample.h"
 
 #include <algorithm>
-#include <cmath>
+
+#include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
@@ -22,9 +23,9 @@ float reflected(float pixel, int32_t low, int32_t high) {
     if (low == high) return 0.0f;
     const float start = static_cast<float>(low) / 2.0f;
     const float span = static_cast<float>(high - low) / 2.0f;
-    const float distance = std::fabs(pixel - start);
-    const float rest = std::fmod(distance, span);
-    const bool is_even = std::fmod(std::floor(distance / span), 2.0f) == 0.0f;
+    const float distance = math::abs(pixel - start);
+    const float rest = math::fmod(distance, span);
+    const bool is_even = math::fmod(math::floor(distance / span), 2.0f) == 0.0f;
     return is_even ? rest + start : span - rest + start;
 }
 
@@ -55,12 +56,12 @@ struct Taps {
 };
 
 Taps<2> linear_taps(float pixel, int32_t size) {
-    const float floor = std::floor(pixel);
+    const float floor = math::floor(pixel);
     return {{index_of(floor, size), index_of(floor + 1.0f, size)}, {floor + 1.0f - pixel, pixel - floor}};
 }
 
 Taps<1> nearest_tap(float pixel, int32_t size) {
-    return {{index_of(std::rint(pixel), size)}, {1.0f}};
+    return {{index_of(math::rint(pixel), size)}, {1.0f}};
 }
 
 float cubic_inside(float x) {
@@ -74,7 +75,7 @@ float cubic_outside(float x) {
 }
 
 Taps<4> cubic_taps(const GridSampleParams& params, float pixel, int32_t size) {
-    const float floor = std::floor(pixel);
+    const float floor = math::floor(pixel);
     const float t = pixel - floor;
     Taps<4> taps = {
         {}, {cubic_outside(t + 1.0f), cubic_inside(t), cubic_inside(1.0f - t), cubic_outside(2.0f - t)}};
