@@ -7,11 +7,12 @@ below 2^63; a shift to the right rounds down after half of its unit was added: t
 
 from collections.abc import Callable, Mapping
 from math import isqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build.reference_integer import requantize
+from mcu_build.reference_integer import divide_to_even, requantize
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -25,6 +26,8 @@ RESULT_BITS = 16
 TAP_BITS = 14
 LINE_BITS = 7
 SUM_BITS = TAP_BITS + LINE_BITS
+# Bits behind the point of a logarithm to the base 2.
+LOG_BITS = 16
 
 
 def _rounding_shift(values: Int64, bits: int | Int64) -> Int64:
@@ -118,4 +121,57 @@ def resample(
     return _saturate(requantize(sums, multiplier, shift) + output_zero_point)
 
 
-DEFINITIONS: Mapping[str, Callable[..., Int8]] = {"prelu": prelu, "norm": norm, "resample": resample}
+def masked_softmax(values: Int8, mask: npt.NDArray[Any], table: Int32) -> Int8:
+    """Softmax over the last dimension of [b, r, c] where mask [1 | b, 1 | r, c] is not 0; scale 1/256, zero
+    point -128.
+
+    table holds exp(-d * scale) for d = 0 ... 255 in units of 2^-31, as unsigned numbers. The share of 256 is
+    rounded, ties to even; nothing counts in a row whose mask is 0 everywhere.
+    """
+    counts = np.broadcast_to(mask != 0, values.shape)
+    parts, total = _parts(values, counts, table)
+    return _saturate(divide_to_even(256 * parts, np.maximum(total, 1)) - 128)
+
+
+def log_softmax(
+    values: Int8, table: Int32, step: int, octave: int, shift: int, output_zero_point: int
+) -> Int8:
+    """log_softmax over the rows of a matrix.
+
+    output = (-((max - q) * step + log2(sum) * octave) >> shift) + output_zero_point, where sum is that of
+    table[max - q] / 2^31 and its logarithm has 16 bits behind the point, the rest cut off.
+    """
+    _, total = _parts(values, np.ones(values.shape, bool), table)
+    logarithms = np.array([_log2(int(number)) for number in total.ravel()], np.int64).reshape(total.shape)
+    below = values.max(axis=-1, keepdims=True).astype(np.int64) - values
+    return _saturate(output_zero_point - _rounding_shift(below * step + logarithms * octave, shift))
+
+
+def _parts(values: Int8, counts: npt.NDArray[np.bool_], table: Int32) -> tuple[Int64, Int64]:
+    """Exponentials of what counts, and their sums over the last dimension."""
+    wide = values.astype(np.int64)
+    highest = np.where(counts, wide, -128).max(axis=-1, keepdims=True)
+    entries = table.astype(np.int64) & 0xFFFFFFFF
+    parts = np.where(counts, entries[np.maximum(highest - wide, 0)], 0)
+    return parts, parts.sum(axis=-1, keepdims=True)
+
+
+def _log2(number: int) -> int:
+    """log2(number / 2^31) with 16 bits behind the point, for a number from 2^31, by squaring."""
+    whole = number.bit_length() - 32
+    mantissa, result = number >> whole, whole
+    for _ in range(LOG_BITS):
+        mantissa = mantissa * mantissa >> 31
+        above = mantissa >> 32
+        mantissa >>= above
+        result = 2 * result + above
+    return result
+
+
+DEFINITIONS: Mapping[str, Callable[..., Int8]] = {
+    "prelu": prelu,
+    "norm": norm,
+    "resample": resample,
+    "masked_softmax": masked_softmax,
+    "log_softmax": log_softmax,
+}

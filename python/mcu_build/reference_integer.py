@@ -289,7 +289,7 @@ def avg_pool2d(
         for column in range(columns):
             left, right = _inside(column * stride_w - pad_w, kernel_w, width)
             total = shifted[:, :, top:bottom, left:right].sum(axis=(2, 3))
-            result[:, :, row, column] = _divide_to_even(total, (bottom - top) * (right - left))
+            result[:, :, row, column] = divide_to_even(total, (bottom - top) * (right - left))
     return _saturate(result + zero_point, -128, 127)
 
 
@@ -304,7 +304,8 @@ def _inside(start: int, length: int, size: int) -> tuple[int, int]:
     return max(start, 0), min(start + length, size)
 
 
-def _divide_to_even(total: Int64, count: int) -> Int64:
+def divide_to_even(total: Int64, count: int | Int64) -> Int64:
+    """total / count, rounded to the nearest, ties to even."""
     quotient, rest = np.divmod(total, count)
     up = (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
     return np.add(quotient, up, dtype=np.int64)

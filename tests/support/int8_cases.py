@@ -1,6 +1,6 @@
 """Small models, each for one operator that has an int8 form of our own; with the SQNR that it has to keep."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +58,43 @@ def _decoder(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.last(torch.cat([F.interpolate(small, scale_factor=2, mode="bilinear"), wide], 1))
 
 
+_LENGTH = 6
+_CAUSAL = torch.ones(_LENGTH, _LENGTH, dtype=torch.bool).tril()
+
+
+def _attends(m: nn.Module, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=m.mask)
+
+
+class _Encoder(nn.Module):
+    """Self-attention written out, with what `mask` makes of scores and of numbers that say what counts."""
+
+    def __init__(self, mask: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.qkv, self.out, self.mask = nn.Linear(8, 24), nn.Linear(8, 8), mask
+
+    def forward(self, x: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        n, length, width = x.shape
+        q, k, v = self.qkv(x).reshape(n, length, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        shares = self.mask(q @ k.transpose(-1, -2) / 2, numbers[:, None, None, :]).softmax(-1)
+        return self.out((shares @ v).transpose(1, 2).reshape(n, length, width))
+
+
+def _filled(scores: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    return scores.masked_fill(numbers < 3, float("-inf"))
+
+
+def _multihead(m: nn.Module, x: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    return m.attention(x, x, x, key_padding_mask=numbers < 3, need_weights=False)[0]
+
+
 def cases() -> Mapping[str, Model]:
     """All of them, by name."""
     torch.manual_seed(31)
     image, sequence, rows = torch.zeros(1, 3, 9, 8), torch.zeros(2, 6, 19), torch.zeros(3, 5, 12)
+    tokens, numbers = torch.zeros(1, _LENGTH, 8), torch.zeros(1, _LENGTH, dtype=torch.int64)
+    # Three tensors: exported as one, three inputs are one.
+    heads = tuple(torch.zeros(1, 2, _LENGTH, 4) for _ in range(3))
     return {
         "prelu": Model(nn.Sequential(nn.Conv2d(3, 5, 3), _prelu(5), nn.Conv2d(5, 4, 3)), (image,)),
         "prelu, one slope": Model(
@@ -134,6 +167,16 @@ def cases() -> Mapping[str, Model]:
         "adaptive average, sequence": Model(
             nn.Sequential(nn.Conv1d(6, 4, 3), nn.AdaptiveAvgPool1d(5)), (sequence,), 30.0
         ),
+        "attention, causal": Model(Function(_attends, mask=_CAUSAL), heads),
+        "attention, added constant": Model(
+            Function(_attends, mask=torch.where(_CAUSAL, torch.randn(_LENGTH, _LENGTH), -1e9)), heads
+        ),
+        "attention, filled": Model(_Encoder(_filled), (tokens, numbers)),
+        "attention, nn.Multihead": Model(
+            Function(_multihead, attention=nn.MultiheadAttention(8, 2, batch_first=True)), (tokens, numbers)
+        ),
+        "log_softmax": Model(nn.Sequential(nn.Linear(12, 10), nn.LogSoftmax(-1)), (rows,), 40.0),
+        "log_softmax, channels": Model(nn.Sequential(nn.Conv2d(3, 5, 3), nn.LogSoftmax(1)), (image,), 40.0),
         "average, own divisor": Model(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(3, 2, divisor_override=5)), (image,), 27.0
         ),

@@ -2,12 +2,15 @@
 
 #include "image.h"
 #include "mcu/executorch/operators.h"
+#include "mcu/kernels/masked_softmax.h"
 #include "mcu/kernels/norm.h"
 #include "mcu/kernels/prelu.h"
 #include "mcu/kernels/resample.h"
 
 namespace mcu::et {
 namespace {
+
+constexpr int32_t kDifferences = 256;
 
 // The input with its memory in the order of the output's.
 const int8_t* source(Arguments& arguments, const Operand& output) {
@@ -109,6 +112,51 @@ void resample(KernelRuntimeContext& context, Values values) {
     if (arguments.ok()) {
         kernels::resample_s8(params, input.data, row_starts.as<const int32_t>(), rows.as<const int16_t>(),
                              column_starts.as<const int32_t>(), columns.as<const int16_t>(), output.data);
+    }
+}
+
+// (input [b, r, c], mask [1 | b, 1 | r, c] of bool or int8, table, out)
+void masked_softmax(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Operand output = arguments.output(ScalarType::Char);
+    const auto* const input = source(arguments, output);
+    const Operand mask = arguments.tensor(1), table = arguments.tensor(2, ScalarType::Int);
+    arguments.require(output.rank == 3 && mask.rank == 3 && mask.element_bytes == 1);
+    arguments.require((mask.size[0] == 1 || mask.size[0] == output.size[0]) &&
+                      (mask.size[1] == 1 || mask.size[1] == output.size[1]) &&
+                      mask.size[2] == output.size[2]);
+    arguments.require(table.elements == kDifferences);
+    const kernels::MaskedSoftmaxParams params{
+        .batches = output.size[0],
+        .rows = output.size[1],
+        .columns = output.size[2],
+        .mask_batch_stride = mask.size[0] == 1 ? 0 : mask.size[1] * mask.size[2],
+        .mask_row_stride = mask.size[1] == 1 ? 0 : mask.size[2],
+    };
+    const auto* const flags = arguments.contiguous<std::byte>(mask);
+    if (arguments.ok()) {
+        kernels::masked_softmax_s8(params, input, flags, table.as<const int32_t>(), output.as<int8_t>());
+    }
+}
+
+// (input, table, step, octave, shift, output_zero_point, out)
+void log_softmax(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Operand output = arguments.output(ScalarType::Char);
+    const auto* const input = source(arguments, output);
+    const Operand table = arguments.tensor(1, ScalarType::Int);
+    arguments.require(output.rank == 2 && table.elements == kDifferences);
+    const kernels::LogSoftmaxParams params{
+        .rows = output.size[0],
+        .columns = output.size[1],
+        .step = arguments.integer(2),
+        .octave = arguments.integer(3),
+        .shift = arguments.integer(4),
+        .output_zero_point = arguments.integer(5),
+    };
+    arguments.require(params.shift >= 1 && params.shift <= 62);
+    if (arguments.ok()) {
+        kernels::log_softmax_s8(params, input, table.as<const int32_t>(), output.as<int8_t>());
     }
 }
 

@@ -19,7 +19,7 @@ KERNELS: Mapping[str, tuple[str, ...]] = {
     "activation": ("lookup", "softmax"),
     "convolution": ("conv2d", "depthwise_conv2d", "transpose_conv2d"),
     "elementwise": ("add", "div", "minmax", "mul"),
-    "int8_forms": ("norm", "prelu", "resample"),
+    "int8_forms": ("masked_softmax", "norm", "prelu", "resample"),
     "layout": ("pad",),
     "lookup": ("gather",),
     "matmul": ("batch_matmul", "linear"),
@@ -58,7 +58,10 @@ ADAPTERS: Mapping[str, Adapter] = {
         for suffix in ("", "_nhwc")
     },
     **{f"cortex_m::{name}.out": Adapter(name, source) for name, source in _CORTEX_M.items()},
-    **{f"mcu_build::{name}.out": Adapter(name, "int8_forms") for name in ("prelu", "norm", "resample")},
+    **{
+        f"mcu_build::{name}.out": Adapter(name, "int8_forms")
+        for name in ("prelu", "norm", "resample", "masked_softmax", "log_softmax")
+    },
     **{
         f"quantized_decomposed::{name}.out": Adapter(name, "quantize")
         for name in ("quantize_per_tensor", "dequantize_per_tensor")

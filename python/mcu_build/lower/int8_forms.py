@@ -5,7 +5,7 @@ builds the integer operator, with its constants, between the dequantize and the 
 afterwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import floor, frexp, log2
 from typing import Any
@@ -51,6 +51,11 @@ class Site:
         inherit(made, self.node)
         return made
 
+    def integer(self, operand: Node) -> Node:
+        """The int8 tensor of a further operand that is quantized, itself where it is none."""
+        is_quantized = operand.target is _DEQUANTIZE
+        return operand.all_input_nodes[0] if is_quantized else operand
+
     def value_of(self, argument: Any) -> torch.Tensor | None:
         """The tensor of a constant argument, None where it is absent."""
         return get_param_tensor(self.exported, argument).detach() if isinstance(argument, Node) else None
@@ -68,19 +73,22 @@ class Int8Form:
     """What is int8 of an operator: its first operand, and its result.
 
     `accepts` says whether a call has the form; `build` makes the integer operator. The result's range is
-    observed; `shares` says that it takes over the operand's instead.
+    observed, unless it has a given `output` quantization, or `shares` that of the operand. `others` are
+    further operands with their quantization.
     """
 
     accepts: Callable[[Node], bool]
     build: Callable[[Site], Node]
     shares: bool = False
+    output: Any = INT8_ACTIVATION_PER_TENSOR_QSPEC
+    others: Callable[[Node], Iterable[tuple[Node, Any]]] = lambda node: ()
 
 
 def forms() -> Mapping[Any, Int8Form]:
     """All of them, by the float operator."""
-    from mcu_build.lower import norms, prelu, resample
+    from mcu_build.lower import masked_softmax, norms, prelu, resample
 
-    return {**prelu.FORMS, **norms.FORMS, **resample.FORMS}
+    return {**prelu.FORMS, **norms.FORMS, **resample.FORMS, **masked_softmax.forms()}
 
 
 def are_constants(*arguments: Any) -> bool:
@@ -99,10 +107,9 @@ def annotate_forms(model: GraphModule, chosen: Chosen = everything) -> None:
         if form is None or not chosen(node) or not form.accepts(node):
             continue
         source = node.args[0]
-        output = SharedQuantizationSpec((source, node)) if form.shares else INT8_ACTIVATION_PER_TENSOR_QSPEC
-        _mark_node_as_quantized(
-            node, {source: INT8_ACTIVATION_PER_TENSOR_QSPEC}, output, is_quantized=form.shares
-        )
+        output = SharedQuantizationSpec((source, node)) if form.shares else form.output
+        inputs = {source: INT8_ACTIVATION_PER_TENSOR_QSPEC, **dict(form.others(node))}
+        _mark_node_as_quantized(node, inputs, output, is_quantized=form.shares)
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
 
 

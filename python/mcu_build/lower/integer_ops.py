@@ -21,6 +21,8 @@ _SCHEMAS: Mapping[str, str] = {
     "int input_zero_point, int output_zero_point, int shift",
     "resample": "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
     "Tensor column_weights, int input_zero_point, int output_zero_point, int multiplier, int shift",
+    "masked_softmax": "Tensor input, Tensor mask, Tensor table",
+    "log_softmax": "Tensor input, Tensor table, int step, int octave, int shift, int output_zero_point",
 }
 
 

@@ -12,13 +12,10 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mcu_build.lower import norms, prelu, resample
+from mcu_build.lower import masked_softmax, norms, prelu, resample
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
-
-# What is added to a masked score: far enough to vanish, near enough to leave the others their resolution.
-_MASKED = -16.0
 
 Rule = Callable[[Builder, Node], Node | None]
 
@@ -189,7 +186,7 @@ def _reversed_subtraction(build: Builder, node: Node) -> Node | None:
 
 
 def _softmax(build: Builder, node: Node) -> Node | None:
-    """Softmax along the rows of a matrix.
+    """Softmax, or its logarithm, along the rows of a matrix.
 
     CortexMSoftmaxCheck takes 4-D tensors of one channel or pixel for channels-last, and refuses theirs.
     """
@@ -202,7 +199,7 @@ def _softmax(build: Builder, node: Node) -> Node | None:
     order = [d for d in range(len(sizes)) if d != dim] + [dim]
     moved = source if dim == len(sizes) - 1 else build(aten.permute.default, source, order)
     rows = build.reshape(moved, (prod(sizes) // sizes[dim], sizes[dim]))
-    shares = build(aten.softmax.int, rows, 1)
+    shares = build(node.target, rows, 1)
     back = build.reshape(shares, [sizes[d] for d in order])
     if dim == len(sizes) - 1:
         return back
@@ -225,15 +222,20 @@ def _attention(build: Builder, node: Node) -> Node | None:
     if causal:
         rows, columns = shape(scores)[-2:]
         mask = build.constant(torch.ones(rows, columns, dtype=torch.bool).tril())
-    if mask is not None:
-        allowed = build.value_of(mask)
-        if allowed is None:
+    if isinstance(mask, Node) and mask.meta["val"].dtype is torch.bool:
+        scores = build(aten.where.ScalarOther, mask, scores, -torch.inf)
+    elif isinstance(mask, Node):
+        if build.value_of(mask) is None and not masked_softmax.is_mask(build, mask):
             return None
-        bias = (
-            torch.where(allowed, 0.0, _MASKED) if allowed.dtype is torch.bool else allowed.clamp(min=_MASKED)
-        )
-        scores = build(aten.add.Tensor, scores, build.constant(bias))
+        scores = build(aten.add.Tensor, scores, mask)
     return build(aten.matmul.default, build(aten.softmax.int, scores, -1), value)
+
+
+def _baddbmm(build: Builder, node: Node) -> Node | None:
+    """a + b @ c as a sum and a product."""
+    if node.kwargs:
+        return None
+    return build(aten.add.Tensor, build(aten.bmm.default, *node.args[1:3]), node.args[0])
 
 
 def _matmul(build: Builder, node: Node) -> Node | None:
@@ -416,6 +418,8 @@ _IN_PLACE = [
     "mul_.Tensor",
     "div_.Tensor",
     "dropout_.default",
+    "masked_fill_.Scalar",
+    "masked_fill_.Tensor",
 ]
 
 
@@ -459,7 +463,9 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     ),
     aten.relu6.default: (_relu6,),
     aten.rsub.Tensor: (_reversed_subtraction,),
-    aten.softmax.int: (_softmax,),
+    aten.softmax.int: (masked_softmax.with_mask, _softmax),
+    aten.log_softmax.int: (_softmax,),
+    aten.baddbmm.default: (_baddbmm,),
     aten.scaled_dot_product_attention.default: (_attention,),
     aten.addmm.default: (_addmm,),
     aten.adaptive_avg_pool2d.default: (_adaptive_pool,),

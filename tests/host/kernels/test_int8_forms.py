@@ -144,6 +144,51 @@ def test_runs_beyond_an_image_and_weights_that_overflow_are_refused():
             compile_program(program_of(wrong)[0], "m")
 
 
+def exponentials(scale: float) -> T:
+    return T(np.rint(np.exp(-np.arange(256) * scale) * 2**31).astype(np.uint32).view(np.int32), constant=True)
+
+
+def masked_softmax_cases() -> list[Case]:
+    dice = np.random.default_rng(66)
+    found = []
+    for shape, own, dtype in (
+        ((1, 1, 1), (1, 1, 1), "bool"),
+        ((4, 5, 7), (1, 5, 7), "bool"),
+        ((4, 5, 7), (4, 1, 7), "int8"),
+        ((2, 3, 33), (2, 3, 33), "bool"),
+    ):
+        mask = (dice.random(own) < 0.7).astype(dtype)
+        mask[-1, -1] = 0  # a row without anything
+        for scale in (0.003, 0.1, 5.0):
+            x = T(integers(dice, shape))
+            found.append(case("masked_softmax", x, T(mask), exponentials(scale)))
+    return found
+
+
+def test_masked_softmax(tmp_path):
+    cases = masked_softmax_cases()
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs) > 0.6
+    for each, (output,) in zip(cases, outputs, strict=True):
+        hidden = np.broadcast_to(each.arguments[1].array == 0, output.shape)
+        assert (output[hidden] == -128).all()
+
+
+def test_log_softmax(tmp_path):
+    dice = np.random.default_rng(67)
+    cases = [
+        case(
+            "log_softmax", T(integers(dice, (rows, columns))), exponentials(scale), step, octave, shift, zero
+        )
+        for rows, columns in ((1, 1), (3, 10), (2, 300))
+        for scale, step, octave, shift, zero in ((0.05, 1 << 29, 90_000, 30, 127), (2.0, 77, 3, 8, 4))
+    ]
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs) > 0.6
+
+
 def test_another_zero_point_or_epsilon_is_noticed(tmp_path):
     dice = np.random.default_rng(64)
     x = T(integers(dice, (4, 32)))

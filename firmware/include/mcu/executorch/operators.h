@@ -19,7 +19,7 @@ Adapter quantized_conv2d, quantized_conv2d_nhwc, quantized_depthwise_conv2d, qua
 // elementwise.cpp
 Adapter quantized_add, quantized_mul, quantized_div, minimum, maximum;
 // int8_forms.cpp
-Adapter prelu, norm, resample;
+Adapter prelu, norm, resample, masked_softmax, log_softmax;
 // layout.cpp
 Adapter transpose, pad;
 // lookup.cpp

@@ -1,11 +1,19 @@
-"""The int8 operators that are ours, `mcu_build::*`: PReLU, normalization, resampling."""
+"""The int8 operators that are ours, `mcu_build::*`: PReLU, norms, resampling, softmax."""
 
 from math import prod
 
 import numpy as np
 
 from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.operators.layout import image, image_output, image_size, model_strides, ordered
+from mcu_build.plan.operators.layout import (
+    contiguous,
+    contiguous_output,
+    image,
+    image_output,
+    image_size,
+    model_strides,
+    ordered,
+)
 from mcu_build.plan.select import Call, Selector
 
 _LARGEST_GROUP = 1 << 22
@@ -130,8 +138,62 @@ def _check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, output
         raise call.refuse(f"{weights.name}: the weights of an output add up to more than 2")
 
 
+def masked_softmax(call: Call) -> None:
+    """(input [b, r, c], mask [1 | b, 1 | r, c] of bool or int8, table, out): where the mask is not 0."""
+    source, mask, table, output = call.tensor(0), call.tensor(1), call.tensor(2), call.output
+    mask = contiguous(call, mask)
+    if (
+        source.dtype is not DType.I8
+        or output.dtype is not DType.I8
+        or mask.dtype not in (DType.I8, DType.BOOL)
+    ):
+        raise call.refuse(f"{source.dtype.numpy_name} and a mask of {mask.dtype.numpy_name}")
+    shape, own = output.model_shape, mask.model_shape
+    fits = len(shape) == len(own) == 3 and all(a in (1, b) for a, b in zip(own[:2], shape, strict=False))
+    if not fits or own[2] != shape[2] or table.dtype is not DType.I32 or table.elements != 256:
+        raise call.refuse(f"a mask of {list(own)} for {list(shape)}, a table of {table.elements} entries")
+    params = Params(
+        "MaskedSoftmaxParams",
+        {
+            "batches": shape[0],
+            "rows": shape[1],
+            "columns": shape[2],
+            "mask_batch_stride": 0 if own[0] == 1 else own[1] * own[2],
+            "mask_row_stride": 0 if own[1] == 1 else own[2],
+        },
+    )
+    source = contiguous(call, source)
+    with contiguous_output(call) as written:
+        call.emit("masked_softmax_s8", "masked_softmax", params, [source, mask, table], [written])
+
+
+def log_softmax(call: Call) -> None:
+    """(input, table, step, octave, shift, output_zero_point, out): over the rows of a matrix."""
+    source, table, output = call.tensor(0), call.tensor(1), call.output
+    if source.dtype is not DType.I8 or output.dtype is not DType.I8 or len(output.shape) != 2:
+        raise call.refuse(f"{source.dtype.numpy_name}{list(source.shape)} to {output.dtype.numpy_name}")
+    if table.dtype is not DType.I32 or table.elements != 256:
+        raise call.refuse(f"a table of {table.elements} entries")
+    params = Params(
+        "LogSoftmaxParams",
+        {
+            "rows": output.model_shape[0],
+            "columns": output.model_shape[1],
+            "step": call.integer(2),
+            "octave": call.integer(3),
+            "shift": call.integer(4),
+            "output_zero_point": call.integer(5),
+        },
+    )
+    source = contiguous(call, source)
+    with contiguous_output(call) as written:
+        call.emit("log_softmax_s8", "masked_softmax", params, [source, table], [written])
+
+
 SELECTORS: dict[str, Selector] = {
     "mcu_build::prelu.out": prelu,
     "mcu_build::norm.out": norm,
     "mcu_build::resample.out": resample,
+    "mcu_build::masked_softmax.out": masked_softmax,
+    "mcu_build::log_softmax.out": log_softmax,
 }

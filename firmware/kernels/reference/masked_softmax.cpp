@@ -1,0 +1,89 @@
+#include "mcu/kernels/masked_softmax.h"
+
+#include "mcu/kernels/requantize.h"
+#include "mcu/kernels/softmax_share.h"
+
+namespace mcu::kernels {
+namespace {
+
+constexpr int32_t kLogBits = 16;
+
+// How far to shift `sum`, and parts of it, to leave 24 bits of it at most.
+int32_t excess_bits(uint64_t sum) {
+    int32_t bits = 0;
+    for (; sum >= 1u << 24; sum >>= 1) {
+        ++bits;
+    }
+    return bits;
+}
+
+void masked_row(int32_t columns, const int8_t* input, const uint8_t* mask, const int32_t* table,
+                int8_t* output) {
+    int32_t highest = -128;
+    for (int32_t i = 0; i < columns; ++i) {
+        highest = mask[i] != 0 && input[i] > highest ? input[i] : highest;
+    }
+    uint64_t sum = 0;
+    for (int32_t i = 0; i < columns; ++i) {
+        sum += mask[i] != 0 ? static_cast<uint32_t>(table[highest - input[i]]) : 0;
+    }
+    const int32_t excess = excess_bits(sum);
+    for (int32_t i = 0; i < columns; ++i) {
+        const int32_t share =
+            mask[i] != 0 ? softmax_share(static_cast<uint32_t>(table[highest - input[i]]), sum, excess) : 0;
+        output[i] = static_cast<int8_t>(clamp(share - 128, -128, 127));
+    }
+}
+
+// log2(value / 2^31) with 16 bits behind the point, for a value from 2^31, by squaring.
+int64_t log2_of(uint64_t value) {
+    int64_t result = 0;
+    for (; value >= uint64_t{1} << 32; value >>= 1) {
+        ++result;
+    }
+    for (int32_t bit = 0; bit < kLogBits; ++bit) {
+        value = value * value >> 31;
+        const auto above = static_cast<int32_t>(value >> 32);
+        value >>= above;
+        result = 2 * result + above;
+    }
+    return result;
+}
+
+}  // namespace
+
+void masked_softmax_s8(const MaskedSoftmaxParams& params, const int8_t* input, const void* mask,
+                       const int32_t* table, int8_t* output) {
+    const auto* const flags = static_cast<const uint8_t*>(mask);
+    for (int32_t b = 0; b < params.batches; ++b) {
+        for (int32_t r = 0; r < params.rows; ++r) {
+            const int32_t at = b * params.mask_batch_stride + r * params.mask_row_stride;
+            masked_row(params.columns, input, flags + at, table, output);
+            input += params.columns;
+            output += params.columns;
+        }
+    }
+}
+
+void log_softmax_s8(const LogSoftmaxParams& params, const int8_t* input, const int32_t* table,
+                    int8_t* output) {
+    const int64_t half = int64_t{1} << (params.shift - 1);
+    for (int32_t r = 0; r < params.rows; ++r) {
+        int32_t highest = -128;
+        for (int32_t i = 0; i < params.columns; ++i) {
+            highest = input[i] > highest ? input[i] : highest;
+        }
+        uint64_t sum = 0;
+        for (int32_t i = 0; i < params.columns; ++i) {
+            sum += static_cast<uint32_t>(table[highest - input[i]]);
+        }
+        const int64_t start = log2_of(sum) * params.octave + half;
+        for (int32_t i = 0; i < params.columns; ++i) {
+            const int64_t below = start + static_cast<int64_t>(highest - *input++) * params.step;
+            const int64_t moved = params.output_zero_point - (below >> params.shift);
+            *output++ = static_cast<int8_t>(moved < -128 ? -128 : (moved > 127 ? 127 : moved));
+        }
+    }
+}
+
+}  // namespace mcu::kernels

@@ -1,0 +1,267 @@
+"""Softmax over scores of which some are masked, and log_softmax.
+
+A mask is no part of the scores: what is added to them, or put in their place, is so far below them that int8
+would keep nothing else. The mask goes to an operator of its own (`mcu_build::masked_softmax`), the scores
+keep their scale.
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import exp, log, prod
+from typing import Any
+
+import torch
+from executorch.backends.cortex_m.quantizer.quantization_configs import SOFTMAX_OUTPUT_FIXED_QSPEC
+from torch.fx import Node
+from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec
+
+from mcu_build.lower.builder import Builder, aten, shape
+from mcu_build.lower.int8_forms import Int8Form, Site, fixed_point
+from mcu_build.reference_int8 import LOG_BITS
+
+# What lowers a score at least this far leaves nothing of it: exp(-100) is 2^-144.
+_FAR = -100.0
+_VIEWS = frozenset(
+    {
+        aten.view.default,
+        aten.reshape.default,
+        aten._unsafe_view.default,
+        aten.unsqueeze.default,
+        aten.squeeze.dim,
+        aten.expand.default,
+        aten.slice.Tensor,
+        aten.select.int,
+        aten.clone.default,
+        aten.contiguous.default,
+    }
+)
+_CASTS = frozenset({aten.to.dtype, aten._to_copy.default, aten.to.dtype_layout, aten.type_as.default})
+_RESHAPES = frozenset({aten.view.default, aten.reshape.default, aten._unsafe_view.default})
+_FILLS = frozenset({aten.masked_fill.Scalar, aten.masked_fill.Tensor})
+# A mask that was computed in float: 1 where a score counts, 0 where not.
+_MASK_QSPEC = FixedQParamsQuantizationSpec(
+    dtype=torch.int8, scale=1.0, zero_point=0, quant_min=-128, quant_max=127
+)
+
+
+@functools.cache
+def _library() -> torch.library.Library:
+    library = torch.library.Library("mcu_build", "FRAGMENT")
+    library.define("softmax_where(Tensor scores, Tensor allowed) -> Tensor")
+    library.impl("softmax_where", _softmax_where, "CPU")
+    torch.library.register_fake(
+        "mcu_build::softmax_where", lambda scores, allowed: torch.empty_like(scores), lib=library
+    )
+    return library
+
+
+def _softmax_where(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """Softmax over the last dimension of what is allowed, zeros in rows where nothing is."""
+    counts = allowed if allowed.dtype is torch.bool else allowed > 0.5
+    shares = torch.softmax(torch.where(counts, scores, -torch.inf), -1)
+    return torch.where(counts.any(-1, keepdim=True), shares, 0.0)
+
+
+def softmax_where() -> Any:
+    """The float operator that stands for a masked softmax: (scores [b, r, c], allowed [1 | b, 1 | r, c])."""
+    _library()
+    return torch.ops.mcu_build.softmax_where.default
+
+
+@dataclass(frozen=True)
+class _Peeled:
+    """Scores without a mask, and where they count: a mask that broadcasts to them (None: everywhere)."""
+
+    scores: Node
+    allowed: Node | None
+
+
+def with_mask(build: Builder, node: Node) -> Node | None:
+    """softmax over the last dimension of masked scores as softmax_where."""
+    scores, sizes = node.args[0], shape(node)
+    if node.args[1] not in (-1, len(sizes) - 1):
+        return None
+    masks: list[Node] = []
+    while isinstance(scores, Node) and (peeled := _peel(build, scores)) is not None:
+        if peeled.allowed is not None:
+            masks.append(_three_dimensions(build, peeled.allowed, shape(scores)))
+        scores = peeled.scores
+    if not masks:
+        return None
+    allowed = _all_of(build, masks)
+    rows = sizes[-2] if len(sizes) > 1 else 1
+    matrix = build.reshape(scores, (prod(sizes) // (rows * sizes[-1]), rows, sizes[-1]))
+    return build.reshape(build(softmax_where(), matrix, allowed), sizes)
+
+
+def _all_of(build: Builder, masks: list[Node]) -> Node:
+    values = [build.value_of(mask) for mask in masks]
+    known = [value for value in values if value is not None]
+    computed = [mask for mask, value in zip(masks, values, strict=True) if value is None]
+    if known:
+        constant = functools.reduce(torch.logical_and, known)
+        computed = [*computed, build.constant(constant)]
+    flags = [_as_flags(build, mask) if len(computed) > 1 else mask for mask in computed]
+    return functools.reduce(lambda a, b: build(aten.logical_and.default, a, b), flags)
+
+
+def _as_flags(build: Builder, mask: Node) -> Node:
+    return mask if mask.meta["val"].dtype is torch.bool else build(aten.gt.Scalar, mask, 0.5)
+
+
+def _three_dimensions(build: Builder, mask: Node, sizes: tuple[int, ...]) -> Node:
+    """A mask that broadcasts to `sizes` as [1 | batches, 1 | rows, columns]."""
+    full = (1,) * max(2 - len(sizes), 0) + sizes
+    own = (1,) * (len(full) - len(shape(mask))) + shape(mask)
+    batches = full[:-2] if any(size != 1 for size in own[:-2]) else (1,) * len(full[:-2])
+    wanted = (*batches, own[-2], full[-1])
+    value = build.value_of(mask)
+    if value is not None:
+        return build.constant(value.reshape(own).expand(wanted).reshape(prod(batches), *wanted[-2:]))
+    return build.reshape(build.expand(mask, wanted), (prod(batches), *wanted[-2:]))
+
+
+def _peel(build: Builder, node: Node) -> _Peeled | None:
+    """One mask off `node`, which is scores with masks; None where it has none."""
+    target, args = node.target, node.args
+    if target in _RESHAPES and shape(node)[-2:] == shape(args[0])[-2:]:
+        # Only where there is a mask below: a view as such is not in the way.
+        return _Peeled(args[0], None) if _is_masked(build, args[0]) else None
+    if target in _FILLS and _is_far(build, args[2]):
+        return _Peeled(args[0], build(aten.logical_not.default, args[1]))
+    if target in (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf):
+        condition, first, second = args
+        if _is_far(build, second) and isinstance(first, Node) and shape(first) == shape(node):
+            return _Peeled(first, condition)
+        if _is_far(build, first) and isinstance(second, Node) and shape(second) == shape(node):
+            return _Peeled(second, build(aten.logical_not.default, condition))
+    if target is aten.maximum.default and _is_far(build, args[1]):
+        return _Peeled(args[0], None) if _is_masked(build, args[0]) else None
+    if target is aten.add.Tensor and not node.kwargs:
+        for scores, mask in (args[:2], args[1::-1]):
+            if isinstance(scores, Node) and shape(scores) == shape(node) and isinstance(mask, Node):
+                found = _added(build, scores, mask)
+                if found is not None:
+                    return found
+    return None
+
+
+def _is_masked(build: Builder, node: Any) -> bool:
+    return isinstance(node, Node) and _peel(build, node) is not None
+
+
+def _is_far(build: Builder, value: Any) -> bool:
+    """Whether a number, or every element of a constant, is far below all scores."""
+    if isinstance(value, Node):
+        tensor = build.value_of(value)
+        return tensor is not None and tensor.is_floating_point() and bool((tensor <= _FAR).all())
+    return isinstance(value, int | float) and value <= _FAR
+
+
+def _added(build: Builder, scores: Node, mask: Node) -> _Peeled | None:
+    """scores + mask, where the mask is a constant or computed from what is no score."""
+    value = build.value_of(mask)
+    if value is not None:
+        allowed = value > _FAR
+        if bool(allowed.all()):
+            return None
+        rest = torch.where(allowed, value, 0.0)
+        left = build(aten.add.Tensor, scores, build.constant(rest)) if bool(rest.any()) else scores
+        return _Peeled(left, build.constant(allowed))
+    views, core = _behind_views(mask)
+    allowed_core = _counted(build, core)
+    if allowed_core is None:
+        return None
+    for view in reversed(views):
+        if view.target in _VIEWS:
+            allowed_core = build(view.target, allowed_core, *view.args[1:], **view.kwargs)
+    return _Peeled(scores, allowed_core)
+
+
+def _behind_views(node: Node) -> tuple[list[Node], Node]:
+    views = []
+    while node.target in _VIEWS or node.target in _CASTS:
+        views.append(node)
+        source = node.args[0]
+        assert isinstance(source, Node)
+        node = source
+    return views, node
+
+
+def _counted(build: Builder, mask: Node) -> Node | None:
+    """Where an added mask leaves a score: zeros filled with something far below, or a factor of that."""
+    args = mask.args
+    if mask.target in _FILLS and _is_far(build, args[2]) and _is_zero(build, args[0]):
+        return build(aten.logical_not.default, args[1])
+    if mask.target in (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf, aten.where.Scalar):
+        condition, first, second = args
+        if _is_far(build, second) and _is_zero(build, first):
+            assert isinstance(condition, Node)
+            return condition
+        if _is_far(build, first) and _is_zero(build, second):
+            return build(aten.logical_not.default, condition)
+    if mask.target in (aten.mul.Tensor, aten.mul.Scalar) and any(_is_far(build, arg) for arg in args[:2]):
+        # (1 - mask) * -10000: 0 or far below; anything of this size becomes 1 or 0.
+        scaled = build(aten.mul.Tensor, mask, -1.0 / _FAR)
+        return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.0), 0.0, 1.0)
+    return None
+
+
+def is_mask(build: Builder, added: Node) -> bool:
+    """Whether what is added to scores, and computed, is a mask: 0 or far below everywhere."""
+    return _counted(build, _behind_views(added)[1]) is not None
+
+
+def _is_zero(build: Builder, value: Any) -> bool:
+    if isinstance(value, Node):
+        tensor = build.value_of(value)
+        return tensor is not None and not bool(tensor.any())
+    return isinstance(value, int | float) and value == 0
+
+
+def _mask_operands(node: Node) -> Iterator[tuple[Node, Any]]:
+    allowed = node.args[1]
+    if isinstance(allowed, Node) and allowed.meta["val"].is_floating_point():
+        yield allowed, _MASK_QSPEC
+
+
+def exponentials(scale: float) -> torch.Tensor:
+    """exp(-d * scale) for d = 0 ... 255 in units of 2^-31, unsigned numbers kept as int32."""
+    entries = [round(exp(-d * scale) * (1 << 31)) for d in range(256)]
+    return torch.tensor(entries, dtype=torch.int64).to(torch.int32)
+
+
+def _masked_softmax(site: Site) -> Node:
+    mask = site.node.args[1]
+    assert isinstance(mask, Node)
+    return site.call("masked_softmax", site.source, site.integer(mask), exponentials(site.input_scale))
+
+
+def _accepts_rows(node: Node) -> bool:
+    return len(shape(node)) == 2 and node.args[1] in (1, -1)
+
+
+def _log_softmax(site: Site) -> Node:
+    step = site.input_scale / site.output_scale
+    octave = log(2) / site.output_scale / (1 << LOG_BITS)
+    factors, shift = fixed_point(torch.tensor([step, octave], dtype=torch.float64), 31, (1, 45))
+    return site.call(
+        "log_softmax",
+        site.source,
+        exponentials(site.input_scale),
+        int(factors[0]),
+        int(factors[1]),
+        shift,
+        site.output_zero_point,
+    )
+
+
+def forms() -> Mapping[Any, Int8Form]:
+    """Both, by the float operator."""
+    return {
+        softmax_where(): Int8Form(
+            lambda node: True, _masked_softmax, output=SOFTMAX_OUTPUT_FIXED_QSPEC, others=_mask_operands
+        ),
+        aten.log_softmax.int: Int8Form(_accepts_rows, _log_softmax),
+    }
