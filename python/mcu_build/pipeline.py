@@ -169,7 +169,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
         texts = {
             **made.texts,
             **board_files(request.board, request.toolchain, request.cmsis_nn, request.optimize),
-            "depends.txt": "".join(f"{file}\n" for file in lowered.dependencies),
+            "depends.txt": "".join(f"{line}\n" for line in lowered.watched),
         }
         for file, text in texts.items():
             write_changed(output / file, text)

@@ -14,11 +14,12 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
-from mcu_build.cache import Cache, hash_file, hash_files, hash_text, own_code, own_data, versions
+from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.custom import Signature, is_custom
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
+from mcu_build.frontend.dependencies import Dependencies
 from mcu_build.plan.ir import Quantization
 from mcu_build.reference_float import KERNEL_SOURCES
 from mcu_build.report.quality import verdict
@@ -32,8 +33,10 @@ SUFFIXES = (".py", ".pt2", ".pte")
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
 
-# Which files a model read when it was captured last.
-_FILES = "files.json"
+# What a model depended on when it was captured last.
+_OBSERVED = "observed.json"
+# Stands for the model file in texts that are kept: copies of a project share them.
+_MODEL = "{model file}"
 
 # What of our own code the results of a stage depend on.
 _FRONT_END_CODE = ("frontend", "lower", "quality.py")
@@ -75,7 +78,8 @@ class Lowered:
 
     `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
-    among it. `borders` is the quantization of each input, then of each output, where lowering told it.
+    among it, and `watched` is what a build system has to watch (frontend.dependencies).
+    `borders` is the quantization of each input, then of each output, where lowering told it.
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
@@ -102,6 +106,7 @@ class Lowered:
     data: tuple[Path, ...] = ()
     quality: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def lower_model(
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     if data:
         raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
-    key, entry = _quantized(file, quantization_kind(npu), cache, progress, libraries)
+    key, entry, observed = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
@@ -162,7 +167,8 @@ def lower_model(
             lower_key, lambda folder: _lower(entry, board, npu, io, definitions, folder)
         )
     details = json.loads((lowered / "lowering.json").read_text())
-    warnings = (*info["warnings"], *details["warnings"], *verdict(file.name, info["quality"], info["layers"]))
+    kept = tuple(text.replace(_MODEL, str(file)) for text in (*info["warnings"], *details["warnings"]))
+    warnings = (*kept, *verdict(file.name, info["quality"], info["layers"]))
     for warning in warnings:
         progress.warn(warning)
     return Lowered(
@@ -173,7 +179,8 @@ def lower_model(
         model=entry / "model.pt2",
         quantized=entry / "quantized.pt2",
         warnings=warnings,
-        dependencies=tuple(Path(name) for name in info["dependencies"]),
+        dependencies=observed.files,
+        watched=observed.with_files((file.absolute(),)).watched,
         borders=tuple(Quantization(**border) if border else None for border in details["borders"]),
         operators=tuple(details["operators"]),
         npu=npu,
@@ -201,7 +208,7 @@ def quantized_quality(
     op_library.check(libraries)
     if file.suffix == ".pte":
         raise McuError(f"{file}: a .pte holds no float model to compare with", "Give the model.py or .pt2.")
-    _, entry = _quantized(file, quantization_kind(npu), cache, progress, libraries)
+    _, entry, _ = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
     return info["quality"], info["layers"]
 
@@ -281,6 +288,7 @@ def _given_program(
         (),
         tuple(one.resolve() for one in (file, *libraries, *data)),
         (),
+        watched=Dependencies(tuple(one.absolute() for one in (file, *libraries, *data))).watched,
         npu=npu,
         method=method,
         custom=signatures,
@@ -319,8 +327,12 @@ def _write_signatures(custom: Sequence[str], libraries: Sequence[Path], folder: 
 
 def _quantized(
     file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
-) -> tuple[str, Path]:
-    """The cache entry of a captured and quantized model, found without torch where nothing has changed."""
+) -> tuple[str, Path, Dependencies]:
+    """The key and the cache entry of a captured and quantized model, and what it depends on.
+
+    It is found without torch where nothing has changed. What is kept of dependencies is relative to the
+    model, and is this file's alone: a copy of the project has its own.
+    """
     notes = (
         cache.root
         / "dependencies"
@@ -332,46 +344,46 @@ def _quantized(
         with lock(notes):
             found = _known(file, npu_kind, notes, cache)
             if found is None:
-                files: list[Path] = []
-                entry = _run_front_end(file, npu_kind, cache, progress, files, libraries)
-                write_atomically(notes / _FILES, json.dumps([str(path) for path in files]).encode())
-                return _front_end_key(file, npu_kind, files), entry
+                key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries)
+                if observed.settled:
+                    kept = json.dumps(observed.document(file.resolve().parent))
+                    write_atomically(notes / _OBSERVED, kept.encode())
+                return key, entry, observed
     for name in ("capture", "quantize"):
         with progress.stage(name) as mark:
             mark.cached = True
     return found
 
 
-def _known(file: Path, npu_kind: str | None, notes: Path, cache: Cache) -> tuple[str, Path] | None:
-    """The key and the entry of a model that was quantized before, with the files that it read then."""
-    index = notes / _FILES
-    files = [Path(name) for name in json.loads(index.read_text())] if index.is_file() else []
-    if not files or not all(path.is_file() for path in files):
+def _known(
+    file: Path, npu_kind: str | None, notes: Path, cache: Cache
+) -> tuple[str, Path, Dependencies] | None:
+    """The key and the entry of a model that was quantized before, where it still depends on the same."""
+    kept = notes / _OBSERVED
+    if not kept.is_file():
         return None
-    key = _front_end_key(file, npu_kind, files)
+    observed = Dependencies.read(json.loads(kept.read_text()), file.resolve().parent)
+    if not observed.are_there:
+        return None
+    key = _front_end_key(file, npu_kind, observed)
     entry = cache.find(key)
-    return (key, entry) if entry else None
+    return (key, entry, observed) if entry else None
 
 
-def _front_end_key(file: Path, npu_kind: str | None, files: Sequence[Path]) -> str:
+def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies) -> str:
     return hash_text(
         "quantized",
         npu_kind or "",
         file.name,
         versions("torch", "torchao", "executorch", "numpy"),
         own_code(*_FRONT_END_CODE),
-        hash_files(files, file.resolve().parent),
+        observed.key(file.resolve().parent),
     )
 
 
 def _run_front_end(
-    file: Path,
-    npu_kind: str | None,
-    cache: Cache,
-    progress: Progress,
-    files: list[Path],
-    libraries: Sequence[Path],
-) -> Path:
+    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+) -> tuple[str, Path, Dependencies]:
     """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
     import tempfile
 
@@ -380,9 +392,23 @@ def _run_front_end(
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root) as made:
         folder = Path(made)
-        files += session.run(file, folder, npu_kind, progress, libraries)
-        key = _front_end_key(file, npu_kind, files)
-        return cache.get(key, lambda entry: _move_all(folder, entry))[0]
+        observed = session.run(file, folder, npu_kind, progress, libraries)
+        _without_model_file(folder / "info.json", file)
+        key = _front_end_key(file, npu_kind, observed)
+        if not observed.settled:
+            key = hash_text(key, folder.name)  # of use to nobody else
+        return key, cache.get(key, lambda entry: _move_all(folder, entry))[0], observed
+
+
+def _without_model_file(info: Path, file: Path) -> None:
+    """Have warnings not name the model file by its path here."""
+    document = json.loads(info.read_text())
+    document["warnings"] = [_portable(text, file) for text in document["warnings"]]
+    info.write_text(json.dumps(document))
+
+
+def _portable(text: str, file: Path) -> str:
+    return text.replace(str(file), _MODEL).replace(str(file.resolve()), _MODEL)
 
 
 def _move_all(source: Path, target: Path) -> None:

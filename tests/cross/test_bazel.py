@@ -93,6 +93,11 @@ def test_a_second_checkout_with_the_same_cache_builds_nothing_and_has_the_same_b
         assert done.steps and not done.count()
         for name in (*IMAGES, "demo.map", "knock.program/program.pte"):
             assert second.output(name).read_bytes() == made.output(name).read_bytes()
+        # It watches its own files, and the first checkout does not.
+        with second.changed("knocks.csv", "tap,100,", "tap,85,"):
+            assert second.built("//:demo").count()["McuGenerate"] == 1
+            assert second.output("demo.elf").read_bytes() != made.output("demo.elf").read_bytes()
+            assert not made.built("//:demo").count()
     finally:
         second.shut_down()
 

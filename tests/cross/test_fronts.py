@@ -1,5 +1,6 @@
 """One application in every build system: the same image, the same outputs, only the steps that are needed."""
 
+import os
 import re
 import struct
 
@@ -120,6 +121,39 @@ def test_only_the_steps_that_are_needed(fronts, changed, name):
     (front.examples / "consumer" / "knock.py").touch()
     nothing = front.build()
     assert (nothing.compiled, nothing.linked, nothing.stages) == ([], [], 0)
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, name):
+    front, _ = fronts[name]
+    copy = Front(name, copied_examples(tmp_path), front.site, front.cache)
+    consumer = copy.examples / "consumer"
+    (consumer / "signals.py").rename(consumer / "real_signals.py")
+    (consumer / "signals.py").symlink_to("real_signals.py")
+    copy.build()
+    assert copy.build().compiled == []
+
+    table = consumer / "knocks.csv"
+    table.write_text(table.read_text().replace("tap,100,", "tap,80,"))
+    assert "knock_constants.cpp" in copy.build().compiled
+
+    # A link to an older file: no time of a file that was read has changed.
+    other = consumer / "other_signals.py"
+    other.write_text((consumer / "real_signals.py").read_text() + "\n# another\n")
+    os.utime(other, (1, 1))
+    (consumer / "signals.py").unlink()
+    (consumer / "signals.py").symlink_to("other_signals.py")
+    assert copy.build().stages > 0
+
+    # A package of that name comes before the module.
+    (consumer / "signals").mkdir()
+    text = (consumer / "real_signals.py").read_text()
+    found = text.replace('Path(__file__).with_name("knocks.csv")', 'Path(__file__).parents[1] / "knocks.csv"')
+    assert found != text
+    (consumer / "signals" / "__init__.py").write_text(found)
+    assert copy.build().stages > 0
+    unchanged = front.build()
+    assert (unchanged.compiled, unchanged.linked, unchanged.stages) == ([], [], 0)
 
 
 @pytest.fixture

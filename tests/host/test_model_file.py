@@ -353,12 +353,38 @@ def test_nothing_is_recorded_outside(tmp_path):
     assert names(outer.files) == names(inner.files) == {"within"}
 
 
-def test_a_link_is_followed(tmp_path):
+def test_a_link_is_watched_where_it_is(tmp_path):
     (tmp_path / "real").write_text("")
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with recording() as recorder:
         (tmp_path / "link").read_text()
-    assert names(recorder.files) == {"real"}
+    assert names(recorder.files) == {"link"}
+    assert str(tmp_path) in recorder.dependencies.watched
+
+
+def test_what_was_looked_for_and_what_was_listed_count(tmp_path):
+    with recording() as recorder:
+        list(tmp_path.iterdir())
+        assert not (tmp_path / "optional.json").exists()
+        with pytest.raises(FileNotFoundError):
+            (tmp_path / "optional.json").read_text()
+    found = recorder.dependencies
+    before = found.key(tmp_path)
+    assert found.are_there and found.absent == (tmp_path / "optional.json",)
+    (tmp_path / "new.txt").write_text("")
+    assert found.key(tmp_path) != before
+    (tmp_path / "optional.json").write_text("")
+    assert not found.are_there
+
+
+def test_a_source_that_is_changed_meanwhile_is_an_error(tmp_path):
+    file = write(tmp_path, "import helper\n" + LINEAR)
+    write(tmp_path, "A = 1\n", "helper.py")
+    model = load(file)
+    assert model.observed().settled
+    write(tmp_path, "A = 22\n", "helper.py")
+    with pytest.raises(McuError, match=r"helper\.py: it was changed while the model was read"):
+        model.observed()
 
 
 # Names

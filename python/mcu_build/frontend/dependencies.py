@@ -1,7 +1,11 @@
-"""What a model file depends on: every file that is read, and every module imported, while it runs.
+"""What a model file depends on, observed while it runs.
 
-Python tells of both through its audit events (PEP 578). Libraries that open files in C or Rust tell nobody;
-for those, a file that a module of the user's names in a string counts as read.
+Files read and modules imported, files and modules looked for in vain, folders listed, environment variables
+read by the user's own code. Python reports all but the last through its audit events (PEP 578). Libraries
+that open files in C or Rust report nothing; for those, a file that a module of the user's names in a string
+counts as read, or as looked for.
+
+Paths are kept as they were opened, not resolved: a symbolic link may be pointed elsewhere.
 """
 
 import ast
@@ -9,15 +13,22 @@ import contextlib
 import importlib.util
 import linecache
 import os
+import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from mcu_build.cache import hash_file, hash_text
+from mcu_build.errors import McuError
 
 # Folders of the system: devices, processes, settings, libraries.
 _SYSTEM = ("/proc", "/dev", "/sys", "/etc", "/lib", "/usr/lib", "/usr/share", "/System", "/Library")
@@ -25,40 +36,180 @@ _SYSTEM = ("/proc", "/dev", "/sys", "/etc", "/lib", "/usr/lib", "/usr/share", "/
 _LIBRARY_FOLDERS = ("site-packages", "dist-packages")
 
 
+# Folders that builds fill: listing a project does not make it depend on its own build.
+_BUILT = re.compile(r"build|bazel-.*|__pycache__|\..*")
+# A string that may be the name of a file.
+_FILE_NAME = re.compile(r"[\w./-]+\.\w{1,8}")
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What a run of a model file observed of the world around it.
+
+    `files` were read, `absent` were looked for and not there, entries of `folders` were listed. `variables`
+    of the environment had these values when they were first read, None: not set. Where not `settled`, a file
+    was changed since it was read: what was made of it is of no known state.
+    """
+
+    files: tuple[Path, ...]
+    absent: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    variables: tuple[tuple[str, str | None], ...] = ()
+    settled: bool = True
+
+    def with_files(self, files: Iterable[Path]) -> "Dependencies":
+        """These and more files."""
+        return replace(self, files=tuple(sorted({*self.files, *files})))
+
+    def key(self, base: Path) -> str:
+        """A key of all that was observed, as it is now; paths count relative to the folder `base`."""
+        parts = [str(len(self.files)), str(len(self.folders))]
+        for file in self.files:
+            parts += [_relative(file, base), _relative(Path(os.path.realpath(file)), base), hash_file(file)]
+        for folder in self.folders:
+            names = _entries(folder)
+            parts += [_relative(folder, base), str(len(names)), *names]
+        for name, value in self.variables:
+            parts += [name, "unset" if value is None else f"={value}"]
+        return hash_text(*parts)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether the files are still there, and nothing that was looked for in vain has appeared."""
+        return all(file.is_file() for file in self.files) and not any(path.exists() for path in self.absent)
+
+    def now(self) -> "Dependencies":
+        """The same with today's values of the variables."""
+        return replace(self, variables=tuple((name, os.environ.get(name)) for name, _ in self.variables))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """What a build system that compares times has to watch.
+
+        Files and, where a symbolic link leads to one, the folder that holds the link; then, as patterns, what
+        has not been there and whose entries count. These are the lines of depends.txt (docs/cmake.md).
+        """
+        links = {folder for file in self.files for folder in _link_folders(file)}
+        patterns = [_escaped(path) for path in self.absent] + [f"{_escaped(path)}/*" for path in self.folders]
+        return (*map(str, self.files), *map(str, sorted(links)), *patterns)
+
+    def document(self, base: Path) -> dict[str, Any]:
+        """As JSON: relative to `base`, and no value of a variable."""
+        paths = {"files": self.files, "absent": self.absent, "folders": self.folders}
+        found: dict[str, Any] = {
+            key: [_relative(path, base) for path in value] for key, value in paths.items()
+        }
+        return {**found, "variables": [name for name, _ in self.variables]}
+
+    @staticmethod
+    def read(document: Mapping[str, Any], base: Path) -> "Dependencies":
+        """What `document` wrote, for the folder `base`, with today's values of the variables."""
+        files, absent, folders = (
+            tuple(Path(os.path.normpath(base / name)) for name in document[key])
+            for key in ("files", "absent", "folders")
+        )
+        return Dependencies(
+            files, absent, folders, tuple((name, None) for name in document["variables"])
+        ).now()
+
+
 class Recorder:
-    """Collects paths while it is active. It may be entered several times, one after the other or nested."""
+    """Collects what is observed while it is active. It may be entered several times, in turn or nested."""
 
     def __init__(self) -> None:
-        self._read: set[str] = set()
+        # Each file with its state when it was first read.
+        self._read: dict[str, tuple[int, ...] | None] = {}
         self._written: set[str] = set()
-        self._named: set[str] = set()
+        self._named: dict[str, tuple[int, ...] | None] = {}
+        self._absent: set[str] = set()
+        self._listed: set[str] = set()
+        self._variables: dict[str, str | None] = {}
+        self._set: set[str] = set()
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Real paths of what was read, sorted, without what belongs to Python or to a library.
+        """What was read, sorted, without what belongs to Python or to a library.
 
         What is gone by now was temporary.
         """
-        found = self._read | (self._named - self._written)
+        found = self._read.keys() | (self._named.keys() - self._written)
         return tuple(Path(path) for path in sorted(found) if Path(path).is_file())
+
+    @property
+    def dependencies(self) -> Dependencies:
+        """All that was observed so far. McuError where a source of the user's was changed since."""
+        gone = (self._absent | self._read.keys() | self._named.keys()) - self._written
+        absent = (
+            path
+            for path in map(Path, sorted(gone))
+            if not path.exists() and str(path.parent) not in _shared_folders()
+        )
+        folders = (Path(path) for path in sorted(self._listed) if Path(path).is_dir())
+        changed = self._changed()
+        if sources := [path for path in changed if path.endswith(".py")]:
+            raise McuError(f"{sources[0]}: it was changed while the model was read", "Build again.")
+        variables = tuple(sorted(self._variables.items()))
+        return Dependencies(self.files, tuple(absent), tuple(folders), variables, settled=not changed)
+
+    def _changed(self) -> list[str]:
+        """Files that somebody else wrote since they were read; libraries in C may have, too."""
+        return [
+            path
+            for path, state in self._read.items()
+            if path not in self._written and state is not None and _state(path) not in (state, None)
+        ]
 
     @contextmanager
     def active(self) -> Iterator["Recorder"]:
         """Record what this process reads until the end of the block."""
         hook = _hook()
         hook.recorders.append(self)
+        usual = os.environ.__class__
+        os.environ.__class__ = _Environment
         try:
             yield self
         finally:
+            os.environ.__class__ = usual
             hook.recorders.remove(self)
 
     def opened(self, path: str, written: bool) -> None:
         """A file is about to be read, or written from its beginning."""
-        _add(path, self._written if written else self._read)
+        name = _users_path(path)
+        if name is not None and written:
+            self._written.add(name)
+        elif name is not None:
+            self._read.setdefault(name, _state(name))
 
     def named(self, path: str) -> None:
-        """A module of the user's names a file in a string."""
-        _add(path, self._named)
+        """A module of the user's names in a string a file that is there, or may once be."""
+        name = _users_path(path)
+        if name is not None:
+            self._named.setdefault(name, _state(name))
+
+    def looked_for(self, module: str, folders: Iterable[str]) -> None:
+        """A module is being looked for in `folders`, one after the other."""
+        for folder in folders:
+            for candidate in _candidates(Path(folder or "."), module):
+                name = _users_path(str(candidate))
+                if candidate.is_file():
+                    return
+                if name is not None:
+                    self._absent.add(name)
+
+    def listed(self, folder: str) -> None:
+        """Entries of a folder are about to be listed."""
+        name = _users_path(folder)
+        if name is not None and name not in _shared_folders():
+            self._listed.add(name)
+
+    def variable(self, name: str, value: str | None) -> None:
+        """The user's code reads a variable of the environment."""
+        if name not in self._set:
+            self._variables.setdefault(name, value)
+
+    def variable_set(self, name: str) -> None:
+        """The user's code sets a variable: what it reads from now on is its own."""
+        self._set.add(name)
 
 
 @contextmanager
@@ -80,17 +231,62 @@ def note_names(source: Path) -> None:
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isprintable()):
             continue
+        may_come = bool(_FILE_NAME.fullmatch(node.value))
         for path in (source.parent / node.value, Path(node.value)):
             # A string may be too long for a path.
             with contextlib.suppress(OSError):
-                if path.is_file():
+                if path.is_file() or may_come:
                     for recorder in tuple(_hook().recorders):
                         recorder.named(str(path))
 
 
 def is_users_file(path: str) -> bool:
-    """Whether a file belongs to the user: neither to Python, nor to an installed library, nor to us."""
+    """Whether a file belongs to the user: neither to Python, nor to an installed library, nor to us.
+
+    A relative path, as traces of operators hold it, is relative to the user's model.
+    """
+    if not Path(path).is_absolute():
+        return not set(Path(path).parts) & set(_LIBRARY_FOLDERS)
     return _is_users(os.path.realpath(path))
+
+
+def without_folders(trace: str, base: Path) -> str:
+    """A stack trace with its paths relative to the folder `base`, those of libraries to theirs."""
+
+    def shorten(match: re.Match[str]) -> str:
+        path = Path(match[2])
+        if not path.is_absolute():
+            return match[0]
+        inside = [index for index, part in enumerate(path.parts) if part in _LIBRARY_FOLDERS]
+        if inside:
+            return f"{match[1]}{Path(*path.parts[inside[-1] :])}{match[3]}"
+        if not is_users_file(match[2]):
+            return f"{match[1]}{_LIBRARY_FOLDERS[0]}/{path.name}{match[3]}"
+        return f"{match[1]}{_relative(path, base)}{match[3]}"
+
+    return re.sub(r'(File ")([^"]+)(")', shorten, trace)
+
+
+class _Environment(os._Environ):  # type: ignore[type-arg]
+    """os.environ while recorders are active: it reports what code of the user's reads and sets."""
+
+    def __getitem__(self, key: str) -> str:
+        if _is_users_call():
+            for recorder in tuple(_hook().recorders):
+                recorder.variable(key, self._peek(key))
+        return str(super().__getitem__(key))
+
+    def __setitem__(self, key: str, value: str) -> None:
+        if _is_users_call():
+            for recorder in tuple(_hook().recorders):
+                recorder.variable_set(key)
+        super().__setitem__(key, value)
+
+    def _peek(self, key: str) -> str | None:
+        try:
+            return str(super().__getitem__(key))
+        except KeyError:
+            return None
 
 
 class _Hook:
@@ -102,17 +298,76 @@ class _Hook:
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.recorders:
             return
+        if event == "import" and _is_users_call():
+            module, _, search, *_ = arguments
+            for recorder in tuple(self.recorders):
+                recorder.looked_for(module.rpartition(".")[2], _search(module, search or ()))
+        if event in ("os.listdir", "os.scandir") and _is_for_user():
+            folder = "." if arguments[0] is None else arguments[0]
+            if isinstance(folder, str | bytes | os.PathLike):
+                for recorder in tuple(self.recorders):
+                    recorder.listed(os.fsdecode(folder))
         found = _path_in(event, arguments)
         if found is not None and not _for_a_message():
             for recorder in tuple(self.recorders):
                 recorder.opened(*found)
 
 
-def _add(path: str, to: set[str]) -> None:
-    """Add the real path of a file of the user's. What is written need not exist yet."""
-    real = os.path.realpath(path)
-    if real not in to and _is_users(real):
-        to.add(real)
+def _users_path(path: str) -> str | None:
+    """A path of the user's as it was opened, absolute; None for what is not the user's. It need not exist."""
+    if not _is_users(os.path.realpath(path)):
+        return None
+    # `..` behind a symbolic link is not the folder above the link.
+    return os.path.realpath(path) if ".." in Path(path).parts else str(Path(path).absolute())
+
+
+def _state(path: str) -> tuple[int, ...] | None:
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _search(module: str, search: Iterable[str]) -> list[str]:
+    """Where a module is looked for: in its package, else on sys.path."""
+    package = sys.modules.get(module.rpartition(".")[0])
+    return [str(folder) for folder in (vars(package).get("__path__", ()) if package else search)]
+
+
+def _candidates(folder: Path, module: str) -> list[Path]:
+    """The files that may be the module `module` of a folder, in the order in which Python tries them."""
+    suffixes = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES)
+    inside = [folder / module / f"__init__{suffix}" for suffix in suffixes]
+    return inside + [folder / f"{module}{suffix}" for suffix in suffixes]
+
+
+def _entries(folder: Path) -> list[str]:
+    """Names in a folder, without what is hidden or built. A folder that is gone has none."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if not _BUILT.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+@cache
+def _shared_folders() -> tuple[str, ...]:
+    """Folders in which anybody makes files at any time."""
+    return (str(Path(tempfile.gettempdir()).absolute()), str(Path.home()), "/")
+
+
+def _link_folders(file: Path) -> Iterator[Path]:
+    """The folders that hold the symbolic links on the way to a file."""
+    return (path.parent for path in (file, *file.parents) if path.is_symlink())
+
+
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
+
+
+def _escaped(path: Path) -> str:
+    """A path as a pattern of CMake's."""
+    return re.sub(r"[\[*?]", "?", str(path))
 
 
 def _path_in(event: str, arguments: tuple[Any, ...]) -> tuple[str, bool] | None:
@@ -146,6 +401,30 @@ def _for_a_message() -> bool:
     return False
 
 
+def _is_users_call() -> bool:
+    """Whether the nearest frame that is neither ours nor of Python's import system and os is the user's."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file not in (__file__, os.__file__) and not file.startswith("<frozen"):
+            return is_users_file(file)
+        frame = frame.f_back
+    return False
+
+
+def _is_for_user() -> bool:
+    """Whether the user's code lists a folder, itself or through a library other than torch."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith("<frozen importlib") or "torch" in Path(file).parts:
+            return False
+        if is_users_file(file) and not file.startswith("<"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @cache
 def _hook() -> _Hook:
     hook = _Hook()
@@ -167,7 +446,8 @@ def _library_roots() -> tuple[str, ...]:
     """Where Python, its libraries and our own package lie."""
     named = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")]
     ours = str(Path(__file__).resolve().parents[1])
-    roots = {*named, *site.getsitepackages(), site.getusersitepackages(), ours, *_SYSTEM}
+    archives = [path for path in sys.path if path.endswith(".zip") and path.startswith(sys.base_prefix)]
+    roots = {*named, *archives, *site.getsitepackages(), site.getusersitepackages(), ours, *_SYSTEM}
     return tuple(os.path.realpath(root) for root in roots if root)
 
 

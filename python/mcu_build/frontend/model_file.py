@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import Recorder, is_users_file, note_names
+from mcu_build.frontend.dependencies import Dependencies, Recorder, is_users_file, note_names
 from mcu_build.frontend.names import model_name
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class Model:
     def dependencies(self) -> tuple[Path, ...]:
         """What was read so far on the file's behalf, itself included; calibration may read more."""
         return self.surroundings.recorder.files
+
+    def observed(self) -> Dependencies:
+        """All that the file depended on so far. McuError where a source was changed since it was read."""
+        return self.surroundings.recorder.dependencies
 
 
 class Surroundings:

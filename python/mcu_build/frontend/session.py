@@ -16,6 +16,7 @@ import numpy as np
 from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
+from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.names import model_name
 from mcu_build.quality import Quality, judge
 
@@ -49,19 +50,19 @@ class _Captured:
     calibration: Iterable[Inputs]
     vectors: Iterable[tuple[Inputs, int | None]]
     warnings: list[str]
-    dependencies: Callable[[], tuple[Path, ...]]
+    dependencies: Callable[[], Dependencies]
     activation_bits: int = 8
 
 
 def run(
     file: Path, folder: Path, npu_kind: str | None, progress: _Progress, libraries: Sequence[Path] = ()
-) -> list[Path]:
+) -> Dependencies:
     """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
 
     `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone. `libraries` define custom
     operators.
 
-    Returns the files that `file` depends on, itself included.
+    Returns what `file` depends on, itself included. No path of this machine is written.
     """
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
@@ -78,20 +79,32 @@ def run(
         quantized = _quantize(captured, npu_kind, examples)
     from mcu_build.frontend.store import save
 
-    files = sorted({*captured.dependencies(), file.resolve(), *libraries_read})
+    observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
+    for program in (captured.exported, quantized.program):
+        _shorten_traces(program, file.resolve().parent)
     save(captured.exported, folder / "model.pt2")
     save(quantized.program, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
     info = {
         "name": model_name(file),
         "warnings": captured.warnings,
-        "dependencies": [str(path) for path in files],
         "custom": op_library.custom_operators(captured.exported),
         "quality": [asdict(one) for one in _quality(quantized.program, vectors)],
         "layers": [asdict(one) for one in quantized.layers()],
     }
     (folder / "info.json").write_text(json.dumps(info))
-    return files
+    return observed
+
+
+def _shorten_traces(program: "ExportedProgram", base: Path) -> None:
+    """Stack traces without the place of the project: copies of it share what is kept."""
+    import torch
+
+    for module in program.graph_module.modules():
+        if isinstance(module, torch.fx.GraphModule):
+            for node in module.graph.nodes:
+                if trace := node.meta.get("stack_trace"):
+                    node.meta["stack_trace"] = without_folders(trace, base)
 
 
 def _quantize(
@@ -135,9 +148,7 @@ def _capture_model(file: Path) -> _Captured:
         evaluation = ((inputs, None) for inputs in model.calibration())
     else:
         evaluation = _around(model.example_inputs)
-    return _Captured(
-        exported, calibration, evaluation, warnings, lambda: model.dependencies, model.activation_bits
-    )
+    return _Captured(exported, calibration, evaluation, warnings, model.observed, model.activation_bits)
 
 
 def _capture_exported(file: Path) -> _Captured:
@@ -154,7 +165,9 @@ def _capture_exported(file: Path) -> _Captured:
         "variations of them, and accuracy will suffer. Give a model.py with `calibration` instead."
     )
     inputs: Inputs = example[0]
-    return _Captured(exported, _only_inputs(inputs), _around(inputs), [warning], lambda: (file.resolve(),))
+    return _Captured(
+        exported, _only_inputs(inputs), _around(inputs), [warning], lambda: Dependencies((file.resolve(),))
+    )
 
 
 def _only_inputs(example: Inputs) -> Iterator[Inputs]:
