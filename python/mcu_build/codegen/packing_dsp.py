@@ -9,6 +9,8 @@ Bytes = np.ndarray[Any, np.dtype[np.int8]]
 
 # Sums of a pair's second channel are recovered modulo 2^24.
 HIGH_SUM = 1 << 23
+# Channels among which partners are looked for.
+_BLOCK = 2048
 
 
 def padded(weights: Bytes, unroll: int) -> Bytes:
@@ -21,19 +23,41 @@ def pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
 
     `bounds` are the largest magnitudes of the channels' sums.
     """
-    # conflicts[a, b]: products in which a = -128 meets a negative b.
-    lowest, negative = (weights == -128).astype(np.int64), (weights < 0).astype(np.int64)
-    fits = (lowest @ negative.T == 0) & (bounds < HIGH_SUM)[:, None]
-    # Those with the fewest possible partners choose first.
-    left = sorted(range(len(weights)), key=lambda channel: (fits | fits.T)[channel].sum())
     found: list[tuple[int, int | None]] = []
-    while left:
-        one = left.pop(0)
-        partner = next((other for other in left if fits[other, one] or fits[one, other]), None)
-        if partner is None:
+    # Channels meet within a block, so that the time is near linear in their number.
+    for first in range(0, len(weights), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        found += [
+            (first + b, None if a is None else first + a) for b, a in _pairs(weights[block], bounds[block])
+        ]
+    return found
+
+
+def _pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
+    # conflicts[a, b]: products in which a = -128 meets a negative b. Few channels have a -128. Products of
+    # matrices of floats are quick, those of integers are not.
+    lowest = weights == -128
+    some = lowest.any(axis=1)
+    conflicts = np.zeros((len(weights), len(weights)), bool)
+    conflicts[some] = lowest[some].astype(np.float32) @ (weights < 0).T.astype(np.float32) > 0
+    fits = ~conflicts & (bounds < HIGH_SUM)[:, None]
+    either = fits | fits.T
+    # Those with the fewest possible partners choose first.
+    order = np.argsort(either.sum(axis=1), kind="stable")
+    ordered = either[np.ix_(order, order)]
+    left = np.ones(len(order), bool)
+    found: list[tuple[int, int | None]] = []
+    for place, one in enumerate(order.tolist()):
+        if not left[place]:
+            continue
+        left[place] = False
+        partners = ordered[place] & left
+        nearest = int(partners.argmax())
+        if not partners[nearest]:
             found.append((one, None))
             continue
-        left.remove(partner)
+        left[nearest] = False
+        partner = int(order[nearest])
         found.append((one, partner) if fits[partner, one] else (partner, one))
     return found
 

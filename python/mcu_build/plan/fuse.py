@@ -1,5 +1,6 @@
 """Steps that another step can do on the way."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
@@ -15,18 +16,29 @@ Members = Mapping[str, Member]
 
 def fuse_padding(plan: Plan) -> Plan:
     """Let convolutions pad: a pad with the input's zero point writes a whole tensor for nothing."""
-    steps = list(plan.steps)
-    for pad in plan.steps:
-        users = [index for index, step in enumerate(steps) if pad.writes[0] in step.reads]
-        padded = [_padding_itself(plan, pad, steps[index]) for index in users]
-        if not users or pad.writes[0] in plan.outputs or None in padded or _is_aliased(plan, pad.writes[0]):
+    steps: list[Step | None] = list(plan.steps)
+    kept = {*plan.outputs, *(tensor.alias_of for tensor in plan.tensors.values())}
+    readers = _readers(plan)
+    for place, pad in enumerate(plan.steps):
+        if pad.kernel != "pad_x8" or pad.writes[0] in kept:
             continue
-        if not _is_worth_it(plan, pad, [steps[index] for index in users]):
+        users = [cast(Step, steps[index]) for index in readers[pad.writes[0]]]
+        padded = [_padding_itself(plan, pad, step) for step in users]
+        if not users or None in padded or not _is_worth_it(plan, pad, users):
             continue
-        for index, step in zip(users, padded, strict=True):
-            steps[index] = cast(Step, step)
-        steps.remove(pad)
-    return replace(plan, steps=tuple(steps))
+        for index, step in zip(readers[pad.writes[0]], padded, strict=True):
+            steps[index] = step
+        steps[place] = None
+    return replace(plan, steps=tuple(step for step in steps if step is not None))
+
+
+def _readers(plan: Plan) -> Mapping[int, list[int]]:
+    """The steps that read each tensor, by their index."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for index, step in enumerate(plan.steps):
+        for id in {*step.reads}:
+            found[id].append(index)
+    return found
 
 
 def _is_worth_it(plan: Plan, pad: Step, users: Sequence[Step]) -> bool:
@@ -36,10 +48,6 @@ def _is_worth_it(plan: Plan, pad: Step, users: Sequence[Step]) -> bool:
     """
     size = plan.tensors[pad.writes[0]].nbytes
     return all(size > plan.tensors[step.writes[0]].nbytes for step in users)
-
-
-def _is_aliased(plan: Plan, id: int) -> bool:
-    return any(tensor.alias_of == id for tensor in plan.tensors.values())
 
 
 def _padding_itself(plan: Plan, pad: Step, step: Step) -> Step | None:

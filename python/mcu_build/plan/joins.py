@@ -1,12 +1,15 @@
 """Operands of a concatenation made where they belong, instead of copied there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from mcu_build.plan.ir import ALIGNMENT, Plan, Step
+from mcu_build.plan.ir import ALIGNMENT, Plan, Step, Tensor
 from mcu_build.plan.memory import live_bytes
 
 Placed = Callable[[Plan], Plan]
+
+# Groups of concatenations that are tried apart, at most.
+_MOST_TRIED = 32
 
 
 def join_in_place(plan: Plan, place: Placed) -> Plan:
@@ -16,29 +19,53 @@ def join_in_place(plan: Plan, place: Placed) -> Plan:
     tensors may begin. The output then lives from when its first part is made.
     """
     best = place(plan)
-    for step in plan.steps:
-        joined = _joined(plan, step)
-        assert best.arena is not None
-        if joined is None or max(live_bytes(joined), default=0) > best.arena.size:
+    steps = [step for step in plan.steps if step.kernel == "concat"]
+    # Few are tried one by one. Many are tried together, and by halves where that makes the arena larger.
+    least = -(-len(steps) // _MOST_TRIED)
+    groups = [[step] for step in steps] if least <= 1 else [steps]
+    while groups:
+        group = groups.pop(0)
+        joined = _joined(plan, group)
+        if joined is None:
             continue
-        made = place(joined)
-        assert made.arena is not None
-        if made.arena.size <= best.arena.size:
-            plan, best = joined, made
+        assert best.arena is not None
+        if max(live_bytes(joined), default=0) <= best.arena.size:
+            made = place(joined)
+            assert made.arena is not None
+            if made.arena.size <= best.arena.size:
+                plan, best = joined, made
+                continue
+        if len(group) > least:
+            middle = len(group) // 2
+            groups[:0] = [group[:middle], group[middle:]]
     return best
 
 
-def _joined(plan: Plan, step: Step) -> Plan | None:
-    """The plan without a concatenation step, whose operand becomes a part of the output."""
-    if step.kernel != "concat" or step.params is None or step.params.members["rows"] != 1:
+def _joined(plan: Plan, group: Sequence[Step]) -> Plan | None:
+    """The plan without those concatenation steps of a group whose operand can be a part of the output."""
+    tensors = dict(plan.tensors)
+    # What joins before it decided is what the next one sees.
+    made = replace(plan, tensors=tensors)
+    fixed = {plan.owner(id).id for id in (*plan.inputs, *plan.outputs)}
+    gone = set()
+    for step in group:
+        if (part := _part(made, step, fixed)) is not None:
+            tensors[part.id] = part
+            gone.add(id(step))
+    if not gone:
+        return None
+    return replace(made, steps=tuple(step for step in plan.steps if id(step) not in gone))
+
+
+def _part(plan: Plan, step: Step, fixed: Collection[int]) -> Tensor | None:
+    """The operand of a concatenation step as a part of the output; None where it has to be copied."""
+    if step.params is None or step.params.members["rows"] != 1:
         return None
     operand, output = step.reads[0], step.writes[0]
     owner, offset = plan.owner(operand), step.params.members["offset"]
     assert isinstance(offset, int)
-    fixed = {plan.owner(id).id for id in (*plan.inputs, *plan.outputs)}
     if owner.is_constant or owner.fast or owner.id in fixed or owner.id == plan.owner(output).id:
         return None
     if plan.tensors[operand].nbytes != owner.nbytes or offset % ALIGNMENT:
         return None
-    tensors = {**plan.tensors, owner.id: replace(owner, alias_of=output, alias_offset=offset)}
-    return replace(plan, tensors=tensors, steps=tuple(other for other in plan.steps if other is not step))
+    return replace(owner, alias_of=output, alias_offset=offset)

@@ -4,13 +4,15 @@ Two tensors may share bytes when no step needs both, or when the step that ends 
 works in an order that lets its output follow its input (plan/overlap.py). Placing them best is NP-hard;
 greedy placement in a good order is usually optimal for the chains that networks are, so a few orders are
 tried and then improved by moving single tensors, until the lower bound is met or the tries are used up.
-Deterministic.
+Plans of many thousand tensors are placed in the order of time alone. Deterministic.
 """
 
 import random
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import lcm
 
 from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
@@ -18,6 +20,11 @@ from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
 # Tries of the improvement, for each tensor. Enough to find the optimum of every model in tests/models.
 _TRIES_PER_TENSOR = 16
 _MAX_TRIES = 2000
+# Plans of more tensors are placed by the orders alone.
+_MOST_IMPROVED = 500
+# Pairs of tensors that are alive together, beyond which only those alive at a time are looked at.
+_MOST_MEETINGS = 100_000
+_MEETINGS_PER_TENSOR = 50
 
 
 @dataclass(frozen=True)
@@ -117,10 +124,11 @@ def _read_twice(plan: Plan, step: Step, id: int) -> bool:
 
 
 def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:
-    live = [0] * (steps + 2)
+    grows = [0] * (steps + 3)
     for block in blocks:
-        for step in range(block.first, block.last + 1):
-            live[step + 1] += block.size
+        grows[block.first + 1] += block.size
+        grows[block.last + 2] -= block.size
+    live = list(accumulate(grows[:-1]))
     by_id = {block.id: block for block in blocks}
     saved: dict[int, int] = defaultdict(int)
     for (source, output), distance in distances.items():
@@ -136,6 +144,10 @@ def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> li
 def _best_placement(
     blocks: Sequence[Block], distances: Distances, bound: int
 ) -> tuple[Mapping[int, int], int]:
+    meetings = _meetings(blocks)
+    if meetings is None:
+        backwards = [replace(block, first=-block.last, last=-block.first) for block in blocks]
+        return min((_by_time(one, distances) for one in (blocks, backwards)), key=lambda found: found[1])
     orders = [
         sorted(blocks, key=lambda b: (-b.size, b.first)),
         sorted(blocks, key=lambda b: (-b.size * (b.last - b.first + 1), b.first)),
@@ -145,38 +157,80 @@ def _best_placement(
     ]
     best: tuple[Mapping[int, int], int] | None = None
     for order in orders:
-        found = _greedy(order, distances)
+        found = _greedy(order, meetings, distances)
         if best is None or found[1] < best[1]:
             best, best_order = found, order
     assert best is not None
     dice = random.Random(0)
-    for _ in range(min(_TRIES_PER_TENSOR * len(blocks), _MAX_TRIES)):
+    tries = min(_TRIES_PER_TENSOR * len(blocks), _MAX_TRIES) if len(blocks) <= _MOST_IMPROVED else 0
+    for _ in range(tries):
         if best[1] <= bound:
             break
         order = list(best_order)
         order.insert(dice.randrange(len(order)), order.pop(dice.randrange(len(order))))
-        found = _greedy(order, distances)
+        found = _greedy(order, meetings, distances)
         if found[1] <= best[1]:
             best, best_order = found, order
     return best
 
 
-def _greedy(order: Sequence[Block], distances: Distances) -> tuple[Mapping[int, int], int]:
+def _meetings(blocks: Sequence[Block]) -> Mapping[int, list[Block]] | None:
+    """The others that each block meets, by its id; None where these are too many to be kept."""
+    found: dict[int, list[Block]] = {block.id: [] for block in blocks}
+    alive: list[Block] = []
+    pairs = 0
+    for block in sorted(blocks, key=lambda b: b.first):
+        alive = [other for other in alive if other.last >= block.first]
+        pairs += len(alive)
+        if pairs > max(_MOST_MEETINGS, _MEETINGS_PER_TENSOR * len(blocks)):
+            return None
+        for other in alive:
+            found[other.id].append(block)
+            found[block.id].append(other)
+        alive.append(block)
+    return found
+
+
+def _greedy(
+    order: Sequence[Block], meetings: Mapping[int, Sequence[Block]], distances: Distances
+) -> tuple[Mapping[int, int], int]:
     """Each block in turn at the lowest offset that is free for its whole life."""
-    placed: list[tuple[int, Block]] = []
-    offsets: dict[int, int] = {}
+    # Where each block lies, and how many were placed before it.
+    placed: dict[int, tuple[int, int]] = {}
     size = 0
     for block in order:
-        others = sorted(((at, other) for at, other in placed if other.meets(block)), key=lambda pair: pair[0])
-        offset, free = -1, 0
-        while offset != free:
-            offset = free
-            for at, other in others:
-                free = _next_free(block, free, other, at, distances)
-        placed.append((offset, block))
+        others = sorted((*placed[other.id], other) for other in meetings[block.id] if other.id in placed)
+        offset = _lowest(block, [(at, other) for at, _, other in others], distances)
+        placed[block.id] = offset, len(placed)
+        size = max(size, offset + block.size)
+    return {id: offset for id, (offset, _) in placed.items()}, size
+
+
+def _by_time(blocks: Sequence[Block], distances: Distances) -> tuple[Mapping[int, int], int]:
+    """Each block at the lowest offset that is free, in the order in which they are made.
+
+    Only those that are alive are looked at, so that plans of any length are placed.
+    """
+    alive: list[tuple[int, Block]] = []
+    offsets: dict[int, int] = {}
+    size = 0
+    for block in sorted(blocks, key=lambda b: (b.first, -b.size)):
+        alive = [(at, other) for at, other in alive if other.last >= block.first]
+        offset = _lowest(block, alive, distances)
+        insort(alive, (offset, block), key=lambda pair: pair[0])
         offsets[block.id] = offset
         size = max(size, offset + block.size)
     return offsets, size
+
+
+def _lowest(block: Block, others: Sequence[tuple[int, Block]], distances: Distances) -> int:
+    """The lowest offset for `block` beside `others`, which are sorted by theirs."""
+    offset, free = -1, 0
+    while offset != free:
+        offset = free
+        for at, other in others:
+            free = _next_free(block, free, other, at, distances)
+    return offset
 
 
 def _next_free(block: Block, offset: int, other: Block, at: int, distances: Distances) -> int:

@@ -13,6 +13,8 @@ from mcu_build.plan.memory import place
 
 # A copy may be to any place: no distance keeps its output from its input.
 _ANYWHERE = -(1 << 40)
+# Groups of copies that are tried to be left out, at most.
+_MOST_TRIED = 32
 
 
 def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
@@ -20,12 +22,15 @@ def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
     best = place(plan)
     if _arena(best).size <= (1 + worth) * _arena(best).lower_bound:
         return best
-    chosen = [index for index, step in enumerate(plan.steps) if _walks_down(plan, step)]
+    walking = [index for index, step in enumerate(plan.steps) if _walks_down(plan, step)]
+    chosen = walking
     moved = place(_moved(plan, chosen))
     if _arena(moved).size >= (1 - worth) * _arena(best).size:
         return best
-    for index in tuple(chosen):
-        fewer = [other for other in chosen if other != index]
+    size = max(1, -(-len(walking) // _MOST_TRIED))
+    for start in range(0, len(walking), size):
+        group = set(walking[start : start + size])
+        fewer = [other for other in chosen if other not in group]
         without = place(_moved(plan, fewer))
         if _arena(without).size <= _arena(moved).size:
             chosen, moved = fewer, without
@@ -48,6 +53,7 @@ def _moved(plan: Plan, indices: Collection[int]) -> Plan:
     tensors, renamed = dict(plan.tensors), dict[int, int]()
     steps: list[Step] = []
     next_id = max(tensors, default=-1) + 1
+    indices = frozenset(indices)
     for index, step in enumerate(plan.steps):
         steps.append(_reading(step, renamed))
         if index not in indices:

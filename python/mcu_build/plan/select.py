@@ -7,6 +7,7 @@ build, with every such operator named at once.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import prod
 from typing import cast
 
@@ -301,8 +302,9 @@ class _Builder:
     def is_used(self, id: int, producer: KernelCall) -> bool:
         """Whether value `id`, or a view of it, is read after `producer` has written it."""
         calls = self.program.instructions
-        own = {leaf for call in calls for leaf in self._results(call)}
-        for call in calls[calls.index(producer) + 1 :]:
+        own, places = self._own
+        for place in range(places[producer.arguments] + 1, len(calls)):
+            call = calls[place]
             written = self._results(call)
             read = {leaf for argument in call.arguments for leaf in self._leaves(argument)} - {*written}
             # What no call returns is a view, of the element type of what it views, or scratch memory (bytes).
@@ -312,6 +314,13 @@ class _Builder:
                 return False  # The place has gone to another tensor.
         outputs = self.program.outputs
         return id in outputs or any(self._meets(id, other) for other in outputs if other not in own)
+
+    @cached_property
+    def _own(self) -> tuple[frozenset[int], Mapping[tuple[int, ...], int]]:
+        """The values that calls write, and the place of each call by its arguments: it alone writes there."""
+        calls = self.program.instructions
+        places = {call.arguments: place for place, call in reversed([*enumerate(calls)])}
+        return frozenset(leaf for call in calls for leaf in self._results(call)), places
 
     def _results(self, call: KernelCall | DelegateCall) -> tuple[int, ...]:
         """The tensors that a call writes: a kernel's last argument, a delegate's outputs."""
