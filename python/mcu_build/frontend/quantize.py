@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.lower.refusals import named, without_refused
 from mcu_build.lower.upstream import quiet
@@ -70,8 +71,9 @@ def quantize_layers(
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
         floats = FloatValues(prepared, examples())
-        converted = convert_pt2e(prepared)
-        program = torch.export.export(converted, _example(exported), strict=False)
+        with quick_histograms():
+            converted = convert_pt2e(prepared)
+            program = torch.export.export(converted, _example(exported), strict=False)
         return Quantized(program, converted, floats)
 
 

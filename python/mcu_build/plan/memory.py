@@ -229,6 +229,8 @@ def _lowest(block: Block, others: Sequence[tuple[int, Block]], distances: Distan
     while offset != free:
         offset = free
         for at, other in others:
+            if free + block.size <= at:
+                break
             free = _next_free(block, free, other, at, distances)
     return offset
 
