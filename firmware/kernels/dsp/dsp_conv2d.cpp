@@ -8,7 +8,6 @@ namespace {
 using dsp::Form;
 using dsp::put;
 using dsp::Slot;
-using dsp::two_pixels;
 using dsp::widen_words;
 
 // `count` bytes, filled up to fours with zeros.
@@ -91,6 +90,17 @@ struct Bytes {
     }
 };
 
+// kUnroll groups in a turn; 0: sums of any size.
+template <Form kForm, int kUnroll>
+inline void two_pixels(const DspTileParams& tile, const int32_t* patch, const int32_t* packed, int8_t* out0,
+                       int8_t* out1) {
+    if constexpr (kUnroll == 0) {
+        dsp::two_pixels_long<kForm>(tile, patch, packed, out0, out1);
+    } else {
+        dsp::two_pixels<kForm, kUnroll>(tile, patch, packed, out0, out1);
+    }
+}
+
 template <typename Kind, Form kForm, int kUnroll>
 inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, int8_t* output,
                    uint8_t* patch) {
@@ -149,6 +159,9 @@ inline void pointwise(const DspPointwiseParams& params, const int8_t* input, con
         pointwise<kForm, unroll>(params, input, packed, output, patch);                               \
     }
 
+MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 0)
+MCU_DSP_CONVOLUTIONS(ties, Form::kTies, 0)
+MCU_DSP_CONVOLUTIONS(bounded, Form::kBounded, 0)
 MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 2)
 MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 4)
 MCU_DSP_CONVOLUTIONS(ties, Form::kTies, 2)

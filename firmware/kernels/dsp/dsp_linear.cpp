@@ -58,6 +58,35 @@ struct FourEnd {
     int32_t numbers[4];
 };
 
+// Inputs of a part: their products make less than 2^23.
+constexpr int32_t kPart = 496;
+
+// The same, with a and c in place of the mixed sums.
+inline Sums long_sums(const int8_t* in, int32_t inputs, const int32_t*& packed) {
+    Sums sums = {0, 0, 0, 0};
+    for (; inputs > 0; inputs -= kPart, in += kPart) {
+        const Sums part = four_sums(in, inputs < kPart ? inputs : kPart, packed);
+        sums = {sums.b + part.b, sums.a + dsp::high_sum(part.a, part.b), sums.d + part.d,
+                sums.c + dsp::high_sum(part.c, part.d)};
+    }
+    return sums;
+}
+
+template <Form kForm>
+inline void linear_long(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
+                        int8_t* output) {
+    for (int32_t fours = params.fours; fours > 0; --fours) {
+        const Sums sums = long_sums(input, params.inputs, packed);
+        const FourEnd& four = *reinterpret_cast<const FourEnd*>(packed);
+        packed += sizeof(FourEnd) / sizeof(int32_t);
+        const int32_t all[4] = {sums.b, sums.a, sums.d, sums.c};
+        for (int32_t i = 3; i >= 0; --i) {
+            const int32_t doubled = dsp::doubled(all[i], four.scales[i]);
+            output[four.numbers[i]] = dsp::rescale<kForm>(doubled, four.scales[i], params.bounds);
+        }
+    }
+}
+
 template <Form kForm>
 inline void linear(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
                    int8_t* output) {
@@ -79,10 +108,14 @@ inline void linear(const DspLinearParams& params, const int8_t* input, const int
 
 }  // namespace
 
-#define MCU_DSP_LINEAR(form, kForm)                                                                   \
-    void dsp_linear_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed, \
-                           int8_t* output) {                                                          \
-        linear<kForm>(params, input, packed, output);                                                 \
+#define MCU_DSP_LINEAR(form, kForm)                                                                        \
+    void dsp_linear_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed,      \
+                           int8_t* output) {                                                               \
+        linear<kForm>(params, input, packed, output);                                                      \
+    }                                                                                                      \
+    void dsp_linear_long_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed, \
+                                int8_t* output) {                                                          \
+        linear_long<kForm>(params, input, packed, output);                                                 \
     }
 
 MCU_DSP_LINEAR(relu, Form::kRelu)

@@ -69,6 +69,13 @@ inline int32_t saturate(int32_t value) {
     return result;
 }
 
+// sum + x.low * y.low + x.high * y.high of halfwords.
+inline int32_t multiply_add(int32_t x, int32_t y, int32_t sum) {
+    int32_t result;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(x), "r"(y), "r"(sum));
+    return result;
+}
+
 template <Form kForm>
 inline int8_t rescale(int32_t doubled, const DspScale& scale, const DspBounds& bounds) {
     const int32_t sign = kForm == Form::kRelu ? 0 : doubled >> 31;
@@ -82,6 +89,11 @@ inline int8_t rescale(int32_t doubled, const DspScale& scale, const DspBounds& b
 // Twice a sum with its bias: of a channel b, and of the a whose sum is mixed with b's (dsp_conv2d.h).
 inline int32_t doubled(int32_t sum, const DspScale& scale) {
     return scale.doubled_bias + sum * 2;
+}
+// The sum of a, which 256 * a + b and b tell as long as it is less than 2^23: of a part of the products at
+// least.
+inline int32_t high_sum(int32_t both, int32_t low) {
+    return static_cast<int32_t>(static_cast<uint32_t>(both) - static_cast<uint32_t>(low)) >> 8;
 }
 inline int32_t doubled_high(int32_t both, int32_t low, const DspScale& scale) {
     const uint32_t high = static_cast<uint32_t>(both) - static_cast<uint32_t>(low);

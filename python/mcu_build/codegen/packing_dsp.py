@@ -62,6 +62,14 @@ def _pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
     return found
 
 
+def takes_parts(weights: Bytes, bounds: Ints) -> bool:
+    """Whether sums have to be made in parts: else channels find no partners and a weight takes two bytes."""
+    if (bounds < HIGH_SUM).all():
+        return False
+    paired = len(pairs(weights, np.zeros_like(bounds)))
+    return len(pairs(weights, bounds)) > paired + len(weights) // 32
+
+
 def paired_words(b: Bytes, a: Bytes) -> Ints:
     """256 * a + b of products 0, 2; 1, 3 of each four, as words. OverflowError: they are no pair."""
     both = 256 * a.astype(np.int64) + b.astype(np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
+from mcu_build.plan.fit import constant_bytes
 from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
@@ -19,6 +20,7 @@ CORES: list[tuple[str, Toolchain]] = [
 ]
 # Rows, inputs, outputs.
 SIZES = [(1, 64, 12), (1, 16, 1), (1, 1, 2), (1, 17, 3), (1, 35, 7), (1, 640, 128), (3, 17, 5), (4, 8, 8)]
+SIZES += [(1, 1497, 9), (1, 1984, 2), (3, 1301, 5)]  # whose sums are made in parts
 
 
 def layer(seed: int, size: tuple[int, int, int], stage: tuple[int, int, int], filter_offset: int = 0) -> Case:
@@ -51,12 +53,25 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("rows", "filter_offset", "kernel"),
-    [(1, 0, "dsp_linear_relu"), (3, 0, "dsp_pointwise_relu_x4"), (1, 3, "linear_s8")],
+    ("rows", "inputs", "filter_offset", "kernel"),
+    [
+        (1, 64, 0, "dsp_linear_relu"),
+        (3, 64, 0, "dsp_pointwise_relu_x4"),
+        (1, 64, 3, "linear_s8"),
+        (1, 1600, 0, "dsp_linear_long_relu"),
+        (3, 1600, 0, "dsp_pointwise_relu_x0"),
+    ],
 )
-def test_the_kernel_is_the_one_for_the_layer(rows: int, filter_offset: int, kernel: str) -> None:
-    (plan,) = plans_on(BOARD, [layer(1, (rows, 64, 12), STAGES[0], filter_offset)])
+def test_the_kernel_is_the_one_for_the_layer(rows: int, inputs: int, filter_offset: int, kernel: str) -> None:
+    (plan,) = plans_on(BOARD, [layer(1, (rows, inputs, 12), STAGES[0], filter_offset)])
     assert [step.kernel for step in plan.steps] == [kernel]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("inputs", [64, 640, 1600, 4000])
+def test_a_weight_takes_a_byte(rows: int, inputs: int) -> None:
+    (plan,) = plans_on(BOARD, [layer(4, (rows, inputs, 64), STAGES[0])])
+    assert constant_bytes(plan) < 1.05 * inputs * 64 + 64 * 24
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:

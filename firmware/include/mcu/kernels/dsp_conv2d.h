@@ -24,7 +24,8 @@
 // dsp_pointwise over the ends of rows too, the others anew at each row. A pixel's window is not read any more
 // when the first of its two pixels is stored. Where one pixel is left, it is stored twice.
 //
-// Exact. Inner loop: 51 instructions for 64 products (x4), 27 for 32 (x2).
+// Exact. Inner loop: 51 instructions for 64 products (x4), 27 for 32 (x2). x0 takes sums of any size, in
+// parts of 496 products: 18 for 16.
 
 #pragma once
 
@@ -59,23 +60,22 @@ struct DspPointwiseParams {
     DspTileParams tile;
 };
 
-#define MCU_DSP_CONVOLUTIONS(form)                                                                         \
-    void dsp_conv2d_##form##_x2(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                                int8_t* output, uint8_t* patch);                                           \
-    void dsp_conv2d_bytes_##form##_x2(const DspConv2dParams& params, const int8_t* input,                  \
-                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
-    void dsp_conv2d_bytes_##form##_x4(const DspConv2dParams& params, const int8_t* input,                  \
-                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
-    void dsp_conv2d_##form##_x4(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                                int8_t* output, uint8_t* patch);                                           \
-    void dsp_pointwise_##form##_x2(const DspPointwiseParams& params, const int8_t* input,                  \
-                                   const int32_t* packed, int8_t* output, uint8_t* patch);                 \
-    void dsp_pointwise_##form##_x4(const DspPointwiseParams& params, const int8_t* input,                  \
-                                   const int32_t* packed, int8_t* output, uint8_t* patch);
+#define MCU_DSP_CONVOLUTIONS_X(form, unroll)                                                         \
+    void dsp_conv2d_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,           \
+                                       const int32_t* packed, int8_t* output, uint8_t* patch);       \
+    void dsp_conv2d_bytes_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,     \
+                                             const int32_t* packed, int8_t* output, uint8_t* patch); \
+    void dsp_pointwise_##form##_x##unroll(const DspPointwiseParams& params, const int8_t* input,     \
+                                          const int32_t* packed, int8_t* output, uint8_t* patch);
+#define MCU_DSP_CONVOLUTIONS(form)  \
+    MCU_DSP_CONVOLUTIONS_X(form, 0) \
+    MCU_DSP_CONVOLUTIONS_X(form, 2) \
+    MCU_DSP_CONVOLUTIONS_X(form, 4)
 
 MCU_DSP_CONVOLUTIONS(relu)
 MCU_DSP_CONVOLUTIONS(ties)
 MCU_DSP_CONVOLUTIONS(bounded)
 #undef MCU_DSP_CONVOLUTIONS
+#undef MCU_DSP_CONVOLUTIONS_X
 
 }  // namespace mcu::kernels

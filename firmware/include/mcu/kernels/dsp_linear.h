@@ -9,7 +9,8 @@
 //           DspScale of b, a, d, c; b, a, d, c }
 // A group is four inputs; the last is filled up with weights of zero.
 //
-// The input is read until the last output is made. Exact. Inner loop: 67 instructions for 64 products.
+// The input is read until the last output is made. Exact. Inner loop: 67 instructions for 64 products. The
+// `long` forms take sums of any size: a and c are told from b and d after every 496 inputs.
 
 #pragma once
 
@@ -25,11 +26,15 @@ struct DspLinearParams {
     DspBounds bounds;
 };
 
-void dsp_linear_relu(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
-                     int8_t* output);
-void dsp_linear_ties(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
-                     int8_t* output);
-void dsp_linear_bounded(const DspLinearParams& params, const int8_t* input, const int32_t* packed,
-                        int8_t* output);
+#define MCU_DSP_LINEAR(form)                                                                               \
+    void dsp_linear_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed,      \
+                           int8_t* output);                                                                \
+    void dsp_linear_long_##form(const DspLinearParams& params, const int8_t* input, const int32_t* packed, \
+                                int8_t* output);
+
+MCU_DSP_LINEAR(relu)
+MCU_DSP_LINEAR(ties)
+MCU_DSP_LINEAR(bounded)
+#undef MCU_DSP_LINEAR
 
 }  // namespace mcu::kernels

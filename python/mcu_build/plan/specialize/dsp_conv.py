@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes, padded, tiles
+from mcu_build.codegen.packing_dsp import Bytes, padded, takes_parts, tiles
 from mcu_build.plan.ir import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 
@@ -69,10 +69,13 @@ def unrolling(products: Iterable[int]) -> int:
 
 
 def tiling(weights: Bytes, rescaling: Rescaling, unroll: int | None = None) -> Tiling:
-    """Packed weights from [channels][products]."""
-    unroll = unroll or unrolling([weights.shape[1]])
-    flat = padded(weights, unroll)
-    packed, pairs = tiles(flat, rescaling.scales, rescaling.bounds)
+    """Packed weights from [channels][products]; an unrolling of 0 takes sums of any size."""
+    bounds = rescaling.bounds
+    if unroll is None:
+        long = takes_parts(weights, bounds)
+        unroll, bounds = (0, np.zeros_like(bounds)) if long else (unrolling([weights.shape[1]]), bounds)
+    flat = padded(weights, max(unroll, 1))
+    packed, pairs = tiles(flat, rescaling.scales, bounds)
     return Tiling(packed, pairs, flat.shape[1] // 4, unroll, len(weights), rescaling)
 
 

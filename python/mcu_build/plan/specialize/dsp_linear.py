@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_dsp import linear as packed_linear
-from mcu_build.codegen.packing_dsp import padded
+from mcu_build.codegen.packing_dsp import padded, takes_parts
 from mcu_build.plan.ir import DType, Params, Step
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
 from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, numbers, rescaling
@@ -30,10 +30,14 @@ def linear(context: "Context", step: Step) -> Step | None:
         found = tiling(weights, scale)
         params = Params("DspPointwiseParams", {"pixels": rows, "depth": inputs, "tile": found.params})
         return pointwise_step(context, step, found, params, rows, inputs)
-    packed, fours = packed_linear(padded(weights, 1), scale.scales, scale.bounds)
+    flat, bounds = padded(weights, 1), scale.bounds
+    form: str = scale.form
+    if takes_parts(flat, bounds):
+        form, bounds = f"long_{form}", np.zeros_like(bounds)
+    packed, fours = packed_linear(flat, scale.scales, bounds)
     return replace(
         step,
-        kernel=f"dsp_linear_{scale.form}",
+        kernel=f"dsp_linear_{form}",
         source="dsp_linear",
         params=Params("DspLinearParams", {"inputs": inputs, "fours": fours, "bounds": scale.limits}),
         arguments=(
