@@ -16,7 +16,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.lower.refusals import named, without_refused
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream import quick, quiet
 
 if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
@@ -71,7 +71,7 @@ def quantize_layers(
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
         floats = FloatValues(prepared, examples())
-        with quick_histograms():
+        with quick(), quick_histograms():
             converted = convert_pt2e(prepared)
             program = torch.export.export(converted, _example(exported), strict=False)
         return Quantized(program, converted, floats)

@@ -1,8 +1,10 @@
 """The edge to torch, torchao and executorch: what they say on the side, kept from the user."""
 
 import contextlib
+import functools
 import io
 import logging
+import typing
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +31,42 @@ def quiet() -> Iterator[None]:
         logging.disable(disabled)
     if printed.getvalue():
         _log.debug("upstream printed: %s", printed.getvalue())
+
+
+@contextlib.contextmanager
+def quick() -> Iterator[None]:
+    """Run upstream passes in less time: on one thread, and without work that is done again for every node.
+
+    Each pass copies the history of each node, which grows with the passes: here histories are shared, for
+    nothing writes to them. The serializer resolves the type hints of a class for each of its objects.
+    Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
+    """
+    import torch
+    from executorch.exir._serialize import _dataclass, _flatbuffer_program
+    from torch.fx.traceback import NodeSource
+
+    threads, hints = torch.get_num_threads(), functools.cache(typing.get_type_hints)
+    with contextlib.ExitStack() as stack:
+        for module in (_dataclass, _flatbuffer_program):
+            stack.enter_context(_replaced(module, "get_type_hints", hints))
+        stack.enter_context(_replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
+        torch.set_num_threads(1)
+        stack.callback(torch.set_num_threads, threads)
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    missing = object()
+    usual = vars(owner).get(name, missing)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if usual is missing:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, usual)
 
 
 @contextlib.contextmanager

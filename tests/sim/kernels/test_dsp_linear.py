@@ -63,7 +63,7 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     ],
 )
 def test_the_kernel_is_the_one_for_the_layer(rows: int, inputs: int, filter_offset: int, kernel: str) -> None:
-    (plan,) = plans_on(BOARD, [layer(1, (rows, inputs, 12), STAGES[0], filter_offset)])
+    (plan,) = plans_on(BOARD, [layer(2, (rows, inputs, 12), STAGES[0], filter_offset)])
     assert [step.kernel for step in plan.steps] == [kernel]
 
 
