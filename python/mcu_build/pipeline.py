@@ -166,6 +166,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     lowered = _lowered(request, cache, progress)
     with progress.stage("plan"):
         made = model_sources(request, lowered, name or lowered.name)
+        _warn_of_weights(made.plan, request, progress)
         texts = {
             **made.texts,
             **board_files(request.board, request.toolchain, request.cmsis_nn, request.optimize),
@@ -176,6 +177,13 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
     return Generated(made.plan.name, files, sources, made.kernels, lowered.dependencies, made.runtime)
+
+
+def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
+    from mcu_build.plan.fit import weights_line
+
+    if request.executorch is None and (line := weights_line(plan, request.board)):
+        progress.warn(line)
 
 
 def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
@@ -208,6 +216,7 @@ def plan_program(
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.delegate import NpuTarget
+    from mcu_build.plan.fit import room_for_constants
     from mcu_build.program import load
 
     npu = None
@@ -225,7 +234,8 @@ def plan_program(
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
     folders = kernel_folders(board, cmsis_nn)
-    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom)
+    room = None if whole else room_for_constants(board)
+    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room)
     return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
 
 
@@ -245,6 +255,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             whole=request.executorch is not None,
         )
         check_kernels(plan, request.kernel_sources)
+        _warn_of_weights(plan, request, progress)
         sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)

@@ -30,19 +30,21 @@ def compile_program(
     optimize: Optimize = "speed",
     whole: bool = False,
     custom: Sequence[Signature] = (),
+    room: int | None = None,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
+    Constants take no more than `room` bytes where slower kernels make that possible.
     """
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
     plan = fuse_padding(separate_outputs(selected))
     plan = allow_overlaps(plan if whole else remove_channels(plan))
-    plan = specialize(join_scratch(plan), kernel_folders, optimize)
-    room = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-    return join_in_place(plan, lambda made: place_with_moves(choose_leaner(made, room), 2 * room))
+    plan = specialize(join_scratch(plan), kernel_folders, optimize, room)
+    allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+    return join_in_place(plan, lambda made: place_with_moves(choose_leaner(made, allowance), 2 * allowance))
 
 
 def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence[Signature]) -> Plan:

@@ -9,11 +9,41 @@ from mcu_build.hardware import Placement
 from mcu_build.plan.delegate import npu_name
 from mcu_build.plan.ir import Plan
 
+# What a program's code may take.
+_CODE = 32 * 1024
+# Bytes that are worth a word.
+_MUCH = 4096
+
 
 def constant_bytes(plan: Plan) -> int:
     """Bytes of flash that the constants of the model take."""
     used = {plan.owner(id).id for step in plan.steps for id in step.arguments if id is not None}
     return sum(plan.tensors[id].nbytes for id in used if plan.tensors[id].is_constant)
+
+
+def room_for_constants(board: Board) -> int | None:
+    """Bytes of the board's memory that constants may take; where code lies there too, it keeps some."""
+    if board.is_host or board.placement is None:
+        return None
+    memory = board.memory_named(board.placement.constants)
+    shared = board.placement.code == board.placement.constants
+    return memory.size - (min(_CODE, memory.size // 4) if shared else 0)
+
+
+def weights_line(plan: Plan, board: Board) -> str | None:
+    """What kernels spend on weights, in a sentence; None where it is little."""
+    before, after = plan.program_constants, constant_bytes(plan)
+    if plan.plain_steps:
+        return (
+            f"{plan.name}: {plan.plain_steps} layers keep the program's weights, so that they fit the flash "
+            f"of {board.id}: {after:,} bytes; these layers run slower"
+        )
+    if after - before > max(_MUCH, before // 4):
+        return (
+            f"{plan.name}: weights take {after:,} bytes of flash, {before:,} in the program: kernels for "
+            "speed want some in 16 bits; --optimize size keeps a byte a weight"
+        )
+    return None
 
 
 def check_fit(plan: Plan, board: Board) -> None:

@@ -214,7 +214,9 @@ class Plan:
     """A model, compiled: tensors by id, steps in order, ids of inputs and outputs.
 
     `program_arena_bytes` is what ExecuTorch's own memory plan takes for the same program. `removed` tells
-    which channels of the program the plan has left out (plan/simplify).
+    which channels of the program the plan has left out (plan/simplify). `program_constants` are the bytes of
+    the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
+    flash (plan/specialize).
     """
 
     name: str
@@ -225,6 +227,8 @@ class Plan:
     program_arena_bytes: int = 0
     arena: Arena | None = None
     removed: tuple[Removed, ...] = ()
+    program_constants: int = 0
+    plain_steps: int = 0
 
     @property
     def fast_size(self) -> int:

@@ -8,8 +8,12 @@ A kernel that takes what the reference kernel takes needs nothing here: the buil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from mcu_build.plan.fit import constant_bytes
 from mcu_build.plan.ir import DType, Optimize, Plan, Step, Tensor
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
+
+# A layer's weights are worth a slower kernel where they would take so many bytes more, and a quarter more.
+_LARGE = 4096
 
 Specializer = Callable[["Context", Step], Step | None]
 TABLES: Mapping[str, Mapping[str, tuple[Specializer, ...]]] = {
@@ -50,11 +54,38 @@ class Context:
         return tensor.id
 
 
-def specialize(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize = "speed") -> Plan:
-    """Replace steps by those of the best folder that has a kernel for them, `kernel_folders` best first."""
+def specialize(
+    plan: Plan, kernel_folders: Sequence[str], optimize: Optimize = "speed", room: int | None = None
+) -> Plan:
+    """Replace steps by those of the best folder that has a kernel for them, `kernel_folders` best first.
+
+    A kernel may want weights in more bytes than the program has them in. A step keeps the program's weights,
+    and the reference kernel, where its own would take much more and `optimize` is size; and, those first that
+    take the most more, where constants would else take more than `room` bytes.
+    """
     context = Context(plan, optimize)
-    steps = tuple(_best(context, step, kernel_folders) for step in plan.steps)
-    return replace(plan, tensors=context.tensors, steps=steps)
+    steps = [_best(context, step, kernel_folders) for step in plan.steps]
+    made = replace(plan, tensors=context.tensors, program_constants=constant_bytes(plan))
+    costs = [
+        _constants(made, after) - _constants(made, before)
+        for before, after in zip(plan.steps, steps, strict=True)
+    ]
+    total = constant_bytes(replace(made, steps=tuple(steps)))
+    kept = 0
+    for index in sorted(range(len(steps)), key=lambda index: -costs[index]):
+        grows = costs[index] > max(_LARGE, _constants(made, plan.steps[index]) // 4)
+        over = room is not None and total > room and costs[index] > 0
+        if over or (optimize == "size" and grows):
+            steps[index] = plan.steps[index]
+            total -= costs[index]
+            kept += over
+    return replace(made, steps=tuple(steps), plain_steps=kept)
+
+
+def _constants(plan: Plan, step: Step) -> int:
+    """Bytes of the constants that a step reads."""
+    tensors = {plan.owner(id).id: plan.owner(id) for id in step.arguments if id is not None}
+    return sum(tensor.nbytes for tensor in tensors.values() if tensor.is_constant)
 
 
 def _best(context: Context, step: Step, kernel_folders: Sequence[str]) -> Step:
