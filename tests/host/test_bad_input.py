@@ -139,6 +139,27 @@ def test_a_program_of_a_newer_schema(program, tmp_path):
     assert "ET12" in result.err
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "evaluation = [(torch.zeros(1, 4), 0), (torch.ones(1, 4), 3)]",
+            "evaluation[1]: the label is 3, and the model's first output has 3 classes, 0 to 2",
+        ),
+        ("model.forward = lambda x: x * 0 / 0", "calibration: item 0: the model computes NaN"),
+        (
+            "model.forward = lambda x: x * 10 - x * 10\nevaluation = [(torch.full((1, 4), 3e38), 0)]",
+            "model: output 0 is NaN for every input",
+        ),
+    ],
+)
+def test_what_the_float_model_shows_is_told_before_quantization(tmp_path, change, words):
+    result = build(write(tmp_path, LINEAR + change))
+    assert result.status == 1
+    assert words in result.err
+    assert "lower" not in result.err
+
+
 def test_an_unknown_board_is_told_the_nearest(tmp_path):
     result = build(write(tmp_path, LINEAR), board="mps2-386")
     assert result.status == 1

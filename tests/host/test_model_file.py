@@ -71,6 +71,67 @@ def test_a_mistake_is_named(name, words):
         assert word in error.message
 
 
+WEIGHTS = {
+    "model.weight.data[1, 2] = float('nan')": (
+        "model: weight: 1 of 8 numbers is NaN, the first at [1, 2]",
+        "training",
+    ),
+    "model.bias.data.fill_(float('inf'))": (
+        "model: bias: 2 of 2 numbers are infinite, the first at [0]",
+        "training",
+    ),
+    "model = model.half()": ("model: weight: of type float16", "model.float()"),
+    "model = model.to(torch.bfloat16)": ("model: weight: of type bfloat16", "model.float()"),
+    "model = model.double()": ("model: weight: of type float64", "model.float()"),
+    "model = model.to('meta')": ("model: weight: on the meta device", "CPU"),
+    "model.register_buffer('z', torch.zeros(2, dtype=torch.complex64))": (
+        "model: z: of type complex64",
+        "two tensors",
+    ),
+    "model.weight = torch.nn.Parameter(model.weight.to_sparse())": (
+        "model: weight: a torch.sparse_coo",
+        "to_dense",
+    ),
+    "model = (model, model)": ("model: a tuple of 2, not an nn.Module", "function"),
+    "model = torch.jit.trace(model, torch.zeros(1, 4))": ("model: a TorchScript module", "nn.Module"),
+    "example_inputs[0][0, 3] = float('nan')": (
+        "example_inputs[0]: 1 of 4 numbers is NaN, the first at [0, 3]",
+        "data",
+    ),
+    "example_inputs = ()": ("example_inputs: an empty tuple", "for example"),
+    "calibration = [torch.ones(1, 4), torch.full((1, 4), float('nan'))]": (
+        "calibration[1]: input 0: 4 of 4",
+        "data",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", WEIGHTS)
+@pytest.mark.filterwarnings("ignore")
+def test_what_no_firmware_can_hold_is_named(tmp_path, change):
+    words, hint = WEIGHTS[change]
+    error = error_of(write(tmp_path, f"{LINEAR}{change}\n"))
+    assert words in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.register_buffer('mask', torch.full((2,), float('-inf')))",
+        "model.register_buffer('table', torch.zeros(2, dtype=torch.float64))",
+        "model = torch.compile(model)",
+        "model = torch.nn.DataParallel(model)",
+        "model = torch.nn.LazyLinear(3)",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_unusual_but_right_is_taken(tmp_path, change):
+    """The negative control."""
+    model = load(write(tmp_path, f"{LINEAR}{change}\n")).model
+    assert isinstance(model, torch.nn.Linear)
+
+
 def test_float64_says_what_to_use():
     assert "float32" in error_of(BAD / "inputs_float64.py").hint
 

@@ -188,6 +188,7 @@ def load(path: Path) -> Model:
     found = vars(surroundings.run())
     model = _model(surroundings, found)
     example_inputs = _example_inputs(surroundings, found)
+    _check_weights(path, model)
     return Model(
         name=model_name(path),
         path=path,
@@ -227,7 +228,82 @@ def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Modul
             f"{path}: {key}: {_kind(model)}, not an nn.Module",
             "A model is an nn.Module, or a function without arguments that returns one.",
         )
-    return model.eval()
+    return _unwrapped(path, key, model).eval()
+
+
+def _unwrapped(path: Path, key: str, model: "torch.nn.Module") -> "torch.nn.Module":
+    """The module itself, behind what torch.compile and DataParallel put around it."""
+    import torch
+
+    if isinstance(model, torch.jit.ScriptModule):
+        raise McuError(
+            f"{path}: {key}: a TorchScript module",
+            "Give the nn.Module that it was made from, with its weights.",
+        )
+    inner = getattr(model, "_orig_mod", None)
+    if inner is None and isinstance(model, torch.nn.DataParallel):
+        inner = model.module
+    return inner if isinstance(inner, torch.nn.Module) else model
+
+
+def _check_weights(path: Path, model: "torch.nn.Module") -> None:
+    """McuError for parameters and buffers that no firmware can hold."""
+    import torch
+
+    wrong = []
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+            continue
+        found = _wrong_weight(tensor, is_parameter=isinstance(tensor, torch.nn.Parameter))
+        if found:
+            wrong.append((name, *found))
+    if wrong:
+        name, what, hint = wrong[0]
+        others = f" (and {len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
+        raise McuError(f"{path}: model: {name}: {what}{others}", hint)
+
+
+def _wrong_weight(tensor: "torch.Tensor", is_parameter: bool) -> tuple[str, str] | None:
+    """What is wrong with a weight, and the hint; None where nothing is."""
+    import torch
+
+    dtype = _dtype(tensor)
+    if tensor.is_meta:
+        return "on the meta device, without values", "Make the model on the CPU and load its weights into it."
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return (
+            f"a {tensor.layout} tensor on {tensor.device}",
+            "Use dense tensors on the CPU: `.to_dense().cpu()`.",
+        )
+    if tensor.is_quantized:
+        return f"of type {dtype}, quantized already", "Give the float model: mcu-build quantizes it."
+    if dtype in ("float16", "bfloat16", "float64") and (is_parameter or dtype != "float64"):
+        return f"of type {dtype}", "Firmware computes in int8 and float32: give `model.float()`."
+    if tensor.is_complex():
+        return (
+            f"of type {dtype}",
+            "Firmware has no complex numbers: keep real and imaginary part as two tensors.",
+        )
+    if tensor.is_floating_point():
+        return _wrong_number(tensor, infinite=is_parameter)
+    return None
+
+
+def _wrong_number(tensor: "torch.Tensor", infinite: bool) -> tuple[str, str] | None:
+    """The first NaN of a tensor, or the first infinite number, and how many there are."""
+    import torch
+
+    for bad, word in ((tensor.isnan(), "NaN"), (tensor.isinf() & infinite, "infinite")):
+        if bad.any():
+            places = torch.nonzero(bad)
+            where = f" at {places[0].tolist()}" if tensor.dim() else ""
+            count = f"{len(places):,} of {tensor.numel():,} numbers" if tensor.numel() > 1 else "it"
+            verb = "are" if len(places) > 1 else "is"
+            return (
+                f"{count} {verb} {word}, the first{where}",
+                "Look for where training or loading went wrong.",
+            )
+    return None
 
 
 def _example_inputs(surroundings: Surroundings, found: dict[str, Any]) -> Inputs:
@@ -264,6 +340,12 @@ def _check_tensor(where: str, tensor: Any) -> None:
         )
     if tensor.numel() == 0:
         raise McuError(f"{where}: empty, of shape {list(tensor.shape)}", _INPUTS_HINT)
+    _check_numbers(where, tensor)
+
+
+def _check_numbers(where: str, tensor: "torch.Tensor") -> None:
+    if tensor.is_floating_point() and (wrong := _wrong_number(tensor, infinite=True)):
+        raise McuError(f"{where}: {wrong[0]}", "int8 ranges come from the data: give numbers that occur.")
 
 
 def _calibration(
@@ -375,6 +457,7 @@ def _inputs(path: Path, key: str, item: Any, example: Inputs) -> Inputs:
                 f"example_inputs has {described((like,))}",
                 hint,
             )
+        _check_numbers(f"{path}: {key}: input {index}", tensor)
     return tuple(tensor.detach() for tensor in given)
 
 

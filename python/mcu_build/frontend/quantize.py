@@ -84,6 +84,11 @@ def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None
             try:
                 prepared(*inputs)
             except (RuntimeError, TypeError, ValueError) as error:
+                if "not finite" in str(error):
+                    raise McuError(
+                        f"calibration: item {count}: the model computes NaN or infinite numbers from it",
+                        "Run the model on it in Python: in which layer does the first NaN appear?",
+                    ) from error
                 raise McuError(
                     f"calibration: item {count}: {str(error).splitlines()[0]}",
                     "Every item is a tuple of tensors like example_inputs.",

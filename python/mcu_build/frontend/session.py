@@ -211,6 +211,7 @@ def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
         raise McuError(
             f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
         )
+    _check_float_outputs(file, outputs, labels, captured.warnings)
     arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
     known = [label for label in labels if label is not None]
@@ -244,6 +245,33 @@ def _quality(quantized: "ExportedProgram", vectors: dict[str, npz.Array]) -> tup
         ]
     floats = [array[: len(rows)] for array in npz.numbered(vectors, "float")]
     return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
+
+
+def _check_float_outputs(
+    file: Path, outputs: list[list[npz.Array]], labels: list[int | None], warnings: list[str]
+) -> None:
+    """McuError where an output is never a number, or a label is no class of the first output.
+
+    A warning where only some vectors give NaN.
+    """
+    for index in range(len(outputs[0])):
+        rows = [row[index] for row in outputs]
+        lost = sum(bool(np.isnan(row).any()) for row in rows if row.dtype.kind == "f")
+        if lost == len(rows) and all(np.isnan(row).all() for row in rows):
+            raise McuError(
+                f"{file}: model: output {index} is NaN for every input, in PyTorch already",
+                "Run the model on example_inputs in Python: in which layer does the first NaN appear?",
+            )
+        if lost:
+            warnings.append(f"{file}: model: output {index} holds NaN for {lost} of {len(rows)} inputs.")
+    classes = outputs[0][0].size
+    for index, label in enumerate(labels):
+        if label is not None and not 0 <= label < classes:
+            raise McuError(
+                f"{file}: evaluation[{index}]: the label is {label}, and the model's first output has "
+                f"{classes} classes, 0 to {classes - 1}",
+                "A label is the index of the right class, counted from 0, or None.",
+            )
 
 
 def _flat(result: Any) -> list["torch.Tensor"]:
