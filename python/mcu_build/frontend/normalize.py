@@ -21,6 +21,7 @@ from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.fold import fold_constants, is_symbolic
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.spectral import without_complex
 
 _RANDOM_HINT = (
     "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
@@ -44,6 +45,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
     _check_random(functional, path)
     _check_fixed(functional, path)
+    without_complex(functional, path)
     _forget_strides(functional)
     # Once more: what strided reads gather is told by index arithmetic.
     return make_channels_last(fold_constants(functional))

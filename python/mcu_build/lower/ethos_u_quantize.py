@@ -30,7 +30,14 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers
 from mcu_build.lower import annotate, computed_weights
-from mcu_build.lower.assigned import assign_to_cpu, is_for_cpu, operator_name, origin, remember_origin
+from mcu_build.lower.assigned import (
+    assign_to_cpu,
+    is_for_cpu,
+    operator_name,
+    origin,
+    remember_origin,
+    why_in_float,
+)
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
@@ -61,6 +68,7 @@ def quantize_for_npu(
     spec = EthosUCompileSpec(f"{kind}-256")
     graph = exported.module(check_guards=False).graph
     rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
+    rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
     for _ in range(_ROUNDS):
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
         # Executorch folds factors into weights in place, which are the user's, and would be again next time.

@@ -6,7 +6,8 @@ part of the model.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import count
 from typing import Any
 
 import torch
@@ -171,7 +172,7 @@ class _Folding:
         digest = hashlib.sha256(value.reshape(-1).view(torch.uint8).numpy()).digest()
         key = (value.dtype, tuple(value.shape), digest)
         if key not in self.made:
-            name = f"_folded_{_next_number(self.constants)}"
+            name = _unused_name(self.constants.keys() | self.exported.state_dict.keys())
             with self.exported.graph.inserting_before(self.first):
                 node = self.exported.graph.placeholder(name)
             inherit(node, origin)
@@ -217,8 +218,10 @@ def _nbytes(value: torch.Tensor) -> int:
     return int(value.numel() * value.element_size())
 
 
-def _next_number(constants: dict[str, Any]) -> int:
-    return sum(name.startswith("_folded_") for name in constants)
+def _unused_name(used: Collection[str]) -> str:
+    """A name for one more constant: what an earlier folding made may have become a buffer since."""
+    number = sum(name.startswith("_folded_") for name in used)
+    return next(name for index in count(number) if (name := f"_folded_{index}") not in used)
 
 
 def _is_check(node: Node) -> bool:
