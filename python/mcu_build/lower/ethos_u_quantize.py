@@ -40,7 +40,7 @@ from mcu_build.lower.assigned import (
 )
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.lines import source_line
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream import quick, quiet
 from mcu_build.lower.vela import proven
 from mcu_build.lower.vela_defects import Guard, cut_partitions, one_result_of_convolutions
 
@@ -217,7 +217,7 @@ def _reject(
 ) -> dict[str, str]:
     """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
     trial = _Trial(spec, known)
-    with quiet(), one_result_of_convolutions(), proven(targets) as wrong:
+    with quiet(), quick(), one_result_of_convolutions(), proven(targets) as wrong:
         to_edge_transform_and_lower(
             quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
         )

@@ -18,8 +18,13 @@ def join_in_place(plan: Plan, place: Placed) -> Plan:
     That takes an operand that lies in one piece in the output, that nothing else holds, and that begins where
     tensors may begin. The output then lives from when its first part is made.
     """
-    best = place(plan)
     steps = [step for step in plan.steps if step.kernel == "concat"]
+    if len(steps) > _MOST_TRIED:
+        # Thousands of parts that all stay until they are joined are slow to place, each for itself.
+        joined = _joined(plan, steps)
+        if joined is not None and max(live_bytes(joined)) <= max(live_bytes(plan)):
+            return place(joined)
+    best = place(plan)
     # Few are tried one by one. Many are tried together, and by halves where that makes the arena larger.
     least = -(-len(steps) // _MOST_TRIED)
     groups = [[step] for step in steps] if least <= 1 else [steps]

@@ -20,6 +20,8 @@ from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
 # Tries of the improvement, for each tensor. Enough to find the optimum of every model in tests/models.
 _TRIES_PER_TENSOR = 16
 _MAX_TRIES = 2000
+# Tensors placed in all tries together.
+_MAX_PLACED = 400_000
 # Plans of more tensors are placed by the orders alone.
 _MOST_IMPROVED = 500
 # Pairs of tensors that are alive together, beyond which only those alive at a time are looked at.
@@ -162,7 +164,9 @@ def _best_placement(
             best, best_order = found, order
     assert best is not None
     dice = random.Random(0)
-    tries = min(_TRIES_PER_TENSOR * len(blocks), _MAX_TRIES) if len(blocks) <= _MOST_IMPROVED else 0
+    tries = min(_TRIES_PER_TENSOR * len(blocks), _MAX_TRIES, _MAX_PLACED // len(blocks))
+    if len(blocks) > _MOST_IMPROVED:
+        tries = 0
     for _ in range(tries):
         if best[1] <= bound:
             break

@@ -1,0 +1,90 @@
+"""Times of the stages beside the number of operators, for large models: benchmarks/large_models.py.
+
+    python benchmarks/stages.py [--board mps2-an386] [--npu NPU] [NAME[=SIZE] ...]
+
+Every model is captured, quantized, lowered, planned and generated from cold, in one process: the time of
+importing torch is not among them. Twice the size should take about twice the time.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from large_models import LARGE
+
+from mcu_build.board import find_board
+from mcu_build.cache import Cache
+from mcu_build.pipeline import plan_program
+from mcu_build.stages import lower_model
+
+_MODEL = """
+import sys
+sys.path.insert(0, {folder!r})
+import torch
+from large_models import LARGE
+torch.manual_seed(0)
+made = LARGE[{name!r}]({size})
+model, example_inputs, calibration = made.model, made.example_inputs, made.calibration
+"""
+
+
+@dataclass
+class _Mark:
+    cached: bool = False
+
+
+@dataclass
+class _Times:
+    """Seconds of each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[_Mark]:
+        start = monotonic()
+        yield _Mark()
+        self.seconds[name] = monotonic() - start
+
+    def warn(self, text: str) -> None:
+        """Warnings are not what is measured."""
+
+
+def measured(name: str, size: str, board_name: str, npu_name: str | None) -> str:
+    """A row of the table."""
+    from mcu_build.codegen.model import generate
+
+    board = find_board(board_name)
+    npu = board.choose_npu(npu_name or "none")
+    times = _Times()
+    with tempfile.TemporaryDirectory() as made:
+        file = Path(made) / f"{name}.py"
+        file.write_text(_MODEL.format(folder=str(Path(__file__).parent), name=name, size=size))
+        lowered = lower_model(file, board, npu, "float", Cache(Path(made) / "cache"), times)
+        with times.stage("plan"):
+            plan = plan_program(lowered, name, board)
+        with times.stage("generate"):
+            generate(plan)
+    cells = " | ".join(f"{seconds:.1f}" for seconds in times.seconds.values())
+    return f"| {name} {size} | {len(plan.steps):,} | {cells} | {sum(times.seconds.values()):.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--board", default="mps2-an386")
+    parser.add_argument("--npu")
+    parser.add_argument("models", nargs="*", default=list(LARGE), help="NAME or NAME=SIZE")
+    given = parser.parse_args()
+    print("| model | steps | capture | quantize | lower | plan | generate | all (s) |")
+    print("|---|---|---|---|---|---|---|---|")
+    for model in given.models:
+        name, _, size = model.partition("=")
+        print(measured(name, size, given.board, given.npu), flush=True)
+
+
+if __name__ == "__main__":
+    main()

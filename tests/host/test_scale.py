@@ -1,0 +1,129 @@
+"""Work grows about as a program does: calls are counted, no time is measured."""
+
+import random
+import sys
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.model import generate
+from mcu_build.codegen.packing_dsp import pairs
+from mcu_build.plan.fuse import fuse_padding
+from mcu_build.plan.ir import Params, Step
+from mcu_build.plan.joins import join_in_place
+from mcu_build.plan.memory import place
+from mcu_build.plan.moves import place_with_moves
+from mcu_build.plan.outputs import separate_outputs
+from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.select import select
+from mcu_build.plan.simplify import remove_channels
+from mcu_build.plan.specialize import specialize
+from mcu_build.program import Program
+from tests.host.test_memory import overlaps, plan_of, step, tensor
+from tests.support.chains import depthwise_chain
+
+# What four times as large may take. Linear is 4, quadratic 16.
+GROWTH = 6.0
+
+
+def calls(function, *arguments):
+    """How many functions `function` calls, all in all."""
+    count = 0
+
+    def note(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def unrolled(steps):
+    """A recurrent layer written out: six steps of each state, whose last all stay until they are joined."""
+    tensors, made, last = [tensor(0, 64)], [], []
+    for _ in range(steps):
+        for index in range(6):
+            before = last[-1] if index == 0 and last else len(tensors) - 1
+            tensors.append(tensor(len(tensors), 48))
+            made.append(step([before], [len(tensors) - 1]))
+        last.append(len(tensors) - 1)
+    output = len(tensors)
+    tensors.append(tensor(output, 48 * steps))
+    for index, id in enumerate(last):
+        params = Params("ConcatParams", {"rows": 1, "offset": 48 * index})
+        made.append(Step("op", "", "concat", "concat", params, (id, output), (output,)))
+    return plan_of(tensors, made, [0], [output])
+
+
+def branching(steps):
+    """Random sizes, and now and then a tensor from long before."""
+    dice = random.Random(steps)
+    tensors, made = [tensor(0, 64)], []
+    for index in range(steps):
+        tensors.append(tensor(index + 1, dice.randrange(16, 900)))
+        reads = [index] if index < 20 or dice.random() < 0.9 else [index, index - dice.randrange(1, 20)]
+        made.append(step(reads, [index + 1], overlaps={index: 16}))
+    return plan_of(tensors, made, [0], [steps])
+
+
+@pytest.mark.parametrize("made", [unrolled, branching])
+def test_memory_of_long_programs(made):
+    def whole(plan):
+        return join_in_place(plan, place_with_moves)
+
+    small, large = (calls(whole, made(steps)) for steps in (200, 800))
+    assert large < GROWTH * small
+
+
+@pytest.mark.parametrize("made", [unrolled, branching])
+def test_long_programs_are_placed_well(made):
+    plan = place(made(300))
+    assert not overlaps(plan)
+    assert plan.arena.size <= 1.3 * plan.arena.lower_bound
+
+
+def test_all_parts_of_a_long_concatenation_are_made_in_place():
+    plan = join_in_place(unrolled(300), place_with_moves)
+    assert not [step for step in plan.steps if step.kernel == "concat"]
+    assert plan.arena.size < 1.1 * 48 * 300
+
+
+@pytest.fixture(scope="module")
+def chains():
+    """Programs of 12 and of 48 layers."""
+    return [depthwise_chain(layers)[0] for layers in (12, 48)]
+
+
+@pytest.mark.parametrize("folder", ["reference", "dsp", "mve"])
+def test_plans(chains: list[Program], folder):
+    def planned(program):
+        plan = fuse_padding(separate_outputs(select(program, "m")))
+        specialize(allow_overlaps(remove_channels(plan)), (folder, "reference"))
+
+    small, large = (calls(planned, program) for program in chains)
+    assert large < GROWTH * small
+
+
+def test_source(chains: list[Program]):
+    small, large = (calls(generate, place(select(program, "m"))) for program in chains)
+    assert large < GROWTH * small
+
+
+@pytest.mark.parametrize("largest", [0, 1 << 24])
+def test_pairs_of_channels(largest):
+    def found(channels):
+        weights = np.random.default_rng(0).integers(-128, 128, (channels, 9)).astype(np.int8)
+        return pairs(weights, np.full(channels, largest))
+
+    assert calls(found, 2000) < GROWTH * calls(found, 500)
+
+
+def test_what_is_quadratic_is_noticed():
+    def quadratic(count):
+        return [max(range(index)) for index in range(1, count) for _ in range(index)]
+
+    assert calls(quadratic, 400) > GROWTH * calls(quadratic, 100)
