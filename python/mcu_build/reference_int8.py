@@ -5,7 +5,7 @@ shape; `zero_point`s and fixed-point numbers are plain integers. Everything is i
 below 2^63; a shift to the right rounds down after half of its unit was added: ties go upwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import isqrt
 from typing import Any
 
@@ -121,6 +121,48 @@ def resample(
     return _saturate(requantize(sums, multiplier, shift) + output_zero_point)
 
 
+def windows(size: int, kernel: int, stride: int, padding: int, dilation: int, *, rounds_up: bool) -> int:
+    """How many windows there are along an axis; where `rounds_up`, the last may end beyond the image, but not
+    begin there."""
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    if not rounds_up:
+        return span // stride + 1
+    count = -(-span // stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
+
+
+def max_pool2d_dilated(
+    image: Int8,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    rounds_up: bool,
+) -> Int8:
+    """Maxima over the elements of windows inside [n, c, h, w], `dilation` apart."""
+    axes = zip(image.shape[2:], kernel, stride, padding, dilation, strict=True)
+    taps = [_inside(axis[0], windows(*axis, rounds_up=rounds_up), *axis[1:]) for axis in axes]
+    result = np.empty((*image.shape[:2], len(taps[0]), len(taps[1])), np.int8)
+    for row, lines in enumerate(taps[0]):
+        for column, columns in enumerate(taps[1]):
+            result[:, :, row, column] = image[:, :, lines][..., columns].max(axis=(2, 3))
+    return result
+
+
+def _inside(
+    size: int, count: int, kernel: int, stride: int, padding: int, dilation: int
+) -> list[npt.NDArray[np.int64]]:
+    """For each of `count` windows along an axis: its elements inside the image."""
+    steps = np.arange(kernel) * dilation - padding
+    every = [window * stride + steps for window in range(count)]
+    return [places[(places >= 0) & (places < size)] for places in every]
+
+
+def max_pool2d(image: Int8, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Int8:
+    """Maxima over the parts of windows inside [n, c, h, w], the last windows included that end outside."""
+    return max_pool2d_dilated(image, kernel, stride, padding, (1, 1), True)
+
+
 def masked_softmax(values: Int8, mask: npt.NDArray[Any], table: Int32) -> Int8:
     """Softmax over the last dimension of [b, r, c] where mask [1 | b, 1 | r, c] is not 0; scale 1/256, zero
     point -128.
@@ -172,6 +214,8 @@ DEFINITIONS: Mapping[str, Callable[..., Int8]] = {
     "prelu": prelu,
     "norm": norm,
     "resample": resample,
+    "max_pool2d": max_pool2d,
+    "max_pool2d_dilated": max_pool2d_dilated,
     "masked_softmax": masked_softmax,
     "log_softmax": log_softmax,
 }

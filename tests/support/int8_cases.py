@@ -88,6 +88,26 @@ def _multihead(m: nn.Module, x: torch.Tensor, numbers: torch.Tensor) -> torch.Te
     return m.attention(x, x, x, key_padding_mask=numbers < 3, need_weights=False)[0]
 
 
+def _embeds(m: nn.Module, numbers: torch.Tensor) -> torch.Tensor:
+    """As a language model begins and ends: rows of a table, positions, and the table again."""
+    x = m.norm(m.table(numbers) + m.positions)
+    return F.linear(torch.tanh(m.inner(x)), m.table.weight)
+
+
+def _rms_by_hand(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """As in Llama."""
+    x = m.first(x)
+    return m.last(m.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)))
+
+
+def _layer_norm_by_hand(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """As in ConvNeXt: over the channels of an image."""
+    x = m.first(x)
+    mean = x.mean(1, keepdim=True)
+    spread = (x - mean).pow(2).mean(1, keepdim=True)
+    return m.last((x - mean) / torch.sqrt(spread + 1e-6) * m.weight + m.bias)
+
+
 def cases() -> Mapping[str, Model]:
     """All of them, by name."""
     torch.manual_seed(31)
@@ -177,6 +197,49 @@ def cases() -> Mapping[str, Model]:
         ),
         "log_softmax": Model(nn.Sequential(nn.Linear(12, 10), nn.LogSoftmax(-1)), (rows,), 40.0),
         "log_softmax, channels": Model(nn.Sequential(nn.Conv2d(3, 5, 3), nn.LogSoftmax(1)), (image,), 40.0),
+        "rms norm by hand": Model(
+            Function(_rms_by_hand, first=nn.Linear(12, 8), last=nn.Linear(8, 5), weight=torch.rand(8) + 0.5),
+            (rows,),
+        ),
+        "layer norm by hand": Model(
+            Function(
+                _layer_norm_by_hand,
+                first=nn.Conv2d(3, 8, 3),
+                last=nn.Conv2d(8, 3, 1),
+                weight=torch.rand(8, 1, 1) + 0.5,
+                bias=torch.randn(8, 1, 1),
+            ),
+            (image,),
+        ),
+        "normalize": Model(
+            Function(lambda m, x: F.normalize(m.first(x), dim=-1), first=nn.Linear(12, 8)), (rows,)
+        ),
+        "normalize, channels": Model(
+            Function(lambda m, x: F.normalize(m.first(x)), first=nn.Conv2d(3, 8, 3)), (image,)
+        ),
+        "embedding": Model(
+            Function(
+                _embeds,
+                table=nn.Embedding(8, 12),
+                positions=torch.randn(_LENGTH, 12),
+                norm=nn.LayerNorm(12),
+                inner=nn.Linear(12, 12),
+            ),
+            (numbers,),
+        ),
+        "max pool, ceil": Model(
+            nn.Sequential(nn.Conv2d(3, 5, 2), nn.MaxPool2d(3, 2, ceil_mode=True)),
+            (torch.zeros(1, 3, 17, 19),),
+        ),
+        "max pool, dilated": Model(nn.Sequential(nn.Conv2d(3, 5, 2), nn.MaxPool2d(2, dilation=3)), (image,)),
+        "max pool, sequence": Model(
+            nn.Sequential(nn.Conv1d(6, 5, 2), nn.MaxPool1d(4, ceil_mode=True)), (sequence,)
+        ),
+        "adaptive maximum": Model(
+            nn.Sequential(nn.Conv2d(3, 5, 2), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(5, 3)),
+            (image,),
+            30.0,
+        ),
         "average, own divisor": Model(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(3, 2, divisor_override=5)), (image,), 27.0
         ),

@@ -85,4 +85,15 @@ void quantized_max_pool2d_nhwc(KernelRuntimeContext& context, Values values) {
     max_pool2d(context, values, Dimensions::kNhwc);
 }
 
+// (input, kernel_size, stride, padding, out): with ceil_mode, which shows in the output's size alone.
+void max_pool2d_beyond(KernelRuntimeContext& context, Values values) {
+    Arguments arguments(context, values);
+    const Images found = images(arguments, Dimensions::kNchw);
+    if (arguments.ok()) {
+        kernels::max_pool2d_s8(
+            {found.input.batch, found.input.size, found.output.size, found.window, -128, 127},
+            found.input.data, found.output.data);
+    }
+}
+
 }  // namespace mcu::et

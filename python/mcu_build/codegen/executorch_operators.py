@@ -57,6 +57,7 @@ ADAPTERS: Mapping[str, Adapter] = {
         for name, source in _IMAGES.items()
         for suffix in ("", "_nhwc")
     },
+    "mcu_build::max_pool2d.out": Adapter("max_pool2d_beyond", "pooling"),
     **{f"cortex_m::{name}.out": Adapter(name, source) for name, source in _CORTEX_M.items()},
     **{
         f"mcu_build::{name}.out": Adapter(name, "int8_forms")

@@ -42,12 +42,16 @@ class Site:
 
     def call(self, name: str, *arguments: Any) -> Node:
         """A call of `mcu_build::name`; tensors among the arguments become constants of the program."""
+        return self.call_operator(operator(name), *arguments)
+
+    def call_operator(self, target: Any, *arguments: Any) -> Node:
+        """A call of any operator, likewise."""
         given = [
             self._constant(f"{self.node.name}_{index}", value) if isinstance(value, torch.Tensor) else value
             for index, value in enumerate(arguments)
         ]
         with self.exported.graph.inserting_before(self.node):
-            made = self.exported.graph.call_function(operator(name), tuple(given))
+            made = self.exported.graph.call_function(target, tuple(given))
         inherit(made, self.node)
         return made
 
@@ -86,9 +90,9 @@ class Int8Form:
 
 def forms() -> Mapping[Any, Int8Form]:
     """All of them, by the float operator."""
-    from mcu_build.lower import masked_softmax, norms, prelu, resample
+    from mcu_build.lower import masked_softmax, norms, pick, prelu, resample
 
-    return {**prelu.FORMS, **norms.FORMS, **resample.FORMS, **masked_softmax.forms()}
+    return {**prelu.FORMS, **norms.FORMS, **resample.FORMS, **pick.FORMS, **masked_softmax.forms()}
 
 
 def are_constants(*arguments: Any) -> bool:

@@ -5,13 +5,13 @@ program calls.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from mcu_build.reference_int8 import DEFINITIONS
+from mcu_build.reference_int8 import DEFINITIONS, windows
 
 # Arguments of each operator; all of them give one int8 tensor.
 _SCHEMAS: Mapping[str, str] = {
@@ -21,6 +21,9 @@ _SCHEMAS: Mapping[str, str] = {
     "int input_zero_point, int output_zero_point, int shift",
     "resample": "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
     "Tensor column_weights, int input_zero_point, int output_zero_point, int multiplier, int shift",
+    "max_pool2d": "Tensor input, int[] kernel_size, int[] stride, int[] padding",
+    "max_pool2d_dilated": "Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
+    "bool rounds_up",
     "masked_softmax": "Tensor input, Tensor mask, Tensor table",
     "log_softmax": "Tensor input, Tensor table, int step, int octave, int shift, int output_zero_point",
 }
@@ -37,8 +40,25 @@ def _resampled(
     return input.new_empty(sizes).to(memory_format=torch.channels_last)
 
 
+def _pooled(
+    input: torch.Tensor,
+    kernel: list[int],
+    stride: list[int],
+    padding: list[int],
+    dilation: Sequence[int] = (1, 1),
+    rounds_up: bool = True,
+) -> torch.Tensor:
+    axes = zip(input.shape[2:], kernel, stride, padding, dilation, strict=True)
+    sizes = [windows(*axis, rounds_up=rounds_up) for axis in axes]
+    return input.new_empty((*input.shape[:2], *sizes)).to(memory_format=torch.channels_last)
+
+
 # What a result looks like where it is not like the first argument.
-_SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {"resample": _resampled}
+_SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {
+    "resample": _resampled,
+    "max_pool2d": _pooled,
+    "max_pool2d_dilated": _pooled,
+}
 
 
 @functools.cache

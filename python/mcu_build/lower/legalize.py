@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mcu_build.lower import masked_softmax, norms, prelu, resample
+from mcu_build.lower import masked_softmax, norms, pick, prelu, resample
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
+from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 
 Rule = Callable[[Builder, Node], Node | None]
@@ -29,6 +30,10 @@ def legalize(model: GraphModule, chosen: Chosen = everything) -> None:
             node.meta["val"] = mode.from_tensor(attribute(model, node).detach(), static_shapes=True)
         elif node.op == "call_function" and "val" not in node.meta:
             node.meta["val"] = run_fake(node, mode)
+    for node in list(model.graph.nodes):
+        if chosen(node) and node.target in IDIOMS:
+            _apply(IDIOMS[node.target], model, mode, node)
+    model.graph.eliminate_dead_code()
     changed = True
     while changed:
         changed = False
@@ -478,6 +483,6 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.instance_norm.default: (norms.known_statistics,),
     **dict.fromkeys((aten.upsample_linear1d.vec, aten.upsample_nearest1d.vec), (resample.line,)),
     aten.avg_pool2d.default: (resample.by_divisor,),
-    operator.getitem: (_split,),
+    operator.getitem: (_split, pick.adaptive_max),
     **CONVOLUTION_RULES,
 }

@@ -189,6 +189,22 @@ def test_log_softmax(tmp_path):
     assert share_that_varies(outputs) > 0.6
 
 
+def test_max_pool_beyond_the_image(tmp_path):
+    dice = np.random.default_rng(68)
+    cases = []
+    for shape, kernel, stride, padding in (
+        ((1, 3, 8, 9), [3, 3], [2, 2], [0, 0]),
+        ((2, 17, 5, 6), [2, 3], [2, 2], [1, 1]),
+        ((1, 1, 1, 7), [1, 4], [1, 3], [0, 2]),
+    ):
+        x = T(integers(dice, shape), CHANNELS_LAST)
+        cases.append(case("max_pool2d", x, kernel, stride, padding))
+        for dilation, rounds_up in (([1, 2], True), ([1, 2], False)):
+            cases.append(case("max_pool2d_dilated", x, kernel, stride, padding, dilation, rounds_up))
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+
+
 def test_another_zero_point_or_epsilon_is_noticed(tmp_path):
     dice = np.random.default_rng(64)
     x = T(integers(dice, (4, 32)))

@@ -31,7 +31,8 @@ Adapter view_copy, copy_elements, permute_copy, transpose_copy, slice_copy, sele
 // norm.cpp
 Adapter native_layer_norm;
 // pooling.cpp
-Adapter quantized_avg_pool2d, quantized_avg_pool2d_nhwc, quantized_max_pool2d, quantized_max_pool2d_nhwc;
+Adapter quantized_avg_pool2d, quantized_avg_pool2d_nhwc, quantized_max_pool2d, quantized_max_pool2d_nhwc,
+    max_pool2d_beyond;
 // quantize.cpp
 Adapter quantize_per_tensor, dequantize_per_tensor;
 

@@ -42,6 +42,13 @@ def quantized_max_pool2d(call: Call) -> None:
     call.emit("max_pool2d_s8", "pool", Params("MaxPool2dParams", members), [source], [output])
 
 
+def max_pool2d(call: Call) -> None:
+    """(input, kernel_size, stride, padding, out): with ceil_mode, which shows in the output's size alone."""
+    source, output, members = _images(call)
+    members["activation_min"], members["activation_max"] = -128, 127
+    call.emit("max_pool2d_s8", "pool", Params("MaxPool2dParams", members), [source], [output])
+
+
 def _images(call: Call) -> tuple[Tensor, Tensor, dict[str, Member]]:
     """Input, output and the members that all pooling kernels begin with."""
     source, source_size = image(call, call.tensor(0))
@@ -57,11 +64,15 @@ def _images(call: Call) -> tuple[Tensor, Tensor, dict[str, Member]]:
     return source, output, members
 
 
+_QUANTIZED: dict[str, Selector] = {
+    "quantized_avg_pool2d": quantized_avg_pool2d,
+    "quantized_max_pool2d": quantized_max_pool2d,
+}
 SELECTORS: dict[str, Selector] = {
-    f"cortex_m::{name}{layout}.out": selector
-    for name, selector in (
-        ("quantized_avg_pool2d", quantized_avg_pool2d),
-        ("quantized_max_pool2d", quantized_max_pool2d),
-    )
-    for layout in ("", "_nhwc")
+    **{
+        f"cortex_m::{name}{layout}.out": selector
+        for name, selector in _QUANTIZED.items()
+        for layout in ("", "_nhwc")
+    },
+    "mcu_build::max_pool2d.out": max_pool2d,
 }

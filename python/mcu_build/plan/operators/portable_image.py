@@ -92,6 +92,18 @@ def _max_pool(spatial: int) -> Selector:
     return max_pool
 
 
+def max_pool_dilated(call: Call) -> None:
+    """(input, kernel_size, stride, padding, dilation, rounds_up, out): int8."""
+    source, output = call.tensor(0), call.output
+    members = _windows(call, source, output, 2) | {
+        "dilation": _axes(call.integers(4), 1, 2),
+        "count_padding": False,
+        "divisor": 0,
+    }
+    _require(call, [source, output], (DType.I8,))
+    call.emit("max_pool_s8", "plane_pool", Params("PlanePoolParams", members), [source], [output])
+
+
 def _largest(
     call: Call, name: str, params: Params, spatial: int, tensors: tuple[Tensor, Tensor, Tensor]
 ) -> None:
@@ -231,6 +243,7 @@ def _grid_sampler(axes: int) -> Selector:
 
 
 SELECTORS: dict[str, Selector] = {
+    "mcu_build::max_pool2d_dilated.out": max_pool_dilated,
     "aten::convolution.out": convolution,
     **{f"aten::max_pool{spatial}d_with_indices.out": _max_pool(spatial) for spatial in (2, 3)},
     **{f"aten::avg_pool{spatial}d.out": _avg_pool(spatial) for spatial in (1, 2, 3)},
