@@ -27,6 +27,9 @@ _RANDOM_HINT = (
     "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
     "nn.Dropout."
 )
+_CONTROL_FLOW_HINT = (
+    "Compute both branches and choose with `torch.where`; write a loop out with a fixed number of steps."
+)
 _STATE = "the model writes it, so that one call depends on the calls before it"
 _STATE_HINT = (
     "Give the state to `forward` as an input and return its new value: the application carries it from call "
@@ -39,8 +42,9 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
 
     `path` is the user's file, for messages; `state` are attributes that calls were seen to change, which an
     exported program takes for constants. McuError where the program keeps state between calls, draws random
-    numbers, or where a shape depends on data.
+    numbers, branches or loops on data, or where a shape depends on data.
     """
+    _check_control_flow(exported, path)
     _check_attributes(exported, path, state)
     functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
     _check_random(functional, path)
@@ -72,6 +76,19 @@ def _without_writes(exported: ExportedProgram, path: Path) -> ExportedProgram:
             _STATE_HINT,
         )
     return _without_written_inputs(functional)
+
+
+def _check_control_flow(exported: ExportedProgram, path: Path) -> None:
+    """McuError for branches and loops that data decide: a plan is one sequence of calls."""
+    found = [
+        f"{path}: {source_line(node) or 'the model'}: torch.{node.target}: firmware has no branches or loops "
+        "that depend on data"
+        for node in exported.graph.nodes
+        if isinstance(node.target, torch._ops.HigherOrderOperator)
+        and any(argument.op == "get_attr" for argument in node.all_input_nodes)
+    ]
+    if found:
+        raise McuError("\n".join(found), _CONTROL_FLOW_HINT)
 
 
 def _check_attributes(exported: ExportedProgram, path: Path, state: Collection[str]) -> None:

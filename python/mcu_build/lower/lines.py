@@ -16,7 +16,8 @@ def source_line(node: torch.fx.Node) -> str:
     A layer of torch.nn that is called from the user's line counts as that line.
     """
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    users = [frame for frame in frames if is_users_file(frame[0])]
+    # Code that torch generates while it exports has names in brackets.
+    users = [frame for frame in frames if not frame[0].startswith("<") and is_users_file(frame[0])]
     if not users:
         return ""
     file, line = users[-1]
