@@ -36,6 +36,12 @@ def layer(make: Callable[[], nn.Module], *size: int) -> Case:
     return on(lambda m, x: m.layer(x), size, layer=make)
 
 
+def _write(m: nn.Module, x: Tensor) -> Tensor:
+    y = torch.slice_scatter(torch.tanh(x), x[:, 2:4] * 0.5, 1, 1, 3)
+    y = torch.select_scatter(y, y[..., 0] + 1, -1, 0)
+    return torch.select_scatter(y, x[1] * 2, 0, 1)
+
+
 CASES = {
     "one channel over a row": layer(lambda: nn.Conv1d(1, 5, 2, dilation=2, bias=False), 1, 1, 6),
     "few channels in groups, batch 2": layer(lambda: nn.Conv2d(2, 2, (5, 3), groups=2), 2, 2, 6, 5),
@@ -52,6 +58,9 @@ CASES = {
         gru=lambda: nn.GRU(7, 4, bias=False),
         conv=lambda: nn.Conv1d(7, 21, 3, stride=2, padding=1, groups=7),
     ),
+    "a pad that cuts off": on(lambda m, x: F.pad(torch.tanh(x), (-1, 2, 1, -2)) * 2, (1, 3, 5, 6)),
+    "a pad of five dimensions": on(lambda m, x: F.pad(x, (1, 0)) * 0.5, (1, 3, 1, 2, 3)),
+    "a part written": on(_write, (2, 6)),
     "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
 }
 

@@ -39,7 +39,10 @@ from mcu_build.lower.assigned import (
     why_in_float,
 )
 from mcu_build.lower.clusters import is_float
+from mcu_build.lower.legalize import legalize
+from mcu_build.lower.legalize_moves import NPU_RULES
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
 from mcu_build.lower.vela import proven
 from mcu_build.lower.vela_defects import Guard, cut_partitions, one_result_of_convolutions
@@ -69,15 +72,24 @@ def quantize_for_npu(
     graph = exported.module(check_guards=False).graph
     rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
-    for _ in range(_ROUNDS):
+
+    def attempt() -> Quantized:
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
         # Executorch folds factors into weights in place, which are the user's, and would be again next time.
-        quantized = quantize_layers(copy.deepcopy(exported), items, examples, quantizer)
-        found = _reject(quantized.program, spec, rejected, _PROVEN[kind])
-        if not found:
+        return quantize_layers(copy.deepcopy(exported), items, examples, quantizer)
+
+    for _ in range(_ROUNDS):
+        try:
+            quantized = attempt()
+            found: Mapping[str, str] = _reject(quantized.program, spec, rejected, _PROVEN[kind])
+        except RefusedError as error:
+            if error.reasons.keys() <= rejected.keys():
+                raise
+            found = error.reasons
+        if found.keys() <= rejected.keys():
             return quantized
-        rejected |= found
-    return quantized
+        rejected = {**found, **rejected}
+    return attempt()
 
 
 class SplitQuantizer(Quantizer):  # type: ignore[misc]
@@ -95,6 +107,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite every operator for where it will run."""
+        legalize(model, rules=NPU_RULES)
         for node in _operators(model):
             _take_stride_off_single_window(node)
             remember_origin(node, operator_name(node), source_line(node))
@@ -217,7 +230,7 @@ def _reject(
 ) -> dict[str, str]:
     """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
     trial = _Trial(spec, known)
-    with quiet(), quick(), one_result_of_convolutions(), proven(targets) as wrong:
+    with quiet(), quick(), named("lowered"), one_result_of_convolutions(), proven(targets) as wrong:
         to_edge_transform_and_lower(
             quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
         )

@@ -17,12 +17,19 @@ from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
+from mcu_build.lower.legalize_moves import MOVE_RULES
 
 Rule = Callable[[Builder, Node], Node | None]
 
 
-def legalize(model: GraphModule, chosen: Chosen = everything) -> None:
-    """Apply every rule until none applies to a chosen node. All values are up to date afterwards."""
+def legalize(
+    model: GraphModule, chosen: Chosen = everything, rules: Mapping[Any, tuple[Rule, ...]] | None = None
+) -> None:
+    """Apply `rules`, all where none are given, until none applies to a chosen node.
+
+    All values are up to date afterwards.
+    """
+    rules = RULES if rules is None else rules
     mode = fake_mode(model)
     _drop_checks(model)
     for node in model.graph.nodes:
@@ -39,7 +46,7 @@ def legalize(model: GraphModule, chosen: Chosen = everything) -> None:
         changed = False
         for node in list(model.graph.nodes):
             if chosen(node):
-                changed |= any(_apply(rule, model, mode, node) for rule in RULES.get(node.target, ()))
+                changed |= any(_apply(rule, model, mode, node) for rule in rules.get(node.target, ()))
         model.graph.eliminate_dead_code()
     model.graph.lint()
     model.recompile()
@@ -476,7 +483,8 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.adaptive_avg_pool2d.default: (_adaptive_pool,),
     aten.stack.default: (_stack,),
     aten.repeat.default: (_repeat,),
-    aten.pad.default: (_pad,),
+    **MOVE_RULES,
+    aten.pad.default: (*MOVE_RULES[aten.pad.default], _pad),
     aten.pixel_shuffle.default: (_pixel_shuffle,),
     aten.prelu.default: (prelu.one_slope,),
     **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),
