@@ -12,7 +12,9 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import (
+    ADDRESSES,
     PROGRAM_SLOTS,
+    Address,
     ConsoleKind,
     Fixed,
     FlashWays,
@@ -94,8 +96,8 @@ class NpuChoice:
 class Npu(Strict):
     """Where the NPU is, and what it can be. `default` is a name of one of `options`, or "none"."""
 
-    base: int = Field(ge=0)
-    secure_alias: int | None = None
+    base: Address
+    secure_alias: Address | None = None
     irq: int = Field(ge=0)
     default: str = "none"
     options: tuple[NpuOptions, ...]
@@ -211,7 +213,7 @@ class Board(Strict):
 
     def _fixed_problems(self) -> Iterator[str]:
         for block in self.fixed:
-            if not block.name.isidentifier():
+            if not _is_word(block.name):
                 yield f"fixed.name: {block.name!r} is not a word of letters, digits and _"
             if self._memory_at(block.origin, len(block.data)) is None:
                 yield f"fixed: {block.name!r} at {block.origin:#010x} lies in no memory"
@@ -266,11 +268,13 @@ class Board(Strict):
     def _memory_problems(self) -> Iterator[str]:
         seen: set[str] = set()
         for memory in self.memory:
-            if not memory.name.isidentifier():
+            if not _is_word(memory.name):
                 yield f"memory.name: {memory.name!r} is not a word of letters, digits and _"
             if memory.name in seen:
                 yield f"memory.name: two memories are called {memory.name!r}"
             seen.add(memory.name)
+            if max(memory.origin, memory.secure_alias or 0) + memory.size > ADDRESSES:
+                yield f"memory: {memory.name!r} reaches beyond the 32-bit addresses"
         for secure in (False, True) if self.trustzone else (False,):
             ordered = sorted(self.memory, key=lambda memory: memory.address(secure))
             for first, second in itertools.pairwise(ordered):
@@ -373,6 +377,11 @@ class Board(Strict):
         return self.core == "host"
 
 
+def _is_word(name: str) -> bool:
+    """Whether linker scripts and C can call something so."""
+    return name.isidentifier() and name.isascii()
+
+
 def board_files(project: Path | None = None) -> dict[str, Path]:
     """Every board by id: ours, then those of `project`/boards, which may replace one of ours."""
     folders = [data_dir() / "boards", *([project / "boards"] if project else [])]
@@ -412,14 +421,17 @@ def _read(file: Path) -> Mapping[str, Any]:
         return tomllib.loads(file.read_text())
     except OSError as error:
         raise McuError(f"{file}: {error.strerror}", "`mcu-build boards` lists the boards.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, numbers too long
         raise McuError(f"{file}: not valid TOML: {error}") from error
 
 
 def _base(file: Path, base: object) -> Mapping[str, Any]:
     beside = file.parent / f"{base}.toml"
     shipped = data_dir() / "boards" / f"{base}.toml"
-    found = next((path for path in (beside, shipped) if path.is_file() and path != file), None)
+    try:
+        found = next((path for path in (beside, shipped) if path.is_file() and path != file), None)
+    except OSError:  # A name that no file can have.
+        found = None
     if found is None:
         raise McuError(f"{file}: extends: no board is called {base!r}", "`mcu-build boards` lists them.")
     table = _read(found)

@@ -14,7 +14,12 @@ def parse_size(value: object) -> object:
     return value
 
 
-Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+# A core has 32-bit addresses.
+ADDRESSES = 1 << 32
+Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=ADDRESSES)]
+Address = Annotated[int, Field(ge=0, lt=ADDRESSES)]
+# What a register holds.
+Word = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class Strict(BaseModel):
@@ -31,8 +36,8 @@ class Memory(Strict):
     """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
 
     name: str
-    origin: int = Field(ge=0)
-    secure_alias: int | None = None
+    origin: Address
+    secure_alias: Address | None = None
     size: Size
     access: Literal["rx", "rw", "rwx"]
     npu: bool = False
@@ -61,7 +66,7 @@ class Protected(Strict):
     """Addresses that no image of ours may touch: a bootloader, option bytes. `why` says what they hold."""
 
     name: str
-    origin: int = Field(ge=0)
+    origin: Address
     size: Size
     why: str
 
@@ -70,7 +75,7 @@ class Fixed(Strict):
     """Bytes that every image has at an address, as the boot ROM wants them; no image may differ there."""
 
     name: str
-    origin: int = Field(ge=0)
+    origin: Address
     content: Annotated[str, Field(pattern="^([0-9a-fA-F]{8})+$")]
     why: str
 
@@ -87,9 +92,9 @@ class Uart(Strict):
     """A UART that a production image can print on. `divider` is the value of its baud rate register."""
 
     kind: Literal["cmsdk-uart", "nrf-uart", "stm32-usart", "stm32-usart-v2", "pl011", "kinetis-uart"]
-    base: int = Field(gt=0)
-    divider: int = Field(gt=0)
-    baud: int = Field(115_200, gt=0)
+    base: Address
+    divider: Word = Field(gt=0)
+    baud: Word = Field(115_200, gt=0)
 
 
 class SetupStep(Strict):
@@ -98,12 +103,12 @@ class SetupStep(Strict):
     `value` is written as it is; `clear` and `set` change bits. Then all bits of `wait` are waited for.
     """
 
-    address: int = Field(ge=0)
+    address: Address
     width: Literal[16, 32] = 32
-    value: int | None = None
-    clear: int = 0
-    set: int = 0
-    wait: int = 0
+    value: Word | None = None
+    clear: Word = 0
+    set: Word = 0
+    wait: Word = 0
     why: str
 
     @property
@@ -143,7 +148,7 @@ class FlashWays(Strict):
 class Mcuboot(Strict):
     """Where MCUboot looks for an image: `slot`, `size` bytes, of which the first `header` are its own."""
 
-    slot: int = Field(ge=0)
+    slot: Address
     size: Size
     header: Size = 0x200
     align: Literal[1, 2, 4, 8, 16, 32] = 4

@@ -36,6 +36,8 @@ SCALAR_TYPES = {
     6: DType.F32,
     11: DType.BOOL,
 }
+# The largest tensor and memory that are read, in bytes: more than any board has, so a size that is damaged.
+_MOST_BYTES = 1 << 28
 # Kind of an EValue whose items need a second look.
 _INT_LIST = 7
 _UNSUPPORTED_SCALARS = {5: "float16", 7: "float64", 15: "bfloat16", 27: "uint16", 28: "uint32", 29: "uint64"}
@@ -186,17 +188,25 @@ def _opened(data: bytes, name: str, weights: Weights, read: "Callable[[_Reader],
 
 
 def _check_references(program: Program) -> None:
-    """ValueError where something refers to a value that is not there or is of another kind."""
+    """ValueError where something refers to a value that is absent or of another kind, or to no memory."""
     count = len(program.values)
     for call in program.instructions:
         if not call.arguments or not all(0 <= id < count for id in call.arguments):
             raise ValueError("an instruction refers to values that are not there")
-        if isinstance(call, DelegateCall) and not 0 <= call.delegate < len(program.delegates):
-            raise ValueError(f"there is no delegate {call.delegate}")
+        if isinstance(call, DelegateCall):
+            if not 0 <= call.delegate < len(program.delegates):
+                raise ValueError(f"there is no delegate {call.delegate}")
+            if not all(isinstance(program.values[id], TensorValue) for id in call.arguments):
+                raise ValueError(f"delegate {call.delegate} is given what is no tensor")
     for id in (*program.inputs, *program.outputs):
         if not 0 <= id < count or not isinstance(program.values[id], TensorValue):
             raise ValueError(f"value {id} is an input or output and no tensor")
-    for value in program.values:
+    for index, value in enumerate(program.values):
+        if isinstance(value, TensorValue) and value.location is not None:
+            memory, start = value.location
+            planned = program.planned_sizes[memory - 1] if 0 < memory <= len(program.planned_sizes) else 0
+            if start + value.nbytes > min(planned, _MOST_BYTES) or start % value.dtype.size:
+                raise ValueError(f"value {index} lies outside memory {memory} of {planned} bytes")
         if isinstance(value, TensorListValue) and not all(
             id == -1 or (0 <= id < count and isinstance(program.values[id], TensorValue))
             for id in value.items
@@ -386,6 +396,8 @@ class _Reader:
         if allocation is not None:
             low, high = allocation.number(1, types.Uint32Flags), allocation.number(2, types.Uint32Flags)
             location = (allocation.number(0, types.Uint32Flags), low | high << 32)
+        if prod(max(size, 1) for size in shape) * SCALAR_TYPES[scalar].size > _MOST_BYTES:
+            raise ValueError(f"value {index} has shape {shape}, which no memory holds")
         value = TensorValue(
             SCALAR_TYPES[scalar], shape, dim_order, None, location, extra.text(1) if extra else ""
         )

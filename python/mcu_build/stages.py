@@ -4,8 +4,8 @@ Nothing here imports torch unless a stage has to run.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -470,6 +470,23 @@ def _write_lowered(
     (folder / "lowering.json").write_text(json.dumps(details))
 
 
+@contextmanager
+def _given(lowered: Lowered) -> Iterator[None]:
+    """McuError with the file's name where the operators of a given program cannot take its own arguments."""
+    try:
+        yield
+    except McuError:
+        raise
+    except Exception as error:
+        if lowered.model is not None:
+            raise
+        reason = str(error).split("\n")[0]
+        raise McuError(
+            f"{lowered.program}: damaged, or of another version: {type(error).__name__}: {reason}",
+            "Export the program again with executorch 1.5.1.",
+        ) from error
+
+
 def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     from mcu_build import program
     from mcu_build.lower.upstream import quiet
@@ -482,8 +499,9 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
         from mcu_build.reference_tosa import TosaGraph
 
         graphs = [TosaGraph(one.tosa.read_bytes()) for one in lowered.delegates]
-        evaluator = Evaluator(loaded, graphs)
-        rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
+        with _given(lowered):
+            evaluator = Evaluator(loaded, graphs)
+            rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
     outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
     npz.save(folder / "expected.npz", outputs)
 

@@ -52,10 +52,15 @@ class Payload:
     outputs: tuple[Binding, ...]
 
 
-def parse(payload: bytes, named_data: Mapping[str, bytes] | None = None) -> Payload:
-    """Read a delegate's payload. McuError where it is damaged or `named_data` lacks an external block."""
+def parse(
+    payload: bytes, named_data: Mapping[str, bytes] | None = None, name: str = "Ethos-U delegate"
+) -> Payload:
+    """Read a delegate's payload; `name` stands for it in errors.
+
+    McuError where it is damaged or `named_data` lacks an external block.
+    """
     try:
-        blocks = _blocks(payload, named_data or {})
+        blocks = _blocks(payload, named_data or {}, name)
         stream, config, identity = _driver_actions(blocks["cmd_data"])
         return Payload(
             stream,
@@ -68,11 +73,11 @@ def parse(payload: bytes, named_data: Mapping[str, bytes] | None = None) -> Payl
         )
     except (struct.error, ValueError) as error:
         raise McuError(
-            f"Ethos-U delegate: damaged payload: {error}", "Export the program again with executorch 1.5.1."
+            f"{name}: damaged payload: {error}", "Export the program again with executorch 1.5.1."
         ) from error
 
 
-def _blocks(payload: bytes, named_data: Mapping[str, bytes]) -> dict[str, bytes]:
+def _blocks(payload: bytes, named_data: Mapping[str, bytes], delegate: str) -> dict[str, bytes]:
     blocks: dict[str, bytes] = {}
     position = 0
     while _LAST not in blocks:
@@ -83,7 +88,7 @@ def _blocks(payload: bytes, named_data: Mapping[str, bytes]) -> dict[str, bytes]
         if len(data) != size:
             raise ValueError(f"block {name!r} has {size} bytes, of which {len(data)} are there")
         if external:
-            data = _external(name, data, named_data)
+            data = _external(f"{delegate}: {name}", data, named_data)
         blocks[name] = data
         position += (size + 15) // 16 * 16
         if next(iter(blocks)) != _FIRST:
@@ -98,7 +103,7 @@ def _external(name: str, data: bytes, named_data: Mapping[str, bytes]) -> bytes:
     key = data.decode("ascii")
     if key not in named_data:
         raise McuError(
-            f"Ethos-U delegate: {name}: it lies outside the program, under the key {key}",
+            f"{name}: it lies outside the program, under the key {key}",
             "Give the file that holds it with --data FILE.ptd, or export without external_block_placements.",
         )
     return named_data[key]

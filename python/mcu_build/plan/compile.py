@@ -1,8 +1,10 @@
 """The passes from a program to a placed plan, in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from mcu_build.custom import Signature
+from mcu_build.errors import McuError
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Optimize, Plan
@@ -17,6 +19,9 @@ from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
 from mcu_build.program import Program
+
+# How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
+NOT_PLANNED = "the program contradicts itself"
 
 # By how much a faster way may make the arena larger, as a share of its size. Copies are worth twice that.
 _ROOM_FOR_SPEED = 0.01
@@ -38,13 +43,28 @@ def compile_program(
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     Constants take no more than `room` bytes where slower kernels make that possible.
     """
-    selected = _select(program, name, npu, custom)
-    user_calls(selected.steps)
-    plan = fuse_padding(separate_outputs(selected))
-    plan = allow_overlaps(plan if whole else remove_channels(plan))
-    plan = specialize(join_scratch(plan), kernel_folders, optimize, room)
-    allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-    return join_in_place(plan, lambda made: place_with_moves(choose_leaner(made, allowance), 2 * allowance))
+    with _consistent(name):
+        selected = _select(program, name, npu, custom)
+        user_calls(selected.steps)
+        plan = fuse_padding(separate_outputs(selected))
+        plan = allow_overlaps(plan if whole else remove_channels(plan))
+        plan = specialize(join_scratch(plan), kernel_folders, optimize, room)
+        allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+        return join_in_place(
+            plan, lambda made: place_with_moves(choose_leaner(made, allowance), 2 * allowance)
+        )
+
+
+@contextmanager
+def _consistent(name: str) -> Iterator[None]:
+    """McuError where a pass cannot go on: no field of the program is wrong, but they contradict another."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise McuError(
+            f"{name}: {NOT_PLANNED}: {type(error).__name__}: {error}",
+            "A .pte may be damaged: export it again. Otherwise report what --debug prints.",
+        ) from error
 
 
 def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence[Signature]) -> Plan:

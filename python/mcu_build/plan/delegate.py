@@ -50,7 +50,7 @@ def opened(delegate: Delegate, index: int, npu: NpuTarget | None, name: str) -> 
         raise McuError(
             f"{name}: delegate {delegate.id}: there is none but {BACKEND}", "Export for Ethos-U, or without."
         )
-    payload = parse(delegate.payload, delegate.named_data)
+    payload = parse(delegate.payload, delegate.named_data, f"{name}: delegate {index}")
     made_for = next((one.name for one in CONFIGS.values() if one.config == payload.config), None)
     if npu is None or npu.name != made_for:
         wanted = made_for or f"an NPU with configuration {payload.config:#010x}"

@@ -71,8 +71,10 @@ def _image_rows(plan: Plan, step: Step) -> Mapping[int, int]:
     stride, padding = _numbers(window["stride"])["y"], _numbers(window["padding"])["y"]
     in_row, out_row = source["width"] * source["channels"], output["width"] * output["channels"]
     distance = 0
-    for image in range(_integer(members["batch"])):
-        for y in range(output["height"]):
+    # It grows or falls evenly from image to image, and from row to row on either side of the padding's end.
+    end, inside = output["height"] - 1, padding // max(stride, 1)
+    for image in {0, _integer(members["batch"]) - 1}:
+        for y in {0, end, *(row for row in (inside, inside + 1) if 0 <= row <= end)}:
             first = image * source["height"] + max(0, y * stride - padding)
             distance = max(distance, (image * output["height"] + y + 1) * out_row - first * in_row)
     return {step.reads[0]: distance}
@@ -82,7 +84,7 @@ def _linear_rows(plan: Plan, step: Step) -> Mapping[int, int]:
     """Each row of the output from the input's row of the same number."""
     assert step.params is not None
     rows, inputs, outputs = (_integer(step.params.members[name]) for name in ("rows", "inputs", "outputs"))
-    return {step.reads[0]: max((row + 1) * outputs - row * inputs for row in range(rows))}
+    return {step.reads[0]: max((row + 1) * outputs - row * inputs for row in (0, rows - 1))}
 
 
 def _softmax(plan: Plan, step: Step) -> Mapping[int, int]:

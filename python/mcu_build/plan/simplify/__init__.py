@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from mcu_build.plan.ir import Plan, Removed, Step
-from mcu_build.plan.simplify.ranges import Ranges, array_of, leaves_image, members_of
+from mcu_build.plan.simplify.ranges import Ranges, array_of, channels_of, leaves_image, members_of
 from mcu_build.plan.simplify.shrink import Mask, shrink
 from mcu_build.plan.simplify.ties import Ties, ties_of
 
@@ -22,10 +22,14 @@ _READERS = ("conv2d_s8", "linear_s8")
 # Kernels take channels by fours; a channel more costs them nothing then.
 _TOGETHER = 4
 _MOST = 1 << 31
+# Each channel costs some microseconds here. Nets for microcontrollers have thousands.
+_MOST_CHANNELS = 1 << 18
 
 
 def remove_channels(plan: Plan) -> Plan:
-    """The plan without channels that never matter, and told which; itself where all do."""
+    """The plan without channels that never matter, and told which; itself where all do or very many are."""
+    if sum(channels_of(tensor) for tensor in plan.tensors.values()) > _MOST_CHANNELS:
+        return plan
     ranges, ties = Ranges(plan), Ties(plan)
     gone = _removable(plan, ranges, ties)
     if not gone:

@@ -125,7 +125,8 @@ def _scale(
     form: Form, bias: int, bound: int, multiplier: int, shift: int, zero_point: int
 ) -> tuple[int, int, int, int] | None:
     largest = bound + abs(bias)
-    right = -shift
+    # Beyond 31 bits nothing is left of a sum, however far it is shifted.
+    right = min(-shift, 63)
     if multiplier == 0:
         return _nothing(zero_point)
     if right < (0 if form == "relu" else 1) or not 0 <= multiplier < _END or 2 * largest >= _END:
