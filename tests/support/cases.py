@@ -121,11 +121,18 @@ def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
 
 def run_plans(plans: Sequence[Plan], inputs: Sequence[np.ndarray], folder: Path) -> bytes:
     """All outputs of plans, one after the other as they lie in memory; `inputs` likewise."""
-    (folder / "inputs.bin").write_bytes(b"".join(array.tobytes() for array in inputs))
-    executable = _compile(plans, folder)
-    finished = process.run([executable], cwd=folder, timeout=300)
-    assert finished.status == 0, finished.stderr or finished.stdout
-    return (folder / "outputs.bin").read_bytes()
+    return run_vectors(plans, [inputs], folder)
+
+
+def run_vectors(plans: Sequence[Plan], vectors: Sequence[Sequence[np.ndarray]], folder: Path) -> bytes:
+    """As `run_plans`, for the inputs of one vector after the other."""
+    executable, outputs = _compile(plans, folder), b""
+    for inputs in vectors:
+        (folder / "inputs.bin").write_bytes(b"".join(array.tobytes() for array in inputs))
+        finished = process.run([executable], cwd=folder, timeout=300)
+        assert finished.status == 0, finished.stderr or finished.stdout
+        outputs += (folder / "outputs.bin").read_bytes()
+    return outputs
 
 
 def split_outputs(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:

@@ -1,0 +1,103 @@
+"""Random models: each is exact on every target, or refused by name.
+
+`python -m tests.support.generator 17 --board host --minimize` draws, checks and minimizes model 17 alone.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mcu_build.plan.ir import Plan
+from tests.support.generator import check as checks
+from tests.support.generator.check import HOST, Target, check
+from tests.support.generator.minimize import minimized
+from tests.support.generator.models import Net, draw, shapes, source
+from tests.support.generator.operators import TEMPLATES
+
+# As many models in a batch as flash and RAM of the boards hold.
+BATCH = 20
+MODELS, MORE_MODELS = 200, 3000
+NPU_FIRST = 152  # Models of layers: convolutions, pools, norms.
+M4, M55, NPU = Target("mps2-an386"), Target("corstone-300"), Target("host", "ethos-u55-128")
+
+
+def written(net: Net, folder: Path) -> Path:
+    file = folder / f"r{net.seed}.py"
+    file.write_text(source(net))
+    return file
+
+
+def failures(first: int, count: int, targets: tuple[Target, ...], folder: Path) -> Iterator[str]:
+    """What is neither exact nor refused among `count` models from number `first`."""
+    files = [written(draw(seed), folder) for seed in range(first, first + count)]
+    for target in targets:
+        results = check(files, target, folder)
+        assert any(result.outcome == "exact" for result in results.values()), target.name
+        for file, result in results.items():
+            if result.outcome not in ("exact", "refused"):
+                yield f"{target.name}: {file.stem}: {result.outcome}: {result.why}"
+
+
+def test_models_are_valid_and_the_same_each_time():
+    for seed in range(20):
+        net = draw(seed)
+        assert net == draw(seed)
+        assert shapes(net) is not None
+        compile(source(net), "net.py", "exec")
+
+
+def test_every_operator_is_drawn():
+    drawn = Counter(name for seed in range(len(TEMPLATES)) for name in draw(seed).operators)
+    assert not [template.name for template in TEMPLATES if not drawn[template.name]]
+
+
+def test_a_failing_model_is_made_small():
+    """In place of a fault, whatever holds a softmax fails: nothing else is left of a net."""
+    seed = next(number for number, template in enumerate(TEMPLATES) if template.name == "softmax")
+    small = minimized(draw(seed), lambda net: "softmax" in net.operators)
+    assert small.operators == ("softmax",)
+    assert len(small.inputs) == len(small.outputs) == 1
+
+
+def _other_constant(plan: Plan) -> Plan:
+    """The plan with one byte of its largest constant changed."""
+    largest = max((one for one in plan.tensors.values() if one.data), key=lambda tensor: tensor.nbytes)
+    assert largest.data is not None
+    data = bytes([largest.data[0] ^ 0x40]) + largest.data[1:]
+    return dataclasses.replace(
+        plan, tensors={**plan.tensors, largest.id: dataclasses.replace(largest, data=data)}
+    )
+
+
+def test_a_wrong_plan_is_found(tmp_path, monkeypatch):
+    """The control: the second of two models computes with another constant, and is the one reported."""
+    seed = next(number for number, template in enumerate(TEMPLATES) if template.name == "linear")
+    files = [written(draw(number), tmp_path) for number in (seed + len(TEMPLATES), seed)]
+    plan_program = checks.plan_program
+
+    def wrong(lowered, name, board):
+        plan = plan_program(lowered, name, board)
+        return _other_constant(plan) if name == files[1].stem else plan
+
+    monkeypatch.setattr(checks, "plan_program", wrong)
+    results = check(files, HOST, tmp_path)
+    assert [results[file].outcome for file in files] == ["exact", "wrong"]
+
+
+@pytest.mark.parametrize("first", range(0, MODELS, BATCH))
+def test_random_models(first, tmp_path):
+    assert not list(failures(first, BATCH, (HOST, M4, M55), tmp_path))
+
+
+def test_random_models_on_the_npu(tmp_path):
+    """Fewer, since a model takes as long there as ten without an NPU."""
+    assert not list(failures(NPU_FIRST, 6, (NPU,), tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(MODELS, MORE_MODELS, BATCH))
+def test_many_more_random_models(first, tmp_path):
+    assert not list(failures(first, BATCH, (HOST, M4, M55, NPU), tmp_path))
