@@ -1,12 +1,17 @@
 """Operators with an int8 form of our own: nothing stays in float, the firmware is the reference to the bit,
 and both stay near the float model."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from mcu_build import process
+from mcu_build.frontend.quantize import quantize
+from mcu_build.frontend.store import save
+from mcu_build.lower.upstream import quiet
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.ir import Plan
 from tests.support.cases import run_plans
@@ -50,6 +55,19 @@ def test_all_is_int8_and_near_float(name: str, outcomes: dict[str, Outcome]) -> 
         assert sqnr(found, wanted) > CASES[name].sqnr
         # Another input's answer is far from it.
         assert sqnr(np.flip(found), wanted) < 15
+
+
+def test_a_stored_program_is_read_by_another_process(tmp_path: Path) -> None:
+    """Cached programs hold float operators of our own, which a process that only lowers has to know."""
+    case = CASES["attention, causal"]
+    with quiet():
+        exported = torch.export.export(case.model.eval(), case.example)
+    save(quantize(exported, [_drawn(case)]), tmp_path / "q.pt2")
+    read = "import sys; from pathlib import Path; from mcu_build.frontend.store import load_quantized; "
+    script = f"{read}print(load_quantized(Path(sys.argv[1])).graph)"
+    finished = process.run([sys.executable, "-c", script, tmp_path / "q.pt2"], timeout=300)
+    assert finished.status == 0, finished.stderr
+    assert "softmax_where" in finished.stdout
 
 
 def test_the_firmware_is_the_reference(tmp_path: Path, outcomes: dict[str, Outcome]) -> None:

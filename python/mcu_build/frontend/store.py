@@ -17,7 +17,10 @@ def save(exported: ExportedProgram, file: Path) -> None:
 def load_quantized(file: Path) -> ExportedProgram:
     """Read a quantized program that `save` wrote."""
     with quiet():
-        # Registers the operators quantized_decomposed::*, which loading looks up by name.
+        # Registers the operators quantized_decomposed::* and our own, which loading looks up by name.
         import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
 
+        from mcu_build.lower.masked_softmax import softmax_where
+
+        softmax_where()
         return torch.export.load(file)
