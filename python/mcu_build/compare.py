@@ -7,9 +7,9 @@ import numpy as np
 
 from mcu_build.npz import Array
 
-# Float operators round differently in torch and on the core (order of sums, exp and its like): the largest
-# difference that is put down to that, as a share of the output's largest value.
-FLOAT_TOLERANCE = 1e-5
+# A user's own operator on floats is written twice, in Python and in C++, and the two round differently: the
+# largest difference that is put down to that, as a share of the output's largest value.
+CUSTOM_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Comparison:
     """Elements compared and those that differ.
 
     `differing` counts elements that are not equal; `mismatches` those beyond what is allowed, which is
-    nothing unless float operators take part. `outputs_vary` is whether some output differs between vectors:
-    where it does not, a comparison proves nothing.
+    nothing unless a user's own operators compute floats. `outputs_vary` is whether some output differs
+    between vectors: where it does not, a comparison proves nothing.
     """
 
     vectors: int
@@ -82,12 +82,12 @@ def _difference(want: Array, have: Array) -> Array:
     return np.asarray(difference)
 
 
-def float_allowance(expected: Sequence[Array], steps: Sequence[float | None]) -> list[float]:
-    """What float operators may change: one quantization step where the output has one, else a share."""
+def custom_allowance(expected: Sequence[Array], steps: Sequence[float | None]) -> list[float]:
+    """What a user's operators on floats may change: a step where the output is quantized, else a share."""
     return [
         step
         if step is not None
-        else FLOAT_TOLERANCE * float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
+        else CUSTOM_TOLERANCE * float(np.abs(array[np.isfinite(array)]).max(initial=0.0))
         for array, step in zip(expected, steps, strict=True)
     ]
 

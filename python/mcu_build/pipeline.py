@@ -17,6 +17,7 @@ from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
 from mcu_build.plan.ir import Optimize, Plan
+from mcu_build.program import Program, load
 from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 
@@ -66,11 +67,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Built:
-    """A build folder with its manifest, and the program that it was made from."""
+    """A build folder with its manifest, and the program that it was made from.
+
+    `request` is what was asked for; None where another build system has made the image.
+    """
 
     folder: Path
     manifest: Manifest
     lowered: Lowered
+    request: Request | None = None
 
 
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
@@ -83,11 +88,11 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
     with lock(folder):
         found = manifests.read(folder)
         if not (found and found.key == key and found.is_whole(folder)):
-            return Built(folder, _make(request, lowered, folder, key, progress), lowered)
+            return Built(folder, _make(request, lowered, folder, key, progress), lowered, request)
     for name in ("plan", "build"):
         with progress.stage(name) as mark:
             mark.cached = True
-    return Built(folder, found, lowered)
+    return Built(folder, found, lowered, request)
 
 
 def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
@@ -208,22 +213,24 @@ def plan_program(
     cmsis_nn: CmsisNn | None = None,
     optimize: Optimize = "speed",
     whole: bool = False,
+    program: Program | None = None,
 ) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization.
 
-    `whole` is for a runtime that loads the program as it is: nothing of it is left out.
+    `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
+    loads the program as it is: nothing of it is left out.
     """
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.delegate import NpuTarget
     from mcu_build.plan.fit import room_for_constants
-    from mcu_build.program import load
 
     npu = None
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast)
-    program = load(lowered.program, lowered.method, lowered.data)
+    ports = len(program.inputs) if program else None
+    program = program or load(lowered.program, lowered.method, lowered.data)
     if (
         lowered.npu
         and "Dedicated" in lowered.npu.memory_mode
@@ -236,7 +243,8 @@ def plan_program(
     folders = kernel_folders(board, cmsis_nn)
     room = None if whole else room_for_constants(board)
     plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room)
-    return plan.with_quantization(dict(zip((*plan.inputs, *plan.outputs), lowered.borders, strict=False)))
+    borders = zip((*plan.inputs, *plan.outputs)[:ports], lowered.borders, strict=False)
+    return plan.with_quantization(dict(borders))
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:

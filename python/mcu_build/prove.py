@@ -9,7 +9,8 @@ from typing import Any
 from mcu_build import npz, vectors
 from mcu_build.board import Board
 from mcu_build.cache import Cache
-from mcu_build.compare import Comparison, accuracy, compare, float_allowance
+from mcu_build.compare import Comparison, accuracy, compare, custom_allowance
+from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage
 from mcu_build.flash.layers import LayerCycles
@@ -23,6 +24,7 @@ from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim, check_simulator
 from mcu_build.simulate.run import run as simulate
 from mcu_build.stages import Progress, expected_outputs, made_up_vectors
+from mcu_build.trace import Layer, first_difference, suspects
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Proof:
-    """What a test found. `inexact` names float operators whose rounding may differ between torch and core.
+    """What a test found.
 
+    `float_operators` names the operators that compute floats on the core, `inexact` those among them that
+    are the user's own: their Python and their C++ may round differently. Where outputs are wrong, `suspects`
+    are the layers that may be: one where it is known which one is the first that differs.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
     """
 
@@ -45,9 +50,11 @@ class Proof:
     comparison: Comparison
     accuracy: Accuracy | None
     outcome: Outcome
+    float_operators: tuple[str, ...]
     inexact: tuple[str, ...]
     made_up: bool
     quality: tuple[Mapping[str, Any], ...] = ()
+    suspects: tuple[Layer, ...] = ()
 
     def failure(
         self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
@@ -192,17 +199,21 @@ def test(
     inputs, expected = expectation(built, limit, cache, progress)
     with progress.stage("device" if via else "simulate"):
         found, outcome = run(built, board, inputs, timeout, sim, via)
-    inexact = _inexact(built)
+    in_float = _float_operators(built)
+    inexact = tuple(name for name in in_float if is_custom(name))
     steps = [port["scale"] for port in built.manifest.outputs]
-    allowed = float_allowance(expected, steps) if inexact else [0.0] * len(expected)
+    allowed = custom_allowance(expected, steps) if inexact else [0.0] * len(expected)
+    compared = compare(expected, found, allowed)
     return Proof(
         name=built.manifest.name,
-        comparison=compare(expected, found, allowed),
+        comparison=compared,
         accuracy=_accuracy(built, expected, found, limit),
         outcome=outcome,
+        float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
         quality=_quality(built, found, limit),
+        suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
     )
 
 
@@ -216,7 +227,27 @@ def expectation(
     return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
 
 
-def _inexact(built: Built) -> tuple[str, ...]:
+def _suspects(
+    built: Built,
+    compared: Comparison,
+    inputs: list[Array],
+    timeout: float,
+    progress: Progress,
+    sim: Sim | None,
+    via: Via | None,
+) -> tuple[Layer, ...]:
+    """The first layer that differs for the first vector that does; where that cannot be told, all layers."""
+    if compared.first is None or not compared.mismatches:
+        return ()
+    vector = compared.first.vector
+    found = None
+    if via is None:
+        with progress.stage("trace"):
+            found = first_difference(built, [array[vector : vector + 1] for array in inputs], timeout, sim)
+    return (found,) if found else suspects(built)
+
+
+def _float_operators(built: Built) -> tuple[str, ...]:
     """Float operators that compute, rather than move, in order of first use."""
     rows = [row for row in built.manifest.operators if row["where"] == "float"]
     return tuple(dict.fromkeys(str(row["name"]) for row in rows))

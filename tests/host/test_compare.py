@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.compare import accuracy, compare, float_allowance
+from mcu_build.compare import accuracy, compare, custom_allowance
 
 
 def outputs(dtype=np.int8):
@@ -47,15 +47,15 @@ def test_floats_that_are_not_numbers(bad):
     assert compare([have], [have], [0]).mismatches == 0
 
 
-def test_float_allowance():
+def test_allowance_for_operators_of_the_user():
     want = outputs(np.float32)
     near = want * np.float32(1 + 1e-7)
-    allowed = float_allowance([want], [None])
+    allowed = custom_allowance([want], [None])
     result = compare([want], [near], allowed)
     assert result.differing > 0
     assert result.mismatches == 0
     assert compare([want], [want * np.float32(1.001)], allowed).mismatches > 0
-    assert float_allowance([want], [0.5]) == [0.5]
+    assert custom_allowance([want], [0.5]) == [0.5]
 
 
 def test_accuracy():

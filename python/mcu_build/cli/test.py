@@ -14,6 +14,9 @@ from mcu_build.report.quality import lines as quality_lines
 # Points of accuracy whose loss a user is warned of.
 _LOUD_DROP = 2.0
 
+# Layers that a text names where it is not known which one is wrong.
+_LISTED = 5
+
 
 @click.command(cls=ViaCommand)
 @build_options
@@ -82,7 +85,8 @@ def _document(proof: Any) -> dict[str, Any]:
         "differing": compared.differing,
         "max_abs_difference": compared.max_abs_difference,
         "outputs_vary": compared.outputs_vary,
-        "float_operators": list(proof.inexact),
+        "float_operators": list(proof.float_operators),
+        "suspects": [{"operator": layer.operator, "layer": layer.line} for layer in proof.suspects],
         "accuracy": {
             "float": accuracy.float_model,
             "int8": accuracy.int8_model,
@@ -139,6 +143,7 @@ def text(built: Any, proof: Any, where: str) -> str:
             f"  first      vector {first.vector}, output {first.output}{list(first.index)}: "
             f"{first.found:g} instead of {first.expected:g}"
         )
+        lines += _suspects(proof)
     if outcome.stack_size:
         lines.append(f"  stack      {outcome.stack_used:,} of {outcome.stack_size:,} bytes used")
     if outcome.cycles:
@@ -153,6 +158,15 @@ def text(built: Any, proof: Any, where: str) -> str:
     return "\n".join(lines)
 
 
+def _suspects(proof: Any) -> list[str]:
+    """Which layer is wrong, or which ones may be."""
+    if len(proof.suspects) == 1:
+        return [f"  layer      {proof.suspects[0]} is the first that differs"]
+    listed = ", ".join(map(str, proof.suspects[:_LISTED]))
+    more = len(proof.suspects) - _LISTED
+    return [f"  layers     one of {listed}{f' and {more} more' if more > 0 else ''}"] if listed else []
+
+
 def _verdict(proof: Any) -> str:
     compared = proof.comparison
     if compared.mismatches:
@@ -160,6 +174,6 @@ def _verdict(proof: Any) -> str:
     if compared.differing:
         return (
             f"{compared.differing:,} of {compared.elements:,} differ, the most by "
-            f"{compared.max_abs_difference:g}: the rounding of float operators ({', '.join(proof.inexact)})"
+            f"{compared.max_abs_difference:g}: rounding of your own operators ({', '.join(proof.inexact)})"
         )
     return f"all {compared.elements:,} equal the quantized program's exactly"

@@ -14,7 +14,10 @@ _HEAD = """<!-- Written by scripts/update-docs from the selectors in python/mcu_
 A program may call these operators; one that calls another does not build, and the error names it with its
 line of the model. Quantized operators are those of executorch's Cortex-M back end, and equal their Python
 definitions bit for bit. Portable operators (`aten::`, `dim_order_ops::`) are what a model keeps beside them:
-integers equal PyTorch's exactly, floats to a few units in the last place.
+integers equal PyTorch's exactly, floats to a few units in the last place, and to the bit on every core
+([lowering.md](lowering.md)). Of equal entries topk and sort name that with the lowest index first; argmax,
+argmin and the indices of a maximum or minimum name the first alone. A NaN is larger than any number in topk
+and sort, and is what amax and amin find.
 
 Tensors may lie in memory in any order (contiguous, channels-last or another), operands of one call in
 different ones, too. Where a kernel needs another order, the plan has a step that moves the elements. Shapes
