@@ -30,8 +30,8 @@ def check_proof(result) -> None:
     assert proof["vectors"] == 3
     assert proof["outputs_vary"]
     assert proof["mismatches"] == 0
-    # Where only integers compute, nothing at all may differ.
-    assert proof["differing"] == 0 or proof["float_operators"]
+    # To the bit, floats too.
+    assert proof["differing"] == 0
 
 
 @pytest.mark.parametrize("model", MODELS)
