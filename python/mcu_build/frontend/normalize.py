@@ -18,6 +18,7 @@ from torch.utils import _pytree
 
 from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
+from mcu_build.lower.control_flow import without_branches
 from mcu_build.lower.fold import fold_constants, is_symbolic
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
@@ -46,6 +47,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     """
     _check_control_flow(exported, path)
     _check_attributes(exported, path, state)
+    without_branches(exported, path)
     functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
     _check_random(functional, path)
     _check_fixed(functional, path)

@@ -1,0 +1,61 @@
+"""torch.cond computes what PyTorch does, whichever side is taken; loops are refused by name."""
+
+import pytest
+import torch
+from torch import nn
+
+from mcu_build.errors import McuError
+from mcu_build.frontend.normalize import normalize
+from mcu_build.frontend.quantize import quantize
+from mcu_build.lower.cortex_m import lower
+
+
+class Gated(nn.Module):
+    """One convolution or none, and a condition within a side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(2, 2, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def heavy(y: torch.Tensor) -> torch.Tensor:
+            return torch.cond(y[0, 0, 0, 0] > 0, lambda z: torch.relu(z) + 1, lambda z: z - 2, (y,))
+
+        return torch.cond(x.mean() > 0, lambda y: heavy(self.layer(y)), lambda y: torch.relu(y) * 0.5, (x,))
+
+
+class Loop(nn.Module):
+    """As often as it takes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        loop = torch.ops.higher_order.while_loop
+        return loop(lambda y: y.sum() < 10, lambda y: (y + 1,), (x,), ())[0]
+
+
+X = torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(2))
+
+
+def test_every_side_is_pytorch_s():
+    model = Gated().eval()
+    exported = normalize(torch.export.export(model, (X,)), "model.py")
+    assert not any("cond" in str(node.target) for node in exported.graph.nodes)
+    normalized = exported.module(check_guards=False)
+    taken = set()
+    for scale, shift in ((1, 1), (-1, 1), (1, -1)):
+        x = X * scale + shift
+        taken.add((bool(x.mean() > 0), bool(model.layer(x)[0, 0, 0, 0] > 0)))
+        torch.testing.assert_close(normalized(x), model(x))
+    assert len({first for first, _ in taken}) == 2
+
+
+def test_sides_are_int8():
+    exported = normalize(torch.export.export(Gated().eval(), (X,)), "model.py")
+    lowered = lower(quantize(exported, [(X,), (-X,)]), "cortex-m4")
+    assert [row.where for row in lowered.operators if "conv2d" in row.operator] == ["int8"]
+
+
+def test_a_loop_is_refused_by_name():
+    exported = torch.export.export(Loop(), (X,), strict=False)
+    with pytest.raises(McuError, match=r"model\.py: while_loop.*: how often a loop turns") as refused:
+        normalize(exported, "model.py")
+    assert "torch.where" in str(refused.value.hint)
