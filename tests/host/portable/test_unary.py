@@ -15,7 +15,21 @@ from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 
 FOUR_UNITS = 4 * 2.0**-23
 EXACT = ["abs", "ceil", "floor", "neg", "round", "sign", "trunc", "relu", "reciprocal"]
-ANYWHERE = ["asinh", "atan", "cos", "cosh", "erf", "exp", "expm1", "sigmoid", "sin", "sinh", "tan", "tanh"]
+ANYWHERE = [
+    "asinh",
+    "atan",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "sigmoid",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+]
 # PyTorch takes square roots from a library that rounds them less well than IEEE 754 asks.
 POSITIVE = ["sqrt", "log", "log10", "log2", "log1p", "rsqrt"]
 INTEGERS = ["int8", "int16", "int32", "int64"]
@@ -87,6 +101,7 @@ def integers() -> list[Checked]:
     listed.append(call("aten::clamp.out", image(quantized), -128, -43, order=CHANNELS_LAST))
     listed.append(call("aten::clamp.out", image(quantized), -128, None))
     booleans = T(np.array([True, False]))
+    listed.append(call("aten::bitwise_not.out", T(np.arange(256, dtype=np.uint8))))
     return [*listed, call("aten::bitwise_not.out", booleans), call("aten::logical_not.out", booleans)]
 
 

@@ -2,7 +2,7 @@
 
 from mcu_build.plan.ir import DType, Params, Tensor
 from mcu_build.plan.operators.layout import ordered
-from mcu_build.plan.operators.portable_movement import SUFFIX, converted
+from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
 from mcu_build.plan.select import Call, Selector
 
 INTEGER_LIMITS = {
@@ -16,8 +16,8 @@ _SIGNED = (DType.I8, DType.I16, DType.I32, DType.I64)
 
 # Computed in float whatever the input is.
 _FLOAT = (
-    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "expm1"),
-    *("log", "log10", "log1p", "log2", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt"),
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "exp", "exp2"),
+    *("expm1", "log", "log10", "log1p", "log2", "reciprocal", "rsqrt", "sigmoid", "sin", "sinh", "sqrt"),
     *("tan", "tanh", "isnan", "isinf"),
 )
 # Of the input's own type, which has to be float.
@@ -97,11 +97,18 @@ def _signed(name: str) -> Selector:
 
 
 def bitwise_not(call: Call) -> None:
-    """(input, out): bool or signed integers."""
-    source = flat_operand(call, call.tensor(0), call.output)
+    """(input, out): bool or integers."""
+    output = call.output
+    source = flat_operand(call, call.tensor(0), output)
+    if source.dtype is DType.U8:
+        wide = converted(call, source, DType.I16)
+        inverse = call.temporary(source.name, DType.I16, source.shape)
+        emit_unary(call, "bitwise_not", wide, inverse)
+        convert(call, inverse, output)
+        return
     if source.dtype not in (*_SIGNED, DType.BOOL):
         raise call.refuse(f"no kernel for {source.dtype.numpy_name}")
-    emit_unary(call, "bitwise_not", source, call.output)
+    emit_unary(call, "bitwise_not", source, output)
 
 
 def logical_not(call: Call) -> None:
