@@ -345,12 +345,11 @@ def test_random_numbers_are_refused_by_line(tmp_path, line, operator):
     assert f"net.py:9: aten.{operator}.default: draws random numbers" in error.message
 
 
-def test_branches_on_data_are_refused_by_line_and_what_the_hint_says_works(tmp_path):
-    branch = "torch.cond(y.sum() > 4, lambda t: t + 1, lambda t: t * 2, (y,))"
-    error = error_of(lambda file: capture(load(file)), network(tmp_path, f"return {branch}"))
-    assert "net.py:9: torch.cond: firmware has no branches" in error.message
+def test_loops_on_data_are_refused_by_line(tmp_path):
+    loop = "torch.ops.higher_order.while_loop(lambda t: t.sum() < 4, lambda t: (t + 1,), (y,), ())[0]"
+    error = error_of(lambda file: capture(load(file)), network(tmp_path, f"return {loop}"))
+    assert "net.py:9: torch.while_loop: firmware has no loops" in error.message
     assert "torch.where" in error.hint
-    same(tmp_path, "return torch.where(y.sum() > 4, y + 1, y * 2)")
 
 
 def test_dropout_at_rest_is_fine(tmp_path):

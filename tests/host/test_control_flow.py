@@ -1,10 +1,8 @@
-"""torch.cond computes what PyTorch does, whichever side is taken; loops are refused by name."""
+"""torch.cond computes what PyTorch does, whichever side is taken."""
 
-import pytest
 import torch
 from torch import nn
 
-from mcu_build.errors import McuError
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import quantize
 from mcu_build.lower.cortex_m import lower
@@ -22,14 +20,6 @@ class Gated(nn.Module):
             return torch.cond(y[0, 0, 0, 0] > 0, lambda z: torch.relu(z) + 1, lambda z: z - 2, (y,))
 
         return torch.cond(x.mean() > 0, lambda y: heavy(self.layer(y)), lambda y: torch.relu(y) * 0.5, (x,))
-
-
-class Loop(nn.Module):
-    """As often as it takes."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        loop = torch.ops.higher_order.while_loop
-        return loop(lambda y: y.sum() < 10, lambda y: (y + 1,), (x,), ())[0]
 
 
 X = torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(2))
@@ -52,10 +42,3 @@ def test_sides_are_int8():
     exported = normalize(torch.export.export(Gated().eval(), (X,)), "model.py")
     lowered = lower(quantize(exported, [(X,), (-X,)]), "cortex-m4")
     assert [row.where for row in lowered.operators if "conv2d" in row.operator] == ["int8"]
-
-
-def test_a_loop_is_refused_by_name():
-    exported = torch.export.export(Loop(), (X,), strict=False)
-    with pytest.raises(McuError, match=r"model\.py: while_loop.*: how often a loop turns") as refused:
-        normalize(exported, "model.py")
-    assert "torch.where" in str(refused.value.hint)

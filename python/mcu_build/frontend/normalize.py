@@ -28,8 +28,9 @@ _RANDOM_HINT = (
     "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
     "nn.Dropout."
 )
-_CONTROL_FLOW_HINT = (
-    "Compute both branches and choose with `torch.where`; write a loop out with a fixed number of steps."
+_LOOP_HINT = (
+    "Write the loop out with a fixed number of steps, and keep what is done already with "
+    "`torch.where(done, y, next_y)`."
 )
 _STATE = "the model writes it, so that one call depends on the calls before it"
 _STATE_HINT = (
@@ -43,11 +44,11 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
 
     `path` is the user's file, for messages; `state` are attributes that calls were seen to change, which an
     exported program takes for constants. McuError where the program keeps state between calls, draws random
-    numbers, branches or loops on data, or where a shape depends on data.
+    numbers, loops on data, or where a shape depends on data.
     """
-    _check_control_flow(exported, path)
+    without_branches(exported)
+    _check_loops(exported, path)
     _check_attributes(exported, path, state)
-    without_branches(exported, path)
     functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
     _check_random(functional, path)
     _check_fixed(functional, path)
@@ -80,17 +81,17 @@ def _without_writes(exported: ExportedProgram, path: Path) -> ExportedProgram:
     return _without_written_inputs(functional)
 
 
-def _check_control_flow(exported: ExportedProgram, path: Path) -> None:
-    """McuError for branches and loops that data decide: a plan is one sequence of calls."""
+def _check_loops(exported: ExportedProgram, path: Path) -> None:
+    """McuError for loops whose turns data decide: a plan is one sequence of calls."""
     found = [
-        f"{path}: {source_line(node) or 'the model'}: torch.{node.target}: firmware has no branches or loops "
-        "that depend on data"
+        f"{path}: {source_line(node) or 'the model'}: torch.{node.target}: firmware has no loops that depend "
+        "on data"
         for node in exported.graph.nodes
         if isinstance(node.target, torch._ops.HigherOrderOperator)
         and any(argument.op == "get_attr" for argument in node.all_input_nodes)
     ]
     if found:
-        raise McuError("\n".join(found), _CONTROL_FLOW_HINT)
+        raise McuError("\n".join(found), _LOOP_HINT)
 
 
 def _check_attributes(exported: ExportedProgram, path: Path, state: Collection[str]) -> None:

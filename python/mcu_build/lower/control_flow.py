@@ -4,51 +4,23 @@ A plan is a straight line of steps, so that memory and time are known at build t
 but their results, so computing both changes no output; it costs the time of both.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
-from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, inherit, run_fake
-from mcu_build.lower.lines import source_line
 
 _COND = torch.ops.higher_order.cond
-_LOOPS = ("while_loop", "scan", "associative_scan", "map_impl")
-_HINT = (
-    "Write a `for` loop over a fixed number of turns, which export unrolls, and keep what is done already "
-    "with torch.where(done, y, next_y)."
-)
 
 
-def without_branches(exported: ExportedProgram, path: Path) -> None:
-    """Inline every `torch.cond` in place. McuError for a loop, whose turns depend on data.
-
-    `path` is the user's file.
-    """
-    _refuse_loops(exported.graph_module, path)
+def without_branches(exported: ExportedProgram) -> None:
+    """Inline every `torch.cond` in place."""
     if any(node.target is _COND for node in exported.graph.nodes):
         _inline_all(exported.graph_module, fake_mode(exported.graph_module))
         exported.graph_module.delete_all_unused_submodules()
         exported.graph_module.recompile()
-
-
-def _refuse_loops(model: GraphModule, path: Path) -> None:
-    lines = {
-        f"{path}: {name}{_at(node)}: how often a loop turns has to be known at build time": None
-        for graph in (module.graph for module in model.modules() if isinstance(module, GraphModule))
-        for node in graph.nodes
-        if (name := str(getattr(node.target, "__name__", ""))) in _LOOPS
-    }
-    if lines:
-        raise McuError("\n".join(lines), _HINT)
-
-
-def _at(node: Node) -> str:
-    line = source_line(node)
-    return f" at {line}" if line else ""
 
 
 def _inline_all(model: GraphModule, mode: Any) -> None:
