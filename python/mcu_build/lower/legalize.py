@@ -487,6 +487,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.pad.default: (*MOVE_RULES[aten.pad.default], _pad),
     aten.pixel_shuffle.default: (_pixel_shuffle,),
     aten.prelu.default: (prelu.one_slope,),
+    aten.embedding.default: (pick.own_table,),
     **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),
     aten.instance_norm.default: (norms.known_statistics,),
     **dict.fromkeys((aten.upsample_linear1d.vec, aten.upsample_nearest1d.vec), (resample.line,)),

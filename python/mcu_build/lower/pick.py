@@ -22,6 +22,18 @@ def _embedding(site: Site) -> Node:
     return site.call_operator(aten.embedding.default, site.source, *site.node.args[1:])
 
 
+def own_table(build: Builder, node: Node) -> Node | None:
+    """An embedding whose table something else reads too (a tied output layer), with a table of its own.
+
+    The two are quantized in their own ways.
+    """
+    table = build.value_of(node.args[0])
+    assert isinstance(node.args[0], Node)
+    if table is None or len(node.args[0].users) == 1:
+        return None
+    return build(node.target, build.constant(table), *node.args[1:])
+
+
 def adaptive_max(build: Builder, node: Node) -> Node | None:
     """The maxima of adaptive_max_pool whose windows are all of one size."""
     pool, index = node.args
