@@ -89,12 +89,14 @@ def test_a_wrong_plan_is_found(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("first", range(0, MODELS, BATCH))
 def test_random_models(first, tmp_path):
-    assert not list(failures(first, BATCH, (HOST, M4, M55), tmp_path))
+    """Half of the models on the host and on M4, which share a program, half on M55, for the time it takes."""
+    targets = (HOST, M4) if first // BATCH % 2 == 0 else (M55,)
+    assert not list(failures(first, BATCH, targets, tmp_path))
 
 
 def test_random_models_on_the_npu(tmp_path):
-    """Fewer, since a model takes as long there as ten without an NPU."""
-    assert not list(failures(NPU_FIRST, 6, (NPU,), tmp_path))
+    """Fewer, since a model takes as long there as several without an NPU."""
+    assert not list(failures(NPU_FIRST, 4, (NPU,), tmp_path))
 
 
 @pytest.mark.slow
