@@ -409,3 +409,15 @@ def test_nested_outputs_of_a_saved_program(tmp_path):
 def test_hooks_are_part_of_the_model(tmp_path):
     init = "self.conv.register_forward_hook(lambda module, inputs, result: result * 3)"
     assert "mul" in targets(same(tmp_path, "return y", init=init))
+
+
+def test_interpolation_of_operands_in_other_layouts_is_arithmetic(tmp_path):
+    """PyTorch's decomposition of lerp copies strides, which nothing can lower."""
+    text = "import torch\nclass Net(torch.nn.Module):\n    def forward(self, x, y):\n"
+    text += "        return torch.lerp(x, y.transpose(1, 2), 0.3)\nmodel = Net()\n"
+    file = write(tmp_path, text + "example_inputs = (torch.rand(1, 4, 3), torch.rand(1, 3, 4))\n")
+    model = load(file)
+    exported = capture(model)
+    assert not [node for node in exported.graph.nodes if "lerp" in str(node.target)]
+    found = exported.module()(*model.example_inputs)
+    torch.testing.assert_close(found, model.model(*model.example_inputs))

@@ -220,6 +220,8 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.slice_scatter.default: _join_slice,
         aten.select_scatter.default: _join_selected,
         aten.index_put.default: _put_masked,
+        aten.lerp.Scalar: _interpolate,
+        aten.lerp.Tensor: _interpolate,
     }
     for node in list(graph.nodes):
         rule = rules.get(node.target) if node.op == "call_function" else None
@@ -230,6 +232,13 @@ def _forget_strides(exported: ExportedProgram) -> None:
     _name_outputs(exported)
     graph.lint()
     exported.graph_module.recompile()
+
+
+def _interpolate(build: Builder, node: Node) -> Node:
+    """lerp as arithmetic: PyTorch's own decomposition copies strides (prims::copy_strided)."""
+    start, end, weight = node.args
+    times = aten.mul.Tensor if isinstance(weight, Node) else aten.mul.Scalar
+    return build(aten.add.Tensor, start, build(times, build(aten.sub.Tensor, end, start), weight))
 
 
 def _name_outputs(exported: ExportedProgram) -> None:
