@@ -2,7 +2,8 @@
 //
 // Compiled with MCU_MODEL_HEADER, the model's header, and MCU_MODEL, its namespace. Files, in the working
 // directory of the simulator or debugger:
-//   inputs.bin   read: for each vector, the bytes of each input in order; nothing else
+//   inputs.bin   read: for each vector, the bytes of each input in order; nothing else. Before them, for a
+//                model with state, a byte: 1 begins a sequence, 0 goes on.
 //   outputs.bin  written: for each vector, the bytes of each output in order
 //   status.txt   written at the end: lines "vectors N", "output_size N" (bytes for a vector), "stack_used N",
 //                "stack_size N", "cycles_min N", "cycles_max N" (of an inference; 0 where nothing counts
@@ -35,8 +36,10 @@ static_assert(model::input_count > 0 && model::output_count > 0);
 // An output that the model does not write must not look like one that it did.
 constexpr auto kPoison = std::byte{0xA5};
 
+constexpr bool kHasState = model::state_size > 0;
+
 size_t input_size() {
-    size_t bytes = 0;
+    size_t bytes = kHasState ? 1 : 0;
     for (size_t index = 0; index < model::input_count; ++index) {
         bytes += model::input_bytes(index).size();
     }
@@ -56,7 +59,23 @@ struct Cycles {
     uint32_t max = 0;
 };
 
+bool begin_vector(const File& inputs) {
+    if constexpr (kHasState) {
+        std::byte begins{};
+        if (!inputs.read(std::span(&begins, 1))) {
+            return false;
+        }
+        if (begins != std::byte{0}) {
+            model::reset();
+        }
+    }
+    return true;
+}
+
 Status run_vector(const File& inputs, const File& outputs, Cycles& cycles) {
+    if (!begin_vector(inputs)) {
+        return Status::kCannotRead;
+    }
     // Poison first: outputs may share their bytes with inputs.
     for (size_t index = 0; index < model::output_count; ++index) {
         std::ranges::fill(model::output_bytes(index), kPoison);

@@ -96,7 +96,7 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
 
 
 def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
-    return lower_model(
+    lowered = lower_model(
         request.model,
         request.board,
         request.npu,
@@ -107,6 +107,13 @@ def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
         request.op_libraries,
         request.data,
     )
+    if request.executorch is not None and lowered.initial_state():
+        raise McuError(
+            f"{request.model}: --runtime executorch: the model keeps state from call to call, which only the "
+            "static runtime carries",
+            "Leave --runtime out, or give the state to `forward` and return its new value.",
+        )
+    return lowered
 
 
 def _key(request: Request, lowered: Lowered) -> str:
@@ -224,12 +231,13 @@ def plan_program(
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.delegate import NpuTarget
     from mcu_build.plan.fit import room_for_constants
+    from mcu_build.plan.keep_state import initial_bytes, initial_values
 
     npu = None
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast)
-    ports = len(program.inputs) if program else None
+    is_part = program is not None
     program = program or load(lowered.program, lowered.method, lowered.data)
     if (
         lowered.npu
@@ -242,9 +250,14 @@ def plan_program(
         )
     folders = kernel_folders(board, cmsis_nn)
     room = None if whole else room_for_constants(board)
-    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room)
-    borders = zip((*plan.inputs, *plan.outputs)[:ports], lowered.borders, strict=False)
-    return plan.with_quantization(dict(borders))
+    borders, count = lowered.borders, len(program.inputs)
+    # A part of a program ends before the new values of its state are there.
+    initial = [] if is_part else initial_values(program, lowered.initial_state(), borders[:count])
+    state = initial_bytes(program, initial)
+    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room, state)
+    inputs = dict(zip(plan.inputs, borders, strict=False))
+    outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
+    return plan.with_quantization({**inputs, **dict(outputs)})
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:
@@ -391,7 +404,7 @@ def summary(built: Built) -> dict[str, Any]:
         "board": manifest.board["id"],
         "artefacts": {kind: str(built.folder / name) for kind, name in manifest.artefacts.items()},
         "flash": dict(manifest.flash),
-        "ram": dict(manifest.ram),
+        "ram": {**manifest.ram, "state": manifest.memory.get("state", 0)},
         "memory": dict(manifest.memory),
         "inputs": list(manifest.inputs),
         "outputs": list(manifest.outputs),

@@ -25,6 +25,7 @@ from mcu_build.simulate.run import Sim, check_simulator
 from mcu_build.simulate.run import run as simulate
 from mcu_build.stages import Progress, expected_outputs, made_up_vectors
 from mcu_build.trace import Layer, first_difference, suspects
+from mcu_build.vectors import sequence_starts
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,16 @@ def run(
     timeout: float,
     sim: Sim | None = None,
     via: Via | None = None,
+    starts: Array | None = None,
 ) -> tuple[list[Array], Outcome]:
     """The firmware's outputs for `inputs`, arrays [vectors, ...] as the ports take them.
 
-    It runs in a simulator, or on the board that `via` leads to.
+    It runs in a simulator, or on the board that `via` leads to. `starts` tells which vectors begin a
+    sequence, for a model with state; without it all are one.
     """
     manifest = built.manifest
-    packed = vectors.pack(inputs, manifest.inputs)
+    single = vectors.one_sequence(inputs, manifest.memory)
+    packed = vectors.pack(inputs, manifest.inputs, single if single is None or starts is None else starts)
     if via is not None:
         outcome = _on_device(built, board, packed, timeout, via)
     else:
@@ -171,7 +175,8 @@ def layer_cycles(
     from mcu_build.profile.measure import read
 
     manifest = built.manifest
-    packed = vectors.pack([array[:1] for array in inputs], manifest.inputs)
+    first = [array[:1] for array in inputs]
+    packed = vectors.pack(first, manifest.inputs, vectors.one_sequence(first, manifest.memory))
     with _programmed(built, board, via) as (probe, image, file):
         executable = read(file, manifest.name, board.core)
         return layers.measure(probe, image, executable, manifest.operators, packed, timeout)
@@ -197,8 +202,9 @@ def test(
     if via is None:
         check_simulator(board, sim, built.lowered.npu)
     inputs, expected = expectation(built, limit, cache, progress)
+    starts = sequence_starts(npz.load(built.lowered.vectors))[:limit] if built.lowered.vectors else None
     with progress.stage("device" if via else "simulate"):
-        found, outcome = run(built, board, inputs, timeout, sim, via)
+        found, outcome = run(built, board, inputs, timeout, sim, via, starts)
     in_float = _float_operators(built)
     inexact = tuple(name for name in in_float if is_custom(name))
     steps = [port["scale"] for port in built.manifest.outputs]
@@ -223,7 +229,9 @@ def expectation(
     """The model's own vectors, and what the program's Python definitions give for them."""
     inputs = [array[:limit] for array in own_inputs(built)]
     chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
-    npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)})
+    archive = npz.load(built.lowered.vectors) if built.lowered.vectors else {}
+    numbers = {"sequence": archive["sequence"][:limit]} if "sequence" in archive else {}
+    npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)} | numbers)
     return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
 
 
@@ -241,7 +249,8 @@ def _suspects(
         return ()
     vector = compared.first.vector
     found = None
-    if via is None:
+    # What a vector gives depends on those before it where the model keeps state.
+    if via is None and not built.manifest.memory.get("state"):
         with progress.stage("trace"):
             found = first_difference(built, [array[vector : vector + 1] for array in inputs], timeout, sim)
     return (found,) if found else suspects(built)

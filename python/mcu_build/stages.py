@@ -20,12 +20,16 @@ from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.npz import Array
 from mcu_build.plan.ir import Quantization
+from mcu_build.plan.keep_state import initial_values
 from mcu_build.reference_float import KERNEL_SOURCES
 from mcu_build.report.quality import verdict
+from mcu_build.vectors import sequence_starts
 
 if TYPE_CHECKING:
     from mcu_build.program import Program
+    from mcu_build.reference import Evaluator
 
 Io = Literal["float", "int8"]
 SUFFIXES = (".py", ".pt2", ".pte")
@@ -85,7 +89,8 @@ class Lowered:
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
     `definitions` the files that define them in Python. `data` are .ptd files with weights of the program.
     `quality` (quality.Quality as plain data, one an output) and `layers` (layer_quality.LayerQuality) compare
-    the int8 program with the float model; empty for a .pte, whose float model is not known.
+    the int8 program with the float model; empty for a .pte, whose float model is not known. `state` holds the
+    initial values of the program's last inputs, whose new values are its last outputs (frontend/state.py).
     """
 
     name: str
@@ -107,6 +112,11 @@ class Lowered:
     quality: tuple[Mapping[str, Any], ...] = ()
     layers: tuple[Mapping[str, Any], ...] = ()
     watched: tuple[str, ...] = ()
+    state: Path | None = None
+
+    def initial_state(self) -> list[Array]:
+        """What the state holds before the first call, in the float model's numbers."""
+        return npz.numbered(npz.load(self.state), "state") if self.state else []
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,7 @@ def lower_model(
         definitions=definitions,
         quality=tuple(info["quality"]),
         layers=tuple(info["layers"]),
+        state=entry / "state.npz",
     )
 
 
@@ -492,7 +503,9 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     from mcu_build.lower.upstream import quiet
 
     loaded = program.load(lowered.program, lowered.method, lowered.data)
-    inputs = npz.numbered(npz.load(vectors), "input")
+    archive = npz.load(vectors)
+    inputs, starts = npz.numbered(archive, "input"), sequence_starts(archive)
+    initial = initial_values(loaded, lowered.initial_state(), lowered.borders[: len(loaded.inputs)])
     op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():
         from mcu_build.reference import Evaluator
@@ -501,9 +514,22 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
         graphs = [TosaGraph(one.tosa.read_bytes()) for one in lowered.delegates]
         with _given(lowered):
             evaluator = Evaluator(loaded, graphs)
-            rows = [evaluator.run([array[i] for array in inputs]) for i in range(len(inputs[0]))]
-    outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(loaded.outputs))}
+            rows = list(_stepped(evaluator, inputs, starts, initial))
+    outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(rows[0]))}
     npz.save(folder / "expected.npz", outputs)
+
+
+def _stepped(
+    evaluator: "Evaluator", inputs: Sequence[Array], starts: Array, initial: Sequence[Array]
+) -> Iterator[list[Array]]:
+    """The outputs for one vector after the other, the state carried on within each sequence."""
+    state = initial
+    for index in range(len(starts)):
+        met = initial if starts[index] else state
+        row = evaluator.run([*(array[index] for array in inputs), *met])
+        count = len(row) - len(initial)
+        yield row[:count]
+        state = row[count:]
 
 
 __all__ = ["Io", "Lowered", "Progress", "expected_outputs", "lower_model", "made_up_vectors"]

@@ -13,6 +13,7 @@ import numpy as np
 from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.npz import Array
+from mcu_build.plan.ir import Quantization
 
 Port = Mapping[str, Any]
 
@@ -22,6 +23,20 @@ def load_inputs(file: Path, ports: Sequence[Port]) -> list[Array]:
     arrays = npz.numbered(npz.load(file), "input")
     check_inputs(str(file), arrays, ports)
     return arrays
+
+
+def sequence_starts(archive: Mapping[str, Array]) -> Array:
+    """Which vectors of an archive find a model's state at its initial value: the first of each sequence.
+
+    Without `sequence` in the archive all vectors are one sequence.
+    """
+    numbers = archive.get("sequence", np.zeros(len(archive["input_0"]), np.int64))
+    return np.concatenate([[True], numbers[1:] != numbers[:-1]])
+
+
+def one_sequence(arrays: Sequence[Array], memory: Mapping[str, Any]) -> Array | None:
+    """The starts of a single sequence; None for a model that keeps no state (`memory` is the manifest's)."""
+    return np.arange(len(arrays[0])) == 0 if memory.get("state") else None
 
 
 def check_inputs(source: str, arrays: Sequence[Array], ports: Sequence[Port]) -> None:
@@ -53,11 +68,16 @@ def quantized(arrays: Sequence[Array], ports: Sequence[Port]) -> list[Array]:
     ]
 
 
+def quantize(array: Array, quantization: Quantization, dtype: str) -> Array:
+    """The integers that stand for real numbers, as the firmware's quantize step computes them."""
+    limits = np.iinfo(dtype)
+    steps = np.rint(array.astype(np.float32) * np.float32(1.0 / quantization.scale))
+    shifted: Array = np.clip(steps + np.float32(quantization.zero_point), limits.min, limits.max)
+    return shifted.astype(dtype)
+
+
 def _quantize(array: Array, port: Port) -> Array:
-    limits = np.iinfo(port["dtype"])
-    steps = np.rint(array.astype(np.float32) * np.float32(1.0 / port["scale"]))
-    shifted: Array = np.clip(steps + np.float32(port["zero_point"]), limits.min, limits.max)
-    return shifted.astype(port["dtype"])
+    return quantize(array, Quantization(port["scale"], port["zero_point"]), port["dtype"])
 
 
 def dequantized(array: Array, port: Port) -> Array:
@@ -67,9 +87,13 @@ def dequantized(array: Array, port: Port) -> Array:
     return (array.astype(np.float32) - np.float32(port["zero_point"])) * np.float32(port["scale"])
 
 
-def pack(arrays: Sequence[Array], ports: Sequence[Port]) -> bytes:
-    """What the harness reads: for each vector, each input's bytes in the order of memory."""
-    memory = [
+def pack(arrays: Sequence[Array], ports: Sequence[Port], starts: Array | None = None) -> bytes:
+    """What the harness reads: for each vector, each input's bytes in the order of memory.
+
+    Before them, for a model with state, whether the vector begins a sequence (`starts`).
+    """
+    memory = [] if starts is None else [starts.astype(np.uint8).reshape(-1, 1)]
+    memory += [
         np.ascontiguousarray(array.transpose(0, *(1 + d for d in port["dim_order"]))).reshape(len(array), -1)
         for array, port in zip(arrays, ports, strict=True)
     ]

@@ -304,15 +304,6 @@ def test_a_saved_program_with_a_view(tmp_path):
     assert lines(exported)["reshape_default"] == "net.py:9"
 
 
-def test_a_written_buffer_is_named_with_its_line(tmp_path):
-    path = network(
-        tmp_path, "self.seen.add_(1)\nreturn y + self.seen", "self.register_buffer('seen', torch.zeros(1))"
-    )
-    error = error_of(lambda file: capture(load(file)), path)
-    assert "buffer 'seen' at net.py:10: the model writes it" in error.message
-    assert "as an input" in error.hint
-
-
 def test_a_tensor_that_is_kept_between_calls_is_named_with_its_line(tmp_path):
     path = network(
         tmp_path, "self.last = 0.5 * self.last + y\nreturn self.last", "self.last = torch.zeros(1)"

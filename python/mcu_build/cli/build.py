@@ -75,6 +75,10 @@ def describe(built: Any) -> str:
         _arena(memory, ours),
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
+    if memory.get("state"):
+        lines.append(
+            f"  state      {memory['state']:>10,} bytes  (in the arena's memory, kept from call to call)"
+        )
     if manifest.removed:
         from mcu_build.report.removed import sentence
 

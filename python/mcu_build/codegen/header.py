@@ -106,6 +106,7 @@ def header(plan: Plan, include: str = "", functions: str = "") -> str:
             *(f"{one.tensor.dtype.c_name} *{plan.name}_{one.name}(void) MCU_NOTHROW;\n" for one in found),
             "\n/* One inference: reads the inputs, writes the outputs. Inputs do not survive it. */\n",
             f"void {plan.name}_run(void) MCU_NOTHROW;\n\n",
+            _state_functions(plan),
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",
             *(f"void *{plan.name}_{kind}_at({_AT}) MCU_NOTHROW;\n" for kind in ("input", "output")),
             *(_helpers(plan.name, one) for one in found),
@@ -135,6 +136,8 @@ def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
     prefix = plan.name.upper()
     yield "/* Bytes of RAM for inputs, outputs and everything between; of an NPU's fast scratch memory. */\n"
     yield f"#define {prefix}_ARENA_SIZE {arena_size(plan)}\n#define {prefix}_FAST_SIZE {plan.fast_size}\n\n"
+    yield "/* Bytes that the model keeps from one call to the next, apart from the arena. */\n"
+    yield f"#define {prefix}_STATE_SIZE {len(plan.initial_state)}\n\n"
     yield f"#define {prefix}_INPUT_COUNT {len(plan.inputs)}\n"
     yield f"#define {prefix}_OUTPUT_COUNT {len(plan.outputs)}\n\n"
     for one in found:
@@ -159,6 +162,16 @@ def _port_macros(prefix: str, port: Port) -> Iterator[str]:
     yield "\n"
 
 
+def _state_functions(plan: Plan) -> str:
+    if not plan.initial_state:
+        return ""
+    return (
+        "/* Begin anew, as after power-on. What is kept between calls, to be saved over sleep. */\n"
+        f"void {plan.name}_reset(void) MCU_NOTHROW;\n"
+        f"void *{plan.name}_state(void) MCU_NOTHROW;\n\n"
+    )
+
+
 def _helpers(model: str, port: Port) -> str:
     quantization, limits = port.quantization, _LIMITS.get(port.tensor.dtype)
     if quantization is None or limits is None:
@@ -179,9 +192,13 @@ def _helpers(model: str, port: Port) -> str:
 def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> str:
     name, prefix = plan.name, plan.name.upper()
     counts = {"input_count": "INPUT_COUNT", "output_count": "OUTPUT_COUNT"}
-    sizes = {**counts, "arena_size": "ARENA_SIZE", "fast_size": "FAST_SIZE"}
+    sizes = {**counts, "arena_size": "ARENA_SIZE", "fast_size": "FAST_SIZE", "state_size": "STATE_SIZE"}
     if len(plan.outputs) == 1 and _is_class_scores(plan.tensors[plan.outputs[0]]):
         sizes["class_count"] = "CLASS_COUNT"
+    state = (
+        "inline mcu::Span<std::byte> state() noexcept {\n"
+        f"    return {{static_cast<std::byte *>({name}_state()), {prefix}_STATE_SIZE}};\n}}\n"
+    )
     lines = [
         "#include <cstddef>\n#include <cstdint>\n\n",
         _SPAN,
@@ -190,9 +207,11 @@ def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> s
         *(f"inline constexpr std::size_t {one} = {prefix}_{macro};\n" for one, macro in sizes.items()),
         *(_scale(prefix, one) for one in found if one.quantization),
         f"\n{functions}inline void run() noexcept {{\n    {name}_run();\n}}\n",
+        f"inline void reset() noexcept {{\n{f'    {name}_reset();' if plan.initial_state else ''}\n}}\n",
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
         *(_span(name, one) for one in found),
         *(_bytes(name, kind) for kind in ("input", "output")),
+        state if plan.initial_state else "",
         f"\n}}  // namespace MCU_SPAN_NAMESPACE\n}}  // namespace {name}\n",
     ]
     return "".join(lines)

@@ -47,6 +47,8 @@ def source(plan: Plan) -> str:
     """run(), the parameters of every step, and access to inputs and outputs."""
     includes = sorted(f'#include "mcu/kernels/{stem}.h"\n' for stem in kernel_sources(plan))
     users = [step.user for step in plan.steps if step.user]
+    if plan.initial_state:
+        includes.append("#include <cstring>\n")
     if users:
         includes.append('#include "mcu/operator.h"\n')
     parts = [BANNER, f'#include "{plan.name}.h"\n\n', *includes, "\n", user_calls.declarations(users)]
@@ -76,10 +78,32 @@ def source(plan: Plan) -> str:
         )
     parts.append(_port_table(plan, "input", plan.inputs))
     parts.append(_port_table(plan, "output", plan.outputs))
+    parts.append(_state(plan))
     parts.append(f"void {plan.name}_run() noexcept {{\n")
+    if plan.initial_state:
+        parts.append(f"    if (!is_begun) {{\n        {plan.name}_reset();\n    }}\n")
     parts += [_call(plan, index, step) for index, step in enumerate(plan.steps)]
     parts.append("}\n")
     return "".join(parts)
+
+
+def _state(plan: Plan) -> str:
+    """The memory of state, reset() and state(). The first call resets: nobody else has to clear it."""
+    size, name = len(plan.initial_state), f"{plan.name}_state_bytes"
+    if not size:
+        return ""
+    stored, begin = "", f"    std::memset({name}, 0, {size});\n"
+    if any(plan.initial_state):
+        values = ", ".join(map(str, plan.initial_state))
+        stored = f"constexpr unsigned char initial_state[{size}] = {{{values}}};\n"
+        begin = f"    std::memcpy({name}, initial_state, {size});\n"
+    return (
+        f'extern "C" {{\n{memory(name, arena_section(name), size)}}}\n\n'
+        f"namespace {{\n{stored}bool is_begun = false;\n}}  // namespace\n\n"
+        f"void {plan.name}_reset() noexcept {{\n{begin}    is_begun = true;\n}}\n\n"
+        f"void *{plan.name}_state() noexcept {{\n"
+        f"    if (!is_begun) {{\n        {plan.name}_reset();\n    }}\n    return {name};\n}}\n\n"
+    )
 
 
 def constants(plan: Plan) -> str:
@@ -170,6 +194,8 @@ def _pointer(plan: Plan, id: int | None) -> str:
         return _constant_pointer(plan, tensor, owner)
     if owner.fast:
         return f"{plan.name}_fast"
+    if owner.state is not None:
+        return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_state_bytes + {plan.offset(id)})"
     return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_arena + {plan.offset(id)})"
 
 

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     import torch
 
 Inputs = tuple["torch.Tensor", ...]
-# What an evaluation item is: the inputs of one call and the right class, or None where there is none to know.
+# The inputs of one call and the right class, or None where there is none to know.
 Labelled = tuple[Inputs, int | None]
+# An item of `calibration` or `evaluation`: one call, or a list of the calls of a sequence (state).
+Calls = Inputs | list[Inputs]
+LabelledCalls = Labelled | list[Labelled]
 
 _MODEL_NAMES = ("model", "ModelUnderTest")
 _INPUT_NAMES = ("example_inputs", "ModelInputs")
@@ -47,8 +50,8 @@ class Model:
     path: Path
     model: "torch.nn.Module"
     example_inputs: Inputs
-    calibration: Callable[[], Iterator[Inputs]] | None
-    evaluation: Callable[[], Iterator[Labelled]] | None
+    calibration: Callable[[], Iterator[Calls]] | None
+    evaluation: Callable[[], Iterator[LabelledCalls]] | None
     surroundings: "Surroundings"
     activation_bits: int = 8
 
@@ -350,27 +353,27 @@ def _check_numbers(where: str, tensor: "torch.Tensor") -> None:
 
 def _calibration(
     surroundings: Surroundings, found: dict[str, Any], example: Inputs
-) -> Callable[[], Iterator[Inputs]] | None:
+) -> Callable[[], Iterator[Calls]] | None:
     source = _source(surroundings, found, "calibration")
     if source is None:
         return None
 
-    def items() -> Iterator[Inputs]:
+    def items() -> Iterator[Calls]:
         for index, item in _numbered(surroundings, "calibration", source):
-            yield _inputs(surroundings.path, f"calibration[{index}]", item, example)
+            yield _calls(surroundings.path, f"calibration[{index}]", item, example)
 
     return items
 
 
 def _evaluation(
     surroundings: Surroundings, found: dict[str, Any], example: Inputs
-) -> Callable[[], Iterator[Labelled]] | None:
+) -> Callable[[], Iterator[LabelledCalls]] | None:
     source = _source(surroundings, found, "evaluation")
     if source is None:
         return None
     path = surroundings.path
 
-    def items() -> Iterator[Labelled]:
+    def items() -> Iterator[LabelledCalls]:
         for index, item in _numbered(surroundings, "evaluation", source):
             key = f"evaluation[{index}]"
             if not isinstance(item, tuple | list) or len(item) != 2:
@@ -378,9 +381,35 @@ def _evaluation(
                     f"{path}: {key}: {_kind(item)}, not (inputs, label)",
                     "Yield pairs: the inputs (a tensor or a tuple), and the right class or None.",
                 )
-            yield _inputs(path, key, item[0], example), _label(path, key, item[1])
+            yield _labelled(path, key, item[0], item[1], example)
 
     return items
+
+
+def _labelled(path: Path, key: str, inputs: Any, labels: Any, example: Inputs) -> LabelledCalls:
+    """One call with its label; a sequence with a label for each of its calls, or one for the last."""
+    calls = _calls(path, key, inputs, example)
+    if isinstance(calls, tuple):
+        return calls, _label(path, key, labels)
+    each = list(labels) if isinstance(labels, list | tuple) else [*[None] * (len(calls) - 1), labels]
+    if len(each) != len(calls):
+        raise McuError(
+            f"{path}: {key}: {len(each)} labels for {len(calls)} calls",
+            "Give one label for each call of the sequence, or one for the last.",
+        )
+    return [(call, _label(path, key, label)) for call, label in zip(calls, each, strict=True)]
+
+
+def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
+    """One call's inputs, or those of a sequence of calls: a list of tuples, or of tensors for one input."""
+    import torch
+
+    if not isinstance(item, list) or not item:
+        return _inputs(path, key, item, example)
+    whole = isinstance(item[0], torch.Tensor) and item[0].shape == example[0].shape and len(example) == 1
+    if not isinstance(item[0], tuple | list) and not (whole and len(item) > 1):
+        return _inputs(path, key, item, example)
+    return [_inputs(path, f"{key}[{step}]", one, example) for step, one in enumerate(item)]
 
 
 def _source(

@@ -33,10 +33,7 @@ _LOOP_HINT = (
     "`torch.where(done, y, next_y)`."
 )
 _STATE = "the model writes it, so that one call depends on the calls before it"
-_STATE_HINT = (
-    "Give the state to `forward` as an input and return its new value: the application carries it from call "
-    "to call."
-)
+_STATE_HINT = "Make it a buffer: self.register_buffer(name, initial_value), written with `copy_`."
 
 
 def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = frozenset()) -> ExportedProgram:
@@ -49,7 +46,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     without_branches(exported)
     _check_loops(exported, path)
     _check_attributes(exported, path, state)
-    functional = fold_constants(_flat_outputs(_without_writes(exported, path)))
+    functional = fold_constants(_flat_outputs(_without_writes(exported)))
     _check_random(functional, path)
     _check_fixed(functional, path)
     without_complex(functional, path)
@@ -58,27 +55,10 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     return make_channels_last(fold_constants(functional))
 
 
-def _without_writes(exported: ExportedProgram, path: Path) -> ExportedProgram:
+def _without_writes(exported: ExportedProgram) -> ExportedProgram:
     if not any(_writes_elsewhere(node) for node in exported.graph.nodes):
         return exported
-    lines = {
-        root.name: source_line(node)
-        for node in exported.graph.nodes
-        if (root := _written_root(node)) is not None and root.op == "placeholder"
-    }
-    functional = exported.run_decompositions({})
-    signature = functional.graph_signature
-    places = {spec.target: spec.arg.name for spec in exported.graph_signature.input_specs}
-    written = list(signature.buffers_to_mutate.values())
-    if written:
-        raise McuError(
-            "\n".join(
-                f"{path}: buffer {target!r}{_at(lines.get(places[target], ''))}: {_STATE}"
-                for target in dict.fromkeys(written)
-            ),
-            _STATE_HINT,
-        )
-    return _without_written_inputs(functional)
+    return _without_written_inputs(exported.run_decompositions({}))
 
 
 def _check_loops(exported: ExportedProgram, path: Path) -> None:
@@ -155,21 +135,27 @@ def _without_written_inputs(exported: ExportedProgram) -> ExportedProgram:
 def _flat_outputs(exported: ExportedProgram) -> ExportedProgram:
     """Numbers among the outputs as constant tensors, None left out, and all in one tuple."""
     output = exported.graph.output_node()
+    given_results = output.args[0]
     with exported.graph.inserting_before(output):
         results = [
             one if isinstance(one, Node) else _number(exported, one)
-            for one in output.args[0]
+            for one in given_results
             if one is not None
         ]
     output.args = (tuple(results),)
     exported.graph_module.recompile()
-    specs = [OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(one.name), None) for one in results]
-    signature = ExportGraphSignature(exported.graph_signature.input_specs, specs)
-    flat = exported._update(exported.graph_module, signature)
+    signature = exported.graph_signature
+    given = [s for s, one in zip(signature.output_specs, given_results, strict=True) if one is not None]
+    specs = [
+        OutputSpec(spec.kind, TensorArgument(one.name), spec.target)
+        for spec, one in zip(given, results, strict=True)
+    ]
+    flat = exported._update(exported.graph_module, ExportGraphSignature(signature.input_specs, specs))
     root = flat.module_call_graph[0]
     assert root.signature is not None
     if not root.signature.out_spec.is_leaf():
-        root.signature.out_spec = _pytree.tree_structure(tuple(range(len(results))))
+        count = sum(spec.kind is OutputKind.USER_OUTPUT for spec in specs)
+        root.signature.out_spec = _pytree.tree_structure(tuple(range(count)))
     return flat
 
 

@@ -7,7 +7,7 @@ model's outputs for the evaluation data. What comes after starts from files.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,12 +19,14 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.names import model_name
 from mcu_build.quality import Quality, judge
+from mcu_build.vectors import sequence_starts
 
 if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
     from mcu_build.frontend.quantize import Quantized
+    from mcu_build.frontend.state import Stepper
 
 # Vectors that are made up around the example inputs where there is neither evaluation nor calibration.
 _MADE_UP = 16
@@ -42,13 +44,16 @@ class _Progress(Protocol):
 class _Captured:
     """A float program with the data that came with it.
 
-    `vectors` are (inputs, label or None); `dependencies` tells, once all data was iterated, what was read.
-    `activation_bits` are those of activations on an NPU.
+    Written buffers are among its inputs and outputs (state.py); `state` are their initial values.
+    `calibration` and `vectors` consist of sequences of calls, the latter of (inputs, label or None) each; a
+    model without state takes every call for itself. `dependencies` tells, once all data was iterated, what
+    was read. `activation_bits` are those of activations on an NPU.
     """
 
     exported: "ExportedProgram"
-    calibration: Iterable[Inputs]
-    vectors: Iterable[tuple[Inputs, int | None]]
+    state: Inputs
+    calibration: Iterable[Sequence[Inputs]]
+    vectors: Iterable[Sequence[tuple[Inputs, int | None]]]
     warnings: list[str]
     dependencies: Callable[[], Dependencies]
     activation_bits: int = 8
@@ -74,7 +79,7 @@ def run(
             # Evaluation data come after calibration data: a file may draw both from one generator.
             if not vectors:
                 vectors.update(_vectors(file, captured))
-            return _first_inputs(vectors)
+            return _first_inputs(captured, vectors)
 
         quantized = _quantize(captured, npu_kind, examples)
     from mcu_build.frontend.store import save
@@ -85,11 +90,12 @@ def run(
     save(captured.exported, folder / "model.pt2")
     save(quantized.program, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
+    npz.save(folder / "state.npz", {f"state_{i}": _numpy(value) for i, value in enumerate(captured.state)})
     info = {
         "name": model_name(file),
         "warnings": captured.warnings,
         "custom": op_library.custom_operators(captured.exported),
-        "quality": [asdict(one) for one in _quality(quantized.program, vectors)],
+        "quality": [asdict(one) for one in _quality(captured, quantized.program, vectors)],
         "layers": [asdict(one) for one in quantized.layers()],
     }
     (folder / "info.json").write_text(json.dumps(info))
@@ -119,21 +125,35 @@ def _quantize(
                 f"activation_bits = {bits} is for an Ethos-U: without one (--npu) the core computes in int8."
             )
 
-        return quantize_layers(captured.exported, captured.calibration, examples)
+        return quantize_layers(captured.exported, _calibration(captured), examples)
     from mcu_build.lower.upstream import quiet
 
     with quiet():
         from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 
-    return quantize_for_npu(captured.exported, captured.calibration, npu_kind, bits, examples)
+    return quantize_for_npu(captured.exported, _calibration(captured), npu_kind, bits, examples)
+
+
+def _calibration(captured: _Captured) -> "Iterable[Inputs]":
+    """The inputs of every call, with the state that it meets."""
+    from mcu_build.frontend.state import with_state
+
+    return with_state(captured.calibration, _stepper(captured))
+
+
+def _stepper(captured: _Captured) -> "Stepper":
+    from mcu_build.frontend.state import Stepper
+
+    return Stepper(captured.exported.module(check_guards=False), captured.state)
 
 
 def _capture_model(file: Path) -> _Captured:
     from mcu_build.frontend.capture import capture
     from mcu_build.frontend.model_file import load
+    from mcu_build.frontend.state import lift_state
 
     model = load(file)
-    exported = capture(model)
+    exported, state = lift_state(capture(model))
     warnings = []
     if model.calibration is None:
         warnings.append(
@@ -141,20 +161,42 @@ def _capture_model(file: Path) -> _Captured:
             "and accuracy will suffer. Add `calibration`, an iterable of typical inputs."
         )
     calibration = model.calibration() if model.calibration else _only_inputs(model.example_inputs)
-    evaluation: Iterator[tuple[Inputs, int | None]]
+    evaluation: Iterator[Any]
     if model.evaluation is not None:
         evaluation = model.evaluation()
     elif model.calibration is not None:
-        evaluation = ((inputs, None) for inputs in model.calibration())
+        evaluation = (_unlabelled(item) for item in model.calibration())
     else:
         evaluation = _around(model.example_inputs)
-    return _Captured(exported, calibration, evaluation, warnings, model.observed, model.activation_bits)
+    return _Captured(
+        exported,
+        state,
+        _sequences(calibration),
+        _sequences(evaluation),
+        warnings,
+        model.observed,
+        model.activation_bits,
+    )
+
+
+def _sequences(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists are sequences of calls as they are; calls that stand alone follow one another in a sequence."""
+    for is_list, group in groupby(items, key=lambda item: isinstance(item, list)):
+        if is_list:
+            yield from group
+        else:
+            yield group  # type: ignore[misc]
+
+
+def _unlabelled(item: Any) -> Any:
+    return [(call, None) for call in item] if isinstance(item, list) else (item, None)
 
 
 def _capture_exported(file: Path) -> _Captured:
     from mcu_build.frontend.capture import load_exported
+    from mcu_build.frontend.state import lift_state
 
-    exported = load_exported(file)
+    exported, state = lift_state(load_exported(file))
     example = exported.example_inputs
     if example is None:
         raise McuError(
@@ -164,9 +206,10 @@ def _capture_exported(file: Path) -> _Captured:
         f"{file}: a .pt2 has no calibration data: int8 ranges come from its example inputs and random "
         "variations of them, and accuracy will suffer. Give a model.py with `calibration` instead."
     )
-    inputs: Inputs = example[0]
+    inputs: Inputs = example[0][: len(example[0]) - len(state)]
+    calibration, evaluation = _sequences(_only_inputs(inputs)), _sequences(_around(inputs))
     return _Captured(
-        exported, _only_inputs(inputs), _around(inputs), [warning], lambda: Dependencies((file.resolve(),))
+        exported, state, calibration, evaluation, [warning], lambda: Dependencies((file.resolve(),))
     )
 
 
@@ -195,18 +238,25 @@ def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
 
 
 def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
-    """input_0 ..., float_0 ... (what the float model gives) and, where every vector has one, labels."""
+    """input_0 ..., float_0 ... (what the float model gives) and, where every vector has one, labels.
+
+    With state also `sequence`, the number of the sequence that each vector belongs to.
+    """
     import torch
 
-    module = captured.exported.module()
+    stepper = _stepper(captured)
     inputs: list[list[npz.Array]] = []
     outputs: list[list[npz.Array]] = []
     labels: list[int | None] = []
+    numbers: list[int] = []
     with torch.no_grad():
-        for given, label in captured.vectors:
-            inputs.append([_numpy(tensor) for tensor in given])
-            outputs.append([_numpy(tensor) for tensor in _flat(module(*given))])
-            labels.append(label)
+        for number, sequence in enumerate(captured.vectors):
+            stepper.reset()
+            for given, label in sequence:
+                inputs.append([_numpy(tensor) for tensor in given])
+                outputs.append([_numpy(tensor) for tensor in stepper.step(given)])
+                labels.append(label)
+                numbers.append(number)
     if not inputs:
         raise McuError(
             f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
@@ -214,35 +264,52 @@ def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
     _check_float_outputs(file, outputs, labels, captured.warnings)
     arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
+    if captured.state:
+        arrays["sequence"] = np.array(numbers)
     known = [label for label in labels if label is not None]
     if len(known) == len(labels):
         arrays["labels"] = np.array(known)
     return arrays
 
 
-def _first_inputs(vectors: dict[str, npz.Array]) -> "Iterable[Inputs]":
-    """The inputs of one vector after the other, images in the layout that the program takes."""
+def _steps(vectors: dict[str, npz.Array]) -> Iterator[tuple[bool, Inputs]]:
+    """Whether a vector begins a sequence, and its inputs in the layout that the program takes."""
     import torch
 
     from mcu_build.lower.layout import channels_last
 
     arrays = npz.numbered(vectors, "input")
+    begins = sequence_starts(vectors)
     for index in range(len(arrays[0])):
-        yield tuple(channels_last(torch.from_numpy(array[index])) for array in arrays)
+        yield bool(begins[index]), tuple(channels_last(torch.from_numpy(array[index])) for array in arrays)
 
 
-def _quality(quantized: "ExportedProgram", vectors: dict[str, npz.Array]) -> tuple[Quality, ...]:
+def _first_inputs(captured: _Captured, vectors: dict[str, npz.Array]) -> Iterator[Inputs]:
+    """The inputs of one vector after the other, with the state that it meets."""
+    stepper = _stepper(captured)
+    for begins, given in _steps(vectors):
+        if begins:
+            stepper.reset()
+        yield (*given, *stepper.state)
+        stepper.advance(given)
+
+
+def _quality(
+    captured: _Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
+) -> tuple[Quality, ...]:
     """The int8 program against the float model, over the first vectors."""
     import torch
 
+    from mcu_build.frontend.state import Stepper
     from mcu_build.lower.upstream import quiet
 
-    module = quantized.module(check_guards=False)
+    stepper = Stepper(quantized.module(check_guards=False), captured.state)
+    rows = []
     with quiet(), torch.no_grad():
-        rows = [
-            [_numpy(tensor) for tensor in _flat(module(*given))]
-            for given in islice(_first_inputs(vectors), _JUDGED)
-        ]
+        for begins, given in islice(_steps(vectors), _JUDGED):
+            if begins:
+                stepper.reset()
+            rows.append([_numpy(tensor) for tensor in stepper.step(given)])
     floats = [array[: len(rows)] for array in npz.numbered(vectors, "float")]
     return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
 
@@ -272,12 +339,6 @@ def _check_float_outputs(
                 f"{classes} classes, 0 to {classes - 1}",
                 "A label is the index of the right class, counted from 0, or None.",
             )
-
-
-def _flat(result: Any) -> list["torch.Tensor"]:
-    from torch.utils import _pytree
-
-    return [leaf for leaf in _pytree.tree_leaves(result) if hasattr(leaf, "detach")]
 
 
 def _numpy(tensor: "torch.Tensor") -> npz.Array:

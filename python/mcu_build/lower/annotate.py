@@ -19,6 +19,7 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
+from mcu_build.frontend.state import tied
 from mcu_build.lower import computed_weights
 from mcu_build.lower.assigned import (
     Chosen,
@@ -65,6 +66,8 @@ MOVES = frozenset(
         aten.flip.default,
         aten.roll.default,
         aten.index_select.default,
+        aten.index_copy.default,
+        aten.index_put.default,
         aten.maximum.default,
         aten.minimum.default,
         aten.amax.default,
@@ -113,6 +116,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         _annotate_moves(model, self._chosen)
         _follow_fixed(model)
         _annotate_inputs(model)
+        _tie_state(model)
         return model
 
 
@@ -224,20 +228,9 @@ def _is_fixed(model: GraphModule, node: Node) -> bool:
     found = _annotation(node)
     if found is None or found.output_qspec is None:
         return False
-    return isinstance(_root_spec(model, found.output_qspec), FixedQParamsQuantizationSpec)
-
-
-def _root_spec(model: GraphModule, spec: Any) -> Any:
-    """The quantization that a chain of shared ones ends in."""
-    for _ in range(len(model.graph.nodes)):
-        if not isinstance(spec, SharedQuantizationSpec):
-            return spec
-        place = spec.edge_or_node
-        if isinstance(place, tuple):
-            spec = place[1].meta[Q_ANNOTATION_KEY].input_qspec_map[place[0]]
-        else:
-            spec = place.meta[Q_ANNOTATION_KEY].output_qspec
-    return spec
+    holder, key = _root_place(node)
+    spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
+    return isinstance(spec, FixedQParamsQuantizationSpec)
 
 
 def _observed_edges(model: GraphModule) -> Iterator[tuple[Node, Node, QuantizationAnnotation]]:
@@ -263,3 +256,35 @@ def _annotate_inputs(model: GraphModule) -> None:
     for operand, _node, _found in list(_observed_edges(model)):
         if operand.op == "placeholder" and _annotation(operand) is None:
             _mark_node_as_quantized(operand, {}, INT8_ACTIVATION_PER_TENSOR_QSPEC, is_quantized=True)
+
+
+def _tie_state(model: GraphModule) -> None:
+    """One quantization for a state that is read and for its new value, so that it is kept as integers."""
+    for placeholder, result in tied(model.graph):
+        if _annotation(placeholder) is None or _annotation(result) is None:
+            continue
+        # Shared quantizations refer to what comes before: the new value, whoever it shares with, to the old.
+        holder, key = _root_place(result)
+        spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
+        is_one = holder is _annotation(placeholder)
+        if spec is None or is_one or isinstance(spec, FixedQParamsQuantizationSpec):
+            continue
+        if key is None:
+            holder.output_qspec = SharedQuantizationSpec(placeholder)
+        else:
+            holder.input_qspec_map[key] = SharedQuantizationSpec(placeholder)
+
+
+def _root_place(node: Node) -> tuple[QuantizationAnnotation, Node | None]:
+    """Where the quantization of a result is chosen: an annotation, and the operand that it is of, or None."""
+    holder, key = node.meta[Q_ANNOTATION_KEY], None
+    spec = holder.output_qspec
+    while isinstance(spec, SharedQuantizationSpec):
+        place = spec.edge_or_node
+        if isinstance(place, tuple):
+            holder, key = place[1].meta[Q_ANNOTATION_KEY], place[0]
+            spec = holder.input_qspec_map[key]
+        else:
+            holder, key = place.meta[Q_ANNOTATION_KEY], None
+            spec = holder.output_qspec
+    return holder, key

@@ -14,6 +14,7 @@ from torch.fx import Node
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.frontend.state import tied
 from mcu_build.lower.assigned import (
     everything,
     is_for_cpu,
@@ -45,7 +46,8 @@ _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S
 _MOVES = frozenset({
     "_clone_dim_order", "_to_dim_order_copy", "amax", "amin", "as_strided_copy", "cat", "clamp", "clone",
     "constant_pad_nd", "dequantize_per_tensor", "embedding", "expand_copy", "flip", "gather", "index",
-    "index_select", "max_pool2d_with_indices", "maximum", "minimum", "permute_copy", "repeat", "roll",
+    "index_put", "index_select", "max_pool2d_with_indices", "maximum", "minimum", "permute_copy", "repeat",
+    "roll",
     "select_copy", "slice_copy", "split_copy", "split_with_sizes_copy", "squeeze_copy", "stack",
     "transpose_copy", "unfold_copy", "unsqueeze_copy", "upsample_nearest2d", "view_copy",
 })
@@ -92,7 +94,7 @@ def finish(
 ) -> Lowered:
     """The program of what `to_cortex_m` gave. `graph` is used up: ExecuTorch rewrites it."""
     with quiet(), named("lowered"):
-        inputs, outputs = _strip_border(graph) if io == "int8" else _border(graph)
+        inputs, outputs = _strip_boundary(graph, io)
         if misfits := _misfits(graph):
             raise refusal(misfits)
         rows = tuple(row for node in graph.graph.nodes for row in _rows(node))
@@ -353,28 +355,29 @@ def _input_quantizers(node: Node) -> list[Node]:
     return users if len({user.args[1:] for user in users}) == 1 else []
 
 
-def _border(
-    lowered: ExportedProgram,
+def _strip_boundary(
+    lowered: ExportedProgram, io: Literal["float", "int8"]
 ) -> tuple[tuple[Quantization | None, ...], tuple[Quantization | None, ...]]:
-    """Inputs and outputs of a float border: none is int8."""
-    outputs = lowered.graph.output_node().args[0]
-    return (None,) * len(_user_inputs(lowered)), (None,) * len(outputs)
+    """Take quantize off the inputs and dequantize off the outputs; what is float inside stays float.
 
+    With `io` float only off state, which nobody outside sees: it is kept as integers where it is read and
+    written in one quantization.
+    """
+    states = tied(lowered.graph)
+    if io == "float" and not states:
+        return (None,) * len(_user_inputs(lowered)), (None,) * len(lowered.graph.output_node().args[0])
+    kept = {name for pair in states if _one_quantization(*pair) for name in (pair[0].name, pair[1].name)}
+    apart = {node.name for pair in states for node in pair}
 
-def _strip_border(
-    lowered: ExportedProgram,
-) -> tuple[tuple[Quantization | None, ...], tuple[Quantization | None, ...]]:
-    """Take quantize off the inputs and dequantize off the outputs; what is float inside stays float."""
-    inputs = tuple(_strip_input(node) for node in _user_inputs(lowered))
+    def is_stripped(node: Any) -> bool:
+        return node.name in kept if node.name in apart else io == "int8"
+
+    inputs = tuple(_strip_input(node) if is_stripped(node) else None for node in _user_inputs(lowered))
     output = lowered.graph.output_node()
     results: list[Any] = []
     found: list[Quantization | None] = []
     for index, node in enumerate(output.args[0]):
-        if (
-            isinstance(node, Node)
-            and node.op == "call_function"
-            and "::dequantize_per_tensor" in operator_name(node)
-        ):
+        if isinstance(node, Node) and _is_dequantize(node) and is_stripped(node):
             found.append(_quantization(node))
             results.append(node.args[0])
             lowered.graph_signature.output_specs[index].arg.name = node.args[0].name
@@ -386,6 +389,18 @@ def _strip_border(
     lowered.graph.eliminate_dead_code()
     lowered.graph_module.recompile()
     return inputs, tuple(found)
+
+
+def _is_dequantize(node: Node) -> bool:
+    return node.op == "call_function" and "::dequantize_per_tensor" in operator_name(node)
+
+
+def _one_quantization(placeholder: Node, result: Node) -> bool:
+    """Whether a state is read as the same integers that its new value is made of."""
+    quantizers = _input_quantizers(placeholder)
+    if not quantizers or not _is_dequantize(result):
+        return False
+    return bool(quantizers[0].args[1:6] == result.args[1:6])
 
 
 def _strip_input(node: Node) -> Quantization | None:

@@ -9,6 +9,7 @@ from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.plan.joins import join_in_place
+from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.operators.custom import selectors, user_calls
@@ -36,18 +37,20 @@ def compile_program(
     whole: bool = False,
     custom: Sequence[Signature] = (),
     room: int | None = None,
+    state: Sequence[bytes] = (),
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
-    Constants take no more than `room` bytes where slower kernels make that possible.
+    Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
+    inputs hold before the first call, where they are state.
     """
     with _consistent(name):
         selected = _select(program, name, npu, custom)
         user_calls(selected.steps)
         plan = fuse_padding(separate_outputs(selected))
-        plan = allow_overlaps(plan if whole else remove_channels(plan))
+        plan = allow_overlaps(keep_state(plan if whole else remove_channels(plan), state))
         plan = specialize(join_scratch(plan), kernel_folders, optimize, room)
         allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
         return join_in_place(

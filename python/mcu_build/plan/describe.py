@@ -34,6 +34,7 @@ def memory(plan: Plan) -> dict[str, Any]:
         "peak": peak(plan),
         "executorch": plan.program_arena_bytes,
         "constants": constant_bytes(plan),
+        "state": len(plan.initial_state),
     }
 
 

@@ -56,6 +56,8 @@ def check_fit(plan: Plan, board: Board) -> None:
     assert plan.arena is not None and board.placement is not None
     need: dict[str, dict[str, int]] = defaultdict(dict)
     need[board.placement.arena]["arena"] = plan.arena.size
+    if plan.initial_state:
+        need[board.placement.arena]["state"] = len(plan.initial_state)
     need[board.placement.stack]["stack"] = board.stack_size
     need[board.placement.constants]["constants"] = constant_bytes(plan)
     if board.placement.fast is not None:

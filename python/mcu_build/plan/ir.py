@@ -51,7 +51,8 @@ class Tensor:
     that the model's own shape is recovered for the header: (0, 2, 3, 1) is an NCHW tensor kept as NHWC.
     `data` is set for constants only. `alias_of` names the tensor whose bytes these are, from byte
     `alias_offset`. `fast` bytes lie outside the arena, in the fast scratch memory that the delegates of an
-    NPU share, all at its start.
+    NPU share, all at its start. `state` is a byte offset in the memory that keeps its bytes between calls,
+    which is no part of the arena either.
     """
 
     id: int
@@ -64,11 +65,17 @@ class Tensor:
     alias_offset: int = 0
     quantization: Quantization | None = None
     fast: bool = False
+    state: int | None = None
 
     @property
     def elements(self) -> int:
         """Number of elements."""
         return prod(self.shape)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether it lies in memory of its own, outside of the arena and of flash."""
+        return self.fast or self.state is not None
 
     @property
     def nbytes(self) -> int:
@@ -216,7 +223,7 @@ class Plan:
     `program_arena_bytes` is what ExecuTorch's own memory plan takes for the same program. `removed` tells
     which channels of the program the plan has left out (plan/simplify). `program_constants` are the bytes of
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
-    flash (plan/specialize).
+    flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call.
     """
 
     name: str
@@ -229,6 +236,7 @@ class Plan:
     removed: tuple[Removed, ...] = ()
     program_constants: int = 0
     plain_steps: int = 0
+    initial_state: bytes = b""
 
     @property
     def fast_size(self) -> int:
@@ -252,10 +260,11 @@ class Plan:
         return tensor
 
     def offset(self, id: int) -> int:
-        """Byte offset of an activation in the arena. KeyError for constants and before placement."""
+        """Byte offset of an activation in the arena, or of state in its memory. KeyError for constants."""
         assert self.arena is not None
         tensor, offset = self.tensors[id], 0
         while tensor.alias_of is not None:
             offset += tensor.alias_offset
             tensor = self.tensors[tensor.alias_of]
-        return self.arena.offsets[tensor.id] + offset
+        start = self.arena.offsets[tensor.id] if tensor.state is None else tensor.state
+        return start + offset

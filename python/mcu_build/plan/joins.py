@@ -69,7 +69,7 @@ def _part(plan: Plan, step: Step, fixed: Collection[int]) -> Tensor | None:
     operand, output = step.reads[0], step.writes[0]
     owner, offset = plan.owner(operand), step.params.members["offset"]
     assert isinstance(offset, int)
-    if owner.is_constant or owner.fast or owner.id in fixed or owner.id == plan.owner(output).id:
+    if owner.is_constant or owner.is_apart or owner.id in fixed or owner.id == plan.owner(output).id:
         return None
     if plan.tensors[operand].nbytes != owner.nbytes or offset % ALIGNMENT:
         return None

@@ -85,7 +85,7 @@ def lifetimes(plan: Plan) -> list[Block]:
 
     def touch(id: int, step: int) -> None:
         owner = plan.owner(id)
-        if not owner.is_constant and not owner.fast:
+        if not owner.is_constant and not owner.is_apart:
             first[owner.id] = min(first.get(owner.id, step), step)
             last[owner.id] = max(last.get(owner.id, step), step)
 
@@ -112,7 +112,8 @@ def overlap_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
         for id, distance in step.overlaps.items():
             source, output = plan.owner(id), plan.owner(step.writes[0])
             whole = all(plan.tensors[t].nbytes == plan.owner(t).nbytes for t in (id, step.writes[0]))
-            if not whole or source.is_constant or source.id == output.id or _read_twice(plan, step, id):
+            fixed = source.is_constant or source.is_apart
+            if not whole or fixed or source.id == output.id or _read_twice(plan, step, id):
                 continue
             if by_id[source.id].last == index == by_id[output.id].first:
                 found[source.id, output.id] = Distance.of(distance, step.overlap_multiple)

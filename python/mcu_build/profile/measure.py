@@ -144,7 +144,8 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
     check_board(board)
     manifest = built.manifest
     executable = read(manifest.path(built.folder, "test_elf"), manifest.name, board.core)
-    packed = vectors.pack([array[:1] for array in inputs], manifest.inputs)
+    first = [array[:1] for array in inputs]
+    packed = vectors.pack(first, manifest.inputs, vectors.one_sequence(first, manifest.memory))
     counted = count(executable, board, packed, timeout, cache, built.lowered.npu)
     rows = manifest.operators
     if "method_pool" in manifest.memory:

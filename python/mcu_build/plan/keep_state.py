@@ -1,0 +1,66 @@
+"""State: what a model keeps between calls gets memory of its own, and its new value is copied there."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mcu_build.npz import Array
+from mcu_build.plan.ir import ALIGNMENT, Params, Plan, Quantization, Step
+from mcu_build.program import Program, TensorValue
+from mcu_build.vectors import quantize
+
+
+def initial_values(
+    program: Program, initial: Sequence[Array], quantizations: Sequence[Quantization | None]
+) -> list[Array]:
+    """What the last inputs of a program hold before the first call.
+
+    `initial` are their values in the float model, `quantizations` those of all inputs.
+    """
+    first = len(program.inputs) - len(initial)
+    found = []
+    for id, value, quantization in zip(program.inputs[first:], initial, quantizations[first:], strict=True):
+        tensor = program.values[id]
+        assert isinstance(tensor, TensorValue)
+        found.append(quantize(value, quantization, tensor.dtype.numpy_name) if quantization else value)
+    return found
+
+
+def initial_bytes(program: Program, values: Sequence[Array]) -> list[bytes]:
+    """Initial values in the order of memory."""
+    found = []
+    for id, value in zip(program.inputs[len(program.inputs) - len(values) :], values, strict=True):
+        tensor = program.values[id]
+        assert isinstance(tensor, TensorValue)
+        found.append(np.ascontiguousarray(value.transpose(tensor.dim_order)).tobytes())
+    return found
+
+
+def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
+    """The plan of a program whose last inputs are state, and whose last outputs their new values.
+
+    `initial` are their bytes before the first call, in the order of memory. Inputs and outputs of the result
+    are the model's own.
+    """
+    if not initial:
+        return plan
+    inputs, states = plan.inputs[: -len(initial)], plan.inputs[-len(initial) :]
+    outputs, results = plan.outputs[: -len(initial)], plan.outputs[-len(initial) :]
+    tensors, memory, copies = dict(plan.tensors), bytearray(), []
+    for id, result, value in zip(states, results, initial, strict=True):
+        assert len(value) == tensors[id].nbytes == tensors[result].nbytes
+        memory += bytes(-len(memory) % ALIGNMENT)
+        tensors[id] = replace(tensors[id], state=len(memory))
+        memory += value
+        # Behind all else: the state is read until the end of the call.
+        params = Params("CopyParams", {"bytes": len(value)})
+        copies.append(Step("state", "", "copy", "copy", params, (result, id), (id,)))
+    return replace(
+        plan,
+        tensors=tensors,
+        steps=(*plan.steps, *copies),
+        inputs=inputs,
+        outputs=outputs,
+        initial_state=bytes(memory),
+    )

@@ -1,0 +1,144 @@
+"""Models that keep state: buffers that `forward` writes, carried from call to call by the firmware."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from mcu_build import process
+from mcu_build.frontend.capture import capture
+from mcu_build.frontend.model_file import load
+from mcu_build.frontend.state import Stepper, lift_state
+from mcu_build.resources import data_dir
+from tests.support.cli import mcu_build
+
+# A ring buffer for a convolution over time, a running mean that begins at 1, and a counter of calls.
+MODEL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 6, 3)
+        self.head = nn.Linear(6, 3)
+        self.register_buffer("past", torch.zeros(1, 4, 2))
+        self.register_buffer("mean", torch.ones(1, 6))
+        self.register_buffer("calls", torch.zeros(1, dtype=torch.int32))
+
+    def forward(self, x):
+        window = torch.cat([self.past, x], -1)
+        self.past.copy_(window[..., 1:])
+        y = torch.relu(self.conv(window))[..., 0]
+        self.mean.mul_(0.5).add_(y * 0.5)
+        self.calls += 1
+        return self.head(self.mean), self.calls.clone()
+
+torch.manual_seed(0)
+model = Net()
+example_inputs = (torch.randn(1, 4, 1),)
+
+def calls(count):
+    return [(torch.randn(1, 4, 1),) for _ in range(count)]
+
+calibration = [calls(12), calls(12)]
+evaluation = [(calls(7), None), (calls(5), None)]
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("state") / "keeps.py"
+    path.write_text(MODEL)
+    return path
+
+
+def test_the_lifted_program_steps_as_the_model_does(file):
+    model = load(file)
+    lifted, initial = lift_state(capture(model))
+    assert [tuple(one.shape) for one in initial] == [(1, 4, 2), (1, 6), (1,)]
+    stepper = Stepper(lifted.module(check_guards=False), initial)
+    original = load(file).model
+    calls = [inputs for sequence in load(file).calibration() for inputs in sequence][:6]
+    for inputs in calls:
+        for found, wanted in zip(stepper.step(inputs), original(*inputs), strict=True):
+            np.testing.assert_allclose(found.detach().numpy(), wanted.detach().numpy(), atol=1e-6)
+    stepper.reset()
+    assert int(stepper.step(calls[0])[1]) == 1
+
+
+@pytest.mark.parametrize("board", ["host", "corstone-300", "mps2-an386"])
+def test_firmware_steps_as_the_quantized_program_does(file, board):
+    """Twelve calls in two sequences: every output equal, and the counter begins anew with each sequence."""
+    tested = mcu_build("test", "--board", board, "--npu", "none", "--json", file)
+    assert tested.status == 0, tested.err
+    document = tested.json
+    assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (12, 0, True)
+    # A running mean in eight bits forgets what is below half a step.
+    assert document["quality"][0]["sqnr_db"] > 12
+    assert document["quality"][1]["equal"] == 1.0
+
+
+def test_state_is_integers_where_its_readers_are(file):
+    built = mcu_build("build", "--board", "host", "--json", file).json
+    # past: 8 bytes, mean: 6, calls: 4, each aligned to 16.
+    assert built["ram"]["state"] == 36
+    assert {row["where"] for row in built["operators"]} <= {"int8", "border"}
+
+
+def test_state_goes_on_where_it_is_not_reset(file, tmp_path):
+    """The control: one sequence of the same calls gives other outputs than two."""
+    inputs = np.random.default_rng(0).standard_normal((8, 1, 4, 1)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", input_0=np.concatenate([inputs, inputs]))
+    given = ("--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "out.npz")
+    assert mcu_build("run", "--board", "host", *given, file).status == 0
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert outputs["output_1"].ravel().tolist() == list(range(1, 17))
+        assert (outputs["output_0"][:8] != outputs["output_0"][8:]).any()
+
+
+APPLICATION = """
+#include <cstdio>
+#include <cstring>
+#include "keeps.h"
+int main() {
+    unsigned char saved[KEEPS_STATE_SIZE];
+    for (int call = 0; call < 6; ++call) {
+        if (call == 2) std::memcpy(saved, keeps::state().data(), sizeof saved);
+        if (call == 4) std::memcpy(keeps_state(), saved, sizeof saved);
+        if (call == 5) keeps::reset();
+        for (auto& value : keeps::input()) value = 1.0f;
+        keeps::run();
+        std::printf("%d ", static_cast<int>(keeps::output_1()[0]));
+    }
+}
+"""
+
+
+def test_an_application_resets_saves_and_restores(file, tmp_path):
+    folder = tmp_path / "made"
+    assert mcu_build("generate", "--board", "host", "--output", folder, file).status == 0
+    (folder / "main.cpp").write_text(APPLICATION)
+    kernels = (
+        (folder / "model.cmake").read_text().partition("MCU_MODEL_KERNELS ")[2].partition(")")[0].split()
+    )
+    firmware = data_dir() / "firmware"
+    sources = [firmware / "kernels" / "reference" / f"{stem}.cpp" for stem in kernels]
+    options = ["-std=c++20", "-I", firmware / "include", "-I", folder, "-o", tmp_path / "app"]
+    built = process.run(["g++", *options, *folder.glob("*.cpp"), *sources])
+    assert built.status == 0, built.stderr
+    told = subprocess.run([tmp_path / "app"], capture_output=True, text=True, check=True).stdout
+    assert told.split() == ["1", "2", "3", "4", "3", "1"]
+
+
+def test_executorchs_runtime_is_refused_by_name(file):
+    refused = mcu_build("build", "--board", "host", "--runtime", "executorch", file)
+    assert refused.status == 1
+    assert "--runtime executorch: the model keeps state from call to call" in refused.err
+
+
+def test_a_label_for_each_call_or_for_the_last(file, tmp_path):
+    text = MODEL.replace("(calls(7), None)", "(calls(7), [0, 1])")
+    (tmp_path / "labels.py").write_text(text)
+    refused = mcu_build("test", "--board", "host", tmp_path / "labels.py")
+    assert "evaluation[0]: 2 labels for 7 calls" in refused.err
