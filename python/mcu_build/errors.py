@@ -13,6 +13,7 @@ class Exit(IntEnum):
     FIRMWARE = 4
     TIMEOUT = 5
     BUDGET = 6
+    INTERRUPTED = 130
 
 
 class McuError(Exception):

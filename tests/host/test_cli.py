@@ -70,6 +70,40 @@ def test_the_verb_may_be_left_out():
     assert spoken.status == 1
 
 
+@pytest.mark.parametrize("words", [(), ("help",)])
+def test_alone_it_prints_help(words):
+    result = mcu_build(*words)
+    assert (result.status, result.err) == (0, "")
+    assert result.out == mcu_build("--help").out
+
+
+def test_help_of_a_verb_and_the_version():
+    assert mcu_build("help", "size").out == mcu_build("size", "--help").out
+    assert mcu_build("version").out == mcu_build("-V").out == mcu_build("--version").out
+
+
+def test_a_verb_that_is_misspelt():
+    result = mcu_build("biuld", "--board", "host", "model.py")
+    assert result.status == 2
+    assert "there is no verb 'biuld'. Did you mean build?" in result.err
+    assert "It is no file either" in mcu_build("quux").err
+
+
+def test_the_board_of_the_environment(monkeypatch):
+    monkeypatch.setenv("MCU_BOARD", "nowhere")
+    assert "nowhere" in mcu_build("build", "m.py").err
+    assert "corstone300" in mcu_build("build", "-b", "corstone300", "m.py").err
+
+
+def test_an_interruption_has_status_130(monkeypatch):
+    def stop(*_words, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mcu_build.cli.cli.main", stop)
+    result = mcu_build("boards")
+    assert (result.status, result.err.split("\n")[0]) == (130, "error: interrupted")
+
+
 def test_errors_as_json():
     result = mcu_build("--board", "corstone300", "model.py", "--json")
     assert result.status == 1

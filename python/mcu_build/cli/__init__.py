@@ -4,9 +4,11 @@ A verb's module is imported when the verb is called, and heavy packages inside t
 `mcu-build --help` answers at once.
 """
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -59,13 +61,29 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def parse_args(self, context: click.Context, words: list[str]) -> list[str]:
-        if words and words[0] not in (*VERBS, "--help", "-h", "--version"):
+        if not words:
+            words = ["--help"]
+        elif words[0] == "help":
+            words = [*words[1:2], "--help"]
+        elif words[0] == "version":
+            words = ["--version"]
+        elif words[0] not in (*VERBS, "--help", "-h", "--version", "-V"):
+            _check_verb(words[0], context)
             words = ["build", *words]
         return super().parse_args(context, words)
 
 
+def _check_verb(word: str, context: click.Context) -> None:
+    """Refuse a word that looks like a verb and is none: not an option, nor a file."""
+    if word.startswith("-") or Path(word).suffix or Path(word).exists():
+        return
+    near = difflib.get_close_matches(word, [*VERBS, "help", "version"], n=1)
+    told = f"Did you mean {near[0]}?" if near else "It is no file either."
+    raise click.UsageError(f"there is no verb {word!r}. {told}", context)
+
+
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="mcu-build")
+@click.version_option(__version__, "-V", "--version", prog_name="mcu-build")
 def cli() -> None:
     """From a PyTorch model to tested firmware on a microcontroller.
 
@@ -86,7 +104,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         status = report_error(McuError(error.format_message(), _usage_hint(error), Exit.USAGE), as_json)
     except (KeyboardInterrupt, click.Abort):
-        status = report_error(McuError("interrupted", "The next build takes up what is whole."), as_json)
+        stopped = McuError("interrupted", "The next build takes up what is whole.", Exit.INTERRUPTED)
+        status = report_error(stopped, as_json)
     except Exception as error:
         if debug:
             raise

@@ -15,7 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
-board_option = click.option("--board", required=True, metavar="B", help="A board's name, or a .toml file.")
+board_option = click.option(
+    "-b",
+    "--board",
+    required=True,
+    metavar="B",
+    envvar="MCU_BOARD",
+    help="A board's name, or a .toml file; else that of the environment's MCU_BOARD.",
+)
 npu_option = click.option(
     "--npu",
     metavar="NAME",
