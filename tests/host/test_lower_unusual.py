@@ -42,7 +42,20 @@ def _write(m: nn.Module, x: Tensor) -> Tensor:
     return torch.select_scatter(y, x[1] * 2, 0, 1)
 
 
+def _calibrated(norm: nn.Module) -> nn.Module:
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    return norm.eval()
+
+
 CASES = {
+    "batch norm over five dimensions": layer(lambda: _calibrated(nn.BatchNorm3d(3)), 1, 3, 2, 3, 4),
+    "running instance norm over five dimensions": layer(
+        lambda: _calibrated(nn.InstanceNorm3d(3, affine=True, track_running_stats=True)), 2, 3, 2, 3, 4
+    ),
+    "a weight of a layer and of a sum": on(
+        lambda m, x: F.linear(m.layer(x), m.layer.weight + 1), (2, 6), layer=lambda: nn.Linear(6, 6)
+    ),
     "one channel over a row": layer(lambda: nn.Conv1d(1, 5, 2, dilation=2, bias=False), 1, 1, 6),
     "few channels in groups, batch 2": layer(lambda: nn.Conv2d(2, 2, (5, 3), groups=2), 2, 2, 6, 5),
     "few channels, wide kernel": layer(

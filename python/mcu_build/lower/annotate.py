@@ -101,6 +101,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         legalize(model, self._chosen)
         lay_out(model, self._chosen)
         _own_biases(model, self._chosen)
+        _own_weights(model, self._chosen)
         _join_clamps(model, self._chosen)
         return model
 
@@ -130,11 +131,32 @@ def _own_biases(model: GraphModule, chosen: Chosen) -> None:
         has_bias = node.target in _WITH_BIAS and len(node.args) > 2 and chosen(node)
         bias = node.args[2] if has_bias else None
         if isinstance(bias, Node) and bias.op == "get_attr" and len(bias.users) > 1:
-            with model.graph.inserting_before(node):
-                own = model.graph.get_attr(str(bias.target))
-            own.meta = dict(bias.meta)
-            node.args = (*node.args[:2], own, *node.args[3:])
+            node.args = (*node.args[:2], _again(bias), *node.args[3:])
     model.recompile()
+
+
+def _own_weights(model: GraphModule, chosen: Chosen) -> None:
+    """Give each kind of reader a constant of its own.
+
+    A weight of a linear layer is symmetric, an operand of a sum is not; torchao gives all readers of one
+    tensor the quantization of the first.
+    """
+    for constant in [node for node in model.graph.nodes if node.op == "get_attr" and len(node.users) > 1]:
+        own: dict[Any, Node] = {}
+        for user in list(constant.users):
+            kind = (user.target, tuple(index for index, one in enumerate(user.args) if one is constant))
+            if kind not in own:
+                own[kind] = _again(constant) if own and chosen(user) else constant
+            user.replace_input_with(constant, own[kind])
+    model.recompile()
+
+
+def _again(constant: Node) -> Node:
+    """A second reading of a constant, which is quantized apart."""
+    with constant.graph.inserting_after(constant):
+        made = constant.graph.get_attr(str(constant.target))
+    made.meta = dict(constant.meta)
+    return made
 
 
 def _join_clamps(model: GraphModule, chosen: Chosen) -> None:

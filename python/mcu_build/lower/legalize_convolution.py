@@ -1,6 +1,7 @@
 """Rules for convolutions, pools along one dimension, and batch normalization on its own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from torch.fx import Node
@@ -170,11 +171,7 @@ def _batch_norm(build: Builder, node: Node) -> Node | None:
     factor = factor if gamma is None else factor * gamma
     offset = -mean * factor if beta is None else beta - mean * factor
     sizes = shape(source)
-    plane = (
-        source
-        if len(sizes) == 4
-        else build.reshape(source, (*sizes[:2], 1, sizes[2] if len(sizes) > 2 else 1))
-    )
+    plane = source if len(sizes) == 4 else build.reshape(source, (*sizes[:2], 1, prod(sizes[2:])))
     result = build(
         aten.conv2d.default,
         plane,
