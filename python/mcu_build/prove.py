@@ -66,12 +66,7 @@ class Proof:
         """
         compared = self.comparison
         if compared.mismatches:
-            return McuError(
-                f"{self.name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong",
-                "This is a defect of mcu-build or of the compiler, or of your --kernel-sources. "
-                "Please report the model unless it is your kernel.",
-                Exit.FIRMWARE,
-            )
+            return self._wrong()
         if not compared.outputs_vary:
             return McuError(
                 f"{self.name}: every vector gives the same outputs: the comparison proves nothing",
@@ -80,6 +75,28 @@ class Proof:
             )
         noisy = None if min_sqnr is None else too_noisy(self.name, self.quality, min_sqnr)
         return noisy or self._inaccuracy(min_accuracy, max_drop)
+
+    def _wrong(self) -> McuError:
+        """What differs, where and by how much, and what to do about the layer that it comes from."""
+        compared, own = self.comparison, [layer for layer in self.suspects if is_custom(layer.operator)]
+        parts = [f"{self.name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong"]
+        if first := compared.first:
+            element = f"{first.output}{list(first.index)}"
+            parts.append(
+                f"the first is output {element} of vector {first.vector}, {first.found:g} instead of "
+                f"{first.expected:g}; the largest difference is {compared.max_abs_difference:g}"
+            )
+        if len(self.suspects) == 1:
+            parts.append(f"the first layer that differs is {self.suspects[0]}")
+        if own:
+            hint = f"Compare the C++ of {own[0].operator} with its definition in Python."
+        else:
+            hint = (
+                "Firmware and the quantized program disagree there. Write the layer with other operators, "
+                "or try --optimize size or another --toolchain, which choose other code. Please report the "
+                "model."
+            )
+        return McuError("; ".join(parts), hint, Exit.FIRMWARE)
 
     @property
     def drop(self) -> float:

@@ -1,5 +1,6 @@
 """`mcu-build test` can fail: wrong outputs, outputs that never change, budgets, time-outs."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -72,7 +73,15 @@ def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
     assert result.json["max_abs_difference"] > 0
     (suspect,) = result.json["suspects"]
     assert suspect["operator"] == "cortex_m::quantized_linear.out"
-    assert f"  layer      {suspect['operator']} is the first that differs" in prove_it(model).out
+    told = prove_it(model)
+    assert f"  layer      {suspect['operator']} is the first that differs" in told.out
+    # The error says the same in one line: which output and element, by how much, and the layer.
+    where = (
+        r"the first is output 0\[0, \d\] of vector \d+, \S+ instead of \S+; the largest difference is \S+;"
+    )
+    assert re.search(where, told.err)
+    assert f"the first layer that differs is {suspect['operator']}" in told.err
+    assert "defect" not in told.err
 
 
 def test_outputs_that_never_change_prove_nothing(model):
