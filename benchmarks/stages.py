@@ -3,7 +3,8 @@
     python benchmarks/stages.py [--board mps2-an386] [--npu NPU] [NAME[=SIZE] ...]
 
 Every model is captured, quantized, lowered, planned and generated from cold, in one process: the time of
-importing torch is not among them. Twice the size should take about twice the time.
+importing torch is not among them. Seconds are those of the processor: other load on the machine does not
+count. Twice the size should take about twice the time.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import process_time
 
 from large_models import LARGE
 
@@ -39,15 +40,15 @@ class _Mark:
 
 @dataclass
 class _Times:
-    """Seconds of each stage."""
+    """Seconds of the processor in each stage."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[_Mark]:
-        start = monotonic()
+        start = process_time()
         yield _Mark()
-        self.seconds[name] = monotonic() - start
+        self.seconds[name] = process_time() - start
 
     def warn(self, text: str) -> None:
         """Warnings are not what is measured."""

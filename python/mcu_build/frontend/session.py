@@ -82,24 +82,30 @@ def run(
             return _first_inputs(captured, vectors)
 
         quantized = _quantize(captured, npu_kind, examples)
+        observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
+        for program in (captured.exported, quantized.program):
+            _shorten_traces(program, file.resolve().parent)
+        _write(folder, model_name(file), captured, quantized, vectors)
+    return observed
+
+
+def _write(
+    folder: Path, name: str, captured: _Captured, quantized: "Quantized", vectors: dict[str, npz.Array]
+) -> None:
     from mcu_build.frontend.store import save
 
-    observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
-    for program in (captured.exported, quantized.program):
-        _shorten_traces(program, file.resolve().parent)
     save(captured.exported, folder / "model.pt2")
     save(quantized.program, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
     npz.save(folder / "state.npz", {f"state_{i}": _numpy(value) for i, value in enumerate(captured.state)})
     info = {
-        "name": model_name(file),
+        "name": name,
         "warnings": captured.warnings,
         "custom": op_library.custom_operators(captured.exported),
         "quality": [asdict(one) for one in _quality(captured, quantized.program, vectors)],
         "layers": [asdict(one) for one in quantized.layers()],
     }
     (folder / "info.json").write_text(json.dumps(info))
-    return observed
 
 
 def _shorten_traces(program: "ExportedProgram", base: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream import quick_files, quiet
 
 
 def save(exported: ExportedProgram, file: Path) -> None:
     """Write a program."""
-    with quiet():
+    with quiet(), quick_files():
         torch.export.save(exported, file)
 
 
@@ -23,4 +23,5 @@ def load_quantized(file: Path) -> ExportedProgram:
         from mcu_build.lower.masked_softmax import softmax_where
 
         softmax_where()
-        return torch.export.load(file)
+        with quick_files():
+            return torch.export.load(file)

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from mcu_build.lower.idle_passes import idle_passes_skipped
+
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +40,8 @@ def quick() -> Iterator[None]:
     """Run upstream passes in less time: on one thread, and without work that is done again for every node.
 
     Each pass copies the history of each node, which grows with the passes: here histories are shared, for
-    nothing writes to them. The serializer resolves the type hints of a class for each of its objects.
+    nothing writes to them; passes without anything to do are left out. The serializers resolve the type hints
+    of a class for each of its objects.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
@@ -50,8 +53,30 @@ def quick() -> Iterator[None]:
         for module in (_dataclass, _flatbuffer_program):
             stack.enter_context(_replaced(module, "get_type_hints", hints))
         stack.enter_context(_replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
+        stack.enter_context(idle_passes_skipped())
         torch.set_num_threads(1)
         stack.callback(torch.set_num_threads, threads)
+        yield
+
+
+@contextlib.contextmanager
+def quick_files() -> Iterator[None]:
+    """Save and load exported programs in less time: the type hints of each class are resolved once.
+
+    Saving makes a second, canonical form of a program, to see whether it can, and drops it: not here.
+    """
+    from torch._export.serde import schema, serialize
+
+    usual = typing.get_type_hints
+    cached = functools.cache(lambda kind: usual(kind, globalns=vars(schema)))
+
+    def hints(kind: Any, globalns: Any = None, **rest: Any) -> Any:
+        return cached(kind) if globalns is vars(schema) and not rest else usual(kind, globalns, **rest)
+
+    with (
+        _replaced(typing, "get_type_hints", hints),
+        _replaced(serialize, "canonicalize", lambda program, constants=None: program),
+    ):
         yield
 
 
