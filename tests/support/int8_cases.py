@@ -108,6 +108,21 @@ def _layer_norm_by_hand(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.last((x - mean) / torch.sqrt(spread + 1e-6) * m.weight + m.bias)
 
 
+def _generalized_mean(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Cubes have a mean that is small beside them."""
+    return m.head(torch.relu(m.first(x)).pow(3).mean((2, 3)).pow(1 / 3))
+
+
+def _detector(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Two levels of boxes in pixels beside shares of classes, all joined."""
+    near = torch.relu(m.first(x))
+    levels = []
+    for level, heads in ((near, m.near), (F.max_pool2d(near, 2), m.far)):
+        boxes, scores = (head(level).flatten(2).transpose(1, 2) for head in heads)
+        levels.append(torch.cat([boxes * 80, scores.softmax(-1)], -1))
+    return torch.cat(levels, 1)
+
+
 def cases() -> Mapping[str, Model]:
     """All of them, by name."""
     torch.manual_seed(31)
@@ -116,6 +131,24 @@ def cases() -> Mapping[str, Model]:
     # Three tensors: exported as one, three inputs are one.
     heads = tuple(torch.zeros(1, 2, _LENGTH, 4) for _ in range(3))
     return {
+        "mean, small": Model(
+            Function(_generalized_mean, first=nn.Conv2d(3, 8, 3), head=nn.Linear(8, 4)), (image,), sqnr=37.0
+        ),
+        "pool, padded": Model(
+            Function(lambda m, x: F.avg_pool2d(x.pow(3), 3, 2, 1, True, False)), (image,), sqnr=28.0
+        ),
+        "pool, mostly padding": Model(
+            Function(lambda m, x: F.avg_pool2d(x.pow(3), (4, 3), (1, 2), (2, 1))), (image,), sqnr=28.0
+        ),
+        "joined, boxes and scores": Model(
+            Function(
+                _detector,
+                first=nn.Conv2d(3, 8, 3),
+                near=nn.ModuleList([nn.Conv2d(8, 4, 1), nn.Conv2d(8, 5, 1)]),
+                far=nn.ModuleList([nn.Conv2d(8, 4, 1), nn.Conv2d(8, 5, 1)]),
+            ),
+            (image,),
+        ),
         "prelu": Model(nn.Sequential(nn.Conv2d(3, 5, 3), _prelu(5), nn.Conv2d(5, 4, 3)), (image,)),
         "prelu, one slope": Model(
             nn.Sequential(nn.Conv2d(3, 5, 3), nn.PReLU(), nn.Conv2d(5, 4, 3)), (image,)

@@ -62,6 +62,7 @@ def quantize_layers(
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         from mcu_build.lower import annotate
+        from mcu_build.lower.scales import settle_scales
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
             chosen = quantizer or annotate.Quantizer(refused=refused)
@@ -70,6 +71,7 @@ def quantize_layers(
 
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
+        settle_scales(prepared)
         floats = FloatValues(prepared, examples())
         with quick(), quick_histograms():
             converted = convert_pt2e(prepared)

@@ -4,7 +4,7 @@ Three things are added: functions of one tensor become tables (`clusters`), oper
 share the quantization of what they move, and readers of a fixed quantization take it over.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
@@ -36,6 +36,7 @@ from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.scales import joined_outputs, remember_joined
 
 # Operators whose results are their operands' elements (or a constant that padding adds).
 MOVES = frozenset(
@@ -74,6 +75,8 @@ MOVES = frozenset(
         aten.amin.default,
     }
 )
+# Of these, operators that compare what they read.
+_CHOOSE = frozenset({aten.maximum.default, aten.minimum.default, aten.amax.default, aten.amin.default})
 _WITH_BIAS = frozenset({aten.conv2d.default, aten.conv_transpose2d.input, aten.linear.default})
 
 
@@ -192,19 +195,20 @@ def _moves_float(node: Node, chosen: Chosen) -> bool:
     return node.target in MOVES and is_float(node) and chosen(node)
 
 
-def _component(start: Node, chosen: Chosen) -> set[Node]:
-    """The operators that move the same elements on, from `start`, against and along the flow."""
+def _component(start: Node, chosen: Chosen, apart: Set[Node]) -> set[Node]:
+    """The operators that move the same elements on, from `start`, against and along the flow, but for those
+    that are `apart`."""
     found, queue = {start}, [start]
     while queue:
         node = queue.pop()
         for neighbour in (*node.all_input_nodes, *node.users):
-            if neighbour not in found and _moves_float(neighbour, chosen):
+            if neighbour not in found and neighbour not in apart and _moves_float(neighbour, chosen):
                 found.add(neighbour)
                 queue.append(neighbour)
     return found
 
 
-def _touches_int8(component: set[Node]) -> bool:
+def _touches_int8(component: Collection[Node]) -> bool:
     """Whether anything quantized writes what they read, or reads what they write."""
     for node in component:
         for operand in _float_operands(node):
@@ -221,12 +225,16 @@ def _touches_int8(component: set[Node]) -> bool:
 def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
     """One quantization for all tensors that the same elements pass through: SharedQspecQuantizer does so too,
     but it observes a fixed producer (softmax) anew, and turns clamps into users of their operand's range."""
-    seen: set[Node] = set()
+    joined = joined_outputs(
+        model.graph, lambda node: _moves_float(node, chosen) and node.target not in _CHOOSE
+    )
+    apart = {node for group in joined for node in group}
+    seen: set[Node] = set(apart)
     order = {node: index for index, node in enumerate(model.graph.nodes)}
     for node in model.graph.nodes:
         if not _moves_float(node, chosen) or node in seen:
             continue
-        component = _component(node, chosen)
+        component = _component(node, chosen, apart)
         seen |= component
         if not _touches_int8(component):
             continue
@@ -243,6 +251,25 @@ def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
         first.meta[Q_ANNOTATION_KEY].input_qspec_map[root[0]] = (
             SharedQuantizationSpec(root[0]) if alone else INT8_ACTIVATION_PER_TENSOR_QSPEC
         )
+
+    for group in joined:
+        _annotate_joined(group)
+
+
+def _annotate_joined(group: Sequence[Node]) -> None:
+    """A scale for each part of an output, and one for the whole: `settle_scales` unites them, or drops the
+    latter."""
+    if not _touches_int8(group):
+        return
+    whole = SharedQuantizationSpec(group[0])
+    for node in group:
+        inputs: dict[Node, Any] = {
+            operand: whole if operand in group else INT8_ACTIVATION_PER_TENSOR_QSPEC
+            for operand in _float_operands(node)
+        }
+        output = INT8_ACTIVATION_PER_TENSOR_QSPEC if node is group[0] else whole
+        _mark_node_as_quantized(node, inputs, output, is_quantized=True)
+    remember_joined(group)
 
 
 def _is_fixed(model: GraphModule, node: Node) -> bool:

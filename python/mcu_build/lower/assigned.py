@@ -15,6 +15,7 @@ Chosen = Callable[[Node], bool]
 
 _MARK = "mcu_build_cpu"
 _FLOAT = "mcu_build_float"
+_BOUNDARY = "mcu_build_boundary"
 _ORIGIN = {
     "name": "mcu_build_origin",
     "operator": "mcu_build_operator",
@@ -52,6 +53,16 @@ def keep_in_float(node: Node, why: str) -> None:
 def why_in_float(node: Node) -> str:
     """Why `keep_in_float` was asked for; empty where it was not."""
     return str((node.meta.get("custom") or {}).get(_FLOAT, ""))
+
+
+def mark_boundary(node: Node) -> None:
+    """Note that `node` moves floats that have been int8 to an output."""
+    _note(node, _BOUNDARY, "yes")
+
+
+def is_boundary(node: Node) -> bool:
+    """Whether `mark_boundary` has marked the node."""
+    return _BOUNDARY in (node.meta.get("custom") or {})
 
 
 @dataclass(frozen=True)

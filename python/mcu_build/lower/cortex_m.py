@@ -17,6 +17,7 @@ from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.frontend.state import tied
 from mcu_build.lower.assigned import (
     everything,
+    is_boundary,
     is_for_cpu,
     operator_name,
     origin,
@@ -299,6 +300,8 @@ def _row(node: Node) -> Lowering:
         return Lowering(name, "int8", layer, _why_on_cpu(node) or "integer arithmetic")
     if is_custom(name):
         return Lowering(name, "float", layer, "a custom operator on float tensors")
+    if is_boundary(node):
+        return Lowering(name, "border", layer, "parts of an output with scales of their own, joined in float")
     why = why_on_cpu(node)
     no_form = "no int8 form of this operator with these operands"
     return Lowering(name, "float", layer, f"{why}; {no_form}" if why else no_form)

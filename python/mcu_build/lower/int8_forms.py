@@ -76,13 +76,13 @@ class Site:
 class Int8Form:
     """What is int8 of an operator: its first operand, and its result.
 
-    `accepts` says whether a call has the form; `build` makes the integer operator. The result's range is
-    observed, unless it has a given `output` quantization, or `shares` that of the operand. `others` are
-    further operands with their quantization.
+    `accepts` says whether a call has the form; `build` makes the integer operator, or nothing where
+    executorch has it. The result's range is observed, unless it has a given `output` quantization, or
+    `shares` that of the operand. `others` are further operands with their quantization.
     """
 
     accepts: Callable[[Node], bool]
-    build: Callable[[Site], Node]
+    build: Callable[[Site], Node | None]
     shares: bool = False
     output: Any = INT8_ACTIVATION_PER_TENSOR_QSPEC
     others: Callable[[Node], Iterable[tuple[Node, Any]]] = lambda node: ()
@@ -131,6 +131,8 @@ def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
             continue
         scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
         made = known[node.target].build(Site(exported, node, start.args[0], *scales))
+        if made is None:
+            continue
         made.meta["val"] = end.meta["val"]
         end.replace_all_uses_with(made, propagate_meta=False)
     exported.graph.eliminate_dead_code()

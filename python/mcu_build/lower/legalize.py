@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 from mcu_build.lower import masked_softmax, norms, pick, prelu, resample
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
+from mcu_build.lower.clusters import CLAMPABLE, CLAMPS
 from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 from mcu_build.lower.legalize_moves import MOVE_RULES
@@ -113,6 +114,20 @@ def _pool_after_clamp(build: Builder, node: Node) -> Node | None:
         return None
     clamped = build(node.target, pool.args[0], *node.args[1:], **node.kwargs)
     return build(pool.target, clamped, *pool.args[1:], **pool.kwargs)
+
+
+def _clamp_before_moves(build: Builder, node: Node) -> Node | None:
+    """conv2d → squeeze → clamp, as of conv1d, as conv2d → clamp → squeeze: the clamp then fuses with the
+    convolution, and no value that it cuts off takes part in the scale."""
+    move, source = node.args[0], node.args[0]
+    while isinstance(source, Node) and source.target in _SAME_ELEMENTS and len(source.users) == 1:
+        source = source.args[0]
+    if not isinstance(move, Node) or source is move or not isinstance(source, Node):
+        return None
+    if source.target not in CLAMPABLE or len(source.users) != 1:
+        return None
+    clamped = build(node.target, move.args[0], *node.args[1:], **node.kwargs)
+    return build(move.target, clamped, *move.args[1:], **move.kwargs)
 
 
 def _known(build: Builder, node: Node) -> Node | None:
@@ -407,6 +422,18 @@ _VIEWS = frozenset(
         aten.expand.default,
     }
 )
+# Of these, and others, what gives back every element of its operand once.
+_SAME_ELEMENTS = frozenset(
+    {
+        aten.view.default,
+        aten.reshape.default,
+        aten.flatten.using_ints,
+        aten.transpose.int,
+        aten.permute.default,
+        aten.unsqueeze.default,
+        aten.squeeze.dim,
+    }
+)
 _SPLITS = frozenset({aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default, aten.unbind.int})
 _IN_PLACE = [
     "relu_.default",
@@ -459,7 +486,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
         (_known,),
     ),
     **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
-    **dict.fromkeys((aten.relu.default, aten.hardtanh.default, aten.clamp.default), (_pool_after_clamp,)),
+    **dict.fromkeys(CLAMPS, (_pool_after_clamp, _clamp_before_moves)),
     **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (_matmul,)),
     **dict.fromkeys((aten.mean.dim, aten.mean.default), (_mean,)),
     **dict.fromkeys((aten.sum.dim_IntList, aten.sum.default), (_sum,)),

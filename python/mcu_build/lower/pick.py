@@ -67,7 +67,9 @@ def _accepts_pool(node: Node) -> bool:
     return len(shape(node)) == 4 and (rounds_up or _pair(node, 4, [1, 1]) != [1, 1])
 
 
-def _max_pool(site: Site) -> Node:
+def _max_pool(site: Site) -> Node | None:
+    if not _accepts_pool(site.node):
+        return None
     kernel = _pair(site.node, 1, [])
     rest = (_pair(site.node, 2, kernel), _pair(site.node, 3, [0, 0]))
     dilation = _pair(site.node, 4, [1, 1])

@@ -47,12 +47,12 @@ def taps(matrix: torch.Tensor) -> Taps:
     return Taps(starts.to(torch.int32), integers.gather(1, columns).to(torch.int16))
 
 
-def _axis(node: Node, axis: int, along: Along) -> Taps:
-    """The taps along rows (axis 0) or columns (1)."""
+def _matrix(node: Node, axis: int, along: Along) -> torch.Tensor:
+    """What the operator does along rows (axis 0) or columns (1)."""
     size = shape(node.args[0])[2 + axis]
     # An image of one row for each unit vector: columns with antialias are wrong in torch where there is one.
     result = along(torch.eye(size).reshape(size, 1, 1, size), node, axis)
-    return taps(result[:, 0, 0, :].T)
+    return result[:, 0, 0, :].T
 
 
 def _scale(node: Node, index: int, axis: int) -> float | None:
@@ -80,28 +80,64 @@ def _averaged(unit: torch.Tensor, node: Node, axis: int) -> torch.Tensor:
     return aten.adaptive_avg_pool2d.default(unit, [1, shape(node)[2 + axis]])
 
 
+def _means(unit: torch.Tensor, node: Node, axis: int) -> torch.Tensor:
+    window, stride, padding = (_along_axis(node, index, axis) for index in (1, 2, 3))
+    counts_padding = bool(node.args[5]) if len(node.args) > 5 else True
+    rounds_up = bool(node.args[4]) if len(node.args) > 4 else False
+    return aten.avg_pool2d.default(unit, [1, window], [1, stride], [0, padding], rounds_up, counts_padding)
+
+
+def _along_axis(node: Node, index: int, axis: int) -> int:
+    """A pool's window (argument 1), stride (2) or padding (3) along an axis."""
+    given = node.args[index] if len(node.args) > index else None
+    if not given:
+        return 0 if index == 3 else _along_axis(node, 1, axis)
+    return _pair(given)[axis]
+
+
+def _pool(site: Site) -> Node | None:
+    """An average in another scale than its operand's."""
+    same = (site.input_scale, site.input_zero_point) == (site.output_scale, site.output_zero_point)
+    if same or not _accepts_pool(site.node):
+        return None
+    # Equal weights that are a power of two are exact; what they lack to an average, the multiplier has.
+    windows = [_along_axis(site.node, 1, axis) for axis in (0, 1)]
+    factors = [window / (1 << (window - 1).bit_length()) for window in windows]
+    rows, columns = (taps(_matrix(site.node, axis, _means) * factors[axis]) for axis in (0, 1))
+    return _resample(site, rows, columns, site.input_scale / site.output_scale / prod(factors))
+
+
+def _accepts_pool(node: Node) -> bool:
+    short = all(_along_axis(node, 1, axis) <= 1 << TAP_BITS for axis in (0, 1))
+    return _accepts(node) and short and (len(node.args) < 7 or node.args[6] is None)
+
+
 def _accepts(node: Node) -> bool:
     return len(shape(node)) == 4
 
 
 def _form(along: Along, *, shares: bool = True) -> Int8Form:
     def build(site: Site) -> Node:
-        rows, columns = (_axis(site.node, axis, along) for axis in (0, 1))
-        multiplier, shift = multiplier_and_shift(site.input_scale / site.output_scale)
-        return site.call(
-            "resample",
-            site.source,
-            rows.starts,
-            rows.weights,
-            columns.starts,
-            columns.weights,
-            site.input_zero_point,
-            site.output_zero_point,
-            multiplier,
-            shift - SUM_BITS,
-        )
+        rows, columns = (taps(_matrix(site.node, axis, along)) for axis in (0, 1))
+        return _resample(site, rows, columns, site.input_scale / site.output_scale)
 
     return Int8Form(_accepts, build, shares)
+
+
+def _resample(site: Site, rows: Taps, columns: Taps, factor: float) -> Node:
+    multiplier, shift = multiplier_and_shift(factor)
+    return site.call(
+        "resample",
+        site.source,
+        rows.starts,
+        rows.weights,
+        columns.starts,
+        columns.weights,
+        site.input_zero_point,
+        site.output_zero_point,
+        multiplier,
+        shift - SUM_BITS,
+    )
 
 
 def line(build: Builder, node: Node) -> Node:
@@ -139,4 +175,5 @@ FORMS: Mapping[Any, Int8Form] = {
     aten._upsample_bicubic2d_aa.vec: _form(_resized(aten._upsample_bicubic2d_aa.default), shares=False),
     aten._upsample_nearest_exact2d.vec: _form(_nearest),
     aten.adaptive_avg_pool2d.default: _form(_averaged),
+    aten.avg_pool2d.default: Int8Form(_accepts_pool, _pool),
 }

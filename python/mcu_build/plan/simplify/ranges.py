@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from mcu_build.plan.ir import DType, Plan, Step, Tensor
 from mcu_build.plan.ir import Value as Member
+from mcu_build.reference_int8 import LINE_BITS, TAP_BITS
 from mcu_build.reference_integer import requantize
 
 Ints = npt.NDArray[np.int64]
@@ -222,6 +223,25 @@ def _maximum(ranges: Ranges, step: Step) -> Range:
     return Range(np.clip(found.low, *ends), np.clip(found.high, *ends))
 
 
+def _resample(ranges: Ranges, step: Step) -> Range | None:
+    """Averages: weights of one sign keep the order of what they sum."""
+    members, plan = cast(Mapping[str, int], members_of(step)), ranges.plan
+    rows, columns = (_constant(plan, step.arguments[index]) for index in (2, 4))
+    if rows is None or columns is None or rows.min() < 0 or columns.min() < 0:
+        return None
+    found = _same(ranges, step)
+
+    def ends(values: Ints) -> Ints:
+        """What a whole image of each of the values becomes, at each place of the output [values, places]."""
+        lines = np.multiply.outer(values - members["input_zero_point"], columns.sum(1))
+        rounded = (lines + (1 << (TAP_BITS - LINE_BITS - 1))) >> (TAP_BITS - LINE_BITS)
+        sums = np.multiply.outer(rounded, rows.sum(1)).reshape(len(values), -1)
+        results = requantize(sums, members["multiplier"], members["shift"]) + members["output_zero_point"]
+        return np.clip(results, -128, 127)
+
+    return Range(ends(found.low).min(1), ends(found.high).max(1))
+
+
 def _pad(ranges: Ranges, step: Step) -> Range | None:
     shape, inside = (cast(tuple[int, ...], members_of(step)[name]) for name in ("shape", "inside"))
     wide = [position for position, size in enumerate(shape) if size != 1]
@@ -297,6 +317,7 @@ _RULES: Mapping[str, Callable[[Ranges, Step], Range | None]] = {
     "add_s8": _add,
     "avg_pool2d_s8": _same,
     "max_pool2d_s8": _maximum,
+    "resample_s8": _resample,
     "pad_x8": _pad,
     "lookup_s8": _lookup,
     "concat": _concat,

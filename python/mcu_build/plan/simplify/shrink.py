@@ -13,6 +13,8 @@ from mcu_build.plan.simplify.ranges import Ints, Ranges, array_of, channels_of, 
 
 Mask = npt.NDArray[np.bool_]
 Members = dict[str, Member]
+# Kernels that make each channel of the output from one of the input.
+_BY_CHANNEL = ("depthwise_conv2d_s8", "resample_s8")
 
 
 @dataclass
@@ -74,7 +76,7 @@ def _step(cut: Cut, step: Step) -> Step:
     macs = step.macs
     if macs:
         macs = cut.share(step.writes[0], macs)
-        macs = macs if step.kernel == "depthwise_conv2d_s8" else cut.share(step.arguments[0], macs)
+        macs = macs if step.kernel in _BY_CHANNEL else cut.share(step.arguments[0], macs)
     params = Params(step.params.type, {**step.params.members, **members})
     return replace(step, params=params, arguments=arguments, macs=macs)
 
@@ -198,6 +200,7 @@ _RULES: Mapping[str, Callable[[Cut, Step], Changed]] = {
     "avg_pool2d_s8": _pool,
     "avg_pool2d_float_s8": _pool,
     "max_pool2d_s8": _pool,
+    "resample_s8": _pool,
     "lookup_s8": _count,
     "add_s8": _pair,
     "mul_s8": _pair,

@@ -183,6 +183,7 @@ _RULES: Mapping[str, Callable[[Plan, Step], list[Tie] | None]] = {
     "avg_pool2d_s8": _pool,
     "avg_pool2d_float_s8": _pool,
     "max_pool2d_s8": _pool,
+    "resample_s8": _pool,
     "lookup_s8": _each,
     "add_s8": _pair,
     "mul_s8": _pair,
