@@ -59,7 +59,7 @@ class Outcome:
 
 def arrays(result: Any) -> list[np.ndarray]:
     """Outputs of a module as a list of arrays."""
-    results = result if isinstance(result, tuple | list) else (result,)
+    results = torch.utils._pytree.tree_leaves(result)
     return [tensor.detach().contiguous().numpy() for tensor in results]
 
 

@@ -20,7 +20,7 @@ from torchao.quantization.pt2e.quantizer import (
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.state import tied
-from mcu_build.lower import computed_weights
+from mcu_build.lower import computed_weights, recurrent
 from mcu_build.lower.assigned import (
     Chosen,
     everything,
@@ -112,6 +112,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         """Mark what is quantized, and how."""
         _annotate_functions(model, self._chosen)
         annotate_forms(model, self._chosen)
+        recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
             if node.op in ("placeholder", "output") or node.target in MOVES or not self._chosen(node):
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True

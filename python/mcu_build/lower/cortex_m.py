@@ -142,6 +142,7 @@ def _to_cortex_m(
     from mcu_build.lower.int8_forms import build_forms
     from mcu_build.lower.layout import settle
     from mcu_build.lower.markers import Unmark, mark
+    from mcu_build.lower.recurrent_int8 import build_recurrent
     from mcu_build.lower.tables import build_tables
     from mcu_build.lower.tidy import DropUnusedIndices, FuseClamps, cancel_transposes, make_exact
     from mcu_build.lower.unquantize import unquantize
@@ -155,6 +156,7 @@ def _to_cortex_m(
         return on_core(node) and not why_in_float(node)
 
     build_forms(tabled, chosen)
+    build_recurrent(tabled, chosen)
     build_tables(tabled, chosen)
     mark(tabled, chosen)
     config = cortex_m_edge_compile_config()
@@ -296,7 +298,8 @@ def _row(node: Node) -> Lowering:
     floats = _is_float(node.meta.get("val")) or any(
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
-    if not floats:
+    # The cell of an LSTM goes in and out as float.
+    if not floats or name.startswith("mcu_build::"):
         return Lowering(name, "int8", layer, _why_on_cpu(node) or "integer arithmetic")
     if is_custom(name):
         return Lowering(name, "float", layer, "a custom operator on float tensors")

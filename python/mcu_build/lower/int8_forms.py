@@ -24,8 +24,8 @@ from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import inherit
 from mcu_build.lower.integer_ops import operator
 
-_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
-_DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Site:
     def call_operator(self, target: Any, *arguments: Any) -> Node:
         """A call of any operator, likewise."""
         given = [
-            self._constant(f"{self.node.name}_{index}", value) if isinstance(value, torch.Tensor) else value
+            self.constant(f"{self.node.name}_{index}", value) if isinstance(value, torch.Tensor) else value
             for index, value in enumerate(arguments)
         ]
         with self.exported.graph.inserting_before(self.node):
@@ -57,14 +57,15 @@ class Site:
 
     def integer(self, operand: Node) -> Node:
         """The int8 tensor of a further operand that is quantized, itself where it is none."""
-        is_quantized = operand.target is _DEQUANTIZE
+        is_quantized = operand.target is DEQUANTIZE
         return operand.all_input_nodes[0] if is_quantized else operand
 
     def value_of(self, argument: Any) -> torch.Tensor | None:
         """The tensor of a constant argument, None where it is absent."""
         return get_param_tensor(self.exported, argument).detach() if isinstance(argument, Node) else None
 
-    def _constant(self, name: str, value: torch.Tensor) -> Node:
+    def constant(self, name: str, value: torch.Tensor) -> Node:
+        """A new constant of the program."""
         first = next(node for node in self.exported.graph.nodes if node.op == "placeholder")
         with self.exported.graph.inserting_before(first):
             return create_constant_placeholder(
@@ -121,11 +122,11 @@ def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
     """Replace quantize(operator(dequantize(x))) by the integer operator on x."""
     known = forms()
     for end in list(exported.graph.nodes):
-        node = end.args[0] if end.target is _QUANTIZE else None
+        node = end.args[0] if end.target is QUANTIZE else None
         if not isinstance(node, Node) or node.target not in known or not chosen(node):
             continue
         start = node.args[0]
-        if start.target is not _DEQUANTIZE or start.args[5] is not torch.int8:
+        if start.target is not DEQUANTIZE or start.args[5] is not torch.int8:
             continue
         if end.args[5] is not torch.int8:
             continue

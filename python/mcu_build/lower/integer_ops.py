@@ -1,4 +1,5 @@
-"""The int8 operators that are ours, `mcu_build::*`, for torch: schemas, shapes, reference_int8's arithmetic.
+"""The int8 operators that are ours, `mcu_build::*`, for torch: schemas, shapes, and the arithmetic of
+reference_int8.py and reference_recurrent.py.
 
 They take and give int8 tensors, so that a lowered graph runs in PyTorch, and have the out forms that a
 program calls.
@@ -11,9 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcu_build.reference_int8 import DEFINITIONS, windows
+from mcu_build import reference_int8, reference_recurrent
+from mcu_build.reference_int8 import windows
 
-# Arguments of each operator; all of them give one int8 tensor.
+_DEFINITIONS: Mapping[str, Callable[..., Any]] = {
+    **reference_int8.DEFINITIONS,
+    **reference_recurrent.DEFINITIONS,
+}
+_RECURRENT = (
+    "Tensor input_weights, Tensor hidden_weights, Tensor multipliers, Tensor biases, Tensor? table, "
+    "bool batch_first, int shift, int zero_point, int output_multiplier, int output_shift"
+)
+# Arguments of each operator; all of them give one int8 tensor, but for those of _SECOND.
 _SCHEMAS: Mapping[str, str] = {
     "prelu": "Tensor input, Tensor slopes, int positive, int shift, int input_zero_point, "
     "int output_zero_point",
@@ -26,7 +36,13 @@ _SCHEMAS: Mapping[str, str] = {
     "bool rounds_up",
     "masked_softmax": "Tensor input, Tensor mask, Tensor table",
     "log_softmax": "Tensor input, Tensor table, int step, int octave, int shift, int output_zero_point",
+    "lstm": f"Tensor input, Tensor? hidden, Tensor? cell, {_RECURRENT}",
+    "gru": f"Tensor input, Tensor? hidden, {_RECURRENT}, int state_bits, int state_multiplier, "
+    "int state_shift",
+    "rnn": f"Tensor input, Tensor? hidden, {_RECURRENT}",
 }
+# Operators with a second result.
+_SECOND = ("lstm",)
 
 
 def _same(input: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -53,11 +69,28 @@ def _pooled(
     return input.new_empty((*input.shape[:2], *sizes)).to(memory_format=torch.channels_last)
 
 
+def _sequence(
+    input: torch.Tensor, hidden: torch.Tensor | None, input_weights: Any, *rest: Any
+) -> torch.Tensor:
+    return input.new_empty((*input.shape[:2], rest[0].shape[1]))
+
+
+def _sequence_and_cell(
+    input: torch.Tensor, hidden: torch.Tensor | None, cell: torch.Tensor | None, *rest: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    result = _sequence(input, hidden, *rest)
+    batches = input.shape[0 if rest[5] else 1]
+    return result, torch.empty((1, batches, result.shape[2]), dtype=torch.float32, device=input.device)
+
+
 # What a result looks like where it is not like the first argument.
-_SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {
+_SHAPES: Mapping[str, Callable[..., Any]] = {
     "resample": _resampled,
     "max_pool2d": _pooled,
     "max_pool2d_dilated": _pooled,
+    "lstm": _sequence_and_cell,
+    "gru": _sequence,
+    "rnn": _sequence,
 }
 
 
@@ -67,8 +100,13 @@ def library() -> torch.library.Library:
     made = torch.library.Library("mcu_build", "FRAGMENT")
     for name, arguments in _SCHEMAS.items():
         like = _SHAPES.get(name, _same)
-        made.define(f"{name}({arguments}) -> Tensor")
-        made.define(f"{name}.out({arguments}, *, Tensor(a!) out) -> Tensor(a!)")
+        if name in _SECOND:
+            made.define(f"{name}({arguments}) -> (Tensor, Tensor)")
+            outs = "Tensor(a!) out, Tensor(b!) second_out"
+            made.define(f"{name}.out({arguments}, *, {outs}) -> (Tensor(a!), Tensor(b!))")
+        else:
+            made.define(f"{name}({arguments}) -> Tensor")
+            made.define(f"{name}.out({arguments}, *, Tensor(a!) out) -> Tensor(a!)")
         torch.library.register_fake(f"mcu_build::{name}", like, lib=made)
         made.impl(name, _computed(name, like), "CPU")
         made.impl(f"{name}.out", _written(name), "CompositeExplicitAutograd")
@@ -81,17 +119,27 @@ def operator(name: str) -> Any:
     return getattr(torch.ops.mcu_build, name).default
 
 
-def _computed(name: str, like: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    def compute(*arguments: Any) -> torch.Tensor:
+def _computed(name: str, like: Callable[..., Any]) -> Callable[..., Any]:
+    def compute(*arguments: Any) -> Any:
         arrays = [a.contiguous().numpy() if isinstance(a, torch.Tensor) else a for a in arguments]
-        result = torch.from_numpy(np.ascontiguousarray(DEFINITIONS[name](*arrays)))
-        return like(*arguments).copy_(result)
+        found, empty = _DEFINITIONS[name](*arrays), like(*arguments)
+        if name not in _SECOND:
+            return _filled(empty, found)
+        return tuple(_filled(*pair) for pair in zip(empty, found, strict=True))
 
     return compute
 
 
-def _written(name: str) -> Callable[..., torch.Tensor]:
+def _filled(empty: torch.Tensor, values: Any) -> torch.Tensor:
+    return empty.copy_(torch.from_numpy(np.ascontiguousarray(values)).reshape(empty.shape))
+
+
+def _written(name: str) -> Callable[..., Any]:
     def write(*arguments: Any, out: torch.Tensor) -> torch.Tensor:
         return out.copy_(operator(name)(*arguments))
 
-    return write
+    def write_both(*arguments: Any, out: torch.Tensor, second_out: torch.Tensor) -> Any:
+        results = operator(name)(*arguments)
+        return out.copy_(results[0]), second_out.copy_(results[1])
+
+    return write_both if name in _SECOND else write

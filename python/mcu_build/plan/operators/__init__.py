@@ -10,6 +10,7 @@ from mcu_build.plan.operators import (
     pooling,
     portable,
     quantize,
+    recurrent,
 )
 
 TABLES = (
@@ -22,4 +23,5 @@ TABLES = (
     pooling.SELECTORS,
     portable.SELECTORS,
     quantize.SELECTORS,
+    recurrent.SELECTORS,
 )

@@ -1,0 +1,122 @@
+"""The kernels of recurrent layers equal their definitions, and these the real layers in float."""
+
+import numpy as np
+import pytest
+
+from mcu_build.errors import McuError
+from mcu_build.plan.compile import compile_program
+from mcu_build.reference_recurrent import DEFINITIONS, tanh_table
+from tests.host.kernels.definitions import integers, same, share_that_varies
+from tests.support.cases import Case, Out, T, program_of, run_cases
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+TABLE = T(tanh_table(), constant=True)
+
+
+def definition(case: Case) -> list[np.ndarray]:
+    name = case.operator.removeprefix("mcu_build::").removesuffix(".out")
+    found = DEFINITIONS[name](*[a.array if isinstance(a, T) else a for a in case.arguments])
+    return list(found) if isinstance(found, tuple) else [found]
+
+
+def drawn(
+    dice: np.random.Generator,
+    name: str,
+    sizes: tuple[int, int, int, int],
+    *,
+    batch_first: bool,
+    given: bool,
+    zero_point: int,
+    table: T | None = TABLE,
+    loud: float = 1.0,
+    cell_used: bool = True,
+) -> Case:
+    """A layer of `sizes` (steps, batches, inputs, units) whose gates spread over the table, or beyond."""
+    steps, batches, inputs, units = sizes
+    rows = GATES[name] * units
+    x = integers(dice, (batches, steps, inputs) if batch_first else (steps, batches, inputs))
+    hidden = T(integers(dice, (1, batches, units))) if given else None
+    states = [hidden]
+    if name == "lstm":
+        cell = (dice.standard_normal((1, batches, units)) * 8).astype(np.float32)
+        states.append(T(cell) if given else None)
+    weights = [T(integers(dice, (rows, count)), constant=True) for count in (inputs, units)]
+    largest = int(min(loud * 2**36 / (74 * 74 * np.sqrt(inputs)), 2**30 - 1))
+    multipliers = T(dice.integers(0, largest + 1, (2, rows), np.int32), constant=True)
+    biases = T(dice.integers(-9000, 9000, 4 * units if name == "gru" else rows, np.int32), constant=True)
+    last = [14, 1 << 21, 13] if name == "gru" else []
+    shown = [20_000, 22] if table else [1, 7]
+    out = Out((*x.shape[:2], units), "int8")
+    cells = [Out((1, batches, units), "float32", used=cell_used)] if name == "lstm" else []
+    return Case(
+        f"mcu_build::{name}.out",
+        [T(x), *states, *weights, multipliers, biases, table, batch_first, 25, zero_point, *shown, *last],
+        [out, *cells],
+    )
+
+
+def cases(name: str) -> list[Case]:
+    dice = np.random.default_rng(71)
+    found = []
+    for sizes, zero_point in (
+        ((1, 1, 1, 1), 0),
+        ((7, 2, 5, 3), -128),
+        ((3, 3, 16, 17), 127),
+        ((40, 1, 33, 8), -9),
+    ):
+        for batch_first in (False, True):
+            for given in (False, True):
+                options = {"batch_first": batch_first, "given": given, "zero_point": zero_point}
+                found.append(drawn(dice, name, sizes, **options))
+        found.append(drawn(dice, name, sizes, batch_first=True, given=True, zero_point=zero_point, loud=40.0))
+    if name == "lstm":
+        found.append(
+            drawn(dice, name, (4, 2, 3, 5), batch_first=True, given=True, zero_point=1, cell_used=False)
+        )
+    if name == "rnn":
+        found += [
+            drawn(dice, name, (6, 2, 5, 9), batch_first=first, given=first, zero_point=-100, table=None)
+            for first in (False, True)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_the_kernel_is_the_definition(name, tmp_path):
+    tried = cases(name)
+    outputs = run_cases(tried, tmp_path)
+    for case, found in zip(tried, outputs, strict=True):
+        for output, wanted in zip(found, definition(case), strict=False):
+            assert same(output, wanted)
+    assert share_that_varies([found[:1] for found in outputs]) > 0.8
+
+
+def test_an_infinite_cell_and_nan_are_the_ends(tmp_path):
+    dice = np.random.default_rng(72)
+    case = drawn(dice, "lstm", (1, 1, 2, 4), batch_first=True, given=True, zero_point=0)
+    case.arguments[2].array[...] = [np.inf, -np.inf, np.nan, 1e30]
+    ((_, cell),) = run_cases([case], tmp_path)
+    assert same(cell, definition(case)[1])
+    assert np.isfinite(cell).all()
+
+
+def test_another_step_bias_or_order_is_noticed():
+    dice = np.random.default_rng(73)
+    for name in GATES:
+        case = drawn(dice, name, (5, 1, 4, 6), batch_first=True, given=True, zero_point=3)
+        right = definition(case)[0]
+        index = 6 if name == "lstm" else 5
+        case.arguments[index].array[0] += 3000
+        biased = definition(case)[0]
+        assert not np.array_equal(right, biased)
+        case.arguments[index].array[0] -= 3000
+        case.arguments[0].array[:] = case.arguments[0].array[:, ::-1].copy()
+        assert not np.array_equal(right[:, -1], definition(case)[0][:, -1])
+
+
+def test_weights_that_do_not_fit_are_refused():
+    dice = np.random.default_rng(74)
+    case = drawn(dice, "gru", (2, 1, 4, 6), batch_first=True, given=False, zero_point=3)
+    case.arguments[5] = T(np.zeros(18, np.int32), constant=True)
+    with pytest.raises(McuError, match="weights"):
+        compile_program(program_of(case)[0], "m")
