@@ -125,7 +125,7 @@ def test_what_is_missing_or_wrong_is_named(odd):
     (odd / "unknown.py").write_text(MODEL.replace("odd.weigh", "nowhere.weigh"))
     words = ("build", "--board", "host", "--json", "--op-library", odd / "ops.py")
     told = mcu_build(*words, odd / "unknown.py").json["error"]
-    assert "cannot be exported" in told["message"] and "--op-library" in told["hint"]
+    assert "unknown.py: line 9: cannot be run" in told["message"] and "--op-library" in told["hint"]
 
 
 def test_the_example(tmp_path):

@@ -17,6 +17,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.first_call import call_once, flat_outputs
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
+from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.lower.layout import channels_last
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
@@ -26,7 +27,6 @@ _EXPORT_HINT = (
     "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
     "over them, no `.item()`, no conversion to NumPy."
 )
-_LIBRARY_HINT = "Import the file that defines the operator in the model, or give it: --op-library FILE.py."
 _PT2_HINT = (
     "Give a file that torch.export.save of this torch ({version}) has written, and --op-library FILE.py for "
     "custom operators in it."
@@ -101,7 +101,7 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
     lines = [text.strip() for text in str(error).split("\n")]
     # Graphs and code listings come before or after the reason; the reason is the first sentence.
     reason = next((text for text in lines if text and not text.startswith(("def ", "File ", "#"))), "")
-    hint = _LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
+    hint = LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
     return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", hint)
 
 

@@ -17,6 +17,7 @@ from torch.utils import _pytree
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.frontend.model_file import Model, described
+from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.lower.upstream import quiet
 
 _OUTPUTS_HINT = (
@@ -137,9 +138,10 @@ def _explained(model: Model) -> Iterator[None]:
         line, layer = _where(model, error)
         place = "".join((f"{line}: " if line else "", f"{layer}: " if layer else ""))
         reason = str(error).strip().split("\n")[0]
+        called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
         raise McuError(
             f"{model.path}: {place}cannot be run: {type(error).__name__}: {reason}",
-            f"It was called with example_inputs, {described(model.example_inputs)}: change them or it.",
+            LIBRARY_HINT if "_OpNamespace" in reason else called,
         ) from error
 
 

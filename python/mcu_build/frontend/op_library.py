@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+LIBRARY_HINT = "Import the file that defines the operator in the model, or give it: --op-library FILE.py."
 _HINT = "docs/custom-operators.md says what an operator may take and give."
 
 

@@ -67,7 +67,7 @@ def quantize_layers(
         def prepare(refused: Mapping[str, str]) -> GraphModule:
             chosen = quantizer or annotate.Quantizer(refused=refused)
             with named("quantized"):
-                return prepare_pt2e(exported.module(check_guards=False), chosen)
+                return prepare_pt2e(_with_own_weights(exported), chosen)
 
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)
@@ -77,6 +77,26 @@ def quantize_layers(
             converted = convert_pt2e(prepared)
             program = torch.export.export(converted, _example(exported), strict=False)
         return Quantized(program, converted, floats)
+
+
+def _with_own_weights(exported: ExportedProgram) -> GraphModule:
+    """The program as a module whose weights are copies.
+
+    Executorch folds factors into weights in place: they are the user's, and would be again at the next try.
+    """
+    module = exported.module(check_guards=False)
+    copies: dict[int, torch.Tensor] = {}
+    for owner in module.modules():
+        for held in (owner._parameters, owner._buffers):
+            for name, tensor in held.items():
+                if tensor is not None:
+                    held[name] = copies.setdefault(id(tensor), _copied(tensor))
+    return module
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    made = tensor.detach().clone()
+    return torch.nn.Parameter(made, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else made
 
 
 def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None:

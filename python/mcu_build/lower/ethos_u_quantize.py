@@ -4,7 +4,6 @@ What it can take is known only after quantization. So the model is quantized for
 trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
 """
 
-import copy
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -75,8 +74,7 @@ def quantize_for_npu(
 
     def attempt() -> Quantized:
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
-        # Executorch folds factors into weights in place, which are the user's, and would be again next time.
-        return quantize_layers(copy.deepcopy(exported), items, examples, quantizer)
+        return quantize_layers(exported, items, examples, quantizer)
 
     for _ in range(_ROUNDS):
         try:
