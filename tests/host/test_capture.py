@@ -412,3 +412,34 @@ def test_interpolation_of_operands_in_other_layouts_is_arithmetic(tmp_path):
     assert not [node for node in exported.graph.nodes if "lerp" in str(node.target)]
     found = exported.module()(*model.example_inputs)
     torch.testing.assert_close(found, model.model(*model.example_inputs))
+
+
+def test_everything_that_is_refused_comes_at_once(tmp_path):
+    body = (
+        "values, _ = torch.kthvalue(y, 2)\n"
+        "kept = torch.kthvalue(y * 2, 2)[0]\n"
+        "noise = torch.rand(1)\n"
+        "return values + kept + noise, torch.linalg.qr(y)[0], torch.unique(y), torch.fft.ifft(y).real"
+    )
+    path = network(tmp_path, body)
+    with pytest.raises(McuError) as refused:
+        capture(load(path))
+    error = refused.value
+    assert error.message.splitlines() == [
+        f"{tmp_path / 'net.py'}: {line}"
+        for line in (
+            "net.py:11: aten.rand.default: draws random numbers",
+            "aten._unique2.default at net.py:12: the shape of its result depends on data",
+            "aten.fft_ifft.default at net.py:12: firmware has no complex numbers",
+            "aten.real.default at net.py:12: firmware has no complex numbers",
+            "net.py:9, net.py:10: aten::kthvalue.values: there is no kernel for this operator",
+            "net.py:12: aten::linalg_qr.out: there is no kernel for this operator",
+        )
+    ]
+    for told in ("as an input", "fixed shapes", "docs/operators.md", "Read a spectrum"):
+        assert told in error.hint
+
+
+def test_what_is_taken_apart_into_operators_with_kernels_is_not_refused(tmp_path):
+    """The negative control: none of these has a kernel by its own name."""
+    same(tmp_path, "return torch.renorm(torch.special.xlogy(y.abs(), y.abs() + 1), 2, 0, 1.0)")

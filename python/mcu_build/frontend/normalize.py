@@ -5,7 +5,7 @@ input decides is computed, and images are laid out channels-last. The model itse
 wrote it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,15 @@ from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.control_flow import without_branches
 from mcu_build.lower.fold import fold_constants, is_symbolic
+from mcu_build.lower.kernels import without_kernel
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.spectral import without_complex
+from mcu_build.plan.left_out import no_kernel
+from mcu_build.plan.select import operators
+
+# What is refused, with its place, and what to do.
+Refusal = tuple[str, str]
 
 _RANDOM_HINT = (
     "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
@@ -32,6 +38,7 @@ _LOOP_HINT = (
     "Write the loop out with a fixed number of steps, and keep what is done already with "
     "`torch.where(done, y, next_y)`."
 )
+_SHAPE_HINT = "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like."
 _STATE = "the model writes it, so that one call depends on the calls before it"
 _STATE_HINT = "Make it a buffer: self.register_buffer(name, initial_value), written with `copy_`."
 
@@ -40,19 +47,39 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     """The same program in the form described above, its outputs a flat tuple of tensors.
 
     `path` is the user's file, for messages; `state` are attributes that calls were seen to change, which an
-    exported program takes for constants. McuError where the program keeps state between calls, draws random
-    numbers, loops on data, or where a shape depends on data.
+    exported program takes for constants. McuError with all of them at once where the program keeps state
+    between calls, draws random numbers or loops on data, where a shape depends on data, and for operators
+    that nothing can compute.
     """
     without_branches(exported)
-    _check_loops(exported, path)
-    _check_attributes(exported, path, state)
-    functional = fold_constants(_flat_outputs(_without_writes(exported)))
-    _check_random(functional, path)
-    _check_fixed(functional, path)
-    without_complex(functional, path)
+    refused = [*_loops(exported), *_attributes(exported, state)]
+    functional = exported if refused else fold_constants(_flat_outputs(_without_writes(exported)))
+    refused += _random(functional)
+    if functional is not exported:  # Some sizes become known only when constants are folded.
+        refused += _dynamic(functional)
+    try:
+        without_complex(functional)
+    except McuError as error:
+        refused += [(line, error.hint) for line in error.message.split("\n")]
+    refused += _without_kernel(functional)
+    _raise(path, refused)
     _forget_strides(functional)
     # Once more: what strided reads gather is told by index arithmetic.
     return make_channels_last(fold_constants(functional))
+
+
+def _raise(path: Path, refused: Sequence[Refusal]) -> None:
+    """McuError with everything that is refused, if there is anything."""
+    if refused:
+        hints = dict.fromkeys(hint for _, hint in refused)
+        raise McuError("\n".join(f"{path}: {line}" for line, _ in refused), " ".join(hints))
+
+
+def _without_kernel(exported: ExportedProgram) -> list[Refusal]:
+    """Operators that no kernel computes, in int8 or in float."""
+    missing = without_kernel(exported.graph, operators())
+    message, hint = no_kernel(missing)
+    return [(line, hint) for line in message.split("\n")] if missing else []
 
 
 def _without_writes(exported: ExportedProgram) -> ExportedProgram:
@@ -61,33 +88,29 @@ def _without_writes(exported: ExportedProgram) -> ExportedProgram:
     return _without_written_inputs(exported.run_decompositions({}))
 
 
-def _check_loops(exported: ExportedProgram, path: Path) -> None:
-    """McuError for loops whose turns data decide: a plan is one sequence of calls."""
-    found = [
-        f"{path}: {source_line(node) or 'the model'}: torch.{node.target}: firmware has no loops that depend "
-        "on data"
+def _loops(exported: ExportedProgram) -> list[Refusal]:
+    """Loops whose turns data decide: a plan is one sequence of calls."""
+    return [
+        (f"{_where(node)}: torch.{node.target}: firmware has no loops that depend on data", _LOOP_HINT)
         for node in exported.graph.nodes
         if isinstance(node.target, torch._ops.HigherOrderOperator)
         and any(argument.op == "get_attr" for argument in node.all_input_nodes)
     ]
-    if found:
-        raise McuError("\n".join(found), _LOOP_HINT)
 
 
-def _check_attributes(exported: ExportedProgram, path: Path, state: Collection[str]) -> None:
-    """McuError for attributes among `state` that the program reads."""
+def _where(node: Node) -> str:
+    return source_line(node) or "the model"
+
+
+def _attributes(exported: ExportedProgram, state: Collection[str]) -> list[Refusal]:
+    """Attributes among `state` that the program reads."""
     nodes = {node.name: node for node in exported.graph.nodes}
     found = []
     for name, target in exported.graph_signature.inputs_to_lifted_tensor_constants.items():
         if target in state and nodes[name].users:
             line = source_line(next(iter(nodes[name].users)))
-            found.append(f"{path}: attribute {target!r}{_at(line)}: {_STATE}")
-    if found:
-        raise McuError("\n".join(found), _STATE_HINT)
-
-
-def _at(line: str) -> str:
-    return f" at {line}" if line else ""
+            found.append((f"attribute {target!r}{f' at {line}' if line else ''}: {_STATE}", _STATE_HINT))
+    return found
 
 
 def _writes_elsewhere(node: Node) -> bool:
@@ -166,15 +189,13 @@ def _number(exported: ExportedProgram, value: float) -> Node:
     return node
 
 
-def _check_random(exported: ExportedProgram, path: Path) -> None:
-    """McuError for every operator that draws random numbers: no two runs of the model would agree."""
-    found = [
-        f"{path}: {source_line(node) or 'the model'}: {node.target}: draws random numbers"
+def _random(exported: ExportedProgram) -> list[Refusal]:
+    """Operators that draw random numbers: no two runs of the model would agree."""
+    return [
+        (f"{_where(node)}: {node.target}: draws random numbers", _RANDOM_HINT)
         for node in exported.graph.nodes
         if node.op == "call_function" and _is_random(node)
     ]
-    if found:
-        raise McuError("\n".join(found), _RANDOM_HINT)
 
 
 def _is_random(node: Node) -> bool:
@@ -328,13 +349,13 @@ def _put_masked(build: Builder, node: Node) -> Node | None:
     return build(aten.where.self, wide, build.reshape(value, ()), whole)
 
 
-def _check_fixed(exported: ExportedProgram, path: Path) -> None:
-    """McuError for an operator whose shape depends on data."""
+def _dynamic(exported: ExportedProgram) -> list[Refusal]:
+    """Operators whose results' sizes depend on data, and not only because their operands' do."""
+    found = []
     for node in exported.graph.nodes:
-        if node.op == "call_function" and is_symbolic(node.meta.get("val")):
+        sized_before = any(is_symbolic(operand.meta.get("val")) for operand in node.all_input_nodes)
+        if node.op == "call_function" and is_symbolic(node.meta.get("val")) and not sized_before:
             line = source_line(node)
-            where = f"{node.target} at {line}" if line else f"{node.target}"
-            raise McuError(
-                f"{path}: {where}: the shape of its result depends on data",
-                "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like.",
-            )
+            at = f" at {line}" if line else ""
+            found.append((f"{node.target}{at}: the shape of its result depends on data", _SHAPE_HINT))
+    return found

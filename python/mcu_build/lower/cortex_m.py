@@ -26,11 +26,11 @@ from mcu_build.lower.assigned import (
     why_on_cpu,
 )
 from mcu_build.lower.builder import attribute
+from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.plan.left_out import no_kernel
-from mcu_build.program import KernelCall, parse
 
 Where = Literal["npu", "int8", "float", "border"]
 
@@ -98,10 +98,10 @@ def finish(
         inputs, outputs = _strip_boundary(graph, io)
         if misfits := _misfits(graph):
             raise refusal(misfits)
+        if missing := without_out_variant(graph.graph, supported):
+            raise McuError(*no_kernel(missing))
         rows = tuple(row for node in graph.graph.nodes for row in _rows(node))
         pte = _emit(graph)
-    if supported is not None:
-        _check_supported(pte, supported)
     return Lowered(pte, rows, _warnings(rows), inputs, outputs)
 
 
@@ -419,14 +419,3 @@ def _strip_input(node: Node) -> Quantization | None:
         quantizer.replace_all_uses_with(node)
         node.graph.erase_node(quantizer)
     return quantization
-
-
-def _check_supported(pte: bytes, supported: Collection[str]) -> None:
-    missing: dict[str, str] = {}
-    for call in parse(pte).instructions:
-        if isinstance(call, KernelCall) and call.operator not in supported and not is_custom(call.operator):
-            frame = call.frames[-1] if call.frames else None
-            where = place(frame.filename, frame.lineno) if frame else ""
-            missing.setdefault(call.operator, where)
-    if missing:
-        raise McuError(*no_kernel(missing))

@@ -9,7 +9,6 @@ logarithm, stays in float.
 
 from collections.abc import Callable, Iterable
 from math import pi
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,10 +30,10 @@ _LOGARITHMS = frozenset({aten.log.default, aten.log2.default, aten.log10.default
 Parts = tuple[Node, Node]
 
 
-def without_complex(exported: ExportedProgram, path: Path) -> None:
+def without_complex(exported: ExportedProgram) -> None:
     """Rewrite every spectrum in place. McuError names what else computes with complex numbers.
 
-    `path` is the user's file. The constants are left to constant folding.
+    The constants are left to constant folding.
     """
     graph, mode = exported.graph, fake_mode(exported.graph_module)
     for node in list(graph.nodes):
@@ -44,7 +43,7 @@ def without_complex(exported: ExportedProgram, path: Path) -> None:
         before = set(graph.nodes)
         _rewrite(exported, mode, node, transform)
         _keep_in_float(graph, [made for made in graph.nodes if made not in before])
-    _refuse_complex(graph, path)
+    _refuse_complex(graph)
     exported.graph_module.recompile()
 
 
@@ -195,14 +194,14 @@ def _keep_in_float(graph: Graph, made: Iterable[Node]) -> None:
             keep_in_float(node, _WHY)
 
 
-def _refuse_complex(graph: Graph, path: Path) -> None:
+def _refuse_complex(graph: Graph) -> None:
     """McuError that names every operator on complex numbers."""
     lines: dict[str, None] = {}
     for node in graph.nodes:
         if node.op == "call_function" and any(map(_is_complex, (node, *node.all_input_nodes))):
             place = source_line(node)
             at = f" at {place}" if place else ""
-            lines[f"{path}: {node.target}{at}: firmware has no complex numbers"] = None
+            lines[f"{node.target}{at}: firmware has no complex numbers"] = None
     if lines:
         raise McuError("\n".join(lines), _HINT)
 
