@@ -50,6 +50,9 @@ class _Times:
         yield _Mark()
         self.seconds[name] = process_time() - start
 
+    def step(self, text: str) -> None:
+        """Steps are not what is measured."""
+
     def warn(self, text: str) -> None:
         """Warnings are not what is measured."""
 

@@ -56,6 +56,9 @@ class _Quiet:
     def stage(self, name: str) -> Iterator[_Mark]:
         yield self.mark
 
+    def step(self, text: str) -> None:
+        pass
+
     def warn(self, text: str) -> None:
         pass
 

@@ -422,6 +422,10 @@ class _Logged:
         yield mark
         _LOG.info("%s%s", name, " (cached)" if mark.cached else "")
 
+    def step(self, text: str) -> None:
+        """Log what a stage is doing, for who looks closely."""
+        _LOG.debug("%s", text)
+
     def warn(self, text: str) -> None:
         """Log a warning."""
         _LOG.warning("%s", text)

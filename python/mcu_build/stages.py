@@ -72,6 +72,9 @@ class Progress(Protocol):
     def stage(self, name: str) -> AbstractContextManager[Mark]:
         """Time one stage."""
 
+    def step(self, text: str) -> None:
+        """Tell what the stage that runs is doing: it is shown while it runs long, and forgotten."""
+
     def warn(self, text: str) -> None:
         """Tell the user something that should not be overlooked."""
 

@@ -1,7 +1,9 @@
 """What the command prints: data on stdout, progress and errors on stderr."""
 
 import json
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcu_build.errors import Exit, McuError
+
+# Seconds between two states of the line on a terminal, and after which a stage runs long elsewhere.
+_REFRESH = 0.5
+_LONG = 10.0
+_CLEAR = "\x1b[K"
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -47,24 +54,64 @@ def report_error(error: McuError, as_json: bool) -> Exit:
 
 @dataclass
 class StageTimes:
-    """The stages of one command: told on stderr as they run unless `quiet`, and kept for the JSON."""
+    """The stages of one command: told on stderr as they run unless `quiet`, and kept for the JSON.
+
+    On a terminal one line shows the stage that runs, its time and what it is doing. Elsewhere a stage that
+    runs long says so once before it ends.
+    """
 
     quiet: bool = False
     stages: list[dict[str, Any]] = field(default_factory=list)
+    doing: str = ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator["StageMark"]:
         """Time one stage. The mark says whether its result was at hand already."""
         mark = StageMark()
         start = time.monotonic()
-        if not self.quiet and sys.stderr.isatty():
-            sys.stderr.write(f"{name:<12} ...\r")
-            sys.stderr.flush()
-        yield mark
+        self.doing = ""
+        with self._shown(name, start):
+            yield mark
         seconds = time.monotonic() - start
         self.stages.append({"name": name, "seconds": round(seconds, 3), "cached": mark.cached})
         if not self.quiet:
             sys.stderr.write(f"{name:<12} {'cached' if mark.cached else f'{seconds:6.1f} s'}\n")
+
+    def step(self, text: str) -> None:
+        """What the stage that runs is doing."""
+        self.doing = text
+
+    @contextmanager
+    def _shown(self, name: str, start: float) -> Iterator[None]:
+        """Show that a stage runs while the block does."""
+        if self.quiet:
+            yield
+            return
+        ended = threading.Event()
+        show = self._live if sys.stderr.isatty() else self._once
+        shower = threading.Thread(target=show, args=(name, start, ended), daemon=True)
+        shower.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            shower.join()
+
+    def _live(self, name: str, start: float, ended: threading.Event) -> None:
+        columns = shutil.get_terminal_size().columns
+        sys.stderr.write(f"{name:<12} ...\r")
+        sys.stderr.flush()
+        while not ended.wait(_REFRESH):
+            line = f"{name:<12} {time.monotonic() - start:6.1f} s  {self.doing}"
+            sys.stderr.write(line[: columns - 1] + _CLEAR + "\r")
+            sys.stderr.flush()
+        sys.stderr.write(_CLEAR)
+
+    def _once(self, name: str, start: float, ended: threading.Event) -> None:
+        del start
+        if not ended.wait(_LONG):
+            sys.stderr.write(f"{name:<12} ...\n")
+            sys.stderr.flush()
 
     def warn(self, text: str) -> None:
         """A warning that a user should not overlook."""

@@ -38,6 +38,7 @@ Inputs = tuple["torch.Tensor", ...]
 
 class _Progress(Protocol):
     def stage(self, name: str) -> Any: ...
+    def step(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def run(
                 vectors.update(_vectors(file, captured))
             return _first_inputs(captured, vectors)
 
-        quantized = _quantize(captured, npu_kind, examples)
+        quantized = _quantize(captured, npu_kind, examples, progress)
         observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
+        progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
             _shorten_traces(program, file.resolve().parent)
         _write(folder, model_name(file), captured, quantized, vectors)
@@ -120,9 +122,13 @@ def _shorten_traces(program: "ExportedProgram", base: Path) -> None:
 
 
 def _quantize(
-    captured: _Captured, npu_kind: str | None, examples: "Callable[[], Iterable[Inputs]]"
+    captured: _Captured,
+    npu_kind: str | None,
+    examples: "Callable[[], Iterable[Inputs]]",
+    progress: _Progress,
 ) -> "Quantized":
     bits = captured.activation_bits
+    calibration = _counted(_calibration(captured), progress)
     if npu_kind is None:
         from mcu_build.frontend.quantize import quantize_layers
 
@@ -131,13 +137,20 @@ def _quantize(
                 f"activation_bits = {bits} is for an Ethos-U: without one (--npu) the core computes in int8."
             )
 
-        return quantize_layers(captured.exported, _calibration(captured), examples)
+        return quantize_layers(captured.exported, calibration, examples)
     from mcu_build.lower.upstream import quiet
 
     with quiet():
         from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 
-    return quantize_for_npu(captured.exported, _calibration(captured), npu_kind, bits, examples)
+    return quantize_for_npu(captured.exported, calibration, npu_kind, bits, examples, progress.step)
+
+
+def _counted(items: "Iterable[Inputs]", progress: _Progress) -> "Iterator[Inputs]":
+    for number, item in enumerate(items, 1):
+        progress.step(f"calibration item {number}")
+        yield item
+    progress.step("rounding")
 
 
 def _calibration(captured: _Captured) -> "Iterable[Inputs]":

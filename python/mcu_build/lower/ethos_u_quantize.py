@@ -60,11 +60,12 @@ def quantize_for_npu(
     kind: str,
     activation_bits: int = 8,
     examples: Callable[[], Iterable[Inputs]] = tuple,
+    step: Callable[[str], None] = lambda text: None,
 ) -> Quantized:
     """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
 
     Activations have 8 bits or 16, weights 8. The core has no kernels for 16: what is rejected then stays in
-    float. `examples` as in quantize.quantize_layers.
+    float. `examples` as in quantize.quantize_layers. `step` is told of every round.
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
@@ -76,7 +77,8 @@ def quantize_for_npu(
         quantizer = SplitQuantizer(spec, rejected, activation_bits)
         return quantize_layers(exported, items, examples, quantizer)
 
-    for _ in range(_ROUNDS):
+    for number in range(1, _ROUNDS + 1):
+        step(f"round {number} for the NPU: {len(rejected)} operators left to the core")
         try:
             quantized = attempt()
             found: Mapping[str, str] = _reject(quantized.program, spec, rejected, _PROVEN[kind])

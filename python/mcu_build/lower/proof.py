@@ -5,6 +5,7 @@ Vela 5.1 compiles some combinations of operators wrong without a word, and refus
 from which on the values differ is left to the core.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ def find_faults(tosa: bytes, build: Build, target: str) -> list[Fault]:
     """
     graph, config = Graph(tosa), find(target)
 
+    @functools.cache
     def problem(*tensors: str) -> str:
         return _problem(graph, tensors, build, config)
 

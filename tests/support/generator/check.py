@@ -73,6 +73,9 @@ class Costs:
         finally:
             self.seconds[name] += time.perf_counter() - start
 
+    def step(self, text: str) -> None:
+        """Nobody watches."""
+
     def warn(self, text: str) -> None:
         """Warnings of models are no concern here."""
 

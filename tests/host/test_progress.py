@@ -1,0 +1,84 @@
+"""A stage that runs long says what it is doing; a short one has one line."""
+
+import io
+import threading
+
+import pytest
+
+from mcu_build.cli import output
+from mcu_build.cli.output import StageTimes
+
+
+class _Written(io.StringIO):
+    """Stands in for stderr, and tells when a text was written."""
+
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.is_terminal = is_terminal
+        self.grown = threading.Condition()
+
+    def isatty(self):
+        return self.is_terminal
+
+    def write(self, text):
+        with self.grown:
+            super().write(text)
+            self.grown.notify_all()
+
+    def wait_for(self, text):
+        with self.grown:
+            assert self.grown.wait_for(lambda: text in self.getvalue(), timeout=30)
+
+
+@pytest.fixture
+def stderr_as(monkeypatch):
+    """Put a terminal, or something else, in the place of stderr."""
+
+    def replaced(is_terminal):
+        written = _Written(is_terminal)
+        monkeypatch.setattr(output.sys, "stderr", written)
+        return written
+
+    return replaced
+
+
+def test_a_terminal_shows_each_step_in_one_line(stderr_as, monkeypatch):
+    stderr = stderr_as(is_terminal=True)
+    monkeypatch.setattr(output, "_REFRESH", 0.001)
+    times = StageTimes()
+    with times.stage("quantize"):
+        for step in ("calibration item 1", "calibration item 2"):
+            times.step(step)
+            stderr.wait_for(step)
+    with times.stage("lower"):
+        stderr.wait_for(f"{'lower':<12} {0:6.1f} s  \x1b[K")
+    assert stderr.getvalue().count("\n") == 2
+
+
+def test_elsewhere_a_long_stage_has_a_line_at_its_start(stderr_as, monkeypatch):
+    stderr = stderr_as(is_terminal=False)
+    monkeypatch.setattr(output, "_LONG", 0.001)
+    times = StageTimes()
+    with times.stage("quantize"):
+        stderr.wait_for("quantize     ...\n")
+    monkeypatch.setattr(output, "_LONG", 60.0)
+    with times.stage("lower"):
+        times.step("never shown")
+    lines = stderr.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["quantize", "quantize", "lower"]
+    assert "never" not in stderr.getvalue()
+
+
+def test_a_quiet_one_shows_nothing(stderr_as):
+    stderr = stderr_as(is_terminal=True)
+    times = StageTimes(quiet=True)
+    with times.stage("quantize"):
+        times.step("calibration item 1")
+    assert stderr.getvalue() == ""
+
+
+def test_a_stage_that_fails_leaves_no_thread():
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="wrong"), StageTimes().stage("quantize"):
+        raise ValueError("wrong")
+    assert threading.active_count() == before
