@@ -27,6 +27,7 @@ KERNELS: Mapping[str, tuple[str, ...]] = {
     "norm": ("norm_f32",),
     "pooling": ("pool",),
     "quantize": ("quantize",),
+    "recurrent": ("recurrent",),
 }
 _IMAGES = {
     "quantized_conv2d": "convolution",
@@ -63,6 +64,7 @@ ADAPTERS: Mapping[str, Adapter] = {
         f"mcu_build::{name}.out": Adapter(name, "int8_forms")
         for name in ("prelu", "norm", "resample", "masked_softmax", "log_softmax")
     },
+    **{f"mcu_build::{name}.out": Adapter(name, "recurrent") for name in ("lstm", "gru", "rnn")},
     **{
         f"quantized_decomposed::{name}.out": Adapter(name, "quantize")
         for name in ("quantize_per_tensor", "dequantize_per_tensor")

@@ -35,5 +35,7 @@ Adapter quantized_avg_pool2d, quantized_avg_pool2d_nhwc, quantized_max_pool2d, q
     max_pool2d_beyond;
 // quantize.cpp
 Adapter quantize_per_tensor, dequantize_per_tensor;
+// recurrent.cpp
+Adapter lstm, gru, rnn;
 
 }  // namespace mcu::et
