@@ -28,7 +28,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, Sha
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers
-from mcu_build.lower import annotate, computed_weights
+from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
@@ -71,6 +71,8 @@ def quantize_for_npu(
     spec = EthosUCompileSpec(f"{kind}-256")
     graph = exported.module(check_guards=False).graph
     rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
+    if activation_bits == 8:
+        rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
 
     def attempt() -> Quantized:

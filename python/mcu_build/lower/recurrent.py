@@ -13,7 +13,7 @@ from typing import Any
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
 from mcu_build.lower.assigned import Chosen, everything
@@ -33,6 +33,9 @@ _CELLS = {
     aten.rnn_tanh_cell.default: aten.rnn_tanh.input,
     aten.rnn_relu_cell.default: aten.rnn_relu.input,
 }
+
+# Why an NPU is not asked: it would be given every step by itself.
+WHY = "a loop over time, which the core's kernel runs"
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class RecurrentCall:
     def results(self) -> Mapping[int, Node]:
         """What is read of its results, by their number."""
         return {int(user.args[1]): user for user in self.node.users}
+
+
+def calls(graph: Graph) -> list[Node]:
+    """The recurrent layers and cells of a float graph."""
+    return [node for node in graph.nodes if node.target in GATES or node.target in _CELLS]
 
 
 def layers(build: Builder, node: Node) -> Node | None:
