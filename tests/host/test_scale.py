@@ -5,9 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.packing_dsp import pairs
+from mcu_build.frontend.session import judged
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.ir import Params, Step
 from mcu_build.plan.joins import join_in_place
@@ -127,3 +129,15 @@ def test_what_is_quadratic_is_noticed():
         return [max(range(index)) for index in range(1, count) for _ in range(index)]
 
     assert calls(quadratic, 400) > GROWTH * calls(quadratic, 100)
+
+
+@pytest.mark.parametrize(("size", "vectors"), [(8, 32), (1024, 17), (2048, 4)])
+def test_large_models_are_judged_over_fewer_vectors(size, vectors):
+    class Many(torch.nn.Module):
+        def forward(self, x):
+            for _ in range(30):
+                x = torch.tanh(x)
+            return x
+
+    exported = torch.export.export(Many(), (torch.zeros(1, size, size),), strict=False)
+    assert judged(exported) == vectors

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 # Vectors that are made up around the example inputs where there is neither evaluation nor calibration.
 _MADE_UP = 16
-# Vectors over which a build judges the int8 program.
+# Vectors over which a build judges the int8 program: a large one, by what it computes, over fewer.
 _JUDGED = 32
+_FEWEST = 4
+_MOST_ELEMENTS = 1 << 29
 
 Inputs = tuple["torch.Tensor", ...]
 
@@ -313,6 +315,13 @@ def _first_inputs(captured: _Captured, vectors: dict[str, npz.Array]) -> Iterato
         stepper.advance(given)
 
 
+def judged(program: "ExportedProgram") -> int:
+    """Over how many vectors a program is judged: about as many as compute `_MOST_ELEMENTS` together."""
+    values = (node.meta.get("val") for node in program.graph.nodes if node.op == "call_function")
+    elements = sum(int(value.numel()) for value in values if hasattr(value, "numel"))
+    return max(_FEWEST, min(_JUDGED, _MOST_ELEMENTS // max(elements, 1)))
+
+
 def _quality(
     captured: _Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
 ) -> tuple[Quality, ...]:
@@ -325,7 +334,7 @@ def _quality(
     stepper = Stepper(quantized.module(check_guards=False), captured.state)
     rows = []
     with quiet(), torch.no_grad():
-        for begins, given in islice(_steps(vectors), _JUDGED):
+        for begins, given in islice(_steps(vectors), judged(quantized)):
             if begins:
                 stepper.reset()
             rows.append([_numpy(tensor) for tensor in stepper.step(given)])
