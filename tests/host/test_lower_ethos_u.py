@@ -69,11 +69,35 @@ def draw(seed: int, channels: int) -> tuple[torch.Tensor]:
     return (made.to(memory_format=torch.channels_last),)
 
 
+class Product(nn.Module):
+    """A product of two tensors, which the NPU does not take in 16 bits, between layers that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.after = nn.Linear(8, 8), nn.Linear(4, 8)
+
+    def forward(self, x):
+        return self.after(self.before(x) @ x.transpose(1, 2))
+
+
 def take(model: nn.Module, channels: int) -> LoweredForNpu:
     exported = torch.export.export(model.eval(), draw(0, channels))
     draws = (draw(seed, channels) for seed in range(6))
     quantized = quantize_for_npu(exported, draws, "ethos-u55").program
     return lower(quantized, U55, "cortex-m55", supported=frozenset(operators()))
+
+
+def test_a_product_of_16_bits_stays_in_float_and_is_named() -> None:
+    torch.manual_seed(4)
+    samples = [(torch.randn(1, 4, 8),) for _ in range(4)]
+    exported = torch.export.export(Product().eval(), samples[0])
+    quantized = quantize_for_npu(exported, samples, "ethos-u55", 16).program
+    lowered = lower(quantized, U55, "cortex-m55", supported=frozenset(operators())).program
+    (row,) = [row for row in lowered.operators if row.where == "float"]
+    assert row.operator.startswith("aten::bmm")
+    assert row.layer.startswith("test_lower_ethos_u.py:")
+    assert "the NPU has no tensors of int16 there" in row.why
+    assert sum("linear" in row.operator for row in lowered.operators if row.where == "npu") == 2
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from executorch.backends.arm._passes import DecomposeMatmulPass
 from executorch.backends.arm.constants import DQ_OPS, Q_OPS
 from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
 from executorch.backends.arm.quantizer import (
@@ -50,7 +51,9 @@ from mcu_build.lower.vela_defects import Guard, cut_partitions, one_result_of_co
 _ROUNDS = 8
 # What Vela makes of the delegates is proven for these: one of each kind that shares the quantization.
 _PROVEN = {"ethos-u55": ("ethos-u55-128", "ethos-u65-256"), "ethos-u85": ("ethos-u85-256",)}
-_OTHER_TYPE = re.compile(r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA")
+_OTHER_TYPE = re.compile(
+    r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA|unsupported dtype torch\.(?P<given>\w+)"
+)
 _CUT_OFF = "what is before or behind it does not run there"
 
 
@@ -76,7 +79,8 @@ def quantize_for_npu(
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
 
     def attempt() -> Quantized:
-        quantizer = SplitQuantizer(spec, rejected, activation_bits)
+        with quiet():
+            quantizer = SplitQuantizer(spec, rejected, activation_bits)
         return quantize_layers(exported, items, examples, quantizer)
 
     for number in range(1, _ROUNDS + 1):
@@ -110,6 +114,10 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite every operator for where it will run."""
         legalize(model, rules=NPU_RULES)
+        if self._cpu is None:
+            # The core has no products of 16 bits: each has to be known by name to stay in float where it is
+            # rejected, and those that executorch makes later have none.
+            model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):
             _take_stride_off_single_window(node)
             remember_origin(node, operator_name(node), source_line(node))
@@ -191,6 +199,16 @@ class _Trial(Partitioner):
         return PartitionResult(tagged_exported_program=tagged, partition_tags={})
 
 
+class _Products(DecomposeMatmulPass):  # type: ignore[misc]
+    """DecomposeMatmulPass that keeps the lines of the model."""
+
+    def _get_placeholder_map(self, node: Node, decomposed_module: GraphModule) -> dict[str, Node]:
+        for made in decomposed_module.graph.nodes:
+            made.meta["stack_trace"] = node.meta.get("stack_trace")
+        found: dict[str, Node] = super()._get_placeholder_map(node, decomposed_module)
+        return found
+
+
 class _ForCpu:
     """What executorch calls a node finder: the nodes that are for the core."""
 
@@ -211,7 +229,7 @@ def in_words(reason: str) -> str:
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"
     if found := _OTHER_TYPE.search(reason):
-        return f"the NPU has no tensors of {found['type']} there"
+        return f"the NPU has no tensors of {found['type'] or found['given']} there"
     return " ".join(reason.split()).rstrip(".")
 
 
