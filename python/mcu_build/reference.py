@@ -97,10 +97,14 @@ class Evaluator:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """As `evaluate`."""
         self._feed(inputs)
-        for operator, positional, outputs in self._steps:
+        # failures.py finds the call that an exception is about.
+        for call, (operator, positional, outputs) in zip(
+            self._program.instructions, self._steps, strict=True
+        ):
             for output, result in zip(outputs, operator(*positional), strict=True):
                 if output.shape != result.shape:
-                    raise McuError(f"an operator gave {tuple(result.shape)} for {tuple(output.shape)}")
+                    name = call.operator if isinstance(call, KernelCall) else "a delegate"
+                    raise McuError(f"{name} gave {tuple(result.shape)} for {tuple(output.shape)}")
                 output.copy_(result)
         return [self._tensor(id).contiguous().numpy().copy() for id in self._program.outputs]
 

@@ -12,6 +12,7 @@ from mcu_build.errors import McuError
 from mcu_build.failures import reported
 from mcu_build.lower.cortex_m import place
 from mcu_build.lower.refusals import RefusedError, named
+from mcu_build.reference import Evaluator
 from tests.support.lowering import Function, take
 
 Tensor = torch.Tensor
@@ -124,3 +125,20 @@ def test_the_last_resort_names_the_operator() -> None:
     error = raised.value
     assert error.message == "net.py:3: aten::cumsum.out: mcu-build cannot compile this: IndexError: axis 2"
     assert "defect" not in error.hint
+
+
+def test_what_the_reference_cannot_compute_is_named_with_its_line() -> None:
+    outcome = take(nn.Linear(3, 2), [torch.randn(1, 3)])
+    evaluator = Evaluator(outcome.program)
+    wanted = next(
+        index for index, call in enumerate(outcome.program.instructions) if "linear" in call.operator
+    )
+
+    def fails(*_: object) -> list[Tensor]:
+        raise IndexError("axis 2")
+
+    evaluator._steps[wanted] = (fails, *evaluator._steps[wanted][1:])
+    with pytest.raises(McuError) as raised, reported():
+        evaluator.run([array.astype(np.float32) for array in outcome.inputs])
+    message = raised.value.message
+    assert "cortex_m::quantized_linear.out: " in message and "IndexError: axis 2" in message
