@@ -52,7 +52,9 @@ namespace fake {
 inline constexpr std::size_t input_count = 1, output_count = 1;
 std::span<std::byte> input_bytes(std::size_t index);
 std::span<std::byte> output_bytes(std::size_t index);
+inline constexpr std::size_t state_size = 0;
 void run();
+inline void reset() {}
 }
 """
 VECTOR = bytes(range(16))

@@ -32,7 +32,9 @@ inline constexpr struct { uint32_t offset, size; } inputs[] = {INPUTS}, outputs[
 inline constexpr std::size_t input_count = std::size(inputs), output_count = std::size(outputs);
 std::span<std::byte> input_bytes(std::size_t index);
 std::span<std::byte> output_bytes(std::size_t index);
+inline constexpr std::size_t state_size = 0;
 void run();
+inline void reset() {}
 }
 """
 SOURCE = """#include "fake.h"
