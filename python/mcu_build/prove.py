@@ -284,6 +284,8 @@ def _quality(built: Built, found: list[Array], limit: int | None) -> tuple[Mappi
     if built.lowered.vectors is None:
         return ()
     floats = npz.numbered(npz.load(built.lowered.vectors), "float")
+    if not floats:
+        return ()
     ports = built.manifest.outputs
     real = [vectors.dequantized(array, port) for array, port in zip(found, ports, strict=True)]
     return tuple(asdict(one) for one in judge([array[:limit] for array in floats], real))
