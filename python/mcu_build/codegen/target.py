@@ -212,15 +212,15 @@ def _clang(board: Board, level: str) -> Target:
     gcc = _first(("arm-none-eabi-g++",), GCC_HINT)
     # clang knows nothing of where a distribution keeps newlib; gcc does, for each variant of the core.
     includes = tuple(f"-isystem{folder}" for folder in _gcc_includes(gcc, board))
-    machine_options = (*machine, "-nostdlibinc", *includes)
+    agreed = (*machine, "-nostdlibinc", *includes)
     machine_link_options = (*machine, f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}", "-nostdlib")
     return Target(
         toolchain="arm-clang",
         cxx=_first((f"clang++{suffix}",), CLANG_HINT),
         archiver=_first((f"llvm-ar{suffix}", "arm-none-eabi-ar"), CLANG_HINT),
         objcopy=_first((f"llvm-objcopy{suffix}", "arm-none-eabi-objcopy"), CLANG_HINT),
-        compile_options=(*machine_options, *_COMMON, level, _prefix_map()),
-        machine_options=machine_options,
+        compile_options=(*agreed, *_COMMON, level, _prefix_map()),
+        machine_options=agreed,
         link_options=(*machine_link_options, *_link_options()),
         machine_link_options=machine_link_options,
         libraries=tuple(str(_gcc_file(gcc, board, name)) for name in ("libm.a", "libc.a", "libgcc.a")),
