@@ -172,7 +172,7 @@ def test_mistakes_of_the_compiler_are_told(tmp_path):
     given = inputs(tmp_path)
     source = tmp_path / "src" / "tiny.cpp"
     whole = source.read_text()
-    source.write_text(whole.replace("void run()", "int missing = nonsense;\nvoid run()"))
+    source.write_text(whole.replace("void tiny_run()", "int missing = nonsense;\nvoid tiny_run()"))
     with pytest.raises(McuError) as caught:
         build(given)
     assert "tiny.cpp" in caught.value.message and "'nonsense'" in caught.value.message

@@ -13,6 +13,8 @@ from mcu_build.codegen.facts import is_cxx_only
 
 _SOURCES = (".cpp", ".cc", ".c", ".S")
 _OBJECTS = (".o", ".obj")
+# Parts of the C library that clang is given by path.
+_SYSTEM = ("/libm.a", "/libc.a", "/libgcc.a")
 # Options whose next word belongs to them.
 _WITH_VALUE = ("-o", "-MF", "-MT", "-MQ", "-T", "-D", "-I", "-isystem", "-iquote")
 _OWN_BUSINESS = ("-o", "-MF", "-MT", "-MQ", "-MD", "-MMD", "-c", "-iquote", "-T", "-Wl,-Map=")
@@ -154,5 +156,5 @@ def _link(compiler: str, pairs: list[tuple[str, str]]) -> Link:
             word for word in words if word.startswith("-") and not word.startswith(("-l", *_OWN_BUSINESS))
         ),
         objects=tuple(word.rpartition("/")[2].partition(".")[0] for word in objects),
-        libraries=tuple(word for word in words if word.startswith("-l")),
+        libraries=tuple(word for word in words if word.startswith("-l") or word.endswith(_SYSTEM)),
     )
