@@ -126,6 +126,7 @@ def test_only_the_steps_that_are_needed(fronts, changed, name):
 @pytest.mark.parametrize("name", FRONTS)
 def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, name):
     front, _ = fronts[name]
+    front.build()
     copy = Front(name, copied_examples(tmp_path), front.site, front.cache)
     consumer = copy.examples / "consumer"
     (consumer / "signals.py").rename(consumer / "real_signals.py")
@@ -139,7 +140,7 @@ def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, na
 
     # A link to an older file: no time of a file that was read has changed.
     other = consumer / "other_signals.py"
-    other.write_text((consumer / "real_signals.py").read_text() + "\n# another\n")
+    other.write_text((consumer / "real_signals.py").read_text() + f"\n# another, {name}\n")
     os.utime(other, (1, 1))
     (consumer / "signals.py").unlink()
     (consumer / "signals.py").symlink_to("other_signals.py")
@@ -150,7 +151,7 @@ def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, na
     text = (consumer / "real_signals.py").read_text()
     found = text.replace('Path(__file__).with_name("knocks.csv")', 'Path(__file__).parents[1] / "knocks.csv"')
     assert found != text
-    (consumer / "signals" / "__init__.py").write_text(found)
+    (consumer / "signals" / "__init__.py").write_text(f"{found}\n# {name}\n")
     assert copy.build().stages > 0
     unchanged = front.build()
     assert (unchanged.compiled, unchanged.linked, unchanged.stages) == ([], [], 0)
