@@ -30,8 +30,10 @@ SUM_BITS = TAP_BITS + LINE_BITS
 LOG_BITS = 16
 
 
-def _rounding_shift(values: Int64, bits: int | Int64) -> Int64:
-    return np.asarray((values + (np.int64(1) << (np.asarray(bits, np.int64) - 1))) >> bits, np.int64)
+def rounding_shift(values: Int64, bits: int | Int64) -> Int64:
+    """values / 2^bits, to the nearest, halves up; bits from 0 on."""
+    half = (np.int64(1) << np.asarray(bits, np.int64)) >> 1
+    return np.asarray((values + half) >> bits, np.int64)
 
 
 def _saturate(values: Int64) -> Int8:
@@ -49,7 +51,7 @@ def prelu(
     centered = values.astype(np.int64) - input_zero_point
     by_channel = slopes.astype(np.int64).reshape(1, -1, *(1,) * (values.ndim - 2))
     products = centered * np.where(centered >= 0, positive, by_channel)
-    return _saturate(_rounding_shift(products, shift) + output_zero_point)
+    return _saturate(rounding_shift(products, shift) + output_zero_point)
 
 
 def norm(
@@ -77,11 +79,11 @@ def norm(
     squares = (sets * sets).sum(axis=2, keepdims=True)
     spread = np.maximum(count * squares - total * total + epsilon, 1)
     inverse, right = _inverse_roots(spread)
-    normalized = _rounding_shift((count * sets - total) * inverse, right)
+    normalized = rounding_shift((count * sets - total) * inverse, right)
     by_channel = normalized.reshape(n, channels, -1)
     weights, biases = (a.astype(np.int64).reshape(1, -1, 1) for a in (weight, bias))
-    steps = _rounding_shift(by_channel * weights, shift) + biases
-    return _saturate(_rounding_shift(steps, RESULT_BITS) + output_zero_point).reshape(values.shape)
+    steps = rounding_shift(by_channel * weights, shift) + biases
+    return _saturate(rounding_shift(steps, RESULT_BITS) + output_zero_point).reshape(values.shape)
 
 
 def _inverse_roots(numbers: Int64) -> tuple[Int64, Int64]:
@@ -115,7 +117,7 @@ def resample(
     centered = image.astype(np.int64) - input_zero_point
     columns = column_starts[:, None] + np.arange(column_weights.shape[1])
     lines = (centered[:, :, :, columns] * column_weights.astype(np.int64)).sum(axis=-1)
-    rounded = _rounding_shift(lines, TAP_BITS - LINE_BITS)
+    rounded = rounding_shift(lines, TAP_BITS - LINE_BITS)
     rows = row_starts[:, None] + np.arange(row_weights.shape[1])
     sums = (rounded[:, :, rows, :] * row_weights.astype(np.int64)[:, :, None]).sum(axis=3)
     return _saturate(requantize(sums, multiplier, shift) + output_zero_point)
@@ -186,7 +188,7 @@ def log_softmax(
     _, total = _parts(values, np.ones(values.shape, bool), table)
     logarithms = np.array([_log2(int(number)) for number in total.ravel()], np.int64).reshape(total.shape)
     below = values.max(axis=-1, keepdims=True).astype(np.int64) - values
-    return _saturate(output_zero_point - _rounding_shift(below * step + logarithms * octave, shift))
+    return _saturate(output_zero_point - rounding_shift(below * step + logarithms * octave, shift))
 
 
 def _parts(values: Int8, counts: npt.NDArray[np.bool_], table: Int32) -> tuple[Int64, Int64]:

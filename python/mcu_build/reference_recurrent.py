@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcu_build.reference_int8 import rounding_shift
+
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
@@ -65,11 +67,11 @@ def lstm(
     def step(gates: Int64, _: Int64) -> Int64:
         nonlocal c
         enter, forget, update, leave = np.split(gates, 4, axis=1)
-        kept = _rounding_shift(_sigmoid(forget, table) * c, FUNCTION_BITS)
-        added = _rounding_shift(_sigmoid(enter, table) * _tanh(update, table), 2 * FUNCTION_BITS - CELL_BITS)
+        kept = rounding_shift(_sigmoid(forget, table) * c, FUNCTION_BITS)
+        added = rounding_shift(_sigmoid(enter, table) * _tanh(update, table), 2 * FUNCTION_BITS - CELL_BITS)
         c = _int16(kept + added)
         shown = _sigmoid(leave, table) * _tanh(c << (GATE_BITS - CELL_BITS), table)
-        return _output(_rounding_shift(shown, FUNCTION_BITS), output_multiplier, output_shift, zero_point)
+        return _output(rounding_shift(shown, FUNCTION_BITS), output_multiplier, output_shift, zero_point)
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift)
     h = _over_time(x, hidden, batch_first, zero_point, gates, step)
@@ -102,15 +104,15 @@ def gru(
     s = np.zeros((n, units), np.int64)
     if hidden is not None:
         start = (hidden.astype(np.int64).reshape(n, units) - zero_point) * state_multiplier
-        s = _int16(_rounding_shift(start, state_shift))
+        s = _int16(rounding_shift(start, state_shift))
 
     def step(gates: Int64, from_hidden: Int64) -> Int64:
         nonlocal s
         reset, keep, new = np.split(gates, 3, axis=1)
-        gated = _rounding_shift(_sigmoid(reset, table) * from_hidden, FUNCTION_BITS)
-        update = _rounding_shift(_tanh(_int16(new + gated), table), FUNCTION_BITS - state_bits)
+        gated = rounding_shift(_sigmoid(reset, table) * from_hidden, FUNCTION_BITS)
+        update = rounding_shift(_tanh(_int16(new + gated), table), FUNCTION_BITS - state_bits)
         share = _sigmoid(keep, table)
-        s = _rounding_shift(((1 << FUNCTION_BITS) - share) * update + share * s, FUNCTION_BITS)
+        s = rounding_shift(((1 << FUNCTION_BITS) - share) * update + share * s, FUNCTION_BITS)
         return _output(s, output_multiplier, output_shift, zero_point)
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift, 2 * units)
@@ -169,9 +171,9 @@ class _Gates:
             (values.astype(np.float64) @ weights).astype(np.int64) * multipliers
             for values, weights, multipliers in zip(rows, self._weights, self._multipliers, strict=True)
         ]
-        alone = _rounding_shift(products[1][:, self._split :], self._shift) + self._biases[self._rows :]
+        alone = rounding_shift(products[1][:, self._split :], self._shift) + self._biases[self._rows :]
         products[1][:, self._split :] = 0
-        gates = _rounding_shift(products[0] + products[1], self._shift) + self._biases[: self._rows]
+        gates = rounding_shift(products[0] + products[1], self._shift) + self._biases[: self._rows]
         return _int16(gates), _int16(alone)
 
 
@@ -195,16 +197,12 @@ def _over_time(
     return np.ascontiguousarray(result.transpose(1, 0, 2)) if batch_first else result
 
 
-def _rounding_shift(values: Int64, bits: int) -> Int64:
-    return (values + (1 << (bits - 1))) >> bits if bits else values
-
-
 def _int16(values: Int64) -> Int64:
     return np.clip(values, -(1 << 15), (1 << 15) - 1)
 
 
 def _output(values: Int64, multiplier: int, shift: int, zero_point: int) -> Int64:
-    return np.asarray(np.clip(_rounding_shift(values * multiplier, shift) + zero_point, -128, 127))
+    return np.asarray(np.clip(rounding_shift(values * multiplier, shift) + zero_point, -128, 127))
 
 
 def _cell(cell: Float32) -> Int64:
@@ -229,7 +227,7 @@ def _interpolated(values: Int64, table: Int16, bits: int) -> Int64:
     entries = table.astype(np.int64)
     low = entries[sizes >> bits]
     rest = sizes & ((1 << bits) - 1)
-    return np.asarray(low + _rounding_shift((entries[(sizes >> bits) + 1] - low) * rest, bits))
+    return np.asarray(low + rounding_shift((entries[(sizes >> bits) + 1] - low) * rest, bits))
 
 
 DEFINITIONS: Mapping[str, Callable[..., Any]] = {"lstm": lstm, "gru": gru, "rnn": rnn}
