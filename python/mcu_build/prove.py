@@ -1,6 +1,6 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -137,8 +137,9 @@ def run(
     sequence, for a model with state; without it all are one.
     """
     manifest = built.manifest
-    single = vectors.one_sequence(inputs, manifest.memory)
-    packed = vectors.pack(inputs, manifest.inputs, single if single is None or starts is None else starts)
+    if starts is None or not manifest.memory.get("state"):
+        starts = vectors.one_sequence(inputs, manifest.memory)
+    packed = vectors.pack(inputs, manifest.inputs, starts)
     if via is not None:
         outcome = _on_device(built, board, packed, timeout, via)
     else:
@@ -219,7 +220,8 @@ def test(
     if via is None:
         check_simulator(board, sim, built.lowered.npu)
     inputs, expected = expectation(built, limit, cache, progress)
-    starts = sequence_starts(npz.load(built.lowered.vectors))[:limit] if built.lowered.vectors else None
+    archive = _archive(built)
+    starts = sequence_starts(archive)[:limit] if archive else None
     with progress.stage("device" if via else "simulate"):
         found, outcome = run(built, board, inputs, timeout, sim, via, starts)
     in_float = _float_operators(built)
@@ -230,12 +232,12 @@ def test(
     return Proof(
         name=built.manifest.name,
         comparison=compared,
-        accuracy=_accuracy(built, expected, found, limit),
+        accuracy=_accuracy(archive, expected, found, limit),
         outcome=outcome,
         float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
-        quality=_quality(built, found, limit),
+        quality=_quality(archive, built.manifest.outputs, found, limit),
         suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
     )
 
@@ -246,10 +248,15 @@ def expectation(
     """The model's own vectors, and what the program's Python definitions give for them."""
     inputs = [array[:limit] for array in own_inputs(built)]
     chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
-    archive = npz.load(built.lowered.vectors) if built.lowered.vectors else {}
+    archive = _archive(built)
     numbers = {"sequence": archive["sequence"][:limit]} if "sequence" in archive else {}
     npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)} | numbers)
     return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
+
+
+def _archive(built: Built) -> dict[str, Array]:
+    """The vectors that the model brings, with labels and the float model's outputs; empty without any."""
+    return npz.load(built.lowered.vectors) if built.lowered.vectors else {}
 
 
 def _suspects(
@@ -279,20 +286,20 @@ def _float_operators(built: Built) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(row["name"]) for row in rows))
 
 
-def _quality(built: Built, found: list[Array], limit: int | None) -> tuple[Mapping[str, Any], ...]:
+def _quality(
+    archive: Mapping[str, Array], ports: Sequence[vectors.Port], found: list[Array], limit: int | None
+) -> tuple[Mapping[str, Any], ...]:
     """The firmware against the float model, where that is known."""
-    if built.lowered.vectors is None:
-        return ()
-    floats = npz.numbered(npz.load(built.lowered.vectors), "float")
+    floats = npz.numbered(archive, "float")
     if not floats:
         return ()
-    ports = built.manifest.outputs
     real = [vectors.dequantized(array, port) for array, port in zip(found, ports, strict=True)]
     return tuple(asdict(one) for one in judge([array[:limit] for array in floats], real))
 
 
-def _accuracy(built: Built, expected: list[Array], found: list[Array], limit: int | None) -> Accuracy | None:
-    archive = npz.load(built.lowered.vectors) if built.lowered.vectors else {}
+def _accuracy(
+    archive: Mapping[str, Array], expected: list[Array], found: list[Array], limit: int | None
+) -> Accuracy | None:
     if "labels" not in archive:
         return None
     labels = archive["labels"][:limit]
