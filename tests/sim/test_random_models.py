@@ -19,7 +19,7 @@ from tests.support.generator.operators import TEMPLATES
 
 # As many models in a batch as flash and RAM of the boards hold.
 BATCH = 20
-MODELS, MORE_MODELS = 100, 3000
+MODELS, MORE_MODELS = 200, 3000
 NPU_FIRST = 152  # Models of layers: convolutions, pools, norms.
 M4, M55, NPU = Target("mps2-an386"), Target("corstone-300"), Target("host", "ethos-u55-128")
 
@@ -94,7 +94,6 @@ def test_random_models(first, tmp_path):
     assert not list(failures(first, BATCH, targets, tmp_path))
 
 
-@pytest.mark.slow
 def test_random_models_on_the_npu(tmp_path):
     """Fewer, since a model takes as long there as several without an NPU."""
     assert not list(failures(NPU_FIRST, 4, (NPU,), tmp_path))
