@@ -19,7 +19,7 @@ from mcu_build.codegen.blob import (
     filled,
 )
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
-from mcu_build.codegen.header import BANNER, header
+from mcu_build.codegen.header import BANNER, header, port_name
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
@@ -179,7 +179,7 @@ def _ports(plan: Plan) -> Iterator[str]:
         for index, id in enumerate(ids):
             type = plan.tensors[id].dtype.c_name
             yield (
-                f"{type} *{plan.name}_{kind if len(ids) == 1 else f'{kind}_{index}'}() noexcept {{\n"
+                f"{type} *{plan.name}_{port_name(kind, index, len(ids))}() noexcept {{\n"
                 f"    return reinterpret_cast<{type}*>({plan.name}::model.{kind}({index}).data());\n"
                 "}\n\n"
             )

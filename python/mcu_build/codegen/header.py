@@ -87,11 +87,6 @@ class Port:
     tensor: Tensor
     quantization: Quantization | None
 
-    @property
-    def bytes_expression(self) -> str:
-        """Its size, as C counts it."""
-        return f"{self.tensor.elements} * sizeof({self.tensor.dtype.c_name})"
-
 
 def header(plan: Plan, include: str = "", functions: str = "") -> str:
     """The header, with an `include` and `functions` of another runtime for C++."""
@@ -120,10 +115,15 @@ def header(plan: Plan, include: str = "", functions: str = "") -> str:
 def ports(plan: Plan) -> list[Port]:
     """Inputs, then outputs."""
     return [
-        Port(kind if len(ids) == 1 else f"{kind}_{index}", plan.tensors[id], port_quantization(plan, id))
+        Port(port_name(kind, index, len(ids)), plan.tensors[id], port_quantization(plan, id))
         for kind, ids in (("input", plan.inputs), ("output", plan.outputs))
         for index, id in enumerate(ids)
     ]
+
+
+def port_name(kind: str, index: int, count: int) -> str:
+    """`input`, or `input_0` where there are several."""
+    return kind if count == 1 else f"{kind}_{index}"
 
 
 def arena_size(plan: Plan) -> int:
@@ -142,8 +142,8 @@ def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
     yield f"#define {prefix}_OUTPUT_COUNT {len(plan.outputs)}\n\n"
     for one in found:
         yield from _port_macros(f"{prefix}_{one.name.upper()}", one)
-    if len(plan.outputs) == 1 and _is_class_scores(plan.tensors[plan.outputs[0]]):
-        yield f"#define {prefix}_CLASS_COUNT {plan.tensors[plan.outputs[0]].elements}\n\n"
+    if classes := _class_count(plan):
+        yield f"#define {prefix}_CLASS_COUNT {classes}\n\n"
 
 
 def _port_macros(prefix: str, port: Port) -> Iterator[str]:
@@ -191,27 +191,21 @@ def _helpers(model: str, port: Port) -> str:
 
 def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> str:
     name, prefix = plan.name, plan.name.upper()
-    counts = {"input_count": "INPUT_COUNT", "output_count": "OUTPUT_COUNT"}
-    sizes = {**counts, "arena_size": "ARENA_SIZE", "fast_size": "FAST_SIZE", "state_size": "STATE_SIZE"}
-    if len(plan.outputs) == 1 and _is_class_scores(plan.tensors[plan.outputs[0]]):
-        sizes["class_count"] = "CLASS_COUNT"
-    state = (
-        "inline mcu::Span<std::byte> state() noexcept {\n"
-        f"    return {{static_cast<std::byte *>({name}_state()), {prefix}_STATE_SIZE}};\n}}\n"
-    )
+    numbers = ["input_count", "output_count", "arena_size", "fast_size", "state_size"]
+    numbers += ["class_count"] * bool(_class_count(plan))
     lines = [
         "#include <cstddef>\n#include <cstdint>\n\n",
         _SPAN,
         include,
         f"\nnamespace {name} {{\n\n",
-        *(f"inline constexpr std::size_t {one} = {prefix}_{macro};\n" for one, macro in sizes.items()),
+        *(f"inline constexpr std::size_t {one} = {prefix}_{one.upper()};\n" for one in numbers),
         *(_scale(prefix, one) for one in found if one.quantization),
         f"\n{functions}inline void run() noexcept {{\n    {name}_run();\n}}\n",
         f"inline void reset() noexcept {{\n{f'    {name}_reset();' if plan.initial_state else ''}\n}}\n",
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
         *(_span(name, one) for one in found),
         *(_bytes(name, kind) for kind in ("input", "output")),
-        state if plan.initial_state else "",
+        _state_span(name) if plan.initial_state else "",
         f"\n}}  // namespace MCU_SPAN_NAMESPACE\n}}  // namespace {name}\n",
     ]
     return "".join(lines)
@@ -242,5 +236,14 @@ def _bytes(model: str, kind: str) -> str:
     )
 
 
-def _is_class_scores(tensor: Tensor) -> bool:
-    return len(tensor.shape) == 2 and tensor.shape[0] == 1
+def _state_span(model: str) -> str:
+    return (
+        "inline mcu::Span<std::byte> state() noexcept {\n"
+        f"    return {{static_cast<std::byte *>({model}_state()), {model.upper()}_STATE_SIZE}};\n}}\n"
+    )
+
+
+def _class_count(plan: Plan) -> int:
+    """How many classes the one output scores; 0 where it is no row of scores."""
+    shapes = [plan.tensors[id].shape for id in plan.outputs]
+    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 2 and shapes[0][0] == 1 else 0
