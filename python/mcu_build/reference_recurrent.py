@@ -18,12 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build.reference_int8 import rounding_shift
+from mcu_build.reference_int8 import Int8, Int16, Int32, Int64, rounding_shift
 
-Int8 = npt.NDArray[np.int8]
-Int16 = npt.NDArray[np.int16]
-Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 
 # Bits behind the point: of gates before their functions, before a ReLU, of functions, of an LSTM's cell.

@@ -21,10 +21,10 @@ from torch.export.graph_signature import (
 from torch.fx import Graph, Node
 from torch.utils import _pytree
 
+from mcu_build.lower.state_inputs import PREFIX
 from mcu_build.lower.upstream import quiet
 
 Inputs = tuple[torch.Tensor, ...]
-_PREFIX = "mcu_state_"
 
 
 def lift_state(exported: ExportedProgram) -> tuple[ExportedProgram, Inputs]:
@@ -46,7 +46,7 @@ def _lift(exported: ExportedProgram) -> tuple[ExportedProgram, Inputs]:
     last = placeholders[-1]
     inputs = []
     for index, spec in enumerate(lifted):
-        node = _renamed(graph, by_name[spec.arg.name], f"{_PREFIX}{index}", last)
+        node = _renamed(graph, by_name[spec.arg.name], f"{PREFIX}{index}", last)
         last = node
         inputs.append(InputSpec(InputKind.USER_INPUT, TensorArgument(node.name), None))
     names = [spec.arg.name for spec in signature.output_specs]
@@ -68,18 +68,6 @@ def _lift(exported: ExportedProgram) -> tuple[ExportedProgram, Inputs]:
     assert exported.example_inputs is not None
     made.example_inputs = ((*exported.example_inputs[0], *initial), {})
     return made, initial
-
-
-def tied(graph: Graph) -> list[tuple[Node, Node]]:
-    """The inputs of a graph that are state, each with its new value among the outputs."""
-    inputs = [node for node in graph.nodes if node.op == "placeholder" and is_state(node.name)]
-    results = graph.output_node().args[0]
-    return list(zip(inputs, results[len(results) - len(inputs) :], strict=True)) if inputs else []
-
-
-def is_state(name: str) -> bool:
-    """Whether an input of this name is state."""
-    return name.startswith(_PREFIX)
 
 
 class Stepper:

@@ -19,7 +19,6 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.frontend.state import tied
 from mcu_build.lower import computed_weights, recurrent
 from mcu_build.lower.assigned import (
     Chosen,
@@ -37,6 +36,7 @@ from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.scales import joined_outputs, remember_joined
+from mcu_build.lower.state_inputs import tied
 
 # Operators whose results are their operands' elements (or a constant that padding adds).
 MOVES = frozenset(

@@ -14,7 +14,6 @@ from torch.fx import Node
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
-from mcu_build.frontend.state import tied
 from mcu_build.lower.assigned import (
     everything,
     is_boundary,
@@ -28,6 +27,7 @@ from mcu_build.lower.assigned import (
 from mcu_build.lower.builder import attribute
 from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.refusals import named, refusal, without_refused
+from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.ir import Quantization
 from mcu_build.plan.left_out import no_kernel

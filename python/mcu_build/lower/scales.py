@@ -12,9 +12,9 @@ from executorch.backends.arm.common.annotation_meta import ArmAnnotationInfo
 from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.frontend.state import tied
 from mcu_build.lower.assigned import mark_boundary
 from mcu_build.lower.builder import aten
+from mcu_build.lower.state_inputs import tied
 
 # A mean in the scale of what it averages loses the logarithm of this factor in bits, but is not requantized.
 _MEAN = 2.0

@@ -308,28 +308,33 @@ def _roll(call: Call, source: Tensor, dimension: int, shift: int, output: Tensor
 
 def pixel_unshuffle(call: Call) -> None:
     """(input, r, out): [n, c, h r, w r] becomes [n, c r r, h, w]."""
-    source, output = call.tensor(0), call.output
-    factor = call.integer(1)
-    if len(source.shape) != 4 or not call.is_contiguous(output):
-        raise call.refuse(f"shuffling {source.model_shape} in memory order {output.dim_order}")
-    n, c, h, w = source.model_shape
-    sn, sc, sh, sw = model_strides(source)
-    tall = call.temporary("shuffle", output.dtype, (n, c, factor, factor, h // factor, w // factor))
-    copy_strided(call, source, tall, [sn, sc, sh, sw, sh * factor, sw * factor])
-    call.alias(output, tall)
+    factor, (n, c, h, w) = call.integer(1), _image(call)
+    sn, sc, sh, sw = model_strides(call.tensor(0))
+    shape = (n, c, factor, factor, h // factor, w // factor)
+    _shuffle(call, shape, [sn, sc, sh, sw, sh * factor, sw * factor])
 
 
 def pixel_shuffle(call: Call) -> None:
     """(input, r, out): [n, c r r, h, w] becomes [n, c, h r, w r]."""
+    factor, (n, c, h, w) = call.integer(1), _image(call)
+    sn, sc, sh, sw = model_strides(call.tensor(0))
+    shape = (n, c // factor**2, h, factor, w, factor)
+    _shuffle(call, shape, [sn, sc * factor**2, sh, sc * factor, sw, sc])
+
+
+def _image(call: Call) -> Sequence[int]:
+    """The shape of the image that is shuffled."""
     source, output = call.tensor(0), call.output
-    factor = call.integer(1)
     if len(source.shape) != 4 or not call.is_contiguous(output):
         raise call.refuse(f"shuffling {source.model_shape} in memory order {output.dim_order}")
-    n, c, h, w = source.model_shape
-    sn, sc, sh, sw = model_strides(source)
-    tall = call.temporary("shuffle", output.dtype, (n, c // factor**2, h, factor, w, factor))
-    copy_strided(call, source, tall, [sn, sc * factor**2, sh, sc * factor, sw, sc])
-    call.alias(output, tall)
+    return source.model_shape
+
+
+def _shuffle(call: Call, shape: tuple[int, ...], strides: Sequence[int]) -> None:
+    """The output is the input in six dimensions, of which it joins some."""
+    tall = call.temporary("shuffle", call.output.dtype, shape)
+    copy_strided(call, call.tensor(0), tall, strides)
+    call.alias(call.output, tall)
 
 
 def cat(call: Call) -> None:
