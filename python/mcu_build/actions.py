@@ -18,8 +18,8 @@ from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
+from mcu_build.ir.plan import Plan
 from mcu_build.pipeline import Built, Request, model_sources, planned_manifest
-from mcu_build.plan.ir import Plan
 from mcu_build.prove import Proof, expectation, test
 from mcu_build.stages import Lowered, LoweredDelegate, Progress, lower_model, read_signatures
 from mcu_build.vectors import load_inputs

@@ -28,10 +28,10 @@ from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.hardware import ConsoleKind
+from mcu_build.ir.plan import Optimize
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated, Request
-from mcu_build.plan.ir import Optimize
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes

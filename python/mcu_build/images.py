@@ -22,8 +22,8 @@ from mcu_build.errors import McuError
 from mcu_build.files import not_writable, write_atomically, write_changed
 from mcu_build.flash.image import read_image
 from mcu_build.flash.uf2 import encode
+from mcu_build.ir.plan import Optimize
 from mcu_build.kernel_sources import missing_kernels
-from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 
 LOG = "build.log"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mcu_build.errors import McuError
-from mcu_build.plan.ir import Plan
+from mcu_build.ir.plan import Plan
 from mcu_build.plan.operators.custom import user_calls
 
 SUFFIXES = (".cpp", ".cc", ".cxx")

@@ -14,10 +14,10 @@ from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
+from mcu_build.ir.plan import Optimize, Plan
+from mcu_build.ir.program import Program, load
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
-from mcu_build.plan.ir import Optimize, Plan
-from mcu_build.program import Program, load
 from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 

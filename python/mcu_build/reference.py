@@ -16,8 +16,8 @@ import torch
 
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
-from mcu_build.plan.ir import DType
-from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
+from mcu_build.ir.plan import DType
+from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
 from mcu_build.reference_float import FloatCall, float_calls
 from mcu_build.reference_integer import STAND_INS
 from mcu_build.reference_tosa import TosaGraph

@@ -25,9 +25,9 @@ from mcu_build.codegen.model import kernel_sources, parameters
 from mcu_build.codegen.target import target
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
-from mcu_build.plan.ir import DType, Plan, Step
+from mcu_build.ir.plan import DType, Plan, Step
+from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.plan.select import select
-from mcu_build.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.resources import data_dir
 
 Array = npt.NDArray[Any]

@@ -20,15 +20,15 @@ from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.ir.plan import Quantization
 from mcu_build.npz import Array
-from mcu_build.plan.ir import Quantization
 from mcu_build.plan.keep_state import initial_values
 from mcu_build.reference_float import KERNEL_SOURCES
 from mcu_build.report.quality import verdict
 from mcu_build.vectors import sequence_starts
 
 if TYPE_CHECKING:
-    from mcu_build.program import Program
+    from mcu_build.ir.program import Program
     from mcu_build.reference import Evaluator
 
 Io = Literal["float", "int8"]
@@ -50,9 +50,7 @@ _REFERENCE_CODE = (
     "reference_float.py",
     "reference_integer.py",
     "reference_tosa.py",
-    "program.py",
-    "flatbuffer.py",
-    "weights.py",
+    "ir",
     # Floats are computed by the kernels that a plan selects.
     "plan",
     "codegen/model.py",
@@ -238,7 +236,7 @@ def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Pr
 
 def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
     """Seeded random inputs for a program that came without any."""
-    from mcu_build import program
+    from mcu_build.ir import program
 
     loaded = program.load(lowered.program, lowered.method, lowered.data)
     dice = np.random.default_rng(0)
@@ -272,8 +270,8 @@ def _given_program(
     data: Sequence[Path],
     cache: Cache,
 ) -> Lowered:
-    from mcu_build import program
     from mcu_build.frontend.names import model_name
+    from mcu_build.ir import program
 
     if io != "float":
         raise McuError(
@@ -312,8 +310,8 @@ def _given_program(
 
 
 def _check_data(file: Path, loaded: "Program", data: Sequence[Path]) -> None:
-    from mcu_build.program import TensorValue
-    from mcu_build.weights import load_weights
+    from mcu_build.ir.program import TensorValue
+    from mcu_build.ir.weights import load_weights
 
     names = {value.name for value in loaded.values if isinstance(value, TensorValue)}
     payloads = b"".join(delegate.payload for delegate in loaded.delegates)
@@ -502,7 +500,7 @@ def _given(lowered: Lowered) -> Iterator[None]:
 
 
 def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
-    from mcu_build import program
+    from mcu_build.ir import program
     from mcu_build.lower.upstream import quiet
 
     loaded = program.load(lowered.program, lowered.method, lowered.data)

@@ -13,9 +13,9 @@ import numpy as np
 from mcu_build import pipeline, vectors
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
+from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Request
-from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
 from mcu_build.simulate.run import Sim
 from mcu_build.simulate.run import run as simulate
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.errors import McuError
+from mcu_build.ir.plan import Quantization
 from mcu_build.npz import Array
-from mcu_build.plan.ir import Quantization
 
 Port = Mapping[str, Any]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build import npz, program
+from mcu_build import npz
+from mcu_build.ir import program
 from mcu_build.npu import simulate
 from mcu_build.npu.config import Config, find
 from mcu_build.npu.payload import Payload, parse

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mcu_build import program as programs
 from mcu_build.board import board_files, load_board
 from mcu_build.codegen.cmake import board_files as cmake_files
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate
 from mcu_build.errors import McuError
 from mcu_build.frontend.capture import load_exported
+from mcu_build.ir import program as programs
 from mcu_build.plan.compile import compile_program
 from tests.support.damage import damaged, damaged_archive, damaged_text, fields_read, limits
 from tests.support.lowering import Function, take

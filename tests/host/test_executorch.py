@@ -14,9 +14,9 @@ from mcu_build.executorch import deploy, measure, package
 from mcu_build.executorch import replace as slots
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
 from mcu_build.executorch.slot import Region
-from mcu_build.plan.ir import Arena, Plan, Step
+from mcu_build.ir.plan import Arena, Plan, Step
+from mcu_build.ir.program import Delegate, KernelCall, Program
 from mcu_build.plan.select import operators as selectors
-from mcu_build.program import Delegate, KernelCall, Program
 from mcu_build.stages import Lowered
 from tests.host.test_vela_payload import payload as vela_payload
 from tests.support.cli import mcu_build

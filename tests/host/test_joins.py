@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcu_build.ir.program import KernelCall, Program
 from mcu_build.plan.compile import compile_program
-from mcu_build.program import KernelCall, Program
 from tests.support.cases import Case, Out, T, program_of, run_plans
 
 OPERATOR = "cortex_m::quantized_activation.out"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.ir.plan import DType, Plan, Step, Tensor
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.memory import place
 

@@ -16,6 +16,9 @@ from torch import nn
 from mcu_build.board import find_board
 from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.program import Program, parse
+from mcu_build.ir.weights import load_weights
 from mcu_build.lower.ethos_u import LoweredForNpu, lower
 from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 from mcu_build.npu import payload
@@ -23,12 +26,9 @@ from mcu_build.plan.compile import compile_program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.describe import where
 from mcu_build.plan.fit import check_fit
-from mcu_build.plan.ir import Plan
 from mcu_build.plan.select import operators, select
-from mcu_build.program import Program, parse
 from mcu_build.reference import evaluate
 from mcu_build.stages import quantization_kind
-from mcu_build.weights import load_weights
 from tests.support.cli import mcu_build
 
 BOARD = find_board("corstone-300")

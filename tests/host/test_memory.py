@@ -3,7 +3,7 @@
 import random
 from itertools import combinations
 
-from mcu_build.plan.ir import DType, Plan, Step, Tensor
+from mcu_build.ir.plan import DType, Plan, Step, Tensor
 from mcu_build.plan.memory import lifetimes, overlap_distances, place
 
 

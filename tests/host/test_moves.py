@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mcu_build.ir.plan import DType, Plan, Step, Tensor
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import DType, Plan, Step, Tensor
 from mcu_build.plan.memory import place
 from mcu_build.plan.moves import place_with_moves
 from tests.host.test_memory import overlaps

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.program import Program, TensorValue
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Plan
 from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.select import select
-from mcu_build.program import Program, TensorValue
 from mcu_build.reference import evaluate
 from tests.support.cases import run_plans
 from tests.support.graphs import Graph, Ref

@@ -10,9 +10,9 @@ from torch import nn
 from mcu_build.errors import McuError
 from mcu_build.frontend.quantize import quantize
 from mcu_build.frontend.store import load_quantized, save
+from mcu_build.ir.program import parse
 from mcu_build.lower.cortex_m import lower
 from mcu_build.lower.upstream import quiet
-from mcu_build.program import parse
 from mcu_build.reference import evaluate
 from tests.support.lowering import arrays
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from mcu_build.ir.plan import Plan
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Plan
 from tests.host.test_int8_forms import sqnr
 from tests.support.cases import run_plans
 from tests.support.lowering import Function, Outcome, take

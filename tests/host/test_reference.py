@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from mcu_build.errors import McuError
+from mcu_build.ir.plan import DType
+from mcu_build.ir.program import KernelCall, Program, TensorValue
 from mcu_build.lower.upstream import quiet
-from mcu_build.plan.ir import DType
-from mcu_build.program import KernelCall, Program, TensorValue
 from mcu_build.reference import evaluate
 from mcu_build.reference_integer import STAND_INS, requantize
 from tests.support.lowering import take

@@ -10,8 +10,9 @@ import torch
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.packing_dsp import pairs
 from mcu_build.frontend.session import judged
+from mcu_build.ir.plan import Params, Step
+from mcu_build.ir.program import Program
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.ir import Params, Step
 from mcu_build.plan.joins import join_in_place
 from mcu_build.plan.memory import place
 from mcu_build.plan.moves import place_with_moves
@@ -20,7 +21,6 @@ from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
-from mcu_build.program import Program
 from tests.host.test_memory import overlaps, plan_of, step, tensor
 from tests.support.chains import depthwise_chain
 

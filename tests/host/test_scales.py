@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mcu_build.plan.ir import DType
+from mcu_build.ir.plan import DType
 from tests.support.lowering import Function, Outcome, take
 
 IMAGE = torch.zeros(1, 3, 8, 8)

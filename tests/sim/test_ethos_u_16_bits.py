@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_build.plan.ir import DType
+from mcu_build.ir.plan import DType
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,9 +6,9 @@ import pytest
 
 from mcu_build import npz
 from mcu_build.errors import McuError
+from mcu_build.ir.program import load
 from mcu_build.npu.payload import parse
 from mcu_build.npu.registers import BASEP, Npu
-from mcu_build.program import load
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.errors import Exit
-from mcu_build.program import load
+from mcu_build.ir.program import load
 from mcu_build.resources import data_dir
 from mcu_build.simulate.run import run
 from tests.sim.test_models import MODELS, check_proof

@@ -11,8 +11,8 @@ import pytest
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.errors import McuError
+from mcu_build.ir.program import load
 from mcu_build.npu.payload import parse
-from mcu_build.program import load
 from mcu_build.simulate.run import run
 from tests.sim.test_ethos_u_models import DIGITS, MODELS, check_proof
 from tests.sim.test_executorch import symbols

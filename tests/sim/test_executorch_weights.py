@@ -13,8 +13,8 @@ from mcu_build import process
 from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
 from mcu_build.executorch.slot import Region
-from mcu_build.program import load
-from mcu_build.weights import load_weights
+from mcu_build.ir.program import load
+from mcu_build.ir.weights import load_weights
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project
 

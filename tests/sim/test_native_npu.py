@@ -10,9 +10,9 @@ import pytest
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.errors import Exit, McuError
+from mcu_build.ir.program import load
 from mcu_build.npu.memory import Memory, MemoryRefusedError
 from mcu_build.npu.payload import parse
-from mcu_build.program import load
 from mcu_build.simulate import Outcome, native_npu
 from mcu_build.simulate.native_npu import LentMemory
 from mcu_build.simulate.run import run as run_image

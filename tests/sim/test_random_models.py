@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mcu_build.plan.ir import Plan
+from mcu_build.ir.plan import Plan
 from tests.support.generator import check as checks
 from tests.support.generator.check import HOST, Target, check
 from tests.support.generator.minimize import minimized

@@ -14,9 +14,9 @@ import numpy as np
 
 from mcu_build import process
 from mcu_build.codegen.model import generate, kernel_sources
+from mcu_build.ir.plan import DType, Plan
+from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import DType, Plan
-from mcu_build.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.resources import data_dir
 
 _DTYPES = {np.dtype(dtype.numpy_name): dtype for dtype in DType}

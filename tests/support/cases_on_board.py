@@ -17,8 +17,8 @@ from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
+from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.resources import data_dir
 from mcu_build.simulate import run
 from tests.support.cases import Case, included, program_of, split_outputs

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mcu_build.program import KernelCall, Program
+from mcu_build.ir.program import KernelCall, Program
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 
 

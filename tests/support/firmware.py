@@ -13,8 +13,8 @@ from mcu_build.board import Board, find_board
 from mcu_build.codegen.cmake import board_files
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.target import Toolchain
+from mcu_build.ir.plan import Optimize
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Optimize
 from mcu_build.resources import data_dir
 from tests.support.cases import Case, Out, T, program_of
 

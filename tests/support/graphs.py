@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_build.plan.ir import DType
-from mcu_build.program import KernelCall, Program, TensorListValue, TensorValue, Value
+from mcu_build.ir.plan import DType
+from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from tests.support.cases import CHANNELS_LAST
 
 _DTYPES = {np.dtype(dtype.numpy_name): dtype for dtype in DType}

@@ -28,9 +28,9 @@ def dump(program: Path, data: tuple[Path, ...], as_json: bool, debug: bool) -> N
     """Print the command stream of each delegate of PROGRAM (a .pte) in words."""
     del debug
     from mcu_build.errors import McuError
+    from mcu_build.ir.program import load
     from mcu_build.npu import config, payload
     from mcu_build.npu.commands import disassemble
-    from mcu_build.program import load
 
     delegates = [d for d in load(program, weights=data).delegates if d.id == "EthosUBackend"]
     if not delegates:

@@ -23,10 +23,10 @@ from mcu_build.codegen.header import BANNER, header, port_name
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
+from mcu_build.ir.plan import ALIGNMENT, Arena, Plan, UserCall
+from mcu_build.ir.program import Program, TensorValue
+from mcu_build.ir.weights import WeightFile
 from mcu_build.plan.delegate import BACKEND, KERNEL, npu_name
-from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, UserCall
-from mcu_build.program import Program, TensorValue
-from mcu_build.weights import WeightFile
 
 # Delegates that have a back end: what its sources in firmware/executorch/backends are called.
 BACKENDS = {BACKEND: "ethos_u"}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from mcu_build.codegen.blob import constants_section, content_name, definition
 from mcu_build.codegen.header import BANNER
-from mcu_build.plan.ir import ALIGNMENT
-from mcu_build.weights import Weight, WeightFile
+from mcu_build.ir.plan import ALIGNMENT
+from mcu_build.ir.weights import Weight, WeightFile
 
 # ScalarType of bytes.
 _BYTE = 0

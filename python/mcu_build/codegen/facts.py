@@ -7,7 +7,7 @@ from pathlib import Path
 from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Image, Toolchain, platform_sources, target
-from mcu_build.plan.ir import Optimize
+from mcu_build.ir.plan import Optimize
 
 # Options of a C++ compiler that a C compiler refuses.
 _CXX_ONLY = ("-std=c++", "-fno-rtti", "-fno-threadsafe-statics")

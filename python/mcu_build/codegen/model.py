@@ -8,8 +8,8 @@ from mcu_build.codegen import user_calls
 from mcu_build.codegen.blob import arena_section, constants_section, fast_section
 from mcu_build.codegen.header import BANNER, arena_size, header, ports
 from mcu_build.codegen.literal import float_literal
+from mcu_build.ir.plan import ALIGNMENT, Params, Plan, Step, Tensor, Value
 from mcu_build.plan.delegate import npu_name
-from mcu_build.plan.ir import ALIGNMENT, Params, Plan, Step, Tensor, Value
 
 _VALUES_PER_LINE = 20
 CMAKE_FACTS = "model.cmake"

@@ -11,7 +11,7 @@ from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import SetupStep
-from mcu_build.plan.ir import Optimize
+from mcu_build.ir.plan import Optimize
 from mcu_build.resources import data_dir
 
 Toolchain = Literal["arm-clang", "arm-gcc", "host"]

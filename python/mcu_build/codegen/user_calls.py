@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from mcu_build.plan.ir import DType, UserCall, UserTensor, UserValue
+from mcu_build.ir.plan import DType, UserCall, UserTensor, UserValue
 
 _SCALAR_TYPES = {
     DType.BOOL: "Bool",

@@ -12,12 +12,12 @@ from mcu_build.codegen.executorch_upstream import NAMESPACE, schemas
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import wheel
 from mcu_build.executorch.slot import Region, check_capacity
+from mcu_build.ir.plan import ALIGNMENT, Plan
+from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of
+from mcu_build.ir.weights import load_weights
 from mcu_build.npu.payload import parse
-from mcu_build.plan.ir import ALIGNMENT, Plan
 from mcu_build.plan.operators.custom import user_calls
-from mcu_build.program import KernelCall, Program, delegates_of, load, operators_of
 from mcu_build.stages import Lowered
-from mcu_build.weights import load_weights
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
 # argument and for an instruction, what it wants for each argument while it looks an operator up, and an upper

@@ -14,8 +14,8 @@ from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.images import BuildInputs, build
+from mcu_build.ir.plan import Plan
 from mcu_build.kernel_sources import prototypes
-from mcu_build.plan.ir import Plan
 from mcu_build.simulate.run import run
 from mcu_build.stages import Lowered, Progress
 

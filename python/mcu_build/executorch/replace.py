@@ -11,10 +11,10 @@ from mcu_build import manifest
 from mcu_build.codegen.executorch import planned_bytes
 from mcu_build.errors import McuError
 from mcu_build.executorch.slot import Region, check_capacity, slot_file
+from mcu_build.ir.program import Program, TensorValue, load
 from mcu_build.manifest import Manifest
 from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import parse
-from mcu_build.program import Program, TensorValue, load
 
 
 def program_file(file: Path, firmware: Path, sequence: int, method: str | None) -> bytes:

@@ -14,6 +14,7 @@ from torch.fx import Node
 from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.ir.plan import Quantization
 from mcu_build.lower.assigned import (
     everything,
     is_boundary,
@@ -29,7 +30,6 @@ from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quiet
-from mcu_build.plan.ir import Quantization
 from mcu_build.plan.left_out import no_kernel
 
 Where = Literal["npu", "int8", "float", "border"]

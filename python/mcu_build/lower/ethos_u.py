@@ -43,7 +43,7 @@ def lower(
 
 
 def _in_order(program: Lowered, compiled: Collection[Compiled]) -> tuple[Compiled, ...]:
-    from mcu_build.program import parse
+    from mcu_build.ir.program import parse
 
     by_payload = {one.payload: one for one in compiled}
     try:

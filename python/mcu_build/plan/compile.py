@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from mcu_build.custom import Signature
 from mcu_build.errors import McuError
+from mcu_build.ir.plan import Optimize, Plan
+from mcu_build.ir.program import Program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.ir import Optimize, Plan
 from mcu_build.plan.joins import join_in_place
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.leaner import choose_leaner
@@ -19,7 +20,6 @@ from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
-from mcu_build.program import Program
 
 # How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
 NOT_PLANNED = "the program contradicts itself"

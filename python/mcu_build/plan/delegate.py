@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcu_build.errors import McuError
+from mcu_build.ir.plan import Params, Plan, Step, Tensor
+from mcu_build.ir.program import Delegate
 from mcu_build.npu.config import CONFIGS
 from mcu_build.npu.payload import Binding, Payload, parse
-from mcu_build.plan.ir import Params, Plan, Step, Tensor
 from mcu_build.plan.memory import place
-from mcu_build.program import Delegate
 
 BACKEND = "EthosUBackend"
 KERNEL = "ethos_u"

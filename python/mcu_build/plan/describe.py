@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
-from mcu_build.plan.ir import DType, Plan, Step
 from mcu_build.plan.ports import BOUNDARY_SOURCES, port_quantization
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from mcu_build.board import Board
 from mcu_build.errors import McuError
 from mcu_build.hardware import Placement
+from mcu_build.ir.plan import Plan
 from mcu_build.plan.delegate import npu_name
-from mcu_build.plan.ir import Plan
 
 # What a program's code may take.
 _CODE = 32 * 1024

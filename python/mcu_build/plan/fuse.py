@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from mcu_build.plan.ir import Params, Plan, Step
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import Params, Plan, Step
+from mcu_build.ir.plan import Value as Member
 
 # Kernels that add nothing for what lies outside the image, which is what the zero point would add.
 _CONVOLUTIONS = ("conv2d_s8", "depthwise_conv2d_s8")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from mcu_build.plan.ir import ALIGNMENT, Plan, Step, Tensor
+from mcu_build.ir.plan import ALIGNMENT, Plan, Step, Tensor
 from mcu_build.plan.memory import live_bytes
 
 Placed = Callable[[Plan], Plan]

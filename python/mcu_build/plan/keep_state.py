@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from mcu_build.ir.plan import ALIGNMENT, Params, Plan, Quantization, Step
+from mcu_build.ir.program import Program, TensorValue
 from mcu_build.npz import Array
-from mcu_build.plan.ir import ALIGNMENT, Params, Plan, Quantization, Step
-from mcu_build.program import Program, TensorValue
 from mcu_build.vectors import quantize
 
 

@@ -7,7 +7,7 @@ the widest that the arena has room for: steps elsewhere than at its peak usually
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mcu_build.plan.ir import Plan, Step
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.plan.memory import live_bytes
 
 

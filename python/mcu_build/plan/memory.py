@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import lcm
 
-from mcu_build.plan.ir import ALIGNMENT, Arena, Plan, Step
+from mcu_build.ir.plan import ALIGNMENT, Arena, Plan, Step
 
 # Tries of the improvement, for each tensor. Enough to find the optimum of every model in tests/models.
 _TRIES_PER_TENSOR = 16

@@ -8,7 +8,7 @@ copy of its bytes, starts anew. A copy costs a small part of what the layer that
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from mcu_build.plan.ir import Arena, Params, Plan, Step
+from mcu_build.ir.plan import Arena, Params, Plan, Step
 from mcu_build.plan.memory import place
 
 # A copy may be to any place: no distance keeps its output from its input.

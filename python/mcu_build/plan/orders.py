@@ -9,7 +9,7 @@ operator that does care reads it. The program computes the same.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
+from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
 
 Order = tuple[int, ...]
 # Dimensions of an output, in the order of memory that its operand's order gives them; None: it gives none.

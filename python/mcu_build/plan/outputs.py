@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mcu_build.plan.ir import Params, Plan, Step
+from mcu_build.ir.plan import Params, Plan, Step
 
 
 def separate_outputs(plan: Plan) -> Plan:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
 
-from mcu_build.plan.ir import Plan, Step, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import Plan, Step, Tensor
+from mcu_build.ir.plan import Value as Member
 
 Rule = Callable[[Plan, Step], Mapping[int, int]]
 

@@ -1,6 +1,6 @@
 """Inputs and outputs of a plan: which tensor holds one in integers, and at which scale."""
 
-from mcu_build.plan.ir import DType, Plan, Quantization, Tensor
+from mcu_build.ir.plan import DType, Plan, Quantization, Tensor
 
 # Files of the kernels between float and integers.
 BOUNDARY_SOURCES = ("quantize", "mve_quantize")

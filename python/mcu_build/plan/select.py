@@ -12,11 +12,11 @@ from math import prod
 from typing import cast
 
 from mcu_build.errors import McuError
+from mcu_build.ir.plan import DType, Params, Plan, Quantization, Step, Tensor, UserCall
+from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
-from mcu_build.plan.ir import DType, Params, Plan, Quantization, Step, Tensor, UserCall
-from mcu_build.plan.ir import Value as Member
 from mcu_build.plan.left_out import no_kernel
-from mcu_build.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 
 Selector = Callable[["Call"], None]
 

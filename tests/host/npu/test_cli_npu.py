@@ -6,7 +6,7 @@ import pytest
 
 from mcu_build.cli import main
 from mcu_build.errors import Exit
-from mcu_build.program import Delegate, Program
+from mcu_build.ir.program import Delegate, Program
 from tests.support import npu_modules
 from tests.support.npu_cases import make
 
@@ -17,7 +17,7 @@ def program(monkeypatch, tmp_path):
     case = make(npu_modules.starter, "ethos-u55-128")
     delegates = [Delegate("EthosUBackend", case.delegate)]
     monkeypatch.setattr(
-        "mcu_build.program.load",
+        "mcu_build.ir.program.load",
         lambda path, weights: Program("forward", (), (), (), (), tuple(delegates), 0),
     )
     return delegates

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mcu_build import program
 from mcu_build.board import NpuChoice
+from mcu_build.ir import program
 from mcu_build.lower import ethos_u
 from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 from mcu_build.lower.tosa_graph import Graph

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from mcu_build.ir.plan import DType
+from mcu_build.ir.program import KernelCall, Program, TensorValue
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import DType
-from mcu_build.program import KernelCall, Program, TensorValue
 from tests.host.portable.against_torch import Checked, call, compare, differs
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.program import parse
 from mcu_build.lower.cortex_m import finish, to_cortex_m
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.ir import Plan
 from mcu_build.plan.left_out import left_out
-from mcu_build.program import parse
 from mcu_build.report.operators import core_opset
 from tests.host.portable.opset import Row, rows
 from tests.support.cases import run_plans

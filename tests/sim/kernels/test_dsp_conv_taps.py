@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from mcu_build.plan.ir import Plan
+from mcu_build.ir.plan import Plan
 from tests.host.kernels.test_convolution import convolutions, depthwise, transposed
 from tests.sim.kernels.convolution_cases import (
     STAGES,

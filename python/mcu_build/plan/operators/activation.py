@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Params
+from mcu_build.ir.plan import DType, Params
 from mcu_build.plan.operators.layout import ordered
 from mcu_build.plan.select import Call, Selector
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import prod
 
 from mcu_build.errors import McuError
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.operators.layout import (
     ImageSizes,
     contiguous,

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from mcu_build.custom import Kind, Signature
 from mcu_build.errors import McuError
-from mcu_build.plan.ir import Step, UserCall, UserTensor, UserValue
+from mcu_build.ir.plan import Step, UserCall, UserTensor, UserValue
 from mcu_build.plan.operators.layout import contiguous, contiguous_output
 from mcu_build.plan.select import Call, Selector
 

@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.select import Call, Selector
 
 # The rank that strided kernels take, after dimensions that stay together are merged.

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.ir.plan import DType, Params, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, output_stage
 from mcu_build.plan.select import Call, Selector
 

@@ -2,8 +2,8 @@
 
 import math
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.operators.layout import image, image_output, image_size, window
 from mcu_build.plan.select import Call, Selector
 

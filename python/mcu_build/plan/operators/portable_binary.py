@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.program import TensorValue
 from mcu_build.plan.operators.layout import broadcast, expanded_strides, merge, padded
 from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
 from mcu_build.plan.operators.portable_unary import INTEGER_LIMITS, emit_unary, flat_operand
 from mcu_build.plan.select import Call, Selector
-from mcu_build.program import TensorValue
 
 _INTEGERS = (DType.I8, DType.I16, DType.I32, DType.I64)
 _ORDER = (*_INTEGERS, DType.F32)

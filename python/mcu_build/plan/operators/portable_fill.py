@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.ir.plan import DType, Params, Tensor
 from mcu_build.plan.operators.layout import model_strides, padded
 from mcu_build.plan.select import Call, Selector
 

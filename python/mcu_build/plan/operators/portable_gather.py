@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides, padded
 from mcu_build.plan.operators.portable_binary import emit_pair, scalar
 from mcu_build.plan.operators.portable_movement import SUFFIX, axis, convert, converted

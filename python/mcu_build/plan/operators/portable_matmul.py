@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides
 from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
 from mcu_build.plan.operators.portable_movement import View

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.program import Value
 from mcu_build.plan.operators.layout import (
     contiguous,
     contiguous_output,
@@ -18,7 +19,6 @@ from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
 from mcu_build.plan.operators.portable_movement import SUFFIX, axis, convert, converted
 from mcu_build.plan.operators.portable_unary import emit_unary, flat_operand
 from mcu_build.plan.select import Call, Selector
-from mcu_build.program import Value
 
 _RANK = 4
 _EXTREMES = (DType.I8, DType.I16, DType.I32, DType.I64, DType.F32)

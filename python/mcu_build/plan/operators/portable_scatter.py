@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.ir.plan import DType, Params, Tensor
 from mcu_build.plan.operators.layout import (
     contiguous,
     contiguous_output,

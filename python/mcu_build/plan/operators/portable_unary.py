@@ -1,6 +1,6 @@
 """Operators on one tensor, element by element: mathematical functions, activations, limits."""
 
-from mcu_build.plan.ir import DType, Params, Tensor
+from mcu_build.ir.plan import DType, Params, Tensor
 from mcu_build.plan.operators.layout import ordered
 from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
 from mcu_build.plan.select import Call, Selector

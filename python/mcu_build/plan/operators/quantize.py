@@ -1,6 +1,6 @@
 """The border between float and integers: quantize_per_tensor and dequantize_per_tensor."""
 
-from mcu_build.plan.ir import DType, Params
+from mcu_build.ir.plan import DType, Params
 from mcu_build.plan.select import Call, Selector
 
 _SUFFIX = {DType.I8: "s8", DType.I16: "s16", DType.F32: "f32"}

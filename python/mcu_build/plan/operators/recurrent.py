@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from mcu_build.plan.ir import DType, Params, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.operators.layout import contiguous, contiguous_output
 from mcu_build.plan.select import Call, Selector
 from mcu_build.reference_recurrent import MOST_INPUTS, TABLE_ENTRIES

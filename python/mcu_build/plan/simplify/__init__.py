@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from mcu_build.plan.ir import Plan, Removed, Step
+from mcu_build.ir.plan import Plan, Removed, Step
 from mcu_build.plan.simplify.ranges import Ranges, array_of, channels_of, leaves_image, members_of
 from mcu_build.plan.simplify.shrink import Mask, shrink
 from mcu_build.plan.simplify.ties import Ties, ties_of

@@ -14,8 +14,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build.plan.ir import DType, Plan, Step, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Plan, Step, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.reference_int8 import LINE_BITS, TAP_BITS
 from mcu_build.reference_integer import requantize
 

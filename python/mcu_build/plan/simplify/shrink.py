@@ -7,8 +7,8 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build.plan.ir import DType, Params, Plan, Step, Tensor
-from mcu_build.plan.ir import Value as Member
+from mcu_build.ir.plan import DType, Params, Plan, Step, Tensor
+from mcu_build.ir.plan import Value as Member
 from mcu_build.plan.simplify.ranges import Ints, Ranges, array_of, channels_of, members_of
 
 Mask = npt.NDArray[np.bool_]

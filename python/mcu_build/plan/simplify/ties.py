@@ -12,7 +12,7 @@ from typing import cast
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Plan, Step
+from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.plan.simplify.ranges import Ints, channels_of, is_dense, is_whole, members_of
 
 # Channels of one tensor and those of another that they are tied to, in pairs.

@@ -8,8 +8,8 @@ A kernel that takes what the reference kernel takes needs nothing here: the buil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from mcu_build.ir.plan import DType, Optimize, Plan, Step, Tensor
 from mcu_build.plan.fit import constant_bytes
-from mcu_build.plan.ir import DType, Optimize, Plan, Step, Tensor
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 
 # A layer's weights are worth a slower kernel where they would take so many bytes more, and a quarter more.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_rescale import array, numbers
 
 if TYPE_CHECKING:

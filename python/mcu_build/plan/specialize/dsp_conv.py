@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_dsp import Bytes, padded, takes_parts, tiles
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcu_build.codegen.packing_dsp import Bytes
 from mcu_build.codegen.packing_dsp import depthwise as packed_depthwise
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mcu_build.plan.ir import Params, Step, Value
+from mcu_build.ir.plan import Params, Step, Value
 from mcu_build.plan.specialize import mve_elementwise
 from mcu_build.plan.specialize.dsp_rescale import numbers, one_scale
 

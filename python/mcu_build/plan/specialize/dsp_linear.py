@@ -7,7 +7,7 @@ import numpy as np
 
 from mcu_build.codegen.packing_dsp import linear as packed_linear
 from mcu_build.codegen.packing_dsp import padded, takes_parts
-from mcu_build.plan.ir import DType, Params, Step
+from mcu_build.ir.plan import DType, Params, Step
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
 from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, numbers, rescaling
 

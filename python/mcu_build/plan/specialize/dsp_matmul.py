@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mcu_build.plan.ir import Params, Step
+from mcu_build.ir.plan import Params, Step
 from mcu_build.plan.specialize.dsp_rescale import one_scale
 
 if TYPE_CHECKING:

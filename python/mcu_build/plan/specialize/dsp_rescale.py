@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from mcu_build.plan.ir import Step, Value
+from mcu_build.ir.plan import Step, Value
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context

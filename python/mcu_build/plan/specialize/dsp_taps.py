@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_dsp import Bytes, as_words
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_conv import Tiling, tiling, unrolling
 from mcu_build.plan.specialize.dsp_rescale import Numbers, array, convolution, numbers
 

@@ -17,7 +17,7 @@ from mcu_build.codegen.packing_mve import (
     quads_of_weights,
     scales,
 )
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, cast
 
 from mcu_build.codegen.packing_mve import depthwise_records, scales
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.mve_conv import constant_bytes, numbers, requantization
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_mve import Ints
-from mcu_build.plan.ir import Params, Step, Value
+from mcu_build.ir.plan import Params, Step, Value
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context

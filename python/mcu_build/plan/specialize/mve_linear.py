@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mcu_build.codegen.packing_mve import Requantization, Scales, linear_tiles, linear_weights, scales
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, numbers
 
 if TYPE_CHECKING:

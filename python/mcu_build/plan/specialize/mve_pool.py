@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from mcu_build.plan.ir import Step, Value
+from mcu_build.ir.plan import Step, Value
 from mcu_build.plan.specialize.mve_conv import numbers
 
 if TYPE_CHECKING:

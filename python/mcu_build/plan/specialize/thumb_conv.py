@@ -8,7 +8,7 @@ import numpy as np
 
 from mcu_build.codegen.packing_dsp import Bytes
 from mcu_build.codegen.packing_thumb import fits_blocks, products, tiles
-from mcu_build.plan.ir import DType, Params, Step, Value
+from mcu_build.ir.plan import DType, Params, Step, Value
 from mcu_build.plan.specialize.dsp_conv import distance, is_pointwise, window_starts
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mcu_build.codegen import packing_thumb
 from mcu_build.codegen.packing_dsp import Bytes, Ints
-from mcu_build.plan.ir import DType, Params, Step
+from mcu_build.ir.plan import DType, Params, Step
 from mcu_build.plan.specialize import dsp_depthwise, dsp_elementwise, dsp_linear
 from mcu_build.plan.specialize.dsp_rescale import array
 from mcu_build.plan.specialize.thumb_conv import takes

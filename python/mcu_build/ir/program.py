@@ -15,9 +15,9 @@ from typing import TypeVar
 from flatbuffers import number_types as types
 
 from mcu_build.errors import McuError
-from mcu_build.flatbuffer import FlatTable, checked, file_bytes
-from mcu_build.plan.ir import DType
-from mcu_build.weights import Weights, load_weights
+from mcu_build.ir.flatbuffer import FlatTable, checked, file_bytes
+from mcu_build.ir.plan import DType
+from mcu_build.ir.weights import Weights, load_weights
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from flatbuffers import number_types as types
 
 from mcu_build.errors import McuError
-from mcu_build.flatbuffer import FlatTable, checked, file_bytes
+from mcu_build.ir.flatbuffer import FlatTable, checked, file_bytes
 
 _IDENTIFIER = b"FT01"
 _HEADER_MAGIC = b"FH01"
