@@ -88,38 +88,42 @@ inline Tile tile_of(const MveConvStage& stage, const int8_t* weights, const int3
             "ldr r0, [sp]\n blx r0\n ldr r0, [sp, #4]\n cmp r5, r0\n bne 1b\n"          \
             "add sp, #20\n vpop {d8-d15}\n pop {r4-r11, pc}\n");                        \
     }
-// A pixel's vector, whose pixels are `pitch` bytes apart; a vector of each of both channels' weights; their
-// products with four pixels: the sums, or (with "a") added to them.
+// A pixel's vector, whose pixels are `pitch` bytes apart; a product with a vector of a channel's weights: the
+// sum, or (with "a") added to it.
 #define MVE_PIXEL(q, pixel, pitch, at) "vldrw.u32 " #q ", [r1, #" #pixel "*" #pitch "+" #at "]\n"
-#define MVE_PIXELS(pitch, at)   \
-    MVE_PIXEL(q0, 0, pitch, at) \
-    MVE_PIXEL(q1, 1, pitch, at) MVE_PIXEL(q2, 2, pitch, at) MVE_PIXEL(q3, 3, pitch, at)
-#define MVE_WEIGHTS "vldrw.u32 q4, [r3], #16\n vldrw.u32 q5, [r3], #16\n"
-#define MVE_PRODUCTS(a, x, y, z, t)                                                                      \
-    "vmladav" a ".s8 r0, " #x ", q4\n vmladav" a ".s8 r8, " #x ", q5\n vmladav" a ".s8 r2, " #y          \
-    ", q4\n vmladav" a ".s8 r10, " #y ", q5\n vmladav" a ".s8 r4, " #z ", q4\n vmladav" a ".s8 r12, " #z \
-    ", q5\n vmladav" a ".s8 r6, " #t ", q4\n vmladav" a ".s8 lr, " #t ", q5\n"
-#define MVE_RUN(a, pitch, at) MVE_PIXELS(pitch, at) MVE_WEIGHTS MVE_PRODUCTS(a, q0, q1, q2, q3)
+#define MVE_PRODUCT(a, sum, x, w) "vmladav" a ".s8 " #sum ", " #x ", " #w "\n"
+// Four pixels with both channels. A load stands between two products where one is left: a Cortex-M55 does
+// both at once. The first pixel is loaded before; `second` to `fourth` load the others.
+#define MVE_PRODUCTS(a, x, y, z, t, second, third, fourth)                                                   \
+    "vldrw.u32 q4, [r3], #16\n" MVE_PRODUCT(a, r0, x, q4) "vldrw.u32 q5, [r3], #16\n" MVE_PRODUCT(a, r8, x,  \
+                                                                                                  q5) second \
+    MVE_PRODUCT(a, r2, y, q4)                                                                                \
+    third MVE_PRODUCT(a, r10, y, q5)                                                                         \
+    fourth MVE_PRODUCT(a, r4, z, q4) MVE_PRODUCT(a, r12, z, q5) MVE_PRODUCT(a, r6, t, q4)                    \
+        MVE_PRODUCT(a, lr, t, q5)
+#define MVE_RUN(a, pitch, at)                                                                 \
+    MVE_PIXEL(q0, 0, pitch, at)                                                               \
+    MVE_PRODUCTS(a, q0, q1, q2, q3, MVE_PIXEL(q1, 1, pitch, at), MVE_PIXEL(q2, 2, pitch, at), \
+                 MVE_PIXEL(q3, 3, pitch, at))
 // Four neighbours of stride 1 under three taps: six pixels are loaded once each.
-#define MVE_SHARED(a, pitch, at)                                              \
-    MVE_RUN(a, pitch, at)                                                     \
-    MVE_PIXEL(q0, 4, pitch, at)                                               \
-    MVE_WEIGHTS MVE_PRODUCTS("a", q1, q2, q3, q0) MVE_PIXEL(q1, 5, pitch, at) \
-        MVE_WEIGHTS MVE_PRODUCTS("a", q2, q3, q0, q1)
+#define MVE_SHARED(a, pitch, at)                                           \
+    MVE_RUN(a, pitch, at)                                                  \
+    MVE_PRODUCTS("a", q1, q2, q3, q0, MVE_PIXEL(q0, 4, pitch, at), "", "") \
+    MVE_PRODUCTS("a", q2, q3, q0, q1, MVE_PIXEL(q1, 5, pitch, at), "", "")
 // Nine bytes of a row of each pixel: predicated, so that nothing behind the image is read.
 #define MVE_NINES(a, pitch)                                                                          \
     "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #" #pitch "]\n vldrbt.u8 q2, [r1, #2*" #pitch \
-    "]\n vldrbt.u8 q3, [r1, #3*" #pitch "]\n" MVE_WEIGHTS                                            \
-    MVE_PRODUCTS(a, q0, q1, q2, q3)
+    "]\n vldrbt.u8 q3, [r1, #3*" #pitch "]\n" MVE_PRODUCTS(a, q0, q1, q2, q3, "", "", "")
 // Four neighbours of 8 channels under three taps, two taps at a time: what is behind the sixth pixel is not
 // read, and the second half of the third tap's weights is zero.
-#define MVE_SHARED_8   \
-    MVE_RUN("a", 8, 0) \
-    MVE_PIXEL(q0, 4, 8, 0) "vpst\n vldrbt.u8 q1, [r1, #40]\n" MVE_WEIGHTS MVE_PRODUCTS("a", q2, q3, q0, q1)
+#define MVE_SHARED_8       \
+    MVE_RUN("a", 8, 0)     \
+    MVE_PIXEL(q0, 4, 8, 0) \
+    "vpst\n vldrbt.u8 q1, [r1, #40]\n" MVE_PRODUCTS("a", q2, q3, q0, q1, "", "", "")
 // Eight bytes of each of four pixels; the second half of the weights' vectors is zero.
 #define MVE_EIGHTS                                                                                     \
     "vpstttt\n vldrbt.u8 q0, [r1]\n vldrbt.u8 q1, [r1, #8]\n vldrbt.u8 q2, [r1, #16]\n vldrbt.u8 q3, " \
-    "[r1, #24]\n" MVE_WEIGHTS MVE_PRODUCTS("", q0, q1, q2, q3)
+    "[r1, #24]\n" MVE_PRODUCTS("", q0, q1, q2, q3, "", "", "")
 // From a row of the window to the next, and from the third to the first.
 #define MVE_DOWN "add r1, r1, r9\n"
 #define MVE_UP "sub r1, r1, r9, lsl #1\n"
@@ -154,9 +158,8 @@ MVE_CORE(core_1x1_128, "",
          MVE_TIMES(4, MVE_RUN("a", 128, 0) MVE_RUN("a", 128, 16) "adds r1, #32\n") "subs r1, #128\n")
 // Two pixels are as far as a load reaches: r9 is at the other two.
 MVE_CORE(core_1x1_256, "add r9, r1, #512\n",
-         MVE_TIMES(16,
-                   "vldrw.u32 q0, [r1], #16\n vldrw.u32 q1, [r1, #240]\n vldrw.u32 q2, [r9], #16\n"
-                   "vldrw.u32 q3, [r9, #240]\n" MVE_WEIGHTS MVE_PRODUCTS(
-                       "a", q0, q1, q2, q3)) "sub r1, r1, #256\n sub r9, r9, #256\n")
+         MVE_TIMES(16, "vldrw.u32 q0, [r1], #16\n" MVE_PRODUCTS(
+                           "a", q0, q1, q2, q3, "vldrw.u32 q1, [r1, #240]\n", "vldrw.u32 q2, [r9], #16\n",
+                           "vldrw.u32 q3, [r9, #240]\n")) "sub r1, r1, #256\n sub r9, r9, #256\n")
 
 }  // namespace mcu::kernels::mve
