@@ -6,8 +6,8 @@ hold the operator in a variable. The innermost one of the first cause is meant.
 
 import contextlib
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from mcu_build.errors import McuError
 
@@ -67,18 +67,13 @@ def unexpected(error: Exception) -> McuError:
 
 
 def _operator(value: object) -> str | None:
-    """'model.py:12: cortex_m::pad.out' of a call of a program or of a step of a plan."""
-    operator, layer = getattr(value, "operator", None), getattr(value, "layer", None)
-    if layer is None:
-        layer = _recorded(getattr(value, "frames", ()))
-    if not isinstance(operator, str) or not isinstance(layer, str) or "::" not in operator:
+    """'model.py:12: features.0: cortex_m::pad.out' of a call of a program or of a step of a plan."""
+    operator = getattr(value, "operator", None)
+    line = getattr(value, "layer", getattr(value, "line", None))
+    if not isinstance(operator, str) or not isinstance(line, str) or "::" not in operator:
         return None
-    return f"{layer}: {operator}" if layer else operator
-
-
-def _recorded(frames: Sequence[Any]) -> str:
-    """The line that a program records of a call."""
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames and frames[-1].lineno else ""
+    module = getattr(value, "module", getattr(value, "name", ""))
+    return ": ".join(part for part in (line, module, operator) if part)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -283,7 +283,7 @@ def _suspects(
 def _float_operators(built: Built) -> tuple[str, ...]:
     """Float operators that compute, rather than move, in order of first use."""
     rows = [row for row in built.manifest.operators if row["where"] == "float"]
-    return tuple(dict.fromkeys(str(row["name"]) for row in rows))
+    return tuple(dict.fromkeys(str(row["operator"]) for row in rows))
 
 
 def _quality(

@@ -43,8 +43,8 @@ _OBSERVED = "observed.json"
 _MODEL = "{model file}"
 
 # What of our own code the results of a stage depend on.
-_FRONT_END_CODE = ("frontend", "lower", "quality.py")
-_LOWER_CODE = ("lower", "plan/operators")
+_FRONT_END_CODE = ("frontend", "lower", "quality.py", "layer_names.py")
+_LOWER_CODE = ("lower", "plan/operators", "layer_names.py")
 _REFERENCE_CODE = (
     "reference.py",
     "reference_float.py",

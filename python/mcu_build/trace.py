@@ -14,6 +14,7 @@ from mcu_build import pipeline, vectors
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
+from mcu_build.layer_names import layer_at
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Request
 from mcu_build.simulate.run import Sim
@@ -25,19 +26,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """An operator of the program, and its line of the model, which may be empty."""
+    """An operator of the program: its line, module and output shape, any of which may be empty."""
 
     operator: str
     line: str
+    name: str = ""
+    shape: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.operator} at {self.line}" if self.line else self.operator
+        return layer_at(self.name, self.operator, self.shape, self.line)
 
 
 def suspects(built: Built) -> tuple[Layer, ...]:
     """Every layer that computes: the wrong one is among them."""
     rows = built.manifest.operators
-    return tuple(dict.fromkeys(Layer(str(row["name"]), str(row["layer"])) for row in rows))
+    found = (Layer(row["operator"], row["layer"], row["name"], tuple(row["shape"])) for row in rows)
+    return tuple(dict.fromkeys(found))
 
 
 def first_difference(
@@ -72,10 +76,9 @@ def first_difference(
 
 def _layer(program: Program, index: int) -> Layer:
     call = program.instructions[index]
-    if isinstance(call, DelegateCall):
-        return Layer(f"delegate {call.delegate}", "")
-    frame = call.frames[-1] if call.frames and call.frames[-1].lineno else None
-    return Layer(call.operator, f"{frame.filename}:{frame.lineno}" if frame else "")
+    operator = f"delegate {call.delegate}" if isinstance(call, DelegateCall) else call.operator
+    result = program.values[call.arguments[-1]]
+    return Layer(operator, call.line, call.module, result.shape if isinstance(result, TensorValue) else ())
 
 
 class Lifetimes:

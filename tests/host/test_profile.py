@@ -137,7 +137,7 @@ def made_up_profile() -> Profile:
         startup=none,
         harness=none,
         layers=(
-            Layer(0, "net.py:<3>", "conv.out", "conv2d_s8", 350, conv),
+            Layer(0, "net.<3>", "conv.out", "conv2d_s8", 350, conv, "net.py:3", (1, 4, 8, 8)),
             Layer(1, "", "pool", "pool_s8", 0, pool),
         ),
         kernels=(Kernel("conv2d_s8", 1, 350, conv), Kernel("pool_s8", 1, 0, pool)),
@@ -150,7 +150,7 @@ def test_the_document_keeps_its_promises():
     assert (document["instructions"], document["vector_instructions"], document["macs"]) == (1000, 400, 350)
     first = document["layers"][0]
     assert {key: first[key] for key in ("name", "operator", "kernel", "instructions", "macs")} == {
-        "name": "net.py:<3>",
+        "name": "net.<3>",
         "operator": "conv.out",
         "kernel": "conv2d_s8",
         "instructions": 700,
@@ -165,6 +165,18 @@ def test_the_table_says_what_is_counted_and_what_is_estimated():
     assert "1,000 instructions for one inference" in text
     assert "70.0 %" in text
     assert "cycles (est.)" in text
+    assert "net.<3> conv 4x8x8  net.py:3  conv2d_s8" in text
+
+
+def test_names_of_functions_lose_their_parameters_alone():
+    names = {
+        "mcu::kernels::(anonymous namespace)::row<(int)3>(signed char const*, int)": "row<(int)3>",
+        "void mcu::kernels::add<mcu::Tensor<float> (int)>(float*)": "add<mcu::Tensor<float> (int)>",
+        "mcu::kernels::(anonymous namespace)::tile(int) (.part.0)": "tile",
+        "memcpy": "memcpy",
+        "operator delete(void*)": "operator delete",
+    }
+    assert {name: layers.function_name(name) for name in names} == names
 
 
 class _Tags(HTMLParser):
@@ -191,7 +203,7 @@ def test_the_page_stands_alone():
     tags = _Tags()
     tags.feed(text)
     assert tags.open == [] and tags.loads == [] and "http" not in text
-    assert any("net.py:<3>: 700 instructions, 70.0 %" in title for title in tags.titles)
+    assert any("0 net.<3> conv 4x8x8: 700 instructions, 70.0 %" in title for title in tags.titles)
     assert "<3>" not in text
 
 

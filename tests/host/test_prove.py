@@ -74,13 +74,14 @@ def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
     (suspect,) = result.json["suspects"]
     assert suspect["operator"] == "cortex_m::quantized_linear.out"
     told = prove_it(model)
-    assert f"  layer      {suspect['operator']} is the first that differs" in told.out
+    name = f"{suspect['name']} linear {suspect['shape'][-1]}"
+    assert f"  layer      {name} is the first that differs" in told.out
     # The error says the same in one line: which output and element, by how much, and the layer.
     where = (
         r"the first is output 0\[0, \d\] of vector \d+, \S+ instead of \S+; the largest difference is \S+;"
     )
     assert re.search(where, told.err)
-    assert f"the first layer that differs is {suspect['operator']}" in told.err
+    assert f"the first layer that differs is {name}" in told.err
     assert "defect" not in told.err
 
 

@@ -1,5 +1,7 @@
 """The verdict on an int8 program: figures against the float model, layers that lose most, gates."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -84,7 +86,7 @@ def test_a_user_is_warned_and_told_the_cause(files):
     tested = mcu_build("test", "--board", "host", files / "ruined.py")
     assert tested.status == 0
     assert "ruined.py: the int8 program is far from the float model: output 0 has" in tested.err
-    assert "aten.pow.Tensor_Scalar ruined.py:12" in tested.err
+    assert re.search(r"  pow [0-9x]+ \(ruined\.py:12\), ", tested.err)
     assert "quality    against float" in tested.out
     good = mcu_build("test", "--board", "host", files / "good.py")
     assert "far from the float model" not in good.err

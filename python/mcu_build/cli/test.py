@@ -86,7 +86,7 @@ def _document(proof: Any) -> dict[str, Any]:
         "max_abs_difference": compared.max_abs_difference,
         "outputs_vary": compared.outputs_vary,
         "float_operators": list(proof.float_operators),
-        "suspects": [{"operator": layer.operator, "layer": layer.line} for layer in proof.suspects],
+        "suspects": [_layer(layer) for layer in proof.suspects],
         "accuracy": {
             "float": accuracy.float_model,
             "int8": accuracy.int8_model,
@@ -100,6 +100,11 @@ def _document(proof: Any) -> dict[str, Any]:
         "npu": _npu(proof),
         "status": proof.outcome.status,
     }
+
+
+def _layer(layer: Any) -> dict[str, Any]:
+    shape = list(layer.shape)
+    return {"name": layer.name, "operator": layer.operator, "shape": shape, "layer": layer.line}
 
 
 def _cycles(proof: Any) -> dict[str, int] | None:

@@ -216,7 +216,7 @@ def _call(plan: Plan, index: int, step: Step) -> str:
         call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.user, pointers)})"
     else:
         call = f"kernels::{step.kernel}({', '.join([f'step_{index}'] * bool(step.params) + pointers)})"
-    where = f", {step.layer}" if step.layer else ""
+    where = "".join(f", {part}" for part in (step.name, step.layer) if part)
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 
 

@@ -126,7 +126,8 @@ def _check_views(plan: Plan, program: Program) -> None:
     """
     moved = [step for step in plan.steps if step.operator == "aten::view_copy.out"]
     if moved and "aten::view_copy.out" not in program.operators:
-        where = f" at {moved[0].layer}" if moved[0].layer else ""
+        place = " in ".join(part for part in (moved[0].layer, moved[0].name) if part)
+        where = f" at {place}" if place else ""
         raise McuError(
             f"{plan.name}: a view{where} of a channels-last tensor shares its bytes in the wrong order: "
             "ExecuTorch's runtime would compute something else than the model",

@@ -15,6 +15,7 @@ from mcu_build.errors import McuError
 from mcu_build.flash import device
 from mcu_build.flash.image import LoadImage
 from mcu_build.flash.probe import LR, PC, Probe
+from mcu_build.layer_names import layer_at
 from mcu_build.profile.measure import Executable
 
 _CYCLES = 0xE000_1004
@@ -22,13 +23,15 @@ _CYCLES = 0xE000_1004
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """One step of the plan; `name` is the line of the model that it comes from, possibly empty."""
+    """One step of the plan: the path of its module and its line of the model, either possibly empty."""
 
     name: str
     operator: str
     kernel: str
     macs: int
     cycles: int
+    line: str = ""
+    shape: tuple[int, ...] = ()
 
 
 def measure(
@@ -62,7 +65,15 @@ def measure(
         )
     taken = [(after - before) % (1 << 32) for before, after in itertools.pairwise(clock)]
     return tuple(
-        LayerCycles(row["layer"], row["name"], row["kernel"], row["macs"], cycles)
+        LayerCycles(
+            row["name"],
+            row["operator"],
+            row["kernel"],
+            row["macs"],
+            cycles,
+            row["layer"],
+            tuple(row["shape"]),
+        )
         for row, cycles in zip(rows, taken, strict=True)
     )
 
@@ -87,10 +98,11 @@ def _ends(executable: Executable, kernels: Sequence[str]) -> list[int]:
 def table(layers: Sequence[LayerCycles]) -> str:
     """A row a layer, and their sum."""
     total = sum(layer.cycles for layer in layers)
-    width = max(len(layer.operator) for layer in layers)
+    names = [layer_at(layer.name, layer.operator, layer.shape, layer.line) for layer in layers]
+    width = max(map(len, names))
     rows = [
-        f"{layer.operator:<{width}}  {layer.kernel:<28} {layer.macs:>12,} MACs {layer.cycles:>12,} cycles "
+        f"{name:<{width}}  {layer.kernel:<28} {layer.macs:>12,} MACs {layer.cycles:>12,} cycles "
         f"{layer.cycles / total:>6.1%}"
-        for layer in layers
+        for name, layer in zip(names, layers, strict=True)
     ]
     return "\n".join([*rows, f"{total:,} cycles an inference"])

@@ -164,11 +164,11 @@ class Step:
     `source` is the stem of the header and of the source file that hold the kernel. `arguments` are tensor
     ids in the order of the kernel's pointer parameters (None is a null pointer): what it reads, then what
     it writes, then scratch. `writes` are the ids among them that are written. `operator` is the program's
-    operator, `layer` where it stands in the user's model (may be empty). `overlaps` says for inputs by id how
-    many bytes below them the output must start at least if it takes over their memory, and `overlap_multiple`
-    what that must be a multiple of (plan/overlap.py). `leaner` are ways to make the same call with less
-    memory, slower ones last (plan/leaner.py). With `user` it is a call of a user's function instead, and
-    `source` is empty.
+    operator, `layer` the line of the user's model that it stands in and `name` the path of its module there
+    (either may be empty). `overlaps` says for inputs by id how many bytes below them the output must start at
+    least if it takes over their memory, and `overlap_multiple` what that must be a multiple of
+    (plan/overlap.py). `leaner` are ways to make the same call with less memory, slower ones last
+    (plan/leaner.py). With `user` it is a call of a user's function instead, and `source` is empty.
     """
 
     operator: str
@@ -183,6 +183,7 @@ class Step:
     overlap_multiple: int = 1
     leaner: "tuple[Step, ...]" = ()
     user: UserCall | None = None
+    name: str = ""
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -214,6 +215,7 @@ class Removed:
     of: int
     nbytes: int
     macs: int
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,10 @@ class Plan:
         while tensor.alias_of is not None:
             tensor = self.tensors[tensor.alias_of]
         return tensor
+
+    def output_shape(self, step: Step) -> tuple[int, ...]:
+        """The shape, as the model has it, of what a step writes: of the first, where there are several."""
+        return self.tensors[step.writes[0]].model_shape if step.writes else ()
 
     def offset(self, id: int) -> int:
         """Byte offset of an activation in the arena, or of state in its memory. KeyError for constants."""

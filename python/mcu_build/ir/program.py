@@ -18,6 +18,7 @@ from mcu_build.errors import McuError
 from mcu_build.ir.flatbuffer import FlatTable, checked, file_bytes
 from mcu_build.ir.plan import DType
 from mcu_build.ir.weights import Weights, load_weights
+from mcu_build.layer_names import module_of
 
 T = TypeVar("T")
 
@@ -88,8 +89,26 @@ class Frame:
     name: str
 
 
+class _Placed:
+    """Where a call stands in the user's model, by the innermost of its frames."""
+
+    frames: tuple[Frame, ...]
+
+    @property
+    def line(self) -> str:
+        """'model.py:12' where the program records it, else empty."""
+        # Lowering writes line 0 where a call belongs to no line of the model.
+        known = self.frames and self.frames[-1].lineno
+        return f"{self.frames[-1].filename}:{self.frames[-1].lineno}" if known else ""
+
+    @property
+    def module(self) -> str:
+        """'features.0': the path of the layer, empty for the model itself and where it is not known."""
+        return module_of(self.frames[-1].name) if self.frames else ""
+
+
 @dataclass(frozen=True)
-class KernelCall:
+class KernelCall(_Placed):
     """One operator call: `operator` as 'namespace::name.overload', `arguments` index the values."""
 
     operator: str
@@ -98,11 +117,12 @@ class KernelCall:
 
 
 @dataclass(frozen=True)
-class DelegateCall:
+class DelegateCall(_Placed):
     """A call of a delegate: index into the delegates, `arguments` index the values."""
 
     delegate: int
     arguments: tuple[int, ...]
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -311,6 +331,7 @@ class _Reader:
             for trace in chain.children(3)
         ]
         for index, instruction in enumerate(chain.children(2)):
+            frames = traces[index] if index < len(traces) else ()
             kind = instruction.number(0, types.Uint8Flags)
             arguments = instruction.union(1)
             if arguments is None:
@@ -320,11 +341,11 @@ class _Reader:
                     yield KernelCall(
                         operators[arguments.number(0, types.Int32Flags)],
                         arguments.numbers(1, types.Int32Flags),
-                        traces[index] if index < len(traces) else (),
+                        frames,
                     )
                 case 2:
                     yield DelegateCall(
-                        arguments.number(0, types.Int32Flags), arguments.numbers(1, types.Int32Flags)
+                        arguments.number(0, types.Int32Flags), arguments.numbers(1, types.Int32Flags), frames
                     )
                 case 5:
                     continue  # FreeCall: of no meaning where every tensor is placed beforehand

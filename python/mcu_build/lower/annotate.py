@@ -24,7 +24,6 @@ from mcu_build.lower.assigned import (
     Chosen,
     everything,
     keep_in_float,
-    operator_name,
     origin,
     remember_origin,
     why_in_float,
@@ -34,7 +33,6 @@ from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
-from mcu_build.lower.lines import source_line
 from mcu_build.lower.scales import joined_outputs, remember_joined
 from mcu_build.lower.state_inputs import tied
 
@@ -96,7 +94,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         """Rewrite the float graph before it is annotated."""
         for node in model.graph.nodes:
             if node.op == "call_function" and origin(node) is None:
-                remember_origin(node, operator_name(node), source_line(node))
+                remember_origin(node)
             if node.name in self._refused:
                 keep_in_float(node, self._refused[node.name])
         for node in computed_weights.convolutions(model.graph):

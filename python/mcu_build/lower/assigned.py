@@ -10,6 +10,9 @@ from typing import Any
 
 from torch.fx import Node
 
+from mcu_build.layer_names import layer_at
+from mcu_build.lower.lines import module_path, source_line
+
 # Says whether a pass may touch an operator.
 Chosen = Callable[[Node], bool]
 
@@ -21,6 +24,7 @@ _ORIGIN = {
     "operator": "mcu_build_operator",
     "layer": "mcu_build_layer",
     "module": "mcu_build_module",
+    "sizes": "mcu_build_sizes",
 }
 
 
@@ -69,13 +73,20 @@ def is_boundary(node: Node) -> bool:
 class Origin:
     """The operator of the float graph that a node was made from: 'aten::softmax.int', 'model.py:12'.
 
-    `module` is the path of the layer that it belongs to, empty for the model itself.
+    `module` is the path of the layer that it belongs to, empty for the model itself; `sizes` its output's
+    shape, '1x8x8x8'.
     """
 
     name: str
     operator: str
     layer: str
     module: str = ""
+    sizes: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its output, empty where that is not one tensor."""
+        return tuple(int(size) for size in self.sizes.split("x") if size)
 
     @property
     def where(self) -> str:
@@ -83,12 +94,28 @@ class Origin:
         inside = f"({self.module})" if self.layer and self.module else self.module
         return " ".join(part for part in (self.layer, inside) if part) or "the model"
 
+    def __str__(self) -> str:
+        return layer_at(self.module, self.operator, self.shape, self.layer)
 
-def remember_origin(node: Node, operator: str, layer: str) -> None:
+
+def remember_origin(node: Node) -> None:
     """Note what the node is, so that what it becomes can be traced back to it."""
-    values = {"name": node.name, "operator": operator, "layer": layer, "module": module_path(node)}
+    values = {
+        "name": node.name,
+        "operator": operator_name(node),
+        "layer": source_line(node),
+        "module": module_path(node),
+        "sizes": "x".join(map(str, output_shape(node))),
+    }
     for key, text in values.items():
         _note(node, _ORIGIN[key], text)
+
+
+def output_shape(node: Node) -> tuple[int, ...]:
+    """The shape of a node's output, of the first where it has several; empty where it has none."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return tuple(int(size) for size in getattr(first, "shape", ()))
 
 
 def operator_name(node: Node) -> str:
@@ -98,13 +125,6 @@ def operator_name(node: Node) -> str:
         return str(node.target)
     overload = schema.overload_name
     return f"{schema.name}.{overload}" if overload else str(schema.name)
-
-
-def module_path(node: Node) -> str:
-    """'encoder.layers.0': the innermost layer whose forward makes the call, empty where it is not known."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path = next(reversed(list(stack.values())))[0] if stack else ""
-    return str(path).removeprefix("L['self']").strip(".")
 
 
 def origin(node: Node) -> Origin | None:

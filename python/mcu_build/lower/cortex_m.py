@@ -15,18 +15,22 @@ from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.ir.plan import Quantization
+from mcu_build.layer_names import frame_function, layer_at, module_of
 from mcu_build.lower.assigned import (
+    Origin,
     everything,
     is_boundary,
     is_for_cpu,
     operator_name,
     origin,
     origin_near,
+    output_shape,
     why_in_float,
     why_on_cpu,
 )
 from mcu_build.lower.builder import attribute
 from mcu_build.lower.kernels import without_out_variant
+from mcu_build.lower.lines import module_path
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quiet
@@ -40,7 +44,7 @@ _HOST_CORE = "cortex-m4"
 _NOWHERE = "<model>"
 _LISTED = 3  # names in a warning
 _NOT_LOWERED = "it would take int8 numbers without their scale"
-_FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>\S+)')
+_FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>[^\n]+)')
 
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
 # fmt: off
@@ -57,12 +61,17 @@ _MOVES = frozenset({
 
 @dataclass(frozen=True)
 class Lowering:
-    """One operator call of the program: where it computes, from which line of the model, and why there."""
+    """One operator call of the program: where it computes, from which line of the model, and why there.
+
+    `name` is the path of the module that it belongs to, `shape` that of its output.
+    """
 
     operator: str
     where: Where
     layer: str
     why: str
+    name: str = ""
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,45 +212,61 @@ def _prune_constants(lowered: ExportedProgram) -> None:
 
 
 def _name_layers(lowered: ExportedProgram) -> None:
-    """Leave one frame to every call: the line of the user's model, by file name so that no path is kept."""
-    previous = ""
+    """Leave one frame to every call: the line of the user's model, by file name so that no path is kept.
+
+    The frame's function has the path of the module (layer_names.py).
+    """
+    previous = _Place(_NOWHERE, 0, "")
     for node in lowered.graph.nodes:
-        if node.op != "call_function":
-            continue
-        # The border and the helpers of a rewrite have no line of their own: they belong to their neighbour.
-        own = _user_frame(node.meta.get("stack_trace") or "") or _neighbour_frame(node) or previous
-        made_from = origin_near(node)
-        module = f"<{made_from.module}>" if made_from and made_from.module else _NOWHERE
-        node.meta["stack_trace"] = own or f'  File "{module}", line 0, in forward\n'
-        previous = own
+        if node.op == "call_function":
+            previous = _place(node, previous)
+            node.meta["stack_trace"] = previous.frame
 
 
-def _neighbour_frame(node: Node) -> str:
-    for user in node.users:
-        if found := _user_frame(user.meta.get("stack_trace") or ""):
-            return found
-    return next((f for n in node.all_input_nodes if (f := _user_frame(n.meta.get("stack_trace") or ""))), "")
+@dataclass(frozen=True)
+class _Place:
+    file: str
+    line: int
+    module: str
+
+    @property
+    def frame(self) -> str:
+        return f'  File "{self.file}", line {self.line}, in {frame_function(self.module)}\n    -\n'
 
 
-def _user_frame(trace: str) -> str:
-    """The innermost frame of a stack trace that is not torch's or executorch's, shortened."""
-    found = ""
+def _place(node: Node, previous: _Place) -> _Place:
+    """Where a call belongs. The border and the helpers of a rewrite belong to a neighbour."""
+    trace = node.meta.get("stack_trace") or ""
+    own = _user_frame(trace)
+    if own is None and origin(node):
+        own = _NOWHERE, 0  # a layer of torch.nn that no line of the user's calls
+    file, line = own or _neighbour_frame(node) or (previous.file, previous.line)
+    if inside := _inside(node):
+        modules = list(dict.fromkeys(one.module for one in inside if one.module))
+        return _Place(file, line, " .. ".join(dict.fromkeys(modules[:1] + modules[-1:])))
+    made_from = origin_near(node)
+    module = made_from.module if made_from else module_path(node) or _own_frame(trace) or previous.module
+    return _Place(file, line, module)
+
+
+def _own_frame(trace: str) -> str:
+    """The module of a frame that was left here before: what it was lowered from had one."""
+    match = _FRAME.search(trace)
+    return module_of(match["name"]) if match else ""
+
+
+def _neighbour_frame(node: Node) -> tuple[str, int] | None:
+    near = (*node.users, *node.all_input_nodes)
+    return next((f for one in near if (f := _user_frame(one.meta.get("stack_trace") or ""))), None)
+
+
+def _user_frame(trace: str) -> tuple[str, int] | None:
+    """File name and line of the innermost frame of a stack trace that is not torch's or executorch's."""
+    found = None
     for match in _FRAME.finditer(trace):
         if not match["file"].startswith("<") and is_users_file(match["file"]):
-            found = f'  File "{Path(match["file"]).name}", line {match["line"]}, in {match["name"]}\n    -\n'
+            found = Path(match["file"]).name, int(match["line"])
     return found
-
-
-def _layer(node: Node) -> str:
-    match = _FRAME.search(node.meta.get("stack_trace") or "")
-    return place(match["file"], int(match["line"])) if match else ""
-
-
-def place(file: str, line: int) -> str:
-    """A frame of `_name_layers` in words: a line, else the layer of the model, empty for the model itself."""
-    if line:
-        return f"{file}:{line}"
-    return "" if file == _NOWHERE else file.strip("<>")
 
 
 def _calls(lowered: ExportedProgram) -> list[Node]:
@@ -283,31 +308,43 @@ def _is_int8(node: Node) -> bool:
 def _rows(node: Node) -> Iterator[Lowering]:
     """What a node becomes: one call, nothing, or, for a delegate, the operators of the model inside it."""
     if "call_delegate" in str(node.target):
-        module = attribute(node.graph.owning_module, node.args[0])
-        inside = (origin(inner) for inner in module.original_module.graph.nodes)
-        for found in dict.fromkeys(one for one in inside if one):
-            yield Lowering(found.operator, "npu", found.layer, "")
+        for found in _inside(node):
+            yield Lowering(found.operator, "npu", found.layer, "", found.module, found.shape)
     elif _is_call(node):
-        yield _row(node)
+        match = _FRAME.search(node.meta.get("stack_trace") or "")
+        line = f"{match['file']}:{match['line']}" if match and int(match["line"]) else ""
+        where, why = _where(node)
+        module = module_of(match["name"]) if match else ""
+        yield Lowering(operator_name(node), where, line, why, module, output_shape(node))
 
 
-def _row(node: Node) -> Lowering:
-    name, layer = operator_name(node), _layer(node)
+def _inside(node: Node) -> tuple[Origin, ...]:
+    """The operators of the model in a delegate, empty for any other node."""
+    if "call_delegate" not in str(node.target):
+        return ()
+    module = attribute(node.graph.owning_module, node.args[0])
+    found = (origin(inner) for inner in module.original_module.graph.nodes)
+    return tuple(dict.fromkeys(one for one in found if one))
+
+
+def _where(node: Node) -> tuple[Where, str]:
+    """Where a call computes, and why there."""
+    name = operator_name(node)
     if "quantize_per_tensor" in name:
-        return Lowering(name, "border", layer, "between float and int8")
+        return "border", "between float and int8"
     floats = _is_float(node.meta.get("val")) or any(
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
     # The cell of an LSTM goes in and out as float.
     if not floats or name.startswith("mcu_build::"):
-        return Lowering(name, "int8", layer, _why_on_cpu(node) or "integer arithmetic")
+        return "int8", _why_on_cpu(node) or "integer arithmetic"
     if is_custom(name):
-        return Lowering(name, "float", layer, "a custom operator on float tensors")
+        return "float", "a custom operator on float tensors"
     if is_boundary(node):
-        return Lowering(name, "border", layer, "parts of an output with scales of their own, joined in float")
+        return "border", "parts of an output with scales of their own, joined in float"
     why = why_on_cpu(node)
     no_form = "no int8 form of this operator with these operands"
-    return Lowering(name, "float", layer, f"{why}; {no_form}" if why else no_form)
+    return "float", f"{why}; {no_form}" if why else no_form
 
 
 def _why_on_cpu(node: Node) -> str:
@@ -323,11 +360,14 @@ def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
         if row.where == "float" and not is_custom(row.operator):
             reasons.setdefault(row.why, []).append(row)
     return tuple(
-        f"{_count(len(found))} in float ({_listed(row.operator for row in found)}; "
-        f"{_listed(row.layer or 'the model' for row in found)}): {why}. "
+        f"{_count(len(found))} in float ({_listed(_named(row) for row in found)}): {why}. "
         "Float is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
         for why, found in reasons.items()
     )
+
+
+def _named(row: Lowering) -> str:
+    return layer_at(row.name, row.operator, row.shape, row.layer)
 
 
 def _count(number: int) -> str:

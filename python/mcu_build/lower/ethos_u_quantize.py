@@ -33,7 +33,6 @@ from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
-    operator_name,
     origin,
     remember_origin,
     why_in_float,
@@ -41,7 +40,6 @@ from mcu_build.lower.assigned import (
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.legalize import legalize
 from mcu_build.lower.legalize_moves import NPU_RULES
-from mcu_build.lower.lines import source_line
 from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
 from mcu_build.lower.vela import proven
@@ -120,7 +118,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
             model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):
             _take_stride_off_single_window(node)
-            remember_origin(node, operator_name(node), source_line(node))
+            remember_origin(node)
             if node.name in self._rejected:
                 assign_to_cpu(node, self._rejected[node.name])
         if self._rejected and self._cpu is not None:

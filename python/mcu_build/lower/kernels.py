@@ -18,10 +18,10 @@ from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mcu_build.custom import is_custom
-from mcu_build.lower.assigned import module_path, operator_name, origin_near
+from mcu_build.lower.assigned import operator_name, origin_near
 from mcu_build.lower.clusters import find_sources
 from mcu_build.lower.fold import is_symbolic
-from mcu_build.lower.lines import source_line
+from mcu_build.lower.lines import module_path, source_line
 
 _LISTED = 3  # places of one operator
 # Taken apart into operators that have kernels, in more steps than are worth a trial.

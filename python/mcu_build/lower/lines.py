@@ -25,7 +25,8 @@ def source_line(node: torch.fx.Node) -> str:
 
 
 def module_path(node: torch.fx.Node) -> str:
-    """'features.0': the layer of the user's model that `node` belongs to, empty for the model itself."""
+    """'features.0': the innermost layer whose forward makes the call, empty for the model itself."""
     stack = node.meta.get("nn_module_stack") or {}
-    path, _ = list(stack.values())[-1] if stack else ("", "")
-    return str(path)
+    path = next(reversed(list(stack.values())))[0] if stack else ""
+    # Calls of one layer after the first are told apart by "@1" and so on.
+    return str(path).removeprefix("L['self']").strip(".").partition("@")[0]

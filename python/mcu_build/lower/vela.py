@@ -14,6 +14,7 @@ import executorch.backends.arm.ethosu.backend as backend
 import numpy as np
 
 from mcu_build.errors import McuError
+from mcu_build.lower.assigned import Origin
 from mcu_build.lower.proof import find_faults
 from mcu_build.lower.tosa_names import Names, find, noted
 
@@ -61,7 +62,7 @@ class Compiled:
     payload: bytes = field(repr=False)
     fast_scratch: int
     estimates: Mapping[str, int]
-    layers: tuple[Mapping[str, str | int], ...]
+    layers: tuple[Mapping[str, Any], ...]
 
 
 @contextlib.contextmanager
@@ -145,13 +146,13 @@ def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
     return Compiled(tosa, payload, _fast_scratch(folder), counted, layers)
 
 
-def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, str | int]:
+def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, Any]:
     words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
     origin = find(words["tensor"], names)
-    words |= (
-        {"output_of": origin.operator, "layer": origin.layer} if origin else {"output_of": "", "layer": ""}
-    )
-    return words | {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
+    origin = origin or Origin("", "", "")
+    told = {"output_of": origin.operator, "layer": origin.layer, "name": origin.module}
+    counts = {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
+    return {**words, **told, "shape": list(origin.shape), **counts}
 
 
 def _table(folder: Path, pattern: str) -> list[dict[str, str]]:

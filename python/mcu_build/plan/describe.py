@@ -48,10 +48,12 @@ def removed(plan: Plan) -> dict[str, Any] | None:
 
 
 def operators(plan: Plan) -> list[dict[str, Any]]:
-    """A row for every step: operator, kernel, where it computes and the line of the model."""
+    """A row for every step: module, operator, output shape, kernel, where it computes, line of the model."""
     return [
         {
-            "name": step.operator,
+            "name": step.name,
+            "operator": step.operator,
+            "shape": list(plan.output_shape(step)),
             "kernel": step.kernel,
             "where": where(plan, step),
             "layer": step.layer,

@@ -7,6 +7,7 @@ from mcu_build.board import Board
 from mcu_build.errors import McuError
 from mcu_build.hardware import Placement
 from mcu_build.ir.plan import Plan
+from mcu_build.layer_names import layer_at
 from mcu_build.plan.delegate import npu_name
 
 # What a program's code may take.
@@ -90,8 +91,8 @@ def peak(plan: Plan) -> str:
     if not plan.steps:
         return "The model only passes its inputs on."
     step = plan.steps[plan.arena.peak_step]
-    where = f" ({step.layer})" if step.layer else ""
+    where = layer_at(step.name, step.operator, plan.output_shape(step), step.layer)
     return (
-        f"The arena of {plan.arena.size:,} bytes is fullest at {step.operator}{where}, "
+        f"The arena of {plan.arena.size:,} bytes is fullest at {where}, "
         f"where {plan.arena.lower_bound:,} bytes are live."
     )

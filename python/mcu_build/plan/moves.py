@@ -83,6 +83,7 @@ def _copy(source: int, target: int, nbytes: int, after: Step) -> Step:
     return Step(
         operator="move",
         layer=after.layer,
+        name=after.name,
         kernel="copy",
         source="copy",
         params=Params("CopyParams", {"bytes": nbytes}),

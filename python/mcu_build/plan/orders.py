@@ -60,8 +60,7 @@ class _Carrier:
         """Bring a tensor where, and into the order that, the program has it, for a call that reads it."""
         if id in self.homes:
             home = self.homes.pop(id)
-            frames = reader.frames if isinstance(reader, KernelCall) else ()
-            self.calls.append(KernelCall(_MOVE, (home, id), frames))
+            self.calls.append(KernelCall(_MOVE, (home, id), reader.frames if reader else ()))
 
     def keep(self, call: KernelCall | DelegateCall) -> None:
         """Append a call as it is; images that are channels-last already are read where they are."""

@@ -176,7 +176,8 @@ class Call:
         self._builder.steps.append(
             Step(
                 operator=self.operator,
-                layer=self.layer,
+                layer=self._call.line,
+                name=self._call.module,
                 kernel=kernel,
                 source=source,
                 params=params,
@@ -191,7 +192,8 @@ class Call:
         self._builder.steps.append(
             Step(
                 operator=self.operator,
-                layer=self.layer,
+                layer=self._call.line,
+                name=self._call.module,
                 kernel=user.function,
                 source="",
                 params=None,
@@ -201,18 +203,10 @@ class Call:
             )
         )
 
-    @property
-    def layer(self) -> str:
-        """'file:line' of the user's model where the program records it, else empty."""
-        # Lowering writes line 0 where a call belongs to no line of the model.
-        if not self._call.frames or not self._call.frames[-1].lineno:
-            return ""
-        frame = self._call.frames[-1]
-        return f"{frame.filename}:{frame.lineno}"
-
     def refuse(self, reason: str) -> McuError:
         """The error for a call that no kernel can serve."""
-        where = f" at {self.layer}" if self.layer else ""
+        places = " in ".join(part for part in (self._call.line, self._call.module) if part)
+        where = f" at {places}" if places else ""
         return McuError(f"{self._builder.name}: {self.operator}{where}: {reason}")
 
 
@@ -359,7 +353,8 @@ class _Builder:
             pairs.append((tensor, self.tensors[slot.id]))
         count = len(payload.inputs)
         weights = self._bytes("weights", payload.weights) if payload.weights else None
-        self.steps += steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
+        made = steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
+        self.steps += (replace(step, layer=call.line, name=call.module) for step in made)
 
     def _fast_scratch(self, size: int) -> Tensor | None:
         if not size:
@@ -428,8 +423,7 @@ def select(
     missing: dict[str, str] = {}
     for call in program.instructions:
         if isinstance(call, KernelCall) and call.operator not in selectors:
-            frame = f"{call.frames[-1].filename}:{call.frames[-1].lineno}" if call.frames else name
-            missing.setdefault(call.operator, frame)
+            missing.setdefault(call.operator, call.line or call.module or name)
     if missing:
         raise McuError(*no_kernel(missing))
     builder = _Builder(program, name, npu)

@@ -12,6 +12,7 @@ from mcu_build import vectors
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
+from mcu_build.layer_names import layer_name
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.profile.attribute import Counts, Phases, phases, steps
@@ -70,7 +71,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of the plan. `name` is the line of the model that it comes from, possibly empty."""
+    """One step of the plan. `name` is the path of its module; it and the line of the model may be empty."""
 
     index: int
     name: str
@@ -78,6 +79,13 @@ class Layer:
     kernel: str
     macs: int
     cost: Cost
+    line: str = ""
+    shape: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """'features.0 conv2d 8x8x8'."""
+        return layer_name(self.name, self.operator, self.shape)
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,16 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         entries = [executable.kernel_entries(row["kernel"]) for row in rows]
     per_step = steps(counted.inferences[0], entries)
     layers = tuple(
-        Layer(index, row["layer"], row["name"], row["kernel"], row["macs"], cost(counts, executable))
+        Layer(
+            index,
+            row["name"],
+            row["operator"],
+            row["kernel"],
+            row["macs"],
+            cost(counts, executable),
+            row["layer"],
+            tuple(row["shape"]),
+        )
         for index, (row, counts) in enumerate(zip(rows, per_step, strict=True))
     )
     return Profile(
@@ -179,7 +196,8 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
 def _whole(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """A row that stands for all operators of a plan."""
     macs = sum(row["macs"] for row in rows)
-    return {"layer": "", "name": "program", "kernel": "executorch", "macs": macs}
+    whole = {"name": "", "operator": "program", "shape": [], "kernel": "executorch", "layer": ""}
+    return {**whole, "macs": macs}
 
 
 def read(elf: Path, name: str, core: str) -> Executable:

@@ -71,7 +71,7 @@ def _layers(profile: Profile) -> Iterator[_Box]:
     for kernel in profile.kernels:
         for layer in profile.layers:
             if layer.kernel == kernel.name:
-                label = f"{layer.index} {layer.name or layer.operator}"
+                label = f"{layer.index} {layer.label}"
                 yield _box(profile, label, layer.cost, layer.macs, _hue(profile, kernel.name))
 
 

@@ -8,6 +8,8 @@ from mcu_build.profile.measure import Cost, Profile
 from mcu_build.report.npu import estimates, layer_rows
 from mcu_build.report.removed import sentence
 
+# What every kernel would begin with.
+_NAMESPACES = ("(anonymous namespace)::", "mcu::kernels::")
 # Functions that a person is shown; the document has all.
 _FUNCTIONS = 12
 # Columns of the mix, and the kinds that each adds up. A vector load is both.
@@ -35,6 +37,8 @@ def document(profile: Profile) -> dict[str, Any]:
             {
                 "name": layer.name,
                 "operator": layer.operator,
+                "shape": list(layer.shape),
+                "line": layer.line,
                 "kernel": layer.kernel,
                 **_facts(layer.cost, layer.macs),
             }
@@ -61,12 +65,12 @@ def table(profile: Profile) -> str:
     """The profile as tables: layers, kernels, and the functions that take most."""
     total = profile.total.instructions
     layers = [
-        ["", "layer", "kernel", *_HEADINGS],
+        ["", "layer", "line", "kernel", *_HEADINGS],
         *(
-            [str(layer.index), layer.name, layer.kernel, *_cells(layer.cost, layer.macs, total)]
+            [str(layer.index), layer.label, layer.line, layer.kernel, *_cells(layer.cost, layer.macs, total)]
             for layer in profile.layers
         ),
-        ["", "all", "", *_cells(profile.total, profile.macs, total)],
+        ["", "all", "", "", *_cells(profile.total, profile.macs, total)],
     ]
     kernels = [
         ["calls", "kernel", *_HEADINGS],
@@ -76,7 +80,7 @@ def table(profile: Profile) -> str:
         ),
     ]
     shown, rest = profile.functions[:_FUNCTIONS], profile.functions[_FUNCTIONS:]
-    counts = [(_short(function.name), function.cost.instructions) for function in shown]
+    counts = [(function_name(function.name), function.cost.instructions) for function in shown]
     if rest:
         counts.append((f"{len(rest)} more", sum(function.cost.instructions for function in rest)))
     functions = [
@@ -96,7 +100,7 @@ def table(profile: Profile) -> str:
     )
     if profile.removed:
         head += f"left out, and counted nowhere: {sentence(profile.removed)}\n"
-    return "\n".join([head, _columns(layers, 3), _columns(kernels, 2), _columns(functions, 1), *npu])
+    return "\n".join([head, _columns(layers, 4), _columns(kernels, 2), _columns(functions, 1), *npu])
 
 
 def _facts(cost: Cost, macs: int) -> dict[str, Any]:
@@ -123,9 +127,19 @@ def _cells(cost: Cost, macs: int, total: int) -> list[str]:
     ]
 
 
-def _short(name: str) -> str:
-    """A function's name without its parameters."""
-    return name.partition("(")[0] or name
+def function_name(name: str) -> str:
+    """A function's demangled name without its result, its parameters and our own namespaces."""
+    text = name
+    for namespace in _NAMESPACES:
+        text = text.replace(namespace, "")
+    depth, start = 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter == "<") - (letter == ">")
+        if not depth and letter == " " and not text[:place].endswith("operator"):
+            start = place + 1
+        if not depth and letter == "(":
+            return text[start:place] or name
+    return text[start:] or name
 
 
 def _percent(part: int, whole: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mcu_build.layer_names import layer_name
 from mcu_build.stages import Lowered
 
 # Where the compiler counts cycles and bytes, and its words for them.
@@ -38,8 +39,8 @@ def document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:
 def table(facts: Mapping[str, Any]) -> str:
     """A line for every operator of the model, then the compiler's estimates. Empty for a given program."""
     rows = [row for row in facts["operators"] if row["where"] != "border"]
-    cells = [(row["operator"], _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
-    lines = _aligned([("operator", "runs as", "line", "why not on the NPU"), *cells]) if rows else []
+    cells = [(_name(row), _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
+    lines = _aligned([("layer", "runs as", "line", "why not on the NPU"), *cells]) if rows else []
     return "\n".join([*lines, *estimates(facts)])
 
 
@@ -80,7 +81,7 @@ def layer_rows(facts: Mapping[str, Any]) -> list[list[str]]:
     headings = [
         "delegate",
         "operation",
-        "output of",
+        "layer",
         "line",
         "cycles",
         *(_PARTS[part] for part in parts),
@@ -93,13 +94,17 @@ def layer_rows(facts: Mapping[str, Any]) -> list[list[str]]:
             [
                 str(index),
                 layer["operator"],
-                layer["output_of"] or layer["tensor"],
+                layer_name(layer["name"], layer["output_of"] or layer["tensor"], layer["shape"]),
                 layer["layer"],
                 *(f"{layer[name]:,}" for name in names),
             ]
             for index, layer in layers
         ),
     ]
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return layer_name(row["name"], row["operator"], row["shape"])
 
 
 def _why(row: Mapping[str, str]) -> str:

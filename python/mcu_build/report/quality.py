@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mcu_build.errors import Exit, McuError
+from mcu_build.layer_names import layer_at, layer_name
 from mcu_build.quality import LEAST_SQNR_DB
 from mcu_build.report.tables import render
 
@@ -14,7 +15,7 @@ _SHOWN = 3
 _MUCH_CLIPPED = 0.01
 # A layer that keeps this much is not what has ruined an output.
 _HARMLESS_DB = 30.0
-_HEADINGS = ("layer", "operator", "line", "shape", "alone", "weights", "so far", "range", "clipped", "dead")
+_HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
 _RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
 
 
@@ -78,10 +79,8 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        str(row["name"]),
-        _operator(row),
+        layer_name(row["name"], row["operator"], row["shape"]),
         str(row["line"]),
-        "x".join(map(str, row["shape"])),
         f"{row['sqnr_db']:.1f}",
         "" if row["weights_db"] is None else f"{row['weights_db']:.1f}",
         f"{row['accumulated_db']:.1f}",
@@ -107,9 +106,5 @@ def _group(group: Row) -> str:
     return f"channels {group['first']} to {group['last']} (dimension {group['axis']})"
 
 
-def _operator(row: Row) -> str:
-    return str(row["operator"]).removesuffix(".default")
-
-
 def _place(row: Row) -> str:
-    return " ".join(part for part in (row["name"], _operator(row), row["line"]) if part)
+    return layer_at(row["name"], row["operator"], row["shape"], row["line"])

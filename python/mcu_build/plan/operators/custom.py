@@ -58,8 +58,9 @@ def user_calls(steps: Sequence[Step]) -> dict[str, UserCall]:
         assert first.user is not None
         if first.user.prototype != step.user.prototype:
             raise McuError(
-                f"{step.layer or 'the model'}: {step.operator}: tensors of other types than at "
-                f"{first.layer or 'an earlier call'}: {step.user.prototype} and {first.user.prototype}",
+                f"{step.layer or step.name or 'the model'}: {step.operator}: tensors of other types than at "
+                f"{first.layer or first.name or 'an earlier call'}: "
+                f"{step.user.prototype} and {first.user.prototype}",
                 "Give each combination of types an operator of its own.",
             )
     return {operator: step.user for operator, step in found.items() if step.user}

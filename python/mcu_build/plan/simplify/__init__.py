@@ -52,6 +52,7 @@ def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Remov
                 len(kept),
                 was - now,
                 before.macs - after.macs,
+                before.name,
             )
 
 
