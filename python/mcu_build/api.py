@@ -171,6 +171,11 @@ class Firmware:
         return self.profile().total.instructions
 
     @cached_property
+    def cycles(self) -> int | None:
+        """Modelled cycles of one inference: `profile`'s total. None where the core has no model."""
+        return self.profile().total.cycles
+
+    @cached_property
     def stack(self) -> int:
         """Bytes of stack that were used over the model's own vectors; 0 for the host, which is not asked."""
         return self.execute().outcome.stack_used

@@ -153,7 +153,7 @@ class RunTargets(Strict):
 
 
 class Board(Strict):
-    """One board, as its file says. `id` is the file's stem."""
+    """One board, as its file says. `id` is the file's stem; `clock` is the core's in applications, in Hz."""
 
     id: str
     name: str
@@ -163,6 +163,7 @@ class Board(Strict):
     mve: bool = False
     trustzone: bool = False
     interrupts: int = Field(32, ge=1, le=480)
+    clock: int | None = Field(None, ge=1, le=10_000_000_000)
     memory: tuple[Memory, ...] = ()
     placement: Placement | None = None
     stack_size: Size = 8 << 10

@@ -11,6 +11,7 @@ from typing import Any
 from mcu_build import process
 from mcu_build.api import Firmware, build
 from mcu_build.errors import Exit, McuError
+from mcu_build.profile.budget import over_budget
 from mcu_build.prove import Proof
 from mcu_build.simulate import fvp
 from mcu_build.simulate.run import Sim
@@ -28,15 +29,17 @@ class Limits:
     ram: int | None = None
     instructions: int | None = None
     accuracy: float | None = None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Bytes of an image, and instructions of one inference where QEMU can count them."""
+    """Bytes of an image; instructions of one inference and its modelled cycles, where QEMU can count."""
 
     flash: int
     ram: int
     instructions: int | None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ def document(results: Sequence[Result]) -> dict[str, Any]:
 def markdown(results: Sequence[Result]) -> str:
     """The report as a table, with differences against the base commit, and the failures below it."""
     lines = [
-        "| model | board | outputs | accuracy | flash | RAM | stack | instructions |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | board | outputs | accuracy | flash | RAM | stack | instructions | cycles, modelled |",
+        "|---|---|---|---|---|---|---|---|---|",
         *map(_row, results),
     ]
     for found in results:
@@ -154,19 +157,21 @@ def _with_proof(result: Result, proof: Proof, simulator: str) -> Result:
 
 def _check_limits(firmware: Firmware, result: Result, limits: Limits) -> None:
     firmware.check_budgets(limits.flash, limits.ram)
-    used = result.measures.instructions if result.measures else None
-    if limits.instructions is not None and used is not None and used > limits.instructions:
-        raise McuError(
-            f"{firmware.manifest.name}: an inference takes {used:,} instructions, "
-            f"the budget is {limits.instructions:,}",
-            "`mcu-build profile` tells which layers take them.",
-            Exit.BUDGET,
-        )
+    found = result.measures
+    if found is None or found.instructions is None:
+        return
+    error = over_budget(
+        firmware.manifest.name, found.instructions, found.cycles, limits.instructions, limits.cycles
+    )
+    if error:
+        raise error
 
 
 def _measure(firmware: Firmware) -> Measures:
-    counts = firmware.board.run.qemu is not None
-    return Measures(firmware.flash, firmware.ram, firmware.instructions if counts else None)
+    if firmware.board.run.qemu is None:
+        return Measures(firmware.flash, firmware.ram, None)
+    total = firmware.profile().total
+    return Measures(firmware.flash, firmware.ram, total.instructions, total.cycles)
 
 
 def _keep(firmware: Firmware, folder: Path) -> None:
@@ -217,7 +222,7 @@ def _git(*words: str) -> str:
 def _row(found: Result) -> str:
     measures, base = found.measures, found.base
     if measures is None:
-        return f"| {found.model} | {found.board} | failed: see below | | | | | |"
+        return f"| {found.model} | {found.board} | failed: see below | | | | | | |"
     if not found.simulators:
         outputs = "not run: no simulator here"
     elif found.mismatches:
@@ -235,6 +240,7 @@ def _row(found: Result) -> str:
         _cell(measures.ram, base.ram if base else None),
         _cell(found.stack, None),
         _cell(measures.instructions, base.instructions if base else None),
+        _cell(measures.cycles, base.cycles if base else None),
     ]
     return f"| {' | '.join(cells)} |"
 

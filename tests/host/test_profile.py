@@ -8,7 +8,6 @@ import pytest
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.profile.attribute import phases, steps
-from mcu_build.profile.cycles import MODELS, estimate
 from mcu_build.profile.decode import Instruction, Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
 from mcu_build.report import html, layers
@@ -108,20 +107,6 @@ def test_where_a_call_goes():
     assert instructions("blx r3")[0].target is None
 
 
-def test_cycles_of_a_cortex_m4():
-    code = instructions("ldr r0, [r1]", "ldr r2, [r1, #4]", "mla r0, r2, r0, r0", "bne 0 <loop>", "bx lr")
-    # Ten rounds: a load in two cycles, the next in one, the product in one, the branch in one, nine times
-    # taken for two more; and the return, one and two.
-    counts = {0: 10, 4: 10, 8: 10, 12: 10, 16: 1}
-    assert estimate(counts, code, MODELS["cortex-m4"]) == 10 * (2 + 1 + 1 + 1) + 9 * 2 + 3
-
-
-def test_cycles_of_a_cortex_m55():
-    loop = ("vldrb.u8 q0, [r0], #16", "vldrb.u8 q1, [r1], #16", "vmladava.s8 r4, q0, q1", "letp lr, 0 <loop>")
-    # Loads share a pipe: two cycles each; the product overlaps the second; the loop's end costs nothing.
-    assert estimate({0: 7, 4: 7, 8: 7, 12: 7}, instructions(*loop), MODELS["cortex-m55"]) == 7 * (2 + 2 + 1)
-
-
 def made_up_profile() -> Profile:
     conv = Cost(700, {Kind.LOAD: 300, Kind.VECTOR: 400}, 900)
     pool = Cost(300, {Kind.OTHER: 300}, 350)
@@ -142,6 +127,7 @@ def made_up_profile() -> Profile:
         ),
         kernels=(Kernel("conv2d_s8", 1, 350, conv), Kernel("pool_s8", 1, 0, pool)),
         functions=(Function("mcu::kernels::conv2d_s8(int)", conv), Function("mcu::kernels::pool_s8()", pool)),
+        clock=1_000_000,
     )
 
 
@@ -157,14 +143,23 @@ def test_the_document_keeps_its_promises():
         "macs": 350,
     }
     assert first["instructions_per_mac"] == 2.0
+    assert (first["cycles"], first["cycles_per_mac"], first["milliseconds"]) == (
+        900,
+        round(900 / 350, 4),
+        0.9,
+    )
+    assert (document["cycles"], document["milliseconds"], document["clock"]) == (1250, 1.25, 1_000_000)
+    no_clock = layers.document(replace(made_up_profile(), clock=None))
+    assert no_clock["milliseconds"] is None and no_clock["layers"][0]["milliseconds"] is None
     assert document["layers"][1]["instructions_per_mac"] is None
 
 
-def test_the_table_says_what_is_counted_and_what_is_estimated():
+def test_the_table_says_what_is_counted_and_what_is_modelled():
     text = layers.table(made_up_profile())
     assert "1,000 instructions for one inference" in text
     assert "70.0 %" in text
-    assert "cycles (est.)" in text
+    assert "1,250 cycles of a cortex-m55, modelled: 1.250 ms at 1 MHz" in text
+    assert "ms at" not in layers.table(replace(made_up_profile(), clock=None))
     assert "net.<3> conv 4x8x8  net.py:3  conv2d_s8" in text
 
 

@@ -165,7 +165,14 @@ def test_with_an_npu(folder, tmp_path):
 
 
 def test_a_budget(folder, tmp_path):
-    exact = profile(folder, "narrow").json["instructions"]
+    found = profile(folder, "narrow").json
+    exact, cycles = found["instructions"], found["cycles"]
+    assert cycles == pytest.approx(sum(row["cycles"] for row in found["layers"]), abs=len(found["layers"]))
+    assert found["milliseconds"] == pytest.approx(1000 * cycles / 32_000_000, abs=1e-3)
+    within = profile(folder, "narrow", "corstone-300", "arm-clang", "--max-cycles", cycles)
+    slow = profile(folder, "narrow", "corstone-300", "arm-clang", "--max-cycles", cycles - 1)
+    assert within.status == 0 and slow.status == Exit.BUDGET
+    assert f"{cycles:,} modelled cycles" in slow.json["error"]["message"]
     assert profile(folder, "narrow", "corstone-300", "arm-clang", "--max-instructions", exact).status == 0
     page = tmp_path / "page.html"
     words = ("--max-instructions", exact - 1, "--html", page)

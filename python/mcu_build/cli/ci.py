@@ -20,6 +20,7 @@ from mcu_build.errors import Exit
 @click.option("--max-flash", type=size_type, help="Fail (status 6) above this many bytes, such as 64K.")
 @click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes.")
 @click.option("--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many.")
+@click.option("--max-cycles", type=click.IntRange(min=0), help="Fail (status 6) above this many, modelled.")
 @click.option("--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95.")
 @click.option(
     "--output",
@@ -38,6 +39,7 @@ def command(
     max_flash: int | None,
     max_ram: int | None,
     max_instructions: int | None,
+    max_cycles: int | None,
     min_accuracy: float | None,
     output: Path,
     as_json: bool,
@@ -52,7 +54,7 @@ def command(
     from mcu_build import ci
     from mcu_build.files import write_atomically
 
-    limits = ci.Limits(max_flash, max_ram, max_instructions, min_accuracy)
+    limits = ci.Limits(max_flash, max_ram, max_instructions, min_accuracy, max_cycles)
     results = ci.check([Path(model) for model in models], boards, npu, limits, base, output, StageTimes())
     text, document = ci.markdown(results), ci.document(results)
     write_atomically(output / "report.md", text.encode())

@@ -20,6 +20,11 @@ from mcu_build.errors import Exit, McuError
 @click.option(
     "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
 )
+@click.option(
+    "--max-cycles",
+    type=click.IntRange(min=0),
+    help="Fail (status 6) above this many, modelled, an inference.",
+)
 def command(
     as_json: bool,
     debug: bool,
@@ -29,6 +34,7 @@ def command(
     probe: str | None,
     html: Path | None,
     max_instructions: int | None,
+    max_cycles: int | None,
     **options: Any,
 ) -> Exit:
     """Build, then count every instruction of one inference in QEMU: the same number on every run.
@@ -38,9 +44,11 @@ def command(
     del debug
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
     if way is not None:
-        return _on_device(way, as_json, timeout, html if html else max_instructions, **options)
+        counted = [option for option in (html, max_instructions, max_cycles) if option is not None]
+        return _on_device(way, as_json, timeout, bool(counted), **options)
     from mcu_build.api import board_for, build
     from mcu_build.files import write_atomically
+    from mcu_build.profile.budget import over_budget
     from mcu_build.profile.measure import check_board
     from mcu_build.report import layers
     from mcu_build.report.html import page
@@ -50,7 +58,14 @@ def command(
     found = build(**options, progress=times).profile(timeout=timeout)
     if html:
         write_atomically(html, page(found).encode())
-    error = _over_budget(found, max_instructions)
+    error = over_budget(
+        found.name,
+        found.total.instructions,
+        found.total.cycles,
+        max_instructions,
+        max_cycles,
+        found.kernels[0].name,
+    )
     if as_json:
         document = {**layers.document(found), "stages": times.stages}
         print_json({**document, **(error_document(error) if error else {})})
@@ -61,14 +76,16 @@ def command(
     return Exit.OK
 
 
-def _on_device(way: Any, as_json: bool, timeout: float, counted: object, **options: Any) -> Exit:
+def _on_device(way: Any, as_json: bool, timeout: float, counted: bool, **options: Any) -> Exit:
     """Cycles of each layer, by the core's own counter."""
     from mcu_build.api import build
     from mcu_build.flash.layers import table
 
-    if counted is not None:
+    if counted:
         raise McuError(
-            "--on-device: cycles are measured there, no instructions", "Leave out --html.", Exit.USAGE
+            "--on-device: cycles are measured there, no instructions, and none are modelled",
+            "Leave out --html, --max-instructions and --max-cycles.",
+            Exit.USAGE,
         )
     times = StageTimes()
     layers = build(**options, progress=times).profile_device(way, timeout=timeout)
@@ -78,14 +95,3 @@ def _on_device(way: Any, as_json: bool, timeout: float, counted: object, **optio
     else:
         print_text(table(layers))
     return Exit.OK
-
-
-def _over_budget(found: Any, limit: int | None) -> McuError | None:
-    count = found.total.instructions
-    if limit is None or count <= limit:
-        return None
-    return McuError(
-        f"{found.name}: an inference takes {count:,} instructions, the budget is {limit:,}",
-        f"Most of them in {found.kernels[0].name}; the layers tell where.",
-        Exit.BUDGET,
-    )

@@ -15,8 +15,9 @@ from mcu_build.errors import McuError
 from mcu_build.layer_names import layer_name
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
+from mcu_build.profile import cycles
 from mcu_build.profile.attribute import Counts, Phases, phases, steps
-from mcu_build.profile.cycles import MODELS, estimate
+from mcu_build.profile.cores import CORES
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.report.elf import Image, Symbol, read_elf
 from mcu_build.report.size import demangle
@@ -57,7 +58,7 @@ class Executable:
 
 @dataclass(frozen=True)
 class Cost:
-    """Instructions, also by kind, which add up; an estimate of cycles where the core has a model."""
+    """Instructions, also by kind, which add up; modelled cycles where the core has a model."""
 
     instructions: int
     kinds: Mapping[Kind, int] = field(repr=False)
@@ -112,7 +113,8 @@ class Profile:
 
     `startup` is from reset to main; `harness` is what the test image does around the inference. `npu` is that
     of report/npu.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
-    `removed` is the manifest's: channels that the plan has left out.
+    `removed` is the manifest's: channels that the plan has left out. `clock` is the board's, in Hz, where its
+    file has one.
     """
 
     name: str
@@ -128,6 +130,24 @@ class Profile:
     functions: tuple[Function, ...]
     npu: Mapping[str, Any] | None = None
     removed: Mapping[str, Any] | None = None
+    clock: int | None = None
+
+    def milliseconds(self, cost: Cost) -> float | None:
+        """What `cost` takes at the board's clock, modelled; None where cycles or clock are not known."""
+        if cost.cycles is None or self.clock is None:
+            return None
+        return 1000 * cost.cycles / self.clock
+
+
+@dataclass
+class _Step:
+    """Instructions by address, and the cycles that are modelled there."""
+
+    counts: Counts
+    cycles: dict[int, float] | None
+
+    def cost(self, executable: Executable) -> Cost:
+        return cost(self.counts, executable, self.cycles)
 
 
 def check_board(board: Board) -> None:
@@ -162,7 +182,9 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         entries = [frozenset(executable.code)]
     else:
         entries = [executable.kernel_entries(row["kernel"]) for row in rows]
-    per_step = steps(counted.inferences[0], entries)
+    per_step = [
+        _Step(counts, cycles_of(counts, executable)) for counts in steps(counted.inferences[0], entries)
+    ]
     layers = tuple(
         Layer(
             index,
@@ -170,11 +192,11 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
             row["operator"],
             row["kernel"],
             row["macs"],
-            cost(counts, executable),
+            step.cost(executable),
             row["layer"],
             tuple(row["shape"]),
         )
-        for index, (row, counts) in enumerate(zip(rows, per_step, strict=True))
+        for index, (row, step) in enumerate(zip(rows, per_step, strict=True))
     )
     return Profile(
         name=manifest.name,
@@ -183,13 +205,14 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         toolchain=manifest.toolchain,
         macs=sum(layer.macs for layer in layers),
         total=_added(layer.cost for layer in layers),
-        startup=cost(counted.startup, executable),
-        harness=cost(counted.harness, executable),
+        startup=cost(counted.startup, executable, cycles_of(counted.startup, executable)),
+        harness=cost(counted.harness, executable, cycles_of(counted.harness, executable)),
         layers=layers,
         kernels=_kernels(layers),
         functions=_functions(per_step, executable),
         npu=manifest.npu,
         removed=manifest.removed,
+        clock=board.clock,
     )
 
 
@@ -232,13 +255,19 @@ def count(
         return phases(plugin.read(counts, ours), boundaries, main)
 
 
-def cost(counts: Counts, executable: Executable) -> Cost:
-    """What instructions by address come to."""
-    code, model = executable.code, MODELS.get(executable.core)
+def cycles_of(counts: Counts, executable: Executable) -> dict[int, float] | None:
+    """Modelled cycles at each address; None where the core has no model."""
+    core = CORES.get(executable.core)
+    return cycles.model(counts, executable.code, core) if core else None
+
+
+def cost(counts: Counts, executable: Executable, modelled: Mapping[int, float] | None) -> Cost:
+    """What instructions by address come to, with the cycles that are modelled for them."""
     kinds: Counter[Kind] = Counter()
     for address, number in counts.items():
-        kinds[code[address].kind] += number
-    return Cost(counts.total(), _in_order(kinds), estimate(counts, code, model) if model else None)
+        kinds[executable.code[address].kind] += number
+    whole = None if modelled is None else cycles.total(modelled)
+    return Cost(counts.total(), _in_order(kinds), whole)
 
 
 def _in_order(kinds: Counter[Kind]) -> Mapping[Kind, int]:
@@ -264,15 +293,19 @@ def _kernels(layers: Sequence[Layer]) -> tuple[Kernel, ...]:
     return tuple(sorted(found, key=lambda kernel: (-kernel.cost.instructions, kernel.name)))
 
 
-def _functions(per_step: Iterable[Counts], executable: Executable) -> tuple[Function, ...]:
+def _functions(per_step: Iterable[_Step], executable: Executable) -> tuple[Function, ...]:
     symbols = executable.image.symbols
     starts = [symbol.address for symbol in symbols]
-    owners: dict[str, Counts] = {}
-    for counts in per_step:
-        for address, number in counts.items():
+    owners: dict[str, _Step] = {}
+    for step in per_step:
+        for address, number in step.counts.items():
             at = bisect_right(starts, address) - 1
             inside = at >= 0 and address < symbols[at].address + symbols[at].size
-            owners.setdefault(symbols[at].name if inside else NO_SYMBOL, Counts())[address] += number
+            name = symbols[at].name if inside else NO_SYMBOL
+            own = owners.setdefault(name, _Step(Counts(), None if step.cycles is None else {}))
+            own.counts[address] += number
+            if step.cycles is not None and own.cycles is not None:
+                own.cycles[address] = own.cycles.get(address, 0.0) + step.cycles.get(address, 0.0)
     names = demangle(list(owners))
-    found = [Function(name, cost(own, executable)) for name, own in zip(names, owners.values(), strict=True)]
+    found = [Function(name, own.cost(executable)) for name, own in zip(names, owners.values(), strict=True)]
     return tuple(sorted(found, key=lambda function: (-function.cost.instructions, function.name)))

@@ -57,7 +57,7 @@ def _box(profile: Profile, label: str, cost: Cost, macs: int, hue: int) -> _Box:
     if macs:
         lines.append(f"{macs:,} MACs, {cost.instructions / macs:.3f} instructions each")
     if cost.cycles is not None:
-        lines.append(f"about {cost.cycles:,} cycles (estimate)")
+        lines.append(f"{cost.cycles:,} cycles, modelled")
     return _Box(label, "\n".join(lines), 100 * cost.instructions / total, hue)
 
 

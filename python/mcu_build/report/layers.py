@@ -20,7 +20,7 @@ _MIX: dict[str, frozenset[Kind]] = {
     "multiply": frozenset({Kind.MULTIPLY}),
     "branch": frozenset({Kind.BRANCH}),
 }
-_HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX, "cycles (est.)")
+_HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX, "cycles", "a MAC")
 
 
 def document(profile: Profile) -> dict[str, Any]:
@@ -31,6 +31,8 @@ def document(profile: Profile) -> dict[str, Any]:
         "core": profile.core,
         "toolchain": profile.toolchain,
         **_facts(profile.total, profile.macs),
+        "milliseconds": _milliseconds(profile, profile.total),
+        "clock": profile.clock,
         "startup": profile.startup.instructions,
         "harness": profile.harness.instructions,
         "layers": [
@@ -41,6 +43,7 @@ def document(profile: Profile) -> dict[str, Any]:
                 "line": layer.line,
                 "kernel": layer.kernel,
                 **_facts(layer.cost, layer.macs),
+                "milliseconds": _milliseconds(profile, layer.cost),
             }
             for layer in profile.layers
         ],
@@ -52,6 +55,7 @@ def document(profile: Profile) -> dict[str, Any]:
             {
                 "name": function.name,
                 "instructions": function.cost.instructions,
+                "cycles": function.cost.cycles,
                 "kinds": {kind.value: count for kind, count in function.cost.kinds.items()},
             }
             for function in profile.functions
@@ -97,6 +101,7 @@ def table(profile: Profile) -> str:
         f"{total:,} instructions for one inference, {profile.total.vector_instructions:,} of them vector\n"
         f"{profile.startup.instructions:,} from reset to main, "
         f"{profile.harness.instructions:,} in the test image around the inference\n"
+        f"{_modelled(profile)}"
     )
     if profile.removed:
         head += f"left out, and counted nowhere: {sentence(profile.removed)}\n"
@@ -108,8 +113,11 @@ def _facts(cost: Cost, macs: int) -> dict[str, Any]:
         "instructions": cost.instructions,
         "vector_instructions": cost.vector_instructions,
         "macs": macs,
+        "cycles": cost.cycles,
+        # The same, under the name that it had before there was a model.
         "cycles_estimate": cost.cycles,
         "instructions_per_mac": round(cost.instructions / macs, 4) if macs else None,
+        "cycles_per_mac": round(cost.cycles / macs, 4) if macs and cost.cycles is not None else None,
         "kinds": {kind.value: count for kind, count in cost.kinds.items()},
     }
 
@@ -124,6 +132,7 @@ def _cells(cost: Cost, macs: int, total: int) -> list[str]:
         f"{cost.instructions / macs:.3f}" if macs else "-",
         *(_percent(part, cost.instructions) for part in mix),
         f"{cost.cycles:,}" if cost.cycles is not None else "-",
+        f"{cost.cycles / macs:.3f}" if macs and cost.cycles is not None else "-",
     ]
 
 
@@ -140,6 +149,22 @@ def function_name(name: str) -> str:
         if not depth and letter == "(":
             return text[start:place] or name
     return text[start:] or name
+
+
+def _milliseconds(profile: Profile, cost: Cost) -> float | None:
+    found = profile.milliseconds(cost)
+    return None if found is None else round(found, 4)
+
+
+def _modelled(profile: Profile) -> str:
+    """A line on cycles: what they are of, and that nobody has measured them."""
+    if profile.total.cycles is None:
+        return ""
+    words = f"{profile.total.cycles:,} cycles of a {profile.core}, modelled"
+    milliseconds = profile.milliseconds(profile.total)
+    if milliseconds is not None:
+        words += f": {milliseconds:,.3f} ms at {(profile.clock or 0) / 1e6:g} MHz"
+    return words + " (docs/cycles.md tells how far off that is)\n"
 
 
 def _percent(part: int, whole: int) -> str:

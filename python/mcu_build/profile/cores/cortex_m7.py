@@ -1,0 +1,54 @@
+"""Cortex-M7: two instructions a cycle, in order, where their pipes differ; branches are predicted.
+
+Sources: LLVM 19, ARMScheduleM7.td (written by Arm); jnk0le's measurements on an STM32H743
+(github.com/jnk0le/random, "pipeline cycle test", cortex_m7.md); SLOTHY, targets/arm_v7m/cortex_m7.py.
+"""
+
+from mcu_build.profile.core import Core, Slot, Timing
+from mcu_build.profile.operations import Operation as Op
+
+_ALU, _LOAD = "alu0|alu1", "load0|load1"
+
+CORE = Core(
+    name="cortex-m7",
+    width=2,
+    timings={
+        Op.ALU: Timing((_ALU,)),
+        Op.ALU_SIMPLE: Timing((_ALU,)),
+        Op.SHIFT: Timing((_ALU,)),
+        # One shifter stands before the arithmetic; its operand is wanted a cycle early.
+        Op.ALU_SHIFTED: Timing((_ALU, "shifter"), data_late=-1),
+        Op.EXTEND: Timing((_ALU, "dsp"), slot=Slot.OLDER),
+        Op.BITFIELD: Timing((_ALU, "dsp", "shifter"), slot=Slot.OLDER),
+        Op.DSP: Timing((_ALU, "dsp"), slot=Slot.OLDER),
+        Op.MULTIPLY: Timing(("multiply",), latency=2),
+        Op.MULTIPLY_ADD: Timing(("multiply",), latency=2, accumulator_late=1),
+        Op.MULTIPLY_LONG: Timing(("multiply",), latency=2),
+        Op.MULTIPLY_ADD_LONG: Timing(("multiply",), latency=2, accumulator_late=1),
+        Op.DIVIDE: Timing(issue=7, latency=7, slot=Slot.ALONE),
+        # Addresses are wanted a cycle early; a word's data can be used after one cycle by most, after two by
+        # a multiplication; a byte's after two.
+        Op.LOAD: Timing((_LOAD,), latency=2, early=1),
+        Op.LOAD_NARROW: Timing((_LOAD,), latency=2, early=1),
+        # Stores take any result of the same cycle, and pair with no multiplication.
+        Op.STORE: Timing(("store", "multiply"), early=1, data_late=1),
+        Op.STORE_INDEXED: Timing(("store", "multiply"), early=1, data_late=1),
+        Op.LOAD_MULTIPLE: Timing(issue=0, per_register=0.5, latency=2, early=1, slot=Slot.ALONE),
+        Op.STORE_MULTIPLE: Timing(issue=0, per_register=0.5, early=1, slot=Slot.ALONE),
+        Op.BRANCH: Timing(("branch",)),
+        Op.BRANCH_CONDITIONAL: Timing(("branch",)),
+        Op.CALL: Timing(("branch",)),
+        Op.RETURN: Timing(("branch",), early=1),
+        Op.IT: Timing(),
+        Op.SYSTEM: Timing(issue=3, slot=Slot.ALONE),
+        Op.FLOAT: Timing(("float",), latency=3),
+        Op.FLOAT_MOVE: Timing(("float",), latency=3),
+        Op.FLOAT_MULTIPLY: Timing(("float",), latency=3),
+        Op.FLOAT_MULTIPLY_ADD: Timing(("float",), latency=5, accumulator_late=2),
+        Op.FLOAT_DIVIDE: Timing(("float",), hold=16, latency=16),
+        Op.DOUBLE: Timing(("float",), hold=2, latency=4),
+        Op.DOUBLE_DIVIDE: Timing(("float",), hold=30, latency=30),
+    },
+    taken={},
+    mispredicted=8,  # jnk0le: 6 to 8
+)
