@@ -23,6 +23,8 @@ from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
 from mcu_build.executorch.slot import memory_region
+from mcu_build.export.make import Exported, Format
+from mcu_build.export.make import export as make_export
 from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
@@ -116,6 +118,41 @@ def generate(
     request = _completed(request, kernels, executorch, method, optimize, files)
     with reported():
         return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
+
+
+def export(
+    model: str | Path,
+    *,
+    board: str,
+    output: str | Path,
+    format: Format = "folder",
+    version: str = "1.0.0",
+    name: str | None = None,
+    npu: str | None = None,
+    io: Io = "float",
+    toolchain: Toolchain | None = None,
+    kernels: Kernels = "ours",
+    cmsis_nn: str | Path | None = None,
+    executorch: ExecutorchOptions | None = None,
+    method: str | None = None,
+    optimize: Optimize = "speed",
+    op_library: Sequence[str | Path] = (),
+    kernel_sources: Sequence[str | Path] = (),
+    data: Sequence[str | Path] = (),
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a model with its kernels, header, self-test and README into the folder `output`.
+
+    It needs nothing else of ours. `format` is that of a build system or a vendor's tool, `version` what its
+    manifest tells, as 1.2.3. An earlier export there is replaced. McuError where the folder holds something
+    else.
+    """
+    library = _library(kernels, cmsis_nn, executorch)
+    request = _request(model, board, npu, io, toolchain, output, (), library)
+    files = op_library, kernel_sources, data
+    request = _completed(request, kernels, executorch, method, optimize, files)
+    with reported():
+        return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
 
 
 def board_for(model: str | Path, board: str) -> Board:

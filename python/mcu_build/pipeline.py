@@ -10,6 +10,7 @@ from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
+from mcu_build.codegen.facts import BuildFacts, build_facts, kernel_files
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options
@@ -18,6 +19,7 @@ from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program, load
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
+from mcu_build.resources import data_dir
 from mcu_build.stages import Io, Lowered, Progress, lower_model
 
 
@@ -81,7 +83,7 @@ class Built:
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
     """Make firmware, or find that it is made already."""
     check_sources(request.kernel_sources)
-    lowered = _lowered(request, cache, progress)
+    lowered = lowered_for(request, cache, progress)
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
     # Who builds the same at the same time waits, and finds it made.
@@ -95,7 +97,8 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
     return Built(folder, found, lowered, request)
 
 
-def _lowered(request: Request, cache: Cache, progress: Progress) -> Lowered:
+def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
+    """The request's program, ready to be planned."""
     lowered = lower_model(
         request.model,
         request.board,
@@ -157,7 +160,14 @@ class Generated:
     sources: tuple[Path, ...]
     kernels: tuple[str, ...]
     dependencies: tuple[Path, ...]
+    facts: BuildFacts
     runtime: tuple[str, ...] = ()
+
+    def compiled(self, operators: Sequence[Path]) -> tuple[Path, ...]:
+        """Every source to compile: the model's, its kernels', and those of a user's operators."""
+        kernels = (file for stem in self.kernels for file in kernel_files(stem, self.facts.kernel_folders))
+        runtime = (data_dir() / "firmware" / "executorch" / source for source in self.runtime)
+        return (*self.sources, *operators, *kernels, *runtime)
 
 
 @dataclass(frozen=True)
@@ -175,7 +185,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     from mcu_build.codegen.cmake import board_files
 
     check_sources(request.kernel_sources)
-    lowered = _lowered(request, cache, progress)
+    lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
         made = model_sources(request, lowered, name or lowered.name)
         _warn_of_weights(made.plan, request, progress)
@@ -188,7 +198,8 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
             write_changed(output / file, text)
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
-    return Generated(made.plan.name, files, sources, made.kernels, lowered.dependencies, made.runtime)
+    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, request.optimize)
+    return Generated(made.plan.name, files, sources, made.kernels, lowered.dependencies, facts, made.runtime)
 
 
 def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
@@ -365,7 +376,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     """
     from mcu_build.plan.describe import describe
 
-    lowered = _lowered(request, cache, progress)
+    lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
         whole = request.executorch is not None
         plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize, whole)

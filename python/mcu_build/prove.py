@@ -220,8 +220,8 @@ def test(
     if via is None:
         check_simulator(board, sim, built.lowered.npu)
     inputs, expected = expectation(built, limit, cache, progress)
-    archive = _archive(built)
-    starts = sequence_starts(archive)[:limit] if archive else None
+    own = archive(built)
+    starts = sequence_starts(own)[:limit] if own else None
     with progress.stage("device" if via else "simulate"):
         found, outcome = run(built, board, inputs, timeout, sim, via, starts)
     in_float = _float_operators(built)
@@ -232,12 +232,12 @@ def test(
     return Proof(
         name=built.manifest.name,
         comparison=compared,
-        accuracy=_accuracy(archive, expected, found, limit),
+        accuracy=_accuracy(own, expected, found, limit),
         outcome=outcome,
         float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
-        quality=_quality(archive, built.manifest.outputs, found, limit),
+        quality=_quality(own, built.manifest.outputs, found, limit),
         suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
     )
 
@@ -248,13 +248,13 @@ def expectation(
     """The model's own vectors, and what the program's Python definitions give for them."""
     inputs = [array[:limit] for array in own_inputs(built)]
     chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
-    archive = _archive(built)
-    numbers = {"sequence": archive["sequence"][:limit]} if "sequence" in archive else {}
+    own = archive(built)
+    numbers = {"sequence": own["sequence"][:limit]} if "sequence" in own else {}
     npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)} | numbers)
     return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
 
 
-def _archive(built: Built) -> dict[str, Array]:
+def archive(built: Built) -> dict[str, Array]:
     """The vectors that the model brings, with labels and the float model's outputs; empty without any."""
     return npz.load(built.lowered.vectors) if built.lowered.vectors else {}
 

@@ -22,7 +22,7 @@ from mcu_build.api import board_for, generate
 from mcu_build.board import Board
 from mcu_build.cli.output import StageTimes
 from mcu_build.codegen.cmake import LINKER_SCRIPT
-from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
+from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only, kernel_files
 from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
@@ -288,7 +288,10 @@ def _archives(
         _Archive(f"model_{made.name}", env, made.sources),
         *([_Archive(f"kernels_of_{made.name}", user, own_kernels)] if own_kernels else []),
         *runtime,
-        *(_Archive(f"kernel_{stem}", platform.env, _kernel(platform, stem)) for stem in made.kernels),
+        *(
+            _Archive(f"kernel_{stem}", platform.env, kernel_files(stem, platform.facts.kernel_folders))
+            for stem in made.kernels
+        ),
     ]
 
 
@@ -309,14 +312,6 @@ def _runtime(platform: _Platform, sources: Sequence[str], model_env: Any, given:
         _Archive("executorch_arguments", env, [arguments]),
         _Archive("executorch_model", base, others),
     ]
-
-
-def _kernel(platform: _Platform, stem: str) -> list[Path]:
-    """Sources of a kernel, with its driver; models of a board share it."""
-    firmware = data_dir() / "firmware"
-    places = [firmware / "kernels" / folder / f"{stem}.cpp" for folder in platform.facts.kernel_folders]
-    driver = firmware / "drivers" / stem / f"{stem}.cpp"
-    return [next(place for place in places if place.is_file()), *([driver] if driver.is_file() else [])]
 
 
 def _library(platform: _Platform, archive: _Archive) -> Any:

@@ -35,3 +35,33 @@ def test_kernels_compile_for_size(board: str, folder: str, toolchain: Toolchain,
     objects = list(tmp_path.glob("*.o"))
     assert len(objects) == len(sources) > 0
     assert not any(_UNDEFINED in one.read_bytes() for one in objects)
+
+
+# What compilers' own library offers to cores without division or floating point.
+_COMPILERS = ("__aeabi_", "__clz", "_ZN3mcu7kernels")
+_LIBC = {"memcpy", "memmove", "memset"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("board", "folder"), [*CORES, ("mps2-an386", "reference"), ("microbit", "reference")]
+)
+def test_kernels_as_other_build_systems_compile_them(board: str, folder: str, tmp_path: Path) -> None:
+    """gnu++17 without warnings; nothing to construct, no variables, of the C library three functions."""
+    options = target(find_board(board), "arm-gcc")
+    firmware = data_dir() / "firmware"
+    sources = sorted((firmware / "kernels" / folder).glob("*.cpp"))
+    words = ["-std=gnu++17", "-Os", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
+    words += ["-ffunction-sections", f"-I{firmware / 'include'}", "-c"]
+    command = [options.cxx, *options.machine_options, *words, *sources]
+    finished = process.run(command, cwd=tmp_path, timeout=300)
+    assert finished.status == 0, finished.stderr
+    objects = list(tmp_path.glob("*.o"))
+    assert len(objects) == len(sources) > 0
+    needed = process.run(["arm-none-eabi-nm", "--undefined-only", *objects]).stdout.splitlines()
+    names = {line.split()[1] for line in needed if line.startswith(" ")}
+    assert names - _LIBC and not {name for name in names - _LIBC if not name.startswith(_COMPILERS)}
+    defined = process.run(["arm-none-eabi-nm", "--defined-only", *objects]).stdout
+    assert not [line for line in defined.splitlines() if line.split()[1:2] in (["b"], ["B"], ["d"], ["D"])]
+    sections = process.run(["arm-none-eabi-readelf", "-SW", *objects]).stdout
+    assert "init_array" not in sections and ".ctors" not in sections

@@ -2,7 +2,7 @@
 
 #include <arm_mve.h>
 
-#include <bit>
+#include "mcu/kernels/bits.h"
 
 namespace mcu::kernels {
 
@@ -12,8 +12,8 @@ namespace mcu::kernels {
 // Assembly because gcc 12 makes no tail-predicated loop: 16 instructions for four elements from intrinsics.
 void mve_quantize_f32_s8(const QuantizeParams& params, const float* input, int8_t* output) {
     const auto zero_point = static_cast<float>(params.zero_point);
-    const uint32x4_t low = vdupq_n_u32(std::bit_cast<uint32_t>(static_cast<float>(params.quant_min)));
-    const uint32x4_t high = vdupq_n_u32(std::bit_cast<uint32_t>(static_cast<float>(params.quant_max)));
+    const uint32x4_t low = vdupq_n_u32(bit_cast<uint32_t>(static_cast<float>(params.quant_min)));
+    const uint32x4_t high = vdupq_n_u32(bit_cast<uint32_t>(static_cast<float>(params.quant_max)));
     // The maximum of a number and a NaN is the number.
     __asm__ volatile(
         ".arch_extension mve.fp\n wlstp.32 lr, %[count], 2f\n 1:\n"

@@ -2,15 +2,14 @@
 
 #include <arm_mve.h>
 
-#include <bit>
-
 #include "mcu/kernels/softmax_share.h"
 
 namespace mcu::kernels {
 namespace {
 
 constexpr int32_t kLanes = 4;
-constexpr auto kNearTie = std::bit_cast<int32_t>(0.5f - 0x1p-10f);
+// The bits of 0.5f - 0x1p-10f.
+constexpr int32_t kNearTie = 0x3EFF8000;
 
 int32_t highest_of(const int8_t* input, int32_t count) {
     int8_t highest = -128;

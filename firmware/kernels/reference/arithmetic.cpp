@@ -58,7 +58,6 @@ float div_floor(float a, float b) {
 }
 
 template <typename Number>
-    requires std::is_integral_v<Number>
 Number div_floor(Number a, Number b) {
     const Number quotient = div_trunc(a, b);
     return b != 0 && is_above(fmod_of(a, b), b) ? static_cast<Number>(quotient - 1) : quotient;

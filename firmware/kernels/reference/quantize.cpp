@@ -1,6 +1,6 @@
 #include "mcu/kernels/quantize.h"
 
-#include <bit>
+#include "mcu/kernels/bits.h"
 
 namespace mcu::kernels {
 namespace {
@@ -14,7 +14,7 @@ void quantize(const QuantizeParams& params, const float* input, Q* output) {
     // Rounding keeps the order of numbers and leaves integers, so clamping before it gives the same.
     const auto low = static_cast<float>(params.quant_min - params.zero_point);
     const auto high = static_cast<float>(params.quant_max - params.zero_point);
-    const int32_t offset = params.zero_point - std::bit_cast<int32_t>(kRound);
+    const int32_t offset = params.zero_point - bit_cast<int32_t>(kRound);
     // Bytes that are written may be anything's: what the loop needs is kept out of memory.
     const float inverse_scale = params.inverse_scale;
     const int32_t count = params.count;
@@ -22,7 +22,7 @@ void quantize(const QuantizeParams& params, const float* input, Q* output) {
         const float q = input[i] * inverse_scale;
         // A NaN becomes quant_min.
         const float clamped = q > low ? (q < high ? q : high) : low;
-        output[i] = static_cast<Q>(std::bit_cast<int32_t>(clamped + kRound) + offset);
+        output[i] = static_cast<Q>(bit_cast<int32_t>(clamped + kRound) + offset);
     }
 }
 

@@ -1,7 +1,6 @@
 #include "mcu/kernels/recurrent.h"
 
-#include <bit>
-
+#include "mcu/kernels/bits.h"
 #include "mcu/kernels/requantize.h"
 
 namespace mcu::kernels {
@@ -47,7 +46,7 @@ int16_t to_cell(float value) {
     // A NaN becomes the least number.
     const float above = scaled > -32768.0F ? scaled : -32768.0F;
     const float limited = above < 32767.0F ? above : 32767.0F;
-    return static_cast<int16_t>(std::bit_cast<int32_t>(limited + kRound) - std::bit_cast<int32_t>(kRound));
+    return static_cast<int16_t>(bit_cast<int32_t>(limited + kRound) - bit_cast<int32_t>(kRound));
 }
 
 int8_t to_output(const RecurrentParams& params, int32_t value) {

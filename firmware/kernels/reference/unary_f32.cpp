@@ -1,11 +1,12 @@
 #include "mcu/kernels/unary_f32.h"
 
-#include <numbers>
-
 #include "mcu/kernels/math_f32.h"
 
 namespace mcu::kernels {
 namespace {
+
+constexpr float kSqrt2 = 1.41421356f;
+constexpr float kInverseSqrtPi = 0.564189584f;
 
 // clamp(x + 3, 0, 6); a NaN stays.
 float hard_step(float x) {
@@ -14,7 +15,7 @@ float hard_step(float x) {
 }
 
 float gelu_tanh_of(float x) {
-    constexpr float scale = std::numbers::sqrt2_v<float> * std::numbers::inv_sqrtpi_v<float>;
+    constexpr float scale = kSqrt2 * kInverseSqrtPi;
     return 0.5f * x * (1.0f + math::tanh(scale * (x + 0.044715f * x * x * x)));
 }
 
@@ -47,7 +48,7 @@ MCU_UNARY(exp, math::exp(x))
 MCU_UNARY(exp2, math::exp2(x))
 MCU_UNARY(expm1, math::expm1(x))
 MCU_UNARY(floor, math::floor(x))
-MCU_UNARY(gelu, 0.5f * x * (1.0f + math::erf(x * (std::numbers::sqrt2_v<float> / 2.0f))))
+MCU_UNARY(gelu, 0.5f * x * (1.0f + math::erf(x * (kSqrt2 / 2.0f))))
 MCU_UNARY(gelu_tanh, gelu_tanh_of(x))
 MCU_UNARY(hardsigmoid, hard_step(x) / 6.0f)
 MCU_UNARY(hardswish, x* hard_step(x) / 6.0f)

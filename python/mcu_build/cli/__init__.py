@@ -37,6 +37,7 @@ VERBS = {
     "clean": "Remove build folders, or the cache.",
     "ci": "Check models on boards as a CI job does, and report what has changed.",
     "generate": "Write a model's C++ sources, for other build systems.",
+    "export": "Write a model as a folder that stands alone: for make, Arduino, PlatformIO, Zephyr ...",
     "cmake-dir": "Print the folder for -DMcuBuild_DIR.",
     "bazel": "What the rules in bazel/ call.",
 }

@@ -19,8 +19,28 @@ def command(as_json: bool, debug: bool, name: str | None, output: Path, **option
     from mcu_build.api import generate
 
     times = StageTimes()
-    files = generate(**options, name=name, output=output, progress=times).files
+    made = generate(**options, name=name, output=output, progress=times)
     if as_json:
-        print_json({"files": [str(file) for file in files], "stages": times.stages})
+        operators = [file.resolve() for file in options["kernel_sources"]]
+        print_json({**_document(made, operators), "stages": times.stages})
     else:
-        print_text("\n".join(str(file) for file in files))
+        print_text("\n".join(str(file) for file in made.files))
+
+
+def _document(made: Any, operators: list[Path]) -> dict[str, Any]:
+    """All that a build system needs: files, include folders, options."""
+    from mcu_build.resources import data_dir
+
+    facts = made.facts
+    include = [made.files[0].parent.resolve(), data_dir() / "firmware" / "include"]
+    return {
+        "files": [str(file) for file in made.files],
+        "sources": [str(file.resolve()) for file in made.compiled(operators)],
+        "include_folders": [str(folder) for folder in include],
+        "compiler": facts.cxx,
+        "compile_options": list(facts.compile_options),
+        "machine_options": list(facts.machine_options),
+        "defines": list(facts.defines),
+        "link_options": list(facts.machine_link_options),
+        "libraries": list(facts.libraries),
+    }

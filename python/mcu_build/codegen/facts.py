@@ -1,13 +1,15 @@
 """Board + compiler → all that a build system needs to know of them, for CMake, Bazel and SCons alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Image, Toolchain, platform_sources, target
+from mcu_build.errors import McuError
 from mcu_build.ir.plan import Optimize
+from mcu_build.resources import data_dir
 
 # Options of a C++ compiler that a C compiler refuses.
 _CXX_ONLY = ("-std=c++", "-fno-rtti", "-fno-threadsafe-statics")
@@ -103,6 +105,19 @@ def loaded_sections(board: Board) -> dict[str, tuple[str, ...]]:
     ):
         memories[memory] = (*memories.get(memory, ()), section)
     return memories
+
+
+def kernel_files(stem: str, folders: Sequence[str]) -> list[Path]:
+    """The source of a kernel in the first of `folders` that has it, with its driver. McuError: none has."""
+    firmware = data_dir() / "firmware"
+    places = (firmware / "kernels" / folder / f"{stem}.cpp" for folder in folders)
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise McuError(
+            f"there is no kernel source {stem}.cpp in {', '.join(folders)}", "Install mcu-build again."
+        )
+    driver = firmware / "drivers" / stem / f"{stem}.cpp"
+    return [found, *([driver] if driver.is_file() else [])]
 
 
 def is_cxx_only(option: str) -> bool:

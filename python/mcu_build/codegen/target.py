@@ -99,12 +99,12 @@ def _target(board: Board, toolchain: Toolchain, optimize: Optimize) -> Target:
         wanted = "host" if board.is_host else "arm-clang or arm-gcc"
         raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
     if toolchain == "host":
-        return _host(board, _level(toolchain, optimize))
-    level = _level(toolchain, optimize)
+        return _host(board, optimize_option(toolchain, optimize))
+    level = optimize_option(toolchain, optimize)
     return _clang(board, level) if toolchain == "arm-clang" else _gcc(board, level)
 
 
-def _level(toolchain: Toolchain, optimize: Optimize) -> str:
+def optimize_option(toolchain: Toolchain, optimize: Optimize) -> str:
     """The compiler's -O. gcc 12 knows -Oz, but its code is no smaller than that of -Os."""
     if optimize != "size":
         return "-O2"

@@ -18,8 +18,9 @@
 
 #pragma once
 
-#include <bit>
 #include <cstdint>
+
+#include "mcu/kernels/bits.h"
 
 namespace mcu::kernels::math {
 
@@ -36,10 +37,10 @@ inline constexpr float kHalfPi = 0x1.921fb6p+0f;
 inline constexpr float kHalfPiLow = -0x1.777a5cp-25f;
 
 inline uint32_t bits_of(float x) {
-    return std::bit_cast<uint32_t>(x);
+    return bit_cast<uint32_t>(x);
 }
 inline float from_bits(uint32_t bits) {
-    return std::bit_cast<float>(bits);
+    return bit_cast<float>(bits);
 }
 inline float abs(float x) {
     return from_bits(bits_of(x) & 0x7fffffffu);
@@ -87,8 +88,13 @@ inline float trunc(float x) {
 
 // The square root, correctly rounded: an instruction, or one bit of the result at a time.
 inline float sqrt(float x) {
-#if !defined(__arm__) || (defined(__ARM_FP) && (__ARM_FP & 4))
+#if !defined(__arm__)
     return __builtin_sqrtf(x);
+#elif defined(__ARM_FP) && (__ARM_FP & 4)
+    // Of the builtin compilers make a call of sqrtf too, which sets errno, unless they are told not to.
+    float root;
+    __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x));
+    return root;
 #else
     uint32_t bits = bits_of(x);
     if (bits << 1 == 0 || bits == 0x7f800000u || is_nan(x)) return x;
@@ -144,7 +150,7 @@ struct Nearest {
 inline Nearest nearest(float x) {
     constexpr float round = 0x1.8p23f;
     const float moved = x + round;
-    return {std::bit_cast<int32_t>(moved) - std::bit_cast<int32_t>(round), moved - round};
+    return {bit_cast<int32_t>(moved) - bit_cast<int32_t>(round), moved - round};
 }
 
 // x = n ln 2 + rest, |rest| just above ln 2 / 2 at most.

@@ -1,0 +1,54 @@
+"""`mcu-build export`: a model as a folder that stands alone."""
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mcu_build.cli.options import model_options
+from mcu_build.cli.output import StageTimes, print_json, print_text
+
+FORMATS = ("folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube")
+
+
+@click.command()
+@click.argument("output", metavar="DIR", type=click.Path(path_type=Path))
+@model_options
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    default="folder",
+    show_default=True,
+    help="Whose project the model goes into. folder: sources for any; lib: a library.",
+)
+@click.option("--name", help="The model's name in C instead of that of its file.")
+@click.option("--version", default="1.0.0", show_default=True, help="What the format's manifest tells.")
+def command(
+    as_json: bool, debug: bool, output: Path, format_: Any, name: str | None, version: str, **options: Any
+) -> None:
+    """Write MODEL into the folder DIR with all that it needs: sources or a library, header, self-test."""
+    del debug
+    from mcu_build.api import export
+
+    times = StageTimes()
+    found = export(**options, output=output, format=format_, name=name, version=version, progress=times)
+    if as_json:
+        print_json({**found.manifest, "folder": str(found.folder), "stages": times.stages})
+    else:
+        print_text(_text(found.folder, found.manifest))
+
+
+def _text(folder: Path, manifest: Any) -> str:
+    ram, flash, stack = manifest["ram"], manifest["flash"], manifest["stack"]
+    return "\n".join(
+        [
+            f"{manifest['name']} for {manifest['core']}: {folder}, {manifest['format']}",
+            f"  flash      {flash['code'] + flash['constants']:>10,} bytes  "
+            f"(code {flash['code']:,}, constants {flash['constants']:,})",
+            f"  ram        {ram['arena'] + ram['state']:>10,} bytes  "
+            f"(arena {ram['arena']:,}, state {ram['state']:,})",
+            f"  stack      {stack:>10,} bytes  at most" if stack is not None else "  stack         unknown",
+            f"  self-test  {manifest['vectors']:>10,} vectors",
+        ]
+    )

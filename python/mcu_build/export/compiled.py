@@ -1,0 +1,63 @@
+"""An export's sources through the board's compiler: the library, and what is known of its code."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcu_build import process
+from mcu_build.codegen.facts import BuildFacts
+from mcu_build.errors import McuError
+from mcu_build.profile.decode import disassemble
+from mcu_build.report.elf import Image, read_elf
+from mcu_build.report.stack import Stack, stack_needed
+
+_HINT = "Please report it, with the model."
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The archive, bytes of code, and the stack that the functions of the model need."""
+
+    archive: bytes
+    code: int
+    stack: Stack
+
+
+def compiled(
+    name: str, tree: Mapping[str, str], options: Sequence[str], facts: BuildFacts, scratch: Path
+) -> Compiled:
+    """Compile the sources among `tree`, texts by path, in the folder `scratch`. McuError where that fails."""
+    for path, text in tree.items():
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / path).write_text(text)
+    objects = []
+    for source in (path for path in tree if path.endswith(".cpp")):
+        objects.append(source.removesuffix(".cpp").replace("/", "_") + ".o")
+        _run([facts.cxx, *facts.machine_options, *options, "-I.", "-c", "-o", objects[-1], source], scratch)
+    archive = f"lib{name}.a"
+    _run([facts.archiver, "rcsD", archive, *objects], scratch)
+    data = (scratch / archive).read_bytes()
+    if facts.toolchain == "host":
+        return Compiled(data, 0, Stack(None, "it is that of another core"))
+    image = f"{name}.elf"
+    link = [*facts.machine_link_options, "-nostdlib", "-Wl,--gc-sections", f"-Wl,--entry={name}_run"]
+    _run([facts.cxx, *link, "-o", image, *objects, *facts.libraries], scratch)
+    linked = read_elf(scratch / image)
+    stack = stack_needed(linked, disassemble(scratch / image), [f"{name}_run"])
+    return Compiled(data, _code(linked), stack)
+
+
+def compiler_name(facts: BuildFacts) -> str:
+    """The compiler with its version, as `arm-none-eabi-g++ 12.2.1`."""
+    version = process.run([facts.cxx, "-dumpversion"]).stdout.strip()
+    return f"{Path(facts.cxx).name} {version}"
+
+
+def _code(image: Image) -> int:
+    return sum(section.size for section in image.sections if section.executable)
+
+
+def _run(words: Sequence[str | Path], folder: Path) -> None:
+    finished = process.run(words, cwd=folder)
+    if finished.status != 0:
+        raise McuError(f"{Path(words[0]).name}: {finished.stderr.strip() or finished.stdout.strip()}", _HINT)

@@ -1,0 +1,152 @@
+"""What every exported format is made of: a model's sources with the kernels that they call, and facts about
+it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
+
+from mcu_build.codegen.facts import BuildFacts, kernel_files
+from mcu_build.codegen.header import Port
+from mcu_build.export.vectors import Vectors
+from mcu_build.kernel_sources import SUFFIXES
+from mcu_build.report.stack import Stack
+from mcu_build.resources import data_dir
+
+# What Arduino's and PlatformIO's cores compile with; a user's own operators are C++20 (std::span).
+STANDARD = "gnu++17"
+STANDARD_OF_OPERATORS = "gnu++20"
+_FLAGS = ("-fno-exceptions", "-fno-rtti", "-ffunction-sections", "-fdata-sections", "-ffp-contract=off")
+
+# Whatever the options of a build system that takes no advice.
+_PROLOGUE = """\
+// Results are those of the program's definition: one rounding for each operation.
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+"""
+_INCLUDE = re.compile(r'^(\s*#\s*include\s*)"([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes: of RAM for the arena, an NPU's fast memory and state, of flash for constants and code.
+
+    `stack` is what the model's functions need with all that they call. Code and stack are those of the
+    board's compiler.
+    """
+
+    arena: int
+    state: int
+    constants: int
+    code: int
+    stack: Stack
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A model to be exported.
+
+    `header` is the public one, `sources` the C++ to compile, `internal` the headers that only they include:
+    texts by path below one folder, which is the include folder of all. `archive` is the library that the
+    board's compiler makes of them. `test` holds C sources by name: self-test and vectors. `machine` are the
+    board's options for core and calling convention, `flags` the others, `core` is its name, `fpu` "none",
+    "single" or "double", `features` "mve" and "dsp". `ports` are inputs, then outputs.
+    """
+
+    name: str
+    version: str
+    core: str
+    fpu: str
+    features: frozenset[str]
+    machine: tuple[str, ...]
+    flags: tuple[str, ...]
+    compiler: str
+    header: str
+    sources: Mapping[str, str]
+    internal: Mapping[str, str]
+    test: Mapping[str, str]
+    vectors: Vectors
+    sizes: Sizes
+    ports: tuple[Port, ...]
+    license: str
+    archive: bytes = field(repr=False)
+
+    @property
+    def input(self) -> Port:
+        """The first input."""
+        return self.ports[0]
+
+    @property
+    def output(self) -> Port:
+        """The first output."""
+        return self.ports[len(self.vectors.inputs)]
+
+    @property
+    def tree(self) -> dict[str, str]:
+        """All below the include folder: header, sources and what they include."""
+        return {f"{self.name}.h": self.header, **self.sources, **self.internal}
+
+
+def compile_flags(standard: str) -> tuple[str, ...]:
+    """Options to compile the sources with, but for the machine's and the level of optimization."""
+    return (f"-std={standard}", *_FLAGS)
+
+
+def self_contained(
+    name: str,
+    texts: Mapping[str, str],
+    kernels: Iterable[str],
+    facts: BuildFacts,
+    operators: Mapping[str, str],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Sources and internal headers of a model with its kernels: texts by path.
+
+    The kernels get a namespace and a folder of the model's own, so that two exported models, made by
+    different versions or with different options, can be in one application. `operators` are a user's own
+    files by path.
+    """
+    firmware = data_dir() / "firmware"
+    internal = {path: text for path, text in operators.items() if not path.endswith(SUFFIXES)}
+    sources = {path: text for path, text in operators.items() if path not in internal}
+    sources |= {file: _PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
+    for stem in kernels:
+        file = kernel_files(stem, facts.kernel_folders)[0]
+        sources[f"kernels/{file.parent.name}/{file.name}"] = _PROLOGUE + file.read_text()
+    waiting = {**sources, **internal}
+    while waiting:
+        path, text = waiting.popitem()
+        for include in _included(firmware, path, text):
+            if include not in internal:
+                internal[include] = waiting[include] = (_place(firmware, include)).read_text()
+    return (
+        {path: _owned(text, name) for path, text in sorted(sources.items())},
+        {_owned(path, name): _owned(text, name) for path, text in sorted(internal.items())},
+    )
+
+
+def _included(firmware: Path, path: str, text: str) -> list[str]:
+    """Paths of headers of ours that a text includes, as the exported folder has them."""
+    beside = PurePosixPath(path).parent
+    found = []
+    for _, name in _INCLUDE.findall(text):
+        for candidate in (normpath(f"{beside}/{name}"), name):
+            if _place(firmware, candidate).is_file():
+                found.append(candidate)
+                break
+    return found
+
+
+def _place(firmware: Path, path: str) -> Path:
+    """The file of ours behind a path of the exported folder."""
+    return firmware / path if path.startswith("kernels/") else firmware / "include" / path
+
+
+def _owned(text: str, name: str) -> str:
+    """A source, or a path, with kernels under a name of the model's own."""
+    text = text.replace("mcu/kernels/", f"{name}_kernels/")
+    return text.replace("mcu::kernels", f"{name}_kernels")

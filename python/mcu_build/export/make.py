@@ -1,0 +1,223 @@
+"""A model and a board → an exported folder: generated, compiled to know its sizes, and written."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from mcu_build import __version__, pipeline, prove
+from mcu_build.cache import Cache
+from mcu_build.codegen.facts import build_facts
+from mcu_build.codegen.header import arena_size, ports
+from mcu_build.codegen.target import machine_options, optimize_option
+from mcu_build.compare import custom_allowance
+from mcu_build.custom import is_custom
+from mcu_build.errors import Exit, McuError
+from mcu_build.export import arduino, cmsis_pack, folder, lib, platformio, stm32cube, zephyr
+from mcu_build.export.compiled import compiled, compiler_name
+from mcu_build.export.contents import (
+    STANDARD,
+    STANDARD_OF_OPERATORS,
+    Contents,
+    Sizes,
+    compile_flags,
+    self_contained,
+)
+from mcu_build.export.selftest import selftest
+from mcu_build.export.vectors import Vectors, chosen
+from mcu_build.files import write_atomically
+from mcu_build.kernel_sources import check_sources, with_headers
+from mcu_build.pipeline import Built, Request, Sources
+from mcu_build.plan.describe import describe
+from mcu_build.plan.fit import constant_bytes
+from mcu_build.resources import data_dir
+from mcu_build.stages import Lowered, Progress
+from mcu_build.vectors import sequence_starts
+
+Format = Literal["folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube"]
+FORMATS: Mapping[Format, Callable[[Contents], dict[str, bytes]]] = MappingProxyType(
+    {
+        "folder": folder.files,
+        "lib": lib.files,
+        "arduino": arduino.files,
+        "platformio": platformio.files,
+        "cmsis-pack": cmsis_pack.files,
+        "zephyr": zephyr.files,
+        "stm32cube": stm32cube.files,
+    }
+)
+MANIFEST = "manifest.json"
+# Enough to find some with different outputs.
+_CANDIDATES = 64
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A folder that was written, and what its manifest.json says."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+
+def export(
+    request: Request,
+    name: str | None,
+    output: Path,
+    format: Format,
+    version: str,
+    cache: Cache,
+    progress: Progress,
+) -> Exported:
+    """Write the model into the folder `output`. McuError where it cannot be, or something else is there."""
+    _check(request, format)
+    _own_files(output)
+    lowered = pipeline.lowered_for(request, cache, progress)
+    with progress.stage("plan"):
+        made = pipeline.model_sources(request, lowered, name or lowered.name)
+    with tempfile.TemporaryDirectory() as scratch:
+        vectors = _vectors(request, lowered, made, Path(scratch), cache, progress)
+        with progress.stage("build"):
+            contents = collect(request, made, vectors, version, Path(scratch))
+    manifest = write(contents, request, format, output)
+    if not vectors.vary:
+        progress.warn(f"{made.plan.name}: the self-test proves little: every vector gives the same outputs")
+    return Exported(output, manifest)
+
+
+def _check(request: Request, format: str) -> None:
+    if format not in get_args(Format):
+        raise McuError(
+            f"--format: {format!r} is none of {', '.join(get_args(Format))}", "folder is the plainest."
+        )
+    check_sources(request.kernel_sources)
+    if request.executorch:
+        raise McuError(
+            "export: --runtime executorch: only the static runtime stands alone", "Leave it out.", Exit.USAGE
+        )
+    if request.cmsis_nn:
+        raise McuError(
+            "export: --kernels cmsis-nn: the library is not ours to export", "Leave it out.", Exit.USAGE
+        )
+    if request.npu:
+        raise McuError(
+            f"export: --npu {request.npu.name}: the NPU's driver needs our own start-up code",
+            "Add --npu none for the core alone, or use mcu_add_model (docs/application.md).",
+        )
+
+
+def _own_files(output: Path) -> set[str]:
+    """The files of an earlier export there. McuError where the folder holds something else."""
+    if not output.exists():
+        return set()
+    if not output.is_dir():
+        raise McuError(f"{output}: not a folder", "Name a new folder, or an empty one.")
+    try:
+        manifest = json.loads((output / MANIFEST).read_text())
+        return {str(path) for path in manifest["files"]} | {MANIFEST}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if any(output.iterdir()):
+            raise McuError(
+                f"{output}: holds something else than an export", "Name a new folder, or an empty one."
+            ) from error
+        return set()
+
+
+def _vectors(
+    request: Request, lowered: Lowered, made: Sources, scratch: Path, cache: Cache, progress: Progress
+) -> Vectors:
+    manifest = pipeline.planned_manifest(request, lowered, describe(made.plan))
+    built = Built(scratch, manifest, lowered, request)
+    inputs, expected = prove.expectation(built, _CANDIDATES, cache, progress)
+    starts = None
+    if made.plan.initial_state:
+        starts = sequence_starts(prove.archive(built) or {"input_0": inputs[0]})
+    is_inexact = any(is_custom(row["name"]) for row in manifest.operators if row["where"] == "float")
+    steps = [port["scale"] for port in manifest.outputs]
+    allowed = custom_allowance(expected, steps) if is_inexact else [0.0] * len(expected)
+    return chosen(inputs, expected, manifest.inputs, manifest.outputs, starts, allowed)
+
+
+def write(contents: Contents, request: Request, format: Format, output: Path) -> dict[str, Any]:
+    """Write what a format is made of, in place of an earlier export. Returns the manifest."""
+    old = _own_files(output)
+    files = {**FORMATS[format](contents), "LICENSE": contents.license.encode()}
+    manifest = _manifest(request, format, contents, files)
+    files[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
+    for path in old - set(files):
+        (output / path).unlink(missing_ok=True)
+    for path, data in files.items():
+        write_atomically(output / path, data)
+    return manifest
+
+
+def collect(request: Request, made: Sources, vectors: Vectors, version: str, scratch: Path) -> Contents:
+    """What an export of a model's sources is made of; they are compiled in the folder `scratch`."""
+    board, plan, name = request.board, made.plan, made.plan.name
+    facts = build_facts(board, request.toolchain, None, request.optimize)
+    sources, internal = self_contained(
+        name, made.texts, made.kernels, facts, _operators(request.kernel_sources)
+    )
+    header = made.texts[f"{name}.h"]
+    flags = compile_flags(STANDARD_OF_OPERATORS if request.kernel_sources else STANDARD)
+    options = (*flags, optimize_option(request.toolchain, request.optimize))
+    found = compiled(name, {f"{name}.h": header, **sources, **internal}, options, facts, scratch)
+    inputs_and_outputs = tuple(ports(plan))
+    return Contents(
+        name=name,
+        version=version,
+        core=board.core,
+        fpu=board.fpu,
+        features=frozenset(word for word, has in (("mve", board.mve), ("dsp", board.dsp)) if has),
+        machine=() if board.is_host else machine_options(board),
+        flags=flags,
+        compiler=compiler_name(facts),
+        header=header,
+        sources=sources,
+        internal=internal,
+        archive=found.archive,
+        test=selftest(name, inputs_and_outputs, vectors, bool(plan.initial_state)),
+        vectors=vectors,
+        sizes=Sizes(arena_size(plan), len(plan.initial_state), constant_bytes(plan), found.code, found.stack),
+        ports=inputs_and_outputs,
+        license=(data_dir() / "LICENSE").read_text(),
+    )
+
+
+def _operators(kernel_sources: Sequence[Path]) -> dict[str, str]:
+    """A user's sources and their headers, by path in the export."""
+    files = with_headers(kernel_sources)
+    if not files:
+        return {}
+    base = os.path.commonpath([file.parent for file in files])
+    return {f"operators/{file.relative_to(base).as_posix()}": file.read_text() for file in files}
+
+
+def _manifest(
+    request: Request, format: Format, contents: Contents, files: Mapping[str, bytes]
+) -> dict[str, Any]:
+    sizes, header = contents.sizes, f"{contents.name}.h"
+    return {
+        "schema": 1,
+        "mcu_build": __version__,
+        "name": contents.name,
+        "version": contents.version,
+        "format": format,
+        "board": request.board.id,
+        "core": contents.core,
+        "io": request.io,
+        "compiler": contents.compiler,
+        "machine_options": list(contents.machine),
+        "compile_options": list(contents.flags),
+        "include_folders": sorted({str(Path(path).parent) for path in files if Path(path).name == header}),
+        "sources": [path for path in files if path.endswith(".cpp")],
+        "ram": {"arena": sizes.arena, "state": sizes.state},
+        "flash": {"constants": sizes.constants, "code": sizes.code},
+        "stack": sizes.stack.size,
+        "vectors": contents.vectors.count,
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    }

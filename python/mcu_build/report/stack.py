@@ -1,0 +1,101 @@
+"""How many bytes of stack a function needs with all that it calls, from the instructions of an image.
+
+An upper bound: whatever a function takes off the stack pointer anywhere counts, and a call that ends a
+function counts as one that comes back. What an interrupt adds is not part of it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mcu_build.profile.decode import Instruction
+from mcu_build.report.elf import Image, Symbol
+
+_SAVED = re.compile(r"^(push|vpush|stmdb|stmfd|vstmdb)$")
+_BEFORE = re.compile(r"\[sp, #-(\d+)\]!")
+_TAKEN = re.compile(r"^sp, (?:sp, )?#(\d+)$")
+_RANGE = re.compile(r"([rsdq]|lr|ip|fp|sl|sb)(\d*)(?:-[rsdq]?(\d+))?")
+_BYTES = {"s": 4, "d": 8, "q": 16}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Bytes that are needed; None where that cannot be told, with the reason."""
+
+    size: int | None
+    reason: str = ""
+
+
+def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[str]) -> Stack:
+    """The most that one of the functions `names` needs."""
+    functions = {symbol.address: symbol for symbol in image.symbols if symbol.address in code}
+    found: dict[int, int] = {}
+    try:
+        roots = [symbol for symbol in functions.values() if symbol.name in names]
+        return Stack(max(_depth(symbol, functions, code, found, ()) for symbol in roots))
+    except _UnknownError as unknown:
+        return Stack(None, str(unknown))
+
+
+class _UnknownError(Exception):
+    pass
+
+
+def _depth(
+    function: Symbol,
+    functions: Mapping[int, Symbol],
+    code: Mapping[int, Instruction],
+    found: dict[int, int],
+    above: tuple[int, ...],
+) -> int:
+    """Bytes from a function on; `above` are those that called it, `found` what is known already."""
+    start, end = function.address, function.address + function.size
+    if start in above:
+        raise _UnknownError(f"{function.name} calls itself")
+    if start not in found:
+        own, deepest = 0, 0
+        for address in range(start, end, 2):
+            instruction = code.get(address)
+            if instruction is None:
+                continue
+            own += frame_bytes(instruction, function.name)
+            target = _callee(instruction, function)
+            if target is None or start < target < end:
+                continue
+            if target not in functions:
+                raise _UnknownError(f"{function.name} calls {target:#x}, which is no function")
+            if target != start:
+                deepest = max(deepest, _depth(functions[target], functions, code, found, (*above, start)))
+        found[start] = own + deepest
+    return found[start]
+
+
+def frame_bytes(instruction: Instruction, function: str = "") -> int:
+    """What an instruction takes off the stack pointer."""
+    word, operands = instruction.mnemonic.partition(".")[0], instruction.operands
+    if _SAVED.match(word) and ("push" in word or operands.startswith("sp!")):
+        return sum(_saved(item) for item in operands.partition("{")[2].rstrip("}").split(","))
+    if before := _BEFORE.search(operands):
+        return int(before.group(1))
+    if word in ("sub", "subs", "subw") and operands.startswith("sp,"):
+        taken = _TAKEN.match(operands)
+        if taken is None:
+            raise _UnknownError(f"{function} takes an amount of stack that it computes")
+        return int(taken.group(1))
+    return 0
+
+
+def _saved(item: str) -> int:
+    """Bytes of `r4`, `lr`, `r4-r7` or `d8-d15`."""
+    parts = _RANGE.match(item.strip())
+    if parts is None:
+        return 4
+    kind, first, last = parts.groups()
+    return _BYTES.get(kind, 4) * (int(last) - int(first) + 1 if last else 1)
+
+
+def _callee(instruction: Instruction, function: Symbol) -> int | None:
+    """Where a call or a branch goes, if to a fixed place."""
+    if instruction.mnemonic.startswith("blx") and instruction.target is None:
+        raise _UnknownError(f"{function.name} calls through a pointer")
+    return instruction.target

@@ -1,0 +1,216 @@
+"""Every exported format, compiled as its ecosystem does, runs its self-test in QEMU."""
+
+import configparser
+import json
+import xml.etree.ElementTree as ET
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mcu_build import process
+from mcu_build.export.make import FORMATS, write
+from mcu_build.report.elf import read_elf
+from tests.support.export import compiled, exported, linked, run
+
+MACHINE = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+# What the cores' platform.txt give to C++ (stm32duino 2.x, Arduino's Renesas core 1.x).
+STM32DUINO = [*MACHINE, "-Os", "-std=gnu++17", "-ffunction-sections", "-fdata-sections", "-fno-rtti"]
+STM32DUINO += ["--param", "max-inline-insns-single=500", "-fno-exceptions", "-fno-threadsafe-statics"]
+STM32DUINO += ["-fno-use-cxa-atexit", "-DNDEBUG"]
+RENESAS = [*MACHINE, "-Os", "-g3", "-std=gnu++17", "-fno-use-cxa-atexit", "-fno-rtti", "-fno-exceptions"]
+RENESAS += ["-fsigned-char", "-ffunction-sections", "-fdata-sections", "-fmessage-length=0", "-fno-builtin"]
+SERIAL = """
+#include <stdio.h>
+struct Port {
+    void begin(int) {}
+    operator bool() const { return true; }
+    void println(const char* text) { printf("%s\\n", text); }
+};
+inline Port Serial;
+"""
+PASS = "first: PASS: 256 output elements are exact\n"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The contents, and a folder for each format."""
+    folder = tmp_path_factory.mktemp("export")
+    contents, request = exported(folder / "scratch")
+    for format in FORMATS:
+        write(contents, request, format, folder / format)
+    return folder
+
+
+def sources_below(folder):
+    return sorted(folder.rglob("*.cpp"))
+
+
+def selftest(folder):
+    return sorted(folder.glob("first_selftest*.c"))
+
+
+def passes(folder, objects, machine=MACHINE):
+    image = linked(folder, objects, machine)
+    assert run(image) == (0, PASS)
+    return image
+
+
+@pytest.mark.parametrize("format", ["folder", "lib"])
+def test_with_make(made, tmp_path, format):
+    """The fragment builds; what it links constructs nothing and calls three functions of the C library."""
+    (tmp_path / "Makefile").write_text(
+        f"include {made / format}/first.mk\n"
+        "all: $(FIRST_OBJECTS)\n\t@echo $(FIRST_INCLUDES) $(FIRST_LIBRARY)\n"
+    )
+    finished = process.run(["make", "-s", "-C", tmp_path, "FIRST_OPTIMIZE=-Os -Wall -Wextra -Werror"])
+    assert finished.status == 0, finished.stdout + finished.stderr
+    words = [word for word in finished.stdout.split() if word.startswith(("-I", "/"))]
+    include = next(word for word in words if word.startswith("-I"))
+    objects = sorted(tmp_path.rglob("*.o")) + [Path(word) for word in words if word.endswith(".a")]
+    tests = compiled(
+        tmp_path, selftest(made / format / "test"), [*MACHINE, *WARNINGS, "-std=c99", "-pedantic", include]
+    )
+    image = passes(tmp_path, [*tests, *objects])
+    needed = process.run(["arm-none-eabi-nm", "--undefined-only", *objects]).stdout.split()
+    names = {name for name in needed if name.isidentifier() and name != "U"}
+    assert {name for name in names if not name.startswith(("first", "_ZN"))} <= {
+        "memcpy",
+        "memmove",
+        "memset",
+    }
+    listed = process.run(["arm-none-eabi-readelf", "-SW", *objects]).stdout
+    assert "init_array" not in listed and ".ctors" not in listed
+    sections = {section.name for section in read_elf(image).sections}
+    assert not [name for name in sections if "mcu" in name]
+
+
+def test_a_damaged_vector_fails(made, tmp_path):
+    text = (made / "lib/test/first_selftest.c").read_text()
+    damaged = text.replace(
+        "static const unsigned char output[VECTORS][64] = {\n    {0,5",
+        "static const unsigned char output[VECTORS][64] = {\n    {1,5",
+    )
+    assert damaged != text
+    (tmp_path / "first_selftest.c").write_text(damaged)
+    sources = [tmp_path / "first_selftest.c", made / "lib/test/first_selftest_main.c"]
+    flags = [*MACHINE, f"-I{made / 'lib/include'}", f"-I{made / 'lib/test'}"]
+    image = linked(tmp_path, [*compiled(tmp_path, sources, flags), made / "lib/lib/libfirst.a"], MACHINE)
+    assert run(image) == (1, "first: FAIL: 1 of 256 output elements are wrong\n")
+
+
+@pytest.mark.parametrize("flags", [STM32DUINO, RENESAS], ids=["stm32duino", "renesas"])
+def test_arduino(made, tmp_path, flags):
+    library, example = made / "arduino", made / "arduino/examples/SelfTest"
+    properties = configparser.ConfigParser()
+    properties.read_string("[library]\n" + (library / "library.properties").read_text())
+    needed = {
+        "name",
+        "version",
+        "author",
+        "maintainer",
+        "sentence",
+        "paragraph",
+        "category",
+        "url",
+        "architectures",
+    }
+    assert needed <= set(properties["library"])
+    (tmp_path / "Arduino.h").write_text(SERIAL)
+    sketch = '#include "Arduino.h"\n' + (example / "SelfTest.ino").read_text()
+    (tmp_path / "sketch.cpp").write_text(sketch + "int main() {\n    setup();\n    return 0;\n}\n")
+    include = [f"-I{library / 'src'}", f"-I{example}", f"-I{tmp_path}"]
+    sources = [*sources_below(library / "src"), *example.glob("*.c"), tmp_path / "sketch.cpp"]
+    objects = compiled(tmp_path, sources, [*flags, *WARNINGS, *include])
+    assert run(linked(tmp_path, objects, MACHINE)) == (0, "first: PASS\n")
+
+
+def test_platformio(made, tmp_path):
+    library = made / "platformio"
+    manifest = json.loads((library / "library.json").read_text())
+    assert (manifest["name"], manifest["version"]) == ("first", "1.2.3")
+    include = [f"-I{library / manifest['build']['includeDir']}"]
+    flags = [*MACHINE, "-Os", *WARNINGS, *manifest["build"]["flags"], *include]
+    tests = library / "test/selftest"
+    sources = [*sources_below(library / manifest["build"]["srcDir"]), *tests.glob("*.c")]
+    passes(tmp_path, compiled(tmp_path, sources, flags))
+
+
+def test_cmsis_pack(made, tmp_path):
+    """The pack holds what its description names, and that compiles."""
+    with zipfile.ZipFile(made / "cmsis-pack/mcu-build.first.1.2.3.pack") as pack:
+        pack.extractall(tmp_path)
+    package = ET.parse(tmp_path / "mcu-build.first.pdsc").getroot()
+    # The schema's elements that have to be there, in any order.
+    assert {"name", "vendor", "description", "url", "releases"} <= {child.tag for child in package}
+    assert package.find("conditions/condition/require").attrib == {"Dcore": "Cortex-M4", "Dfpu": "SP_FPU"}
+    files = [one.attrib for one in package.iterfind("components/component/files/file")]
+    assert all((tmp_path / one["name"]).exists() for one in files)
+    named = {
+        kind: [tmp_path / one["name"] for one in files if one["category"] == kind]
+        for kind in ("sourceCpp", "sourceC", "include")
+    }
+    assert len(named["sourceCpp"]) == len(sources_below(tmp_path / "src"))
+    include = [f"-I{folder}" for folder in named["include"]]
+    sources = [*named["sourceCpp"], *named["sourceC"], tmp_path / "test/first_selftest_main.c"]
+    flags = [*MACHINE, "-O1", "-std=gnu++17", "-fno-rtti", "-fno-exceptions", *WARNINGS, *include]
+    passes(tmp_path, compiled(tmp_path, sources, flags))
+
+
+def test_stm32cube(made, tmp_path):
+    """A project in C: its compiler links it, and make finds it."""
+    folder = made / "stm32cube/Middlewares/Third_Party/first"
+    flags = [*MACHINE, "-Og", "-g", *WARNINGS, f"-I{folder / 'Inc'}"]
+    objects = compiled(tmp_path, selftest(folder / "Test"), flags)
+    passes(tmp_path, [*objects, folder / "Lib/libfirst.a"])
+    assert "FIRST_LIBRARY := $(FIRST_DIR)/Lib/libfirst.a" in (folder / "first.mk").read_text()
+
+
+def test_zephyr(made):
+    module = made / "zephyr"
+    described = yaml.safe_load((module / "zephyr/module.yml").read_text())
+    assert described["build"] == {"cmake": "zephyr", "kconfig": "zephyr/Kconfig"}
+    assert "config FIRST_MODEL\n\tbool" in (module / "zephyr/Kconfig").read_text()
+    lists = (module / "zephyr/CMakeLists.txt").read_text()
+    listed = [line.strip() for line in lists.splitlines() if line.strip().endswith(".cpp")]
+    assert sorted((module / "zephyr" / one).resolve() for one in listed) == sources_below(module / "src")
+    assert yaml.safe_load((module / "samples/selftest/sample.yaml").read_text())["tests"]
+
+
+def test_two_exports_in_one_image(made, tmp_path):
+    """Kernels are each model's own."""
+    contents, request = exported(tmp_path / "scratch", "second")
+    write(contents, request, "folder", tmp_path / "second")
+    folders = [made / "folder", tmp_path / "second"]
+    flags = [
+        *MACHINE,
+        "-Os",
+        "-std=gnu++17",
+        "-fno-exceptions",
+        *(f"-I{folder}/{name}" for folder in folders for name in ("src", "test")),
+    ]
+    sources = [file for folder in folders for file in sources_below(folder)]
+    tests = [made / "folder/test/first_selftest.c", tmp_path / "second/test/second_selftest.c"]
+    (tmp_path / "main.c").write_text(
+        '#include "first_selftest.h"\n#include "second_selftest.h"\n'
+        "int main(void) { return (int)(first_selftest() + second_selftest()); }\n"
+    )
+    image = linked(tmp_path, compiled(tmp_path, [*sources, *tests, tmp_path / "main.c"], flags), MACHINE)
+    assert run(image) == (0, "")
+
+
+def test_the_same_bytes_again(made, tmp_path):
+    contents, request = exported(tmp_path / "scratch")
+    for format in FORMATS:
+        manifest = write(contents, request, format, tmp_path / format)
+        assert manifest == json.loads((made / format / "manifest.json").read_text())
+        assert set(manifest["files"]) == {
+            str(file.relative_to(tmp_path / format))
+            for file in (tmp_path / format).rglob("*")
+            if file.is_file() and file.name != "manifest.json"
+        }
+        assert 0 < manifest["stack"] < 200
+        readme = (tmp_path / format / "README.md").read_text()
+        assert f"| Stack | {manifest['stack']} |" in readme
