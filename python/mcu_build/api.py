@@ -4,12 +4,12 @@ Neither importing this nor a build whose stages are cached imports torch.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -37,12 +37,16 @@ from mcu_build.pipeline import Built, Generated, Request
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
+from mcu_build.report.collect import of_build
 from mcu_build.report.quality import too_noisy
+from mcu_build.report.report import Budget, Report
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
 from mcu_build.stages import Io, Progress
 
 TIMEOUT = 300.0
+T = TypeVar("T")
+
 Kernels = Literal["ours", "cmsis-nn", "upstream"]
 _LOG = logging.getLogger("mcu_build")
 
@@ -182,6 +186,9 @@ class Firmware:
     def __repr__(self) -> str:
         return f"<firmware of {self.manifest.name} for {self.board.id}>"
 
+    def _repr_html_(self) -> str:
+        return self.report(run=False)._repr_html_()
+
     @property
     def folder(self) -> Path:
         """The build folder, with an artefact of every stage."""
@@ -227,6 +234,27 @@ class Firmware:
         """Where flash and RAM go, by region and by symbol. Rows add up to the image."""
         self._check_current()
         return sizes.measure(self.path("elf"), self.path("map"), self.board)
+
+    def report(
+        self,
+        *,
+        run: bool = True,
+        budgets: Sequence[Budget] = (),
+        limit: int | None = None,
+        timeout: float = TIMEOUT,
+        sim: Sim | None = None,
+    ) -> Report:
+        """Everything about the image in one object, with a page (`_repr_html_`); exports are in report/.
+
+        With `run` the image is profiled, and proven over the model's own vectors, the first `limit`. Where a
+        part cannot be had, because nothing here simulates the board for one, the report has a note instead.
+        """
+        size, profile, proof = self.size(), None, None
+        notes = [] if run else ["The image was not run: no cycles, no proof."]
+        if run:
+            profile = _or_note(lambda: self.profile(timeout=timeout), "no profile", notes)
+            proof = _or_note(lambda: self.prove(limit, timeout=timeout, sim=sim), "not proven", notes)
+        return of_build(self.built, self.board, size, profile, proof, budgets, notes)
 
     def check_budgets(
         self, max_flash: int | None = None, max_ram: int | None = None, min_sqnr: float | None = None
@@ -344,6 +372,15 @@ class Firmware:
                 f"{self.folder}: built again since, from something else",
                 "Build again, or give models of one name a `build_dir` each.",
             )
+
+
+def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
+    """What `find` gives; where it cannot, None and a note why."""
+    try:
+        return find()
+    except McuError as error:
+        notes.append(f"{missing}: {error.message}. {error.hint}")
+        return None
 
 
 def _request(

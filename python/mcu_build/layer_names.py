@@ -22,7 +22,7 @@ def module_of(function: str) -> str:
 def short_operator(operator: str) -> str:
     """'conv2d' of 'cortex_m::quantized_conv2d.out' or 'aten.conv2d.default'."""
     name = operator.rpartition("::")[2].removeprefix("aten.")
-    return name.partition(".")[0].removeprefix("quantized_").removesuffix("_copy")
+    return name.partition(".")[0].removeprefix("quantized_").removesuffix("_copy").removesuffix("_per_tensor")
 
 
 def shape_text(shape: Sequence[int]) -> str:

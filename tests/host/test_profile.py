@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,7 +9,9 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.profile.attribute import phases, steps
 from mcu_build.profile.decode import Instruction, Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
-from mcu_build.report import html, layers
+from mcu_build.report import layers
+from mcu_build.report.page import page
+from mcu_build.report.report import of_profile
 from mcu_build.simulate import plugin
 from mcu_build.simulate.plugin import Boundaries, Span
 from tests.support.cli import mcu_build
@@ -174,41 +175,13 @@ def test_names_of_functions_lose_their_parameters_alone():
     assert {name: layers.function_name(name) for name in names} == names
 
 
-class _Tags(HTMLParser):
-    """Balanced tags, and every address that a page would load."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-        self.titles: list[str] = []
-
-    def handle_starttag(self, tag, attributes):
-        if tag != "meta":
-            self.open.append(tag)
-        self.loads += [value for name, value in attributes if name in ("src", "href")]
-        self.titles += [value for name, value in attributes if name == "title"]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def test_the_page_stands_alone():
-    text = html.page(made_up_profile())
-    tags = _Tags()
-    tags.feed(text)
-    assert tags.open == [] and tags.loads == [] and "http" not in text
-    assert any("0 net.<3> conv 4x8x8: 700 instructions, 70.0 %" in title for title in tags.titles)
-    assert "<3>" not in text
-
-
 def test_the_page_tells_what_was_left_out():
     gone = {"channels": 1704, "of": 2434, "nbytes": 178000, "macs": 3726968, "layers": [{}] * 18}
     told = "1,704 of 2,434 channels of 18 layers: they never change an output (178,000 bytes of weights"
     shown = replace(made_up_profile(), removed=gone)
-    assert told in html.page(shown) and told in layers.table(shown)
+    assert told in page(of_profile(shown)) and told in layers.table(shown)
     assert layers.document(shown)["removed"] == gone
-    assert "Left out" not in html.page(made_up_profile())
+    assert "Left out" not in page(of_profile(made_up_profile()))
 
 
 def test_half_a_result_is_none(tmp_path):

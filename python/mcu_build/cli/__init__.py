@@ -28,6 +28,7 @@ VERBS = {
     "accuracy": "What int8 does to a model, by output and by layer.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
+    "report": "One page about a build: layers, time, memory, accuracy, what was left out.",
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",

@@ -51,13 +51,16 @@ def command(
     from mcu_build.profile.budget import over_budget
     from mcu_build.profile.measure import check_board
     from mcu_build.report import layers
-    from mcu_build.report.html import page
+    from mcu_build.report.collect import of_build
+    from mcu_build.report.page import page
 
     times = StageTimes()
     check_board(board_for(options["model"], options["board"]))
-    found = build(**options, progress=times).profile(timeout=timeout)
+    firmware = build(**options, progress=times)
+    found = firmware.profile(timeout=timeout)
     if html:
-        write_atomically(html, page(found).encode())
+        report = of_build(firmware.built, firmware.board, firmware.size(), found)
+        write_atomically(html, page(report).encode())
     error = over_budget(
         found.name,
         found.total.instructions,

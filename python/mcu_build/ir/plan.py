@@ -262,8 +262,9 @@ class Plan:
         return tensor
 
     def output_shape(self, step: Step) -> tuple[int, ...]:
-        """The shape, as the model has it, of what a step writes: of the first, where there are several."""
-        return self.tensors[step.writes[0]].model_shape if step.writes else ()
+        """The shape, as the model has it, of what a step writes; empty where that is scratch memory alone."""
+        written = self.tensors[step.writes[0]] if step.writes else None
+        return written.model_shape if written and written.name != "scratch" else ()
 
     def offset(self, id: int) -> int:
         """Byte offset of an activation in the arena, or of state in its memory. KeyError for constants."""

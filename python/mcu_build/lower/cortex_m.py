@@ -42,6 +42,8 @@ Where = Literal["npu", "int8", "float", "border"]
 _HOST_CORE = "cortex-m4"
 # The file of a call that belongs to no layer of the model, at line 0.
 _NOWHERE = "<model>"
+# Between the first and the last module of a delegate.
+_RANGE = " .. "
 _LISTED = 3  # names in a warning
 _NOT_LOWERED = "it would take int8 numbers without their scale"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>[^\n]+)')
@@ -243,9 +245,11 @@ def _place(node: Node, previous: _Place) -> _Place:
     file, line = own or _neighbour_frame(node) or (previous.file, previous.line)
     if inside := _inside(node):
         modules = list(dict.fromkeys(one.module for one in inside if one.module))
-        return _Place(file, line, " .. ".join(dict.fromkeys(modules[:1] + modules[-1:])))
-    made_from = origin_near(node)
-    module = made_from.module if made_from else module_path(node) or _own_frame(trace) or previous.module
+        return _Place(file, line, _RANGE.join(dict.fromkeys(modules[:1] + modules[-1:])))
+    if delegated := next((inside for user in node.users if (inside := _inside(user))), ()):
+        return _Place(file, line, delegated[0].module)
+    made_from, last = origin_near(node), previous.module.rpartition(_RANGE)[2]
+    module = made_from.module if made_from else module_path(node) or _own_frame(trace) or last
     return _Place(file, line, module)
 
 

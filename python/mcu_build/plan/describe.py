@@ -6,6 +6,7 @@ from typing import Any
 from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
+from mcu_build.plan.memory import lifetimes
 from mcu_build.plan.ports import BOUNDARY_SOURCES, port_quantization
 
 
@@ -22,7 +23,32 @@ def describe(plan: Plan) -> dict[str, Any]:
         "memory": memory(plan),
         "steps": [_step(plan, step) for step in plan.steps],
         "tensors": [_tensor(plan, id) for id in sorted(plan.tensors)],
+        "arena": arena(plan),
     }
+
+
+def arena(plan: Plan) -> list[dict[str, Any]]:
+    """A row for every tensor that owns bytes of the arena: where they lie, and which steps need them.
+
+    `made_by` is the first step that writes it, None for an input of the model.
+    """
+    assert plan.arena is not None
+    makers: dict[int, int] = {}
+    for index, step in enumerate(plan.steps):
+        for id in step.writes:
+            makers.setdefault(plan.owner(id).id, index)
+    return [
+        {
+            "tensor": block.id,
+            "name": plan.tensors[block.id].name,
+            "offset": plan.arena.offsets[block.id],
+            "size": block.size,
+            "first": block.first,
+            "last": block.last,
+            "made_by": makers.get(block.id),
+        }
+        for block in lifetimes(plan)
+    ]
 
 
 def memory(plan: Plan) -> dict[str, Any]:
@@ -32,6 +58,7 @@ def memory(plan: Plan) -> dict[str, Any]:
         "arena": plan.arena.size,
         "lower_bound": plan.arena.lower_bound,
         "peak": peak(plan),
+        "peak_step": plan.arena.peak_step,
         "executorch": plan.program_arena_bytes,
         "constants": constant_bytes(plan),
         "state": len(plan.initial_state),
@@ -88,9 +115,13 @@ def port(plan: Plan, id: int) -> dict[str, Any]:
 
 def _step(plan: Plan, step: Step) -> dict[str, Any]:
     return {
+        "name": step.name,
         "operator": step.operator,
+        "shape": list(plan.output_shape(step)),
         "kernel": step.kernel,
+        "where": where(plan, step),
         "layer": step.layer,
+        "macs": step.macs,
         "params": {"type": step.params.type, **step.params.members} if step.params else None,
         "arguments": list(step.arguments),
         "writes": list(step.writes),

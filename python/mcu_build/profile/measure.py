@@ -107,7 +107,7 @@ class Function:
     cost: Cost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """One inference. Instructions of layers, of kernels and of functions each add up to those of `total`.
 
@@ -131,6 +131,17 @@ class Profile:
     npu: Mapping[str, Any] | None = None
     removed: Mapping[str, Any] | None = None
     clock: int | None = None
+
+    def __repr__(self) -> str:
+        cycles = "" if self.total.cycles is None else f", {self.total.cycles:,} cycles modelled"
+        counted = f"{self.total.instructions:,} instructions"
+        return f"<profile of {self.name} on {self.board}: {counted}{cycles}>"
+
+    def _repr_html_(self) -> str:
+        from mcu_build.report.page import fragment
+        from mcu_build.report.report import of_profile
+
+        return fragment(of_profile(self))
 
     def milliseconds(self, cost: Cost) -> float | None:
         """What `cost` takes at the board's clock, modelled; None where cycles or clock are not known."""

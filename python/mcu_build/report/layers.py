@@ -7,6 +7,7 @@ from mcu_build.profile.decode import VECTOR_KINDS, Kind
 from mcu_build.profile.measure import Cost, Profile
 from mcu_build.report.npu import estimates, layer_rows
 from mcu_build.report.removed import sentence
+from mcu_build.report.tables import render, width
 
 # What every kernel would begin with.
 _NAMESPACES = ("(anonymous namespace)::", "mcu::kernels::")
@@ -21,6 +22,8 @@ _MIX: dict[str, frozenset[Kind]] = {
     "branch": frozenset({Kind.BRANCH}),
 }
 _HEADINGS = ("instructions", "share", "MACs", "per MAC", *_MIX, "cycles", "a MAC")
+# Columns that a table has from so many columns of the terminal on.
+_ONLY_FROM = {100: ("line",), 120: ("per MAC", "a MAC"), 180: tuple(_MIX)}
 
 
 def document(profile: Profile) -> dict[str, Any]:
@@ -69,7 +72,6 @@ def table(profile: Profile) -> str:
     """The profile as tables: layers, kernels, and the functions that take most."""
     total = profile.total.instructions
     layers = [
-        ["", "layer", "line", "kernel", *_HEADINGS],
         *(
             [str(layer.index), layer.label, layer.line, layer.kernel, *_cells(layer.cost, layer.macs, total)]
             for layer in profile.layers
@@ -77,25 +79,23 @@ def table(profile: Profile) -> str:
         ["", "all", "", "", *_cells(profile.total, profile.macs, total)],
     ]
     kernels = [
-        ["calls", "kernel", *_HEADINGS],
-        *(
-            [str(kernel.calls), kernel.name, *_cells(kernel.cost, kernel.macs, total)]
-            for kernel in profile.kernels
-        ),
+        [str(kernel.calls), kernel.name, *_cells(kernel.cost, kernel.macs, total)]
+        for kernel in profile.kernels
     ]
     shown, rest = profile.functions[:_FUNCTIONS], profile.functions[_FUNCTIONS:]
     counts = [(function_name(function.name), function.cost.instructions) for function in shown]
     if rest:
         counts.append((f"{len(rest)} more", sum(function.cost.instructions for function in rest)))
-    functions = [
-        ["function", "instructions", "share"],
-        *([name, f"{count:,}", _percent(count, total)] for name, count in counts),
+    functions = [[name, f"{count:,}", _percent(count, total)] for name, count in counts]
+    tables = [
+        _fitting(["#", "layer", "line", "kernel", *_HEADINGS], layers),
+        _fitting(["calls", "kernel", *_HEADINGS], kernels),
+        _fitting(["function", "instructions", "share"], functions),
     ]
-    npu = []
     if profile.npu:
-        npu = ["\n".join(["", *estimates(profile.npu), ""])]
-        rows = layer_rows(profile.npu)
-        npu += [_columns(rows, 4)] if rows else []
+        tables.append("\n".join([*estimates(profile.npu), ""]))
+        headings, *rows = layer_rows(profile.npu) or [[]]
+        tables += [render(headings, rows, {*headings[4:]})] if rows else []
     head = (
         f"{profile.name} on {profile.board} ({profile.core}, {profile.toolchain}): "
         f"{total:,} instructions for one inference, {profile.total.vector_instructions:,} of them vector\n"
@@ -105,7 +105,15 @@ def table(profile: Profile) -> str:
     )
     if profile.removed:
         head += f"left out, and counted nowhere: {sentence(profile.removed)}\n"
-    return "\n".join([head, _columns(layers, 4), _columns(kernels, 2), _columns(functions, 1), *npu])
+    return "\n".join([head, *tables])
+
+
+def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that a narrow terminal has no room for."""
+    left_out = {name for columns, names in _ONLY_FROM.items() if width() < columns for name in names}
+    kept = [index for index, heading in enumerate(headings) if heading not in left_out]
+    cells = ([row[index] for index in kept] for row in rows)
+    return render([headings[index] for index in kept], cells, {"#", "calls", *_HEADINGS})
 
 
 def _facts(cost: Cost, macs: int) -> dict[str, Any]:
@@ -169,16 +177,3 @@ def _modelled(profile: Profile) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
-
-
-def _columns(rows: Sequence[Sequence[str]], left: int) -> str:
-    """Rows under their headings; the first `left` columns are words, the others numbers."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]]) + "\n"

@@ -1,9 +1,10 @@
 """What an NPU took of a model, why it did not take the rest, and what its compiler expects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mcu_build.layer_names import layer_name
+from mcu_build.report.tables import render
 from mcu_build.stages import Lowered
 
 # Where the compiler counts cycles and bytes, and its words for them.
@@ -40,8 +41,9 @@ def table(facts: Mapping[str, Any]) -> str:
     """A line for every operator of the model, then the compiler's estimates. Empty for a given program."""
     rows = [row for row in facts["operators"] if row["where"] != "border"]
     cells = [(_name(row), _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
-    lines = _aligned([("layer", "runs as", "line", "why not on the NPU"), *cells]) if rows else []
-    return "\n".join([*lines, *estimates(facts)])
+    headings = ("layer", "runs as", "line", "why not on the NPU")
+    lines = render(headings, cells).splitlines() if rows else []
+    return "\n".join([*(f"    {line}" for line in lines), *estimates(facts)])
 
 
 def estimates(facts: Mapping[str, Any]) -> list[str]:
@@ -109,9 +111,3 @@ def _name(row: Mapping[str, Any]) -> str:
 
 def _why(row: Mapping[str, str]) -> str:
     return "" if row["where"] == "npu" else row["why"]
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
-    return [f"    {'  '.join(cells)}".rstrip() for cells in padded]

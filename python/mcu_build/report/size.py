@@ -14,6 +14,7 @@ from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.errors import McuError
 from mcu_build.report.elf import Image, Piece, Section, read_elf, read_map
+from mcu_build.report.tables import render
 
 Kind = Literal["code", "constants", "arena", "static", "stack"]
 FLASH: tuple[Kind, ...] = ("code", "constants")
@@ -21,9 +22,6 @@ RAM: tuple[Kind, ...] = ("arena", "static", "stack")
 PADDING = "[padding]"
 # Names of mangled symbols on one command line.
 _NAMES_PER_CALL = 500
-# Columns of the table for a person.
-_NAME_WIDTH = 46
-_WIDTH = 2 * _NAME_WIDTH + 48
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Region:
     size: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Size:
     """An image, measured. `symbols` are all rows, the largest first; they add up to `flash` and `ram`."""
 
@@ -55,6 +53,15 @@ class Size:
     flash: dict[str, int]
     ram: dict[str, int]
     symbols: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        return f"<size: {self.flash['total']:,} bytes of flash, {self.ram['total']:,} of RAM>"
+
+    def _repr_html_(self) -> str:
+        from mcu_build.report.page import fragment
+        from mcu_build.report.report import of_size
+
+        return fragment(of_size(self))
 
 
 @dataclass(frozen=True)
@@ -95,42 +102,26 @@ def document(size: Size) -> dict[str, Any]:
 
 def table(size: Size, symbols: int) -> str:
     """The measure as tables for a person, with the `symbols` largest rows."""
-    from io import StringIO
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    regions = Table("memory", box=box.SIMPLE_HEAD)
-    for heading in ("used", "size", ""):
-        regions.add_column(heading, justify="right")
-    for region in size.regions:
-        share = f"{100 * region.used / region.size:.1f} %"
-        regions.add_row(region.name, f"{region.used:,}", f"{region.size:,}", share)
-    totals = Table("", "", box=box.SIMPLE_HEAD, show_header=False)
-    totals.columns[1].justify = "right"
-    for name, parts in (("flash", size.flash), ("ram", size.ram)):
-        for part, count in parts.items():
-            totals.add_row(f"{name} {part}", f"{count:,}")
-    largest = Table(box=box.SIMPLE_HEAD)
-    largest.add_column("symbol", no_wrap=True, max_width=_NAME_WIDTH)
-    for heading in ("kind", "memory"):
-        largest.add_column(heading, no_wrap=True)
-    largest.add_column("bytes", justify="right", no_wrap=True)
-    largest.add_column("object", no_wrap=True, max_width=_NAME_WIDTH)
-    for row in size.symbols[:symbols]:
-        # A name in brackets is not markup.
-        largest.add_row(Text(row.name), row.kind, row.region, f"{row.size:,}", row.source)
+    regions = [
+        (region.name, f"{region.used:,}", f"{region.size:,}", f"{100 * region.used / region.size:.1f} %")
+        for region in size.regions
+    ]
+    totals = [
+        (f"{name} {part}", f"{count:,}")
+        for name, parts in (("flash", size.flash), ("ram", size.ram))
+        for part, count in parts.items()
+    ]
     rest = size.symbols[symbols:]
+    shown = size.symbols[:symbols]
+    largest = [(row.name, str(row.kind), row.region, f"{row.size:,}", row.source) for row in shown]
     if rest:
-        largest.add_row(f"{len(rest)} more", "", "", f"{sum(row.size for row in rest):,}", "")
-    console = Console(file=StringIO(), width=_WIDTH, color_system=None)
-    for one in (regions, totals, largest) if size.regions else (totals, largest):
-        console.print(one)
-    told = console.file
-    assert isinstance(told, StringIO)
-    return "\n".join(line.rstrip() for line in told.getvalue().splitlines()) + "\n"
+        largest.append((f"{len(rest)} more", "", "", f"{sum(row.size for row in rest):,}", ""))
+    tables = [
+        render(("memory", "used", "size", "share"), regions, {"used", "size", "share"}) if regions else "",
+        render(("part", "bytes"), totals, {"bytes"}),
+        render(("symbol", "kind", "memory", "bytes", "object"), largest, {"bytes"}),
+    ]
+    return "\n".join(table for table in tables if table)
 
 
 def _totals(rows: list[Row], kinds: tuple[Kind, ...]) -> dict[str, int]:

@@ -1,24 +1,59 @@
-"""Tables for a person, as plain text."""
+"""Tables for a person, as plain text: as wide as the terminal, or as the cells where there is none."""
 
+import shutil
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from io import StringIO
+from typing import Literal
 
-_WIDTH = 160
+_NARROWEST, _WIDEST = 80, 200
+# Columns between two cells, at most.
+_BETWEEN = 2
+# Wide enough for anything: what goes to a file or a pipe is not cut.
+_UNLIMITED = 10_000
 
 
-def render(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
-    """A table with a line below its headings; columns named in `right` are aligned there."""
+def width() -> int:
+    """Columns that a table may take on stdout."""
+    if not sys.stdout.isatty():
+        return _UNLIMITED
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size().columns))
+
+
+def render(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Collection[str] = (),
+    columns: int | None = None,
+) -> str:
+    """A table with a line below its headings; columns named in `right` hold numbers and are aligned there.
+
+    Where it is wider than `columns` (the terminal), words are cut short with an ellipsis, numbers never.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD)
-    for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left", no_wrap=True)
-    for row in rows:
+    cells = [list(row) for row in rows]
+    made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    longest = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    words = [index for index, heading in enumerate(headings) if heading not in right]
+    room = (columns or width()) - _BETWEEN * len(headings)
+    for heading, most in zip(headings, _shrunk(longest, words, room), strict=True):
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", width=most)
+    for row in cells:
         # A name in brackets is not markup.
         made.add_row(*(Text(cell) for cell in row))
     written = StringIO()
-    Console(file=written, width=_WIDTH, color_system=None).print(made)
+    Console(file=written, width=columns or width(), color_system=None).print(made)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n") + "\n"
+
+
+def _shrunk(longest: Sequence[int], words: Sequence[int], room: int) -> list[int]:
+    """The widths of columns that fit into `room` together: the widest of those with words give way first."""
+    widths = list(longest)
+    while words and sum(widths) > room and max(widths[index] for index in words) > 1:
+        widths[max(words, key=lambda index: widths[index])] -= 1
+    return widths

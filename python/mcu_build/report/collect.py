@@ -1,0 +1,56 @@
+"""A report from a build folder and what was found out about the image."""
+
+import json
+from collections.abc import Sequence
+
+from mcu_build.board import Board
+from mcu_build.pipeline import Built
+from mcu_build.profile.measure import Profile
+from mcu_build.prove import Proof
+from mcu_build.report.report import Accuracy, Budget, Report, regions
+from mcu_build.report.size import Size
+
+
+def of_build(
+    built: Built,
+    board: Board,
+    size: Size,
+    profile: Profile | None = None,
+    proof: Proof | None = None,
+    budgets: Sequence[Budget] = (),
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report on a build; `profile` and `proof` where the image was run."""
+    manifest = built.manifest
+    plan = json.loads(manifest.path(built.folder, "plan").read_text())
+    title = f"{board.name}: {board.core}, {manifest.toolchain}, for {manifest.optimize}, io {manifest.io}"
+    return Report(
+        name=manifest.name,
+        board=board.id,
+        title=title,
+        memory=manifest.memory,
+        steps=tuple(plan["steps"]),
+        tensors=tuple(plan["tensors"]),
+        arena=tuple(plan["arena"]),
+        npu=manifest.npu,
+        removed=manifest.removed,
+        warnings=manifest.warnings,
+        quality=tuple(built.lowered.quality),
+        layers=tuple(built.lowered.layers),
+        size=size,
+        profile=profile,
+        accuracy=_accuracy(proof) if proof else None,
+        budgets=(*regions(size), *budgets),
+        clock=board.clock,
+        notes=tuple(notes),
+    )
+
+
+def _accuracy(proof: Proof) -> Accuracy:
+    compared, shares = proof.comparison, proof.accuracy
+    told = Accuracy(compared.vectors, compared.elements, compared.mismatches)
+    if shares is None:
+        return told
+    return Accuracy(
+        told.vectors, told.elements, told.mismatches, shares.float_model, shares.int8_model, shares.device
+    )

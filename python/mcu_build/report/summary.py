@@ -1,0 +1,64 @@
+"""A report as plain data, and as a table for a terminal."""
+
+from dataclasses import asdict
+from typing import Any
+
+from mcu_build.report.report import Report, Row
+from mcu_build.report.tables import render
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as `mcu-build report --json` prints it."""
+    profile = report.profile
+    return {
+        "name": report.name,
+        "board": report.board,
+        "layers": [asdict(row) for row in report.rows()],
+        "instructions": profile.total.instructions if profile else None,
+        "cycles": profile.total.cycles if profile else None,
+        "milliseconds": report.milliseconds(profile.total.cycles) if profile else None,
+        "flash": report.size.flash if report.size else None,
+        "ram": report.size.ram if report.size else None,
+        "memory": dict(report.memory),
+        "arena": [dict(one) for one in report.arena],
+        "quality": [dict(one) for one in report.quality],
+        "accuracy": asdict(report.accuracy) if report.accuracy else None,
+        "budgets": [{**asdict(one), "exceeded": one.exceeded} for one in report.budgets],
+        "removed": report.removed,
+        "npu": report.npu,
+        "warnings": list(report.warnings),
+        "notes": list(report.notes),
+    }
+
+
+def text(report: Report) -> str:
+    """The layers as a table, the totals above it."""
+    lines = [f"{report.name} on {report.board} ({report.title})"]
+    if report.size:
+        lines.append(f"  {report.size.flash['total']:,} bytes of flash, {report.size.ram['total']:,} of RAM")
+    if report.total is not None:
+        cycles = report.profile.total.cycles if report.profile else None
+        milliseconds = report.milliseconds(cycles)
+        time = (
+            "" if milliseconds is None else f", {milliseconds:,.3f} ms at {(report.clock or 0) / 1e6:g} MHz"
+        )
+        lines.append(f"  {report.total:,} {report.unit} an inference on the core{time}")
+    if report.accuracy:
+        right = report.accuracy.elements - report.accuracy.mismatches
+        lines.append(f"  {right:,} of {report.accuracy.elements:,} outputs equal the quantized program's")
+    lines += [f"  {note}" for note in report.notes]
+    headings = ("layer", "line", "where", "MACs", report.unit, "dB")
+    table = render(headings, (_cells(row) for row in report.rows()), {"MACs", report.unit, "dB"})
+    return "\n".join([*lines, "", table])
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    count = row.cycles if row.cycles is not None else row.instructions
+    return (
+        f"  {row.label}" if row.inner else row.label,
+        row.line,
+        row.where,
+        f"{row.macs:,}" if row.macs else "",
+        "" if count is None else f"{count:,}",
+        "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}",
+    )

@@ -1,0 +1,244 @@
+"""Drawings as SVG text: pure functions from numbers to markup, without a library, a font or a script."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+# A letter of the labels is about so wide, in units of the drawing.
+_LETTER = 6.2
+_TEXT_HEIGHT = 14
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with a label, where it fits, and a title that shows when it is pointed at."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    style: str
+    label: str = ""
+    title: str = ""
+
+
+def drawing(width: float, height: float, parts: Iterable[str], label: str) -> str:
+    """A whole SVG that scales with the page; `label` is what a screen reader says."""
+    opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">'
+    return f"{opening}{''.join(parts)}</svg>"
+
+
+def box(one: Box) -> str:
+    """A rectangle, its label as far as it fits, its title."""
+    title = f"<title>{escape(one.title)}</title>" if one.title else ""
+    letters = int((one.width - 6) / _LETTER)
+    fits = one.height >= _TEXT_HEIGHT and letters >= 3
+    label = one.label if len(one.label) <= letters else f"{one.label[: letters - 1]}…"
+    words = text(one.x + 3, one.y + min(one.height / 2 + 4, 14), label) if one.label and fits else ""
+    place = f'x="{one.x:.2f}" y="{one.y:.2f}"'
+    size = f'width="{max(one.width, 0.5):.2f}" height="{one.height:.2f}"'
+    return f'<g class="{one.style}">{title}<rect {place} {size}/>{words}</g>'
+
+
+def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:
+    """A line of text."""
+    kind = f' class="{style}"' if style else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(words)}</text>'
+
+
+def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
+    """A straight line."""
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{style}"/>'
+
+
+@dataclass(frozen=True)
+class Item:
+    """A part of a treemap: `size` decides its area."""
+
+    size: float
+    style: str
+    label: str
+    title: str
+
+
+def treemap(items: Sequence[Item], width: float, height: float, label: str) -> str:
+    """Rectangles whose areas are as the items' sizes, near to squares (Bruls, Huizing, van Wijk, 2000)."""
+    boxes = _squarified(
+        sorted((one for one in items if one.size > 0), key=lambda one: -one.size), width, height
+    )
+    return drawing(width, height, (box(one) for one in boxes), label)
+
+
+def _squarified(items: Sequence[Item], width: float, height: float) -> list[Box]:
+    """The boxes of `items`, largest first, row by row along the shorter side of what is left."""
+    boxes: list[Box] = []
+    x = y = 0.0
+    scale = width * height / max(sum(one.size for one in items), 1)
+    at = 0
+    while at < len(items):
+        side = min(width - x, height - y)
+        end = _row_end(items, at, side, scale)
+        area = scale * sum(one.size for one in items[at:end])
+        thickness = area / side if side else 0.0
+        along = 0.0
+        across = width - x >= height - y
+        for one in items[at:end]:
+            length = one.size * scale / thickness if thickness else 0.0
+            place = (x, y + along, thickness, length) if across else (x + along, y, length, thickness)
+            boxes.append(Box(*place, one.style, one.label, one.title))
+            along += length
+        x, y = (x + thickness, y) if across else (x, y + thickness)
+        at = end
+    return boxes
+
+
+def _row_end(items: Sequence[Item], start: int, side: float, scale: float) -> int:
+    """How far a row goes: as long as its worst rectangle becomes squarer."""
+    largest, total, best = items[start].size, 0.0, float("inf")
+    for end in range(start, len(items)):
+        total += items[end].size
+        thickness = scale * total / side if side else 1.0
+        lengths = (scale * size / thickness for size in (largest, items[end].size))
+        worst = max(max(length / thickness, thickness / length) for length in lengths)
+        if worst > best:
+            return end
+        best = worst
+    return len(items)
+
+
+@dataclass(frozen=True)
+class Span:
+    """What happens on a lane of a time line, from `start` for `length` units."""
+
+    lane: int
+    start: float
+    length: float
+    style: str
+    label: str
+    title: str
+
+
+def timeline(spans: Sequence[Span], lanes: Sequence[str], unit: str, width: float = 1100) -> str:
+    """Lanes one below the other over one axis that begins at 0."""
+    margin, row = 60.0, 34.0
+    end = max((one.start + one.length for one in spans), default=1.0) or 1.0
+    scale = (width - margin - 10) / end
+    height = row * len(lanes) + 26
+    parts = [text(0, row * index + 22, name) for index, name in enumerate(lanes)]
+    for tick in _ticks(end):
+        x = margin + tick * scale
+        parts += [line(x, 0, x, height - 20, "grid"), text(x, height - 6, f"{tick:,.6g}", "middle", "tick")]
+    parts += [
+        box(
+            Box(
+                margin + one.start * scale,
+                row * one.lane + 4,
+                one.length * scale,
+                row - 8,
+                one.style,
+                one.label,
+                one.title,
+            )
+        )
+        for one in spans
+    ]
+    return drawing(width, height, [*parts, text(0, height - 6, unit, "start", "tick")], "time line")
+
+
+def _ticks(end: float) -> list[float]:
+    """Five or so round numbers from 0 to `end`."""
+    step = 10.0 ** (len(str(int(end))) - 1) if end >= 1 else end / 4
+    while end / step < 4:
+        step /= 2
+    while end / step > 8:
+        step *= 2
+    return [index * step for index in range(int(end / step) + 1)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bytes `offset` to `offset + size` of the arena, needed from step `first` to step `last`."""
+
+    offset: int
+    size: int
+    first: int
+    last: int
+    label: str
+    title: str
+
+
+def arena(blocks: Sequence[Block], steps: int, size: int, peak: int, width: float = 1100) -> str:
+    """Bytes of the arena upwards over steps to the right, the step at which it is fullest marked."""
+    margin, height = 70.0, 260.0
+    columns = steps + 2  # inputs lie there before the first step, outputs after the last
+    dx, dy = (width - margin - 10) / columns, (height - 30) / max(size, 1)
+
+    def place(one: Block) -> Box:
+        x = margin + (one.first + 1) * dx
+        y = height - 20 - (one.offset + one.size) * dy
+        hue = f"hue{one.first % 8}"
+        return Box(x, y, (one.last - one.first + 1) * dx, one.size * dy, hue, one.label, one.title)
+
+    marked = Box(margin + (peak + 1) * dx, 4, dx, height - 24, "peak", "", f"fullest at step {peak}")
+    parts = [box(place(one)) for one in blocks]
+    parts += [box(marked)]
+    for part in range(5):
+        y = height - 20 - part * size / 4 * dy
+        parts += [
+            line(margin, y, width, y, "grid"),
+            text(margin - 6, y + 4, f"{size * part // 4:,}", "end", "tick"),
+        ]
+    for step in range(0, steps, max(1, steps // 12)):
+        parts.append(text(margin + (step + 1.5) * dx, height - 5, str(step), "middle", "tick"))
+    return drawing(width, height, [*parts, text(0, height - 5, "step", "start", "tick")], "arena over steps")
+
+
+# The height of a row of the graph, in units of the page; that of the table's rows, too.
+ROW = 26
+_LANE = 12
+_MOST_LANES = 10
+
+
+def graph_rows(edges: Iterable[tuple[int, int]], rows: int) -> list[str]:
+    """A drawing for each of `rows` nodes that stand one below the other; edges lead down from row to row.
+
+    An edge to the next row is the straight line; one that passes rows has a lane beside it.
+    """
+    jumps = sorted({(start, end) for start, end in edges if end - start > 1})
+    near = {start for start, end in edges if end - start == 1}
+    lanes = _lanes(jumps)
+    width = _LANE * (2 + max(lanes.values(), default=0))
+    found = []
+    for row in range(rows):
+        parts = [line(_LANE / 2, 0, _LANE / 2, ROW / 2, "edge")] if row - 1 in near else []
+        parts += [line(_LANE / 2, ROW / 2, _LANE / 2, ROW, "edge")] if row in near else []
+        parts += [_jump(row, edge, lane) for edge, lane in lanes.items() if edge[0] <= row <= edge[1]]
+        parts.append(f'<circle cx="{_LANE / 2:g}" cy="{ROW / 2:g}" r="4" class="node"/>')
+        opening = f'<svg width="{width}" height="{ROW}" viewBox="0 0 {width} {ROW}" aria-hidden="true">'
+        found.append(f"{opening}{''.join(parts)}</svg>")
+    return found
+
+
+def _lanes(jumps: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """The lane of each edge, from 1: the first that is free where it starts."""
+    free_from: list[int] = []
+    lanes = {}
+    for start, end in jumps:
+        lane = next((index for index, row in enumerate(free_from) if row <= start), len(free_from))
+        lane = min(lane, _MOST_LANES - 1)
+        if lane == len(free_from):
+            free_from.append(end)
+        free_from[lane] = max(free_from[lane], end)
+        lanes[start, end] = lane + 1
+    return lanes
+
+
+def _jump(row: int, edge: tuple[int, int], lane: int) -> str:
+    """What is seen of an edge in a row: where it leaves, passes, or arrives."""
+    x, middle, home = _LANE / 2 + lane * _LANE, ROW / 2, _LANE / 2
+    path = f"M{x} 0V{ROW}"
+    if row == edge[0]:
+        path = f"M{home} {middle}Q{x} {middle} {x} {ROW}"
+    elif row == edge[1]:
+        path = f"M{x} 0Q{x} {middle} {home} {middle}"
+    return f'<path d="{path}" class="edge"/>'
