@@ -136,6 +136,7 @@ def test_addresses_add_up_and_time_is_linear():
         ("vmov.32 q0[1], r2", Operation.VECTOR_FROM_SCALAR),
         ("vmov r2, r3, q0[2], q0[0]", Operation.VECTOR_TO_SCALAR),
         ("add r0, r1, r2, lsl #2", Operation.ALU_SHIFTED),
+        ("movs r0, r1, lsr #31", Operation.SHIFT),
         ("movs r0, #4", Operation.ALU_SIMPLE),
         ("vadd.f64 d0, d1, d2", Operation.DOUBLE),
         ("bls 400 <conv>", Operation.BRANCH_CONDITIONAL),
@@ -147,10 +148,11 @@ def test_operations(line, expected):
 
 
 @pytest.mark.parametrize(
-    ("line", "reads", "addresses", "writes"),
+    ("line", "reads", "early", "writes"),
     [
         ("add r0, r1, r2", "r1 r2", "", "r0"),
         ("adds r0, #1", "r0", "", "r0"),
+        ("add r0, r1, r2, lsl #2", "r1", "r2", "r0"),
         ("cmp r0, r1", "r0 r1", "", ""),
         ("ldr r0, [r1, r2, lsl #2]", "", "r1 r2", "r0"),
         ("strd r0, r1, [sp, #8]", "r0 r1", "sp", ""),
@@ -161,10 +163,10 @@ def test_operations(line, expected):
         ("cbz r0, 100 <r4>", "r0", "", ""),
     ],
 )
-def test_operands(line, reads, addresses, writes):
+def test_operands(line, reads, early, writes):
     found = operands(instructions(line)[0])
-    assert (found.reads, found.addresses, found.writes) == tuple(
-        tuple(names.split()) for names in (reads, addresses, writes)
+    assert (found.reads, found.early, found.writes) == tuple(
+        tuple(names.split()) for names in (reads, early, writes)
     )
 
 

@@ -8,10 +8,11 @@ from mcu_build.profile.operations import Operation
 
 
 class Slot(StrEnum):
-    """Where in a pair an instruction may stand: `OLDER` is the first in the program."""
+    """Where in a pair an instruction may stand: `OLDER` is the first."""
 
     ANY = "any"
     OLDER = "older"
+    YOUNGER = "younger"
     ALONE = "alone"
 
 
@@ -21,8 +22,9 @@ class Timing:
 
     Each of `pipes` is held for `hold` cycles; of "a|b" whichever is free. The next instruction follows
     `issue` cycles later, and `per_register` more for each register of a transfer. A result can be read
-    `latency` cycles after issue. `early` is how many cycles before issue an address is read,
-    `accumulator_late` how many after it an addend, `data_late` how many after it any other operand.
+    `latency` cycles after issue. `early` is how many cycles before issue an address or an operand that is
+    shifted is read, `accumulator_late` how many after it an addend, `data_late` how many after it any other
+    operand. Of `stages` more than 0, it computes so many cycles sooner if its operands are there.
     """
 
     pipes: tuple[str, ...] = ()
@@ -33,6 +35,7 @@ class Timing:
     early: int = 0
     accumulator_late: int = 0
     data_late: int = 0
+    stages: int = 0
     slot: Slot = Slot.ANY
 
 
@@ -45,7 +48,8 @@ class Core:
     where it is taken, by operation. `mispredicted` is the price of a conditional branch that goes the other
     way than it mostly does; 0 where nothing is predicted. `narrow_pairs`: only two 16-bit instructions start
     together, of which one is of `seconds`; otherwise any two whose pipes and slots allow it. `loop_entry` is
-    what LE costs once for each time that its loop is entered.
+    what LE costs once for each time that its loop is entered. `forward` are cycles on top of the latency from
+    the first operation to the second.
     """
 
     name: str
@@ -57,10 +61,18 @@ class Core:
     narrow_pairs: bool = False
     seconds: frozenset[Operation] = frozenset()
     loop_entry: int = 0
+    forward: Mapping[tuple[Operation, Operation], int] = field(default_factory=dict)
 
     def timing(self, operation: Operation) -> Timing:
-        """What `operation` costs; one cycle where the table has no line."""
-        return self.timings.get(operation, _PLAIN)
+        """What `operation` costs; one cycle where the table has no line.
+
+        A pair of registers is a transfer of two where it has no line of its own.
+        """
+        return self.timings.get(operation) or self.timings.get(_WIDER.get(operation, operation), _PLAIN)
 
 
 _PLAIN = Timing()
+_WIDER = {
+    Operation.LOAD_PAIR: Operation.LOAD_MULTIPLE,
+    Operation.STORE_PAIR: Operation.STORE_MULTIPLE,
+}

@@ -39,6 +39,7 @@ class Pipeline:
         self._next = 0  # the first cycle in which the next one may start alone
         self._free: dict[str, int] = {}
         self._ready: dict[str, int] = {}
+        self._made_by: dict[str, Operation] = {}
         self._last: Prepared | None = None
 
     @property
@@ -53,7 +54,8 @@ class Pipeline:
     def execute(self, item: Prepared) -> None:
         """Start `item` as early as its operands, its pipes and those before it allow."""
         start = self._now if self._may_pair(item) else self._next
-        start = max(start, self._operands_ready(item), self._distance(item))
+        ready = self._operands_ready(item)
+        start = max(start, ready, self._distance(item))
         pipes = [
             min(group.split("|"), key=lambda pipe: self._free.get(pipe, 0)) for group in item.timing.pipes
         ]
@@ -67,14 +69,14 @@ class Pipeline:
             self._next = start + item.length
         for pipe in pipes:
             self._free[pipe] = start + item.timing.hold
-        self._note_results(item, start)
+        self._note_results(item, max(start - item.timing.stages, ready))
         self._last = item
 
     def _may_pair(self, item: Prepared) -> bool:
         last = self._last
-        if last is None or self._started >= self._core.width or item.timing.slot is not Slot.ANY:
+        if last is None or self._started >= self._core.width:
             return False
-        if last.timing.slot is Slot.ALONE:
+        if item.timing.slot in (Slot.ALONE, Slot.OLDER) or last.timing.slot in (Slot.ALONE, Slot.YOUNGER):
             return False
         if not self._core.narrow_pairs:
             return True
@@ -83,13 +85,19 @@ class Pipeline:
         return not {item.operation, last.operation}.isdisjoint(self._core.seconds)
 
     def _operands_ready(self, item: Prepared) -> int:
-        ready, timing, used = self._ready, item.timing, item.operands
+        timing, used = item.timing, item.operands
         times = [
-            *(ready.get(name, 0) - timing.data_late for name in used.reads),
-            *(ready.get(name, 0) + timing.early for name in used.addresses),
-            *(ready.get(name, 0) - timing.accumulator_late for name in used.accumulator),
+            *(self._at(name, item) - timing.data_late for name in used.reads),
+            *(self._at(name, item) + timing.early for name in used.early),
+            *(self._at(name, item) - timing.accumulator_late for name in used.accumulator),
         ]
         return max(times, default=0)
+
+    def _at(self, name: str, item: Prepared) -> int:
+        """When `item` can read a register."""
+        late = self._core.forward
+        made_by = self._made_by.get(name)
+        return self._ready.get(name, 0) + (late.get((made_by, item.operation), 0) if made_by else 0)
 
     def _distance(self, item: Prepared) -> int:
         if self._last is None:
@@ -98,9 +106,11 @@ class Pipeline:
         cycles = after.get((before, item.operation), after.get((before, None), 0))
         return self._now + cycles
 
-    def _note_results(self, item: Prepared, start: int) -> None:
+    def _note_results(self, item: Prepared, computed: int) -> None:
         for number, name in enumerate(item.operands.writes):
             waits = int(item.timing.per_register * number)
-            self._ready[name] = start + item.timing.latency + waits
+            self._ready[name] = computed + item.timing.latency + waits
+            self._made_by[name] = item.operation
         for name in item.operands.updated:
-            self._ready[name] = start + 1
+            self._ready[name] = computed + 1 - item.timing.early
+            self._made_by[name] = item.operation

@@ -10,6 +10,7 @@ _RANGE = re.compile(r"\b([rsdq])(\d+)\s*-\s*[rsdq](\d+)\b")
 _ADDRESS = re.compile(r"\[([^\]]*)\](!|,\s*[#r]\S*)?")
 _LANE = re.compile(r"\b(q[0-7])\[\d+\]")
 _ALIASES = {"ip": "r12", "fp": "r11", "sl": "r10", "sb": "r9"}
+_SHIFTED = re.compile(r",\s*(lsl|lsr|asr|ror)\b")
 _CONDITION = "(eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
 _NO_RESULT = re.compile(
     rf"^(cmp|cmn|tst|teq|cbn?z|bx(ns)?|blx?(ns)?|tb[bh]|msr|nop|it\w*|b|svc|bkpt|pld|pli|vcmpe?|vpt\w*|vpst\w*|vctp"
@@ -32,13 +33,13 @@ _LAST_ACCUMULATES = re.compile(r"^(mla|mls|smla[a-z]+|smlsdx?|smml[as]r?|usada8)
 
 @dataclass(frozen=True)
 class Operands:
-    """Registers: `addresses` are read to find memory, `accumulator` to be added to.
+    """Registers: `early` are of addresses, or shifted on their way; `accumulator` is added to.
 
     `updated` are addresses that are advanced. A vector or double register stands as its single ones.
     """
 
     reads: tuple[str, ...]
-    addresses: tuple[str, ...]
+    early: tuple[str, ...]
     accumulator: tuple[str, ...]
     writes: tuple[str, ...]
     updated: tuple[str, ...]
@@ -85,6 +86,8 @@ def _split(word: str, text: str, rest: list[list[str]], addresses: list[str], up
         accumulator = writes
     elif _READS_RESULT.match(word) or "[" in text or (_BINARY.match(word) and len(_operand_list(text)) == 2):
         reads = reads + writes
+    if _SHIFTED.search(text) and reads:
+        addresses, reads = [reads[-1]], reads[:-1]
     return Operands(tuple(reads), tuple(addresses), tuple(accumulator), tuple(writes), tuple(updated))
 
 

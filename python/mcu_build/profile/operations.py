@@ -23,9 +23,11 @@ class Operation(StrEnum):
     DIVIDE = "divide"
     LOAD = "load"
     LOAD_NARROW = "load_narrow"  # a byte or a half
+    LOAD_PAIR = "load_pair"
     LOAD_MULTIPLE = "load_multiple"
     STORE = "store"
     STORE_INDEXED = "store_indexed"  # the offset is a register
+    STORE_PAIR = "store_pair"
     STORE_MULTIPLE = "store_multiple"
     BRANCH = "branch"
     BRANCH_CONDITIONAL = "branch_conditional"
@@ -67,6 +69,7 @@ class Operation(StrEnum):
 _O = Operation
 _CONDITION = "(eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
 _SIMPLE = re.compile(rf"(adds?|subs?|movs?){_CONDITION} [^#\[]*#|movs?{_CONDITION} \w+, \w+$")
+_MOVE = re.compile(rf"movs?{_CONDITION}$")
 _SHIFTED = re.compile(r",\s*(lsl|lsr|asr|ror|rrx)\b")
 # The first pattern that matches says it; `$` stands for an optional condition and the end.
 _SCALAR = tuple(
@@ -82,8 +85,10 @@ _SCALAR = tuple(
         (r"(cbz|cbnz)$", _O.BRANCH_CONDITIONAL),
         (r"(ldrs?[bh]t?|ldrex[bh])$", _O.LOAD_NARROW),
         (r"(ldr|ldrt|ldrex)$", _O.LOAD),
-        (r"(ldrd|ldm\w*?|pop|vldm\w*?|vpop)$", _O.LOAD_MULTIPLE),
-        (r"(strd|stm\w*?|push|vstm\w*?|vpush)$", _O.STORE_MULTIPLE),
+        (r"ldrd$", _O.LOAD_PAIR),
+        (r"(ldm\w*?|pop|vldm\w*?|vpop)$", _O.LOAD_MULTIPLE),
+        (r"strd$", _O.STORE_PAIR),
+        (r"(stm\w*?|push|vstm\w*?|vpush)$", _O.STORE_MULTIPLE),
         (r"(str[bh]?t?|strex[bh]?)$", _O.STORE),
         (r"[us]div$", _O.DIVIDE),
         (r"(umull|smull)s?$", _O.MULTIPLY_LONG),
@@ -131,7 +136,7 @@ def operation(instruction: Instruction) -> Operation:
     if found is _O.STORE and re.search(r"\[[^],]+,\s*[a-z]", instruction.operands):
         return _O.STORE_INDEXED
     if found is _O.ALU and _SHIFTED.search(instruction.operands):
-        return _O.ALU_SHIFTED
+        return _O.SHIFT if _MOVE.match(word) else _O.ALU_SHIFTED
     if found is _O.ALU and _SIMPLE.match(f"{word} {instruction.operands}"):
         return _O.ALU_SIMPLE
     return found

@@ -47,8 +47,9 @@ CORE = Core(
         Op.LOAD: Timing(_LS, latency=2),
         Op.LOAD_NARROW: Timing(_LS, latency=2),
         Op.LOAD_MULTIPLE: Timing(_LS, issue=0, per_register=1, latency=2),
-        Op.STORE: Timing(_LS),
-        Op.STORE_INDEXED: Timing(_LS),
+        # As on Cortex-M33: what a stage late computes can be stored in the next cycle.
+        Op.STORE: Timing(_LS, data_late=1),
+        Op.STORE_INDEXED: Timing(_LS, data_late=1),
         Op.STORE_MULTIPLE: Timing(_LS, issue=0, per_register=1),
         Op.LOOP_END: Timing(issue=0),
         Op.SYSTEM: Timing(issue=2),

@@ -13,11 +13,12 @@ CORE = Core(
     name="cortex-m7",
     width=2,
     timings={
+        # An adder stands a stage before the others: what it computes, they can use in the same cycle.
         Op.ALU: Timing((_ALU,)),
-        Op.ALU_SIMPLE: Timing((_ALU,)),
-        Op.SHIFT: Timing((_ALU,)),
-        # One shifter stands before the arithmetic; its operand is wanted a cycle early.
-        Op.ALU_SHIFTED: Timing((_ALU, "shifter"), data_late=-1),
+        Op.ALU_SIMPLE: Timing((_ALU,), stages=1),
+        Op.SHIFT: Timing((_ALU,), stages=1),
+        # So does the shifter of an operand.
+        Op.ALU_SHIFTED: Timing((_ALU, "shifter"), early=1),
         Op.EXTEND: Timing((_ALU, "dsp"), slot=Slot.OLDER),
         Op.BITFIELD: Timing((_ALU, "dsp", "shifter"), slot=Slot.OLDER),
         Op.DSP: Timing((_ALU, "dsp"), slot=Slot.OLDER),
@@ -26,14 +27,13 @@ CORE = Core(
         Op.MULTIPLY_LONG: Timing(("multiply",), latency=2),
         Op.MULTIPLY_ADD_LONG: Timing(("multiply",), latency=2, accumulator_late=1),
         Op.DIVIDE: Timing(issue=7, latency=7, slot=Slot.ALONE),
-        # Addresses are wanted a cycle early; a word's data can be used after one cycle by most, after two by
-        # a multiplication; a byte's after two.
-        Op.LOAD: Timing((_LOAD,), latency=2, early=1),
+        # Addresses are wanted a cycle early. A word can be used in the next cycle, a byte in the one after.
+        Op.LOAD: Timing((_LOAD,), early=1),
         Op.LOAD_NARROW: Timing((_LOAD,), latency=2, early=1),
         # Stores take any result of the same cycle, and pair with no multiplication.
         Op.STORE: Timing(("store", "multiply"), early=1, data_late=1),
         Op.STORE_INDEXED: Timing(("store", "multiply"), early=1, data_late=1),
-        Op.LOAD_MULTIPLE: Timing(issue=0, per_register=0.5, latency=2, early=1, slot=Slot.ALONE),
+        Op.LOAD_MULTIPLE: Timing(issue=0, per_register=0.5, latency=1, early=1, slot=Slot.ALONE),
         Op.STORE_MULTIPLE: Timing(issue=0, per_register=0.5, early=1, slot=Slot.ALONE),
         Op.BRANCH: Timing(("branch",)),
         Op.BRANCH_CONDITIONAL: Timing(("branch",)),
@@ -51,4 +51,14 @@ CORE = Core(
     },
     taken={},
     mispredicted=8,  # jnk0le: 6 to 8
+    # jnk0le: multiplications "can't consume ldr result from previous cycle".
+    forward={
+        (Op.LOAD, operation): 1
+        for operation in (
+            Op.MULTIPLY,
+            Op.MULTIPLY_ADD,
+            Op.MULTIPLY_LONG,
+            Op.MULTIPLY_ADD_LONG,
+        )
+    },
 )
