@@ -113,6 +113,11 @@ class StageTimes:
             sys.stderr.write(f"{name:<12} ...\n")
             sys.stderr.flush()
 
+    def note(self, text: str) -> None:
+        """A line of its own: what the stages below it are for."""
+        if not self.quiet:
+            sys.stderr.write(f"{text}\n")
+
     def warn(self, text: str) -> None:
         """A warning that a user should not overlook."""
         sys.stderr.write("".join(f"warning: {line}\n" for line in text.split("\n")))

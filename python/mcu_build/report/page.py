@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcu_build.report import svg
 from mcu_build.report.npu import estimates
@@ -37,6 +37,11 @@ def document(title: str, body: str) -> str:
 
     style = (_FOLDER / "report.css").read_text()
     return _template("page.html").render(title=title, style=style, body=Markup(body))
+
+
+def rendered(template: str, **values: Any) -> str:
+    """What a template of this folder makes of values."""
+    return _template(template).render(**values)
 
 
 def _title(report: Report) -> str:

@@ -24,13 +24,13 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     bad = [text for row in quality for text in _bad_outputs(row)]
     if not bad:
         return ()
+    worst = [row for row in _worst(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
     told = [
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
-        f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use. The layers that lose most:"
+        f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
+        f"{' The layers that lose most:' if worst else ' No layer loses much alone.'}",
+        *(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}" for row in worst),
     ]
-    for row in _worst(layers)[:_SHOWN]:
-        if row["sqnr_db"] < _HARMLESS_DB:
-            told.append(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}")
     return ("\n".join((*told, f"  `mcu-build accuracy {file}` lists all layers.")),)
 
 

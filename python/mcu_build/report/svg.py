@@ -127,7 +127,7 @@ def timeline(spans: Sequence[Span], lanes: Sequence[str], unit: str, width: floa
     parts = [text(0, row * index + 22, name) for index, name in enumerate(lanes)]
     for tick in _ticks(end):
         x = margin + tick * scale
-        parts += [line(x, 0, x, height - 20, "grid"), text(x, height - 6, f"{tick:,.6g}", "middle", "tick")]
+        parts += [line(x, 0, x, height - 20, "grid"), text(x, height - 6, f"{tick:,.0f}", "middle", "tick")]
     parts += [
         box(
             Box(
