@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build.reference_integer import divide_to_even, requantize
+from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
+from mcu_build.reference_integer import divide_to_even
 
 Int8 = npt.NDArray[np.int8]
 Int16 = npt.NDArray[np.int16]
@@ -22,10 +23,6 @@ Int64 = npt.NDArray[np.int64]
 # A normalized value has this many bits behind the point, a result before its last rounding 16.
 NORMALIZED_BITS = 19
 RESULT_BITS = 16
-# Bits behind the point of a weight of `resample`, of its sums over columns, and of those over rows.
-TAP_BITS = 14
-LINE_BITS = 7
-SUM_BITS = TAP_BITS + LINE_BITS
 # Bits behind the point of a logarithm to the base 2.
 LOG_BITS = 16
 

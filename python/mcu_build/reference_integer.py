@@ -12,25 +12,13 @@ from math import ldexp
 import numpy as np
 import numpy.typing as npt
 
+from mcu_build.ir.arithmetic import requantize
+
 Int8 = npt.NDArray[np.int8]
 Int64 = npt.NDArray[np.int64]
 Real = npt.NDArray[np.float64]
 
 _SOFTMAX_INTEGER_BITS = 5
-
-
-def requantize(accumulator: Int64, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> Int64:
-    """CMSIS-NN's arm_nn_requantize: a doubling high multiplication, then a rounding shift to the right.
-
-    `multiplier` and `shift` broadcast against `accumulator`. The product with 2^-31 rounds ties upwards, the
-    shift rounds ties away from zero.
-    """
-    left = np.maximum(shift, 0).astype(np.int64)
-    right = np.maximum(np.negative(shift), 0).astype(np.int64)
-    high = ((accumulator << left) * np.asarray(multiplier, np.int64) + (1 << 30)) >> 31
-    mask = (np.int64(1) << right) - 1
-    threshold = (mask >> 1) + ((high >> right) < 0)
-    return (high >> right) + ((high & mask) > threshold)
 
 
 def _saturate(values: Int64, low: int, high: int) -> Int8:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mcu_build.codegen.user_calls import arguments, constants
-from mcu_build.ir.plan import DType, UserCall, UserTensor, UserValue
+from mcu_build.ir.calls.outside import UserCall, UserTensor, UserValue
+from mcu_build.ir.tensor import DType
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]

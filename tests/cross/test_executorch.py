@@ -17,7 +17,8 @@ from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.executorch_upstream import schemas
 from mcu_build.codegen.target import target
 from mcu_build.executorch.package import wheel
-from mcu_build.ir.plan import DType, UserCall, UserTensor, UserValue
+from mcu_build.ir.calls.outside import UserCall, UserTensor, UserValue
+from mcu_build.ir.tensor import DType
 from mcu_build.ir.weights import Weight, WeightFile
 from mcu_build.plan.compile import compile_program
 from tests.support.cases import program_of

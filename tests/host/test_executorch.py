@@ -14,6 +14,7 @@ from mcu_build.executorch import deploy, measure, package
 from mcu_build.executorch import replace as slots
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
 from mcu_build.executorch.slot import Region
+from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.plan import Arena, Plan, Step
 from mcu_build.ir.program import Delegate, KernelCall, Program
 from mcu_build.plan.select import operators as selectors
@@ -132,7 +133,7 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
 
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(deploy, "load", lambda file, method, data: program("aten::cat.out"))
-    moved = Step("aten::view_copy.out", "m.py:7", "permute", "permute", None, (0, 1), (1,))
+    moved = Step.of("aten::view_copy.out", "m.py:7", Permute(PermuteParams(1, (1,) * 6, (0,) * 6), 0, 1))
     plan = Plan("m", {}, (moved,), (), ())
     with pytest.raises(McuError, match=r"a view at m\.py:7 of a channels-last tensor shares its bytes"):
         deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)

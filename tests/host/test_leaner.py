@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from mcu_build.ir.plan import DType, Plan, Step, Tensor
+from mcu_build.ir.calls.call import Portable
+from mcu_build.ir.calls.portable import ConvertParams
+from mcu_build.ir.plan import Plan, Step
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.leaner import choose_leaner
 from mcu_build.plan.memory import place
 
@@ -19,7 +22,8 @@ def plan_of(scratch: tuple[int, ...] = SCRATCH) -> Plan:
         for way, size in enumerate(scratch):
             id = 10 + 10 * index + way
             tensors[id] = Tensor(id, "scratch", DType.U8, (size,), (0,))
-            ways.append(Step("op", "", f"way_{way}", "op", None, (source, target, id), (target, id)))
+            call = Portable(ConvertParams(0), f"way_{way}", "op", (source,), (target, id))
+            ways.append(Step.of("op", "", call))
         steps.append(replace(ways[0], leaner=tuple(ways[1:])))
     return Plan("m", tensors, tuple(steps), (0,), (3,))
 

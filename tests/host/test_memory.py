@@ -1,9 +1,13 @@
 """The arena: no two live tensors share bytes, and its size is close to what must be live."""
 
 import random
+from dataclasses import replace
 from itertools import combinations
 
-from mcu_build.ir.plan import DType, Plan, Step, Tensor
+from mcu_build.ir.calls.call import Portable
+from mcu_build.ir.calls.portable import ConvertParams
+from mcu_build.ir.plan import Plan, Step
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.memory import lifetimes, overlap_distances, place
 
 
@@ -12,11 +16,8 @@ def tensor(id, size, **more):
 
 
 def step(reads, writes, overlaps=None, multiple=1):
-    return Step(
-        *("op", "", "kernel", "kernel", None, (*reads, *writes), tuple(writes)),
-        overlaps=overlaps or {},
-        overlap_multiple=multiple,
-    )
+    call = Portable(ConvertParams(0), "kernel", "kernel", tuple(reads), tuple(writes))
+    return replace(Step.of("op", "", call), overlaps=overlaps or {}, overlap_multiple=multiple)
 
 
 def plan_of(tensors, steps, inputs, outputs):

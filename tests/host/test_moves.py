@@ -2,20 +2,18 @@
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Plan, Step, Tensor
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.memory import place
 from mcu_build.plan.moves import place_with_moves
-from tests.host.test_memory import overlaps
+from tests.host.test_memory import overlaps, step
 
 
 def chain(layers, size, distance):
     """Layers that each write `distance` bytes below what they read."""
     tensors = {i: Tensor(i, f"t{i}", DType.I8, (size,), (0,)) for i in range(layers + 1)}
-    steps = tuple(
-        Step("op", "", "kernel", "kernel", None, (i, i + 1), (i + 1,), overlaps={i: distance})
-        for i in range(layers)
-    )
+    steps = tuple(step([i], [i + 1], {i: distance}) for i in range(layers))
     return Plan("m", tensors, steps, (0,), (layers,))
 
 
@@ -25,13 +23,13 @@ def test_a_long_chain_does_not_walk_down():
     moved = place_with_moves(plan)
     assert moved.arena.size == moved.arena.lower_bound == 3200 + 640
     assert not overlaps(moved)
-    copies = [step for step in moved.steps if step.kernel == "copy"]
+    copies = [one for one in moved.steps if one.kernel == "copy"]
     assert 0 < len(copies) < 8
     # Every step reads what the one before it, moved or not, wrote.
     written = moved.inputs[0]
-    for step in moved.steps:
-        assert step.reads == (written,)
-        written = step.writes[0]
+    for one in moved.steps:
+        assert one.reads == (written,)
+        written = one.writes[0]
     assert moved.outputs == (written,)
 
 

@@ -10,7 +10,8 @@ import torch
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.packing_dsp import pairs
 from mcu_build.frontend.session import judged
-from mcu_build.ir.plan import Params, Step
+from mcu_build.ir.calls.moves import Concat, ConcatParams
+from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.joins import join_in_place
@@ -56,8 +57,8 @@ def unrolled(steps):
     output = len(tensors)
     tensors.append(tensor(output, 48 * steps))
     for index, id in enumerate(last):
-        params = Params("ConcatParams", {"rows": 1, "offset": 48 * index})
-        made.append(Step("op", "", "concat", "concat", params, (id, output), (output,)))
+        params = ConcatParams(rows=1, bytes=48, stride=48 * steps, offset=48 * index)
+        made.append(Step.of("op", "", Concat(params, id, output)))
     return plan_of(tensors, made, [0], [output])
 
 

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mcu_build.ir.channels import Range
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan import simplify
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.select import select
-from mcu_build.plan.simplify.ranges import Range, Ranges
+from mcu_build.plan.simplify.ranges import Ranges
 from tests.support.cases import run_plans
 from tests.support.graphs import Graph, Ref
 

@@ -23,10 +23,11 @@ from mcu_build.codegen.header import BANNER, header, port_name
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
-from mcu_build.ir.plan import ALIGNMENT, Arena, Plan, UserCall
+from mcu_build.ir.calls.outside import EthosU, UserCall
+from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.ir.weights import WeightFile
-from mcu_build.plan.delegate import BACKEND, KERNEL, npu_name
+from mcu_build.plan.delegate import BACKEND, npu_name
 
 # Delegates that have a back end: what its sources in firmware/executorch/backends are called.
 BACKENDS = {BACKEND: "ethos_u"}
@@ -232,9 +233,8 @@ def _backends(given: Deployment) -> str:
 
 def fast_scratch_bytes(plan: Plan) -> int:
     """Bytes of fast scratch memory that the largest of the NPU's delegates wants."""
-    made = (step.params.members for step in plan.steps if step.kernel == KERNEL and step.params)
-    sizes = (members["fast_scratch"] for members in made)
-    return max((size for size in sizes if isinstance(size, int)), default=0)
+    calls = (step.call for step in plan.steps)
+    return max((call.params.fast_scratch for call in calls if isinstance(call, EthosU)), default=0)
 
 
 def _sizes(name: str, sizes: Iterable[int]) -> str:

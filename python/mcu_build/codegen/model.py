@@ -8,7 +8,10 @@ from mcu_build.codegen import user_calls
 from mcu_build.codegen.blob import arena_section, constants_section, fast_section
 from mcu_build.codegen.header import BANNER, arena_size, header, ports
 from mcu_build.codegen.literal import float_literal
-from mcu_build.ir.plan import ALIGNMENT, Params, Plan, Step, Tensor, Value
+from mcu_build.ir.calls.outside import UserFunction
+from mcu_build.ir.calls.struct import Struct, Value
+from mcu_build.ir.plan import Params, Plan, Step
+from mcu_build.ir.tensor import ALIGNMENT, Tensor
 from mcu_build.plan.delegate import npu_name
 
 _VALUES_PER_LINE = 20
@@ -28,7 +31,7 @@ def generate(plan: Plan) -> dict[str, str]:
 
 def kernel_sources(plan: Plan) -> tuple[str, ...]:
     """Stems of the kernel sources that the plan calls, sorted."""
-    return tuple(sorted({step.source for step in plan.steps if not step.user}))
+    return tuple(sorted({step.source for step in plan.steps if step.source}))
 
 
 def cmake_facts(plan: Plan) -> str:
@@ -46,12 +49,22 @@ def cmake_facts(plan: Plan) -> str:
 def source(plan: Plan) -> str:
     """run(), the parameters of every step, and access to inputs and outputs."""
     includes = sorted(f'#include "mcu/kernels/{stem}.h"\n' for stem in kernel_sources(plan))
-    users = [step.user for step in plan.steps if step.user]
+    users = [
+        (index, step.call.user)
+        for index, step in enumerate(plan.steps)
+        if isinstance(step.call, UserFunction)
+    ]
     if plan.initial_state:
         includes.append("#include <cstring>\n")
     if users:
         includes.append('#include "mcu/operator.h"\n')
-    parts = [BANNER, f'#include "{plan.name}.h"\n\n', *includes, "\n", user_calls.declarations(users)]
+    parts = [
+        BANNER,
+        f'#include "{plan.name}.h"\n\n',
+        *includes,
+        "\n",
+        user_calls.declarations(user for _, user in users),
+    ]
     memories = ("arena", "fast") if plan.fast_size else ("arena",)
     parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
     parts.append("\n")
@@ -67,9 +80,7 @@ def source(plan: Plan) -> str:
         for index, step in enumerate(plan.steps)
         if step.params
     ]
-    parts += [
-        user_calls.constants(f"step_{index}", step.user) for index, step in enumerate(plan.steps) if step.user
-    ]
+    parts += [user_calls.constants(f"step_{index}", user) for index, user in users]
     parts.append("}  // namespace\n\n")
     for one, id in zip(ports(plan), (*plan.inputs, *plan.outputs), strict=True):
         type = one.tensor.dtype.c_name
@@ -212,15 +223,15 @@ def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
 
 def _call(plan: Plan, index: int, step: Step) -> str:
     pointers = [_pointer(plan, id) for id in step.arguments]
-    if step.user:
-        call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.user, pointers)})"
+    if isinstance(step.call, UserFunction):
+        call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.call.user, pointers)})"
     else:
         call = f"kernels::{step.kernel}({', '.join([f'step_{index}'] * bool(step.params) + pointers)})"
     where = "".join(f", {part}" for part in (step.name, step.layer) if part)
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 
 
-def parameters(name: str, params: Params) -> str:
+def parameters(name: str, params: Struct | Params) -> str:
     """The parameter struct of a kernel as a constant `name`."""
     members = "".join(f"    .{name} = {_value(value)},\n" for name, value in params.members.items())
     return f"constexpr kernels::{params.type} {name} = {{\n{members}}};\n"

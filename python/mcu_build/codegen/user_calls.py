@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from mcu_build.ir.plan import DType, UserCall, UserTensor, UserValue
+from mcu_build.ir.calls.outside import UserCall, UserTensor, UserValue
+from mcu_build.ir.tensor import DType
 
 _SCALAR_TYPES = {
     DType.BOOL: "Bool",

@@ -7,188 +7,84 @@ downstream needs to know about dimension orders. Passes take a Plan and return a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from math import prod
 from typing import Literal
 
-# Alignment of every tensor, in bytes: the widest vector load of Helium.
-ALIGNMENT = 16
+from mcu_build.ir.calls.call import Call
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.calls.struct import Value as Value
+from mcu_build.ir.tensor import ALIGNMENT as ALIGNMENT
+from mcu_build.ir.tensor import DType as DType
+from mcu_build.ir.tensor import Quantization as Quantization
+from mcu_build.ir.tensor import Tensor as Tensor
 
 # What to give priority to where kernels, plan and compiler can trade one for another.
 Optimize = Literal["speed", "size", "ram"]
 
 
-class DType(Enum):
-    """Element types: name in NumPy, name in C++, size in bytes."""
-
-    BOOL = ("bool", "bool", 1)
-    U8 = ("uint8", "uint8_t", 1)
-    I8 = ("int8", "int8_t", 1)
-    I16 = ("int16", "int16_t", 2)
-    I32 = ("int32", "int32_t", 4)
-    I64 = ("int64", "int64_t", 8)
-    F32 = ("float32", "float", 4)
-
-    def __init__(self, numpy_name: str, c_name: str, size: int) -> None:
-        self.numpy_name = numpy_name
-        self.c_name = c_name
-        self.size = size
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """real = scale * (q - zero_point)."""
-
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Bytes that kernels read and write.
-
-    `shape` is the order of memory. `dim_order` says which of the model's dimensions each of them is, so
-    that the model's own shape is recovered for the header: (0, 2, 3, 1) is an NCHW tensor kept as NHWC.
-    `data` is set for constants only. `alias_of` names the tensor whose bytes these are, from byte
-    `alias_offset`. `fast` bytes lie outside the arena, in the fast scratch memory that the delegates of an
-    NPU share, all at its start. `state` is a byte offset in the memory that keeps its bytes between calls,
-    which is no part of the arena either.
-    """
-
-    id: int
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
-    dim_order: tuple[int, ...]
-    data: bytes | None = field(default=None, repr=False)
-    alias_of: int | None = None
-    alias_offset: int = 0
-    quantization: Quantization | None = None
-    fast: bool = False
-    state: int | None = None
-
-    @property
-    def elements(self) -> int:
-        """Number of elements."""
-        return prod(self.shape)
-
-    @property
-    def is_apart(self) -> bool:
-        """Whether it lies in memory of its own, outside of the arena and of flash."""
-        return self.fast or self.state is not None
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes, without padding."""
-        return self.elements * self.dtype.size
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether it lies in flash."""
-        return self.data is not None
-
-    @property
-    def model_shape(self) -> tuple[int, ...]:
-        """The shape in the order of the model's own dimensions."""
-        shape = [0] * len(self.shape)
-        for position, dimension in enumerate(self.dim_order):
-            shape[dimension] = self.shape[position]
-        return tuple(shape)
-
-
-# A member of a parameter struct: a number, or a braced list of them (an aggregate or an array).
-Value = int | float | bool | tuple["Value", ...] | Mapping[str, "Value"]
-
-
 @dataclass(frozen=True)
 class Params:
-    """A parameter struct of a kernel: `type` is its C++ name in mcu::kernels, members in their order."""
+    """A parameter struct of a kernel that has no class: `type` is its C++ name, members in their order."""
 
     type: str
     members: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
-class UserTensor:
-    """A tensor argument of a user's function: its elements in the order of the model's dimensions."""
-
-    name: str
-    dtype: DType
-    shape: tuple[int, ...]
-    written: bool
-
-    @property
-    def c_type(self) -> str:
-        """The parameter's type in C++."""
-        return f"mcu::Tensor<{'' if self.written else 'const '}{self.dtype.c_name}>"
-
-
-@dataclass(frozen=True)
-class UserValue:
-    """A number, or a list of integers, that a user's function is given."""
-
-    name: str
-    value: int | float | bool | tuple[int, ...]
-
-    @property
-    def c_type(self) -> str:
-        """The parameter's type in C++."""
-        if isinstance(self.value, tuple):
-            return "std::span<const int64_t>"
-        if isinstance(self.value, bool):
-            return "bool"
-        return "double" if isinstance(self.value, float) else "int64_t"
-
-
-@dataclass(frozen=True)
-class UserCall:
-    """A call of a user's C++ function, the kernel of a custom operator (include/mcu/operator.h).
-
-    The tensors among `operands` are the arguments of the step, in their order.
-    """
-
-    function: str
-    operands: tuple[UserTensor | UserValue, ...]
-
-    @property
-    def prototype(self) -> str:
-        """The function as C++ declares it, in its namespace."""
-        parameters = ", ".join(f"{operand.c_type} {operand.name}" for operand in self.operands)
-        return f"void {self.function}({parameters})"
-
-
-@dataclass(frozen=True)
 class Step:
     """One call of a kernel: `mcu::kernels::<kernel>(params, arguments...)`.
 
-    `source` is the stem of the header and of the source file that hold the kernel. `arguments` are tensor
-    ids in the order of the kernel's pointer parameters (None is a null pointer): what it reads, then what
-    it writes, then scratch. `writes` are the ids among them that are written. `operator` is the program's
-    operator, `layer` the line of the user's model that it stands in and `name` the path of its module there
-    (either may be empty). `overlaps` says for inputs by id how many bytes below them the output must start at
-    least if it takes over their memory, and `overlap_multiple` what that must be a multiple of
-    (plan/overlap.py). `leaner` are ways to make the same call with less memory, slower ones last
-    (plan/leaner.py). With `user` it is a call of a user's function instead, and `source` is empty.
+    `call` is what it computes. What follows is how: at first by the portable kernel of the call, then by what
+    a core has instead (plan/specialize). `source` is the stem of the header and of the source file that hold
+    the kernel. `arguments` are tensor ids in the order of the kernel's pointer parameters (None is a null
+    pointer): what it reads, then what it writes, then scratch. `writes` are the ids among them that are
+    written. `operator` is the program's operator, `layer` the line of the user's model that it stands in and
+    `name` the path of its module there (either may be empty).
+    `overlaps` says for inputs by id how many bytes below them the output must start at least if it takes over
+    their memory, and `overlap_multiple` what that must be a multiple of. `leaner` are ways to make the same
+    call with less memory, slower ones last (plan/leaner.py).
     """
 
     operator: str
     layer: str
+    call: Call
     kernel: str
     source: str
-    params: Params | None
+    params: Struct | Params | None
     arguments: tuple[int | None, ...]
     writes: tuple[int, ...]
-    macs: int = 0
     overlaps: Mapping[int, int] = field(default_factory=dict)
     overlap_multiple: int = 1
     leaner: "tuple[Step, ...]" = ()
-    user: UserCall | None = None
     name: str = ""
+
+    @classmethod
+    def of(cls, operator: str, layer: str, call: Call, name: str = "") -> "Step":
+        """The call by its portable kernel."""
+        kernel = (call.kernel, call.source, call.params, call.arguments, call.writes)
+        return cls(operator, layer, call, *kernel, name=name)
+
+    def calling(self, call: Call) -> "Step":
+        """Another call in its place, by its portable kernel."""
+        return Step.of(self.operator, self.layer, call, self.name)
+
+    def renamed(self, names: Mapping[int, int]) -> "Step":
+        """The same on the tensors that have taken the places of others."""
+        return replace(
+            self,
+            call=self.call.renamed(names),
+            arguments=tuple(None if id is None else names.get(id, id) for id in self.arguments),
+            overlaps={names.get(id, id): distance for id, distance in self.overlaps.items()},
+        )
 
     @property
     def reads(self) -> tuple[int, ...]:
         """Ids of the tensors that are read."""
         return tuple(id for id in self.arguments if id is not None and id not in self.writes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        return self.call.macs
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch.fx import Node
 
+from mcu_build.ir.arithmetic import SUM_BITS, TAP_BITS
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, multiplier_and_shift
-from mcu_build.reference_int8 import SUM_BITS, TAP_BITS
 
 # What an operator does along one of its axes: (images of one row, operator, axis) → images of one row.
 Along = Callable[[torch.Tensor, Node, int], torch.Tensor]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from mcu_build.custom import Signature
 from mcu_build.errors import McuError
+from mcu_build.ir.calls.moves import Permute
 from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
@@ -80,4 +81,4 @@ def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence
 
 
 def _moved(plan: Plan) -> int:
-    return sum(plan.tensors[step.writes[0]].nbytes for step in plan.steps if step.kernel == "permute")
+    return sum(plan.tensors[step.writes[0]].nbytes for step in plan.steps if isinstance(step.call, Permute))

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import Params, Plan, Step, Tensor
+from mcu_build.ir.calls.moves import Copy
+from mcu_build.ir.calls.outside import EthosU, EthosUParams
+from mcu_build.ir.plan import Plan, Step, Tensor
 from mcu_build.ir.program import Delegate
 from mcu_build.npu.config import CONFIGS
 from mcu_build.npu.payload import Binding, Payload, parse
 from mcu_build.plan.memory import place
 
 BACKEND = "EthosUBackend"
-KERNEL = "ethos_u"
-_IN, _OUT = "npu input", "npu output"
+_RUN, _IN, _OUT = "ethos_u", "npu input", "npu output"
 _SCRATCH_REGION = 1
 
 
@@ -87,31 +88,28 @@ def steps(
     (commands, weights), (scratch, fast) = constants, memories
     for tensor, slot in borders[0]:
         yield _copy(_IN, tensor, slot)
-    params = {
-        "configuration": opened.payload.config,
-        "id": opened.payload.id,
-        "commands": commands.nbytes,
-        "weights": weights.nbytes if weights else 0,
-        "scratch": scratch.nbytes,
-        "fast_scratch": fast.nbytes if fast else 0,
-    }
-    arguments = [tensor.id if tensor else None for tensor in (commands, weights, scratch, fast)]
-    written = tuple(tensor.id for tensor in (scratch, fast) if tensor)
-    yield Step(KERNEL, "", KERNEL, KERNEL, Params("EthosUParams", params), tuple(arguments), written)
+    params = EthosUParams(
+        configuration=opened.payload.config,
+        id=opened.payload.id,
+        commands=commands.nbytes,
+        weights=weights.nbytes if weights else 0,
+        scratch=scratch.nbytes,
+        fast_scratch=fast.nbytes if fast else 0,
+    )
+    weights_id, fast_id = (tensor.id if tensor else None for tensor in (weights, fast))
+    call = EthosU(params, commands.id, weights_id, scratch.id, fast_id)
+    yield Step.of(_RUN, "", call)
     for tensor, slot in borders[1]:
         yield _copy(_OUT, slot, tensor)
 
 
 def _copy(operator: str, source: Tensor, target: Tensor) -> Step:
-    params = Params("CopyParams", {"bytes": source.nbytes})
-    return Step(operator, "", "copy", "copy", params, (source.id, target.id), (target.id,))
+    return Step.of(operator, "", Copy.of(source, target))
 
 
 def npu_name(plan: Plan) -> str | None:
     """The NPU that steps of the plan run on, such as "ethos-u55-128"; None where none does."""
-    used = (
-        step.params.members["configuration"] for step in plan.steps if step.kernel == KERNEL and step.params
-    )
+    used = (step.call.params.configuration for step in plan.steps if isinstance(step.call, EthosU))
     return next((one.name for value in used for one in CONFIGS.values() if one.config == value), None)
 
 

@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
+from mcu_build.ir.calls.boundary import Boundary
+from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.plan import DType, Plan, Step
-from mcu_build.plan.delegate import KERNEL
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.memory import lifetimes
-from mcu_build.plan.ports import BOUNDARY_SOURCES, port_quantization
+from mcu_build.plan.ports import port_quantization
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -92,9 +93,9 @@ def operators(plan: Plan) -> list[dict[str, Any]]:
 
 def where(plan: Plan, step: Step) -> str:
     """'npu', 'int8' where no float takes part, 'float', or 'border' between the two."""
-    if step.kernel == KERNEL:
+    if isinstance(step.call, EthosU):
         return "npu"
-    if step.source in BOUNDARY_SOURCES:
+    if isinstance(step.call, Boundary):
         return "border"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
     return "float" if DType.F32 in types else "int8"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from mcu_build.ir.calls.moves import Concat
 from mcu_build.ir.plan import ALIGNMENT, Plan, Step, Tensor
 from mcu_build.plan.memory import live_bytes
 
@@ -18,7 +19,7 @@ def join_in_place(plan: Plan, place: Placed) -> Plan:
     That takes an operand that lies in one piece in the output, that nothing else holds, and that begins where
     tensors may begin. The output then lives from when its first part is made.
     """
-    steps = [step for step in plan.steps if step.kernel == "concat"]
+    steps = [step for step in plan.steps if isinstance(step.call, Concat)]
     if len(steps) > _MOST_TRIED:
         # Thousands of parts that all stay until they are joined are slow to place, each for itself.
         joined = _joined(plan, steps)
@@ -64,11 +65,10 @@ def _joined(plan: Plan, group: Sequence[Step]) -> Plan | None:
 
 def _part(plan: Plan, step: Step, fixed: Collection[int]) -> Tensor | None:
     """The operand of a concatenation step as a part of the output; None where it has to be copied."""
-    if step.params is None or step.params.members["rows"] != 1:
+    if not isinstance(step.call, Concat) or step.call.params.rows != 1:
         return None
-    operand, output = step.reads[0], step.writes[0]
-    owner, offset = plan.owner(operand), step.params.members["offset"]
-    assert isinstance(offset, int)
+    operand, output = step.call.input, step.call.output
+    owner, offset = plan.owner(operand), step.call.params.offset
     if owner.is_constant or owner.is_apart or owner.id in fixed or owner.id == plan.owner(output).id:
         return None
     if plan.tensors[operand].nbytes != owner.nbytes or offset % ALIGNMENT:

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcu_build.ir.plan import ALIGNMENT, Params, Plan, Quantization, Step
+from mcu_build.ir.calls.moves import Copy
+from mcu_build.ir.plan import ALIGNMENT, Plan, Quantization, Step
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.npz import Array
 from mcu_build.vectors import quantize
@@ -54,8 +55,7 @@ def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
         tensors[id] = replace(tensors[id], state=len(memory))
         memory += value
         # Behind all else: the state is read until the end of the call.
-        params = Params("CopyParams", {"bytes": len(value)})
-        copies.append(Step("state", "", "copy", "copy", params, (result, id), (id,)))
+        copies.append(Step.of("state", "", Copy.of(tensors[result], tensors[id])))
     return replace(
         plan,
         tensors=tensors,

@@ -5,14 +5,13 @@ steps walks down through the arena: its size grows with the number of layers. Mo
 copy of its bytes, starts anew. A copy costs a small part of what the layer that made the tensor costs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
-from mcu_build.ir.plan import Arena, Params, Plan, Step
+from mcu_build.ir.calls.moves import Move
+from mcu_build.ir.plan import Arena, Plan, Step
 from mcu_build.plan.memory import place
 
-# A copy may be to any place: no distance keeps its output from its input.
-_ANYWHERE = -(1 << 40)
 # Groups of copies that are tried to be left out, at most.
 _MOST_TRIED = 32
 
@@ -55,12 +54,14 @@ def _moved(plan: Plan, indices: Collection[int]) -> Plan:
     next_id = max(tensors, default=-1) + 1
     indices = frozenset(indices)
     for index, step in enumerate(plan.steps):
-        steps.append(_reading(step, renamed))
+        steps.append(step.renamed(renamed))
         if index not in indices:
             continue
         source = tensors[step.writes[0]]
         tensors[next_id] = replace(source, id=next_id, name=f"{source.name}_moved")
-        steps.append(_copy(source.id, next_id, source.nbytes, step))
+        move = Move.of(source, tensors[next_id])
+        copy = Step.of("move", step.layer, move, step.name)
+        steps.append(replace(copy, overlaps=move.inplace_distances(tensors)))
         renamed[source.id] = next_id
         next_id += 1
     for id, tensor in tensors.items():
@@ -68,26 +69,3 @@ def _moved(plan: Plan, indices: Collection[int]) -> Plan:
             tensors[id] = replace(tensor, alias_of=renamed[tensor.alias_of])
     outputs = tuple(renamed.get(id, id) for id in plan.outputs)
     return replace(plan, tensors=tensors, steps=tuple(steps), outputs=outputs)
-
-
-def _reading(step: Step, renamed: Mapping[int, int]) -> Step:
-    """`step` on the tensors that have taken the places of others."""
-    return replace(
-        step,
-        arguments=tuple(renamed.get(id, id) if id is not None else None for id in step.arguments),
-        overlaps={renamed.get(id, id): distance for id, distance in step.overlaps.items()},
-    )
-
-
-def _copy(source: int, target: int, nbytes: int, after: Step) -> Step:
-    return Step(
-        operator="move",
-        layer=after.layer,
-        name=after.name,
-        kernel="copy",
-        source="copy",
-        params=Params("CopyParams", {"bytes": nbytes}),
-        arguments=(source, target),
-        writes=(target,),
-        overlaps={source: _ANYWHERE},
-    )

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from mcu_build.ir.plan import Params, Plan, Step
+from mcu_build.ir.calls.moves import Copy
+from mcu_build.ir.plan import Plan, Step
 
 
 def separate_outputs(plan: Plan) -> Plan:
@@ -24,17 +25,7 @@ def separate_outputs(plan: Plan) -> Plan:
             source, id=next_id, name=f"{source.name}_out", data=None, alias_of=None, alias_offset=0
         )
         tensors[copy.id] = copy
-        steps.append(
-            Step(
-                operator="copy",
-                layer="",
-                kernel="copy",
-                source="copy",
-                params=Params("CopyParams", {"bytes": source.nbytes}),
-                arguments=(id, copy.id),
-                writes=(copy.id,),
-            )
-        )
+        steps.append(Step.of("copy", "", Copy.of(source, copy)))
         outputs[index] = copy.id
         taken.add(copy.id)
         next_id += 1

@@ -1,9 +1,7 @@
 """Inputs and outputs of a plan: which tensor holds one in integers, and at which scale."""
 
+from mcu_build.ir.calls.boundary import Boundary
 from mcu_build.ir.plan import DType, Plan, Quantization, Tensor
-
-# Files of the kernels between float and integers.
-BOUNDARY_SOURCES = ("quantize", "mve_quantize")
 
 
 def quantized_port(plan: Plan, id: int) -> Tensor | None:
@@ -14,7 +12,7 @@ def quantized_port(plan: Plan, id: int) -> Tensor | None:
     owner = plan.owner(id).id
     for step in plan.steps:
         operands = [plan.tensors[argument] for argument in step.arguments if argument is not None]
-        if owner in [plan.owner(one.id).id for one in operands] and step.source in BOUNDARY_SOURCES:
+        if owner in [plan.owner(one.id).id for one in operands] and isinstance(step.call, Boundary):
             return next((one for one in operands if one.quantization), None)
     return None
 

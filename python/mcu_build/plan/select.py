@@ -12,9 +12,11 @@ from math import prod
 from typing import cast
 
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import DType, Params, Plan, Quantization, Step, Tensor, UserCall
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls import call as calls
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
+from mcu_build.ir.tensor import DType, Quantization, Tensor
 from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
 from mcu_build.plan.left_out import no_kernel
 
@@ -157,51 +159,23 @@ class Call:
         """Record the quantization of a tensor, for the header of the model."""
         self._builder.note(tensor, Quantization(scale, zero_point))
 
+    def append(self, operation: calls.Call) -> None:
+        """Append a step."""
+        self._builder.steps.append(Step.of(self.operator, self._call.line, operation, self._call.module))
+
     def emit(
         self,
         kernel: str,
         source: str,
-        params: Params | None,
+        params: Struct,
         reads: Sequence[Tensor | None],
         writes: Sequence[Tensor],
-        scratch: Tensor | None = None,
         macs: int = 0,
     ) -> None:
-        """Append a step: pointers in the order reads, writes, scratch."""
-        arguments = [tensor.id if tensor else None for tensor in (*reads, *writes)]
-        written = [tensor.id for tensor in writes]
-        if scratch is not None:
-            arguments.append(scratch.id)
-            written.append(scratch.id)
-        self._builder.steps.append(
-            Step(
-                operator=self.operator,
-                layer=self._call.line,
-                name=self._call.module,
-                kernel=kernel,
-                source=source,
-                params=params,
-                arguments=tuple(arguments),
-                writes=tuple(written),
-                macs=macs,
-            )
-        )
-
-    def emit_user(self, user: UserCall, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
-        """Append a call of a user's function."""
-        self._builder.steps.append(
-            Step(
-                operator=self.operator,
-                layer=self._call.line,
-                name=self._call.module,
-                kernel=user.function,
-                source="",
-                params=None,
-                arguments=tuple(tensor.id for tensor in (*reads, *writes)),
-                writes=tuple(tensor.id for tensor in writes),
-                user=user,
-            )
-        )
+        """Append a step of a portable kernel: pointers in the order reads, writes."""
+        read = tuple(tensor.id if tensor else None for tensor in reads)
+        written = tuple(tensor.id for tensor in writes)
+        self.append(calls.Portable(params, kernel, source, read, written, macs))
 
     def refuse(self, reason: str) -> McuError:
         """The error for a call that no kernel can serve."""
@@ -458,6 +432,3 @@ def operators() -> Mapping[str, Selector]:
     from mcu_build.plan.operators import TABLES
 
     return {name: selector for table in TABLES for name, selector in table.items()}
-
-
-__all__ = ["Call", "DType", "Member", "Params", "Selector", "operators", "select"]

@@ -5,7 +5,8 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params
+from mcu_build.ir.calls.int8 import Lookup, LookupParams, Softmax, SoftmaxParams
+from mcu_build.ir.tensor import DType
 from mcu_build.plan.operators.layout import ordered
 from mcu_build.plan.select import Call, Selector
 
@@ -20,8 +21,8 @@ def quantized_activation(call: Call) -> None:
     names = [tensor.dtype.numpy_name for tensor in (source, table, output)]
     if names != ["int8"] * 3 or table.elements != 256:
         raise call.refuse(f"{table.elements} entries; input, table and output of {', '.join(names)}")
-    params = Params("LookupParams", {"count": source.elements})
-    call.emit("lookup_s8", "lookup", params, [source, table], [output])
+    params = LookupParams(count=source.elements)
+    call.append(Lookup(params, source.id, table.id, output.id))
 
 
 def softmax(call: Call) -> None:
@@ -37,17 +38,14 @@ def softmax(call: Call) -> None:
     if scale <= 0:
         raise call.refuse(f"the input's scale is {scale}")
     position = output.dim_order.index(call.integer(1) % len(output.shape))
-    params = Params(
-        "SoftmaxParams",
-        {
-            "outer": prod(output.shape[:position]),
-            "axis": output.shape[position],
-            "inner": prod(output.shape[position + 1 :]),
-            "zero_point": call.integer(3),
-        },
+    params = SoftmaxParams(
+        outer=prod(output.shape[:position]),
+        axis=output.shape[position],
+        inner=prod(output.shape[position + 1 :]),
+        zero_point=call.integer(3),
     )
     table = call.constant("exp", DType.I32, (256,), exponentials(scale))
-    call.emit("softmax_s8", "softmax", params, [source, table], [output])
+    call.append(Softmax(params, source.id, table.id, output.id))
 
 
 def exponentials(scale: float) -> bytes:

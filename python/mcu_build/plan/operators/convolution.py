@@ -1,11 +1,18 @@
 """Convolutions: plain, depthwise, transposed."""
 
 from dataclasses import dataclass
-from math import prod
 
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.convolution import (
+    Conv2d,
+    Conv2dParams,
+    DepthwiseConv2d,
+    DepthwiseConv2dParams,
+    TransposeConv2d,
+    TransposeConv2dParams,
+)
+from mcu_build.ir.calls.struct import ImageSize
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import (
     ImageSizes,
     contiguous,
@@ -29,13 +36,9 @@ class _Operands:
     target_size: ImageSizes
 
     @property
-    def members(self) -> dict[str, Member]:
-        """The members that every convolution's parameters begin with."""
-        return {
-            "batch": self.source_size[0],
-            "input": image_size(self.source_size),
-            "output": image_size(self.target_size),
-        }
+    def images(self) -> tuple[int, ImageSize, ImageSize]:
+        """What every convolution's parameters begin with: batch, sizes of both images."""
+        return self.source_size[0], image_size(self.source_size), image_size(self.target_size)
 
 
 def quantized_conv2d(call: Call) -> None:
@@ -48,15 +51,14 @@ def quantized_conv2d(call: Call) -> None:
     groups = channels // depth
     if groups == 0 or channels % depth or outputs % groups or outputs != found.target_size[3]:
         raise _misfit(call, found)
-    members = {
-        **found.members,
-        "window": window((height, width), call.pair(3), call.pair(4), call.pair(5)),
-        "groups": groups,
-        "input_offset": call.integer(6),
-        "stage": output_stage(call, 7, 10, 11),
-    }
-    macs = prod(found.target_size) * height * width * depth
-    _emit(call, "conv2d", Params("Conv2dParams", members), found, 8, macs)
+    params = Conv2dParams(
+        *found.images,
+        window((height, width), call.pair(3), call.pair(4), call.pair(5)),
+        groups,
+        call.integer(6),
+        output_stage(call, 7, 10, 11),
+    )
+    call.append(Conv2d(params, *_tensors(call, found, 8)))
 
 
 def quantized_depthwise_conv2d(call: Call) -> None:
@@ -67,14 +69,13 @@ def quantized_depthwise_conv2d(call: Call) -> None:
     one, height, width, outputs = found.weights.shape
     if one != 1 or outputs % found.source_size[3] or outputs != found.target_size[3]:
         raise _misfit(call, found)
-    members = {
-        **found.members,
-        "window": window((height, width), call.pair(3), call.pair(4), call.pair(5)),
-        "input_offset": call.integer(7),
-        "stage": output_stage(call, 8, 11, 12),
-    }
-    macs = prod(found.target_size) * height * width
-    _emit(call, "depthwise_conv2d", Params("DepthwiseConv2dParams", members), found, 9, macs)
+    params = DepthwiseConv2dParams(
+        *found.images,
+        window((height, width), call.pair(3), call.pair(4), call.pair(5)),
+        call.integer(7),
+        output_stage(call, 8, 11, 12),
+    )
+    call.append(DepthwiseConv2d(params, *_tensors(call, found, 9)))
 
 
 def quantized_transpose_conv2d(call: Call) -> None:
@@ -86,14 +87,13 @@ def quantized_transpose_conv2d(call: Call) -> None:
     # The definition has no groups either: its weights would not fit torch's transposed convolution.
     if depth != found.source_size[3] or outputs != found.target_size[3]:
         raise _misfit(call, found)
-    members = {
-        **found.members,
-        "window": window((height, width), call.pair(3), call.pair(4), call.pair(6)),
-        "input_offset": call.integer(7),
-        "stage": output_stage(call, 8, 11, 12),
-    }
-    macs = prod(found.source_size) * height * width * outputs
-    _emit(call, "transpose_conv2d", Params("TransposeConv2dParams", members), found, 9, macs)
+    params = TransposeConv2dParams(
+        *found.images,
+        window((height, width), call.pair(3), call.pair(4), call.pair(6)),
+        call.integer(7),
+        output_stage(call, 8, 11, 12),
+    )
+    call.append(TransposeConv2d(params, *_tensors(call, found, 9)))
 
 
 def _operands(call: Call) -> _Operands:
@@ -114,8 +114,8 @@ def _misfit(call: Call, found: _Operands) -> McuError:
     )
 
 
-def _emit(call: Call, kernel: str, params: Params, found: _Operands, multipliers: int, macs: int) -> None:
-    """Emit a convolution whose multipliers are argument `multipliers`, followed by the shifts."""
+def _tensors(call: Call, found: _Operands, multipliers: int) -> tuple[int, int, int | None, int, int, int]:
+    """Input, weights, bias, multipliers (argument `multipliers`), shifts (the one behind) and output."""
     bias = call.optional_tensor(2)
     scales = [call.tensor(multipliers), call.tensor(multipliers + 1)]
     for tensor in (*scales, *([bias] if bias else [])):
@@ -124,8 +124,8 @@ def _emit(call: Call, kernel: str, params: Params, found: _Operands, multipliers
                 f"{tensor.elements} x {tensor.dtype.numpy_name} as bias, multipliers or shifts of "
                 f"{found.target_size[3]} channels"
             )
-    reads = [found.source, found.weights, bias, *scales]
-    call.emit(f"{kernel}_s8", kernel, params, reads, [found.target], macs=macs)
+    ids = (found.source.id, found.weights.id, bias.id if bias else None)
+    return (*ids, scales[0].id, scales[1].id, found.target.id)
 
 
 SELECTORS: dict[str, Selector] = {

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 
 from mcu_build.custom import Kind, Signature
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import Step, UserCall, UserTensor, UserValue
+from mcu_build.ir.calls.outside import UserCall, UserFunction, UserTensor, UserValue
+from mcu_build.ir.plan import Step
 from mcu_build.plan.operators.layout import contiguous, contiguous_output
 from mcu_build.plan.select import Call, Selector
 
@@ -31,7 +32,9 @@ def _selector(signature: Signature) -> Selector:
             written = [stack.enter_context(contiguous_output(call, output)) for output in outputs]
             for name, output in zip(signature.results, outputs, strict=True):
                 operands.append(UserTensor(name, output.dtype, output.model_shape, written=True))
-            call.emit_user(UserCall(signature.function, tuple(operands)), reads, written)
+            user = UserCall(signature.function, tuple(operands))
+            ids = (tuple(tensor.id for tensor in tensors) for tensors in (reads, written))
+            call.append(UserFunction(None, user, *ids))
 
     return select
 
@@ -50,17 +53,16 @@ def user_calls(steps: Sequence[Step]) -> dict[str, UserCall]:
 
     McuError where two calls of one operator differ in their types: one function serves one operator.
     """
-    found: dict[str, Step] = {}
+    found: dict[str, tuple[Step, UserCall]] = {}
     for step in steps:
-        if step.user is None:
+        if not isinstance(step.call, UserFunction):
             continue
-        first = found.setdefault(step.operator, step)
-        assert first.user is not None
-        if first.user.prototype != step.user.prototype:
+        user = step.call.user
+        first, known = found.setdefault(step.operator, (step, user))
+        if known.prototype != user.prototype:
             raise McuError(
                 f"{step.layer or step.name or 'the model'}: {step.operator}: tensors of other types than at "
-                f"{first.layer or first.name or 'an earlier call'}: "
-                f"{step.user.prototype} and {first.user.prototype}",
+                f"{first.layer or first.name or 'an earlier call'}: {user.prototype} and {known.prototype}",
                 "Give each combination of types an operator of its own.",
             )
-    return {operator: step.user for operator, step in found.items() if step.user}
+    return {operator: user for operator, (_, user) in found.items()}

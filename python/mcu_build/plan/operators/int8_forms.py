@@ -4,7 +4,21 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.int8 import (
+    LogSoftmax,
+    LogSoftmaxParams,
+    MaskedSoftmax,
+    MaskedSoftmaxParams,
+    Norm,
+    NormParams,
+    NormStrides,
+    Prelu,
+    PreluParams,
+    Resample,
+    ResampleParams,
+)
+from mcu_build.ir.calls.struct import Pair
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import (
     contiguous,
     contiguous_output,
@@ -28,19 +42,16 @@ def prelu(call: Call) -> None:
     if slopes.dtype is not DType.I32 or slopes.elements != channels:
         raise call.refuse(f"{slopes.elements} slopes of {slopes.dtype.numpy_name} for {channels} channels")
     place = output.dim_order.index(1)
-    params = Params(
-        "PreluParams",
-        {
-            "outer": prod(output.shape[:place]),
-            "channels": channels,
-            "inner": prod(output.shape[place + 1 :]),
-            "positive": call.integer(2),
-            "shift": call.integer(3),
-            "input_zero_point": call.integer(4),
-            "output_zero_point": call.integer(5),
-        },
+    params = PreluParams(
+        outer=prod(output.shape[:place]),
+        channels=channels,
+        inner=prod(output.shape[place + 1 :]),
+        positive=call.integer(2),
+        shift=call.integer(3),
+        input_zero_point=call.integer(4),
+        output_zero_point=call.integer(5),
     )
-    call.emit("prelu_s8", "prelu", params, [source, slopes], [output])
+    call.append(Prelu(params, source.id, slopes.id, output.id))
 
 
 def norm(call: Call) -> None:
@@ -55,27 +66,20 @@ def norm(call: Call) -> None:
     if weight.dtype is not DType.I32 or bias.dtype is not DType.I32 or entries not in ({1}, {channels}):
         raise call.refuse(f"weight and bias have {sorted(entries)} entries for {channels} channels")
     strides = model_strides(output)
-    params = Params(
-        "NormParams",
-        {
-            "batches": n,
-            "groups": groups,
-            "channels_per_group": per_group,
-            "positions": positions,
-            "strides": {
-                "batch": strides[0],
-                "channel": strides[1],
-                "position": _position_stride(call, output),
-            },
-            "parameter_stride": int(entries == {channels}),
-            "input_zero_point": call.integer(6),
-            "output_zero_point": call.integer(7),
-            "shift": call.integer(8),
-            "centered": bool(call.integer(4)),
-            "epsilon": call.integer(5),
-        },
+    params = NormParams(
+        batches=n,
+        groups=groups,
+        channels_per_group=per_group,
+        positions=positions,
+        strides=NormStrides(strides[0], strides[1], _position_stride(call, output)),
+        parameter_stride=int(entries == {channels}),
+        input_zero_point=call.integer(6),
+        output_zero_point=call.integer(7),
+        shift=call.integer(8),
+        centered=bool(call.integer(4)),
+        epsilon=call.integer(5),
     )
-    call.emit("norm_s8", "norm", params, [source, weight, bias], [output], macs=2 * output.elements)
+    call.append(Norm(params, source.id, weight.id, bias.id, output.id))
 
 
 def _operand(call: Call) -> Tensor:
@@ -106,22 +110,18 @@ def resample(call: Call) -> None:
     tables = [call.tensor(index) for index in range(1, 5)]
     for axis, (starts, weights) in enumerate((tables[:2], tables[2:])):
         _check_taps(call, starts, weights, source_size[1 + axis], output_size[1 + axis])
-    taps = {"y": tables[1].shape[1], "x": tables[3].shape[1]}
-    params = Params(
-        "ResampleParams",
-        {
-            "batch": source_size[0],
-            "input": image_size(source_size),
-            "output": image_size(output_size),
-            "taps": taps,
-            "input_zero_point": call.integer(5),
-            "output_zero_point": call.integer(6),
-            "multiplier": call.integer(7),
-            "shift": call.integer(8),
-        },
+    params = ResampleParams(
+        batch=source_size[0],
+        input=image_size(source_size),
+        output=image_size(output_size),
+        taps=Pair(tables[1].shape[1], tables[3].shape[1]),
+        input_zero_point=call.integer(5),
+        output_zero_point=call.integer(6),
+        multiplier=call.integer(7),
+        shift=call.integer(8),
     )
-    macs = output.elements * taps["y"] * taps["x"]
-    call.emit("resample_s8", "resample", params, [source, *tables], [output], macs=macs)
+    starts_y, weights_y, starts_x, weights_x = (table.id for table in tables)
+    call.append(Resample(params, source.id, starts_y, weights_y, starts_x, weights_x, output.id))
 
 
 def _check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, outputs: int) -> None:
@@ -152,19 +152,16 @@ def masked_softmax(call: Call) -> None:
     fits = len(shape) == len(own) == 3 and all(a in (1, b) for a, b in zip(own[:2], shape, strict=False))
     if not fits or own[2] != shape[2] or table.dtype is not DType.I32 or table.elements != 256:
         raise call.refuse(f"a mask of {list(own)} for {list(shape)}, a table of {table.elements} entries")
-    params = Params(
-        "MaskedSoftmaxParams",
-        {
-            "batches": shape[0],
-            "rows": shape[1],
-            "columns": shape[2],
-            "mask_batch_stride": 0 if own[0] == 1 else own[1] * own[2],
-            "mask_row_stride": 0 if own[1] == 1 else own[2],
-        },
+    params = MaskedSoftmaxParams(
+        batches=shape[0],
+        rows=shape[1],
+        columns=shape[2],
+        mask_batch_stride=0 if own[0] == 1 else own[1] * own[2],
+        mask_row_stride=0 if own[1] == 1 else own[2],
     )
     source = contiguous(call, source)
     with contiguous_output(call) as written:
-        call.emit("masked_softmax_s8", "masked_softmax", params, [source, mask, table], [written])
+        call.append(MaskedSoftmax(params, source.id, mask.id, table.id, written.id))
 
 
 def log_softmax(call: Call) -> None:
@@ -174,20 +171,17 @@ def log_softmax(call: Call) -> None:
         raise call.refuse(f"{source.dtype.numpy_name}{list(source.shape)} to {output.dtype.numpy_name}")
     if table.dtype is not DType.I32 or table.elements != 256:
         raise call.refuse(f"a table of {table.elements} entries")
-    params = Params(
-        "LogSoftmaxParams",
-        {
-            "rows": output.model_shape[0],
-            "columns": output.model_shape[1],
-            "step": call.integer(2),
-            "octave": call.integer(3),
-            "shift": call.integer(4),
-            "output_zero_point": call.integer(5),
-        },
+    params = LogSoftmaxParams(
+        rows=output.model_shape[0],
+        columns=output.model_shape[1],
+        step=call.integer(2),
+        octave=call.integer(3),
+        shift=call.integer(4),
+        output_zero_point=call.integer(5),
     )
     source = contiguous(call, source)
     with contiguous_output(call) as written:
-        call.emit("log_softmax_s8", "masked_softmax", params, [source, table], [written])
+        call.append(LogSoftmax(params, source.id, table.id, written.id))
 
 
 SELECTORS: dict[str, Selector] = {

@@ -7,8 +7,9 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.moves import Pad, PadParams, Permute, PermuteParams
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputStage, Pair, Window
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.select import Call, Selector
 
 # The rank that strided kernels take, after dimensions that stay together are merged.
@@ -50,15 +51,12 @@ def copy_strided(call: Call, source: Tensor, output: Tensor, strides: Sequence[i
         start = call.temporary(source.name, source.dtype, ())
         call.alias(start, source, offset * size)
         source = start
-    params = Params(
-        "PermuteParams",
-        {
-            "element_bytes": run * size,
-            "shape": padded((row[0] for row in merged), 1),
-            "strides": padded((row[1] * size for row in merged), 0),
-        },
+    params = PermuteParams(
+        element_bytes=run * size,
+        shape=padded((row[0] for row in merged), 1),
+        strides=padded((row[1] * size for row in merged), 0),
     )
-    call.emit("permute", "permute", params, [source], [output])
+    call.append(Permute(params, source.id, output.id))
 
 
 def reshape(call: Call, source: Tensor, output: Tensor) -> None:
@@ -151,9 +149,9 @@ def _image_order(call: Call) -> tuple[int, int, int, int]:
     return (0, 1, 2, 3) if call.operator.endswith("_nhwc.out") else (0, 2, 3, 1)
 
 
-def image_size(sizes: ImageSizes) -> Member:
-    """The `ImageSize` struct."""
-    return {"height": sizes[1], "width": sizes[2], "channels": sizes[3]}
+def image_size(sizes: ImageSizes) -> ImageSize:
+    """Height, width and channels."""
+    return ImageSize(*sizes[1:])
 
 
 def window(
@@ -161,15 +159,13 @@ def window(
     stride: tuple[int, int],
     padding: tuple[int, int],
     dilation: tuple[int, int] = (1, 1),
-) -> Member:
-    """The `Window` struct; each argument is (vertical, horizontal)."""
-    names = ("size", "stride", "padding", "dilation")
-    pairs = zip(names, (size, stride, padding, dilation), strict=True)
-    return {name: {"y": y, "x": x} for name, (y, x) in pairs}
+) -> Window:
+    """Each argument is (vertical, horizontal)."""
+    return Window(*map(Pair.of, (size, stride, padding, dilation)))
 
 
-def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Member:
-    """The `Broadcast` struct of a kernel over pairs of elements, in the order of the output's memory.
+def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Broadcast:
+    """The iteration space of a kernel over pairs of elements, in the order of the output's memory.
 
     Operands of any order of memory; their sizes broadcast to the output's as in NumPy.
     """
@@ -177,11 +173,11 @@ def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Memb
     merged = merge(output.shape, expanded)
     if len(merged) > _RANK:
         raise call.refuse(f"broadcasting over {len(merged)} dimensions, more than {_RANK}")
-    return {
-        "shape": padded((row[0] for row in merged), 1),
-        "first": padded((row[1] for row in merged), 0),
-        "second": padded((row[2] for row in merged), 0),
-    }
+    return Broadcast(
+        shape=padded((row[0] for row in merged), 1),
+        first=padded((row[1] for row in merged), 0),
+        second=padded((row[2] for row in merged), 0),
+    )
 
 
 def expanded_strides(call: Call, tensor: Tensor, output: Tensor) -> list[int]:
@@ -224,13 +220,9 @@ def padded(values: Iterable[int], filler: int, rank: int = _RANK) -> tuple[int, 
     return (filler,) * (rank - len(found)) + found
 
 
-def output_stage(call: Call, zero_point: int, low: int, high: int) -> Member:
-    """The `OutputStage` struct from the indices of three arguments."""
-    return {
-        "zero_point": call.integer(zero_point),
-        "activation_min": call.integer(low),
-        "activation_max": call.integer(high),
-    }
+def output_stage(call: Call, zero_point: int, low: int, high: int) -> OutputStage:
+    """From the indices of three arguments."""
+    return OutputStage(call.integer(zero_point), call.integer(low), call.integer(high))
 
 
 def transpose(call: Call) -> None:
@@ -259,17 +251,14 @@ def pad(call: Call) -> None:
         raise call.refuse(f"padding {source.model_shape} gives {grown}, not {output.model_shape}")
     strides = model_strides(source)
     order = output.dim_order
-    params = Params(
-        "PadParams",
-        {
-            "shape": padded(output.shape, 1, 4),
-            "inside": padded((source.model_shape[d] for d in order), 1, 4),
-            "strides": padded((strides[d] for d in order), 0, 4),
-            "before": padded((before[d] for d in order), 0, 4),
-            "value": _bits(source.dtype, call.integer(3)),
-        },
+    params = PadParams(
+        shape=padded(output.shape, 1, 4),
+        inside=padded((source.model_shape[d] for d in order), 1, 4),
+        strides=padded((strides[d] for d in order), 0, 4),
+        before=padded((before[d] for d in order), 0, 4),
+        value=_bits(source.dtype, call.integer(3)),
     )
-    call.emit(f"pad_x{bits}", "pad", params, [source], [output])
+    call.append(Pad(params, source.id, output.id, bits))
 
 
 def _bits(dtype: DType, value: int) -> int:

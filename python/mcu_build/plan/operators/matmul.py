@@ -2,7 +2,9 @@
 
 from math import prod
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.matmul import BatchMatmul, BatchMatmulParams, Linear, LinearParams
+from mcu_build.ir.calls.struct import OutputStage
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, output_stage
 from mcu_build.plan.select import Call, Selector
 
@@ -24,24 +26,18 @@ def quantized_linear(call: Call) -> None:
         raise call.refuse(f"a bias of {bias.elements} x {bias.dtype.numpy_name} for {outputs} outputs")
     _int8_only(call, (source, weights, call.output))
     multipliers, shifts = call.integers(7), call.integers(8)
-    params = Params(
-        "LinearParams",
-        {
-            "rows": rows,
-            "inputs": inputs,
-            "outputs": outputs,
-            "input_offset": 0 if kernel_sum else call.integer(4),
-            "filter_offset": call.integer(5),
-            # The definition uses the first of each: one scale for the whole layer.
-            "multiplier": multipliers[0],
-            "shift": shifts[0],
-            "stage": output_stage(call, 6, 10, 9),
-        },
+    params = LinearParams(
+        rows=rows,
+        inputs=inputs,
+        outputs=outputs,
+        input_offset=0 if kernel_sum else call.integer(4),
+        filter_offset=call.integer(5),
+        multiplier=multipliers[0],
+        shift=shifts[0],
+        stage=output_stage(call, 6, 10, 9),
     )
     with contiguous_output(call) as output:
-        call.emit(
-            "linear_s8", "linear", params, [source, weights, bias], [output], macs=rows * inputs * outputs
-        )
+        call.append(Linear(params, source.id, weights.id, bias.id if bias else None, output.id))
 
 
 def quantized_batch_matmul(call: Call) -> None:
@@ -55,23 +51,19 @@ def quantized_batch_matmul(call: Call) -> None:
     (batch, rows, inner), columns = left.shape, right.shape[1]
     if call.output.model_shape != (batch, rows, columns):
         raise call.refuse(f"{left.shape} times {right.shape} does not give {call.output.model_shape}")
-    params = Params(
-        "BatchMatmulParams",
-        {
-            "batch": batch,
-            "rows": rows,
-            "columns": columns,
-            "inner": inner,
-            "left_offset": call.integer(1),
-            "right_offset": call.integer(3),
-            "multiplier": call.integer(5),
-            "shift": call.integer(6),
-            "stage": {"zero_point": call.integer(4), "activation_min": -128, "activation_max": 127},
-        },
+    params = BatchMatmulParams(
+        batch=batch,
+        rows=rows,
+        columns=columns,
+        inner=inner,
+        left_offset=call.integer(1),
+        right_offset=call.integer(3),
+        multiplier=call.integer(5),
+        shift=call.integer(6),
+        stage=OutputStage(call.integer(4), -128, 127),
     )
-    macs = batch * rows * columns * inner
     with contiguous_output(call) as output:
-        call.emit("batch_matmul_s8", "batch_matmul", params, [left, right], [output], macs=macs)
+        call.append(BatchMatmul(params, left.id, right.id, output.id))
 
 
 def _int8_only(call: Call, tensors: tuple[Tensor, ...]) -> None:

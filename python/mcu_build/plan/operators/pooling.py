@@ -2,8 +2,16 @@
 
 import math
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.pooling import (
+    AvgPool2d,
+    AvgPool2dFloat,
+    AvgPool2dFloatParams,
+    AvgPool2dParams,
+    MaxPool2d,
+    MaxPool2dParams,
+)
+from mcu_build.ir.calls.struct import ImageSize, Window
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import image, image_output, image_size, window
 from mcu_build.plan.select import Call, Selector
 
@@ -16,52 +24,44 @@ def quantized_avg_pool2d(call: Call) -> None:
 
     ceil_mode shows in the output's size alone.
     """
-    source, output, members = _images(call)
-    members["zero_point"] = call.integer(5)
+    source, output, images = _images(call)
+    zero_point = call.integer(5)
     height, width = call.pair(1)
     # The definition's own formula (dequantize_per_tensor_cmsis): the scale as a double, rounded by its use.
     scale = call.integer(6) * 2.0 ** call.integer(7) / (1 << 31)
     if math.frexp(scale)[0] == 0.5 and height * width < _EXACT_WINDOW:
-        params = Params("AvgPool2dParams", members)
-        call.emit("avg_pool2d_s8", "pool", params, [source], [output])
+        call.append(AvgPool2d(AvgPool2dParams(*images, zero_point), source.id, output.id))
         return
-    params = Params("AvgPool2dFloatParams", {**members, "scale": scale})
-    call.emit("avg_pool2d_float_s8", "pool", params, [source], [output])
+    call.append(AvgPool2dFloat(AvgPool2dFloatParams(*images, zero_point, scale), source.id, output.id))
 
 
 def quantized_max_pool2d(call: Call) -> None:
     """(input, kernel_size, stride, padding, dilation, ceil_mode, input zero point, output zero point, min,
     max, out).
     """
-    source, output, members = _images(call)
+    source, output, images = _images(call)
     if call.pair(4) != (1, 1) or call.integer(5):
         raise call.refuse("no dilation and no ceil_mode: the operator's definition has neither")
     if call.integer(6) != call.integer(7):
         raise call.refuse(f"zero points {call.integer(6)} and {call.integer(7)} differ")
-    members["activation_min"], members["activation_max"] = call.integer(8), call.integer(9)
-    call.emit("max_pool2d_s8", "pool", Params("MaxPool2dParams", members), [source], [output])
+    params = MaxPool2dParams(*images, call.integer(8), call.integer(9))
+    call.append(MaxPool2d(params, source.id, output.id))
 
 
 def max_pool2d(call: Call) -> None:
     """(input, kernel_size, stride, padding, out): with ceil_mode, which shows in the output's size alone."""
-    source, output, members = _images(call)
-    members["activation_min"], members["activation_max"] = -128, 127
-    call.emit("max_pool2d_s8", "pool", Params("MaxPool2dParams", members), [source], [output])
+    source, output, images = _images(call)
+    call.append(MaxPool2d(MaxPool2dParams(*images, -128, 127), source.id, output.id))
 
 
-def _images(call: Call) -> tuple[Tensor, Tensor, dict[str, Member]]:
-    """Input, output and the members that all pooling kernels begin with."""
+def _images(call: Call) -> tuple[Tensor, Tensor, tuple[int, ImageSize, ImageSize, Window]]:
+    """Input, output, and what all pooling kernels take: batch, sizes of both images, window."""
     source, source_size = image(call, call.tensor(0))
     output, output_size = image_output(call)
     if source.dtype is not DType.I8 or output.dtype is not DType.I8:
         raise call.refuse(f"pooling {source.dtype.numpy_name} into {output.dtype.numpy_name}")
-    members: dict[str, Member] = {
-        "batch": source_size[0],
-        "input": image_size(source_size),
-        "output": image_size(output_size),
-        "window": window(call.pair(1), call.pair(2), call.pair(3)),
-    }
-    return source, output, members
+    moved = window(call.pair(1), call.pair(2), call.pair(3))
+    return source, output, (source_size[0], image_size(source_size), image_size(output_size), moved)
 
 
 _QUANTIZED: dict[str, Selector] = {

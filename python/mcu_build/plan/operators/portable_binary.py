@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.pairs import MinMaxParams
+from mcu_build.ir.calls.portable import CompareParams, PairParams, PowParams, WhereParams
 from mcu_build.ir.program import TensorValue
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import broadcast, expanded_strides, merge, padded
 from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
 from mcu_build.plan.operators.portable_unary import INTEGER_LIMITS, emit_unary, flat_operand
@@ -37,13 +39,12 @@ def emit_pair(call: Call, name: str, first: Tensor, second: Tensor, output: Tens
     """One step of an arithmetic kernel for the type of the output."""
     dtype = output.dtype
     wraps = "_wrap" if dtype in _INTEGERS and name in ("add", "sub", "mul") else ""
-    if name in ("minimum", "maximum"):
-        source, params = "minmax", "MinMaxParams"
-    else:
-        source, params = "arithmetic", "PairParams"
     walk = broadcast(call, first, second, output)
     kernel = f"{name}{wraps}_{SUFFIX[dtype]}"
-    call.emit(kernel, source, Params(params, {"walk": walk}), [first, second], [output])
+    if name in ("minimum", "maximum"):
+        call.emit(kernel, "minmax", MinMaxParams(walk), [first, second], [output])
+    else:
+        call.emit(kernel, "arithmetic", PairParams(walk), [first, second], [output])
 
 
 _TYPES = {
@@ -127,7 +128,7 @@ def _comparison(name: str) -> Selector:
             raise call.refuse(f"no kernel for a result of type {output.dtype.numpy_name}")
         dtype = _compared_type(call)
         first, second = operand(call, 0, dtype), operand(call, 1, dtype)
-        params = Params("CompareParams", {"walk": broadcast(call, first, second, output)})
+        params = CompareParams(walk=broadcast(call, first, second, output))
         call.emit(f"{name}_{SUFFIX[dtype]}", "compare", params, [first, second], [output])
 
     return compare
@@ -181,14 +182,11 @@ def emit_where(call: Call, condition: Tensor, first: Tensor, second: Tensor) -> 
     merged = merge(output.shape, [expanded_strides(call, tensor, output) for tensor in reads])
     if len(merged) > _RANK:
         raise call.refuse(f"broadcasting over {len(merged)} dimensions, more than {_RANK}")
-    params = Params(
-        "WhereParams",
-        {
-            "shape": padded((row[0] for row in merged), 1),
-            "condition": padded((row[1] for row in merged), 0),
-            "first": padded((row[2] for row in merged), 0),
-            "second": padded((row[3] for row in merged), 0),
-        },
+    params = WhereParams(
+        shape=padded((row[0] for row in merged), 1),
+        condition=padded((row[1] for row in merged), 0),
+        first=padded((row[2] for row in merged), 0),
+        second=padded((row[3] for row in merged), 0),
     )
     call.emit(f"where_{SUFFIX[output.dtype]}", "where", params, reads, [output])
 
@@ -221,7 +219,7 @@ def pow_scalar(call: Call) -> None:
     if exponent in _POWERS:
         emit_unary(call, _POWERS[exponent], source, output)
         return
-    params = Params("PowParams", {"count": source.elements, "exponent": exponent})
+    params = PowParams(count=source.elements, exponent=exponent)
     call.emit("pow_scalar_f32", "activation_f32", params, [source], [output])
 
 

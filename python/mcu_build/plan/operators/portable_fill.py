@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.moves import Pad, PadParams
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import model_strides, padded
 from mcu_build.plan.select import Call, Selector
 
@@ -79,17 +80,14 @@ def constant_pad(call: Call) -> None:
     rows = _pad_rows(call, source, output)
     if len(rows) > _PAD_RANK:
         raise call.refuse(f"padding over {len(rows)} separate dimensions")
-    params = Params(
-        "PadParams",
-        {
-            "shape": padded((row.size for row in rows), 1, _PAD_RANK),
-            "inside": padded((row.inside for row in rows), 1, _PAD_RANK),
-            "strides": padded((row.stride for row in rows), 0, _PAD_RANK),
-            "before": padded((row.before for row in rows), 0, _PAD_RANK),
-            "value": _bits(source.dtype, call.real(2)),
-        },
+    params = PadParams(
+        shape=padded((row.size for row in rows), 1, _PAD_RANK),
+        inside=padded((row.inside for row in rows), 1, _PAD_RANK),
+        strides=padded((row.stride for row in rows), 0, _PAD_RANK),
+        before=padded((row.before for row in rows), 0, _PAD_RANK),
+        value=_bits(source.dtype, call.real(2)),
     )
-    call.emit(f"pad_x{source.dtype.size * 8}", "pad", params, [source], [output])
+    call.append(Pad(params, source.id, output.id, 8 * source.dtype.size))
 
 
 def _pad_rows(call: Call, source: Tensor, output: Tensor) -> list[_Row]:

@@ -3,15 +3,16 @@
 Of equal entries the one that stands first comes first, in either direction; a NaN is larger than everything.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.portable import EmbeddingBagParams, GatherParams, SortParams, TakeParams, TopkParams
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides, padded
 from mcu_build.plan.operators.portable_binary import emit_pair, scalar
 from mcu_build.plan.operators.portable_movement import SUFFIX, axis, convert, converted
@@ -47,14 +48,11 @@ def positions(call: Call, index: Tensor) -> Tensor:
 def _take(call: Call, source: Tensor, dimension: int, index: Tensor, output: Tensor, joined: int = 1) -> None:
     """Blocks of `source`, which is dense, at `index` along `joined` dimensions that count as one."""
     shape = source.model_shape
-    params = Params(
-        "TakeParams",
-        {
-            "outer": prod(shape[:dimension]),
-            "size": prod(shape[dimension : dimension + joined]),
-            "count": index.elements,
-            "block_bytes": prod(shape[dimension + joined :]) * source.dtype.size,
-        },
+    params = TakeParams(
+        outer=prod(shape[:dimension]),
+        size=prod(shape[dimension : dimension + joined]),
+        count=index.elements,
+        block_bytes=prod(shape[dimension + joined :]) * source.dtype.size,
     )
     if source.dtype is not output.dtype:
         raise call.refuse(f"moving {source.dtype.numpy_name} to {output.dtype.numpy_name}")
@@ -115,15 +113,12 @@ def gather(call: Call) -> None:
     size = source.dtype.size
     strides = [stride * size for stride in model_strides(source)]
     others = [0 if d == dimension else stride for d, stride in enumerate(strides)]
-    params = Params(
-        "GatherParams",
-        {
-            "element_bytes": size,
-            "shape": padded(output.model_shape, 1),
-            "strides": padded(others, 0),
-            "size": source.model_shape[dimension] if strides else 1,
-            "stride": strides[dimension] if strides else 0,
-        },
+    params = GatherParams(
+        element_bytes=size,
+        shape=padded(output.model_shape, 1),
+        strides=padded(others, 0),
+        size=source.model_shape[dimension] if strides else 1,
+        stride=strides[dimension] if strides else 0,
     )
     with contiguous_output(call, output) as written:
         call.emit("gather", "gather", params, [source, index], [written])
@@ -167,15 +162,12 @@ def embedding_bag(call: Call) -> None:
         raise call.refuse(f"no kernel for {weight.dtype.numpy_name}")
     index, offsets = positions(call, call.tensor(1)), positions(call, call.tensor(2))
     mode = ("sum", "mean", "max")[call.integer(4)]
-    params = Params(
-        "EmbeddingBagParams",
-        {
-            "bags": output.model_shape[0],
-            "count": index.elements,
-            "rows": weight.model_shape[0],
-            "size": weight.model_shape[1],
-            "padding": call.integer(8),
-        },
+    params = EmbeddingBagParams(
+        bags=output.model_shape[0],
+        count=index.elements,
+        rows=weight.model_shape[0],
+        size=weight.model_shape[1],
+        padding=call.integer(8),
     )
     reads = [contiguous(call, weight), index, offsets, *([factors] if mode == "sum" else [])]
     with contiguous_output(call, output) as written:
@@ -184,22 +176,29 @@ def embedding_bag(call: Call) -> None:
 
 def topk(call: Call) -> None:
     """(input, k, dim, largest, sorted, values, indices): float32 or integers, always sorted."""
-    extra = {"count": call.integer(1), "largest": bool(call.integer(3))}
-    _ranked(call, "topk", call.integer(2), extra)
+    count, largest = call.integer(1), bool(call.integer(3))
+    _ranked(call, "topk", call.integer(2), lambda line: TopkParams(*line, count, largest))
 
 
 def sort(call: Call) -> None:
     """(input, dim, descending, values, indices): float32, integers or bool; stable."""
-    _ranked(call, "sort", call.integer(1), {"descending": bool(call.integer(2))})
+    _sorted(call, call.integer(1), bool(call.integer(2)))
 
 
 def sort_stable(call: Call) -> None:
     """(input, stable, dim, descending, values, indices): float32, integers or bool; stable in any case."""
-    _ranked(call, "sort", call.integer(2), {"descending": bool(call.integer(3))})
+    _sorted(call, call.integer(2), bool(call.integer(3)))
 
 
-def _ranked(call: Call, name: str, dimension: int, extra: Mapping[str, Member]) -> None:
-    """Values along a dimension in their order, and where they stood."""
+def _sorted(call: Call, dimension: int, descending: bool) -> None:
+    _ranked(call, "sort", dimension, lambda line: SortParams(*line, descending))
+
+
+def _ranked(call: Call, name: str, dimension: int, params: Callable[[tuple[int, int, int]], Struct]) -> None:
+    """Values along a dimension in their order, and where they stood.
+
+    `params` are those for elements outside, along and inside the dimension.
+    """
     values, indices = call.outputs(2)
     narrow = {DType.BOOL: DType.I8, DType.U8: DType.I16}
     source = call.tensor(0)
@@ -207,20 +206,12 @@ def _ranked(call: Call, name: str, dimension: int, extra: Mapping[str, Member]) 
     source = contiguous(call, converted(call, source, dtype))
     shape = source.model_shape or (1,)
     place = axis(call, source, dimension)
-    params = Params(
-        f"{name.capitalize()}Params",
-        {
-            "outer": prod(shape[:place]),
-            "size": shape[place],
-            "inner": prod(shape[place + 1 :]),
-            **extra,
-        },
-    )
+    line = (prod(shape[:place]), shape[place], prod(shape[place + 1 :]))
     with contiguous_output(call, values) as sorted_values, contiguous_output(call, indices) as written:
         ranked = sorted_values
         if dtype is not values.dtype:
             ranked = call.temporary(values.name, dtype, values.model_shape)
-        call.emit(f"{name}_{SUFFIX[dtype]}", name, params, [source], [ranked, written])
+        call.emit(f"{name}_{SUFFIX[dtype]}", name, params(line), [source], [ranked, written])
         if ranked is not sorted_values:
             convert(call, ranked, sorted_values)
 

@@ -1,9 +1,17 @@
 """Operators on images of plain numbers, in any order of memory: convolution, pooling, change of size."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.portable import (
+    AdaptivePoolParams,
+    ConvF32Params,
+    GridSampleParams,
+    PlanePoolParams,
+    Planes,
+    ResizeParams,
+)
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, model_strides
 from mcu_build.plan.operators.portable_movement import SUFFIX
 from mcu_build.plan.select import Call, Selector
@@ -12,8 +20,8 @@ _POOLED = (DType.I8, DType.F32)
 _RESIZED = (DType.U8, DType.I8, DType.I16, DType.F32)
 
 
-def _planes(call: Call, tensor: Tensor, spatial: int = 2) -> dict[str, Member]:
-    """The `Planes` struct of [N, C, ...] with one, two or three spatial dimensions; N may be missing."""
+def _planes(call: Call, tensor: Tensor, spatial: int = 2) -> Planes:
+    """The planes of [N, C, ...] with one, two or three spatial dimensions; N may be missing."""
     shape, strides = tensor.model_shape, model_strides(tensor)
     if len(shape) == spatial + 1:
         shape, strides = (1, *shape), (0, *strides)
@@ -21,9 +29,7 @@ def _planes(call: Call, tensor: Tensor, spatial: int = 2) -> dict[str, Member]:
         raise call.refuse(f"{tensor.name} has shape {tensor.model_shape}")
     shape = (*shape[:2], *_axes(shape[2:], 1, spatial))
     strides = (*strides[:2], *_axes(strides[2:], 0, spatial))
-    sizes = ("batches", "channels", "depth", "rows", "columns")
-    steps = ("batch_stride", "channel_stride", "depth_stride", "row_stride", "column_stride")
-    return {**dict(zip(sizes, shape, strict=True)), **dict(zip(steps, strides, strict=True))}
+    return Planes(*shape, *strides)
 
 
 def _axes(values: Sequence[int], missing: int, spatial: int) -> tuple[int, ...]:
@@ -50,18 +56,15 @@ def convolution(call: Call) -> None:
         raise call.refuse(f"convolution over {spatial} dimensions")
     transposed, groups = bool(call.integer(6)), call.integer(8)
     inputs, outputs = _planes(call, source, spatial), _planes(call, output, spatial)
-    params = Params(
-        "ConvF32Params",
-        {
-            "input": inputs,
-            "output": outputs,
-            "groups": groups,
-            "kernel": _axes(weight.model_shape[2:], 1, spatial),
-            "stride": _axes(call.integers(3), 1, spatial),
-            "padding": _axes(call.integers(4), 0, spatial),
-            "dilation": _axes(call.integers(5), 1, spatial),
-            "weight_strides": _weight_strides(weight, transposed, groups),
-        },
+    params = ConvF32Params(
+        input=inputs,
+        output=outputs,
+        groups=groups,
+        kernel=_axes(weight.model_shape[2:], 1, spatial),
+        stride=_axes(call.integers(3), 1, spatial),
+        padding=_axes(call.integers(4), 0, spatial),
+        dilation=_axes(call.integers(5), 1, spatial),
+        weight_strides=_weight_strides(weight, transposed, groups),
     )
     kernel = "conv_transpose_f32" if transposed else "conv_f32"
     # Either way each weight of a group meets each pixel of one side once; borders are counted in full.
@@ -82,12 +85,8 @@ def _max_pool(spatial: int) -> Selector:
         """(input, kernel_size, stride, padding, dilation, ceil_mode, out, indices): float32 or int8."""
         source = call.tensor(0)
         output, indices = call.outputs(2)
-        members = _windows(call, source, output, spatial) | {
-            "dilation": _axes(call.integers(4), 1, spatial),
-            "count_padding": False,
-            "divisor": 0,
-        }
-        _largest(call, "max_pool", Params("PlanePoolParams", members), spatial, (source, output, indices))
+        params = _windows(call, source, output, spatial, _axes(call.integers(4), 1, spatial))
+        _largest(call, "max_pool", params, spatial, (source, output, indices))
 
     return max_pool
 
@@ -95,24 +94,24 @@ def _max_pool(spatial: int) -> Selector:
 def max_pool_dilated(call: Call) -> None:
     """(input, kernel_size, stride, padding, dilation, rounds_up, out): int8."""
     source, output = call.tensor(0), call.output
-    members = _windows(call, source, output, 2) | {
-        "dilation": _axes(call.integers(4), 1, 2),
-        "count_padding": False,
-        "divisor": 0,
-    }
+    params = _windows(call, source, output, 2, _axes(call.integers(4), 1, 2))
     _require(call, [source, output], (DType.I8,))
-    call.emit("max_pool_s8", "plane_pool", Params("PlanePoolParams", members), [source], [output])
+    call.emit("max_pool_s8", "plane_pool", params, [source], [output])
 
 
 def _largest(
-    call: Call, name: str, params: Params, spatial: int, tensors: tuple[Tensor, Tensor, Tensor]
+    call: Call,
+    name: str,
+    params: PlanePoolParams | AdaptivePoolParams,
+    spatial: int,
+    tensors: tuple[Tensor, Tensor, Tensor],
 ) -> None:
     """The largest entry of each window, and where it stands in its plane if anything reads that."""
     source, output, indices = tensors
     dtype = _require(call, [source, output], _POOLED)
     call.emit(f"{name}_{SUFFIX[dtype]}", "plane_pool", params, [source], [output])
     if call.is_used(indices):
-        placed = Params(params.type, {**params.members, "output": _planes(call, indices, spatial)})
+        placed = replace(params, output=_planes(call, indices, spatial))
         call.emit(f"{name}_indices_{SUFFIX[dtype]}", "plane_pool", placed, [source], [indices])
 
 
@@ -123,25 +122,30 @@ def _avg_pool(spatial: int) -> Selector:
         _require(call, [source, output], (DType.F32,))
         # A line has no divisor_override.
         divisor = None if spatial == 1 else call.value(6)
-        members = _windows(call, source, output, spatial) | {
-            "dilation": (1, 1, 1),
-            "count_padding": bool(call.integer(5)),
-            "divisor": 0 if divisor is None else call.integer(6),
-        }
-        call.emit("avg_pool_f32", "plane_pool", Params("PlanePoolParams", members), [source], [output])
+        params = replace(
+            _windows(call, source, output, spatial, (1, 1, 1)),
+            count_padding=bool(call.integer(5)),
+            divisor=0 if divisor is None else call.integer(6),
+        )
+        call.emit("avg_pool_f32", "plane_pool", params, [source], [output])
 
     return avg_pool
 
 
-def _windows(call: Call, source: Tensor, output: Tensor, spatial: int) -> dict[str, Member]:
-    return {
-        "input": _planes(call, source, spatial),
-        "output": _planes(call, output, spatial),
-        "kernel": _axes(call.integers(1), 1, spatial),
+def _windows(
+    call: Call, source: Tensor, output: Tensor, spatial: int, dilation: tuple[int, ...]
+) -> PlanePoolParams:
+    return PlanePoolParams(
+        input=_planes(call, source, spatial),
+        output=_planes(call, output, spatial),
+        kernel=_axes(call.integers(1), 1, spatial),
         # No stride means that of windows side by side.
-        "stride": _axes(call.integers(2) or call.integers(1), 1, spatial),
-        "padding": _axes(call.integers(3), 0, spatial),
-    }
+        stride=_axes(call.integers(2) or call.integers(1), 1, spatial),
+        padding=_axes(call.integers(3), 0, spatial),
+        dilation=dilation,
+        count_padding=False,
+        divisor=0,
+    )
 
 
 def _adaptive_avg_pool(spatial: int) -> Selector:
@@ -166,9 +170,8 @@ def _adaptive_max_pool(spatial: int) -> Selector:
     return adaptive_max_pool
 
 
-def _adaptive(call: Call, source: Tensor, output: Tensor, spatial: int) -> Params:
-    planes = (_planes(call, tensor, spatial) for tensor in (source, output))
-    return Params("AdaptivePoolParams", dict(zip(("input", "output"), planes, strict=True)))
+def _adaptive(call: Call, source: Tensor, output: Tensor, spatial: int) -> AdaptivePoolParams:
+    return AdaptivePoolParams(*(_planes(call, tensor, spatial) for tensor in (source, output)))
 
 
 def nearest_vec(call: Call) -> None:
@@ -200,14 +203,11 @@ def _resize(call: Call, name: str, dtypes: Sequence[DType], factors: Sequence[ob
     source, output = call.tensor(0), call.output
     dtype = _require(call, [source, output], dtypes)
     sizes = zip(source.model_shape[2:], output.model_shape[2:], factors, strict=True)
-    params = Params(
-        "ResizeParams",
-        {
-            "input": _planes(call, source),
-            "output": _planes(call, output),
-            "scale": tuple(_scale(old, new, factor, align) for old, new, factor in sizes),
-            "align_corners": align,
-        },
+    params = ResizeParams(
+        input=_planes(call, source),
+        output=_planes(call, output),
+        scale=tuple(_scale(old, new, factor, align) for old, new, factor in sizes),
+        align_corners=align,
     )
     call.emit(f"resize_{name}_{SUFFIX[dtype]}", "resize", params, [source], [output])
 
@@ -227,15 +227,12 @@ def _grid_sampler(axes: int) -> Selector:
         mode = ("bilinear", "nearest", "bicubic")[call.integer(2)]
         if mode == "bicubic" and axes == 3:
             raise call.refuse("bicubic interpolation of a volume")
-        params = Params(
-            "GridSampleParams",
-            {
-                "input": _planes(call, source, axes),
-                "output": _planes(call, output, axes),
-                "axes": axes,
-                "padding": call.integer(3),
-                "align_corners": bool(call.integer(4)),
-            },
+        params = GridSampleParams(
+            input=_planes(call, source, axes),
+            output=_planes(call, output, axes),
+            axes=axes,
+            padding=call.integer(3),
+            align_corners=bool(call.integer(4)),
         )
         call.emit(f"grid_{mode}_f32", "grid_sample", params, [source, contiguous(call, grid)], [output])
 

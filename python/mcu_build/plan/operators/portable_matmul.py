@@ -1,10 +1,11 @@
 """Products of float matrices, and distances between their rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.portable import CdistParams, MatmulF32Params, PdistParams
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides
 from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
 from mcu_build.plan.operators.portable_movement import View
@@ -71,30 +72,20 @@ def _matrices(shape: Sequence[int], is_first: bool) -> tuple[int, ...]:
 
 def _params(
     batches: int, sizes: tuple[int, int, int], first: tuple[int, ...], second: tuple[int, ...]
-) -> Params:
+) -> MatmulF32Params:
     rows, columns, depth = sizes
-    return Params(
-        "MatmulF32Params",
-        {
-            "batches": batches,
-            "rows": rows,
-            "columns": columns,
-            "depth": depth,
-            "first_strides": first,
-            "second_strides": second,
-        },
+    return MatmulF32Params(
+        batches=batches, rows=rows, columns=columns, depth=depth, first_strides=first, second_strides=second
     )
 
 
 def _emit(
-    call: Call, params: Params, first: Tensor, second: Tensor, bias: Tensor | None, output: Tensor
+    call: Call, params: MatmulF32Params, first: Tensor, second: Tensor, bias: Tensor | None, output: Tensor
 ) -> None:
     for tensor in (first, second, output, *([bias] if bias else [])):
         if tensor.dtype is not DType.F32:
             raise call.refuse(f"no kernel for {tensor.dtype.numpy_name}")
-    depth = params.members["depth"]
-    assert isinstance(depth, int)
-    macs = output.elements * depth
+    macs = output.elements * params.depth
     with contiguous_output(call, output) as written:
         call.emit("matmul_f32", "matmul_f32", params, [first, second, bias], [written], macs=macs)
 
@@ -105,23 +96,23 @@ def cdist(call: Call) -> None:
     rows, others = first.model_shape[-2], second.model_shape[-2]
     batches = output.model_shape[:-2]
     reads = [_batched(call, tensor, batches) for tensor in (first, second)]
-    params = {"batches": prod(batches), "first_rows": rows, "second_rows": others}
+    params = CdistParams(prod(batches), rows, others, reads[0].model_shape[-1], call.real(2))
     _emit_distance(call, "cdist", params, reads)
 
 
 def pdist(call: Call) -> None:
     """(input, p, out): p-norms of differences of any two rows; float32."""
     source = contiguous(call, call.tensor(0))
-    _emit_distance(call, "pdist", {"rows": source.model_shape[0]}, [source])
+    params = PdistParams(source.model_shape[0], source.model_shape[-1], call.real(1))
+    _emit_distance(call, "pdist", params, [source])
 
 
-def _emit_distance(call: Call, name: str, sizes: Mapping[str, Member], reads: Sequence[Tensor]) -> None:
+def _emit_distance(call: Call, name: str, params: Struct, reads: Sequence[Tensor]) -> None:
     for tensor in reads:
         if tensor.dtype is not DType.F32:
             raise call.refuse(f"no kernel for {tensor.dtype.numpy_name}")
-    members = {**sizes, "size": reads[0].model_shape[-1], "p": call.real(len(reads))}
     with contiguous_output(call) as written:
-        call.emit(f"{name}_f32", "distance", Params(f"{name.capitalize()}Params", members), reads, [written])
+        call.emit(f"{name}_f32", "distance", params, reads, [written])
 
 
 def _batched(call: Call, tensor: Tensor, batches: tuple[int, ...]) -> Tensor:

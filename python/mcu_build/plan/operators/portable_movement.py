@@ -10,7 +10,9 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.moves import Concat, ConcatParams
+from mcu_build.ir.calls.portable import ConvertParams
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, copy_strided, model_strides, ordered, reshape
 from mcu_build.plan.select import Call, Selector
 
@@ -115,7 +117,7 @@ def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
 def convert(call: Call, source: Tensor, output: Tensor) -> None:
     """One step that changes the type of every element; both have one order of memory."""
     kernel = f"convert_{SUFFIX[source.dtype]}_{SUFFIX[output.dtype]}"
-    call.emit(kernel, "convert", Params("ConvertParams", {"count": source.elements}), [source], [output])
+    call.emit(kernel, "convert", ConvertParams(count=source.elements), [source], [output])
 
 
 def view_copy(call: Call) -> None:
@@ -367,16 +369,13 @@ def _join(call: Call, parts: Sequence[Tensor], dimension: int, output: Tensor) -
     for part in parts:
         aligned = ordered(call, converted(call, part, output.dtype), output.dim_order)
         size = part.model_shape[dimension] * inner
-        params = Params(
-            "ConcatParams",
-            {
-                "rows": prod(output.shape[:position]),
-                "bytes": size,
-                "stride": output.shape[position] * inner,
-                "offset": offset,
-            },
+        params = ConcatParams(
+            rows=prod(output.shape[:position]),
+            bytes=size,
+            stride=output.shape[position] * inner,
+            offset=offset,
         )
-        call.emit("concat", "concat", params, [aligned], [output])
+        call.append(Concat(params, aligned.id, output.id))
         offset += size
 
 

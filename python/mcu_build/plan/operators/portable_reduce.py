@@ -1,12 +1,22 @@
 """Operators that reduce dimensions, or run along one: sums, extremes, softmax, normalization."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.portable import (
+    AlongParams,
+    BatchNormParams,
+    GroupNormParams,
+    ImageStrides,
+    LayerNormParams,
+    ReduceParams,
+    ScanParams,
+    VarianceParams,
+)
+from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.program import Value
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import (
     contiguous,
     contiguous_output,
@@ -21,6 +31,7 @@ from mcu_build.plan.operators.portable_unary import emit_unary, flat_operand
 from mcu_build.plan.select import Call, Selector
 
 _RANK = 4
+_Line = Callable[[int, int, int], Struct]
 _EXTREMES = (DType.I8, DType.I16, DType.I32, DType.I64, DType.F32)
 
 
@@ -35,8 +46,8 @@ def _dimensions(call: Call, source: Tensor, given: Value) -> tuple[int, ...]:
     return tuple(sorted({axis(call, source, dimension) for dimension in listed})) if rank else ()
 
 
-def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> dict[str, Member]:
-    """The `ReduceParams` over `dimensions` of `source`, positions in the order of the model."""
+def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> ReduceParams:
+    """What to do over `dimensions` of `source`, positions in the order of the model."""
     rank = len(source.shape)
     kept = [d for d in range(rank) if d not in dimensions]
     if len(output.shape) == rank:
@@ -46,23 +57,23 @@ def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int])
     if output.elements != prod(source.model_shape[d] for d in kept):
         raise call.refuse(f"reducing {source.model_shape} over {dimensions} gives not {output.model_shape}")
     strides = model_strides(source)
-    members: dict[str, Member] = {}
-    for name, listed in (("kept", order), ("reduced", dimensions)):
+    members: list[tuple[int, ...]] = []
+    for listed in (order, dimensions):
         rows = merge([source.model_shape[d] for d in listed], [[strides[d] for d in listed]])
         if len(rows) > _RANK:
             raise call.refuse(
                 f"reducing {source.model_shape} over {dimensions}: too many separate dimensions"
             )
-        members[name] = padded((row[0] for row in rows), 1, _RANK)
-        members[f"{name}_strides"] = padded((row[1] for row in rows), 0, _RANK)
-    return members
+        members.append(padded((row[0] for row in rows), 1, _RANK))
+        members.append(padded((row[1] for row in rows), 0, _RANK))
+    return ReduceParams(*members)
 
 
 def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -> None:
     """One step of the kernel `name` for `dtype`, to which the input is converted."""
     source = converted(call, call.tensor(0), dtype)
     walk = _walk(call, source, output, _dimensions(call, source, given))
-    call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", Params("ReduceParams", walk), [source], [output])
+    call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", walk, [source], [output])
 
 
 def _sum(name: str, given: int | None) -> Selector:
@@ -157,9 +168,8 @@ def _variance(call: Call, correction: float, output: Tensor) -> None:
     _require(call, source, (DType.F32,))
     dimensions = _dimensions(call, source, call.value(1))
     count = prod(source.model_shape[d] for d in dimensions)
-    params = Params(
-        "VarianceParams",
-        {"walk": _walk(call, source, output, dimensions), "divisor": max(count - correction, 0.0)},
+    params = VarianceParams(
+        walk=_walk(call, source, output, dimensions), divisor=max(count - correction, 0.0)
     )
     call.emit("var_f32", "reduce", params, [source], [output])
 
@@ -167,35 +177,32 @@ def _variance(call: Call, correction: float, output: Tensor) -> None:
 def _along(name: str) -> Selector:
     def along(call: Call) -> None:
         """(input, dim, ..., out): float32 along one dimension."""
-        _emit_along(call, name, "along", (DType.F32,))
+        _emit_along(call, name, "along", AlongParams, (DType.F32,))
 
     return along
 
 
-def _scan(name: str, source: str) -> Selector:
+def _scan(name: str, source: str, kind: _Line) -> Selector:
     def scan(call: Call) -> None:
         """(input, dim, dtype, out): float32, or integers in int64, along one dimension."""
-        _emit_along(call, name, source, (DType.F32, DType.I64))
+        _emit_along(call, name, source, kind, (DType.F32, DType.I64))
 
     return scan
 
 
-def _emit_along(call: Call, name: str, family: str, dtypes: Sequence[DType]) -> None:
+def _emit_along(call: Call, name: str, source: str, kind: _Line, dtypes: Sequence[DType]) -> None:
     output = call.output
     _require(call, output, dtypes)
-    source = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
-    params = Params(f"{family.capitalize()}Params", _line(call, output))
-    call.emit(f"{name}_{SUFFIX[output.dtype]}", family, params, [source], [output])
+    operand = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
+    params = kind(*_line(call, output))
+    call.emit(f"{name}_{SUFFIX[output.dtype]}", source, params, [operand], [output])
 
 
-def _line(call: Call, output: Tensor) -> dict[str, Member]:
+def _line(call: Call, output: Tensor) -> tuple[int, int, int]:
     """Elements outside, along and inside the dimension that argument 1 names, in the output's memory."""
     position = output.dim_order.index(axis(call, output, call.integer(1))) if output.shape else 0
-    return {
-        "outer": prod(output.shape[:position]),
-        "size": output.shape[position] if output.shape else 1,
-        "inner": prod(output.shape[position + 1 :]),
-    }
+    size = output.shape[position] if output.shape else 1
+    return prod(output.shape[:position]), size, prod(output.shape[position + 1 :])
 
 
 def _extreme_scan(name: str) -> Selector:
@@ -206,7 +213,7 @@ def _extreme_scan(name: str) -> Selector:
         if not call.same_order(values, indices):
             raise call.refuse(f"results in memory orders {values.dim_order} and {indices.dim_order}")
         source = flat_operand(call, call.tensor(0), values)
-        params = Params("ScanParams", _line(call, values))
+        params = ScanParams(*_line(call, values))
         call.emit(f"{name}_{SUFFIX[values.dtype]}", "scan", params, [source], [values, indices])
 
     return scan
@@ -220,9 +227,7 @@ def layer_norm(call: Call) -> None:
     dimensions = range(len(output.shape) - rank, len(output.shape))
     _statistics(call, call.tensor(0), dimensions, call.real(4), statistics)
     size = prod(call.integers(1))
-    params = Params(
-        "LayerNormParams", {"rows": output.elements // size, "size": size, "epsilon": call.real(4)}
-    )
+    params = LayerNormParams(rows=output.elements // size, size=size, epsilon=call.real(4))
     affine = [contiguous(call, t) if t else None for t in map(call.optional_tensor, (2, 3))]
     reads = [contiguous(call, call.tensor(0)), *affine]
     with contiguous_output(call, output) as written:
@@ -261,9 +266,7 @@ def instance_norm(call: Call) -> None:
     exchanged, normal = (call.temporary(output.name, DType.F32, shape) for _ in range(2))
     strides = model_strides(call.tensor(0))
     copy_strided(call, call.tensor(0), exchanged, [strides[d] for d in order])
-    members = {**_image(call, normal), "epsilon": call.real(5)}
-    sizes: dict[str, Member] = {"batches": channels, "groups": 1, "channels_per_group": shape[1]}
-    params = Params("GroupNormParams", {**sizes, **members})
+    params = GroupNormParams(channels, 1, shape[1], *_image(call, normal), call.real(5))
     call.emit("group_norm_f32", "norm_f32", params, [exchanged, None, None], [normal])
     for index, name in ((1, "mul"), (2, "add")):
         factor = call.optional_tensor(index)
@@ -279,17 +282,15 @@ def instance_norm(call: Call) -> None:
 
 
 def _group_norm(call: Call, output: Tensor, groups: int, epsilon: float) -> None:
-    members = _image(call, output)
+    pixels, strides = _image(call, output)
     channels = output.model_shape[1]
-    params = Params(
-        "GroupNormParams",
-        {
-            "batches": output.model_shape[0],
-            "groups": groups,
-            "channels_per_group": channels // groups,
-            **members,
-            "epsilon": epsilon,
-        },
+    params = GroupNormParams(
+        batches=output.model_shape[0],
+        groups=groups,
+        channels_per_group=channels // groups,
+        pixels=pixels,
+        strides=strides,
+        epsilon=epsilon,
     )
     source = flat_operand(call, call.tensor(0), output)
     reads = [source, call.optional_tensor(1), call.optional_tensor(2)]
@@ -313,21 +314,13 @@ def batch_norm_legit(call: Call) -> None:
 
 
 def _batch_norm(call: Call, output: Tensor, epsilon: float) -> None:
-    params = Params(
-        "BatchNormParams",
-        {
-            "batches": output.model_shape[0],
-            "channels": output.model_shape[1],
-            **_image(call, output),
-            "epsilon": epsilon,
-        },
-    )
+    params = BatchNormParams(output.model_shape[0], output.model_shape[1], *_image(call, output), epsilon)
     source = flat_operand(call, call.tensor(0), output)
     given = [call.optional_tensor(1), call.optional_tensor(2), call.tensor(3), call.tensor(4)]
     call.emit("batch_norm_f32", "norm_f32", params, [source, *given], [output])
 
 
-def _image(call: Call, output: Tensor) -> dict[str, Member]:
+def _image(call: Call, output: Tensor) -> tuple[int, ImageStrides]:
     """Number of pixels, and strides of batch, channel and pixel, of [N, C, ...] in any order of memory."""
     _require(call, output, (DType.F32,))
     strides = model_strides(output)
@@ -336,7 +329,7 @@ def _image(call: Call, output: Tensor) -> dict[str, Member]:
     if len(rows) > 1:
         raise call.refuse(f"the pixels of {output.name} are not evenly spaced: order {output.dim_order}")
     pixels, pixel = rows[0] if rows else (1, 0)
-    return {"pixels": pixels, "strides": {"batch": strides[0], "channel": strides[1], "pixel": pixel}}
+    return pixels, ImageStrides(strides[0], strides[1], pixel)
 
 
 def _statistics(
@@ -345,13 +338,12 @@ def _statistics(
     """Mean and 1 / sqrt(variance + epsilon) over `dimensions`, where anything reads them."""
     mean, deviation = outputs
     if call.is_used(mean):
-        params = Params("ReduceParams", _walk(call, source, mean, dimensions))
-        call.emit("mean_f32", "reduce", params, [source], [mean])
+        call.emit("mean_f32", "reduce", _walk(call, source, mean, dimensions), [source], [mean])
     if call.is_used(deviation):
         variance, raised = like(call, deviation), like(call, deviation)
         count = prod(source.model_shape[d] for d in dimensions)
         walk = _walk(call, source, variance, dimensions)
-        params = Params("VarianceParams", {"walk": walk, "divisor": float(count)})
+        params = VarianceParams(walk=walk, divisor=float(count))
         call.emit("var_f32", "reduce", params, [source], [variance])
         emit_pair(call, "add", variance, scalar(call, epsilon, DType.F32), raised)
         emit_unary(call, "rsqrt", raised, deviation)
@@ -383,8 +375,8 @@ SELECTORS: dict[str, Selector] = {
     "aten::var_mean.correction_out": var_mean,
     "aten::_softmax.out": _along("softmax"),
     "aten::_log_softmax.out": _along("log_softmax"),
-    "aten::cumsum.out": _scan("cumsum", "along"),
-    "aten::cumprod.out": _scan("cumprod", "scan"),
+    "aten::cumsum.out": _scan("cumsum", "along", AlongParams),
+    "aten::cumprod.out": _scan("cumprod", "scan", ScanParams),
     "aten::cummax.out": _extreme_scan("cummax"),
     "aten::cummin.out": _extreme_scan("cummin"),
     "aten::native_layer_norm.out": layer_norm,

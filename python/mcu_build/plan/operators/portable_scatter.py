@@ -9,7 +9,9 @@ from math import prod
 
 import numpy as np
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.portable import InsertParams, MaskedScatterParams, PutParams, ScatterParams
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import (
     contiguous,
     contiguous_output,
@@ -120,22 +122,19 @@ def _scatter(call: Call, how: str, into: Tensor, source: Tensor, output: Tensor)
     dimension = axis(call, output, call.integer(1))
     strides = model_strides(output)
     others = [0 if d == dimension else stride for d, stride in enumerate(strides)]
-    params = Params(
-        "ScatterParams",
-        {
-            "elements": output.elements,
-            "shape": padded(index.model_shape, 1),
-            "source": padded(model_strides(source) if source.shape else [0] * len(others), 0),
-            "output": padded(others, 0),
-            "size": output.model_shape[dimension] if strides else 1,
-            "stride": strides[dimension] if strides else 0,
-        },
+    params = ScatterParams(
+        elements=output.elements,
+        shape=padded(index.model_shape, 1),
+        source=padded(model_strides(source) if source.shape else [0] * len(others), 0),
+        output=padded(others, 0),
+        size=output.model_shape[dimension] if strides else 1,
+        stride=strides[dimension] if strides else 0,
     )
     _emit(call, f"scatter_{how}", params, into, index, source, output)
 
 
 def _emit(
-    call: Call, name: str, params: Params, into: Tensor, index: Tensor, source: Tensor, output: Tensor
+    call: Call, name: str, params: Struct, into: Tensor, index: Tensor, source: Tensor, output: Tensor
 ) -> None:
     if not name.endswith("_set"):
         if output.dtype not in _COMBINED:
@@ -211,14 +210,11 @@ def _put(
     """One step over `dimensions` (the first, and how many) that count as one. `source` is dense."""
     first, joint = dimensions
     shape = output.model_shape
-    params = Params(
-        "PutParams",
-        {
-            "outer": prod(shape[:first]),
-            "size": prod(shape[first : first + joint]),
-            "count": index.elements,
-            "inner": prod(shape[first + joint :]),
-        },
+    params = PutParams(
+        outer=prod(shape[:first]),
+        size=prod(shape[first : first + joint]),
+        count=index.elements,
+        inner=prod(shape[first + joint :]),
     )
     if not call.is_contiguous(output):
         dense = call.temporary(output.name, output.dtype, shape)
@@ -243,13 +239,8 @@ def masked_scatter(call: Call) -> None:
     mask = _expanded(call, converted(call, call.tensor(1), DType.BOOL), output.model_shape)
     source = contiguous(call, call.tensor(2))
     base = _expanded(call, call.tensor(0), output.model_shape)
-    params = Params(
-        "MaskedScatterParams",
-        {
-            "elements": output.elements,
-            "available": source.elements,
-            "element_bytes": output.dtype.size,
-        },
+    params = MaskedScatterParams(
+        elements=output.elements, available=source.elements, element_bytes=output.dtype.size
     )
     with contiguous_output(call, output) as written:
         call.emit("masked_scatter", "scatter", params, [base, mask, source], [written])
@@ -306,15 +297,12 @@ def _insert(call: Call, view: View) -> None:
     run = rows.pop()[0] if rows and rows[-1][1] == 1 else 1
     if len(rows) > _RANK:
         raise call.refuse(f"writing to {len(rows)} dimensions apart, more than {_RANK}")
-    params = Params(
-        "InsertParams",
-        {
-            "bytes": output.nbytes,
-            "element_bytes": run * size if source.elements else 0,
-            "offset": view.offset * size,
-            "shape": padded((row[0] for row in rows), 1),
-            "strides": padded((row[1] * size for row in rows), 0),
-        },
+    params = InsertParams(
+        bytes=output.nbytes,
+        element_bytes=run * size if source.elements else 0,
+        offset=view.offset * size,
+        shape=padded((row[0] for row in rows), 1),
+        strides=padded((row[1] * size for row in rows), 0),
     )
     call.emit("insert", "scatter", params, [base, source], [output])
 

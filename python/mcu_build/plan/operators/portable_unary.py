@@ -1,6 +1,8 @@
 """Operators on one tensor, element by element: mathematical functions, activations, limits."""
 
-from mcu_build.ir.plan import DType, Params, Tensor
+from mcu_build.ir.calls.portable import ClampF32Params, ClampParams, EluParams, LeakyReluParams, UnaryParams
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import ordered
 from mcu_build.plan.operators.portable_movement import SUFFIX, convert, converted
 from mcu_build.plan.select import Call, Selector
@@ -48,7 +50,7 @@ def emit_unary(call: Call, name: str, source: Tensor, output: Tensor) -> None:
     """One step of the kernel `name` for the type of `source`."""
     family = "unary_f32" if source.dtype is DType.F32 else "unary_int"
     kernel = f"{name}_{SUFFIX[source.dtype]}"
-    call.emit(kernel, family, Params("UnaryParams", {"count": output.elements}), [source], [output])
+    call.emit(kernel, family, UnaryParams(count=output.elements), [source], [output])
 
 
 def _function(name: str) -> Selector:
@@ -149,18 +151,18 @@ def _clamp(call: Call, low: float | None, high: float | None) -> None:
     output = call.output
     source = flat_operand(call, converted(call, call.tensor(0), output.dtype), output)
     if output.dtype is DType.F32:
-        bounds = {
-            "low": -float("inf") if low is None else low,
-            "high": float("inf") if high is None else high,
-        }
-        params = Params("ClampF32Params", {"count": output.elements, **bounds})
+        params: Struct = ClampF32Params(
+            count=output.elements,
+            low=-float("inf") if low is None else low,
+            high=float("inf") if high is None else high,
+        )
     elif output.dtype in INTEGER_LIMITS:
         least, most = INTEGER_LIMITS[output.dtype]
-        limits = {
-            "low": least if low is None else min(max(int(low), least), most),
-            "high": most if high is None else min(max(int(high), least), most),
-        }
-        params = Params("ClampParams", {"count": output.elements, **limits})
+        params = ClampParams(
+            count=output.elements,
+            low=least if low is None else min(max(int(low), least), most),
+            high=most if high is None else min(max(int(high), least), most),
+        )
     else:
         raise call.refuse(f"no kernel for {output.dtype.numpy_name}")
     call.emit(f"clamp_{SUFFIX[output.dtype]}", "clamp", params, [source], [output])
@@ -169,22 +171,20 @@ def _clamp(call: Call, low: float | None, high: float | None) -> None:
 def leaky_relu(call: Call) -> None:
     """(input, negative_slope, out): float32."""
     _require_float(call, call.tensor(0))
-    params = Params("LeakyReluParams", {"count": call.output.elements, "slope": call.real(1)})
+    params = LeakyReluParams(count=call.output.elements, slope=call.real(1))
     call.emit("leaky_relu_f32", "activation_f32", params, [_float_operand(call)], [call.output])
 
 
 def elu(call: Call) -> None:
     """(input, alpha, scale, input_scale, out): float32."""
     _require_float(call, call.tensor(0))
-    members = {
-        "count": call.output.elements,
-        "positive": call.real(2),
-        "negative": call.real(1) * call.real(2),
-        "input_scale": call.real(3),
-    }
-    call.emit(
-        "elu_f32", "activation_f32", Params("EluParams", members), [_float_operand(call)], [call.output]
+    params = EluParams(
+        count=call.output.elements,
+        positive=call.real(2),
+        negative=call.real(1) * call.real(2),
+        input_scale=call.real(3),
     )
+    call.emit("elu_f32", "activation_f32", params, [_float_operand(call)], [call.output])
 
 
 def dropout(call: Call) -> None:

@@ -1,9 +1,8 @@
 """The border between float and integers: quantize_per_tensor and dequantize_per_tensor."""
 
-from mcu_build.ir.plan import DType, Params
+from mcu_build.ir.calls.boundary import Dequantize, DequantizeParams, Quantize, QuantizeParams
+from mcu_build.ir.tensor import DType
 from mcu_build.plan.select import Call, Selector
-
-_SUFFIX = {DType.I8: "s8", DType.I16: "s16", DType.F32: "f32"}
 
 # How far from the zero point the kernel rounds.
 _MOST = 1 << 22
@@ -19,18 +18,14 @@ def quantize_per_tensor(call: Call) -> None:
     if any(abs(end - zero_point) >= _MOST for end in ends):
         raise call.refuse(f"values from {ends[0]} to {ends[1]} around {zero_point}")
     call.quantize_note(output, scale, zero_point)
-    params = Params(
-        "QuantizeParams",
-        {
-            "count": source.elements,
-            # The definition multiplies with the reciprocal, taken in double and rounded to float.
-            "inverse_scale": 1.0 / scale,
-            "zero_point": zero_point,
-            "quant_min": ends[0],
-            "quant_max": ends[1],
-        },
+    params = QuantizeParams(
+        count=source.elements,
+        inverse_scale=1.0 / scale,
+        zero_point=zero_point,
+        quant_min=ends[0],
+        quant_max=ends[1],
     )
-    call.emit(f"quantize_f32_{_SUFFIX[output.dtype]}", "quantize", params, [source], [output])
+    call.append(Quantize(params, source.id, output.id, output.dtype))
 
 
 def dequantize_per_tensor(call: Call) -> None:
@@ -40,8 +35,8 @@ def dequantize_per_tensor(call: Call) -> None:
     if source.dtype not in (DType.I8, DType.I16) or output.dtype is not DType.F32:
         raise call.refuse(f"dequantizing {source.dtype.numpy_name} to {output.dtype.numpy_name}")
     call.quantize_note(source, scale, zero_point)
-    params = Params("DequantizeParams", {"count": source.elements, "scale": scale, "zero_point": zero_point})
-    call.emit(f"dequantize_{_SUFFIX[source.dtype]}_f32", "quantize", params, [source], [output])
+    params = DequantizeParams(count=source.elements, scale=scale, zero_point=zero_point)
+    call.append(Dequantize(params, source.id, output.id, source.dtype))
 
 
 SELECTORS: dict[str, Selector] = {

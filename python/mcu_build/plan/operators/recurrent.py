@@ -1,12 +1,23 @@
 """Recurrent layers of ours, `mcu_build::lstm`, `gru` and `rnn`: a call for each layer and direction."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from mcu_build.ir.plan import DType, Params, Tensor
-from mcu_build.ir.plan import Value as Member
+from mcu_build.ir.calls.int8 import Gru, GruParams, Lstm, RecurrentParams, RecurrentStrides, Rnn
+from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output
 from mcu_build.plan.select import Call, Selector
 from mcu_build.reference_recurrent import MOST_INPUTS, TABLE_ENTRIES
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What all of them have: sizes and requantization, the tensors from the input to the table."""
+
+    params: RecurrentParams
+    input: int
+    hidden: int | None
+    weights: tuple[int, int, int, int]
+    table: int | None
 
 
 def lstm(call: Call) -> None:
@@ -14,19 +25,17 @@ def lstm(call: Call) -> None:
     zero_point, output_multiplier, output_shift, out, cell_out).
     """
     output, cell_output = call.outputs(2)
-    params, reads = _layer(call, output, gates=4, biases=4, first=3)
-    cell = call.optional_tensor(2)
-    reads.insert(2, contiguous(call, cell) if cell else None)
-    units = output.model_shape[2]
-    scratch = call.scratch((2 * 4 + 3) * units)
-    kernel_params = Params("RecurrentParams", params)
-    macs = _macs(output, reads[0])
+    layer = _layer(call, output, gates=4, biases=4, first=3)
+    given = call.optional_tensor(2)
+    cell = contiguous(call, given).id if given else None
+    scratch = _scratch(call, (2 * 4 + 3) * output.model_shape[2])
+    tensors = (layer.params, layer.input, layer.hidden, cell, *layer.weights, layer.table)
     with contiguous_output(call, output) as written:
         if not call.is_used(cell_output):
-            call.emit("lstm_s8", "recurrent", kernel_params, [*reads, None], [written], scratch, 4 * macs)
+            call.append(Lstm(*tensors, None, written.id, scratch))
             return
         with contiguous_output(call, cell_output) as cells:
-            call.emit("lstm_s8", "recurrent", kernel_params, reads, [cells, written], scratch, 4 * macs)
+            call.append(Lstm(*tensors, cells.id, written.id, scratch))
 
 
 def gru(call: Call) -> None:
@@ -34,21 +43,12 @@ def gru(call: Call) -> None:
     zero_point, output_multiplier, output_shift, state_bits, state_multiplier, state_shift, out).
     """
     output = call.output
-    params, reads = _layer(call, output, gates=3, biases=4, first=2)
-    units = output.model_shape[2]
-    kernel_params = Params(
-        "GruParams",
-        {
-            "layer": params,
-            "state_bits": call.integer(12),
-            "state_multiplier": call.integer(13),
-            "state_shift": call.integer(14),
-        },
-    )
-    scratch = call.scratch((2 * 4 + 3) * units)
-    macs = 3 * _macs(output, reads[0])
+    layer = _layer(call, output, gates=3, biases=4, first=2)
+    params = GruParams(layer.params, call.integer(12), call.integer(13), call.integer(14))
+    scratch = _scratch(call, (2 * 4 + 3) * output.model_shape[2])
     with contiguous_output(call, output) as written:
-        call.emit("gru_s8", "recurrent", kernel_params, reads, [written], scratch, macs)
+        tensors = (layer.input, layer.hidden, *layer.weights, layer.table)
+        call.append(Gru(params, *tensors, written.id, scratch))
 
 
 def rnn(call: Call) -> None:
@@ -56,26 +56,20 @@ def rnn(call: Call) -> None:
     zero_point, output_multiplier, output_shift, out).
     """
     output = call.output
-    params, reads = _layer(call, output, gates=1, biases=1, first=2)
-    scratch = call.scratch(3 * output.model_shape[2])
+    layer = _layer(call, output, gates=1, biases=1, first=2)
+    scratch = _scratch(call, 3 * output.model_shape[2])
     with contiguous_output(call, output) as written:
-        call.emit(
-            "rnn_s8",
-            "recurrent",
-            Params("RecurrentParams", params),
-            reads,
-            [written],
-            scratch,
-            _macs(output, reads[0]),
-        )
+        tensors = (layer.input, layer.hidden, *layer.weights, layer.table)
+        call.append(Rnn(layer.params, *tensors, written.id, scratch))
 
 
-def _layer(
-    call: Call, output: Tensor, gates: int, biases: int, first: int
-) -> tuple[Mapping[str, Member], list[Tensor | None]]:
-    """The parameters that all of them have, and the tensors from the input to the table; weights are
-    arguments from `first` on.
-    """
+def _scratch(call: Call, nbytes: int) -> int | None:
+    memory = call.scratch(nbytes)
+    return memory.id if memory else None
+
+
+def _layer(call: Call, output: Tensor, gates: int, biases: int, first: int) -> _Layer:
+    """Weights are arguments from `first` on."""
     source, hidden = call.tensor(0), call.optional_tensor(1)
     weights = [call.tensor(index) for index in range(first, first + 4)]
     table = call.optional_tensor(first + 4)
@@ -92,25 +86,20 @@ def _layer(
     steps, batches = (output.model_shape[index] for index in ((1, 0) if batch_first else (0, 1)))
     if hidden is not None and (hidden.dtype is not DType.I8 or hidden.elements != batches * units):
         raise call.refuse(f"a first state {list(hidden.shape)} of {hidden.dtype.numpy_name}")
-    params: dict[str, Member] = {
-        "steps": steps,
-        "batches": batches,
-        "inputs": inputs,
-        "units": units,
-        "strides": {"step": 1, "batch": steps} if batch_first else {"step": batches, "batch": 1},
-        "shift": call.integer(first + 6),
-        "zero_point": call.integer(first + 7),
-        "output_multiplier": call.integer(first + 8),
-        "output_shift": call.integer(first + 9),
-    }
-    start = contiguous(call, hidden) if hidden is not None else None
-    return params, [contiguous(call, source), start, *weights, table]
-
-
-def _macs(output: Tensor, source: Tensor | None) -> int:
-    """Multiply-accumulates of one gate."""
-    assert source is not None
-    return output.elements * (source.model_shape[2] + output.model_shape[2])
+    params = RecurrentParams(
+        steps=steps,
+        batches=batches,
+        inputs=inputs,
+        units=units,
+        strides=RecurrentStrides(1, steps) if batch_first else RecurrentStrides(batches, 1),
+        shift=call.integer(first + 6),
+        zero_point=call.integer(first + 7),
+        output_multiplier=call.integer(first + 8),
+        output_shift=call.integer(first + 9),
+    )
+    start = contiguous(call, hidden).id if hidden is not None else None
+    matrices = (weights[0].id, weights[1].id, weights[2].id, weights[3].id)
+    return _Layer(params, contiguous(call, source).id, start, matrices, table.id if table else None)
 
 
 SELECTORS: dict[str, Selector] = {

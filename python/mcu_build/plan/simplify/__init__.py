@@ -8,20 +8,17 @@ channel stays. The outputs are equal to the bit.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 
+from mcu_build.ir.channels import Mask, channels_of
 from mcu_build.ir.plan import Plan, Removed, Step
-from mcu_build.plan.simplify.ranges import Ranges, array_of, channels_of, leaves_image, members_of
-from mcu_build.plan.simplify.shrink import Mask, shrink
+from mcu_build.plan.simplify.ranges import Ranges
+from mcu_build.plan.simplify.shrink import shrink
 from mcu_build.plan.simplify.ties import Ties, ties_of
 
-_MAKERS = ("conv2d_s8", "depthwise_conv2d_s8", "linear_s8")
-_READERS = ("conv2d_s8", "linear_s8")
 # Kernels take channels by fours; a channel more costs them nothing then.
 _TOGETHER = 4
-_MOST = 1 << 31
 # Each channel costs some microseconds here. Nets for microcontrollers have thousands.
 _MOST_CHANNELS = 1 << 18
 
@@ -41,19 +38,19 @@ def remove_channels(plan: Plan) -> Plan:
 
 def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Removed]:
     for before, after in zip(plan.steps, made.steps, strict=True):
-        if before.kernel in _MAKERS and before is not after:
-            kept = keep[before.writes[0]]
-            weights = (before.arguments[1], plan), (after.arguments[1], made)
-            was, now = (one.tensors[cast(int, id)].nbytes for id, one in weights)
-            yield Removed(
-                before.operator,
-                before.layer,
-                int((~kept).sum()),
-                len(kept),
-                was - now,
-                before.macs - after.macs,
-                before.name,
-            )
+        was, now = before.call.weight_operand, after.call.weight_operand
+        if before is after or was is None or now is None:
+            continue
+        kept = keep[before.writes[0]]
+        yield Removed(
+            before.operator,
+            before.layer,
+            int((~kept).sum()),
+            len(kept),
+            plan.tensors[was].nbytes - made.tensors[now].nbytes,
+            before.macs - after.macs,
+            before.name,
+        )
 
 
 def _removable(plan: Plan, ranges: Ranges, ties: Ties) -> set[int]:
@@ -72,36 +69,25 @@ def _unneeded(plan: Plan, ranges: Ranges, ties: Ties, kept: set[int]) -> set[int
 
     A channel that is read only for channels that go goes too, so readers are asked until nothing changes.
     """
-    readers = [step for step in plan.steps if step.kernel in _READERS and ties_of(plan, step) is not None]
+    readers = [step for step in plan.steps if ties_of(plan, step) == []]
     everything = {int(group) for groups in ties.groups.values() for group in groups}
     gone: set[int] = set()
     while True:
         needed = set(kept)
         for step in readers:
-            needed |= _needed(plan, ranges, ties, step, gone)
+            needed |= _needed(ranges, ties, step, gone)
         found = everything - needed
         if found == gone:
             return gone
         gone = found
 
 
-def _needed(plan: Plan, ranges: Ranges, ties: Ties, step: Step, gone: set[int]) -> set[int]:
+def _needed(ranges: Ranges, ties: Ties, step: Step, gone: set[int]) -> set[int]:
     """The groups that a reader cannot do without when its outputs in `gone` are left out."""
-    members, source = members_of(step), cast(int, step.arguments[0])
-    weights = array_of(plan.tensors[cast(int, step.arguments[1])])
-    if step.kernel == "linear_s8":
-        weights = weights + cast(int, members["filter_offset"])
     written = ~np.isin(ties.groups[step.writes[0]], list(gone))
-    taps = weights.reshape(len(weights), -1, weights.shape[-1])[written]
-    image, offset = ranges.of(source), cast(int, members["input_offset"])
-    same = image.constant
-    if step.kernel == "conv2d_s8" and leaves_image(members):
-        same = same & (image.low == -offset)
-    values = np.where(same, np.abs(image.low + offset), 0)
-    if np.abs(taps).sum(1).dot(values).max(initial=0) >= _MOST >> 1:
-        same = np.zeros_like(same)  # A bias might not hold it.
-    unused = (taps == 0).all((0, 1))
-    return {int(group) for group in ties.groups[source][~(same | unused)]}
+    groups = ties.groups[step.reads[0]]
+    needed = step.call.needed_channels(ranges, written)
+    return {int(group) for group in (groups if needed is None else groups[needed])}
 
 
 def _kept_back(ties: Ties, gone: set[int]) -> set[int]:

@@ -1,0 +1,384 @@
+"""Other operations on int8: tables, softmax, resampling, norms, recurrent layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
+from mcu_build.ir.calls.call import Call, Read, Written, element_distances
+from mcu_build.ir.calls.struct import ImageSize, Pair, Struct
+from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class LookupParams(Struct):
+    """Parameters of lookup.h."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class SoftmaxParams(Struct):
+    """Parameters of softmax.h."""
+
+    outer: int
+    axis: int
+    inner: int
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class ResampleParams(Struct):
+    """Parameters of resample.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    taps: Pair
+    input_zero_point: int
+    output_zero_point: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class PreluParams(Struct):
+    """Parameters of prelu.h."""
+
+    outer: int
+    channels: int
+    inner: int
+    positive: int
+    shift: int
+    input_zero_point: int
+    output_zero_point: int
+
+
+@dataclass(frozen=True)
+class NormStrides(Struct):
+    """Parameters of norm.h."""
+
+    batch: int
+    channel: int
+    position: int
+
+
+@dataclass(frozen=True)
+class NormParams(Struct):
+    """Parameters of norm.h."""
+
+    batches: int
+    groups: int
+    channels_per_group: int
+    positions: int
+    strides: NormStrides
+    parameter_stride: int
+    input_zero_point: int
+    output_zero_point: int
+    shift: int
+    centered: bool
+    epsilon: int
+
+
+@dataclass(frozen=True)
+class MaskedSoftmaxParams(Struct):
+    """Parameters of masked_softmax.h."""
+
+    batches: int
+    rows: int
+    columns: int
+    mask_batch_stride: int
+    mask_row_stride: int
+
+
+@dataclass(frozen=True)
+class LogSoftmaxParams(Struct):
+    """Parameters of masked_softmax.h."""
+
+    rows: int
+    columns: int
+    step: int
+    octave: int
+    shift: int
+    output_zero_point: int
+
+
+@dataclass(frozen=True)
+class RecurrentStrides(Struct):
+    """Parameters of recurrent.h."""
+
+    step: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class RecurrentParams(Struct):
+    """Parameters of recurrent.h."""
+
+    steps: int
+    batches: int
+    inputs: int
+    units: int
+    strides: RecurrentStrides
+    shift: int
+    zero_point: int
+    output_multiplier: int
+    output_shift: int
+
+
+@dataclass(frozen=True)
+class GruParams(Struct):
+    """Parameters of recurrent.h."""
+
+    layer: RecurrentParams
+    state_bits: int
+    state_multiplier: int
+    state_shift: int
+
+
+@dataclass(frozen=True)
+class Lookup(Call):
+    """A function of one value, by a table of 256 entries."""
+
+    KERNEL, SOURCE = "lookup_s8", "lookup"
+
+    params: LookupParams
+    input: Read
+    table: Read
+    output: Written
+
+    def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
+        """Element by element."""
+        return element_distances(tensors[self.input], tensors[self.output])
+
+    def value_range(self, values: Values) -> Range | None:
+        """What the table holds for the input's range."""
+        table = values.constant(self.table)
+        if table is None:
+            return None
+        found = values.of(self.input, channels_of(values.tensor(self.output)))
+        parts = [
+            table[low + 128 : high + 129].reshape(-1) for low, high in zip(found.low, found.high, strict=True)
+        ]
+        return Range(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+        """Channel by channel."""
+        channels = channels_of(tensors[self.output])
+        if channels_of(tensors[self.input]) != channels:
+            return None
+        return [by_channel(self.input, self.output, channels)]
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Fewer elements."""
+        return replace(self, params=LookupParams(cut.share(self.output, self.params.count)))
+
+
+@dataclass(frozen=True)
+class Softmax(Call):
+    """Softmax along a dimension, by a table of exponentials."""
+
+    KERNEL, SOURCE = "softmax_s8", "softmax"
+
+    params: SoftmaxParams
+    input: Read
+    table: Read
+    output: Written
+
+    def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
+        """Lines of the last dimension: each is read twice before its elements are replaced one by one."""
+        return {self.input: 0} if self.params.inner == 1 else {}
+
+
+@dataclass(frozen=True)
+class Resample(Call):
+    """Each row and each column of the output from a few of the input, by tables of starts and weights."""
+
+    KERNEL, SOURCE = "resample_s8", "resample"
+
+    params: ResampleParams
+    input: Read
+    row_starts: Read
+    row_weights: Read
+    column_starts: Read
+    column_weights: Read
+    output: Written
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        output = self.params.output
+        return self.params.batch * output.pixels * output.channels * self.params.taps.product
+
+    def value_range(self, values: Values) -> Range | None:
+        """Averages: weights of one sign keep the order of what they sum."""
+        given = self.params
+        rows, columns = values.constant(self.row_weights), values.constant(self.column_weights)
+        if rows is None or columns is None or rows.min() < 0 or columns.min() < 0:
+            return None
+        of_rows, of_columns = rows.sum(1), columns.sum(1)
+        found = values.of(self.input, channels_of(values.tensor(self.output)))
+
+        def ends(image: Ints) -> Ints:
+            """What a whole image of each of the values becomes, [values, places of the output]."""
+            lines = np.multiply.outer(image - given.input_zero_point, of_columns)
+            rounded = (lines + (1 << (TAP_BITS - LINE_BITS - 1))) >> (TAP_BITS - LINE_BITS)
+            sums = np.multiply.outer(rounded, of_rows).reshape(len(image), -1)
+            results = requantize(sums, given.multiplier, given.shift) + given.output_zero_point
+            return np.clip(results, -128, 127)
+
+        return Range(ends(found.low).min(1), ends(found.high).max(1))
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+        """Channel by channel."""
+        channels = channels_of(tensors[self.output])
+        if self.params.output.channels != channels or channels_of(tensors[self.input]) != channels:
+            return None
+        return [by_channel(self.input, self.output, channels)]
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Both images with fewer channels."""
+        read = cut.share(self.input, self.params.input.channels)
+        made = cut.share(self.output, self.params.output.channels)
+        params = replace(
+            self.params,
+            input=replace(self.params.input, channels=read),
+            output=replace(self.params.output, channels=made),
+        )
+        return replace(self, params=params)
+
+
+@dataclass(frozen=True)
+class Prelu(Call):
+    """A slope for the negative values of each channel."""
+
+    KERNEL, SOURCE = "prelu_s8", "prelu"
+
+    params: PreluParams
+    input: Read
+    slopes: Read
+    output: Written
+
+
+@dataclass(frozen=True)
+class Norm(Call):
+    """Layer, group and RMS norms."""
+
+    KERNEL, SOURCE = "norm_s8", "norm"
+
+    params: NormParams
+    input: Read
+    weight: Read
+    bias: Read
+    output: Written
+
+    @property
+    def macs(self) -> int:
+        """Two for each element."""
+        given = self.params
+        return 2 * given.batches * given.groups * given.channels_per_group * given.positions
+
+
+@dataclass(frozen=True)
+class MaskedSoftmax(Call):
+    """Softmax over those entries of a row that a mask lets through."""
+
+    KERNEL, SOURCE = "masked_softmax_s8", "masked_softmax"
+
+    params: MaskedSoftmaxParams
+    input: Read
+    mask: Read
+    table: Read
+    output: Written
+
+
+@dataclass(frozen=True)
+class LogSoftmax(Call):
+    """The logarithm of softmax over rows."""
+
+    KERNEL, SOURCE = "log_softmax_s8", "masked_softmax"
+
+    params: LogSoftmaxParams
+    input: Read
+    table: Read
+    output: Written
+
+
+@dataclass(frozen=True)
+class Recurrent(Call):
+    """What recurrent layers have in common: a layer and direction that loops over time."""
+
+    SOURCE = "recurrent"
+    GATES = 1
+
+    params: RecurrentParams | GruParams
+    input: Read
+
+    @property
+    def layer(self) -> RecurrentParams:
+        """Sizes and requantization."""
+        return self.params.layer if isinstance(self.params, GruParams) else self.params
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all gates."""
+        layer = self.layer
+        return self.GATES * layer.steps * layer.batches * layer.units * (layer.inputs + layer.units)
+
+
+@dataclass(frozen=True)
+class Rnn(Recurrent):
+    """A plain recurrent layer. Without a table its activation is ReLU."""
+
+    KERNEL = "rnn_s8"
+
+    params: RecurrentParams
+    hidden: Read | None
+    input_weights: Read
+    hidden_weights: Read
+    multipliers: Read
+    biases: Read
+    table: Read | None
+    output: Written
+    scratch: Written | None
+
+
+@dataclass(frozen=True)
+class Lstm(Recurrent):
+    """An LSTM layer."""
+
+    KERNEL = "lstm_s8"
+    GATES = 4
+
+    params: RecurrentParams
+    hidden: Read | None
+    cell: Read | None
+    input_weights: Read
+    hidden_weights: Read
+    multipliers: Read
+    biases: Read
+    table: Read | None
+    cell_output: Written | None
+    output: Written
+    scratch: Written | None
+
+
+@dataclass(frozen=True)
+class Gru(Recurrent):
+    """A GRU layer."""
+
+    KERNEL = "gru_s8"
+    GATES = 3
+
+    params: GruParams
+    hidden: Read | None
+    input_weights: Read
+    hidden_weights: Read
+    multipliers: Read
+    biases: Read
+    table: Read | None
+    output: Written
+    scratch: Written | None

@@ -1,0 +1,202 @@
+"""Operations that move bytes and compute nothing: copy, permute, pad, concat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Self
+
+import numpy as np
+
+from mcu_build.ir.calls.call import Call, Read, Written
+from mcu_build.ir.calls.struct import Ints4, Ints6, Struct
+from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.tensor import Tensor
+
+# A copy may be to any place: no distance keeps its output from its input.
+_ANYWHERE = -(1 << 40)
+
+
+@dataclass(frozen=True)
+class CopyParams(Struct):
+    """Parameters of copy.h."""
+
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PermuteParams(Struct):
+    """Parameters of permute.h."""
+
+    element_bytes: int
+    shape: Ints6
+    strides: Ints6
+
+
+@dataclass(frozen=True)
+class PadParams(Struct):
+    """Parameters of pad.h."""
+
+    shape: Ints4
+    inside: Ints4
+    strides: Ints4
+    before: Ints4
+    value: int
+
+
+@dataclass(frozen=True)
+class ConcatParams(Struct):
+    """Parameters of concat.h."""
+
+    rows: int
+    bytes: int
+    stride: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Copy(Call):
+    """The same bytes at another place, apart from the first."""
+
+    KERNEL, SOURCE = "copy", "copy"
+
+    params: CopyParams
+    input: Read
+    output: Written
+
+    @classmethod
+    def of(cls, source: Tensor, output: Tensor) -> Self:
+        """All bytes of `source`."""
+        return cls(CopyParams(source.nbytes), source.id, output.id)
+
+
+@dataclass(frozen=True)
+class Move(Copy):
+    """The same bytes at another place, anywhere: the two may share memory."""
+
+    def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
+        """None that is too small."""
+        return {self.input: _ANYWHERE}
+
+
+@dataclass(frozen=True)
+class Permute(Call):
+    """Blocks of bytes in another order."""
+
+    KERNEL, SOURCE = "permute", "permute"
+
+    params: PermuteParams
+    input: Read
+    output: Written
+
+
+@dataclass(frozen=True)
+class Pad(Call):
+    """Elements around a tensor, all of one value, its bits in `params.value`."""
+
+    SOURCE = "pad"
+
+    params: PadParams
+    input: Read
+    output: Written
+    bits: int
+
+    @property
+    def kernel(self) -> str:
+        """One for each size of an element."""
+        return f"pad_x{self.bits}"
+
+    @property
+    def byte(self) -> int:
+        """The value of an int8 element."""
+        return ((self.params.value & 0xFF) ^ 0x80) - 0x80
+
+    def value_range(self, values: Values) -> Range | None:
+        """That of the input, and the value, where whole channels are padded."""
+        wide = [position for position, size in enumerate(self.params.shape) if size != 1]
+        if self.bits != 8 or not wide or self.params.shape[wide[-1]] != self.params.inside[wide[-1]]:
+            return None
+        around = np.full(1, self.byte)
+        return values.of(self.input, channels_of(values.tensor(self.output))).hull(Range(around, around))
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+        """Channel by channel, of whole pixels that lie together."""
+        given = self.params
+        channels = given.shape[-1]
+        dense = [prod(given.inside[position + 1 :]) for position in range(4)]
+        rows = zip(given.inside, given.strides, dense, strict=True)
+        fits = (
+            self.bits == 8
+            and all(size == 1 or have == want for size, have, want in rows)
+            and given.inside[-1] == channels
+            and all(channels_of(tensors[id]) == channels for id in (self.input, self.output))
+        )
+        return [by_channel(self.input, self.output, channels)] if fits else None
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Smaller pixels."""
+        given, kept = self.params, int(cut.keep[self.output].sum())
+        # Strides of sizes of 1 mean nothing.
+        outer = (cut.share(self.output, stride) for stride in given.strides[:-1])
+        params = replace(
+            given,
+            shape=(*given.shape[:-1], kept),
+            inside=(*given.inside[:-1], kept),
+            strides=(*outer, given.strides[-1]),
+        )
+        return replace(self, params=params)
+
+
+@dataclass(frozen=True)
+class Concat(Call):
+    """One operand of a concatenation: its rows to their place in rows of the output."""
+
+    KERNEL, SOURCE = "concat", "concat"
+
+    params: ConcatParams
+    input: Read
+    output: Written
+
+    def _adds_channels(self, read: int, written: int) -> bool:
+        """Whether a row is a pixel: channels behind channels."""
+        return (self.params.bytes, self.params.stride) == (read, written)
+
+    def _keeps_pixels(self, channels: int) -> bool:
+        """Whether rows are whole pixels: pixels behind pixels."""
+        given = self.params
+        return all(size % channels == 0 for size in (given.bytes, given.stride, given.offset))
+
+    def value_range(self, values: Values) -> Range | None:
+        """Channels into their place among the output's, or pixels beside pixels."""
+        given, source = self.params, values.of(self.input)
+        channels, so_far = channels_of(values.tensor(self.output)), values.known(self.output)
+        if self._adds_channels(len(source.low), channels):
+            whole = so_far or Range.whole(channels)
+            low, high = whole.low.copy(), whole.high.copy()
+            place = slice(given.offset, given.offset + given.bytes)
+            low[place], high[place] = source.low, source.high
+            return Range(low, high)
+        if not self._keeps_pixels(channels):
+            return Range.whole(channels)
+        found = source.over(channels)
+        return found if so_far is None else found.hull(so_far)
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+        """Channels behind channels, or whole pixels behind pixels."""
+        read, written = (channels_of(tensors[id]) for id in (self.input, self.output))
+        if self._adds_channels(read, written):
+            return [(self.input, np.arange(read), self.output, self.params.offset + np.arange(read))]
+        if self._keeps_pixels(written) and read == written:
+            return [by_channel(self.input, self.output, written)]
+        return None
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Shorter rows."""
+        given, keep = self.params, cut.keep[self.output]
+        adds = self._adds_channels(channels_of(cut.plan[self.input]), len(keep))
+        params = replace(
+            given,
+            bytes=cut.share(self.input, given.bytes),
+            stride=cut.share(self.output, given.stride),
+            offset=int(keep[: given.offset].sum()) if adds else cut.share(self.output, given.offset),
+        )
+        return replace(self, params=params)

@@ -1,0 +1,118 @@
+"""Averages and maxima of windows over int8 images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from mcu_build.ir.calls.call import Call, Read, Written
+from mcu_build.ir.calls.rows import row_distance
+from mcu_build.ir.calls.struct import ImageSize, Struct, Window
+from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class AvgPool2dParams(Struct):
+    """Parameters of pool.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    window: Window
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class AvgPool2dFloatParams(Struct):
+    """Parameters of pool.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    window: Window
+    zero_point: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class MaxPool2dParams(Struct):
+    """Parameters of pool.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    window: Window
+    activation_min: int
+    activation_max: int
+
+
+@dataclass(frozen=True)
+class Pool(Call):
+    """What all of them have: channels stay apart, values stay between those that they are of."""
+
+    SOURCE = "pool"
+
+    params: AvgPool2dParams | AvgPool2dFloatParams | MaxPool2dParams
+    input: Read
+    output: Written
+
+    def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
+        """By rows of the image."""
+        given = self.params
+        return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+        """Channel by channel."""
+        channels = channels_of(tensors[self.output])
+        if self.params.output.channels != channels or channels_of(tensors[self.input]) != channels:
+            return None
+        return [by_channel(self.input, self.output, channels)]
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Both images with fewer channels."""
+        read = cut.share(self.input, self.params.input.channels)
+        made = cut.share(self.output, self.params.output.channels)
+        params = replace(
+            self.params,
+            input=replace(self.params.input, channels=read),
+            output=replace(self.params.output, channels=made),
+        )
+        return replace(self, params=params)
+
+    def _same_range(self, values: Values) -> Range:
+        return values.of(self.input, channels_of(values.tensor(self.output)))
+
+
+@dataclass(frozen=True)
+class AvgPool2d(Pool):
+    """Averages, in integers."""
+
+    KERNEL = "avg_pool2d_s8"
+
+    params: AvgPool2dParams
+
+    def value_range(self, values: Values) -> Range | None:
+        """That of what they are of: rounding keeps integers."""
+        return self._same_range(values)
+
+
+@dataclass(frozen=True)
+class AvgPool2dFloat(Pool):
+    """Averages by way of float32, where integers would not give the same."""
+
+    KERNEL = "avg_pool2d_float_s8"
+
+    params: AvgPool2dFloatParams
+
+
+@dataclass(frozen=True)
+class MaxPool2d(Pool):
+    """Maxima, clamped."""
+
+    KERNEL = "max_pool2d_s8"
+
+    params: MaxPool2dParams
+
+    def value_range(self, values: Values) -> Range | None:
+        """That of what they are of, clamped."""
+        return self._same_range(values).clipped(self.params.activation_min, self.params.activation_max)
