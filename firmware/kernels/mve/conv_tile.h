@@ -2,8 +2,7 @@
 //
 // A tile's sums are made in two halves of three pixels by two channels: 6 accumulators, and 5 loads for 6
 // multiply-accumulates of 16 products each. The sums are assembly because the compilers spill: for 64
-// products a half takes 44 vector instructions; from the same steps as intrinsics clang 19 made 95 and gcc 12
-// 140 instructions.
+// products a half of 44 vector instructions became 95 from intrinsics with clang 19, 140 with gcc 12.
 
 #pragma once
 
@@ -24,11 +23,8 @@ struct Sums {
     int32x4_t pixel[kPixels];
 };
 
-// Loads of a vector of each of two channels' weights, and of a pixel whose bytes start `s` of that number
-// further.
+// Loads of a vector of each of two channels' weights.
 #define MVE_WEIGHTS "vldrw.u32 q3, [%[w]], #16\n vldrw.u32 q4, [%[w]], #16\n"
-#define MVE_PIXEL(q, pixel, at) "vldrw.u32 " #q ", [%[in], #%c[s" #pixel "]+" #at "]\n"
-#define MVE_PIXELS(at) MVE_PIXEL(q0, 0, at) MVE_PIXEL(q1, 1, at) MVE_PIXEL(q2, 2, at)
 // Products of three pixels and both channels: the sums, or (with "a") added to them.
 #define MVE_PRODUCTS(a, x, y, z)                                     \
     "vmladav" a ".s8 %[a0], " #x ", q3\n vmladav" a ".s8 %[b0], " #x \
@@ -36,44 +32,19 @@ struct Sums {
     "vmladav" a ".s8 %[a1], " #y ", q3\n vmladav" a ".s8 %[b1], " #y \
     ", q4\n"                                                         \
     "vmladav" a ".s8 %[a2], " #z ", q3\n vmladav" a ".s8 %[b2], " #z ", q4\n"
-#define MVE_FIRST(at) MVE_PIXELS(at) MVE_WEIGHTS MVE_PRODUCTS("", q0, q1, q2)
-#define MVE_NEXT(at) MVE_PIXELS(at) MVE_WEIGHTS MVE_PRODUCTS("a", q0, q1, q2)
 #define MVE_ZERO \
     "mov %[a0], #0\n mov %[b0], #0\n mov %[a1], #0\n mov %[b1], #0\n mov %[a2], #0\n mov %[b2], #0\n"
 // The half's sums into the lower or the upper lanes.
 #define MVE_LANES(half)                                                                    \
     "vmov %" #half "[p0], %[a0], %[b0]\n vmov %" #half "[p1], %[a1], %[b1]\n vmov %" #half \
     "[p2], %[a2], %[b2]\n"
-#define MVE_HALVES(text) \
-    text MVE_LANES(e)    \
-    text MVE_LANES(f)
 #define MVE_SUMS                                                                                          \
     [a0] "=&Te"(a0), [a1] "=&Te"(a1), [a2] "=&Te"(a2), [b0] "=&Te"(b0), [b1] "=&Te"(b1), [b2] "=&Te"(b2), \
         [p0] "=&w"(sums.pixel[0]), [p1] "=&w"(sums.pixel[1]), [p2] "=&w"(sums.pixel[2]), [w] "+r"(weights)
-#define MVE_STRIDES [s0] "i"(0), [s1] "i"(kStride), [s2] "i"(2 * kStride)
 #define MVE_CLOBBERS "q0", "q1", "q2", "q3", "q4", "memory"
 
-// One run of kVectors * 16 bytes of each of three pixels that lie one behind the other. 11 instructions for
-// 96 products.
-template <int kVectors>
-MCU_INLINE Sums sums_of_run(const int8_t* in, const int8_t*& weights) {
-    constexpr int kStride = kVectors * 16;
-    Sums sums;
-    int32_t a0, a1, a2, b0, b1, b2;
-#define MVE_RUN(text) __asm__ volatile(MVE_HALVES(text) : MVE_SUMS : [in] "r"(in), MVE_STRIDES : MVE_CLOBBERS)
-    if constexpr (kVectors == 1) {
-        MVE_RUN(MVE_FIRST(0));
-    } else if constexpr (kVectors == 2) {
-        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16));
-    } else {
-        static_assert(kVectors == 3);
-        MVE_RUN(MVE_FIRST(0) MVE_NEXT(16) MVE_NEXT(32));
-    }
-#undef MVE_RUN
-    return sums;
-}
-
-// The same for a run of `vectors` * 16 bytes, pixels `pitch` bytes apart. 12 instructions for 96 products.
+// A run of `vectors` * 16 bytes of each of three pixels that are `pitch` bytes apart. 12 instructions for 96
+// products.
 MCU_INLINE Sums sums_of_long_run(const int8_t* in, int32_t vectors, int32_t pitch, const int8_t*& weights) {
     Sums sums;
     int32_t a0, a1, a2, b0, b1, b2;

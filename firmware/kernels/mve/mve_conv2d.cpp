@@ -166,24 +166,6 @@ void mve_side_by_side_s8(const MveSideBySideParams& params, const int8_t* input,
     }
 }
 
-void mve_conv_patches_16_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                            const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<1>(in, w); });
-}
-
-void mve_conv_patches_32_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                            const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<2>(in, w); });
-}
-
-void mve_conv_patches_48_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                            const int32_t* scales, int8_t* output, uint8_t* patch) {
-    conv_patches(params, input, weights, scales, output, patch,
-                 [](const int8_t* in, const int8_t*& w) { return mve::sums_of_run<3>(in, w); });
-}
-
 void mve_conv_patches_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
                          const int32_t* scales, int8_t* output, uint8_t* patch) {
     const int32_t vectors = params.vectors;

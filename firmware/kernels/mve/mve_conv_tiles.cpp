@@ -1,56 +1,210 @@
 #include "mcu/kernels/mve_conv_tiles.h"
 
 #include "copy_vectors.h"
-#include "tile_cores.h"
+#include "tile_finish.h"
+
+#define MCU_INLINE inline __attribute__((always_inline))
 
 namespace mcu::kernels {
 namespace {
 
-using mve::Core;
-using mve::kTilePixels;
-using mve::Tile;
+constexpr int32_t kPixels = 4;
+constexpr int32_t kVector = 16;
 
-// Three rows of `columns` pixels from `at` on, some of which lie outside of the image.
-void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int32_t columns, int8_t* to) {
-    const int32_t channels = params.input.channels;
-    const int32_t pitch = params.input.width * channels;
-    const int32_t start = at.x < 0 ? -at.x : 0;
-    const int32_t inside = params.input.width - at.x;
-    const int32_t bytes = ((inside < columns ? inside : columns) - start) * channels;
-    // What is not copied stays what it is now.
-    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), 3 * columns * channels);
-    for (int32_t y = at.y; y < at.y + 3; ++y, to += columns * channels) {
-        if (y >= 0 && y < params.input.height) {
-            mve::copy_bytes(to + start * channels, input + y * pitch + (at.x + start) * channels, bytes);
+int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+int32_t larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
+// Pieces of a window: `rows` times `columns` of `bytes`, `row` and `column` bytes apart.
+struct Pieces {
+    int32_t rows;
+    int32_t columns;
+    int32_t bytes;
+    int32_t row;
+    int32_t column;
+};
+
+// A window from `from` on into the patch. Of a piece of more than a vector, the last 16 bytes are copied
+// first to what may be the next piece's place.
+MCU_INLINE void copy_window(const Pieces& pieces, const int8_t* from, int32_t step, int8_t* to) {
+    const int32_t vectors = (pieces.bytes + kVector - 1) / kVector;
+    const int32_t second = vectors > 1 ? pieces.bytes - kVector * (vectors - 1) : 0;
+    const bool dense = step == kVector;
+    const int32_t next = dense ? pieces.bytes : vectors * step;
+    const int32_t on = dense ? second : step;
+    const mve_pred16_t left = vctp8q(static_cast<uint32_t>(pieces.bytes));
+    for (int32_t y = pieces.rows; y > 0; --y, from += pieces.row) {
+        const int8_t* piece = from;
+        for (int32_t x = pieces.columns; x > 0; --x, piece += pieces.column) {
+            vstrbq_s8(to, vldrbq_z_s8(piece, left));
+            const int8_t* at = piece + second;
+            int8_t* out = to + on;
+            for (int32_t v = vectors - 1; v > 0; --v) {
+                vstrbq_s8(out, vldrbq_s8(at));
+                at += kVector;
+                out += step;
+            }
+            to += next;
         }
     }
 }
 
-// Every four pixels of the output by `core`: their windows lie in the image or, at its border, in `patch`.
-[[gnu::noinline]] void run(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                           const int32_t* scales, int8_t* output, uint8_t* patch, Core core) {
+// The window whose corner is at (y, x), some of which is outside of the image, its rows one behind the other.
+void copy_edge(const MveWindowTilesParams& params, const int8_t* input, int32_t y, int32_t x, int8_t* to) {
     const Window& window = params.window;
-    const int32_t columns = window.size.x + (kTilePixels - 1) * window.stride.x;
+    const int32_t channels = params.input.channels;
+    const int32_t row = params.input.width * channels;
+    const int32_t piece = window.size.x * channels;
+    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), window.size.y * piece);
+    for (int32_t ky = 0; ky < window.size.y; ++ky, y += window.dilation.y, to += piece) {
+        if (y < 0 || y >= params.input.height) {
+            continue;
+        }
+        const int8_t* from = input + y * row;
+        if (window.dilation.x == 1) {
+            const int32_t first = larger(-x, 0);
+            const int32_t end = smaller(params.input.width - x, window.size.x);
+            mve::copy_bytes(to + first * channels, from + (x + first) * channels, (end - first) * channels);
+            continue;
+        }
+        for (int32_t kx = 0, at = x; kx < window.size.x; ++kx, at += window.dilation.x) {
+            if (at >= 0 && at < params.input.width) {
+                mve::copy_bytes(to + kx * channels, from + at * channels, channels);
+            }
+        }
+    }
+}
+
+Pieces pieces_in_image(const MveWindowTilesParams& params) {
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    const int32_t row = window.dilation.y * params.input.width * channels;
+    return window.dilation.x == 1
+               ? Pieces{window.size.y, 1, window.size.x * channels, row, 0}
+               : Pieces{window.size.y, window.size.x, channels, row, window.dilation.x * channels};
+}
+
+// The same pieces where they lie one behind the other.
+Pieces pieces_in_window(const Pieces& pieces) {
+    return {pieces.rows, pieces.columns, pieces.bytes, pieces.columns * pieces.bytes, pieces.bytes};
+}
+
+// The rows of four windows from `at` on, of which some lie outside of the image, `columns` pixels of each.
+void copy_edges(const MveWindowTilesParams& params, const int8_t* input, Pair at, int32_t columns,
+                int8_t* to) {
+    const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t pitch = params.input.width * channels;
-    Tile tile = mve::tile_of(params.stage, weights, scales);
+    const int32_t start = larger(-at.x, 0);
+    const int32_t bytes = (smaller(params.input.width - at.x, columns) - start) * channels;
+    const int8_t* from = input + at.y * pitch + (at.x + start) * channels;
+    // What is not copied stays what it is now.
+    mve::fill_bytes(to, static_cast<int8_t>(params.pad_value), window.size.y * columns * channels);
+    int32_t y = at.y;
+    for (int32_t ky = window.size.y; ky > 0; --ky, y += window.dilation.y) {
+        if (y >= 0 && y < params.input.height) {
+            mve::copy_bytes(to + start * channels, from, bytes);
+        }
+        from += window.dilation.y * pitch;
+        to += columns * channels;
+    }
+}
+
+// Rows of four windows into the patch: `rows` rows of `bytes`, `row` bytes apart, of windows `step` apart.
+struct Rows {
+    int32_t rows;
+    int32_t bytes;
+    int32_t step;
+    int32_t pixel;  // as in MveWindowTilesParams
+};
+
+// Rows of less than 16 bytes. Assembly because compilers predicate every load by itself.
+MCU_INLINE void copy_dense(const Rows& rows, const int8_t* from, int32_t row, int8_t* to) {
+    const int8_t* a = from;
+    const int8_t* b = a + rows.step;
+    const int8_t* c = b + rows.step;
+    const int8_t* d = c + rows.step;
+    int8_t* e = to + rows.pixel;
+    int8_t* f = e + rows.pixel;
+    int8_t* g = f + rows.pixel;
+    for (int32_t y = rows.rows; y > 0; --y) {
+        __asm__ volatile(
+            "vctp.8 %[bytes]\n vpstttt\n vldrbt.u8 q0, [%[a]]\n vldrbt.u8 q1, [%[b]]\n"
+            "vldrbt.u8 q2, [%[c]]\n vldrbt.u8 q3, [%[d]]\n vpstttt\n vstrbt.8 q0, [%[to]]\n"
+            "vstrbt.8 q1, [%[e]]\n vstrbt.8 q2, [%[f]]\n vstrbt.8 q3, [%[g]]\n"
+            :
+            : [bytes] "r"(rows.bytes), [a] "r"(a), [b] "r"(b), [c] "r"(c), [d] "r"(d), [to] "r"(to),
+              [e] "r"(e), [f] "r"(f), [g] "r"(g)
+            : "q0", "q1", "q2", "q3", "memory");
+        a += row;
+        b += row;
+        c += row;
+        d += row;
+        to += rows.bytes;
+        e += rows.bytes;
+        f += rows.bytes;
+        g += rows.bytes;
+    }
+}
+
+// Rows of at least 16 bytes, with the same number of vectors of each window between the others. Assembly
+// because compilers move the pointers by themselves: 9 instructions for four vectors instead of 20.
+MCU_INLINE void copy_turns(const Rows& rows, const int8_t* from, int32_t row, int8_t* to) {
+    const int32_t further = (rows.bytes + kVector - 1) / kVector - 1;
+    const int32_t second = rows.bytes - kVector * further;
+    for (int32_t y = rows.rows; y > 0; --y, from += row) {
+        const int8_t* a = from;
+        const int8_t* b = a + rows.step;
+        const int8_t* c = b + rows.step;
+        const int8_t* d = c + rows.step;
+#define MVE_FOUR(on)                                                                                 \
+    "vldrb.u8 q0, [%[a]]" on "\n vldrb.u8 q1, [%[b]]" on "\n vldrb.u8 q2, [%[c]]" on                 \
+    "\n vldrb.u8 q3, [%[d]]" on                                                                      \
+    "\n vstrb.8 q0, [%[to]], #64\n vstrb.8 q1, [%[to], #-48]\n vstrb.8 q2, [%[to], #-32]\n vstrb.8 " \
+    "q3, [%[to], #-16]\n"
+        __asm__ volatile(MVE_FOUR("") "add %[a], %[second]\n add %[b], %[second]\n add %[c], %[second]\n"
+                                      "add %[d], %[second]\n wls lr, %[further], 2f\n"
+                                      "1:\n" MVE_FOUR(", #16") "le lr, 1b\n 2:\n"
+                         : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [to] "+r"(to)
+                         : [second] "r"(second), [further] "r"(further)
+                         : "q0", "q1", "q2", "q3", "lr", "memory");
+#undef MVE_FOUR
+    }
+}
+
+// Every four pixels of a row of the output. `bring`(tile, from, row) brings their windows, whose rows are
+// `row` bytes apart from `from` on, to where the core reads them.
+template <typename Bring>
+MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch,
+                          const Bring& bring) {
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    const int32_t columns = window.size.x + (kPixels - 1) * window.stride.x;
+    const int32_t pitch = params.input.width * channels;
+    const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
+    const int32_t width = params.input.width - columns + 1;
+    auto* const edge = reinterpret_cast<int8_t*>(patch) + params.patch_bytes;
+    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    for (int32_t p = 1; p < kPixels; ++p) {
+        tile.further[p - 1] = p * params.stage.channels;
+    }
     // Compilers are not to conclude from a naked function's text that it reads no tile.
     __asm__("" : "+r"(core));
     for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; ++oy) {
-            const int32_t y = oy * window.stride.y - window.padding.y;
-            for (int32_t pixel = 0; pixel < params.output.x; pixel += kTilePixels) {
-                const int32_t last = params.output.x - kTilePixels;
-                const int32_t ox = pixel < last ? pixel : last;
+        int32_t y = -window.padding.y;
+        for (int32_t oy = params.output.y; oy > 0; --oy, y += window.stride.y) {
+            for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels) {
+                const int32_t ox = smaller(pixel, params.output.x - kPixels);
                 const int32_t x = ox * window.stride.x - window.padding.x;
-                tile.input = input + y * pitch + x * channels;
-                tile.row = pitch;
-                if (y < 0 || x < 0 || y + window.size.y > params.input.height ||
-                    x + columns > params.input.width) {
-                    auto* to = reinterpret_cast<int8_t*>(patch);
-                    copy_border(params, input, {y, x}, columns, to);
-                    tile.input = to;
-                    tile.row = columns * channels;
+                if (y >= 0 && y < height && x >= 0 && x < width) {
+                    bring(tile, input + y * pitch + x * channels, pitch * window.dilation.y);
+                } else {
+                    copy_edges(params, input, {y, x}, columns, edge);
+                    bring(tile, edge, columns * channels);
                 }
                 tile.output = output + ox * params.stage.channels;
                 core(tile);
@@ -61,50 +215,111 @@ void copy_border(const MveConvParams& params, const int8_t* input, Pair at, int3
     }
 }
 
-// Every four pixels, which are `pitch` bytes each, by `core`.
-[[gnu::noinline]] void run_pointwise(const MvePointwiseParams& params, const int8_t* input,
-                                     const int8_t* weights, const int32_t* scales, int8_t* output,
-                                     int32_t pitch, Core core) {
-    Tile tile = mve::tile_of(params.stage, weights, scales);
-    __asm__("" : "+r"(core));  // as above
-    const int32_t last = params.pixels - kTilePixels;
-    for (int32_t pixel = 0; pixel < params.pixels; pixel += kTilePixels) {
-        const int32_t first = pixel < last ? pixel : last;
-        tile.input = input + first * pitch;
-        tile.output = output + first * params.stage.channels;
-        core(tile);
-    }
+Rows rows_of(const MveWindowTilesParams& params) {
+    const int32_t channels = params.input.channels;
+    return {params.window.size.y, params.window.size.x * channels, params.window.stride.x * channels,
+            params.pixel};
 }
 
 }  // namespace
 
-#define MCU_MVE_TILES(name, core)                                                      \
-    void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
-              const int32_t* scales, int8_t* output, uint8_t* patch) {                 \
-        run(params, input, weights, scales, output, patch, core);                      \
+void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    for_tiles(params, core, input, weights, scales, output, patch,
+              [](MveTile& tile, const int8_t* from, int32_t row) {
+                  tile.input = from;
+                  tile.rounds = row;
+              });
+}
+
+void mve_dense_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    const Rows rows = rows_of(params);
+    auto* const to = reinterpret_cast<int8_t*>(patch);
+    for_tiles(params, core, input, weights, scales, output, patch,
+              [&](MveTile& tile, const int8_t* from, int32_t row) {
+                  copy_dense(rows, from, row, to);
+                  tile.input = to;
+              });
+}
+
+void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    const Rows rows = rows_of(params);
+    auto* const to = reinterpret_cast<int8_t*>(patch);
+    for_tiles(params, core, input, weights, scales, output, patch,
+              [&](MveTile& tile, const int8_t* from, int32_t row) {
+                  copy_turns(rows, from, row, to);
+                  tile.input = to;
+                  tile.rounds = params.rounds;
+              });
+}
+
+void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
+                            const int8_t* weights, const int32_t* scales, int8_t* output) {
+    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    const int32_t channels = params.stage.channels;
+    for (int32_t p = 1; p < kPixels; ++p) {
+        tile.further[p - 1] = p * channels;
     }
-MCU_MVE_TILES(mve_tiles_3x3_3_s8, mve::core_3x3_3)
-MCU_MVE_TILES(mve_tiles_3x3_8_s8, mve::core_3x3_8)
-MCU_MVE_TILES(mve_tiles_3x3_16_s8, mve::core_3x3_16)
-MCU_MVE_TILES(mve_tiles_3x3_32_s8, mve::core_3x3_32)
-MCU_MVE_TILES(mve_tiles_3x3_64_s8, mve::core_3x3_64)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_3_s8, mve::core_3x3_stride_2_3)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_16_s8, mve::core_3x3_stride_2_16)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_32_s8, mve::core_3x3_stride_2_32)
-MCU_MVE_TILES(mve_tiles_1x1_stride_2_16_s8, mve::core_1x1_stride_2_16)
-MCU_MVE_TILES(mve_tiles_1x1_stride_2_32_s8, mve::core_1x1_stride_2_32)
-#undef MCU_MVE_TILES
-#define MCU_MVE_TILES(channels)                                                                        \
-    void mve_tiles_1x1_##channels##_s8(const MvePointwiseParams& params, const int8_t* input,          \
-                                       const int8_t* weights, const int32_t* scales, int8_t* output) { \
-        run_pointwise(params, input, weights, scales, output, channels, mve::core_1x1_##channels);     \
+    // Compilers are not to conclude from a naked function's text that it reads no tile.
+    __asm__("" : "+r"(core));
+    const int32_t last = params.pixels - kPixels;
+    for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
+        const int32_t first = smaller(pixel, last);
+        tile.input = input + first * params.depth;
+        tile.output = output + first * channels;
+        core(tile);
     }
-MCU_MVE_TILES(8)
-MCU_MVE_TILES(16)
-MCU_MVE_TILES(32)
-MCU_MVE_TILES(64)
-MCU_MVE_TILES(128)
-MCU_MVE_TILES(256)
-#undef MCU_MVE_TILES
+}
+
+void mve_window_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
+    const int32_t width = params.input.width - (window.size.x - 1) * window.dilation.x;
+    const Pieces inside = pieces_in_image(params);
+    const Pieces alone = pieces_in_window(inside);
+    auto* const to = reinterpret_cast<int8_t*>(patch);
+    int8_t* const edge = to + params.patch_bytes;
+    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    tile.input = to;
+    tile.rounds = params.rounds;
+    __asm__("" : "+r"(core));  // as above
+    int32_t pixels = 0;
+    for (int32_t n = 0; n < params.batch; ++n) {
+        for (int32_t oy = 0; oy < params.output.y; ++oy) {
+            const int32_t y = oy * window.stride.y - window.padding.y;
+            for (int32_t ox = 0; ox < params.output.x; ++ox) {
+                const int32_t x = ox * window.stride.x - window.padding.x;
+                int8_t* const at = to + pixels * params.pixel;
+                if (y >= 0 && y < height && x >= 0 && x < width) {
+                    copy_window(inside, input + (y * params.input.width + x) * channels, params.vector, at);
+                } else {
+                    copy_edge(params, input, y, x, edge);
+                    copy_window(alone, edge, params.vector, at);
+                }
+                if (pixels == 0) {
+                    tile.output = output;
+                } else {
+                    tile.further[pixels - 1] = output - tile.output;
+                }
+                output += params.stage.channels;
+                if (++pixels == kPixels) {
+                    core(tile);
+                    pixels = 0;
+                }
+            }
+        }
+        input += params.input.height * params.input.width * channels;
+    }
+    if (pixels > 0) {
+        for (int32_t p = pixels; p < kPixels; ++p) {
+            tile.further[p - 1] = 0;
+        }
+        core(tile);
+    }
+}
 
 }  // namespace mcu::kernels

@@ -65,6 +65,7 @@ def source(plan: Plan) -> str:
         "\n",
         user_calls.declarations(user for _, user in users),
     ]
+    parts += [f"{text}\n" for text in _emitted(plan)]
     memories = ("arena", "fast") if plan.fast_size else ("arena",)
     parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
     parts.append("\n")
@@ -96,6 +97,12 @@ def source(plan: Plan) -> str:
     parts += [_call(plan, index, step) for index, step in enumerate(plan.steps)]
     parts.append("}\n")
     return "".join(parts)
+
+
+def _emitted(plan: Plan) -> list[str]:
+    """The functions that were made for this plan's calls, each of them once."""
+    cores = {step.core.name: step.core.text for step in plan.steps if step.core}
+    return [cores[name] for name in sorted(cores)]
 
 
 def _state(plan: Plan) -> str:
@@ -226,7 +233,9 @@ def _call(plan: Plan, index: int, step: Step) -> str:
     if isinstance(step.call, UserFunction):
         call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.call.user, pointers)})"
     else:
-        call = f"kernels::{step.kernel}({', '.join([f'step_{index}'] * bool(step.params) + pointers)})"
+        given = [f"step_{index}"] * bool(step.params)
+        given += [f"kernels::mve::{step.core.name}"] if step.core else []
+        call = f"kernels::{step.kernel}({', '.join(given + pointers)})"
     where = "".join(f", {part}" for part in (step.name, step.layer) if part)
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 

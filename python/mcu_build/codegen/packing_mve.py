@@ -57,10 +57,6 @@ class Scales:
         rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
         return rows.reshape(4, -1, 4).transpose(1, 0, 2).astype(np.int32).tobytes()
 
-    def pairs(self) -> bytes:
-        """[channels, rounded up to even][bias, multiplier, addend, shift]; an absent channel is zero."""
-        return self.channels() + bytes(16 * (len(self.bias) % 2))
-
     def channels(self) -> bytes:
         """[channels][bias, multiplier, addend, shift]."""
         rows = np.stack([self.bias, self.multiplier, self.addend, self.shift])
@@ -96,21 +92,6 @@ def quads_of_weights(rows: Bytes) -> bytes:
     padded = np.pad(rows, ((0, -channels % 4), (0, -products % LANES)))
     split = padded.reshape(-1, 2, 2, padded.shape[1] // LANES, LANES)
     return split.transpose(0, 1, 3, 2, 4).tobytes()
-
-
-def pairs_of_weights(rows: Bytes) -> bytes:
-    """[channels][products] as [pair][vector][2][16], zeros for what is missing."""
-    channels, products = rows.shape
-    padded = np.pad(rows, ((0, channels % 2), (0, -products % LANES)))
-    split = padded.reshape(-1, 2, padded.shape[1] // LANES, LANES)
-    return split.transpose(0, 2, 1, 3).tobytes()
-
-
-def columns_inside(weights: Bytes) -> Bytes:
-    """[channels][rows][columns][inputs] with order row, 16 inputs, column: [channels][products]."""
-    channels, rows, columns, inputs = weights.shape
-    split = weights.reshape(channels, rows, columns, inputs // LANES, LANES)
-    return split.transpose(0, 1, 3, 2, 4).reshape(channels, -1)
 
 
 def depthwise_records(weights: Bytes, rescaling: Scales) -> bytes:

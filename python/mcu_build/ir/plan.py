@@ -30,6 +30,14 @@ class Params:
 
 
 @dataclass(frozen=True)
+class Emitted:
+    """A function of C++ that is made for a call: its name in mcu::kernels::mve, and its text."""
+
+    name: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Step:
     """One call of a kernel: `mcu::kernels::<kernel>(params, arguments...)`.
 
@@ -41,7 +49,8 @@ class Step:
     `name` the path of its module there (either may be empty).
     `overlaps` says for inputs by id how many bytes below them the output must start at least if it takes over
     their memory, and `overlap_multiple` what that must be a multiple of. `leaner` are ways to make the same
-    call with less memory, slower ones last (plan/leaner.py).
+    call with less memory, slower ones last (plan/leaner.py). `core` is emitted for the call, which takes it
+    behind its params.
     """
 
     operator: str
@@ -56,6 +65,7 @@ class Step:
     overlap_multiple: int = 1
     leaner: "tuple[Step, ...]" = ()
     name: str = ""
+    core: Emitted | None = None
 
     @classmethod
     def of(cls, operator: str, layer: str, call: Call, name: str = "") -> "Step":

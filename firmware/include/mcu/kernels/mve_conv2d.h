@@ -17,7 +17,6 @@
 // biases, multipliers, addends, shifts.
 //
 //   pointwise        1x1, stride 1, a multiple of 16   order: channels
-//   patches_<n>      at most n products                order: row, column, channels, then zeros
 //   patches          everything else                   order: row, column, channels, then zeros
 //
 // side_by_side is transpose_conv2d.h with a stride of the window's size, no padding and no dilation: a pixel
@@ -29,7 +28,8 @@
 // to three times. Before the pixels of patches are written, their windows are read for the last time. `patch`
 // is scratch: 3 * 16 * vectors bytes.
 //
-// Inner loops, instructions for 16 products: patches_<n> 1.83 (11 for 6), the others 2.
+// Inner loops, instructions for 16 products: 2. These are the kernels of builds for size; mve_conv_tiles.h
+// has those for speed.
 
 #pragma once
 
@@ -70,14 +70,8 @@ struct MveSideBySideParams {
     MvePointwiseParams row;  // of the input, for a row of the window
 };
 
-#define MCU_MVE_CONV(name)                                                             \
-    void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
-              const int32_t* scales, int8_t* output, uint8_t* patch);
-MCU_MVE_CONV(mve_conv_patches_16_s8)
-MCU_MVE_CONV(mve_conv_patches_32_s8)
-MCU_MVE_CONV(mve_conv_patches_48_s8)
-MCU_MVE_CONV(mve_conv_patches_s8)
-#undef MCU_MVE_CONV
+void mve_conv_patches_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                         const int32_t* scales, int8_t* output, uint8_t* patch);
 void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
                       const int32_t* scales, int8_t* output);
 void mve_side_by_side_s8(const MveSideBySideParams& params, const int8_t* input, const int8_t* weights,

@@ -1,58 +1,91 @@
-// Convolution of int8 images on Helium in tiles of four pixels by two channels: the arithmetic and the
-// parameters of mve_conv2d.h, in less flash. The kernels share everything but their sums.
+// Convolution of int8 images on Helium in tiles of four pixels by four channels. The arithmetic is that of
+// mve_conv2d.h. The sums are made by a core, which python/mcu_build/kernels/helium/convolution.py emits for
+// the shape of a layer: a kernel here brings the windows of four pixels together and calls it.
 //
-// Layouts: input and output as in conv2d.h. Weights [pair][vector][2][16]: a pair is two output channels (an
-// absent one is zero); vectors are 16 of the products that a pixel's sum has, in the order that the kernel's
-// name tells. Scales [channels, rounded up to even][4]: bias, multiplier, addend, shift.
+// Layouts: input and output as in conv2d.h. Weights [quad][half][vector][2][16]: a quad is four output
+// channels (absent ones are zero), its first half channels 0 and 1. The vectors of a pixel are R bytes of
+// products in 16 * n bytes: the first vector is bytes 0 to 15, the others are the last 16 * (n - 1) bytes.
+// Weights of bytes that a vector before had, and of bytes that are no product, are zero. Scales [quad][4][4]:
+// four biases, multipliers, addends, shifts.
 //
-//   tiles_3x3_<n>          3x3 of n channels, stride 1   order: row, 16 channels, column
-//   tiles_3x3_stride_2_<n> 3x3 of n channels, stride 2   order: row, column, channels
-//   tiles_3x3_3            3x3 of 3 channels, stride 1   order: row, column, channels, then 7 zeros
-//   tiles_3x3_8            3x3 of 8 channels, stride 1   order: row, column, channels, then 8 zeros
-//   tiles_3x3_stride_2_3   3x3 of 3 channels, stride 2   order: row, column, channels, then 7 zeros
-//   tiles_1x1_stride_2_<n> 1x1 of n channels, stride 2   order: channels
-//   tiles_1x1_<n>          1x1 of n channels, stride 1   order: channels
+//   pointwise  1x1, stride 1, at least 4 pixels: they lie in the image
+//   image      outputs at least 4 pixels wide, no horizontal dilation: the rows of a window have the vectors
+//              above, and are read where they lie
+//   dense      likewise, rows of less than 16 bytes; windows are copied to `patch`, where they have the
+//   vectors
+//              above
+//   turns      likewise, rows of at least 16 bytes; in `patch` the vectors of a row are those above, and
+//   those
+//              of four pixels are neighbours
+//   window     everything else, as dense (`vector` is 16) or turns (`vector` is 64). The pieces of a window
+//              are its rows or, with horizontal dilation, its pixels
 //
-// Outputs are at least four pixels wide; 1x1 of stride 1 takes the image as one row. Where the width is no
-// multiple of four, the last four pixels of a row are computed together, some of them again. The input's rows
-// above the first row of a window are not read when the window's output row, or a later one, was begun.
-// `patch` is scratch for windows that leave the image: 3 * (3 + 3 * stride) * channels bytes; null where none
-// does.
-//
-// Inner loops, instructions for 16 products: 3x3 of stride 1 1.5 (36 for 24), of 8 channels 1.69 (27 for 16),
-// 3x3 of 3 and 1x1 of 8 channels 1.88 (15 for 8), elsewhere 1.75 (14 for 8).
+// Four pixels are computed at once, for all channels: of window in the order of memory, elsewhere of a row,
+// of which the last four may be computed again. Pointwise takes the image as one row. Before pixels are
+// written, their windows were read for the last time, but for those computed again.
+// `patch` is scratch: patch_bytes, and what windows that leave the image take: all their bytes for window,
+// else the rows of four windows.
 
 #pragma once
 
 #include <cstdint>
 
-#include "mcu/kernels/mve_conv2d.h"
+#include "mcu/kernels/image.h"
 
 namespace mcu::kernels {
 
-#define MCU_MVE_TILES(name)                                                            \
-    void name(const MveConvParams& params, const int8_t* input, const int8_t* weights, \
+// Four pixels. Cores load it by its order.
+struct MveTile {
+    const int8_t* input;
+    const int8_t* weights;
+    const int32_t* scales;
+    int8_t* output;  // of the first pixel
+    int32_t rounds;  // of the core's loop, or bytes from a row to the next
+    void (*finish)();
+    const int32_t* end;  // of the scales
+    int32_t further[3];  // bytes from the first pixel's output to the others'
+    int32_t channels;    // of the output
+    int32_t low;
+    int32_t high;
+};
+using MveCore = void (*)(const MveTile&);
+
+struct MveTileStage {
+    int32_t channels;
+    bool whole;  // channels is a multiple of 4 and nothing is clamped
+    bool plain;  // whole, and no ties
+    int32_t low;
+    int32_t high;
+};
+
+struct MvePointwiseTilesParams {
+    int32_t pixels;  // at least 4
+    int32_t depth;   // bytes of a pixel
+    MveTileStage stage;
+};
+
+struct MveWindowTilesParams {
+    int32_t batch;
+    ImageSize input;
+    Pair output;  // height and width
+    Window window;
+    int32_t pad_value;
+    int32_t pixel;   // bytes in the patch from a window to the next
+    int32_t vector;  // bytes in the patch from a window's vector to the next
+    int32_t patch_bytes;
+    int32_t rounds;  // of the core's loop
+    MveTileStage stage;
+};
+
+void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
+                            const int8_t* weights, const int32_t* scales, int8_t* output);
+#define MCU_MVE_TILES(name)                                                                                 \
+    void name(const MveWindowTilesParams& params, MveCore core, const int8_t* input, const int8_t* weights, \
               const int32_t* scales, int8_t* output, uint8_t* patch);
-MCU_MVE_TILES(mve_tiles_3x3_3_s8)
-MCU_MVE_TILES(mve_tiles_3x3_8_s8)
-MCU_MVE_TILES(mve_tiles_3x3_16_s8)
-MCU_MVE_TILES(mve_tiles_3x3_32_s8)
-MCU_MVE_TILES(mve_tiles_3x3_64_s8)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_3_s8)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_16_s8)
-MCU_MVE_TILES(mve_tiles_3x3_stride_2_32_s8)
-MCU_MVE_TILES(mve_tiles_1x1_stride_2_16_s8)
-MCU_MVE_TILES(mve_tiles_1x1_stride_2_32_s8)
-#undef MCU_MVE_TILES
-#define MCU_MVE_TILES(name)                                                                 \
-    void name(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights, \
-              const int32_t* scales, int8_t* output);
-MCU_MVE_TILES(mve_tiles_1x1_8_s8)
-MCU_MVE_TILES(mve_tiles_1x1_16_s8)
-MCU_MVE_TILES(mve_tiles_1x1_32_s8)
-MCU_MVE_TILES(mve_tiles_1x1_64_s8)
-MCU_MVE_TILES(mve_tiles_1x1_128_s8)
-MCU_MVE_TILES(mve_tiles_1x1_256_s8)
+MCU_MVE_TILES(mve_image_tiles_s8)
+MCU_MVE_TILES(mve_dense_tiles_s8)
+MCU_MVE_TILES(mve_turns_tiles_s8)
+MCU_MVE_TILES(mve_window_tiles_s8)
 #undef MCU_MVE_TILES
 
 }  // namespace mcu::kernels

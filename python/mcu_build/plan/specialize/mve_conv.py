@@ -1,7 +1,7 @@
 """Convolutions by firmware/kernels/mve: which kernel takes a step, and its packed weights."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -12,22 +12,16 @@ from mcu_build.codegen.packing_mve import (
     Ints,
     Requantization,
     Scales,
-    columns_inside,
-    pairs_of_weights,
     quads_of_weights,
     scales,
 )
 from mcu_build.ir.plan import DType, Params, Step, Value
+from mcu_build.kernels.helium import convolution
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
 
 _PIXELS = 3  # that a kernel computes at once
-_POINTWISE = (8, 16, 32, 64, 128, 256)  # channels of 1x1 with a kernel of tiles
-_PATCHES = (16, 32, 48)  # products with a kernel of their own
-_TILE = 4  # pixels that the kernels of tiles compute at once
-_STRIDED = (16, 32)  # channels of 1x1 with stride 2
-_SQUARE = {1: (3, 8, 16, 32, 64), 2: (3, 16, 32)}  # channels of 3x3, by stride
 
 Numbers = Mapping[str, int]
 
@@ -162,18 +156,29 @@ def _pointwise(
     image = numbers(step.params.members["input"])
     channels = image["channels"]
     pixels = cast(int, step.params.members["batch"]) * image["height"] * image["width"]
-    members: dict[str, Value] = {"pixels": pixels, "vectors": -(-channels // LANES), "stage": stage}
-    params, rows = Params("MvePointwiseParams", members), weights.reshape(len(weights), -1)
-    if channels in _POINTWISE and pixels >= _TILE and context.optimize != "size":
-        at_once = _TILE
-        found = _in_tiles(context, step, f"mve_tiles_1x1_{channels}_s8", params, rows, rescaling, ())
-    elif channels % LANES == 0 and pixels >= _PIXELS:
+    rows = weights.reshape(len(weights), -1)
+    core = convolution.image_core(1, channels, channels, channels % 4 == 0)
+    if context.optimize != "size" and core is not None and pixels >= convolution.PIXELS:
+        at_once = convolution.PIXELS
+        tiles = Params(
+            "MvePointwiseTilesParams", {"pixels": pixels, "depth": channels, "stage": _tile_stage(stage)}
+        )
+        packed = convolution.spread(rows)
+        found = _in_tiles(context, step, "mve_pointwise_tiles_s8", tiles, packed, rescaling, (), core)
+    elif context.optimize == "size" and channels % LANES == 0 and pixels >= _PIXELS:
         at_once = _PIXELS
+        members: dict[str, Value] = {"pixels": pixels, "vectors": channels // LANES, "stage": stage}
+        params = Params("MvePointwiseParams", members)
         found = _replaced(context, step, "mve_pointwise_s8", params, quads_of_weights(rows), rescaling, ())
     else:
         return None
     distance = _pointwise_distance(pixels, at_once, channels, len(weights))
     return replace(found, overlaps={found.reads[0]: distance})
+
+
+def _tile_stage(stage: Mapping[str, Value]) -> dict[str, Value]:
+    """The members of MveTileStage."""
+    return {name: stage[name] for name in ("channels", "whole", "plain", "low", "high")}
 
 
 def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
@@ -187,35 +192,64 @@ def _windows(
 ) -> Step:
     assert step.params is not None
     given = step.params.members
-    image, output = numbers(given["input"]), numbers(given["output"])
-    products = weights[0].size
-    members: dict[str, Value] = {
+    output, rows = numbers(given["output"]), weights.reshape(len(weights), -1)
+    common: dict[str, Value] = {
         "batch": given["batch"],
         "input": given["input"],
         "output": {"y": output["height"], "x": output["width"]},
         "window": given["window"],
         "pad_value": -cast(int, given["input_offset"]),
-        "vectors": -(-products // LANES),
-        "stage": stage,
     }
-    params = Params("MveConvParams", members)
-    small = context.optimize == "size"  # one kernel for all
-    stride, channels = None if small else _stride_of_square(given), image["channels"]
-    rows, patch = weights.reshape(len(weights), -1), None
-    if stride is not None:
-        kernel = f"mve_tiles_3x3_{'stride_2_' if stride == 2 else ''}{channels}_s8"
-        patch = context.scratch(3 * (3 + 3 * stride) * channels) if leaves_image(given) else None
-        rows = _order_of_square(weights, stride).reshape(len(weights), -1)
-        return _in_tiles(context, step, kernel, params, rows, rescaling, (patch,))
-    if not small and _is_strided(given):
-        kernel = f"mve_tiles_1x1_stride_2_{channels}_s8"
-        return _in_tiles(context, step, kernel, params, rows, rescaling, (None,))
-    size = 0 if small else next((size for size in _PATCHES if products <= size), 0)
-    kernel = f"mve_conv_patches_{size}_s8" if size else "mve_conv_patches_s8"
-    members["vectors"] = size // LANES or -(-products // LANES)
-    rows = np.pad(rows, ((0, 0), (0, max(size - products, 0))))
-    patch = context.scratch(_PIXELS * LANES * cast(int, members["vectors"]))
-    return _replaced(context, step, kernel, params, quads_of_weights(rows), rescaling, (patch,))
+    if context.optimize == "size":  # one kernel for all
+        vectors = -(-rows.shape[1] // LANES)
+        params = Params("MveConvParams", {**common, "vectors": vectors, "stage": stage})
+        patch = context.scratch(_PIXELS * LANES * vectors)
+        packed = quads_of_weights(rows)
+        return _replaced(context, step, "mve_conv_patches_s8", params, packed, rescaling, (patch,))
+    found = _tiles_of(given, weights)
+    members: dict[str, Value] = {**common, **found.members, "stage": _tile_stage(stage)}
+    scratch = (context.scratch(found.scratch) if found.scratch else None,)
+    params = Params("MveWindowTilesParams", members)
+    return _in_tiles(context, step, found.kernel, params, found.rows, rescaling, scratch, found.core)
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and bytes of scratch memory."""
+
+    kernel: str
+    core: convolution.Core
+    rows: Bytes
+    members: Mapping[str, Value]
+    scratch: int
+
+
+def _tiles_of(given: Mapping[str, Value], weights: Bytes) -> _Tiles:
+    """The kernel of tiles for a convolution with these parameters."""
+    outputs, height, width, inputs = weights.shape
+    window, leaves = cast(Mapping[str, Value], given["window"]), leaves_image(given)
+    stride, dilation = numbers(window["stride"])["x"], numbers(window["dilation"])["x"]
+    in_rows = dilation == 1 and numbers(given["output"])["width"] >= convolution.PIXELS
+    rows = weights.reshape(outputs, -1)
+    edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
+    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
+    if in_rows and core is not None:
+        spread = convolution.spread(weights.reshape(outputs * height, -1)).reshape(outputs, -1)
+        members = {"pixel": 0, "vector": 0, "patch_bytes": 0, "rounds": 0}
+        return _Tiles("mve_image_tiles_s8", core, spread, members, edge)
+    pieces = height * width if dilation != 1 else height
+    patch = convolution.patch_of(pieces, height * width * inputs // pieces)
+    members = {
+        "pixel": patch.pixel,
+        "vector": patch.vector,
+        "patch_bytes": patch.size,
+        "rounds": patch.core.rounds,
+    }
+    if in_rows and bool(patch.core.pitch) == (patch.nbytes < LANES):
+        kernel = "mve_dense_tiles_s8" if patch.core.pitch else "mve_turns_tiles_s8"
+    else:
+        kernel, edge = "mve_window_tiles_s8", height * width * inputs if leaves else 0
+    return _Tiles(kernel, patch.core, patch.vectors_of(rows), members, patch.size + edge)
 
 
 def _in_tiles(
@@ -226,26 +260,11 @@ def _in_tiles(
     rows: Bytes,
     rescaling: Scales,
     scratch: tuple[int | None, ...],
+    core: convolution.Core,
 ) -> Step:
-    packed, scale = pairs_of_weights(rows), rescaling.pairs()
+    packed, scale = quads_of_weights(rows), rescaling.quads()
     found = _packed(context, step, kernel, params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles")
-
-
-def _order_of_square(weights: Bytes, stride: int) -> Bytes:
-    """Weights of 3x3 windows in the order of mve_conv_tiles.h: [channels][...]."""
-    channels, inputs = len(weights), weights.shape[3]
-    if inputs % LANES:
-        return np.pad(weights.reshape(channels, 3, -1), ((0, 0), (0, 0), (0, -3 * inputs % LANES)))
-    return columns_inside(weights) if stride == 1 else weights
-
-
-def _is_strided(members: Mapping[str, Value]) -> bool:
-    """1x1 with stride 2 that has a kernel of its own."""
-    window, output = cast(Mapping[str, Value], members["window"]), numbers(members["output"])
-    small = numbers(window["size"]) == {"y": 1, "x": 1} and numbers(window["stride"]) == {"y": 2, "x": 2}
-    known = numbers(members["input"])["channels"] in _STRIDED and output["width"] >= _TILE
-    return small and known and not leaves_image(members)
+    return replace(found, source="mve_conv_tiles", core=convolution.emit(core))
 
 
 def leaves_image(members: Mapping[str, Value]) -> bool:
@@ -261,17 +280,6 @@ def leaves_image(members: Mapping[str, Value]) -> bool:
         for axis, length in (("y", "height"), ("x", "width"))
     )
     return any(padding.values()) or any(ends)
-
-
-def _stride_of_square(members: Mapping[str, Value]) -> int | None:
-    """The stride of a 3x3 convolution that has a kernel of its own."""
-    image, output = numbers(members["input"]), numbers(members["output"])
-    window = cast(Mapping[str, Value], members["window"])
-    size, stride, dilation = (numbers(window[name]) for name in ("size", "stride", "dilation"))
-    square = size == {"y": 3, "x": 3} and dilation == {"y": 1, "x": 1} and stride["x"] == stride["y"]
-    if square and output["width"] >= _TILE and image["channels"] in _SQUARE.get(stride["x"], ()):
-        return stride["x"]
-    return None
 
 
 def _replaced(

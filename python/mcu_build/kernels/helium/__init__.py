@@ -1,0 +1,1 @@
+"""Families for Cortex-M cores with Helium."""
