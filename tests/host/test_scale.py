@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from mcu_build.codegen.model import generate
-from mcu_build.codegen.packing_dsp import pairs
 from mcu_build.frontend.session import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
@@ -22,6 +21,7 @@ from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
+from mcu_build.plan.specialize.dsp_packing import pairs
 from tests.host.test_memory import overlaps, plan_of, step, tensor
 from tests.support.chains import depthwise_chain
 

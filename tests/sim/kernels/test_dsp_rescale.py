@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mcu_build.ir.calls.struct import OutputStage
 from mcu_build.plan.specialize.dsp_rescale import Rescaling, rescaling
 from tests.host.kernels.exact import requantize
 
@@ -28,8 +29,7 @@ def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
         bias = int(dice.integers(-(1 << int(dice.integers(1, 31))), 1 << 30)) >> int(dice.integers(0, 20))
         offset, shift = int(dice.choice((128, -127, 0))), -int(dice.integers(-1, 40))
         multiplier = int(dice.choice((0, 1 << 30, (1 << 31) - 1, int(dice.integers(1 << 30, 1 << 31)))))
-        names = dict(zip(("zero_point", "activation_min", "activation_max"), stage, strict=True))
-        found = rescaling(weights, np.array([bias]), offset, [multiplier], [shift], names)
+        found = rescaling(weights, np.array([bias]), offset, [multiplier], [shift], OutputStage(*stage))
         if found is None:
             continue
         taken += 1
@@ -46,5 +46,5 @@ def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize(("bias", "shift", "why"), [(1 << 30, -9, "32 bits"), (0, 1, "left"), (0, 0, "ties")])
 def test_what_would_not_be_exact_is_refused(bias: int, shift: int, why: str) -> None:
     weights = np.full((1, 64), 100, np.int8)
-    names = {"zero_point": 0, "activation_min": -128, "activation_max": 127}
-    assert rescaling(weights, np.array([bias]), 128, [1 << 30], [shift], names) is None, why
+    stage = OutputStage(0, -128, 127)
+    assert rescaling(weights, np.array([bias]), 128, [1 << 30], [shift], stage) is None, why

@@ -1,8 +1,9 @@
 """Steps for firmware/kernels/dsp."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
+from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
+from mcu_build.ir.calls.matmul import BatchMatmul, Linear
+from mcu_build.ir.calls.pairs import Add, Mul
+from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import (
     dsp_conv,
     dsp_depthwise,
@@ -11,18 +12,19 @@ from mcu_build.plan.specialize import (
     dsp_matmul,
     dsp_taps,
 )
+from mcu_build.plan.specialize.context import Rule, Table
 
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Specializer
-
-TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
-    "add_s8": (dsp_elementwise.add,),
-    "avg_pool2d_s8": (dsp_elementwise.average,),
-    "batch_matmul_s8": (dsp_matmul.batch_matmul,),
-    "conv2d_s8": (dsp_conv.conv2d, dsp_taps.conv2d),
-    "depthwise_conv2d_s8": (dsp_conv.one_channel, dsp_depthwise.depthwise, dsp_taps.depthwise),
-    "linear_s8": (dsp_linear.linear,),
-    "max_pool2d_s8": (dsp_elementwise.maximum,),
-    "transpose_conv2d_s8": (dsp_taps.transpose,),
-    "mul_s8": (dsp_elementwise.mul,),
-}
+TABLE: Table = (
+    Rule(Add, dsp_elementwise.add),
+    Rule(Mul, dsp_elementwise.mul),
+    Rule(AvgPool2d, dsp_elementwise.average),
+    Rule(MaxPool2d, dsp_elementwise.maximum),
+    Rule(BatchMatmul, dsp_matmul.batch_matmul),
+    Rule(Linear, dsp_linear.linear),
+    Rule(Conv2d, dsp_conv.conv2d),
+    Rule(Conv2d, dsp_taps.conv2d),
+    Rule(DepthwiseConv2d, dsp_conv.one_channel),
+    Rule(DepthwiseConv2d, dsp_depthwise.depthwise),
+    Rule(DepthwiseConv2d, dsp_taps.depthwise),
+    Rule(TransposeConv2d, dsp_taps.transpose),
+)

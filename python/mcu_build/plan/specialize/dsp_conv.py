@@ -1,19 +1,50 @@
 """Convolutions by firmware/kernels/dsp/dsp_conv2d: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes, padded, takes_parts, tiles
-from mcu_build.ir.plan import DType, Params, Step, Value
-from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
+from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_packing import Bytes, padded, takes_parts, tiles
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
 
 _GROUP_BYTES = 16  # of the patch, for four products
+
+
+@dataclass(frozen=True)
+class DspTileParams(Struct):
+    """Parameters of dsp_conv2d.h: the tile of all of them."""
+
+    groups: int
+    pairs: int
+    channels: int
+    bounds: DspBounds
+
+
+@dataclass(frozen=True)
+class DspConv2dParams(Struct):
+    """Parameters of dsp_conv2d.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    window: Window
+    pad_value: int
+    tile: DspTileParams
+
+
+@dataclass(frozen=True)
+class DspPointwiseParams(Struct):
+    """Parameters of dsp_conv2d.h, for windows of one pixel."""
+
+    pixels: int
+    depth: int
+    tile: DspTileParams
 
 
 @dataclass(frozen=True)
@@ -28,36 +59,29 @@ class Tiling:
     rescaling: Rescaling
 
     @property
-    def params(self) -> dict[str, Value]:
-        """The members of DspTileParams."""
-        return {
-            "groups": self.groups,
-            "pairs": self.pairs,
-            "channels": self.channels,
-            "bounds": self.rescaling.limits,
-        }
+    def params(self) -> DspTileParams:
+        """The parameters of the tile."""
+        return DspTileParams(self.groups, self.pairs, self.channels, self.rescaling.limits)
 
     def kernel(self, stem: str) -> str:
         """The function of dsp_conv2d.h for this form and unrolling."""
         return f"{stem}_{self.rescaling.form}_x{self.unroll}"
 
 
-def conv2d(context: "Context", step: Step) -> Step | None:
+def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
     """conv2d_s8 of one group with constant weights."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or step.params.members["groups"] != 1:
+    weights = array(context, call.weights, np.int8)
+    if weights is None or call.params.groups != 1:
         return None
-    return _convolution(context, step, weights)
+    return _convolution(context, step, call, weights)
 
 
-def one_channel(context: "Context", step: Step) -> Step | None:
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     """depthwise_conv2d_s8 of an image with one channel: a convolution like any other."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or numbers(step.params.members["input"])["channels"] != 1:
+    weights = array(context, call.weights, np.int8)
+    if weights is None or call.params.input.channels != 1:
         return None
-    return _convolution(context, step, weights.transpose(3, 1, 2, 0))
+    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0))
 
 
 def unrolling(products: Iterable[int]) -> int:
@@ -79,63 +103,36 @@ def tiling(weights: Bytes, rescaling: Rescaling, unroll: int | None = None) -> T
     return Tiling(packed, pairs, flat.shape[1] // 4, unroll, len(weights), rescaling)
 
 
-def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
-    assert step.params is not None
-    members = step.params.members
-    window = cast(Mapping[str, Value], members["window"])
-    pad_value = -cast(int, members["input_offset"])
-    dilation = numbers(window["dilation"])
+def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Step | None:
+    given, pad_value = call.params, -call.params.input_offset
     # The edge is filled with the value that adds nothing.
-    if dict(dilation) != {"y": 1, "x": 1} or not -128 <= pad_value <= 127:
+    if given.window.dilation != ONE or not -128 <= pad_value <= 127:
         return None
     channels = len(weights)
-    image, output = numbers(members["input"]), numbers(members["output"])
-    rescaling = convolution(context, step, weights.reshape(channels, -1))
+    rescaling = convolution(context, call, weights.reshape(channels, -1))
     if rescaling is None:
         return None
     found = tiling(weights.reshape(channels, -1), rescaling)
-    batch = cast(int, members["batch"])
-    if is_pointwise(window):
-        pixels = batch * image["height"] * image["width"]
-        params = Params(
-            "DspPointwiseParams", {"pixels": pixels, "depth": image["channels"], "tile": found.params}
-        )
-        return pointwise_step(context, step, found, params, pixels, image["channels"])
-    params = Params(
-        "DspConv2dParams",
-        {
-            "batch": batch,
-            "input": members["input"],
-            "output": members["output"],
-            "window": window,
-            "pad_value": pad_value,
-            "tile": found.params,
-        },
-    )
-    if image["channels"] % 4 == 0:
+    depth = given.input.channels
+    if given.window.is_pointwise:
+        return pointwise_step(context, step, found, given.batch * given.input.pixels, depth)
+    params = DspConv2dParams(given.batch, given.input, given.output, given.window, pad_value, found.params)
+    if depth % 4 == 0:
         made = _step(context, step, found, "dsp_conv2d", params)
     else:
         made = _step(context, step, found, "dsp_conv2d_bytes", params, 8 + weights[0].size)
-    starts = window_starts(batch, image, output, window)
-    return replace(made, overlaps={made.reads[0]: distance(starts, output["width"], 2, channels)})
+    starts = window_starts(given.batch, given.input, given.output, given.window)
+    return replace(made, overlaps={call.input: distance(starts, given.output.width, 2, channels)})
 
 
-def pointwise_step(
-    context: "Context", step: Step, found: Tiling, params: Params, pixels: int, depth: int
-) -> Step:
+def pointwise_step(context: Context, step: Step, found: Tiling, pixels: int, depth: int) -> Step:
     """A step of dsp_pointwise in place of `step`, whose input is argument 0."""
-    made = _step(context, step, found, "dsp_pointwise", params)
+    made = _step(context, step, found, "dsp_pointwise", DspPointwiseParams(pixels, depth, found.params))
     starts = [depth * pixel for pixel in range(pixels)]
     return replace(made, overlaps={made.reads[0]: distance(starts, pixels, 2, found.channels)})
 
 
-def is_pointwise(window: Mapping[str, Value]) -> bool:
-    """Whether a window is one pixel, and each makes one of the output."""
-    size, stride, padding = (numbers(window[name]) for name in ("size", "stride", "padding"))
-    return all(pair == {"y": 1, "x": 1} for pair in (size, stride)) and padding == {"y": 0, "x": 0}
-
-
-def _step(context: "Context", step: Step, found: Tiling, stem: str, params: Params, beyond: int = 0) -> Step:
+def _step(context: Context, step: Step, found: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:
     """A step of `stem`, with `beyond` bytes behind the patch."""
     packed = context.constant("packed_weights", DType.I32, (len(found.packed) // 4,), found.packed)
     patch = context.scratch(_GROUP_BYTES * found.groups + -(-beyond // 4) * 4)
@@ -150,18 +147,16 @@ def _step(context: "Context", step: Step, found: Tiling, stem: str, params: Para
     )
 
 
-def window_starts(
-    batch: int, image: Mapping[str, int], output: Mapping[str, int], window: Mapping[str, Value]
-) -> list[int]:
+def window_starts(batch: int, image: ImageSize, output: ImageSize, window: Window) -> list[int]:
     """For each pixel of the output, in order, the first byte of the image that its window reads."""
-    stride, padding = numbers(window["stride"]), numbers(window["padding"])
+    stride, padding = window.stride, window.padding
     found = []
     for n in range(batch):
-        for oy in range(output["height"]):
-            y = min(max(0, oy * stride["y"] - padding["y"]), image["height"])
-            for ox in range(output["width"]):
-                x = min(max(0, ox * stride["x"] - padding["x"]), image["width"])
-                found.append(((n * image["height"] + y) * image["width"] + x) * image["channels"])
+        for oy in range(output.height):
+            y = min(max(0, oy * stride.y - padding.y), image.height)
+            for ox in range(output.width):
+                x = min(max(0, ox * stride.x - padding.x), image.width)
+                found.append(((n * image.height + y) * image.width + x) * image.channels)
     return found
 
 

@@ -1,81 +1,87 @@
 """Sums, products and pools by firmware/kernels/dsp."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
 
-from mcu_build.ir.plan import Params, Step, Value
-from mcu_build.plan.specialize import mve_elementwise
-from mcu_build.plan.specialize.dsp_rescale import numbers, one_scale
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.ir.calls.pairs import Add, Mul
+from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, MaxPool2dParams
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_rescale import DspScale, one_scale
+from mcu_build.plan.specialize.sums import factors
 
 _MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
 _LEAST_CHANNELS = 4
 _LARGEST_PRODUCT = 255 * 255
 
 
-def add(context: "Context", step: Step) -> Step | None:
-    """add_s8 of two dense operands, with the factors that Helium's kernel takes too."""
-    found = mve_elementwise.add(context, step)
+@dataclass(frozen=True)
+class DspAddParams(Struct):
+    """Parameters of dsp_add.h."""
+
+    count: int
+    first_factor: int
+    second_factor: int
+    addend: int
+
+
+@dataclass(frozen=True)
+class DspMulParams(Struct):
+    """Parameters of dsp_mul.h."""
+
+    walk: Broadcast
+    first_zero: int
+    second_zero: int
+    scale: DspScale
+
+
+def add(context: Context, step: Step, call: Add) -> Step | None:
+    """Two dense operands, with the factors that Helium's kernel takes too."""
+    return add_by("dsp", step, call)
+
+
+def add_by(core: str, step: Step, call: Add) -> Step | None:
+    """By the kernel of dsp/ or thumb/, which share their form."""
+    found = factors(call)
     if found is None:
         return None
-    assert found.params is not None
-    members = dict(found.params.members)
-    point = 24 - cast(int, members.pop("left"))
-    params = Params("DspAddParams", members)
-    return replace(found, kernel=f"dsp_add_{point}_s8", source="dsp_add", params=params)
+    params = DspAddParams(call.params.walk.elements, found.first, found.second, found.addend)
+    return replace(step, kernel=f"{core}_add_{found.point}_s8", source=f"{core}_add", params=params)
 
 
-def mul(context: "Context", step: Step) -> Step | None:
-    """mul_s8."""
-    assert step.params is not None
-    members = step.params.members
-    scale = one_scale(members, _LARGEST_PRODUCT)
+def mul(context: Context, step: Step, call: Mul) -> Step | None:
+    """Any operands."""
+    given = call.params
+    scale = one_scale(given.multiplier, given.shift, given.stage, _LARGEST_PRODUCT)
     if scale is None:
         return None
-    params: dict[str, Value] = {
-        "walk": members["walk"],
-        "first_zero": members["first_zero_point"],
-        "second_zero": members["second_zero_point"],
-        "scale": scale,
-    }
-    return replace(step, kernel="dsp_mul_s8", source="dsp_mul", params=Params("DspMulParams", params))
+    params = DspMulParams(given.walk, given.first_zero_point, given.second_zero_point, scale)
+    return replace(step, kernel="dsp_mul_s8", source="dsp_mul", params=params)
 
 
-def average(context: "Context", step: Step) -> Step | None:
-    """avg_pool2d_s8 of windows that are not too large."""
-    made = _pool(step)
-    if made is None or made.params is None:
-        return None
-    size = numbers(cast(Mapping[str, Value], made.params.members["window"])["size"])
-    return made if size["y"] * size["x"] <= _MOST_PIXELS else None
+def average(context: Context, step: Step, call: AvgPool2d) -> Step | None:
+    """Windows that are not too large."""
+    return _pool(step, call.params) if call.params.window.size.product <= _MOST_PIXELS else None
 
 
-def maximum(context: "Context", step: Step) -> Step | None:
-    """max_pool2d_s8."""
-    return _pool(step)
+def maximum(context: Context, step: Step, call: MaxPool2d) -> Step | None:
+    """Any windows."""
+    return _pool(step, call.params)
 
 
-def _pool(step: Step) -> Step | None:
+def _pool(step: Step, given: AvgPool2dParams | MaxPool2dParams) -> Step | None:
     """A pool of four channels at least by dsp_pool. Columns that no window joins are as good as channels."""
-    assert step.params is not None
-    members = dict(step.params.members)
-    if (
-        _is_column(cast(Mapping[str, Value], members["window"]))
-        and numbers(members["input"])["channels"] == 1
-    ):
-        for name in ("input", "output"):
-            size = numbers(members[name])
-            members[name] = {**size, "width": 1, "channels": size["width"]}
-    if numbers(members["input"])["channels"] < _LEAST_CHANNELS:
+    if _is_column(given.window) and given.input.channels == 1:
+        given = replace(given, input=_as_channels(given.input), output=_as_channels(given.output))
+    if given.input.channels < _LEAST_CHANNELS:
         return None
-    params = Params(step.params.type, members)
-    return replace(step, kernel=f"dsp_{step.kernel}", source="dsp_pool", params=params)
+    return replace(step, kernel=f"dsp_{step.kernel}", source="dsp_pool", params=given)
 
 
-def _is_column(window: Mapping[str, Value]) -> bool:
+def _is_column(window: Window) -> bool:
     """Whether a window is one pixel wide and moves from each column to the next."""
-    size, stride, padding = (numbers(window[name])["x"] for name in ("size", "stride", "padding"))
-    return (size, stride, padding) == (1, 1, 0)
+    return (window.size.x, window.stride.x, window.padding.x) == (1, 1, 0)
+
+
+def _as_channels(image: ImageSize) -> ImageSize:
+    return ImageSize(image.height, 1, image.width)

@@ -1,35 +1,40 @@
 """Linear layers by firmware/kernels/dsp: one row by dsp_linear, several as pixels of a convolution."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import linear as packed_linear
-from mcu_build.codegen.packing_dsp import padded, takes_parts
-from mcu_build.ir.plan import DType, Params, Step
+from mcu_build.ir.calls.matmul import Linear
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
-from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, numbers, rescaling
+from mcu_build.plan.specialize.dsp_packing import linear as packed_linear
+from mcu_build.plan.specialize.dsp_packing import padded, takes_parts
+from mcu_build.plan.specialize.dsp_rescale import Bytes, DspBounds, Rescaling, array, rescaling
 
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+
+@dataclass(frozen=True)
+class DspLinearParams(Struct):
+    """Parameters of dsp_linear.h."""
+
+    inputs: int
+    fours: int
+    bounds: DspBounds
 
 
-def linear(context: "Context", step: Step) -> Step | None:
+def linear(context: Context, step: Step, call: Linear) -> Step | None:
     """linear_s8 with constant weights and bias, and a filter offset of 0."""
-    assert step.params is not None
-    members = step.params.members
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or members["filter_offset"] != 0:
+    weights = array(context, call.weights, np.int8)
+    if weights is None or call.params.filter_offset != 0:
         return None
-    scale = rescaling_of(context, step, weights)
+    scale = rescaling_of(context, call, weights)
     if scale is None:
         return None
-    rows, inputs = (cast(int, members[name]) for name in ("rows", "inputs"))
+    rows, inputs = call.params.rows, call.params.inputs
     if rows > 1:
-        found = tiling(weights, scale)
-        params = Params("DspPointwiseParams", {"pixels": rows, "depth": inputs, "tile": found.params})
-        return pointwise_step(context, step, found, params, rows, inputs)
+        return pointwise_step(context, step, tiling(weights, scale), rows, inputs)
     flat, bounds = padded(weights, 1), scale.bounds
     form: str = scale.form
     if takes_parts(flat, bounds):
@@ -39,30 +44,28 @@ def linear(context: "Context", step: Step) -> Step | None:
         step,
         kernel=f"dsp_linear_{form}",
         source="dsp_linear",
-        params=Params("DspLinearParams", {"inputs": inputs, "fours": fours, "bounds": scale.limits}),
+        params=DspLinearParams(inputs, fours, scale.limits),
         arguments=(
-            step.arguments[0],
+            call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
-            step.writes[0],
+            call.output,
         ),
         # The whole row is read until the end.
-        overlaps={step.reads[0]: len(weights)},
+        overlaps={call.input: len(weights)},
     )
 
 
-def rescaling_of(context: "Context", step: Step, weights: Bytes) -> Rescaling | None:
+def rescaling_of(context: Context, call: Linear, weights: Bytes) -> Rescaling | None:
     """One multiplier and shift for all outputs."""
-    assert step.params is not None
-    members = step.params.members
-    bias = array(context, step.arguments[2], np.int32)
-    if bias is None and step.arguments[2] is not None:
+    bias = array(context, call.bias, np.int32)
+    if bias is None and call.bias is not None:
         return None
-    outputs = len(weights)
+    given, outputs = call.params, len(weights)
     return rescaling(
         weights,
         np.zeros(outputs, np.int64) if bias is None else bias.reshape(-1).astype(np.int64),
-        cast(int, members["input_offset"]),
-        [cast(int, members["multiplier"])] * outputs,
-        [cast(int, members["shift"])] * outputs,
-        numbers(members["stage"]),
+        given.input_offset,
+        [given.multiplier] * outputs,
+        [given.shift] * outputs,
+        given.stage,
     )

@@ -1,33 +1,43 @@
 """Products of matrices by firmware/kernels/dsp/dsp_batch_matmul."""
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
 
-from mcu_build.ir.plan import Params, Step
-from mcu_build.plan.specialize.dsp_rescale import one_scale
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.ir.calls.matmul import BatchMatmul
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.plan import Step
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_rescale import DspScale, one_scale
 
 _LARGEST_PRODUCT = 255 * 255
 _BYTES = 32  # of the patch, for four products
 
 
-def batch_matmul(context: "Context", step: Step) -> Step | None:
-    """batch_matmul_s8."""
-    assert step.params is not None
-    members = step.params.members
-    inner = cast(int, members["inner"])
-    scale = one_scale(members, inner * _LARGEST_PRODUCT)
+@dataclass(frozen=True)
+class DspBatchMatmulParams(Struct):
+    """Parameters of dsp_batch_matmul.h."""
+
+    batch: int
+    rows: int
+    columns: int
+    inner: int
+    left_offset: int
+    right_offset: int
+    scale: DspScale
+
+
+def batch_matmul(context: Context, step: Step, call: BatchMatmul) -> Step | None:
+    """Any sizes."""
+    given = call.params
+    scale = one_scale(given.multiplier, given.shift, given.stage, given.inner * _LARGEST_PRODUCT)
     if scale is None:
         return None
-    names = ("batch", "rows", "columns", "inner", "left_offset", "right_offset")
-    patch = context.scratch(_BYTES * -(-inner // 4))
+    patch = context.scratch(_BYTES * -(-given.inner // 4))
+    sizes = (given.batch, given.rows, given.columns, given.inner)
     return replace(
         step,
         kernel="dsp_batch_matmul_s8",
         source="dsp_batch_matmul",
-        params=Params("DspBatchMatmulParams", {**{name: members[name] for name in names}, "scale": scale}),
+        params=DspBatchMatmulParams(*sizes, given.left_offset, given.right_offset, scale),
         arguments=(*step.arguments, patch),
         writes=(*step.writes, patch),
     )

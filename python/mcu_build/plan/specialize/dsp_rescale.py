@@ -1,22 +1,38 @@
 """Which requantizations firmware/kernels/dsp can do, and their constants (mcu/kernels/dsp_rescale.h)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
-from mcu_build.ir.plan import Step, Value
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.ir.calls.convolution import Convolution
+from mcu_build.ir.calls.struct import OutputStage, Struct
+from mcu_build.plan.specialize.context import Context
 
 Form = Literal["relu", "ties", "bounded"]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
-Numbers = Mapping[str, int]
 
 _END = 1 << 31
+
+
+@dataclass(frozen=True)
+class DspScale(Struct):
+    """Parameters of dsp_rescale.h: one requantization."""
+
+    doubled_bias: int
+    multiplier: int
+    addend: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class DspBounds(Struct):
+    """Parameters of dsp_rescale.h: the ends of the activation."""
+
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
@@ -34,17 +50,12 @@ class Rescaling:
     high: int
 
     @property
-    def limits(self) -> dict[str, Value]:
-        """The members of DspBounds."""
-        return {"low": self.low, "high": self.high}
+    def limits(self) -> DspBounds:
+        """The ends of the activation."""
+        return DspBounds(self.low, self.high)
 
 
-def numbers(value: Value) -> Numbers:
-    """A struct of numbers among a step's parameters."""
-    return cast(Numbers, value)
-
-
-def array(context: "Context", id: int | None, dtype: type[np.generic]) -> np.ndarray[Any, Any] | None:
+def array(context: Context, id: int | None, dtype: type[np.generic]) -> np.ndarray[Any, Any] | None:
     """The values of a constant; None where the tensor is not one."""
     if id is None:
         return None
@@ -55,40 +66,35 @@ def array(context: "Context", id: int | None, dtype: type[np.generic]) -> np.nda
 
 
 def convolution(
-    context: "Context", step: Step, weights: Bytes, channels: slice = slice(None)
+    context: Context, call: Convolution, weights: Bytes, channels: slice = slice(None)
 ) -> Rescaling | None:
-    """That of a convolution's step, whose weights are [channels][products]. None: the kernels cannot.
+    """That of a convolution, whose weights are [channels][products]. None: the kernels cannot.
 
-    `channels` are those of the step that the weights are for.
+    `channels` are those of the convolution that the weights are for.
     """
-    assert step.params is not None
-    multipliers, shifts = (array(context, id, np.int32) for id in step.arguments[3:5])
-    bias = array(context, step.arguments[2], np.int32)
-    if multipliers is None or shifts is None or (bias is None and step.arguments[2] is not None):
+    multipliers, shifts = (array(context, id, np.int32) for id in (call.multipliers, call.shifts))
+    bias = array(context, call.bias, np.int32)
+    if multipliers is None or shifts is None or (bias is None and call.bias is not None):
         return None
-    members = step.params.members
     return rescaling(
         weights,
         np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64)[channels],
-        cast(int, members["input_offset"]),
+        call.params.input_offset,
         multipliers.astype(np.int64)[channels].tolist(),
         shifts.astype(np.int64)[channels].tolist(),
-        numbers(members["stage"]),
+        call.params.stage,
     )
 
 
-def one_scale(members: Mapping[str, Value], largest: int) -> dict[str, Value] | None:
-    """The members of DspScale, form `ties`, for sums of at most `largest` and one multiplier and shift.
+def one_scale(multiplier: int, shift: int, stage: OutputStage, largest: int) -> DspScale | None:
+    """The constants, form `ties`, for sums of at most `largest` and one multiplier and shift.
 
     None: the kernels cannot.
     """
-    stage = numbers(members["stage"])
-    if (stage["activation_min"], stage["activation_max"]) != (-128, 127):
+    if not stage.is_whole:
         return None
-    multiplier, shift = (cast(int, members[name]) for name in ("multiplier", "shift"))
-    found = _scale("ties", 0, largest, multiplier, shift, stage["zero_point"])
-    names = ("doubled_bias", "multiplier", "addend", "shift")
-    return None if found is None else dict(zip(names, found, strict=True))
+    found = _scale("ties", 0, largest, multiplier, shift, stage.zero_point)
+    return None if found is None else DspScale(*found)
 
 
 def rescaling(
@@ -97,7 +103,7 @@ def rescaling(
     input_offset: int,
     multipliers: Sequence[int],
     shifts: Sequence[int],
-    stage: Numbers,
+    stage: OutputStage,
 ) -> Rescaling | None:
     """The constants for weights [channels][products], the input's offset in the bias.
 
@@ -106,19 +112,18 @@ def rescaling(
     wide = weights.astype(np.int64)
     bounds = 128 * np.abs(wide).sum(axis=1)
     folded = bias + input_offset * wide.sum(axis=1)
-    zero_point, low, high = (stage[name] for name in ("zero_point", "activation_min", "activation_max"))
     form: Form = "ties"
-    if (low, high) != (-128, 127):
+    if not stage.is_whole:
         form = "bounded"
-    elif zero_point == -128:
+    elif stage.zero_point == -128:
         form = "relu"
     found = [
-        _scale(form, *numbers, zero_point)
+        _scale(form, *numbers, stage.zero_point)
         for numbers in zip(folded.tolist(), bounds.tolist(), multipliers, shifts, strict=True)
     ]
     if any(scale is None for scale in found):
         return None
-    return Rescaling(form, np.array(found, np.int64), bounds, low, high)
+    return Rescaling(form, np.array(found, np.int64), bounds, stage.activation_min, stage.activation_max)
 
 
 def _scale(

@@ -1,19 +1,19 @@
 """Convolutions by firmware/kernels/dsp/dsp_conv_taps: dilated, grouped, with a multiplier, transposed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes, as_words
-from mcu_build.ir.plan import DType, Params, Step, Value
+from mcu_build.ir.calls.convolution import Conv2d, Convolution, DepthwiseConv2d, TransposeConv2d
+from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, Pair, Struct
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_conv import Tiling, tiling, unrolling
-from mcu_build.plan.specialize.dsp_rescale import Numbers, array, convolution, numbers
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
 
 _GROUP_BYTES = 16  # of the patch, for four products
 _PART_WORDS = 13  # of DspPart
@@ -35,69 +35,83 @@ class Part:
 
 
 @dataclass(frozen=True)
+class DspConvTapsParams(Struct):
+    """Parameters of dsp_conv_taps.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    origin: Pair
+    step: Pair
+    every: Pair
+    parts: int
+    depth: int
+    pad_value: int
+    window_bytes: int
+    bounds: DspBounds
+
+
+@dataclass(frozen=True)
 class Walk:
     """From window to window: where the first begins, and how far apart they and their outputs are."""
 
-    origin: Numbers
-    step: Numbers
-    every: Numbers
+    origin: Pair
+    step: Pair
+    every: Pair
 
 
-def conv2d(context: "Context", step: Step) -> Step | None:
-    """conv2d_s8 of any groups and dilation, constant weights."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
+def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
+    """Any groups and dilation, constant weights."""
+    weights = array(context, call.weights, np.int8)
     if weights is None:
         return None
-    return _grouped(context, step, weights, cast(int, step.params.members["groups"]))
+    return _grouped(context, step, call, weights, call.params.groups)
 
 
-def depthwise(context: "Context", step: Step) -> Step | None:
-    """depthwise_conv2d_s8 of any multiplier, constant weights: each input channel is a group."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+    """Any multiplier, constant weights: each input channel is a group."""
+    weights = array(context, call.weights, np.int8)
     if weights is None:
         return None
-    groups = numbers(step.params.members["input"])["channels"]
-    return _grouped(context, step, weights.transpose(3, 1, 2, 0), groups)
+    return _grouped(context, step, call, weights.transpose(3, 1, 2, 0), call.params.input.channels)
 
 
-def _grouped(context: "Context", step: Step, weights: Bytes, groups: int) -> Step | None:
+def _grouped(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, groups: int
+) -> Step | None:
     """A part for each group, from weights [channels][y][x][depth]."""
-    assert step.params is not None
-    window = cast(Mapping[str, Value], step.params.members["window"])
-    stride, padding, dilation = (numbers(window[name]) for name in ("stride", "padding", "dilation"))
+    window = call.params.window
     count, height, width, depth = weights.shape
     each = count // groups
-    taps = tuple((y * dilation["y"], x * dilation["x"]) for y, x in product(range(height), range(width)))
-    pixels = numbers(step.params.members["output"])["width"]
+    taps = tuple(
+        (y * window.dilation.y, x * window.dilation.x) for y, x in product(range(height), range(width))
+    )
     parts = [
         Part(
             weights=weights[first : first + each].reshape(each, -1, depth),
             channels=slice(first, first + each),
             taps=taps,
             row=0,
-            width=pixels,
+            width=call.params.output.width,
             input=first // each * depth,
             output=first,
         )
         for first in range(0, count, each)
     ]
-    walk = Walk({axis: -padding[axis] for axis in ("y", "x")}, stride, {"y": 1, "x": 1})
-    return _step(context, step, parts, walk)
+    origin = Pair(-window.padding.y, -window.padding.x)
+    return _step(context, step, call, parts, Walk(origin, window.stride, ONE))
 
 
-def transpose(context: "Context", step: Step) -> Step | None:
-    """transpose_conv2d_s8: a convolution for each place within a stride, of the weights that reach it."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
+def transpose(context: Context, step: Step, call: TransposeConv2d) -> Step | None:
+    """A convolution for each place within a stride, of the weights that reach it."""
+    weights = array(context, call.weights, np.int8)
     if weights is None:
         return None
-    stride = numbers(cast(Mapping[str, Value], step.params.members["window"])["stride"])
-    output = numbers(step.params.members["output"])
+    window, output = call.params.window, call.params.output
     parts = []
-    for row, column in product(range(stride["y"]), range(stride["x"])):
-        rows, columns = (_reaching(step, axis, at) for axis, at in (("y", row), ("x", column)))
+    for row, column in product(range(window.stride.y), range(window.stride.x)):
+        rows = _reaching(window.size.y, window.stride.y, window.dilation.y, row + window.padding.y)
+        columns = _reaching(window.size.x, window.stride.x, window.dilation.x, column + window.padding.x)
         chosen = weights[:, [k for k, _ in rows]][:, :, [k for k, _ in columns]]
         parts.append(
             Part(
@@ -105,33 +119,26 @@ def transpose(context: "Context", step: Step) -> Step | None:
                 channels=slice(None),
                 taps=tuple(product((y for _, y in rows), (x for _, x in columns))),
                 row=row,
-                width=len(range(column, output["width"], stride["x"])),
+                width=len(range(column, output.width, window.stride.x)),
                 input=0,
-                output=column * output["channels"],
+                output=column * output.channels,
             )
         )
-    return _step(context, step, parts, Walk({"y": 0, "x": 0}, {"y": 1, "x": 1}, stride))
+    return _step(context, step, call, parts, Walk(NONE, ONE, window.stride))
 
 
-def _reaching(step: Step, axis: str, place: int) -> list[tuple[int, int]]:
+def _reaching(size: int, stride: int, dilation: int, place: int) -> list[tuple[int, int]]:
     """The weights along an axis that reach the outputs `place`, `place` + stride ..., by their number.
 
-    With each, the first input that it takes there.
+    With each, the first input that it takes there. Places are counted from the padding on.
     """
-    assert step.params is not None
-    window = cast(Mapping[str, Value], step.params.members["window"])
-    size, stride, padding, dilation = (
-        numbers(window[name])[axis] for name in ("size", "stride", "padding", "dilation")
-    )
-    starts = [(k, place + padding - k * dilation) for k in range(size)]
+    starts = [(k, place - k * dilation) for k in range(size)]
     return [(k, start // stride) for k, start in starts if start % stride == 0]
 
 
-def _step(context: "Context", step: Step, parts: Sequence[Part], walk: Walk) -> Step | None:
-    assert step.params is not None
-    members = step.params.members
-    pad_value, image = -cast(int, members["input_offset"]), numbers(members["input"])
-    found = _tilings(context, step, parts)
+def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part], walk: Walk) -> Step | None:
+    given, pad_value = call.params, -call.params.input_offset
+    found = _tilings(context, call, parts)
     if found is None or not -128 <= pad_value <= 127:
         return None
     depth = parts[0].weights.shape[2]
@@ -140,40 +147,40 @@ def _step(context: "Context", step: Step, parts: Sequence[Part], walk: Walk) -> 
         _packed(part, made, sum(len(taps) for taps in table[: table.index(part.taps)]))
         for part, made in zip(parts, found, strict=True)
     )
-    places = [(y, x, (y * image["width"] + x) * image["channels"]) for taps in table for y, x in taps]
+    image = given.input
+    places = [(y, x, (y * image.width + x) * image.channels) for taps in table for y, x in taps]
     window_bytes = -(-max(len(part.taps) for part in parts) * depth // 4) * 4
     patch = context.scratch(window_bytes + _GROUP_BYTES * max(made.groups for made in found))
-    params: dict[str, Value] = {
-        "batch": members["batch"],
-        "input": members["input"],
-        "output": members["output"],
-        "origin": walk.origin,
-        "step": walk.step,
-        "every": walk.every,
-        "parts": len(parts),
-        "depth": depth,
-        "pad_value": pad_value,
-        "window_bytes": window_bytes,
-        "bounds": found[0].rescaling.limits,
-    }
-    output = step.writes[0]
+    params = DspConvTapsParams(
+        batch=given.batch,
+        input=given.input,
+        output=given.output,
+        origin=walk.origin,
+        step=walk.step,
+        every=walk.every,
+        parts=len(parts),
+        depth=depth,
+        pad_value=pad_value,
+        window_bytes=window_bytes,
+        bounds=found[0].rescaling.limits,
+    )
     return replace(
         step,
         kernel=found[0].kernel("dsp_conv_taps"),
         source="dsp_conv_taps",
-        params=Params("DspConvTapsParams", params),
+        params=params,
         arguments=(
-            step.arguments[0],
+            call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
             context.constant("taps", DType.I32, (len(places), 3), as_words(np.array(places, np.int64))),
-            output,
+            call.output,
             patch,
         ),
-        writes=(output, patch),
+        writes=(call.output, patch),
     )
 
 
-def _tilings(context: "Context", step: Step, parts: Sequence[Part]) -> list[Tiling] | None:
+def _tilings(context: Context, call: Convolution, parts: Sequence[Part]) -> list[Tiling] | None:
     """Packed weights of each part, all of one unrolling and form."""
     # A part that no weight reaches has one of zero.
     flat = [part.weights.reshape(len(part.weights), -1) for part in parts]
@@ -181,7 +188,7 @@ def _tilings(context: "Context", step: Step, parts: Sequence[Part]) -> list[Tili
     unroll = unrolling(weights.shape[1] for weights in flat)
     found = []
     for part, weights in zip(parts, flat, strict=True):
-        rescaling = convolution(context, step, weights, part.channels)
+        rescaling = convolution(context, call, weights, part.channels)
         if rescaling is None:
             return None
         found.append(tiling(weights, rescaling, unroll))

@@ -1,24 +1,26 @@
 """Steps for firmware/kernels/mve."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
+from mcu_build.ir.calls.boundary import Dequantize, Quantize
+from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
+from mcu_build.ir.calls.int8 import Softmax
+from mcu_build.ir.calls.matmul import BatchMatmul, Linear
+from mcu_build.ir.calls.pairs import Add, Mul
+from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import mve_conv, mve_depthwise, mve_elementwise, mve_linear, mve_pool
+from mcu_build.plan.specialize.context import Rule, Table
 
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Specializer
-
-TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
-    "avg_pool2d_s8": (mve_pool.average,),
-    "max_pool2d_s8": (mve_pool.maximum,),
-    "quantize_f32_s8": (mve_elementwise.quantize,),
-    "dequantize_s8_f32": (mve_elementwise.dequantize,),
-    "mul_s8": (mve_elementwise.mul,),
-    "add_s8": (mve_elementwise.add,),
-    "softmax_s8": (mve_elementwise.softmax,),
-    "linear_s8": (mve_linear.linear,),
-    "batch_matmul_s8": (mve_linear.product,),
-    "conv2d_s8": (mve_conv.conv2d,),
-    "transpose_conv2d_s8": (mve_conv.side_by_side,),
-    "depthwise_conv2d_s8": (mve_conv.one_channel, mve_depthwise.depthwise),
-}
+TABLE: Table = (
+    Rule(AvgPool2d, mve_pool.average),
+    Rule(MaxPool2d, mve_pool.maximum),
+    Rule(Quantize, mve_elementwise.quantize),
+    Rule(Dequantize, mve_elementwise.dequantize),
+    Rule(Mul, mve_elementwise.mul),
+    Rule(Add, mve_elementwise.add),
+    Rule(Softmax, mve_elementwise.softmax),
+    Rule(Linear, lambda context, step, call: mve_linear.linear(context, step)),
+    Rule(BatchMatmul, lambda context, step, call: mve_linear.product(context, step)),
+    Rule(Conv2d, lambda context, step, call: mve_conv.conv2d(context, step)),
+    Rule(TransposeConv2d, lambda context, step, call: mve_conv.side_by_side(context, step)),
+    Rule(DepthwiseConv2d, lambda context, step, call: mve_conv.one_channel(context, step)),
+    Rule(DepthwiseConv2d, lambda context, step, call: mve_depthwise.depthwise(context, step)),
+)

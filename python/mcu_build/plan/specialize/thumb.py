@@ -1,18 +1,17 @@
 """Steps for firmware/kernels/thumb, and for thumb2, which only Armv7-M runs."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
+from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
+from mcu_build.ir.calls.matmul import Linear
+from mcu_build.ir.calls.pairs import Add
 from mcu_build.plan.specialize import thumb_conv, thumb_layers
+from mcu_build.plan.specialize.context import Rule, Table
 
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Specializer
+TABLE: Table = (
+    Rule(Add, thumb_layers.add),
+    Rule(Conv2d, thumb_conv.conv2d),
+    Rule(DepthwiseConv2d, thumb_conv.one_channel),
+    Rule(DepthwiseConv2d, thumb_layers.depthwise),
+    Rule(Linear, thumb_layers.linear),
+)
 
-TABLE: "Mapping[str, tuple[Specializer, ...]]" = {
-    "add_s8": (thumb_layers.add,),
-    "conv2d_s8": (thumb_conv.conv2d,),
-    "depthwise_conv2d_s8": (thumb_conv.one_channel, thumb_layers.depthwise),
-    "linear_s8": (thumb_layers.linear,),
-}
-
-TABLE_2: "Mapping[str, tuple[Specializer, ...]]" = {"linear_s8": (thumb_layers.linear_pairs,)}
+TABLE_2: Table = (Rule(Linear, thumb_layers.linear_pairs),)

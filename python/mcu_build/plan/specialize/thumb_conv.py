@@ -1,19 +1,18 @@
 """Convolutions by firmware/kernels/thumb/thumb_conv2d: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes
-from mcu_build.codegen.packing_thumb import fits_blocks, products, tiles
-from mcu_build.ir.plan import DType, Params, Step, Value
-from mcu_build.plan.specialize.dsp_conv import distance, is_pointwise, window_starts
-from mcu_build.plan.specialize.dsp_rescale import Rescaling, array, convolution, numbers
-
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
+from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
+from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_conv import distance, window_starts
+from mcu_build.plan.specialize.dsp_packing import Bytes
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.thumb_packing import fits_blocks, products, tiles
 
 _PIXELS = 4  # made together
 _PATCH_BYTES = 2 * _PIXELS  # for a product
@@ -21,22 +20,49 @@ _PATCH_BYTES = 2 * _PIXELS  # for a product
 _MOST = 1 << 28
 
 
-def conv2d(context: "Context", step: Step) -> Step | None:
-    """conv2d_s8 of one group with constant weights."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or step.params.members["groups"] != 1:
-        return None
-    return _convolution(context, step, weights)
+@dataclass(frozen=True)
+class ThumbTileParams(Struct):
+    """Parameters of thumb_conv2d.h: the tile of both of them."""
+
+    products: int
+    channels: int
+    bounds: DspBounds
 
 
-def one_channel(context: "Context", step: Step) -> Step | None:
-    """depthwise_conv2d_s8 of an image with one channel: a convolution like any other."""
-    assert step.params is not None
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or numbers(step.params.members["input"])["channels"] != 1:
+@dataclass(frozen=True)
+class ThumbConv2dParams(Struct):
+    """Parameters of thumb_conv2d.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    window: Window
+    tile: ThumbTileParams
+
+
+@dataclass(frozen=True)
+class ThumbPointwiseParams(Struct):
+    """Parameters of thumb_conv2d.h, for windows of one pixel."""
+
+    pixels: int
+    depth: int
+    tile: ThumbTileParams
+
+
+def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
+    """One group, constant weights."""
+    weights = array(context, call.weights, np.int8)
+    if weights is None or call.params.groups != 1:
         return None
-    return _convolution(context, step, weights.transpose(3, 1, 2, 0))
+    return _convolution(context, step, call, weights)
+
+
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+    """An image with one channel: a convolution like any other."""
+    weights = array(context, call.weights, np.int8)
+    if weights is None or call.params.input.channels != 1:
+        return None
+    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0))
 
 
 def takes(rescaling: Rescaling) -> bool:
@@ -44,49 +70,38 @@ def takes(rescaling: Rescaling) -> bool:
     return bool((rescaling.bounds + np.abs(rescaling.scales[:, 0]) // 2 < _MOST).all())
 
 
-def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
-    assert step.params is not None
-    members = step.params.members
-    window = cast(Mapping[str, Value], members["window"])
-    pad_value = -cast(int, members["input_offset"])
+def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Step | None:
+    given, pad_value = call.params, -call.params.input_offset
     # The edge is filled with the value that adds nothing.
-    if dict(numbers(window["dilation"])) != {"y": 1, "x": 1} or not -128 <= pad_value <= 127:
+    if given.window.dilation != ONE or not -128 <= pad_value <= 127:
         return None
     channels = len(weights)
     flat = weights.reshape(channels, -1)
-    image, output = numbers(members["input"]), numbers(members["output"])
-    rescaling = convolution(context, step, flat)
+    rescaling = convolution(context, call, flat)
     if rescaling is None or not takes(rescaling) or not fits_blocks(flat):
         return None
-    batch = cast(int, members["batch"])
-    tile: dict[str, Value] = {
-        "products": products(flat.shape[1]),
-        "channels": channels,
-        "bounds": rescaling.limits,
-    }
+    tile = ThumbTileParams(products(flat.shape[1]), channels, rescaling.limits)
     packed = tiles(flat, rescaling.scales)
     patch = context.scratch(_PATCH_BYTES * products(flat.shape[1]))
     arguments: list[int | None] = [
-        step.arguments[0],
+        call.input,
         context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
     ]
-    if is_pointwise(window):
-        pixels = batch * image["height"] * image["width"]
+    if given.window.is_pointwise:
         stem = "thumb_pointwise"
-        params = Params("ThumbPointwiseParams", {"pixels": pixels, "depth": image["channels"], "tile": tile})
+        params: Struct = ThumbPointwiseParams(given.batch * given.input.pixels, given.input.channels, tile)
     else:
-        edge = bytes([pad_value & 0xFF]) * image["channels"]
+        edge = bytes([pad_value & 0xFF]) * given.input.channels
         arguments.append(context.constant("edge", DType.I8, (len(edge),), edge))
         stem = "thumb_conv2d"
-        sizes = {name: members[name] for name in ("batch", "input", "output", "window")}
-        params = Params("ThumbConv2dParams", {**sizes, "tile": tile})
-    made = replace(
+        params = ThumbConv2dParams(given.batch, given.input, given.output, given.window, tile)
+    starts = window_starts(given.batch, given.input, given.output, given.window)
+    return replace(
         step,
         kernel=f"{stem}_{rescaling.form}",
         source="thumb_conv2d",
         params=params,
-        arguments=(*arguments, step.writes[0], patch),
-        writes=(step.writes[0], patch),
+        arguments=(*arguments, call.output, patch),
+        writes=(call.output, patch),
+        overlaps={call.input: distance(starts, len(starts), _PIXELS, channels)},
     )
-    starts = window_starts(batch, image, output, window)
-    return replace(made, overlaps={made.reads[0]: distance(starts, len(starts), _PIXELS, channels)})

@@ -1,84 +1,121 @@
 """Depthwise convolutions, linear layers and sums by firmware/kernels/thumb and thumb2."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_build.codegen import packing_thumb
-from mcu_build.codegen.packing_dsp import Bytes, Ints
-from mcu_build.ir.plan import DType, Params, Step
-from mcu_build.plan.specialize import dsp_depthwise, dsp_elementwise, dsp_linear
-from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.ir.calls.convolution import DepthwiseConv2d
+from mcu_build.ir.calls.matmul import Linear
+from mcu_build.ir.calls.pairs import Add
+from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize import dsp_depthwise, dsp_elementwise, dsp_linear, thumb_packing
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_packing import Bytes, Ints
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, array
 from mcu_build.plan.specialize.thumb_conv import takes
 
-if TYPE_CHECKING:
-    from mcu_build.plan.specialize import Context
-
 _MOST_INPUTS = 8064  # of thumb2_linear.h
+
+
+@dataclass(frozen=True)
+class ThumbDepthwiseParams(Struct):
+    """Parameters of thumb_depthwise.h."""
+
+    batch: int
+    input: ImageSize
+    output: Pair
+    window: Window
+    taps: int
+    bounds: DspBounds
+
+
+@dataclass(frozen=True)
+class ThumbLinearParams(Struct):
+    """Parameters of thumb_linear.h."""
+
+    rows: int
+    inputs: int
+    outputs: int
+    bounds: DspBounds
+
+
+@dataclass(frozen=True)
+class Thumb2LinearParams(Struct):
+    """Parameters of thumb2_linear.h."""
+
+    rows: int
+    inputs: int
+    outputs: int
+    bounds: DspBounds
+
+
 _DEPTHWISE = dsp_depthwise.Kernels(
     source="thumb_depthwise",
-    params="ThumbDepthwiseParams",
     function=lambda layer: f"thumb_depthwise_{layer.rescaling.form}",
-    packed=lambda layer: packing_thumb.depthwise(layer.taps, layer.rescaling.scales),
+    packed=lambda layer: thumb_packing.depthwise(layer.taps, layer.rescaling.scales),
     takes=lambda layer: takes(layer.rescaling),
-    taps=packing_thumb.taps,
-    members=lambda layer: {"taps": packing_thumb.taps(layer.taps.shape[1])},
+    taps=thumb_packing.taps,
+    params=lambda given, layer: ThumbDepthwiseParams(
+        given.batch,
+        given.input,
+        given.output.extent,
+        given.window,
+        thumb_packing.taps(layer.taps.shape[1]),
+        layer.rescaling.limits,
+    ),
 )
 
 
-def depthwise(context: "Context", step: Step) -> Step | None:
-    """depthwise_conv2d_s8 of one output channel for each of four input channels at least."""
-    return dsp_depthwise.step_of(_DEPTHWISE, context, step)
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+    """One output channel for each of four input channels at least."""
+    return dsp_depthwise.step_of(_DEPTHWISE, context, step, call)
 
 
-def add(context: "Context", step: Step) -> Step | None:
-    """add_s8 of two dense operands, with the factors of dsp_add.h."""
-    found = dsp_elementwise.add(context, step)
-    if found is None:
-        return None
-    return replace(found, kernel=found.kernel.replace("dsp", "thumb"), source="thumb_add")
+def add(context: Context, step: Step, call: Add) -> Step | None:
+    """Two dense operands, with the factors of dsp_add.h."""
+    return dsp_elementwise.add_by("thumb", step, call)
 
 
-def linear(context: "Context", step: Step) -> Step | None:
-    """linear_s8 with constant weights and bias, and a filter offset of 0."""
-    return _linear(context, step, "thumb_linear", "ThumbLinearParams", packing_thumb.linear)
+def linear(context: Context, step: Step, call: Linear) -> Step | None:
+    """Constant weights and bias, and a filter offset of 0."""
+    return _linear(context, step, call, "thumb_linear", ThumbLinearParams, thumb_packing.linear)
 
 
-def linear_pairs(context: "Context", step: Step) -> Step | None:
+def linear_pairs(context: Context, step: Step, call: Linear) -> Step | None:
     """The same with 64-bit sums, whose rows are not too long."""
-    assert step.params is not None
-    if cast(int, step.params.members["inputs"]) > _MOST_INPUTS:
+    if call.params.inputs > _MOST_INPUTS:
         return None
-    return _linear(context, step, "thumb2_linear", "Thumb2LinearParams", packing_thumb.linear_pairs)
+    return _linear(context, step, call, "thumb2_linear", Thumb2LinearParams, thumb_packing.linear_pairs)
 
 
 def _linear(
-    context: "Context", step: Step, source: str, struct: str, pack: Callable[[Bytes, Ints], bytes]
+    context: Context,
+    step: Step,
+    call: Linear,
+    source: str,
+    struct: Callable[[int, int, int, DspBounds], Struct],
+    pack: Callable[[Bytes, Ints], bytes],
 ) -> Step | None:
-    assert step.params is not None
-    members = step.params.members
-    weights = array(context, step.arguments[1], np.int8)
-    if weights is None or members["filter_offset"] != 0:
+    given = call.params
+    weights = array(context, call.weights, np.int8)
+    if weights is None or given.filter_offset != 0:
         return None
-    rescaling = dsp_linear.rescaling_of(context, step, weights)
+    rescaling = dsp_linear.rescaling_of(context, call, weights)
     if rescaling is None or not takes(rescaling):
         return None
     packed = pack(weights, rescaling.scales)
-    rows, inputs, outputs = (cast(int, members[name]) for name in ("rows", "inputs", "outputs"))
     return replace(
         step,
         kernel=f"{source}_{rescaling.form}",
         source=source,
-        params=Params(
-            struct, {"rows": rows, "inputs": inputs, "outputs": outputs, "bounds": rescaling.limits}
-        ),
+        params=struct(given.rows, given.inputs, given.outputs, rescaling.limits),
         arguments=(
-            step.arguments[0],
+            call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
-            step.writes[0],
+            call.output,
         ),
-        # A row is read until its last output is made.
-        overlaps={step.reads[0]: max((row + 1) * outputs - row * inputs for row in (0, rows - 1))},
+        overlaps={call.input: call.row_distance},
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcu_build.codegen.packing_dsp import Bytes, Ints, as_words, fours
+from mcu_build.plan.specialize.dsp_packing import Bytes, Ints, as_words, fours
 
 _TOGETHER = 8  # products of an unrolled loop, and channels that lie side by side
 _TAPS_TOGETHER = 3  # of an unrolled loop

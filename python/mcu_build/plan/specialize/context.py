@@ -1,0 +1,56 @@
+"""What specializers see: the tensors of a plan, and which of them take which calls."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mcu_build.ir.calls.call import Call
+from mcu_build.ir.plan import Optimize, Plan, Step
+from mcu_build.ir.tensor import DType, Tensor
+
+C = TypeVar("C", bound=Call)
+
+
+class Context:
+    """The tensors of a plan while its steps are replaced."""
+
+    def __init__(self, plan: Plan, optimize: Optimize) -> None:
+        self.plan = plan
+        self.optimize = optimize
+        self.tensors = dict(plan.tensors)
+        self._next_id = max(self.tensors, default=-1) + 1
+
+    def tensor(self, id: int | None) -> Tensor:
+        """A tensor of the plan. KeyError where an optional argument is absent."""
+        if id is None:
+            raise KeyError("absent")
+        return self.tensors[id]
+
+    def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> int:
+        """Add a constant, such as packed weights; its id. What nothing reads any more is not kept."""
+        return self._add(Tensor(self._next_id, name, dtype, tuple(shape), tuple(range(len(shape))), data))
+
+    def scratch(self, nbytes: int) -> int:
+        """Add memory that one step alone uses; its id belongs in the step's arguments and writes."""
+        return self._add(Tensor(self._next_id, "scratch", DType.U8, (nbytes,), (0,)))
+
+    def _add(self, tensor: Tensor) -> int:
+        self.tensors[tensor.id] = tensor
+        self._next_id += 1
+        return tensor.id
+
+
+@dataclass(frozen=True)
+class Rule(Generic[C]):
+    """A kernel, or several, for calls of one kind: `make` replaces a step, or says None."""
+
+    kind: type[C]
+    make: Callable[[Context, Step, C], Step | None]
+
+    def apply(self, context: Context, step: Step) -> Step | None:
+        """The step by this kernel; None where it is none for it."""
+        return self.make(context, step, step.call) if isinstance(step.call, self.kind) else None
+
+
+# The kernels of a folder, best first.
+Table = tuple[Rule[Any], ...]

@@ -1,0 +1,72 @@
+"""Factors with which kernels of several cores add int8 elements exactly (mve_add.h, dsp_add.h)."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from mcu_build.ir.arithmetic import requantize
+from mcu_build.ir.calls.pairs import HEADROOM, Add, AddOperand, AddParams
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+_POINTS = (22, 21)  # of mve_add.h: the finest, then what leaves larger sums room
+_NEIGHBOURS = sorted(product(range(-4, 5), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1]))
+_MOST = 1 << 31
+_FARTHEST = 31
+
+
+@dataclass(frozen=True)
+class Factors:
+    """(first * a + second * b + addend) >> point, for elements a and b."""
+
+    point: int
+    first: int
+    second: int
+    addend: int
+
+
+def factors(call: Add) -> Factors | None:
+    """Those that give add.h's sum for all pairs of values of two dense operands; None where there are none.
+
+    For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
+    lie from it, a clamped one to one side only.
+    """
+    given = call.params
+    # Further shifts, and those to the left, wrap in add.h; no network has them.
+    shifts = (given.first.shift, given.second.shift, given.shift)
+    near = all(-_FARTHEST <= shift <= 0 for shift in shifts)
+    if not given.walk.both_dense or not near or not given.stage.is_whole:
+        return None
+    values = np.arange(-128, 128, dtype=np.int64)
+    wanted = _sums(given, values[:, None], values[None, :])
+    if wanted is None:
+        return None
+    outer = _real(given.multiplier, given.shift) * 2.0**HEADROOM
+    exact = [outer * _real(one.multiplier, one.shift) for one in (given.first, given.second)]
+    for point, (da, db) in product(_POINTS, _NEIGHBOURS):
+        first, second = round(exact[0] * 2**point) + da, round(exact[1] * 2**point) + db
+        sums = values[:, None] * first + values[None, :] * second
+        least = ((wanted << point) - sums)[wanted > -128].max(initial=-_MOST)
+        below = (((wanted + 1) << point) - sums)[wanted < 127].min(initial=_MOST)
+        addend = int(least + below) // 2
+        if least < below and np.abs(sums + addend).max() < _MOST:
+            return Factors(point, first, second, addend)
+    return None
+
+
+def _real(multiplier: int, shift: int) -> float:
+    return float(multiplier) * 2.0 ** (shift - 31)
+
+
+def _sums(given: AddParams, first: Ints, second: Ints) -> Ints | None:
+    """add.h: the output for each pair of values; None where a sum wraps."""
+    total = _fixed(given.first, first) + _fixed(given.second, second)
+    if np.abs(total).max() >= _MOST:
+        return None
+    return np.clip(requantize(total, given.multiplier, given.shift) + given.stage.zero_point, -128, 127)
+
+
+def _fixed(operand: AddOperand, values: Ints) -> Ints:
+    return requantize((values - operand.zero_point) << HEADROOM, operand.multiplier, operand.shift)
