@@ -150,7 +150,57 @@ def test_a_branch_on_data_names_its_line(capfd):
     assert "data-dependent" in error.message
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
-    assert "torch.export" in error.hint
+    assert "torch.where" in error.hint
+
+
+CONTROL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("n", torch.tensor([3, 1]))
+        self.register_buffer("flag", torch.tensor(True))
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        self.plain = torch.tensor([1, 5])
+
+    def forward(self, x):
+        {body}
+
+model = Net()
+example_inputs = (torch.rand(1, 4),)
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return x + 1 if self.flag else x",
+        "for _ in range(self.n[0]): x = x * 2\n        return x",
+        "return x[:, : int(self.n[0] - self.n[1])]",
+        "return x * float(self.scale) if self.scale > 1 and 5 in self.plain else x",
+        "return torch.stack([x + k for k in self.plain.tolist()])",
+        "m = self.n.clone()\n        m[0] = 2\n        m += 1\n        return x * int(m[0])",
+    ],
+)
+def test_control_flow_over_what_nothing_writes_is_decided(tmp_path, body):
+    exported = capture(model := load(write(tmp_path, CONTROL.format(body=body))))
+    assert torch.equal(exported.module()(*model.example_inputs), model.model(*model.example_inputs))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.n.add_(1)\n        return x * int(self.n[0])",
+        "m = self.n * 1.0\n        m[:1] = x[0, 0]\n        return x * int(m[0])",
+        "self.plain = self.plain + 1\n        return x if self.plain[0] > 2 else x + 1",
+    ],
+)
+def test_control_flow_over_state_names_its_line(tmp_path, body):
+    error = error_of(lambda path: capture(load(path)), write(tmp_path, CONTROL.format(body=body)))
+    assert f"line {14 + body.count(chr(10))}: cannot be exported" in error.message
+    assert "data-dependent" in error.message
 
 
 def test_an_input_that_does_not_fit_names_its_line():

@@ -404,6 +404,20 @@ Path('/proc/self/status').read_text()
     assert names(model.dependencies) == {"net.py"}
 
 
+def test_packages_in_a_folder_of_any_name_are_no_dependencies(tmp_path):
+    """`pip install --target vendor`; what lies beside them stays the user's."""
+    vendor = tmp_path / "vendor"
+    record = vendor / "installed-1.0.dist-info" / "RECORD"
+    record.parent.mkdir(parents=True)
+    record.write_text("installed.py,,\ninstalled-1.0.dist-info/RECORD,,\n")
+    (record.parent / "METADATA").write_text("Name: installed\nVersion: 1.0\n")
+    (vendor / "installed.py").write_text("")
+    (vendor / "own.py").write_text("")
+    text = f"import sys\nsys.path.append({str(vendor)!r})\nimport installed, own\n"
+    model = load(write(tmp_path, text + LINEAR))
+    assert names(model.dependencies) == {"net.py", "own.py"}
+
+
 def test_nothing_is_recorded_outside(tmp_path):
     (tmp_path / "before").write_text("")
     (tmp_path / "within").write_text("")

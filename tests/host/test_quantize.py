@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import quantize
 from mcu_build.frontend.store import load_quantized, save
 from mcu_build.ir.program import parse
@@ -58,6 +59,19 @@ def test_a_layer_that_is_called_twice_is_right_both_times(
     program = parse(lower(quantized, "cortex-m4").pte)
     for ours, real in zip(evaluate(program, [x.numpy()]), arrays(Small().eval()(x)), strict=True):
         assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
+
+
+def test_batch_norm_goes_into_weights_that_are_computed() -> None:
+    """A parametrized convolution's weight is a constant of the program, no parameter."""
+    torch.manual_seed(5)
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    net = nn.Sequential(conv, nn.BatchNorm2d(4)).eval()
+    exported = normalize(_export(net, torch.zeros(1, 3, 6, 6)), Path("net.py"))
+    program = parse(lower(quantize(exported, _draws(8)), "cortex-m4").pte)
+    assert not any("norm" in call.operator or "add" in call.operator for call in program.instructions)
+    (x,) = _draws(3)[-1]
+    (ours,), (real,) = evaluate(program, [x.numpy()]), arrays(net(x))
+    assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
 
 
 def test_the_file_of_a_quantized_program_lowers_to_the_same_bytes(

@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.first_call import call_once, flat_outputs
+from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
@@ -24,6 +25,11 @@ from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
+_DATA = "an `if`, a loop, an index or a number that depends on the values of inputs or state (data-dependent)"
+_DATA_HINT = (
+    "Choose with torch.where or torch.cond, index with a tensor (`x[index]`, torch.gather), count to a fixed "
+    "number. What no call changes may decide: a buffer that `forward` only reads, a number of Python."
+)
 _EXPORT_HINT = (
     "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
     "over them, no `.item()`, no conversion to NumPy."
@@ -57,6 +63,7 @@ def capture(model: Model) -> ExportedProgram:
             contextlib.redirect_stderr(io.StringIO()),
             torch.no_grad(),
             flat_outputs(model.model),
+            known_values(model.model, first.written),
         ):
             exported = torch.export.export(model.model, model.example_inputs, strict=False)
     except Exception as error:
@@ -113,6 +120,8 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
     lines = [text.strip() for text in str(error).split("\n")]
     # Graphs and code listings come before or after the reason; the reason is the first sentence.
     reason = next((text for text in lines if text and not text.startswith(("def ", "File ", "#"))), "")
+    if "data-dependent" in reason:
+        return McuError(f"{where}: cannot be exported: {_DATA}", _DATA_HINT)
     hint = LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
     return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", hint)
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from importlib.metadata import distributions
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -295,6 +296,15 @@ class _Hook:
     def __init__(self) -> None:
         self.recorders: list[Recorder] = []
 
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Report nothing of what the block reads."""
+        recorders, self.recorders = self.recorders, []
+        try:
+            yield
+        finally:
+            self.recorders = recorders
+
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.recorders:
             return
@@ -453,8 +463,27 @@ def _library_roots() -> tuple[str, ...]:
 
 @cache
 def _is_users(real: str) -> bool:
-    parts = Path(real).parts
-    return not any(folder in parts for folder in _LIBRARY_FOLDERS) and not _is_below(real, _library_roots())
+    path = Path(real)
+    return not (
+        any(folder in path.parts for folder in _LIBRARY_FOLDERS)
+        or _is_below(real, _library_roots())
+        or any(
+            part in _installed(str(folder)) for part, folder in zip(path.parts[1:], _above(path), strict=True)
+        )
+    )
+
+
+def _above(path: Path) -> Iterator[Path]:
+    """The folders above a path, from the root on."""
+    return reversed(path.parents)
+
+
+@cache
+def _installed(folder: str) -> frozenset[str]:
+    """What packages have put into a folder of any name, as `pip install --target` does."""
+    with _hook().silent():
+        found = [file for one in distributions(path=[folder]) for file in one.files or ()]
+    return frozenset(file.parts[0] for file in found)
 
 
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:

@@ -28,9 +28,12 @@ _OUTPUTS_HINT = (
 
 @dataclasses.dataclass(frozen=True)
 class FirstCall:
-    """What was seen: attributes that carry a tensor from one call to the next, by their path in the model."""
+    """What was seen, by path in the model: attributes that carry a tensor from one call to the next, and
+    all that a call writes.
+    """
 
     state: frozenset[str]
+    written: frozenset[str]
 
 
 def call_once(model: Model) -> FirstCall:
@@ -40,13 +43,14 @@ def call_once(model: Model) -> FirstCall:
     seen) stays. McuError where a call fails or gives what firmware cannot.
     """
     buffers = [(buffer, buffer.clone()) for buffer in model.model.buffers() if not _is_lazy(buffer)]
-    seen = []
+    seen, versions = [], _versions(model.model)
     for _ in range(2):
         before = dict(_attributes(model.model))
         with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
             result = model.model(*(tensor.clone() for tensor in model.example_inputs))
         seen.append((before, dict(_attributes(model.model))))
     _check_outputs(model.path, result)
+    written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
     before, after = seen[1]
     state = {name for name in before if name in after and not _same(before[name], after[name])}
     with torch.no_grad():
@@ -56,7 +60,7 @@ def call_once(model: Model) -> FirstCall:
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
         setattr(model.model.get_submodule(owner), attribute, first[name])
-    return FirstCall(frozenset(state))
+    return FirstCall(frozenset(state), frozenset(written))
 
 
 @contextlib.contextmanager
@@ -115,6 +119,18 @@ def _attributes(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         for key, value in vars(module).items():
             if isinstance(value, torch.Tensor):
                 yield f"{name}.{key}" if name else key, value
+
+
+def held(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Parameters, buffers and plain attributes of a model, by path; lazy ones have no value yet."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers(), *_attributes(model)):
+        if not _is_lazy(tensor):
+            yield name, tensor
+
+
+def _versions(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Which tensor stands under each name, and how often it was written."""
+    return {name: (id(tensor), tensor._version) for name, tensor in held(model)}
 
 
 def _same(first: torch.Tensor, second: torch.Tensor) -> bool:

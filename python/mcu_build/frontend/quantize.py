@@ -87,16 +87,23 @@ def _with_own_weights(exported: ExportedProgram) -> GraphModule:
     module = exported.module(check_guards=False)
     copies: dict[int, torch.Tensor] = {}
     for owner in module.modules():
-        for held in (owner._parameters, owner._buffers):
-            for name, tensor in held.items():
-                if tensor is not None:
-                    held[name] = copies.setdefault(id(tensor), _copied(tensor))
+        for held in (owner._parameters, owner._buffers, vars(owner)):
+            for name, tensor in list(held.items()):
+                if isinstance(tensor, torch.Tensor):
+                    del held[name]
+                    copied = copies.setdefault(id(tensor), _copied(tensor))
+                    kept = owner._parameters if isinstance(copied, torch.nn.Parameter) else owner._buffers
+                    kept[name] = copied
     return module
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy, of floats as a parameter: torchao folds batch norms into no other weight.
+
+    A weight that is computed from others (a parametrization) is a constant of the exported program.
+    """
     made = tensor.detach().clone()
-    return torch.nn.Parameter(made, requires_grad=False) if isinstance(tensor, torch.nn.Parameter) else made
+    return torch.nn.Parameter(made, requires_grad=False) if made.is_floating_point() else made
 
 
 def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None:

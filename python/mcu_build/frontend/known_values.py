@@ -1,0 +1,106 @@
+"""Python's control flow over tensors that never change: `if self.flag`, `range(int(self.steps[0]))`.
+
+torch.export sees no value of any tensor, a buffer's as little as an input's. While a model is exported, what
+is computed from the tensors that it holds alone is computed beside it with their values; where Python wants
+a number of that, it gets it. The exported program holds what was decided, as it does for a number in the
+model's code.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree
+from torch.utils._python_dispatch import _disable_current_modes
+
+from mcu_build.frontend.first_call import held
+
+# Elements up to which a result is computed: more are tables and weights, which decide nothing.
+_MOST = 1 << 12
+# What Python asks for when it wants numbers.
+_NUMBERS = ("item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__contains__")
+_RANDOM = ("rand", "bernoulli", "normal", "multinomial", "poisson", "dropout", "uniform", "exponential")
+
+
+@contextlib.contextmanager
+def known_values(model: nn.Module, written: Collection[str]) -> Iterator[None]:
+    """While it is active, a call of `model` knows the tensors that it holds, but for those `written`."""
+    values = {
+        name: tensor.detach().clone()
+        for name, tensor in held(model)
+        if name not in written and tensor.numel() <= _MOST
+    }
+    mode = _KnownValues()
+
+    def enter(module: nn.Module, _inputs: Any) -> None:
+        mode.know(module, values)
+
+    handle = model.register_forward_pre_hook(enter)
+    try:
+        with mode:
+            yield
+    finally:
+        handle.remove()
+
+
+class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
+    """Tensors that are traced, with what they will be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # By identity; the traced tensor is kept, so that no other takes its identity.
+        self._known: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def know(self, module: nn.Module, values: Mapping[str, torch.Tensor]) -> None:
+        """The module's tensors, as they are traced now, have `values`, by name."""
+        self._known = {id(tensor): (tensor, values[name]) for name, tensor in held(module) if name in values}
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        operands = [one for one in _pytree.tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
+        known = bool(operands) and all(id(one) in self._known for one in operands)
+        if known and name in _NUMBERS:
+            return self._computed(func, args, kwargs)
+        result = func(*args, **kwargs)
+        traced = _pytree.tree_leaves(result)
+        is_small = all(isinstance(one, torch.Tensor) and one.numel() <= _MOST for one in traced)
+        if known and (is_small or _is_write(name, kwargs)) and not name.startswith(_RANDOM):
+            # A write changes the values too: they share memory as the traced tensors do.
+            values = _pytree.tree_leaves(self._computed(func, args, kwargs))
+            pairs = zip(traced, values, strict=True)
+            self._known |= {id(one): (one, value) for one, value in pairs if isinstance(one, torch.Tensor)}
+        elif _is_write(name, kwargs):
+            self._forget(operands)
+        return result
+
+    def _computed(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What `func` gives for the values of its operands."""
+
+        def value(one: Any) -> Any:
+            return self._known[id(one)][1] if isinstance(one, torch.Tensor) else one
+
+        with _disable_current_modes(), torch.no_grad():
+            return func(*_pytree.tree_map(value, args), **_pytree.tree_map(value, kwargs))
+
+    def _forget(self, written: Sequence[torch.Tensor]) -> None:
+        """Forget what shares memory with operands of a write whose result is not known."""
+        places = {
+            self._known[id(one)][1].untyped_storage().data_ptr() for one in written if id(one) in self._known
+        }
+        self._known = {
+            key: (traced, value)
+            for key, (traced, value) in self._known.items()
+            if value.untyped_storage().data_ptr() not in places
+        }
+
+
+def _is_write(name: str, kwargs: Mapping[str, Any]) -> bool:
+    """Whether a function writes an operand: `add_`, `__setitem__`, `__iadd__`, `out=`."""
+    is_inplace = name.endswith("_") and not name.endswith("__")
+    return is_inplace or name == "__setitem__" or name.startswith("__i") or "out" in kwargs
