@@ -74,6 +74,21 @@ CASES = {
     "a pad that cuts off": on(lambda m, x: F.pad(torch.tanh(x), (-1, 2, 1, -2)) * 2, (1, 3, 5, 6)),
     "a pad of five dimensions": on(lambda m, x: F.pad(x, (1, 0)) * 0.5, (1, 3, 1, 2, 3)),
     "a part written": on(_write, (2, 6)),
+    "a factor of each channel behind a transposition": on(
+        lambda m, x: (
+            F.gelu(m.layer(x.permute(0, 2, 3, 1)).mul(m.scale)).permute(0, 3, 1, 2)
+            * m.scale.reshape(1, -1, 1, 1)
+        ),
+        (1, 4, 3, 5),
+        layer=lambda: nn.Linear(4, 4),
+        scale=lambda: torch.linspace(0.5, 2, 4),
+    ),
+    "a factor over a view": on(
+        lambda m, x: F.relu(x).view(1, 4, 3, 5) * m.scale, (1, 12, 5), scale=lambda: torch.rand(1, 4, 1, 1)
+    ),
+    "a standard deviation with bounds that are computed": on(
+        lambda m, x: x / torch.sqrt((x**2).sum(1, True).clamp_min(x.mean(1, True)) + 1e-5), (2, 6)
+    ),
     "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
 }
 

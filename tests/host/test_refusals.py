@@ -1,6 +1,7 @@
 """What a pass of executorch cannot take stays in float, or is named with its line and layer."""
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch import nn
 
 from mcu_build.errors import McuError
 from mcu_build.failures import reported
-from mcu_build.lower.refusals import RefusedError, named
+from mcu_build.lower.assigned import remember_origin
+from mcu_build.lower.refusals import RefusedError, named, without_refused
 from mcu_build.reference import Evaluator
 from tests.support.lowering import Function, take
 
@@ -72,6 +74,30 @@ def test_what_it_refuses_in_float_too_is_named(monkeypatch: pytest.MonkeyPatch) 
     where = f"test_refusals.py:{line} (1): aten::bmm"
     assert refused.value.message == f"{where}: cannot be lowered: KeyError: 'no such product'"
     assert "docs/lowering.md" in refused.value.hint
+
+
+def test_what_is_called_alike_is_refused_at_once() -> None:
+    """Each attempt lowers the whole model anew."""
+    attempts = []
+
+    def refuses(refused: Mapping[str, str]) -> int:
+        attempts.append(len(refused))
+        node = next((one for one in products if one.name not in refused), None)
+        if node is not None:
+            raise RefusedError("no such product", {node.name: "no such product"})
+        return len(refused)
+
+    graph = torch.fx.Graph()
+    x = graph.placeholder("x")
+    x.meta["val"] = torch.zeros(2, 3, 3)
+    products = [graph.call_function(torch.ops.aten.bmm.default, (x, x)) for _ in range(20)]
+    other = graph.call_function(torch.ops.aten.relu.default, (x,))
+    for node in (*products, other):
+        remember_origin(node)
+    assert without_refused(refuses, graph) == 20
+    assert attempts == [0, 1, 2, 20]
+    with pytest.raises(RefusedError):
+        without_refused(lambda _: refuses({}), graph)
 
 
 def test_a_weight_of_two_layers_one_of_them_transposed() -> None:

@@ -60,7 +60,7 @@ class Builder:
 
     def constant(self, tensor: torch.Tensor) -> Node:
         """A new constant of the model."""
-        index = 0
+        index = len(self.model._buffers)
         while hasattr(self.model, f"_rewritten_{index}"):
             index += 1
         name = f"_rewritten_{index}"

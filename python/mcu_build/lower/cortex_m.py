@@ -131,7 +131,7 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
             raise refusal(misfits)
         return lowered
 
-    return without_refused(attempt)
+    return without_refused(attempt, quantized.graph)
 
 
 def _to_cortex_m(

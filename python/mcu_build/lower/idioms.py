@@ -103,8 +103,9 @@ def _plus_number(build: Builder, node: Any) -> tuple[Node, float] | None:
 
 def _mean_of(node: Node) -> tuple[Node | None, tuple[int, ...]]:
     """What `node` is the mean of, and over which dimensions; its result keeps them."""
-    source, dims = node.args[0] if node.args else None, _dims(node, 1)
-    if node.target is not aten.mean.dim or not isinstance(source, Node) or dims is None:
+    source = node.args[0] if node.args else None
+    dims = _dims(node, 1) if node.target is aten.mean.dim else None
+    if not isinstance(source, Node) or dims is None:
         return None, ()
     return (source, dims) if shape(node) == _reduced(source, dims) else (None, ())
 

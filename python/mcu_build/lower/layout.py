@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from mcu_build.errors import McuError
-from mcu_build.lower.assigned import Chosen, everything
+from mcu_build.lower.assigned import Chosen, everything, output_shape
 from mcu_build.lower.builder import fake_mode, inherit, run_fake
 
 _REPORT = "This is a mistake in lowering: please report the model."
@@ -26,6 +26,11 @@ _CHANNELS_LAST_ONLY = frozenset(
         torch.ops.aten._upsample_bicubic2d_aa.vec,
         torch.ops.aten._upsample_nearest_exact2d.vec,
     }
+)
+
+_SUMS = frozenset({torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor, torch.ops.aten.mul.Tensor})
+_TRANSPOSITIONS = frozenset(
+    {torch.ops.aten.permute.default, torch.ops.aten.transpose.int, torch.ops.aten.movedim.int}
 )
 
 
@@ -78,6 +83,8 @@ def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
 def _lay_out_operands(node: Node, mode: Any) -> None:
     if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
         _copy_operand(node, node.args[0], mode)
+    elif (image := _repeats_channels(node)) and not _is_made_channels_last(image):
+        _copy_operand(node, image, mode)
     elif _mixes_orders(node):
         for operand in node.all_input_nodes:
             if not _is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
@@ -115,6 +122,25 @@ def _mixes_orders(node: Node) -> bool:
         return False
     ordered = [n.meta["val"] for n in node.all_input_nodes if _is_ordered(n.meta["val"])]
     return len({_is_channels_last(value) for value in ordered}) == 2
+
+
+def _repeats_channels(node: Node) -> Node | None:
+    """The image that is combined with one number for each channel: Cortex-M repeats no others."""
+    if node.target not in _SUMS or len(node.all_input_nodes) != 2:
+        return None
+    image, factor = sorted(node.all_input_nodes, key=lambda one: one.meta["val"].numel(), reverse=True)
+    sizes = output_shape(image)
+    repeats = len(sizes) == 4 and output_shape(factor) == (1, sizes[1], 1, 1) != sizes
+    return image if repeats and image.op != "get_attr" else None
+
+
+def _is_made_channels_last(node: Node) -> bool:
+    """Whether it is channels-last, and not just the view of a transposition that will be a copy."""
+    if not _is_channels_last(node.meta["val"]):
+        return False
+    while torch.Tag.pointwise in getattr(node.target, "tags", ()) and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+    return node.target not in _TRANSPOSITIONS or len(output_shape(node)) != 4
 
 
 def _copy_operand(node: Node, operand: Node, mode: Any) -> None:

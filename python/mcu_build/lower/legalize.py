@@ -17,8 +17,10 @@ from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.clusters import CLAMPABLE, CLAMPS
 from mcu_build.lower.idioms import IDIOMS
+from mcu_build.lower.layer_scale import into_weights
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 from mcu_build.lower.legalize_moves import MOVE_RULES
+from mcu_build.lower.refusals import named
 
 Rule = Callable[[Builder, Node], Node | None]
 
@@ -64,7 +66,8 @@ def _drop_checks(model: GraphModule) -> None:
 def _apply(rule: Rule, model: GraphModule, mode: Any, node: Node) -> bool:
     if node not in node.graph.nodes or (not node.users and node.op != "output"):
         return False
-    replacement = rule(Builder(model, mode, node), node)
+    with named("quantized", node):
+        replacement = rule(Builder(model, mode, node), node)
     if replacement is None:
         return False
     node.replace_all_uses_with(replacement, propagate_meta=False)
@@ -485,6 +488,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
         ),
         (_known,),
     ),
+    aten.mul.Tensor: (_without_zeros, into_weights, _binary),
     **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
     **dict.fromkeys(CLAMPS, (_pool_after_clamp, _clamp_before_moves)),
     **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (_matmul,)),
