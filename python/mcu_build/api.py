@@ -70,6 +70,7 @@ def build(
     op_library: Sequence[str | Path] = (),
     kernel_sources: Sequence[str | Path] = (),
     data: Sequence[str | Path] = (),
+    latency: int | None = None,
     image: str | Path | None = None,
     progress: Progress | None = None,
 ) -> "Firmware":
@@ -83,7 +84,7 @@ def build(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
     files = op_library, kernel_sources, data
-    request = _completed(request, kernels, executorch, method, optimize, files)
+    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
     told = progress or _Logged()
     with reported():
         if image is None:
@@ -110,6 +111,7 @@ def generate(
     op_library: Sequence[str | Path] = (),
     kernel_sources: Sequence[str | Path] = (),
     data: Sequence[str | Path] = (),
+    latency: int | None = None,
     progress: Progress | None = None,
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
@@ -119,7 +121,7 @@ def generate(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
     files = op_library, kernel_sources, data
-    request = _completed(request, kernels, executorch, method, optimize, files)
+    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
     with reported():
         return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 

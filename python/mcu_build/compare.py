@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcu_build.npz import Array
+from mcu_build.vectors import UNLABELLED
 
 # A user's own operator on floats is written twice, in Python and in C++, and the two round differently: the
 # largest difference that is put down to that, as a share of the output's largest value.
@@ -93,6 +94,9 @@ def custom_allowance(expected: Sequence[Array], steps: Sequence[float | None]) -
 
 
 def accuracy(outputs: Array, labels: Array) -> float:
-    """Share of vectors whose largest output is the label's. `outputs` [vectors, ...], `labels` [vectors]."""
+    """Share of labelled vectors whose largest output is the label's.
+
+    `outputs` [vectors, ...], `labels` [vectors], UNLABELLED where there is none.
+    """
     guesses = outputs.reshape(len(outputs), -1).argmax(axis=1)
-    return float((guesses == labels).mean())
+    return float((guesses == labels)[labels != UNLABELLED].mean())

@@ -19,8 +19,8 @@ class Manifest:
     """One build. `artefacts` are file names in the build folder, `hashes` their SHA-256.
 
     `memory`, `operators`, `removed`, `inputs` and `outputs` are those of plan/describe.py; `flash` and `ram`
-    those of report/size.py, `npu` that of report/npu.py. `key` stands for everything that went into
-    the build.
+    those of report/size.py, `npu` that of report/npu.py, `stream` that of stages.Lowered. `key`
+    stands for everything that went into the build.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Manifest:
     npu: Mapping[str, Any] | None = None
     optimize: str = "speed"
     removed: Mapping[str, Any] | None = None
+    stream: Mapping[str, Any] | None = None
 
     def path(self, folder: Path, artefact: str) -> Path:
         """The file of an artefact such as 'elf'."""

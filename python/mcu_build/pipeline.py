@@ -31,7 +31,8 @@ class Request:
     say how the board was changed: another console, a slot of MCUboot's. `cmsis_nn` is a library to take
     kernels from in place of ours, `executorch` is there where ExecuTorch's own runtime runs the program.
     `optimize` is what to give priority to. `op_libraries` define custom operators in Python, `kernel_sources`
-    hold their C++ functions. `data` are .ptd files with weights of a .pte.
+    hold their C++ functions. `data` are .ptd files with weights of a .pte. `latency` are the samples by which
+    outputs of a stream may be late, where the model file does not say so.
     """
 
     model: Path
@@ -49,6 +50,7 @@ class Request:
     op_libraries: tuple[Path, ...] = ()
     kernel_sources: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
+    latency: int | None = None
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -109,6 +111,7 @@ def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
         request.method,
         request.op_libraries,
         request.data,
+        request.latency,
     )
     if request.executorch is not None and lowered.initial_state():
         raise McuError(
@@ -366,6 +369,7 @@ def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str,
         removed=described["removed"],
         warnings=lowered.warnings,
         npu=npu_document(lowered, versions("ethos-u-vela")),
+        stream=lowered.stream,
     )
 
 
@@ -424,4 +428,5 @@ def summary(built: Built) -> dict[str, Any]:
         "warnings": list(manifest.warnings),
         "npu": manifest.npu,
         "quality": list(built.lowered.quality),
+        "stream": manifest.stream,
     }

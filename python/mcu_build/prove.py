@@ -303,6 +303,8 @@ def _accuracy(
     if "labels" not in archive:
         return None
     labels = archive["labels"][:limit]
+    if (labels == vectors.UNLABELLED).all():
+        return None
     return Accuracy(
         float_model=accuracy(archive["float_0"][:limit], labels),
         int8_model=accuracy(expected[0], labels),

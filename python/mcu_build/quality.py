@@ -79,7 +79,8 @@ def _judge(index: int, reference: Array, found: Array) -> Quality:
     other = np.where(np.isfinite(reference.astype(np.float64)) & np.isfinite(other), other, 0.0)
     product = math.sqrt(_power(wide) * _power(other))
     cosine = float((wide * other).sum() / product) if product else float(_power(wide) == _power(other))
-    equal = float((reference == found).mean()) if reference.size else 1.0
+    known = ~np.isnan(reference) if reference.dtype.kind == "f" else np.ones(reference.shape, bool)
+    equal = float((reference == found)[known].mean()) if known.any() else 1.0
     groups = tuple(_groups(wide, other))
     return Quality(
         index, sqnr_db(wide, other), cosine, equal, groups if 1 < len(groups) <= _MOST_GROUPS else ()

@@ -58,7 +58,7 @@ def lstm(
     `cell` is c [1, n, units] before the first step in float, as is the second result, c after the last.
     """
     shape = (x.shape[0] if batch_first else x.shape[1], hidden_weights.shape[1])
-    c = np.zeros(shape, np.int64) if cell is None else _cell(cell)
+    c = np.zeros(shape, np.int64) if cell is None else _fixed(cell, CELL_BITS)
 
     def step(gates: Int64, _: Int64) -> Int64:
         nonlocal c
@@ -77,6 +77,7 @@ def lstm(
 def gru(
     x: Int8,
     hidden: Int8 | None,
+    state: Float32 | None,
     input_weights: Int8,
     hidden_weights: Int8,
     multipliers: Int32,
@@ -90,17 +91,22 @@ def gru(
     state_bits: int,
     state_multiplier: int,
     state_shift: int,
-) -> Int8:
+) -> tuple[Int8, Float32]:
     """s = (1 - z) * n + z * s of 16 bits, `state_bits` behind the point, of which h shows 8; gates r, z, n.
 
     n = tanh(a + r * b), where a is what the input makes of its gate and b what h does, each with a bias of
-    its own: 4 * units biases. s starts as (hidden - zero_point) * state_multiplier >> state_shift.
+    its own: 4 * units biases. s starts as (hidden - zero_point) * state_multiplier >> state_shift, or as
+    `state` [1, n, units] in float, of which h then is what is shown. The second result is s after the last
+    step in float.
     """
     n, units = x.shape[0 if batch_first else 1], hidden_weights.shape[1]
     s = np.zeros((n, units), np.int64)
     if hidden is not None:
         start = (hidden.astype(np.int64).reshape(n, units) - zero_point) * state_multiplier
         s = _int16(rounding_shift(start, state_shift))
+    if state is not None:
+        s = _fixed(state, state_bits)
+        hidden = _output(s, output_multiplier, output_shift, zero_point).astype(np.int8)
 
     def step(gates: Int64, from_hidden: Int64) -> Int64:
         nonlocal s
@@ -112,7 +118,8 @@ def gru(
         return _output(s, output_multiplier, output_shift, zero_point)
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift, 2 * units)
-    return _over_time(x, hidden, batch_first, zero_point, gates, step)
+    h = _over_time(x, hidden, batch_first, zero_point, gates, step)
+    return h, (s[None] / (1 << state_bits)).astype(np.float32)
 
 
 def rnn(
@@ -201,11 +208,11 @@ def _output(values: Int64, multiplier: int, shift: int, zero_point: int) -> Int6
     return np.asarray(np.clip(rounding_shift(values * multiplier, shift) + zero_point, -128, 127))
 
 
-def _cell(cell: Float32) -> Int64:
-    """A cell in float in units of 2^-11, ties to even; NaN is the least number."""
-    scaled = cell.astype(np.float32) * np.float32(1 << CELL_BITS)
+def _fixed(state: Float32, bits: int) -> Int64:
+    """A state in float in units of 2^-bits, ties to even; NaN is the least number."""
+    scaled = state.astype(np.float32) * np.float32(1 << bits)
     limited = np.where(scaled > -(1 << 15), np.minimum(scaled, (1 << 15) - 1), -(1 << 15))
-    return np.asarray(np.rint(limited), np.int64).reshape(-1, cell.shape[-1])
+    return np.asarray(np.rint(limited), np.int64).reshape(-1, state.shape[-1])
 
 
 def _tanh(values: Int64, table: Int16) -> Int64:

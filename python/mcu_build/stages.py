@@ -28,7 +28,10 @@ from mcu_build.report.quality import verdict
 from mcu_build.vectors import sequence_starts
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
     from mcu_build.ir.program import Program
+    from mcu_build.lower.cortex_m import Lowered as LoweredProgram
     from mcu_build.reference import Evaluator
 
 Io = Literal["float", "int8"]
@@ -92,6 +95,7 @@ class Lowered:
     `quality` (quality.Quality as plain data, one an output) and `layers` (layer_quality.LayerQuality) compare
     the int8 program with the float model; empty for a .pte, whose float model is not known. `state` holds the
     initial values of the program's last inputs, whose new values are its last outputs (frontend/state.py).
+    `stream` describes a program that is called step by step (frontend/stream/recordings.py).
     """
 
     name: str
@@ -114,6 +118,7 @@ class Lowered:
     layers: tuple[Mapping[str, Any], ...] = ()
     watched: tuple[str, ...] = ()
     state: Path | None = None
+    stream: Mapping[str, Any] | None = None
 
     def initial_state(self) -> list[Array]:
         """What the state holds before the first call, in the float model's numbers."""
@@ -156,10 +161,12 @@ def lower_model(
     method: str | None = None,
     libraries: Sequence[Path] = (),
     data: Sequence[Path] = (),
+    latency: int | None = None,
 ) -> Lowered:
     """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's.
 
-    `libraries` define custom operators in Python, `data` are .ptd files with weights of a .pte.
+    `libraries` define custom operators in Python, `data` are .ptd files with weights of a .pte. `latency` are
+    samples by which a stream's outputs may be late; without it what the model file says.
     """
     _check_file(file)
     op_library.check(libraries)
@@ -171,6 +178,7 @@ def lower_model(
         raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
     key, entry, observed = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
+    _check_latency(file, info["stream"], latency)
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark:
@@ -206,7 +214,24 @@ def lower_model(
         quality=tuple(info["quality"]),
         layers=tuple(info["layers"]),
         state=entry / "state.npz",
+        stream=info["stream"],
     )
+
+
+def _check_latency(file: Path, stream: Mapping[str, Any] | None, latency: int | None) -> None:
+    """McuError where outputs would be later than is permitted, or an option has nothing to permit."""
+    if stream is None:
+        if latency:
+            raise McuError(f"{file}: --latency: the model has no `stream`", "Leave it out.")
+        return
+    permitted = stream["latency"] if latency is None else latency
+    ahead = stream["ahead"]
+    if ahead and ahead["samples"] > permitted:
+        raise McuError(
+            f"{file}: stream: {ahead['text']}",
+            "Pad in front only: F.pad(x, (k - 1, 0)) before a layer without padding. Or let outputs come so "
+            f"much later: --latency {ahead['samples']}, or `latency = {ahead['samples']}` in the model file.",
+        )
 
 
 def quantized_quality(
@@ -443,35 +468,27 @@ def _write_lowered(
     from mcu_build.frontend.store import load_quantized
     from mcu_build.plan.select import operators
 
-    custom = json.loads((entry / "info.json").read_text())["custom"]
-    op_library.ensure(custom, definitions)
-    signatures = [asdict(op_library.signature(name)) for name in custom]
-    quantized, core = load_quantized(entry / "quantized.pt2"), lowering_core(board)
+    info = json.loads((entry / "info.json").read_text())
+    op_library.ensure(info["custom"], definitions)
+    signatures = [asdict(op_library.signature(name)) for name in info["custom"]]
+    core = lowering_core(board)
+    lowered, made = _lowered(load_quantized(entry / "quantized.pt2"), npu, core, io, frozenset(operators()))
     delegates = []
-    if npu is None:
-        from mcu_build.lower.cortex_m import lower
-
-        lowered = lower(quantized, core, io, frozenset(operators()))
-    else:
-        from mcu_build.lower.upstream import quiet
-
-        with quiet():
-            from mcu_build.lower import ethos_u
-
-        for_npu = ethos_u.lower(quantized, npu, core, io, frozenset(operators()))
-        lowered = for_npu.program
-        for index, one in enumerate(for_npu.delegates):
-            name = f"delegate_{index}.tosa"
-            (folder / name).write_bytes(one.tosa)
-            delegates.append(
-                {
-                    "tosa": name,
-                    "fast_scratch": one.fast_scratch,
-                    "estimates": dict(one.estimates),
-                    "layers": one.layers,
-                }
-            )
+    for index, one in enumerate(made):
+        name = f"delegate_{index}.tosa"
+        (folder / name).write_bytes(one.tosa)
+        delegates.append(
+            {
+                "tosa": name,
+                "fast_scratch": one.fast_scratch,
+                "estimates": dict(one.estimates),
+                "layers": one.layers,
+            }
+        )
     (folder / "program.pte").write_bytes(lowered.pte)
+    if info["stream"]:
+        recording = _lowered(load_quantized(entry / "recording.pt2"), npu, core, io, frozenset(operators()))
+        _prove_stream(entry, info, recording, (lowered, made), folder)
     details = {
         "warnings": list(lowered.warnings),
         "borders": [asdict(border) if border else None for border in (*lowered.inputs, *lowered.outputs)],
@@ -480,6 +497,74 @@ def _write_lowered(
         "custom": signatures,
     }
     (folder / "lowering.json").write_text(json.dumps(details))
+
+
+def _lowered(
+    quantized: "ExportedProgram", npu: NpuChoice | None, core: str, io: Io, supported: frozenset[str]
+) -> tuple["LoweredProgram", Sequence[Any]]:
+    """The program of a quantized one, and what was compiled for the NPU."""
+    if npu is None:
+        from mcu_build.lower.cortex_m import lower
+
+        return lower(quantized, core, io, supported), ()
+    from mcu_build.lower.upstream import quiet
+
+    with quiet():
+        from mcu_build.lower import ethos_u
+
+    made = ethos_u.lower(quantized, npu, core, io, supported)
+    return made.program, made.delegates
+
+
+def _prove_stream(
+    entry: Path,
+    info: Mapping[str, Any],
+    whole: tuple["LoweredProgram", Sequence[Any]],
+    steps: tuple["LoweredProgram", Sequence[Any]],
+    folder: Path,
+) -> None:
+    """McuError unless the program of a step, called for every step, gives what that of the recording does."""
+    from mcu_build import stream_proof
+    from mcu_build.ir import program
+    from mcu_build.lower.upstream import quiet
+    from mcu_build.vectors import quantize
+
+    with quiet():
+        from mcu_build.reference import Evaluator
+        from mcu_build.reference_tosa import TosaGraph
+
+    def loaded(lowered: "LoweredProgram", file: Path) -> "Program":
+        file.write_bytes(lowered.pte)
+        return program.load(file)
+
+    def rounded(lowered: "LoweredProgram", inputs: Sequence[Array]) -> list[Array]:
+        pairs = zip(inputs, lowered.inputs, strict=False)
+        return [quantize(array, border, "int8") if border else array for array, border in pairs]
+
+    of_whole, of_step = loaded(whole[0], folder / "recording.pte"), loaded(steps[0], folder / "program.pte")
+    recorded, stepped = (
+        Evaluator(each, [TosaGraph(one.tosa) for one in delegates])
+        for each, delegates in ((of_whole, whole[1]), (of_step, steps[1]))
+    )
+    state = npz.numbered(npz.load(entry / "state.npz"), "state")
+    initial = initial_values(of_step, state, steps[0].inputs)
+    tensors = [of_whole.values[id] for id in of_whole.inputs]
+    sizes = [one.shape for one in tensors if isinstance(one, program.TensorValue)]
+
+    def step(given: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        inputs = [np.stack(column) for column in zip(*(rounded(steps[0], one) for one in given), strict=True)]
+        return list(_stepped(stepped, inputs, np.arange(len(given)) == 0, initial))
+
+    vectors = npz.load(entry / "vectors.npz")
+    with quiet():
+        stream_proof.prove(
+            info["name"],
+            lambda inputs: recorded.run(rounded(whole[0], inputs)),
+            step,
+            vectors,
+            info["stream"],
+            sizes,
+        )
 
 
 @contextmanager

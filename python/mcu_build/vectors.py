@@ -16,6 +16,8 @@ from mcu_build.ir.plan import Quantization
 from mcu_build.npz import Array
 
 Port = Mapping[str, Any]
+# The label of a call of a sequence that has none.
+UNLABELLED = -1
 
 
 def load_inputs(file: Path, ports: Sequence[Port]) -> list[Array]:

@@ -114,4 +114,4 @@ def test_cells_in_a_loop_share_their_weights() -> None:
     plan = planned(Function(loop, cell=nn.GRUCell(5, 8)), 3)
     calls = [step for step in plan.steps if step.kernel == "gru_s8"]
     assert len(calls) == 3
-    assert len({step.arguments[2:4] for step in calls}) == 1
+    assert len({step.arguments[3:5] for step in calls}) == 1

@@ -84,25 +84,34 @@ void lstm(KernelRuntimeContext& context, Values values) {
     }
 }
 
-// (input, hidden, input_weights, hidden_weights, multipliers, biases, table, batch_first, shift, zero_point,
-// output_multiplier, output_shift, state_bits, state_multiplier, state_shift, out)
+// (input, hidden, state, input_weights, hidden_weights, multipliers, biases, table, batch_first, shift,
+// zero_point, output_multiplier, output_shift, state_bits, state_multiplier, state_shift, out, state_out,
+// result)
 void gru(KernelRuntimeContext& context, Values values) {
     Arguments arguments(context, values);
-    const Operand output = arguments.output(ScalarType::Char);
-    const Layer given = layer(arguments, output, 2, 3, 4);
+    const Operand output = arguments.tensor(16, ScalarType::Char);
+    const Operand state_output = arguments.tensor(17, ScalarType::Float);
+    const Operand state = arguments.optional_tensor(2, ScalarType::Float);
+    const Layer given = layer(arguments, output, 3, 3, 4);
     const kernels::GruParams params{.layer = given.params,
-                                    .state_bits = arguments.integer(12),
-                                    .state_multiplier = arguments.integer(13),
-                                    .state_shift = arguments.integer(14)};
+                                    .state_bits = arguments.integer(13),
+                                    .state_multiplier = arguments.integer(14),
+                                    .state_shift = arguments.integer(15)};
+    const int32_t elements = given.params.batches * given.params.units;
+    arguments.require(state_output.elements == elements &&
+                      (state.data == nullptr || state.elements == elements));
     arguments.require(given.table.data != nullptr && params.state_bits >= 1 && params.state_bits <= 15 &&
                       params.state_shift >= 1 && params.state_shift <= 30);
+    const auto* const first = state.data == nullptr ? nullptr : arguments.contiguous<float>(state);
     auto* const written = arguments.contiguous_output<int8_t>(output);
+    auto* const states = arguments.contiguous_output<float>(state_output);
     if (arguments.ok()) {
-        kernels::gru_s8(params, given.input, given.hidden, given.input_weights.as<const int8_t>(),
+        kernels::gru_s8(params, given.input, given.hidden, first, given.input_weights.as<const int8_t>(),
                         given.hidden_weights.as<const int8_t>(), given.multipliers.as<const int32_t>(),
-                        given.biases.as<const int32_t>(), given.table.as<const int16_t>(), written,
+                        given.biases.as<const int32_t>(), given.table.as<const int16_t>(), states, written,
                         given.scratch);
         arguments.finish_output(output, written);
+        arguments.finish_output(state_output, states);
     }
 }
 

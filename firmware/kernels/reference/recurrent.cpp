@@ -41,8 +41,9 @@ int32_t sigmoid_of(int32_t value, const int16_t* table) {
     return (1 << (kFunctionBits - 1)) + (value < 0 ? -half : half);
 }
 
-int16_t to_cell(float value) {
-    const float scaled = value * (1 << kCellBits);
+// A state in float in units of 2^-bits.
+int16_t to_fixed(float value, int32_t bits) {
+    const float scaled = value * static_cast<float>(1 << bits);
     // A NaN becomes the least number.
     const float above = scaled > -32768.0F ? scaled : -32768.0F;
     const float limited = above < 32767.0F ? above : 32767.0F;
@@ -165,7 +166,7 @@ void lstm_s8(const RecurrentParams& params, const int8_t* input, const int8_t* h
     auto* const zeros = reinterpret_cast<int8_t*>(state + units);
     for (int32_t n = 0; n < params.batches; ++n) {
         for (int32_t u = 0; u < units; ++u) {
-            state[u] = cell != nullptr ? to_cell(cell[n * units + u]) : int16_t{0};
+            state[u] = cell != nullptr ? to_fixed(cell[n * units + u], kCellBits) : int16_t{0};
         }
         const int8_t* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
@@ -178,27 +179,37 @@ void lstm_s8(const RecurrentParams& params, const int8_t* input, const int8_t* h
     }
 }
 
-void gru_s8(const GruParams& params, const int8_t* input, const int8_t* hidden, const int8_t* input_weights,
-            const int8_t* hidden_weights, const int32_t* multipliers, const int32_t* biases,
-            const int16_t* table, int8_t* output, uint8_t* scratch) {
+void gru_s8(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,
+            const int8_t* input_weights, const int8_t* hidden_weights, const int32_t* multipliers,
+            const int32_t* biases, const int16_t* table, float* state_output, int8_t* output,
+            uint8_t* scratch) {
     const RecurrentParams& layer = params.layer;
     const int32_t units = layer.units, rows = 3 * units;
     const Weights weights{input_weights, hidden_weights, multipliers, biases, rows};
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
-    int16_t* const state = gates + rows + units;
-    auto* const zeros = reinterpret_cast<int8_t*>(state + units);
+    int16_t* const mixed = gates + rows + units;
+    auto* const shown = reinterpret_cast<int8_t*>(mixed + units);
     for (int32_t n = 0; n < layer.batches; ++n) {
-        const int8_t* const first = first_hidden(layer, hidden, n, zeros);
+        const int8_t* const first = first_hidden(layer, hidden, n, shown);
         for (int32_t u = 0; u < units; ++u) {
-            const int32_t steps = (first[u] - layer.zero_point) * params.state_multiplier;
-            state[u] = saturated(rounding_shift(steps, params.state_shift));
+            if (state != nullptr) {
+                mixed[u] = to_fixed(state[n * units + u], params.state_bits);
+                shown[u] = to_output(layer, mixed[u]);
+            } else {
+                const int32_t steps = (first[u] - layer.zero_point) * params.state_multiplier;
+                mixed[u] = saturated(rounding_shift(steps, params.state_shift));
+            }
         }
         for_each_step(layer, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(layer, weights, 0, 2 * units, x, h, gates);
             gates_of(layer, weights, 2 * units, rows, x, nullptr, gates);
             hidden_gates_of(layer, weights, h, gates);
-            gru_units(params, gates, table, state, out);
+            gru_units(params, gates, table, mixed, out);
         });
+        const float unit = 1.0F / static_cast<float>(1 << params.state_bits);
+        for (int32_t u = 0; state_output != nullptr && u < units; ++u) {
+            state_output[n * units + u] = static_cast<float>(mixed[u]) * unit;
+        }
     }
 }
 

@@ -214,6 +214,12 @@ def model_options(function: F) -> F:
             help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
         ),
         optimize_option,
+        click.option(
+            "--latency",
+            type=click.IntRange(min=0),
+            metavar="SAMPLES",
+            help="How late a stream's outputs may come, in samples of its input; else the model file's.",
+        ),
         op_library_option,
         click.option(
             "--kernel-sources",

@@ -5,11 +5,12 @@ docs/model-file.md is the contract. torch is imported by what needs it, not by i
 
 import contextlib
 import importlib.util
+import inspect
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 Inputs = tuple["torch.Tensor", ...]
-# The inputs of one call and the right class, or None where there is none to know.
-Labelled = tuple[Inputs, int | None]
+# The inputs of one call and the right class, or None where there is none to know. A recording that is
+# streamed may have a class for each of its steps.
+Label = int | tuple[int | None, ...] | None
+Labelled = tuple[Inputs, Label]
 # An item of `calibration` or `evaluation`: one call, or a list of the calls of a sequence (state).
 Calls = Inputs | list[Inputs]
 LabelledCalls = Labelled | list[Labelled]
@@ -43,7 +46,9 @@ class Model:
     """A model file that was run and checked.
 
     `model` is in evaluation mode. `calibration` and `evaluation` start the file's own from the beginning at
-    every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes.
+    every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes. `stream` are
+    axes of time by the index of their input, empty where the model is called as it is; `latency` the samples
+    of input by which its outputs may come later.
     """
 
     name: str
@@ -54,6 +59,8 @@ class Model:
     evaluation: Callable[[], Iterator[LabelledCalls]] | None
     surroundings: "Surroundings"
     activation_bits: int = 8
+    stream: Mapping[int, int] = field(default_factory=dict)
+    latency: int = 0
 
     @property
     def dependencies(self) -> tuple[Path, ...]:
@@ -199,6 +206,8 @@ def load(path: Path) -> Model:
         example_inputs=example_inputs,
         calibration=_calibration(surroundings, found, example_inputs),
         evaluation=_evaluation(surroundings, found, example_inputs),
+        stream=_stream(path, found, model, example_inputs),
+        latency=_latency(path, found),
         surroundings=surroundings,
         activation_bits=_activation_bits(path, found),
     )
@@ -211,6 +220,43 @@ def _activation_bits(path: Path, found: dict[str, Any]) -> int:
             f"{path}: activation_bits: {bits!r}, not 8 or 16", "16 is for what an Ethos-U takes; 8 is usual."
         )
     return int(bits)
+
+
+def _stream(
+    path: Path, found: dict[str, Any], model: "torch.nn.Module", example: Inputs
+) -> Mapping[int, int]:
+    """`stream = {"x": 2}`: the axis of time of an input, by its name in `forward` or its index."""
+    given = found.get("stream")
+    if given is None:
+        return {}
+    hint = 'Write, for example, `stream = {"x": 2}`: the input x of `forward`, its dimension 2 is time.'
+    if not isinstance(given, Mapping) or not given:
+        raise McuError(f"{path}: stream: {_kind(given)}, not a dictionary of inputs and their axis", hint)
+    names = list(inspect.signature(model.forward).parameters)
+    axes = {}
+    for key, axis in given.items():
+        index = names.index(key) if key in names else key
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(example):
+            raise McuError(f"{path}: stream: no input {key!r}: there are {', '.join(names)}", hint)
+        rank = example[index].dim()
+        if isinstance(axis, bool) or not isinstance(axis, int) or not -rank <= axis < rank:
+            raise McuError(f"{path}: stream: {key!r}: axis {axis!r} of {described((example[index],))}", hint)
+        axes[index] = axis % rank
+        if example[index].shape[axis] < 2:
+            raise McuError(
+                f"{path}: stream: {key!r}: a recording of one sample",
+                "example_inputs hold a whole recording, as in training: steps are cut out of it.",
+            )
+    return axes
+
+
+def _latency(path: Path, found: dict[str, Any]) -> int:
+    value = found.get("latency", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise McuError(f"{path}: latency: {value!r}, not a number of samples", "Leave it out for none.")
+    if value and "stream" not in found:
+        raise McuError(f"{path}: latency: only a model with `stream` can be late", "Leave it out.")
+    return value
 
 
 def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Module":
@@ -381,15 +427,22 @@ def _evaluation(
                     f"{path}: {key}: {_kind(item)}, not (inputs, label)",
                     "Yield pairs: the inputs (a tensor or a tuple), and the right class or None.",
                 )
-            yield _labelled(path, key, item[0], item[1], example)
+            yield _labelled(path, key, item[0], item[1], example, found.get("stream") is not None)
 
     return items
 
 
-def _labelled(path: Path, key: str, inputs: Any, labels: Any, example: Inputs) -> LabelledCalls:
-    """One call with its label; a sequence with a label for each of its calls, or one for the last."""
+def _labelled(
+    path: Path, key: str, inputs: Any, labels: Any, example: Inputs, is_stream: bool
+) -> LabelledCalls:
+    """One call with its label, or with one for each step of a recording.
+
+    A sequence has a label for each of its calls, or one for the last.
+    """
     calls = _calls(path, key, inputs, example)
     if isinstance(calls, tuple):
+        if is_stream and isinstance(labels, list | tuple):
+            return calls, tuple(_label(path, key, label) for label in labels)
         return calls, _label(path, key, labels)
     each = list(labels) if isinstance(labels, list | tuple) else [*[None] * (len(calls) - 1), labels]
     if len(each) != len(calls):

@@ -5,8 +5,8 @@ model's outputs for the evaluation data. What comes after starts from files.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,7 +19,7 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.names import model_name
 from mcu_build.quality import Quality, judge
-from mcu_build.vectors import sequence_starts
+from mcu_build.vectors import UNLABELLED, sequence_starts
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,8 @@ _FEWEST = 4
 _MOST_ELEMENTS = 1 << 29
 
 Inputs = tuple["torch.Tensor", ...]
+# A class, those of a recording's steps, or None.
+Label = int | tuple[int | None, ...] | None
 
 
 class _Progress(Protocol):
@@ -50,16 +52,19 @@ class _Captured:
     Written buffers are among its inputs and outputs (state.py); `state` are their initial values.
     `calibration` and `vectors` consist of sequences of calls, the latter of (inputs, label or None) each; a
     model without state takes every call for itself. `dependencies` tells, once all data was iterated, what
-    was read. `activation_bits` are those of activations on an NPU.
+    was read. `activation_bits` are those of activations on an NPU. `stream` are the axes of time of a model
+    that is called step by step, by input.
     """
 
     exported: "ExportedProgram"
     state: Inputs
     calibration: Iterable[Sequence[Inputs]]
-    vectors: Iterable[Sequence[tuple[Inputs, int | None]]]
+    vectors: Iterable[Sequence[tuple[Inputs, Label]]]
     warnings: list[str]
     dependencies: Callable[[], Dependencies]
     activation_bits: int = 8
+    stream: Mapping[int, int] = field(default_factory=dict)
+    latency: int = 0
 
 
 def run(
@@ -77,11 +82,12 @@ def run(
         captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
     with progress.stage("quantize"):
         vectors: dict[str, npz.Array] = {}
+        labels: list[Label] = []
 
         def examples() -> "Iterable[Inputs]":
             # Evaluation data come after calibration data: a file may draw both from one generator.
             if not vectors:
-                vectors.update(_vectors(file, captured))
+                vectors.update(_vectors(file, captured, labels))
             return _first_inputs(captured, vectors)
 
         quantized = _quantize(captured, npu_kind, examples, progress)
@@ -89,27 +95,75 @@ def run(
         progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
             _shorten_traces(program, file.resolve().parent)
-        _write(folder, model_name(file), captured, quantized, vectors)
+        quality = _quality(captured, quantized.program, vectors)
+        layers = quantized.layers()
+        stream = None
+        if captured.stream:
+            progress.step("cutting into steps")
+            stream, made, vectors = _streamed(file, captured, quantized.program, vectors, labels, folder)
+        info = {
+            "name": model_name(file),
+            "warnings": captured.warnings,
+            "custom": op_library.custom_operators(captured.exported),
+            "quality": [asdict(one) for one in quality],
+            "layers": [asdict(one) for one in layers],
+            "stream": stream,
+        }
+        kept = made if stream else (quantized.program, captured.state)
+        _write(folder, captured.exported, *kept, vectors, info)
     return observed
 
 
 def _write(
-    folder: Path, name: str, captured: _Captured, quantized: "Quantized", vectors: dict[str, npz.Array]
+    folder: Path,
+    exported: "ExportedProgram",
+    quantized: "ExportedProgram",
+    state: Inputs,
+    vectors: dict[str, npz.Array],
+    info: dict[str, Any],
 ) -> None:
     from mcu_build.frontend.store import save
 
-    save(captured.exported, folder / "model.pt2")
-    save(quantized.program, folder / "quantized.pt2")
+    save(exported, folder / "model.pt2")
+    save(quantized, folder / "quantized.pt2")
     npz.save(folder / "vectors.npz", vectors)
-    npz.save(folder / "state.npz", {f"state_{i}": _numpy(value) for i, value in enumerate(captured.state)})
-    info = {
-        "name": name,
-        "warnings": captured.warnings,
-        "custom": op_library.custom_operators(captured.exported),
-        "quality": [asdict(one) for one in _quality(captured, quantized.program, vectors)],
-        "layers": [asdict(one) for one in quantized.layers()],
-    }
+    npz.save(folder / "state.npz", {f"state_{i}": _numpy(value) for i, value in enumerate(state)})
     (folder / "info.json").write_text(json.dumps(info))
+
+
+def _streamed(
+    file: Path,
+    captured: _Captured,
+    quantized: "ExportedProgram",
+    vectors: dict[str, npz.Array],
+    labels: Sequence[Label],
+    folder: Path,
+) -> tuple[dict[str, Any], tuple["ExportedProgram", Inputs], dict[str, npz.Array]]:
+    """The quantized program step by step: what it is, the program with its first state, and its vectors.
+
+    The program over whole recordings is kept as recording.pt2, to be compared with.
+    """
+    from mcu_build.frontend.store import save
+    from mcu_build.frontend.stream import recordings, to_stream
+    from mcu_build.lower.upstream import quiet
+
+    if captured.state:
+        raise McuError(
+            f"{file}: stream: the model keeps state itself, in buffers that `forward` writes",
+            "A model that is trained on whole recordings has none: leave `stream` or the buffers out.",
+        )
+    save(quantized, folder / "recording.pt2")
+    examples = [given for _, given in islice(_steps(vectors), 2)]
+    if len(examples) == 1:
+        examples.append(tuple(tensor.flip(0) + 1 for tensor in examples[0]))
+    try:
+        with quiet():
+            made = to_stream(quantized, captured.stream, examples)
+    except McuError as error:
+        raise McuError(f"{file}: {error.message}", error.hint) from error
+    cut = recordings.cut(file, vectors, labels, made, captured.stream)
+    described = recordings.describe(made, captured.stream, captured.latency)
+    return described, (made.program, made.state), cut
 
 
 def _shorten_traces(program: "ExportedProgram", base: Path) -> None:
@@ -197,6 +251,8 @@ def _capture_model(file: Path) -> _Captured:
         warnings,
         model.observed,
         model.activation_bits,
+        model.stream,
+        model.latency,
     )
 
 
@@ -258,17 +314,17 @@ def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
         yield tuple(vary(tensor) for tensor in example), None
 
 
-def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
+def _vectors(file: Path, captured: _Captured, labels: list[Label]) -> dict[str, npz.Array]:
     """input_0 ..., float_0 ... (what the float model gives) and, where every vector has one, labels.
 
-    With state also `sequence`, the number of the sequence that each vector belongs to.
+    With state also `sequence`, the number of the sequence that each vector belongs to; the labels then may be
+    of some calls only, the others are UNLABELLED. `labels` is filled with them as they are given.
     """
     import torch
 
     stepper = _stepper(captured)
     inputs: list[list[npz.Array]] = []
     outputs: list[list[npz.Array]] = []
-    labels: list[int | None] = []
     numbers: list[int] = []
     with torch.no_grad():
         for number, sequence in enumerate(captured.vectors):
@@ -282,14 +338,16 @@ def _vectors(file: Path, captured: _Captured) -> dict[str, npz.Array]:
         raise McuError(
             f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
         )
-    _check_float_outputs(file, outputs, labels, captured.warnings)
+    _check_outputs(file, outputs, captured.warnings)
     arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
     if captured.state:
         arrays["sequence"] = np.array(numbers)
-    known = [label for label in labels if label is not None]
-    if len(known) == len(labels):
-        arrays["labels"] = np.array(known)
+    if not captured.stream:
+        _check_labels(file, outputs[0][0].size, labels)
+        known = sum(label is not None for label in labels)
+        if known == len(labels) or (captured.state and known):
+            arrays["labels"] = np.array([UNLABELLED if label is None else label for label in labels])
     return arrays
 
 
@@ -342,13 +400,8 @@ def _quality(
     return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
 
 
-def _check_float_outputs(
-    file: Path, outputs: list[list[npz.Array]], labels: list[int | None], warnings: list[str]
-) -> None:
-    """McuError where an output is never a number, or a label is no class of the first output.
-
-    A warning where only some vectors give NaN.
-    """
+def _check_outputs(file: Path, outputs: list[list[npz.Array]], warnings: list[str]) -> None:
+    """McuError where an output is never a number, a warning where only some vectors give NaN."""
     for index in range(len(outputs[0])):
         rows = [row[index] for row in outputs]
         lost = sum(bool(np.isnan(row).any()) for row in rows if row.dtype.kind == "f")
@@ -359,9 +412,12 @@ def _check_float_outputs(
             )
         if lost:
             warnings.append(f"{file}: model: output {index} holds NaN for {lost} of {len(rows)} inputs.")
-    classes = outputs[0][0].size
+
+
+def _check_labels(file: Path, classes: int, labels: Sequence[Label]) -> None:
+    """McuError where a label is no class of the first output."""
     for index, label in enumerate(labels):
-        if label is not None and not 0 <= label < classes:
+        if isinstance(label, int) and not 0 <= label < classes:
             raise McuError(
                 f"{file}: evaluation[{index}]: the label is {label}, and the model's first output has "
                 f"{classes} classes, 0 to {classes - 1}",

@@ -70,6 +70,28 @@ def _lift(exported: ExportedProgram) -> tuple[ExportedProgram, Inputs]:
     return made, initial
 
 
+def add_state(
+    exported: ExportedProgram, inputs: Sequence[Node], outputs: Sequence[Node], results: Sequence[Node]
+) -> None:
+    """Make placeholders `inputs` the program's last inputs and `results` its last outputs, behind `outputs`.
+
+    The program is changed in place.
+    """
+    graph, signature = exported.graph, exported.graph_signature
+    ordered = (*outputs, *results)
+    graph.output_node().args = (ordered,)
+    graph.output_node().meta["val"] = tuple(node.meta["val"] for node in ordered)
+    made = [InputSpec(InputKind.USER_INPUT, TensorArgument(node.name), None) for node in inputs]
+    signature.input_specs = [*signature.input_specs, *made]
+    signature.output_specs = [
+        OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(node.name), None) for node in ordered
+    ]
+    graph.eliminate_dead_code()
+    graph.lint()
+    exported.graph_module.recompile()
+    _set_structure(exported, len(signature.user_inputs), len(ordered))
+
+
 class Stepper:
     """A program with state, called step by step: it takes a call's inputs and gives the model's outputs."""
 

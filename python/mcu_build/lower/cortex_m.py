@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import TensorArgument
 from torch.fx import Node
 
 from mcu_build.custom import is_custom
@@ -28,7 +29,7 @@ from mcu_build.lower.assigned import (
     why_in_float,
     why_on_cpu,
 )
-from mcu_build.lower.builder import attribute
+from mcu_build.lower.builder import attribute, inherit, run_fake
 from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.lines import module_path
 from mcu_build.lower.refusals import named, refusal, without_refused
@@ -107,6 +108,7 @@ def finish(
     """The program of what `to_cortex_m` gave. `graph` is used up: ExecuTorch rewrites it."""
     with quiet(), named("lowered"):
         inputs, outputs = _strip_boundary(graph, io)
+        _lay_out_state(graph)
         if misfits := _misfits(graph):
             raise refusal(misfits)
         if missing := without_out_variant(graph.graph, supported):
@@ -170,6 +172,7 @@ def _to_cortex_m(
     build_recurrent(tabled, chosen)
     build_tables(tabled, chosen)
     mark(tabled, chosen)
+    _forget_output_names(tabled)
     config = cortex_m_edge_compile_config()
     if partitioner:
         edge = to_edge_transform_and_lower(tabled, partitioner=[partitioner], compile_config=config)
@@ -193,6 +196,13 @@ def _to_cortex_m(
     _prune_constants(lowered)
     _name_layers(lowered)
     return lowered
+
+
+def _forget_output_names(exported: ExportedProgram) -> None:
+    """Leave the names of outputs to the signature: torch loses track of those that were put in later."""
+    root = exported.module_call_graph[0].signature
+    assert root is not None
+    root.outputs = [TensorArgument("") for _ in root.outputs]
 
 
 def _emit(lowered: ExportedProgram) -> bytes:
@@ -439,6 +449,30 @@ def _strip_boundary(
     lowered.graph.eliminate_dead_code()
     lowered.graph_module.recompile()
     return inputs, tuple(found)
+
+
+def _lay_out_state(lowered: ExportedProgram) -> None:
+    """Have the new value of a state lie in memory as the state is read: it is copied there as it is."""
+    from executorch.exir.dialects._ops import ops
+
+    clone = ops.edge.dim_order_ops._clone_dim_order.default
+    output = lowered.graph.output_node()
+    results = list(output.args[0])
+    pairs = tied(lowered.graph)
+    for index, (state, result) in enumerate(pairs, len(results) - len(pairs)):
+        order = list(state.meta["val"].dim_order())
+        source = result.args[0] if result.target is clone else result
+        if list(source.meta["val"].dim_order()) != order:
+            with lowered.graph.inserting_before(output):
+                source = lowered.graph.call_function(clone, (source,), {"dim_order": order})
+            inherit(source, result)
+            source.meta["val"] = run_fake(source, state.meta["val"].fake_mode)
+        results[index] = source
+        lowered.graph_signature.output_specs[index].arg.name = source.name
+    output.args = (tuple(results),)
+    output.meta["val"] = tuple(node.meta["val"] for node in results)
+    lowered.graph.eliminate_dead_code()
+    lowered.graph_module.recompile()
 
 
 def _is_dequantize(node: Node) -> bool:

@@ -37,12 +37,12 @@ _SCHEMAS: Mapping[str, str] = {
     "masked_softmax": "Tensor input, Tensor mask, Tensor table",
     "log_softmax": "Tensor input, Tensor table, int step, int octave, int shift, int output_zero_point",
     "lstm": f"Tensor input, Tensor? hidden, Tensor? cell, {_RECURRENT}",
-    "gru": f"Tensor input, Tensor? hidden, {_RECURRENT}, int state_bits, int state_multiplier, "
-    "int state_shift",
+    "gru": f"Tensor input, Tensor? hidden, Tensor? state, {_RECURRENT}, int state_bits, "
+    "int state_multiplier, int state_shift",
     "rnn": f"Tensor input, Tensor? hidden, {_RECURRENT}",
 }
 # Operators with a second result.
-_SECOND = ("lstm",)
+_SECOND = ("lstm", "gru")
 
 
 def _same(input: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -75,8 +75,8 @@ def _sequence(
     return input.new_empty((*input.shape[:2], rest[0].shape[1]))
 
 
-def _sequence_and_cell(
-    input: torch.Tensor, hidden: torch.Tensor | None, cell: torch.Tensor | None, *rest: Any
+def _sequence_and_state(
+    input: torch.Tensor, hidden: torch.Tensor | None, state: torch.Tensor | None, *rest: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
     result = _sequence(input, hidden, *rest)
     batches = input.shape[0 if rest[5] else 1]
@@ -88,8 +88,8 @@ _SHAPES: Mapping[str, Callable[..., Any]] = {
     "resample": _resampled,
     "max_pool2d": _pooled,
     "max_pool2d_dilated": _pooled,
-    "lstm": _sequence_and_cell,
-    "gru": _sequence,
+    "lstm": _sequence_and_state,
+    "gru": _sequence_and_state,
     "rnn": _sequence,
 }
 

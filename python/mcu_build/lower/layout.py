@@ -80,8 +80,13 @@ def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
     model.recompile()
 
 
+def needs_channels_last(node: Node) -> bool:
+    """Whether an operator wants a channels-last operand, and has another."""
+    return node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"])
+
+
 def _lay_out_operands(node: Node, mode: Any) -> None:
-    if node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"]):
+    if needs_channels_last(node):
         _copy_operand(node, node.args[0], mode)
     elif (image := _repeats_channels(node)) and not _is_made_channels_last(image):
         _copy_operand(node, image, mode)

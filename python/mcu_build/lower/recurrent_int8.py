@@ -18,6 +18,7 @@ from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site, fixed_point
 from mcu_build.lower.recurrent import GATES, RecurrentCall
+from mcu_build.lower.state_inputs import PREFIX
 from mcu_build.reference_recurrent import FUNCTION_BITS, GATE_BITS, RELU_BITS, tanh_table
 
 _MULTIPLIER_BITS = 30
@@ -35,6 +36,9 @@ class _Rounded:
     sums: torch.Tensor
 
 
+# Which result of a call is the state of 16 bits.
+_KEPT = {aten.lstm.input: 2, aten.gru.input: 1}
+
 # Constants by the float weights that they are made from: cells in a loop share theirs.
 _Known = dict[Node, _Rounded]
 
@@ -45,9 +49,17 @@ def build_recurrent(exported: ExportedProgram, chosen: Chosen = everything) -> N
     for node in list(exported.graph.nodes):
         if node.target in GATES and chosen(node):
             _replace(exported, RecurrentCall.of(node), known)
+    _name_outputs(exported)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()
+
+
+def _name_outputs(exported: ExportedProgram) -> None:
+    """Outputs that were replaced, in the signature: a state may be one."""
+    results = exported.graph.output_node().args[0]
+    for result, spec in zip(results, exported.graph_signature.output_specs, strict=True):
+        spec.arg.name = result.name
 
 
 def _replace(exported: ExportedProgram, call: RecurrentCall, known: _Known) -> None:
@@ -59,15 +71,15 @@ def _replace(exported: ExportedProgram, call: RecurrentCall, known: _Known) -> N
     scales = (float(start[1]), int(start[2]), float(end.args[1]), int(end.args[2]))
     site = Site(exported, call.node, start[0], *scales)
     first, is_known = _first(site, call.states[0])
-    if not is_known:
+    if not is_known and not _is_carried(call):
         return
     made = _BUILDERS[call.node.target](site, call, first, known)
     sequence = made
-    if call.node.target is aten.lstm.input:
-        made.meta["val"] = (end.meta["val"], call.node.meta["val"][2])
-        sequence, cell = (_piece(made, index, call.node) for index in (0, 1))
-        if 2 in results:
-            results[2].replace_all_uses_with(cell, propagate_meta=False)
+    if (last := _KEPT.get(call.node.target)) is not None:
+        made.meta["val"] = (end.meta["val"], call.node.meta["val"][last])
+        sequence, state = (_piece(made, index, call.node) for index in (0, 1))
+        if last in results:
+            results[last].replace_all_uses_with(state, propagate_meta=False)
     sequence.meta["val"] = end.meta["val"]
     end.replace_all_uses_with(sequence, propagate_meta=False)
 
@@ -89,6 +101,12 @@ def _first(site: Site, state: Node) -> tuple[Node | None, bool]:
         return None, True
     fits = _is_int8(state) and state.args[1:3] == (site.output_scale, site.output_zero_point)
     return (state.args[0], True) if fits else (None, False)
+
+
+def _is_carried(call: RecurrentCall) -> bool:
+    """Whether h before the first step comes whole, as h after the last one is given: a GRU's of 16 bits."""
+    state = call.states[0]
+    return call.node.target is aten.gru.input and state.name.startswith(PREFIX)
 
 
 def _is_zero(site: Site, node: Node) -> bool:
@@ -175,6 +193,7 @@ def _gru(site: Site, call: RecurrentCall, first: Node | None, known: _Known) -> 
         "gru",
         site.source,
         first,
+        call.states[0] if _is_carried(call) else None,
         *gates.weights,
         gates.multipliers,
         _integers(torch.cat([of_input[0] + of_hidden[0], of_input[1], of_hidden[1]])),

@@ -50,7 +50,10 @@ def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
     outputs, results = plan.outputs[: -len(initial)], plan.outputs[-len(initial) :]
     tensors, memory, copies = dict(plan.tensors), bytearray(), []
     for id, result, value in zip(states, results, initial, strict=True):
-        assert len(value) == tensors[id].nbytes == tensors[result].nbytes
+        assert len(value) == tensors[id].nbytes
+        assert tensors[id].shape == tensors[result].shape, (
+            "state is written in another layout than it is read"
+        )
         memory += bytes(-len(memory) % ALIGNMENT)
         tensors[id] = replace(tensors[id], state=len(memory))
         memory += value

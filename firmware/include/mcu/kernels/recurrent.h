@@ -8,8 +8,9 @@
 // Layouts: x [step][n][inputs] and h [step][n][units], or with step and n exchanged, as the strides say (in
 // rows); weights [gates * units][inputs] and [gates * units][units], multipliers [2][gates * units], biases
 // [gates * units], of a GRU [4 * units]: a is what x makes of n's gate, b with the last biases what h does.
-// `hidden` is h before the first step, `cell` c in float, zeros where null; `cell_output` may be null.
-// Scratch: 2 bytes a gate (of a GRU 8 a unit), then 3 a unit.
+// `hidden` is h before the first step, `cell` c in float, zeros where null; `cell_output` may be null. A
+// GRU's `state` is s in float, of which h before the first step then is what is shown; `state_output` may be
+// null. Scratch: 2 bytes a gate (of a GRU 8 a unit), then 3 a unit.
 //
 // Gates p have 16 bits, saturated, of which 12 are fraction (7 without a table), functions 15 bits behind the
 // point, c 11, s state_bits. sigmoid(p) = 1/2 + tanh(p / 2) / 2; tanh is interpolated in a table of 257
@@ -51,9 +52,10 @@ void lstm_s8(const RecurrentParams& params, const int8_t* input, const int8_t* h
              const int8_t* input_weights, const int8_t* hidden_weights, const int32_t* multipliers,
              const int32_t* biases, const int16_t* table, float* cell_output, int8_t* output,
              uint8_t* scratch);
-void gru_s8(const GruParams& params, const int8_t* input, const int8_t* hidden, const int8_t* input_weights,
-            const int8_t* hidden_weights, const int32_t* multipliers, const int32_t* biases,
-            const int16_t* table, int8_t* output, uint8_t* scratch);
+void gru_s8(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,
+            const int8_t* input_weights, const int8_t* hidden_weights, const int32_t* multipliers,
+            const int32_t* biases, const int16_t* table, float* state_output, int8_t* output,
+            uint8_t* scratch);
 void rnn_s8(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,
             const int8_t* input_weights, const int8_t* hidden_weights, const int32_t* multipliers,
             const int32_t* biases, const int16_t* table, int8_t* output, uint8_t* scratch);

@@ -375,10 +375,12 @@ class Gru(Recurrent):
 
     params: GruParams
     hidden: Read | None
+    state: Read | None
     input_weights: Read
     hidden_weights: Read
     multipliers: Read
     biases: Read
     table: Read | None
+    state_output: Written | None
     output: Written
     scratch: Written | None

@@ -39,16 +39,22 @@ def lstm(call: Call) -> None:
 
 
 def gru(call: Call) -> None:
-    """(input, hidden, input_weights, hidden_weights, multipliers, biases, table, batch_first, shift,
-    zero_point, output_multiplier, output_shift, state_bits, state_multiplier, state_shift, out).
+    """(input, hidden, state, input_weights, hidden_weights, multipliers, biases, table, batch_first, shift,
+    zero_point, output_multiplier, output_shift, state_bits, state_multiplier, state_shift, out, state_out).
     """
-    output = call.output
-    layer = _layer(call, output, gates=3, biases=4, first=2)
-    params = GruParams(layer.params, call.integer(12), call.integer(13), call.integer(14))
+    output, state_output = call.outputs(2)
+    layer = _layer(call, output, gates=3, biases=4, first=3)
+    given = call.optional_tensor(2)
+    state = contiguous(call, given).id if given else None
+    params = GruParams(layer.params, call.integer(13), call.integer(14), call.integer(15))
     scratch = _scratch(call, (2 * 4 + 3) * output.model_shape[2])
+    tensors = (params, layer.input, layer.hidden, state, *layer.weights, layer.table)
     with contiguous_output(call, output) as written:
-        tensors = (layer.input, layer.hidden, *layer.weights, layer.table)
-        call.append(Gru(params, *tensors, written.id, scratch))
+        if not call.is_used(state_output):
+            call.append(Gru(*tensors, None, written.id, scratch))
+            return
+        with contiguous_output(call, state_output) as states:
+            call.append(Gru(*tensors, states.id, written.id, scratch))
 
 
 def rnn(call: Call) -> None:

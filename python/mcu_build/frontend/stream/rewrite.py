@@ -1,0 +1,206 @@
+"""A quantized program over whole recordings as one that is called step by step, with its past as state."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from torch.fx import Node
+
+from mcu_build.errors import McuError
+from mcu_build.frontend.state import Inputs, add_state
+from mcu_build.frontend.stream.rules import rewrite
+from mcu_build.frontend.stream.surgery import Surgeon, is_side_by_side
+from mcu_build.frontend.stream.timeline import (
+    Ahead,
+    LongerHopError,
+    Recording,
+    Rewrite,
+    Site,
+    Time,
+    Timeline,
+    ahead,
+    operator,
+)
+from mcu_build.lower.assigned import origin_near
+from mcu_build.lower.builder import shape
+from mcu_build.lower.recurrent import GATES, RecurrentCall
+
+_HOP_HINT = "Use fewer strides over time, or longer recordings."
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A program of one step. Its last inputs are state, `state` their first values.
+
+    `hop` are the samples of the input in a step, `steps` the steps of a recording. `outputs` are the times of
+    the program's outputs, None where there is a result after the last step. `ahead` is the layer that looks
+    furthest ahead, None where all are causal.
+    """
+
+    program: ExportedProgram
+    state: Inputs
+    hop: int
+    steps: int
+    outputs: tuple[Timeline | None, ...]
+    ahead: Ahead | None
+
+
+def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequence[Inputs]) -> Streamed:
+    """The program with inputs streamed along the axes given, by the inputs' index.
+
+    `examples` are two recordings or more: what does not depend on them is known before the first step.
+    McuError where an operator has no form step by step.
+    """
+    program = copy.deepcopy(whole)
+    inputs = _inputs(program)
+    streamed = {inputs[index]: axis for index, axis in axes.items()}
+    recording, times, rewrites = _analyzed(program, streamed)
+    results = program.graph.output_node().args[0]
+    final = {node: _emitted(time) for node in results if isinstance(time := times.get(node), Timeline)}
+    values = _values(whole, list(program.graph.nodes), _needed(rewrites, final), examples)
+    surgeon = Surgeon(program, times, values)
+    for node in list(program.graph.nodes):
+        if node in streamed:
+            surgeon.shorten(node)
+        elif node.op == "call_function":
+            surgeon.apply(node, rewrites[node])
+    made = surgeon.outputs(final)
+    state = surgeon.state
+    add_state(program, [one.placeholder for one in state], made, [one.result for one in state])
+    given = tuple(
+        _step_of(tensor, axes.get(index), recording.hop) for index, tensor in enumerate(examples[0])
+    )
+    initial = tuple(one.initial for one in state)
+    program.example_inputs = ((*given, *initial), {})
+    return Streamed(
+        program,
+        initial,
+        recording.hop,
+        recording.steps,
+        tuple(_final(times.get(node), final.get(node)) for node in results),
+        _furthest(rewrites, times, [node for node in results if node in final], recording),
+    )
+
+
+def _final(time: Time, late: int | None) -> Timeline | None:
+    if not isinstance(time, Timeline):
+        return None
+    return Timeline(time.axis, time.hop, time.delay + (late or 0), time.length)
+
+
+def _emitted(time: Timeline) -> int:
+    """How many samples an output has to wait so that its first one is the recording's first."""
+    return max(0, -time.delay)
+
+
+def _step_of(tensor: torch.Tensor, axis: int | None, hop: int) -> torch.Tensor:
+    return tensor if axis is None else tensor.narrow(axis, 0, hop)
+
+
+def _inputs(program: ExportedProgram) -> list[Node]:
+    """The user's inputs. A copied graph has other names than its signature, which follows."""
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"]
+    specs = program.graph_signature.input_specs
+    for node, spec in zip(placeholders, specs, strict=True):
+        spec.arg.name = node.name
+    return [node for node, spec in zip(placeholders, specs, strict=True) if spec.kind is InputKind.USER_INPUT]
+
+
+def _analyzed(
+    program: ExportedProgram, streamed: Mapping[Node, int]
+) -> tuple[Recording, dict[Node, Time], dict[Node, Rewrite]]:
+    """The times of all nodes with the smallest hop, and what becomes of each operator."""
+    lengths = {shape(node)[axis] for node, axis in streamed.items()}
+    if len(lengths) != 1:
+        raise McuError(
+            f"stream: inputs of {' and '.join(map(str, sorted(lengths)))} samples",
+            "Stream inputs of one length.",
+        )
+    length, hop = lengths.pop(), 1
+    while hop <= length:
+        recording = Recording(length, hop)
+        times: dict[Node, Time] = {node: Timeline(axis, hop, 0, length) for node, axis in streamed.items()}
+        rewrites: dict[Node, Rewrite] = {}
+        try:
+            for node in program.graph.nodes:
+                if node.op == "call_function":
+                    rewrites[node] = rewrite(Site(node, times, recording))
+                    times[node] = rewrites[node].out
+            return recording, times, rewrites
+        except LongerHopError as longer:
+            hop *= longer.factor
+    raise McuError(
+        f"stream: a step would have {hop} samples: the recordings of example_inputs have {length}", _HOP_HINT
+    )
+
+
+def _needed(rewrites: Mapping[Node, Rewrite], final: Mapping[Node, int]) -> set[str]:
+    """Tensors of which samples are known before the first step."""
+    read = {
+        operand.name
+        for made in rewrites.values()
+        for operand, reading in made.readings.items()
+        if reading.past > 0
+    }
+    return read | {node.name for node, late in final.items() if late} | _constants(rewrites)
+
+
+def _constants(rewrites: Mapping[Node, Rewrite]) -> set[str]:
+    """Constants beside what has time, and first states of recurrent layers."""
+    found: set[Node] = set()
+    for node, made in rewrites.items():
+        if node.target in GATES:
+            found |= set(RecurrentCall.of(node).states)
+        elif isinstance(made.out, Timeline) and is_side_by_side(node):
+            found |= {one for one in node.all_input_nodes if one not in rewrites or rewrites[one].out is None}
+    return {node.name for node in found}
+
+
+def _values(
+    whole: ExportedProgram, nodes: Sequence[Node], names: set[str], examples: Sequence[Inputs]
+) -> list[dict[str, torch.Tensor]]:
+    """Tensors of the whole program for each of the examples, by their names among the copied `nodes`."""
+    copied = {old: new.name for old, new in zip(whole.graph.nodes, nodes, strict=True) if new.name in names}
+    held = {**whole.state_dict, **whole.constants}
+    found: dict[str, torch.Tensor] = {}
+
+    class Kept(torch.fx.Interpreter):  # type: ignore[misc]
+        def run_node(self, n: Node) -> Any:
+            value = super().run_node(n)
+            if n in copied:
+                found[copied[n]] = value.clone()
+            return value
+
+    made = []
+    for example in examples:
+        rest = iter(example)
+        given = [
+            next(rest) if spec.kind is InputKind.USER_INPUT else held[str(spec.target)]
+            for spec in whole.graph_signature.input_specs
+        ]
+        with torch.no_grad():
+            Kept(whole.graph_module).run(*given)
+        made.append(dict(found))
+    return made
+
+
+def _furthest(
+    rewrites: Mapping[Node, Rewrite],
+    times: Mapping[Node, Time],
+    results: Sequence[Node],
+    recording: Recording,
+) -> Ahead | None:
+    """The first layer that looks ahead, where an output does, with how far the outputs do."""
+    late = [ahead(time, recording) for node in results if isinstance(time := times[node], Timeline)]
+    if max(late, default=0) <= 0:
+        return None
+    for node in rewrites:
+        time = times[node]
+        if isinstance(time, Timeline) and ahead(time, recording) > 0:
+            made_from = origin_near(node)
+            return Ahead(operator(node), made_from.where if made_from else "the model", max(late))
+    raise AssertionError("an output looks ahead, but no layer does")
