@@ -333,6 +333,8 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         "plan": "plan.json",
         **{Path(name).stem: name for name in kept},
     }
+    if request.executorch is None:
+        described["memory"]["stack_needed"] = _stack(folder / artefacts["elf"], lowered.name, request.board)
     size = measure(folder / artefacts["elf"], folder / artefacts["map"], request.board)
     manifest = replace(
         planned_manifest(request, lowered, described),
@@ -344,6 +346,17 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     )
     manifests.write(manifest, folder)
     return manifest
+
+
+def _stack(elf: Path, name: str, board: Board) -> int | None:
+    """Bytes of stack that a run of the model needs; None where that cannot be told."""
+    from mcu_build.profile.decode import disassemble
+    from mcu_build.report.elf import read_elf
+    from mcu_build.report.stack import stack_needed
+
+    if board.is_host:
+        return None
+    return stack_needed(read_elf(elf), disassemble(elf), [f"{name}_run"]).size
 
 
 def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str, Any]) -> Manifest:

@@ -35,6 +35,7 @@ def cost(model: Path, way: str, build_dir: Path) -> Cost:
     assert manifest["optimize"] == way
     instructions = mcu_build("profile", *words, *where).json["instructions"]
     memory = manifest["memory"]
+    assert 0 < memory["stack_needed"] < proof.json["stack"]["size"]
     return Cost(instructions, manifest["flash"]["total"] - memory["constants"], memory["arena"])
 
 

@@ -167,6 +167,9 @@ def test_with_an_npu(folder, tmp_path):
 def test_a_budget(folder, tmp_path):
     found = profile(folder, "narrow").json
     exact, cycles = found["instructions"], found["cycles"]
+    longest = found["longest_step"]
+    assert longest["cycles"] == max(row["cycles"] for row in found["layers"])
+    assert longest["instructions"] == found["layers"][longest["index"]]["instructions"]
     assert cycles == pytest.approx(sum(row["cycles"] for row in found["layers"]), abs=len(found["layers"]))
     assert found["milliseconds"] == pytest.approx(1000 * cycles / 32_000_000, abs=1e-3)
     within = profile(folder, "narrow", "corstone-300", "arm-clang", "--max-cycles", cycles)

@@ -11,6 +11,7 @@ from mcu_build.codegen.target import Toolchain
 from mcu_build.export.contents import Contents
 from mcu_build.export.make import collect
 from mcu_build.export.vectors import Vectors
+from mcu_build.ir.plan import Plan
 from mcu_build.pipeline import Request, Sources
 from mcu_build.plan.compile import compile_program
 from tests.support.cases import program_of
@@ -67,15 +68,22 @@ MACHINES = {
 SPECS = ("-specs=nano.specs", "-specs=rdimon.specs", "-nostartfiles", "-Wl,--gc-sections")
 
 
-def exported(folder: Path, name: str = "first", board: str = "netduinoplus2") -> tuple[Contents, Request]:
+def exported(folder: Path, name: str = "first") -> tuple[Contents, Request]:
     """The contents of an export of concatenation(), with four vectors."""
-    toolchain: Toolchain = "arm-gcc"
-    request = Request(Path("first.py"), find_board(board), None, "float", toolchain, folder)
     plan = compile_program(program_of(concatenation())[0], name)
     inputs = np.arange(96, dtype=np.uint8).reshape(4, 24) * 5
     tail = np.tile(np.arange(-20, 20, dtype=np.int8).view(np.uint8), (4, 1))
     outputs = np.concatenate([inputs, tail], axis=1)
     vectors = Vectors((inputs,), (outputs,), (False,) * 4, (0.0,), True)
+    return exported_plan(folder, plan, vectors)
+
+
+def exported_plan(
+    folder: Path, plan: Plan, vectors: Vectors, board: str = "netduinoplus2"
+) -> tuple[Contents, Request]:
+    """The contents of an export of a plan."""
+    toolchain: Toolchain = "arm-gcc"
+    request = Request(Path("first.py"), find_board(board), None, "float", toolchain, folder)
     made = Sources(plan, generate(plan), kernel_sources(plan))
     folder.mkdir(parents=True, exist_ok=True)
     return collect(request, made, vectors, "1.2.3", folder), request
@@ -104,6 +112,9 @@ def run(image: Path, board: str = "netduinoplus2") -> tuple[int, str]:
         "-monitor",
         "none",
         *semihosting,
+        # Time goes by instructions, so that interrupts come at the same places on every run.
+        "-icount",
+        "shift=3",
         "-kernel",
         image,
     ]

@@ -75,6 +75,8 @@ def describe(built: Any) -> str:
         _arena(memory, ours),
         f"  operators  {len(kinds):>10}        ({counted})",
     ]
+    if memory.get("stack_needed"):
+        lines.append(f"  stack      {memory['stack_needed']:>10,} bytes at most for an inference")
     if memory.get("state"):
         lines.append(
             f"  state      {memory['state']:>10,} bytes  (in the arena's memory, kept from call to call)"

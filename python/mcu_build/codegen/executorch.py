@@ -92,7 +92,7 @@ def generate(given: Deployment) -> dict[str, str]:
     if given.slots:
         includes, functions = f'#include "mcu/executorch/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
     return {
-        f"{name}.h": header(plan, f"{includes}\n", functions),
+        f"{name}.h": header(plan, f"{includes}\n", functions, has_steps=False),
         f"{name}.cpp": _source(given),
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),

@@ -76,6 +76,11 @@ private:
 #endif
 #endif
 """
+_STEP = """\
+inline void step(std::size_t index) noexcept {{
+    {0}_step(index);
+}}
+"""
 _LIMITS = {DType.I8: (-128, 127), DType.U8: (0, 255), DType.I16: (-32768, 32767)}
 
 
@@ -88,8 +93,11 @@ class Port:
     quantization: Quantization | None
 
 
-def header(plan: Plan, include: str = "", functions: str = "") -> str:
-    """The header, with an `include` and `functions` of another runtime for C++."""
+def header(plan: Plan, include: str = "", functions: str = "", has_steps: bool = True) -> str:
+    """The header, with an `include` and `functions` of another runtime for C++.
+
+    `has_steps` is whether an inference can be run one step of the plan at a time.
+    """
     found = ports(plan)
     return "".join(
         (
@@ -101,12 +109,13 @@ def header(plan: Plan, include: str = "", functions: str = "") -> str:
             *(f"{one.tensor.dtype.c_name} *{plan.name}_{one.name}(void) MCU_NOTHROW;\n" for one in found),
             "\n/* One inference: reads the inputs, writes the outputs. Inputs do not survive it. */\n",
             f"void {plan.name}_run(void) MCU_NOTHROW;\n\n",
+            _step_functions(plan) if has_steps else "",
             _state_functions(plan),
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",
             *(f"void *{plan.name}_{kind}_at({_AT}) MCU_NOTHROW;\n" for kind in ("input", "output")),
             *(_helpers(plan.name, one) for one in found),
             '\n#ifdef __cplusplus\n}  // extern "C"\n\n',
-            _cplusplus(plan, found, include, functions),
+            _cplusplus(plan, found, include, functions + (_STEP.format(plan.name) if has_steps else "")),
             "#endif\n\n#endif\n",
         )
     )
@@ -160,6 +169,19 @@ def _port_macros(prefix: str, port: Port) -> Iterator[str]:
         yield f"#define {prefix}_SCALE {float_literal(quantization.scale)}\n"
         yield f"#define {prefix}_ZERO_POINT ({quantization.zero_point})\n"
     yield "\n"
+
+
+def _step_functions(plan: Plan) -> str:
+    name, prefix = plan.name, plan.name.upper()
+    return (
+        f"/* The same in {prefix}_STEP_COUNT steps, numbered from 0, to be run in order. Between any two an\n"
+        "   inference may wait or be given up: step 0 begins another. State stays as far as it got. */\n"
+        f"#define {prefix}_STEP_COUNT {len(plan.steps)}\n"
+        f"void {name}_step(size_t index) MCU_NOTHROW;\n\n"
+        f"#ifdef {prefix}_ON_STEP\n"
+        f"/* Yours: {name}_run() calls it behind each step where the model is compiled with this macro. */\n"
+        f"void {name}_on_step(size_t index) MCU_NOTHROW;\n#endif\n\n"
+    )
 
 
 def _state_functions(plan: Plan) -> str:

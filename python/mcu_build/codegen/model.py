@@ -1,6 +1,7 @@
 """Plan → the C++ of a model: the calls in order, constants and the arena, beside its header. Pure text."""
 
 from collections.abc import Iterator, Mapping
+from textwrap import indent
 
 import numpy as np
 
@@ -91,11 +92,7 @@ def source(plan: Plan) -> str:
     parts.append(_port_table(plan, "input", plan.inputs))
     parts.append(_port_table(plan, "output", plan.outputs))
     parts.append(_state(plan))
-    parts.append(f"void {plan.name}_run() noexcept {{\n")
-    if plan.initial_state:
-        parts.append(f"    if (!is_begun) {{\n        {plan.name}_reset();\n    }}\n")
-    parts += [_call(plan, index, step) for index, step in enumerate(plan.steps)]
-    parts.append("}\n")
+    parts += _run(plan)
     return "".join(parts)
 
 
@@ -103,6 +100,21 @@ def _emitted(plan: Plan) -> list[str]:
     """The functions that were made for this plan's calls, each of them once."""
     cores = {step.core.name: step.core.text for step in plan.steps if step.core}
     return [cores[name] for name in sorted(cores)]
+
+
+def _run(plan: Plan) -> Iterator[str]:
+    """run() as a straight line of calls, and step(), which an image without a call of it leaves out."""
+    name, macro = plan.name, f"{plan.name.upper()}_ON_STEP"
+    begin = f"    if (!is_begun) {{\n        {name}_reset();\n    }}\n" if plan.initial_state else ""
+    calls = [_call(plan, index, step) for index, step in enumerate(plan.steps)]
+    yield f"void {name}_run() noexcept {{\n#ifdef {macro}\n"
+    yield f"    for (size_t index = 0; index < {len(calls)}; ++index) {{\n"
+    yield f"        {name}_step(index);\n        {name}_on_step(index);\n    }}\n#else\n"
+    yield from (begin, *calls)
+    yield f"#endif\n}}\n\nvoid {name}_step(size_t index) noexcept {{\n{begin}    switch (index) {{\n"
+    for index, call in enumerate(calls):
+        yield f"        case {index}:\n{indent(call, '        ')}            break;\n"
+    yield "        default:\n            break;\n    }\n}\n"
 
 
 def _state(plan: Plan) -> str:

@@ -38,6 +38,7 @@ def document(profile: Profile) -> dict[str, Any]:
         "clock": profile.clock,
         "startup": profile.startup.instructions,
         "harness": profile.harness.instructions,
+        "longest_step": _longest_step(profile),
         "layers": [
             {
                 "name": layer.name,
@@ -65,6 +66,21 @@ def document(profile: Profile) -> dict[str, Any]:
         ],
         "npu": profile.npu,
         "removed": profile.removed,
+    }
+
+
+def _longest_step(profile: Profile) -> dict[str, Any] | None:
+    """The step that takes longest, by modelled cycles where there are any: an index for <model>_step()."""
+    if not profile.layers:
+        return None
+    longest = max(profile.layers, key=lambda layer: (layer.cost.cycles or 0, layer.cost.instructions))
+    return {
+        "index": longest.index,
+        "name": longest.name,
+        "operator": longest.operator,
+        "instructions": longest.cost.instructions,
+        "cycles": longest.cost.cycles,
+        "milliseconds": _milliseconds(profile, longest.cost),
     }
 
 

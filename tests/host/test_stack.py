@@ -1,0 +1,66 @@
+"""The stack that functions need, from their instructions as objdump prints them."""
+
+import pytest
+
+from mcu_build.profile.decode import Instruction
+from mcu_build.report.elf import Image, Symbol
+from mcu_build.report.stack import Stack, frame_bytes, stack_needed
+
+
+@pytest.mark.parametrize(
+    ("mnemonic", "operands", "size"),
+    [
+        ("push", "{r4, r5, r6, lr}", 16),
+        ("push", "{r4-r7, lr}", 20),
+        ("stmdb", "sp!, {r4, r5, r6, r7, r8, r9, sl, fp, lr}", 36),
+        ("stmdb", "r0!, {r4, r5}", 0),
+        ("vpush", "{d8-d15}", 64),
+        ("vpush", "{s16}", 4),
+        ("str", "lr, [sp, #-4]!", 4),
+        ("strd", "r4, r5, [sp, #-16]!", 16),
+        ("sub", "sp, #52", 52),
+        ("sub", "sp, sp, #1024", 1024),
+        ("subw", "sp, sp, #1284", 1284),
+        ("sub", "r0, r1, #4", 0),
+        ("add", "sp, #52", 0),
+        ("str", "r0, [sp, #4]", 0),
+    ],
+)
+def test_what_an_instruction_takes(mnemonic, operands, size):
+    assert frame_bytes(Instruction(0, 2, mnemonic, operands)) == size
+
+
+def needed(functions):
+    """`functions`: instructions by name, two bytes each; a call of another names it."""
+    starts = {name: 0x1000 * (index + 1) for index, name in enumerate(functions)}
+    code, symbols = {}, []
+    for name, lines in functions.items():
+        symbols.append(Symbol(name, starts[name], 2 * len(lines)))
+        for index, (mnemonic, operands) in enumerate(lines):
+            at = starts[name] + 2 * index
+            target = f"{starts[operands]:x} <{operands}>" if operands in starts else operands
+            code[at] = Instruction(at, 2, mnemonic, target)
+    return stack_needed(Image((), tuple(symbols)), code, ["run"])
+
+
+def test_the_deepest_chain():
+    functions = {
+        "run": [("push", "{r4, lr}"), ("bl", "small"), ("bl", "deep"), ("pop", "{r4, pc}")],
+        "small": [("sub", "sp, #100"), ("bx", "lr")],
+        "deep": [("push", "{r4, lr}"), ("sub", "sp, #64"), ("b", "small")],
+        "other": [("sub", "sp, #4000")],
+    }
+    assert needed(functions) == Stack(8 + 8 + 64 + 100)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (("blx", "r3"), "run calls through a pointer"),
+        (("bl", "again"), "run calls itself"),
+        (("sub", "sp, sp, r3"), "run takes an amount of stack that it computes"),
+    ],
+)
+def test_what_cannot_be_told(line, reason):
+    functions = {"run": [("push", "{lr}"), line, ("nop", "")], "again": [("bl", "run")]}
+    assert needed(functions) == Stack(None, reason)
