@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -32,6 +32,30 @@ class Strict(BaseModel):
 PROGRAM_SLOTS = "program_slots"
 
 
+class MemoryTiming(Strict):
+    """How long the core waits for a memory: what cycles are modelled with.
+
+    `waits` cycles for each read of `line` bytes, of which the last is kept; with `prefetch` the next line of
+    code is read while one executes; `cache` bytes in front of it, of lines of that size.
+    """
+
+    kind: Literal["tcm", "sram", "flash"]
+    waits: int = Field(0, ge=0, le=1000)
+    line: Literal[4, 8, 16, 32, 64] = 4
+    prefetch: bool = False
+    cache: Size | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "MemoryTiming":
+        if self.kind == "tcm" and self.waits:
+            raise ValueError("waits: a tightly coupled memory (tcm) has none")
+        if self.prefetch and self.kind != "flash":
+            raise ValueError(f"prefetch: {self.kind} has none, flash may")
+        if self.cache is not None and self.cache % self.line:
+            raise ValueError(f"cache: {self.cache} bytes are not whole lines of {self.line}")
+        return self
+
+
 class Memory(Strict):
     """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
 
@@ -41,6 +65,7 @@ class Memory(Strict):
     size: Size
     access: Literal["rx", "rw", "rwx"]
     npu: bool = False
+    timing: MemoryTiming | None = None
 
     def address(self, secure: bool) -> int:
         """Where a core finds it: in the secure state at its secure alias, where it has one."""

@@ -116,6 +116,11 @@ def test_three_contradictions_are_three_lines(tmp_path: Path) -> None:
         ("dsp = true", 'dsp = true\nuart = {kind = "cmsdk-uart", divider = 1}', "uart.base: missing"),
         ("dsp = true", "dsp = true\nsetup = [{address = 0, value = 1}]", "setup.0.why: missing"),
         ("dsp = true", "dsp = true\nstack_size = 0", "stack_size: "),
+        ("dsp = true", "dsp = true\nclock = 0", "clock: "),
+        ('name = "ram"', 'name = "ram"\ntiming = {kind = "fast"}', "memory.1.timing.kind: "),
+        ('name = "ram"', 'name = "ram"\ntiming = {kind = "sram", line = 5}', "memory.1.timing.line: "),
+        ('name = "ram"', 'name = "ram"\ntiming = {kind = "tcm", waits = 1}', "memory.1.timing: "),
+        ('name = "ram"', 'name = "ram"\ntiming = {kind = "sram", prefetch = true}', "memory.1.timing: "),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -21,7 +21,7 @@ CONV, POOL, HELPER = 0x400, 0x500, 0x600
 
 INFERENCE = (
     Span(0x200, {0x200: 1}),
-    Span(0x202, {0x202: 1, CONV: 1, CONV + 2: 50, HELPER: 7}),
+    Span(0x202, {0x202: 1, CONV: 1, CONV + 2: 50, HELPER: 7}, {CONV + 2: 9}),
     Span(0x204, {0x204: 1, HELPER: 3}),
     Span(0x206, {0x206: 1, POOL: 1}),
     Span(0x208, {0x208: 1}),
@@ -40,9 +40,10 @@ def test_every_instruction_is_in_one_phase():
 def test_steps_add_up_to_the_inference():
     conv, pool = steps(INFERENCE, [frozenset({CONV}), frozenset({POOL})])
     # What prepares a call is of that call; the helper before the second and the return are of the second.
-    assert conv == Counter({0x200: 1, 0x202: 1, CONV: 1, CONV + 2: 50, HELPER: 7})
-    assert pool == Counter({0x204: 1, HELPER: 3, 0x206: 1, POOL: 1, 0x208: 1})
-    assert conv.total() + pool.total() == sum(span.total for span in INFERENCE)
+    assert conv.counts == Counter({0x200: 1, 0x202: 1, CONV: 1, CONV + 2: 50, HELPER: 7})
+    assert (conv.waits, pool.waits) == (Counter({CONV + 2: 9}), Counter())
+    assert pool.counts == Counter({0x204: 1, HELPER: 3, 0x206: 1, POOL: 1, 0x208: 1})
+    assert conv.counts.total() + pool.counts.total() == sum(span.total for span in INFERENCE)
 
 
 @pytest.mark.parametrize("entries", [[{POOL}, {CONV}], [{CONV}, {CONV}], [{CONV}, {POOL}, {POOL}], []])
@@ -186,8 +187,8 @@ def test_the_page_tells_what_was_left_out():
 
 def test_half_a_result_is_none(tmp_path):
     file = tmp_path / "counts.txt"
-    file.write_text("span 0\n100 3\nspan 200\n100 1\n100 2\nend\n")
-    assert plugin.read(file) == (Span(0, {0x100: 3}), Span(0x200, {0x100: 3}))
+    file.write_text("span 0\n100 3 0\nspan 200\n100 1 5\n100 2 7\nend\n")
+    assert plugin.read(file) == (Span(0, {0x100: 3}), Span(0x200, {0x100: 3}, {0x100: 12}))
     for text in ("", "span 0\n100 3\n"):
         file.write_text(text)
         with pytest.raises(McuError) as caught:

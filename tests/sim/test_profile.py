@@ -13,7 +13,10 @@ from mcu_build import vectors
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import Exit
-from mcu_build.profile.measure import count, read
+from mcu_build.hardware import MemoryTiming
+from mcu_build.profile.attribute import Step
+from mcu_build.profile.measure import count, cycles_of, read
+from mcu_build.profile.memory import code_timing
 from mcu_build.simulate import plugin
 from mcu_build.simulate.run import run
 from tests.support.cli import mcu_build
@@ -134,6 +137,36 @@ def test_what_costs_more_is_seen(folder):
     assert wide["instructions"] > narrow["instructions"]
     # The same net where nothing computes on vectors.
     assert profile(folder, "narrow", "mps2-an386").json["instructions"] > narrow["instructions"]
+
+
+def waits_for(image, **timings):
+    """Modelled cycles of an inference where memories of corstone-300 have a timing."""
+    executable, packed = image
+    board = find_board("corstone-300")
+    memory = tuple(
+        one.model_copy(update={"timing": MemoryTiming(**timings[one.name])}) if one.name in timings else one
+        for one in board.memory
+    )
+    board = board.model_copy(update={"memory": memory})
+    inference = Step()
+    for span in count(executable, board, packed, 60, Cache()).inferences[0]:
+        inference.counts.update(span.counts)
+        inference.waits.update(span.waits)
+    return sum(cycles_of(inference, executable, code_timing(board)).values())
+
+
+def test_memories_that_wait(image):
+    """The more cycles the longer a memory waits, the fewer the more is kept of it, or is on its way."""
+    quick = waits_for(image)
+    weights = {"kind": "sram", "waits": 4, "line": 16}
+    kept = waits_for(image, ddr={**weights, "cache": "64K"})
+    assert quick < kept < waits_for(image, ddr=weights) < waits_for(image, ddr={**weights, "waits": 8})
+    # Each line of the constants is read once: fewer than there are, and each waits four cycles.
+    lines = sum(section.size for section in image[0].image.sections if section.name == ".constants") // 16 + 1
+    assert 0 < (kept - quick) / 4 <= lines
+    code = {"kind": "flash", "waits": 4, "line": 16}
+    assert quick < waits_for(image, itcm={**code, "prefetch": True}) < waits_for(image, itcm=code)
+    assert waits_for(image, sram={"kind": "tcm"}) == quick
 
 
 def test_with_an_npu(folder, tmp_path):

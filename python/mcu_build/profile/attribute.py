@@ -6,12 +6,20 @@ span, so one that leaves run() is a call with everything below it, and the other
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mcu_build.errors import McuError
 from mcu_build.simulate.plugin import Boundaries, Span
 
 Counts = Counter[int]  # instructions by address
+
+
+@dataclass
+class Step:
+    """What one step of the plan executed, and the cycles that its reads waited for memories; by address."""
+
+    counts: Counts = field(default_factory=Counts)
+    waits: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True)
@@ -42,24 +50,26 @@ def phases(spans: Iterable[Span], run: Boundaries, main: int) -> Phases:
     return Phases(startup, harness, tuple(tuple(inference) for inference in inferences))
 
 
-def steps(inference: Sequence[Span], entries: Sequence[frozenset[int]]) -> tuple[Counts, ...]:
+def steps(inference: Sequence[Span], entries: Sequence[frozenset[int]]) -> tuple[Step, ...]:
     """The instructions of each step; they add up to the inference.
 
     `entries` are, for each step, the addresses at which its kernel may begin. What run() does before a call
     belongs to the step of that call, and what it does after the last to the last. McuError where the calls
     are not those of the steps.
     """
-    found: list[Counts] = []
-    pending = Counts()
+    found: list[Step] = []
+    pending = Step()
     for span in inference:
-        pending.update(span.counts)
+        pending.counts.update(span.counts)
+        pending.waits.update(span.waits)
         if len(found) < len(entries) and not entries[len(found)].isdisjoint(span.counts):
             found.append(pending)
-            pending = Counts()
+            pending = Step()
     if len(found) < len(entries) or not found:
         raise McuError(
             f"run() called {len(found)} of {len(entries)} kernels of the plan",
             "The image is of another build than the plan, or a kernel was inlined. Build again.",
         )
-    found[-1].update(pending)
+    found[-1].counts.update(pending.counts)
+    found[-1].waits.update(pending.waits)
     return tuple(found)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mcu_build.hardware import MemoryTiming
 from mcu_build.profile.blocks import Edge, Flow, flow
 from mcu_build.profile.core import Core
 from mcu_build.profile.decode import Instruction
 from mcu_build.profile.issue import Pipeline, Prepared, prepare
+from mcu_build.profile.memory import fetch_waits
 from mcu_build.profile.operations import Operation
 
 # How many instructions before a block a pipeline is filled with, and from how many places at most a block is
@@ -24,8 +26,16 @@ class _Costs:
     cycles: dict[int, float] = field(default_factory=dict)
 
 
-def model(counts: Mapping[int, int], code: Mapping[int, Instruction], core: Core) -> dict[int, float]:
-    """Cycles of the core at each address that was executed; they add up to those of all."""
+def model(
+    counts: Mapping[int, int],
+    code: Mapping[int, Instruction],
+    core: Core,
+    fetched_from: MemoryTiming | None = None,
+) -> dict[int, float]:
+    """Cycles of the core at each address that was executed; they add up to those of all.
+
+    `fetched_from` is the memory of the code, where it makes the core wait.
+    """
     found = flow(counts, code)
     ways: list[list[Edge]] = [[] for _ in found.blocks]
     for edge in found.edges:
@@ -39,6 +49,9 @@ def model(counts: Mapping[int, int], code: Mapping[int, Instruction], core: Core
     for number in range(len(found.blocks)):
         _add_block(costs, number)
         _add_branch(costs, number)
+    if fetched_from is not None:
+        for address, waits in fetch_waits(found, costs.cycles, fetched_from).items():
+            costs.cycles[address] += waits
     return costs.cycles
 
 

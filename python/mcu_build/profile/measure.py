@@ -12,13 +12,15 @@ from mcu_build import vectors
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
+from mcu_build.hardware import MemoryTiming
 from mcu_build.layer_names import layer_name
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.profile import cycles
-from mcu_build.profile.attribute import Counts, Phases, phases, steps
+from mcu_build.profile.attribute import Counts, Phases, Step, phases, steps
 from mcu_build.profile.cores import CORES
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
+from mcu_build.profile.memory import code_timing, waiting
 from mcu_build.report.elf import Image, Symbol, read_elf
 from mcu_build.report.size import demangle
 from mcu_build.simulate import cosim, plugin
@@ -193,8 +195,10 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         entries = [frozenset(executable.code)]
     else:
         entries = [executable.kernel_entries(row["kernel"]) for row in rows]
+    fetched_from = code_timing(board)
     per_step = [
-        _Step(counts, cycles_of(counts, executable)) for counts in steps(counted.inferences[0], entries)
+        _Step(step.counts, cycles_of(step, executable, fetched_from))
+        for step in steps(counted.inferences[0], entries)
     ]
     layers = tuple(
         Layer(
@@ -216,8 +220,8 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         toolchain=manifest.toolchain,
         macs=sum(layer.macs for layer in layers),
         total=_added(layer.cost for layer in layers),
-        startup=cost(counted.startup, executable, cycles_of(counted.startup, executable)),
-        harness=cost(counted.harness, executable, cycles_of(counted.harness, executable)),
+        startup=cost(counted.startup, executable, None),
+        harness=cost(counted.harness, executable, None),
         layers=layers,
         kernels=_kernels(layers),
         functions=_functions(per_step, executable),
@@ -259,17 +263,24 @@ def count(
     boundaries = plugin.Boundaries(model.address, end, (main, *returns))
     with tempfile.TemporaryDirectory(prefix="mcu-profile-") as folder:
         counts = Path(folder) / "counts.txt"
-        options = plugin.options(plugin.library(cache), boundaries, counts)
+        options = plugin.options(plugin.library(cache), boundaries, counts, waiting(board))
         run(board, executable.file, inputs, timeout, options, npu=npu)
         # What the core does there is ours: it raises the NPU's interrupts.
         ours = {cosim.spare(board)} if npu else set()
         return phases(plugin.read(counts, ours), boundaries, main)
 
 
-def cycles_of(counts: Counts, executable: Executable) -> dict[int, float] | None:
-    """Modelled cycles at each address; None where the core has no model."""
+def cycles_of(
+    step: Step, executable: Executable, fetched_from: MemoryTiming | None = None
+) -> dict[int, float] | None:
+    """Modelled cycles at each address, with what memories let wait; None where the core has no model."""
     core = CORES.get(executable.core)
-    return cycles.model(counts, executable.code, core) if core else None
+    if core is None:
+        return None
+    found = cycles.model(step.counts, executable.code, core, fetched_from)
+    for address, waits in step.waits.items():
+        found[address] += waits
+    return found
 
 
 def cost(counts: Counts, executable: Executable, modelled: Mapping[int, float] | None) -> Cost:

@@ -25,14 +25,27 @@ class Boundaries:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A memory whose reads wait `waits` cycles for a line that is not among the `lines` that are kept."""
+
+    start: int
+    end: int
+    waits: int
+    line: int
+    lines: int = 1
+
+
+@dataclass(frozen=True)
 class Span:
     """What was executed from one boundary to the next: instructions by address.
 
-    `boundary` is the address of the instruction that began it, 0 for the span from reset on.
+    `waits` are cycles that their reads of data waited for memories, by address. `boundary` is the address of
+    the instruction that began it, 0 for the span from reset on.
     """
 
     boundary: int
     counts: Mapping[int, int] = field(repr=False)
+    waits: Mapping[int, int] = field(default_factory=dict, repr=False)
 
     @property
     def total(self) -> int:
@@ -63,14 +76,20 @@ def _compile(compiler: str, folder: Path) -> None:
         )
 
 
-def options(plugin: Path, boundaries: Boundaries, counts: Path) -> list[str]:
-    """QEMU's options for a run that writes its spans to the file `counts`."""
+def options(
+    plugin: Path, boundaries: Boundaries, counts: Path, memories: Sequence[Waiting] = ()
+) -> list[str]:
+    """QEMU's options for a run that writes its spans to the file `counts`, with the waits for `memories`."""
     words = [
         f"file={plugin}",
         f"out={counts}",
         f"from={boundaries.start:#x}",
         f"to={boundaries.end:#x}",
         *(f"at={address:#x}" for address in boundaries.others),
+        *(
+            f"memory={memory.start:#x}:{memory.end:#x}:{memory.waits}:{memory.line}:{memory.lines}"
+            for memory in memories
+        ),
     ]
     # QEMU takes a doubled comma for one that is meant.
     return ["-plugin", ",".join(word.replace(",", ",,") for word in words)]
@@ -91,14 +110,17 @@ def read(counts: Path, without: Collection[int] = ()) -> tuple[Span, ...]:
             "The plugin was tried with QEMU 7.2; `qemu-system-arm --version` tells yours.",
             Exit.FIRMWARE,
         )
-    spans: list[tuple[int, dict[int, int]]] = []
+    spans: list[Span] = []
+    counted: dict[int, int] = {}
+    waited: dict[int, int] = {}
     for line in lines[:-1]:
-        first, second = line.split()
+        first, second, *more = line.split()
         if first == "span":
-            spans.append((int(second, 16), {}))
-        elif int(first, 16) not in without:
+            counted, waited = {}, {}
+            spans.append(Span(int(second, 16), counted, waited))
+        elif (address := int(first, 16)) not in without:
             # An address has several lines where QEMU translated it several times.
-            found = spans[-1][1]
-            address = int(first, 16)
-            found[address] = found.get(address, 0) + int(second)
-    return tuple(Span(boundary, found) for boundary, found in spans)
+            counted[address] = counted.get(address, 0) + int(second)
+            if more and more[0] != "0":
+                waited[address] = waited.get(address, 0) + int(more[0])
+    return tuple(spans)

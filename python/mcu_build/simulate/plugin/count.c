@@ -3,17 +3,22 @@
  * Arguments: out=FILE, and the boundaries: from=ADDRESS and to=ADDRESS, a range of code in which every
  * instruction is one (to is behind the last), and any number of at=ADDRESS, one instruction each. A span
  * begins when the instruction at a boundary executes, and ends before the next boundary does, whichever that
- * is. The first span begins at reset. Written to FILE, in the order of execution: span <address of the
- * boundary, 0 for the first span> <address> <instructions executed there in this span>      every address
- * that was executed, once or more often and "end" as the last line. Numbers are hexadecimal, but for the
- * counts.
+ * is. The first span begins at reset. Any number of memory=FROM:TO:WAITS:LINE:SLOTS, decimal but for the two
+ * addresses: a read of data between FROM and TO that opens another line of LINE bytes waits WAITS cycles.
+ * SLOTS lines are kept, each in the place of its number modulo SLOTS.
+ *
+ * Written to FILE, in the order of execution: for each span a line
+ *     span <address of the boundary, 0 for the first span>
+ * and for each address that was executed in it, once or more often,
+ *     <address> <instructions executed there> <cycles waited there>
+ * and "end" as the last line. Addresses are hexadecimal, counts are not.
  *
  * Exact: every instruction adds one where it is translated, before anything that it does itself, so also an
  * instruction that never finishes is counted. An instruction under IT that is not executed counts as well: it
  * is issued. The same image with the same files gives the same bytes on every run.
  *
- * Debian has no qemu-plugin.h, so what is used of version 1 of its interface, tried with QEMU 7.2, is declared
- * here.
+ * Debian has no qemu-plugin.h, so what is used of version 1 of its interface, tried with QEMU 7.2, is
+ * declared here.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -29,7 +34,7 @@ typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_info;
-enum { QEMU_PLUGIN_CB_NO_REGS = 0, QEMU_PLUGIN_INLINE_ADD_U64 = 0 };
+enum { QEMU_PLUGIN_CB_NO_REGS = 0, QEMU_PLUGIN_INLINE_ADD_U64 = 0, QEMU_PLUGIN_MEM_RW = 3 };
 
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
                                            void (*translated)(qemu_plugin_id_t, struct qemu_plugin_tb*));
@@ -37,6 +42,10 @@ void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn* insn, void 
                                             int flags, void* data);
 void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn* insn, int operation, void* counter,
                                                 uint64_t amount);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn* insn,
+                                      void (*accessed)(unsigned, uint32_t, uint64_t, void*), int flags,
+                                      int reads_or_writes, void* data);
+bool qemu_plugin_mem_is_store(uint32_t info);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*ended)(qemu_plugin_id_t, void*), void* data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* tb);
 struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* tb, size_t index);
@@ -49,6 +58,7 @@ EXPORT int qemu_plugin_version = 1;
 struct slot {
     uint64_t address;
     uint64_t count; /* since the span began */
+    uint64_t waited;
 };
 
 /* QEMU keeps pointers to slots, so they never move. */
@@ -66,6 +76,19 @@ static uint64_t range_to;
 static uint64_t* boundaries;
 static size_t boundary_count;
 static FILE* out;
+
+/* Memories that reads wait for. A line is kept as its number, no line as NO_LINE. */
+#define NO_LINE UINT64_MAX
+struct memory {
+    uint64_t from;
+    uint64_t to;
+    uint64_t waits;
+    uint64_t line;
+    uint64_t slot_count;
+    uint64_t* slots;
+};
+static struct memory* memories;
+static size_t memory_count;
 
 static void* checked(void* memory) {
     if (!memory) {
@@ -91,8 +114,10 @@ static void end_span(void) {
         for (size_t i = 0; i < chunk->used; ++i) {
             struct slot* slot = &chunk->slots[i];
             if (slot->count) {
-                fprintf(out, "%" PRIx64 " %" PRIu64 "\n", slot->address, slot->count);
+                fprintf(out, "%" PRIx64 " %" PRIu64 " %" PRIu64 "\n", slot->address, slot->count,
+                        slot->waited);
                 slot->count = 0;
+                slot->waited = 0;
             }
         }
     }
@@ -104,6 +129,26 @@ static void boundary_executed(unsigned vcpu, void* data) {
     end_span();
     fprintf(out, "span %" PRIx64 "\n", slot->address);
     slot->count = 1;
+}
+
+static void read_data(unsigned vcpu, uint32_t info, uint64_t address, void* data) {
+    (void)vcpu;
+    /* QEMU 7.2 calls for stores where it was asked for reads, so all are asked for. */
+    if (qemu_plugin_mem_is_store(info)) {
+        return;
+    }
+    struct slot* slot = data;
+    for (size_t i = 0; i < memory_count; ++i) {
+        struct memory* memory = &memories[i];
+        if (memory->from <= address && address < memory->to) {
+            uint64_t line = address / memory->line;
+            uint64_t* kept = &memory->slots[line % memory->slot_count];
+            if (*kept != line) {
+                *kept = line;
+                slot->waited += memory->waits;
+            }
+        }
+    }
 }
 
 static bool is_boundary(uint64_t address) {
@@ -130,6 +175,10 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
         } else {
             qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64, &slot->count, 1);
         }
+        if (memory_count) {
+            qemu_plugin_register_vcpu_mem_cb(insn, read_data, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW,
+                                             slot);
+        }
     }
 }
 
@@ -141,9 +190,25 @@ static void ended(qemu_plugin_id_t id, void* data) {
     fclose(out);
 }
 
+static bool add_memory(const char* text) {
+    struct memory* memory = &memories[memory_count];
+    if (sscanf(text, "%" SCNx64 ":%" SCNx64 ":%" SCNu64 ":%" SCNu64 ":%" SCNu64, &memory->from, &memory->to,
+               &memory->waits, &memory->line, &memory->slot_count) != 5 ||
+        !memory->line || !memory->slot_count) {
+        return false;
+    }
+    memory->slots = checked(malloc(memory->slot_count * sizeof *memory->slots));
+    for (uint64_t i = 0; i < memory->slot_count; ++i) {
+        memory->slots[i] = NO_LINE;
+    }
+    ++memory_count;
+    return true;
+}
+
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info* info, int argc, char** argv) {
     (void)info;
     boundaries = checked(calloc((size_t)argc + 1, sizeof *boundaries));
+    memories = checked(calloc((size_t)argc + 1, sizeof *memories));
     for (int i = 0; i < argc; ++i) {
         const char* value = strchr(argv[i], '=');
         uint64_t number = value ? strtoull(value + 1, NULL, 0) : 0;
@@ -155,7 +220,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info* info
             range_to = number;
         } else if (!strncmp(argv[i], "at=", 3)) {
             boundaries[boundary_count++] = number;
-        } else {
+        } else if (strncmp(argv[i], "memory=", 7) || !add_memory(argv[i] + 7)) {
             fprintf(stderr, "count: unknown argument %s\n", argv[i]);
             return -1;
         }
