@@ -47,20 +47,21 @@ class _Mark:
 
 
 @dataclass
-class _Quiet:
-    """Stages without a word; warnings are those of the models, which the tests know."""
+class Quiet:
+    """Progress without a word; warnings are those of the models, which the tests know."""
 
     mark: _Mark = field(default_factory=_Mark)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[_Mark]:
+        """Nothing is printed."""
         yield self.mark
 
     def step(self, text: str) -> None:
-        pass
+        """Nothing is printed."""
 
     def warn(self, text: str) -> None:
-        pass
+        """Nothing is printed."""
 
 
 def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Result:
@@ -69,7 +70,7 @@ def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Re
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
     request = Request(HERE / "models" / f"{model}.py", board, None, "int8", toolchain, build_root)
     try:
-        built = build(request, cache, _Quiet())
+        built = build(request, cache, Quiet())
     except McuError as error:
         told = error.message.splitlines()[0]
         if not re.search(r"needs [\d,]+ bytes", told):
