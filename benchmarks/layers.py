@@ -32,7 +32,8 @@ from mcu_build.prove import own_inputs  # noqa: E402
 
 RESULTS = HERE / "results" / "layers.json"
 # Cycles for a multiply-accumulate that no kernel can undercut: Helium's product of 16 bytes holds its pipe
-# for two cycles, the DSP extension's SMLAD of two takes one, a product alone one, and on M0 an addition with it.
+# for two cycles, the DSP extension's SMLAD of two takes one, a product alone one, and on M0 an addition
+# with it.
 BOUNDS: Mapping[str, float] = {
     "cortex-m55": 0.125,
     "cortex-m85": 0.125,

@@ -1,4 +1,4 @@
-"""A small vision transformer: 32x32 colours in 64 patches, width 48, three heads, two layers, to ten classes."""
+"""A small vision transformer: 32x32 colours, 64 patches, width 48, three heads, two layers, ten classes."""
 
 import math
 

@@ -1,7 +1,7 @@
 """The layers that are swept: about 150, of the shapes that nets have and benchmarks leave out.
 
-`code` makes the module, in the words of model_text(); `shape` is of each of its inputs. Layers with one `curve`
-differ in `at` alone; of these, those whose `at` is a power of two are the curve that the others are held against.
+`code` makes the module, in the words of model_text(); `shape` is of each of its inputs. Layers with one
+`curve` differ in `at` alone; of these, those whose `at` is a power of two are the curve of the others.
 """
 
 from collections.abc import Iterator, Sequence
