@@ -196,6 +196,11 @@ macro(_mcu_include_board folder)
     if("${CMAKE_CXX_FLAGS}" MATCHES "-m(cpu|arch|float-abi)=")
         list(REMOVE_ITEM MCU_COMPILE_OPTIONS ${MCU_MACHINE_OPTIONS})
         list(REMOVE_ITEM MCU_LINK_OPTIONS ${MCU_MACHINE_LINK_OPTIONS})
+        # Vectors of floats flush denormals to zero: of our loops none may become one, whatever the project's do.
+        if("${MCU_MACHINE_OPTIONS}" MATCHES "[+]nomve[.]fp" AND NOT "${CMAKE_CXX_FLAGS}" MATCHES "[+]no(mve|fp)"
+           AND "${CMAKE_CXX_FLAGS}" MATCHES "-mcpu=([^ ;]+)")
+            list(APPEND MCU_COMPILE_OPTIONS -mcpu=${CMAKE_MATCH_1}+nomve.fp)
+        endif()
         set(MCU_MACHINE_OPTIONS "")
         set(MCU_MACHINE_LINK_OPTIONS "")
     endif()

@@ -145,6 +145,7 @@ def export(
     op_library: Sequence[str | Path] = (),
     kernel_sources: Sequence[str | Path] = (),
     data: Sequence[str | Path] = (),
+    latency: int | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a model with its kernels, header, self-test and README into the folder `output`.
@@ -156,7 +157,7 @@ def export(
     library = _library(kernels, cmsis_nn, executorch)
     request = _request(model, board, npu, io, toolchain, output, (), library)
     files = op_library, kernel_sources, data
-    request = _completed(request, kernels, executorch, method, optimize, files)
+    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
 

@@ -1,6 +1,7 @@
 """Every exported format, compiled as its ecosystem does, runs its self-test in QEMU."""
 
 import configparser
+import inspect
 import json
 import xml.etree.ElementTree as ET
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcu_build import process
+from mcu_build import api, process
 from mcu_build.export.make import FORMATS, write
 from mcu_build.report.elf import read_elf
 from tests.support.export import compiled, exported, linked, run
@@ -199,6 +200,11 @@ def test_two_exports_in_one_image(made, tmp_path):
     )
     image = linked(tmp_path, compiled(tmp_path, [*sources, *tests, tmp_path / "main.c"], flags), MACHINE)
     assert run(image) == (0, "")
+
+
+def test_the_options_are_those_of_generate():
+    given = set(inspect.signature(api.export).parameters)
+    assert given == set(inspect.signature(api.generate).parameters) | {"format", "version"}
 
 
 def test_the_same_bytes_again(made, tmp_path):

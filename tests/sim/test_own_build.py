@@ -146,6 +146,24 @@ def test_a_project_that_chooses_the_machine_itself(tmp_path):
         assert [word for word in options_of(made, file) if "float-abi" in word] == ["-mfloat-abi=softfp"]
 
 
+def test_a_project_for_helium_that_chooses_the_machine_itself(tmp_path):
+    """Our loops over floats stay scalar, the project's own are its own."""
+    made = Project(tmp_path).write(LISTS, languages="C CXX")
+    for name, text in (("main.c", MAIN), ("startup.c", STARTUP), ("vendor.ld", SCRIPT)):
+        (tmp_path / name).write_text(text)
+    write_model(concatenation(), "first", "corstone-300", "arm-gcc", tmp_path / "first")
+    machine = "-mcpu=cortex-m55 -mthumb -mfloat-abi=hard"
+    flags = [f"-DCMAKE_{language}_FLAGS={machine}" for language in ("C", "CXX")]
+    configured = made.configure("arm-gcc", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", *flags)
+    assert configured.status == 0, configured.stderr
+    chosen = {
+        file: [word for word in options_of(made, file) if word.startswith("-mcpu")][-1]
+        for file in ("main.c", "first.cpp", "concat.cpp")
+    }
+    own = "-mcpu=cortex-m55+nomve.fp"
+    assert chosen == {"main.c": "-mcpu=cortex-m55", "first.cpp": own, "concat.cpp": own}
+
+
 def test_an_arena_elsewhere(tmp_path):
     """A macro names another section for it."""
     made = Project(tmp_path).write(LISTS.replace("add_executable", OTHER_SECTION), languages="C CXX")
