@@ -168,7 +168,7 @@ def lower_model(
     `libraries` define custom operators in Python, `data` are .ptd files with weights of a .pte. `latency` are
     samples by which a stream's outputs may be late; without it what the model file says.
     """
-    _check_file(file)
+    check_model(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
         return _given_program(file, npu, io, method, libraries, data, cache)
@@ -241,7 +241,7 @@ def quantized_quality(
 
     McuError for a .pte, which holds no float model.
     """
-    _check_file(file)
+    check_model(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
         raise McuError(f"{file}: a .pte holds no float model to compare with", "Give the model.py or .pt2.")
@@ -279,7 +279,8 @@ def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
     return folder / "made_up.npz"
 
 
-def _check_file(file: Path) -> None:
+def check_model(file: Path) -> None:
+    """McuError where there is no such model file, or it is of no kind that is read."""
     if not file.exists():
         raise McuError(f"{file}: no such file", "`mcu-build new` writes a starter model.")
     if file.is_dir() or file.suffix not in SUFFIXES:

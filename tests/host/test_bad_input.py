@@ -167,7 +167,7 @@ def test_a_model_too_large_for_the_board(tmp_path):
     assert "ram" in result.err
     assert "flash" in result.err
     assert "arena 360,000" in result.err
-    assert "cortex_m::" in result.err
+    assert "fullest at dequantize 90000" in result.err
 
 
 def test_a_missing_compiler(tmp_path, monkeypatch):

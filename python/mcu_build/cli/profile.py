@@ -46,16 +46,15 @@ def command(
     if way is not None:
         counted = [option for option in (html, max_instructions, max_cycles) if option is not None]
         return _on_device(way, as_json, timeout, bool(counted), **options)
-    from mcu_build.api import board_for, build
+    from mcu_build.api import build, preflight
     from mcu_build.files import write_atomically
     from mcu_build.profile.budget import over_budget
-    from mcu_build.profile.measure import check_board
     from mcu_build.report import layers
     from mcu_build.report.collect import of_build
     from mcu_build.report.page import page
 
     times = StageTimes()
-    check_board(board_for(options["model"], options["board"]))
+    preflight("profile", **options)
     firmware = build(**options, progress=times)
     found = firmware.profile(timeout=timeout)
     if html:

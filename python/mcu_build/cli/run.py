@@ -42,10 +42,11 @@ def command(
     if options["model"].suffix == ".elf":
         return _show(timeout, inputs or outputs, as_json, **options)
     from mcu_build import npz
-    from mcu_build.api import build
+    from mcu_build.api import build, preflight
     from mcu_build.vectors import load_inputs
 
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
+    preflight("build" if way else "run", sim=sim, files=[inputs], **options)
     times = StageTimes()
     firmware = build(**options, progress=times)
     arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None

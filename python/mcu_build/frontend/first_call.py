@@ -16,6 +16,7 @@ from torch.utils import _pytree
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.model_file import Model, described
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.lower.upstream import quiet
@@ -51,6 +52,9 @@ def call_once(model: Model) -> FirstCall:
         seen.append((before, dict(_attributes(model.model))))
     _check_outputs(model.path, result)
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
+    first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
+    if not model.stream:
+        check_labels(model.path, model.labels, first_output.numel())
     before, after = seen[1]
     state = {name for name in before if name in after and not _same(before[name], after[name])}
     with torch.no_grad():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import Dependencies, Recorder, is_users_file, note_names
+from mcu_build.frontend.labels import labels_at_hand
 from mcu_build.frontend.names import model_name
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Model:
     every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes. `stream` are
     axes of time by the index of their input, empty where the model is called as it is; `latency` the samples
     of input by which its outputs may come later.
+    `labels` are those of a list, known beforehand.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Model:
     activation_bits: int = 8
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
+    labels: tuple[int | None, ...] = ()
 
     @property
     def dependencies(self) -> tuple[Path, ...]:
@@ -208,6 +211,7 @@ def load(path: Path) -> Model:
         evaluation=_evaluation(surroundings, found, example_inputs),
         stream=_stream(path, found, model, example_inputs),
         latency=_latency(path, found),
+        labels=labels_at_hand(found.get("evaluation")),
         surroundings=surroundings,
         activation_bits=_activation_bits(path, found),
     )

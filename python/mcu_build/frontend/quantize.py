@@ -15,6 +15,7 @@ from torch.fx import GraphModule
 from mcu_build.errors import McuError
 from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
+from mcu_build.frontend.not_finite import first_not_finite
 from mcu_build.lower.refusals import named, without_refused
 from mcu_build.lower.upstream import quick, quiet
 
@@ -106,7 +107,7 @@ def _copied(tensor: torch.Tensor) -> torch.Tensor:
     return torch.nn.Parameter(made, requires_grad=False) if made.is_floating_point() else made
 
 
-def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None:
+def _calibrate(prepared: GraphModule, calibration: Iterable[Inputs]) -> None:
     count = 0
     with torch.no_grad():
         for inputs in calibration:
@@ -114,9 +115,11 @@ def _calibrate(prepared: torch.nn.Module, calibration: Iterable[Inputs]) -> None
                 prepared(*inputs)
             except (RuntimeError, TypeError, ValueError) as error:
                 if "not finite" in str(error):
+                    where = first_not_finite(prepared, inputs)
                     raise McuError(
-                        f"calibration: item {count}: the model computes NaN or infinite numbers from it",
-                        "Run the model on it in Python: in which layer does the first NaN appear?",
+                        f"calibration: item {count}: the model computes NaN or infinite numbers from it"
+                        f"{f', first in {where}' if where else ''}",
+                        "Its operands there are finite: is it a logarithm, a root or a quotient?",
                     ) from error
                 raise McuError(
                     f"calibration: item {count}: {str(error).splitlines()[0]}",

@@ -17,6 +17,7 @@ from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies, without_folders
+from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.names import model_name
 from mcu_build.quality import Quality, judge
 from mcu_build.vectors import UNLABELLED, sequence_starts
@@ -338,17 +339,27 @@ def _vectors(file: Path, captured: _Captured, labels: list[Label]) -> dict[str, 
         raise McuError(
             f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
         )
-    _check_outputs(file, outputs, captured.warnings)
+    _check_outputs(file, outputs, captured.warnings, lambda: _nan_place(captured, inputs[0]))
     arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
     if captured.state:
         arrays["sequence"] = np.array(numbers)
     if not captured.stream:
-        _check_labels(file, outputs[0][0].size, labels)
+        check_labels(file, labels, outputs[0][0].size)
         known = sum(label is not None for label in labels)
         if known == len(labels) or (captured.state and known):
             arrays["labels"] = np.array([UNLABELLED if label is None else label for label in labels])
     return arrays
+
+
+def _nan_place(captured: _Captured, inputs: Sequence[npz.Array]) -> str:
+    """The layer in which the first NaN appears, for one vector."""
+    import torch
+
+    from mcu_build.frontend.not_finite import first_not_finite
+
+    module = captured.exported.module(check_guards=False)
+    return first_not_finite(module, [*map(torch.from_numpy, inputs), *captured.state])
 
 
 def _steps(vectors: dict[str, npz.Array]) -> Iterator[tuple[bool, Inputs]]:
@@ -400,29 +411,21 @@ def _quality(
     return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
 
 
-def _check_outputs(file: Path, outputs: list[list[npz.Array]], warnings: list[str]) -> None:
+def _check_outputs(
+    file: Path, outputs: list[list[npz.Array]], warnings: list[str], nan_place: Callable[[], str]
+) -> None:
     """McuError where an output is never a number, a warning where only some vectors give NaN."""
     for index in range(len(outputs[0])):
         rows = [row[index] for row in outputs]
         lost = sum(bool(np.isnan(row).any()) for row in rows if row.dtype.kind == "f")
         if lost == len(rows) and all(np.isnan(row).all() for row in rows):
             raise McuError(
-                f"{file}: model: output {index} is NaN for every input, in PyTorch already",
-                "Run the model on example_inputs in Python: in which layer does the first NaN appear?",
+                f"{file}: model: output {index} is NaN for every input, in PyTorch already"
+                f"{f', first in {where}' if (where := nan_place()) else ''}",
+                "Its operands there are finite: is it a logarithm, a root or a quotient?",
             )
         if lost:
             warnings.append(f"{file}: model: output {index} holds NaN for {lost} of {len(rows)} inputs.")
-
-
-def _check_labels(file: Path, classes: int, labels: Sequence[Label]) -> None:
-    """McuError where a label is no class of the first output."""
-    for index, label in enumerate(labels):
-        if isinstance(label, int) and not 0 <= label < classes:
-            raise McuError(
-                f"{file}: evaluation[{index}]: the label is {label}, and the model's first output has "
-                f"{classes} classes, 0 to {classes - 1}",
-                "A label is the index of the right class, counted from 0, or None.",
-            )
 
 
 def _numpy(tensor: "torch.Tensor") -> npz.Array:

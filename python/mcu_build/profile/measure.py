@@ -16,6 +16,7 @@ from mcu_build.hardware import MemoryTiming
 from mcu_build.layer_names import layer_name
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
+from mcu_build.preflight import check_runs
 from mcu_build.profile import cycles
 from mcu_build.profile.attribute import Counts, Phases, Step, phases, steps
 from mcu_build.profile.cores import CORES
@@ -163,26 +164,12 @@ class _Step:
         return cost(self.counts, executable, self.cycles)
 
 
-def check_board(board: Board) -> None:
-    """McuError where no simulator of ours can count what runs on `board`."""
-    if board.is_host:
-        raise McuError(
-            f"{board.id}: run.qemu: this computer's own instructions are not counted",
-            "Profile on the board that you build for; `mcu-build boards` lists those that QEMU runs.",
-        )
-    if board.run.qemu is None:
-        raise McuError(
-            f"{board.id}: run.qemu: QEMU has no machine for this board, and instructions are counted there",
-            "Profile on a board with the same core; `mcu-build boards` lists them.",
-        )
-
-
 def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float, cache: Cache) -> Profile:
     """Count one inference on the first vector of `inputs`, arrays as the ports take them.
 
     McuError: status 1 the board has no simulator that counts, 3 a tool is missing, 4 and 5 as for a run.
     """
-    check_board(board)
+    check_runs("profile", board)
     manifest = built.manifest
     executable = read(manifest.path(built.folder, "test_elf"), manifest.name, board.core)
     first = [array[:1] for array in inputs]

@@ -21,7 +21,7 @@ def command(board: Board, image: Path, serial: str = f"file:{UART_FILE}") -> lis
     if board.run.qemu is None:
         raise McuError(
             f"{board.id}: run.qemu: QEMU has no machine for this board",
-            "Use --on-device, or a board of `mcu-build boards` that QEMU knows.",
+            "Add --on-device, or take a board of `mcu-build boards` that QEMU knows.",
         )
     executable = process.find_tool("qemu-system-arm", HINT)
     cpu = ["-cpu", board.run.qemu.cpu] if board.run.qemu.cpu else []

@@ -1,0 +1,104 @@
+"""What can be known to fail before anything is computed: tools, simulators, files. No torch is imported."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from mcu_build import npz, process
+from mcu_build.board import Board, NpuChoice, board_files, load_board
+from mcu_build.codegen.target import GCC_HINT, Toolchain, default_toolchain, kernel_folders, target
+from mcu_build.errors import Exit, McuError
+from mcu_build.simulate import qemu
+from mcu_build.simulate.run import Sim, check_simulator, simulator
+
+Purpose = Literal["build", "run", "profile"]
+
+
+def check(
+    purpose: Purpose,
+    board: Board,
+    toolchain: Toolchain | None = None,
+    npu: NpuChoice | None = None,
+    sim: Sim | None = None,
+    files: Sequence[Path | None] = (),
+) -> None:
+    """McuError where a build, a run in a simulator or a profile cannot come to its end.
+
+    Status 3 where a tool is missing; 1 where nothing simulates the board, or `files`, archives of inputs
+    (None for what was not given), cannot be read. Every hint names a step that works.
+    """
+    for file in files:
+        if file is not None:
+            npz.load(file)
+    with _doctor():
+        if purpose != "build":
+            check_runs(purpose, board, npu, sim)
+        target(board, toolchain or default_toolchain(board))
+
+
+def check_runs(purpose: Purpose, board: Board, npu: NpuChoice | None = None, sim: Sim | None = None) -> None:
+    """McuError where no simulator here runs images for `board`, or counts what they do."""
+    if purpose == "profile":
+        if board.is_host or board.run.qemu is None:
+            raise _not_counted(board)
+        process.find_tool("arm-none-eabi-objdump", GCC_HINT)
+    if board.is_host:
+        return
+    if simulator(board, sim) == "fvp":
+        check_simulator(board, sim, npu)
+        return
+    if board.run.qemu is None:
+        raise no_machine(board)
+    process.find_tool("qemu-system-arm", qemu.HINT)
+
+
+def no_machine(board: Board) -> McuError:
+    """The refusal of a board that QEMU does not know, with what does as well."""
+    return McuError(
+        f"{board.id}: run.qemu: QEMU has no machine for this board",
+        f"Add --on-device to run it on the board itself.{_instead(board)}",
+    )
+
+
+def _not_counted(board: Board) -> McuError:
+    if board.is_host:
+        words = "this computer's own instructions are not counted"
+        hint = " Profile on the board that you build for, such as --board mps2-an386 or --board corstone-300."
+    else:
+        words = "QEMU has no machine for this board, and instructions are counted there"
+        hint = f" Add --on-device for cycles by the board's own counter.{_instead(board)}"
+    return McuError(f"{board.id}: run.qemu: {words}", hint.strip())
+
+
+def _instead(board: Board) -> str:
+    """' In the simulator, --board mps2-an386 ...' where a board with the same core is simulated."""
+    other = stand_in(board)
+    return f" In the simulator, --board {other.id} stands in: {_likeness(board, other)}." if other else ""
+
+
+def _likeness(board: Board, other: Board) -> str:
+    if board.core == other.core:
+        return f"a {board.core}, too, with the same kernels"
+    return f"its {other.core} runs the same kernels"
+
+
+def stand_in(board: Board) -> Board | None:
+    """A board that QEMU runs with the same core, else with the same kernels; None where there is none."""
+    boards = [load_board(file) for file in board_files().values()]
+    alike = [one for one in boards if one.run.qemu and kernel_folders(one) == kernel_folders(board)]
+    # Arm's own boards have room for every model.
+    ordered = sorted(alike, key=lambda one: (one.core != board.core, not one.id.startswith("mps"), one.id))
+    return next(iter(ordered), None)
+
+
+@contextmanager
+def _doctor() -> Iterator[None]:
+    """Name the verb that finds all that is missing, where one tool is."""
+    try:
+        yield
+    except McuError as error:
+        if error.exit_code is not Exit.TOOL_MISSING:
+            raise
+        hint = f"{error.hint.rstrip('.')}. `mcu-build doctor` lists all that is missing."
+        raise McuError(error.message, hint, error.exit_code) from error
