@@ -42,8 +42,6 @@ _TIES = ("aten::topk.", "aten::sort.")
 KERNEL_SOURCES = ("firmware/include/mcu/kernels", "firmware/kernels/reference")
 # One file takes a second or two.
 _SECONDS = 300
-# Kernel sources that move floats and compute nothing: PyTorch does the same.
-_MOVES = frozenset(("concat", "copy", "gather", "pad", "permute", "where"))
 
 
 class FloatCall:
@@ -102,7 +100,8 @@ def float_calls(program: Program, cache: Cache | None = None) -> dict[int, Float
         index: plan
         for index, call in enumerate(bare.instructions)
         if isinstance(call, KernelCall) and _is_inexact(bare, call)
-        if (plan := _plan_of(bare, call)) and not _MOVES.issuperset(kernel_sources(plan))
+        # PyTorch moves floats as well.
+        if (plan := _plan_of(bare, call)) and any(step.call.computes for step in plan.steps)
     }
     if not plans:
         return {}

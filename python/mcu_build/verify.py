@@ -90,8 +90,8 @@ def verify(
 
 def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]]:
     """Of each output, the size of one step, and the bytes of an element."""
+    from mcu_build.ir.ports import quantized_port
     from mcu_build.pipeline import plan_program
-    from mcu_build.plan.ports import quantized_port
 
     plan = plan_program(lowered, lowered.name, board)
     found = []

@@ -27,7 +27,8 @@ from mcu_build.ir.calls.outside import EthosU, UserCall
 from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.ir.weights import WeightFile
-from mcu_build.plan.delegate import BACKEND, npu_name
+from mcu_build.npu.config import name_of
+from mcu_build.npu.payload import BACKEND
 
 # Delegates that have a back end: what its sources in firmware/executorch/backends are called.
 BACKENDS = {BACKEND: "ethos_u"}
@@ -298,7 +299,7 @@ def _cmake_facts(given: Deployment) -> str:
         BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {name})\n"
         + "set(MCU_MODEL_RUNTIME executorch)\n"
-        + f'set(MCU_MODEL_NPU "{npu_name(given.plan) or ""}")\n'
+        + f'set(MCU_MODEL_NPU "{name_of(given.plan.npu) or ""}")\n'
         + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
         + "".join(f"set(MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)

@@ -13,7 +13,7 @@ from mcu_build.ir.calls.outside import UserFunction
 from mcu_build.ir.calls.struct import Struct, Value
 from mcu_build.ir.plan import Params, Plan, Step
 from mcu_build.ir.tensor import ALIGNMENT, Tensor
-from mcu_build.plan.delegate import npu_name
+from mcu_build.npu.config import name_of
 
 _VALUES_PER_LINE = 20
 CMAKE_FACTS = "model.cmake"
@@ -43,7 +43,7 @@ def cmake_facts(plan: Plan) -> str:
         + f"set(MCU_MODEL_NAME {plan.name})\n"
         + f"set(MCU_MODEL_SOURCES {sources})\n"
         + f"set(MCU_MODEL_KERNELS {' '.join(kernel_sources(plan))})\n"
-        + f'set(MCU_MODEL_NPU "{npu_name(plan) or ""}")\n'
+        + f'set(MCU_MODEL_NPU "{name_of(plan.npu) or ""}")\n'
     )
 
 
@@ -180,7 +180,6 @@ def memory(name: str, section: str, size: int) -> str:
 
 
 def _peak_comment(plan: Plan) -> str:
-    assert plan.arena is not None
     if not plan.steps:
         return "Inputs and outputs only."
     step = plan.steps[plan.arena.peak_step]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mcu_build.ir.calls.call import Call
+from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.calls.struct import Value as Value
 from mcu_build.ir.tensor import ALIGNMENT as ALIGNMENT
@@ -140,11 +141,24 @@ class Plan:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     program_arena_bytes: int = 0
-    arena: Arena | None = None
+    placed: Arena | None = None
     removed: tuple[Removed, ...] = ()
     program_constants: int = 0
     plain_steps: int = 0
     initial_state: bytes = b""
+
+    @property
+    def arena(self) -> Arena:
+        """Where its activations lie. ValueError before they have been placed."""
+        if self.placed is None:
+            raise ValueError(f"{self.name}: the plan has not been placed")
+        return self.placed
+
+    @property
+    def npu(self) -> int | None:
+        """The CONFIG register of the NPU that steps run on; None where none does."""
+        used = (step.call.params.configuration for step in self.steps if isinstance(step.call, EthosU))
+        return next(used, None)
 
     @property
     def fast_size(self) -> int:
@@ -153,7 +167,7 @@ class Plan:
 
     def with_arena(self, arena: Arena) -> "Plan":
         """The same plan with its activations placed."""
-        return replace(self, arena=arena)
+        return replace(self, placed=arena)
 
     def with_quantization(self, known: Mapping[int, Quantization | None]) -> "Plan":
         """The same plan with the quantization of some tensors, by id, where it is known."""
@@ -174,7 +188,6 @@ class Plan:
 
     def offset(self, id: int) -> int:
         """Byte offset of an activation in the arena, or of state in its memory. KeyError for constants."""
-        assert self.arena is not None
         tensor, offset = self.tensors[id], 0
         while tensor.alias_of is not None:
             offset += tensor.alias_offset

@@ -65,6 +65,11 @@ CONFIGS = {
 }
 
 
+def name_of(value: int | None) -> str | None:
+    """The NPU whose CONFIG register is `value`, such as "ethos-u55-128"; None where none is known."""
+    return next((one.name for one in CONFIGS.values() if one.config == value), None)
+
+
 def find(name: str) -> Config:
     """The NPU of that name, such as "ethos-u55-128". McuError where there is none."""
     if name not in CONFIGS:

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from mcu_build.errors import McuError
 
+# What ExecuTorch calls the delegates of Ethos-U.
+BACKEND = "EthosUBackend"
+
 _HEADER = struct.Struct("<16sIB11s")
 _BINDING = struct.Struct("<9i")
 _FIRST, _LAST = "vela_bin_stream", "vela_end_stream"

@@ -12,11 +12,10 @@ from mcu_build.ir.calls.moves import Copy
 from mcu_build.ir.calls.outside import EthosU, EthosUParams
 from mcu_build.ir.plan import Plan, Step, Tensor
 from mcu_build.ir.program import Delegate
-from mcu_build.npu.config import CONFIGS
-from mcu_build.npu.payload import Binding, Payload, parse
+from mcu_build.npu.config import name_of
+from mcu_build.npu.payload import BACKEND, Binding, Payload, parse
 from mcu_build.plan.memory import place
 
-BACKEND = "EthosUBackend"
 _RUN, _IN, _OUT = "ethos_u", "npu input", "npu output"
 _SCRATCH_REGION = 1
 
@@ -52,7 +51,7 @@ def opened(delegate: Delegate, index: int, npu: NpuTarget | None, name: str) -> 
             f"{name}: delegate {delegate.id}: there is none but {BACKEND}", "Export for Ethos-U, or without."
         )
     payload = parse(delegate.payload, delegate.named_data, f"{name}: delegate {index}")
-    made_for = next((one.name for one in CONFIGS.values() if one.config == payload.config), None)
+    made_for = name_of(payload.config)
     if npu is None or npu.name != made_for:
         wanted = made_for or f"an NPU with configuration {payload.config:#010x}"
         raise McuError(
@@ -107,19 +106,13 @@ def _copy(operator: str, source: Tensor, target: Tensor) -> Step:
     return Step.of(operator, "", Copy.of(source, target))
 
 
-def npu_name(plan: Plan) -> str | None:
-    """The NPU that steps of the plan run on, such as "ethos-u55-128"; None where none does."""
-    used = (step.call.params.configuration for step in plan.steps if isinstance(step.call, EthosU))
-    return next((one.name for value in used for one in CONFIGS.values() if one.config == value), None)
-
-
 def join_scratch(plan: Plan) -> Plan:
     """Drop copies into and out of scratch memory where that does not make the arena larger.
 
     What goes in must be read by nothing later: the NPU may write over it. Inputs and outputs of the model
     keep bytes of their own.
     """
-    if npu_name(plan) is None:
+    if plan.npu is None:
         return plan
     size = _size(plan)
     index = 0
@@ -134,9 +127,7 @@ def join_scratch(plan: Plan) -> Plan:
 
 
 def _size(plan: Plan) -> int:
-    arena = place(plan).arena
-    assert arena is not None
-    return arena.size
+    return place(plan).arena.size
 
 
 def _joined(plan: Plan, index: int) -> Plan | None:
@@ -162,4 +153,4 @@ def _is_touched(plan: Plan, owner: int, start: int) -> bool:
     return any(plan.owner(id).id == owner for id in touched)
 
 
-__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "npu_name", "opened", "steps"]
+__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "opened", "steps"]

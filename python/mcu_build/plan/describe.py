@@ -6,14 +6,13 @@ from typing import Any
 from mcu_build.ir.calls.boundary import Boundary
 from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.plan import DType, Plan, Step
+from mcu_build.ir.ports import port_quantization
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.memory import lifetimes
-from mcu_build.plan.ports import port_quantization
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """The whole plan without its constants' bytes."""
-    assert plan.arena is not None
     return {
         "schema": 1,
         "name": plan.name,
@@ -33,7 +32,6 @@ def arena(plan: Plan) -> list[dict[str, Any]]:
 
     `made_by` is the first step that writes it, None for an input of the model.
     """
-    assert plan.arena is not None
     makers: dict[int, int] = {}
     for index, step in enumerate(plan.steps):
         for id in step.writes:
@@ -54,7 +52,6 @@ def arena(plan: Plan) -> list[dict[str, Any]]:
 
 def memory(plan: Plan) -> dict[str, Any]:
     """Bytes of the arena and of constants, beside ExecuTorch's own plan."""
-    assert plan.arena is not None
     return {
         "arena": plan.arena.size,
         "lower_bound": plan.arena.lower_bound,
@@ -131,7 +128,6 @@ def _step(plan: Plan, step: Step) -> dict[str, Any]:
 
 def _tensor(plan: Plan, id: int) -> dict[str, Any]:
     tensor, owner = plan.tensors[id], plan.owner(id)
-    assert plan.arena is not None
     return {
         "id": id,
         "name": tensor.name,

@@ -8,7 +8,6 @@ from mcu_build.errors import McuError
 from mcu_build.hardware import Placement
 from mcu_build.ir.plan import Plan
 from mcu_build.layer_names import layer_at
-from mcu_build.plan.delegate import npu_name
 
 # What a program's code may take.
 _CODE = 32 * 1024
@@ -54,7 +53,7 @@ def check_fit(plan: Plan, board: Board) -> None:
     """
     if board.is_host:
         return
-    assert plan.arena is not None and board.placement is not None
+    assert board.placement is not None
     need: dict[str, dict[str, int]] = defaultdict(dict)
     need[board.placement.arena]["arena"] = plan.arena.size
     if plan.initial_state:
@@ -77,7 +76,7 @@ def check_fit(plan: Plan, board: Board) -> None:
 
 def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
     """Memories that the NPU works on and does not reach."""
-    if npu_name(plan) is None:
+    if plan.npu is None:
         return
     for role in ("arena", "constants", "fast"):
         name = getattr(place, role)
@@ -87,7 +86,6 @@ def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
 
 def peak(plan: Plan) -> str:
     """Which operator sets the size of the arena, in a sentence."""
-    assert plan.arena is not None
     if not plan.steps:
         return "The model only passes its inputs on."
     step = plan.steps[plan.arena.peak_step]

@@ -34,10 +34,8 @@ def join_in_place(plan: Plan, place: Placed) -> Plan:
         joined = _joined(plan, group)
         if joined is None:
             continue
-        assert best.arena is not None
         if max(live_bytes(joined), default=0) <= best.arena.size:
             made = place(joined)
-            assert made.arena is not None
             if made.arena.size <= best.arena.size:
                 plan, best = joined, made
                 continue

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from mcu_build.ir.calls.moves import Move
-from mcu_build.ir.plan import Arena, Plan, Step
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.plan.memory import place
 
 # Groups of copies that are tried to be left out, at most.
@@ -19,26 +19,21 @@ _MOST_TRIED = 32
 def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
     """Place every activation; move some where that makes the arena smaller by the share `worth` of it."""
     best = place(plan)
-    if _arena(best).size <= (1 + worth) * _arena(best).lower_bound:
+    if best.arena.size <= (1 + worth) * best.arena.lower_bound:
         return best
     walking = [index for index, step in enumerate(plan.steps) if _walks_down(plan, step)]
     chosen = walking
     moved = place(_moved(plan, chosen))
-    if _arena(moved).size >= (1 - worth) * _arena(best).size:
+    if moved.arena.size >= (1 - worth) * best.arena.size:
         return best
     size = max(1, -(-len(walking) // _MOST_TRIED))
     for start in range(0, len(walking), size):
         group = set(walking[start : start + size])
         fewer = [other for other in chosen if other not in group]
         without = place(_moved(plan, fewer))
-        if _arena(without).size <= _arena(moved).size:
+        if without.arena.size <= moved.arena.size:
             chosen, moved = fewer, without
     return moved
-
-
-def _arena(plan: Plan) -> Arena:
-    assert plan.arena is not None
-    return plan.arena
 
 
 def _walks_down(plan: Plan, step: Step) -> bool:

@@ -171,11 +171,15 @@ class Call:
         reads: Sequence[Tensor | None],
         writes: Sequence[Tensor],
         macs: int = 0,
+        moves: bool = False,
     ) -> None:
-        """Append a step of a portable kernel: pointers in the order reads, writes."""
+        """Append a step of a portable kernel: pointers in the order reads, writes.
+
+        `moves` says that it computes nothing.
+        """
         read = tuple(tensor.id if tensor else None for tensor in reads)
         written = tuple(tensor.id for tensor in writes)
-        self.append(calls.Portable(params, kernel, source, read, written, macs))
+        self.append(calls.Portable(params, kernel, source, read, written, macs, moves))
 
     def refuse(self, reason: str) -> McuError:
         """The error for a call that no kernel can serve."""

@@ -86,6 +86,11 @@ class Call:
         return 0
 
     @property
+    def computes(self) -> bool:
+        """Whether it computes anything: others only move or choose elements."""
+        return True
+
+    @property
     def weight_operand(self) -> int | None:
         """The weights, where it is a layer that makes channels with weights."""
         return None
@@ -152,6 +157,7 @@ class Portable(Call):
     reads: Reads
     results: Writes
     count: int = 0
+    moves: bool = False
 
     @property
     def kernel(self) -> str:
@@ -167,3 +173,8 @@ class Portable(Call):
     def macs(self) -> int:
         """Multiply-accumulates."""
         return self.count
+
+    @property
+    def computes(self) -> bool:
+        """Whether it computes anything."""
+        return not self.moves

@@ -54,7 +54,17 @@ class ConcatParams(Struct):
 
 
 @dataclass(frozen=True)
-class Copy(Call):
+class Movement(Call):
+    """What all of them have: they compute nothing."""
+
+    @property
+    def computes(self) -> bool:
+        """No."""
+        return False
+
+
+@dataclass(frozen=True)
+class Copy(Movement):
     """The same bytes at another place, apart from the first."""
 
     KERNEL, SOURCE = "copy", "copy"
@@ -79,7 +89,7 @@ class Move(Copy):
 
 
 @dataclass(frozen=True)
-class Permute(Call):
+class Permute(Movement):
     """Blocks of bytes in another order."""
 
     KERNEL, SOURCE = "permute", "permute"
@@ -90,7 +100,7 @@ class Permute(Call):
 
 
 @dataclass(frozen=True)
-class Pad(Call):
+class Pad(Movement):
     """Elements around a tensor, all of one value, its bits in `params.value`."""
 
     SOURCE = "pad"
@@ -147,7 +157,7 @@ class Pad(Call):
 
 
 @dataclass(frozen=True)
-class Concat(Call):
+class Concat(Movement):
     """One operand of a concatenation: its rows to their place in rows of the output."""
 
     KERNEL, SOURCE = "concat", "concat"

@@ -188,7 +188,7 @@ def emit_where(call: Call, condition: Tensor, first: Tensor, second: Tensor) -> 
         first=padded((row[2] for row in merged), 0),
         second=padded((row[3] for row in merged), 0),
     )
-    call.emit(f"where_{SUFFIX[output.dtype]}", "where", params, reads, [output])
+    call.emit(f"where_{SUFFIX[output.dtype]}", "where", params, reads, [output], moves=True)
 
 
 def clamp_tensor(call: Call) -> None:

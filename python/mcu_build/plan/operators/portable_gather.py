@@ -57,7 +57,7 @@ def _take(call: Call, source: Tensor, dimension: int, index: Tensor, output: Ten
     if source.dtype is not output.dtype:
         raise call.refuse(f"moving {source.dtype.numpy_name} to {output.dtype.numpy_name}")
     with contiguous_output(call, output) as written:
-        call.emit("take", "gather", params, [source, index], [written])
+        call.emit("take", "gather", params, [source, index], [written], moves=True)
 
 
 def index_tensor(call: Call) -> None:
@@ -121,7 +121,7 @@ def gather(call: Call) -> None:
         stride=strides[dimension] if strides else 0,
     )
     with contiguous_output(call, output) as written:
-        call.emit("gather", "gather", params, [source, index], [written])
+        call.emit("gather", "gather", params, [source, index], [written], moves=True)
 
 
 def _padded(name: str, inside: Callable[[NDArray[Any], int], NDArray[Any]]) -> Selector:
