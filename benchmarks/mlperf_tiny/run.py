@@ -2,9 +2,10 @@
 
     python benchmarks/mlperf_tiny/run.py [--boards ...] [--models ...] [--toolchains ...] [--write | --check]
 
-Prints the tables of what was measured; what fails is told, and makes the exit status 1. --write puts them,
-together with what was measured before, into docs/performance.md and docs/performance.json. --check compares
-with docs/performance.json and exits with 1 where anything has grown by more than 1 %.
+Prints the tables of what was measured; what fails is told, and makes the exit status 1. --write puts it,
+together with what was measured before, into benchmarks/results/mlperf_tiny.json; benchmarks/page.py makes
+docs/performance.md of that. --check compares with it and exits with 1 where anything has grown by more than
+1 %.
 """
 
 import argparse
@@ -29,8 +30,7 @@ from mcu_build.prove import own_inputs
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-TABLE = ROOT / "docs" / "performance.json"
-PAGE = ROOT / "docs" / "performance.md"
+TABLE = ROOT / "benchmarks" / "results" / "mlperf_tiny.json"
 BOARDS = ("corstone-300", "mps2-an505", "mps2-an500", "mps2-an386", "mps2-an385", "microbit", "cortex-m0")
 TOOLCHAINS = ("arm-clang", "arm-gcc")
 TIMEOUT = 300.0
@@ -82,7 +82,7 @@ def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Re
         "core": board.core,
         "instructions": found.total.instructions,
         "vector_instructions": found.total.vector_instructions,
-        "cycles_estimate": found.total.cycles,
+        "cycles": found.total.cycles,
         "macs": found.macs,
         "arena": manifest.memory["arena"],
         "flash": manifest.flash["total"] - manifest.memory["constants"],
@@ -129,7 +129,6 @@ def main() -> int:
         merged = {**committed, **results}
         ordered = {key: merged[key] for key in sorted(merged)}
         TABLE.write_text(json.dumps({"schema": 1, "results": ordered}, indent=1) + "\n")
-        PAGE.write_text(document(ordered))
     if options.check:
         worse = [line for key, now in results.items() for line in grown(key, now, committed.get(key))]
         print("\n".join(worse), file=sys.stderr)
@@ -147,10 +146,8 @@ def _options() -> argparse.Namespace:
         )
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="where build folders go")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--write", action="store_true", help=f"update docs/{TABLE.name} and docs/{PAGE.name}")
-    what.add_argument(
-        "--check", action="store_true", help=f"fail where anything grew beside docs/{TABLE.name}"
-    )
+    what.add_argument("--write", action="store_true", help=f"update {TABLE.name}")
+    what.add_argument("--check", action="store_true", help=f"fail where anything grew beside {TABLE.name}")
     return parser.parse_args()
 
 

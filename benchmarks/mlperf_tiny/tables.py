@@ -1,4 +1,4 @@
-"""Measurements as the tables of docs/performance.md."""
+"""Measurements as tables: all of them, by board and compiler. docs/performance.md shows the gist."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -12,12 +12,7 @@ HEAD = """# Performance
 
 The four nets of MLPerf Tiny with random weights, so that nothing is skipped, and int8 inputs and outputs. One
 inference in QEMU, every instruction counted (docs/profiling.md). Nothing here was measured on a real board.
-Made by
-
-    .venv/bin/python benchmarks/mlperf_tiny/run.py --write
-
-which also writes docs/performance.json; `--check` compares with that, and fails where anything has grown by
-more than 1 %. `cortex-m0` is Armv6-M code run by the Cortex-M3 of mps2-an385: the microbit, the one simulated
+`cortex-m0` is Armv6-M code run by the Cortex-M3 of mps2-an385: the microbit, the one simulated
 Cortex-M0, has memory for KWS alone. Goals and the figures of the field, the best of both compilers, are in
 benchmarks/mlperf_tiny/figures.py; docs/cmsis-nn.md says how CMSIS-NN was measured under our own plan.
 """
@@ -43,9 +38,9 @@ def _sections(results: Results) -> Iterator[str]:
         VECTOR_TWICE,
     )
     yield _by_core(
-        "Million cycles, an estimate",
-        {key: row for key, row in results.items() if row.get("cycles_estimate") is not None},
-        lambda row: _millions(row["cycles_estimate"]),
+        "Million cycles, modelled",
+        {key: row for key, row in results.items() if row.get("cycles") is not None},
+        lambda row: _millions(row["cycles"]),
         {},
     )
     for title, key, beside in (
