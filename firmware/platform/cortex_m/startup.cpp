@@ -75,6 +75,8 @@ bool stack_overflowed() {
 extern "C" {
 
 extern const uint32_t mcu_vectors[];
+// There where the application uses stdio.
+[[gnu::weak]] int fflush(void* file);
 
 void mcu_start() {
     using namespace mcu::platform;
@@ -96,6 +98,9 @@ void mcu_start() {
 }
 
 [[noreturn]] void mcu_finish(int status) {
+    if (fflush != nullptr) {
+        fflush(nullptr);
+    }
     mcu::platform::exit(static_cast<mcu::platform::Status>(status));
 }
 

@@ -60,15 +60,22 @@ evaluation = examples(100, seed=3)
 '''
 
 MAIN = """// Your application. The model is a library with one header.
+#include <cmath>
+#include <cstdio>
+
 #include "model.h"
 
 int main() {
+    float phase = 0.0f;
     for (float& sample : model::input()) {
-        sample = 0.0f;  // fill in a measurement
+        sample = std::sin(phase);  // put a measurement here
+        phase += 0.9f;
     }
     model::run();
     const auto scores = model::output();
-    return scores[1] > scores[0] ? 1 : 0;
+    const char* const kind = scores[1] > scores[0] ? "fast" : "slow";
+    std::printf("a %s tone: scores %.2f and %.2f\\n", kind, scores[0], scores[1]);
+    return 0;
 }
 """
 
@@ -91,6 +98,7 @@ With your own application around the model (main.cpp):
     cmake -B build/demo -G Ninja -DMcuBuild_DIR=$(mcu-build cmake-dir) \\
           -DCMAKE_TOOLCHAIN_FILE=$(mcu-build cmake-dir)/../toolchains/arm-clang.cmake
     cmake --build build/demo
+    cmake --build build/demo --target demo.run      # prints its result in QEMU; Ctrl-C ends it
 """
 
 

@@ -128,7 +128,9 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
     if image == "device":
         return (*core, _SEMIHOSTING[0], "platform/semihosting/probe.cpp")
     more = _SEMIHOSTING[1:] if board.console == "semihosting" else ()
-    return (*core, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp", *more)
+    # An application may print; models, which test images prove, use no memory but their own.
+    stdio = "platform/cortex_m/stdio.cpp"
+    return (*core, stdio, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp", *more)
 
 
 def _console(board: Board) -> str:
