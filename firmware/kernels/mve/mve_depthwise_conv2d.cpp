@@ -5,8 +5,7 @@
 #include <cstddef>
 
 #include "copy_vectors.h"
-
-#define MCU_INLINE inline __attribute__((always_inline))
+#include "depthwise_rows.h"
 
 namespace mcu::kernels {
 namespace {
@@ -115,48 +114,6 @@ MCU_INLINE void row_of_channels(const Walk& walk, uintptr_t record, int8_t* out,
 #undef MVE_PATCH
 }
 
-// Four input rows, each of which is in the image (mask -1) or one vector of padding (mask 0).
-struct Rows {
-    const int8_t* from[4];
-    int32_t mask[4];
-};
-
-Rows rows_at(const MveDepthwiseParams& params, const int8_t* image, int32_t y, int32_t count,
-             const int8_t* pad) {
-    const int32_t pitch = params.input.width * params.input.channels;
-    Rows rows;
-    for (int32_t r = 0; r < 4; ++r) {
-        const bool inside = r < count && y + r >= 0 && y + r < params.input.height;
-        rows.from[r] = inside ? image + (y + r) * pitch : pad;
-        rows.mask[r] = inside ? -1 : 0;
-    }
-    return rows;
-}
-
-// `width` pixels of the rows from byte `first` on, `channels` of each, into words of four. Assembly because
-// the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here.
-MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width, int32_t channels,
-                          int8_t* columns) {
-    // Two of the operands are in memory: for size, gcc 12 has not as many registers.
-    const int8_t* r0 = rows.from[0] + (first & rows.mask[0]);
-    const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);
-    const int8_t* r2 = rows.from[2] + (first & rows.mask[2]);
-    const int8_t* r3 = rows.from[3] + (first & rows.mask[3]);
-    __asm__ volatile(
-        "ldr lr, %[channels]\n vctp.8 lr\n ldr lr, %[width]\n dls lr, lr\n"
-        "1: vpstttt\n vldrbt.u8 q0, [%[r0]]\n vldrbt.u8 q1, [%[r1]]\n vldrbt.u8 q2, [%[r2]]\n"
-        "vldrbt.u8 q3, [%[r3]]\n"
-        "add %[r0], %[r0], %[s0]\n add %[r1], %[r1], %[s1]\n add %[r2], %[r2], %[s2]\n"
-        "add %[r3], %[r3], %[s3]\n"
-        "vst40.8 {q0, q1, q2, q3}, [%[to]]\n vst41.8 {q0, q1, q2, q3}, [%[to]]\n"
-        "vst42.8 {q0, q1, q2, q3}, [%[to]]\n vst43.8 {q0, q1, q2, q3}, [%[to]]!\n"
-        "le lr, 1b\n"
-        : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [to] "+r"(columns)
-        : [s0] "r"(pixel & rows.mask[0]), [s1] "r"(pixel & rows.mask[1]), [s2] "r"(pixel & rows.mask[2]),
-          [s3] "r"(pixel & rows.mask[3]), [width] "m"(width), [channels] "m"(channels)
-        : "q0", "q1", "q2", "q3", "lr", "memory");
-}
-
 // Columns in scratch memory for `width` columns of outputs.
 int32_t columns_of(int32_t stride, int32_t width) {
     return stride == 1 ? width + 2 : (width + 3) / 4 * 8 + 2;
@@ -210,7 +167,8 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.y; oy += at_once) {
             const int32_t rows = smaller(at_once, params.output.y - oy);
-            const Rows from = rows_at(params, input, oy * stride - params.padding.y, rows + 2, pad);
+            const mve::Rows from =
+                mve::rows_at(params.input, input, oy * stride - params.padding.y, 1, rows + 2, pad);
             for (int32_t ox = 0; ox < width; ox += params.strip) {
                 const int32_t some = smaller(params.strip, width - ox);
                 if (rows != walked.y || some != walked.x) {
@@ -228,7 +186,7 @@ MCU_INLINE void depthwise(const MveDepthwiseParams& params, const int8_t* input,
                 uintptr_t record = reinterpret_cast<uintptr_t>(records) - kAhead;
                 for (int32_t c = 0; c < pixel; c += kBlock) {
                     const int32_t channels = smaller(pixel - c, kBlock);
-                    copy_rows(pixel, from, first * pixel + c, inside, channels, to);
+                    mve::copy_rows(pixel, from, first * pixel + c, inside, channels, to);
                     walk.end = record + static_cast<uint32_t>(channels) * kRecord;
                     compute(walk, record, output + ox * pixel + c, at);
                     record = walk.end;

@@ -17,7 +17,7 @@ from tests.sim.kernels.convolution_cases import (
     share_that_varies,
     with_weight_changed,
 )
-from tests.support.cases import run_cases
+from tests.support.cases import Case, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
 BOARD = "corstone-300"
@@ -41,13 +41,68 @@ def shapes(stride: int) -> list[Shape]:
 
 
 KERNELS = {1: "mve_depthwise_3x3_s8", 2: "mve_depthwise_3x3_stride_2_s8"}
-ELSEWHERE = [
+WINDOWS = [
+    Shape((1, 12, 12), 16, 0, (5, 5), padding=(2, 2), copies=1),
+    Shape((1, 9, 11), 20, 0, (7, 7), (2, 2), (3, 3), copies=1),
+    Shape((2, 7, 6), 5, 0, (5, 5), (2, 2), (2, 2), copies=1),
     Shape((1, 6, 6), 4, 0, (3, 3), padding=(1, 1), copies=2),
-    Shape((1, 6, 6), 4, 0, (5, 3), padding=(2, 1), copies=1),
-    Shape((1, 9, 9), 4, 0, (3, 3), padding=(2, 2), dilation=(2, 2), copies=1),
-    Shape((1, 9, 9), 4, 0, (3, 3), (3, 3), copies=1),
+    Shape((1, 9, 40), 16, 0, (5, 3), padding=(2, 1), copies=1),
+    Shape((1, 10, 10), 18, 0, (4, 8), (1, 2), (1, 3), copies=3),
+    Shape((1, 9, 9), 33, 0, (3, 3), (3, 3), (1, 1), copies=1),
+    Shape((1, 9, 9), 8, 0, (3, 3), padding=(2, 2), dilation=(2, 2), copies=1),
+    Shape((1, 1, 30), 24, 0, (1, 15), padding=(0, 7), copies=1),
+    Shape((1, 30, 1), 24, 0, (15, 1), (2, 1), (3, 0), copies=1),
     Shape((1, 9, 1), 4, 0, (3, 3), padding=(1, 1), copies=1),
+    Shape((1, 12, 9), 7, 0, (8, 2), (3, 7), (2, 0), copies=1),
 ]
+ELSEWHERE = [
+    Shape((1, 12, 12), 4, 0, (9, 3), copies=1),
+    Shape((1, 4, 20), 4, 0, (3, 17), copies=1),
+    Shape((1, 12, 12), 4, 0, (5, 5), dilation=(2, 2), copies=1),
+    Shape((1, 9, 12), 4, 0, (3, 3), (3, 8), copies=1),
+]
+
+
+def random_window(dice: np.random.Generator) -> Shape:
+    """A window, a stride and an image of any size, with one to three outputs a channel."""
+    while True:
+        kernel = (int(dice.integers(1, 9)), int(dice.integers(1, 9)))
+        stride = (int(dice.integers(1, 4)), int(dice.integers(1, 4)))
+        padding = (int(dice.integers(kernel[0])), int(dice.integers(kernel[1])))
+        image = (int(dice.integers(1, 3)), int(dice.integers(1, 14)), int(dice.integers(1, 26)))
+        channels, copies = int(dice.integers(2, 50)), int(dice.choice((1, 1, 2, 3)))
+        shape = Shape(image, channels, 0, kernel, stride, padding, copies=copies)
+        if min(shape.output) > 0:
+            return shape
+
+
+@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
+def test_windows_equal_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
+    dice = np.random.default_rng(43)
+    given = [*WINDOWS, *(random_window(dice) for _ in range(6))]
+    made = [case(dice, shape, STAGES[i % len(STAGES)], i % 5 == 2) for i, shape in enumerate(given)]
+    steps = [plan.steps[-1] for plan in plans_on(BOARD, made[: len(WINDOWS)])]
+    assert {step.kernel for step in steps} == {"mve_depthwise_windows_s8"}
+    assert len({step.core.name for step in steps if step.core}) > 6
+    assert_equal(made, tmp_path, toolchain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_random_windows_equal_the_reference(seed: int, tmp_path: Path) -> None:
+    dice = np.random.default_rng(2000 + seed)
+    made = [
+        case(dice, random_window(dice), STAGES[int(dice.integers(len(STAGES)))], bool(dice.integers(2)))
+        for _ in range(40)
+    ]
+    assert_equal(made, tmp_path, "arm-clang")
+
+
+def assert_equal(made: list[Case], folder: Path, toolchain: Toolchain) -> None:
+    (folder / "host").mkdir()
+    wanted = run_cases(made, folder / "host")
+    assert differing(run_cases_on(BOARD, made, folder / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])

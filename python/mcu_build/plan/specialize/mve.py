@@ -23,4 +23,5 @@ TABLE: Table = (
     Rule(TransposeConv2d, lambda context, step, call: mve_conv.side_by_side(context, step)),
     Rule(DepthwiseConv2d, lambda context, step, call: mve_conv.one_channel(context, step)),
     Rule(DepthwiseConv2d, lambda context, step, call: mve_depthwise.depthwise(context, step)),
+    Rule(DepthwiseConv2d, lambda context, step, call: mve_depthwise.windows(context, step)),
 )

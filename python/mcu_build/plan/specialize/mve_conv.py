@@ -191,7 +191,10 @@ def _windows(
     context: "Context", step: Step, weights: Bytes, rescaling: Scales, stage: Mapping[str, Value]
 ) -> Step:
     assert step.params is not None
-    given = step.params.members
+    given = step.params.members if context.optimize == "size" else lying(step.params.members)
+    if given is not step.params.members:
+        weights = weights.transpose(0, 2, 1, 3)
+        step = replace(step, overlaps={})  # a row is computed four pixels by four, the last ones again
     output, rows = numbers(given["output"]), weights.reshape(len(weights), -1)
     common: dict[str, Value] = {
         "batch": given["batch"],
@@ -265,6 +268,25 @@ def _in_tiles(
     packed, scale = quads_of_weights(rows), rescaling.quads()
     found = _packed(context, step, kernel, params, packed, scale, scratch)
     return replace(found, source="mve_conv_tiles", core=convolution.emit(core))
+
+
+def lying(members: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The parameters of the same layer over an image of one row, where the image is one column."""
+    image, output = numbers(members["input"]), numbers(members["output"])
+    window = cast(Mapping[str, Value], members["window"])
+    if (
+        image["width"] != 1
+        or output["width"] != 1
+        or image["height"] == 1
+        or numbers(window["size"])["x"] != 1
+    ):
+        return members
+    turned = {name: {"y": numbers(pair)["x"], "x": numbers(pair)["y"]} for name, pair in window.items()}
+    sizes = {
+        name: {**size, "height": 1, "width": size["height"]}
+        for name, size in (("input", image), ("output", output))
+    }
+    return {**members, **sizes, "window": turned}
 
 
 def leaves_image(members: Mapping[str, Value]) -> bool:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from mcu_build.codegen.packing_mve import depthwise_records, scales
 from mcu_build.ir.plan import DType, Params, Step, Value
-from mcu_build.plan.specialize.mve_conv import constant_bytes, numbers, requantization
+from mcu_build.kernels.helium import depthwise as family
+from mcu_build.plan.specialize.mve_conv import constant_bytes, lying, numbers, requantization
 
 if TYPE_CHECKING:
     from mcu_build.plan.specialize import Context
@@ -52,6 +53,74 @@ def depthwise(context: "Context", step: Step) -> Step | None:
     return replace(ways[0], leaner=tuple(ways[1:]))
 
 
+def windows(context: "Context", step: Step) -> Step | None:
+    """depthwise_conv2d_s8 of any windows that a core's gathers reach, any number of outputs a channel."""
+    assert step.params is not None
+    given = lying(step.params.members)
+    image, output = numbers(given["input"]), numbers(given["output"])
+    window = cast(Mapping[str, Value], given["window"])
+    stride, dilation = numbers(window["stride"])["x"], numbers(window["dilation"])["x"]
+    weights = constant_bytes(context, step.arguments[1])
+    copies, rest = divmod(output["channels"], image["channels"])
+    if weights is None or rest:
+        return None
+    size = numbers(window["size"])
+    gathered = family.Windows((size["y"], size["x"]), dilation)
+    wanted = requantization(context, step, weights.reshape(-1, weights.shape[3]).T)
+    rescaling = None if wanted is None else scales(wanted)
+    known = rescaling is not None and -128 <= -cast(int, given["input_offset"]) <= 127
+    if rescaling is None or not known or not gathered.fits(stride):
+        return None
+    finish: family.Finish = "any" if rescaling.clamps else "ties" if rescaling.ties else "plain"
+    core = family.emit(family.Core(gathered.bases, gathered.groups, stride, finish))
+    packed = family.records(
+        gathered.vectors_of(weights.reshape(*gathered.size, -1)), rescaling.channels(), copies
+    )
+    name = context.tensor(step.arguments[1]).name
+    constant = context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
+    ways = []
+    for strip in _narrower(output["width"], family.COLUMNS):
+        columns = gathered.columns(strip, stride)
+        plane = columns * family.COLUMN
+        members: dict[str, Value] = {
+            "batch": given["batch"],
+            "input": given["input"],
+            "output": {"y": output["height"], "x": output["width"]},
+            "window": given["window"],
+            "copies": copies,
+            "pad_value": -cast(int, given["input_offset"]),
+            "low": numbers(given["stage"])["activation_min"],
+            "high": numbers(given["stage"])["activation_max"],
+            "strip": strip,
+            "columns": columns,
+            "planes": gathered.planes,
+            "second": 2 * family.COLUMNS * family.COLUMN if gathered.is_wide else plane,
+            "record": len(packed) // output["channels"],
+        }
+        scratch = context.scratch(gathered.planes * plane + _BLOCK)
+        source = step.arguments[0]
+        assert source is not None
+        way = replace(
+            step,
+            kernel="mve_depthwise_windows_s8",
+            source="mve_depthwise_windows",
+            params=Params("MveDepthwiseWindowsParams", members),
+            arguments=(step.arguments[0], constant, step.arguments[5], scratch),
+            writes=(*step.writes, scratch),
+            overlaps={source: _distance(given, 1, strip)} if copies == 1 else {},
+            overlap_multiple=image["channels"],
+            core=core,
+        )
+        ways.append(way)
+    return replace(ways[0], leaner=tuple(ways[1:]))
+
+
+def _narrower(width: int, step: int) -> Iterator[int]:
+    """The width, and narrower strips of whole steps, the widest first."""
+    yield width
+    yield from dict.fromkeys(-(-width // (count * step)) * step for count in range(2, width // 4 + 1))
+
+
 def _in_strips(
     context: "Context", step: Step, members: Mapping[str, Value], records: int, strip: int
 ) -> Step:
@@ -68,7 +137,7 @@ def _in_strips(
         params=Params("MveDepthwiseParams", {**members, "strip": strip}),
         arguments=(source, records, target, columns),
         writes=(*step.writes, columns),
-        overlaps={source: _distance(step.params.members, stride, strip)},
+        overlaps={source: _distance(step.params.members, _ROWS[stride], strip)},
         # Outputs of a channel then lie only where inputs of the same channel did.
         overlap_multiple=numbers(members["input"])["channels"],
     )
@@ -114,20 +183,21 @@ def _columns(width: int, stride: int) -> int:
     return width + 2 if stride == 1 else -(-width // 4) * 8 + 2
 
 
-def _distance(members: Mapping[str, Value], stride: int, strip: int) -> int:
-    """As plan/overlap.py, for a multiple of channels: when a strip is written, it was read.
+def _distance(members: Mapping[str, Value], rows: int, strip: int) -> int:
+    """As the calls' own distances, for a multiple of channels: strips of `rows` are read, then written.
 
     What counts is the first pixel that a later strip reads. Pixels are numbered through all images.
     """
     image, output = numbers(members["input"]), numbers(members["output"])
-    padding = numbers(cast(Mapping[str, Value], members["window"])["padding"])
+    window = cast(Mapping[str, Value], members["window"])
+    stride, padding = numbers(window["stride"]), numbers(window["padding"])
     starts, ends = [], []
     for n in range(cast(int, members["batch"])):
-        for y in range(0, output["height"], _ROWS[stride]):
-            top = n * image["height"] + max(0, y * stride - padding["y"])
-            last = n * output["height"] + min(y + _ROWS[stride], output["height"]) - 1
+        for y in range(0, output["height"], rows):
+            top = n * image["height"] + max(0, y * stride["y"] - padding["y"])
+            last = n * output["height"] + min(y + rows, output["height"]) - 1
             for x in range(0, output["width"], strip):
-                starts.append(top * image["width"] + max(0, x * stride - padding["x"]))
+                starts.append(top * image["width"] + max(0, x * stride["x"] - padding["x"]))
                 ends.append(last * output["width"] + min(x + strip, output["width"]))
     # The lowest of what is read later, from the end on.
     later = list(accumulate(reversed(starts), min))[::-1][1:]
