@@ -271,7 +271,8 @@ def plan_program(
     plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room, state)
     inputs = dict(zip(plan.inputs, borders, strict=False))
     outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
-    return plan.with_quantization({**inputs, **dict(outputs)})
+    named = replace(plan, output_names=() if is_part else lowered.outputs)
+    return named.with_quantization({**inputs, **dict(outputs)})
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:

@@ -96,6 +96,7 @@ class Lowered:
     the int8 program with the float model; empty for a .pte, whose float model is not known. `state` holds the
     initial values of the program's last inputs, whose new values are its last outputs (frontend/state.py).
     `stream` describes a program that is called step by step (frontend/stream/recordings.py).
+    `outputs` are the model's names for its outputs, as far as they are known.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Lowered:
     watched: tuple[str, ...] = ()
     state: Path | None = None
     stream: Mapping[str, Any] | None = None
+    outputs: tuple[str, ...] = ()
 
     def initial_state(self) -> list[Array]:
         """What the state holds before the first call, in the float model's numbers."""
@@ -215,6 +217,7 @@ def lower_model(
         layers=tuple(info["layers"]),
         state=entry / "state.npz",
         stream=info["stream"],
+        outputs=tuple(info["outputs"]),
     )
 
 

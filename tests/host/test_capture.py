@@ -9,9 +9,17 @@ import pytest
 import torch
 
 from mcu_build.errors import Exit, McuError
-from mcu_build.frontend.capture import capture, channels_last, load_exported, source_line
+from mcu_build.frontend.capture import (
+    capture,
+    channels_last,
+    load_exported,
+    names_of_outputs,
+    source_line,
+)
 from mcu_build.frontend.first_call import leaves
 from mcu_build.frontend.model_file import load
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.ports import port_names
 
 BAD = Path(__file__).parent / "bad_models"
 
@@ -445,6 +453,27 @@ def test_nested_outputs_of_a_saved_program(tmp_path):
     exported = load_exported(saved(tmp_path, model.model, model.example_inputs))
     found = exported.module()(*exported.example_inputs[0])
     assert [tuple(one.shape) for one in found] == [(1, 4, 6, 5), (1, 4, 6, 5), ()]
+    assert names_of_outputs(exported) == names_of_outputs(capture(model)) == ("b", "a[0]", "a[1]")
+
+
+@pytest.mark.parametrize(
+    ("names", "ports"),
+    [
+        (("boxes", "scores"), ["output_boxes", "output_scores"]),
+        (("heads[0].x", "heads[1]"), ["output_heads_0_x", "output_heads_1"]),
+        (("[0]", "[1]"), ["output_0", "output_1"]),
+        (("a.b", "a_b"), ["output_0", "output_1"]),
+        (("count", "b"), ["output_0", "output_1"]),
+        (("b", "b_scale"), ["output_0", "output_1"]),
+        (("größe", "b"), ["output_gr_e", "output_b"]),
+        (("only",), ["output"]),
+        ((), ["output_0", "output_1"]),
+    ],
+)
+def test_ports_have_the_names_of_outputs(names, ports):
+    plan = Plan("m", {}, (), (7, 8), tuple(range(max(len(ports), 1))), output_names=names)
+    assert port_names(plan, "output") == ports
+    assert port_names(plan, "input") == ["input_0", "input_1"]
 
 
 def test_hooks_are_part_of_the_model(tmp_path):

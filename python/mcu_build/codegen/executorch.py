@@ -19,12 +19,13 @@ from mcu_build.codegen.blob import (
     filled,
 )
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
-from mcu_build.codegen.header import BANNER, header, port_name
+from mcu_build.codegen.header import BANNER, header
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.ir.calls.outside import EthosU, UserCall
 from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
+from mcu_build.ir.ports import Kind, port_names
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.ir.weights import WeightFile
 from mcu_build.npu.config import name_of
@@ -177,11 +178,12 @@ def _source(given: Deployment) -> str:
 
 
 def _ports(plan: Plan) -> Iterator[str]:
-    for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
-        for index, id in enumerate(ids):
+    kinds: tuple[tuple[Kind, tuple[int, ...]], ...] = (("input", plan.inputs), ("output", plan.outputs))
+    for kind, ids in kinds:
+        for index, (id, name) in enumerate(zip(ids, port_names(plan, kind), strict=True)):
             type = plan.tensors[id].dtype.c_name
             yield (
-                f"{type} *{plan.name}_{port_name(kind, index, len(ids))}() noexcept {{\n"
+                f"{type} *{plan.name}_{name}() noexcept {{\n"
                 f"    return reinterpret_cast<{type}*>({plan.name}::model.{kind}({index}).data());\n"
                 "}\n\n"
             )

@@ -6,15 +6,17 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.graph_signature import OutputKind
+from torch.utils import _pytree
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.first_call import call_once, flat_outputs
+from mcu_build.frontend.first_call import call_once, flat_outputs, output_names
 from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
@@ -25,6 +27,7 @@ from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
+_NAMES = "mcu_build_output_names"
 _DATA = "an `if`, a loop, an index or a number that depends on the values of inputs or state (data-dependent)"
 _DATA_HINT = (
     "Choose with torch.where or torch.cond, index with a tensor (`x[index]`, torch.gather), count to a fixed "
@@ -68,7 +71,7 @@ def capture(model: Model) -> ExportedProgram:
             exported = torch.export.export(model.model, model.example_inputs, strict=False)
     except Exception as error:
         raise _not_exportable(model.path, error) from error
-    return _normalized(exported, model.path, first.state)
+    return _normalized(exported, model.path, first.outputs, first.state)
 
 
 def load_exported(path: Path) -> ExportedProgram:
@@ -96,17 +99,32 @@ def load_exported(path: Path) -> ExportedProgram:
         raise McuError(
             f"{path}: inputs that are not tensors by position", "Export the model with a tuple of tensors."
         )
-    return _normalized(exported, path)
+    return _normalized(exported, path, _saved_names(exported))
+
+
+def names_of_outputs(exported: ExportedProgram) -> tuple[str, ...]:
+    """How a captured model's own result names each output: 'boxes', 'heads[0]'; '' for its only one."""
+    return tuple(exported.graph.output_node().meta.get(_NAMES, ()))
+
+
+def _saved_names(exported: ExportedProgram) -> tuple[str, ...]:
+    results = [
+        spec.arg for spec in exported.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT
+    ]
+    given = [None if getattr(one, "value", one) is None else one.name for one in results]
+    return output_names(_pytree.tree_unflatten(given, exported.call_spec.out_spec))
 
 
 def _normalized(
-    exported: ExportedProgram, path: Path, state: frozenset[str] = frozenset()
+    exported: ExportedProgram, path: Path, names: Sequence[str], state: frozenset[str] = frozenset()
 ) -> ExportedProgram:
     _check_inputs_fixed(exported, path)
     _check_float(exported, path)
     try:
         with quiet(), torch.no_grad():
-            return normalize(exported, path, state)
+            made = normalize(exported, path, state)
+            made.graph.output_node().meta[_NAMES] = tuple(names)
+            return made
     except McuError:
         raise
     except Exception as error:

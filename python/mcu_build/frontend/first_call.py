@@ -30,11 +30,12 @@ _OUTPUTS_HINT = (
 @dataclasses.dataclass(frozen=True)
 class FirstCall:
     """What was seen, by path in the model: attributes that carry a tensor from one call to the next, and
-    all that a call writes.
+    all that a call writes. `outputs` are the paths to what it returns, without None.
     """
 
     state: frozenset[str]
     written: frozenset[str]
+    outputs: tuple[str, ...]
 
 
 def call_once(model: Model) -> FirstCall:
@@ -64,7 +65,7 @@ def call_once(model: Model) -> FirstCall:
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
         setattr(model.model.get_submodule(owner), attribute, first[name])
-    return FirstCall(frozenset(state), frozenset(written))
+    return FirstCall(frozenset(state), frozenset(written), output_names(result))
 
 
 @contextlib.contextmanager
@@ -90,6 +91,9 @@ def leaves(result: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(result, Mapping):
         for key, value in result.items():
             yield from leaves(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(result, tuple) and hasattr(result, "_fields"):
+        for field in result._fields:
+            yield from leaves(getattr(result, field), f"{name}.{field}" if name else field)
     elif isinstance(result, tuple | list):
         for index, value in enumerate(result):
             yield from leaves(value, f"{name}[{index}]")
@@ -101,6 +105,11 @@ def leaves(result: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(value, f"{name}[{index}]")
     else:
         yield name, result
+
+
+def output_names(result: Any) -> tuple[str, ...]:
+    """The path to each output of a result; what is None is left out."""
+    return tuple(name for name, leaf in leaves(result) if leaf is not None)
 
 
 def _check_outputs(path: Path, result: Any) -> None:

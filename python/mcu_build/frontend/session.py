@@ -78,6 +78,8 @@ def run(
 
     Returns what `file` depends on, itself included. No path of this machine is written.
     """
+    from mcu_build.frontend.capture import names_of_outputs
+
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
         captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
@@ -105,6 +107,7 @@ def run(
         info = {
             "name": model_name(file),
             "warnings": captured.warnings,
+            "outputs": names_of_outputs(captured.exported),
             "custom": op_library.custom_operators(captured.exported),
             "quality": [asdict(one) for one in quality],
             "layers": [asdict(one) for one in layers],

@@ -133,6 +133,7 @@ class Plan:
     which channels of the program the plan has left out (plan/simplify). `program_constants` are the bytes of
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
     flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call.
+    `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
     """
 
     name: str
@@ -146,6 +147,7 @@ class Plan:
     program_constants: int = 0
     plain_steps: int = 0
     initial_state: bytes = b""
+    output_names: tuple[str, ...] = ()
 
     @property
     def arena(self) -> Arena:

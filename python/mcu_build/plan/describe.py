@@ -6,7 +6,7 @@ from typing import Any
 from mcu_build.ir.calls.boundary import Boundary
 from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.plan import DType, Plan, Step
-from mcu_build.ir.ports import port_quantization
+from mcu_build.ir.ports import Kind, port_names, port_quantization
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.memory import lifetimes
 
@@ -16,8 +16,8 @@ def describe(plan: Plan) -> dict[str, Any]:
     return {
         "schema": 1,
         "name": plan.name,
-        "inputs": [port(plan, id) for id in plan.inputs],
-        "outputs": [port(plan, id) for id in plan.outputs],
+        "inputs": ports(plan, "input"),
+        "outputs": ports(plan, "output"),
         "operators": operators(plan),
         "removed": removed(plan),
         "memory": memory(plan),
@@ -98,11 +98,17 @@ def where(plan: Plan, step: Step) -> str:
     return "float" if DType.F32 in types else "int8"
 
 
-def port(plan: Plan, id: int) -> dict[str, Any]:
-    """An input or output as the application sees it."""
+def ports(plan: Plan, kind: Kind) -> list[dict[str, Any]]:
+    """Inputs or outputs as the application sees them; `name` is that in the header."""
+    ids = plan.inputs if kind == "input" else plan.outputs
+    return [_port(plan, id, name) for id, name in zip(ids, port_names(plan, kind), strict=True)]
+
+
+def _port(plan: Plan, id: int, name: str) -> dict[str, Any]:
     tensor = plan.tensors[id]
     quantization = port_quantization(plan, id)
     return {
+        "name": name,
         "dtype": tensor.dtype.numpy_name,
         "shape": list(tensor.model_shape),
         "dim_order": list(tensor.dim_order),
