@@ -1,6 +1,9 @@
 """The one error that reaches a user."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -29,3 +32,14 @@ class McuError(Exception):
         self.exit_code = exit_code
         if hint:
             self.add_note(f"hint: {hint}")
+
+
+@contextmanager
+def about(file: Path) -> Iterator[None]:
+    """Let errors of the block name the model's file at the beginning of each line, where they do not yet."""
+    try:
+        yield
+    except McuError as error:
+        lines = error.message.split("\n")
+        named = "\n".join(line if line.startswith(str(file)) else f"{file}: {line}" for line in lines)
+        raise McuError(named, error.hint, error.exit_code) from error

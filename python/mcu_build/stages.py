@@ -16,7 +16,7 @@ from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.custom import Signature, is_custom
-from mcu_build.errors import McuError
+from mcu_build.errors import McuError, about
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies
@@ -183,7 +183,7 @@ def lower_model(
     _check_latency(file, info["stream"], latency)
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
-    with progress.stage("lower") as mark:
+    with progress.stage("lower") as mark, about(file):
         lowered, mark.cached = cache.get(
             lower_key, lambda folder: _lower(entry, board, npu, io, definitions, folder)
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mcu_build import npz
-from mcu_build.errors import McuError
+from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.labels import check_labels
@@ -93,7 +93,8 @@ def run(
                 vectors.update(_vectors(file, captured, labels))
             return _first_inputs(captured, vectors)
 
-        quantized = _quantize(captured, npu_kind, examples, progress)
+        with about(file):
+            quantized = _quantize(captured, npu_kind, examples, progress)
         observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
         progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
