@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option, npu_option, op_library_option
+from mcu_build.cli.options import debug_option, json_option, npu_option, op_library_option, projected
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
@@ -15,6 +15,7 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
 @op_library_option
 @json_option
 @debug_option
+@projected
 def command(
     model: Path, board: str, npu: str | None, op_library: tuple[Path, ...], as_json: bool, debug: bool
 ) -> None:

@@ -33,28 +33,55 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
     """List the boards, or show one."""
     del debug
     from mcu_build.board import board_files, find_board, load_board
+    from mcu_build.report.tables import render
 
     project = Path.cwd()
     if name:
         board = find_board(name, project)
         print_json({"board": board.model_dump()})
         return
-    rows = []
+    rows, broken = [], []
     for id, file in board_files(project).items():
-        board = load_board(file)
-        ram = sum(memory.size for memory in board.memory if "w" in memory.access)
-        rows.append(_row(id, board.name, board.core, board.mve, board.dsp, ram))
+        try:
+            rows.append(_row(load_board(file)))
+        except McuError as error:
+            broken.append({"id": id, "file": str(file), "error": error.message, "hint": error.hint})
     if as_json:
-        print_json({"boards": rows})
+        print_json({"boards": rows, "broken": broken})
         return
-    for row in rows:
-        memory = f"{row['writable_memory'] // 1024:>6} K" if row["writable_memory"] else "       -"
-        print_text(f"{row['id']:<18} {row['core']:<12} {row['kernels']:<10} {memory}  {row['name']}")
+    headings = ("board", "core", "kernels", "RAM", "clock", "simulator", "flash with", "NPU", "name")
+    print_text(render(headings, [_cells(row) for row in rows], {"RAM", "clock"}))
+    for one in broken:
+        print_warning(f"{one['error']} (`mcu-build boards check {one['file']}`)")
 
 
-def _row(id: str, name: str, core: str, mve: bool, dsp: bool, ram: int) -> dict[str, Any]:
-    kernels = "mve" if mve else "dsp" if dsp else "reference"
-    return {"id": id, "name": name, "core": core, "kernels": kernels, "writable_memory": ram}
+def _row(board: Any) -> dict[str, Any]:
+    return {
+        "id": board.id,
+        "name": board.name,
+        "core": board.core,
+        "kernels": "mve" if board.mve else "dsp" if board.dsp else "reference",
+        "writable_memory": sum(memory.size for memory in board.memory if "w" in memory.access),
+        "clock": board.clock,
+        "simulators": [name for name in ("qemu", "fvp") if getattr(board.run, name) is not None],
+        "flash": [name for name in ("uf2", "pyocd", "openocd") if getattr(board.flash, name) is not None],
+        "npu": board.npu.default if board.npu else None,
+    }
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    memory, clock = row["writable_memory"], row["clock"]
+    return (
+        row["id"],
+        row["core"],
+        row["kernels"],
+        f"{memory // 1024:,} K" if memory else "-",
+        f"{clock / 1e6:g} MHz" if clock else "-",
+        ", ".join(row["simulators"]) or "-",
+        ", ".join(row["flash"]) or "-",
+        row["npu"] or "-",
+        row["name"],
+    )
 
 
 @command.command()

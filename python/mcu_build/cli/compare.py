@@ -64,6 +64,8 @@ def command(
 
     folders = [model for model in models if (model / manifest.NAME).is_file()]
     given = [model for model in models if model not in folders]
+    if not boards and (own := _project_board(given)):
+        boards = (own,)
     if given and not boards:
         raise McuError(
             "compare: no --board is given", "Name one or more: -b corstone-300 -b mps2-an386.", Exit.USAGE
@@ -89,6 +91,15 @@ def command(
         return Exit.FIRMWARE
     failed = [one.exit_code for one in found if one.exit_code]
     return Exit(failed[0]) if len(failed) == len(found) else Exit.OK
+
+
+def _project_board(models: list[Path]) -> str | None:
+    """The board of the project that the first model is in."""
+    from mcu_build import project
+
+    found = project.find(models[0]) if models and models[0].exists() else None
+    board = found.settings(models[0]).get("board") if found else None
+    return str(board) if board else None
 
 
 def _variant(

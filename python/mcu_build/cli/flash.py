@@ -39,8 +39,8 @@ def command(
 
     if sign:
         check_order(sign, version)
-    way = ways.parse(via, probe)
     board = board_for(options["model"], options["board"])
+    way = ways.parse(via or ways.usual(board, probe), probe)
     if board.is_host:
         raise McuError("--board: host is this computer, and needs no flashing", "Use `mcu-build run`.")
     ways.look(way, board)

@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import board_option, debug_option
+from mcu_build.cli.options import board_option, debug_option, with_project
 from mcu_build.cli.via import ViaCommand, via_option
 from mcu_build.errors import McuError
 
@@ -17,23 +17,30 @@ from mcu_build.errors import McuError
 @via_option
 @click.option("--port", metavar="PORT", help="A serial port such as /dev/ttyACM0 instead: the board's UART.")
 @debug_option
-def command(board: str, via: str | None, probe: str | None, port: str | None, debug: bool) -> None:
+def command(board: str | None, via: str | None, probe: str | None, port: str | None, debug: bool) -> None:
     """Show what the firmware prints, until Ctrl-C: RTT and semihosting through the probe, or a UART."""
     del debug
+    from mcu_build import project
     from mcu_build.board import find_board
     from mcu_build.flash import monitor
     from mcu_build.flash import via as ways
 
-    chosen = find_board(board, Path.cwd())
+    found = project.find(Path.cwd())
+    options = with_project({"board": board}, found.settings() if found else {})
+    chosen = find_board(options["board"], Path.cwd())
     if chosen.is_host and not port:
         raise McuError("--board: host is this computer, and has no probe", "Use `mcu-build run`.")
     way = None if port else ways.parse(via, probe)
 
+    baud = chosen.uart.baud if chosen.uart else 115_200
+
     def source() -> Any:
         if way is not None:
             return monitor.probe_source(ways.opened(way, chosen), chosen)
-        return monitor.uart_source(port or "", chosen.uart.baud if chosen.uart else 115_200)
+        return monitor.uart_source(port or "", baud)
 
+    where = f"{port} at {baud} baud" if port else f"{chosen.id} via {way}: RTT and semihosting"
+    _notice(f"listening to {where}; Ctrl-C ends it")
     # Ctrl-C must not come in the middle of a packet: the board would stay halted.
     interrupted: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))

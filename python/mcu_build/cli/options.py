@@ -1,12 +1,15 @@
 """Options that several verbs share."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.kernel_sources import SUFFIXES
@@ -15,17 +18,42 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+
+def _boards(context: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    """Names of boards that complete what was typed."""
+    from mcu_build.board import board_files
+
+    return [name for name in board_files(Path.cwd()) if name.startswith(begun)]
+
+
+def _npus(context: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    """NPUs of the board on the line, or of all, that complete what was typed."""
+    from mcu_build.board import board_files, load_board
+
+    named = context.params.get("board")
+    files = {id: file for id, file in board_files(Path.cwd()).items() if named in (None, id)}
+    names = {"none"}
+    for file in files.values():
+        with contextlib.suppress(McuError):
+            board = load_board(file)
+            names |= {*board.npu.names} if board.npu else set()
+    return sorted(name for name in names if name.startswith(begun))
+
+
 board_option = click.option(
     "-b",
     "--board",
-    required=True,
     metavar="B",
     envvar="MCU_BOARD",
-    help="A board's name, or a .toml file; else that of the environment's MCU_BOARD.",
+    shell_complete=_boards,
+    help="A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file.",
 )
 npu_option = click.option(
     "--npu",
     metavar="NAME",
+    envvar="MCU_NPU",
+    shell_complete=_npus,
     help="ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
 )
 io_option = click.option(
@@ -165,6 +193,36 @@ op_library_option = click.option(
 )
 
 
+def projected(function: F) -> F:
+    """Let the project file decide what neither the command line nor the environment has."""
+
+    @functools.wraps(function)
+    def completed(**options: Any) -> Any:
+        from mcu_build import project
+
+        options["model"] = model = project.resolve(options["model"])
+        found = project.find(model if model.exists() else Path.cwd())
+        return function(**with_project(options, found.settings(model) if found else {}))
+
+    return cast(F, completed)
+
+
+def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the command that runs, defaults replaced by the project's. McuError without any board."""
+    context = get_current_context()
+    for name, value in settings.items():
+        if name in options and context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            options[name] = value
+    if options["board"] is None:
+        raise McuError(
+            "Missing option '-b' / '--board': which board is it for?",
+            'Add --board B (`mcu-build boards` lists them), export MCU_BOARD=B, or write `board = "B"` into '
+            "mcu-build.toml beside the model.",
+            Exit.USAGE,
+        )
+    return options
+
+
 def build_options(function: F) -> F:
     """Everything that says which firmware to build, and where."""
     build_dir = click.option(
@@ -178,9 +236,9 @@ def build_options(function: F) -> F:
 
 
 def model_options(function: F) -> F:
-    """Everything that says which model becomes firmware, and for what."""
+    """Everything that says which model becomes firmware, and for what; the project file has a say in it."""
     return _all(
-        function,
+        projected(function),
         click.argument("model", type=click.Path(path_type=Path)),
         board_option,
         npu_option,

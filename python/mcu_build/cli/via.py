@@ -11,8 +11,8 @@ from mcu_build.cli.output import print_warning
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HELP = (
-    "The way to the board: pyocd, the default; openocd; gdb :3333, any GDB server (J-Link, Black Magic "
-    "Probe, QEMU); uf2 [DRIVE], the drive that a board shows."
+    "The way to the board: pyocd, the default (`flash` takes the drive of a board that shows one); openocd; "
+    "gdb :3333, any GDB server (J-Link, Black Magic Probe, QEMU); uf2 [DRIVE], the drive that a board shows."
 )
 _via = click.option("--via", metavar="WAY", help=_HELP)
 _flash_via = click.option("--via", metavar="WAY", envvar="MCU_VIA", show_envvar=True, help=_HELP)

@@ -25,6 +25,11 @@ class Via:
         return f"{self.kind} {self.address}".rstrip()
 
 
+def usual(board: Board, probe: str | None = None) -> str:
+    """The way to write a board where none is given: the drive that it shows, if it does, else pyocd."""
+    return "uf2" if board.flash.uf2 is not None and probe is None else "pyocd"
+
+
 def parse(text: str | None, probe: str | None = None) -> Via:
     """`gdb :3333` and so on; pyocd without a word. McuError (usage) names what there is."""
     kind, _, address = (text or "pyocd").strip().partition(" ")
