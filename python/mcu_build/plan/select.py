@@ -21,6 +21,7 @@ from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, ste
 from mcu_build.plan.left_out import no_kernel
 
 Selector = Callable[["Call"], None]
+_LISTED = 20  # calls that are refused
 
 
 class Call:
@@ -242,6 +243,11 @@ class _Builder:
         self._written[id] = None
         return self.tensors[id]
 
+    def write_results(self, call: KernelCall) -> None:
+        """Take the results of a call for written: those that read them are looked at all the same."""
+        for id in self._results(call):
+            self.output(id)
+
     def _view(self, tensor: Tensor, value: TensorValue) -> None:
         """A tensor that is read but never written is a view: it shares its place with one that was."""
         if value.location is None:
@@ -394,8 +400,8 @@ def select(
 ) -> Plan:
     """Choose kernels for every call of `program`; `name` is the model's name, `npu` what delegates run on.
 
-    `custom` are the user's own operators. McuError lists every operator that has no kernel, with its line of
-    the model where it is known.
+    `custom` are the user's own operators. McuError lists every operator that has no kernel, or none for the
+    element types of its operands, with its line of the model where it is known.
     """
     selectors = {**operators(), **(custom or {})}
     missing: dict[str, str] = {}
@@ -406,11 +412,18 @@ def select(
         raise McuError(*no_kernel(missing))
     builder = _Builder(program, name, npu)
     inputs = tuple(builder.tensor(id).id for id in program.inputs)
+    refused: list[McuError] = []
     for call in program.instructions:
         if isinstance(call, DelegateCall):
             builder.run_delegate(call)
-        else:
+            continue
+        try:
             _select_call(selectors[call.operator], Call(builder, call))
+        except McuError as error:
+            refused.append(error)
+            builder.write_results(call)
+    if refused:
+        raise _together(refused)
     outputs = tuple(builder.tensor(id).id for id in program.outputs)
     return Plan(
         name=name,
@@ -421,6 +434,14 @@ def select(
         # ExecuTorch takes scratch memory of delegates beside its plan, one after the other.
         program_arena_bytes=program.planned_bytes + builder.largest_scratch,
     )
+
+
+def _together(errors: Sequence[McuError]) -> McuError:
+    """One error with what all of them say."""
+    lines = list(dict.fromkeys(error.message for error in errors))
+    more = [f"and {len(lines) - _LISTED} more"] if len(lines) > _LISTED else []
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return McuError("\n".join((*lines[:_LISTED], *more)), " ".join(hints))
 
 
 def _select_call(selector: Selector, call: Call) -> None:
