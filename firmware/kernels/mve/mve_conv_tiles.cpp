@@ -87,11 +87,6 @@ Pieces pieces_in_image(const MveWindowTilesParams& params) {
                : Pieces{window.size.y, window.size.x, channels, row, window.dilation.x * channels};
 }
 
-// The same pieces where they lie one behind the other.
-Pieces pieces_in_window(const Pieces& pieces) {
-    return {pieces.rows, pieces.columns, pieces.bytes, pieces.columns * pieces.bytes, pieces.bytes};
-}
-
 // The rows of four windows from `at` on, of which some lie outside of the image, `columns` pixels of each.
 void copy_edges(const MveWindowTilesParams& params, const int8_t* input, Pair at, int32_t columns,
                 int8_t* to) {
@@ -221,6 +216,77 @@ Rows rows_of(const MveWindowTilesParams& params) {
             params.pixel};
 }
 
+// Four pixels of all groups, whose windows are in `patch`.
+MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& groups, MveCore core,
+                           MveTile tile) {
+    for (int32_t g = groups.count; g > 0; --g) {
+        core(tile);
+        tile.input += params.patch_bytes;
+        tile.weights += groups.weights;
+        tile.output += params.stage.channels;
+        const int32_t scales = tile.end - tile.scales;
+        tile.scales = tile.end;
+        tile.end += scales;
+    }
+}
+
+// Every four pixels in the order of memory; `inside` are the pieces of a group's window in the image.
+MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups& groups, const Pieces& inside,
+                            MveCore core, const int8_t* input, const int8_t* weights, const int32_t* scales,
+                            int8_t* output, uint8_t* patch) {
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
+    const int32_t width = params.input.width - (window.size.x - 1) * window.dilation.x;
+    Pieces alone = inside;
+    alone.column = groups.count > 1 ? channels : inside.bytes;
+    alone.row = inside.columns * alone.column;
+    auto* const to = reinterpret_cast<int8_t*>(patch);
+    int8_t* const edge = to + groups.count * params.patch_bytes;
+    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    tile.input = to;
+    tile.rounds = params.rounds;
+    // Compilers are not to conclude from a naked function's text that it reads no tile.
+    __asm__("" : "+r"(core));
+    int32_t pixels = 0;
+    for (int32_t n = 0; n < params.batch; ++n) {
+        for (int32_t oy = 0; oy < params.output.y; ++oy) {
+            const int32_t y = oy * window.stride.y - window.padding.y;
+            for (int32_t ox = 0; ox < params.output.x; ++ox) {
+                const int32_t x = ox * window.stride.x - window.padding.x;
+                const bool whole = y >= 0 && y < height && x >= 0 && x < width;
+                const int8_t* from = whole ? input + (y * params.input.width + x) * channels : edge;
+                if (!whole) {
+                    copy_edge(params, input, y, x, edge);
+                }
+                int8_t* at = to + pixels * params.pixel;
+                for (int32_t g = groups.count; g > 0; --g) {
+                    copy_window(whole ? inside : alone, from, params.vector, at);
+                    from += groups.depth;
+                    at += params.patch_bytes;
+                }
+                if (pixels == 0) {
+                    tile.output = output;
+                } else {
+                    tile.further[pixels - 1] = output - tile.output;
+                }
+                output += groups.count * params.stage.channels;
+                if (++pixels == kPixels) {
+                    run_groups(params, groups, core, tile);
+                    pixels = 0;
+                }
+            }
+        }
+        input += params.input.height * params.input.width * channels;
+    }
+    if (pixels > 0) {
+        for (int32_t p = pixels; p < kPixels; ++p) {
+            tile.further[p - 1] = 0;
+        }
+        run_groups(params, groups, core, tile);
+    }
+}
+
 }  // namespace
 
 void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
@@ -275,51 +341,17 @@ void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core,
 
 void mve_window_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    const Window& window = params.window;
-    const int32_t channels = params.input.channels;
-    const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
-    const int32_t width = params.input.width - (window.size.x - 1) * window.dilation.x;
-    const Pieces inside = pieces_in_image(params);
-    const Pieces alone = pieces_in_window(inside);
-    auto* const to = reinterpret_cast<int8_t*>(patch);
-    int8_t* const edge = to + params.patch_bytes;
-    MveTile tile = mve::tile_of(params.stage, weights, scales);
-    tile.input = to;
-    tile.rounds = params.rounds;
-    __asm__("" : "+r"(core));  // as above
-    int32_t pixels = 0;
-    for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t oy = 0; oy < params.output.y; ++oy) {
-            const int32_t y = oy * window.stride.y - window.padding.y;
-            for (int32_t ox = 0; ox < params.output.x; ++ox) {
-                const int32_t x = ox * window.stride.x - window.padding.x;
-                int8_t* const at = to + pixels * params.pixel;
-                if (y >= 0 && y < height && x >= 0 && x < width) {
-                    copy_window(inside, input + (y * params.input.width + x) * channels, params.vector, at);
-                } else {
-                    copy_edge(params, input, y, x, edge);
-                    copy_window(alone, edge, params.vector, at);
-                }
-                if (pixels == 0) {
-                    tile.output = output;
-                } else {
-                    tile.further[pixels - 1] = output - tile.output;
-                }
-                output += params.stage.channels;
-                if (++pixels == kPixels) {
-                    core(tile);
-                    pixels = 0;
-                }
-            }
-        }
-        input += params.input.height * params.input.width * channels;
-    }
-    if (pixels > 0) {
-        for (int32_t p = pixels; p < kPixels; ++p) {
-            tile.further[p - 1] = 0;
-        }
-        core(tile);
-    }
+    run_windows(params, {1, 0, 0}, pieces_in_image(params), core, input, weights, scales, output, patch);
+}
+
+void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
+                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    const MveWindowTilesParams& windows = params.windows;
+    const Window& window = windows.window;
+    const int32_t channels = windows.input.channels;
+    const Pieces pieces = {window.size.y, window.size.x, params.groups.depth,
+                           window.dilation.y * windows.input.width * channels, window.dilation.x * channels};
+    run_windows(windows, params.groups, pieces, core, input, weights, scales, output, patch);
 }
 
 }  // namespace mcu::kernels

@@ -25,11 +25,12 @@ class Shape:
     copies: int = 0
     # Rows and columns behind the image's end that windows may cover.
     behind: tuple[int, int] | None = None
+    groups: int = 1
 
     @property
     def terms(self) -> int:
         """Products of a sum."""
-        return self.kernel[0] * self.kernel[1] * (1 if self.copies else self.inputs)
+        return self.kernel[0] * self.kernel[1] * (1 if self.copies else self.inputs // self.groups)
 
     @property
     def channels(self) -> int:
@@ -55,7 +56,9 @@ def case(dice: np.random.Generator, shape: Shape, stage: Sequence[int], corners:
     n, height, width = shape.image
     x = dice.integers(-128, 128, (n, shape.inputs, height, width)).astype(np.int8)
     weights = (
-        (1, *shape.kernel, shape.channels) if shape.copies else (shape.channels, *shape.kernel, shape.inputs)
+        (1, *shape.kernel, shape.channels)
+        if shape.copies
+        else (shape.channels, *shape.kernel, shape.inputs // shape.groups)
     )
     w = dice.integers(-127, 128, weights).astype(np.int8)
     usual = -6 - int(np.log2(shape.terms) / 2)

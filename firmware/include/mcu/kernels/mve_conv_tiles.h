@@ -20,6 +20,9 @@
 //   window     everything else, as dense (`vector` is 16) or turns (`vector` is 64). The pieces of a window
 //              are its rows or, with horizontal dilation, its pixels
 //
+//   grouped    as window, of several groups: pieces are a group's bytes of a pixel. Weights and scales of the
+//              groups lie one behind the other, and so do their windows in `patch`
+//
 // Four pixels are computed at once, for all channels: of window in the order of memory, elsewhere of a row,
 // of which the last four may be computed again. Pointwise takes the image as one row. Before pixels are
 // written, their windows were read for the last time, but for those computed again.
@@ -79,6 +82,18 @@ struct MveWindowTilesParams {
 
 void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
                             const int8_t* weights, const int32_t* scales, int8_t* output);
+// Convolutions of a part of the channels each: `depth` of the input, and stage.channels of the output.
+struct MveGroups {
+    int32_t count;
+    int32_t depth;
+    int32_t weights;  // bytes from a group's to the next's
+};
+
+struct MveGroupedTilesParams {
+    MveWindowTilesParams windows;  // patch_bytes of a group
+    MveGroups groups;
+};
+
 #define MCU_MVE_TILES(name)                                                                                 \
     void name(const MveWindowTilesParams& params, MveCore core, const int8_t* input, const int8_t* weights, \
               const int32_t* scales, int8_t* output, uint8_t* patch);
@@ -87,5 +102,7 @@ MCU_MVE_TILES(mve_dense_tiles_s8)
 MCU_MVE_TILES(mve_turns_tiles_s8)
 MCU_MVE_TILES(mve_window_tiles_s8)
 #undef MCU_MVE_TILES
+void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
+                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
 
 }  // namespace mcu::kernels

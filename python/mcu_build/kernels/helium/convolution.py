@@ -181,13 +181,28 @@ def patch_of(pieces: int, nbytes: int) -> Patch:
 
 
 def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None:
-    """The core for windows as they lie in an image, `pitch` bytes apart, where one reaches them and is small.
+    """The core for windows as they lie in an image, `pitch` bytes apart, where there is a small one.
 
     `aligned` is whether pixels are whole words. Rows that are short are better brought together.
     """
     core = Core(pitch, nbytes, rows, aligned)
     fits = core.is_encodable and core.code <= _LARGE
     return core if fits and (rows == 1 or nbytes >= LANES) else None
+
+
+def joined_groups(groups: int, depth: int) -> int:
+    """Groups of `depth` channels that are computed as one, as their pieces are less than half a vector."""
+    most = LANES // 2 // depth
+    return max((count for count in range(1, min(groups, most) + 1) if groups % count == 0), default=1)
+
+
+def between_groups(weights: NDArray[np.int8], groups: int, joined: int) -> NDArray[np.int8]:
+    """[outputs][rows][columns][depth] over the inputs of `joined` groups: [...][joined * depth]."""
+    outputs, rows, columns, depth = weights.shape
+    wide = np.zeros((outputs, rows, columns, joined, depth), np.int8)
+    places = np.arange(outputs) // (outputs // groups) % joined
+    wide[np.arange(outputs), :, :, places] = weights
+    return wide.reshape(outputs, rows, columns, joined * depth)
 
 
 def spread(rows: NDArray[np.int8]) -> NDArray[np.int8]:

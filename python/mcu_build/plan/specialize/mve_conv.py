@@ -27,12 +27,14 @@ Numbers = Mapping[str, int]
 
 
 def conv2d(context: "Context", step: Step) -> Step | None:
-    """conv2d_s8 without groups and with constant weights."""
+    """conv2d_s8 with constant weights."""
     assert step.params is not None
-    if step.params.members["groups"] != 1:
-        return None
     weights = constant_bytes(context, step.arguments[1])
-    return None if weights is None else _convolution(context, step, weights)
+    if weights is None:
+        return None
+    if step.params.members["groups"] != 1:
+        return _grouped(context, step, weights)
+    return _convolution(context, step, weights)
 
 
 def one_channel(context: "Context", step: Step) -> Step | None:
@@ -126,20 +128,23 @@ def stage_of(rescaling: Scales, channels: int, step: Step) -> dict[str, Value]:
 
 def _convolution(context: "Context", step: Step, weights: Bytes) -> Step | None:
     assert step.params is not None
-    members = step.params.members
-    wanted = requantization(context, step, weights.reshape(len(weights), -1))
-    # The edge is filled with the value that adds nothing.
-    if wanted is None or not -128 <= -cast(int, members["input_offset"]) <= 127:
-        return None
-    rescaling = scales(wanted)
+    rescaling = _rescaling(context, step, weights)
     if rescaling is None:
         return None
     stage = stage_of(rescaling, len(weights), step)
-    if _is_pointwise(members):
+    if _is_pointwise(step.params.members):
         found = _pointwise(context, step, weights, rescaling, stage)
         if found is not None:
             return found
     return _windows(context, step, weights, rescaling, stage)
+
+
+def _rescaling(context: "Context", step: Step, weights: Bytes) -> Scales | None:
+    """That of a convolution whose edge can be filled with the value that adds nothing."""
+    assert step.params is not None
+    wanted = requantization(context, step, weights.reshape(len(weights), -1))
+    fills = -128 <= -cast(int, step.params.members["input_offset"]) <= 127
+    return scales(wanted) if wanted is not None and fills else None
 
 
 def _is_pointwise(members: Mapping[str, Value]) -> bool:
@@ -253,6 +258,46 @@ def _tiles_of(given: Mapping[str, Value], weights: Bytes) -> _Tiles:
     else:
         kernel, edge = "mve_window_tiles_s8", height * width * inputs if leaves else 0
     return _Tiles(kernel, patch.core, patch.vectors_of(rows), members, patch.size + edge)
+
+
+def _grouped(context: "Context", step: Step, weights: Bytes) -> Step | None:
+    """Groups, a few at a time where they are narrow: weights between those are zero."""
+    assert step.params is not None
+    given = step.params.members
+    groups, image, output = cast(int, given["groups"]), numbers(given["input"]), numbers(given["output"])
+    rescaling = _rescaling(context, step, weights)
+    if rescaling is None or context.optimize == "size":
+        return None
+    outputs, height, width, depth = weights.shape
+    joined = convolution.joined_groups(groups, depth)
+    count, depth, outputs = groups // joined, depth * joined, outputs * joined // groups
+    wide = convolution.between_groups(weights, groups, joined)
+    patch = convolution.patch_of(height * width, depth)
+    rows = patch.vectors_of(wide.reshape(len(wide), -1))
+    parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
+    packed = b"".join(quads_of_weights(rows[part]) for part in parts)
+    scale = b"".join(rescaling.part(part).quads() for part in parts)
+    windows: dict[str, Value] = {
+        "batch": given["batch"],
+        "input": given["input"],
+        "output": {"y": output["height"], "x": output["width"]},
+        "window": given["window"],
+        "pad_value": -cast(int, given["input_offset"]),
+        "pixel": patch.pixel,
+        "vector": patch.vector,
+        "patch_bytes": patch.size,
+        "rounds": patch.core.rounds,
+        "stage": _tile_stage(stage_of(rescaling, outputs, step)),
+    }
+    members: dict[str, Value] = {
+        "windows": windows,
+        "groups": {"count": count, "depth": depth, "weights": len(packed) // count},
+    }
+    edge = height * width * image["channels"] if leaves_image(given) else 0
+    scratch = (context.scratch(count * patch.size + edge),)
+    params = Params("MveGroupedTilesParams", members)
+    found = _packed(context, step, "mve_grouped_tiles_s8", params, packed, scale, scratch)
+    return replace(found, source="mve_conv_tiles", core=convolution.emit(patch.core))
 
 
 def _in_tiles(
