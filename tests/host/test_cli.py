@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from click.shell_completion import ShellComplete
 
-from mcu_build.cli import VERBS
+from mcu_build.cli import VERBS, cli
+from mcu_build.cli.help import EXAMPLES
 from tests.support.cli import mcu_build
 
 
@@ -155,3 +157,40 @@ def test_an_image_to_run_is_looked_at_first(tmp_path):
     assert ports.status == 2 and "are for models" in ports.json["error"]["message"]
     other = mcu_build("run", "--board", "mps2-an386", "--npu", "ethos-u55-128", junk)
     assert other.status == 2 and "no NPU called" in other.err
+
+
+def test_help_has_options_in_groups_and_an_example_that_works():
+    for verb, example in EXAMPLES.items():
+        made = cli.get_command(None, verb)
+        told = mcu_build(verb, "--help").out
+        assert f"Example: {example.split(' ')[0]}" in told
+        words = example.split()[1:]
+        given = words if words[0] != verb else words[1:]
+        # An example names options that there are, with values that they take.
+        if verb not in ("boards", "new"):
+            made.make_context(verb, list(given))
+    told = mcu_build("test", "--help").out
+    for group in ("Model and board", "Run", "Budgets", "Output", "Compiler, kernels, runtime"):
+        assert f"─ {group} ─" in told
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shown = mcu_build("completion", shell).out
+    assert "_MCU_BUILD_COMPLETE" in shown
+    result = mcu_build("completion", shell, "--install", "--json").json
+    assert (tmp_path / result["file"]).read_text() in (shown, shown.rstrip("\n"))
+
+
+def test_boards_and_npus_are_completed(monkeypatch):
+    monkeypatch.setenv("MCU_BOARD", "")
+
+    def completed(*words):
+        found = ShellComplete(cli, {}, "mcu-build", "_MCU_BUILD_COMPLETE")
+        return [one.value for one in found.get_completions(list(words[:-1]), words[-1])]
+
+    assert "mps2-an386" in completed("build", "--board", "mps")
+    assert completed("build", "--board", "corstone-320", "--npu", "ethos-u55") == []
+    assert "ethos-u85-256" in completed("build", "--board", "corstone-320", "--npu", "ethos")
+    assert completed("comp") == ["compare", "completion"]

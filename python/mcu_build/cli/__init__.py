@@ -33,6 +33,7 @@ VERBS = {
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",
+    "completion": "Let the shell complete verbs, options, boards and NPUs.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
     "program": "Make the file to flash of a program for a firmware with program slots.",
     "npu": "Look at the NPU's part of a program: its commands in words.",
@@ -55,8 +56,9 @@ class _Verbs(click.Group):
         if name not in VERBS:
             return None
         module = importlib.import_module(f"mcu_build.cli.{name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
+        from mcu_build.cli.help import dressed
+
+        return dressed(name, module.command)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         # Listing must not import every verb, as click's own does to ask for the help texts.

@@ -1,0 +1,101 @@
+"""What --help shows beside the options themselves: their groups, and an example for each verb."""
+
+from collections.abc import Mapping
+
+import rich_click as click
+from rich_click.utils import OptionGroupDict
+
+# Options by group, in the order in which they are read. What is in none comes last, under "Options".
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Model and board": (
+        "--board",
+        "--npu",
+        "--io",
+        "--latency",
+        "--optimize",
+        "--op-library",
+        "--kernel-sources",
+        "--method",
+        "--data",
+    ),
+    "Run": (
+        "--inputs",
+        "--outputs",
+        "--vectors",
+        "--sim",
+        "--timeout",
+        "--image",
+        "--no-run",
+        "--on-device",
+        "--via",
+        "--probe",
+        "--port",
+    ),
+    "Budgets": (
+        "--max-flash",
+        "--max-ram",
+        "--max-instructions",
+        "--max-cycles",
+        "--min-accuracy",
+        "--min-sqnr",
+        "--max-drop",
+    ),
+    "Image": ("--console", "--sign", "--version"),
+    "Output": (
+        "--html",
+        "--trace",
+        "--model-explorer",
+        "--symbols",
+        "--emit",
+        "--build-dir",
+        "--json",
+        "--debug",
+    ),
+    "Compiler, kernels, runtime": (
+        "--toolchain",
+        "--kernels",
+        "--cmsis-nn",
+        "--runtime",
+        "--executorch-prefix",
+        "--ops",
+        "--ops-from",
+        "--method-pool",
+        "--temp-pool",
+        "--program-slot",
+    ),
+}
+
+EXAMPLES: Mapping[str, str] = {
+    "build": "mcu-build -b corstone-300 model.py --max-flash 256K",
+    "run": "mcu-build run -b mps2-an386 model.py --inputs in.npz --outputs out.npz",
+    "test": "mcu-build test -b corstone-300 model.py --min-accuracy 0.95",
+    "flash": "mcu-build flash -b nrf52840-dk model.py",
+    "monitor": "mcu-build monitor -b nrf52840-dk",
+    "accuracy": "mcu-build accuracy model.py",
+    "verify": "mcu-build verify -b corstone-300 model.py",
+    "profile": "mcu-build profile -b mps2-an386 model.py --max-cycles 5000000",
+    "report": "mcu-build report -b corstone-300 model.py --html report.html",
+    "compare": "mcu-build compare model.py -b corstone-300 -b mps2-an386 --npu none",
+    "size": "mcu-build size -b corstone-300 model.py --symbols 40",
+    "boards": "mcu-build boards corstone-300",
+    "doctor": "mcu-build doctor --install",
+    "new": "mcu-build new starter",
+    "clean": "mcu-build clean",
+    "ci": "mcu-build ci model.py --board corstone-300",
+    "generate": "mcu-build generate -b corstone-300 model.py --output src",
+    "completion": "mcu-build completion bash --install",
+}
+
+
+def dressed(verb: str, command: click.Command) -> click.Command:
+    """The command with its options in groups and its example."""
+    there = {name for parameter in command.params for name in parameter.opts}
+    groups = [
+        OptionGroupDict(name=group, options=shown)
+        for group, names in _GROUPS.items()
+        if (shown := [name for name in names if name in there])
+    ]
+    click.rich_click.OPTION_GROUPS[f"mcu-build {verb}"] = groups
+    if verb in EXAMPLES and not command.epilog:
+        command.epilog = f"Example: {EXAMPLES[verb]}"
+    return command
