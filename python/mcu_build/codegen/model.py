@@ -11,7 +11,7 @@ from mcu_build.codegen.header import BANNER, arena_size, header, ports
 from mcu_build.codegen.literal import float_literal
 from mcu_build.ir.calls.outside import UserFunction
 from mcu_build.ir.calls.struct import Struct, Value
-from mcu_build.ir.plan import Params, Plan, Step
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import ALIGNMENT, Tensor
 from mcu_build.npu.config import name_of
 
@@ -251,7 +251,7 @@ def _call(plan: Plan, index: int, step: Step) -> str:
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 
 
-def parameters(name: str, params: Struct | Params) -> str:
+def parameters(name: str, params: Struct) -> str:
     """The parameter struct of a kernel as a constant `name`."""
     members = "".join(f"    .{name} = {_value(value)},\n" for name, value in params.members.items())
     return f"constexpr kernels::{params.type} {name} = {{\n{members}}};\n"

@@ -12,7 +12,6 @@ from typing import Literal
 from mcu_build.ir.calls.call import Call
 from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.calls.struct import Struct
-from mcu_build.ir.calls.struct import Value as Value
 from mcu_build.ir.tensor import ALIGNMENT as ALIGNMENT
 from mcu_build.ir.tensor import DType as DType
 from mcu_build.ir.tensor import Quantization as Quantization
@@ -20,14 +19,6 @@ from mcu_build.ir.tensor import Tensor as Tensor
 
 # What to give priority to where kernels, plan and compiler can trade one for another.
 Optimize = Literal["speed", "size", "ram"]
-
-
-@dataclass(frozen=True)
-class Params:
-    """A parameter struct of a kernel that has no class: `type` is its C++ name, members in their order."""
-
-    type: str
-    members: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ class Step:
     call: Call
     kernel: str
     source: str
-    params: Struct | Params | None
+    params: Struct | None
     arguments: tuple[int | None, ...]
     writes: tuple[int, ...]
     overlaps: Mapping[int, int] = field(default_factory=dict)

@@ -126,7 +126,7 @@ def test_equals_the_reference(stride: int, toolchain: Toolchain, tmp_path: Path)
     steps = [plan.steps[-1] for plan in plans_on(BOARD, made)]
     assert {step.kernel for step in steps} == {KERNELS[stride]}
     # Whole rows and strips of them.
-    assert {step.params.members["strip"] < step.params.members["output"]["x"] for step in steps} == {
+    assert {step.params.strip < step.params.output.x for step in steps} == {
         False,
         True,
     }

@@ -5,7 +5,6 @@ The twins are in firmware/include/mcu/kernels; tests/host/test_structs.py proves
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
 from math import prod
 from typing import Annotated
 
@@ -28,7 +27,7 @@ class Struct:
         """Its name in C++."""
         return type(self).__name__
 
-    @cached_property
+    @property
     def members(self) -> Mapping[str, Value]:
         """Its members in their order, as plain data."""
         return {name: _plain(value) for name, value in self._items()}

@@ -11,8 +11,7 @@ from dataclasses import replace
 from mcu_build.ir.plan import Optimize, Plan, Step
 from mcu_build.plan.fit import constant_bytes
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
-from mcu_build.plan.specialize.context import Context as Context
-from mcu_build.plan.specialize.context import Table
+from mcu_build.plan.specialize.context import Context, Table
 
 # A layer's weights are worth a slower kernel where they would take so many bytes more, and a quarter more.
 _LARGE = 4096

@@ -9,6 +9,7 @@ from mcu_build.ir.plan import Optimize, Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
 
 C = TypeVar("C", bound=Call)
+T = TypeVar("T")
 
 
 class Context:
@@ -19,12 +20,20 @@ class Context:
         self.optimize = optimize
         self.tensors = dict(plan.tensors)
         self._next_id = max(self.tensors, default=-1) + 1
+        self._asked: dict[Callable[[Plan], Any], Any] = {}
 
     def tensor(self, id: int | None) -> Tensor:
         """A tensor of the plan. KeyError where an optional argument is absent."""
         if id is None:
             raise KeyError("absent")
         return self.tensors[id]
+
+    def once(self, ask: Callable[[Plan], T]) -> T:
+        """What a function says of the plan: it is asked once, however many steps want to know."""
+        if ask not in self._asked:
+            self._asked[ask] = ask(self.plan)
+        found: T = self._asked[ask]
+        return found
 
     def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> int:
         """Add a constant, such as packed weights; its id. What nothing reads any more is not kept."""
