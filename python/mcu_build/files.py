@@ -2,11 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from mcu_build.errors import McuError
 
@@ -35,11 +36,20 @@ def write_atomically(file: Path, data: bytes) -> None:
         raise McuError(f"{file}: {error.strerror or error}", _ROOM) from error
 
 
-def lock(folder: Path) -> AbstractContextManager[Any]:
-    """Keep other processes out of `folder`, which is made where it is missing, until the end of a block."""
+def lock(folder: Path, waits: Callable[[], None] | None = None) -> AbstractContextManager[Any]:
+    """Keep other processes out of `folder`, which is made where it is missing, until the end of a block.
+
+    `waits` is called first where another process is in there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / ".lock").acquire()
+        found = FileLock(folder / ".lock")
+        try:
+            return found.acquire(timeout=0)
+        except Timeout:
+            if waits:
+                waits()
+            return found.acquire()
     except OSError as error:
         raise not_writable(folder, error) from error
 

@@ -7,7 +7,7 @@ console, exit and files lead: RTT or UART, semihosting in the test image, a debu
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,8 +52,8 @@ class BuildInputs:
     prototypes: Mapping[str, str] = field(default_factory=dict)
 
 
-def build(inputs: BuildInputs) -> dict[str, Path]:
-    """Compile and link. Returns the images by kind.
+def build(inputs: BuildInputs, step: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
+    """Compile and link. Returns the images by kind. `step` is told what is being done.
 
     `elf` and `map` are of the production image, with `hex`, `bin` and a `bin_<memory>` for each further
     memory that is loaded, where the board is not the host, and `uf2` where its drive takes that; `test_elf`
@@ -64,12 +64,12 @@ def build(inputs: BuildInputs) -> dict[str, Path]:
     """
     folder = inputs.folder.resolve()
     try:
-        return _build(inputs, folder)
+        return _build(inputs, folder, step)
     except OSError as error:
         raise not_writable(folder, error) from error
 
 
-def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
+def _build(inputs: BuildInputs, folder: Path, step: Callable[[str], None]) -> dict[str, Path]:
     for name, text in board_files(inputs.board, inputs.toolchain, inputs.cmsis_nn, inputs.optimize).items():
         write_changed(folder / "src" / name, text)
     source, tree = folder / "cmake", folder / "cmake" / "build"
@@ -81,7 +81,7 @@ def _build(inputs: BuildInputs, folder: Path) -> dict[str, Path]:
     if not stamp.is_file() or stamp.read_text() != key:
         shutil.rmtree(tree, ignore_errors=True)
     stamp.unlink(missing_ok=True)
-    _run_cmake(inputs, source, tree)
+    _run_cmake(inputs, source, tree, step)
     stamp.write_text(key)
     return _publish(inputs, tree, folder)
 
@@ -102,7 +102,7 @@ def _tree_key(inputs: BuildInputs, tree: Path) -> str:
     )
 
 
-def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
+def _run_cmake(inputs: BuildInputs, source: Path, tree: Path, step: Callable[[str], None]) -> None:
     log = source.parent / LOG
     configure: list[str | Path] = [
         _cmake(),
@@ -112,10 +112,12 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path) -> None:
         f"-DMcuBuild_DIR={data_dir() / 'cmake'}",
         *([f"-DMCU_EXECUTORCH_PREFIX={inputs.executorch}"] if inputs.executorch else []),
     ]
+    step("CMake configures")
     finished = process.run(configure, env=_ENVIRONMENT)
     log.write_text(finished.stdout + finished.stderr)
     if finished.status != 0:
         raise _failure(inputs, finished.stderr, log)
+    step("compiling and linking")
     # -k 0: every mistake at once.
     finished = process.run([_ninja(), "-C", tree, "-k", "0"], env=_ENVIRONMENT)
     with log.open("a") as stream:

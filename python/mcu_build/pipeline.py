@@ -89,7 +89,7 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
     # Who builds the same at the same time waits, and finds it made.
-    with lock(folder):
+    with lock(folder, lambda: progress.warn(f"{folder}: waiting for another build of it")):
         found = manifests.read(folder)
         if not (found and found.key == key and found.is_whole(folder)):
             return Built(folder, _make(request, lowered, folder, key, progress), lowered, request)
@@ -313,7 +313,8 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
                     optimize=request.optimize,
                     kernel_sources=request.kernel_sources,
                     prototypes=prototypes(plan),
-                )
+                ),
+                progress.step,
             )
     else:
         from mcu_build.executorch.measure import build_measured

@@ -382,7 +382,7 @@ def _quantized(
     found = _known(file, npu_kind, notes, cache)
     if found is None:
         # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
-        with lock(notes):
+        with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it")):
             found = _known(file, npu_kind, notes, cache)
             if found is None:
                 key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries)

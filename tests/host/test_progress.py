@@ -1,12 +1,14 @@
 """A stage that runs long says what it is doing; a short one has one line."""
 
 import io
+import sys
 import threading
 
 import pytest
 
 from mcu_build.cli import output
 from mcu_build.cli.output import StageTimes
+from mcu_build.files import lock
 
 
 class _Written(io.StringIO):
@@ -82,3 +84,35 @@ def test_a_stage_that_fails_leaves_no_thread():
     with pytest.raises(ValueError, match="wrong"), StageTimes().stage("quantize"):
         raise ValueError("wrong")
     assert threading.active_count() == before
+
+
+def test_what_a_model_prints_stands_above_the_live_line(stderr_as, monkeypatch):
+    stderr = stderr_as(is_terminal=True)
+    monkeypatch.setattr(output, "_REFRESH", 0.001)
+    with StageTimes().stage("capture"):
+        stderr.wait_for(f"{'capture':<12} {0:6.1f} s")
+        print("epoch 1\nepo", end="", file=sys.stderr)
+        print("ch 2", file=sys.stderr)
+        print("no end", end="", file=sys.stderr)
+    shown = stderr.getvalue()
+    # What was on the terminal's line is cleared behind each of them.
+    for line in ("epoch 1", "epoch 2", "no end"):
+        assert f"{line}\x1b[K\n" in shown
+    assert shown.index("epoch 1") < shown.index("epoch 2") < shown.index("no end")
+    assert sys.stderr is stderr
+
+
+def test_who_waits_for_another_build_is_told(tmp_path):
+    told = []
+    with lock(tmp_path, lambda: told.append("first")):
+        waiting = threading.Event()
+
+        def second():
+            with lock(tmp_path, waiting.set):
+                told.append("second")
+
+        other = threading.Thread(target=second)
+        other.start()
+        assert waiting.wait(10) and told == []
+    other.join(10)
+    assert told == ["second"]

@@ -1,5 +1,7 @@
 """What the command prints: data on stdout, progress and errors on stderr."""
 
+import contextlib
+import io
 import json
 import shutil
 import sys
@@ -8,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from mcu_build.errors import Exit, McuError
 
@@ -52,6 +54,32 @@ def report_error(error: McuError, as_json: bool) -> Exit:
     return error.exit_code
 
 
+class _Above(io.TextIOBase):
+    """Stands in for stderr while a live line is shown: what others write comes above it, in whole lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._begun = ""
+
+    def isatty(self) -> bool:
+        """As the terminal below."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Lines at once, what is left of the last with its end."""
+        lines, newline, self._begun = (self._begun + text).rpartition("\n")
+        if newline:
+            # In one go, so that the live line does not come in between.
+            self._stream.write("".join(f"{line}{_CLEAR}\n" for line in lines.split("\n")))
+            self._stream.flush()
+        return len(text)
+
+    def finish(self) -> None:
+        """Write what has no end."""
+        if self._begun:
+            self.write("\n")
+
+
 @dataclass
 class StageTimes:
     """The stages of one command: told on stderr as they run unless `quiet`, and kept for the JSON.
@@ -87,31 +115,35 @@ class StageTimes:
         if self.quiet:
             yield
             return
-        ended = threading.Event()
-        show = self._live if sys.stderr.isatty() else self._once
-        shower = threading.Thread(target=show, args=(name, start, ended), daemon=True)
+        ended, stream = threading.Event(), sys.stderr
+        live = stream.isatty()
+        shower = threading.Thread(
+            target=self._live if live else self._once, args=(name, start, ended, stream), daemon=True
+        )
         shower.start()
+        above = _Above(stream)
         try:
-            yield
+            with contextlib.redirect_stderr(above) if live else contextlib.nullcontext():
+                yield
         finally:
             ended.set()
             shower.join()
+            above.finish()
 
-    def _live(self, name: str, start: float, ended: threading.Event) -> None:
-        columns = shutil.get_terminal_size().columns
-        sys.stderr.write(f"{name:<12} ...\r")
-        sys.stderr.flush()
+    def _live(self, name: str, start: float, ended: threading.Event, stream: TextIO) -> None:
+        stream.write(f"{name:<12} ...\r")
+        stream.flush()
         while not ended.wait(_REFRESH):
             line = f"{name:<12} {time.monotonic() - start:6.1f} s  {self.doing}"
-            sys.stderr.write(line[: columns - 1] + _CLEAR + "\r")
-            sys.stderr.flush()
-        sys.stderr.write(_CLEAR)
+            stream.write(line[: shutil.get_terminal_size().columns - 1] + _CLEAR + "\r")
+            stream.flush()
+        stream.write(_CLEAR)
 
-    def _once(self, name: str, start: float, ended: threading.Event) -> None:
+    def _once(self, name: str, start: float, ended: threading.Event, stream: TextIO) -> None:
         del start
         if not ended.wait(_LONG):
-            sys.stderr.write(f"{name:<12} ...\n")
-            sys.stderr.flush()
+            stream.write(f"{name:<12} ...\n")
+            stream.flush()
 
     def note(self, text: str) -> None:
         """A line of its own: what the stages below it are for."""
