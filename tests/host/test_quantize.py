@@ -74,6 +74,33 @@ def test_batch_norm_goes_into_weights_that_are_computed() -> None:
     assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
 
 
+class PreActivation(nn.Module):
+    """What a norm reads is read by a sum as well, and one layer is read through two norms and by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.first, self.again = nn.Conv2d(3, 4, 3), nn.Linear(4, 4)
+        self.norm, self.other = nn.BatchNorm2d(4), nn.BatchNorm1d(4)
+        for norm in (self.norm, self.other):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x)
+        z = (torch.relu(self.norm(y)) + y).mean((2, 3))
+        return self.again(self.other(self.again(z))) + z
+
+
+def test_a_norm_changes_nothing_for_other_readers_of_its_layer() -> None:
+    net = PreActivation()
+    exported = normalize(_export(net, torch.zeros(1, 3, 6, 6)), Path("net.py"))
+    program = parse(lower(quantize(exported, _draws(8)), "cortex-m4").pte)
+    (x,) = _draws(3)[-1]
+    (ours,), (real,) = evaluate(program, [x.numpy()]), arrays(net(x))
+    assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
+
+
 def test_the_file_of_a_quantized_program_lowers_to_the_same_bytes(
     quantized: torch.export.ExportedProgram, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import GraphModule
+from torch.fx import Graph, GraphModule, Node
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.histogram import quick_histograms
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
 
 Inputs = tuple[torch.Tensor, ...]
+_NORMS = (torch.ops.aten.batch_norm.default, torch.ops.aten._native_batch_norm_legit_no_training.default)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,33 @@ def _with_own_weights(exported: ExportedProgram) -> GraphModule:
                     copied = copies.setdefault(id(tensor), _copied(tensor))
                     kept = owner._parameters if isinstance(copied, torch.nn.Parameter) else owner._buffers
                     kept[name] = copied
+    _keep_norms_apart(module.graph)
+    module.recompile()
     return module
+
+
+def _keep_norms_apart(graph: Graph) -> None:
+    """Put something between a batch norm and a layer that others read, or whose weights others read.
+
+    torchao folds the norm into the layer all the same: a sum past the norm (pre-activation blocks) would get
+    normalized values.
+    """
+    for node in list(graph.nodes):
+        if node.target not in _NORMS or not isinstance(node.args[0], Node):
+            continue
+        layer = node.args[0]
+        weight = layer.args[1] if layer.op == "call_function" and len(layer.args) > 1 else None
+        if isinstance(weight, Node) and not all(_is_normed_alike(reader, node) for reader in weight.users):
+            with graph.inserting_before(node):
+                apart = graph.call_function(torch.ops.aten.alias.default, (layer,))
+            apart.meta = dict(layer.meta)
+            node.replace_input_with(layer, apart)
+
+
+def _is_normed_alike(layer: Node, norm: Node) -> bool:
+    """Whether nothing but a norm with the parameters of `norm` reads a layer."""
+    readers = list(layer.users)
+    return len(readers) == 1 and readers[0].target is norm.target and readers[0].args[1:] == norm.args[1:]
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
