@@ -1,10 +1,11 @@
 """Is everything here? A list of small checks, each with the way to mend what it finds."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -21,6 +22,8 @@ from mcu_build.simulate.qemu import HINT as QEMU_HINT
 
 _APT = "apt-get install "
 _MINIMUM_PYTHON = (3, 11)
+# The oldest compilers that have what the sources use (C++20 with std::span; Helium's intrinsics).
+_LEAST: Mapping[Toolchain, tuple[int, ...]] = {"arm-clang": (16,), "arm-gcc": (10, 3), "host": (10,)}
 # A cold build of a large model leaves some hundred megabytes in the cache.
 _MINIMUM_DISK = 1 << 30
 
@@ -82,7 +85,7 @@ def checks() -> tuple[Check, ...]:
         Check("arm-clang", CLANG_HINT, partial(_compiler, "arm-clang", "corstone-300")),
         Check("arm-gcc", GCC_HINT, partial(_compiler, "arm-gcc", "corstone-300")),
         Check("host compiler", HOST_HINT, partial(_compiler, "host", "host")),
-        Check("qemu-system-arm", QEMU_HINT, partial(_version, "qemu-system-arm", QEMU_HINT)),
+        Check("qemu-system-arm", QEMU_HINT, partial(_version, "qemu-system-arm", QEMU_HINT, (7, 2))),
         Check("OpenOCD", "apt-get install openocd", _openocd),
         Check("pyocd's packs", "pyocd pack install <part>", _packs),
         Check("cache folder", "export MCU_BUILD_CACHE=<a folder that can be written>", _cache),
@@ -135,14 +138,24 @@ def _sources() -> str:
 
 def _compiler(toolchain: Toolchain, board: str) -> str:
     tools = target(find_board(board), toolchain)
-    return _version(str(tools.cxx), "")
+    return _version(str(tools.cxx), "", _LEAST[toolchain])
 
 
-def _version(tool: str, hint: str) -> str:
+def _version(tool: str, hint: str, least: tuple[int, ...] = ()) -> str:
+    """The first line of what a tool says of itself. McuError where it is older than `least`."""
     finished = process.run([process.find_tool(tool, hint), "--version"], timeout=30)
     if finished.status != 0:
         raise McuError(f"{tool} --version: status {finished.status}: {finished.stderr.strip()}", hint)
-    return finished.stdout.splitlines()[0].strip()
+    found = finished.stdout.splitlines()[0].strip()
+    if is_older(found, least):
+        raise McuError(f"{found}: too old, {'.'.join(map(str, least))} or newer is needed", hint)
+    return found
+
+
+def is_older(text: str, least: tuple[int, ...]) -> bool:
+    """Whether the last version that stands in a tool's first line is older; one without a version is not."""
+    versions = re.findall(r"(?<![\w.])(\d+(?:\.\d+)+)", text)
+    return bool(least and versions) and tuple(map(int, versions[-1].split("."))) < least
 
 
 def _openocd() -> str:

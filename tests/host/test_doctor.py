@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from pyocd.target.pack.pack_target import ManagedPacks
 
-from mcu_build.doctor import examine
+from mcu_build.doctor import examine, is_older
 from tests.support.cli import mcu_build
 
 
@@ -93,3 +93,13 @@ def test_the_command_leaves_with_status_3_where_something_is_missing(monkeypatch
 def test_it_imports_no_torch():
     words = "import sys; from mcu_build.doctor import examine; examine(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", words], cwd=Path("/")).returncode == 0
+
+
+def test_versions_that_are_too_old():
+    qemu = "QEMU emulator version 7.2.19 (Debian 1:7.2+dfsg-7+deb12u15)"
+    assert not is_older(qemu, (7, 2))
+    assert is_older("QEMU emulator version 6.2.0", (7, 2))
+    assert is_older("arm-none-eabi-g++ (15:9.2-2019) 9.3.1 20200408 (release)", (10, 3))
+    assert not is_older("arm-none-eabi-g++ (15:12.2.rel1-1) 12.2.1 20221205", (10, 3))
+    assert not is_older("Debian clang version 19.1.7 (3~deb12u1)", (16,))
+    assert not is_older("a tool that does not tell", (1,))
