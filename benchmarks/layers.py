@@ -163,16 +163,16 @@ def main() -> int:
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for board in options.boards:
         rows: dict[str, Row] = {}
+        core = "cortex-m0" if board == "cortex-m0" else find_board(board).core
         for family in options.families:
             chosen = [layer for layer in layers() if layer.family == family]
             rows |= measure(board, chosen, options.toolchain, options.build_dir)
             print(f"{board}: {family}: {len(chosen)} layers", file=sys.stderr)
-        core = "cortex-m0" if board == "cortex-m0" else find_board(board).core
+            kept[core] = {**kept.get(core, {}), **rows}
+            if options.write:
+                RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
         print(table(core, rows))
         print("".join(f"cliff: {name}: {times:.2f} times {of}\n" for name, times, of in cliffs(core, rows)))
-        kept[core] = {**kept.get(core, {}), **rows}
-        if options.write:
-            RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
     return 0
 
 

@@ -194,7 +194,7 @@ def test_with_an_npu(folder, tmp_path):
     assert layer["cycles"] > 0 and layer["output_of"] == "aten::conv2d"
     text = mcu_build(*words).out
     for told in (text, page.read_text()):
-        assert "estimated by ethos-u-vela" in told and layer["output_of"] in told
+        assert "estimated by ethos-u-vela" in told and layer["operator"] in told
 
 
 def test_a_budget(folder, tmp_path):
