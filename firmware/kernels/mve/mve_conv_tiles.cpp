@@ -230,10 +230,22 @@ MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& 
     }
 }
 
+// Bytes from an output to the next of a row, of a column, and of an image.
+struct Places {
+    int32_t pixel;
+    int32_t row;
+    int32_t image;
+};
+
+Places places_of(const MveWindowTilesParams& params, int32_t channels) {
+    const int32_t row = params.output.x * channels;
+    return {channels, row, params.output.y * row};
+}
+
 // Every four pixels in the order of memory; `inside` are the pieces of a group's window in the image.
 MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups& groups, const Pieces& inside,
-                            MveCore core, const int8_t* input, const int8_t* weights, const int32_t* scales,
-                            int8_t* output, uint8_t* patch) {
+                            const Places& places, MveCore core, const int8_t* input, const int8_t* weights,
+                            const int32_t* scales, int8_t* output, uint8_t* patch) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
@@ -252,6 +264,7 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.y; ++oy) {
             const int32_t y = oy * window.stride.y - window.padding.y;
+            int8_t* out = output + oy * places.row;
             for (int32_t ox = 0; ox < params.output.x; ++ox) {
                 const int32_t x = ox * window.stride.x - window.padding.x;
                 const bool whole = y >= 0 && y < height && x >= 0 && x < width;
@@ -266,11 +279,11 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
                     at += params.patch_bytes;
                 }
                 if (pixels == 0) {
-                    tile.output = output;
+                    tile.output = out;
                 } else {
-                    tile.further[pixels - 1] = output - tile.output;
+                    tile.further[pixels - 1] = out - tile.output;
                 }
-                output += groups.count * params.stage.channels;
+                out += places.pixel;
                 if (++pixels == kPixels) {
                     run_groups(params, groups, core, tile);
                     pixels = 0;
@@ -278,6 +291,7 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
             }
         }
         input += params.input.height * params.input.width * channels;
+        output += places.image;
     }
     if (pixels > 0) {
         for (int32_t p = pixels; p < kPixels; ++p) {
@@ -341,7 +355,8 @@ void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core,
 
 void mve_window_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    run_windows(params, {1, 0, 0}, pieces_in_image(params), core, input, weights, scales, output, patch);
+    run_windows(params, {1, 0, 0}, pieces_in_image(params), places_of(params, params.stage.channels), core,
+                input, weights, scales, output, patch);
 }
 
 void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
@@ -351,7 +366,29 @@ void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, con
     const int32_t channels = windows.input.channels;
     const Pieces pieces = {window.size.y, window.size.x, params.groups.depth,
                            window.dilation.y * windows.input.width * channels, window.dilation.x * channels};
-    run_windows(windows, params.groups, pieces, core, input, weights, scales, output, patch);
+    const Places places = places_of(windows, params.groups.count * windows.stage.channels);
+    run_windows(windows, params.groups, pieces, places, core, input, weights, scales, output, patch);
+}
+
+void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
+                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+    MveWindowTilesParams phase = params.windows;
+    const Pair size = phase.output;
+    const Pair stride = params.stride;
+    const int32_t channels = phase.stage.channels;
+    const int32_t row = size.x * channels;
+    const Places places = {stride.x * channels, stride.y * row, size.y * row};
+    for (int32_t y = 0; y < stride.y; ++y) {
+        for (int32_t x = 0; x < stride.x; ++x) {
+            phase.window.padding = {y == 0 ? params.first.y : params.second.y,
+                                    x == 0 ? params.first.x : params.second.x};
+            phase.output = {(size.y - y + stride.y - 1) / stride.y, (size.x - x + stride.x - 1) / stride.x};
+            run_windows(phase, {1, 0, 0}, pieces_in_image(phase), places, core, input, weights, scales,
+                        output + y * row + x * channels, patch);
+            weights += params.weights;
+            scales += (channels + 3) / 4 * 16;
+        }
+    }
 }
 
 }  // namespace mcu::kernels

@@ -22,6 +22,8 @@
 //
 //   grouped    as window, of several groups: pieces are a group's bytes of a pixel. Weights and scales of the
 //              groups lie one behind the other, and so do their windows in `patch`
+//   transposed transpose_conv2d.h with strides of 1 and 2, without dilation: as window, for each phase of the
+//              output's rows and columns. Weights and scales of the phases lie one behind the other
 //
 // Four pixels are computed at once, for all channels: of window in the order of memory, elsewhere of a row,
 // of which the last four may be computed again. Pointwise takes the image as one row. Before pixels are
@@ -94,6 +96,16 @@ struct MveGroupedTilesParams {
     MveGroups groups;
 };
 
+// Transposed convolutions, whose windows reach an output of each phase of the stride with the same number of
+// pixels, some with weights of zero.
+struct MveTransposedTilesParams {
+    MveWindowTilesParams windows;  // of a phase; output is that of all
+    Pair stride;                   // at most 2
+    Pair first;                    // padding of the first phase
+    Pair second;                   // and of the second
+    int32_t weights;               // bytes from a phase's to the next's
+};
+
 #define MCU_MVE_TILES(name)                                                                                 \
     void name(const MveWindowTilesParams& params, MveCore core, const int8_t* input, const int8_t* weights, \
               const int32_t* scales, int8_t* output, uint8_t* patch);
@@ -104,5 +116,7 @@ MCU_MVE_TILES(mve_window_tiles_s8)
 #undef MCU_MVE_TILES
 void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
                           const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
+void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
+                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
 
 }  // namespace mcu::kernels

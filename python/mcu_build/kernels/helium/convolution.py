@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_build.ir.calls.struct import Pair
 from mcu_build.ir.plan import Emitted
 
 LANES = 16  # products of a vector
@@ -203,6 +204,31 @@ def between_groups(weights: NDArray[np.int8], groups: int, joined: int) -> NDArr
     places = np.arange(outputs) // (outputs // groups) % joined
     wide[np.arange(outputs), :, :, places] = weights
     return wide.reshape(outputs, rows, columns, joined * depth)
+
+
+def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> tuple[NDArray[np.int8], Pair, Pair]:
+    """A transposed convolution as plain ones of stride 1, one for each phase of the output.
+
+    `weights` are [outputs][rows][columns][inputs], strides 1 or 2. Gives [phases][outputs][rows][columns]
+    [inputs], all with the taps of the largest, and the padding of the first and of the second phase.
+    """
+    rows, before_y = _axis(weights.shape[1], stride.y, padding.y)
+    columns, before_x = _axis(weights.shape[2], stride.x, padding.x)
+    # Tap number -1 is a zero behind the others.
+    padded = np.pad(weights, ((0, 0), (0, 1), (0, 1), (0, 0)))
+    taps = [padded[:, np.array(y)[:, None], np.array(x)[None, :]] for y in rows for x in columns]
+    return np.stack(taps), Pair(before_y[0], before_x[0]), Pair(before_y[-1], before_x[-1])
+
+
+def _axis(size: int, stride: int, padding: int) -> tuple[list[list[int]], tuple[int, ...]]:
+    """For each phase of an axis: the tap at each pixel of its window, -1 for none, and its padding."""
+    count, taps, before = -(-size // stride), [], []
+    for phase in range(stride):
+        first = (phase + padding) % stride
+        reached = [first + stride * number for number in reversed(range(count))]
+        taps.append([tap if tap < size else -1 for tap in reached])
+        before.append(count - 1 - (phase + padding - first) // stride)
+    return taps, tuple(before)
 
 
 def spread(rows: NDArray[np.int8]) -> NDArray[np.int8]:

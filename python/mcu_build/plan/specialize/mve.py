@@ -21,6 +21,7 @@ TABLE: Table = (
     Rule(BatchMatmul, mve_linear.product),
     Rule(Conv2d, mve_conv.conv2d),
     Rule(TransposeConv2d, mve_conv.side_by_side),
+    Rule(TransposeConv2d, mve_conv.transposed),
     Rule(DepthwiseConv2d, mve_conv.one_channel),
     Rule(DepthwiseConv2d, mve_depthwise.depthwise),
     Rule(DepthwiseConv2d, mve_depthwise.windows),

@@ -134,6 +134,17 @@ class MveGroupedTilesParams(Struct):
     groups: MveGroups
 
 
+@dataclass(frozen=True)
+class MveTransposedTilesParams(Struct):
+    """Parameters of mve_conv_tiles.h, for transposed convolutions whose windows overlap."""
+
+    windows: MveWindowTilesParams
+    stride: Pair
+    first: Pair
+    second: Pair
+    weights: int
+
+
 def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
     """Constant weights."""
     weights = constant_bytes(context, call.weights)
@@ -174,6 +185,41 @@ def side_by_side(context: Context, step: Step, call: TransposeConv2d) -> Step | 
     scale = b"".join(rescaling.part(line).quads() for line in lines)
     params = MveSideBySideParams(given.batch * image.height, size.y, row)
     return _packed(context, step, call, "mve_side_by_side_s8", params, packed, scale)
+
+
+def transposed(context: Context, step: Step, call: TransposeConv2d) -> Step | None:
+    """Strides up to 2, without gaps: a convolution for each phase of the output."""
+    given, weights = call.params, constant_bytes(context, call.weights)
+    size, stride = given.window.size, given.window.stride
+    fits = stride.y <= min(2, size.y) and stride.x <= min(2, size.x) and given.window.dilation == ONE
+    if weights is None or not fits or context.optimize == "size":
+        return None
+    taps, first, second = convolution.phases_of(weights, stride, given.window.padding)
+    count, outputs, height, width, inputs = taps.shape
+    wanted = requantization(context, call, taps.reshape(count * outputs, -1), copies=count)
+    rescaling = None if wanted is None else scales(wanted)
+    if rescaling is None or not -128 <= -given.input_offset <= 127:
+        return None
+    patch = convolution.patch_of(height, width * inputs)
+    parts = [slice(phase * outputs, (phase + 1) * outputs) for phase in range(count)]
+    packed = b"".join(quads_of_weights(patch.vectors_of(phase.reshape(outputs, -1))) for phase in taps)
+    scale = b"".join(rescaling.part(part).quads() for part in parts)
+    windows = MveWindowTilesParams(
+        batch=given.batch,
+        input=given.input,
+        output=given.output.extent,
+        window=Window(Pair(height, width), ONE, NONE, ONE),
+        pad_value=-given.input_offset,
+        pixel=patch.pixel,
+        vector=patch.vector,
+        patch_bytes=patch.size,
+        rounds=patch.core.rounds,
+        stage=_stage(rescaling, outputs, given.stage).of_tiles,
+    )
+    params = MveTransposedTilesParams(windows, stride, first, second, len(packed) // count)
+    scratch = (context.scratch(patch.size + height * width * inputs),)
+    found = _packed(context, step, call, "mve_transposed_tiles_s8", params, packed, scale, scratch)
+    return replace(found, source="mve_conv_tiles", core=convolution.emit(patch.core))
 
 
 def requantization(
