@@ -4,7 +4,7 @@
 // directory of the simulator or debugger:
 //   inputs.bin   read: for each vector, the bytes of each input in order; nothing else. Before them, for a
 //                model with state, a byte: 1 begins a sequence, 0 goes on.
-//   outputs.bin  written: for each vector, the bytes of each output in order
+//   outputs.bin  written: for each vector, the bytes of each output in order, then those of the state
 //   status.txt   written at the end: lines "vectors N", "output_size N" (bytes for a vector), "stack_used N",
 //                "stack_size N", "cycles_min N", "cycles_max N" (of an inference; 0 where nothing counts
 //                them), "done". Without "done" the run has failed.
@@ -51,7 +51,7 @@ size_t output_size() {
     for (size_t index = 0; index < model::output_count; ++index) {
         bytes += model::output_bytes(index).size();
     }
-    return bytes;
+    return bytes + model::state_size;
 }
 
 struct Cycles {
@@ -94,6 +94,11 @@ Status run_vector(const File& inputs, const File& outputs, Cycles& cycles) {
     }
     for (size_t index = 0; index < model::output_count; ++index) {
         if (!outputs.write(model::output_bytes(index))) {
+            return Status::kCannotWrite;
+        }
+    }
+    if constexpr (kHasState) {
+        if (!outputs.write(model::state())) {
             return Status::kCannotWrite;
         }
     }

@@ -44,11 +44,13 @@ class Proof:
     `float_operators` names the operators that compute floats on the core, `inexact` those among them that
     are the user's own: their Python and their C++ may round differently. Where outputs are wrong, `suspects`
     are the layers that may be: one where it is known which one is the first that differs.
+    `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
     """
 
     name: str
     comparison: Comparison
+    state: Comparison | None
     accuracy: Accuracy | None
     outcome: Outcome
     float_operators: tuple[str, ...]
@@ -67,6 +69,15 @@ class Proof:
         compared = self.comparison
         if compared.mismatches:
             return self._wrong()
+        if self.state and self.state.first:
+            first = self.state.first
+            return McuError(
+                f"{self.name}: {self.state.mismatches:,} of {self.state.elements:,} elements of state are "
+                f"wrong; the first is element {first.index[0]} of buffer {first.output} after vector "
+                f"{first.vector}, {first.found:g} instead of {first.expected:g}",
+                "The outputs are right so far: a longer sequence would show it. Please report the model.",
+                Exit.FIRMWARE,
+            )
         if not compared.outputs_vary:
             return McuError(
                 f"{self.name}: every vector gives the same outputs: the comparison proves nothing",
@@ -145,7 +156,7 @@ def run(
     else:
         image = manifest.path(built.folder, "test_elf")
         outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
-    given, wanted = len(inputs[0]), vectors.row_bytes(manifest.outputs)
+    given, wanted = len(inputs[0]), vectors.row_bytes(manifest.outputs) + manifest.memory.get("state", 0)
     if outcome.vectors != given or len(outcome.outputs) != given * wanted:
         raise McuError(
             f"{manifest.name}: the image took {outcome.vectors} vectors of {given} and gave "
@@ -219,7 +230,8 @@ def test(
     """Compare the firmware with the program's Python definitions over the model's own vectors."""
     if via is None:
         check_simulator(board, sim, built.lowered.npu)
-    inputs, expected = expectation(built, limit, cache, progress)
+    inputs, wanted = _expectation(built, limit, cache, progress)
+    expected, kept = npz.numbered(wanted, "output"), npz.numbered(wanted, "state")
     own = archive(built)
     starts = sequence_starts(own)[:limit] if own else None
     with progress.stage("device" if via else "simulate"):
@@ -229,9 +241,15 @@ def test(
     steps = [port["scale"] for port in built.manifest.outputs]
     allowed = custom_allowance(expected, steps) if inexact else [0.0] * len(expected)
     compared = compare(expected, found, allowed)
+    state = None
+    if kept and not inexact:
+        ports = built.manifest.outputs
+        states = vectors.unpack_state(outcome.outputs, len(inputs[0]), ports, kept)
+        state = compare(kept, states, [0.0] * len(kept))
     return Proof(
         name=built.manifest.name,
         comparison=compared,
+        state=state,
         accuracy=_accuracy(own, expected, found, limit),
         outcome=outcome,
         float_operators=in_float,
@@ -246,12 +264,20 @@ def expectation(
     built: Built, limit: int | None, cache: Cache, progress: Progress
 ) -> tuple[list[Array], list[Array]]:
     """The model's own vectors, and what the program's Python definitions give for them."""
+    inputs, wanted = _expectation(built, limit, cache, progress)
+    return inputs, npz.numbered(wanted, "output")
+
+
+def _expectation(
+    built: Built, limit: int | None, cache: Cache, progress: Progress
+) -> tuple[list[Array], Mapping[str, Array]]:
+    """Likewise, as the archive that `expected_outputs` makes."""
     inputs = [array[:limit] for array in own_inputs(built)]
     chosen = built.folder / f"vectors-{len(inputs[0])}.npz"
     own = archive(built)
     numbers = {"sequence": own["sequence"][:limit]} if "sequence" in own else {}
     npz.save(chosen, {f"input_{i}": array for i, array in enumerate(inputs)} | numbers)
-    return inputs, npz.numbered(npz.load(expected_outputs(built.lowered, chosen, cache, progress)), "output")
+    return inputs, npz.load(expected_outputs(built.lowered, chosen, cache, progress))
 
 
 def archive(built: Built) -> dict[str, Array]:

@@ -254,9 +254,12 @@ def quantized_quality(
 
 
 def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:
-    """An archive output_0 ... of what the program's Python definitions give for `vectors`."""
+    """An archive output_0 ... of what the program's Python definitions give for `vectors`.
+
+    With state also state_0 ..., [vectors, elements] in the order of memory: what is kept after each vector.
+    """
     code = own_code(*_REFERENCE_CODE), own_data(*KERNEL_SOURCES)
-    key = hash_text("expected", lowered.key, hash_file(vectors), *code)
+    key = hash_text("expected with state", lowered.key, hash_file(vectors), *code)
     with progress.stage("reference") as mark:
         entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered, vectors, folder))
     return entry / "expected.npz"
@@ -605,20 +608,26 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
         with _given(lowered):
             evaluator = Evaluator(loaded, graphs)
             rows = list(_stepped(evaluator, inputs, starts, initial))
-    outputs = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(len(rows[0]))}
-    npz.save(folder / "expected.npz", outputs)
+    count = len(rows[0]) - len(initial)
+    arrays = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(count)}
+    for k, id in enumerate(loaded.inputs[len(loaded.inputs) - len(initial) :]):
+        tensor = loaded.values[id]
+        assert isinstance(tensor, program.TensorValue)
+        kept = [row[count + k].transpose(tensor.dim_order).reshape(-1) for row in rows]
+        arrays[f"state_{k}"] = np.stack(kept)
+    npz.save(folder / "expected.npz", arrays)
 
 
 def _stepped(
     evaluator: "Evaluator", inputs: Sequence[Array], starts: Array, initial: Sequence[Array]
 ) -> Iterator[list[Array]]:
-    """The outputs for one vector after the other, the state carried on within each sequence."""
+    """The outputs for one vector after the other, then the state, carried on within each sequence."""
     state = initial
     for index in range(len(starts)):
         met = initial if starts[index] else state
         row = evaluator.run([*(array[index] for array in inputs), *met])
         count = len(row) - len(initial)
-        yield row[:count]
+        yield row
         state = row[count:]
 
 

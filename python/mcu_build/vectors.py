@@ -12,7 +12,7 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import Quantization
+from mcu_build.ir.plan import ALIGNMENT, Quantization
 from mcu_build.npz import Array
 
 Port = Mapping[str, Any]
@@ -105,6 +105,21 @@ def pack(arrays: Sequence[Array], ports: Sequence[Port], starts: Array | None = 
 def row_bytes(ports: Sequence[Port]) -> int:
     """Bytes of one vector."""
     return sum(prod(port["shape"]) * np.dtype(port["dtype"]).itemsize for port in ports)
+
+
+def unpack_state(data: bytes, vectors: int, ports: Sequence[Port], like: Sequence[Array]) -> list[Array]:
+    """The state after each vector, which the harness wrote behind the outputs, as arrays like those given.
+
+    They are [vectors, elements] in the order of memory, one for each buffer.
+    """
+    rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)[:, row_bytes(ports) :]
+    found, start = [], 0
+    for array in like:
+        start += -start % ALIGNMENT
+        size = array[0].nbytes
+        found.append(np.ascontiguousarray(rows[:, start : start + size]).view(array.dtype))
+        start += size
+    return found
 
 
 def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:

@@ -5,10 +5,12 @@ import subprocess
 import numpy as np
 import pytest
 
-from mcu_build import process
+from mcu_build import process, vectors
+from mcu_build.compare import compare
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.state import Stepper, lift_state
+from mcu_build.prove import Proof
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build
 
@@ -74,9 +76,28 @@ def test_firmware_steps_as_the_quantized_program_does(file, board):
     assert tested.status == 0, tested.err
     document = tested.json
     assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (12, 0, True)
+    # 8 samples, 6 means and a counter, after each call.
+    assert document["state"] == {"elements": 12 * 15, "mismatches": 0}
     # A running mean in eight bits forgets what is below half a step.
     assert document["quality"][0]["sqnr_db"] > 12
     assert document["quality"][1]["equal"] == 1.0
+
+
+def test_a_wrong_state_is_noticed_where_outputs_are_right() -> None:
+    """The control: of two buffers, behind an output of four bytes, the second has one wrong element."""
+    ports = [{"dtype": "float32", "shape": [1], "dim_order": [0], "scale": None, "zero_point": None}]
+    first, second = np.arange(6, dtype=np.int8).reshape(2, 3), np.array([[1.5], [-0.0]], np.float32)
+    rows = [bytes(4) + first[step].tobytes() + bytes(13) + second[step].tobytes() for step in range(2)]
+    found = vectors.unpack_state(b"".join(rows), 2, ports, [first, second])
+    assert compare([first, second], found, [0.0, 0.0]).mismatches == 0
+    wrong = compare([first, np.array([[1.5], [2.0]], np.float32)], found, [0.0, 0.0])
+    right = compare([first], [first], [0.0])
+    proof = Proof("m", right, wrong, None, None, (), (), made_up=False)
+    failure = proof.failure()
+    assert failure is not None
+    assert "1 of 8 elements of state are wrong; the first is element 0 of buffer 1 after vector 1" in str(
+        failure
+    )
 
 
 def test_state_is_integers_where_its_readers_are(file):

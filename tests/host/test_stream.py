@@ -333,6 +333,8 @@ def test_firmware_takes_steps(file) -> None:
     assert tested.status == 0, tested.err
     document = tested.json
     assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (24, 0, True)
+    assert document["state"]["mismatches"] == 0
+    assert document["state"]["elements"] > 24 * 30
     assert document["quality"][0]["sqnr_db"] > 25
     assert document["accuracy"] is not None
 

@@ -86,6 +86,9 @@ def _document(proof: Any) -> dict[str, Any]:
         "differing": compared.differing,
         "max_abs_difference": compared.max_abs_difference,
         "outputs_vary": compared.outputs_vary,
+        "state": {"elements": proof.state.elements, "mismatches": proof.state.mismatches}
+        if proof.state
+        else None,
         "float_operators": list(proof.float_operators),
         "suspects": [_layer(layer) for layer in proof.suspects],
         "accuracy": {
@@ -142,6 +145,12 @@ def text(built: Any, proof: Any, where: str) -> str:
             f"{board['core']} {accuracy.device:.2%}"
         )
     lines.append(f"  outputs    {_verdict(proof)}")
+    if proof.state:
+        kept = proof.state
+        told = f"all {kept.elements:,} equal"
+        if kept.mismatches:
+            told = f"WRONG: {kept.mismatches:,} of {kept.elements:,} differ from"
+        lines.append(f"  state      {told} the quantized program's, after each call")
     lines += [f"  quality    against float {told}" for told in quality_lines(proof.quality)]
     if compared.first:
         first = compared.first

@@ -42,6 +42,16 @@ def inherit(node: Node, origin: Node) -> None:
     node.meta.update({key: origin.meta[key] for key in _KEPT_META if key in origin.meta})
 
 
+def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """The same values in the order of memory of another tensor."""
+    order = sorted(range(tensor.dim()), key=lambda d: (-like.stride(d), d))
+    strides, step = [0] * tensor.dim(), 1
+    for dimension in reversed(order):
+        strides[dimension] = step
+        step *= tensor.shape[dimension]
+    return tensor.new_empty_strided(tuple(tensor.shape), tuple(strides)).copy_(tensor)
+
+
 class Builder:
     """Inserts nodes before `origin`, on behalf of it."""
 

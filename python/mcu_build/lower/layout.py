@@ -82,7 +82,7 @@ def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
 
 def needs_channels_last(node: Node) -> bool:
     """Whether an operator wants a channels-last operand, and has another."""
-    return node.target in _CHANNELS_LAST_ONLY and not _is_channels_last(node.args[0].meta["val"])
+    return node.target in _CHANNELS_LAST_ONLY and not is_channels_last(node.args[0].meta["val"])
 
 
 def _lay_out_operands(node: Node, mode: Any) -> None:
@@ -92,7 +92,7 @@ def _lay_out_operands(node: Node, mode: Any) -> None:
         _copy_operand(node, image, mode)
     elif _mixes_orders(node):
         for operand in node.all_input_nodes:
-            if not _is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
+            if not is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
                 _copy_operand(node, operand, mode)
 
 
@@ -100,7 +100,7 @@ def _is_tensor(value: object) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def _is_channels_last(value: Any) -> bool:
+def is_channels_last(value: Any) -> bool:
     """Whether torch takes it for channels-last: with one channel, strides alone tell."""
     return (
         _is_tensor(value)
@@ -126,7 +126,7 @@ def _mixes_orders(node: Node) -> bool:
     ):
         return False
     ordered = [n.meta["val"] for n in node.all_input_nodes if _is_ordered(n.meta["val"])]
-    return len({_is_channels_last(value) for value in ordered}) == 2
+    return len({is_channels_last(value) for value in ordered}) == 2
 
 
 def _repeats_channels(node: Node) -> Node | None:
@@ -141,7 +141,7 @@ def _repeats_channels(node: Node) -> Node | None:
 
 def _is_made_channels_last(node: Node) -> bool:
     """Whether it is channels-last, and not just the view of a transposition that will be a copy."""
-    if not _is_channels_last(node.meta["val"]):
+    if not is_channels_last(node.meta["val"]):
         return False
     while torch.Tag.pointwise in getattr(node.target, "tags", ()) and node.all_input_nodes:
         node = node.all_input_nodes[0]
@@ -188,7 +188,7 @@ def settle(lowered: ExportedProgram) -> None:
                 f"{node.target}: {tuple(node.meta['val'].shape)} became {tuple(value.shape)}", _REPORT
             )
         node.meta["val"] = value
-        if _is_idle(node):
+        if _is_idle(node) and not _decides_order(node):
             node.replace_all_uses_with(node.args[0], propagate_meta=False)
             graph.erase_node(node)
     graph.lint()
@@ -208,6 +208,12 @@ def _is_idle(node: Node) -> bool:
         return not any(node.args[1]) and not any(node.args[2])
     copies = (edge.dim_order_ops._clone_dim_order.default, edge.aten.clone.default)
     return node.target in copies and _same_bytes(node.args[0].meta["val"], node.meta["val"])
+
+
+def _decides_order(node: Node) -> bool:
+    """Whether a copy of what has its bytes in either order tells a concatenation which one to take."""
+    orders = {tuple(one.meta["val"].dim_order()) for one in (node, node.args[0])}
+    return len(orders) == 2 and any(user.target is dialects.ops.edge.aten.cat.default for user in node.users)
 
 
 def _same_bytes(first: torch.Tensor, second: torch.Tensor) -> bool:

@@ -11,9 +11,9 @@ from torch.fx import Node
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.stream.timeline import Reading, Rewrite, Time, Timeline
-from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
+from mcu_build.lower.builder import Builder, aten, fake_mode, in_order_of, run_fake, shape
 from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE
-from mcu_build.lower.layout import needs_channels_last
+from mcu_build.lower.layout import is_channels_last, needs_channels_last
 from mcu_build.lower.recurrent import GATES, RecurrentCall
 from mcu_build.lower.state_inputs import PREFIX
 
@@ -48,6 +48,8 @@ class Surgeon:
         self._times = times
         self._values = values
         self._last = [node for node in program.graph.nodes if node.op == "placeholder"][-1]
+        # Tensors that lie channels-last in the whole program.
+        self._images = {n.name: is_channels_last(n.meta.get("val")) for n in program.graph.nodes}
         self._windows: dict[Any, Node] = {}
         self._carried: list[_Carried] = []
         self.state: list[State] = []
@@ -140,13 +142,19 @@ class Surgeon:
 
     def _with_past(self, build: Builder, operand: Node, time: Timeline, reading: Reading) -> Node:
         past = reading.past
-        kept = self._new_state(build, operand, self._before(operand, time, reading))
-        joined = self._move(build, operand, aten.cat.default, [kept[1], operand], time.axis)
+        if self._images.get(operand.name) and not is_channels_last(operand.meta["val"]):
+            # With a single sample a step the order of memory is anything: as in the whole program it is best.
+            order = {"memory_format": torch.channels_last}
+            chunk = self._move(build, operand, aten.clone.default, operand, **order)
+        else:
+            chunk = operand
+        kept = self._new_state(build, operand, self._before(operand, time, reading, chunk))
+        joined = self._move(build, operand, aten.cat.default, [kept[1], chunk], time.axis)
         end = time.hop + past
         kept[0].result = self._move(build, operand, aten.slice.Tensor, joined, time.axis, time.hop, end)
         return joined
 
-    def _before(self, operand: Node, time: Timeline, reading: Reading) -> torch.Tensor:
+    def _before(self, operand: Node, time: Timeline, reading: Reading, like: Node) -> torch.Tensor:
         """The samples before the first step: what the recording does not decide, and what is before it."""
         whole, *others = [values[operand.name] for values in self._values]
         first = -time.delay - reading.past
@@ -158,7 +166,7 @@ class Surgeon:
         sizes[time.axis] = reading.past - known.shape[time.axis]
         fill = _lowest(operand) if reading.fill == float("-inf") else reading.fill
         unknown = torch.full(sizes, fill, dtype=whole.dtype)
-        return _in_order_of(torch.cat([unknown, known], time.axis), operand.meta["val"])
+        return in_order_of(torch.cat([unknown, known], time.axis), like.meta["val"])
 
     def _new_state(self, build: Builder, like: Node, initial: torch.Tensor) -> tuple[State, Node]:
         """A state in the quantization of `like`, and its value as the graph reads it."""
@@ -193,7 +201,7 @@ class Surgeon:
         with self._graph.inserting_after(self._last):
             placeholder = self._graph.placeholder(f"{PREFIX}{len(self.state)}")
         self._last = placeholder
-        initial = _in_order_of(torch.zeros(sizes), operand.meta["val"])
+        initial = in_order_of(torch.zeros(sizes), operand.meta["val"])
         placeholder.meta["val"] = self._mode.from_tensor(initial, static_shapes=True)
         kept = _rounded(build, placeholder, _FLAG)
         sizes[axis] = hop
@@ -277,14 +285,4 @@ def _like(value: torch.Tensor, axis: int, size: int) -> torch.Tensor:
     """A tensor of another size along one axis, in the same order of memory."""
     sizes = list(value.shape)
     sizes[axis] = size
-    return _in_order_of(value.new_empty(sizes), value)
-
-
-def _in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The same values in the order of memory of another tensor."""
-    order = sorted(range(tensor.dim()), key=lambda d: (-like.stride(d), d))
-    strides, step = [0] * tensor.dim(), 1
-    for dimension in reversed(order):
-        strides[dimension] = step
-        step *= tensor.shape[dimension]
-    return tensor.new_empty_strided(tuple(tensor.shape), tuple(strides)).copy_(tensor)
+    return in_order_of(value.new_empty(sizes), value)
