@@ -75,6 +75,16 @@ def test_a_struct_is_the_same_in_both_languages(name: str) -> None:
     assert PYTHON[name] == CPP[name]
 
 
+@pytest.mark.parametrize(
+    "member", ["int32_t stride;", "bool stride;", "int32_t stride[4];", "int32_t step;", "Pair stride;"]
+)
+def test_a_difference_is_noticed(member: str, tmp_path: Path) -> None:
+    members = f"    int32_t rows;\n    int32_t bytes;\n    {member}  // of the output\n    int32_t offset;\n"
+    (tmp_path / "concat.h").write_text(f"namespace mcu {{\nstruct ConcatParams {{\n{members}}};\n}}\n")
+    same = PYTHON["ConcatParams"] == _cpp_structs(tmp_path)["ConcatParams"]
+    assert same == (member == "int32_t stride;")
+
+
 def test_every_parameter_struct_of_a_kernel_has_a_class() -> None:
     assert {name for name in CPP if name.endswith("Params")} <= PYTHON.keys()
 

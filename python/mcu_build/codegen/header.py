@@ -86,7 +86,7 @@ _LIMITS = {DType.I8: (-128, 127), DType.U8: (0, 255), DType.I16: (-32768, 32767)
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: its name in C++ (plan/ports.py) and its tensor."""
+    """An input or output: its name in C++ (ir/ports.py) and its tensor."""
 
     name: str
     tensor: Tensor

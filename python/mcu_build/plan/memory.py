@@ -1,9 +1,9 @@
 """Place every activation in one arena.
 
 Two tensors may share bytes when no step needs both, or when the step that ends the one and begins the other
-works in an order that lets its output follow its input (plan/overlap.py). Placing them best is NP-hard;
-greedy placement in a good order is usually optimal for the chains that networks are, so a few orders are
-tried and then improved by moving single tensors, until the lower bound is met or the tries are used up.
+works in an order that lets its output follow its input (Call.inplace_distances). Placing them best is
+NP-hard; greedy placement in a good order is usually optimal for the chains that networks are, so a few orders
+are tried and then improved by moving single tensors, until the lower bound is met or the tries are used up.
 Plans of many thousand tensors are placed in the order of time alone. Deterministic.
 """
 

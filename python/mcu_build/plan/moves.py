@@ -1,8 +1,8 @@
 """Tensors moved within the arena, where that makes the arena smaller.
 
-An output that takes over its input's memory starts some rows below it (plan/overlap.py), so a chain of such
-steps walks down through the arena: its size grows with the number of layers. Moving one tensor back up, a
-copy of its bytes, starts anew. A copy costs a small part of what the layer that made the tensor costs.
+An output that takes over its input's memory starts some rows below it (Call.inplace_distances), so a chain of
+such steps walks down through the arena: its size grows with the number of layers. Moving one tensor back up,
+a copy of its bytes, starts anew. A copy costs a small part of what the layer that made the tensor costs.
 """
 
 from collections.abc import Collection

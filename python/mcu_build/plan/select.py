@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from math import prod
-from typing import cast
 
 from mcu_build.errors import McuError
 from mcu_build.ir.calls import call as calls
@@ -53,9 +52,10 @@ class Call:
     def integers(self, index: int) -> tuple[int, ...]:
         """Argument `index`, a list of integers."""
         value = self.value(index)
-        if not isinstance(value, tuple):
+        items = [item for item in value if isinstance(item, int)] if isinstance(value, tuple) else []
+        if not isinstance(value, tuple) or len(items) < len(value):
             raise self.refuse(f"argument {index} is not a list of integers")
-        return cast(tuple[int, ...], value)
+        return tuple(items)
 
     def pair(self, index: int) -> tuple[int, int]:
         """Argument `index`, a list of one or two integers (one stands for both)."""

@@ -161,10 +161,10 @@ def window_starts(batch: int, image: ImageSize, output: ImageSize, window: Windo
 
 
 def distance(starts: Iterable[int], width: int, together: int, channels: int) -> int:
-    """As plan/overlap.py, where `together` pixels of a row of `width` are read before any of them is written.
+    """As Call.inplace_distances, for kernels that read `together` pixels of a row before they write any.
 
-    `starts` are the first bytes that each pixel reads; those of the pixels behind are still needed. With 0
-    together, a pixel is read until its last byte is written.
+    A row has `width` pixels. `starts` are the first bytes that each pixel reads; those of the pixels behind
+    are still needed. With 0 together, a pixel is read until its last byte is written.
     """
     first = list(starts)
     needed = [*first, first[-1] + (1 << 40)]
