@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
-from mcu_build import preflight as preflights
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
@@ -35,7 +34,6 @@ from mcu_build.ir.plan import Optimize
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated, Request
-from mcu_build.preflight import Purpose
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
@@ -44,7 +42,7 @@ from mcu_build.report.quality import too_noisy
 from mcu_build.report.report import Budget, Report
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
-from mcu_build.stages import Io, Progress, check_model
+from mcu_build.stages import Io, Progress
 
 TIMEOUT = 300.0
 T = TypeVar("T")
@@ -162,27 +160,6 @@ def export(
     request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
-
-
-def preflight(
-    purpose: Purpose,
-    *,
-    model: str | Path,
-    board: str,
-    toolchain: Toolchain | None = None,
-    npu: str | None = None,
-    sim: Sim | None = None,
-    files: Sequence[Path | None] = (),
-    **others: Any,
-) -> None:
-    """McuError at once where `build` with these arguments, or what is to follow, cannot come to its end.
-
-    `purpose` is what follows: nothing ("build"), a simulator ("run") or a profile.
-    """
-    del others
-    chosen = board_for(model, board)
-    check_model(Path(model))
-    preflights.check(purpose, chosen, toolchain, chosen.choose_npu(npu), sim, files)
 
 
 def board_for(model: str | Path, board: str) -> Board:

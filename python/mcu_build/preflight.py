@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mcu_build import npz, process
-from mcu_build.board import Board, NpuChoice, board_files, load_board
+from mcu_build.board import Board, NpuChoice, board_files, find_board, load_board
 from mcu_build.codegen.target import GCC_HINT, Toolchain, default_toolchain, kernel_folders, target
 from mcu_build.errors import Exit, McuError
+from mcu_build.frontend.names import check_model
 from mcu_build.simulate import qemu
 from mcu_build.simulate.run import Sim, check_simulator, simulator
 
@@ -35,6 +36,27 @@ def check(
         if purpose != "build":
             check_runs(purpose, board, npu, sim)
         target(board, toolchain or default_toolchain(board))
+
+
+def check_command(
+    purpose: Purpose,
+    *,
+    model: Path,
+    board: str,
+    toolchain: Toolchain | None = None,
+    npu: str | None = None,
+    sim: Sim | None = None,
+    files: Sequence[Path | None] = (),
+    **others: Any,
+) -> None:
+    """McuError at once where a command with these options cannot come to its end.
+
+    `purpose` is what follows the build: nothing ("build"), a simulator ("run") or a profile.
+    """
+    del others
+    chosen = find_board(board, model.resolve().parent)
+    check_model(model)
+    check(purpose, chosen, toolchain, chosen.choose_npu(npu), sim, files)
 
 
 def check_runs(purpose: Purpose, board: Board, npu: NpuChoice | None = None, sim: Sim | None = None) -> None:

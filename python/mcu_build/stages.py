@@ -20,6 +20,7 @@ from mcu_build.errors import McuError, about
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.frontend.names import check_model
 from mcu_build.ir.plan import Quantization
 from mcu_build.npz import Array
 from mcu_build.plan.keep_state import initial_values
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mcu_build.reference import Evaluator
 
 Io = Literal["float", "int8"]
-SUFFIXES = (".py", ".pt2", ".pte")
 
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
@@ -283,14 +283,6 @@ def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
             arrays[f"input_{index}"] = dice.integers(low, high, shape).astype(value.dtype.numpy_name)
     npz.save(folder / "made_up.npz", arrays)
     return folder / "made_up.npz"
-
-
-def check_model(file: Path) -> None:
-    """McuError where there is no such model file, or it is of no kind that is read."""
-    if not file.exists():
-        raise McuError(f"{file}: no such file", "`mcu-build new` writes a starter model.")
-    if file.is_dir() or file.suffix not in SUFFIXES:
-        raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(SUFFIXES)}.")
 
 
 def _given_program(

@@ -36,14 +36,16 @@ def command(
 ) -> None:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
-    from mcu_build.api import build, preflight
+    from mcu_build.preflight import check_command
+
+    check_command("build", **options)
+    from mcu_build.api import build
     from mcu_build.flash.sign import check_order
     from mcu_build.pipeline import summary
 
     times = StageTimes()
     if sign:
         check_order(sign, version)
-    preflight("build", **options)
     firmware = build(**options, in_slot=sign is not None, progress=times)
     firmware.check_budgets(max_flash, max_ram, min_sqnr)
     signed = firmware.sign(sign, version) if sign else None

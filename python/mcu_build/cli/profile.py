@@ -46,7 +46,10 @@ def command(
     if way is not None:
         counted = [option for option in (html, max_instructions, max_cycles) if option is not None]
         return _on_device(way, as_json, timeout, bool(counted), **options)
-    from mcu_build.api import build, preflight
+    from mcu_build.preflight import check_command
+
+    check_command("profile", **options)
+    from mcu_build.api import build
     from mcu_build.files import write_atomically
     from mcu_build.profile.budget import over_budget
     from mcu_build.report import layers
@@ -54,7 +57,6 @@ def command(
     from mcu_build.report.page import page
 
     times = StageTimes()
-    preflight("profile", **options)
     firmware = build(**options, progress=times)
     found = firmware.profile(timeout=timeout)
     if html:

@@ -39,7 +39,10 @@ def command(
 ) -> Exit:
     """Build MODEL, run it, and write one page: layers, time, memory, accuracy. It loads nothing."""
     del debug
-    from mcu_build.api import build, preflight
+    from mcu_build.preflight import check_command
+
+    check_command("build", **options)
+    from mcu_build.api import build
     from mcu_build.files import write_atomically
     from mcu_build.report import exports
     from mcu_build.report.page import page
@@ -47,7 +50,6 @@ def command(
     from mcu_build.report.summary import document, text
 
     times = StageTimes()
-    preflight("build", **options)
     firmware = build(**options, progress=times)
     budgets = [
         Budget(name, used, limit, "bytes")

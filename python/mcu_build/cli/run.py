@@ -42,11 +42,13 @@ def command(
     if options["model"].suffix == ".elf":
         return _show(timeout, inputs or outputs, as_json, **options)
     from mcu_build import npz
-    from mcu_build.api import build, preflight
-    from mcu_build.vectors import load_inputs
+    from mcu_build.preflight import check_command
 
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
-    preflight("build" if way else "run", sim=sim, files=[inputs], **options)
+    check_command("build" if way else "run", sim=sim, files=[inputs], **options)
+    from mcu_build.api import build
+    from mcu_build.vectors import load_inputs
+
     times = StageTimes()
     firmware = build(**options, progress=times)
     arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None

@@ -56,10 +56,12 @@ def command(
 ) -> Exit:
     """Build, run the firmware on the model's evaluation data, compare every output exactly."""
     del debug
-    from mcu_build.api import build, preflight
+    from mcu_build.preflight import check_command
 
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
-    preflight("build" if way else "run", sim=sim, **options)
+    check_command("build" if way else "run", sim=sim, **options)
+    from mcu_build.api import build
+
     times = StageTimes()
     firmware = build(image=image, **options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)

@@ -1,7 +1,11 @@
-"""The name of a model, which becomes a C++ namespace and a folder. Needs no torch."""
+"""A model's file, and its name, which becomes a C++ namespace and a folder. Needs no torch."""
 
 import re
 from pathlib import Path
+
+from mcu_build.errors import McuError
+
+_SUFFIXES = (".py", ".pt2", ".pte")
 
 # Names that a namespace cannot have: keywords, and what the C and C++ libraries declare globally.
 _KEYWORDS = """
@@ -27,3 +31,11 @@ def model_name(path: Path) -> str:
     if not name:
         return "model"
     return f"model_{name}" if name[0].isdigit() or name in _TAKEN else name
+
+
+def check_model(file: Path) -> None:
+    """McuError where there is no such model file, or it is of no kind that is read."""
+    if not file.exists():
+        raise McuError(f"{file}: no such file", "`mcu-build new` writes a starter model.")
+    if file.is_dir() or file.suffix not in _SUFFIXES:
+        raise McuError(f"{file}: not a model file", f"A model is a file ending in {', '.join(_SUFFIXES)}.")
