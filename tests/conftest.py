@@ -1,6 +1,14 @@
-"""A cache of the checkout's own: no test leans on what another checkout has built."""
+"""Caches of the checkout's own: no test leans on what another checkout has built."""
 
 import os
+import shutil
 from pathlib import Path
 
-os.environ.setdefault("MCU_BUILD_CACHE", str(Path(__file__).parents[1] / "build" / "test-cache"))
+_CACHE = Path(__file__).parents[1] / "build" / "test-cache"
+
+os.environ.setdefault("MCU_BUILD_CACHE", str(_CACHE))
+# Tests compile the same kernels in many folders.
+if shutil.which("ccache"):
+    os.environ.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
+    os.environ.setdefault("CCACHE_DIR", str(_CACHE / "ccache"))
+    os.environ.setdefault("CCACHE_NOHASHDIR", "1")

@@ -127,6 +127,7 @@ def test_both_images_are_made_of_the_same_objects(tmp_path):
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc", "host"])
 def test_the_same_inputs_give_the_same_bytes_in_any_folder(tmp_path, toolchain, monkeypatch):
     board = "host" if toolchain == "host" else "corstone-300"
+    monkeypatch.setenv("CCACHE_DISABLE", "1")
     first = build(inputs(tmp_path / "a", board, toolchain))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CXXFLAGS", "-O0 -g")

@@ -522,17 +522,3 @@ def test_everything_that_is_refused_comes_at_once(tmp_path):
 def test_what_is_taken_apart_into_operators_with_kernels_is_not_refused(tmp_path):
     """The negative control: none of these has a kernel by its own name."""
     same(tmp_path, "return torch.renorm(torch.special.xlogy(y.abs(), y.abs() + 1), 2, 0, 1.0)")
-
-
-def test_a_quantized_program_is_called_so(tmp_path):
-    import torchao.quantization.pt2e  # noqa: F401  defines the operators
-
-    class Rounded(torch.nn.Module):
-        def forward(self, x):
-            ops = torch.ops.quantized_decomposed
-            rounded = ops.quantize_per_tensor.default(x, 0.1, 0, -128, 127, torch.int8)
-            return ops.dequantize_per_tensor.default(rounded, 0.1, 0, -128, 127, torch.int8)
-
-    error = error_of(load_exported, saved(tmp_path, Rounded(), (torch.ones(4),)))
-    assert "quantized_decomposed::quantize_per_tensor: a quantized program" in error.message
-    assert "float model" in error.hint

@@ -21,7 +21,6 @@ from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
-from mcu_build.lower.assigned import operator_name
 from mcu_build.lower.layout import channels_last
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.upstream import quiet
@@ -37,13 +36,6 @@ _EXPORT_HINT = (
     "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
     "over them, no `.item()`, no conversion to NumPy."
 )
-_QUANTIZED = "a quantized program: mcu-build quantizes float models itself"
-_QUANTIZED_HINT = (
-    "Give the float model: a model.py with `calibration`, or its .pt2. After quantization-aware training "
-    "that is the float module with the trained weights loaded, before prepare and convert."
-)
-# Namespaces of operators that PT2E quantization leaves behind.
-_QUANTIZERS = ("quantized_decomposed", "torchao", "pt2e_quant")
 _PT2_HINT = (
     "Give a file that torch.export.save of this torch ({version}) has written, and --op-library FILE.py for "
     "custom operators in it."
@@ -83,12 +75,12 @@ def load_exported(path: Path) -> ExportedProgram:
     hint = _PT2_HINT.format(version=torch.__version__)
     try:
         with quiet():
+            # Registers quantized_decomposed::*, which loading looks up by name.
+            import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
+
             exported = torch.export.load(path)
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
-        # Where nothing has defined these operators, torch cannot read the program.
-        if any(name in reason for name in _QUANTIZERS):
-            raise McuError(f"{path}: {_QUANTIZED}", _QUANTIZED_HINT) from error
         raise McuError(f"{path}: damaged: {type(error).__name__}: {reason}", hint) from error
     if exported.example_inputs is None:
         raise McuError(
@@ -119,16 +111,26 @@ def _normalized(
     exported: ExportedProgram, path: Path, names: Sequence[str], state: frozenset[str] = frozenset()
 ) -> ExportedProgram:
     _check_inputs_fixed(exported, path)
-    _check_float(exported, path)
     try:
         with quiet(), torch.no_grad():
-            made = normalize(exported, path, state)
+            made = normalize(_marked(exported, path), path, state)
             made.graph.output_node().meta[_NAMES] = tuple(names)
             return made
     except McuError:
         raise
     except Exception as error:
         raise _not_exportable(path, error) from error
+
+
+def _marked(exported: ExportedProgram, path: Path) -> ExportedProgram:
+    """The program in float, with markers where its author has quantized it."""
+    from mcu_build.lower.given import take_out
+
+    try:
+        return take_out(exported)
+    except McuError as error:
+        lines = "\n".join(f"{path}: {line}" for line in error.message.split("\n"))
+        raise McuError(lines, error.hint) from error
 
 
 def _not_exportable(path: Path, error: Exception) -> McuError:
@@ -166,15 +168,6 @@ def _check_inputs_fixed(exported: ExportedProgram, path: Path) -> None:
     ]
     if dynamic:
         raise McuError("\n".join(dynamic), "Firmware has fixed shapes: export without `dynamic_shapes`.")
-
-
-def _check_float(exported: ExportedProgram, path: Path) -> None:
-    """McuError where the model is quantized already."""
-    for node in exported.graph.nodes:
-        if node.op == "call_function" and operator_name(node).startswith(_QUANTIZERS):
-            line = source_line(node)
-            where = f"{path}: {line}" if line else str(path)
-            raise McuError(f"{where}: {operator_name(node)}: {_QUANTIZED}", _QUANTIZED_HINT)
 
 
 def _symbolic(value: Any) -> list[int]:

@@ -281,7 +281,18 @@ def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Modul
             f"{path}: {key}: {_kind(model)}, not an nn.Module",
             "A model is an nn.Module, or a function without arguments that returns one.",
         )
-    return _unwrapped(path, key, model).eval()
+    return _in_evaluation_mode(_unwrapped(path, key, model))
+
+
+def _in_evaluation_mode(model: "torch.nn.Module") -> "torch.nn.Module":
+    try:
+        return model.eval()
+    except NotImplementedError:
+        # What PT2E's convert gives is exported already, and refuses to change its mode that way.
+        from torchao.quantization.pt2e import move_exported_model_to_eval
+
+        moved: torch.nn.Module = move_exported_model_to_eval(model)
+        return moved
 
 
 def _unwrapped(path: Path, key: str, model: "torch.nn.Module") -> "torch.nn.Module":

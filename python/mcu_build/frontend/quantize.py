@@ -64,10 +64,13 @@ def quantize_layers(
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         from mcu_build.lower import annotate
+        from mcu_build.lower.given import GivenQuantizer, is_marked, put_back
         from mcu_build.lower.scales import settle_scales
 
+        ours = GivenQuantizer if is_marked(exported) else annotate.Quantizer
+
         def prepare(refused: Mapping[str, str]) -> GraphModule:
-            chosen = quantizer or annotate.Quantizer(refused=refused)
+            chosen = quantizer or ours(refused=refused)
             with named("quantized"):
                 return prepare_pt2e(_with_own_weights(exported), chosen)
 
@@ -77,6 +80,7 @@ def quantize_layers(
         floats = FloatValues(prepared, examples())
         with quick(), quick_histograms():
             converted = convert_pt2e(prepared)
+            put_back(converted)
             program = torch.export.export(converted, _example(exported), strict=False)
         return Quantized(program, converted, floats)
 

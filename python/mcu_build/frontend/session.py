@@ -199,8 +199,14 @@ def _quantize(
             )
 
         return quantize_layers(captured.exported, calibration, examples)
+    from mcu_build.lower.given import is_marked
     from mcu_build.lower.upstream import quiet
 
+    if is_marked(captured.exported):
+        raise McuError(
+            "the model is quantized already: its scales are kept by the kernels of the core only",
+            "Give --npu none, or the float model.",
+        )
     with quiet():
         from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 
@@ -277,6 +283,7 @@ def _unlabelled(item: Any) -> Any:
 def _capture_exported(file: Path) -> _Captured:
     from mcu_build.frontend.capture import load_exported
     from mcu_build.frontend.state import lift_state
+    from mcu_build.lower.given import is_marked
 
     exported, state = lift_state(load_exported(file))
     example = exported.example_inputs
@@ -284,9 +291,11 @@ def _capture_exported(file: Path) -> _Captured:
         raise McuError(
             f"{file}: it holds no example inputs", "Save what torch.export.export returned, whole."
         )
-    warning = (
-        f"{file}: a .pt2 has no calibration data: int8 ranges come from its example inputs and random "
-        "variations of them, and accuracy will suffer. Give a model.py with `calibration` instead."
+    warning = f"{file}: a .pt2 has no calibration data: " + (
+        "its scales are kept, and what it is tried on are random variations of its example inputs."
+        if is_marked(exported)
+        else "int8 ranges come from its example inputs and random variations of them, and accuracy will "
+        "suffer. Give a model.py with `calibration` instead."
     )
     inputs: Inputs = example[0][: len(example[0]) - len(state)]
     calibration, evaluation = _sequences(_only_inputs(inputs)), _sequences(_around(inputs))

@@ -276,7 +276,7 @@ def _is_fixed(model: GraphModule, node: Node) -> bool:
     found = _annotation(node)
     if found is None or found.output_qspec is None:
         return False
-    holder, key = _root_place(node)
+    holder, key = root_place(node)
     spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
     return isinstance(spec, FixedQParamsQuantizationSpec)
 
@@ -312,7 +312,7 @@ def _tie_state(model: GraphModule) -> None:
         if _annotation(placeholder) is None or _annotation(result) is None:
             continue
         # Shared quantizations refer to what comes before: the new value, whoever it shares with, to the old.
-        holder, key = _root_place(result)
+        holder, key = root_place(result)
         spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
         is_one = holder is _annotation(placeholder)
         if spec is None or is_one or isinstance(spec, FixedQParamsQuantizationSpec):
@@ -323,7 +323,7 @@ def _tie_state(model: GraphModule) -> None:
             holder.input_qspec_map[key] = SharedQuantizationSpec(placeholder)
 
 
-def _root_place(node: Node) -> tuple[QuantizationAnnotation, Node | None]:
+def root_place(node: Node) -> tuple[QuantizationAnnotation, Node | None]:
     """Where the quantization of a result is chosen: an annotation, and the operand that it is of, or None."""
     holder, key = node.meta[Q_ANNOTATION_KEY], None
     spec = holder.output_qspec

@@ -28,26 +28,31 @@ _FILLS = frozenset(
 _UNSET = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
 
 
-def fold_constants(exported: ExportedProgram, expand: Any = torch.ops.aten.expand.default) -> ExportedProgram:
+def fold_constants(
+    exported: ExportedProgram, expand: Any = torch.ops.aten.expand.default, dequantize: bool = False
+) -> ExportedProgram:
     """The same program with every operator that depends on no user input replaced by its result.
 
     Equal results are stored once. What only repeats elements of a constant (`expand`, `full`) is narrowed
     where its readers broadcast, and repeated by `expand` on the device where it is large. Left alone are
-    random numbers, writes, what reads a buffer that the program writes, and quantize and dequantize: a
-    quantized constant stays one.
+    random numbers, writes, what reads a buffer that the program writes, and quantize and dequantize, unless
+    with `dequantize`: a quantized constant stays one.
     """
-    known = _evaluate(exported)
+    known = evaluated(exported, dequantize)
     if all(node.op == "placeholder" for node in known):
         return exported
     return _Folding(exported, known, expand).run()
 
 
-def _evaluate(exported: ExportedProgram) -> dict[Node, Any]:
-    """Every node that depends on no user input, with its value: a tensor, a number or several of them."""
+def evaluated(exported: ExportedProgram, dequantize: bool = False) -> dict[Node, Any]:
+    """Every node that depends on no user input, with its value: a tensor, a number or several of them.
+
+    With `dequantize` also what PT2E's quantize and dequantize make of constants.
+    """
     known: dict[Node, Any] = dict(_constants(exported))
     with torch.no_grad():
         for node in exported.graph.nodes:
-            if node.op != "call_function" or not _is_pure(node):
+            if node.op != "call_function" or not _is_pure(node, dequantize):
                 continue
             if all(operand in known for operand in node.all_input_nodes):
                 known[node] = _value(node, known)
@@ -67,7 +72,7 @@ def _constants(exported: ExportedProgram) -> Iterator[tuple[Node, torch.Tensor]]
             yield nodes[spec.arg.name], value.detach()
 
 
-def _is_pure(node: Node) -> bool:
+def _is_pure(node: Node, dequantize: bool) -> bool:
     schema = getattr(node.target, "_schema", None)
     if schema is None:
         # getitem, and arithmetic of numbers that were read out of a tensor.
@@ -75,7 +80,8 @@ def _is_pure(node: Node) -> bool:
     tags = getattr(node.target, "tags", ())
     if schema.is_mutable or torch.Tag.nondeterministic_seeded in tags:
         return False
-    return bool(schema.returns) and "quantize" not in schema.name
+    rounds = "quantize" in schema.name and not (dequantize and "quantized_decomposed" in schema.name)
+    return bool(schema.returns) and not rounds
 
 
 def _value(node: Node, known: dict[Node, Any]) -> Any:

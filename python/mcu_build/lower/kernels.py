@@ -107,6 +107,7 @@ def _is_doubtful(node: Node, known: Collection[str]) -> bool:
         or _family(name) in known
         or name in _RECURRENT
         or is_custom(name)
+        or name.startswith("mcu_build::")
         # Refused for that (frontend/normalize.py), or at rest like dropout.
         or torch.Tag.nondeterministic_seeded in node.target.tags
         or any(node.target in table for table in (RULES, IDIOMS, forms()))
