@@ -95,7 +95,7 @@ def _groups(reference: Array, found: Array) -> Iterator[Group]:
     """Runs of like channels along the dimension whose channels differ most; none where all are alike."""
     spreads = {axis: _spread(reference, axis) for axis in range(1, reference.ndim)}
     axis = max(spreads, key=lambda one: spreads[one], default=0)
-    if not axis or spreads[axis] <= _UNLIKE:
+    if not axis or spreads[axis] <= _UNLIKE or _is_distribution(reference, axis):
         return
     sizes = _sizes(reference, axis)
     start = 0
@@ -108,6 +108,12 @@ def _groups(reference: Array, found: Array) -> Iterator[Group]:
             if sizes[start:end].any():
                 yield Group(axis - 1, start, end - 1, sqnr_db(reference[part], found[part]))
             start = end
+
+
+def _is_distribution(values: Array, axis: int) -> bool:
+    """Whether the channels are shares of one whole, as softmax gives them: rare classes are small, and matter
+    only beside the others."""
+    return bool((values >= 0).all()) and np.allclose(values.sum(axis=axis), 1.0, atol=1e-3)
 
 
 def _sizes(values: Array, axis: int) -> Array:

@@ -60,6 +60,16 @@ def test_small_channels_beside_large_ones_are_judged_apart():
     assert alike.groups == ()
 
 
+def test_rare_classes_are_no_group_of_their_own():
+    """Shares of one whole: what is rarely above zero is small, and is compared with the others only."""
+    logits = DICE.standard_normal((32, 6)) + np.array([5, 3, 0, 0, -6, -9])
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    (found,) = judge([shares], [np.rint(shares * 256) / 256])
+    assert found.sqnr_db > 40 and found.groups == ()
+    (control,) = judge([shares * 2], [np.rint(shares * 256) / 128])
+    assert control.groups
+
+
 def test_what_is_not_finite_counts_nothing():
     values = np.array([[1.0, np.inf, 2.0]], np.float32)
     (found,) = judge([values], [np.array([[1.0, 3.0, 2.0]], np.float32)])

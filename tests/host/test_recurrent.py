@@ -93,11 +93,12 @@ def constants(plan: Plan) -> int:
     return sum(tensor.nbytes for tensor in plan.tensors.values() if tensor.is_constant)
 
 
-def test_a_thousand_steps_are_built_like_ten() -> None:
-    short, long = (planned(nn.GRU(5, 8), steps) for steps in (10, 1000))
+@pytest.mark.parametrize("many", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_many_steps_are_built_like_ten(many: int) -> None:
+    short, long = (planned(nn.GRU(5, 8), steps) for steps in (10, many))
     assert [step.kernel for step in short.steps] == [step.kernel for step in long.steps]
     assert constants(short) == constants(long)
-    assert sum(step.macs for step in long.steps) == 100 * sum(step.macs for step in short.steps)
+    assert sum(step.macs for step in long.steps) == many // 10 * sum(step.macs for step in short.steps)
     # What is kept beside the sequences does not depend on their length.
     scratch = [[t.nbytes for t in plan.tensors.values() if t.name == "scratch"] for plan in (short, long)]
     assert len(scratch[0]) == 1
