@@ -301,14 +301,25 @@ class Firmware:
     ) -> Run:
         """Run over arrays [vectors, ...], without them over the model's own; outputs, console and stack.
 
-        In a simulator, or on the board that `via` leads to.
+        In a simulator, or on the board that `via` leads to. A stream also takes recordings, [recordings, ...]
+        with more samples than a step: it begins anew with each, and outputs are those of recordings.
         """
         self._check_current()
-        if inputs is not None:
-            vectors.check_inputs(self.manifest.name, inputs, self.manifest.inputs)
-        arrays = prove.own_inputs(self.built) if inputs is None else list(inputs)
+        ports, stream, steps = self.manifest.inputs, self.manifest.stream, None
+        if inputs is None:
+            arrays, starts = prove.own_inputs(self.built), prove.own_starts(self.built)
+        else:
+            arrays, starts = list(inputs), None
+            if stream:
+                arrays, steps = vectors.stepped(arrays, ports, stream)
+            vectors.check_inputs(self.manifest.name, arrays, ports)
+            if steps:
+                starts = np.arange(len(arrays[0])) % steps == 0
         with self.progress.stage("device" if via else "simulate"):
-            outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim, via)
+            outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim, via, starts)
+        if stream and steps:
+            pairs = zip(outputs, stream["outputs"], strict=True)
+            outputs = [vectors.joined(array, time, steps) for array, time in pairs]
         return Run(tuple(outputs), outcome)
 
     def prove(

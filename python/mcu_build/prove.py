@@ -211,6 +211,12 @@ def layer_cycles(
         return layers.measure(probe, image, executable, manifest.operators, packed, timeout)
 
 
+def own_starts(built: Built) -> Array | None:
+    """Which of the vectors that the model brings begin a sequence; None for made-up ones."""
+    own = archive(built)
+    return sequence_starts(own) if own else None
+
+
 def own_inputs(built: Built) -> list[Array]:
     """The vectors that the model brings, else made-up ones, as the ports take them."""
     archive = npz.load(built.lowered.vectors or made_up_vectors(built.lowered, built.folder))
@@ -232,8 +238,8 @@ def test(
         check_simulator(board, sim, built.lowered.npu)
     inputs, wanted = _expectation(built, limit, cache, progress)
     expected, kept = npz.numbered(wanted, "output"), npz.numbered(wanted, "state")
-    own = archive(built)
-    starts = sequence_starts(own)[:limit] if own else None
+    own, starts = archive(built), own_starts(built)
+    starts = None if starts is None else starts[:limit]
     with progress.stage("device" if via else "simulate"):
         found, outcome = run(built, board, inputs, timeout, sim, via, starts)
     in_float = _float_operators(built)

@@ -20,11 +20,61 @@ Port = Mapping[str, Any]
 UNLABELLED = -1
 
 
-def load_inputs(file: Path, ports: Sequence[Port]) -> list[Array]:
-    """The arrays input_0 ... of an archive, [vectors, ...] each. McuError where they do not fit the ports."""
+# A stream as frontend/stream/recordings.py describes it.
+Stream = Mapping[str, Any]
+
+
+def load_inputs(file: Path, ports: Sequence[Port], stream: Stream | None = None) -> list[Array]:
+    """The arrays input_0 ... of an archive, [vectors, ...] each. McuError where they do not fit the ports.
+
+    Those of a stream may also be recordings.
+    """
     arrays = npz.numbered(npz.load(file), "input")
-    check_inputs(str(file), arrays, ports)
+    check_inputs(str(file), stepped(arrays, ports, stream)[0] if stream else arrays, ports)
     return arrays
+
+
+def stepped(arrays: Sequence[Array], ports: Sequence[Port], stream: Stream) -> tuple[list[Array], int | None]:
+    """Recordings [recordings, ...] as vectors of steps, and how many steps each has.
+
+    Arrays of other sizes than whole steps come back as they are, with None.
+    """
+    axes = {int(index): int(axis) + 1 for index, axis in stream["inputs"]}
+    hop = int(stream["hop"])
+    if [array.ndim for array in arrays] != [len(port["shape"]) + 1 for port in ports]:
+        return list(arrays), None
+    samples = {arrays[index].shape[axis] for index, axis in axes.items()}
+    count = samples.pop() if len(samples) == 1 else 0
+    if count == hop or not count or count % hop:
+        return list(arrays), None
+    steps = count // hop
+    cut = [
+        cut_steps(array, axes[index], hop, steps) if index in axes else np.repeat(array, steps, axis=0)
+        for index, array in enumerate(arrays)
+    ]
+    return cut, steps
+
+
+def cut_steps(array: Array, axis: int, hop: int, steps: int) -> Array:
+    """[recordings, ...] as [recordings * steps, ...] with `hop` samples along the axis."""
+    used = array.take(range(steps * hop), axis=axis)
+    shape = (*used.shape[:axis], steps, hop, *used.shape[axis + 1 :])
+    cut = np.moveaxis(used.reshape(shape), axis, 1)
+    return np.ascontiguousarray(cut.reshape(-1, *cut.shape[2:]))
+
+
+def joined(rows: Array, time: Mapping[str, Any] | None, steps: int) -> Array:
+    """Outputs of steps [recordings * steps, ...] as those of recordings.
+
+    Without time that is the last step's; with time what comes before the first sample is left out.
+    """
+    cut = rows.reshape(-1, steps, *rows.shape[1:])
+    if time is None:
+        return cut[:, -1]
+    axis, late = int(time["axis"]) + 1, int(time["delay"])
+    moved = np.moveaxis(cut, 1, axis)
+    whole = moved.reshape(*moved.shape[:axis], steps * int(time["hop"]), *moved.shape[axis + 2 :])
+    return whole.take(range(min(late, whole.shape[axis]), whole.shape[axis]), axis=axis)
 
 
 def sequence_starts(archive: Mapping[str, Array]) -> Array:

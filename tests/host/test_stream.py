@@ -12,7 +12,9 @@ from mcu_build import stages, stream_proof
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Stepper
 from mcu_build.frontend.stream import Streamed, to_stream
-from mcu_build.frontend.stream.recordings import cut, describe, joined
+from mcu_build.frontend.stream.recordings import cut, describe
+from mcu_build.vectors import joined
+from mcu_build.vectors import stepped as in_steps
 from tests.support.cli import mcu_build
 
 LENGTH = 24
@@ -337,6 +339,28 @@ def test_firmware_takes_steps(file) -> None:
     assert document["state"]["elements"] > 24 * 30
     assert document["quality"][0]["sqnr_db"] > 25
     assert document["accuracy"] is not None
+
+
+def test_run_takes_recordings(file, tmp_path) -> None:
+    """Two recordings of another length in one boot: the second begins anew, so that both are alike."""
+    recording = np.random.default_rng(0).standard_normal((1, 1, 4, 32)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", input_0=np.concatenate([recording, recording]))
+    given = ("--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "out.npz")
+    assert mcu_build("run", "--board", "host", *given, file).status == 0
+    with np.load(tmp_path / "out.npz") as outputs:
+        found = outputs["output_0"]
+    assert found.shape == (2, 1, 16, 3)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0, 0, 0] != found[0, 0, -1]).any()
+
+
+def test_only_whole_steps_are_recordings() -> None:
+    stream = {"inputs": [[0, 2]], "hop": 4}
+    ports = [{"shape": [1, 3, 4]}]
+    for samples, steps in ((12, 3), (4, None), (10, None)):
+        found = in_steps([np.zeros((2, 1, 3, samples))], ports, stream)
+        assert found[1] == steps
+        assert found[0][0].shape == ((2 * steps, 1, 3, 4) if steps else (2, 1, 3, samples))
 
 
 def test_bad_streams_are_named(file, tmp_path) -> None:

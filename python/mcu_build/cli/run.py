@@ -51,7 +51,7 @@ def command(
 
     times = StageTimes()
     firmware = build(**options, progress=times)
-    arrays = load_inputs(inputs, firmware.manifest.inputs) if inputs else None
+    arrays = load_inputs(inputs, firmware.manifest.inputs, firmware.manifest.stream) if inputs else None
     done = firmware.execute(arrays, timeout=timeout, sim=sim, via=way)
     outcome = done.outcome
     named = {f"output_{index}": array for index, array in enumerate(done.outputs)}

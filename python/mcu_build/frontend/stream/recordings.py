@@ -11,7 +11,7 @@ from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend.stream.rewrite import Streamed
 from mcu_build.frontend.stream.timeline import Timeline
-from mcu_build.vectors import UNLABELLED
+from mcu_build.vectors import UNLABELLED, cut_steps
 
 Labels = int | tuple[int | None, ...] | None
 
@@ -48,7 +48,7 @@ def cut(
     arrays: dict[str, npz.Array] = {}
     for index, array in enumerate(npz.numbered(whole, "input")):
         if index in axes:
-            arrays[f"input_{index}"] = _steps(array, axes[index] + 1, hop, steps)
+            arrays[f"input_{index}"] = cut_steps(array, axes[index] + 1, hop, steps)
         else:
             arrays[f"input_{index}"] = np.repeat(array, steps, axis=0)
     for index, array in enumerate(npz.numbered(whole, "float")):
@@ -82,14 +82,6 @@ def _labels(file: Path, number: int, label: Labels, steps: int) -> list[int]:
     return [UNLABELLED if one is None else one for one in row]
 
 
-def _steps(array: npz.Array, axis: int, hop: int, steps: int) -> npz.Array:
-    """[recordings, ...] as [recordings * steps, ...] with `hop` samples along the axis."""
-    used = array.take(range(steps * hop), axis=axis)
-    shape = (*used.shape[:axis], steps, hop, *used.shape[axis + 1 :])
-    cut = np.moveaxis(used.reshape(shape), axis, 1)
-    return np.ascontiguousarray(cut.reshape(-1, *cut.shape[2:]))
-
-
 def _expected(array: npz.Array, time: Timeline | None, steps: int) -> npz.Array:
     """What the whole model gives, in the step that has it."""
     missing = np.nan
@@ -105,17 +97,4 @@ def _expected(array: npz.Array, time: Timeline | None, steps: int) -> npz.Array:
     into, out_of = [slice(None)] * array.ndim, [slice(None)] * array.ndim
     into[axis], out_of[axis] = slice(time.delay, time.delay + count), slice(0, count)
     late[tuple(into)] = known[tuple(out_of)]
-    return _steps(late, axis, time.hop, steps)
-
-
-def joined(rows: npz.Array, time: Mapping[str, Any] | None, steps: int) -> npz.Array:
-    """Outputs of steps [recordings * steps, ...] as those of recordings: without time the last step's."""
-    cut_in = rows.reshape(-1, steps, *rows.shape[1:])
-    if time is None:
-        return cut_in[:, -1]
-    axis = int(time["axis"]) + 1
-    moved = np.moveaxis(cut_in, 1, axis)
-    shape = (*moved.shape[:axis], steps * int(time["hop"]), *moved.shape[axis + 2 :])
-    whole = moved.reshape(shape)
-    count = min(whole.shape[axis] - int(time["delay"]), int(time["length"]))
-    return whole.take(range(int(time["delay"]), int(time["delay"]) + max(count, 0)), axis=axis)
+    return cut_steps(late, axis, time.hop, steps)
