@@ -38,6 +38,20 @@ def test_every_side_is_pytorch_s():
     assert len({first for first, _ in taken}) == 2
 
 
+def test_one_result_without_a_tuple():
+    """As torch's own operator gives it."""
+
+    class Plain(nn.Module):
+        def forward(self, x):
+            return torch.ops.higher_order.cond(
+                x.mean() > 0, lambda y: y / 2, lambda y: torch.relu(y) - 1, (x,)
+            )
+
+    normalized = normalize(torch.export.export(Plain(), (X,)), "model.py").module(check_guards=False)
+    for x in (X + 1, X - 1):
+        torch.testing.assert_close(normalized(x), Plain()(x))
+
+
 def test_sides_are_int8():
     exported = normalize(torch.export.export(Gated().eval(), (X,)), "model.py")
     lowered = lower(quantize(exported, [(X,), (-X,)]), "cortex-m4")

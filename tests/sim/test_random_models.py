@@ -14,12 +14,12 @@ from mcu_build.ir.plan import Plan
 from tests.support.generator import check as checks
 from tests.support.generator.check import HOST, Target, check
 from tests.support.generator.minimize import minimized
-from tests.support.generator.models import Net, draw, shapes, source
-from tests.support.generator.operators import TEMPLATES
+from tests.support.generator.models import RARE_FIRST, Net, draw, shapes, source
+from tests.support.generator.operators import RARE, TEMPLATES
 
 # As many models in a batch as flash and RAM of the boards hold.
 BATCH = 20
-MODELS, MORE_MODELS = 200, 3000
+MODELS, MORE_MODELS = 180, 3000
 NPU_FIRST = 152  # Models of layers: convolutions, pools, norms.
 M4, M55, NPU = Target("mps2-an386"), Target("corstone-300"), Target("host", "ethos-u55-128")
 
@@ -50,8 +50,9 @@ def test_models_are_valid_and_the_same_each_time():
 
 
 def test_every_operator_is_drawn():
-    drawn = Counter(name for seed in range(len(TEMPLATES)) for name in draw(seed).operators)
-    assert not [template.name for template in TEMPLATES if not drawn[template.name]]
+    seeds = (*range(len(TEMPLATES)), *range(RARE_FIRST, RARE_FIRST + len(RARE)))
+    drawn = Counter(name for seed in seeds for name in draw(seed).operators)
+    assert not [template.name for template in (*TEMPLATES, *RARE) if not drawn[template.name]]
 
 
 def test_a_failing_model_is_made_small():
@@ -94,12 +95,18 @@ def test_random_models(first, tmp_path):
     assert not list(failures(first, BATCH, targets, tmp_path))
 
 
+def test_models_of_rarer_operators(tmp_path):
+    assert not list(failures(RARE_FIRST, BATCH, (HOST, M4), tmp_path))
+
+
 def test_random_models_on_the_npu(tmp_path):
     """Fewer, since a model takes as long there as several without an NPU."""
     assert not list(failures(NPU_FIRST, 4, (NPU,), tmp_path))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(MODELS, MORE_MODELS, BATCH))
+@pytest.mark.parametrize(
+    "first", (*range(MODELS, MORE_MODELS, BATCH), *range(RARE_FIRST, RARE_FIRST + 300, BATCH))
+)
 def test_many_more_random_models(first, tmp_path):
     assert not list(failures(first, BATCH, (HOST, M4, M55, NPU), tmp_path))

@@ -112,7 +112,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         annotate_forms(model, self._chosen)
         recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
-            if node.op in ("placeholder", "output") or node.target in MOVES or not self._chosen(node):
+            if node.op in ("placeholder", "output") or _is_move(node) or not self._chosen(node):
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
             quantizer.annotate(model)
@@ -190,8 +190,14 @@ def _float_operands(node: Node) -> list[Node]:
     return [operand for operand in node.all_input_nodes if is_float(operand)]
 
 
+def _is_move(node: Node) -> bool:
+    """Whether a node's results are its operands' elements: not where index_put adds them up."""
+    adds = node.target is aten.index_put.default and len(node.args) > 3 and node.args[3] is True
+    return node.target in MOVES and not adds
+
+
 def _moves_float(node: Node, chosen: Chosen) -> bool:
-    return node.target in MOVES and is_float(node) and chosen(node)
+    return _is_move(node) and is_float(node) and chosen(node)
 
 
 def _component(start: Node, chosen: Chosen, apart: Set[Node]) -> set[Node]:
@@ -295,7 +301,7 @@ def _follow_fixed(model: GraphModule) -> None:
     """Read a softmax in its own quantization, not in an observed one: between the two there would be a
     quantize that no pass folds, and AtenToCortexMPass then meets int8 and int32 at attention's bmm."""
     for operand, node, found in list(_observed_edges(model)):
-        if node.target not in MOVES and _is_fixed(model, operand):
+        if not _is_move(node) and _is_fixed(model, operand):
             found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 

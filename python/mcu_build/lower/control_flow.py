@@ -36,6 +36,8 @@ def _inline_all(model: GraphModule, mode: Any) -> None:
             sides.append(_inlined(build, side, operands))
         flag = build.reshape(condition, ())
         chosen = [build(aten.where.self, flag, *pair) for pair in zip(*sides, strict=True)]
+        if isinstance(node.meta["val"], torch.Tensor):
+            node.replace_all_uses_with(chosen[0], propagate_meta=False)
         for user in list(node.users):
             user.replace_all_uses_with(chosen[user.args[1]], propagate_meta=False)
             model.graph.erase_node(user)
@@ -60,4 +62,5 @@ def _inlined(build: Builder, side: GraphModule, operands: Any) -> list[Node]:
                 inherit(made, build.origin)
             made.meta["val"] = run_fake(made, build.mode)
             copies[node] = made
-    return [copies[result] for result in side.graph.output_node().args[0]]
+    results = side.graph.output_node().args[0]
+    return [copies[result] for result in (results if isinstance(results, tuple | list) else [results])]

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.support.generator.operators import TEMPLATES, Draft, Shape, Template
+from tests.support.generator.operators import RARE, TEMPLATES, Draft, Shape, Template
 
 _NAMES = {"torch": torch, "nn": nn, "F": F}
+RARE_FIRST = 5000  # Models from this number on have one of the rarer operators.
 _SAMPLES = 3
 _MOST_ELEMENTS = 2048
 
@@ -26,10 +27,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Net:
-    """A model. Values are numbered: the inputs, by shape, then the nodes in their order.
-
-    An input of integers (`tokens`) has the number of its words in place of a shape's last entry.
-    """
+    """A model. Values are numbered: the inputs, by shape, then the nodes in their order."""
 
     seed: int
     inputs: tuple[Shape, ...]
@@ -56,7 +54,7 @@ def draw(seed: int) -> Net:
 
 
 def _draw(seed: int, dice: random.Random) -> Net | None:
-    wanted = TEMPLATES[seed % len(TEMPLATES)]
+    wanted = RARE[(seed - RARE_FIRST) % len(RARE)] if seed >= RARE_FIRST else TEMPLATES[seed % len(TEMPLATES)]
     rank = dice.choice([rank for rank in wanted.ranks if rank > 1])
     inputs = [_input_shape(rank, dice)]
     if dice.random() < 0.3:
@@ -249,7 +247,7 @@ def seeded():  # weights as large as trained ones, and batch norms that fit what
             nn.init.kaiming_normal_(weight, nonlinearity="linear")
         else:
             nn.init.uniform_(weight, low, high)
-    for norm in [part for part in net.modules() if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d))]:
+    for norm in [part for part in net.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]:
         seen = []
         hook = norm.register_forward_pre_hook(lambda _, x: seen.append(x[0].transpose(0, 1).flatten(1)))
         [net(*sample(number)) for number in range(100, 112)]

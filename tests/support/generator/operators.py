@@ -528,6 +528,60 @@ _PRODUCTS = _texts(
     distance="torch.cdist({0}, {1})",
 )
 
+
+def _stft(dice: Dice, shape: Shape) -> Draft | None:
+    size = dice.choice((6, 8))
+    if shape[1] < size:
+        return None
+    window = f"window=torch.hann_window({size}), " if dice.random() < 0.5 else ""
+    return Draft(
+        f"torch.stft({{0}}, {size}, {size // 2}, {window}center=False, return_complex=True).abs().flatten(1)"
+    )
+
+
+def _volume(text: str, module: str = "") -> Callable[[Dice, Shape], Draft | None]:
+    """A call on `{v}`, the image as a volume of two layers, whose result is an image again."""
+
+    def draw(dice: Dice, shape: Shape) -> Draft | None:
+        volume = "torch.stack([{0}, {0} * 0.5], 2)"
+        call = text.replace("{v}", volume)
+        return Draft(f"{call}.flatten(1, 2)", module.replace("{c}", str(shape[1])))
+
+    return draw
+
+
+def _embedding(dice: Dice, shape: Shape) -> Draft:
+    words = "({0}.flatten(1)[:, :6] * 4).round().long().clamp(-4, 4) + 4"
+    return Draft(f"{{m}}({words})", f"nn.Embedding(9, {dice.choice((4, 6, 8))})")
+
+
+_SCORES = "torch.bmm({0}, {1}.transpose(1, 2))"
+# Drawn for seeds of their own (models.RARE_FIRST), so that what the others stand for stays.
+RARE: tuple[Template, ...] = (
+    Template("stft", (2,), _stft),
+    Template("conv3d", (4,), _volume("{m}({v})", "nn.Conv3d({c}, 4, (2, 3, 3), padding=(0, 1, 1))")),
+    Template("batch_norm3d", (4,), _volume("{m}({v})", "nn.BatchNorm3d({c})")),
+    Template("max_pool3d", (4,), _volume("F.max_pool3d({v}, (1, 2, 2))")),
+    Template("avg_pool3d", (4,), _volume("F.avg_pool3d({v}, 2, padding=1)")),
+    Template("permute_5d", (4,), _volume("{v}.permute(0, 2, 1, 4, 3)")),
+    Template("tokens", (2, 3), _embedding),
+    *_texts(
+        (2, 3, 4),
+        1,
+        cond="torch.ops.higher_order.cond({0}.mean() > 0, lambda a: a / 2, lambda a: F.relu(a) - 1, ({0},))",
+        index_put="torch.index_put({0}[0], (torch.tensor([1, 0]),), {0}[0, :2] * 0.5).unsqueeze(0)",
+        index_put_added="torch.index_put({0}, (torch.tensor([0, 0]),), {0}[0] * 0.3, accumulate=True)",
+        put_where="torch.index_put({0}, ({0} > 0.4,), torch.tensor(0.25))",
+        masked_mean="({0} * ({0} > 0)).sum(-1) / ({0} > 0).sum(-1).clamp(min=1)",
+    ),
+    *_texts(
+        (3,),
+        2,
+        masked_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES} > -0.5)",
+        biased_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES}.relu())",
+        masked_softmax=f"torch.softmax({_SCORES}.masked_fill({_SCORES} < -0.6, -1e4), -1)",
+    ),
+)
 TEMPLATES: tuple[Template, ...] = (
     *(*_UNARY, *_ACTIVATIONS, *_BINARY, *_REDUCTIONS, *_MOVEMENT, *_SHAPES, *_LAYERS, *_PRODUCTS),
 )
