@@ -31,6 +31,7 @@ inline constexpr std::size_t input_count = {inputs}, output_count = {outputs};
 std::span<std::byte> input_bytes(std::size_t index);
 std::span<std::byte> output_bytes(std::size_t index);
 inline constexpr std::size_t state_size = 0;
+inline std::span<std::byte> state() {{ return {{}}; }}
 void run();
 inline void reset() {{}}
 }}

@@ -55,11 +55,12 @@ KERNELS = {
     ],
     "mve_turns_tiles_s8": [
         Shape((1, 6, 6), 64, 5, (3, 3), padding=(1, 1)),
-        Shape((2, 5, 5), 45, 6, (5, 5), padding=(2, 2)),
+        Shape((2, 5, 8), 45, 6, (5, 5), padding=(2, 2)),
         Shape((1, 9, 25), 19, 3, (2, 3), (2, 4), (0, 1)),
         Shape((1, 3, 4), 513, 4, stride=(1, 1)),
     ],
     "mve_window_tiles_s8": [
+        Shape((2, 5, 5), 45, 6, (5, 5), padding=(2, 2)),  # tiles of a row would do three pixels twice
         Shape((1, 1, 1), 49, 5),
         Shape((1, 1, 2), 64, 8),
         Shape((2, 2, 2), 20, 6, (2, 2), padding=(1, 1)),

@@ -165,6 +165,11 @@ class Patch:
         """Bytes of all windows, and what the last vector may cover."""
         return PIXELS * self.core.nbytes + LANES
 
+    @property
+    def instructions(self) -> int:
+        """What it takes to bring one window here by itself; some are at the image's edge."""
+        return 100 + self.pieces * (8 + 6 * -(-self.nbytes // LANES))
+
     def vectors_of(self, rows: NDArray[np.int8]) -> NDArray[np.int8]:
         """[channels][products] as [channels][vectors * 16]."""
         if self.core.pitch:

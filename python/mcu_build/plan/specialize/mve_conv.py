@@ -371,21 +371,30 @@ def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _T
     outputs, height, width, inputs = weights.shape
     leaves = given.window.leaves(given.input, given.output)
     stride, dilation = given.window.stride.x, given.window.dilation.x
-    in_rows = dilation == 1 and given.output.width >= convolution.PIXELS
-    rows = weights.reshape(outputs, -1)
-    edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
-    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
-    if in_rows and core is not None:
-        spread = convolution.spread(weights.reshape(outputs * height, -1)).reshape(outputs, -1)
-        return _Tiles("mve_image_tiles_s8", core, spread, edge)
     pieces = height * width if dilation != 1 else height
     patch = convolution.patch_of(pieces, height * width * inputs // pieces)
-    if in_rows and bool(patch.core.pitch) == (patch.nbytes < LANES):
-        kernel = "mve_dense_tiles_s8" if patch.core.pitch else "mve_turns_tiles_s8"
-    else:
-        kernel, edge = "mve_window_tiles_s8", height * width * inputs if leaves else 0
     places = (patch.pixel, patch.vector, patch.size, patch.core.rounds)
-    return _Tiles(kernel, patch.core, patch.vectors_of(rows), patch.size + edge, *places)
+    rows = patch.vectors_of(weights.reshape(outputs, -1))
+    edge = height * width * inputs if leaves else 0
+    anywhere = _Tiles("mve_window_tiles_s8", patch.core, rows, patch.size + edge, *places)
+    # Tiles of four pixels of a row: where it has five, three are computed twice.
+    lines = given.batch * given.output.height
+    in_row, in_image = -(-given.output.width // convolution.PIXELS), given.batch * given.output.pixels
+    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
+    quads = -(-outputs // convolution.QUAD)
+    tiles = -(-in_image // convolution.PIXELS)
+    slow = tiles * (quads * patch.core.cycles + convolution.PIXELS * patch.instructions)
+    fast = lines * in_row * quads * (core or patch.core).cycles
+    if dilation != 1 or given.output.width < convolution.PIXELS or fast > slow:
+        return anywhere
+    edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
+    if core is not None:
+        spread = convolution.spread(weights.reshape(outputs * height, -1)).reshape(outputs, -1)
+        return _Tiles("mve_image_tiles_s8", core, spread, edge)
+    if bool(patch.core.pitch) != (patch.nbytes < LANES):
+        return anywhere
+    kernel = "mve_dense_tiles_s8" if patch.core.pitch else "mve_turns_tiles_s8"
+    return _Tiles(kernel, patch.core, rows, patch.size + edge, *places)
 
 
 def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step | None:
