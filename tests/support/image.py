@@ -24,6 +24,7 @@ std::span<std::byte> output_bytes(std::size_t index);
 inline constexpr std::size_t state_size = 0;
 void run();
 inline void reset() {}
+inline std::span<std::byte> state() { return {}; }
 }
 """
 _SOURCE = """#include "fake.h"

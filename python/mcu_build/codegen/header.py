@@ -224,7 +224,7 @@ def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> s
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
         *(_span(name, one) for one in found),
         *(_bytes(name, kind) for kind in ("input", "output")),
-        _state_span(name) if plan.initial_state else "",
+        _state_span(plan),
         f"\n}}  // namespace MCU_SPAN_NAMESPACE\n}}  // namespace {name}\n",
     ]
     return "".join(lines)
@@ -255,10 +255,12 @@ def _bytes(model: str, kind: str) -> str:
     )
 
 
-def _state_span(model: str) -> str:
+def _state_span(plan: Plan) -> str:
+    """state(): of a model without any it is empty, so that code for all models can ask."""
+    memory = f"{plan.name}_state()" if plan.initial_state else "nullptr"
     return (
         "inline mcu::Span<std::byte> state() noexcept {\n"
-        f"    return {{static_cast<std::byte *>({model}_state()), {model.upper()}_STATE_SIZE}};\n}}\n"
+        f"    return {{static_cast<std::byte *>({memory}), {plan.name.upper()}_STATE_SIZE}};\n}}\n"
     )
 
 
