@@ -3,6 +3,10 @@
 import configparser
 import inspect
 import json
+import os
+import shutil
+import tarfile
+import venv
 import xml.etree.ElementTree as ET
 import zipfile
 from pathlib import Path
@@ -134,9 +138,31 @@ def test_platformio(made, tmp_path):
     assert (manifest["name"], manifest["version"]) == ("first", "1.2.3")
     include = [f"-I{library / manifest['build']['includeDir']}"]
     flags = [*MACHINE, "-Os", *WARNINGS, *manifest["build"]["flags"], *include]
-    tests = library / "test/selftest"
+    tests = library / "examples/selftest"
     sources = [*sources_below(library / manifest["build"]["srcDir"]), *tests.glob("*.c")]
     passes(tmp_path, compiled(tmp_path, sources, flags))
+
+
+@pytest.mark.slow
+def test_platformio_packs_it(made, tmp_path):
+    """PlatformIO's own command, in an environment of its own: it wants other versions of what we use."""
+    library, tools = tmp_path / "library", tmp_path / "venv"
+    shutil.copytree(made / "platformio", library)
+    # It looks the licence's name up on the internet.
+    manifest = json.loads((library / "library.json").read_text())
+    del manifest["license"]
+    (library / "library.json").write_text(json.dumps(manifest))
+    venv.create(tools, with_pip=True)
+    installed = process.run([tools / "bin/pip", "install", "-q", "platformio"], timeout=300)
+    assert installed.status == 0, installed.stderr
+    environment = {**os.environ, "PLATFORMIO_CORE_DIR": str(tmp_path / "core")}
+    command = [tools / "bin/pio", "pkg", "pack", "-o", tmp_path, library]
+    packed = process.run(command, env=environment, timeout=120)
+    assert packed.status == 0, packed.stdout + packed.stderr
+    with tarfile.open(tmp_path / "first-1.2.3.tar.gz") as archive:
+        names = set(archive.getnames())
+    assert {"library.json", "src/first.h", "examples/selftest/first_selftest.c"} <= names
+    assert {f"src/{file.name}" for file in (library / "src").glob("*.cpp")} <= names
 
 
 def test_cmsis_pack(made, tmp_path):

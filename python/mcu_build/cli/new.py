@@ -84,7 +84,8 @@ project(demo C CXX ASM)
 
 find_package(McuBuild REQUIRED)
 
-mcu_add_model(model MODEL model.py BOARD corstone-300)
+# Without NPU: remove the two words to have the board's Ethos-U55 run the model.
+mcu_add_model(model MODEL model.py BOARD corstone-300 NPU none)
 mcu_add_firmware(demo SOURCES main.cpp MODELS model)
 """
 

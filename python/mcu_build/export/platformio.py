@@ -35,7 +35,7 @@ def files(contents: Contents) -> dict[str, bytes]:
     texts = {
         "library.json": json.dumps(manifest, indent=2) + "\n",
         **{f"src/{path}": text for path, text in contents.tree.items()},
-        **{f"test/selftest/{path}": text for path, text in contents.test.items()},
-        "README.md": readme(contents, _USAGE.format(name=name), "test/selftest/"),
+        **{f"examples/selftest/{path}": text for path, text in contents.test.items()},
+        "README.md": readme(contents, _USAGE.format(name=name), "examples/selftest/"),
     }
     return {path: text.encode() for path, text in texts.items()}
