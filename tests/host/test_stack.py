@@ -53,6 +53,17 @@ def test_the_deepest_chain():
     assert needed(functions) == Stack(8 + 8 + 64 + 100)
 
 
+def test_a_pointer_may_lead_to_any_kernel_that_nothing_calls():
+    functions = {
+        "run": [("push", "{lr}"), ("bl", "kernels_outer")],
+        "kernels_outer": [("push", "{r4, lr}"), ("blx", "r3")],
+        "kernels_small": [("sub", "sp, #8")],
+        "kernels_large": [("sub", "sp, #96")],
+        "handler": [("sub", "sp, #4000")],
+    }
+    assert needed(functions) == Stack(4 + 8 + 96)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

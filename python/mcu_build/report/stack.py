@@ -1,7 +1,8 @@
 """How many bytes of stack a function needs with all that it calls, from the instructions of an image.
 
 An upper bound: whatever a function takes off the stack pointer anywhere counts, and a call that ends a
-function counts as one that comes back. What an interrupt adds is not part of it.
+function counts as one that comes back. A call through a pointer counts as that of the deepest kernel that
+nothing calls directly. What an interrupt adds is not part of it.
 """
 
 import re
@@ -30,9 +31,11 @@ def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[
     """The most that one of the functions `names` needs."""
     functions = {symbol.address: symbol for symbol in image.symbols if symbol.address in code}
     found: dict[int, int] = {}
+    direct = {instruction.target for instruction in code.values()}
+    pointed = [at for at, symbol in functions.items() if "kernels" in symbol.name and at not in direct]
     try:
         roots = [symbol for symbol in functions.values() if symbol.name in names]
-        return Stack(max(_depth(symbol, functions, code, found, ()) for symbol in roots))
+        return Stack(max(_depth(symbol, functions, code, pointed, found, ()) for symbol in roots))
     except _UnknownError as unknown:
         return Stack(None, str(unknown))
 
@@ -45,10 +48,14 @@ def _depth(
     function: Symbol,
     functions: Mapping[int, Symbol],
     code: Mapping[int, Instruction],
+    pointed: Sequence[int],
     found: dict[int, int],
     above: tuple[int, ...],
 ) -> int:
-    """Bytes from a function on; `above` are those that called it, `found` what is known already."""
+    """Bytes from a function on; `above` are those that called it, `found` what is known already.
+
+    `pointed` are the functions that a call through a pointer may reach.
+    """
     start, end = function.address, function.address + function.size
     if start in above:
         raise _UnknownError(f"{function.name} calls itself")
@@ -59,13 +66,12 @@ def _depth(
             if instruction is None:
                 continue
             own += frame_bytes(instruction, function.name)
-            target = _callee(instruction, function)
-            if target is None or start < target < end:
-                continue
-            if target not in functions:
-                raise _UnknownError(f"{function.name} calls {target:#x}, which is no function")
-            if target != start:
-                deepest = max(deepest, _depth(functions[target], functions, code, found, (*above, start)))
+            for target in _callees(instruction, function, pointed):
+                if target not in functions and not start < target < end:
+                    raise _UnknownError(f"{function.name} calls {target:#x}, which is no function")
+                if not start <= target < end:
+                    callee, chain = functions[target], (*above, start)
+                    deepest = max(deepest, _depth(callee, functions, code, pointed, found, chain))
         found[start] = own + deepest
     return found[start]
 
@@ -94,8 +100,10 @@ def _saved(item: str) -> int:
     return _BYTES.get(kind, 4) * (int(last) - int(first) + 1 if last else 1)
 
 
-def _callee(instruction: Instruction, function: Symbol) -> int | None:
-    """Where a call or a branch goes, if to a fixed place."""
+def _callees(instruction: Instruction, function: Symbol, pointed: Sequence[int]) -> Sequence[int]:
+    """Where a call or a branch may go."""
     if instruction.mnemonic.startswith("blx") and instruction.target is None:
-        raise _UnknownError(f"{function.name} calls through a pointer")
-    return instruction.target
+        if not pointed:
+            raise _UnknownError(f"{function.name} calls through a pointer")
+        return pointed
+    return () if instruction.target is None else (instruction.target,)
