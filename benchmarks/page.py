@@ -142,13 +142,15 @@ def _layers() -> Iterator[str]:
             row = rows[name]
             each = f"{row['instructions'] / row['units']:.2f}"
             lines.append([f"`{name}`", each, f"{row['cycles'] / row['units']:.2f}", f"{times:.1f}", of])
-        yield _markdown(["worst layers", "instructions", "cycles", "times", "of"], lines)
+        if lines:
+            yield _markdown(["worst layers", "instructions", "cycles", "times", "of"], lines)
         slow = sorted(
             (row["cycles"] / row["units"], name) for name, row in measured.items() if not row["macs"]
         )
         lines = [[f"`{name}`", f"{cost:.2f}"] for cost, name in reversed(slow[-5:])]
-        yield "Without multiplications, cycles for an element of the output:\n"
-        yield _markdown(["dearest", "cycles"], lines)
+        if lines:
+            yield "Without multiplications, cycles for an element of the output:\n"
+            yield _markdown(["dearest", "cycles"], lines)
 
 
 def _plot(curve: str, rows: Mapping[str, Any]) -> Iterator[str]:
