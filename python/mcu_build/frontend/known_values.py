@@ -70,14 +70,25 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         result = func(*args, **kwargs)
         traced = _pytree.tree_leaves(result)
         is_small = all(isinstance(one, torch.Tensor) and one.numel() <= _MOST for one in traced)
-        if known and (is_small or _is_write(name, kwargs)) and not name.startswith(_RANDOM):
-            # A write changes the values too: they share memory as the traced tensors do.
-            values = _pytree.tree_leaves(self._computed(func, args, kwargs))
-            pairs = zip(traced, values, strict=True)
-            self._known |= {id(one): (one, value) for one, value in pairs if isinstance(one, torch.Tensor)}
-        elif _is_write(name, kwargs):
+        writes = _is_write(name, kwargs)
+        if known and (is_small or writes) and not name.startswith(_RANDOM):
+            known = self._follow(func, args, kwargs, traced)
+        if writes and not known:
             self._forget(operands)
         return result
+
+    def _follow(self, func: Any, args: Any, kwargs: Any, traced: Sequence[Any]) -> bool:
+        """Compute what a call gives, or writes, beside what was traced; False where that cannot be done.
+
+        Values share memory as the traced tensors do, so that a write changes those of all its views.
+        """
+        try:
+            values = _pytree.tree_leaves(self._computed(func, args, kwargs))
+        except Exception:
+            return False
+        pairs = zip(traced, values, strict=False)
+        self._known |= {id(one): (one, value) for one, value in pairs if isinstance(one, torch.Tensor)}
+        return len(values) == len(traced)
 
     def _computed(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What `func` gives for the values of its operands."""
