@@ -74,6 +74,12 @@ CASES = {
     "a pad that cuts off": on(lambda m, x: F.pad(torch.tanh(x), (-1, 2, 1, -2)) * 2, (1, 3, 5, 6)),
     "a pad of five dimensions": on(lambda m, x: F.pad(x, (1, 0)) * 0.5, (1, 3, 1, 2, 3)),
     "a part written": on(_write, (2, 6)),
+    "seven dimensions that move": on(
+        lambda m, x: (
+            torch.tanh(x).reshape(2, 3, 2, 3, 2, 2, 2).permute(6, 4, 2, 0, 5, 3, 1).reshape(4, 72) * 2
+        ),
+        (2, 144),
+    ),
     "a part added to": on(
         lambda m, x: torch.index_put(x * 2, (torch.tensor([0, 0]),), x[0] * 0.3, accumulate=True), (2, 6)
     ),

@@ -39,10 +39,25 @@ def copy_strided(call: Call, source: Tensor, output: Tensor, strides: Sequence[i
     The first is element `offset` of the memory of `source`; strides may be 0 or negative. Where the elements
     lie together in the order of the output's memory, `output` becomes an alias and nothing is executed.
     """
+    _copy(call, source, output, output.shape, [strides[dimension] for dimension in output.dim_order], offset)
+
+
+def _copy(
+    call: Call,
+    source: Tensor,
+    output: Tensor,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    offset: int = 0,
+) -> None:
+    """`copy_strided` for the dimensions of the output's memory, whose sizes are `shape`."""
     size = source.dtype.size
-    merged = merge(output.shape, [[strides[dimension] for dimension in output.dim_order]])
+    merged = merge(shape, [strides])
     if not output.elements or not merged or (len(merged) == 1 and merged[0][1] == 1):
         call.alias(output, source, offset * size if output.elements else 0)
+        return
+    if len(merged) > _RANK + (merged[-1][1] == 1) and not offset and _is_permutation(merged):
+        _copy_in_two(call, source, output, merged)
         return
     run = merged.pop()[0] if merged[-1][1] == 1 else 1
     if len(merged) > _RANK:
@@ -57,6 +72,28 @@ def copy_strided(call: Call, source: Tensor, output: Tensor, strides: Sequence[i
         strides=padded((row[1] * size for row in merged), 0),
     )
     call.append(Permute(params, source.id, output.id))
+
+
+def _is_permutation(rows: Sequence[Sequence[int]]) -> bool:
+    """Whether dimensions of these sizes and strides are all of a dense tensor."""
+    expected = 1
+    for size, stride in sorted(rows, key=lambda row: row[1]):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _copy_in_two(call: Call, source: Tensor, output: Tensor, rows: Sequence[Sequence[int]]) -> None:
+    """Bring the first dimension that is not in its place there, and go on from that."""
+    order = sorted(range(len(rows)), key=lambda index: -rows[index][1])
+    first = next(index for index, place in enumerate(order) if index != place)
+    between = [*range(first + 1), *(index for index in order if index > first)]
+    shape = [rows[index][0] for index in between]
+    made = call.temporary(source.name, source.dtype, shape)
+    _copy(call, source, made, shape, [rows[index][1] for index in between])
+    dense = {index: prod(shape[place + 1 :]) for place, index in enumerate(between)}
+    _copy(call, made, output, [row[0] for row in rows], [dense[index] for index in range(len(rows))])
 
 
 def reshape(call: Call, source: Tensor, output: Tensor) -> None:
