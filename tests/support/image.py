@@ -22,7 +22,6 @@ inline constexpr std::size_t input_count = 1, output_count = 1;
 std::span<std::byte> input_bytes(std::size_t index);
 std::span<std::byte> output_bytes(std::size_t index);
 inline constexpr std::size_t state_size = 0;
-inline std::span<std::byte> state() { return {}; }
 void run();
 inline void reset() {}
 inline std::span<std::byte> state() { return {}; }
