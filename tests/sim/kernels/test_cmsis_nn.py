@@ -131,7 +131,9 @@ def test_averages_that_may_be_ties_stay_ours(other: Case, tmp_path: Path) -> Non
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    words = ["build", "--board", BOARD, tmp_path / "model.py", "--build-dir", tmp_path]
+    model = tmp_path / "model.pte"
+    model.touch()
+    words = ["build", "--board", BOARD, model, "--build-dir", tmp_path]
     result = mcu_build(*words, "--kernels", "cmsis-nn")
     assert (result.status, result.out) == (3, "") and "there is no --cmsis-nn DIR" in result.err
     (tmp_path / "arm_nnfunctions.h").touch()
@@ -141,4 +143,4 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     assert result.status == 2 and "Add --kernels cmsis-nn" in result.err
     result = mcu_build(*words, "--kernels", "cmsis-nn", "--runtime", "executorch")
     assert result.status == 2 and "Leave out --runtime" in result.err
-    assert [file.name for file in tmp_path.iterdir()] == ["arm_nnfunctions.h"]
+    assert {file.name for file in tmp_path.iterdir()} == {"arm_nnfunctions.h", model.name}
