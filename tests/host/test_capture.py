@@ -522,3 +522,12 @@ def test_everything_that_is_refused_comes_at_once(tmp_path):
 def test_what_is_taken_apart_into_operators_with_kernels_is_not_refused(tmp_path):
     """The negative control: none of these has a kernel by its own name."""
     same(tmp_path, "return torch.renorm(torch.special.xlogy(y.abs(), y.abs() + 1), 2, 0, 1.0)")
+
+
+def test_example_inputs_may_be_views(tmp_path):
+    """A row of a data set, as a slice of it: torch.export replays how it came about."""
+    file = write(
+        tmp_path,
+        "import torch\nmodel = torch.nn.Linear(4, 2)\nexample_inputs = (torch.ones(8, 4).split(1)[3],)\n",
+    )
+    assert capture(load(file)).graph.nodes

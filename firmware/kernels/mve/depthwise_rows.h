@@ -31,9 +31,10 @@ inline Rows rows_at(const ImageSize& size, const int8_t* image, int32_t y, int32
 }
 
 // `width` pixels of the rows from byte `first` on, `channels` of each, into words of four. Assembly because
-// the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here.
-MCU_INLINE void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width, int32_t channels,
-                          int8_t* columns) {
+// the compilers predicate every load by itself: 17 instructions a pixel from intrinsics, 14 here. It takes
+// nearly all registers, so it is a function of its own.
+__attribute__((noinline)) inline void copy_rows(int32_t pixel, const Rows& rows, int32_t first, int32_t width,
+                                                int32_t channels, int8_t* columns) {
     // Two of the operands are in memory: for size, gcc 12 has not as many registers.
     const int8_t* r0 = rows.from[0] + (first & rows.mask[0]);
     const int8_t* r1 = rows.from[1] + (first & rows.mask[1]);

@@ -35,15 +35,20 @@ def known_values(model: nn.Module, written: Collection[str]) -> Iterator[None]:
     }
     mode = _KnownValues()
 
+    # Around `forward` alone: what torch.export does with the inputs beforehand is its own.
     def enter(module: nn.Module, _inputs: Any) -> None:
         mode.know(module, values)
+        mode.__enter__()
 
-    handle = model.register_forward_pre_hook(enter)
+    def leave(_module: nn.Module, _inputs: Any, _result: Any) -> None:
+        mode.__exit__(None, None, None)
+
+    handles = [model.register_forward_pre_hook(enter), model.register_forward_hook(leave, always_call=True)]
     try:
-        with mode:
-            yield
+        yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
