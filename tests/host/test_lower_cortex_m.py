@@ -145,6 +145,7 @@ def test_arithmetic_that_knows_no_scales_is_refused() -> None:
     with graph.graph.inserting_before(wrong):
         double = graph.graph.call_function(ops.edge.aten.add.Tensor, (quantizer, quantizer))
     double.meta = dict(quantizer.meta)
+    wrong.replace_input_with(quantizer, double)
     with pytest.raises(McuError, match=r"aten::add\.Tensor: it would take int8 numbers without their scale"):
         finish(graph)
 

@@ -154,9 +154,9 @@ def test_the_build_tells_where_operators_run(tmp_path):
     told = mcu_build(*words, "--build-dir", tmp_path)
     assert told.status == 0, told.err
     lines = told.out.splitlines()
-    wide = next(line for line in lines if "quantized_conv2d" in line)
-    assert "int8 on the core" in wide and "kernel" in wide
-    assert any("aten::sin" in line and "NPU" in line for line in lines)
+    wide = next(line for line in lines if "int8 on the core" in line)
+    assert "conv2d 8x8x8" in wide and "kernel" in wide
+    assert any("sin 8x8x8" in line and "NPU" in line for line in lines)
     assert any("estimated by ethos-u-vela" in line and "not measured" in line for line in lines)
 
     found = mcu_build(*words, "--build-dir", tmp_path, "--json", "--emit", "tosa").json
