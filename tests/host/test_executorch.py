@@ -216,9 +216,10 @@ def test_options_of_the_other_runtime_are_refused():
     ("board", "runtime", "words"),
     [("host", "executorch", "for Arm cores alone"), ("corstone-300", "static", "static runtime cannot call")],
 )
-def test_kernels_of_upstream_are_refused_where_there_are_none(board, runtime, words):
+def test_kernels_of_upstream_are_refused_where_there_are_none(board, runtime, words, tmp_path):
+    (tmp_path / "model.py").touch()
     options = ("--board", board, "--runtime", runtime, "--kernels", "upstream")
-    result = mcu_build("build", *options, "model.py", "--json")
+    result = mcu_build("build", *options, tmp_path / "model.py", "--json")
     assert result.status == Exit.USAGE and words in result.json["error"]["message"]
 
 
@@ -228,7 +229,8 @@ def test_kernels_of_upstream_serve_what_cortex_m_is_called(tmp_path, monkeypatch
     (tmp_path / "m.pte").write_bytes(b"0000ET12")
     made = {}
     for upstream in (False, True):
-        options, plan = Options(upstream=upstream), Plan("m", {}, (), (), (), arena=Arena(16, {}, 0, 16))
+        options = Options(upstream=upstream)
+        plan = Plan("m", {}, (), (), ()).with_arena(Arena(16, {}, 0, 16))
         given = deploy.deployment(plan, lowered(tmp_path / "m.pte"), options, False)
         made[upstream] = generate(given)
     table = made[True]["m.cpp"].partition("Kernel kernels[]")[2].partition("};")[0]
