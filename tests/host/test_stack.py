@@ -64,6 +64,16 @@ def test_a_pointer_may_lead_to_any_kernel_that_nothing_calls():
     assert needed(functions) == Stack(4 + 8 + 96)
 
 
+def test_a_kernel_that_is_pointed_at_may_lead_to_another_one():
+    functions = {
+        "run": [("push", "{lr}"), ("bl", "kernels_outer")],
+        "kernels_outer": [("push", "{r4, lr}"), ("blx", "r3")],
+        "kernels_core": [("sub", "sp, #16"), ("blx", "r5")],
+        "kernels_finish": [("sub", "sp, #40")],
+    }
+    assert needed(functions) == Stack(4 + 8 + 16 + 40)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

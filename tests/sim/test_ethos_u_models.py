@@ -14,7 +14,7 @@ from tests.support.cli import mcu_build
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits" / "model.py"
 MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*.py")) if file.stem[0] != "_"}
-QUICK = ("autoencoder", "ds_cnn", "half_on_npu", "two_in_two_out", "unet")
+QUICK = ("ds_cnn", "half_on_npu", "two_in_two_out")
 OTHERS = ["ethos-u55-32", "ethos-u55-64", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
 
 

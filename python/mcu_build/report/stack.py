@@ -2,11 +2,12 @@
 
 An upper bound: whatever a function takes off the stack pointer anywhere counts, and a call that ends a
 function counts as one that comes back. A call through a pointer counts as that of the deepest kernel that
-nothing calls directly. What an interrupt adds is not part of it.
+nothing calls directly; where such a kernel makes one itself, of those that make none: kernels do not call
+each other in circles. What an interrupt adds is not part of it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcu_build.profile.decode import Instruction
@@ -32,7 +33,9 @@ def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[
     functions = {symbol.address: symbol for symbol in image.symbols if symbol.address in code}
     found: dict[int, int] = {}
     direct = {instruction.target for instruction in code.values()}
-    pointed = [at for at, symbol in functions.items() if "kernels" in symbol.name and at not in direct]
+    kernels = [at for at, symbol in functions.items() if "kernels" in symbol.name and at not in direct]
+    last = [at for at in kernels if not any(map(_is_pointer_call, _within(functions[at], code)))]
+    pointed = {at: last if at in kernels else kernels for at in functions}
     try:
         roots = [symbol for symbol in functions.values() if symbol.name in names]
         return Stack(max(_depth(symbol, functions, code, pointed, found, ()) for symbol in roots))
@@ -48,25 +51,22 @@ def _depth(
     function: Symbol,
     functions: Mapping[int, Symbol],
     code: Mapping[int, Instruction],
-    pointed: Sequence[int],
+    pointed: Mapping[int, Sequence[int]],
     found: dict[int, int],
     above: tuple[int, ...],
 ) -> int:
     """Bytes from a function on; `above` are those that called it, `found` what is known already.
 
-    `pointed` are the functions that a call through a pointer may reach.
+    `pointed` are the functions that a call through a pointer may reach, by the one that makes it.
     """
     start, end = function.address, function.address + function.size
     if start in above:
         raise _UnknownError(f"{function.name} calls itself")
     if start not in found:
         own, deepest = 0, 0
-        for address in range(start, end, 2):
-            instruction = code.get(address)
-            if instruction is None:
-                continue
+        for instruction in _within(function, code):
             own += frame_bytes(instruction, function.name)
-            for target in _callees(instruction, function, pointed):
+            for target in _callees(instruction, function, pointed[start]):
                 if target not in functions and not start < target < end:
                     raise _UnknownError(f"{function.name} calls {target:#x}, which is no function")
                 if not start <= target < end:
@@ -102,8 +102,18 @@ def _saved(item: str) -> int:
 
 def _callees(instruction: Instruction, function: Symbol, pointed: Sequence[int]) -> Sequence[int]:
     """Where a call or a branch may go."""
-    if instruction.mnemonic.startswith("blx") and instruction.target is None:
+    if _is_pointer_call(instruction):
         if not pointed:
             raise _UnknownError(f"{function.name} calls through a pointer")
         return pointed
     return () if instruction.target is None else (instruction.target,)
+
+
+def _is_pointer_call(instruction: Instruction) -> bool:
+    return instruction.mnemonic.startswith("blx") and instruction.target is None
+
+
+def _within(function: Symbol, code: Mapping[int, Instruction]) -> Iterator[Instruction]:
+    """The instructions of a function."""
+    places = range(function.address, function.address + function.size, 2)
+    return (code[at] for at in places if at in code)
