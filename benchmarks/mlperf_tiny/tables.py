@@ -128,7 +128,7 @@ def _above_bound(results: Results) -> Iterator[str]:
         for (kernel, _), ratio in best.items():
             worst[kernel] = max(worst.get(kernel, 0), ratio)
         rows = [
-            [kernel, f"{ratio:.3f}", f"{ratio / bound:.1f}", REASONS[kernel]]
+            [kernel, f"{ratio:.3f}", f"{ratio / bound:.1f}", REASONS.get(kernel, "")]
             for kernel, ratio in sorted(worst.items())
             if ratio > 2 * bound
         ]
