@@ -8,6 +8,7 @@ import numpy as np
 
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
+from mcu_build.ir.calls.images import ByChannel
 from mcu_build.ir.calls.struct import ImageSize, Pair, Struct
 from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -194,7 +195,7 @@ class Softmax(Call):
 
 
 @dataclass(frozen=True)
-class Resample(Call):
+class Resample(ByChannel):
     """Each row and each column of the output from a few of the input, by tables of starts and weights."""
 
     KERNEL, SOURCE = "resample_s8", "resample"
@@ -231,24 +232,6 @@ class Resample(Call):
             return np.clip(results, -128, 127)
 
         return Range(ends(found.low).min(1), ends(found.high).max(1))
-
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
-        """Channel by channel."""
-        channels = channels_of(tensors[self.output])
-        if self.params.output.channels != channels or channels_of(tensors[self.input]) != channels:
-            return None
-        return [by_channel(self.input, self.output, channels)]
-
-    def without_channels(self, cut: Cut) -> Self:
-        """Both images with fewer channels."""
-        read = cut.share(self.input, self.params.input.channels)
-        made = cut.share(self.output, self.params.output.channels)
-        params = replace(
-            self.params,
-            input=replace(self.params.input, channels=read),
-            output=replace(self.params.output, channels=made),
-        )
-        return replace(self, params=params)
 
 
 @dataclass(frozen=True)

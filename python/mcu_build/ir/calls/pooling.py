@@ -1,13 +1,13 @@
 """Averages and maxima of windows over int8 images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from mcu_build.ir.calls.call import Call, Read, Written
+from mcu_build.ir.calls.call import Read, Written
+from mcu_build.ir.calls.images import ByChannel
 from mcu_build.ir.calls.rows import row_distance
 from mcu_build.ir.calls.struct import ImageSize, Struct, Window
-from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.channels import Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
 
@@ -47,7 +47,7 @@ class MaxPool2dParams(Struct):
 
 
 @dataclass(frozen=True)
-class Pool(Call):
+class Pool(ByChannel):
     """What all of them have: channels stay apart, values stay between those that they are of."""
 
     SOURCE = "pool"
@@ -60,24 +60,6 @@ class Pool(Call):
         """By rows of the image."""
         given = self.params
         return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
-
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
-        """Channel by channel."""
-        channels = channels_of(tensors[self.output])
-        if self.params.output.channels != channels or channels_of(tensors[self.input]) != channels:
-            return None
-        return [by_channel(self.input, self.output, channels)]
-
-    def without_channels(self, cut: Cut) -> Self:
-        """Both images with fewer channels."""
-        read = cut.share(self.input, self.params.input.channels)
-        made = cut.share(self.output, self.params.output.channels)
-        params = replace(
-            self.params,
-            input=replace(self.params.input, channels=read),
-            output=replace(self.params.output, channels=made),
-        )
-        return replace(self, params=params)
 
     def _same_range(self, values: Values) -> Range:
         return values.of(self.input, channels_of(values.tensor(self.output)))
