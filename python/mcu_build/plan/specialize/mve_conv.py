@@ -333,37 +333,38 @@ def _windows(
         given, weights = lying(given), weights.transpose(0, 2, 1, 3)
         step = replace(step, overlaps={})  # a row is computed four pixels by four, the last ones again
     found = _tiles_of(given, weights)
-    tiles = MveWindowTilesParams(
-        batch=given.batch,
-        input=given.input,
-        output=given.output.extent,
-        window=given.window,
-        pad_value=-given.input_offset,
-        pixel=found.pixel,
-        vector=found.vector,
-        patch_bytes=found.patch_bytes,
-        rounds=found.rounds,
-        stage=stage.of_tiles,
-    )
+    tiles = _window_params(given, found.places, stage.of_tiles)
     scratch = (context.scratch(found.scratch) if found.scratch else None,)
     return _in_tiles(context, step, call, found.kernel, tiles, found.rows, rescaling, found.core, scratch)
+
+
+_Places = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class _Tiles:
     """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and bytes of scratch memory.
 
-    The others are members of its parameters, 0 where windows are read in the image.
+    `places` are members of its parameters (`_places_of`), 0 where windows are read in the image.
     """
 
     kernel: str
     core: convolution.Core
     rows: Bytes
     scratch: int
-    pixel: int = 0
-    vector: int = 0
-    patch_bytes: int = 0
-    rounds: int = 0
+    places: _Places = (0, 0, 0, 0)
+
+
+def _places_of(patch: convolution.Patch) -> _Places:
+    """`pixel`, `vector`, `patch_bytes` and `rounds` of MveWindowTilesParams."""
+    return patch.pixel, patch.vector, patch.size, patch.core.rounds
+
+
+def _window_params(
+    given: Conv2dParams | DepthwiseConv2dParams, places: _Places, stage: MveTileStage
+) -> MveWindowTilesParams:
+    image = (given.batch, given.input, given.output.extent, given.window, -given.input_offset)
+    return MveWindowTilesParams(*image, *places, stage)
 
 
 def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _Tiles:
@@ -373,10 +374,10 @@ def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _T
     stride, dilation = given.window.stride.x, given.window.dilation.x
     pieces = height * width if dilation != 1 else height
     patch = convolution.patch_of(pieces, height * width * inputs // pieces)
-    places = (patch.pixel, patch.vector, patch.size, patch.core.rounds)
+    places = _places_of(patch)
     rows = patch.vectors_of(weights.reshape(outputs, -1))
     edge = height * width * inputs if leaves else 0
-    anywhere = _Tiles("mve_window_tiles_s8", patch.core, rows, patch.size + edge, *places)
+    anywhere = _Tiles("mve_window_tiles_s8", patch.core, rows, patch.size + edge, places)
     # Tiles of four pixels of a row: where it has five, three are computed twice.
     lines = given.batch * given.output.height
     in_row, in_image = -(-given.output.width // convolution.PIXELS), given.batch * given.output.pixels
@@ -394,7 +395,7 @@ def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _T
     if bool(patch.core.pitch) != (patch.nbytes < LANES):
         return anywhere
     kernel = "mve_dense_tiles_s8" if patch.core.pitch else "mve_turns_tiles_s8"
-    return _Tiles(kernel, patch.core, rows, patch.size + edge, *places)
+    return _Tiles(kernel, patch.core, rows, patch.size + edge, places)
 
 
 def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step | None:
@@ -412,18 +413,7 @@ def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step
     parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
     packed = b"".join(quads_of_weights(rows[part]) for part in parts)
     scale = b"".join(rescaling.part(part).quads() for part in parts)
-    windows = MveWindowTilesParams(
-        batch=given.batch,
-        input=given.input,
-        output=given.output.extent,
-        window=given.window,
-        pad_value=-given.input_offset,
-        pixel=patch.pixel,
-        vector=patch.vector,
-        patch_bytes=patch.size,
-        rounds=patch.core.rounds,
-        stage=_stage(rescaling, outputs, given.stage).of_tiles,
-    )
+    windows = _window_params(given, _places_of(patch), _stage(rescaling, outputs, given.stage).of_tiles)
     edge = height * width * given.input.channels if call.leaves_image else 0
     scratch = (context.scratch(count * patch.size + edge),)
     params = MveGroupedTilesParams(windows, MveGroups(count, depth, len(packed) // count))
