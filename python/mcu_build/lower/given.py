@@ -8,6 +8,7 @@ the bit.
 """
 
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -126,11 +127,11 @@ class GivenQuantizer(Quantizer):
 
     def __init__(self, refused: Mapping[str, str]) -> None:
         super().__init__(refused=refused)
-        self._weights: list[tuple[torch.Tensor, Scales]] = []
+        self._weights: Mapping[str, Scales] = {}
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph; linear layers with a scale for each output become convolutions."""
-        self._weights = list(_take_weights(model))
+        self._weights = {_numbers(weight): scales for weight, scales in _take_weights(model)}
         for node in list(model.graph.nodes):
             if node.target is aten.linear.default:
                 found = self._scales(model, node)
@@ -184,8 +185,7 @@ class GivenQuantizer(Quantizer):
         weight = node.args[1] if len(node.args) > 1 else None
         if not isinstance(weight, Node) or weight.op != "get_attr":
             return None
-        value = attribute(model, weight).detach()
-        return next((scales for given, scales in self._weights if _is_same(given, value)), None)
+        return self._weights.get(_numbers(attribute(model, weight).detach()))
 
 
 def _kind(node: Node) -> str:
@@ -362,7 +362,7 @@ def _weight_spec(node: Node, scales: Scales, spec: QuantizationSpec) -> Any:
     )
 
 
-def _is_same(given: torch.Tensor, found: torch.Tensor) -> bool:
-    """Whether two weights hold the same numbers, sizes of 1 aside."""
-    sizes = [[size for size in one.shape if size != 1] for one in (given, found)]
-    return sizes[0] == sizes[1] and torch.equal(given.reshape(-1), found.reshape(-1))
+def _numbers(weight: torch.Tensor) -> str:
+    """What tells weights apart that rewrites may have reshaped: their numbers, and sizes above 1."""
+    sizes = [size for size in weight.shape if size != 1]
+    return hashlib.sha256(repr(sizes).encode() + weight.contiguous().numpy().tobytes()).hexdigest()
