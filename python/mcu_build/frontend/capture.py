@@ -23,6 +23,7 @@ from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.lower.layout import channels_last
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.recurrent_shapes import recurrent_shapes
 from mcu_build.lower.upstream import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
@@ -55,6 +56,7 @@ def capture(model: Model) -> ExportedProgram:
         with (
             model.surroundings.active(),
             quiet(),
+            recurrent_shapes(),
             contextlib.redirect_stderr(io.StringIO()),
             torch.no_grad(),
             flat_outputs(model.model),
@@ -112,7 +114,7 @@ def _normalized(
 ) -> ExportedProgram:
     _check_inputs_fixed(exported, path)
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), recurrent_shapes(), torch.no_grad():
             made = normalize(_marked(exported, path), path, state)
             made.graph.output_node().meta[_NAMES] = tuple(names)
             return made

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from mcu_build.lower.recurrent_shapes import LAYERS, results_of_layer
+
 aten = torch.ops.aten
 
 _KEPT_META = ("stack_trace", "nn_module_stack", "custom")
@@ -29,6 +31,8 @@ def run_fake(node: Node, mode: Any) -> Any:
     """The value of `node` as a fake tensor, from those of its operands."""
     with mode:
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: operand.meta["val"])
+        if node.target in LAYERS:
+            return results_of_layer(*args)
         return node.target(*args, **kwargs)
 
 

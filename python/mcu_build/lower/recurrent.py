@@ -18,15 +18,9 @@ from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, shape
+from mcu_build.lower.recurrent_shapes import LAYERS
 from mcu_build.reference_recurrent import MOST_INPUTS
 
-# Gates of a unit, by the float operator.
-GATES: Mapping[Any, int] = {
-    aten.lstm.input: 4,
-    aten.gru.input: 3,
-    aten.rnn_tanh.input: 1,
-    aten.rnn_relu.input: 1,
-}
 _CELLS = {
     aten.lstm_cell.default: aten.lstm.input,
     aten.gru_cell.default: aten.gru.input,
@@ -90,7 +84,7 @@ class RecurrentCall:
 
 def calls(graph: Graph) -> list[Node]:
     """The recurrent layers and cells of a float graph."""
-    return [node for node in graph.nodes if node.target in GATES or node.target in _CELLS]
+    return [node for node in graph.nodes if node.target in LAYERS or node.target in _CELLS]
 
 
 def layers(build: Builder, node: Node) -> Node | None:
@@ -181,13 +175,13 @@ def _unsqueezed(build: Builder, state: Node) -> Node:
     return build(aten.unsqueeze.default, state, 0)
 
 
-RULES: Mapping[Any, Any] = {**dict.fromkeys(GATES, (layers,)), **dict.fromkeys(_CELLS, (cell,))}
+RULES: Mapping[Any, Any] = {**dict.fromkeys(LAYERS, (layers,)), **dict.fromkeys(_CELLS, (cell,))}
 
 
 def annotate(model: GraphModule, chosen: Chosen = everything) -> None:
     """Mark recurrent calls as quantized: their input, the sequence that they make, and h before the first."""
     for node in model.graph.nodes:
-        if node.target not in GATES or not chosen(node) or not _accepts(node):
+        if node.target not in LAYERS or not chosen(node) or not _accepts(node):
             continue
         call = RecurrentCall.of(node)
         sequence = call.results()[0]

@@ -17,7 +17,8 @@ from torch.fx import Node
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site, fixed_point
-from mcu_build.lower.recurrent import GATES, RecurrentCall
+from mcu_build.lower.recurrent import RecurrentCall
+from mcu_build.lower.recurrent_shapes import LAYERS
 from mcu_build.lower.state_inputs import PREFIX
 from mcu_build.reference_recurrent import FUNCTION_BITS, GATE_BITS, RELU_BITS, tanh_table
 
@@ -47,7 +48,7 @@ def build_recurrent(exported: ExportedProgram, chosen: Chosen = everything) -> N
     """Replace the float calls by int8 operators of ours."""
     known: _Known = {}
     for node in list(exported.graph.nodes):
-        if node.target in GATES and chosen(node):
+        if node.target in LAYERS and chosen(node):
             _replace(exported, RecurrentCall.of(node), known)
     _name_outputs(exported)
     exported.graph.eliminate_dead_code()
@@ -82,6 +83,9 @@ def _replace(exported: ExportedProgram, call: RecurrentCall, known: _Known) -> N
             results[last].replace_all_uses_with(state, propagate_meta=False)
     sequence.meta["val"] = end.meta["val"]
     end.replace_all_uses_with(sequence, propagate_meta=False)
+    # torch takes the float layer for random, for its dropout, and would keep it.
+    for unused in (end, *results.values(), call.node):
+        call.node.graph.erase_node(unused)
 
 
 def _piece(made: Node, index: int, before: Node) -> Node:

@@ -41,12 +41,14 @@ def quick() -> Iterator[None]:
 
     Each pass copies the history of each node, which grows with the passes: here histories are shared, for
     nothing writes to them; passes without anything to do are left out. The serializers resolve the type hints
-    of a class for each of its objects.
+    of a class for each of its objects. Recurrent layers are traced without their steps.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
     from executorch.exir._serialize import _dataclass, _flatbuffer_program
     from torch.fx.traceback import NodeSource
+
+    from mcu_build.lower.recurrent_shapes import recurrent_shapes
 
     threads, hints = torch.get_num_threads(), functools.cache(typing.get_type_hints)
     with contextlib.ExitStack() as stack:
@@ -54,6 +56,7 @@ def quick() -> Iterator[None]:
             stack.enter_context(_replaced(module, "get_type_hints", hints))
         stack.enter_context(_replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
         stack.enter_context(idle_passes_skipped())
+        stack.enter_context(recurrent_shapes())
         torch.set_num_threads(1)
         stack.callback(torch.set_num_threads, threads)
         yield

@@ -27,7 +27,8 @@ from mcu_build.frontend.stream.timeline import (
 )
 from mcu_build.lower.assigned import origin_near
 from mcu_build.lower.builder import shape
-from mcu_build.lower.recurrent import GATES, RecurrentCall
+from mcu_build.lower.recurrent import RecurrentCall
+from mcu_build.lower.recurrent_shapes import LAYERS
 
 _HOP_HINT = "Use fewer strides over time, or longer recordings."
 
@@ -153,7 +154,7 @@ def _constants(rewrites: Mapping[Node, Rewrite]) -> set[str]:
     """Constants beside what has time, and first states of recurrent layers."""
     found: set[Node] = set()
     for node, made in rewrites.items():
-        if node.target in GATES:
+        if node.target in LAYERS:
             found |= set(RecurrentCall.of(node).states)
         elif isinstance(made.out, Timeline) and is_side_by_side(node):
             found |= {one for one in node.all_input_nodes if one not in rewrites or rewrites[one].out is None}

@@ -22,7 +22,7 @@ from mcu_build.frontend.stream.timeline import (
     step_shape,
 )
 from mcu_build.lower.builder import aten, shape
-from mcu_build.lower.recurrent import GATES
+from mcu_build.lower.recurrent_shapes import LAYERS
 
 
 def rewrite(site: Site) -> Rewrite:
@@ -284,7 +284,7 @@ def _recurrent(site: Site) -> Rewrite:
 def _item(site: Site) -> Rewrite:
     source, index = site.node.args
     time: Time = site.time(source)
-    if isinstance(source, Node) and source.target in GATES and index:
+    if isinstance(source, Node) and source.target in LAYERS and index:
         return site.rewrite(LAST)
     return site.rewrite(time)
 
@@ -305,7 +305,7 @@ _PLAIN = (
 _RULES: dict[Any, Rule] = {
     **geometry.RULES,
     **dict.fromkeys(_PLAIN, _same),
-    **dict.fromkeys(GATES, _recurrent),
+    **dict.fromkeys(LAYERS, _recurrent),
     operator.getitem: _item,
     aten.permute.default: _moved(_permuted),
     aten.transpose.int: _moved(_transposed),

@@ -14,7 +14,8 @@ from mcu_build.frontend.stream.timeline import Reading, Rewrite, Time, Timeline
 from mcu_build.lower.builder import Builder, aten, fake_mode, in_order_of, run_fake, shape
 from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE
 from mcu_build.lower.layout import is_channels_last, needs_channels_last
-from mcu_build.lower.recurrent import GATES, RecurrentCall
+from mcu_build.lower.recurrent import RecurrentCall
+from mcu_build.lower.recurrent_shapes import LAYERS
 from mcu_build.lower.state_inputs import PREFIX
 
 # Scale and zero point of what is 0 or 1.
@@ -78,7 +79,7 @@ class Surgeon:
                     build, source, aten.clone.default, source, memory_format=torch.channels_last
                 )
                 node.replace_input_with(source, copied)
-            if node.target in GATES and isinstance(made.out, Timeline):
+            if node.target in LAYERS and isinstance(made.out, Timeline):
                 self._recurrent(build, node, made.out)
         if made.out is not None:
             node.meta["val"] = run_fake(node, self._mode)
