@@ -160,7 +160,7 @@ def _object(source: Path, options: Target, firmware: Path, folder: Path) -> Path
         made = folder / f"{source.stem}.o"
         _check([options.cxx, *flags, f"-I{folder}", "-c", source, "-o", made], folder)
         return made
-    headers = sorted((firmware / "include").rglob("*.h")) + sorted(source.parent.glob("*.h"))
+    headers = [*sorted((firmware / "include").rglob("*.h")), *sorted((firmware / "kernels").rglob("*.h"))]
     digest = hashlib.sha256(repr((options.cxx, flags)).encode())
     for file in (source, *headers):
         digest.update(file.read_bytes())

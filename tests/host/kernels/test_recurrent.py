@@ -31,6 +31,7 @@ def drawn(
     loud: float = 1.0,
     cell_used: bool = True,
     resumed: bool = False,
+    shift: int = 32,
 ) -> Case:
     """A layer of `sizes` (steps, batches, inputs, units) whose gates spread over the table, or beyond.
 
@@ -47,8 +48,11 @@ def drawn(
     if name == "gru":
         s = dice.integers(-(1 << 15), 1 << 15, (1, batches, units)).astype(np.float32) / (1 << 14)
         states = [None, T(s)] if resumed else [hidden, None]
-    weights = [T(integers(dice, (rows, count)), constant=True) for count in (inputs, units)]
-    largest = int(min(loud * 2**36 / (74 * 74 * np.sqrt(inputs)), 2**30 - 1))
+    lowest = -128 if loud > 1 else -127  # ours are symmetric
+    weights = [
+        T(np.maximum(integers(dice, (rows, count)), lowest), constant=True) for count in (inputs, units)
+    ]
+    largest = int(min(loud * 2.0 ** (shift + 11) / (74 * 74 * np.sqrt(inputs)), 2**30 - 1))
     multipliers = T(dice.integers(0, largest + 1, (2, rows), np.int32), constant=True)
     biases = T(dice.integers(-9000, 9000, 4 * units if name == "gru" else rows, np.int32), constant=True)
     last = [14, 1 << 21, 13] if name == "gru" else []
@@ -57,7 +61,7 @@ def drawn(
     cells = [Out((1, batches, units), "float32", used=cell_used)] if name != "rnn" else []
     return Case(
         f"mcu_build::{name}.out",
-        [T(x), *states, *weights, multipliers, biases, table, batch_first, 25, zero_point, *shown, *last],
+        [T(x), *states, *weights, multipliers, biases, table, batch_first, shift, zero_point, *shown, *last],
         [out, *cells],
     )
 
@@ -76,6 +80,10 @@ def cases(name: str) -> list[Case]:
                 options = {"batch_first": batch_first, "given": given, "zero_point": zero_point}
                 found.append(drawn(dice, name, sizes, **options))
         found.append(drawn(dice, name, sizes, batch_first=True, given=True, zero_point=zero_point, loud=40.0))
+    # The shifts to either side of where 32 bits are enough, and of where the upper half is.
+    for shift in (1, 20, 29, 30, 31, 33, 40):
+        options = {"batch_first": True, "given": True, "zero_point": 7, "shift": shift}
+        found.append(drawn(dice, name, (4, 1, 9, 6), **options))
     if name != "rnn":
         found.append(
             drawn(dice, name, (4, 2, 3, 5), batch_first=True, given=True, zero_point=1, cell_used=False)

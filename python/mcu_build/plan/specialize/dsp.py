@@ -1,6 +1,7 @@
 """Steps for firmware/kernels/dsp."""
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
+from mcu_build.ir.calls.int8 import Gru, Lstm, Rnn
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
@@ -10,6 +11,7 @@ from mcu_build.plan.specialize import (
     dsp_elementwise,
     dsp_linear,
     dsp_matmul,
+    dsp_recurrent,
     dsp_taps,
 )
 from mcu_build.plan.specialize.context import Rule, Table
@@ -21,6 +23,9 @@ TABLE: Table = (
     Rule(MaxPool2d, dsp_elementwise.maximum),
     Rule(BatchMatmul, dsp_matmul.batch_matmul),
     Rule(Linear, dsp_linear.linear),
+    Rule(Lstm, dsp_recurrent.layer),
+    Rule(Gru, dsp_recurrent.layer),
+    Rule(Rnn, dsp_recurrent.layer),
     Rule(Conv2d, dsp_conv.conv2d),
     Rule(Conv2d, dsp_taps.conv2d),
     Rule(DepthwiseConv2d, dsp_conv.one_channel),

@@ -106,6 +106,14 @@ def linear(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
     return as_words(np.concatenate(parts)), len(found) // 2
 
 
+def rows_in_fours(weights: Bytes) -> bytes:
+    """`packed` of dsp_recurrent.h from weights [rows][inputs]. OverflowError: rows that are no pair."""
+    rows = np.pad(padded(weights, 1), ((0, -len(weights) % 4), (0, 0)))
+    pairs = [paired_words(b, a).reshape(-1, 2) for b, a in zip(rows[::2], rows[1::2], strict=True)]
+    words = [np.concatenate(two, axis=1).reshape(-1) for two in zip(pairs[::2], pairs[1::2], strict=True)]
+    return as_words(np.concatenate(words))
+
+
 def fours(channels: int) -> list[int]:
     """The first channel of each four: the last four end with the last channel."""
     return [min(first, channels - 4) for first in range(0, channels, 4)]

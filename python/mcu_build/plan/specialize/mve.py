@@ -2,7 +2,7 @@
 
 from mcu_build.ir.calls.boundary import Dequantize, Quantize
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
-from mcu_build.ir.calls.int8 import Softmax
+from mcu_build.ir.calls.int8 import Recurrent, Softmax
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
@@ -17,6 +17,8 @@ TABLE: Table = (
     Rule(Mul, mve_elementwise.mul),
     Rule(Add, mve_elementwise.add),
     Rule(Softmax, mve_elementwise.softmax),
+    # mve/recurrent.cpp takes the program's weights: no other folder is asked.
+    Rule(Recurrent, lambda _, step, __: step),
     Rule(Linear, mve_linear.linear),
     Rule(BatchMatmul, mve_linear.product),
     Rule(Conv2d, mve_conv.conv2d),

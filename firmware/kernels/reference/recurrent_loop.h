@@ -1,0 +1,294 @@
+// The recurrent layers of mcu/kernels/recurrent.h but for their products, which a core makes in its own way:
+//
+//   Core::Weight                                          what a matrix of weights is an array of
+//   Core::four_sums(values, count, weights, rows)         sums of four rows, or of the rows that are left,
+//   over
+//                                                         `count` int8; `weights` is moved behind them
+
+#pragma once
+
+#include "mcu/kernels/bits.h"
+#include "mcu/kernels/recurrent.h"
+#include "mcu/kernels/requantize.h"
+
+namespace mcu::kernels::recurrent {
+
+constexpr int32_t kGateBits = 12;
+constexpr int32_t kFunctionBits = 15;
+constexpr int32_t kCellBits = 11;
+constexpr int32_t kLargest = (1 << 15) - 1;
+// As in quantize.cpp: rounds a float of less than 2^22, ties to even.
+constexpr float kRound = 1.5F * (1 << 23);
+
+template <typename Number>
+Number rounding_shift(Number value, int32_t bits) {
+    return bits == 0 ? value : (value + (Number{1} << (bits - 1))) >> bits;
+}
+
+template <typename Number>
+int16_t saturated(Number value) {
+    return static_cast<int16_t>(value < -kLargest - 1 ? -kLargest - 1
+                                                      : (value > kLargest ? kLargest : value));
+}
+
+// The table at |value|, of which `bits` lie behind the point.
+inline int32_t interpolated(int32_t value, const int16_t* table, int32_t bits) {
+    const int32_t magnitude = value < 0 ? -value : value;
+    const int32_t size = magnitude > kLargest ? kLargest : magnitude;
+    const int16_t* const low = table + (size >> bits);
+    return low[0] + rounding_shift((low[1] - low[0]) * (size & ((1 << bits) - 1)), bits);
+}
+
+inline int32_t tanh_of(int32_t value, const int16_t* table) {
+    const int32_t size = interpolated(value, table, kGateBits - 5);
+    return value < 0 ? -size : size;
+}
+
+inline int32_t sigmoid_of(int32_t value, const int16_t* table) {
+    const int32_t half = (interpolated(value, table, kGateBits - 4) + 1) >> 1;
+    return (1 << (kFunctionBits - 1)) + (value < 0 ? -half : half);
+}
+
+// A state in float in units of 2^-bits.
+inline int16_t to_fixed(float value, int32_t bits) {
+    const float scaled = value * static_cast<float>(1 << bits);
+    // A NaN becomes the least number.
+    const float above = scaled > -32768.0F ? scaled : -32768.0F;
+    const float limited = above < 32767.0F ? above : 32767.0F;
+    return static_cast<int16_t>(bit_cast<int32_t>(limited + kRound) - bit_cast<int32_t>(kRound));
+}
+
+inline int8_t to_output(const RecurrentParams& params, int32_t value) {
+    const int32_t moved = rounding_shift(value * params.output_multiplier, params.output_shift);
+    return static_cast<int8_t>(clamp(moved + params.zero_point, -128, 127));
+}
+
+// Sums of four rows of weights, or of those that are left.
+struct FourSums {
+    int32_t of[4];
+};
+
+// Rows in the order of memory, as Core reads them.
+template <typename Core>
+struct Weights {
+    const typename Core::Weight* input;
+    const typename Core::Weight* hidden;
+    const int32_t* multipliers;
+    const int32_t* biases;
+    int32_t rows;
+    int32_t split;  // rows from here on, of a GRU's n, keep what x and h make apart
+};
+
+// What sums of products become before their bias: (value + half) >> bits.
+struct GateShift {
+    int64_t half;
+    int32_t bits;
+
+    explicit GateShift(int32_t shift) : half(shift > 0 ? int64_t{1} << (shift - 1) : 0), bits(shift) {}
+};
+
+// The gate of a sum of less than 2^60: from 30 bits on, what is left fits in 32 bits, with a bias as well.
+inline int16_t gate_of(int64_t sum, const GateShift& shift, int32_t bias) {
+    const int64_t value = sum + shift.half;
+    const auto high = static_cast<int32_t>(value >> 32);
+    if (shift.bits >= 32) {
+        return saturated((high >> (shift.bits - 32)) + bias);
+    }
+    if (shift.bits >= 30) {
+        const uint32_t low = static_cast<uint32_t>(value) >> shift.bits;
+        return saturated(static_cast<int32_t>(low | static_cast<uint32_t>(high) << (32 - shift.bits)) + bias);
+    }
+    return saturated((value >> shift.bits) + bias);
+}
+
+// All gates of a step; what h alone makes of rows from `split` on goes behind them.
+template <typename Core>
+void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const int8_t* x, const int8_t* h,
+              int16_t* gates) {
+    const typename Core::Weight* of_x = weights.input;
+    const typename Core::Weight* of_h = weights.hidden;
+    const GateShift shift(params.shift);
+    const int32_t rows = weights.rows, behind = rows - weights.split;
+    const int32_t* multiplier = weights.multipliers;
+    const int32_t* bias = weights.biases;
+    int32_t before_split = weights.split;
+    for (int32_t left = rows; left > 0; left -= 4) {
+        const FourSums from_x = Core::four_sums(x, params.inputs, of_x, left);
+        const FourSums from_h = Core::four_sums(h, params.units, of_h, left);
+        const int32_t count = left < 4 ? left : 4;
+        for (int32_t i = 0; i < count; ++i, --before_split) {
+            const int64_t made = static_cast<int64_t>(from_x.of[i]) * multiplier[0];
+            const int64_t kept = static_cast<int64_t>(from_h.of[i]) * multiplier[rows];
+            if (before_split > 0) {
+                *gates = gate_of(made + kept, shift, *bias);
+            } else {
+                gates[0] = gate_of(made, shift, bias[0]);
+                gates[behind] = gate_of(kept, shift, bias[behind]);
+            }
+            ++gates, ++bias, ++multiplier;
+        }
+    }
+}
+
+inline void lstm_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table,
+                       int16_t* cell, int8_t* output) {
+    const int32_t units = params.units;
+    for (int32_t u = 0; u < units; ++u) {
+        const int32_t enter = sigmoid_of(gates[u], table), forget = sigmoid_of(gates[units + u], table);
+        const int32_t update = tanh_of(gates[2 * units + u], table);
+        const int32_t leave = sigmoid_of(gates[3 * units + u], table);
+        const int32_t kept = rounding_shift(forget * cell[u], kFunctionBits);
+        cell[u] = saturated(kept + rounding_shift(enter * update, 2 * kFunctionBits - kCellBits));
+        const int32_t shown = leave * tanh_of(cell[u] * (1 << (kGateBits - kCellBits)), table);
+        output[u] = to_output(params, rounding_shift(shown, kFunctionBits));
+    }
+}
+
+inline void gru_units(const GruParams& params, const int16_t* gates, const int16_t* table, int16_t* state,
+                      int8_t* output) {
+    const int32_t units = params.layer.units;
+    for (int32_t u = 0; u < units; ++u) {
+        const int32_t reset = sigmoid_of(gates[u], table), share = sigmoid_of(gates[units + u], table);
+        const int32_t gated = rounding_shift(reset * gates[3 * units + u], kFunctionBits);
+        const int32_t fresh = tanh_of(saturated(gates[2 * units + u] + gated), table);
+        const int32_t update = rounding_shift(fresh, kFunctionBits - params.state_bits);
+        const int32_t mixed = ((1 << kFunctionBits) - share) * update + share * state[u];
+        state[u] = static_cast<int16_t>(rounding_shift(mixed, kFunctionBits));
+        output[u] = to_output(params.layer, state[u]);
+    }
+}
+
+inline void rnn_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table,
+                      int8_t* output) {
+    for (int32_t u = 0; u < params.units; ++u) {
+        const int32_t shown = table != nullptr ? tanh_of(gates[u], table) : (gates[u] > 0 ? gates[u] : 0);
+        output[u] = to_output(params, shown);
+    }
+}
+
+// h before the first step, in `zeros` where there is none.
+inline const int8_t* first_hidden(const RecurrentParams& params, const int8_t* hidden, int32_t batch,
+                                  int8_t* zeros) {
+    if (hidden != nullptr) {
+        return hidden + batch * params.units;
+    }
+    for (int32_t u = 0; u < params.units; ++u) {
+        zeros[u] = static_cast<int8_t>(params.zero_point);
+    }
+    return zeros;
+}
+
+// step(x, h, output) for every step of one element of the batch.
+template <typename Step>
+void for_each_step(const RecurrentParams& params, int32_t batch, const int8_t* input, const int8_t* hidden,
+                   int8_t* output, const Step& step) {
+    for (int32_t t = 0; t < params.steps; ++t) {
+        const int32_t row = t * params.strides.step + batch * params.strides.batch;
+        int8_t* const written = output + row * params.units;
+        step(input + row * params.inputs, hidden, written);
+        hidden = written;
+    }
+}
+
+template <typename Core>
+void lstm(const RecurrentParams& params, const int8_t* input, const int8_t* hidden, const float* cell,
+          const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
+          const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* cell_output,
+          int8_t* output, uint8_t* scratch) {
+    const int32_t units = params.units, rows = 4 * units;
+    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, rows};
+    auto* const gates = reinterpret_cast<int16_t*>(scratch);
+    int16_t* const state = gates + rows;
+    auto* const zeros = reinterpret_cast<int8_t*>(state + units);
+    for (int32_t n = 0; n < params.batches; ++n) {
+        for (int32_t u = 0; u < units; ++u) {
+            state[u] = cell != nullptr ? to_fixed(cell[n * units + u], kCellBits) : int16_t{0};
+        }
+        const int8_t* const first = first_hidden(params, hidden, n, zeros);
+        for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+            gates_of(params, weights, x, h, gates);
+            lstm_units(params, gates, table, state, out);
+        });
+        for (int32_t u = 0; cell_output != nullptr && u < units; ++u) {
+            cell_output[n * units + u] = static_cast<float>(state[u]) * (1.0F / (1 << kCellBits));
+        }
+    }
+}
+
+template <typename Core>
+void gru(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,
+         const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
+         const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* state_output,
+         int8_t* output, uint8_t* scratch) {
+    const RecurrentParams& layer = params.layer;
+    const int32_t units = layer.units, rows = 3 * units;
+    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, 2 * units};
+    auto* const gates = reinterpret_cast<int16_t*>(scratch);
+    int16_t* const mixed = gates + rows + units;
+    auto* const shown = reinterpret_cast<int8_t*>(mixed + units);
+    for (int32_t n = 0; n < layer.batches; ++n) {
+        const int8_t* const first = first_hidden(layer, hidden, n, shown);
+        for (int32_t u = 0; u < units; ++u) {
+            if (state != nullptr) {
+                mixed[u] = to_fixed(state[n * units + u], params.state_bits);
+                shown[u] = to_output(layer, mixed[u]);
+            } else {
+                const int32_t steps = (first[u] - layer.zero_point) * params.state_multiplier;
+                mixed[u] = saturated(rounding_shift(steps, params.state_shift));
+            }
+        }
+        for_each_step(layer, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+            gates_of(layer, weights, x, h, gates);
+            gru_units(params, gates, table, mixed, out);
+        });
+        const float unit = 1.0F / static_cast<float>(1 << params.state_bits);
+        for (int32_t u = 0; state_output != nullptr && u < units; ++u) {
+            state_output[n * units + u] = static_cast<float>(mixed[u]) * unit;
+        }
+    }
+}
+
+template <typename Core>
+void rnn(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,
+         const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
+         const int32_t* multipliers, const int32_t* biases, const int16_t* table, int8_t* output,
+         uint8_t* scratch) {
+    const int32_t units = params.units;
+    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, units, units};
+    auto* const gates = reinterpret_cast<int16_t*>(scratch);
+    auto* const zeros = reinterpret_cast<int8_t*>(gates + units);
+    for (int32_t n = 0; n < params.batches; ++n) {
+        const int8_t* const first = first_hidden(params, hidden, n, zeros);
+        for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+            gates_of(params, weights, x, h, gates);
+            rnn_units(params, gates, table, out);
+        });
+    }
+}
+
+// The functions of recurrent.h by another core: `name` completes their names.
+#define MCU_RECURRENT(name, Core)                                                                           \
+    void name(lstm)(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,               \
+                    const float* cell, const Core::Weight* input_weights,                                   \
+                    const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,  \
+                    const int16_t* table, float* cell_output, int8_t* output, uint8_t* scratch) {           \
+        recurrent::lstm<Core>(params, input, hidden, cell, input_weights, hidden_weights, multipliers,      \
+                              biases, table, cell_output, output, scratch);                                 \
+    }                                                                                                       \
+    void name(gru)(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,  \
+                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                   \
+                   const int32_t* multipliers, const int32_t* biases, const int16_t* table,                 \
+                   float* state_output, int8_t* output, uint8_t* scratch) {                                 \
+        recurrent::gru<Core>(params, input, hidden, state, input_weights, hidden_weights, multipliers,      \
+                             biases, table, state_output, output, scratch);                                 \
+    }                                                                                                       \
+    void name(rnn)(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,                \
+                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                   \
+                   const int32_t* multipliers, const int32_t* biases, const int16_t* table, int8_t* output, \
+                   uint8_t* scratch) {                                                                      \
+        recurrent::rnn<Core>(params, input, hidden, input_weights, hidden_weights, multipliers, biases,     \
+                             table, output, scratch);                                                       \
+    }
+#define MCU_RECURRENT_S8(layer) layer##_s8
+
+}  // namespace mcu::kernels::recurrent

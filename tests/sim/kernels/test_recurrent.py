@@ -1,0 +1,70 @@
+"""Recurrent layers of each kind of core equal their definitions; products are as quick as linear layers'."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.host.kernels.test_recurrent import GATES, cases, definition, drawn
+from tests.sim.kernels.convolution_cases import share_that_varies
+from tests.support.cases import Case, T
+from tests.support.cases_on_board import plans_on, run_cases_on
+from tests.support.count_on_board import counts_on
+
+BOARDS = ("corstone-300", "mps2-an386", "mps2-an385", "microbit")
+BUILDS = [(board, "arm-clang") for board in BOARDS]
+BUILDS += [pytest.param(board, "arm-gcc", marks=pytest.mark.slow) for board in BOARDS]
+# Instructions a product may take: what the linear kernels take, and a tenth.
+MOST = {"corstone-300": 0.16, "mps2-an386": 1.15, "mps2-an385": 2.9, "microbit": 3.9}
+
+
+def layer(name: str, sizes: tuple[int, int, int, int]) -> Case:
+    return drawn(np.random.default_rng(5), name, sizes, batch_first=True, given=False, zero_point=3)
+
+
+def tried(board: str) -> list[Case]:
+    """Some of all forms, rows about as long as a group and as the part of a sum, little where RAM is."""
+    small = board == "microbit"
+    few = [layer(name, (2, 1, inputs, 3)) for name in GATES for inputs in ((17,) if small else (15, 1005))]
+    return [*few, *(case for name in GATES for case in cases(name)[:: 8 if small else 5])]
+
+
+def unequal(made: list[Case], found: list[list[np.ndarray]]) -> list[str]:
+    return [
+        f"{index} {case.operator}"
+        for index, (case, outputs) in enumerate(zip(made, found, strict=True))
+        if any(not np.array_equal(a, b) for a, b in zip(outputs, definition(case), strict=False))
+    ]
+
+
+@pytest.mark.parametrize(("board", "toolchain"), BUILDS)
+def test_a_core_gives_the_definition(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = tried(board)
+    found = run_cases_on(board, made, tmp_path, toolchain)
+    assert unequal(made, found) == []
+    assert share_that_varies([outputs[:1] for outputs in found]) > 0.8
+    made[0].arguments[0].array[...] ^= 1
+    assert unequal(made, found) == [f"0 {made[0].operator}"]
+
+
+def test_dsp_takes_rows_that_are_pairs() -> None:
+    one = layer("gru", (1, 1, 8, 4))
+    assert plans_on("mps2-an386", [one])[0].steps[-1].kernel == "dsp_gru_s8"
+    assert plans_on("corstone-300", [one])[0].steps[-1].kernel == "gru_s8"
+    weights = one.arguments[3]
+    assert isinstance(weights, T)
+    weights.array[:2] = [[-1], [-128]]
+    assert plans_on("mps2-an386", [one])[0].steps[-1].kernel == "gru_s8"
+
+
+@pytest.mark.parametrize("board", MOST)
+def test_products_take_what_linear_layers_take(board: str, tmp_path: Path) -> None:
+    """Beside what a gate takes: from the difference between long rows and short ones."""
+    short, long = (32, 160) if board == "microbit" else (64, 320)
+    made = [layer(name, (2, 1, inputs, 16)) for name in ("lstm", "gru") for inputs in (short, long)]
+    counts = counts_on(board, made, tmp_path)
+    for index, gates in enumerate((4, 3)):
+        products = gates * 2 * 16 * (long - short)
+        taken = (counts[2 * index + 1] - counts[2 * index]) / products
+        assert 0.05 < taken < MOST[board]
