@@ -101,7 +101,7 @@ endfunction()
 
 # mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST])
 #
-# An image <target>.elf with .map and, except for the host, .hex and .bin, and targets <target>.run, <target>.size and
+# An image <target>.elf with .map and, except for the host and tests, .hex and .bin, and targets <target>.run, <target>.size and
 # <target>.flash.
 # A .bin file holds what is loaded into the memory of the vectors; for each other memory there is a
 # <target>-<memory>.bin. Without SOURCES, the default application
@@ -129,14 +129,9 @@ function(mcu_add_firmware name)
     elseif(arg_DEVICE_TEST)
         set(image DEVICE)
     endif()
-    _mcu_application("${call}" "${arg_SOURCES}" "${arg_MODELS}" ${image} sources defines)
+    _mcu_application("${call}" "${arg_SOURCES}" "${arg_MODELS}" ${image} ${board} sources)
 
     add_executable(${name} ${sources})
-    target_compile_definitions(${name} PRIVATE ${defines})
-    if(NOT arg_SOURCES)
-        get_property(warnings TARGET ${board} PROPERTY MCU_WARNING_OPTIONS)
-        target_compile_options(${name} PRIVATE ${warnings})
-    endif()
     list(TRANSFORM arg_MODELS PREPEND mcu::model:: OUTPUT_VARIABLE models)
     if(arg_SHARE_ARENA)
         _mcu_share_arena("${call}" ${name} "${arg_MODELS}")
@@ -146,7 +141,7 @@ function(mcu_add_firmware name)
     endif()
     _mcu_add_platform(${name} ${board} ${image})
     target_link_libraries(${name} PRIVATE ${models} ${board})
-    _mcu_link(${name} ${board})
+    _mcu_link(${name} ${board} ${image})
     _mcu_add_verbs(${name} ${board} "${npu}" ${image})
 endfunction()
 

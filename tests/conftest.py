@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 _CACHE = Path(__file__).parents[1] / "build" / "test-cache"
@@ -12,3 +13,5 @@ if shutil.which("ccache"):
     os.environ.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", "ccache")
     os.environ.setdefault("CCACHE_DIR", str(_CACHE / "ccache"))
     os.environ.setdefault("CCACHE_NOHASHDIR", "1")
+    # Paths in tests' folders count relative to the build: a source in two folders is compiled once.
+    os.environ.setdefault("CCACHE_BASEDIR", tempfile.gettempdir())
