@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 from mcu_build.errors import McuError
 from mcu_build.failures import reported
+from mcu_build.frontend.normalize import normalize
 from mcu_build.lower.assigned import remember_origin
 from mcu_build.lower.refusals import RefusedError, named, without_refused
 from mcu_build.reference import Evaluator
@@ -161,3 +163,17 @@ def test_what_the_reference_cannot_compute_is_named_with_its_line() -> None:
         evaluator.run([array.astype(np.float32) for array in outcome.inputs])
     message = raised.value.message
     assert "cortex_m::quantized_linear.out: " in message and "IndexError: axis 2" in message
+
+
+def test_types_without_a_kernel_are_told_with_operators_before_quantization() -> None:
+    class Wide(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x.double().mean() + 1, torch.logcumsumexp(x, 1)
+
+    with pytest.raises(McuError) as refused:
+        normalize(torch.export.export(Wide(), (torch.zeros(2, 3),)), Path(__file__))
+    line = _line("return x.double().mean() + 1, torch.logcumsumexp(x, 1)")
+    places = re.findall(r"test_refusals\.py:(\d+)", refused.value.message)
+    assert set(places) == {str(line)} and "aten::logcumsumexp" in refused.value.message
+    assert "float64: no kernel computes with this type" in refused.value.message
+    assert "`.float()`" in (refused.value.hint or "")

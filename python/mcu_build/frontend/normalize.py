@@ -20,7 +20,7 @@ from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.control_flow import without_branches
 from mcu_build.lower.fold import fold_constants, is_symbolic
-from mcu_build.lower.kernels import without_kernel
+from mcu_build.lower.kernels import without_kernel, without_type
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.spectral import without_complex
@@ -39,6 +39,9 @@ _LOOP_HINT = (
     "`torch.where(done, y, next_y)`."
 )
 _SHAPE_HINT = "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like."
+_TYPE_HINT = (
+    "Firmware computes in float32, int8 and integers: keep tensors and constants in float32 with `.float()`."
+)
 _STATE = "the model writes it, so that one call depends on the calls before it"
 _STATE_HINT = "Make it a buffer: self.register_buffer(name, initial_value), written with `copy_`."
 
@@ -76,10 +79,14 @@ def _raise(path: Path, refused: Sequence[Refusal]) -> None:
 
 
 def _without_kernel(exported: ExportedProgram) -> list[Refusal]:
-    """Operators that no kernel computes, in int8 or in float."""
+    """Operators and types of elements that no kernel computes with, in int8 or in float."""
     missing = without_kernel(exported.graph, operators())
     message, hint = no_kernel(missing)
-    return [(line, hint) for line in message.split("\n")] if missing else []
+    refused = [(line, hint) for line in message.split("\n")] if missing else []
+    types = without_type(exported.graph)
+    return refused + [
+        (f"{where}: {name}: no kernel computes with this type", _TYPE_HINT) for name, where in types.items()
+    ]
 
 
 def _without_writes(exported: ExportedProgram) -> ExportedProgram:

@@ -18,6 +18,7 @@ from torch.fx import Graph, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mcu_build.custom import is_custom
+from mcu_build.ir.tensor import DType
 from mcu_build.lower.assigned import operator_name, origin_near
 from mcu_build.lower.clusters import find_sources
 from mcu_build.lower.fold import is_symbolic
@@ -48,6 +49,20 @@ def without_kernel(graph: Graph, supported: Collection[str]) -> Mapping[str, str
                 if _family(operator_name(one)) not in known
             ]
         return tried[kind]
+
+    return _with_places(graph, missing)
+
+
+def without_type(graph: Graph) -> Mapping[str, str]:
+    """Types of elements that no kernel computes with ('float64'), with their places in the model."""
+    known = {one.numpy_name for one in DType}
+
+    def missing(node: Node) -> Iterable[str]:
+        value = node.meta.get("val")
+        if isinstance(value, torch.Tensor) and not value.dtype.is_complex:
+            name = str(value.dtype).removeprefix("torch.")
+            if name not in known:
+                yield name
 
     return _with_places(graph, missing)
 
