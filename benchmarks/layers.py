@@ -26,9 +26,11 @@ from sweep.shapes import Layer, layers, model_text  # noqa: E402
 from mcu_build.board import find_board  # noqa: E402
 from mcu_build.cache import Cache  # noqa: E402
 from mcu_build.errors import McuError  # noqa: E402
-from mcu_build.pipeline import Request, build  # noqa: E402
+from mcu_build.fronts.options import BuildOptions  # noqa: E402
+from mcu_build.pipeline import build  # noqa: E402
 from mcu_build.profile.measure import profile  # noqa: E402
 from mcu_build.prove import own_inputs  # noqa: E402
+from mcu_build.request import request_on  # noqa: E402
 
 RESULTS = HERE / "results" / "layers.json"
 # Cycles for a multiply-accumulate that no kernel can undercut: Helium's product of 16 bytes holds its pipe
@@ -66,7 +68,10 @@ def measure(board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Pa
     model = folder / f"sweep_{chosen[0].family.replace('x', '_')}.py"
     model.parent.mkdir(parents=True, exist_ok=True)
     model.write_text(model_text(chosen))
-    request = Request(model, board, None, "int8", toolchain, folder / "build")
+    options = BuildOptions(
+        board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=folder / "build"
+    )
+    request = request_on(board, model, options)
     try:
         built = build(request, cache, Quiet())
         found = profile(built, board, own_inputs(built), TIMEOUT, cache)

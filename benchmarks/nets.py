@@ -22,9 +22,11 @@ from run import TIMEOUT, Quiet  # noqa: E402
 from mcu_build.board import find_board  # noqa: E402
 from mcu_build.cache import Cache  # noqa: E402
 from mcu_build.errors import McuError  # noqa: E402
-from mcu_build.pipeline import Request, build  # noqa: E402
+from mcu_build.fronts.options import BuildOptions  # noqa: E402
+from mcu_build.pipeline import build  # noqa: E402
 from mcu_build.profile.measure import profile  # noqa: E402
 from mcu_build.prove import own_inputs  # noqa: E402
+from mcu_build.request import request_on  # noqa: E402
 
 RESULTS = HERE / "results" / "nets.json"
 NETS: Mapping[str, Path] = {
@@ -38,7 +40,8 @@ def measure(net: str, board_name: str, toolchain: Any, folder: Path) -> dict[str
     """One net on one board. McuError where it does not build or run."""
     own = HERE / "mlperf_tiny" / f"{board_name}.toml"
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
-    built = build(Request(NETS[net], board, None, "int8", toolchain, folder), cache, Quiet())
+    options = BuildOptions(board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=folder)
+    built = build(request_on(board, NETS[net], options), cache, Quiet())
     found = profile(built, board, own_inputs(built), TIMEOUT, cache)
     memory = built.manifest.memory
     return {

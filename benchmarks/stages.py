@@ -19,6 +19,7 @@ from large_models import LARGE
 
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.pipeline import plan_program
 from mcu_build.stages import lower_model
 
@@ -67,7 +68,8 @@ def measured(name: str, size: str, board_name: str, npu_name: str | None) -> str
     with tempfile.TemporaryDirectory() as made:
         file = Path(made) / f"{name}.py"
         file.write_text(_MODEL.format(folder=str(Path(__file__).parent), name=name, size=size))
-        lowered = lower_model(file, board, npu, "float", Cache(Path(made) / "cache"), times)
+        options, cache = BuildOptions(board=board.id), Cache(Path(made) / "cache")
+        lowered = lower_model(file, board, npu, options, cache, times)
         with times.stage("plan"):
             plan = plan_program(lowered, name, board)
         with times.stage("generate"):

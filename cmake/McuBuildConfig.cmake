@@ -10,24 +10,22 @@
 include_guard(GLOBAL)
 include(${CMAKE_CURRENT_LIST_DIR}/McuBuildInternal.cmake)
 
-# mcu_add_model(<name> MODEL <file> BOARD <board> [NPU <npu>|none] [IO float|int8]
-#               [OPTIMIZE speed|size|ram] [RUNTIME static|executorch]
-#               [OP_LIBRARY <file>...] [KERNEL_SOURCES <file>...])
+# mcu_add_model(<name> MODEL <file> [BOARD <board>] [<OPTION> <value>...]...)
 # mcu_add_model(<name> GENERATED <folder>)
 #
 # A static library `mcu::model::<name>` with the header <name>.h. MODEL is a model.py, .pt2 or .pte; its sources are
-# generated while CMake configures, and again when the model or a file that it reads has changed. BOARD is a board's
-# name or its .toml file; it may be left out where MCU_BOARD is set. NPU is one that the board can have, such as
-# ethos-u55-128, or none; without it the board's default. IO int8 leaves out the conversion from and to float.
-# OPTIMIZE says what to give priority to; `size`, which changes the compiler's options, is for all of a project's
-# models of a board, or for none. RUNTIME executorch: ExecuTorch's own runtime loads and runs the program, see
-# docs/executorch.md. GENERATED takes a folder that `mcu-build generate` has written. OP_LIBRARY and KERNEL_SOURCES hold
-# custom operators in Python and in C++, see docs/custom-operators.md.
+# generated while CMake configures, and again when the model or a file that it reads has changed. The options are those of
+# `mcu-build generate`, --kernel-sources as KERNEL_SOURCES and so on: McuBuildOptions.cmake lists them, docs/command.md
+# describes them. What is left out is that of the variable MCU_<OPTION>, else that of the project file mcu-build.toml.
+# OPTIMIZE size, which changes the compiler's options, is for all of a project's models of a board, or for none; and so are
+# KERNELS. GENERATED takes a folder that `mcu-build generate` has written, and KERNEL_SOURCES.
 function(mcu_add_model name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;BOARD;NPU;IO;OPTIMIZE;RUNTIME;GENERATED" "OP_LIBRARY;KERNEL_SOURCES")
+    get_property(single GLOBAL PROPERTY MCU_OPTIONS_SINGLE)
+    get_property(several GLOBAL PROPERTY MCU_OPTIONS_SEVERAL)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;GENERATED;${single}" "${several}")
     set(call "mcu_add_model(${name})")
-    _mcu_check_arguments("${call}" "MODEL BOARD NPU IO OPTIMIZE RUNTIME GENERATED OP_LIBRARY KERNEL_SOURCES"
-                         "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
+    string(REPLACE ";" " " known "MODEL;GENERATED;${single};${several}")
+    _mcu_check_arguments("${call}" "${known}" "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
         _mcu_fail("${call}" "the name becomes a C++ namespace: use letters, digits and underscores")
     endif()
@@ -37,53 +35,22 @@ function(mcu_add_model name)
     if(DEFINED arg_GENERATED AND DEFINED arg_MODEL)
         _mcu_fail("${call}" "MODEL and GENERATED: give one of them")
     endif()
-    if(DEFINED arg_GENERATED AND DEFINED arg_NPU)
-        _mcu_fail("${call}" "NPU: GENERATED was made for one, or for none" "Give --npu to `mcu-build generate`.")
-    endif()
-
     if(TARGET zephyr_interface)
         _mcu_check_zephyr("${call}" "${arg_NPU}")
         set(arg_NPU none)
     endif()
 
     if(DEFINED arg_GENERATED)
-        cmake_path(ABSOLUTE_PATH arg_GENERATED NORMALIZE OUTPUT_VARIABLE folder)
-        if(NOT EXISTS ${folder}/model.cmake OR NOT EXISTS ${folder}/board.cmake)
-            _mcu_fail("${call}" "GENERATED: no model.cmake and board.cmake in ${folder}"
-                      "`mcu-build generate --output ${folder} --board B model.py` writes them.")
-        endif()
-        set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/model.cmake ${folder}/board.cmake)
+        _mcu_check_generated("${call}" "${arg_GENERATED}" folder)
     else()
         _mcu_find_model("${call}" "${arg_MODEL}" model)
         _mcu_choose_board("${call}" "${arg_BOARD}" ${model} board)
-        if(NOT DEFINED arg_IO)
-            set(arg_IO float)
-        elseif(NOT arg_IO MATCHES "^(float|int8)$")
-            _mcu_fail("${call}" "IO: '${arg_IO}' is neither float nor int8")
-        endif()
-        if(NOT DEFINED arg_OPTIMIZE)
-            set(arg_OPTIMIZE speed)
-        elseif(NOT arg_OPTIMIZE MATCHES "^(speed|size|ram)$")
-            _mcu_fail("${call}" "OPTIMIZE: '${arg_OPTIMIZE}' is neither speed nor size nor ram")
-        endif()
-        if(NOT DEFINED arg_RUNTIME)
-            set(arg_RUNTIME static)
-        elseif(NOT arg_RUNTIME MATCHES "^(static|executorch)$")
-            _mcu_fail("${call}" "RUNTIME: '${arg_RUNTIME}' is neither static nor executorch")
-        endif()
-        set(libraries "")
-        foreach(file IN LISTS arg_OP_LIBRARY)
-            cmake_path(ABSOLUTE_PATH file NORMALIZE)
-            list(APPEND libraries --op-library ${file})
-        endforeach()
-        set(custom ${libraries})
-        foreach(file IN LISTS arg_KERNEL_SOURCES)
-            cmake_path(ABSOLUTE_PATH file NORMALIZE)
-            list(APPEND custom --kernel-sources ${file})
-        endforeach()
+        unset(arg_BOARD)
+        _mcu_option_words("${call}" words)
         set(folder ${CMAKE_BINARY_DIR}/mcu/models/${name})
-        _mcu_generate("${call}" ${name} ${model} ${board} "${arg_NPU}" ${folder}
-                      --io ${arg_IO} --optimize ${arg_OPTIMIZE} --runtime ${arg_RUNTIME} ${custom})
+        _mcu_generate("${call}" ${name} ${model} "${board}" ${folder} document ${words})
+        string(JSON board GET "${document}" board)
+        _mcu_json_list("${document}" arguments options)
     endif()
     _mcu_add_model_library("${call}" ${name} ${folder})
     if(arg_KERNEL_SOURCES)
@@ -91,8 +58,7 @@ function(mcu_add_model name)
     endif()
     get_target_property(made_for mcu_model_${name} MCU_BOARD)
     if(DEFINED arg_MODEL)
-        set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_IO ${arg_IO}
-                              MCU_OP_LIBRARY "${libraries}")
+        set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_OPTIONS "${options}")
         set_property(TARGET mcu_board_${made_for} PROPERTY MCU_BOARD_ARGUMENT ${board})
     elseif(DEFINED arg_BOARD AND NOT arg_BOARD STREQUAL made_for)
         _mcu_fail("${call}" "BOARD: ${arg_BOARD}, but ${folder} was generated for ${made_for}")
@@ -159,5 +125,5 @@ function(mcu_add_test name)
         _mcu_fail("${call}" "MODEL: ${arg_MODEL} is GENERATED, which leaves its vectors behind" "Give its file to mcu_add_model.")
     endif()
     mcu_add_firmware(${name} MODELS ${arg_MODEL} TEST)
-    _mcu_add_test(${name} ${board} ${arg_MODEL} "${npu}" "${arg_VECTORS}")
+    _mcu_add_test(${name} ${arg_MODEL} "${arg_VECTORS}")
 endfunction()

@@ -1,6 +1,7 @@
 """What rules know of the board that they build for."""
 
 load("@mcu_boards//:facts.bzl", "BOARDS")
+load("//bazel/private:options.bzl", "OPTION_ATTRS")
 
 BOARD = "@mcu_build//bazel:board_toolchain_type"
 CC = "@bazel_tools//tools/cpp:toolchain_type"
@@ -52,10 +53,21 @@ def board_of(ctx):
     """The board that `ctx` builds for: executorch, facts, file, linker_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
-def _check_board(given):
-    if given not in [one["name"] for board in BOARDS for one in board["platforms"] if one["optimize"] == "speed"]:
+def _compilers(board, toolchain):
+    """The platforms of a board for speed: with its own compiler first, or those with `toolchain`. The host has one."""
+    plain = [one for one in board["platforms"] if one["optimize"] == "speed"]
+    return [one for one in plain if not toolchain or one["compiler"] in (toolchain, "native")]
+
+def _platform(given, toolchain):
+    """The name of the platform for a board and a compiler; its own where none is given."""
+    found = [board for board in BOARDS if board["name"] == given]
+    if not found:
         names = ", ".join([board["name"] for board in BOARDS])
         fail("--board: no board is called '{}'\n\nhint: There are: {}. `mcu-build boards` lists them.".format(given, names))
+    fitting = _compilers(found[0], toolchain)
+    if not fitting:
+        fail("--toolchain: {} is not installed for {}\n\nhint: `mcu-build doctor` lists what is missing.".format(toolchain, given))
+    return fitting[0]["name"]
 
 def _optimized(platform, optimize):
     """A platform of ours with the compiler options for `optimize`. Others say by their constraint values."""
@@ -64,12 +76,20 @@ def _optimized(platform, optimize):
     plain = platform[:-len("-size")] if platform.endswith("-size") else platform
     return plain + ("-size" if optimize == "size" else "")
 
+def _with_toolchain(platform, toolchain):
+    """A platform of ours with another compiler."""
+    if not toolchain or "mcu_boards//:" not in platform:
+        return platform
+    name = platform.rpartition(":")[2]
+    board = [board for board in BOARDS if name in [one["name"] for one in board["platforms"]]][0]
+    return str(Label("@mcu_boards//:" + _platform(board["name"], toolchain)))
+
 def _board_transition_impl(settings, attr):
-    given = str(attr.board)
-    if given:
-        _check_board(given)
-    chosen = [Label("@mcu_boards//:" + given)] if given else settings["//command_line_option:platforms"]
-    return {"//command_line_option:platforms": [_optimized(str(platform), attr.optimize) for platform in chosen]}
+    if attr.board:
+        chosen = [str(Label("@mcu_boards//:" + _platform(attr.board, attr.toolchain)))]
+    else:
+        chosen = [_with_toolchain(str(one), attr.toolchain) for one in settings["//command_line_option:platforms"]]
+    return {"//command_line_option:platforms": [_optimized(platform, attr.optimize) for platform in chosen]}
 
 # A target with `board` is built for it; without, for the platform of the build. `size` has compiler options of its own.
 board_transition = transition(
@@ -78,13 +98,11 @@ board_transition = transition(
     outputs = ["//command_line_option:platforms"],
 )
 
+# Of the build options those that decide which platform a target is built for.
 BOARD_ATTRS = {
-    "board": attr.string(doc = "A board's name, or <board>-arm-gcc; else the platform of the build"),
-    "optimize": attr.string(
-        default = "speed",
-        doc = "What to give priority to; size for all models of an image or for none",
-        values = ["speed", "size", "ram"],
-    ),
+    "board": OPTION_ATTRS["board"],
+    "optimize": OPTION_ATTRS["optimize"],
+    "toolchain": OPTION_ATTRS["toolchain"],
     "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
 }
 

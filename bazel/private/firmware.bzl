@@ -75,6 +75,17 @@ def _check_models(ctx, board):
         fail("{}: models: they were made for {}: a board has one NPU".format(ctx.label, " and ".join(npus)))
     return npus.keys()[0] if npus else "none"
 
+def _slots(ctx):
+    """The linker script and the options of the model with program slots: an image has one region for them."""
+    infos = [model[McuModelInfo] for model in ctx.attr.models if model[McuModelInfo].slots]
+    if len(infos) > 1:
+        fail("{}: models: {} and {} both have program slots\n\nhint: Link one of them without, or make two images.".format(
+            ctx.label,
+            infos[0].name,
+            infos[1].name,
+        ))
+    return (infos[0].linker_script, [infos[0].slots]) if infos else (None, [])
+
 def _mcu_firmware_impl(ctx):
     board = board_of(ctx)
     npu = _check_models(ctx, board.facts.board)
@@ -82,12 +93,14 @@ def _mcu_firmware_impl(ctx):
     main = _application(ctx, [library.compilation_context for library in libraries])
     if ctx.attr.share_arena:
         main = main + _shared_arena(ctx)
-    image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries)
+    script, slots = _slots(ctx)
+    image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries, script, slots)
     tests = []
     for model in ctx.attr.models:
         info = model[McuModelInfo]
         harness = _of_model(ctx, model, "app/harness.cpp")
-        test = link(ctx, "{}.{}.test".format(ctx.label.name, info.name), harness, ctx.files._platform_test, [model[CcInfo]])
+        name = "{}.{}.test".format(ctx.label.name, info.name)
+        test = link(ctx, name, harness, ctx.files._platform_test, [model[CcInfo]], info.linker_script)
         tests.append(struct(model = info.name, elf = test.elf, program = info.program))
     return [
         DefaultInfo(files = depset(image.files)),
@@ -122,7 +135,7 @@ _mcu_firmware = rule(
     toolchains = [BOARD, CC],
 )
 
-def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], defines = [], optimize = "speed", share_arena = False, **common):
+def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], defines = [], optimize = "", toolchain = "", share_arena = False, **common):
     """An image: <name>.elf with .map and, except for the host, .hex and .bin.
 
     A .bin holds what is loaded into the memory of the vectors; for each other memory there is a
@@ -132,11 +145,12 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
       name: of the image.
       models: mcu_model targets.
       srcs: sources of the application; without them, the default application runs the one model.
-      board: a board's name, or <board>-arm-gcc; without it, the platform of the build.
+      board: a board's name; without it, the platform of the build.
       deps: cc_library targets.
       copts: options for srcs.
       defines: for srcs.
       optimize: what its models have: size, with compiler options of its own, is for all of an image or for none.
+      toolchain: arm-clang or arm-gcc, as its models; clang where it is installed.
       share_arena: one arena of the largest's size for all models; a model's outputs are lost when another is
         given its inputs.
       **common: attributes that every rule has.
@@ -151,6 +165,7 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
         optimize = optimize,
         share_arena = share_arena,
         srcs = srcs,
+        toolchain = toolchain,
         **common
     )
     for verb in ("run", "size", "flash"):

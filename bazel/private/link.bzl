@@ -2,7 +2,7 @@
 
 load("//bazel/private:board.bzl", "board_of")
 
-def link(ctx, name, main, platform, libraries):
+def link(ctx, name, main, platform, libraries, script = None, options = []):
     """Link objects and libraries.
 
     Args:
@@ -11,6 +11,8 @@ def link(ctx, name, main, platform, libraries):
       main: objects of the application.
       platform: objects of the platform.
       libraries: CcInfo of models and other libraries.
+      script: the linker script, instead of the board's.
+      options: files with further options.
 
     Returns:
       A struct: elf, map, and files, which are all of them.
@@ -23,10 +25,11 @@ def link(ctx, name, main, platform, libraries):
     archives, flags, others = _inputs(context)
     # In CMake's order: then images are the same.
     objects = platform + main
-    script = [board.linker_script] if board.linker_script else []
+    script = [script or board.linker_script] if board.linker_script else []
 
     args = ctx.actions.args()
     args.add_all(facts.link_options)
+    args.add_all(options, format_each = "@%s")
     args.add(map_file, format = "-Wl,-Map=%s")
     args.add_all(script, before_each = "-T")
     args.add_all(objects)
@@ -38,7 +41,7 @@ def link(ctx, name, main, platform, libraries):
         arguments = [args],
         env = {"MCU_COMPILER": facts.compiler, "PATH": "/usr/local/bin:/usr/bin:/bin"},
         executable = facts.cxx,
-        inputs = objects + script + [archive.static_library for archive in archives] + others,
+        inputs = objects + script + options + [archive.static_library for archive in archives] + others,
         mnemonic = "McuLink",
         outputs = [elf, map_file],
         progress_message = "Linking " + elf.short_path,

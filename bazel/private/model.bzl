@@ -2,6 +2,7 @@
 
 load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition")
 load("//bazel/private:compile.bzl", "archive", "compile_objects")
+load("//bazel/private:options.bzl", "OPTION_ATTRS")
 load("//bazel/private:providers.bzl", "McuModelInfo")
 
 # What a model file may import and read.
@@ -38,7 +39,7 @@ def _check_name(ctx):
         fail("{}: the name becomes a C++ namespace: use letters, digits and underscores".format(ctx.label))
 
 def _kernel_files(ctx):
-    return [file for file in ctx.files.kernel_srcs if file.extension not in _HEADERS]
+    return [file for file in ctx.files.kernel_sources if file.extension not in _HEADERS]
 
 def _user_kernels(ctx):
     """The user's functions for custom operators, with the board's options and without our warnings."""
@@ -49,28 +50,46 @@ def _user_kernels(ctx):
         files,
         [ctx.attr._headers[CcInfo].compilation_context],
         own = False,
-        private_hdrs = [file for file in ctx.files.kernel_srcs if file not in files],
+        private_hdrs = [file for file in ctx.files.kernel_sources if file not in files],
     )
     return CcInfo(linking_context = archive(ctx, "kernels_of_" + ctx.label.name, objects))
 
-def _generate(ctx, board, npu, header, sources, program):
+def _add_options(ctx, args, board, npu):
+    """The build options that are set, in words of the command."""
+    if board.facts.toolchain != "host":
+        args.add("--toolchain", board.facts.toolchain)
+    args.add("--npu", npu)
+    for name in OPTION_ATTRS:
+        flag = "--" + name.replace("_", "-")
+        value = getattr(ctx.attr, name)
+        if name in ("board", "npu", "toolchain"):
+            continue
+        elif name == "kernel_sources":
+            # Only which there are: they are no inputs, and the model stays as it is where they are touched.
+            args.add_all(_kernel_files(ctx), map_each = _place, before_each = flag)
+        elif name == "data":
+            args.add_all([file for file in ctx.files.data if file.extension == "ptd"], map_each = _place, before_each = flag)
+        elif hasattr(ctx.files, name):
+            args.add_all(getattr(ctx.files, name), map_each = _place, before_each = flag)
+        elif type(value) == "list":
+            args.add_all(value, before_each = flag)
+        elif value not in ("", -1):
+            args.add(flag, str(value))
+
+def _declared(ctx, model):
+    """All that the model may read."""
+    listed = [name for name in OPTION_ATTRS if hasattr(ctx.files, name) and name != "kernel_sources"]
+    files = [file for name in listed for file in getattr(ctx.files, name)]
+    return depset([model] + files, transitive = [_sources_of(ctx, dep) for dep in ctx.attr.deps])
+
+def _generate(ctx, board, npu, header, program, outputs):
     model = _model_file(ctx)
-    declared = depset(
-        [model] + ctx.files.data + ctx.files.op_library,
-        transitive = [_sources_of(ctx, dep) for dep in ctx.attr.deps],
-    )
+    declared = _declared(ctx, model)
     args = ctx.actions.args()
     args.add_all(["bazel", "generate"])
     args.add("--board", board.file)
     args.add("--name", ctx.label.name)
-    args.add("--io", ctx.attr.io)
-    args.add("--npu", npu)
-    args.add("--optimize", ctx.attr.optimize)
-    args.add("--runtime", ctx.attr.runtime)
-    args.add_all(ctx.files.op_library, map_each = _place, before_each = "--op-library")
-
-    # Only which there are: they are no inputs, and the model stays as it is where they are touched.
-    args.add_all(_kernel_files(ctx), map_each = _place, before_each = "--kernel-sources")
+    _add_options(ctx, args, board, npu)
     args.add("--output", header.dirname)
     args.add("--program", program.path)
     args.add_all(declared, map_each = _staged, before_each = "--file")
@@ -80,7 +99,7 @@ def _generate(ctx, board, npu, header, sources, program):
         executable = ctx.executable._command,
         inputs = depset([board.file], transitive = [declared]),
         mnemonic = "McuGenerate",
-        outputs = [header, program] + sources,
+        outputs = [header, program] + outputs,
         progress_message = "Generating {} for {}".format(ctx.label.name, board.facts.board),
         tools = ctx.attr._command_files[DefaultInfo].files,
     )
@@ -103,7 +122,10 @@ def _mcu_model_impl(ctx):
     sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", parts, "_arena")]
     program = ctx.actions.declare_directory(name + ".program")
     npu = ctx.attr.npu or board.facts.default_npu
-    _generate(ctx, board, npu, header, sources, program)
+    slots = []
+    if ctx.attr.program_slot and board.linker_script:
+        slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt")]
+    _generate(ctx, board, npu, header, program, sources + slots)
 
     _, objects = compile_objects(
         ctx,
@@ -118,7 +140,7 @@ def _mcu_model_impl(ctx):
     public = cc_common.create_compilation_context(headers = depset([header]), includes = depset([header.dirname]))
     library = CcInfo(compilation_context = public, linking_context = archive(ctx, "model_" + name, objects))
     others = [ctx.attr._headers[CcInfo]]
-    others += [_user_kernels(ctx)] if ctx.files.kernel_srcs else []
+    others += [_user_kernels(ctx)] if ctx.files.kernel_sources else []
     others.append((ctx.attr._executorch if under_executorch else ctx.attr._kernels)[CcInfo])
     return [
         cc_common.merge_cc_infos(direct_cc_infos = [library], cc_infos = others),
@@ -130,7 +152,9 @@ def _mcu_model_impl(ctx):
             npu = npu,
             optimize = ctx.attr.optimize,
             program = program,
-            runtime = ctx.attr.runtime,
+            runtime = ctx.attr.runtime or "static",
+            linker_script = slots[0] if slots else None,
+            slots = slots[1] if slots else None,
         ),
         OutputGroupInfo(program = depset([program])),
     ]
@@ -139,18 +163,16 @@ mcu_model = rule(
     implementation = _mcu_model_impl,
     doc = "A model as a library with one header, <name>.h. Link it with mcu_firmware, or from a cc_library of yours.",
     attrs = dict(
-        BOARD_ATTRS,
+        dict(OPTION_ATTRS, **BOARD_ATTRS),
         model = attr.label(allow_single_file = _SOURCES, doc = "A model.py, .pt2 or .pte"),
         pte = attr.label(allow_single_file = [".pte"], doc = "Instead of model: an ExecuTorch program"),
-        npu = attr.string(doc = "ethos-u55-128 and so on, or none; else the board's default"),
-        io = attr.string(default = "float", values = ["float", "int8"], doc = "Type of inputs and outputs"),
-        runtime = attr.string(default = "static", values = ["executorch", "static"], doc = "static: compiled to calls; executorch: ExecuTorch's own"),
-        op_library = attr.label_list(allow_files = [".py"], doc = "Definitions of custom operators in Python"),
-        kernel_srcs = attr.label_list(
+        # With their headers.
+        kernel_sources = attr.label_list(
             allow_files = [".cpp", ".cc", ".cxx"] + ["." + name for name in _HEADERS],
             doc = "Custom operators in C++, with their headers",
         ),
-        data = attr.label_list(allow_files = True, doc = "Files that the model file reads"),
+        # An action reads nothing that is not declared.
+        data = attr.label_list(allow_files = True, doc = "Files that the model reads: weights of a .pte (.ptd), and all that a model.py opens"),
         deps = attr.label_list(allow_files = True, doc = "Python files or py_library targets that it imports"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         _command_files = attr.label(default = "@mcu_boards//:command", cfg = "exec"),

@@ -24,9 +24,11 @@ from tables import document
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
-from mcu_build.pipeline import Request, build
+from mcu_build.fronts.options import BuildOptions
+from mcu_build.pipeline import build
 from mcu_build.profile.measure import profile
 from mcu_build.prove import own_inputs
+from mcu_build.request import request_on
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -68,7 +70,8 @@ def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Re
     """One row of the table; {"error": ...} where the model is too large for the board."""
     own = HERE / f"{board_name}.toml"
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
-    request = Request(HERE / "models" / f"{model}.py", board, None, "int8", toolchain, build_root)
+    options = BuildOptions(board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=build_root)
+    request = request_on(board, HERE / "models" / f"{model}.py", options)
     try:
         built = build(request, cache, Quiet())
     except McuError as error:

@@ -16,16 +16,22 @@ from typing import Any
 from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
+from mcu_build.codegen.cmake import LINKER_SCRIPT
+from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.ir.plan import Plan
-from mcu_build.pipeline import Built, Request, model_sources, planned_manifest
+from mcu_build.pipeline import Built, lowered_for, model_sources, planned_manifest
 from mcu_build.prove import Proof, expectation, test
-from mcu_build.stages import Lowered, LoweredDelegate, Progress, lower_model, read_signatures
+from mcu_build.request import Request
+from mcu_build.stages import Lowered, LoweredDelegate, Progress, read_signatures
 from mcu_build.vectors import load_inputs
 
 _LOWERED = "lowered.json"
+# Options of the link of a production image with program slots.
+_SLOTS = "slots.txt"
 _DEFINITIONS = "definitions"
+_STATE = "state.npz"
 # What a model says of itself where something is not beside it.
 _UNDECLARED = {
     "ModuleNotFoundError": "A module of the workspace has to be among the `deps` of the target.",
@@ -53,15 +59,7 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
     with _workspace(declared.files) as (workspace, cache):
         request = declared.request
         try:
-            lowered = lower_model(
-                request.model,
-                request.board,
-                request.npu,
-                request.io,
-                cache,
-                progress,
-                libraries=request.op_libraries,
-            )
+            lowered = lowered_for(request, cache, progress)
         except McuError as error:
             hints = [hint for name, hint in _UNDECLARED.items() if name in error.message]
             raise McuError(error.message, " ".join([error.hint, *hints]), error.exit_code) from error
@@ -71,6 +69,9 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
         for name, text in made.texts.items():
             if name != CMAKE_FACTS:
                 write_changed(sources / name, text)
+        if made.slots:
+            write_changed(sources / LINKER_SCRIPT, linker_script(request.board))
+            write_changed(sources / _SLOTS, f"-Wl,--defsym={made.slots}\n")
         _keep(declared, lowered, made.plan, program)
 
 
@@ -139,10 +140,17 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
     write_atomically(folder / "program.pte", lowered.program.read_bytes())
     if lowered.vectors:
         write_atomically(folder / "vectors.npz", lowered.vectors.read_bytes())
+    if lowered.state:
+        write_atomically(folder / _STATE, lowered.state.read_bytes())
     for one in lowered.delegates:
         write_atomically(folder / one.tosa.name, one.tosa.read_bytes())
+    weights = [f"data_{index}.ptd" for index in range(len(lowered.data))]
+    for name, file in zip(weights, lowered.data, strict=True):
+        write_atomically(folder / name, file.read_bytes())
     kept = {
         "key": lowered.key,
+        "method": lowered.method,
+        "data": weights,
         "npu": asdict(lowered.npu) if lowered.npu else None,
         "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
         "custom": [asdict(one) for one in lowered.custom],
@@ -160,7 +168,7 @@ def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
     if vectors:
         load_inputs(vectors, manifest.inputs)
     kept: dict[str, Any] = json.loads((program / _LOWERED).read_text())
-    own = program / "vectors.npz"
+    own, state = program / "vectors.npz", program / _STATE
     lowered = Lowered(
         name=manifest.name,
         key=kept["key"],
@@ -175,6 +183,10 @@ def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
         delegates=tuple(
             LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]
         ),
+        method=kept["method"],
+        data=tuple(program / name for name in kept["data"]),
+        state=state if state.is_file() else None,
+        stream=manifest.stream,
         custom=read_signatures(kept["custom"]),
         definitions=tuple(program / _DEFINITIONS / place for place in kept["definitions"]),
     )

@@ -6,10 +6,10 @@ Neither importing this nor a build whose stages are cached imports torch.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,73 +18,50 @@ from mcu_build import manifest as manifests
 from mcu_build import pipeline, prove, vectors
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
-from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
-from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.deploy import Options as ExecutorchOptions
-from mcu_build.executorch.slot import memory_region
 from mcu_build.export.make import Exported, Format
 from mcu_build.export.make import export as make_export
 from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
-from mcu_build.hardware import ConsoleKind
-from mcu_build.ir.plan import Optimize
+from mcu_build.fronts.options import BuildOptions, Keywords, SourceKeywords
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
-from mcu_build.pipeline import Built, Generated, Request
+from mcu_build.pipeline import Built, Generated
 from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
 from mcu_build.report.quality import too_noisy
 from mcu_build.report.report import Budget, Report
+from mcu_build.request import request_for
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
-from mcu_build.stages import Io, Progress
+from mcu_build.stages import Progress
 
 TIMEOUT = 300.0
 T = TypeVar("T")
 
-Kernels = Literal["ours", "cmsis-nn", "upstream"]
 _LOG = logging.getLogger("mcu_build")
 
 
 def build(
     model: str | Path,
     *,
-    board: str,
-    npu: str | None = None,
-    io: Io = "float",
-    toolchain: Toolchain | None = None,
-    kernels: Kernels = "ours",
-    cmsis_nn: str | Path | None = None,
-    build_dir: str | Path = "build",
-    emit: Sequence[str] = (),
-    console: ConsoleKind | None = None,
     in_slot: bool = False,
-    executorch: ExecutorchOptions | None = None,
-    method: str | None = None,
-    optimize: Optimize = "speed",
-    op_library: Sequence[str | Path] = (),
-    kernel_sources: Sequence[str | Path] = (),
-    data: Sequence[str | Path] = (),
-    latency: int | None = None,
     image: str | Path | None = None,
     progress: Progress | None = None,
+    **options: Unpack[Keywords],
 ) -> "Firmware":
-    """Make firmware for `board` from a model.py, .pt2 or .pte, or find that it is made already.
+    """Make firmware for a board from a model.py, .pt2 or .pte, or find that it is made already.
 
-    The arguments are the options of `mcu-build build`; `executorch` is there where ExecuTorch's own runtime
-    runs the program. `image` is a test image that another build system has made with the same options: it is
-    run instead of one that would be made now. `progress` is told of stages and warnings; without it they go
-    to the logger "mcu_build". McuError says what is wrong with the model or the board.
+    `options` are those of `mcu-build build`, `board` among them: docs/command.md lists them. `image` is a
+    test image that another build system has made with the same options: it is run instead of one that would
+    be made now. `in_slot` links the image for a slot of MCUboot's. `progress` is told of stages and warnings;
+    without it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
-    library = _library(kernels, cmsis_nn, executorch)
-    request = _request(model, board, npu, io, toolchain, build_dir, emit, library, console, in_slot)
-    files = op_library, kernel_sources, data
-    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
+    request = request_for(model, BuildOptions.of(**options), in_slot=in_slot)
     told = progress or _Logged()
     with reported():
         if image is None:
@@ -97,31 +74,17 @@ def build(
 def generate(
     model: str | Path,
     *,
-    board: str,
     output: str | Path,
     name: str | None = None,
-    npu: str | None = None,
-    io: Io = "float",
-    toolchain: Toolchain | None = None,
-    kernels: Kernels = "ours",
-    cmsis_nn: str | Path | None = None,
-    executorch: ExecutorchOptions | None = None,
-    method: str | None = None,
-    optimize: Optimize = "speed",
-    op_library: Sequence[str | Path] = (),
-    kernel_sources: Sequence[str | Path] = (),
-    data: Sequence[str | Path] = (),
-    latency: int | None = None,
     progress: Progress | None = None,
+    **options: Unpack[SourceKeywords],
 ) -> Generated:
     """Write a model's C++ into the folder `output` for another build system. Only what differs is touched.
 
-    `name` is the model's in C++, else that of its file. `dependencies` of the result are files to watch.
+    `name` is the model's in C++, else that of its file. `options` are those of `mcu-build generate`.
+    `dependencies` of the result are files to watch.
     """
-    library = _library(kernels, cmsis_nn, executorch)
-    request = _request(model, board, npu, io, toolchain, output, (), library)
-    files = op_library, kernel_sources, data
-    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
+    request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
         return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
 
@@ -129,35 +92,20 @@ def generate(
 def export(
     model: str | Path,
     *,
-    board: str,
     output: str | Path,
     format: Format = "folder",
     version: str = "1.0.0",
     name: str | None = None,
-    npu: str | None = None,
-    io: Io = "float",
-    toolchain: Toolchain | None = None,
-    kernels: Kernels = "ours",
-    cmsis_nn: str | Path | None = None,
-    executorch: ExecutorchOptions | None = None,
-    method: str | None = None,
-    optimize: Optimize = "speed",
-    op_library: Sequence[str | Path] = (),
-    kernel_sources: Sequence[str | Path] = (),
-    data: Sequence[str | Path] = (),
-    latency: int | None = None,
     progress: Progress | None = None,
+    **options: Unpack[SourceKeywords],
 ) -> Exported:
     """Write a model with its kernels, header, self-test and README into the folder `output`.
 
     It needs nothing else of ours. `format` is that of a build system or a vendor's tool, `version` what its
-    manifest tells, as 1.2.3. An earlier export there is replaced. McuError where the folder holds something
-    else.
+    manifest tells, as 1.2.3. `options` are those of `mcu-build export`. An earlier export there is replaced.
+    McuError where the folder holds something else.
     """
-    library = _library(kernels, cmsis_nn, executorch)
-    request = _request(model, board, npu, io, toolchain, output, (), library)
-    files = op_library, kernel_sources, data
-    request = replace(_completed(request, kernels, executorch, method, optimize, files), latency=latency)
+    request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
 
@@ -395,109 +343,6 @@ def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
     except McuError as error:
         notes.append(f"{missing}: {error.message}. {error.hint}")
         return None
-
-
-def _request(
-    model: str | Path,
-    board: str,
-    npu: str | None,
-    io: Io,
-    toolchain: Toolchain | None,
-    build_dir: str | Path,
-    emit: Sequence[str],
-    cmsis_nn: CmsisNn | None,
-    console: ConsoleKind | None = None,
-    in_slot: bool = False,
-) -> Request:
-    if io not in get_args(Io):
-        raise McuError(
-            f"--io: {io!r} is neither float nor int8", "float converts at the border, int8 does not."
-        )
-    chosen = board_for(model, board)
-    changed: list[str] = []
-    if console and console != chosen.console:
-        chosen = chosen.with_console(console)
-        changed.append(console)
-    if in_slot:
-        chosen = chosen.in_slot()
-        changed.append("mcuboot")
-    compiler = toolchain if toolchain and not chosen.is_host else default_toolchain(chosen)
-    if cmsis_nn and chosen.is_host:
-        raise McuError(f"--kernels: cmsis-nn: {board} is no Arm core", "Choose another board.")
-    unit = chosen.choose_npu(npu)
-    return Request(
-        Path(model), chosen, unit, io, compiler, Path(build_dir), tuple(emit), tuple(changed), cmsis_nn
-    )
-
-
-def _completed(
-    request: Request,
-    kernels: Kernels,
-    executorch: ExecutorchOptions | None,
-    method: str | None,
-    optimize: Optimize,
-    files: tuple[Sequence[str | Path], Sequence[str | Path], Sequence[str | Path]],
-) -> Request:
-    """The request with what concerns the program: `files` are op_library, kernel_sources and data."""
-    libraries, sources, data = (tuple(map(Path, paths)) for paths in files)
-    return replace(
-        _under(executorch, kernels, request),
-        method=method,
-        optimize=_known(optimize),
-        op_libraries=libraries,
-        kernel_sources=sources,
-        data=data,
-    )
-
-
-def _under(executorch: ExecutorchOptions | None, kernels: Kernels, request: Request) -> Request:
-    """The request under ExecuTorch's runtime, where that is asked for."""
-    if executorch is None:
-        return request
-    executorch = replace(executorch, upstream=kernels == "upstream")
-    board = request.board
-    if executorch.upstream and board.is_host:
-        raise McuError(
-            "--kernels: upstream: ExecuTorch has kernels of cortex_m::* for Arm cores alone",
-            "Choose another board, or leave it out.",
-            Exit.USAGE,
-        )
-    if executorch.program_memory:
-        executorch = replace(executorch, program_slot=memory_region(executorch.program_memory, board))
-    if slots := executorch.program_slot:
-        board = board.with_program_slots(slots.address, slots.size)
-    return replace(request, board=board, executorch=executorch)
-
-
-def _known(optimize: Optimize) -> Optimize:
-    """McuError where it is none of the words."""
-    if optimize not in get_args(Optimize):
-        words = ", ".join(get_args(Optimize))
-        raise McuError(f"--optimize: {optimize!r} is none of {words}", "speed is the default.")
-    return optimize
-
-
-def _library(
-    kernels: Kernels, folder: str | Path | None, executorch: ExecutorchOptions | None = None
-) -> CmsisNn | None:
-    """The library to take kernels from. McuError where it is not there, or is not asked for."""
-    if kernels == "upstream" and not executorch:
-        raise McuError(
-            "--kernels: upstream: the static runtime cannot call ExecuTorch's kernels",
-            "Add --runtime executorch, or take --kernels cmsis-nn.",
-            Exit.USAGE,
-        )
-    if kernels == "cmsis-nn":
-        if executorch:
-            raise McuError(
-                "--kernels: cmsis-nn: ExecuTorch's runtime has its own calls",
-                "Leave out --runtime.",
-                Exit.USAGE,
-            )
-        return find_cmsis_nn(Path(folder) if folder else None)
-    if folder:
-        raise McuError(f"--cmsis-nn: {folder}: it is not used", "Add --kernels cmsis-nn.", Exit.USAGE)
-    return None
 
 
 @dataclass

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from mcu_build.choices import ConsoleKind as ConsoleKind
+
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -108,9 +110,6 @@ class Fixed(Strict):
     def data(self) -> bytes:
         """The bytes: a whole number of words."""
         return bytes.fromhex(self.content)
-
-
-ConsoleKind = Literal["rtt", "uart", "semihosting", "none"]
 
 
 class Uart(Strict):

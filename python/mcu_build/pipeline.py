@@ -7,66 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build import manifest as manifests
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.facts import BuildFacts, build_facts, kernel_files
-from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import McuError
-from mcu_build.executorch.deploy import Options
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program, load
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
+from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.stages import Io, Lowered, Progress, lower_model
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to build: a model file for a board, with its options.
-
-    `npu` is None for the core alone; `emit` names what is kept beside the images ('tosa'). `board_variants`
-    say how the board was changed: another console, a slot of MCUboot's. `cmsis_nn` is a library to take
-    kernels from in place of ours, `executorch` is there where ExecuTorch's own runtime runs the program.
-    `optimize` is what to give priority to. `op_libraries` define custom operators in Python, `kernel_sources`
-    hold their C++ functions. `data` are .ptd files with weights of a .pte. `latency` are the samples by which
-    outputs of a stream may be late, where the model file does not say so.
-    """
-
-    model: Path
-    board: Board
-    npu: NpuChoice | None
-    io: Io
-    toolchain: Toolchain
-    build_root: Path
-    emit: tuple[str, ...] = ()
-    board_variants: tuple[str, ...] = ()
-    cmsis_nn: CmsisNn | None = None
-    executorch: Options | None = None
-    method: str | None = None
-    optimize: Optimize = "speed"
-    op_libraries: tuple[Path, ...] = ()
-    kernel_sources: tuple[Path, ...] = ()
-    data: tuple[Path, ...] = ()
-    latency: int | None = None
-
-    def folder(self, name: str) -> Path:
-        """The build folder: one for each model, board and variant, never shared."""
-        usual = ("float", "arm-clang", "host", "speed")
-        variants: list[str] = [word for word in (self.io, self.toolchain, self.optimize) if word not in usual]
-        npu = self.npu.name if self.npu else "none"
-        if npu != (self.board.npu.default if self.board.npu else "none"):
-            variants.insert(0, npu if self.npu else "no-npu")
-        variants += self.board_variants
-        if self.cmsis_nn:
-            variants.append("cmsis-nn")
-        if self.executorch:
-            variants.append("executorch")
-            if self.executorch.upstream:
-                variants.append("upstream")
-        return self.build_root / name / "-".join([self.board.id, *variants])
+from mcu_build.stages import Lowered, Progress, lower_model
 
 
 @dataclass(frozen=True)
@@ -84,7 +37,7 @@ class Built:
 
 def build(request: Request, cache: Cache, progress: Progress) -> Built:
     """Make firmware, or find that it is made already."""
-    check_sources(request.kernel_sources)
+    check_sources(request.options.kernel_sources)
     lowered = lowered_for(request, cache, progress)
     folder = request.folder(lowered.name)
     key = _key(request, lowered)
@@ -101,18 +54,7 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
 
 def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
     """The request's program, ready to be planned."""
-    lowered = lower_model(
-        request.model,
-        request.board,
-        request.npu,
-        request.io,
-        cache,
-        progress,
-        request.method,
-        request.op_libraries,
-        request.data,
-        request.latency,
-    )
+    lowered = lower_model(request.model, request.board, request.npu, request.options, cache, progress)
     if request.executorch is not None and lowered.initial_state():
         raise McuError(
             f"{request.model}: --runtime executorch: the model keeps state from call to call, which only the "
@@ -128,14 +70,14 @@ def _key(request: Request, lowered: Lowered) -> str:
         lowered.key,
         lowered.name,
         repr(request.npu),
-        " ".join(request.emit),
+        " ".join(request.options.emit),
         _executorch_key(request),
-        request.optimize,
+        request.options.optimize,
         request.board.model_dump_json(),
         request.toolchain,
         request.cmsis_nn.key if request.cmsis_nn else "",
-        *(str(file) for file in request.kernel_sources),
-        *(hash_file(file) for file in with_headers(request.kernel_sources)),
+        *(str(file) for file in request.options.kernel_sources),
+        *(hash_file(file) for file in with_headers(request.options.kernel_sources)),
         own_code(),
         own_data("firmware", "cmake", "toolchains"),
     )
@@ -156,6 +98,7 @@ class Generated:
     """Files that `generate` has written. `sources` are to be compiled, and `kernels` are stems of ours.
 
     `runtime` are sources below firmware/executorch: what stands between ExecuTorch's runtime and the kernels.
+    `slots`, `name=address`, is a symbol that the link of a production image defines.
     """
 
     name: str
@@ -165,6 +108,7 @@ class Generated:
     dependencies: tuple[Path, ...]
     facts: BuildFacts
     runtime: tuple[str, ...] = ()
+    slots: str = ""
 
     def compiled(self, operators: Sequence[Path]) -> tuple[Path, ...]:
         """Every source to compile: the model's, its kernels', and those of a user's operators."""
@@ -181,28 +125,31 @@ class Sources:
     texts: Mapping[str, str]
     kernels: tuple[str, ...]
     runtime: tuple[str, ...] = ()
+    slots: str = ""
 
 
 def generate(request: Request, name: str | None, output: Path, cache: Cache, progress: Progress) -> Generated:
     """Write a model's C++ into `output`, with board.cmake and depends.txt, touching only what differs."""
     from mcu_build.codegen.cmake import board_files
 
-    check_sources(request.kernel_sources)
+    check_sources(request.options.kernel_sources)
     lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
         made = model_sources(request, lowered, name or lowered.name)
         _warn_of_weights(made.plan, request, progress)
         texts = {
             **made.texts,
-            **board_files(request.board, request.toolchain, request.cmsis_nn, request.optimize),
+            **board_files(request.board, request.toolchain, request.cmsis_nn, request.options.optimize),
             "depends.txt": "".join(f"{line}\n" for line in lowered.watched),
         }
         for file, text in texts.items():
             write_changed(output / file, text)
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
-    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, request.optimize)
-    return Generated(made.plan.name, files, sources, made.kernels, lowered.dependencies, facts, made.runtime)
+    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, request.options.optimize)
+    return Generated(
+        made.plan.name, files, sources, made.kernels, lowered.dependencies, facts, made.runtime, made.slots
+    )
 
 
 def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
@@ -214,17 +161,19 @@ def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
 
 def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     """The C++ of a program for a build system of the user's, with what of ours has to be compiled for it."""
-    from mcu_build.codegen.executorch import runtime_kernels, runtime_sources
+    from mcu_build.codegen.executorch import runtime_kernels, runtime_sources, slot_symbol
     from mcu_build.codegen.model import kernel_sources
     from mcu_build.executorch.measure import estimated
 
     options, board = request.executorch, request.board
-    plan = plan_program(lowered, name, board, request.cmsis_nn, request.optimize, whole=options is not None)
-    check_kernels(plan, request.kernel_sources)
+    plan = plan_program(
+        lowered, name, board, request.cmsis_nn, request.options.optimize, whole=options is not None
+    )
+    check_kernels(plan, request.options.kernel_sources)
     if options is None:
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
     texts, deployed = estimated(plan, lowered, options, board)
-    return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed))
+    return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
 
 
 def plan_program(
@@ -287,16 +236,16 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             lowered.name,
             request.board,
             request.cmsis_nn,
-            request.optimize,
+            request.options.optimize,
             whole=request.executorch is not None,
         )
-        check_kernels(plan, request.kernel_sources)
+        check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
         sources = _sources(plan, request.board) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
-        kept = _stage_files(lowered, request.emit)
+        kept = _stage_files(lowered, request.options.emit)
         for kind, file in kept.items():
             write_atomically(folder / kind, file.read_bytes())
     if request.executorch is None:
@@ -310,8 +259,8 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
                     request.toolchain,
                     folder,
                     request.cmsis_nn,
-                    optimize=request.optimize,
-                    kernel_sources=request.kernel_sources,
+                    optimize=request.options.optimize,
+                    kernel_sources=request.options.kernel_sources,
                     prototypes=prototypes(plan),
                 ),
                 progress.step,
@@ -327,7 +276,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             request.toolchain,
             folder,
             progress,
-            request.kernel_sources,
+            request.options.kernel_sources,
         )
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
@@ -369,8 +318,8 @@ def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str,
         name=lowered.name,
         board=request.board.model_dump(),
         toolchain=request.toolchain,
-        io=request.io,
-        optimize=request.optimize,
+        io=request.options.io,
+        optimize=request.options.optimize,
         key="",
         program_key=lowered.key,
         artefacts={},
@@ -398,7 +347,9 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
         whole = request.executorch is not None
-        plan = plan_program(lowered, lowered.name, request.board, request.cmsis_nn, request.optimize, whole)
+        plan = plan_program(
+            lowered, lowered.name, request.board, request.cmsis_nn, request.options.optimize, whole
+        )
     planned = planned_manifest(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)

@@ -3,15 +3,17 @@
 `mcu-build.toml`, or `[tool.mcu-build]` in pyproject.toml, in the folder of the model or the nearest above it.
 """
 
+import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from mcu_build.errors import McuError
+from mcu_build.fronts.options import BY_NAME, OPTIONS, Option
 from mcu_build.hardware import Size, Strict
 
 FILE = "mcu-build.toml"
@@ -21,15 +23,9 @@ _TABLE = "mcu-build"
 _USUAL = ("model.py", "model.pt2", "model.pte")
 
 
-class Settings(Strict):
-    """Options of the command, by their names; those that are absent are the command's own defaults."""
+class _Budgets(Strict):
+    """Options of verbs that judge what was built, by their names."""
 
-    board: str | None = None
-    npu: str | None = None
-    io: Literal["float", "int8"] | None = None
-    optimize: Literal["speed", "size", "ram"] | None = None
-    toolchain: Literal["arm-clang", "arm-gcc"] | None = None
-    build_dir: Path | None = None
     max_flash: Size | None = None
     max_ram: Size | None = None
     max_instructions: int | None = Field(None, ge=0)
@@ -38,30 +34,54 @@ class Settings(Strict):
     min_sqnr: float | None = None
     max_drop: float | None = None
 
-    def values(self) -> dict[str, Any]:
-        """What is set."""
-        return {
-            name: getattr(self, name) for name in Settings.model_fields if getattr(self, name) is not None
-        }
+
+def _checked(option: Option) -> Callable[[Any], Any]:
+    def check(given: Any) -> Any:
+        if isinstance(given, list) != option.many:
+            raise ValueError("a list is expected" if option.many else "one value is expected")
+        try:
+            return option.value(given)
+        except McuError as error:
+            raise ValueError(error.message.removeprefix(f"{option.flag}: ")) from None
+
+    return check
 
 
-class ModelSettings(Settings):
-    """A model of the project: its file, and what differs for it."""
+def _keys(base: type[BaseModel], name: str, *where: str) -> type[BaseModel]:
+    """A table with a key for each build option that may stand there."""
+    keys: dict[str, Any] = {
+        option.name: (Annotated[Any, BeforeValidator(_checked(option))], None)
+        for option in OPTIONS
+        if option.project in where
+    }
+    return create_model(name, __base__=base, **keys)
 
+
+class _OfModel(_Budgets):
     file: Path
 
 
-class _Document(Settings):
-    models: Mapping[str, ModelSettings] = Field(default_factory=dict)
+_Common = _keys(_Budgets, "Settings", "anywhere")
+_Model = _keys(_OfModel, "ModelSettings", "anywhere", "model")
+_Document = create_model(
+    "Document",
+    __base__=_Common,
+    models=(Mapping[str, _Model], Field(default_factory=dict)),  # type: ignore[valid-type]
+)
+# Keys that are right for a model, and wrong elsewhere.
+_MODELS_OWN = {option.name for option in OPTIONS if option.project == "model"} | {"file"}
 
 
 @dataclass(frozen=True)
 class Project:
-    """A project file that was read. Paths of its values are absolute."""
+    """A project file that was read.
+
+    `common` are its settings by the names of options, and `models` those of each model, with its `file`.
+    """
 
     file: Path
-    common: Settings
-    models: Mapping[str, ModelSettings]
+    common: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, Any]]
 
     @property
     def folder(self) -> Path:
@@ -71,18 +91,23 @@ class Project:
     def model_file(self, name: str) -> Path | None:
         """The file of the model called `name`."""
         found = self.models.get(name)
-        return self.folder / found.file if found else None
+        return self.folder / found["file"] if found else None
 
     def settings(self, model: Path | None = None) -> dict[str, Any]:
-        """What is set for a model file: its own where it has any, else the project's."""
-        own = next(
-            (one.values() for one in self.models.values() if model and _same(self.folder / one.file, model)),
-            {},
-        )
-        found = {**self.common.values(), **own}
-        if "build_dir" in found:
-            found["build_dir"] = self.folder / found["build_dir"]
-        return found
+        """What is set for a model file: its own where it has any, else the project's. Paths are whole."""
+        named = (one for one in self.models.values() if model and _same(self.folder / one["file"], model))
+        found = {**self.common, **next(named, {})}
+        found.pop("file", None)
+        return {name: self._whole(name, value) for name, value in found.items()}
+
+    def _whole(self, name: str, value: Any) -> Any:
+        """A value whose paths begin at the project file, with paths that lead from anywhere."""
+        option = BY_NAME.get(name)
+        if name == "board" and str(value).endswith(".toml"):
+            return str(self.folder / value)
+        if option is None or option.kind != "path":
+            return value
+        return tuple(self.folder / one for one in value) if option.many else self.folder / value
 
 
 def find(start: Path) -> Project | None:
@@ -111,7 +136,7 @@ def _of_folder(folder: Path) -> Path:
     project = find(folder)
     if project and project.folder == folder.absolute() and project.models:
         if len(project.models) == 1:
-            return project.folder / next(iter(project.models.values())).file
+            return Path(project.folder / next(iter(project.models.values()))["file"])
         names = ", ".join(project.models)
         raise McuError(
             f"{folder}: {project.file.name} names {len(project.models)} models", f"Give one: {names}."
@@ -149,13 +174,26 @@ def _read(file: Path, table: Mapping[str, Any]) -> Project:
     try:
         document = _Document.model_validate(table)
     except ValidationError as error:
-        keys = ", ".join(name for name in _Document.model_fields if name != "models")
         lines = [f"{file}: {'.'.join(map(str, one['loc']))}: {_words(one)}" for one in error.errors()]
-        raise McuError(
-            "\n".join(lines), f"Keys are {keys}; [models.<name>] has file, too (docs/project.md)."
-        ) from error
-    return Project(file, document, document.models)
+        raise McuError("\n".join(lines), _hint(error)) from error
+    values = document.model_dump(exclude_unset=True)
+    models = values.pop("models", {})
+    return Project(file, values, models)
 
 
 def _words(error: Mapping[str, Any]) -> str:
-    return "no such key" if error["type"] == "extra_forbidden" else str(error["msg"])
+    name = str(error["loc"][-1])
+    if error["type"] != "extra_forbidden":
+        return str(error["msg"]).removeprefix("Value error, ")
+    if len(error["loc"]) == 1 and name in _MODELS_OWN:
+        return "not for all models: write it below [models.<name>]"
+    if name in BY_NAME:
+        return f"not in a project file: give {BY_NAME[name].flag} to the command"
+    near = difflib.get_close_matches(name, [*_Model.model_fields], n=1)
+    return f"no such key{f': did you mean {near[0]}?' if near else ''}"
+
+
+def _hint(error: ValidationError) -> str:
+    keys = [name for name in _Document.model_fields if name != "models"]
+    own = [name for name in _Model.model_fields if name not in keys]
+    return f"Keys are {', '.join(keys)}; below [models.<name>] {', '.join(own)}, too (docs/project.md)."

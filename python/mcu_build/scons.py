@@ -11,31 +11,31 @@ A model is generated while SConscript files are read: its kernels depend on it (
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from SCons.Environment import Environment
 from SCons.Errors import UserError
 
-from mcu_build.api import board_for, generate
 from mcu_build.board import Board
+from mcu_build.cache import Cache
 from mcu_build.cli.output import StageTimes
 from mcu_build.codegen.cmake import LINKER_SCRIPT
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only, kernel_files
-from mcu_build.codegen.target import Toolchain, default_toolchain
 from mcu_build.errors import McuError
-from mcu_build.executorch.deploy import Options as ExecutorchOptions
 from mcu_build.executorch.package import Linkage, linkage
+from mcu_build.failures import reported
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
-from mcu_build.pipeline import Generated
+from mcu_build.fronts.options import OPTIONS, BuildOptions, Option, respelt, without_idle
+from mcu_build.pipeline import Generated, generate
+from mcu_build.request import Request, request_for
 from mcu_build.resources import data_dir
 
-_OPTIONS = (
-    *("MCU_BOARD", "MCU_NPU", "MCU_IO", "MCU_TOOLCHAIN", "MCU_OPTIMIZE"),
-    *("MCU_RUNTIME", "MCU_EXECUTORCH_PREFIX", "MCU_BUILD_DIR"),
-)
+# Build options that the environment and McuModel take, and where generated files go.
+_OPTIONS = tuple(option for option in OPTIONS if option.in_front("scons"))
+_BUILD_DIR = "MCU_BUILD_DIR"
 
 # What is not told in the name of a board's folder.
 _USUAL = ("arm-clang", "host", "speed")
@@ -50,20 +50,21 @@ class Model:
     """A model of a build: among the sources of McuFirmware, or taken apart for a build of one's own.
 
     `sources` are all C++ files that the model needs, kernels included, and `include` the folders of their
-    headers. `libraries` are archives of the same, compiled with the options of the board.
+    headers. `libraries` are archives of the same, compiled with the options of the board. `slots` is a symbol
+    that the link of a production image defines: where its program slots are.
     """
 
     name: str
     file: Path
     board: str
     npu: str
-    io: str
+    options: BuildOptions
     sources: tuple[str, ...]
     include: tuple[str, ...]
     libraries: tuple[Any, ...] = field(repr=False)
     platform: "_Platform" = field(repr=False)
-    op_library: tuple[str, ...] = ()
     executorch: Linkage | None = None
+    slots: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,68 +88,42 @@ class _Archive:
 
 def tool(env: Any) -> None:
     """Give `env` the methods McuModel, McuFirmware and McuTest."""
-    env.SetDefault(MCU_NPU=None, MCU_IO="float", MCU_TOOLCHAIN=None, MCU_OPTIMIZE="speed")
-    env.SetDefault(MCU_RUNTIME="static", MCU_EXECUTORCH_PREFIX=None)
     env.SetDefault(MCU_BUILD_DIR="#build/mcu")
     env.AddMethod(_model, "McuModel")
     env.AddMethod(_firmware, "McuFirmware")
     env.AddMethod(_test, "McuTest")
 
 
-def _model(
-    env: Any,
-    model: str,
-    name: str | None = None,
-    op_library: Sequence[str] = (),
-    kernel_sources: Sequence[str] = (),
-    **options: Any,
-) -> Model:
-    """McuModel('kws.py', MCU_BOARD=...): generate a model's C++, and declare its libraries.
+def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Model:
+    """McuModel('kws.py', optimize='size'): generate a model's C++, and declare its libraries.
 
-    `op_library` and `kernel_sources` are files of custom operators in Python and in C++. `options` override
-    those of the environment: MCU_BOARD and its like.
+    `options` are build options, which override those of the environment: MCU_OPTIMIZE and its like.
     """
     call = f"McuModel({model})"
-    settings = _settings(call, env, options)
-    file, *libraries = _paths(env, [model, *op_library])
-    own_kernels = _paths(env, kernel_sources)
-    platform = _platform(call, env, settings, file)
-    io = settings["MCU_IO"]
-    folder = Path(env.Dir(platform.folder).abspath) / "models" / (name or model_name(file))
+    (file,) = _paths(env, [model])
     try:
-        chosen = platform.board.choose_npu(settings["MCU_NPU"])
-        npu = chosen.name if chosen else "none"
-        runtime = _executorch(settings)
+        request = request_for(file, _settings(call, env, options))
+        platform = _platform(env, request, options.get(_BUILD_DIR, env[_BUILD_DIR]))
+        folder = Path(env.Dir(platform.folder).abspath) / "models" / (name or model_name(file))
+        runtime = request.executorch
         executorch = linkage(runtime.prefix, platform.board) if runtime else None
-        made = generate(
-            file,
-            board=settings["MCU_BOARD"],
-            output=folder,
-            name=name,
-            npu=npu,
-            io=io,
-            toolchain=platform.facts.toolchain,
-            optimize=settings["MCU_OPTIMIZE"],
-            executorch=runtime,
-            op_library=libraries,
-            kernel_sources=own_kernels,
-            progress=StageTimes(),
-        )
+        with reported():
+            made = generate(request, name, folder, Cache(), StageTimes())
     except McuError as error:
         raise _user_error(call, error) from None
-    archives = _archives(platform, made, folder, own_kernels, executorch)
+    archives = _archives(platform, made, folder, request.options.kernel_sources, executorch)
     return Model(
         name=made.name,
         file=file,
-        board=settings["MCU_BOARD"],
-        npu=npu,
-        io=io,
+        board=request.options.board,
+        npu=request.npu.name if request.npu else "none",
+        options=request.options,
         sources=tuple(str(source) for archive in archives for source in archive.sources),
         include=(str(folder), str(data_dir() / "firmware" / "include")),
         libraries=tuple(_library(platform, archive) for archive in archives),
         platform=platform,
-        op_library=tuple(map(str, libraries)),
         executorch=executorch,
+        slots=made.slots,
     )
 
 
@@ -170,7 +145,9 @@ def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = F
     objects = application.Object(others) if others else _main(platform, models[0], "default_main")
     if share_arena:
         objects = [objects, _shared_arena(application, platform, name, models)]
-    files = _link(env, platform, name, objects, models, platform.facts.production_sources)
+    files = _link(
+        env, platform, name, objects, models, platform.facts.production_sources, _slots(call, models)
+    )
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     npus = {model.npu for model in models if model.npu != "none"}
     verbs["run"] = list(platform.facts.run_command)
@@ -187,54 +164,59 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     platform = _one_platform(f"McuTest({name})", [model])
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.facts.test_sources)
-    words = [*_command(), "test", "--board", model.board, "--image", "$SOURCE", "--npu", model.npu]
-    words += [word for library in model.op_library for word in ("--op-library", library)]
-    words += ["--io", model.io, "--build-dir", f"{env.Dir(platform.folder)}/tests"]
+    words = [*_command(), "test", "--image", "$SOURCE", "--build-dir", f"{env.Dir(platform.folder)}/tests"]
+    words += replace(model.options, npu=model.npu).arguments(_OPTIONS)
     words += ["--vectors", str(vectors)] if vectors else []
     _verb(env, name, [*words, str(model.file)], files[0])
     return files
 
 
-def _settings(call: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
-    unknown = sorted(given.keys() - set(_OPTIONS))
+def _settings(call: str, env: Any, given: dict[str, Any]) -> BuildOptions:
+    """The build options of a model: its own arguments, else those of the environment.
+
+    McuError where a value is wrong, UserError where an argument is unknown.
+    """
+    variables = {option.variable: option for option in _OPTIONS if option.variable}
+    unknown = sorted(given.keys() - {option.name for option in _OPTIONS} - variables.keys() - {_BUILD_DIR})
     if unknown:
+        names = ", ".join(option.name for option in _OPTIONS)
         raise UserError(
             f"{call}: unknown argument '{unknown[0]}'.\n"
-            f"Arguments are: name, op_library, kernel_sources, {', '.join(_OPTIONS)}."
+            f"Arguments are: name, {names}; for all models, {', '.join([*variables, _BUILD_DIR])}."
         )
-    settings = {option: given.get(option, env.get(option)) for option in _OPTIONS}
-    if not settings["MCU_BOARD"]:
-        raise UserError(f"{call}: MCU_BOARD: missing.\n`mcu-build boards` lists the boards.")
-    if settings["MCU_RUNTIME"] not in ("static", "executorch"):
-        raise UserError(f"{call}: MCU_RUNTIME: '{settings['MCU_RUNTIME']}' is neither static nor executorch.")
-    return settings
+    common = {option.name: env[name] for name, option in variables.items() if name in env}
+    own = {option.name: given[name] for name, option in variables.items() if name in given}
+    own |= {option.name: given[option.name] for option in _OPTIONS if option.name in given}
+    settings = {
+        option.name: _on_disk(env, option, value) if option.kind == "path" else value
+        for option in _OPTIONS
+        if (value := own.get(option.name, common.get(option.name))) is not None
+    }
+    return BuildOptions.of(**cast(Any, without_idle(settings, own)))
+
+
+def _on_disk(env: Any, option: Option, value: Any) -> Any:
+    """Paths of an option, which begin at the folder of the SConscript file."""
+    if option.many:
+        return _paths(env, [value] if isinstance(value, str) else value)
+    return Path(env.Entry(value).srcnode().abspath)
 
 
 def _paths(env: Any, files: Sequence[str]) -> list[Path]:
     return [Path(env.File(file).srcnode().abspath) for file in files]
 
 
-def _executorch(settings: dict[str, Any]) -> ExecutorchOptions | None:
-    """Where ExecuTorch's own runtime is, if that is to run the program."""
-    prefix = settings["MCU_EXECUTORCH_PREFIX"]
-    runs = settings["MCU_RUNTIME"] == "executorch"
-    return ExecutorchOptions(Path(prefix) if prefix else None) if runs else None
-
-
-def _platform(call: str, env: Any, settings: dict[str, Any], file: Path) -> _Platform:
+def _platform(env: Any, request: Request, build_dir: str) -> _Platform:
     """The board that a model is for, one for all models in a build folder."""
-    try:
-        board = board_for(file, settings["MCU_BOARD"])
-        toolchain: Toolchain = settings["MCU_TOOLCHAIN"] or default_toolchain(board)
-        facts = build_facts(board, toolchain, optimize=settings["MCU_OPTIMIZE"])
-    except McuError as error:
-        raise _user_error(call, error) from None
-    unusual = [word for word in (toolchain, settings["MCU_OPTIMIZE"]) if word not in _USUAL]
-    folder = f"{settings['MCU_BUILD_DIR']}/{'-'.join([board.id, *unusual])}"
+    options = request.options
+    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, options.optimize)
+    words = (request.toolchain, options.optimize, "cmsis-nn" if request.cmsis_nn else "host")
+    unusual = [word for word in words if word not in _USUAL]
+    folder = f"{build_dir}/{'-'.join([request.board.id, *unusual])}"
     # Kept with the folder: what two models share has to be declared with one environment.
     kept = env.Dir(folder).attributes
     if not hasattr(kept, "mcu_platform"):
-        kept.mcu_platform = _Platform(board, facts, _bare_env(env, facts), folder)
+        kept.mcu_platform = _Platform(request.board, facts, _bare_env(env, facts), folder)
     found: _Platform = kept.mcu_platform
     return found
 
@@ -355,7 +337,13 @@ def _main(platform: _Platform, model: Model, stem: str) -> Any:
 
 
 def _link(
-    env: Any, platform: _Platform, name: str, objects: Any, models: Sequence[Model], sources: Sequence[str]
+    env: Any,
+    platform: _Platform,
+    name: str,
+    objects: Any,
+    models: Sequence[Model],
+    sources: Sequence[str],
+    slots: Sequence[str] = (),
 ) -> list[Any]:
     """The image and the files beside it."""
     facts = platform.facts
@@ -369,9 +357,12 @@ def _link(
     )
     runtimes = dict.fromkeys(model.executorch for model in models if model.executorch)
     executorch = [word for one in runtimes for word in (str(one.library), *one.link_options)]
-    script = Path(models[0].include[0]) / LINKER_SCRIPT
+    # Where a model has program slots, its script leaves room for them.
+    first = next((model for model in models if model.slots), models[0])
+    script = Path(first.include[0]) / LINKER_SCRIPT
     options = [
         *facts.link_options,
+        *slots,
         "-Wl,-Map=${TARGETS[1]}",
         *(["-T", str(script)] if script.is_file() else []),
     ]
@@ -391,6 +382,17 @@ def _link(
         target = f"{name}-{memory}.bin" if index else f"{name}.bin"
         files += env.Command(target, elf, [[facts.objcopy, "-O", "binary", *only, "$SOURCE", "$TARGET"]])
     return files
+
+
+def _slots(call: str, models: Sequence[Model]) -> list[str]:
+    """In a production image program slots are an address: those of a model's archive are for test images."""
+    placed = [model for model in models if model.slots]
+    if placed[1:]:
+        raise UserError(
+            f"{call}: {placed[0].name} and {placed[1].name} both have program slots: an image has one region "
+            "for them.\nLink one of them without, or make two images."
+        )
+    return [f"-Wl,--defsym={model.slots}" for model in placed]
 
 
 def _place(archive: str) -> int:
@@ -425,7 +427,7 @@ def _command() -> list[str]:
 
 def _user_error(call: str, error: McuError) -> UserError:
     hint = f"\n\nhint: {error.hint}" if error.hint else ""
-    return UserError(f"{call}: error: {error.message}{hint}")
+    return UserError(respelt(f"{call}: error: {error.message}{hint}", "scons"))
 
 
 __all__ = ["Model", "tool"]

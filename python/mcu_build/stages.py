@@ -8,19 +8,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from mcu_build import npz
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
+from mcu_build.choices import Io as Io
 from mcu_build.custom import Signature, is_custom
 from mcu_build.errors import McuError, about
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.dependencies import Dependencies
 from mcu_build.frontend.names import check_model
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Quantization
 from mcu_build.npz import Array
 from mcu_build.plan.keep_state import initial_values
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from mcu_build.ir.program import Program
     from mcu_build.lower.cortex_m import Lowered as LoweredProgram
     from mcu_build.reference import Evaluator
-
-Io = Literal["float", "int8"]
 
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
@@ -157,19 +157,12 @@ def lower_model(
     file: Path,
     board: Board,
     npu: NpuChoice | None,
-    io: Io,
+    options: BuildOptions,
     cache: Cache,
     progress: Progress,
-    method: str | None = None,
-    libraries: Sequence[Path] = (),
-    data: Sequence[Path] = (),
-    latency: int | None = None,
 ) -> Lowered:
-    """Everything up to the program, from whatever kind of file the model is; `method` is one of a .pte's.
-
-    `libraries` define custom operators in Python, `data` are .ptd files with weights of a .pte. `latency` are
-    samples by which a stream's outputs may be late; without it what the model file says.
-    """
+    """Everything up to the program, from whatever kind of file the model is."""
+    io, method, libraries, data = options.io, options.method, options.op_library, options.data
     check_model(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
@@ -180,7 +173,7 @@ def lower_model(
         raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
     key, entry, observed = _quantized(file, quantization_kind(npu), cache, progress, libraries)
     info = json.loads((entry / "info.json").read_text())
-    _check_latency(file, info["stream"], latency)
+    _check_latency(file, info["stream"], options.latency)
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark, about(file):

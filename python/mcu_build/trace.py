@@ -16,7 +16,8 @@ from mcu_build.files import write_changed
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
 from mcu_build.layer_names import layer_at
 from mcu_build.npz import Array
-from mcu_build.pipeline import Built, Request
+from mcu_build.pipeline import Built
+from mcu_build.request import Request
 from mcu_build.simulate.run import Sim
 from mcu_build.simulate.run import run as simulate
 
@@ -179,7 +180,7 @@ def _run(
 
     lowered, board = built.lowered, request.board
     plan = pipeline.plan_program(
-        lowered, lowered.name, board, request.cmsis_nn, request.optimize, program=program
+        lowered, lowered.name, board, request.cmsis_nn, request.options.optimize, program=program
     )
     folder = built.folder / "trace"
     for name, text in generate(plan).items():
@@ -191,8 +192,8 @@ def _run(
             request.toolchain,
             folder,
             request.cmsis_nn,
-            optimize=request.optimize,
-            kernel_sources=request.kernel_sources,
+            optimize=request.options.optimize,
+            kernel_sources=request.options.kernel_sources,
         )
     )
     described = describe(plan)

@@ -10,6 +10,7 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.fronts.options import respelt
 from mcu_build.report.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.bazel import Workspace
@@ -400,7 +401,8 @@ def bad(workspace):
 def test_bad_input_is_told_as_by_the_command(bad, case):
     made, done = bad
     assert done.status == 1
-    message, hint = BAD[case].told_by_the_command(made.folder, Path("bad", BAD[case].model))
+    told = BAD[case].told_by_the_command(made.folder, Path("bad", BAD[case].model))
+    message, hint = (respelt(text, "bazel") for text in told)
     if case == "no_such_model":
         # Bazel looks for files itself.
         assert "missing input file '//bad:knick.py'" in done.told

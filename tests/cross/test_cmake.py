@@ -183,7 +183,7 @@ def test_make_and_the_oldest_cmake_that_a_distribution_has(tmp_path):
 
 GENERATED = "mcu_add_model(first GENERATED first)\n"
 REFUSED = {
-    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "IO, OPTIMIZE"],
+    "mcu_add_model(kws MODEL m.py BORD x)": ["unknown argument 'BORD'", "NPU, IO, LATENCY"],
     "mcu_add_model(kws MODEL m.py)": ["BOARD: missing", "mcu-build boards"],
     "mcu_add_model(kws MODEL m.py BOARD)": ["BOARD: its value is missing"],
     "mcu_add_model(kws BOARD mps2-an386)": ["MODEL: missing", "model.py, .pt2 or .pte"],
@@ -191,8 +191,8 @@ REFUSED = {
     "mcu_add_model(kws MODEL m.py BOARD none.toml)": ["BOARD: no such file", "none.toml"],
     "mcu_add_model(kws MODEL m.py BOARD mps2-an38)": ["no board is called 'mps2-an38'", "mps2-an386"],
     "mcu_add_model(kws MODEL m.py BOARD host)": ["host is not for this compiler", "without a toolchain file"],
-    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 IO int4)": ["IO: 'int4' is neither float nor int8"],
-    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 OPTIMIZE it)": ["OPTIMIZE: 'it' is neither"],
+    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 IO int4)": ["IO: 'int4' is none of float, int8"],
+    "mcu_add_model(kws MODEL m.py BOARD mps2-an386 OPTIMIZE it)": ["OPTIMIZE: 'it' is none of speed"],
     GENERATED + "mcu_add_model(second GENERATED second)": ["other compiler options", "size, or none"],
     "mcu_add_model(k-ws MODEL m.py BOARD mps2-an386)": ["letters, digits and underscores"],
     "mcu_add_model(kws MODEL m.py GENERATED first)": ["MODEL and GENERATED: give one"],

@@ -35,7 +35,7 @@ mcu_model(
     name = "net",
     model = "model.py",
     board = "host",
-    kernel_srcs = ["kernels.cpp"],
+    kernel_sources = ["kernels.cpp"],
     op_library = ["operators.py"],
     runtime = "@runtime@",
 )

@@ -209,7 +209,7 @@ def test_an_install_without_kernels_of_its_own_is_refused(tmp_path):
 def test_options_of_the_other_runtime_are_refused():
     result = mcu_build("build", "--board", "host", "--ops", "aten::cat.out", "model.py", "--json")
     assert result.status == Exit.USAGE
-    assert "--ops: the static runtime has no use for it" in result.json["error"]["message"]
+    assert "--ops: it has no effect without --runtime executorch" in result.json["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -257,4 +257,4 @@ def test_options_take_several_values(tmp_path):
     words = ("--ops-from", old, old, "--ops", "a::b", "c::d", ROOT / "examples/digits/model.py")
     result = mcu_build("build", "--board", "host", *words, "--json")
     # Told only once everything is parsed.
-    assert "the static runtime has no use" in result.json["error"]["message"]
+    assert "no effect without --runtime executorch" in result.json["error"]["message"]

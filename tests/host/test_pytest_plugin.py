@@ -176,7 +176,7 @@ def test_without_any_board_it_says_how_to_choose(pytester):
     ("call", "told"),
     [
         ("mcu.build('nett.pte')", ["*McuError: */nett.pte: no such file", "*hint: `mcu-build new`*"]),
-        ("mcu.build('net.pte', io='int4')", ["*McuError: --io: 'int4' is neither float nor int8"]),
+        ("mcu.build('net.pte', io='int4')", ["*McuError: --io: 'int4' is none of float, int8"]),
         ("mcu.build('net.pte', colour='red')", ["*unexpected keyword argument 'colour'*"]),
     ],
 )

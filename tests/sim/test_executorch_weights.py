@@ -11,15 +11,13 @@ from executorch.exir import ExecutorchBackendConfig, to_edge
 import mcu_build
 from mcu_build import process
 from mcu_build.errors import McuError
-from mcu_build.executorch.deploy import Options
-from mcu_build.executorch.slot import Region
 from mcu_build.ir.program import load
 from mcu_build.ir.weights import load_weights
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project
 
 # With program slots the weights stay in the image.
-RUNTIMES = {"static": None, "executorch": Options(program_slot=Region(0, 16 << 10))}
+SLOTS = {"static": None, "executorch": "0:16K"}
 INDEX = np.array([5, 0, 7])
 
 
@@ -77,7 +75,7 @@ def built(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("build")
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", SLOTS)
 def test_firmware_takes_its_weights_from_the_file(runtime, table, built, tmp_path):
     other = export(Table(1), tmp_path / "other").with_suffix(".ptd")
     for seed, data in ((0, table.with_suffix(".ptd")), (1, other)):
@@ -87,7 +85,8 @@ def test_firmware_takes_its_weights_from_the_file(runtime, table, built, tmp_pat
             method="forward",
             data=[data],
             build_dir=built,
-            executorch=RUNTIMES[runtime],
+            runtime=runtime,
+            program_slot=SLOTS[runtime],
         )
         # Exactly: an embedding copies. With the other file, the program gives other rows.
         assert (made.run(INDEX) == Table(seed).rows()).all()

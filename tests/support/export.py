@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from mcu_build import process
-from mcu_build.board import find_board
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Toolchain
 from mcu_build.export.contents import Contents
 from mcu_build.export.make import collect
 from mcu_build.export.vectors import Vectors
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
-from mcu_build.pipeline import Request, Sources
+from mcu_build.pipeline import Sources
 from mcu_build.plan.compile import compile_program
+from mcu_build.request import Request, request_for
 from tests.support.cases import program_of
 from tests.support.firmware import concatenation
 
@@ -83,7 +84,8 @@ def exported_plan(
 ) -> tuple[Contents, Request]:
     """The contents of an export of a plan."""
     toolchain: Toolchain = "arm-gcc"
-    request = Request(Path("first.py"), find_board(board), None, "float", toolchain, folder)
+    options = BuildOptions(board=board, npu="none", toolchain=toolchain)
+    request = request_for("first.py", options, folder)
     made = Sources(plan, generate(plan), kernel_sources(plan))
     folder.mkdir(parents=True, exist_ok=True)
     return collect(request, made, vectors, "1.2.3", folder), request

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option, npu_option, op_library_option, projected
+from mcu_build.cli.options import build_option, debug_option, json_option, projected
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--board", default="host", show_default=True, help="A board's name or its .toml, for --npu.")
-@npu_option
-@op_library_option
+@build_option("board", default="host", help="A board's name, or a .toml file, for --npu.")
+@build_option("npu")
+@build_option("op_library")
 @json_option
 @debug_option
 @projected

@@ -1,14 +1,25 @@
 """`mcu-build bazel`: what the rules in bazel/ call. docs/bazel.md tells how to use them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from mcu_build.cli.options import build_option
 from mcu_build.cli.output import StageTimes, print_json, print_text, report_error
-from mcu_build.errors import Exit
+from mcu_build.errors import Exit, McuError
+from mcu_build.fronts.options import OPTIONS, BuildOptions, respelt
 
 _file = click.Path(path_type=Path)
+
+
+def _build_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options that Bazel's rules have."""
+    for option in reversed(OPTIONS):
+        if option.in_front("bazel"):
+            function = build_option(option.name, envvar=None)(function)
+    return function
 
 
 @click.group()
@@ -36,55 +47,28 @@ def describe(executorch: tuple[str, ...], boards: tuple[Path, ...]) -> None:
 
 
 @command.command()
-@click.option("--board", type=_file, required=True)
-@click.option("--npu")
-@click.option("--io", type=click.Choice(["float", "int8"]), required=True)
-@click.option("--optimize", type=click.Choice(["speed", "size", "ram"]), required=True)
-@click.option("--runtime", type=click.Choice(["executorch", "static"]), required=True)
-@click.option("--op-library", type=_file, multiple=True)
-@click.option("--kernel-sources", type=_file, multiple=True, help="Their names alone.")
+@_build_options
 @click.option("--name", required=True)
 @click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
 @click.option("--output", type=_file, required=True, help="Folder for the sources.")
 @click.option("--program", type=_file, required=True, help="Folder for the program.")
 @click.argument("model")
 def generate(
-    board: Path,
-    npu: str | None,
-    io: Any,
-    optimize: Any,
-    runtime: str,
-    op_library: tuple[Path, ...],
-    kernel_sources: tuple[Path, ...],
-    name: str,
-    files: tuple[str, ...],
-    output: Path,
-    program: Path,
-    model: str,
+    name: str, files: tuple[str, ...], output: Path, program: Path, model: str, **options: Any
 ) -> None:
     """Write a model's sources and its program."""
     from mcu_build import actions
     from mcu_build.board import load_board
-    from mcu_build.codegen.target import default_toolchain
-    from mcu_build.executorch.deploy import Options
-    from mcu_build.pipeline import Request
+    from mcu_build.request import request_on
 
-    chosen = load_board(board)
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
-    npu_choice, compiler = chosen.choose_npu(npu), default_toolchain(chosen)
-    request = Request(
-        Path(model),
-        chosen,
-        npu_choice,
-        io,
-        compiler,
-        output,
-        executorch=Options() if runtime == "executorch" else None,
-        optimize=optimize,
-        op_libraries=op_library,
-        kernel_sources=kernel_sources,
-    )
-    actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
+    try:
+        board = load_board(Path(options["board"]))
+        request = request_on(board, model, BuildOptions.of(**options), output)
+        actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
+    except McuError as error:
+        text, hint = respelt(error.message, "bazel"), respelt(error.hint, "bazel")
+        raise McuError(text, hint, error.exit_code) from error
 
 
 @command.command()

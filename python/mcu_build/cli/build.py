@@ -5,25 +5,18 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, console_option, min_sqnr_option, sign_options, size_type
+from mcu_build.cli.options import build_options, min_sqnr_option, sign_options, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
-@build_options
-@console_option
+@build_options("build")
 @sign_options
 @click.option(
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )
 @click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes of RAM.")
 @min_sqnr_option
-@click.option(
-    "--emit",
-    multiple=True,
-    type=click.Choice(["tosa"]),
-    help="Keep this too: tosa, what Vela was given for each delegate of an NPU.",
-)
 def command(
     as_json: bool,
     debug: bool,

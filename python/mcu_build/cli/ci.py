@@ -5,7 +5,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option, npu_option, size_type
+from mcu_build.cli.options import build_option, debug_option, json_option, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit
 
@@ -15,7 +15,7 @@ from mcu_build.errors import Exit
 @click.option(
     "--board", "boards", multiple=True, required=True, metavar="B", help="May be given several times."
 )
-@npu_option
+@build_option("npu")
 @click.option("--base", metavar="COMMIT", help="Measure this commit too, and report the differences.")
 @click.option("--max-flash", type=size_type, help="Fail (status 6) above this many bytes, such as 64K.")
 @click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes.")

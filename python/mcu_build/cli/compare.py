@@ -6,31 +6,19 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, io_option, json_option, timeout_option
+from mcu_build.cli.options import build_option, debug_option, json_option, several, timeout_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit, McuError
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
-@click.option("-b", "--board", "boards", multiple=True, metavar="B", help="A board; give several.")
-@click.option("--npu", "npus", multiple=True, metavar="NAME", help="An NPU, or none; several are compared.")
-@click.option(
-    "--optimize",
-    "optimizes",
-    multiple=True,
-    type=click.Choice(["speed", "size", "ram"]),
-    help="What to give priority to; several are compared.",
-)
-@click.option(
-    "--toolchain",
-    "toolchains",
-    multiple=True,
-    type=click.Choice(["arm-clang", "arm-gcc"]),
-    help="Compiler for Arm cores; several are compared.",
-)
-@io_option
-@click.option("--build-dir", type=click.Path(path_type=Path), default=Path("build"), show_default=True)
+@several("board", "boards")
+@several("npu", "npus")
+@several("optimize", "optimizes")
+@several("toolchain", "toolchains")
+@build_option("io")
+@build_option("build_dir")
 @click.option("--no-run", is_flag=True, help="Sizes alone: neither cycles nor a proof.")
 @click.option("--vectors", type=click.IntRange(min=2), help="Prove with the first N vectors only.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")

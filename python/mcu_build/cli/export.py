@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import model_options
+from mcu_build.cli.options import build_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 FORMATS = ("folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube")
@@ -13,7 +13,7 @@ FORMATS = ("folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "st
 
 @click.command()
 @click.argument("output", metavar="DIR", type=click.Path(path_type=Path))
-@model_options
+@build_options("export")
 @click.option(
     "--format",
     "format_",

@@ -5,15 +5,14 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, console_option, sign_options
+from mcu_build.cli.options import build_options, sign_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.cli.via import ViaCommand, flash_via_option
 from mcu_build.errors import Exit, McuError
 
 
 @click.command(cls=ViaCommand)
-@build_options
-@console_option
+@build_options("flash")
 @sign_options
 @flash_via_option
 def command(

@@ -5,12 +5,12 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import model_options
+from mcu_build.cli.options import build_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
-@model_options
+@build_options("generate")
 @click.option("--name", help="The model's name in C++ instead of that of its file.")
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for the files.")
 def command(as_json: bool, debug: bool, name: str | None, output: Path, **options: Any) -> None:
@@ -22,9 +22,23 @@ def command(as_json: bool, debug: bool, name: str | None, output: Path, **option
     made = generate(**options, name=name, output=output, progress=times)
     if as_json:
         operators = [file.resolve() for file in options["kernel_sources"]]
-        print_json({**_document(made, operators), "stages": times.stages})
+        print_json({**_asked(options), **_document(made, operators), "stages": times.stages})
     else:
         print_text("\n".join(str(file) for file in made.files))
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """What was generated for, the project file included, as words for other verbs."""
+    from mcu_build import project
+    from mcu_build.fronts.options import OPTIONS
+
+    found = project.find(options["model"])
+    words = (option.arguments(options.get(option.name)) for option in OPTIONS)
+    return {
+        "board": options["board"],
+        "project": str(found.file) if found else None,
+        "arguments": [word for one in words for word in one],
+    }
 
 
 def _document(made: Any, operators: list[Path]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import board_option, debug_option, with_project
+from mcu_build.cli.options import build_option, debug_option, with_project
 from mcu_build.cli.via import ViaCommand, via_option
 from mcu_build.errors import McuError
 
 
 @click.command(cls=ViaCommand)
-@board_option
+@build_option("board")
 @via_option
 @click.option("--port", metavar="PORT", help="A serial port such as /dev/ttyACM0 instead: the board's UART.")
 @debug_option

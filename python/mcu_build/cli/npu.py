@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.options import build_option, debug_option, json_option
 from mcu_build.cli.output import print_json, print_text
 
 
@@ -15,13 +15,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("program", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="PTD",
-    help="A file with weights or commands that lie apart from PROGRAM.",
-)
+@build_option("data", help="A file with weights or commands that lie apart from PROGRAM.")
 @json_option
 @debug_option
 def dump(program: Path, data: tuple[Path, ...], as_json: bool, debug: bool) -> None:

@@ -1,9 +1,8 @@
-"""Options that several verbs share."""
+"""The build options as click has them, and other options that several verbs share."""
 
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,13 +10,16 @@ import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
 
-from mcu_build.errors import Exit, McuError
-from mcu_build.kernel_sources import SUFFIXES
+from mcu_build.errors import McuError
+from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, check_needs, no_board, without_idle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+timeout_option = click.option(
+    "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
+)
 
 
 def _boards(context: click.Context, param: click.Parameter, begun: str) -> list[str]:
@@ -41,126 +43,26 @@ def _npus(context: click.Context, param: click.Parameter, begun: str) -> list[st
     return sorted(name for name in names if name.startswith(begun))
 
 
-board_option = click.option(
-    "-b",
-    "--board",
-    metavar="B",
-    envvar="MCU_BOARD",
-    shell_complete=_boards,
-    help="A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file.",
-)
-npu_option = click.option(
-    "--npu",
-    metavar="NAME",
-    envvar="MCU_NPU",
-    shell_complete=_npus,
-    help="ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
-)
-io_option = click.option(
-    "--io",
-    type=click.Choice(["float", "int8"]),
-    default="float",
-    show_default=True,
-    help="Element type of the model's inputs and outputs.",
-)
-
-optimize_option = click.option(
-    "--optimize",
-    type=click.Choice(["speed", "size", "ram"]),
-    default="speed",
-    show_default=True,
-    help="What to give priority to: instructions, flash, or RAM.",
-)
-
-timeout_option = click.option(
-    "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
-)
+_COMPLETED = {"board": _boards, "npu": _npus}
 
 
-class _Size(click.ParamType[int]):
-    """Bytes, or 64K, 2M."""
+class _Value(click.ParamType[Any]):
+    """A number, or bytes as 64K or 2M."""
 
-    name = "size"
+    name = "number"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
-        from mcu_build.hardware import parse_size
+    def __init__(self, option: Option) -> None:
+        self._option = option
+        self.name = option.kind
 
-        parsed = parse_size(value)
-        if isinstance(parsed, str) and parsed.isdigit():
-            parsed = int(parsed)
-        if not isinstance(parsed, int):
-            self.fail(f"{value!r} is not a size such as 65536, 64K or 2M", param, context)
-        return parsed
-
-
-size_type = _Size()
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        try:
+            return self._option.value(value)
+        except McuError:
+            self.fail(f"{value!r} is {self._option.refusal}", param, context)
 
 
-def executorch_options(function: F) -> F:
-    """Which runtime runs the program, and how ExecuTorch's own is linked: `executorch` for the function."""
-
-    @functools.wraps(function)
-    def gathered(
-        *,
-        runtime: str,
-        executorch_prefix: Path | None,
-        ops: tuple[str, ...],
-        ops_from: tuple[Path, ...],
-        method_pool: int | None,
-        temp_pool: int | None,
-        program_slot: str | None,
-        **others: Any,
-    ) -> Any:
-        from mcu_build.executorch.deploy import Options
-        from mcu_build.executorch.slot import parse_region
-
-        region = parse_region(program_slot) if program_slot and ":" in program_slot else None
-        memory = None if region else program_slot
-        given = Options(executorch_prefix, ops, ops_from, method_pool, temp_pool, region, memory)
-        if runtime == "executorch":
-            return function(executorch=given, **others)
-        if given != Options():
-            name = next(field.name for field in fields(given) if getattr(given, field.name))
-            option = {"prefix": "executorch-prefix", "program_memory": "program-slot"}.get(
-                name, name.replace("_", "-")
-            )
-            raise McuError(
-                f"--{option}: the static runtime has no use for it", "Add --runtime executorch.", Exit.USAGE
-            )
-        return function(executorch=None, **others)
-
-    return _all(
-        cast(F, gathered),
-        click.option(
-            "--runtime",
-            type=click.Choice(["static", "executorch"]),
-            default="static",
-            show_default=True,
-            help="static: the program compiled to C++; executorch: ExecuTorch's own runtime loads it.",
-        ),
-        click.option(
-            "--executorch-prefix",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="An install of ExecuTorch for the board's core; for the host, the wheel's is found.",
-        ),
-        click.option("--ops", multiple=True, cls=_Many, metavar="OP...", help="Link these operators."),
-        click.option(
-            "--ops-from",
-            multiple=True,
-            cls=_Many,
-            type=click.Path(path_type=Path),
-            metavar="PTE...",
-            help="Link the operators of these programs, for firmware that is to receive them later.",
-        ),
-        click.option("--method-pool", type=size_type, help="Bytes for its structures; else measured."),
-        click.option("--temp-pool", type=size_type, help="Bytes for temporary memory; else measured."),
-        click.option(
-            "--program-slot",
-            metavar="ADDRESS:SIZE|MEMORY",
-            help="Keep the program apart from the image, in flash with room for two of them.",
-        ),
-    )
+size_type = _Value(Option("", kind="size"))
 
 
 class _Many(click.Option):
@@ -173,24 +75,66 @@ class _Many(click.Option):
     def add_to_parser(self, parser: Any, context: click.Context) -> None:
         super().add_to_parser(parser, context)
         known = parser._long_opt[self.opts[0]]
-        process = known.process
-        endings = {"ops_from": (".pte",), "kernel_sources": SUFFIXES}.get(str(self.name))
+        process, endings = known.process, BY_NAME[str(self.name)].endings
+
+        def goes_on(word: str) -> bool:
+            return word.endswith(endings) if endings else "::" in word
 
         def many(value: str, state: Any) -> None:
             process(value, state)
-            while state.rargs and (state.rargs[0].endswith(endings) if endings else "::" in state.rargs[0]):
+            while state.rargs and goes_on(state.rargs[0]):
                 process(state.rargs.pop(0), state)
 
         known.process = many
 
 
-op_library_option = click.option(
-    "--op-library",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Python that defines custom operators of the model with torch.library.",
-)
+def build_option(name: str, *parameter: str, **different: Any) -> Callable[[F], F]:
+    """One of the build options; a verb may call its parameter otherwise, and have `different` attributes."""
+    option = BY_NAME[name]
+    attributes: dict[str, Any] = {
+        "type": _type(option),
+        "metavar": option.metavar or None,
+        "envvar": option.variable,
+        "help": option.help,
+        "shell_complete": _COMPLETED.get(name),
+    }
+    if option.many:
+        attributes |= {"multiple": True}
+    else:
+        attributes |= {"default": option.default, "show_default": True}
+    if option.is_open:
+        attributes |= {"cls": _Many}
+    names = [word for word in (option.short, option.flag) if word]
+    return click.option(*names, *parameter, **(attributes | different))
+
+
+def several(name: str, parameter: str) -> Callable[[F], F]:
+    """One of the build options, given once for each value that is tried."""
+    words = f"{BY_NAME[name].help.rstrip('.')}; give several to compare."
+    return build_option(name, parameter, multiple=True, envvar=None, default=None, help=words)
+
+
+def _type(option: Option) -> click.ParamType[Any]:
+    if option.kind == "choice":
+        return click.Choice(option.choices)
+    if option.kind == "path":
+        return click.Path(path_type=Path)
+    return _Value(option) if option.kind in ("number", "size") else click.STRING
+
+
+def build_options(verb: str) -> Callable[[F], F]:
+    """MODEL, all build options of a verb, --json and --debug. The project file has a say in it."""
+
+    def given(function: F) -> F:
+        return _all(
+            projected(function),
+            click.argument("model", type=click.Path(path_type=Path)),
+            *(build_option(option.name) for option in OPTIONS if verb in option.verbs),
+            json_option,
+            debug_option,
+        )
+
+    return given
 
 
 def projected(function: F) -> F:
@@ -214,82 +158,11 @@ def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[s
         if name in options and context.get_parameter_source(name) is ParameterSource.DEFAULT:
             options[name] = value
     if options["board"] is None:
-        raise McuError(
-            "Missing option '-b' / '--board': which board is it for?",
-            'Add --board B (`mcu-build boards` lists them), export MCU_BOARD=B, or write `board = "B"` into '
-            "mcu-build.toml beside the model.",
-            Exit.USAGE,
-        )
-    return options
-
-
-def build_options(function: F) -> F:
-    """Everything that says which firmware to build, and where."""
-    build_dir = click.option(
-        "--build-dir",
-        type=click.Path(path_type=Path),
-        default=Path("build"),
-        show_default=True,
-        help="Where build folders go, one for each model and board.",
-    )
-    return model_options(build_dir(function))
-
-
-def model_options(function: F) -> F:
-    """Everything that says which model becomes firmware, and for what; the project file has a say in it."""
-    return _all(
-        projected(function),
-        click.argument("model", type=click.Path(path_type=Path)),
-        board_option,
-        npu_option,
-        io_option,
-        click.option("--method", metavar="NAME", help="The method of a .pte that has several."),
-        click.option(
-            "--data",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            metavar="PTD",
-            help="A file with weights of a .pte that lie apart from it.",
-        ),
-        executorch_options,
-        click.option(
-            "--toolchain",
-            type=click.Choice(["arm-clang", "arm-gcc"]),
-            help="Compiler for Arm cores; clang where it is installed.",
-        ),
-        click.option(
-            "--kernels",
-            type=click.Choice(["ours", "cmsis-nn", "upstream"]),
-            default="ours",
-            show_default=True,
-            help="cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. "
-            "upstream: those of your ExecuTorch, under its runtime.",
-        ),
-        click.option(
-            "--cmsis-nn",
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
-        ),
-        optimize_option,
-        click.option(
-            "--latency",
-            type=click.IntRange(min=0),
-            metavar="SAMPLES",
-            help="How late a stream's outputs may come, in samples of its input; else the model file's.",
-        ),
-        op_library_option,
-        click.option(
-            "--kernel-sources",
-            multiple=True,
-            cls=_Many,
-            type=click.Path(path_type=Path),
-            metavar="FILE...",
-            help="C++ with the kernels of custom operators.",
-        ),
-        json_option,
-        debug_option,
-    )
+        raise no_board()
+    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    settled = without_idle(options, given)
+    check_needs(settled)
+    return settled
 
 
 min_sqnr_option = click.option(
@@ -297,11 +170,6 @@ min_sqnr_option = click.option(
     type=float,
     metavar="DB",
     help="Fail (status 6) where an output, or a group of its channels, is noisier than this.",
-)
-console_option = click.option(
-    "--console",
-    type=click.Choice(["rtt", "uart", "semihosting", "none"]),
-    help="Where firmware prints; the board's own otherwise. semihosting needs a debugger.",
 )
 
 

@@ -12,7 +12,7 @@ from mcu_build.errors import Exit, McuError
 
 
 @click.command(cls=ViaCommand)
-@build_options
+@build_options("profile")
 @timeout_option
 @on_device_option
 @via_option

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.options import build_option, debug_option, json_option
 from mcu_build.cli.output import print_json, print_text
 
 _path = click.Path(path_type=Path)
@@ -26,7 +26,7 @@ _path = click.Path(path_type=Path)
     required=True,
     help="Of two programs, the one with the greater number is the newer; a build's own has 1.",
 )
-@click.option("--method", metavar="NAME", help="The firmware's method, where the program has several.")
+@build_option("method", help="The firmware's method, where the program has several.")
 @json_option
 @debug_option
 def command(

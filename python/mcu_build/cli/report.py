@@ -14,7 +14,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@build_options
+@build_options("report")
 @run_options
 @click.option("--html", type=_FILE, help="Write the page to this file; else report.html in the build folder.")
 @click.option("--trace", type=_FILE, help="Write the inference over time for chrome://tracing or Perfetto.")

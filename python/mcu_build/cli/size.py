@@ -9,7 +9,7 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
-@build_options
+@build_options("size")
 @click.option("--symbols", type=int, default=20, show_default=True, help="How many of the largest to show.")
 def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
     """Build, then measure the image by region and by symbol. Rows add up to the size of the image.

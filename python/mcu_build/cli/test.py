@@ -19,7 +19,7 @@ _LISTED = 5
 
 
 @click.command(cls=ViaCommand)
-@build_options
+@build_options("test")
 @run_options
 @on_device_option
 @via_option

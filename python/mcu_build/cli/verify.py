@@ -6,15 +6,15 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import board_option, debug_option, json_option, npu_option
+from mcu_build.cli.options import build_option, debug_option, json_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@board_option
-@npu_option
+@build_option("board")
+@build_option("npu")
 @click.option("--vectors", type=click.IntRange(min=2), help="Use only the first N vectors.")
 @json_option
 @debug_option
@@ -29,12 +29,13 @@ def command(
     del debug
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
+    from mcu_build.fronts.options import BuildOptions
     from mcu_build.stages import lower_model
     from mcu_build.verify import document, verify
 
     times, cache = StageTimes(), Cache()
     chosen = board_for(model, board)
-    lowered = lower_model(model, chosen, chosen.choose_npu(npu), "float", cache, times)
+    lowered = lower_model(model, chosen, chosen.choose_npu(npu), BuildOptions.of(board=board), cache, times)
     with tempfile.TemporaryDirectory() as folder:
         found = verify(lowered, chosen, vectors, Path(folder), cache, times)
     if as_json:

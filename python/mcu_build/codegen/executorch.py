@@ -308,12 +308,16 @@ def _cmake_facts(given: Deployment) -> str:
         + kernels
         + f"set(MCU_MODEL_UPSTREAM {'ON' if given.upstream else 'OFF'})\n"
         + "set(MCU_MODEL_KERNELS)\n"
-        + (
-            f"set(MCU_MODEL_SLOTS {_program_name(given)}={given.slots.address:#x})\n"
-            if given.slots and not given.is_host
-            else ""
-        )
+        + (f"set(MCU_MODEL_SLOTS {slot_symbol(given)})\n" if slot_symbol(given) else "")
     )
+
+
+def slot_symbol(given: Deployment) -> str:
+    """`name=address`: the symbol that a production image has for its program slots, which are in flash apart.
+
+    Empty where there are none, and for the host, whose slots are part of the image.
+    """
+    return f"{_program_name(given)}={given.slots.address:#x}" if given.slots and not given.is_host else ""
 
 
 def _adapters(given: Deployment) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from typing import Literal
 
 from mcu_build import process
 from mcu_build.board import Board
+from mcu_build.choices import Toolchain as Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import SetupStep
 from mcu_build.ir.plan import Optimize
 from mcu_build.resources import data_dir
 
-Toolchain = Literal["arm-clang", "arm-gcc", "host"]
 # A test image reaches its files through semihosting, a device image through any debug probe.
 Image = Literal["test", "device", "production"]
 

@@ -37,8 +37,8 @@ class Options:
     """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
 
     Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
-    `program_slot` is where programs are kept apart from the image, `program_memory` names a memory of the
-    board for that. `upstream` has ExecuTorch's own kernels serve `cortex_m::*` instead of ours.
+    `program_slot` is where programs are kept apart from the image. `upstream` has
+    ExecuTorch's own kernels serve `cortex_m::*` instead of ours.
     """
 
     prefix: Path | None = None
@@ -47,7 +47,6 @@ class Options:
     method_pool: int | None = None
     temp_pool: int | None = None
     program_slot: Region | None = None
-    program_memory: str | None = None
     upstream: bool = False
 
 

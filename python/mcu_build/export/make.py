@@ -32,9 +32,10 @@ from mcu_build.export.selftest import selftest
 from mcu_build.export.vectors import Vectors, chosen
 from mcu_build.files import write_atomically
 from mcu_build.kernel_sources import check_sources, with_headers
-from mcu_build.pipeline import Built, Request, Sources
+from mcu_build.pipeline import Built, Sources
 from mcu_build.plan.describe import describe
 from mcu_build.plan.fit import constant_bytes
+from mcu_build.request import Request
 from mcu_build.resources import data_dir
 from mcu_build.stages import Lowered, Progress
 from mcu_build.vectors import sequence_starts
@@ -94,7 +95,7 @@ def _check(request: Request, format: str) -> None:
         raise McuError(
             f"--format: {format!r} is none of {', '.join(get_args(Format))}", "folder is the plainest."
         )
-    check_sources(request.kernel_sources)
+    check_sources(request.options.kernel_sources)
     if request.executorch:
         raise McuError(
             "export: --runtime executorch: only the static runtime stands alone", "Leave it out.", Exit.USAGE
@@ -158,13 +159,13 @@ def write(contents: Contents, request: Request, format: Format, output: Path) ->
 def collect(request: Request, made: Sources, vectors: Vectors, version: str, scratch: Path) -> Contents:
     """What an export of a model's sources is made of; they are compiled in the folder `scratch`."""
     board, plan, name = request.board, made.plan, made.plan.name
-    facts = build_facts(board, request.toolchain, None, request.optimize)
+    facts = build_facts(board, request.toolchain, None, request.options.optimize)
     sources, internal = self_contained(
-        name, made.texts, made.kernels, facts, _operators(request.kernel_sources)
+        name, made.texts, made.kernels, facts, _operators(request.options.kernel_sources)
     )
     header = made.texts[f"{name}.h"]
-    flags = compile_flags(STANDARD_OF_OPERATORS if request.kernel_sources else STANDARD)
-    options = (*flags, optimize_option(request.toolchain, request.optimize))
+    flags = compile_flags(STANDARD_OF_OPERATORS if request.options.kernel_sources else STANDARD)
+    options = (*flags, optimize_option(request.toolchain, request.options.optimize))
     found = compiled(name, {f"{name}.h": header, **sources, **internal}, options, facts, scratch)
     inputs_and_outputs = tuple(ports(plan))
     return Contents(
@@ -209,7 +210,7 @@ def _manifest(
         "format": format,
         "board": request.board.id,
         "core": contents.core,
-        "io": request.io,
+        "io": request.options.io,
         "compiler": contents.compiler,
         "machine_options": list(contents.machine),
         "compile_options": list(contents.flags),

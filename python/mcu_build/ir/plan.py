@@ -7,8 +7,8 @@ downstream needs to know about dimension orders. Passes take a Plan and return a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
+from mcu_build.choices import Optimize as Optimize
 from mcu_build.ir.calls.call import Call
 from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.calls.struct import Struct
@@ -16,9 +16,6 @@ from mcu_build.ir.tensor import ALIGNMENT as ALIGNMENT
 from mcu_build.ir.tensor import DType as DType
 from mcu_build.ir.tensor import Quantization as Quantization
 from mcu_build.ir.tensor import Tensor as Tensor
-
-# What to give priority to where kernels, plan and compiler can trade one for another.
-Optimize = Literal["speed", "size", "ram"]
 
 
 @dataclass(frozen=True)

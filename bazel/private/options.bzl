@@ -1,0 +1,21 @@
+"""Build options as attributes. Made from fronts/options.py by scripts/update-docs."""
+
+OPTION_ATTRS = {
+    "board": attr.string(doc = "A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file."),
+    "npu": attr.string(doc = "ethos-u55-128 and so on; none: every operator on the core. Else the board's default."),
+    "io": attr.string(doc = "Element type of the model's inputs and outputs; int8 leaves out the conversion from float.", values = ["", "float", "int8"]),
+    "latency": attr.int(default = -1, doc = "How late a stream's outputs may come, in samples of its input; else the model file's."),
+    "optimize": attr.string(doc = "What to give priority to: instructions, flash, or RAM.", values = ["", "speed", "size", "ram"]),
+    "op_library": attr.label_list(allow_files = [".py"], doc = "Python that defines custom operators of the model with torch.library."),
+    "kernel_sources": attr.label_list(allow_files = [".cpp", ".cc", ".cxx"], doc = "C++ with the kernels of custom operators."),
+    "method": attr.string(doc = "The method of a .pte that has several; the model is then called FILE_METHOD."),
+    "data": attr.label_list(allow_files = [".ptd"], doc = "A file with weights of a .pte that lie apart from it."),
+    "toolchain": attr.string(doc = "Compiler for Arm cores; clang where it is installed.", values = ["", "arm-clang", "arm-gcc"]),
+    "kernels": attr.string(doc = "cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. upstream: those of your ExecuTorch, under its runtime.", values = ["", "ours", "cmsis-nn", "upstream"]),
+    "runtime": attr.string(doc = "static: the program compiled to C++; executorch: ExecuTorch's own runtime loads it.", values = ["", "static", "executorch"]),
+    "ops": attr.string_list(doc = "Link these operators."),
+    "ops_from": attr.label_list(allow_files = [".pte"], doc = "Link the operators of these programs, for firmware that is to receive them later."),
+    "method_pool": attr.string(doc = "Bytes for ExecuTorch's structures; else measured."),
+    "temp_pool": attr.string(doc = "Bytes for ExecuTorch's temporary memory; else measured."),
+    "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them."),
+}

@@ -1,0 +1,1 @@
+"""How users reach the pipeline: the one list of build options, and what build systems are given of it."""

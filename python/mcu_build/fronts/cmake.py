@@ -1,0 +1,28 @@
+"""The build options for CMake: cmake/McuBuildOptions.cmake, which scripts/update-docs writes."""
+
+from collections.abc import Iterable
+
+from mcu_build.fronts.options import OPTIONS, Option
+
+_BANNER = """\
+# Build options as arguments of mcu_add_model, by what they take, and as variables for all models.
+# Made from python/mcu_build/fronts/options.py by scripts/update-docs.
+"""
+
+
+def option_lists() -> str:
+    """The text of the file: properties, each a list of options or of the values of one."""
+    known = [option for option in OPTIONS if option.in_front("cmake")]
+    lists = {
+        "SINGLE": _names(option for option in known if not option.many),
+        "SEVERAL": _names(option for option in known if option.many),
+        "PATHS": _names(option for option in known if option.kind == "path"),
+        "VARIABLES": _names(option for option in known if option.variable),
+        **{f"VALUES_{option.cmake}": option.choices for option in known if option.choices},
+    }
+    lines = [f"set_property(GLOBAL PROPERTY MCU_OPTIONS_{name} {' '.join(lists[name])})\n" for name in lists]
+    return _BANNER + "".join(lines)
+
+
+def _names(options: Iterable[Option]) -> list[str]:
+    return [option.cmake for option in options]

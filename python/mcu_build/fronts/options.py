@@ -1,0 +1,478 @@
+"""The one list of build options.
+
+Each field of `BuildOptions` is an option: its name, its type, its default and, in `Option`, the rest. From
+the list are made: the options of the command and their help, the keyword arguments of the Python API, the
+arguments of mcu_add_model in CMake, the settings of SCons, the attributes of mcu_model in Bazel, the keys of
+the project file, and the tables of docs/command.md. An option is spelt by one rule: `kernel_sources` in
+Python, Bazel and the project file, `--kernel-sources` on the command line, `KERNEL_SOURCES` in CMake. Options
+that a whole project may have alike are variables, too: `MCU_OPTIMIZE` in the environment, in CMake and in
+SCons.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, replace
+from pathlib import Path
+from types import MappingProxyType, NoneType, UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Required,
+    TypedDict,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from mcu_build.choices import Artefact, Compiler, ConsoleKind, Io, Kernels, Optimize, Runtime
+from mcu_build.errors import Exit, McuError
+
+Kind = Literal["text", "choice", "path", "number", "size"]
+Front = Literal["cmake", "scons", "bazel"]
+Group = Literal["Model and board", "Compiler, kernels, runtime", "Image", "Output"]
+
+# Verbs that make an image, and those that write sources: together all that take build options.
+IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report")
+SOURCE_VERBS = ("generate", "export")
+VERBS = (*IMAGE_VERBS, *SOURCE_VERBS)
+FRONTS: tuple[Front, ...] = ("cmake", "scons", "bazel")
+# Endings of C++ sources.
+CXX = (".cpp", ".cc", ".cxx")
+
+_OURS: tuple[tuple[Front, str], ...] = (("cmake", ""), ("scons", ""), ("bazel", ""))
+_UNDER_EXECUTORCH = ("runtime", "executorch")
+_SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A build option.
+
+    `verbs` have it on the command line. `elsewhere` are the build systems that do not have it as it is, and
+    what does the same there ("": nothing). `project` says where a project file may set it: anywhere, for a
+    model of its own, or not at all. `needs` is another option, and the value without which it has no effect.
+    `endings` are those of its files. `in_bytes`: a number of them. `page` of docs/ tells more.
+    `name`, `kind`, `many`, `choices` and `default` are those of the field.
+    """
+
+    help: str
+    group: Group = "Model and board"
+    metavar: str = ""
+    short: str = ""
+    verbs: tuple[str, ...] = VERBS
+    elsewhere: tuple[tuple[Front, str], ...] = ()
+    project: Literal["anywhere", "model", "never"] = "anywhere"
+    needs: tuple[str, str] | None = None
+    endings: tuple[str, ...] = ()
+    in_bytes: bool = False
+    page: str = ""
+    name: str = ""
+    kind: Kind = "text"
+    many: bool = False
+    choices: tuple[str, ...] = ()
+    default: Any = None
+
+    @property
+    def flag(self) -> str:
+        """On the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def cmake(self) -> str:
+        """In CMake: an argument of mcu_add_model."""
+        return self.name.upper()
+
+    @property
+    def variable(self) -> str | None:
+        """In the environment, in CMake and in SCons, for all models. None for what is a model's own."""
+        return f"MCU_{self.name.upper()}" if self.project == "anywhere" else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one flag may be followed by several values: `--ops-from a.pte b.pte`."""
+        return self.metavar.endswith("...")
+
+    def in_front(self, front: Front) -> bool:
+        """Whether a build system has it as it is."""
+        return front not in dict(self.elsewhere)
+
+    def value(self, given: Any) -> Any:
+        """What was given, as `BuildOptions` holds it. McuError (status 2) where there is no such value."""
+        if given is None or given == "":
+            return self.default
+        if not self.many:
+            return self._one(given)
+        several = [given] if isinstance(given, str | Path) else given
+        return tuple(self._one(one) for one in several)
+
+    def arguments(self, value: Any) -> list[str]:
+        """A value in words of the command line; none for the default."""
+        if value == self.default or value is None:
+            return []
+        return [word for one in (value if self.many else [value]) for word in (self.flag, str(one))]
+
+    def _one(self, given: Any) -> Any:
+        if self.kind == "path" and isinstance(given, str | Path):
+            return Path(given)
+        if self.kind == "choice" and given in self.choices:
+            return given
+        if self.kind == "text" and isinstance(given, str | Path):
+            return str(given)
+        number = _number(given, self.kind == "size") if self.kind in ("number", "size") else None
+        if number is None:
+            raise McuError(f"{self.flag}: {given!r} is {self.refusal}", _hint(self), Exit.USAGE)
+        return number
+
+    @property
+    def refusal(self) -> str:
+        """What is said of a value that it does not have."""
+        return {
+            "text": "not a text",
+            "path": "not a path",
+            "choice": f"none of {', '.join(self.choices)}",
+            "number": "not a number from 0 on",
+            "size": "not a size such as 65536, 64K or 2M",
+        }[self.kind]
+
+
+def _hint(option: Option) -> str:
+    return f"{option.default} is the default." if option.default else "Leave it out for the default."
+
+
+def _number(given: Any, is_size: bool) -> int | None:
+    if isinstance(given, str):
+        text, unit = (given[:-1], given[-1]) if is_size and given[-1] in _SIZES else (given, "")
+        return int(text) * _SIZES.get(unit, 1) if text.isdecimal() else None
+    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What to build from a model: one field an option. Paths and choices are checked by `of` alone."""
+
+    board: Annotated[
+        str,
+        Option(
+            "A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file.",
+            metavar="B",
+            short="-b",
+        ),
+    ]
+    npu: Annotated[
+        str | None,
+        Option(
+            "ethos-u55-128 and so on; none: every operator on the core. Else the board's default.",
+            metavar="NAME",
+        ),
+    ] = None
+    io: Annotated[
+        Io,
+        Option("Element type of the model's inputs and outputs; int8 leaves out the conversion from float."),
+    ] = "float"
+    latency: Annotated[
+        int | None,
+        Option(
+            "How late a stream's outputs may come, in samples of its input; else the model file's.",
+            metavar="SAMPLES",
+            page="stream.md",
+        ),
+    ] = None
+    optimize: Annotated[
+        Optimize, Option("What to give priority to: instructions, flash, or RAM.", page="optimize.md")
+    ] = "speed"
+    op_library: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Python that defines custom operators of the model with torch.library.",
+            metavar="FILE",
+            endings=(".py",),
+            project="model",
+            page="custom-operators.md",
+        ),
+    ] = ()
+    kernel_sources: Annotated[
+        tuple[Path, ...],
+        Option(
+            "C++ with the kernels of custom operators.",
+            metavar="FILE...",
+            project="model",
+            endings=CXX,
+            page="custom-operators.md",
+        ),
+    ] = ()
+    method: Annotated[
+        str | None,
+        Option(
+            "The method of a .pte that has several; the model is then called FILE_METHOD.",
+            metavar="NAME",
+            project="model",
+        ),
+    ] = None
+    data: Annotated[
+        tuple[Path, ...],
+        Option(
+            "A file with weights of a .pte that lie apart from it.",
+            metavar="PTD",
+            endings=(".ptd",),
+            project="model",
+            page="executorch.md",
+        ),
+    ] = ()
+    toolchain: Annotated[
+        Compiler | None,
+        Option(
+            "Compiler for Arm cores; clang where it is installed.",
+            group="Compiler, kernels, runtime",
+            elsewhere=(("cmake", "the toolchain file"),),
+        ),
+    ] = None
+    kernels: Annotated[
+        Kernels,
+        Option(
+            "cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. "
+            "upstream: those of your ExecuTorch, under its runtime.",
+            group="Compiler, kernels, runtime",
+            page="cmsis-nn.md",
+        ),
+    ] = "ours"
+    cmsis_nn: Annotated[
+        Path | None,
+        Option(
+            "Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
+            group="Compiler, kernels, runtime",
+            metavar="DIR",
+            elsewhere=(("bazel", ""),),
+            needs=("kernels", "cmsis-nn"),
+            page="cmsis-nn.md",
+        ),
+    ] = None
+    runtime: Annotated[
+        Runtime,
+        Option(
+            "static: the program compiled to C++; executorch: ExecuTorch's own runtime loads it.",
+            group="Compiler, kernels, runtime",
+            page="executorch.md",
+        ),
+    ] = "static"
+    executorch_prefix: Annotated[
+        Path | None,
+        Option(
+            "An install of ExecuTorch for the board's core; for the host, the wheel's is found.",
+            group="Compiler, kernels, runtime",
+            metavar="DIR",
+            elsewhere=(("bazel", "mcu_boards(executorch = {board: folder})"),),
+            needs=_UNDER_EXECUTORCH,
+            page="executorch.md",
+        ),
+    ] = None
+    ops: Annotated[
+        tuple[str, ...],
+        Option(
+            "Link these operators.",
+            group="Compiler, kernels, runtime",
+            metavar="OP...",
+            needs=_UNDER_EXECUTORCH,
+            page="executorch.md",
+        ),
+    ] = ()
+    ops_from: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Link the operators of these programs, for firmware that is to receive them later.",
+            group="Compiler, kernels, runtime",
+            metavar="PTE...",
+            needs=_UNDER_EXECUTORCH,
+            endings=(".pte",),
+            page="executorch.md",
+        ),
+    ] = ()
+    method_pool: Annotated[
+        int | None,
+        Option(
+            "Bytes for ExecuTorch's structures; else measured.",
+            group="Compiler, kernels, runtime",
+            in_bytes=True,
+            needs=_UNDER_EXECUTORCH,
+            page="executorch.md",
+        ),
+    ] = None
+    temp_pool: Annotated[
+        int | None,
+        Option(
+            "Bytes for ExecuTorch's temporary memory; else measured.",
+            group="Compiler, kernels, runtime",
+            in_bytes=True,
+            needs=_UNDER_EXECUTORCH,
+            page="executorch.md",
+        ),
+    ] = None
+    program_slot: Annotated[
+        str | None,
+        Option(
+            "Keep the program apart from the image, in flash with room for two of them.",
+            group="Compiler, kernels, runtime",
+            metavar="ADDRESS:SIZE|MEMORY",
+            needs=_UNDER_EXECUTORCH,
+            page="program-slot.md",
+        ),
+    ] = None
+    console: Annotated[
+        ConsoleKind | None,
+        Option(
+            "Where firmware prints; the board's own otherwise. semihosting needs a debugger.",
+            group="Image",
+            verbs=("build", "flash"),
+            elsewhere=_OURS,
+            page="flashing.md",
+        ),
+    ] = None
+    emit: Annotated[
+        tuple[Artefact, ...],
+        Option(
+            "Keep this too: tosa, what Vela was given for each delegate of an NPU.",
+            group="Output",
+            verbs=("build",),
+            elsewhere=_OURS,
+            project="never",
+        ),
+    ] = ()
+    build_dir: Annotated[
+        Path,
+        Option(
+            "Where build folders go: DIR/MODEL/BOARD[-VARIANT], never shared between boards.",
+            group="Output",
+            metavar="DIR",
+            verbs=IMAGE_VERBS,
+            elsewhere=(
+                ("cmake", "the build tree"),
+                ("scons", "MCU_BUILD_DIR"),
+                ("bazel", ""),
+            ),
+        ),
+    ] = Path("build")
+
+    def arguments(self, options: "Sequence[Option]") -> list[str]:
+        """The words of the command line for those of `options` that are not at their defaults."""
+        return [word for option in options for word in option.arguments(getattr(self, option.name))]
+
+    @classmethod
+    def of(cls, **given: "Unpack[Keywords]") -> "BuildOptions":
+        """The options from what a user has given. McuError (status 2) names a value that is wrong."""
+        values: dict[str, Any] = dict(given)
+        unknown = sorted(values.keys() - BY_NAME.keys())
+        if unknown:
+            raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
+        if not values.get("board"):
+            raise no_board()
+        made = cls(**{name: BY_NAME[name].value(value) for name, value in values.items()})
+        check_needs(vars(made))
+        return made
+
+
+def check_needs(options: Mapping[str, Any]) -> None:
+    """McuError (status 2) for an option that has no effect beside the others."""
+    for option in OPTIONS:
+        if options.get(option.name, option.default) != option.default and _is_idle(option, options):
+            other, value = option.needs or ("", "")
+            needed = f"{BY_NAME[other].flag} {value}"
+            raise McuError(f"{option.flag}: it has no effect without {needed}", f"Add {needed}.", Exit.USAGE)
+
+
+def without_idle(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+    """Options without those of a project that have no effect for this model; what was `given` stays.
+
+    A project may say where its ExecuTorch is, and have models that need none.
+    """
+    return {
+        name: option.default if option and name not in given and _is_idle(option, options) else value
+        for name, value in options.items()
+        for option in [BY_NAME.get(name)]
+    }
+
+
+def _is_idle(option: Option, options: Mapping[str, Any]) -> bool:
+    if option.needs is None:
+        return False
+    other, value = option.needs
+    return bool(options.get(other, BY_NAME[other].default) != value)
+
+
+def respelt(text: str, front: Front) -> str:
+    """A text of the command with its flags as a build system spells them: --npu is NPU in CMake, else npu."""
+    for option in OPTIONS:
+        if option.in_front(front):
+            name = option.cmake if front == "cmake" else option.name
+            text = re.sub(rf"{option.flag}(?![\w-])", name, text)
+    return text
+
+
+def no_board() -> McuError:
+    """The refusal of a request that names no board."""
+    return McuError(
+        "--board: missing: which board is it for?",
+        'Add --board B (`mcu-build boards` lists them), export MCU_BOARD=B, or write `board = "B"` into '
+        "mcu-build.toml beside the model.",
+        Exit.USAGE,
+    )
+
+
+class SourceKeywords(TypedDict, total=False):
+    """Options of `generate` and `export` as keyword arguments, in Python's own looser types."""
+
+    board: Required[str]
+    npu: str | None
+    io: Io
+    latency: int | None
+    optimize: Optimize
+    op_library: Sequence[str | Path]
+    kernel_sources: Sequence[str | Path]
+    method: str | None
+    data: Sequence[str | Path]
+    toolchain: Compiler | None
+    kernels: Kernels
+    cmsis_nn: str | Path | None
+    runtime: Runtime
+    executorch_prefix: str | Path | None
+    ops: Sequence[str]
+    ops_from: Sequence[str | Path]
+    method_pool: int | str | None
+    temp_pool: int | str | None
+    program_slot: str | None
+
+
+class Keywords(SourceKeywords, total=False):
+    """Options of `build` as keyword arguments."""
+
+    console: ConsoleKind | None
+    emit: Sequence[Artefact]
+    build_dir: str | Path
+
+
+def _options() -> tuple[Option, ...]:
+    hints = get_type_hints(BuildOptions, include_extras=True)
+    found = []
+    for one in fields(BuildOptions):
+        kind, option = get_args(hints[one.name])
+        default = None if one.default is MISSING else one.default
+        found.append(_read(replace(option, name=one.name, default=default), kind))
+    return tuple(found)
+
+
+def _read(option: Option, kind: Any) -> Option:
+    """The option with what the type of its field says."""
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is tuple:
+        option, kind = replace(option, many=True), get_args(kind)[0]
+    if get_origin(kind) is Literal:
+        return replace(option, kind="choice", choices=get_args(kind))
+    if kind is int:
+        return replace(option, kind="size" if option.in_bytes else "number")
+    return replace(option, kind="path" if kind is Path else "text")
+
+
+OPTIONS = _options()
+BY_NAME: Mapping[str, Option] = MappingProxyType({option.name: option for option in OPTIONS})

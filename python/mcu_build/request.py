@@ -1,0 +1,141 @@
+"""What to build: a model file with its options, and what follows from them for a board."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mcu_build.board import Board, NpuChoice, find_board
+from mcu_build.choices import Toolchain
+from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
+from mcu_build.codegen.target import default_toolchain
+from mcu_build.errors import Exit, McuError
+from mcu_build.executorch.deploy import Options as ExecutorchOptions
+from mcu_build.executorch.slot import memory_region, parse_region
+from mcu_build.fronts.options import BuildOptions
+
+# What is not told in the name of a build folder.
+_USUAL = ("float", "arm-clang", "host", "speed")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to build: a model file for a board, with its options.
+
+    `npu` is None for the core alone. `board_variants` say how the board was changed: another console, a slot
+    of MCUboot's. `cmsis_nn` is a library to take kernels from in place of ours, `executorch` is there where
+    ExecuTorch's own runtime runs the program.
+    """
+
+    model: Path
+    board: Board
+    npu: NpuChoice | None
+    toolchain: Toolchain
+    build_root: Path
+    options: BuildOptions
+    board_variants: tuple[str, ...] = ()
+    cmsis_nn: CmsisNn | None = None
+    executorch: ExecutorchOptions | None = None
+
+    def folder(self, name: str) -> Path:
+        """The build folder: one for each model, board and variant, never shared."""
+        words = (self.options.io, self.toolchain, self.options.optimize)
+        variants: list[str] = [word for word in words if word not in _USUAL]
+        npu = self.npu.name if self.npu else "none"
+        if npu != (self.board.npu.default if self.board.npu else "none"):
+            variants.insert(0, npu if self.npu else "no-npu")
+        variants += self.board_variants
+        if self.cmsis_nn:
+            variants.append("cmsis-nn")
+        if self.executorch:
+            variants.append("executorch")
+            if self.executorch.upstream:
+                variants.append("upstream")
+        return self.build_root / name / "-".join([self.board.id, *variants])
+
+
+def request_for(
+    model: str | Path, options: BuildOptions, output: Path | None = None, in_slot: bool = False
+) -> Request:
+    """The request for a model: board, NPU and compiler are there, and options agree with one another.
+
+    `output` stands for `build_dir` where sources alone are written. `in_slot` links the image for a slot of
+    MCUboot's. McuError names the option that is wrong.
+    """
+    board = find_board(options.board, Path(model).resolve().parent)
+    return request_on(board, model, options, output, in_slot)
+
+
+def request_on(
+    board: Board, model: str | Path, options: BuildOptions, output: Path | None = None, in_slot: bool = False
+) -> Request:
+    """The request for a model on a board that was read already."""
+    library = _library(options, board)
+    executorch = _executorch(options, board)
+    variants: list[str] = []
+    if options.console and options.console != board.console:
+        board = board.with_console(options.console)
+        variants.append(options.console)
+    if in_slot:
+        board = board.in_slot()
+        variants.append("mcuboot")
+    npu = board.choose_npu(options.npu)
+    if executorch and (slots := executorch.program_slot):
+        board = board.with_program_slots(slots.address, slots.size)
+    return Request(
+        model=Path(model),
+        board=board,
+        npu=npu,
+        toolchain=options.toolchain if options.toolchain and not board.is_host else default_toolchain(board),
+        build_root=output or options.build_dir,
+        options=options,
+        board_variants=tuple(variants),
+        cmsis_nn=library,
+        executorch=executorch,
+    )
+
+
+def _library(options: BuildOptions, board: Board) -> CmsisNn | None:
+    """The library to take kernels from. McuError where it is not there, or is not asked for."""
+    kernels = options.kernels
+    if kernels == "upstream" and options.runtime != "executorch":
+        raise McuError(
+            "--kernels: upstream: the static runtime cannot call ExecuTorch's kernels",
+            "Add --runtime executorch, or take --kernels cmsis-nn.",
+            Exit.USAGE,
+        )
+    if kernels == "cmsis-nn":
+        if options.runtime == "executorch":
+            raise McuError(
+                "--kernels: cmsis-nn: ExecuTorch's runtime has its own calls",
+                "Leave out --runtime.",
+                Exit.USAGE,
+            )
+        library = find_cmsis_nn(options.cmsis_nn)
+        if board.is_host:
+            raise McuError(f"--kernels: cmsis-nn: {board.id} is no Arm core", "Choose another board.")
+        return library
+    return None
+
+
+def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None:
+    """How ExecuTorch's own runtime is linked, where it runs the program."""
+    if options.runtime != "executorch":
+        return None
+    upstream = options.kernels == "upstream"
+    if upstream and board.is_host:
+        raise McuError(
+            "--kernels: upstream: ExecuTorch has kernels of cortex_m::* for Arm cores alone",
+            "Choose another board, or leave it out.",
+            Exit.USAGE,
+        )
+    found = ExecutorchOptions(
+        options.executorch_prefix,
+        options.ops,
+        options.ops_from,
+        options.method_pool,
+        options.temp_pool,
+        upstream=upstream,
+    )
+    slot = options.program_slot
+    if slot is None:
+        return found
+    return replace(found, program_slot=parse_region(slot) if ":" in slot else memory_region(slot, board))

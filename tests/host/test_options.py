@@ -1,0 +1,154 @@
+"""The one list of build options: what is made of it, and that an option is called the same everywhere."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+import mcu_build
+from mcu_build import project
+from mcu_build.cli import VERBS, cli
+from mcu_build.errors import Exit, McuError
+from mcu_build.fronts.bazel import option_attributes
+from mcu_build.fronts.cmake import option_lists
+from mcu_build.fronts.options import (
+    BY_NAME,
+    FRONTS,
+    OPTIONS,
+    BuildOptions,
+    Keywords,
+    SourceKeywords,
+    without_idle,
+)
+from mcu_build.fronts.tables import with_table
+from mcu_build.resources import data_dir
+from tests.support.cli import mcu_build as command
+
+
+def parameters(verb):
+    return {one.name: one for one in cli.get_command(None, verb).params}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if any(verb in one.verbs for one in OPTIONS)])
+def test_a_verb_has_its_options_under_their_names(verb):
+    there = parameters(verb)
+    for option in OPTIONS:
+        assert (option.name in there) == (verb in option.verbs)
+        if verb in option.verbs:
+            assert option.flag in there[option.name].opts
+            assert there[option.name].multiple == option.many
+            assert there[option.name].help == option.help
+
+
+def test_other_verbs_mean_the_same_by_them():
+    choices = {option.flag: option.choices for option in OPTIONS if option.choices}
+    for verb in VERBS:
+        for parameter in cli.get_command(None, verb).params:
+            for flag in choices.keys() & set(parameter.opts):
+                assert tuple(parameter.type.choices) == choices[flag]
+
+
+def test_python_has_a_keyword_for_each():
+    assert set(get_type_hints(Keywords)) == {option.name for option in OPTIONS}
+    sources = {option.name for option in OPTIONS if "generate" in option.verbs}
+    assert set(get_type_hints(SourceKeywords)) == sources
+    assert all(("generate" in one.verbs) == ("export" in one.verbs) for one in OPTIONS)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'optimise'"):
+        mcu_build.build("net.py", board="host", optimise="size")
+
+
+def test_files_for_build_systems_are_made_from_the_list():
+    root = data_dir()
+    assert (root / "cmake" / "McuBuildOptions.cmake").read_text() == option_lists(), "run scripts/update-docs"
+    bazel = (root / "bazel" / "private" / "options.bzl").read_text()
+    assert bazel == option_attributes(), "run scripts/update-docs"
+
+
+def test_the_page_of_options_is_made_from_the_list():
+    page = (data_dir() / "docs" / "command.md").read_text()
+    assert page == with_table(page), "run scripts/update-docs"
+    assert all(option.flag in page for option in OPTIONS)
+
+
+def test_what_a_build_system_lacks_is_there_otherwise_or_ours():
+    lacking = {front: [one.name for one in OPTIONS if not one.in_front(front)] for front in FRONTS}
+    assert lacking == {
+        "cmake": ["toolchain", "console", "emit", "build_dir"],
+        "scons": ["console", "emit", "build_dir"],
+        "bazel": ["cmsis_nn", "executorch_prefix", "console", "emit", "build_dir"],
+    }
+
+
+def test_the_project_file_has_a_key_for_each():
+    common, own = project._Common.model_fields, project._Model.model_fields
+    for option in OPTIONS:
+        assert (option.name in common) == (option.project == "anywhere")
+        assert (option.name in own) == (option.project in ("anywhere", "model"))
+
+
+def test_values_are_read_alike_from_words_and_from_python(tmp_path):
+    made = BuildOptions.of(
+        board="host",
+        runtime="executorch",
+        op_library="one.py",  # type: ignore[arg-type]
+        ops_from=["a.pte", Path("b.pte")],
+        method_pool="2K",
+        temp_pool=64,
+    )
+    assert made.op_library == (Path("one.py"),) and made.ops_from == (Path("a.pte"), Path("b.pte"))
+    assert (made.method_pool, made.temp_pool, made.npu) == (2048, 64, None)
+    words = made.arguments(OPTIONS)
+    seen = parameters("build")["method_pool"].type.convert("2K", None, None)
+    assert seen == 2048 and words[:2] == ["--board", "host"]
+    assert words.count("--ops-from") == 2 and "--io" not in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"io": "int4"}, "--io: 'int4' is none of float, int8"),
+        ({"kernels": "mine"}, "--kernels: 'mine' is none of ours, cmsis-nn, upstream"),
+        ({"latency": -1}, "--latency: -1 is not a number from 0 on"),
+        ({"latency": True}, "--latency: True is not a number"),
+        ({"method_pool": "2X", "runtime": "executorch"}, "--method-pool: '2X' is not a size"),
+        ({"npu": 3}, "--npu: 3 is not a text"),
+        ({"data": [3]}, "--data: 3 is not a path"),
+        ({"ops": ["aten::cat.out"]}, "--ops: it has no effect without --runtime executorch"),
+        ({"cmsis_nn": "x"}, "--cmsis-nn: it has no effect without --kernels cmsis-nn"),
+        ({"board": ""}, "--board: missing"),
+    ],
+)
+def test_nonsense_is_named(options, said):
+    with pytest.raises(McuError, match=f"^{re.escape(said)}") as caught:
+        BuildOptions.of(**{"board": "host", **options})
+    assert caught.value.exit_code == Exit.USAGE and caught.value.hint
+
+
+def test_what_a_project_says_for_others_is_left_out():
+    project_wide = {"board": "host", "runtime": "static", "executorch_prefix": Path("et"), "io": "int8"}
+    assert without_idle(project_wide, ()) == {**project_wide, "executorch_prefix": None}
+    assert without_idle(project_wide, ["executorch_prefix"]) == project_wide
+    used = {**project_wide, "runtime": "executorch"}
+    assert without_idle(used, ()) == used
+
+
+def test_variables_of_the_environment_stand_for_options(monkeypatch, tmp_path):
+    (tmp_path / "net.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MCU_IO", "int7")
+    told = command("build", "-b", "host", "net.py")
+    assert told.status == 2 and "int7" in told.err
+    assert "int7" not in command("build", "-b", "host", "--io", "int8", "net.py").err
+    # What is a model's own is no variable.
+    assert all(BY_NAME[name].variable is None for name in ("data", "method", "op_library", "kernel_sources"))
+
+
+def test_arguments_in_scons_and_bazel_are_read_from_the_list():
+    """Nothing there names an option to pass it on: the files know the list alone."""
+    scons = inspect.getsource(__import__("mcu_build.scons", fromlist=["scons"]))
+    bazel = (data_dir() / "bazel" / "private" / "model.bzl").read_text()
+    cmake = (data_dir() / "cmake" / "McuBuildGenerate.cmake").read_text()
+    for name in ("latency", "method_pool", "ops_from", "op_library"):
+        assert name not in scons and name not in bazel and name.upper() not in cmake
