@@ -4,7 +4,7 @@ from typing import Literal
 
 Io = Literal["float", "int8"]
 Optimize = Literal["speed", "size", "ram"]
-Runtime = Literal["static", "executorch"]
+Runtime = Literal["static", "table", "executorch"]
 Kernels = Literal["ours", "cmsis-nn", "upstream"]
 Compiler = Literal["arm-clang", "arm-gcc"]
 Toolchain = Literal[Compiler, "host"]

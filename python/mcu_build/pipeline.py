@@ -72,6 +72,7 @@ def _key(request: Request, lowered: Lowered) -> str:
         repr(request.npu),
         " ".join(request.options.emit),
         _executorch_key(request),
+        request.options.runtime,
         request.options.optimize,
         request.board.model_dump_json(),
         request.toolchain,
@@ -171,7 +172,7 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     )
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
-        return Sources(plan, _sources(plan, board), kernel_sources(plan))
+        return Sources(plan, _sources(plan, request), kernel_sources(plan))
     texts, deployed = estimated(plan, lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
 
@@ -241,7 +242,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         )
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
-        sources = _sources(plan, request.board) if request.executorch is None else {}
+        sources = _sources(plan, request) if request.executorch is None else {}
         described = describe(plan)
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
@@ -355,13 +356,13 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     return Built(request.folder(lowered.name), manifest, lowered)
 
 
-def _sources(plan: Plan, board: Board) -> dict[str, str]:
-    """The C++ of a model for the static runtime. McuError where it does not fit the board."""
-    from mcu_build.codegen.model import generate
+def _sources(plan: Plan, request: Request) -> dict[str, str]:
+    """The C++ of a model for a runtime of ours. McuError where it does not fit the board."""
+    from mcu_build.codegen import model, table_model
     from mcu_build.plan.fit import check_fit
 
-    check_fit(plan, board)
-    return generate(plan)
+    check_fit(plan, request.board)
+    return table_model.generate(plan) if request.options.runtime == "table" else model.generate(plan)
 
 
 def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:

@@ -43,6 +43,8 @@ class Request:
         if npu != (self.board.npu.default if self.board.npu else "none"):
             variants.insert(0, npu if self.npu else "no-npu")
         variants += self.board_variants
+        if self.options.runtime == "table":
+            variants.append("table")
         if self.cmsis_nn:
             variants.append("cmsis-nn")
         if self.executorch:

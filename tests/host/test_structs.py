@@ -16,7 +16,7 @@ from mcu_build.ir.calls.call import Call, roles_of
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.resources import data_dir
 
-_TYPES = {"int32_t": "int", "uint32_t": "int", "int64_t": "int", "bool": "bool", "float": "float"}
+_TYPES = {"int32_t": "int", "uint32_t": "int", "int64_t": "int64_t", "bool": "bool", "float": "float"}
 
 
 def _load(package: ModuleType) -> None:
@@ -45,6 +45,8 @@ def _python_type(hint: object) -> str:
     if isinstance(hint, type):
         return hint.__name__
     array, length = get_args(hint)
+    if array is int:
+        return str(length)
     return f"{get_args(array)[0].__name__}[{length}]"
 
 

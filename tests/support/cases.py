@@ -1,38 +1,21 @@
-"""Run single operator calls the way the product does: program → plan → C++ → native code with sanitizers.
+"""Run single operator calls the way the product does: program → plan → native kernels with sanitizers.
 
-A case is one operator call. All cases of a list become one executable (Address- and UndefinedBehaviour-
-Sanitizer on, a finding fails the run), so that compiling is paid once.
+A case is one operator call. Its plan is data, which one program with every portable kernel runs (Address- and
+UndefinedBehaviourSanitizer on, a finding fails the run): compiling is paid once for all tests.
 """
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mcu_build import process
-from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.ir.plan import DType, Plan
 from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.plan.compile import compile_program
-from mcu_build.resources import data_dir
+from tests.support.tables.host import run_tables
 
 _DTYPES = {np.dtype(dtype.numpy_name): dtype for dtype in DType}
-_FLAGS = [
-    "-std=c++20",
-    "-O1",
-    "-g1",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-fno-exceptions",
-    "-fno-rtti",
-    "-ffp-contract=off",
-    "-fsanitize=address,undefined",
-    "-fno-sanitize-recover=all",
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +109,8 @@ def run_plans(plans: Sequence[Plan], inputs: Sequence[np.ndarray], folder: Path)
 
 def run_vectors(plans: Sequence[Plan], vectors: Sequence[Sequence[np.ndarray]], folder: Path) -> bytes:
     """As `run_plans`, for the inputs of one vector after the other."""
-    executable, outputs = _compile(plans, folder), b""
-    for inputs in vectors:
-        (folder / "inputs.bin").write_bytes(b"".join(array.tobytes() for array in inputs))
-        finished = process.run([executable], cwd=folder, timeout=300)
-        assert finished.status == 0, finished.stderr or finished.stdout
-        outputs += (folder / "outputs.bin").read_bytes()
-    return outputs
+    packed = [[array.tobytes() for array in inputs] for inputs in vectors]
+    return run_tables(plans, packed, folder)
 
 
 def split_outputs(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
@@ -153,55 +131,6 @@ def split_outputs(data: bytes, cases: Sequence[Case]) -> list[list[np.ndarray]]:
     return results
 
 
-def _compile(plans: Sequence[Plan], folder: Path) -> Path:
-    firmware = data_dir() / "firmware"
-    lines = ["#include <cstdio>"]
-    for plan in plans:
-        for name, text in generate(plan).items():
-            (folder / name).write_text(text)
-        lines += included(plan)
-    lines += [
-        "template <typename M> static void port(std::span<std::byte> bytes, std::FILE* file, M move) {",
-        "    if (bytes.empty()) return;",
-        "    if (move(bytes.data(), 1, bytes.size(), file) != bytes.size()) __builtin_trap();",
-        "}",
-        "int main() {",
-        '    std::FILE* in = std::fopen("inputs.bin", "rb");',
-        '    std::FILE* out = std::fopen("outputs.bin", "wb");',
-    ]
-    for plan in plans:
-        lines += [
-            f"    port({plan.name}::input_bytes({i}), in, std::fread);" for i in range(len(plan.inputs))
-        ]
-        lines.append(f"    {plan.name}::run();")
-        lines += [
-            f"    port({plan.name}::output_bytes({i}), out, std::fwrite);" for i in range(len(plan.outputs))
-        ]
-    lines.append("    return std::fclose(out);\n}")
-    (folder / "cases.cpp").write_text("\n".join(lines) + "\n")
-    stems = sorted({stem for plan in plans for stem in kernel_sources(plan)})
-    objects = [_kernel_object(firmware / "kernels/reference" / f"{stem}.cpp", firmware) for stem in stems]
-    executable = folder / "cases"
-    # Plain -O0 for the generated part: it is long, straight and calls kernels only.
-    _check(
-        [
-            "g++",
-            *_FLAGS,
-            "-O0",
-            "-I",
-            firmware / "include",
-            "-I",
-            folder,
-            "cases.cpp",
-            *objects,
-            "-o",
-            executable,
-        ],
-        folder,
-    )
-    return executable
-
-
 def included(plan: Plan) -> list[str]:
     """Lines that make the model of a plan a part of a source file, beside other models."""
     # Names that every model has for itself in its own source file.
@@ -211,24 +140,3 @@ def included(plan: Plan) -> list[str]:
         *(f'#include "{plan.name}{suffix}.cpp"' for suffix in ("_constants", "_arena", "")),
         *(f"#undef {name}" for name in own),
     ]
-
-
-def _kernel_object(source: Path, firmware: Path) -> Path:
-    """The compiled kernel, kept between runs under the hash of all that goes into it."""
-    # A kernel's source includes nothing but headers of this folder.
-    headers = sorted((firmware / "include").rglob("*.h")) + sorted(source.parent.glob("*.h"))
-    digest = hashlib.sha256(repr(_FLAGS).encode())
-    for file in (source, *headers):
-        digest.update(file.read_bytes())
-    cached = data_dir() / "build" / "test-kernels" / f"{source.stem}-{digest.hexdigest()[:16]}.o"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        partial = cached.with_suffix(f".{os.getpid()}.o")
-        _check(["g++", *_FLAGS, "-I", firmware / "include", "-c", source, "-o", partial], cached.parent)
-        partial.rename(cached)
-    return cached
-
-
-def _check(command: Sequence[str | Path], cwd: Path) -> None:
-    finished = process.run(command, cwd=cwd, timeout=600)
-    assert finished.status == 0, finished.stderr

@@ -29,7 +29,7 @@ def constants_section(name: str) -> str:
 def definition(name: str, data: bytes, alignment: int, section: str) -> str:
     """The constant array `name` with C's linkage."""
     declared = f"const unsigned char {name}[{len(data)}]"
-    lines = "".join(f"    {line},\n" for line in _lines(data))
+    lines = "".join(f"    {line},\n" for line in lines_of(data))
     return (
         f'extern "C" {{\nextern {declared};\n'
         f'alignas({alignment}) __attribute__((section("{section}"))) {declared} = {{\n{lines}}};\n}}\n'
@@ -41,7 +41,7 @@ def filled(name: str, data: bytes, size: int, alignment: int, section: str) -> s
 
     The assembler's: C++ fills with zeros, or has every byte written out.
     """
-    lines = "".join(f'    ".byte {line}\\n"\n' for line in _lines(data))
+    lines = "".join(f'    ".byte {line}\\n"\n' for line in lines_of(data))
     return (
         f'__asm__(\n    ".pushsection {section}\\n"\n    ".balign {alignment}\\n"\n'
         f'    ".global {name}\\n"\n    "{name}:\\n"\n{lines}'
@@ -49,6 +49,7 @@ def filled(name: str, data: bytes, size: int, alignment: int, section: str) -> s
     )
 
 
-def _lines(data: bytes) -> Iterator[str]:
+def lines_of(data: bytes) -> Iterator[str]:
+    """The numbers of an array, a line each."""
     for start in range(0, len(data), _BYTES_PER_LINE):
         yield ",".join(map(str, data[start : start + _BYTES_PER_LINE]))

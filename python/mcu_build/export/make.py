@@ -96,9 +96,11 @@ def _check(request: Request, format: str) -> None:
             f"--format: {format!r} is none of {', '.join(get_args(Format))}", "folder is the plainest."
         )
     check_sources(request.options.kernel_sources)
-    if request.executorch:
+    if request.options.runtime != "static":
         raise McuError(
-            "export: --runtime executorch: only the static runtime stands alone", "Leave it out.", Exit.USAGE
+            f"export: --runtime {request.options.runtime}: only the static runtime stands alone",
+            "Leave it out.",
+            Exit.USAGE,
         )
     if request.cmsis_nn:
         raise McuError(

@@ -252,7 +252,8 @@ class BuildOptions:
     runtime: Annotated[
         Runtime,
         Option(
-            "static: the program compiled to C++; executorch: ExecuTorch's own runtime loads it.",
+            "static: the program compiled to C++; table: our runner calls the same kernels from data; "
+            "executorch: ExecuTorch's own runtime loads it.",
             group="Compiler, kernels, runtime",
             page="executorch.md",
         ),

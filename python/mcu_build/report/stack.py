@@ -3,7 +3,8 @@
 An upper bound: whatever a function takes off the stack pointer anywhere counts, and a call that ends a
 function counts as one that comes back. A call through a pointer counts as that of the deepest kernel that
 nothing calls directly; where such a kernel makes one itself, of those that make none: kernels do not call
-each other in circles. What an interrupt adds is not part of it.
+each other in circles. Where kernels have numbers (mcu/runtime/kernel.h), what calls them by number comes
+before them. What an interrupt adds is not part of it.
 """
 
 import re
@@ -17,6 +18,8 @@ _SAVED = re.compile(r"^(push|vpush|stmdb|stmfd|vstmdb)$")
 _BEFORE = re.compile(r"\[sp, #-(\d+)\]!")
 _TAKEN = re.compile(r"^sp, (?:sp, )?#(\d+)$")
 _RANGE = re.compile(r"([rsdq]|lr|ip|fp|sl|sb)(\d*)(?:-[rsdq]?(\d+))?")
+# The function of an entry of a kernel set: a lambda, as clang and gcc call it.
+_NUMBERED = re.compile(r"(runtime6kernel|kernels_numbered).*(8__invoke|4_FUN)")
 _BYTES = {"s": 4, "d": 8, "q": 16}
 
 
@@ -34,8 +37,12 @@ def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[
     found: dict[int, int] = {}
     direct = {instruction.target for instruction in code.values()}
     kernels = [at for at, symbol in functions.items() if "kernels" in symbol.name and at not in direct]
+    numbered = [at for at in kernels if _NUMBERED.search(functions[at].name)]
+    kernels = [at for at in kernels if at not in numbered]
     last = [at for at in kernels if not any(map(_is_pointer_call, _within(functions[at], code)))]
     pointed = {at: last if at in kernels else kernels for at in functions}
+    if numbered:
+        pointed |= {at: numbered for at, symbol in functions.items() if "kernels" not in symbol.name}
     try:
         roots = [symbol for symbol in functions.values() if symbol.name in names]
         return Stack(max(_depth(symbol, functions, code, pointed, found, ()) for symbol in roots))

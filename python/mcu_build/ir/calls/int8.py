@@ -9,7 +9,7 @@ import numpy as np
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.images import ByChannel
-from mcu_build.ir.calls.struct import ImageSize, Pair, Struct
+from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
 from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
 
@@ -81,7 +81,7 @@ class NormParams(Struct):
     output_zero_point: int
     shift: int
     centered: bool
-    epsilon: int
+    epsilon: Long
 
 
 @dataclass(frozen=True)

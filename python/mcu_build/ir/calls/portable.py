@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mcu_build.ir.calls.struct import Broadcast, Floats2, Ints3, Ints4, Ints6, Struct
+from mcu_build.ir.calls.struct import Broadcast, Floats2, Ints3, Ints4, Ints6, Long, Struct
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class ClampParams(Struct):
     """Parameters of clamp.h."""
 
     count: int
-    low: int
-    high: int
+    low: Long
+    high: Long
 
 
 @dataclass(frozen=True)

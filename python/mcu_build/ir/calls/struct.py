@@ -13,6 +13,9 @@ Ints3 = Annotated[tuple[int, ...], 3]
 Ints4 = Annotated[tuple[int, ...], 4]
 Ints6 = Annotated[tuple[int, ...], 6]
 Floats2 = Annotated[tuple[float, ...], 2]
+# An int64_t; plain ints are 32 bits wide.
+LONG = "int64_t"
+Long = Annotated[int, LONG]
 
 # A member as plain data: a number, or a braced list of them (an aggregate or an array).
 Value = int | float | bool | tuple["Value", ...] | Mapping[str, "Value"]
