@@ -20,6 +20,7 @@ from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.compare import compare
 from mcu_build.errors import McuError
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.pipeline import plan_program
 from mcu_build.plan.compile import NOT_PLANNED
@@ -126,7 +127,7 @@ def _first_line(error: BaseException) -> str:
 def _prepare(file: Path, target: Target, cache: Cache, costs: Costs) -> _Prepared:
     board = find_board(target.board)
     npu = board.choose_npu(target.npu or "none")
-    lowered = lower_model(file, board, npu, "float", cache, costs)
+    lowered = lower_model(file, board, npu, BuildOptions.of(board=target.board), cache, costs)
     with costs.stage("plan"):
         plan = plan_program(lowered, lowered.name, board)
     assert lowered.vectors is not None
