@@ -2,7 +2,6 @@
 //
 // Compiled with MCU_MODEL_HEADER, the model's header, and MCU_MODEL, its namespace.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -32,7 +31,9 @@ uint32_t hash_of_outputs() {
 
 int main() {
     for (size_t index = 0; index < model::input_count; ++index) {
-        std::ranges::fill(model::input_bytes(index), std::byte{0});
+        for (std::byte& byte : model::input_bytes(index)) {
+            byte = std::byte{0};
+        }
     }
     model::run();
     mcu::Text text;

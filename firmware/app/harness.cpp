@@ -11,7 +11,6 @@
 //                Under ExecuTorch's runtime (MCU_EXECUTORCH) also "method_pool N" and "temp_pool N", bytes
 //                that were used, before "done".
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -78,7 +77,9 @@ Status run_vector(const File& inputs, const File& outputs, Cycles& cycles) {
     }
     // Poison first: outputs may share their bytes with inputs.
     for (size_t index = 0; index < model::output_count; ++index) {
-        std::ranges::fill(model::output_bytes(index), kPoison);
+        for (std::byte& byte : model::output_bytes(index)) {
+            byte = kPoison;
+        }
     }
     for (size_t index = 0; index < model::input_count; ++index) {
         if (!inputs.read(model::input_bytes(index))) {
@@ -88,7 +89,7 @@ Status run_vector(const File& inputs, const File& outputs, Cycles& cycles) {
     const uint32_t start = mcu::platform::cycles();
     model::run();
     const uint32_t taken = mcu::platform::cycles() - start;
-    cycles = {std::min(cycles.min, taken), std::max(cycles.max, taken)};
+    cycles = {taken < cycles.min ? taken : cycles.min, taken > cycles.max ? taken : cycles.max};
     if (mcu::platform::stack_overflowed()) {
         return Status::kStackOverflow;
     }
