@@ -58,8 +58,8 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     refused = [*_loops(exported), *_attributes(exported, state)]
     functional = exported if refused else fold_constants(_flat_outputs(_without_writes(exported)))
     refused += _random(functional)
-    if functional is not exported:  # Some sizes become known only when constants are folded.
-        refused += _dynamic(functional)
+    if functional is not exported:  # Some sizes and types become known only when constants are folded.
+        refused += [*_dynamic(functional), *_without_type(functional)]
     try:
         without_complex(functional)
     except McuError as error:
@@ -79,12 +79,16 @@ def _raise(path: Path, refused: Sequence[Refusal]) -> None:
 
 
 def _without_kernel(exported: ExportedProgram) -> list[Refusal]:
-    """Operators and types of elements that no kernel computes with, in int8 or in float."""
+    """Operators that no kernel computes, in int8 or in float."""
     missing = without_kernel(exported.graph, operators())
     message, hint = no_kernel(missing)
-    refused = [(line, hint) for line in message.split("\n")] if missing else []
+    return [(line, hint) for line in message.split("\n")] if missing else []
+
+
+def _without_type(exported: ExportedProgram) -> list[Refusal]:
+    """Types of elements that no kernel computes with."""
     types = without_type(exported.graph)
-    return refused + [
+    return [
         (f"{where}: {name}: no kernel computes with this type", _TYPE_HINT) for name, where in types.items()
     ]
 
