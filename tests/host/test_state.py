@@ -4,9 +4,11 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 
 from mcu_build import process, vectors
 from mcu_build.compare import compare
+from mcu_build.errors import McuError
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.state import Stepper, lift_state
@@ -118,9 +120,56 @@ def test_state_goes_on_where_it_is_not_reset(file, tmp_path):
         assert (outputs["output_0"][:8] != outputs["output_0"][8:]).any()
 
 
+# A difference from the call before, and a delay of three calls, one buffer each.
+DELAYS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ("first", "second", "third"):
+            self.register_buffer(name, torch.zeros(1, 4))
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        y = self.head(x - self.third)
+        late = self.first.clone()
+        self.first.copy_(self.second)
+        self.second.copy_(self.third)
+        self.third.copy_(x)
+        return {"scores": y, "late": late}
+
+torch.manual_seed(1)
+model = Net()
+example_inputs = (torch.randn(1, 4),)
+calibration = [[(torch.randn(1, 4),) for _ in range(12)]]
+evaluation = [([(torch.randn(1, 4),) for _ in range(6)], None)]
+"""
+
+
+@pytest.fixture(scope="module")
+def delays(tmp_path_factory):
+    path = tmp_path_factory.mktemp("state") / "delays.py"
+    path.write_text(DELAYS)
+    return path
+
+
+def test_a_buffer_may_be_given_an_input_or_another_buffer(delays):
+    document = mcu_build("test", "--board", "host", "--json", delays).json
+    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
+    assert document["state"] == {"elements": 6 * 12, "mismatches": 0}
+    assert all(one["sqnr_db"] > 15 for one in document["quality"])
+    built = mcu_build("build", "--board", "host", "--json", delays).json
+    # What is computed with is a byte an element; the two that only move are floats.
+    assert built["ram"]["state"] == 4 + 16 + 16
+    assert {row["operator"] for row in built["operators"] if row["where"] == "float"} == {"copy", "state"}
+
+
 APPLICATION = """
 #include <cstdio>
 #include <cstring>
+#include "delays.h"
 #include "keeps.h"
 int main() {
     unsigned char saved[KEEPS_STATE_SIZE];
@@ -129,27 +178,113 @@ int main() {
         if (call == 4) std::memcpy(keeps_state(), saved, sizeof saved);
         if (call == 5) keeps::reset();
         for (auto& value : keeps::input()) value = 1.0f;
+        for (auto& value : delays::input()) value = 0.25f * (call + 1);
         keeps::run();
-        std::printf("%d ", static_cast<int>(keeps::output_calls()[0]));
+        delays::run();
+        std::printf("%d %.1f ", static_cast<int>(keeps::output_calls()[0]), 4 * delays::output_late()[0]);
     }
+    delays::reset();
+    keeps::run();
+    delays::run();
+    std::printf("%d %.1f", static_cast<int>(keeps::output_calls()[0]), 4 * delays::output_late()[0]);
 }
 """
 
 
-def test_an_application_resets_saves_and_restores(file, tmp_path):
-    folder = tmp_path / "made"
-    assert mcu_build("generate", "--board", "host", "--output", folder, file).status == 0
-    (folder / "main.cpp").write_text(APPLICATION)
-    kernels = (
-        (folder / "model.cmake").read_text().partition("MCU_MODEL_KERNELS ")[2].partition(")")[0].split()
-    )
-    firmware = data_dir() / "firmware"
+def test_an_application_resets_saves_and_restores(file, delays, tmp_path):
+    """Two models in one image, each with a state of its own."""
+    folders = []
+    for model in (file, delays):
+        folders.append(tmp_path / model.stem)
+        assert mcu_build("generate", "--board", "host", "--output", folders[-1], model).status == 0
+    (tmp_path / "main.cpp").write_text(APPLICATION)
+    firmware, kernels = data_dir() / "firmware", set()
+    for folder in folders:
+        text = (folder / "model.cmake").read_text()
+        kernels |= set(text.partition("MCU_MODEL_KERNELS ")[2].partition(")")[0].split())
     sources = [firmware / "kernels" / "reference" / f"{stem}.cpp" for stem in kernels]
-    options = ["-std=c++20", "-I", firmware / "include", "-I", folder, "-o", tmp_path / "app"]
-    built = process.run(["g++", *options, *folder.glob("*.cpp"), *sources])
+    sources += [tmp_path / "main.cpp", *(path for folder in folders for path in folder.glob("*.cpp"))]
+    includes = [f"-I{folder}" for folder in (firmware / "include", *folders)]
+    built = process.run(["g++", "-std=c++20", *includes, "-o", tmp_path / "app", *sources])
     assert built.status == 0, built.stderr
-    told = subprocess.run([tmp_path / "app"], capture_output=True, text=True, check=True).stdout
-    assert told.split() == ["1", "2", "3", "4", "3", "1"]
+    told = subprocess.run([tmp_path / "app"], capture_output=True, text=True, check=True).stdout.split()
+    assert told[::2] == ["1", "2", "3", "4", "3", "1", "2"]
+    late = [0, 0, 0, 1, 2, 3, 0]
+    assert [float(one) for one in told[1::2]] == pytest.approx(late, abs=0.1)
+
+
+BAD = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("past", {initial})
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        {body}
+        return self.head(x + self.past.sum(0))
+
+model = Net()
+example_inputs = (torch.randn(1, 4),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("initial", "body", "told", "hint"),
+    [
+        (
+            "torch.zeros(1, 4)",
+            "self.past = torch.cat([self.past, x])",
+            r"buffer 'past': its shape changes from call to call, float32\[1, 4\] to float32\[2, 4\]",
+            "keep a window",
+        ),
+        (
+            "None",
+            "self.past = x if self.past is None else self.past + x",
+            "buffer 'past': None before the first call",
+            "what it holds after power-on",
+        ),
+        ("None", "self.past = self.past * 2", "line 12: cannot be run: TypeError", "Buffer 'past' is None"),
+    ],
+)
+def test_state_without_a_shape_or_a_beginning(initial, body, told, hint, tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_text(BAD.format(initial=initial, body=body))
+    with pytest.raises(McuError, match=told) as raised:
+        capture(load(path))
+    assert hint in raised.value.hint
+
+
+def test_what_a_call_makes_once_and_keeps_is_no_state(tmp_path):
+    """The control: a buffer that the first call fills and later ones leave alone."""
+    path = tmp_path / "mask.py"
+    body = "if self.past is None: self.past = torch.ones(1, 4)"
+    path.write_text(BAD.format(initial="None", body=body))
+    assert lift_state(capture(load(path)))[1] == ()
+
+
+def test_state_returned_by_reference_is_its_new_value(tmp_path):
+    """`past` itself as an output, as PyTorch's caller sees it: what the call has written."""
+    path = tmp_path / "shown.py"
+    text = DELAYS.replace("late = self.first.clone()", "late = self.third")
+    path.write_text(text)
+    lifted, initial = lift_state(capture(load(path)))
+    stepper, original = Stepper(lifted.module(check_guards=False), initial), load(path).model
+    for inputs in next(iter(load(path).calibration()))[:3]:
+        wanted = original(*inputs)["late"].clone()
+        torch.testing.assert_close(stepper.step(inputs)[1], wanted, rtol=0, atol=0)
+        torch.testing.assert_close(wanted, inputs[0], rtol=0, atol=0)
+
+
+def test_state_that_does_not_fit_is_named_before_compiling(file, tmp_path):
+    path = tmp_path / "large.py"
+    path.write_text(BAD.format(initial="torch.zeros(5000, 4)", body="self.past.mul_(0.5).add_(x)"))
+    refused = mcu_build("build", "--board", "microbit", path)
+    assert refused.status == 1
+    assert "+ state 20,000 + stack" in refused.err
 
 
 def test_executorchs_runtime_is_refused_by_name(file):

@@ -25,6 +25,10 @@ _OUTPUTS_HINT = (
     "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "
     "number becomes a constant output."
 )
+_INITIAL_HINT = "Give it what it holds after power-on: register_buffer(name, torch.zeros(...))."
+_SHAPE_HINT = (
+    "State in firmware has one shape: keep a window, as in `past.copy_(torch.cat([past, x], 1)[:, -16:])`."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +49,14 @@ def call_once(model: Model) -> FirstCall:
     seen) stays. McuError where a call fails or gives what firmware cannot.
     """
     buffers = [(buffer, buffer.clone()) for buffer in model.model.buffers() if not _is_lazy(buffer)]
+    given, once = _buffers(model.model), {}
     seen, versions = [], _versions(model.model)
     for _ in range(2):
-        before = dict(_attributes(model.model))
+        before, once = dict(_attributes(model.model)), _buffers(model.model)
         with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
             result = model.model(*(tensor.clone() for tensor in model.example_inputs))
         seen.append((before, dict(_attributes(model.model))))
+    _check_buffers(model.path, given, once, _buffers(model.model))
     _check_outputs(model.path, result)
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
     first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
@@ -126,6 +132,43 @@ def _check_outputs(path: Path, result: Any) -> None:
         raise McuError(f"{path}: model: it returns no tensor", _OUTPUTS_HINT)
 
 
+def _buffers(model: nn.Module) -> dict[str, torch.Tensor | None]:
+    """Copies of a model's buffers, by path; None where there is none yet."""
+    return {
+        f"{path}.{name}" if path else name: None if buffer is None or _is_lazy(buffer) else buffer.clone()
+        for path, module in model.named_modules()
+        for name, buffer in module._buffers.items()
+    }
+
+
+def _check_buffers(
+    path: Path,
+    given: Mapping[str, torch.Tensor | None],
+    once: Mapping[str, torch.Tensor | None],
+    twice: Mapping[str, torch.Tensor | None],
+) -> None:
+    """McuError for state without an initial value or of no fixed shape, by the buffers before calls and
+    after one and two. What the first call makes and the second leaves alone is no state.
+    """
+    lines: list[str] = []
+    hints: dict[str, None] = {}
+    for name, last in twice.items():
+        first, second = given.get(name), once.get(name)
+        if last is None or second is None or (first is None and _same(second, last)):
+            continue
+        if first is None:
+            lines.append(
+                f"{path}: buffer {name!r}: None before the first call, which has no value to begin with"
+            )
+            hints[_INITIAL_HINT] = None
+        elif len({(one.shape, one.dtype) for one in (first, second, last)}) > 1:
+            changes = " to ".join(described((one,)) for one in dict.fromkeys((first, second, last)))
+            lines.append(f"{path}: buffer {name!r}: its shape changes from call to call, {changes}")
+            hints[_SHAPE_HINT] = None
+    if lines:
+        raise McuError("\n".join(lines), " ".join(hints))
+
+
 def _attributes(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Tensors that modules hold as plain attributes, by path."""
     for name, module in model.named_modules():
@@ -168,6 +211,9 @@ def _explained(model: Model) -> Iterator[None]:
         place = "".join((f"{line}: " if line else "", f"{layer}: " if layer else ""))
         reason = str(error).strip().split("\n")[0]
         called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
+        empty = [name for name, buffer in _buffers(model.model).items() if buffer is None]
+        if "NoneType" in reason and empty:
+            called = f"Buffer {empty[0]!r} is None. {_INITIAL_HINT}"
         raise McuError(
             f"{model.path}: {place}cannot be run: {type(error).__name__}: {reason}",
             LIBRARY_HINT if "_OpNamespace" in reason else called,

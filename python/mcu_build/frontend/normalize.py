@@ -96,7 +96,24 @@ def _without_type(exported: ExportedProgram) -> list[Refusal]:
 def _without_writes(exported: ExportedProgram) -> ExportedProgram:
     if not any(_writes_elsewhere(node) for node in exported.graph.nodes):
         return exported
+    _copy_copied_buffers(exported)
     return _without_written_inputs(exported.run_decompositions({}))
+
+
+def _copy_copied_buffers(exported: ExportedProgram) -> None:
+    """`a.copy_(b)` of two buffers, a delay line, as a copy of a clone.
+
+    The new value of a would be b itself, which torch's verifier takes for an output that is no result.
+    """
+    graph, buffers = exported.graph, exported.graph_signature.inputs_to_buffers
+    for node in list(graph.nodes):
+        source = node.args[1] if node.target is aten.copy_.default else None
+        if isinstance(source, Node) and source.name in buffers:
+            with graph.inserting_before(node):
+                clone = graph.call_function(aten.clone.default, (source,))
+            clone.meta = dict(source.meta)
+            node.args = (node.args[0], clone, *node.args[2:])
+    exported.graph_module.recompile()
 
 
 def _loops(exported: ExportedProgram) -> list[Refusal]:

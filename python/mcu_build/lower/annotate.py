@@ -314,16 +314,22 @@ def _annotate_inputs(model: GraphModule) -> None:
 
 def _tie_state(model: GraphModule) -> None:
     """One quantization for a state that is read and for its new value, so that it is kept as integers."""
+    inputs = {id(_annotation(node)): node for node in model.graph.nodes if node.op == "placeholder"}
+    order = {node: index for index, node in enumerate(inputs.values())}
     for placeholder, result in tied(model.graph):
         if _annotation(placeholder) is None or _annotation(result) is None:
             continue
         # Shared quantizations refer to what comes before: the new value, whoever it shares with, to the old.
         holder, key = root_place(result)
         spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
-        is_one = holder is _annotation(placeholder)
-        if spec is None or is_one or isinstance(spec, FixedQParamsQuantizationSpec):
+        old, _ = root_place(placeholder)
+        if spec is None or holder is old or isinstance(spec, FixedQParamsQuantizationSpec):
             continue
-        if key is None:
+        earlier = inputs.get(id(holder)) if key is None else None
+        if earlier is not None and order[earlier] < order[inputs[id(old)]]:
+            # An input as it is, or a state before this one.
+            old.output_qspec = SharedQuantizationSpec(earlier)
+        elif key is None:
             holder.output_qspec = SharedQuantizationSpec(placeholder)
         else:
             holder.input_qspec_map[key] = SharedQuantizationSpec(placeholder)
