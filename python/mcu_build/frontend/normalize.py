@@ -64,6 +64,8 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
         without_complex(functional)
     except McuError as error:
         refused += [(line, error.hint) for line in error.message.split("\n")]
+    if not refused:  # Cosines and sines are computed in float64.
+        functional = fold_constants(functional)
     refused += _without_kernel(functional)
     _raise(path, refused)
     _forget_strides(functional)

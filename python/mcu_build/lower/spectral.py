@@ -132,9 +132,11 @@ def _fft(build: Builder, node: Node, bins_of: Callable[[int], int]) -> Parts:
         lines = build(aten.slice.Tensor, lines, -1, 0, size)
     elif size > length:
         lines = build(aten.constant_pad_nd.default, lines, [0, size - length])
-    bases = _basis(build, size, bins_of(size), factor)
-    products = (build(aten.linear.default, lines, basis) for basis in bases)
-    real, imaginary = (build(aten.transpose.int, product, axis, -1) for product in products)
+    bins = bins_of(size)
+    basis = build(aten.cat.default, list(_basis(build, size, bins, factor)))
+    both = build(aten.linear.default, lines, basis)
+    parts = (build(aten.slice.Tensor, both, -1, first, first + bins) for first in (0, bins))
+    real, imaginary = (build(aten.transpose.int, part, axis, -1) for part in parts)
     return real, imaginary
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
+from tests.host.portable.test_fourier import rfft, stft
 from tests.sim.kernels.convolution_cases import share_that_varies
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
 from tests.support.cases_on_board import run_cases_on
@@ -90,7 +91,7 @@ def layers() -> list[Case]:
             Case("aten::var.correction_out", [x, [1], 1, False], [Out((6,), "float32")]),
             Case("aten::mm.out", [x, T(real(40, 7))], [Out((6, 7), "float32")]),
         ]
-    return found
+    return [*found, stft(64, 17, 1, 33, np.hanning(64).astype(np.float32), dice), rfft(32, 3, 32, dice)]
 
 
 def bits(array: np.ndarray) -> np.ndarray:

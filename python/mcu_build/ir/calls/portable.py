@@ -195,6 +195,21 @@ class ConvF32Params(Struct):
 
 
 @dataclass(frozen=True)
+class FourierParams(Struct):
+    """Parameters of fourier_f32.h."""
+
+    lines: int
+    samples: int
+    frames: int
+    size: int
+    hop: int
+    bins: int
+    line_stride: int
+    bin_stride: int
+    frame_stride: int
+
+
+@dataclass(frozen=True)
 class PlanePoolParams(Struct):
     """Parameters of plane_pool.h."""
 

@@ -13,6 +13,7 @@ from mcu_build.ir.calls.portable import (
 )
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, model_strides
+from mcu_build.plan.operators.portable_fourier import as_stft
 from mcu_build.plan.operators.portable_movement import SUFFIX
 from mcu_build.plan.select import Call, Selector
 
@@ -55,6 +56,10 @@ def convolution(call: Call) -> None:
     if spatial not in (1, 2, 3):
         raise call.refuse(f"convolution over {spatial} dimensions")
     transposed, groups = bool(call.integer(6)), call.integer(8)
+    plain = (*call.integers(4), *call.integers(5)) == (0, 1) and groups == 1
+    is_plain = spatial == 1 and plain and not transposed and bias is None
+    if is_plain and as_stft(call, source, weight, call.integers(3)[0]):
+        return
     inputs, outputs = _planes(call, source, spatial), _planes(call, output, spatial)
     params = ConvF32Params(
         input=inputs,

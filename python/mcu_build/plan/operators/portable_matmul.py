@@ -8,6 +8,7 @@ from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, copy_strided, model_strides
 from mcu_build.plan.operators.portable_binary import emit_pair, like, scalar
+from mcu_build.plan.operators.portable_fourier import as_fft
 from mcu_build.plan.operators.portable_movement import View
 from mcu_build.plan.select import Call, Selector
 
@@ -16,6 +17,8 @@ def linear(call: Call) -> None:
     """(input, weight, bias, out): input times the transpose of the weight."""
     source, weight = contiguous(call, call.tensor(0)), call.tensor(1)
     depth = source.model_shape[-1]
+    if call.optional_tensor(2) is None and as_fft(call, source, weight):
+        return
     rows = source.elements // depth
     into, out_of = model_strides(weight)
     params = _params(1, (rows, weight.model_shape[0], depth), (0, depth, 1), (0, out_of, into))
