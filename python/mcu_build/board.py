@@ -153,7 +153,10 @@ class RunTargets(Strict):
 
 
 class Board(Strict):
-    """One board, as its file says. `id` is the file's stem; `clock` is the core's in applications, in Hz."""
+    """One board, as its file says. `id` is the file's stem; `clock` is the core's in applications, in Hz.
+
+    `arena_size` is what a model's arena may take, where that is less than its memory has.
+    """
 
     id: str
     name: str
@@ -167,6 +170,7 @@ class Board(Strict):
     memory: tuple[Memory, ...] = ()
     placement: Placement | None = None
     stack_size: Size = 8 << 10
+    arena_size: Size | None = None
     console: ConsoleKind = "rtt"
     uart: Uart | None = None
     setup: tuple[SetupStep, ...] = ()

@@ -18,8 +18,8 @@ SCHEMA = 1
 class Manifest:
     """One build. `artefacts` are file names in the build folder, `hashes` their SHA-256.
 
-    `memory`, `operators`, `removed`, `inputs` and `outputs` are those of plan/describe.py; `flash` and `ram`
-    those of report/size.py, `npu` that of report/npu.py, `stream` that of stages.Lowered. `key`
+    `memory`, `operators`, `calls`, `removed`, `inputs` and `outputs` are those of plan/describe.py; `flash`
+    and `ram` those of report/size.py, `npu` that of report/npu.py, `stream` that of stages.Lowered. `key`
     stands for everything that went into the build.
     """
 
@@ -42,6 +42,7 @@ class Manifest:
     optimize: str = "speed"
     removed: Mapping[str, Any] | None = None
     stream: Mapping[str, Any] | None = None
+    calls: tuple[tuple[int, str], ...] = ()
 
     def path(self, folder: Path, artefact: str) -> Path:
         """The file of an artefact such as 'elf'."""
@@ -68,7 +69,8 @@ def read(folder: Path) -> Manifest | None:
         if document.pop("schema") != SCHEMA:
             return None
         lists = ("inputs", "outputs", "operators", "warnings")
-        return Manifest(**{**document, **{key: tuple(document[key]) for key in lists}})
+        calls = tuple((row, kernel) for row, kernel in document["calls"])
+        return Manifest(**{**document, **{key: tuple(document[key]) for key in lists}, "calls": calls})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

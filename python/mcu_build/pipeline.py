@@ -194,7 +194,7 @@ def plan_program(
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.fit import room_for_constants
+    from mcu_build.plan.fit import room_for_arena, room_for_constants
     from mcu_build.plan.keep_state import initial_bytes, initial_values
 
     npu = None
@@ -218,7 +218,8 @@ def plan_program(
     # A part of a program ends before the new values of its state are there.
     initial = [] if is_part else initial_values(program, lowered.initial_state(), borders[:count])
     state = initial_bytes(program, initial)
-    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room, state)
+    ram = room_for_arena(board, sum(map(len, state)))
+    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room, state, ram)
     inputs = dict(zip(plan.inputs, borders, strict=False))
     outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
     named = replace(plan, output_names=() if is_part else lowered.outputs)
@@ -331,6 +332,7 @@ def planned_manifest(request: Request, lowered: Lowered, described: Mapping[str,
         inputs=tuple(described["inputs"]),
         outputs=tuple(described["outputs"]),
         operators=tuple(described["operators"]),
+        calls=tuple(described["calls"]),
         removed=described["removed"],
         warnings=lowered.warnings,
         npu=npu_document(lowered, versions("ethos-u-vela")),

@@ -204,6 +204,11 @@ def layer_cycles(
     from mcu_build.profile.measure import read
 
     manifest = built.manifest
+    if manifest.calls:
+        raise McuError(
+            f"{manifest.name}: layers run row by row, in loops: the core stops between none",
+            "Profile it in the simulator, or build with a larger arena_size (docs/memory.md).",
+        )
     first = [array[:1] for array in inputs]
     packed = vectors.pack(first, manifest.inputs, vectors.one_sequence(first, manifest.memory))
     with _programmed(built, board, via) as (probe, image, file):

@@ -1,6 +1,6 @@
 """Plan → the C++ of a model: the calls in order, constants and the arena, beside its header. Pure text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import indent
 
 import numpy as np
@@ -9,6 +9,7 @@ from mcu_build.codegen import user_calls
 from mcu_build.codegen.blob import arena_section, constants_section, fast_section
 from mcu_build.codegen.header import BANNER, arena_size, header, ports
 from mcu_build.codegen.literal import float_literal
+from mcu_build.codegen.loops import Item, loops
 from mcu_build.ir.calls.outside import UserFunction
 from mcu_build.ir.calls.struct import Struct, Value
 from mcu_build.ir.plan import Plan, Step
@@ -77,10 +78,11 @@ def source(plan: Plan) -> str:
         parts.append(f"}}  // namespace {plan.name}::constants\n\n")
     parts.append("namespace {\n\nnamespace kernels = mcu::kernels;\n")
     parts.append(f"namespace constants = {plan.name}::constants;\n\n" if used else "\n")
+    names = _parameter_names(plan)
     parts += [
-        parameters(f"step_{index}", step.params) + "\n"
+        parameters(name, step.params) + "\n"
         for index, step in enumerate(plan.steps)
-        if step.params
+        if step.params and (name := f"step_{index}") == names[index]
     ]
     parts += [user_calls.constants(f"step_{index}", user) for index, user in users]
     parts.append("}  // namespace\n\n")
@@ -106,15 +108,64 @@ def _run(plan: Plan) -> Iterator[str]:
     """run() as a straight line of calls, and step(), which an image without a call of it leaves out."""
     name, macro = plan.name, f"{plan.name.upper()}_ON_STEP"
     begin = f"    if (!is_begun) {{\n        {name}_reset();\n    }}\n" if plan.initial_state else ""
-    calls = [_call(plan, index, step) for index, step in enumerate(plan.steps)]
+    names = _parameter_names(plan)
+    calls = [_call(plan, index, step, names[index]) for index, step in enumerate(plan.steps)]
     yield f"void {name}_run() noexcept {{\n#ifdef {macro}\n"
     yield f"    for (size_t index = 0; index < {len(calls)}; ++index) {{\n"
     yield f"        {name}_step(index);\n        {name}_on_step(index);\n    }}\n#else\n"
-    yield from (begin, *calls)
+    yield from (begin, *_looped(plan, names))
     yield f"#endif\n}}\n\nvoid {name}_step(size_t index) noexcept {{\n{begin}    switch (index) {{\n"
     for index, call in enumerate(calls):
         yield f"        case {index}:\n{indent(call, '        ')}            break;\n"
     yield "        default:\n            break;\n    }\n}\n"
+
+
+def _parameter_names(plan: Plan) -> list[str]:
+    """The name of each step's parameters: bands of rows share theirs with those of the first of them."""
+    first: dict[Struct, int] = {}
+    shared = [
+        first.setdefault(step.params, index) if step.params and step.part_of is not None else index
+        for index, step in enumerate(plan.steps)
+    ]
+    return [f"step_{index}" for index in shared]
+
+
+def _looped(plan: Plan, names: Sequence[str]) -> Iterator[str]:
+    """The calls of all steps, those that repeat as loops."""
+    items = [
+        _item(plan, index, step, name)
+        for index, (step, name) in enumerate(zip(plan.steps, names, strict=True))
+    ]
+    for loop in loops(items):
+        lines = []
+        for index, further in zip(range(loop.first, loop.first + loop.length), loop.steps, strict=True):
+            lines.append(
+                _call(plan, index, plan.steps[index], names[index], further if loop.turns > 1 else ())
+            )
+        text = "".join(lines)
+        if loop.turns == 1:
+            yield text
+        else:
+            head = f"    for (int32_t turn = 0; turn < {loop.turns}; ++turn) {{\n"
+            yield f"{head}{indent(text, '    ')}    }}\n"
+
+
+def _item(plan: Plan, index: int, step: Step, name: str) -> Item:
+    """A step as a call that may repeat: bands of rows alone do."""
+    if step.part_of is None:
+        return Item(index, ())
+    own = [id for id in step.arguments if id is not None and _is_in_arena(plan, id)]
+    kinds = tuple(
+        plan.tensors[id].dtype if id in own else None if id is None else _pointer(plan, id)
+        for id in step.arguments
+    )
+    core = step.core.name if step.core else ""
+    return Item((step.kernel, name, core, kinds), tuple(plan.offset(id) for id in own))
+
+
+def _is_in_arena(plan: Plan, id: int) -> bool:
+    owner = plan.owner(id)
+    return not owner.is_constant and not owner.is_apart
 
 
 def _state(plan: Plan) -> str:
@@ -215,7 +266,7 @@ def _length(tensor: Tensor) -> int:
     return max(tensor.elements, 1)
 
 
-def _pointer(plan: Plan, id: int | None) -> str:
+def _pointer(plan: Plan, id: int | None, further: int = 0) -> str:
     if id is None:
         return "nullptr"
     tensor, owner = plan.tensors[id], plan.owner(id)
@@ -225,7 +276,8 @@ def _pointer(plan: Plan, id: int | None) -> str:
         return f"{plan.name}_fast"
     if owner.state is not None:
         return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_state_bytes + {plan.offset(id)})"
-    return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_arena + {plan.offset(id)})"
+    turns = f" + {further} * turn" if further else ""
+    return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_arena + {plan.offset(id)}{turns})"
 
 
 def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
@@ -239,12 +291,17 @@ def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
     return f"reinterpret_cast<const {tensor.dtype.c_name}*>({bytes_of})"
 
 
-def _call(plan: Plan, index: int, step: Step) -> str:
-    pointers = [_pointer(plan, id) for id in step.arguments]
+def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] = ()) -> str:
+    """The call of a step; `further` says by how much its pointers into the arena grow with each turn."""
+    growth = iter(further)
+    pointers = [
+        _pointer(plan, id, next(growth, 0) if id is not None and _is_in_arena(plan, id) else 0)
+        for id in step.arguments
+    ]
     if isinstance(step.call, UserFunction):
-        call = f"::{step.kernel}({user_calls.arguments(f'step_{index}', step.call.user, pointers)})"
+        call = f"::{step.kernel}({user_calls.arguments(name, step.call.user, pointers)})"
     else:
-        given = [f"step_{index}"] * bool(step.params)
+        given = [name] * bool(step.params)
         given += [f"kernels::mve::{step.core.name}"] if step.core else []
         call = f"kernels::{step.kernel}({', '.join(given + pointers)})"
     where = "".join(f", {part}" for part in (step.name, step.layer) if part)

@@ -39,7 +39,8 @@ class Step:
     `overlaps` says for inputs by id how many bytes below them the output must start at least if it takes over
     their memory, and `overlap_multiple` what that must be a multiple of. `leaner` are ways to make the same
     call with less memory, slower ones last (plan/leaner.py). `core` is emitted for the call, which takes it
-    behind its params.
+    behind its params. `inner` are the steps that take the place of this one when all is placed (plan/rows);
+    `part_of` is the image of which such a step makes some rows.
     """
 
     operator: str
@@ -55,6 +56,8 @@ class Step:
     leaner: "tuple[Step, ...]" = ()
     name: str = ""
     core: Emitted | None = None
+    inner: "tuple[Step, ...]" = ()
+    part_of: int | None = None
 
     @classmethod
     def of(cls, operator: str, layer: str, call: Call, name: str = "") -> "Step":
@@ -72,7 +75,10 @@ class Step:
             self,
             call=self.call.renamed(names),
             arguments=tuple(None if id is None else names.get(id, id) for id in self.arguments),
+            writes=tuple(names.get(id, id) for id in self.writes),
             overlaps={names.get(id, id): distance for id, distance in self.overlaps.items()},
+            leaner=tuple(step.renamed(names) for step in self.leaner),
+            inner=tuple(step.renamed(names) for step in self.inner),
         )
 
     @property

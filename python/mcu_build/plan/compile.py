@@ -18,6 +18,8 @@ from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
+from mcu_build.plan.rows.choose import fit_ram
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -39,24 +41,35 @@ def compile_program(
     custom: Sequence[Signature] = (),
     room: int | None = None,
     state: Sequence[bytes] = (),
+    ram: int | None = None,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
-    inputs hold before the first call, where they are state.
+    inputs hold before the first call, where they are state. Layers run row by row where the arena would else
+    take more than `ram` bytes; where that is not enough, it is the smallest that was found.
     """
     with _consistent(name):
         selected = _select(program, name, npu, custom)
         user_calls(selected.steps)
         plan = fuse_padding(separate_outputs(selected))
         plan = allow_overlaps(keep_state(plan if whole else remove_channels(plan), state))
-        plan = specialize(join_scratch(plan), kernel_folders, optimize, room)
         allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-        return join_in_place(
-            plan, lambda made: place_with_moves(choose_leaner(made, allowance), 2 * allowance)
-        )
+
+        def finish(chains: Sequence[Chain]) -> Plan:
+            made = specialize(join_scratch(by_rows(plan, chains)), kernel_folders, optimize, room)
+            placed = join_in_place(
+                made, lambda one: place_with_moves(choose_leaner(one, allowance), 2 * allowance)
+            )
+            return in_one_line(placed)
+
+        placed = finish(())
+        if ram is None or placed.arena.size <= ram or whole:
+            return placed
+        leaner = fit_ram(plan, ram, finish)
+        return leaner if leaner.arena.size < placed.arena.size else placed
 
 
 @contextmanager

@@ -1,18 +1,41 @@
 """A plan as plain data, for plan.json, the manifest and --json."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from mcu_build.ir.calls.boundary import Boundary
+from mcu_build.ir.calls.moves import Move
 from mcu_build.ir.calls.outside import EthosU
 from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.ir.ports import Kind, port_names, port_quantization
 from mcu_build.plan.fit import constant_bytes, peak
 from mcu_build.plan.memory import lifetimes
 
+# The steps of a layer, by their indices in the plan: one, or one for each band of its rows.
+Layers = Sequence[Sequence[int]]
+
+
+def layers_of(plan: Plan) -> Layers:
+    """The layers of a plan, in the order of their first steps."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for index, step in enumerate(plan.steps):
+        key = ("step", index) if step.part_of is None else ("image", step.part_of)
+        found.setdefault(key, []).append(index)
+    return tuple(found.values())
+
+
+def calls(plan: Plan) -> list[tuple[int, str]]:
+    """For each step its layer and its kernel; empty where each layer is one step."""
+    layers = layers_of(plan)
+    if len(layers) == len(plan.steps):
+        return []
+    owners = {step: layer for layer, steps in enumerate(layers) for step in steps}
+    return [(owners[index], step.kernel) for index, step in enumerate(plan.steps)]
+
 
 def describe(plan: Plan) -> dict[str, Any]:
-    """The whole plan without its constants' bytes."""
+    """The whole plan without its constants' bytes. What it counts in steps are layers, whole ones."""
     return {
         "schema": 1,
         "name": plan.name,
@@ -21,7 +44,8 @@ def describe(plan: Plan) -> dict[str, Any]:
         "operators": operators(plan),
         "removed": removed(plan),
         "memory": memory(plan),
-        "steps": [_step(plan, step) for step in plan.steps],
+        "calls": calls(plan),
+        "steps": [_step(plan, steps) for steps in layers_of(plan)],
         "tensors": [_tensor(plan, id) for id in sorted(plan.tensors)],
         "arena": arena(plan),
     }
@@ -33,17 +57,20 @@ def arena(plan: Plan) -> list[dict[str, Any]]:
     `made_by` is the first step that writes it, None for an input of the model.
     """
     makers: dict[int, int] = {}
+    layers = layers_of(plan)
+    owners = {step: layer for layer, steps in enumerate(layers) for step in steps}
+    owners |= {-1: -1, len(plan.steps): len(layers)}
     for index, step in enumerate(plan.steps):
         for id in step.writes:
-            makers.setdefault(plan.owner(id).id, index)
+            makers.setdefault(plan.owner(id).id, owners[index])
     return [
         {
             "tensor": block.id,
             "name": plan.tensors[block.id].name,
             "offset": plan.arena.offsets[block.id],
             "size": block.size,
-            "first": block.first,
-            "last": block.last,
+            "first": owners[block.first],
+            "last": owners[block.last],
             "made_by": makers.get(block.id),
         }
         for block in lifetimes(plan)
@@ -56,7 +83,9 @@ def memory(plan: Plan) -> dict[str, Any]:
         "arena": plan.arena.size,
         "lower_bound": plan.arena.lower_bound,
         "peak": peak(plan),
-        "peak_step": plan.arena.peak_step,
+        "peak_step": next(
+            (layer for layer, steps in enumerate(layers_of(plan)) if plan.arena.peak_step in steps), 0
+        ),
         "executorch": plan.program_arena_bytes,
         "constants": constant_bytes(plan),
         "state": len(plan.initial_state),
@@ -73,19 +102,32 @@ def removed(plan: Plan) -> dict[str, Any] | None:
 
 
 def operators(plan: Plan) -> list[dict[str, Any]]:
-    """A row for every step: module, operator, output shape, kernel, where it computes, line of the model."""
-    return [
-        {
-            "name": step.name,
-            "operator": step.operator,
-            "shape": list(plan.output_shape(step)),
-            "kernel": step.kernel,
-            "where": where(plan, step),
-            "layer": step.layer,
-            "macs": step.macs,
-        }
-        for step in plan.steps
-    ]
+    """A row for every layer: module, operator, output shape, kernel, where it computes, line of the model.
+
+    `bands` are the parts in which its rows are made, where these are several.
+    """
+    return [_layer(plan, steps) for steps in layers_of(plan)]
+
+
+def _layer(plan: Plan, steps: Sequence[int]) -> dict[str, Any]:
+    own = [plan.steps[index] for index in steps]
+    step = _main(own)
+    image = plan.tensors[step.part_of] if step.part_of is not None else None
+    return {
+        "name": step.name,
+        "operator": step.operator,
+        "shape": list(image.model_shape if image else plan.output_shape(step)),
+        "kernel": step.kernel,
+        "where": where(plan, step),
+        "layer": step.layer,
+        "macs": sum(one.macs for one in own),
+        **({"bands": sum(not isinstance(one.call, Move) for one in own)} if len(own) > 1 else {}),
+    }
+
+
+def _main(steps: Sequence[Step]) -> Step:
+    """The step that stands for all of a layer: no copy of rows."""
+    return next((step for step in steps if not isinstance(step.call, Move)), steps[0])
 
 
 def where(plan: Plan, step: Step) -> str:
@@ -117,19 +159,19 @@ def _port(plan: Plan, id: int, name: str) -> dict[str, Any]:
     }
 
 
-def _step(plan: Plan, step: Step) -> dict[str, Any]:
+def _step(plan: Plan, steps: Sequence[int]) -> dict[str, Any]:
+    own = [plan.steps[index] for index in steps]
+    step = _main(own)
     return {
-        "name": step.name,
-        "operator": step.operator,
-        "shape": list(plan.output_shape(step)),
-        "kernel": step.kernel,
-        "where": where(plan, step),
-        "layer": step.layer,
-        "macs": step.macs,
+        **_layer(plan, steps),
         "params": {"type": step.params.type, **step.params.members} if step.params else None,
-        "arguments": list(step.arguments),
-        "writes": list(step.writes),
+        "arguments": list(step.arguments if len(own) == 1 else _each(one.arguments for one in own)),
+        "writes": list(step.writes if len(own) == 1 else _each(one.writes for one in own)),
     }
+
+
+def _each(ids: Iterable[Iterable[int | None]]) -> list[int | None]:
+    return list(dict.fromkeys(id for some in ids for id in some))
 
 
 def _tensor(plan: Plan, id: int) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from mcu_build.layer_names import layer_at
 
 # What a program's code may take.
 _CODE = 32 * 1024
+# What variables of the application and of the C library may take.
+_DATA = 1024
 # Bytes that are worth a word.
 _MUCH = 4096
 
@@ -28,6 +30,17 @@ def room_for_constants(board: Board) -> int | None:
     memory = board.memory_named(board.placement.constants)
     shared = board.placement.code == board.placement.constants
     return memory.size - (min(_CODE, memory.size // 4) if shared else 0)
+
+
+def room_for_arena(board: Board, state: int) -> int | None:
+    """Bytes that the arena may take beside a model's `state`; None where nothing is said."""
+    rooms = [board.arena_size] if board.arena_size is not None else []
+    if not board.is_host and board.placement is not None:
+        place = board.placement
+        shared = state + (board.stack_size if place.stack == place.arena else 0)
+        shared += _DATA if place.data == place.arena else 0
+        rooms.append(max(board.memory_named(place.arena).size - shared, 0))
+    return min(rooms, default=None)
 
 
 def weights_line(plan: Plan, board: Board) -> str | None:
@@ -51,8 +64,17 @@ def check_fit(plan: Plan, board: Board) -> None:
 
     Code is not known yet; a region that overflows only with it is reported by the linker.
     """
-    if board.is_host:
-        return
+    lines, most = [], board.arena_size
+    if most is not None and plan.arena.size > most:
+        lines.append(f"{plan.name}: the arena needs {plan.arena.size:,} bytes, {most:,} are allowed")
+    if not board.is_host:
+        lines += _overflows(plan, board)
+    if lines:
+        raise McuError("\n".join(lines), f"{peak(plan)} Use a smaller input or another board.")
+
+
+def _overflows(plan: Plan, board: Board) -> Iterator[str]:
+    """Memories that are too small for what lies there, and those that the NPU does not reach."""
     assert board.placement is not None
     need: dict[str, dict[str, int]] = defaultdict(dict)
     need[board.placement.arena]["arena"] = plan.arena.size
@@ -62,16 +84,12 @@ def check_fit(plan: Plan, board: Board) -> None:
     need[board.placement.constants]["constants"] = constant_bytes(plan)
     if board.placement.fast is not None:
         need[board.placement.fast]["fast scratch"] = plan.fast_size
-    lines = list(_unreachable(plan, board, board.placement))
+    yield from _unreachable(plan, board, board.placement)
     for name, parts in need.items():
         memory, total = board.memory_named(name), sum(parts.values())
         if total > memory.size:
             listed = " + ".join(f"{part} {size:,}" for part, size in parts.items())
-            lines.append(
-                f"{plan.name}: {name}: needs {total:,} bytes ({listed}), {board.id} has {memory.size:,}"
-            )
-    if lines:
-        raise McuError("\n".join(lines), f"{peak(plan)} Use a smaller input or another board.")
+            yield f"{plan.name}: {name}: needs {total:,} bytes ({listed}), {board.id} has {memory.size:,}"
 
 
 def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:

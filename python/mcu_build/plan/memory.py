@@ -151,6 +151,16 @@ def _best_placement(
     if meetings is None:
         backwards = [replace(block, first=-block.last, last=-block.first) for block in blocks]
         return min((_by_time(one, distances) for one in (blocks, backwards)), key=lambda found: found[1])
+    return allocate(blocks, meetings, distances, bound)
+
+
+def allocate(
+    blocks: Sequence[Block], meetings: Mapping[int, Sequence[Block]], distances: Distances, bound: int
+) -> tuple[Mapping[int, int], int]:
+    """Offsets of blocks by their ids, and the bytes that they take together, `bound` at least.
+
+    `meetings` are the others, by a block's id, that it shares no bytes with but for `distances`.
+    """
     orders = [
         sorted(blocks, key=lambda b: (-b.size, b.first)),
         sorted(blocks, key=lambda b: (-b.size * (b.last - b.first + 1), b.first)),
@@ -164,6 +174,8 @@ def _best_placement(
         if best is None or found[1] < best[1]:
             best, best_order = found, order
     assert best is not None
+    if not blocks:
+        return best
     dice = random.Random(0)
     tries = min(_TRIES_PER_TENSOR * len(blocks), _MAX_TRIES, _MAX_PLACED // len(blocks))
     if len(blocks) > _MOST_IMPROVED:

@@ -39,7 +39,7 @@ def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
 def _walks_down(plan: Plan, step: Step) -> bool:
     """Whether the step's output takes over memory some way below its input, and could be moved."""
     whole = all(plan.tensors[id].alias_of is None for id in step.writes)
-    return whole and any(distance > 0 for distance in step.overlaps.values())
+    return whole and not step.inner and any(distance > 0 for distance in step.overlaps.values())
 
 
 def _moved(plan: Plan, indices: Collection[int]) -> Plan:

@@ -206,6 +206,8 @@ _RULES: dict[str, Carried] = {
     "aten::select_copy.int_out": _selected,
     "aten::cat.out": _join,
     "dim_order_ops::_clone_dim_order.out": _same,
+    "dim_order_ops::_to_dim_order_copy.out": _same,
+    "aten::avg_pool2d.out": _same,
 }
 _IMAGE = frozenset(
     f"cortex_m::{name}.out"

@@ -73,3 +73,12 @@ def steps(inference: Sequence[Span], entries: Sequence[frozenset[int]]) -> tuple
     found[-1].counts.update(pending.counts)
     found[-1].waits.update(pending.waits)
     return tuple(found)
+
+
+def layers_of(found: Sequence[Step], owners: Sequence[int]) -> tuple[Step, ...]:
+    """The steps of each layer together; `owners` says for each step which layer it is a part of."""
+    layers = [Step() for _ in range(max(owners) + 1)]
+    for step, owner in zip(found, owners, strict=True):
+        layers[owner].counts.update(step.counts)
+        layers[owner].waits.update(step.waits)
+    return tuple(layers)

@@ -4,7 +4,7 @@ import tempfile
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from mcu_build.npz import Array
 from mcu_build.pipeline import Built
 from mcu_build.preflight import check_runs
 from mcu_build.profile import cycles
-from mcu_build.profile.attribute import Counts, Phases, Step, phases, steps
+from mcu_build.profile.attribute import Counts, Phases, Step, layers_of, phases, steps
 from mcu_build.profile.cores import CORES
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.profile.memory import code_timing, waiting
@@ -117,7 +117,8 @@ class Profile:
     `startup` is from reset to main; `harness` is what the test image does around the inference. `npu` is that
     of report/npu.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
     `removed` is the manifest's: channels that the plan has left out. `clock` is the board's, in Hz, where its
-    file has one.
+    file has one. `longest` is the step that takes longest, its `index` that for <model>_step(): a layer, or
+    some rows of one.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Profile:
     npu: Mapping[str, Any] | None = None
     removed: Mapping[str, Any] | None = None
     clock: int | None = None
+    longest: Layer | None = None
 
     def __repr__(self) -> str:
         cycles = "" if self.total.cycles is None else f", {self.total.cycles:,} cycles modelled"
@@ -179,13 +181,16 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
     if "method_pool" in manifest.memory:
         # ExecuTorch's runtime calls the operators, out of sight: the inference is one layer.
         rows = (_whole(rows),)
+        owners: tuple[int, ...] = (0,)
         entries = [frozenset(executable.code)]
     else:
-        entries = [executable.kernel_entries(row["kernel"]) for row in rows]
+        calls = manifest.calls or tuple((index, row["kernel"]) for index, row in enumerate(rows))
+        entries = [executable.kernel_entries(kernel) for _, kernel in calls]
+        owners = tuple(row for row, _ in calls)
     fetched_from = code_timing(board)
+    found = steps(counted.inferences[0], entries)
     per_step = [
-        _Step(step.counts, cycles_of(step, executable, fetched_from))
-        for step in steps(counted.inferences[0], entries)
+        _Step(step.counts, cycles_of(step, executable, fetched_from)) for step in layers_of(found, owners)
     ]
     layers = tuple(
         Layer(
@@ -200,6 +205,11 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         )
         for index, (row, step) in enumerate(zip(rows, per_step, strict=True))
     )
+    longest = max(layers, key=lambda layer: (layer.cost.cycles or 0, layer.cost.instructions), default=None)
+    if len(found) > len(layers):
+        index = max(range(len(found)), key=lambda index: found[index].counts.total())
+        own = _Step(found[index].counts, cycles_of(found[index], executable, fetched_from))
+        longest = replace(layers[owners[index]], index=index, cost=own.cost(executable))
     return Profile(
         name=manifest.name,
         board=board.id,
@@ -215,6 +225,7 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         npu=manifest.npu,
         removed=manifest.removed,
         clock=board.clock,
+        longest=longest,
     )
 
 

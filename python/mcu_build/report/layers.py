@@ -71,9 +71,9 @@ def document(profile: Profile) -> dict[str, Any]:
 
 def _longest_step(profile: Profile) -> dict[str, Any] | None:
     """The step that takes longest, by modelled cycles where there are any: an index for <model>_step()."""
-    if not profile.layers:
+    longest = profile.longest
+    if longest is None:
         return None
-    longest = max(profile.layers, key=lambda layer: (layer.cost.cycles or 0, layer.cost.instructions))
     return {
         "index": longest.index,
         "name": longest.name,

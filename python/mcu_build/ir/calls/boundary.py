@@ -1,9 +1,11 @@
 """The boundary between float and integers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
+from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.tensor import DType, Tensor
 
@@ -51,6 +53,15 @@ class Boundary(Call):
         if self.dtype is not DType.I8:
             return {}
         return element_distances(tensors[self.input], tensors[self.output])
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Row by row."""
+        return same_rows(tensors, self.input, self.output, rows)
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Fewer elements."""
+        count = share_of_rows(self.params.count, tensors[self.output], rows)
+        return replace(self, params=replace(self.params, count=count))
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,17 @@ class Call:
         """
         return {}
 
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Which rows of its images make `rows` of the output, by id; None: it does not work row by row.
+
+        Images are [1][height][width][channels] in memory. What it reads besides, it reads whole.
+        """
+        return None
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """The same, making `rows` alone from those that they need, all as images of their own."""
+        raise NotImplementedError(f"{type(self).__name__} does not work row by row")
+
     def value_range(self, values: Values) -> Range | None:
         """The values that each channel of the output can take. None: all."""
         return None

@@ -8,7 +8,14 @@ import numpy as np
 
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rescaled import rescaled, sums_of
-from mcu_build.ir.calls.rows import row_distance
+from mcu_build.ir.calls.rows import (
+    images_fit,
+    row_distance,
+    transposed_of_rows,
+    transposed_rows,
+    window_rows,
+    windows_of_rows,
+)
 from mcu_build.ir.calls.struct import ImageSize, OutputStage, Struct, Window
 from mcu_build.ir.channels import Cut, Ints, Mask, Range, Tie, Values, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -81,6 +88,17 @@ class _Padded(Convolution):
         """By rows of the image."""
         given = self.params
         return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Those that its windows see."""
+        given = self.params
+        needed = window_rows(given.input, given.window, rows)
+        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        return {self.input: needed} if needed and fits and tensors[self.weights].is_constant else None
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Padded above and below only where the whole image is."""
+        return replace(self, params=windows_of_rows(self.params, rows))
 
     def reading(self, input: int, size: ImageSize, window: Window) -> Self:
         """The same over another image."""
@@ -247,6 +265,17 @@ class TransposeConv2d(Convolution):
     KERNEL, SOURCE = "transpose_conv2d_s8", "transpose_conv2d"
 
     params: TransposeConv2dParams
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Those that are spread over `rows`."""
+        given = self.params
+        needed = transposed_rows(given.input, given.window, rows)
+        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        return {self.input: needed} if needed and fits and tensors[self.weights].is_constant else None
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """What is spread beyond `rows` is left out, as beyond the edge of the image."""
+        return replace(self, params=transposed_of_rows(self.params, rows))
 
     @property
     def macs(self) -> int:

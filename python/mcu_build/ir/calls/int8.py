@@ -9,6 +9,7 @@ import numpy as np
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.images import ByChannel
+from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
 from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -154,6 +155,16 @@ class Lookup(Call):
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """Element by element."""
         return element_distances(tensors[self.input], tensors[self.output])
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Row by row."""
+        return same_rows(tensors, self.input, self.output, rows)
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Fewer elements."""
+        return replace(
+            self, params=LookupParams(share_of_rows(self.params.count, tensors[self.output], rows))
+        )
 
     def value_range(self, values: Values) -> Range | None:
         """What the table holds for the input's range."""

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from mcu_build.ir.calls.call import Call, Read, Written
+from mcu_build.ir.calls.rows import height_of, share_of_rows
 from mcu_build.ir.calls.struct import Ints4, Ints6, Struct
 from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -120,6 +121,29 @@ class Pad(Movement):
         """The value of an int8 element."""
         return ((self.params.value & 0xFF) ^ 0x80) - 0x80
 
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Those of the image inside, where rows are rows of the image."""
+        given, source, output = self.params, tensors[self.input], tensors[self.output]
+        images = height_of(source) is not None and height_of(output) == given.shape[1]
+        if not images or source.shape != given.inside or given.inside[0] != given.shape[0]:
+            return None
+        height, before = given.inside[1], given.before[1]
+        first, last = (min(max(row - before, 0), height) for row in (rows.start, rows.stop))
+        return {self.input: range(first, last)}
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Rows of the image, rows of the value, or both."""
+        given, needed = self.params, self.needed_rows(tensors, rows)
+        assert needed is not None
+        above = max(given.before[1] - rows.start, 0) if needed[self.input] else 0
+        params = replace(
+            given,
+            shape=(given.shape[0], len(rows), *given.shape[2:]),
+            inside=(given.inside[0], len(needed[self.input]), *given.inside[2:]),
+            before=(given.before[0], above, *given.before[2:]),
+        )
+        return replace(self, params=params)
+
     def value_range(self, values: Values) -> Range | None:
         """That of the input, and the value, where whole channels are padded."""
         wide = [position for position, size in enumerate(self.params.shape) if size != 1]
@@ -165,6 +189,19 @@ class Concat(Movement):
     params: ConcatParams
     input: Read
     output: Written
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """The same, where it puts channels behind channels or pixels beside pixels."""
+        given, source, output = self.params, tensors[self.input], tensors[self.output]
+        height = height_of(output)
+        fits = height is not None and height_of(source) == height and given.rows % height == 0
+        whole = (given.rows * given.bytes, given.rows * given.stride) == (source.nbytes, output.nbytes)
+        return {self.input: rows} if fits and whole else None
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Fewer of them."""
+        share = share_of_rows(self.params.rows, tensors[self.output], rows)
+        return replace(self, params=replace(self.params, rows=share))
 
     def _adds_channels(self, read: int, written: int) -> bool:
         """Whether a row is a pixel: channels behind channels."""

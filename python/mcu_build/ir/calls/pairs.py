@@ -9,6 +9,7 @@ import numpy as np
 from mcu_build.ir.arithmetic import requantize
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rescaled import rescaled
+from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import Broadcast, OutputStage, Struct
 from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
@@ -82,6 +83,28 @@ class Pairs(Call):
         walk = self.params.walk
         operands = ((self.first, walk.first), (self.second, walk.second))
         return {id: 0 for id, strides in operands if walk.is_dense(strides)}
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Row by row of an operand that is not repeated; of one that is the same for each row, none."""
+        walk, output = self.params.walk, tensors[self.output]
+        axis = walk.outermost
+        if len(output.shape) != 4 or walk.shape[axis] % output.shape[1]:
+            return None
+        found: dict[int, range] = {}
+        for id, strides in ((self.first, walk.first), (self.second, walk.second)):
+            needed = same_rows(tensors, id, self.output, rows) if walk.is_dense(strides) else {}
+            if needed is None or (not needed and strides[axis]):
+                return None
+            found |= needed
+        return found
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """A shorter walk."""
+        walk = self.params.walk
+        axis = walk.outermost
+        share = share_of_rows(walk.shape[axis], tensors[self.output], rows)
+        shape = (*walk.shape[:axis], share, *walk.shape[axis + 1 :])
+        return replace(self, params=replace(self.params, walk=replace(walk, shape=shape)))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Averages and maxima of windows over int8 images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from mcu_build.ir.calls.call import Read, Written
 from mcu_build.ir.calls.images import ByChannel
-from mcu_build.ir.calls.rows import row_distance
+from mcu_build.ir.calls.rows import images_fit, row_distance, window_rows, windows_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Struct, Window
 from mcu_build.ir.channels import Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -60,6 +61,17 @@ class Pool(ByChannel):
         """By rows of the image."""
         given = self.params
         return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Those that its windows see."""
+        given = self.params
+        needed = window_rows(given.input, given.window, rows)
+        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        return {self.input: needed} if needed and fits else None
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Windows reach beyond the image only where those of the whole do."""
+        return replace(self, params=windows_of_rows(self.params, rows))
 
     def _same_range(self, values: Values) -> Range:
         return values.of(self.input, channels_of(values.tensor(self.output)))

@@ -147,6 +147,11 @@ class Broadcast(Struct):
         """Elements of the output."""
         return prod(self.shape)
 
+    @property
+    def outermost(self) -> int:
+        """The axis of the outermost loop that does anything."""
+        return next((axis for axis, size in enumerate(self.shape) if size != 1), len(self.shape) - 1)
+
     def is_dense(self, strides: tuple[int, ...]) -> bool:
         """Whether an operand with these strides lies as the output does: nothing is repeated."""
         dense = (prod(self.shape[axis + 1 :]) for axis in range(len(self.shape)))

@@ -12,6 +12,7 @@ from mcu_build.ir.plan import Optimize, Plan, Step
 from mcu_build.plan.fit import constant_bytes
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 from mcu_build.plan.specialize.context import Context, Table
+from mcu_build.plan.specialize.rows import specialized_rows
 
 # A layer's weights are worth a slower kernel where they would take so many bytes more, and a quarter more.
 _LARGE = 4096
@@ -35,7 +36,12 @@ def specialize(
     take the most more, where constants would else take more than `room` bytes.
     """
     context = Context(plan, optimize)
-    steps = [_best(context, step, kernel_folders) for step in plan.steps]
+    steps = [
+        specialized_rows(context, step, lambda one: _best(context, one, kernel_folders))
+        if step.inner
+        else _best(context, step, kernel_folders)
+        for step in plan.steps
+    ]
     made = replace(plan, tensors=context.tensors, program_constants=constant_bytes(plan))
     costs = [
         _constants(made, after) - _constants(made, before)

@@ -20,6 +20,7 @@ class Context:
         self.optimize = optimize
         self.tensors = dict(plan.tensors)
         self._next_id = max(self.tensors, default=-1) + 1
+        self._constants: dict[tuple[DType, tuple[int, ...], bytes], int] = {}
         self._asked: dict[Callable[[Plan], Any], Any] = {}
 
     def tensor(self, id: int | None) -> Tensor:
@@ -36,8 +37,15 @@ class Context:
         return found
 
     def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> int:
-        """Add a constant, such as packed weights; its id. What nothing reads any more is not kept."""
-        return self._add(Tensor(self._next_id, name, dtype, tuple(shape), tuple(range(len(shape))), data))
+        """A constant, such as packed weights, added where there is none of these bytes yet; its id.
+
+        What nothing reads any more is not kept.
+        """
+        key = (dtype, tuple(shape), data)
+        if key not in self._constants:
+            tensor = Tensor(self._next_id, name, dtype, tuple(shape), tuple(range(len(shape))), data)
+            self._constants[key] = self._add(tensor)
+        return self._constants[key]
 
     def scratch(self, nbytes: int) -> int:
         """Add memory that one step alone uses; its id belongs in the step's arguments and writes."""

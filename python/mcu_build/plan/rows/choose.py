@@ -1,0 +1,189 @@
+"""Which chains of a plan run row by row, so that its arena takes no more than a number of bytes.
+
+A chain costs cycles: calls for each band of rows, and copies of the rows that are kept. Chains are chosen by
+dynamic programming over the steps: the cheapest of those, one behind the other, that leave no step with more
+live bytes than are allowed. That is the optimum over all chains that are looked at, by an estimate that knows
+no scratch memory and no gaps; so what is placed in the end may take more, and then less is asked for.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mcu_build.ir.plan import Plan
+from mcu_build.plan.memory import Block, lifetimes, live_bytes
+from mcu_build.plan.rows.build import Chain, scheduled
+from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
+
+# Rows of a band that are tried, the cheapest first.
+_BANDS = (8, 4, 2)
+# Layers of a chain, chains of a plan that are looked at, and bands of all of them, at most.
+_MOST_LAYERS = 32
+_MOST_CHAINS = 20_000
+_MOST_BANDS = 150_000
+# What a call costs beside its work, and a byte that is copied, in cycles.
+_CYCLES_OF_CALL = 200
+_CYCLES_OF_BYTE = 0.5
+# How often less is asked for, where placing takes more than was thought.
+_MOST_TRIES = 6
+
+# By how much each choice of the front takes less than the one before.
+_FINER = 0.95
+
+Finish = Callable[[Sequence[Chain]], Plan]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a chain takes: live bytes at its fullest, and cycles beyond those of its layers one by one."""
+
+    chain: Chain
+    nbytes: int
+    cycles: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Chains of a plan, in their order; live bytes at its fullest step, cycles that they cost together."""
+
+    chains: tuple[Chain, ...] = ()
+    nbytes: int = 0
+    cycles: float = 0.0
+
+    def then(self, costs: Costs) -> "Choice":
+        """With a chain behind."""
+        chains, nbytes = (*self.chains, costs.chain), max(self.nbytes, costs.nbytes)
+        return Choice(chains, nbytes, self.cycles + costs.cycles)
+
+    def passing(self, live: int) -> "Choice":
+        """With a step behind that runs as it is."""
+        return Choice(self.chains, max(self.nbytes, live), self.cycles)
+
+
+class Search:
+    """Chains of a plan that is not placed yet, with their costs, each of them looked at once."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._blocks = {block.id: block for block in lifetimes(plan)}
+        self._live = live_bytes(plan)[1:-1]
+        self._needs: Needs = {}
+        self._bands = 0
+        self._known: dict[Chain, Costs | None] = {}
+        self._around: dict[tuple[int, int], int] = {}
+        self._longest = self._reach()
+
+    def within(self, most: int) -> Choice | None:
+        """The cheapest chains with which no step has more than `most` live bytes; None: there are none."""
+        count = len(self._live)
+        best: list[Choice | None] = [Choice(), *[None] * count]
+        for at in range(count):
+            here = best[at]
+            if here is None:
+                continue
+            options = {at + 1: [here.passing(self._live[at])]} if self._live[at] <= most else {}
+            for costs in self._chains(at, most):
+                options.setdefault(costs.chain.end, []).append(here.then(costs))
+            for end, choices in options.items():
+                there = [choice for choice in (best[end], *choices) if choice]
+                best[end] = min(there, key=lambda choice: (choice.cycles, choice.nbytes))
+        return best[count]
+
+    def leaner(self) -> Iterator[Choice]:
+        """The front: choices of ever fewer live bytes, from no chains to as few bytes as there can be."""
+        choice: Choice | None = Choice(nbytes=max(self._live, default=0))
+        while choice is not None:
+            yield choice
+            choice = self.within(int(choice.nbytes * _FINER))
+
+    def _reach(self) -> list[int]:
+        """For each step the end of the longest run of steps from it on that may work row by row."""
+        reach = [0] * len(self._plan.steps)
+        for index in range(len(reach) - 1, -1, -1):
+            works = (
+                scheduled(self._plan, Chain(index, index + 1, 1 << 30), self._blocks, self._needs) is not None
+            )
+            later = reach[index + 1] if index + 1 < len(reach) else index + 1
+            reach[index] = max(later, index + 1) if works else index
+        layers = max(4, min(_MOST_LAYERS, _MOST_CHAINS // max(len(reach), 1)))
+        return [min(end, index + layers) for index, end in enumerate(reach)]
+
+    def _chains(self, first: int, most: int) -> Iterator[Costs]:
+        """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
+        for end in range(first + 2, self._longest[first] + 1):
+            if max(self._live[first:end]) <= most or self._least(first, end) > most:
+                continue
+            if (least := self._costs(Chain(first, end, 1))) is None:
+                break
+            if least.nbytes <= most:
+                wider = (self._costs(Chain(first, end, band)) for band in _BANDS)
+                yield next((costs for costs in wider if costs and costs.nbytes <= most), least)
+
+    def _least(self, first: int, end: int) -> int:
+        """Bytes that a chain takes at least: those of the images that it does not make in bands."""
+        if (first, end) not in self._around:
+            around = [block for block in self._blocks.values() if _is_around(block, first, end)]
+            output = self._blocks.get(output_of(self._plan.steps[end - 1].call))
+            used_up = (block.size for block in around if block.last < end and block is not output)
+            shared = min(output.size if output else 0, max(used_up, default=0))
+            self._around[first, end] = sum(block.size for block in around) - shared
+        return self._around[first, end]
+
+    def _costs(self, chain: Chain) -> Costs | None:
+        if chain not in self._known:
+            enough = self._bands >= _MOST_BANDS
+            found = None if enough else scheduled(self._plan, chain, self._blocks, self._needs)
+            self._bands += len(found.bands) if found else 1
+            self._known[chain] = self._estimate(chain, found) if found else None
+        return self._known[chain]
+
+    def _estimate(self, chain: Chain, found: Schedule) -> Costs:
+        outputs = [output_of(step.call) for step in self._plan.steps[chain.first : chain.end]]
+        rows = {id: self._plan.tensors[id].nbytes // self._plan.tensors[id].shape[1] for id in outputs}
+        held = max(sum(found.capacity[id] * rows[id] for id in ids) for ids in found.alive)
+        around = [block for block in self._blocks.values() if _is_around(block, chain.first, chain.end)]
+        live = sum(block.size for block in around) - self._shared(chain, found)
+        copied = sum(
+            (band.rows.start - band.kept) * rows[outputs[band.layer]]
+            for band in found.bands
+            if outputs[band.layer] in found.capacity
+        )
+        calls = len(found.bands) - (chain.end - chain.first)
+        return Costs(chain, held + live, _CYCLES_OF_CALL * calls + _CYCLES_OF_BYTE * copied)
+
+    def _shared(self, chain: Chain, found: Schedule) -> int:
+        """Bytes that the last output shares with an image that the chain uses up."""
+        output = self._blocks.get(output_of(self._plan.steps[chain.end - 1].call))
+        shared = 0
+        for id, lead in found.lead.items():
+            source = self._blocks.get(id)
+            if source and output and source.last < chain.end:
+                together = max(output.size, source.size + max(lead, 0))
+                shared = max(shared, output.size + source.size - together)
+        return shared
+
+
+def _is_around(block: Block, first: int, end: int) -> bool:
+    """Whether a block is needed whole while steps `first` to before `end` run row by row."""
+    return block.first < end and block.last >= first and not (first <= block.first and block.last < end)
+
+
+def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
+    """The plan with chains that run row by row: an arena of `most` bytes, else the smallest found.
+
+    `finish` places a plan with the chains that it is given.
+    """
+    search, asked = Search(plan), most
+    best: Plan | None = None
+    for _ in range(_MOST_TRIES):
+        choice = search.within(asked)
+        if choice is None:
+            break
+        placed = finish(choice.chains)
+        if best is None or placed.arena.size < best.arena.size:
+            best = placed
+        if placed.arena.size <= most:
+            return placed
+        asked = min(asked, choice.nbytes) - (placed.arena.size - most)
+    *_, choice = search.leaner()
+    leanest = finish(choice.chains)
+    return leanest if best is None or leanest.arena.size < best.arena.size else best

@@ -1,0 +1,139 @@
+"""Kernels for the inner steps of chains that run row by row, and one piece of memory for all they keep."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from math import lcm
+
+from mcu_build.ir.calls.call import Call
+from mcu_build.ir.calls.chain import Rows
+from mcu_build.ir.plan import ALIGNMENT, Step
+from mcu_build.plan.memory import Block, Distance, Distances, allocate
+from mcu_build.plan.specialize.context import Context
+
+
+def specialized_rows(context: Context, step: Step, best: Callable[[Step], Step]) -> Step:
+    """A chain with the kernels that `best` finds for its layers, and its memory laid out.
+
+    Bands that differ in nothing but where they lie get one kernel, found once.
+    """
+    call = step.call
+    assert isinstance(call, Rows)
+    found: dict[Call, Step] = {}
+    inner = tuple(_one(context, one, found, best) for one in step.inner)
+    pool = _pool(context, call, inner)
+    used = dict.fromkeys(id for one in inner for id in one.arguments if id is not None)
+    constants = [id for id in used if context.tensors[id].is_constant]
+    images = [id for id in call.reads if id is not None and not context.tensors[id].is_constant]
+    made = replace(call, reads=(*images, *constants), buffers=pool, alive=())
+    whole = replace(step, call=made, arguments=made.arguments, writes=made.writes, inner=inner)
+    return _with_distances(context, whole)
+
+
+def _one(context: Context, step: Step, found: dict[Call, Step], best: Callable[[Step], Step]) -> Step:
+    """A band by its best kernel, the leanest of them."""
+    images = [
+        id
+        for id in dict.fromkeys(step.arguments)
+        if id is not None and context.tensors[id].alias_of is not None
+    ]
+    here = {id: -1 - index for index, id in enumerate(images)}
+    key = step.call.renamed(here)
+    if key not in found:
+        made = best(step)
+        leanest = made.leaner[-1] if made.leaner else made
+        found[key] = replace(leanest, leaner=()).renamed(here)
+    there = {number: id for id, number in here.items()}
+    return replace(found[key].renamed(there), name=step.name, layer=step.layer, part_of=step.part_of)
+
+
+def _owner(context: Context, id: int) -> int:
+    tensor = context.tensors[id]
+    while tensor.alias_of is not None:
+        tensor = context.tensors[tensor.alias_of]
+    return tensor.id
+
+
+def _pool(context: Context, call: Rows, inner: Sequence[Step]) -> tuple[int, ...]:
+    """One tensor with all buffers and all scratch memory of a chain in it; what they were are views of it."""
+    # The bands of a layer use its scratch memory one after the other.
+    scratch: dict[tuple[int, int], dict[int, int]] = defaultdict(dict)
+    for layer, step in zip(call.layers, inner, strict=True):
+        own = [id for id in step.writes if context.tensors[id].name == "scratch"]
+        for place, id in enumerate(own):
+            scratch[layer, place][id] = context.tensors[id].nbytes
+    largest = {key: max(sizes, key=sizes.__getitem__) for key, sizes in scratch.items()}
+    alive = [set(ids) for ids in call.alive]
+    for (layer, _), id in largest.items():
+        alive[layer].add(id)
+    blocks = [
+        Block(id, _aligned(context.tensors[id].nbytes), 0, 0) for id in (*call.buffers, *largest.values())
+    ]
+    bound = max(sum(block.size for block in blocks if block.id in ids) for ids in alive)
+    offsets, size = allocate(blocks, _together(blocks, alive), _distances(context, call, inner, alive), bound)
+    if not size:
+        return ()
+    pool = context.scratch(size)
+    starts = dict(offsets) | {id: offsets[largest[key]] for key, ids in scratch.items() for id in ids}
+    for id, offset in starts.items():
+        context.tensors[id] = replace(context.tensors[id], alias_of=pool, alias_offset=offset)
+    return (pool,)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _together(blocks: Sequence[Block], alive: Sequence[Collection[int]]) -> Mapping[int, list[Block]]:
+    """The others that hold something while a block does."""
+    return {
+        block.id: [
+            other
+            for other in blocks
+            if other is not block and any(block.id in ids and other.id in ids for ids in alive)
+        ]
+        for block in blocks
+    }
+
+
+def _distances(
+    context: Context, call: Rows, inner: Sequence[Step], alive: Sequence[Collection[int]]
+) -> Distances:
+    """Buffers that may share bytes: one layer alone needs both, all of the one for the other."""
+    least: dict[tuple[int, int], int] = {}
+    multiple: dict[tuple[int, int], int] = {}
+    never = set[tuple[int, int]]()
+    for layer, step in zip(call.layers, inner, strict=True):
+        output = _owner(context, step.writes[0])
+        for id in step.reads:
+            pair = _owner(context, id), output
+            if not set(pair) <= {*call.buffers} or pair[0] == output:
+                continue
+            if id not in step.overlaps or any(
+                set(pair) <= set(ids) for other, ids in enumerate(alive) if other != layer
+            ):
+                never.add(pair)
+                continue
+            least[pair] = max(least.get(pair, 0), step.overlaps[id])
+            multiple[pair] = lcm(multiple.get(pair, 1), step.overlap_multiple)
+    return {pair: Distance.of(least[pair], multiple[pair]) for pair in least.keys() - never}
+
+
+def _with_distances(context: Context, step: Step) -> Step:
+    """The chain's own distances where its last layer reads an image of others itself: as its kernel does."""
+    call = step.call
+    assert isinstance(call, Rows)
+    last = max(call.layers)
+    overlaps, multiple = dict(step.overlaps), step.overlap_multiple
+    for layer, one in zip(call.layers, step.inner, strict=True):
+        for id in one.reads if layer == last else ():
+            owner = _owner(context, id)
+            if owner not in overlaps:
+                continue
+            if id not in one.overlaps:
+                del overlaps[owner]
+                continue
+            ahead = context.tensors[one.writes[0]].alias_offset - context.tensors[id].alias_offset
+            overlaps[owner] = max(overlaps[owner], ahead + one.overlaps[id])
+            multiple = lcm(multiple, one.overlap_multiple)
+    return replace(step, overlaps=overlaps, overlap_multiple=multiple)

@@ -1,0 +1,172 @@
+"""Chains of layers that run row by row: the same to the bit, in less memory."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mcu_build.codegen.loops import Item, loops
+from mcu_build.codegen.model import generate
+from mcu_build.ir.plan import Plan
+from mcu_build.plan.describe import describe
+from mcu_build.plan.memory import lifetimes, place
+from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.rows import build
+from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
+from mcu_build.plan.rows.choose import Search, fit_ram
+from mcu_build.plan.specialize import specialize
+from tests.support.cases import run_plans
+from tests.support.row_chains import Draw, drawn
+
+
+def finished(plan, chains, folders=("reference",)):
+    return in_one_line(place(specialize(by_rows(plan, chains), folders)))
+
+
+def longest(plan, band):
+    """The longest chain that runs row by row, of those that begin at the first step."""
+    blocks = {block.id: block for block in lifetimes(plan)}
+    ends = range(len(plan.steps), 1, -1)
+    return next(
+        chain for end in ends if build.scheduled(plan, chain := Chain(0, end, band), blocks, {}) is not None
+    )
+
+
+def forgetful(plan):
+    """The plan without the copies of rows that are still needed."""
+    return replace(plan, steps=tuple(step for step in plan.steps if step.operator != "move"))
+
+
+def test_bands_compute_the_same_to_the_bit(tmp_path):
+    plans, inputs, kinds = [], [], set()
+    for seed in range(12):
+        plan, nbytes = drawn(seed)
+        plan = allow_overlaps(plan)
+        image = np.random.default_rng(seed).integers(-128, 128, nbytes).astype(np.int8)
+        chain = longest(plan, 1 + seed % 3)
+        kinds |= {type(step.call).__name__ for step in plan.steps[: chain.end]}
+        assert chain.end >= 4
+        rows = finished(plan, [chain])
+        made = [finished(plan, []), rows, forgetful(rows)]
+        plans += [replace(one, name=f"net{seed}_{number}") for number, one in enumerate(made)]
+        inputs += [image] * len(made)
+    # Otherwise this says little.
+    assert {"Conv2d", "DepthwiseConv2d", "TransposeConv2d", "MaxPool2d", "AvgPool2d"} <= kinds
+    assert {"Add", "Lookup", "Pad", "Concat"} <= kinds
+    found = run_plans(plans, inputs, tmp_path)
+    at, noticed = 0, 0
+    for plain in plans[::3]:
+        size = plain.tensors[plain.outputs[0]].nbytes
+        whole, rows, forgotten = (found[at + i * size : at + (i + 1) * size] for i in range(3))
+        at += 3 * size
+        assert len(set(whole)) > 5
+        assert rows == whole, plain.name
+        noticed += forgotten != whole
+    assert noticed >= 6
+
+
+def wide_net() -> Plan:
+    draw = Draw(1, 48, 32, 8)
+    wide = draw.table(draw.convolution(draw.input, 32, same=True))
+    narrow = draw.convolution(draw.depthwise(wide), 8, same=True)
+    return allow_overlaps(draw.plan("wide", [narrow]))
+
+
+def test_an_arena_of_fewer_bytes_takes_more_bands():
+    plan = wide_net()
+    finish = lambda chains: finished(plan, chains)  # noqa: E731
+    whole = finish(())
+    sizes, counts = [], []
+    for share in (1.0, 0.6, 0.4):
+        most = int(whole.arena.size * share)
+        made = fit_ram(plan, most, finish)
+        assert made.arena.size <= most
+        sizes.append(made.arena.size)
+        counts.append(len(made.steps))
+    assert counts[0] == len(plan.steps) < counts[1] < counts[2]
+    # What no chain reaches is not promised: the smallest there is comes back.
+    least = fit_ram(plan, 1, finish)
+    assert 1 < least.arena.size <= sizes[-1]
+    front = [choice.nbytes for choice in Search(plan).leaner()]
+    assert front == sorted(front, reverse=True)
+
+
+def test_the_same_plan_comes_out_every_time():
+    texts = {
+        str(generate(fit_ram(plan := wide_net(), 30_000, lambda chains: finished(plan, chains))))
+        for _ in range(2)
+    }
+    assert len(texts) == 1
+
+
+def test_weights_are_packed_once_however_many_bands_there_are():
+    plan = wide_net()
+    for folders in (("mve", "reference"), ("dsp", "reference"), ("thumb", "reference")):
+        whole, rows = (finished(plan, chains, folders) for chains in ([], [Chain(0, 4, 1)]))
+        constants = [
+            {id for step in one.steps for id in step.reads if one.tensors[id].is_constant}
+            for one in (whole, rows)
+        ]
+        before, after = (
+            sum(one.tensors[id].nbytes for id in ids)
+            for one, ids in zip((whole, rows), constants, strict=True)
+        )
+        assert after <= before + 64, folders
+
+
+def test_layers_stay_layers_in_reports():
+    plan = wide_net()
+    whole, rows = (describe(finished(plan, chains)) for chains in ([], [Chain(0, 4, 1)]))
+    columns = ("operator", "shape", "layer", "macs")
+    assert [[row[key] for key in columns] for row in rows["operators"]] == [
+        [row[key] for key in columns] for row in whole["operators"]
+    ]
+    assert whole["calls"] == []
+    assert rows["operators"][0]["bands"] == 48
+    assert len(rows["calls"]) > 4 * 40
+    assert {row for row, _ in rows["calls"]} == {0, 1, 2, 3}
+
+
+def test_repeated_calls_become_loops():
+    items = [Item("a", (0,)), *(Item(kind, (at, 8)) for at in (0, 4, 8) for kind in "bc"), Item("d", ())]
+    found = list(loops(items))
+    assert [(loop.first, loop.length, loop.turns) for loop in found] == [(0, 1, 1), (1, 2, 3), (7, 1, 1)]
+    assert found[1].steps == ((4, 0), (4, 0))
+
+
+def test_loops_are_all_calls_in_their_order():
+    dice = np.random.default_rng(4)
+    patterns = [[Item(int(n), (int(n),)) for n in dice.integers(0, 4, 5)] for _ in range(3)]
+    items = [one for n in dice.integers(0, 3, 60) for one in patterns[int(n)]]
+    items = [replace(one, offsets=(one.offsets[0] + at // 50,)) for at, one in enumerate(items)]
+    found = [
+        Item(item.kind, tuple(a + turn * b for a, b in zip(item.offsets, further, strict=True)))
+        for loop in loops(items)
+        for turn in range(loop.turns)
+        for item, further in zip(items[loop.first : loop.first + loop.length], loop.steps, strict=True)
+    ]
+    assert found == items
+
+
+def test_bands_are_written_once():
+    plan = finished(wide_net(), [Chain(0, 4, 1)])
+    text = generate(plan)["wide.cpp"]
+    run = text[text.index("void wide_run") : text.index("void wide_step")]
+    assert len(plan.steps) > 150
+    assert run.count("kernels::") < 40
+    assert "for (int32_t turn = 0;" in run
+
+
+@pytest.mark.slow
+def test_two_thousand_layers_are_chosen_from_in_time():
+    import time
+
+    draw = Draw(2, 24, 16, 8)
+    image = draw.input
+    for _ in range(500):
+        image = draw.added(image, draw.convolution(draw.table(draw.convolution(image, 32, True)), 8, True))
+    plan = allow_overlaps(draw.plan("deep", [image]))
+    start = time.process_time()
+    fit_ram(plan, 1, lambda chains: finished(plan, chains))
+    assert len(plan.steps) == 2000
+    assert time.process_time() - start < 60
