@@ -2,11 +2,11 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mcu_build import process
 from mcu_build.api import Firmware, build
@@ -65,23 +65,32 @@ class Result:
     exit_code: int = Exit.OK
 
 
-def check(
-    models: Sequence[Path],
-    boards: Sequence[str],
-    npu: str | None,
-    limits: Limits,
-    base: str | None,
-    output: Path,
-    progress: Progress,
-) -> list[Result]:
-    """Build, prove and measure every model on every board. Images go to output/images/<model>/<board>.
+@dataclass(frozen=True)
+class Job:
+    """A model on a board, with its build options, `board` among them, and its limits."""
+
+    model: Path
+    options: Mapping[str, Any]
+    limits: Limits
+
+    @property
+    def board(self) -> str:
+        """The board's name, or its file."""
+        return str(self.options["board"])
+
+
+def check(jobs: Sequence[Job], base: str | None, output: Path, progress: Progress) -> list[Result]:
+    """Build, prove and measure models on boards. Images go to output/images/<model>/<board>.
 
     `base` names a commit of the repository around the models, which is measured too.
     """
-    results = [_check(model, board, npu, limits, output, progress) for model in models for board in boards]
+    results = [_check(job, output, progress) for job in jobs]
     if base:
         with _worktree(base) as tree:
-            results = [replace(found, base=_measure_base(tree, found, npu, progress)) for found in results]
+            results = [
+                replace(found, base=_measure_base(tree, job, progress))
+                for job, found in zip(jobs, results, strict=True)
+            ]
     return results
 
 
@@ -109,12 +118,10 @@ def markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _check(
-    model: Path, board: str, npu: str | None, limits: Limits, output: Path, progress: Progress
-) -> Result:
-    result = Result(str(model), board)
+def _check(job: Job, output: Path, progress: Progress) -> Result:
+    result, limits = Result(str(job.model), job.board), job.limits
     try:
-        firmware = build(model, board=board, npu=npu, build_dir=output / "build", progress=progress)
+        firmware = _build(job, job.model, output / "build", progress)
         _keep(firmware, output / "images" / firmware.manifest.name / firmware.board.id)
         result = replace(result, measures=_measure(firmware))
         for sim in _simulators(firmware):
@@ -181,17 +188,20 @@ def _keep(firmware: Firmware, folder: Path) -> None:
             shutil.copy2(firmware.folder / name, folder)
 
 
-def _measure_base(tree: Path, found: Result, npu: str | None, progress: Progress) -> Measures | None:
-    """What the model was in the other commit, with the mcu-build of today."""
-    here, file = Path(_git("rev-parse", "--show-toplevel")), Path(found.model).resolve()
+def _build(job: Job, model: Path, folder: Path, progress: Progress) -> Firmware:
+    return build(model, progress=progress, **cast(Any, {**job.options, "build_dir": folder}))
+
+
+def _measure_base(tree: Path, job: Job, progress: Progress) -> Measures | None:
+    """What the model was in the other commit, with the mcu-build and the options of today."""
+    here, file = Path(_git("rev-parse", "--show-toplevel")), job.model.resolve()
     if not file.is_relative_to(here) or not (tree / file.relative_to(here)).is_file():
         return None
     model = tree / file.relative_to(here)
     try:
-        built = build(model, board=found.board, npu=npu, build_dir=tree / "mcu-build-base", progress=progress)
-        return _measure(built)
+        return _measure(_build(job, model, tree / "mcu-build-base", progress))
     except McuError as error:
-        progress.warn(f"{found.model} on {found.board}: the base commit does not build: {error.message}")
+        progress.warn(f"{job.model} on {job.board}: the base commit does not build: {error.message}")
         return None
 
 

@@ -4,6 +4,7 @@
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from mcu_build.errors import McuError
-from mcu_build.fronts.options import BY_NAME, OPTIONS, Option
+from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, of_environment, without_idle
 from mcu_build.hardware import Size, Strict
 
 FILE = "mcu-build.toml"
@@ -119,17 +120,31 @@ def find(start: Path) -> Project | None:
     return None
 
 
-def resolve(model: Path) -> Path:
-    """The model file that a command's MODEL means: itself, a model of the project by name, or a folder's.
+def resolve(model: Path, start: Path | None = None) -> Path:
+    """The model file that MODEL means: itself, a model by its name in the project of `start`, or a folder's.
 
-    What is none of these is given back as it is, and refused where it is used.
+    What is none of these is given back as it is, and refused where it is used. `start` is the current folder
+    where it is not given.
     """
     if model.is_dir():
         return _of_folder(model)
     if not model.exists() and not model.suffix:
-        project = find(Path.cwd())
-        return (project.model_file(str(model)) if project else None) or model
+        project = find(start or Path.cwd())
+        return (project.model_file(model.name) if project else None) or model
     return model
+
+
+def settled(
+    model: Path, given: Mapping[str, Any], variables: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Build options for a model file: those that are `given`, else of variables, else of the project file.
+
+    Variables are those of the environment, and `variables` of a build system before them.
+    """
+    found = find(model)
+    settings = found.settings(model) if found else {}
+    project = {name: value for name, value in settings.items() if name in BY_NAME}
+    return without_idle({**project, **of_environment(os.environ), **(variables or {}), **given}, given)
 
 
 def _of_folder(folder: Path) -> Path:

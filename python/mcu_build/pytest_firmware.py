@@ -10,6 +10,7 @@ from mcu_build.api import TIMEOUT, Firmware, Run, build
 from mcu_build.cache import hash_text
 from mcu_build.flash.via import Via
 from mcu_build.npz import Array
+from mcu_build.project import resolve, settled
 from mcu_build.prove import Proof
 from mcu_build.simulate.run import Sim
 
@@ -70,13 +71,16 @@ class Mcu:
     def build(self, model: str | Path, **options: Any) -> Firmware:
         """The firmware of a model, built once in a session. A relative path begins at pytest's rootdir.
 
-        `options`, what is returned and what is raised are those of mcu_build.build.
+        A model may be called by its name in the project file. `options`, what is returned and what is raised
+        are those of mcu_build.build; what is not given is that of MCU_..., else of the file.
         """
-        return self._built(self.root / model, tuple(sorted(options.items())))
+        file = resolve(self.root / model, self.root)
+        return self._built(file, tuple(sorted(options.items())))
 
     @functools.cache  # noqa: B019 - an Mcu lives as long as the session.
     def _built(self, model: Path, options: tuple[tuple[str, Any], ...]) -> Firmware:
         # Models of one name must not share a folder.
         folder = self.build_root / hash_text(str(model))[:12]
-        made = build(model, board=self.board, **{"build_dir": folder, **dict(options)})
+        given = {"board": self.board, "build_dir": folder, **dict(options)}
+        made = build(model, **{**settled(model, given), "board": self.board})
         return HeardFirmware(made.built, made.board, made.progress, self.consoles)

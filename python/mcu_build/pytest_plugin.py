@@ -11,7 +11,10 @@ import pytest
 if TYPE_CHECKING:
     from mcu_build.pytest_firmware import Console, Mcu
 
-_HINT = "Give --mcu-board, or mark the test: @pytest.mark.mcu_boards(...). `mcu-build boards` lists them."
+_HINT = (
+    "Give --mcu-board, mark the test: @pytest.mark.mcu_boards(...), or write `board` into mcu-build.toml. "
+    "`mcu-build boards` lists them."
+)
 # What firmware printed during the test that runs now.
 _CONSOLES = pytest.StashKey[list["Console"]]()
 
@@ -49,10 +52,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     unsuited = pytest.mark.skip(reason=f"for {', '.join(suited)}")
     boards = [
         pytest.param(board, marks=[unsuited] if suited and board not in suited else [])
-        for board in dict.fromkeys(metafunc.config.getoption("mcu_board") or suited)
+        for board in dict.fromkeys(
+            metafunc.config.getoption("mcu_board") or suited or _usual(metafunc.config)
+        )
     ]
     if boards:
         metafunc.parametrize("mcu", boards, indirect=True, scope="session")
+
+
+def _usual(config: pytest.Config) -> list[str]:
+    """The board of MCU_BOARD, else of the project file, if there is one."""
+    from mcu_build.project import settled
+
+    board = settled(config.rootpath, {}).get("board")
+    return [board] if board else []
 
 
 @pytest.fixture(scope="session")

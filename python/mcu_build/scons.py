@@ -28,8 +28,9 @@ from mcu_build.executorch.package import Linkage, linkage
 from mcu_build.failures import reported
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
-from mcu_build.fronts.options import OPTIONS, BuildOptions, Option, respelt, without_idle
+from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, Option, respelt
 from mcu_build.pipeline import Generated, generate
+from mcu_build.project import settled
 from mcu_build.request import Request, request_for
 from mcu_build.resources import data_dir
 
@@ -102,7 +103,7 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
     call = f"McuModel({model})"
     (file,) = _paths(env, [model])
     try:
-        request = request_for(file, _settings(call, env, options))
+        request = request_for(file, _settings(call, env, file, options))
         platform = _platform(env, request, options.get(_BUILD_DIR, env[_BUILD_DIR]))
         folder = Path(env.Dir(platform.folder).abspath) / "models" / (name or model_name(file))
         runtime = request.executorch
@@ -171,8 +172,8 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     return files
 
 
-def _settings(call: str, env: Any, given: dict[str, Any]) -> BuildOptions:
-    """The build options of a model: its own arguments, else those of the environment.
+def _settings(call: str, env: Any, file: Path, given: dict[str, Any]) -> BuildOptions:
+    """The build options of a model: its own arguments, else of the environment, else of the project file.
 
     McuError where a value is wrong, UserError where an argument is unknown.
     """
@@ -187,16 +188,19 @@ def _settings(call: str, env: Any, given: dict[str, Any]) -> BuildOptions:
     common = {option.name: env[name] for name, option in variables.items() if name in env}
     own = {option.name: given[name] for name, option in variables.items() if name in given}
     own |= {option.name: given[option.name] for option in _OPTIONS if option.name in given}
-    settings = {
-        option.name: _on_disk(env, option, value) if option.kind == "path" else value
-        for option in _OPTIONS
-        if (value := own.get(option.name, common.get(option.name))) is not None
-    }
-    return BuildOptions.of(**cast(Any, without_idle(settings, own)))
+    own, common = (
+        {name: _on_disk(env, BY_NAME[name], value) for name, value in one.items() if value is not None}
+        for one in (own, common)
+    )
+    known = {option.name for option in _OPTIONS}
+    found = settled(file, own, common)
+    return BuildOptions.of(**cast(Any, {name: value for name, value in found.items() if name in known}))
 
 
 def _on_disk(env: Any, option: Option, value: Any) -> Any:
-    """Paths of an option, which begin at the folder of the SConscript file."""
+    """The value of an option; its paths begin at the folder of the SConscript file."""
+    if option.kind != "path":
+        return value
     if option.many:
         return _paths(env, [value] if isinstance(value, str) else value)
     return Path(env.Entry(value).srcnode().abspath)

@@ -208,3 +208,19 @@ def test_yaml_holds_to_its_schema(tmp_path, name):
     file.write_text(text.replace("using: composite", "using: compost").replace("when: always", "when: ever"))
     assert file.read_text() != text
     assert check(file) != 0
+
+
+def test_the_project_file_names_models_boards_and_budgets(repository, monkeypatch):
+    monkeypatch.delenv("MCU_BOARD", raising=False)
+    none = command("ci")
+    assert none.status == 2 and "MODELS: missing" in none.err
+    lines = ['board = "host"', 'optimize = "size"', "max_ram = 1", "[models.net]", 'file = "net.pte"']
+    (repository / "mcu-build.toml").write_text("\n".join(lines))
+    result = command("ci", "--json")
+    assert result.status == 6
+    (found,) = result.json["results"]
+    assert found["board"] == "host" and "the budget is 1" in found["error"]
+    assert (repository / "mcu-build-report" / "build" / "net" / "host-size").is_dir()
+    # Options go before the file.
+    assert command("ci", "net", "--max-ram", "1M").status == 0
+    assert "hots" in command("ci", "net", "-b", "hots").out

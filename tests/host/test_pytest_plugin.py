@@ -204,3 +204,21 @@ def test_a_session_without_firmware_loads_nothing(pytester):
     pytester.makepyfile("import sys\ndef test_it():\n    assert 'mcu_build.api' not in sys.modules\n")
     result = pytester.runpytest_subprocess("-p", "mcu_build.pytest_plugin")
     result.assert_outcomes(passed=1)
+
+
+def test_the_project_file_has_the_board_and_the_options(project, monkeypatch):
+    monkeypatch.delenv("MCU_BOARD", raising=False)
+    lines = ['board = "host"', 'optimize = "size"', "[models.small]", 'file = "net.pte"']
+    (project.path / "mcu-build.toml").write_text("\n".join(lines))
+    project.makepyfile(
+        test_net="""
+def test_named(mcu):
+    made = mcu.build("small")
+    assert made.manifest.optimize == "size" and made.board.id == "host"
+    assert mcu.build("net.pte", optimize="speed").manifest.optimize == "speed"
+"""
+    )
+    run(project).assert_outcomes(passed=1)
+    monkeypatch.setenv("MCU_BOARD", "hots")
+    run(project).assert_outcomes(failed=1)
+    run(project, "--mcu-board", "host").assert_outcomes(passed=1)

@@ -1,19 +1,25 @@
 """`mcu-build ci`: what a CI job does with models."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from mcu_build.cli.options import build_option, debug_option, json_option, size_type
 from mcu_build.cli.output import StageTimes, print_json, print_text
-from mcu_build.errors import Exit
+from mcu_build.errors import Exit, McuError
+from mcu_build.fronts.options import no_board
+
+if TYPE_CHECKING:
+    from mcu_build.ci import Job
 
 
 @click.command(context_settings={"auto_envvar_prefix": "MCU"})
-@click.argument("models", nargs=-1, required=True, envvar="MCU_MODELS")
-@click.option(
-    "--board", "boards", multiple=True, required=True, metavar="B", help="May be given several times."
+@click.argument("models", nargs=-1, envvar="MCU_MODELS")
+@build_option(
+    "board", "boards", multiple=True, envvar="MCU_BOARDS", help="A board; may be given several times."
 )
 @build_option("npu")
 @click.option("--base", metavar="COMMIT", help="Measure this commit too, and report the differences.")
@@ -47,6 +53,8 @@ def command(
 ) -> Exit:
     """Build, prove and measure MODELS on boards, in QEMU, and in the FVP where it is installed.
 
+    Without MODELS, those of the project file; boards, options and budgets that are not given are the file's.
+
     Leaves with the status of the first failure, after all have been tried. Every option may come from the
     environment instead: MCU_MODELS, MCU_BOARDS, MCU_NPU, MCU_BASE, MCU_MAX_FLASH and so on.
     """
@@ -54,8 +62,16 @@ def command(
     from mcu_build import ci
     from mcu_build.files import write_atomically
 
-    limits = ci.Limits(max_flash, max_ram, max_instructions, min_accuracy, max_cycles)
-    results = ci.check([Path(model) for model in models], boards, npu, limits, base, output, StageTimes())
+    budgets = {
+        "flash": ("max_flash", max_flash),
+        "ram": ("max_ram", max_ram),
+        "instructions": ("max_instructions", max_instructions),
+        "cycles": ("max_cycles", max_cycles),
+        "accuracy": ("min_accuracy", min_accuracy),
+    }
+    given = {"npu": npu} if npu else {}
+    jobs = [job for model in _models(models) for job in _jobs(model, boards, given, budgets)]
+    results = ci.check(jobs, base, output, StageTimes())
     text, document = ci.markdown(results), ci.document(results)
     write_atomically(output / "report.md", text.encode())
     write_atomically(output / "report.json", json.dumps({"schema": 1, **document}, indent=2).encode())
@@ -64,3 +80,33 @@ def command(
     else:
         print_text(text)
     return ci.status(results)
+
+
+def _models(given: tuple[str, ...]) -> list[Path]:
+    """The files of the models that are given, else of all in the project file."""
+    from mcu_build import project
+
+    found = None if given else project.find(Path.cwd())
+    named = given or (tuple(found.models) if found else ())
+    if not named:
+        raise McuError(
+            "MODELS: missing", "Name models, or list them in mcu-build.toml (docs/project.md).", Exit.USAGE
+        )
+    return [project.resolve(Path(model)) for model in named]
+
+
+def _jobs(
+    model: Path, boards: tuple[str, ...], given: Mapping[str, Any], budgets: Mapping[str, tuple[str, Any]]
+) -> "list[Job]":
+    """A model on each board that is given, else on that of the project file."""
+    from mcu_build import project
+    from mcu_build.ci import Job, Limits
+
+    found = project.find(model if model.exists() else Path.cwd())
+    settings = found.settings(model) if found else {}
+    limits = {name: settings.get(key) if value is None else value for name, (key, value) in budgets.items()}
+    options = [project.settled(model, {**given, "board": board}) for board in boards]
+    options = options or [project.settled(model, given)]
+    if not options[0].get("board"):
+        raise no_board()
+    return [Job(model, one, Limits(**limits)) for one in options]

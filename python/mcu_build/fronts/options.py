@@ -9,6 +9,7 @@ that a whole project may have alike are variables, too: `MCU_OPTIMIZE` in the en
 SCons.
 """
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
@@ -380,6 +381,18 @@ def check_needs(options: Mapping[str, Any]) -> None:
             other, value = option.needs or ("", "")
             needed = f"{BY_NAME[other].flag} {value}"
             raise McuError(f"{option.flag}: it has no effect without {needed}", f"Add {needed}.", Exit.USAGE)
+
+
+def of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The options of variables, MCU_OPTIMIZE and so on, as text; lists are split as the command does."""
+    found: dict[str, Any] = {}
+    for option in OPTIONS:
+        text = environment.get(option.variable or "", "")
+        if text and option.many:
+            found[option.name] = text.split(os.pathsep if option.kind == "path" else None)
+        elif text:
+            found[option.name] = text
+    return found
 
 
 def without_idle(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:

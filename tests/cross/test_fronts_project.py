@@ -1,0 +1,171 @@
+"""The project file and the build options in CMake and SCons: read as by the command, refused by name."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import mcu_build
+from mcu_build import process
+from tests.support.firmware import NINJA, Project
+
+MODEL = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+example_inputs = (torch.zeros(1, 6),)
+calibration = [torch.randn(1, 6) for _ in range(16)]
+"""
+PROJECT = """
+board = "host"
+optimize = "size"
+executorch_prefix = "of/others"
+
+[models.small]
+file = "nets/net.pte"
+method = "forward"
+"""
+CMAKE_LISTS = """
+cmake_minimum_required(VERSION 3.24)
+project(demo LANGUAGES CXX)
+enable_testing()
+find_package(McuBuild REQUIRED)
+mcu_add_model(net MODEL nets/net.pte @cmake@)
+mcu_add_test(net_test MODEL net VECTORS 3)
+"""
+SCONSTRUCT = """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool])
+net = env.McuModel("nets/net.pte", name="net"@scons@)
+env.McuTest("net_test", net, vectors=3)
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a build system said, and how it compiles the model."""
+
+    status: int
+    told: str
+    compiled: str = ""
+    tested: str = ""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A program: no torch is needed to build it."""
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "net.py").write_text(MODEL)
+    return mcu_build.build(folder / "net.py", board="host", build_dir=folder).path("program").read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path, program, monkeypatch):
+    """A project of a user's."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "net.pte").write_bytes(program)
+    (tmp_path / "mcu-build.toml").write_text(PROJECT)
+    for name in ("MCU_BOARD", "MCU_OPTIMIZE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def tried(front: str, folder: Path, arguments: str = "", *variables: str) -> Found:
+    """Configure the project, or read its SConstruct: nothing is compiled."""
+    if front == "cmake":
+        (folder / "CMakeLists.txt").write_text(CMAKE_LISTS.replace("@cmake@", arguments))
+        project = Project(folder)
+        done = project.configure(None, *variables)
+        if done.status:
+            return Found(done.status, " ".join((done.stdout + done.stderr).split()))
+        tests = (project.tree / "CTestTestfile.cmake").read_text()
+        return Found(0, done.stdout, flags(project.tree), tests)
+    (folder / "SConstruct").write_text(SCONSTRUCT.replace("@scons@", arguments))
+    words = [sys.executable, "-m", "SCons", "-Q", "--dry-run", "net_test", *variables]
+    done = process.run(words, cwd=folder)
+    lines = done.stdout.splitlines() or [""]
+    compiled = next((line for line in lines if "net_constants.cpp" in line), "")
+    return Found(done.status, " ".join((done.stdout + done.stderr).split()), compiled, lines[-1])
+
+
+def flags(tree: Path) -> str:
+    """The options with which CMake compiles the model."""
+    found = re.search(r"mcu_model_net.*?FLAGS = ([^\n]*)", (tree / "build.ninja").read_text(), re.DOTALL)
+    return found[1] if found else ""
+
+
+FRONTS = ("cmake", "scons")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_the_project_file_is_read(front, folder):
+    found = tried(front, folder)
+    assert found.status == 0, found.told
+    # What a static model has no use for is for others.
+    assert "-Os" in found.compiled
+    for words in ("--optimize size", "--method forward", "--board host", "--vectors 3"):
+        assert words in found.tested.replace('"', "")
+    said = {"cmake": "OPTIMIZE speed", "scons": ", optimize='speed'"}
+    assert "-Os" not in tried(front, folder, said[front]).compiled
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_variables_go_before_the_file_and_arguments_before_them(front, folder, monkeypatch):
+    monkeypatch.setenv("MCU_OPTIMIZE", "speed")
+    assert "-Os" not in tried(front, folder).compiled
+    said = {"cmake": "OPTIMIZE size", "scons": ", MCU_OPTIMIZE='size'"}
+    assert "-Os" in tried(front, folder, said[front]).compiled
+
+
+def test_a_variable_of_cmake_is_for_all_models(folder):
+    assert "-Os" not in tried("cmake", folder, "", "-DMCU_OPTIMIZE=speed").compiled
+
+
+FILE = {
+    "value": ('optimize = "size"', "optimize = 3", "mcu-build.toml: optimize: 3 is none of speed, size, ram"),
+    "place": ('board = "host"', 'board = "host"\ndata = ["a.ptd"]', "data: not for all models: write"),
+    "word": ("optimize", "optimise", "mcu-build.toml: optimise: no such key: did you mean optimize?"),
+    "list": ('method = "forward"', 'data = "a.ptd"', "models.small.data: a list is expected"),
+}  # fmt: skip
+ARGUMENTS = {
+    "unknown": ("IOO int8", ", ioo='int8'", "unknown argument"),
+    "choice": ("IO int4", ", io='int4'", "'int4' is none of float, int8"),
+    "number": ("LATENCY much", ", latency='much'", "'much' is not a number from 0 on"),
+    "idle": ("OPS a::b", ", ops=['a::b']", "it has no effect without"),
+    "gone": ("METHOD other", ", method='other'", "no method 'other'"),
+}
+
+
+def check_refused(found: Found, said: str) -> None:
+    """The reason is told, with options as the build system spells them, and nothing of Python."""
+    assert found.status != 0 and said in found.told
+    assert "Traceback" not in found.told and "defect of mcu-build" not in found.told
+    assert not re.search(r"--(io|latency|ops|method|runtime)\b", found.told)
+
+
+@pytest.mark.parametrize("case", FILE)
+def test_what_is_wrong_in_the_file_is_named(folder, case):
+    old, new, said = FILE[case]
+    text = (folder / "mcu-build.toml").read_text()
+    assert old in text
+    (folder / "mcu-build.toml").write_text(text.replace(old, new, 1))
+    check_refused(tried("cmake" if case == "place" else "scons", folder), said)
+
+
+@pytest.mark.parametrize("case", ARGUMENTS)
+def test_a_wrong_argument_is_named(folder, case):
+    cmake, scons, said = ARGUMENTS[case]
+    check_refused(tried("scons", folder, scons), said)
+    if case in ("number", "idle"):
+        check_refused(tried("cmake", folder, cmake), said)
+
+
+def test_a_changed_project_file_configures_again(folder):
+    assert "-Os" in tried("cmake", folder).compiled
+    file, tree = folder / "mcu-build.toml", Project(folder).tree
+    file.write_text(file.read_text().replace("size", "speed"))
+    done = process.run([NINJA, "-C", tree, "build.ninja"])
+    assert done.status == 0, done.stdout
+    assert "-Os" not in flags(tree)
