@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
 
 Inputs = tuple[torch.Tensor, ...]
+# Calls over which channels are compared before they are equalized.
+_EQUALIZED = 16
 _NORMS = (torch.ops.aten.batch_norm.default, torch.ops.aten._native_batch_norm_legit_no_training.default)
 
 
@@ -64,15 +66,21 @@ def quantize_layers(
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         from mcu_build.lower import annotate
+        from mcu_build.lower.equalize import equalize, first_of
         from mcu_build.lower.given import GivenQuantizer, is_marked, put_back
         from mcu_build.lower.scales import settle_scales
 
         ours = GivenQuantizer if is_marked(exported) else annotate.Quantizer
 
+        first, calibration = first_of(calibration, _EQUALIZED)
+
         def prepare(refused: Mapping[str, str]) -> GraphModule:
             chosen = quantizer or ours(refused=refused)
             with named("quantized"):
-                return prepare_pt2e(_with_own_weights(exported), chosen)
+                module = _with_own_weights(exported)
+                if ours is annotate.Quantizer:
+                    equalize(module, first)
+                return prepare_pt2e(module, chosen)
 
         prepared = prepare({}) if quantizer else without_refused(prepare)
         _calibrate(prepared, calibration)

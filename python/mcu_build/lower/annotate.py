@@ -33,6 +33,7 @@ from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.legalize import legalize
+from mcu_build.lower.per_channel import split_scales
 from mcu_build.lower.scales import joined_outputs, remember_joined
 from mcu_build.lower.state_inputs import tied
 
@@ -99,12 +100,17 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 keep_in_float(node, self._refused[node.name])
         for node in computed_weights.convolutions(model.graph):
             keep_in_float(node, computed_weights.WHY)
+        self._scale_outputs(model)
         legalize(model, self._chosen)
         lay_out(model, self._chosen)
         _own_biases(model, self._chosen)
         _own_weights(model, self._chosen)
         _join_clamps(model, self._chosen)
         return model
+
+    def _scale_outputs(self, model: GraphModule) -> None:
+        """Give each output of a linear layer a scale where one for all loses too much."""
+        split_scales(model, self._chosen)
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how."""

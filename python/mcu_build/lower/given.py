@@ -30,9 +30,9 @@ from mcu_build.errors import McuError
 from mcu_build.lower.annotate import Quantizer, root_place
 from mcu_build.lower.assigned import operator_name
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, shape
-from mcu_build.lower.clusters import is_fused_clamp
 from mcu_build.lower.fold import evaluated, fold_constants
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.per_channel import as_convolution
 from mcu_build.lower.refusals import refusal
 
 _NAMESPACE = "quantized_decomposed"
@@ -132,12 +132,15 @@ class GivenQuantizer(Quantizer):
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph; linear layers with a scale for each output become convolutions."""
         self._weights = {_numbers(weight): scales for weight, scales in _take_weights(model)}
+        return super().transform_for_annotation(model)
+
+    def _scale_outputs(self, model: GraphModule) -> None:
+        """Those whose author has given each output its scale."""
         for node in list(model.graph.nodes):
             if node.target is aten.linear.default:
                 found = self._scales(model, node)
                 if found is not None and found.scale.numel() > 1:
-                    _as_convolution(model, node)
-        return super().transform_for_annotation(model)
+                    as_convolution(model, node)
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how. RefusedError for what cannot be in the author's scales."""
@@ -265,28 +268,6 @@ def _mark(exported: ExportedProgram) -> None:
             spec.arg.name = result.name
     graph.lint()
     exported.graph_module.recompile()
-
-
-def _as_convolution(model: GraphModule, node: Node) -> None:
-    """A linear layer as a convolution of 1x1 over its rows: linear kernels have one scale for all outputs."""
-    build = Builder(model, fake_mode(model), node)
-    data, weight = node.args[0], node.args[1]
-    outputs, inputs = shape(weight)
-    rows = build.reshape(data, (1, -1, 1, inputs))
-    image = build(aten.permute.default, rows, [0, 3, 1, 2])
-    kernel = build.constant(attribute(model, weight).detach().reshape(outputs, inputs, 1, 1))
-    made = build(aten.conv2d.default, image, kernel, *node.args[2:3])
-    clamp = next(iter(node.users)) if len(node.users) == 1 else None
-    replaced = [node]
-    if clamp is not None and is_fused_clamp(clamp, {}):
-        # It is fused with the convolution only where it is right behind it.
-        made = build(clamp.target, made, *clamp.args[1:], **clamp.kwargs)
-        replaced.insert(0, clamp)
-    back = build.reshape(build(aten.permute.default, made, [0, 2, 3, 1]), shape(node))
-    for old in replaced:
-        old.replace_all_uses_with(back)
-        model.graph.erase_node(old)
-    model.recompile()
 
 
 def _as_given(node: Node) -> QuantizationAnnotation:
