@@ -18,6 +18,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.errors import McuError
+from mcu_build.frontend import precision
 from mcu_build.frontend.dependencies import Dependencies, Recorder, is_users_file, note_names
 from mcu_build.frontend.labels import labels_at_hand
 from mcu_build.frontend.names import model_name
@@ -47,9 +48,9 @@ class Model:
     """A model file that was run and checked.
 
     `model` is in evaluation mode. `calibration` and `evaluation` start the file's own from the beginning at
-    every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes. `stream` are
-    axes of time by the index of their input, empty where the model is called as it is; `latency` the samples
-    of input by which its outputs may come later.
+    every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes, `precision`
+    for layers by name (precision.py). `stream` are axes of time by the index of their input, empty where the
+    model is called as it is; `latency` the samples of input by which its outputs may come later.
     `labels` are those of a list, known beforehand.
     """
 
@@ -61,6 +62,7 @@ class Model:
     evaluation: Callable[[], Iterator[LabelledCalls]] | None
     surroundings: "Surroundings"
     activation_bits: int = 8
+    precision: Mapping[str, str] = field(default_factory=dict)
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
     labels: tuple[int | None, ...] = ()
@@ -214,6 +216,7 @@ def load(path: Path) -> Model:
         labels=labels_at_hand(found.get("evaluation")),
         surroundings=surroundings,
         activation_bits=_activation_bits(path, found),
+        precision=precision.read(path, found),
     )
 
 

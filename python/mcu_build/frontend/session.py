@@ -15,7 +15,7 @@ import numpy as np
 
 from mcu_build import npz
 from mcu_build.errors import McuError, about
-from mcu_build.frontend import op_library
+from mcu_build.frontend import op_library, precision
 from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.names import model_name
@@ -240,6 +240,7 @@ def _capture_model(file: Path) -> _Captured:
 
     model = load(file)
     exported, state = lift_state(capture(model))
+    precision.apply(exported, model.precision, file)
     warnings = []
     if model.calibration is None:
         warnings.append(

@@ -356,6 +356,8 @@ def _where(node: Node) -> tuple[Where, str]:
         return "float", "a custom operator on float tensors"
     if is_boundary(node):
         return "border", "parts of an output with scales of their own, joined in float"
+    if kept := why_in_float(node):
+        return "float", kept
     why = why_on_cpu(node)
     no_form = "no int8 form of this operator with these operands"
     return "float", f"{why}; {no_form}" if why else no_form

@@ -1,0 +1,93 @@
+"""`precision` of a model file: which layers stay in float, by their names.
+
+A key is a module path ('head', which holds 'head.0' too), a pattern of one ('blocks.*'), or either with an
+operator behind it ('head add'): what `mcu-build accuracy` lists, without shapes. An operator of the model
+itself, in no module, goes by its own name ('pow').
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcu_build.errors import McuError
+from mcu_build.layer_names import layer_name
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import Node
+
+FLOAT, INT8 = "float", "int8"
+_WIDTHS = (FLOAT, INT8)
+_WHY = "`precision` in the model file asks for float"
+_HINT = 'Write, for example, `precision = {"head.*": "float"}`; `mcu-build accuracy` lists the layers.'
+_SHOWN = 8
+
+
+def read(path: Path, found: Mapping[str, Any]) -> Mapping[str, str]:
+    """The wishes of the model file `path`, empty without any. McuError for what is none."""
+    given = found.get("precision", {})
+    if not isinstance(given, Mapping):
+        raise McuError(f"{path}: precision: {type(given).__name__}, not a dictionary of layers", _HINT)
+    for key, width in given.items():
+        if not isinstance(key, str) or not key:
+            raise McuError(f"{path}: precision: {key!r} is no name of a layer", _HINT)
+        if width == "int16":
+            raise McuError(
+                f"{path}: precision: {key!r}: int16 by layer has no kernels",
+                "Give the layer 'float', or the whole model `activation_bits = 16` on an Ethos-U.",
+            )
+        if width not in _WIDTHS:
+            raise McuError(f"{path}: precision: {key!r}: {width!r} is not one of float, int8", _HINT)
+    return dict(given)
+
+
+def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path) -> None:
+    """Mark the operators that stay in float. Of several keys that fit one, the last decides.
+
+    McuError, with names that are alike, for keys that fit none.
+    """
+    from mcu_build.lower.assigned import keep_in_float
+
+    names = {node: names_of(node) for node in exported.graph.nodes if node.op == "call_function"}
+    unused = set(wishes)
+    for node, (module, full) in names.items():
+        width = INT8
+        for key, wish in wishes.items():
+            if fits(key, module, full):
+                unused.discard(key)
+                width = wish
+        if width == FLOAT:
+            keep_in_float(node, _WHY)
+    if unused:
+        known = sorted({name for pair in names.values() for name in pair if name})
+        raise McuError(
+            "\n".join(f"{path}: precision: no layer {key!r}{_near(key, known)}" for key in sorted(unused)),
+            _HINT,
+        )
+
+
+def names_of(node: "Node") -> tuple[str, str]:
+    """The module path of an operator, and that with the operator: ('head.0', 'head.0 conv2d')."""
+    from mcu_build.lower.lines import module_path
+
+    module = module_path(node)
+    return module, layer_name(module, str(node.target))
+
+
+def fits(key: str, module: str, full: str) -> bool:
+    """Whether a key means an operator of these names."""
+    return any(fnmatchcase(name, key) for name in (full, *_inside(module)))
+
+
+def _inside(module: str) -> Iterator[str]:
+    """A module path and those of the modules around it."""
+    while module:
+        yield module
+        module = module.rpartition(".")[0]
+
+
+def _near(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, 3) or known[:_SHOWN]
+    return f": there are {', '.join(near)}{' ...' if len(known) > len(near) else ''}"
