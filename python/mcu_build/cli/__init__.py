@@ -33,6 +33,7 @@ VERBS = {
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",
+    "docs": "The documentation, without a network: list its pages, or show one.",
     "completion": "Let the shell complete verbs, options, boards and NPUs.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
     "program": "Make the file to flash of a program for a firmware with program slots.",

@@ -83,6 +83,7 @@ EXAMPLES: Mapping[str, str] = {
     "clean": "mcu-build clean",
     "ci": "mcu-build ci model.py --board corstone-300",
     "generate": "mcu-build generate -b corstone-300 model.py --output src",
+    "docs": "mcu-build docs does-not-fit",
     "completion": "mcu-build completion bash --install",
 }
 
