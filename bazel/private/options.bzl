@@ -6,6 +6,7 @@ OPTION_ATTRS = {
     "io": attr.string(doc = "Element type of the model's inputs and outputs; int8 leaves out the conversion from float.", values = ["", "float", "int8"]),
     "latency": attr.int(default = -1, doc = "How late a stream's outputs may come, in samples of its input; else the model file's."),
     "optimize": attr.string(doc = "What to give priority to: instructions, flash, or RAM.", values = ["", "speed", "size", "ram"]),
+    "ram": attr.string(doc = "Bytes that the arena may take: layers run row by row until it does. Else what its memory has."),
     "op_library": attr.label_list(allow_files = [".py"], doc = "Python that defines custom operators of the model with torch.library."),
     "kernel_sources": attr.label_list(allow_files = [".cpp", ".cc", ".cxx"], doc = "C++ with the kernels of custom operators."),
     "method": attr.string(doc = "The method of a .pte that has several; the model is then called FILE_METHOD."),

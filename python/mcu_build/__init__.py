@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mcu_build.errors import Exit, McuError
 
 if TYPE_CHECKING:
-    from mcu_build.api import Firmware, build, generate
+    from mcu_build.api import Firmware, build, fit, generate
 
 __version__ = "0.1.0"
-__all__ = ["Exit", "Firmware", "McuError", "build", "generate"]
+__all__ = ["Exit", "Firmware", "McuError", "build", "fit", "generate"]
 
 
 def __getattr__(name: str) -> Any:

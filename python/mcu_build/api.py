@@ -33,6 +33,7 @@ from mcu_build.profile import measure as profiles
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
+from mcu_build.report.fitting import Fitting, fittings
 from mcu_build.report.quality import too_noisy
 from mcu_build.report.report import Budget, Report
 from mcu_build.request import request_for
@@ -108,6 +109,19 @@ def export(
     request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
+
+
+def fit(
+    model: str | Path, *, progress: Progress | None = None, **options: Unpack[Keywords]
+) -> tuple[Fitting, ...]:
+    """How little RAM a model can do with: plans from the quickest to the smallest. None is built.
+
+    `options` are those of `mcu-build fit`. The first one that fits is what a build takes.
+    """
+    request = request_for(model, BuildOptions.of(**options))
+    with reported():
+        lowered = pipeline.lowered_for(request, Cache(), progress or _Logged())
+        return tuple(fittings(pipeline.plan_front(request, lowered), request.board))
 
 
 def board_for(model: str | Path, board: str) -> Board:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from mcu_build import manifest as manifests
 from mcu_build.board import Board
@@ -20,6 +20,11 @@ from mcu_build.manifest import Manifest
 from mcu_build.request import Request
 from mcu_build.resources import data_dir
 from mcu_build.stages import Lowered, Progress, lower_model
+
+if TYPE_CHECKING:
+    from mcu_build.custom import Signature
+    from mcu_build.plan.delegate import NpuTarget
+    from mcu_build.plan.rows.choose import Leaner
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,51 @@ def plan_program(
     `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
     loads the program as it is: nothing of it is left out.
     """
-    from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import compile_program
+    from mcu_build.plan.fit import room_for_arena
+
+    is_part = program is not None
+    given = _given(lowered, board, cmsis_nn, optimize, whole, program)
+    ram = room_for_arena(board, sum(map(len, given["state"])))
+    plan = compile_program(**given, name=name, whole=whole, ram=ram)
+    borders, count = lowered.borders, len(given["program"].inputs)
+    inputs = dict(zip(plan.inputs, borders, strict=False))
+    outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
+    named = replace(plan, output_names=() if is_part else lowered.outputs)
+    return named.with_quantization({**inputs, **dict(outputs)})
+
+
+def plan_front(request: Request, lowered: Lowered) -> "tuple[Leaner, ...]":
+    """The plans of a program from the quickest to the one with the smallest arena."""
+    from mcu_build.plan.compile import compile_front
+
+    given = _given(lowered, request.board, request.cmsis_nn, request.options.optimize)
+    return compile_front(**given, name=lowered.name)
+
+
+class _Given(TypedDict):
+    """What a plan is made from."""
+
+    program: Program
+    kernel_folders: tuple[str, ...]
+    npu: "NpuTarget | None"
+    optimize: Optimize
+    custom: "Sequence[Signature]"
+    room: int | None
+    state: Sequence[bytes]
+
+
+def _given(
+    lowered: Lowered,
+    board: Board,
+    cmsis_nn: CmsisNn | None,
+    optimize: Optimize,
+    whole: bool = False,
+    program: Program | None = None,
+) -> _Given:
+    from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.fit import room_for_arena, room_for_constants
+    from mcu_build.plan.fit import room_for_constants
     from mcu_build.plan.keep_state import initial_bytes, initial_values
 
     npu = None
@@ -212,18 +258,18 @@ def plan_program(
             f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
-    folders = kernel_folders(board, cmsis_nn)
-    room = None if whole else room_for_constants(board)
-    borders, count = lowered.borders, len(program.inputs)
     # A part of a program ends before the new values of its state are there.
-    initial = [] if is_part else initial_values(program, lowered.initial_state(), borders[:count])
-    state = initial_bytes(program, initial)
-    ram = room_for_arena(board, sum(map(len, state)))
-    plan = compile_program(program, name, folders, npu, optimize, whole, lowered.custom, room, state, ram)
-    inputs = dict(zip(plan.inputs, borders, strict=False))
-    outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
-    named = replace(plan, output_names=() if is_part else lowered.outputs)
-    return named.with_quantization({**inputs, **dict(outputs)})
+    borders = lowered.borders[: len(program.inputs)]
+    initial = [] if is_part else initial_values(program, lowered.initial_state(), borders)
+    return _Given(
+        program=program,
+        kernel_folders=kernel_folders(board, cmsis_nn),
+        npu=npu,
+        optimize=optimize,
+        custom=lowered.custom,
+        room=None if whole else room_for_constants(board),
+        state=initial_bytes(program, initial),
+    )
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:

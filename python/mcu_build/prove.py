@@ -207,7 +207,7 @@ def layer_cycles(
     if manifest.calls:
         raise McuError(
             f"{manifest.name}: layers run row by row, in loops: the core stops between none",
-            "Profile it in the simulator, or build with a larger arena_size (docs/memory.md).",
+            "Profile it in the simulator, or build with more --ram (docs/memory.md).",
         )
     first = [array[:1] for array in inputs]
     packed = vectors.pack(first, manifest.inputs, vectors.one_sequence(first, manifest.memory))

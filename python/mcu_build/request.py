@@ -76,6 +76,15 @@ def request_on(
     if options.console and options.console != board.console:
         board = board.with_console(options.console)
         variants.append(options.console)
+    if options.ram is not None:
+        if executorch:
+            raise McuError(
+                "--ram: ExecuTorch's runtime has the program's own plan of memory",
+                "Leave out --runtime or --ram.",
+                Exit.USAGE,
+            )
+        board = board.model_copy(update={"arena_size": options.ram})
+        variants.append(f"ram-{options.ram}")
     if in_slot:
         board = board.in_slot()
         variants.append("mcuboot")

@@ -5,16 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mcu_build.board import find_board
 from mcu_build.codegen.loops import Item, loops
 from mcu_build.codegen.model import generate
+from mcu_build.errors import McuError
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.describe import describe
 from mcu_build.plan.memory import lifetimes, place
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.rows import build
 from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
-from mcu_build.plan.rows.choose import Search, fit_ram
+from mcu_build.plan.rows.choose import Search, fit_ram, front
 from mcu_build.plan.specialize import specialize
+from mcu_build.report.fitting import fittings, table
+from mcu_build.request import request_for
 from tests.support.cases import run_plans
 from tests.support.row_chains import Draw, drawn
 
@@ -89,6 +94,34 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     assert 1 < least.arena.size <= sizes[-1]
     front = [choice.nbytes for choice in Search(plan).leaner()]
     assert front == sorted(front, reverse=True)
+
+
+def test_a_front_says_what_fits():
+    plan = wide_net()
+    made = list(front(plan, lambda chains: finished(plan, chains)))
+    arenas = [one.plan.arena.size for one in made]
+    assert arenas == sorted(set(arenas), reverse=True)
+    assert len(arenas) > 3
+    assert made[0].cycles == 0 < made[-1].cycles
+    board = find_board("host")
+    all_fit = list(fittings(made, board))
+    assert all(one.fits for one in all_fit)
+    some_fit = list(fittings(made, board.model_copy(update={"arena_size": arenas[1]})))
+    assert [one.fits for one in some_fit] == [False, *[True] * (len(made) - 1)]
+    lines = table(some_fit, [9_000_000], 1).splitlines()
+    assert lines[3].split()[:2] == ["*", f"{arenas[1]:,}"]
+    assert "9,000,000" in lines[2]
+    # Both names and shapes of layers, not of their bands.
+    assert "48x32" in some_fit[-1].fullest
+
+
+def test_a_build_takes_what_fit_says(tmp_path):
+    options = BuildOptions.of(board="host", ram="30K", build_dir=tmp_path)
+    made = request_for("net.py", options)
+    assert made.board.arena_size == 30 << 10
+    assert made.folder("net").name == "host-ram-30720"
+    with pytest.raises(McuError, match="--ram"):
+        request_for("net.py", BuildOptions.of(board="host", ram="30K", runtime="executorch"))
 
 
 def test_the_same_plan_comes_out_every_time():

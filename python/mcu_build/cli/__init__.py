@@ -30,6 +30,7 @@ VERBS = {
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "report": "One page about a build: layers, time, memory, accuracy, what was left out.",
     "compare": "Boards, NPUs, priorities or models side by side: size, time, accuracy.",
+    "fit": "How little RAM a model can do with, and the cycles that this costs.",
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",

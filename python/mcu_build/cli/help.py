@@ -73,6 +73,7 @@ EXAMPLES: Mapping[str, str] = {
     "monitor": "mcu-build monitor -b nrf52840-dk",
     "accuracy": "mcu-build accuracy model.py",
     "verify": "mcu-build verify -b corstone-300 model.py",
+    "fit": "mcu-build fit -b nucleo-f446re model.py --ram 64K",
     "profile": "mcu-build profile -b mps2-an386 model.py --max-cycles 5000000",
     "report": "mcu-build report -b corstone-300 model.py --html report.html",
     "compare": "mcu-build compare model.py -b corstone-300 -b mps2-an386 --npu none",

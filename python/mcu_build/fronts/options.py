@@ -36,7 +36,7 @@ Front = Literal["cmake", "scons", "bazel"]
 Group = Literal["Model and board", "Compiler, kernels, runtime", "Image", "Output"]
 
 # Verbs that make an image, and those that write sources: together all that take build options.
-IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report")
+IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report", "fit")
 SOURCE_VERBS = ("generate", "export")
 VERBS = (*IMAGE_VERBS, *SOURCE_VERBS)
 FRONTS: tuple[Front, ...] = ("cmake", "scons", "bazel")
@@ -184,6 +184,14 @@ class BuildOptions:
     optimize: Annotated[
         Optimize, Option("What to give priority to: instructions, flash, or RAM.", page="optimize.md")
     ] = "speed"
+    ram: Annotated[
+        int | None,
+        Option(
+            "Bytes that the arena may take: layers run row by row until it does. Else what its memory has.",
+            in_bytes=True,
+            page="memory.md",
+        ),
+    ] = None
     op_library: Annotated[
         tuple[Path, ...],
         Option(
@@ -441,6 +449,7 @@ class SourceKeywords(TypedDict, total=False):
     io: Io
     latency: int | None
     optimize: Optimize
+    ram: int | str | None
     op_library: Sequence[str | Path]
     kernel_sources: Sequence[str | Path]
     method: str | None

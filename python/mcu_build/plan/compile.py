@@ -19,7 +19,7 @@ from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
-from mcu_build.plan.rows.choose import fit_ram
+from mcu_build.plan.rows.choose import Finish, Leaner, fit_ram, front
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -52,24 +52,58 @@ def compile_program(
     take more than `ram` bytes; where that is not enough, it is the smallest that was found.
     """
     with _consistent(name):
-        selected = _select(program, name, npu, custom)
-        user_calls(selected.steps)
-        plan = fuse_padding(separate_outputs(selected))
-        plan = allow_overlaps(keep_state(plan if whole else remove_channels(plan), state))
-        allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-
-        def finish(chains: Sequence[Chain]) -> Plan:
-            made = specialize(join_scratch(by_rows(plan, chains)), kernel_folders, optimize, room)
-            placed = join_in_place(
-                made, lambda one: place_with_moves(choose_leaner(one, allowance), 2 * allowance)
-            )
-            return in_one_line(placed)
-
+        plan = _chosen(program, name, npu, whole, custom, state)
+        finish = _finisher(plan, kernel_folders, optimize, room)
         placed = finish(())
         if ram is None or placed.arena.size <= ram or whole:
             return placed
         leaner = fit_ram(plan, ram, finish)
         return leaner if leaner.arena.size < placed.arena.size else placed
+
+
+def compile_front(
+    program: Program,
+    name: str,
+    kernel_folders: Sequence[str] = ("reference",),
+    npu: NpuTarget | None = None,
+    optimize: Optimize = "speed",
+    custom: Sequence[Signature] = (),
+    room: int | None = None,
+    state: Sequence[bytes] = (),
+) -> tuple[Leaner, ...]:
+    """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
+    with _consistent(name):
+        plan = _chosen(program, name, npu, False, custom, state)
+        return tuple(front(plan, _finisher(plan, kernel_folders, optimize, room)))
+
+
+def _chosen(
+    program: Program,
+    name: str,
+    npu: NpuTarget | None,
+    whole: bool,
+    custom: Sequence[Signature],
+    state: Sequence[bytes],
+) -> Plan:
+    """The plan by portable kernels, before anything is placed."""
+    selected = _select(program, name, npu, custom)
+    user_calls(selected.steps)
+    plan = fuse_padding(separate_outputs(selected))
+    return allow_overlaps(keep_state(plan if whole else remove_channels(plan), state))
+
+
+def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> Finish:
+    """What gives a plan the kernels of its core, and places it, with the chains it is told."""
+    allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+
+    def finish(chains: Sequence[Chain]) -> Plan:
+        made = specialize(join_scratch(by_rows(plan, chains)), kernel_folders, optimize, room)
+        placed = join_in_place(
+            made, lambda one: place_with_moves(choose_leaner(one, allowance), 2 * allowance)
+        )
+        return in_one_line(placed)
+
+    return finish
 
 
 @contextmanager

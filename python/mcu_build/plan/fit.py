@@ -107,7 +107,9 @@ def peak(plan: Plan) -> str:
     if not plan.steps:
         return "The model only passes its inputs on."
     step = plan.steps[plan.arena.peak_step]
-    where = layer_at(step.name, step.operator, plan.output_shape(step), step.layer)
+    whole = plan.tensors[step.part_of] if step.part_of is not None else None
+    shape = whole.model_shape if whole else plan.output_shape(step)
+    where = layer_at(step.name, step.operator, shape, step.layer)
     return (
         f"The arena of {plan.arena.size:,} bytes is fullest at {where}, "
         f"where {plan.arena.lower_bound:,} bytes are live."

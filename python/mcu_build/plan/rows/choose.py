@@ -187,3 +187,21 @@ def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
     *_, choice = search.leaner()
     leanest = finish(choice.chains)
     return leanest if best is None or leanest.arena.size < best.arena.size else best
+
+
+@dataclass(frozen=True)
+class Leaner:
+    """A placed plan, and the cycles that its bands are thought to cost."""
+
+    plan: Plan
+    cycles: int
+
+
+def front(plan: Plan, finish: Finish) -> Iterator[Leaner]:
+    """Placed plans, each with a smaller arena than the one before; the first without chains."""
+    least: int | None = None
+    for choice in Search(plan).leaner():
+        placed = finish(choice.chains)
+        if least is None or placed.arena.size < least:
+            least = placed.arena.size
+            yield Leaner(placed, int(choice.cycles))
