@@ -12,6 +12,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.state import Stepper, lift_state
+from mcu_build.lower.ethos_u_quantize import copied_inputs
 from mcu_build.prove import Proof
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build
@@ -164,6 +165,23 @@ def test_a_buffer_may_be_given_an_input_or_another_buffer(delays):
     # What is computed with is a byte an element; the two that only move are floats.
     assert built["ram"]["state"] == 4 + 16 + 16
     assert {row["operator"] for row in built["operators"] if row["where"] == "float"} == {"copy", "state"}
+
+
+def test_copies_of_inputs_are_not_for_an_npu(delays):
+    """A partition of such a copy has an output that is its input; other moves and what computes may go."""
+    lifted, _ = lift_state(capture(load(delays)))
+    graph = lifted.module(check_guards=False).graph
+    kept = set(copied_inputs(graph))
+    assert len(kept) == 3
+    assert {str(node.target) for node in kept} == {"aten.clone.default"}
+
+
+@pytest.mark.slow
+def test_state_beside_an_npu(delays):
+    npu = ("--board", "corstone-300", "--npu", "ethos-u55-128")
+    document = mcu_build("test", *npu, "--json", delays).json
+    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
+    assert document["state"] == {"elements": 6 * 12, "mismatches": 0}
 
 
 APPLICATION = """

@@ -23,7 +23,7 @@ from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACT
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.backend.partitioner import PartitionResult
 from torch.export import ExportedProgram
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
 from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
@@ -53,6 +53,9 @@ _OTHER_TYPE = re.compile(
     r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA|unsupported dtype torch\.(?P<given>\w+)"
 )
 _CUT_OFF = "what is before or behind it does not run there"
+# Of a partition that gives back what it is given.
+_COPY = "a copy of an input, which the core makes"
+_COPIES = frozenset(getattr(torch.ops.aten, name).default for name in ("clone", "alias", "detach"))
 
 
 def quantize_for_npu(
@@ -75,6 +78,7 @@ def quantize_for_npu(
     if activation_bits == 8:
         rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
+    rejected |= {node.name: _COPY for node in copied_inputs(graph)}
 
     def attempt() -> Quantized:
         with quiet():
@@ -218,6 +222,20 @@ class _ForCpu:
 class _NotForCpu(OperatorSupportBase):  # type: ignore[misc]
     def is_node_supported(self, submodules: Any, node: Node) -> bool:
         return not is_for_cpu(node)
+
+
+def copied_inputs(graph: Graph) -> Iterable[Node]:
+    """Copies of inputs and of state that nothing but an output reads.
+
+    A partition of one has an output that is its input, which neither Vela nor a command stream knows.
+    """
+    found: set[Node] = set()
+    for node in graph.nodes:
+        operands = node.all_input_nodes
+        is_copy = node.target in _COPIES and (operands[0].op == "placeholder" or operands[0] in found)
+        if is_copy and all(user.op == "output" or user.target in _COPIES for user in node.users):
+            found.add(node)
+    return found
 
 
 def in_words(reason: str) -> str:
