@@ -122,7 +122,7 @@ class Proof:
             return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
         found = (
             f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. "
-            "`mcu-build accuracy` lists what each layer loses."
+            "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
         )
         if least is not None and self.accuracy.device < least:
             told = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"

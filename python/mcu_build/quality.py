@@ -18,6 +18,8 @@ from mcu_build.npz import Array
 
 # Below it a user is warned: noise of a tenth of the signal, with which classifiers change their answers.
 LEAST_SQNR_DB = 20.0
+# Points of accuracy whose loss a user is warned of.
+MOST_DROP = 2.0
 # What an exact match is given, so that figures stay finite.
 _MOST_DB = 150.0
 # Neighbouring channels whose root mean squares differ by no more are one group.

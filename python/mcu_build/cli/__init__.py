@@ -26,6 +26,7 @@ VERBS = {
     "flash": "Write a model's firmware to a board, verify it, run it.",
     "monitor": "Show what the firmware on a board prints.",
     "accuracy": "What int8 does to a model, by output and by layer.",
+    "tune": "Search which layers to leave in float for an accuracy.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "report": "One page about a build: layers, time, memory, accuracy, what was left out.",

@@ -72,6 +72,7 @@ EXAMPLES: Mapping[str, str] = {
     "flash": "mcu-build flash -b nrf52840-dk model.py",
     "monitor": "mcu-build monitor -b nrf52840-dk",
     "accuracy": "mcu-build accuracy model.py",
+    "tune": "mcu-build tune model.py --max-drop 0.5",
     "verify": "mcu-build verify -b corstone-300 model.py",
     "fit": "mcu-build fit -b nucleo-f446re model.py --ram 64K",
     "profile": "mcu-build profile -b mps2-an386 model.py --max-cycles 5000000",

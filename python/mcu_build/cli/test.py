@@ -9,10 +9,8 @@ from mcu_build.cli.options import build_options, min_sqnr_option, run_options
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
+from mcu_build.quality import MOST_DROP
 from mcu_build.report.quality import lines as quality_lines
-
-# Points of accuracy whose loss a user is warned of.
-_LOUD_DROP = 2.0
 
 # Layers that a text names where it is not known which one is wrong.
 _LISTED = 5
@@ -66,10 +64,10 @@ def command(
     firmware = build(image=image, **options, progress=times)
     proof = firmware.prove(vectors, timeout=timeout, sim=sim, via=way)
     error = proof.failure(min_accuracy, min_sqnr, max_drop)
-    if proof.drop > _LOUD_DROP:
+    if proof.drop > MOST_DROP:
         times.warn(
             f"accuracy on the device is {proof.drop:.1f} points below the float model's; "
-            "`mcu-build accuracy` lists what each layer loses"
+            "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float"
         )
     if as_json:
         told = error_document(error) if error else {}

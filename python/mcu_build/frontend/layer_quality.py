@@ -65,6 +65,11 @@ class FloatValues:
 
 def layer_quality(converted: GraphModule, floats: FloatValues) -> tuple[LayerQuality, ...]:
     """Every operator of `converted` that has a float counterpart of the same name, in the graph's order."""
+    return tuple(quality_by_node(converted, floats).values())
+
+
+def quality_by_node(converted: GraphModule, floats: FloatValues) -> dict[Node, LayerQuality]:
+    """Likewise, by node of `converted`."""
     alone, accumulated, weights = _Gathered(), _Gathered(), _Gathered()
     with torch.no_grad():
         for index, given in enumerate(floats.inputs):
@@ -72,10 +77,12 @@ def layer_quality(converted: GraphModule, floats: FloatValues) -> tuple[LayerQua
             _Compare(converted, values, accumulated, follow=False).run(*given)
             _Compare(converted, values, alone, follow=True, weights=weights).run(*given)
     nodes = {node.name: node for node in converted.graph.nodes}
-    return tuple(
-        _row(nodes[name], floats.values[name], alone.found[name], accumulated.found[name], weights.found)
+    return {
+        nodes[name]: _row(
+            nodes[name], floats.values[name], alone.found[name], accumulated.found[name], weights.found
+        )
         for name in alone.found
-    )
+    }
 
 
 class _Recorder(Interpreter):  # type: ignore[misc]

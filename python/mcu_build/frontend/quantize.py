@@ -6,6 +6,7 @@ of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,6 +63,23 @@ def quantize_layers(
     where none is given) cannot take stays in float. McuError where there is no item or an item does not fit
     the model.
     """
+    converted, floats = convert(exported, calibration, examples, quantizer)
+    with quiet(), quick(), named("quantized"):
+        program = torch.export.export(converted, _example(exported), strict=False)
+    return Quantized(program, converted, floats)
+
+
+def convert(
+    exported: ExportedProgram,
+    calibration: Iterable[Inputs],
+    examples: Callable[[], Iterable[Inputs]] = tuple,
+    quantizer: "Quantizer | None" = None,
+    in_float: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[GraphModule, FloatValues]:
+    """Likewise, as a graph that runs in PyTorch and is not exported yet, with the float model's values.
+
+    `in_float` are operators that our own quantizer leaves in float: their names in `exported`, and why.
+    """
     with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
@@ -71,11 +89,10 @@ def quantize_layers(
         from mcu_build.lower.scales import settle_scales
 
         ours = GivenQuantizer if is_marked(exported) else annotate.Quantizer
-
         first, calibration = first_of(calibration, _EQUALIZED)
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
-            chosen = quantizer or ours(refused=refused)
+            chosen = quantizer or ours(refused={**in_float, **refused})
             with named("quantized"):
                 module = _with_own_weights(exported)
                 if ours is annotate.Quantizer:
@@ -89,8 +106,7 @@ def quantize_layers(
         with quick(), quick_histograms():
             converted = convert_pt2e(prepared)
             put_back(converted)
-            program = torch.export.export(converted, _example(exported), strict=False)
-        return Quantized(program, converted, floats)
+        return converted, floats
 
 
 def _with_own_weights(exported: ExportedProgram) -> GraphModule:

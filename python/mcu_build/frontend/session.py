@@ -47,7 +47,7 @@ class _Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class _Captured:
+class Captured:
     """A float program with the data that came with it.
 
     Written buffers are among its inputs and outputs (state.py); `state` are their initial values.
@@ -66,6 +66,7 @@ class _Captured:
     activation_bits: int = 8
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
+    precision: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -82,7 +83,7 @@ def run(
 
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
-        captured = _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
+        captured = capture_file(file)
     with progress.stage("quantize"):
         vectors: dict[str, npz.Array] = {}
         labels: list[Label] = []
@@ -90,8 +91,8 @@ def run(
         def examples() -> "Iterable[Inputs]":
             # Evaluation data come after calibration data: a file may draw both from one generator.
             if not vectors:
-                vectors.update(_vectors(file, captured, labels))
-            return _first_inputs(captured, vectors)
+                vectors.update(float_vectors(file, captured, labels))
+            return first_inputs(captured, vectors)
 
         with about(file):
             quantized = _quantize(captured, npu_kind, examples, progress)
@@ -119,6 +120,11 @@ def run(
     return observed
 
 
+def capture_file(file: Path) -> Captured:
+    """The float program of a model.py or .pt2, and its data."""
+    return _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
+
+
 def _write(
     folder: Path,
     exported: "ExportedProgram",
@@ -138,7 +144,7 @@ def _write(
 
 def _streamed(
     file: Path,
-    captured: _Captured,
+    captured: Captured,
     quantized: "ExportedProgram",
     vectors: dict[str, npz.Array],
     labels: Sequence[Label],
@@ -183,13 +189,13 @@ def _shorten_traces(program: "ExportedProgram", base: Path) -> None:
 
 
 def _quantize(
-    captured: _Captured,
+    captured: Captured,
     npu_kind: str | None,
     examples: "Callable[[], Iterable[Inputs]]",
     progress: _Progress,
 ) -> "Quantized":
     bits = captured.activation_bits
-    calibration = _counted(_calibration(captured), progress)
+    calibration = _counted(calibration_calls(captured), progress)
     if npu_kind is None:
         from mcu_build.frontend.quantize import quantize_layers
 
@@ -220,20 +226,20 @@ def _counted(items: "Iterable[Inputs]", progress: _Progress) -> "Iterator[Inputs
     progress.step("rounding")
 
 
-def _calibration(captured: _Captured) -> "Iterable[Inputs]":
+def calibration_calls(captured: Captured) -> "Iterable[Inputs]":
     """The inputs of every call, with the state that it meets."""
     from mcu_build.frontend.state import with_state
 
     return with_state(captured.calibration, _stepper(captured))
 
 
-def _stepper(captured: _Captured) -> "Stepper":
+def _stepper(captured: Captured) -> "Stepper":
     from mcu_build.frontend.state import Stepper
 
     return Stepper(captured.exported.module(check_guards=False), captured.state)
 
 
-def _capture_model(file: Path) -> _Captured:
+def _capture_model(file: Path) -> Captured:
     from mcu_build.frontend.capture import capture
     from mcu_build.frontend.model_file import load
     from mcu_build.frontend.state import lift_state
@@ -255,7 +261,7 @@ def _capture_model(file: Path) -> _Captured:
         evaluation = (_unlabelled(item) for item in model.calibration())
     else:
         evaluation = _around(model.example_inputs)
-    return _Captured(
+    return Captured(
         exported,
         state,
         _sequences(calibration),
@@ -265,6 +271,7 @@ def _capture_model(file: Path) -> _Captured:
         model.activation_bits,
         model.stream,
         model.latency,
+        model.precision,
     )
 
 
@@ -281,7 +288,7 @@ def _unlabelled(item: Any) -> Any:
     return [(call, None) for call in item] if isinstance(item, list) else (item, None)
 
 
-def _capture_exported(file: Path) -> _Captured:
+def _capture_exported(file: Path) -> Captured:
     from mcu_build.frontend.capture import load_exported
     from mcu_build.frontend.state import lift_state
     from mcu_build.lower.given import is_marked
@@ -300,7 +307,7 @@ def _capture_exported(file: Path) -> _Captured:
     )
     inputs: Inputs = example[0][: len(example[0]) - len(state)]
     calibration, evaluation = _sequences(_only_inputs(inputs)), _sequences(_around(inputs))
-    return _Captured(
+    return Captured(
         exported, state, calibration, evaluation, [warning], lambda: Dependencies((file.resolve(),))
     )
 
@@ -329,7 +336,7 @@ def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
         yield tuple(vary(tensor) for tensor in example), None
 
 
-def _vectors(file: Path, captured: _Captured, labels: list[Label]) -> dict[str, npz.Array]:
+def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[str, npz.Array]:
     """input_0 ..., float_0 ... (what the float model gives) and, where every vector has one, labels.
 
     With state also `sequence`, the number of the sequence that each vector belongs to; the labels then may be
@@ -366,7 +373,7 @@ def _vectors(file: Path, captured: _Captured, labels: list[Label]) -> dict[str, 
     return arrays
 
 
-def _nan_place(captured: _Captured, inputs: Sequence[npz.Array]) -> str:
+def _nan_place(captured: Captured, inputs: Sequence[npz.Array]) -> str:
     """The layer in which the first NaN appears, for one vector."""
     import torch
 
@@ -388,7 +395,7 @@ def _steps(vectors: dict[str, npz.Array]) -> Iterator[tuple[bool, Inputs]]:
         yield bool(begins[index]), tuple(channels_last(torch.from_numpy(array[index])) for array in arrays)
 
 
-def _first_inputs(captured: _Captured, vectors: dict[str, npz.Array]) -> Iterator[Inputs]:
+def first_inputs(captured: Captured, vectors: dict[str, npz.Array]) -> Iterator[Inputs]:
     """The inputs of one vector after the other, with the state that it meets."""
     stepper = _stepper(captured)
     for begins, given in _steps(vectors):
@@ -406,23 +413,30 @@ def judged(program: "ExportedProgram") -> int:
 
 
 def _quality(
-    captured: _Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
+    captured: Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
 ) -> tuple[Quality, ...]:
     """The int8 program against the float model, over the first vectors."""
+    found = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
+    return judge([array[: len(found[0])] for array in npz.numbered(vectors, "float")], found)
+
+
+def outputs_of(
+    captured: Captured, module: "torch.nn.Module", vectors: dict[str, npz.Array], count: int
+) -> list[npz.Array]:
+    """What a module that computes the captured program gives for the first vectors: an array an output."""
     import torch
 
     from mcu_build.frontend.state import Stepper
     from mcu_build.lower.upstream import quiet
 
-    stepper = Stepper(quantized.module(check_guards=False), captured.state)
+    stepper = Stepper(module, captured.state)
     rows = []
     with quiet(), torch.no_grad():
-        for begins, given in islice(_steps(vectors), judged(quantized)):
+        for begins, given in islice(_steps(vectors), count):
             if begins:
                 stepper.reset()
             rows.append([_numpy(tensor) for tensor in stepper.step(given)])
-    floats = [array[: len(rows)] for array in npz.numbered(vectors, "float")]
-    return judge(floats, [np.stack([row[index] for row in rows]) for index in range(len(floats))])
+    return [np.stack([row[index] for row in rows]) for index in range(len(rows[0]))]
 
 
 def _check_outputs(

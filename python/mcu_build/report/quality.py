@@ -31,7 +31,10 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
         f"{' The layers that lose most:' if worst else ' No layer loses much alone.'}",
         *(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}" for row in worst),
     ]
-    return ("\n".join((*told, f"  `mcu-build accuracy {file}` lists all layers.")),)
+    hint = f"  `mcu-build accuracy {file}` lists all layers"
+    if file.endswith(".py"):
+        hint += f"; `mcu-build tune {file}` finds those that have to stay in float"
+    return ("\n".join((*told, f"{hint}.")),)
 
 
 def cause(row: Row) -> str:
@@ -71,7 +74,7 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
     found = min(float(part["sqnr_db"]) for row in quality for part in (row["groups"] or [row]))
     if found >= least:
         return None
-    hint = "`mcu-build accuracy` lists what each layer loses."
+    hint = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
     return McuError(
         f"{name}: {found:.1f} dB against the float model, the least is {least:g}", hint, Exit.BUDGET
     )

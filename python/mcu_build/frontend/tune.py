@@ -1,0 +1,267 @@
+"""Which layers to leave in float so that a model is as accurate as it has to be: a search on its own data.
+
+A value is rounded between two layers, so it is a tensor that is freed of rounding: all that makes it or reads
+it goes to float together. Tensors are tried in the order of what they lose alone, a few at each step, and the
+one that helps most is kept. Once the aim is met, every layer that is not needed for it goes back to int8,
+dearest first. The search has no randomness: the same model gives the same answer.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcu_build import npz
+from mcu_build.compare import accuracy
+from mcu_build.errors import McuError
+from mcu_build.frontend import precision, session
+from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
+from mcu_build.vectors import UNLABELLED
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+    from torch.fx import Node
+
+# Tensors that are tried at each step, and steps.
+_TRIED = 3
+_MOST_STEPS = 16
+# Vectors over which accuracy is counted.
+_MOST_VECTORS = 256
+_WHY = "tried in float"
+_LAYERS = ("conv1d", "conv2d", "conv3d", "linear", "conv_transpose1d", "conv_transpose2d")
+# What is not rounded at all.
+_EXACT_DB = 149.0
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What has to be reached: decibels of the worst output, points of accuracy lost at most.
+
+    Without either, it is what a build warns of: 20 dB, and 2 points where there are labels.
+    """
+
+    min_sqnr: float | None = None
+    max_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The model with some layers in float. `accuracy` is a share, None without labels.
+
+    `float_share` is the share of the model's multiply-accumulates that are in float, `extra_flash` the bytes
+    that float weights take beyond those of int8.
+    """
+
+    in_float: tuple[str, ...]
+    sqnr_db: float
+    accuracy: float | None
+    float_share: float
+    extra_flash: int
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The steps of a search, from int8 to the last, and what it has chosen.
+
+    `precision` is to be put into the model file, with what was there already. `met`: it is enough.
+    """
+
+    steps: tuple[Trial, ...]
+    chosen: Trial
+    precision: Mapping[str, str]
+    float_accuracy: float | None
+    met: bool
+
+
+def tune(file: Path, aim: Aim, step: Callable[[str], None]) -> Tuned:
+    """Search for `file`, a model.py. McuError for any other, and without labels where `aim` needs them."""
+    if file.suffix != ".py":
+        raise McuError(f"{file}: only a model.py can say which layers stay in float", "Give the model.py.")
+    bench = _Bench(file)
+    if aim.max_drop is not None and bench.float_accuracy is None:
+        raise McuError(f"{file}: --max-drop: the model has no labelled `evaluation` data", "Add it.")
+
+    usual = aim == Aim()
+    least = LEAST_SQNR_DB if usual else aim.min_sqnr
+    most = MOST_DROP if usual else aim.max_drop
+
+    def met(trial: Trial) -> bool:
+        known = bench.float_accuracy is not None and trial.accuracy is not None
+        drop = 100 * ((bench.float_accuracy or 0.0) - (trial.accuracy or 0.0)) if known else 0.0
+        return (least is None or trial.sqnr_db >= least) and (most is None or drop <= most)
+
+    def attempt(chosen: Collection[str]) -> tuple[Trial, Sequence[frozenset[str]]]:
+        step(f"trial {bench.count + 1}: {len(chosen)} layers in float")
+        return bench.run(chosen)
+
+    steps, chosen = search(attempt, met)
+    wishes = {**bench.wishes, **dict.fromkeys(chosen.in_float, precision.FLOAT)}
+    return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen))
+
+
+def search(
+    attempt: Callable[[Collection[str]], tuple[Trial, Sequence[frozenset[str]]]],
+    met: Callable[[Trial], bool],
+) -> tuple[list[Trial], Trial]:
+    """The trials that were kept, and the last.
+
+    `attempt` gives a trial, and sets of layers that share a tensor, those first that lose most.
+    """
+    trial, damaged = attempt(())
+    steps = [trial]
+    while not met(trial) and len(steps) <= _MOST_STEPS:
+        chosen = frozenset(trial.in_float)
+        wider = list(dict.fromkeys(chosen | one for one in damaged if not one <= chosen))[:_TRIED]
+        if not wider:
+            break
+        tried = [attempt(sorted(one)) for one in wider]
+        enough = [one for one in tried if met(one[0])]
+        if enough:
+            trial, damaged = min(enough, key=lambda one: one[0].float_share)
+        else:
+            trial, damaged = max(tried, key=lambda one: (one[0].accuracy or 0.0, one[0].sqnr_db))
+        steps.append(trial)
+    if met(trial):
+        for name in trial.in_float:
+            if len(trial.in_float) > 1:
+                fewer, _ = attempt([one for one in trial.in_float if one != name])
+                trial = fewer if met(fewer) else trial
+        if trial is not steps[-1]:
+            steps.append(trial)
+    return steps, trial
+
+
+class _Bench:
+    """A captured model that is quantized again and again, over the same data."""
+
+    def __init__(self, file: Path) -> None:
+        self.count = 0
+        self._captured = session.capture_file(file)
+        self.wishes = self._captured.precision
+        self._calibration = list(session.calibration_calls(self._captured))
+        self._vectors = session.float_vectors(file, self._captured, [])
+        self._layers = _Layers(self._captured.exported)
+        vectors = session.judged(self._captured.exported)
+        labels = self._vectors.get("labels")
+        self._labels = None
+        self.float_accuracy = None
+        if labels is not None and (labels[:_MOST_VECTORS] != UNLABELLED).any():
+            self._labels, vectors = labels[:_MOST_VECTORS], max(vectors, _MOST_VECTORS)
+            self.float_accuracy = accuracy(self._vectors["float_0"][:_MOST_VECTORS], self._labels)
+        self._floats = [array[:vectors] for array in npz.numbered(self._vectors, "float")]
+
+    def run(self, in_float: Collection[str]) -> tuple[Trial, Sequence[frozenset[str]]]:
+        """Quantize with some layers in float: how good it is, and which layers lose most, by tensor."""
+        from mcu_build.frontend.layer_quality import quality_by_node
+        from mcu_build.frontend.quantize import convert
+        from mcu_build.lower.assigned import origin
+        from mcu_build.lower.upstream import quiet
+
+        self.count += 1
+        kept = {node.name: _WHY for node, key in self._layers.keys.items() if key in in_float}
+        converted, floats = convert(
+            self._captured.exported,
+            self._calibration,
+            lambda: session.first_inputs(self._captured, self._vectors),
+            in_float=kept,
+        )
+        found = session.outputs_of(self._captured, converted, self._vectors, len(self._floats[0]))
+        with quiet():
+            rows = quality_by_node(converted, floats)
+        lost: dict[str, float] = {}
+        for node, row in rows.items():
+            made_from = origin(node)
+            if made_from is not None and row.sqnr_db < _EXACT_DB:
+                lost[made_from.name] = min(row.sqnr_db, lost.get(made_from.name, row.sqnr_db))
+        by_loss = sorted(lost, key=lambda name: (lost[name], name))
+        damaged = [layers for name in by_loss for layers in self._layers.touching(name)]
+        share = None
+        if self._labels is not None:
+            share = accuracy(found[0][: len(self._labels)], self._labels)
+        worst = min(one.worst for one in judge(self._floats, found))
+        names = tuple(sorted(in_float, key=lambda key: (-self._layers.work[key], key)))
+        return Trial(names, worst, share, *self._layers.price(in_float)), damaged
+
+
+class _Layers:
+    """The layers of a float program by the names that `precision` knows them by, and their neighbours."""
+
+    def __init__(self, exported: "ExportedProgram") -> None:
+        self._nodes = {node.name: node for node in exported.graph.nodes if node.op == "call_function"}
+        names = {node: precision.names_of(node) for node in self._nodes.values()}
+        modules = {module for module, _ in names.values()}
+        around = {outer for module in modules for outer in _outer(module)}
+        self.keys: dict[Node, str] = {
+            node: full if not module or module in around else module for node, (module, full) in names.items()
+        }
+        self.work: dict[str, int] = {}
+        self._weights: dict[str, int] = {}
+        for node, key in self.keys.items():
+            macs, weights = _size(node)
+            self.work[key] = self.work.get(key, 0) + macs
+            self._weights[key] = self._weights.get(key, 0) + weights
+
+    def price(self, in_float: Collection[str]) -> tuple[float, int]:
+        """The share of multiply-accumulates that layers have, and the bytes that their weights take more."""
+        macs = sum(self.work[key] for key in in_float)
+        return macs / max(sum(self.work.values()), 1), 3 * sum(self._weights[key] for key in in_float)
+
+    def touching(self, name: str) -> Iterator[frozenset[str]]:
+        """The layers that make or read what an operator makes; then with those of what it reads, too: what an
+        operator loses alone comes from there where it cancels most of its operands."""
+        if (node := self._nodes.get(name)) is not None:
+            made = self._around(node)
+            yield made
+            read = [self._around(operand) for operand in node.all_input_nodes if operand in self.keys]
+            yield made.union(*read)
+
+    def _around(self, node: "Node") -> frozenset[str]:
+        found = {self.keys[node], *(self.keys[one] for one in (*self._makers(node), *self._readers(node)))}
+        return frozenset(found)
+
+    def _makers(self, node: "Node") -> Iterator["Node"]:
+        """Back to what computes from several tensors or from weights, this included."""
+        while node in self.keys and not _computes(node):
+            node = node.all_input_nodes[0] if node.all_input_nodes else node.graph.output_node()
+            if node in self.keys:
+                yield node
+
+    def _readers(self, node: "Node") -> Iterator["Node"]:
+        """On to those that compute from several tensors or from weights, these included."""
+        queue = list(node.users)
+        while queue:
+            reader = queue.pop()
+            if reader in self.keys:
+                yield reader
+                if not _computes(reader):
+                    queue.extend(reader.users)
+
+
+def _outer(module: str) -> Iterator[str]:
+    while "." in module:
+        module = module.rpartition(".")[0]
+        yield module
+
+
+def _computes(node: "Node") -> bool:
+    tensors = [one for one in node.all_input_nodes if one.op == "call_function"]
+    return _kind(node) in _LAYERS or len(tensors) > 1
+
+
+def _kind(node: "Node") -> str:
+    return str(node.target).removeprefix("aten.").partition(".")[0]
+
+
+def _size(node: "Node") -> tuple[int, int]:
+    """Multiply-accumulates and weights; an operator without weights does one thing for each element."""
+    made = _shape(node)
+    weight: Any = node.args[1] if _kind(node) in _LAYERS else None
+    if weight is None or not _shape(weight):
+        return prod(made), 0
+    return prod(made) * prod(_shape(weight)[1:]), prod(_shape(weight))
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    value = node.meta.get("val")
+    return tuple(int(size) for size in getattr(value, "shape", ()))

@@ -1,0 +1,92 @@
+"""`tune`: which layers to leave in float, found on the model's own data."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from mcu_build.cli import main
+from mcu_build.frontend.tune import Trial, search
+
+MODEL = """
+import torch
+from torch import nn
+
+class Gem(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 8, 3), nn.Linear(8, 4)
+    def forward(self, x):
+        return self.fc(torch.relu(self.conv(x)).clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3))
+
+torch.manual_seed(0)
+model = Gem()
+example_inputs = (torch.zeros(1, 3, 8, 8),)
+calibration = [(torch.randn(1, 3, 8, 8) * (0.3 + 0.1 * i),) for i in range(8)]
+"""
+SETS = tuple(map(frozenset, ({"a", "b"}, {"b", "c"}, {"c"})))
+
+
+def attempts(needed: Collection[str]) -> tuple[list[tuple[str, ...]], object]:
+    """Trials that are good where all of `needed` are in float."""
+    made: list[tuple[str, ...]] = []
+
+    def attempt(chosen: Collection[str]) -> tuple[Trial, tuple[frozenset[str], ...]]:
+        made.append(tuple(sorted(chosen)))
+        db = 10.0 + 10 * len(set(needed) & set(chosen))
+        return Trial(tuple(sorted(chosen)), db, None, len(chosen) / 3, 0), SETS
+
+    return made, attempt
+
+
+def met(least: float):
+    return lambda trial: trial.sqnr_db >= least
+
+
+def test_what_is_not_needed_goes_back():
+    made, attempt = attempts(["b"])
+    steps, chosen = search(attempt, met(20))
+    assert chosen.in_float == ("b",)
+    assert [step.in_float for step in steps] == [(), ("a", "b"), ("b",)]
+    assert len(made) <= 8
+
+
+def test_int8_that_is_enough_is_left():
+    made, attempt = attempts([])
+    steps, chosen = search(attempt, met(10))
+    assert (chosen.in_float, len(steps), made) == ((), 1, [()])
+
+
+def test_an_aim_out_of_reach_ends_with_the_best():
+    _, attempt = attempts(["a", "b", "c"])
+    _, chosen = search(attempt, met(99))
+    assert chosen.in_float == ("a", "b", "c")
+
+
+def run(file: Path, capsys, *options: str) -> tuple[int, dict]:
+    with pytest.raises(SystemExit) as ended:
+        main(["tune", "--json", str(file), *options])
+    return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+
+
+def test_what_it_prints_reaches_the_aim_when_it_is_followed(tmp_path, capsys):
+    """The model with the chosen layers is as good as was promised, and then nothing is left to do."""
+    (tmp_path / "gem.py").write_text(MODEL)
+    status, found = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
+    assert status == 0
+    assert found["steps"][0]["sqnr_db"] < 32 <= found["chosen"]["sqnr_db"]
+    assert {"pow"} <= found["precision"].keys()
+    assert "conv" not in found["precision"]
+    (tmp_path / "gem.py").write_text(f"{MODEL}\nprecision = {found['precision']!r}\n")
+    status, again = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
+    assert (status, again["chosen"]["in_float"]) == (0, [])
+    assert again["chosen"]["sqnr_db"] == pytest.approx(found["chosen"]["sqnr_db"], abs=0.5)
+    assert again["precision"] == found["precision"]
+
+
+def test_a_drop_needs_labels(tmp_path, capsys):
+    (tmp_path / "gem.py").write_text(MODEL)
+    status, found = run(tmp_path / "gem.py", capsys, "--max-drop", "1")
+    assert status == 1
+    assert "no labelled `evaluation` data" in found["error"]["message"]
