@@ -60,7 +60,7 @@ endfunction()
 
 # Link a model with ExecuTorch's runtime and with the operators MCU_MODEL_ADAPTERS.
 function(_mcu_link_executorch call model)
-    _mcu_executorch_library("${call}" model "model.cpp;pal.cpp;slot.cpp;slot_loader.cpp;weights.cpp" base)
+    _mcu_executorch_library("${call}" model "model.cpp;pal.cpp;slot_loader.cpp;weights.cpp" base)
     if(CMAKE_CROSSCOMPILING)
         target_compile_definitions(${base} PRIVATE MCU_NO_HEAP)
     endif()

@@ -18,5 +18,7 @@ OPTION_ATTRS = {
     "ops_from": attr.label_list(allow_files = [".pte"], doc = "Link the operators of these programs, for firmware that is to receive them later."),
     "method_pool": attr.string(doc = "Bytes for ExecuTorch's structures; else measured."),
     "temp_pool": attr.string(doc = "Bytes for ExecuTorch's temporary memory; else measured."),
+    "reserve_ram": attr.string(doc = "Bytes of RAM at least for what a plan computes with: for a later one that needs more."),
+    "reserve_scratch": attr.string(doc = "Bytes of an NPU's fast scratch memory at least, likewise."),
     "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them."),
 }

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -11,15 +11,20 @@ from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.facts import BuildFacts, build_facts, kernel_files
+from mcu_build.codegen.kernel_set import KernelSet
+from mcu_build.codegen.table_model import Deployment as TableDeployment
+from mcu_build.codegen.table_model import first_slot
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
-from mcu_build.ir.plan import Optimize, Plan
+from mcu_build.fronts.options import BuildOptions
+from mcu_build.hardware import PROGRAM_SLOTS
+from mcu_build.ir.plan import ALIGNMENT, Optimize, Plan
 from mcu_build.ir.program import Program, load
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
 from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.stages import Lowered, Progress, lower_model
+from mcu_build.stages import Lowered, Progress, Silent, lower_model
 
 if TYPE_CHECKING:
     from mcu_build.custom import Signature
@@ -77,7 +82,7 @@ def _key(request: Request, lowered: Lowered) -> str:
         repr(request.npu),
         " ".join(request.options.emit),
         _executorch_key(request),
-        request.options.runtime,
+        _table_key(request.options),
         request.options.optimize,
         request.board.model_dump_json(),
         request.toolchain,
@@ -87,6 +92,14 @@ def _key(request: Request, lowered: Lowered) -> str:
         own_code(),
         own_data("firmware", "cmake", "toolchains"),
     )
+
+
+def _table_key(options: BuildOptions) -> str:
+    if options.runtime != "table":
+        return ""
+    programs = [hash_file(file) for file in options.ops_from if file.is_file()]
+    slots = options.program_slot, options.reserve_ram, options.reserve_scratch
+    return hash_text("table", repr(slots), *programs)
 
 
 def _executorch_key(request: Request) -> str:
@@ -177,7 +190,10 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     )
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
-        return Sources(plan, _sources(plan, request), kernel_sources(plan))
+        if (given := table_deployment(plan, request)) is not None:
+            texts = _table_sources(plan, given, board)
+            return Sources(plan, texts, given.kernels.sources, slots=given.slot_symbol(plan))
+        return Sources(plan, _sources(plan, board), kernel_sources(plan))
     texts, deployed = estimated(plan, lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
 
@@ -289,8 +305,14 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         )
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
-        sources = _sources(plan, request) if request.executorch is None else {}
+        given = table_deployment(plan, request)
+        sources: Mapping[str, str] = {}
+        if given is not None:
+            sources = _table_sources(plan, given, request.board)
+        elif request.executorch is None:
+            sources = _sources(plan, request.board)
         described = describe(plan)
+        described["memory"] |= _table_memory(plan, given) if given else {}
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
         kept = _stage_files(lowered, request.options.emit)
@@ -326,6 +348,9 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             progress,
             request.options.kernel_sources,
         )
+    if given is not None and given.slots:
+        images["program_slot"] = folder / "program.slot"
+        write_atomically(images["program_slot"], first_slot(plan, given))
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
         "header": f"src/{lowered.name}.h",
@@ -404,13 +429,63 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     return Built(request.folder(lowered.name), manifest, lowered)
 
 
-def _sources(plan: Plan, request: Request) -> dict[str, str]:
-    """The C++ of a model for a runtime of ours. McuError where it does not fit the board."""
-    from mcu_build.codegen import model, table_model
+def _sources(plan: Plan, board: Board) -> dict[str, str]:
+    """The C++ of a model for the static runtime. McuError where it does not fit the board."""
+    from mcu_build.codegen.model import generate
     from mcu_build.plan.fit import check_fit
 
-    check_fit(plan, request.board)
-    return table_model.generate(plan) if request.options.runtime == "table" else model.generate(plan)
+    check_fit(plan, board)
+    return generate(plan)
+
+
+def table_deployment(plan: Plan, request: Request) -> TableDeployment | None:
+    """What firmware for a plan that is data has, with the kernels of programs that may come later."""
+    options, board = request.options, request.board
+    if options.runtime != "table":
+        return None
+    steps = list(plan.steps)
+    for file in options.ops_from:
+        alone = replace(options, io="float", method=None, data=())
+        lowered = lower_model(file, board, request.npu, alone, Cache(), Silent())
+        steps += plan_program(lowered, lowered.name, board, request.cmsis_nn, options.optimize).steps
+    ram, scratch = options.reserve_ram or 0, options.reserve_scratch or 0
+    kernels = KernelSet.of(steps)
+    if request.slots and plan.npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
+        raise McuError(
+            f"{plan.name}: --program-slot: the NPU of {board.id} does not reach "
+            f"{request.slots.address:#x}, where its command streams and weights would lie",
+            "Give the end of a memory with npu = true in the board's file.",
+        )
+    return TableDeployment(kernels, request.slots, _aligned(ram), _aligned(scratch), board.is_host)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _table_sources(plan: Plan, given: TableDeployment, board: Board) -> dict[str, str]:
+    """The C++ of a model whose plan is data. McuError where it does not fit the board, or a slot."""
+    from mcu_build.codegen.table_model import generate, table_of
+    from mcu_build.executorch.slot import check_capacity
+    from mcu_build.plan.fit import check_fit
+
+    size, _, _ = given.memory(plan)
+    check_fit(plan.with_arena(replace(plan.arena, size=size)), board)
+    if given.slots:
+        check_capacity(plan.name, table_of(plan, given), given.slots)
+    return generate(plan, given)
+
+
+def _table_memory(plan: Plan, given: TableDeployment) -> dict[str, Any]:
+    """What a later plan has to get along with, for the manifest."""
+    arena, fast, _ = given.memory(plan)
+    return {
+        "runtime": "table",
+        "arena": arena,
+        "fast": fast,
+        "operators": list(given.kernels.numbers.lines),
+        "program_slot": asdict(given.slots) if given.slots else None,
+    }
 
 
 def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
-from mcu_build.executorch.slot import memory_region, parse_region
+from mcu_build.executorch.slot import Region, memory_region, parse_region
 from mcu_build.fronts.options import BuildOptions
 
 # What is not told in the name of a build folder.
@@ -22,7 +22,7 @@ class Request:
 
     `npu` is None for the core alone. `board_variants` say how the board was changed: another console, a slot
     of MCUboot's. `cmsis_nn` is a library to take kernels from in place of ours, `executorch` is there where
-    ExecuTorch's own runtime runs the program.
+    ExecuTorch's own runtime runs the program. `slots` are those of a plan that is data.
     """
 
     model: Path
@@ -34,6 +34,7 @@ class Request:
     board_variants: tuple[str, ...] = ()
     cmsis_nn: CmsisNn | None = None
     executorch: ExecutorchOptions | None = None
+    slots: Region | None = None
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -89,7 +90,8 @@ def request_on(
         board = board.in_slot()
         variants.append("mcuboot")
     npu = board.choose_npu(options.npu)
-    if executorch and (slots := executorch.program_slot):
+    slots = _slots(options, board)
+    if slots:
         board = board.with_program_slots(slots.address, slots.size)
     return Request(
         model=Path(model),
@@ -101,7 +103,16 @@ def request_on(
         board_variants=tuple(variants),
         cmsis_nn=library,
         executorch=executorch,
+        slots=None if executorch else slots,
     )
+
+
+def _slots(options: BuildOptions, board: Board) -> Region | None:
+    """Where programs are kept apart from the image."""
+    slot = options.program_slot
+    if slot is None:
+        return None
+    return parse_region(slot) if ":" in slot else memory_region(slot, board)
 
 
 def _library(options: BuildOptions, board: Board) -> CmsisNn | None:
@@ -146,7 +157,4 @@ def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None
         options.temp_pool,
         upstream=upstream,
     )
-    slot = options.program_slot
-    if slot is None:
-        return found
-    return replace(found, program_slot=parse_region(slot) if ":" in slot else memory_region(slot, board))
+    return replace(found, program_slot=_slots(options, board))

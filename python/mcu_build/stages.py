@@ -80,6 +80,27 @@ class Progress(Protocol):
         """Tell the user something that should not be overlooked."""
 
 
+@dataclass
+class _Unseen:
+    cached: bool = False
+
+
+class Silent:
+    """Progress of what nobody waits for."""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Mark]:
+        """Nothing is shown."""
+        del name
+        yield _Unseen()
+
+    def step(self, text: str) -> None:
+        """Nothing is shown."""
+
+    def warn(self, text: str) -> None:
+        """Nothing is shown."""
+
+
 @dataclass(frozen=True)
 class Lowered:
     """A program ready to be planned.

@@ -1,4 +1,4 @@
-// Drives firmware/executorch/slot.cpp over a flash of the computer's memory.
+// Drives firmware/include/mcu/slot.h over a flash of the computer's memory.
 //
 //   slot_driver check OPERATORS REGION                     the status of both slots, and which would be
 //   loaded slot_driver update OPERATORS REGION PAGE UNIT FILE     a whole update, in pieces; REGION is
@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "mcu/executorch/slot.h"
+#include "mcu/slot.h"
 
 namespace slot = mcu::slot;
 using Memory = std::vector<unsigned char>;

@@ -83,7 +83,7 @@ def fuzz(count: int, folder: Path, include: Path | None = None) -> process.Finis
     """What came of so many damaged tables, by status of mcu/runtime/plan.h; with headers in place of ours."""
     plan = net()
     kernels = KernelSet.of(plan.steps)
-    (folder / "table.bin").write_bytes(encode(plan, kernels))
+    (folder / "table.bin").write_bytes(encode(plan, kernels.numbers))
     return process.run([host.linked(kernels, "fuzz", include), str(count)], cwd=folder, timeout=900)
 
 

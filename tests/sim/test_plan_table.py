@@ -7,7 +7,7 @@ import pytest
 from mcu_build.api import Firmware, build
 from mcu_build.choices import Runtime
 from mcu_build.codegen import table_model
-from mcu_build.codegen.kernel_set import KernelSet
+from mcu_build.codegen.kernel_set import Numbers
 from mcu_build.codegen.table import encode, sealed
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Plan
@@ -84,7 +84,7 @@ def test_a_damaged_table_is_noticed(
 ) -> None:
     """The control: another weight is computed with where the checksum fits, and else ends the firmware."""
 
-    def damaged(plan: Plan, kernels: KernelSet) -> bytes:
+    def damaged(plan: Plan, kernels: Numbers) -> bytes:
         whole = encode(plan, kernels)
         weights = max((one for one in plan.tensors.values() if one.data), key=lambda one: one.nbytes)
         at = whole.index(weights.data or b"")
@@ -93,7 +93,7 @@ def test_a_damaged_table_is_noticed(
 
     monkeypatch.setattr(table_model, "encode", damaged)
     _, table = both(stateful, "host", tmp_path)
-    with pytest.raises(McuError, match="differ|elements" if seals else "SIGILL|SIGTRAP"):
+    with pytest.raises(McuError, match=r"differ|elements" if seals else r"SIGILL|SIGTRAP"):
         table.test()
 
 

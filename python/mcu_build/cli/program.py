@@ -5,7 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_build.cli.options import build_option, debug_option, json_option
-from mcu_build.cli.output import print_json, print_text
+from mcu_build.cli.output import StageTimes, print_json, print_text
 
 _path = click.Path(path_type=Path)
 
@@ -38,12 +38,19 @@ def command(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Make the file to flash of PROGRAM, a .pte, for firmware that was built with --program-slot."""
+    """Make the file to flash of PROGRAM for firmware that was built with --program-slot.
+
+    PROGRAM is a .pte or, for firmware of --runtime table, any model file.
+    """
     del debug
     from mcu_build.executorch.replace import program_file
     from mcu_build.files import write_atomically
+    from mcu_build.replace_plan import is_table, plan_file
 
-    made = program_file(program, firmware, sequence, method)
+    if is_table(firmware):
+        made = plan_file(program, firmware, sequence, method, StageTimes())
+    else:
+        made = program_file(program, firmware, sequence, method)
     write_atomically(into, made)
     if as_json:
         print_json({"file": str(into), "bytes": len(made), "sequence": sequence})

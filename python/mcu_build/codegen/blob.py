@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 
+from mcu_build.hardware import PROGRAM_SLOTS
+
 _BYTES_PER_LINE = 32
 
 
@@ -47,6 +49,12 @@ def filled(name: str, data: bytes, size: int, alignment: int, section: str) -> s
         f'    ".global {name}\\n"\n    "{name}:\\n"\n{lines}'
         f'    ".fill {size - len(data)}, 1, 255\\n"\n    ".popsection\\n");\n'
     )
+
+
+def region(name: str, data: bytes, size: int, alignment: int, is_host: bool) -> str:
+    """A region for program slots, which begins with `data`; on the host an application writes to it."""
+    section = ".data" if is_host else f'.mcu_{PROGRAM_SLOTS},\\"a\\"'
+    return filled(name, data, size, alignment, section)
 
 
 def lines_of(data: bytes) -> Iterator[str]:

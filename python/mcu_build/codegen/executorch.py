@@ -16,13 +16,12 @@ from mcu_build.codegen.blob import (
     content_name,
     definition,
     fast_section,
-    filled,
+    region,
 )
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
 from mcu_build.codegen.header import BANNER, header
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
-from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.ir.calls.outside import EthosU, UserCall
 from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
 from mcu_build.ir.ports import Kind, port_names
@@ -92,7 +91,7 @@ def generate(given: Deployment) -> dict[str, str]:
     plan = given.plan.with_arena(Arena(arena, {}, 0, arena))
     includes, functions = '#include "mcu/executorch/status.h"\n', _FUNCTIONS
     if given.slots:
-        includes, functions = f'#include "mcu/executorch/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
+        includes, functions = f'#include "mcu/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
     return {
         f"{name}.h": header(plan, f"{includes}\n", functions, has_steps=False),
         f"{name}.cpp": _source(given),
@@ -277,10 +276,8 @@ def _program(given: Deployment) -> str:
     name = _program_name(given)
     if given.slots:
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-        # On the host an application writes to them as to flash.
-        section = ".data" if given.is_host else f'.mcu_{PROGRAM_SLOTS},\\"a\\"'
         data = slot_file(given.data, given.operators, FIRST_SEQUENCE)
-        made = filled(name, data, given.slots.size, SLOT_ALIGNMENT, section)
+        made = region(name, data, given.slots.size, SLOT_ALIGNMENT, given.is_host)
     else:
         said = "The program as ExecuTorch's exporter wrote it."
         made = definition(name, given.data, ALIGNMENT, constants_section(name))

@@ -17,7 +17,7 @@ from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Emitted, Plan, Step
 
 ARRAY = "kernels_numbered"
-MAX_OPERANDS = 16  # of mcu/runtime/kernel.h
+VERSION = f"mcu-build {__version__}"
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,59 @@ class Kernel:
         return cls(step.kernel, step.source, params, step.core, user)
 
     @property
+    def name(self) -> str:
+        """Its function, with what was emitted for it."""
+        return f"{self.function} with {self.core.name}" if self.core else self.function
+
+    @property
     def contract(self) -> str:
         """What a table must have been made for: one line."""
         params = layout(self.params).members if self.params else ()
         members = " ".join(f"{one.offset}{one.format}:{one.path}" for one in params)
         core = hashlib.sha256(self.core.text.encode()).hexdigest() if self.core else ""
         return f"{self.function}({members}) {self.core.name if self.core else ''} {core} {self.user or ''}"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The kernels of a firmware as tables know them: what each takes, in the order of their numbers.
+
+    A manifest keeps them, so that a plan can be made for a firmware later.
+    """
+
+    contracts: tuple[str, ...]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the id is made of: the tool that packs weights, and the kernels."""
+        return (VERSION, *self.contracts)
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[str]) -> "Numbers":
+        """The kernels of a firmware that was made by this version of the tool. ValueError: by another."""
+        version, *contracts = lines
+        if version != VERSION:
+            raise ValueError(version)
+        return cls(tuple(contracts))
+
+    @cached_property
+    def id(self) -> int:
+        """64 bits that tell the set from others."""
+        named = "".join(f"{line}\n" for line in sorted(self.lines))
+        return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little")
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {contract: number for number, contract in enumerate(self.contracts)}
+
+    def number(self, step: Step) -> int:
+        """The number of what a step calls. KeyError where the set lacks it."""
+        return self._numbers[Kernel.of(step).contract]
+
+    def missing(self, plan: Plan) -> list[str]:
+        """Names of the kernels that a plan calls and the set lacks, sorted."""
+        kernels = {Kernel.of(step) for step in plan.steps}
+        return sorted({kernel.name for kernel in kernels if kernel.contract not in self._numbers})
 
 
 @dataclass(frozen=True)
@@ -63,22 +110,9 @@ class KernelSet:
         return KernelSet(tuple(sorted(found, key=lambda kernel: kernel.contract)))
 
     @cached_property
-    def _numbers(self) -> dict[Kernel, int]:
-        return {kernel: number for number, kernel in enumerate(self.kernels)}
-
-    def number(self, step: Step) -> int:
-        """The number of what a step calls. KeyError where the set lacks it."""
-        return self._numbers[Kernel.of(step)]
-
-    def missing(self, plan: Plan) -> list[str]:
-        """Names of the kernels that a plan calls and the set lacks, sorted."""
-        return sorted({step.kernel for step in plan.steps if Kernel.of(step) not in self._numbers})
-
-    @cached_property
-    def id(self) -> int:
-        """64 bits that tell it from others: numbers, parameters, cores, and the tool that packs weights."""
-        lines = "\n".join((__version__, *(kernel.contract for kernel in self.kernels)))
-        return int.from_bytes(hashlib.sha256(lines.encode()).digest()[:8], "little")
+    def numbers(self) -> Numbers:
+        """What tables need to know of it."""
+        return Numbers(tuple(kernel.contract for kernel in self.kernels))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -103,11 +137,13 @@ class KernelSet:
         parts.append(f"constexpr mcu::runtime::Kernel {ARRAY}[] = {{\n")
         parts += [f"    {self._entry(number, kernel)},\n" for number, kernel in enumerate(self.kernels)]
         parts.append(
-            f"}};\nconstexpr mcu::runtime::KernelSet kernels_of_model{{{ARRAY}, {self.id:#018x}}};\n"
+            f"}};\nconstexpr mcu::runtime::KernelSet kernels_of_model{{{ARRAY}, {self.numbers.id:#018x}}};\n"
         )
         if not self.kernels:
             # C++ has no arrays of length 0.
-            parts[-2:] = [f"constexpr mcu::runtime::KernelSet kernels_of_model{{{{}}, {self.id:#018x}}};\n"]
+            parts[-2:] = [
+                f"constexpr mcu::runtime::KernelSet kernels_of_model{{{{}}, {self.numbers.id:#018x}}};\n"
+            ]
         return "".join(parts)
 
     def _checks(self) -> Iterator[str]:

@@ -36,14 +36,14 @@ def kernel_sources(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({step.source for step in plan.steps if step.source}))
 
 
-def cmake_facts(plan: Plan) -> str:
-    """What a build system needs to know of a model."""
+def cmake_facts(plan: Plan, kernels: tuple[str, ...] | None = None) -> str:
+    """What a build system needs to know of a model. `kernels` are sources that stand for the plan's own."""
     sources = " ".join(f"{plan.name}{suffix}.cpp" for suffix in ("", "_constants", "_arena"))
     return (
         BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {plan.name})\n"
         + f"set(MCU_MODEL_SOURCES {sources})\n"
-        + f"set(MCU_MODEL_KERNELS {' '.join(kernel_sources(plan))})\n"
+        + f"set(MCU_MODEL_KERNELS {' '.join(kernel_sources(plan) if kernels is None else kernels)})\n"
         + f'set(MCU_MODEL_NPU "{name_of(plan.npu) or ""}")\n'
     )
 
@@ -209,15 +209,16 @@ def constants(plan: Plan) -> str:
     return "".join(parts)
 
 
-def arena(plan: Plan) -> str:
+def arena(plan: Plan, fast: int | None = None) -> str:
     """The arena, in a file of its own so that an application can bring another in its place.
 
-    With it the NPU's fast scratch memory, where that lies apart.
+    With it the NPU's fast scratch memory, where that lies apart: `fast` bytes, or what the plan needs.
     """
+    fast = plan.fast_size if fast is None else fast
     own = memory(f"{plan.name}_arena", arena_section(plan.name), arena_size(plan))
     parts = [f'{BANNER}// {_peak_comment(plan)}\nextern "C" {{\n', own]
-    if plan.fast_size:
-        parts.append(memory(f"{plan.name}_fast", fast_section(plan.name), plan.fast_size))
+    if fast:
+        parts.append(memory(f"{plan.name}_fast", fast_section(plan.name), fast))
     return "".join((*parts, "}\n"))
 
 

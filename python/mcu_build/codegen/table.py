@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from mcu_build.codegen.kernel_set import KernelSet
+from mcu_build.codegen.kernel_set import Numbers
 from mcu_build.ir.calls.memory import layout, packed
 from mcu_build.ir.plan import ALIGNMENT, Plan, Step, Tensor
 
@@ -38,7 +38,7 @@ class _Bytes:
         return offset
 
 
-def encode(plan: Plan, kernels: KernelSet, gap: int = 0) -> bytes:
+def encode(plan: Plan, kernels: Numbers, gap: int = 0) -> bytes:
     """The table of a placed plan for firmware with `kernels`. ValueError where it does not fit the format.
 
     `gap` keeps constants so many bytes apart, so that a sanitizer can tell reads beyond one's end.
@@ -64,7 +64,7 @@ def sealed(table: bytes) -> bytes:
     return table[: CHECKED - 4] + struct.pack("<I", crc) + table[CHECKED:]
 
 
-def _steps(plan: Plan, kernels: KernelSet, tail: _Bytes) -> list[bytes]:
+def _steps(plan: Plan, kernels: Numbers, tail: _Bytes) -> list[bytes]:
     first, found = len(plan.inputs) + len(plan.outputs), []
     for step in plan.steps:
         found.append(STEP.pack(kernels.number(step), _params(step, tail), first))

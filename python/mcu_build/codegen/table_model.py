@@ -4,62 +4,156 @@ The header is that of compiled calls (codegen/model.py), so applications stay as
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from mcu_build.codegen import model
-from mcu_build.codegen.blob import arena_section, constants_section, lines_of
+from mcu_build.codegen.blob import arena_section, constants_section, lines_of, region
 from mcu_build.codegen.header import BANNER, arena_size, header
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.table import encode
+from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
+from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, slot_file
 from mcu_build.ir.plan import ALIGNMENT, Plan
 from mcu_build.ir.ports import Kind, port_names
 
 
-def generate(plan: Plan) -> dict[str, str]:
+@dataclass(frozen=True)
+class Deployment:
+    """What a firmware has for plans that are data: more than its own plan needs, where others come later.
+
+    Where there are `slots`, a production image finds the plan there. `ram` and `scratch` are bytes that arena
+    and fast scratch memory have at least.
+    """
+
+    kernels: KernelSet
+    slots: Region | None = None
+    ram: int = 0
+    scratch: int = 0
+    is_host: bool = False
+
+    def memory(self, plan: Plan) -> tuple[int, int, int]:
+        """Bytes of arena, fast scratch memory and state."""
+        return max(arena_size(plan), self.ram), max(plan.fast_size, self.scratch), len(plan.initial_state)
+
+    def slot_symbol(self, plan: Plan) -> str:
+        """`name=address`: what the link of a production image defines, whose slots are in flash apart."""
+        if self.slots is None or self.is_host:
+            return ""
+        return f"{_slots_name(plan)}={self.slots.address:#x}"
+
+
+def generate(plan: Plan, given: Deployment) -> dict[str, str]:
     """The files of a model by name, as codegen/model.py has them; the constants are a table."""
-    kernels, name = KernelSet.of(plan.steps), plan.name
-    table = encode(plan, kernels)
-    return {
-        f"{name}.h": header(plan),
-        f"{name}.cpp": source(plan, kernels, len(table)),
-        f"{name}_constants.cpp": constants(name, table),
-        f"{name}_arena.cpp": model.arena(plan),
-        model.CMAKE_FACTS: model.cmake_facts(plan),
-    }
-
-
-def source(plan: Plan, kernels: KernelSet, size: int) -> str:
-    """What runs a table of `size` bytes, and access to inputs and outputs."""
     name = plan.name
-    state = f"{name}_state_bytes"
-    memories = {
-        f"{name}_arena": arena_size(plan),
-        f"{name}_fast": plan.fast_size,
-        state: len(plan.initial_state),
+    table = table_of(plan, given)
+    size, fast, _ = given.memory(plan)
+    grown = plan.with_arena(replace(plan.arena, size=size))
+    facts = model.cmake_facts(plan, given.kernels.sources)
+    if symbol := given.slot_symbol(plan):
+        facts += f"set(MCU_MODEL_SLOTS {symbol})\n"
+    include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if given.slots else ("", "")
+    return {
+        f"{name}.h": header(grown, include, functions),
+        f"{name}.cpp": source(plan, given, len(table)),
+        f"{name}_constants.cpp": _slots(plan, given) if given.slots else constants(name, table),
+        f"{name}_arena.cpp": model.arena(grown, fast),
+        model.CMAKE_FACTS: facts,
     }
+
+
+def table_of(plan: Plan, given: Deployment) -> bytes:
+    """The plan as data."""
+    return encode(plan, given.kernels.numbers)
+
+
+def first_slot(plan: Plan, given: Deployment) -> bytes:
+    """What a slot holds of it."""
+    return slot_file(table_of(plan, given), given.kernels.numbers.lines, FIRST_SEQUENCE)
+
+
+_SLOT_INCLUDES = '#include "mcu/runtime/plan.h"\n#include "mcu/slot.h"\n'
+_SLOT_FUNCTIONS = """\
+// Loads the newest plan that can be loaded. Without it, the first use of an input or of run() does, and ends
+// the firmware where that fails.
+mcu::runtime::Status load() noexcept;
+// The program slots, for mcu::slot::Update. load() says in them what it has found.
+mcu::slot::Slots& slots() noexcept;
+
+"""
+
+
+def source(plan: Plan, given: Deployment, size: int) -> str:
+    """What runs a table of `size` bytes, and access to inputs and outputs."""
+    name, kernels = plan.name, given.kernels
+    state = f"{name}_state_bytes"
+    memories = dict(zip((f"{name}_arena", f"{name}_fast", state), given.memory(plan), strict=True))
     brought = [memory for memory in (f"{name}_arena", f"{name}_fast") if memories[memory]]
     places = ", ".join(memory if size else "{}" for memory, size in memories.items())
+    array = f"const unsigned char {_slots_name(plan)}[{given.slots.size}]" if given.slots else ""
     return "".join(
         (
             BANNER,
             f'#include "{name}.h"\n\n#include <span>\n\n',
             *kernels.includes(),
+            '#include "mcu/runtime/slot_loader.h"\n' if given.slots else "",
             "\n",
             *kernels.emitted(),
             'extern "C" {\n',
             *(f"extern unsigned char {memory}[{memories[memory]}];\n" for memory in brought),
-            f"extern const unsigned char {name}_plan[{size}];\n",
+            f"extern {array or f'const unsigned char {name}_plan[{size}]'};\n",
             model.memory(state, arena_section(state), memories[state]) if memories[state] else "",
             "}\n\nnamespace {\n\n",
             kernels.array(),
-            "\n// A plan that is not whole ends the firmware, as any fault does.\n"
-            f"constinit mcu::runtime::Plan loaded(kernels_of_model, {{{places}}});\n\n"
+            f"constinit mcu::runtime::Plan loaded(kernels_of_model, {{{places}}});\n\n",
+            *(_newest(plan) if given.slots else _own(plan)),
+            "// A plan that is not whole ends the firmware, as any fault does.\n"
             "const mcu::runtime::Plan& plan() noexcept {\n"
-            f"    if (!loaded.is_loaded() && loaded.load({name}_plan) != mcu::runtime::Status::kOk) {{\n"
+            "    if (!loaded.is_loaded() && load_plan() != mcu::runtime::Status::kOk) {\n"
             "        __builtin_trap();\n    }\n    return loaded;\n}\n\n}  // namespace\n\n",
+            _slot_functions(plan) if given.slots else "",
             *_ports(plan),
             *_state(plan),
             *_run(plan),
         )
+    )
+
+
+def _own(plan: Plan) -> Iterator[str]:
+    yield "mcu::runtime::Status load_plan() noexcept {\n"
+    yield f"    return loaded.load({plan.name}_plan);\n}}\n\n"
+
+
+def _newest(plan: Plan) -> Iterator[str]:
+    for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
+        sizes = ", ".join(str(plan.tensors[id].nbytes) for id in ids)
+        yield f"constexpr std::size_t {kind}_sizes[] = {{{sizes}}};\n"
+    yield (
+        "constinit mcu::slot::Slots program_slots{\n"
+        f"    {_slots_name(plan)}, {{mcu::runtime::kFormat, kernels_of_model.id}}}};\n\n"
+        "mcu::runtime::Status load_plan() noexcept {\n"
+        "    return mcu::runtime::load_newest(loaded, program_slots, input_sizes, output_sizes);\n}\n\n"
+    )
+
+
+def _slot_functions(plan: Plan) -> str:
+    return (
+        f"namespace {plan.name} {{\n\n"
+        "mcu::runtime::Status load() noexcept {\n    return load_plan();\n}\n\n"
+        "mcu::slot::Slots& slots() noexcept {\n    return program_slots;\n}\n\n"
+        f"}}  // namespace {plan.name}\n\n"
+    )
+
+
+def _slots_name(plan: Plan) -> str:
+    return f"{plan.name}_program_slots"
+
+
+def _slots(plan: Plan, given: Deployment) -> str:
+    """Both slots, the first with the plan, as part of the image."""
+    assert given.slots is not None
+    return (
+        f"{BANNER}// Both program slots: part of the image on the host, which has no flash, and in tests.\n"
+        + region(_slots_name(plan), first_slot(plan, given), given.slots.size, SLOT_ALIGNMENT, given.is_host)
     )
 
 

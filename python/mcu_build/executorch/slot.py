@@ -1,4 +1,4 @@
-"""Programs for the program slots of a firmware: mcu/executorch/slot.h tells the layout."""
+"""Programs for the program slots of a firmware: mcu/slot.h tells the layout."""
 
 import binascii
 import hashlib

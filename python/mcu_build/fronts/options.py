@@ -45,6 +45,9 @@ CXX = (".cpp", ".cc", ".cxx")
 
 _OURS: tuple[tuple[Front, str], ...] = (("cmake", ""), ("scons", ""), ("bazel", ""))
 _UNDER_EXECUTORCH = ("runtime", "executorch")
+_UNDER_TABLE = ("runtime", "table")
+# Where programs can be replaced later.
+_REPLACED = ("runtime", "table", "executorch")
 _SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -54,7 +57,7 @@ class Option:
 
     `verbs` have it on the command line. `elsewhere` are the build systems that do not have it as it is, and
     what does the same there ("": nothing). `project` says where a project file may set it: anywhere, for a
-    model of its own, or not at all. `needs` is another option, and the value without which it has no effect.
+    model of its own, or not at all. `needs` is another option, and its values without which it has no effect.
     `endings` are those of its files. `in_bytes`: a number of them. `page` of docs/ tells more.
     `name`, `kind`, `many`, `choices` and `default` are those of the field.
     """
@@ -66,7 +69,7 @@ class Option:
     verbs: tuple[str, ...] = VERBS
     elsewhere: tuple[tuple[Front, str], ...] = ()
     project: Literal["anywhere", "model", "never"] = "anywhere"
-    needs: tuple[str, str] | None = None
+    needs: tuple[str, ...] = ()
     endings: tuple[str, ...] = ()
     in_bytes: bool = False
     page: str = ""
@@ -294,7 +297,7 @@ class BuildOptions:
             "Link the operators of these programs, for firmware that is to receive them later.",
             group="Compiler, kernels, runtime",
             metavar="PTE...",
-            needs=_UNDER_EXECUTORCH,
+            needs=_REPLACED,
             endings=(".pte",),
             page="executorch.md",
         ),
@@ -319,13 +322,33 @@ class BuildOptions:
             page="executorch.md",
         ),
     ] = None
+    reserve_ram: Annotated[
+        int | None,
+        Option(
+            "Bytes of RAM at least for what a plan computes with: for a later one that needs more.",
+            group="Compiler, kernels, runtime",
+            in_bytes=True,
+            needs=_UNDER_TABLE,
+            page="program-slot.md",
+        ),
+    ] = None
+    reserve_scratch: Annotated[
+        int | None,
+        Option(
+            "Bytes of an NPU's fast scratch memory at least, likewise.",
+            group="Compiler, kernels, runtime",
+            in_bytes=True,
+            needs=_UNDER_TABLE,
+            page="program-slot.md",
+        ),
+    ] = None
     program_slot: Annotated[
         str | None,
         Option(
             "Keep the program apart from the image, in flash with room for two of them.",
             group="Compiler, kernels, runtime",
             metavar="ADDRESS:SIZE|MEMORY",
-            needs=_UNDER_EXECUTORCH,
+            needs=_REPLACED,
             page="program-slot.md",
         ),
     ] = None
@@ -386,8 +409,8 @@ def check_needs(options: Mapping[str, Any]) -> None:
     """McuError (status 2) for an option that has no effect beside the others."""
     for option in OPTIONS:
         if options.get(option.name, option.default) != option.default and _is_idle(option, options):
-            other, value = option.needs or ("", "")
-            needed = f"{BY_NAME[other].flag} {value}"
+            other, *values = option.needs
+            needed = " or ".join(f"{BY_NAME[other].flag} {value}" for value in values)
             raise McuError(f"{option.flag}: it has no effect without {needed}", f"Add {needed}.", Exit.USAGE)
 
 
@@ -416,10 +439,10 @@ def without_idle(options: Mapping[str, Any], given: Collection[str]) -> dict[str
 
 
 def _is_idle(option: Option, options: Mapping[str, Any]) -> bool:
-    if option.needs is None:
+    if not option.needs:
         return False
-    other, value = option.needs
-    return bool(options.get(other, BY_NAME[other].default) != value)
+    other, *values = option.needs
+    return options.get(other, BY_NAME[other].default) not in values
 
 
 def respelt(text: str, front: Front) -> str:
@@ -463,6 +486,8 @@ class SourceKeywords(TypedDict, total=False):
     ops_from: Sequence[str | Path]
     method_pool: int | str | None
     temp_pool: int | str | None
+    reserve_ram: int | str | None
+    reserve_scratch: int | str | None
     program_slot: str | None
 
 

@@ -44,7 +44,7 @@ def run_tables(plans: Sequence[Plan], vectors: Sequence[Sequence[bytes]], folder
     kernels = portable.joined(KernelSet.of(step for plan in plans for step in plan.steps))
     image = linked(kernels, "runner")
     with (folder / "inputs.bin").open("wb") as stream:
-        tables = [encode(plan, kernels, GAP) for plan in plans]
+        tables = [encode(plan, kernels.numbers, GAP) for plan in plans]
         for inputs in vectors:
             given = iter(inputs)
             for plan, table in zip(plans, tables, strict=True):

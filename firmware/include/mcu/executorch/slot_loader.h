@@ -3,7 +3,7 @@
 #pragma once
 
 #include "mcu/executorch/model.h"
-#include "mcu/executorch/slot.h"
+#include "mcu/slot.h"
 
 namespace mcu::et {
 

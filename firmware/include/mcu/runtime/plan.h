@@ -39,6 +39,7 @@ enum class Status : int32_t {
     kTooLarge,      // it needs more memory than there is
     kMisplaced,     // it, or the memory, does not begin at a multiple of 16 bytes
     kInvalid,       // something in it leads outside of it, or of the memory
+    kOtherPorts,    // its inputs or outputs are not those of the firmware
 };
 
 // A few words on a status, for a log.
@@ -62,6 +63,8 @@ constexpr const char* words(Status status) {
             return "the plan, or its memory, is not aligned to 16 bytes";
         case Status::kInvalid:
             return "the plan leads outside of itself or of its memory";
+        case Status::kOtherPorts:
+            return "inputs or outputs of the plan are not those of the firmware";
     }
     return "?";
 }
@@ -117,6 +120,7 @@ public:
 
     // Checks a table and takes it into use; it stays where it is. On failure nothing is loaded.
     Status load(std::span<const unsigned char> table);
+    void unload() { table_ = {}; }
     bool is_loaded() const { return !table_.empty(); }
 
     // The rest is for a plan that is loaded. Numbers must be less than the counts.

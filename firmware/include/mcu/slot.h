@@ -1,65 +1,166 @@
-// Program slots: see mcu/executorch/slot.h for the layout.
+// Program slots: a region of flash with room for two programs, so that one can be replaced while the other
+// stays whole. Plain C++: neither ExecuTorch nor a platform is needed.
 //
 // Why a cut of power does no harm: an update touches only the slot that is not running, erases its header
 // first and writes its magic last, in one unit. And whatever a cut leaves in a slot, its checksum must hold.
+//
+// A slot is one half of the region. It begins with what `mcu-build program --into` writes, little-endian:
+//   0  magic "MCUP"; written last, so that a slot whose update was cut off has none
+//   4  CRC-32 (as zlib's) of bytes 8 to 32 + length
+//   8  format of this header: 1
+//  12  sequence: of two programs, the one with the greater number is the newer
+//  16  length of the program in bytes
+//  20  identifier of the program's schema, bytes 4 to 7 of a .pte: "ET12"; of a plan that is data: "PM01"
+//  24  the first 8 bytes of the SHA-256 of the names of the firmware's operators, or of what its kernels are:
+//      sorted, each with a newline
+//  32  the program, zeros up to a multiple of 4 bytes, and the end mark "MCUE"
 
-#include "mcu/executorch/slot.h"
+#pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "mcu/crc32.h"
 
 namespace mcu::slot {
 
-namespace {
+enum class Status : int32_t {
+    kOk = 0,
+    kEmpty,           // erased, or an update of it was cut off
+    kNoProgram,       // it holds something else
+    kTruncated,       // its end is missing
+    kCorrupted,       // its checksum is wrong
+    kTooLarge,        // it is longer than a slot
+    kTooNew,          // made for a newer firmware or a newer ExecuTorch
+    kTooOld,          // made for an older one
+    kOtherOperators,  // made for firmware with other operators
+    kNotNewer,        // its sequence is not greater than that of the program that runs
+    kNotLoaded,       // whole, but it could not be loaded: its memory, inputs or outputs do not fit
+    kFlashFailed,     // the flash could not be erased or written
+};
 
-constexpr uint32_t kMagic = 0x5055434D;  // "MCUP"
-constexpr uint32_t kEnd = 0x4555434D;    // "MCUE"
-constexpr uint32_t kErased = 0xFFFFFFFF;
-constexpr uint32_t kFormat = 1;
-constexpr size_t kChecked = 8;  // the checksum begins here
-constexpr size_t kEndBytes = 4;
+// A few words on a status, for a log.
+inline const char* words(Status status);
 
-constexpr unsigned char kErasedByte = 0xFF;
+inline constexpr size_t kHeaderBytes = 32;
+inline constexpr int kNone = -1;
+
+// What the firmware can run, as headers tell it.
+struct Firmware {
+    uint32_t schema;
+    uint64_t operators;
+};
+
+// The region, and what was last found in it.
+struct Slots {
+    std::span<const unsigned char> bytes;  // both slots, where the core reads them
+    Firmware firmware;
+    Status status[2] = {Status::kEmpty, Status::kEmpty};
+    int running = kNone;  // the slot of the program that is loaded
+
+    std::span<const unsigned char> slot(int index) const {
+        const size_t half = bytes.size() / 2;
+        return bytes.subspan(index == 0 ? 0 : half, half);
+    }
+};
+
+// Whether a slot holds a whole program that `firmware` can run.
+inline Status check(std::span<const unsigned char> slot, const Firmware& firmware);
+// The program in a slot that check() approves of.
+inline std::span<const unsigned char> program(std::span<const unsigned char> slot);
+
+// Checks both slots.
+inline void look(Slots& slots);
+// Of the slots whose status is kOk, the one with the newer program; kNone where there is none.
+inline int newest(const Slots& slots);
+
+// The flash below the region, as the application's driver writes it. Offsets count from the region's start.
+class Flash {
+public:
+    // Pages divide a slot; a unit is a power of 2 of 32 bytes at most.
+    Flash(size_t page_bytes, size_t unit_bytes) : page_bytes(page_bytes), unit_bytes(unit_bytes) {}
+    // Both return whether it worked, and only when it is done. A core with a cache drops what it holds of it.
+    virtual bool erase(size_t page_offset) = 0;
+    virtual bool write(size_t offset, std::span<const unsigned char> unit) = 0;
+
+    const size_t page_bytes;
+    const size_t unit_bytes;
+
+protected:
+    ~Flash() = default;
+};
+
+// Writes a program into the slot that is not running. Until finish() approves of it, the other one is what
+// the next start loads, whenever the power goes.
+//
+// A program that the header gives away as unfit is refused before anything is erased. After a failure every
+// call returns the same status; another Update may be tried.
+class Update {
+public:
+    Update(Slots& slots, Flash& flash);
+
+    // The file of `mcu-build program --into`, in pieces of any length.
+    Status add(std::span<const unsigned char> bytes);
+    // Verifies what was written, then makes it the newer program. load() of the model switches to it.
+    Status finish();
+
+private:
+    Status begin();
+    Status put(unsigned char byte);
+    Status commit();
+    bool write(size_t offset, const unsigned char* unit);
+
+    Slots& slots_;
+    Flash& flash_;
+    const int running_;
+    const int target_;
+    Status status_ = Status::kOk;
+    size_t received_ = 0;
+    size_t file_bytes_ = 0;
+    unsigned char header_[kHeaderBytes]{};
+    unsigned char unit_[kHeaderBytes]{};
+};
+
+namespace detail {
+
+inline constexpr uint32_t kMagic = 0x5055434D;  // "MCUP"
+inline constexpr uint32_t kEnd = 0x4555434D;    // "MCUE"
+inline constexpr uint32_t kErased = 0xFFFFFFFF;
+inline constexpr uint32_t kFormat = 1;
+inline constexpr size_t kChecked = 8;  // the checksum begins here
+inline constexpr size_t kEndBytes = 4;
+
+inline constexpr unsigned char kErasedByte = 0xFF;
 
 using Bytes = std::span<const unsigned char>;
 
-uint32_t word(Bytes bytes, size_t at) {
+inline uint32_t word(Bytes bytes, size_t at) {
     return bytes[at] | uint32_t{bytes[at + 1]} << 8 | uint32_t{bytes[at + 2]} << 16 |
            uint32_t{bytes[at + 3]} << 24;
 }
 
-uint32_t sequence(Bytes header) {
+inline uint32_t sequence(Bytes header) {
     return word(header, 12);
 }
 
-uint32_t length(Bytes header) {
+inline uint32_t length(Bytes header) {
     return word(header, 16);
 }
 
 // Where the end mark begins. `length` must fit.
-size_t end_of(Bytes header) {
+inline size_t end_of(Bytes header) {
     return kHeaderBytes + (size_t{length(header)} + 3) / 4 * 4;
 }
 
-// CRC-32 of IEEE 802.3, reflected, polynomial 0x04C11DB7; four bits a step keep the table in 64 bytes.
-uint32_t crc32(uint32_t crc, Bytes bytes) {
-    static constexpr uint32_t kTable[16] = {
-        0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
-        0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C};
-    for (const unsigned char byte : bytes) {
-        crc ^= byte;
-        crc = crc >> 4 ^ kTable[crc & 0xF];
-        crc = crc >> 4 ^ kTable[crc & 0xF];
-    }
-    return crc;
-}
-
 // Schemas are "ET" and two digits: they compare as text does.
-uint32_t age(uint32_t schema) {
+inline uint32_t age(uint32_t schema) {
     return schema << 24 | (schema << 8 & 0xFF0000) | (schema >> 8 & 0xFF00) | schema >> 24;
 }
 
 // What can be told before the program is there.
-Status check_shape(Bytes header, size_t capacity) {
+inline Status check_shape(Bytes header, size_t capacity) {
     const uint32_t magic = word(header, 0);
     if (magic != kMagic) {
         return magic == kErased ? Status::kEmpty : Status::kNoProgram;
@@ -74,7 +175,7 @@ Status check_shape(Bytes header, size_t capacity) {
     return Status::kOk;
 }
 
-Status check_fit(Bytes header, const Firmware& firmware) {
+inline Status check_fit(Bytes header, const Firmware& firmware) {
     const uint32_t schema = word(header, 20);
     if (schema != firmware.schema) {
         return age(schema) > age(firmware.schema) ? Status::kTooNew : Status::kTooOld;
@@ -84,7 +185,7 @@ Status check_fit(Bytes header, const Firmware& firmware) {
 }
 
 // The program in `slot` against its header, which may not be there yet.
-Status check_content(Bytes header, Bytes slot) {
+inline Status check_content(Bytes header, Bytes slot) {
     if (word(slot, end_of(header)) != kEnd) {
         return Status::kTruncated;
     }
@@ -93,7 +194,7 @@ Status check_content(Bytes header, Bytes slot) {
     return ~crc == word(header, 4) ? Status::kOk : Status::kCorrupted;
 }
 
-int keep(Slots& slots) {
+inline int keep(Slots& slots) {
     if (slots.running == kNone) {
         look(slots);
         return newest(slots);
@@ -101,9 +202,11 @@ int keep(Slots& slots) {
     return slots.running;
 }
 
-}  // namespace
+}  // namespace detail
 
-const char* words(Status status) {
+using namespace detail;
+
+inline const char* words(Status status) {
     switch (status) {
         case Status::kOk:
             return "ok";
@@ -133,7 +236,7 @@ const char* words(Status status) {
     return "?";
 }
 
-Status check(Bytes slot, const Firmware& firmware) {
+inline Status check(Bytes slot, const Firmware& firmware) {
     if (slot.size() < kHeaderBytes) {
         return Status::kTruncated;
     }
@@ -145,17 +248,17 @@ Status check(Bytes slot, const Firmware& firmware) {
     return status == Status::kOk ? check_fit(header, firmware) : status;
 }
 
-Bytes program(Bytes slot) {
+inline Bytes program(Bytes slot) {
     return slot.subspan(kHeaderBytes, length(slot));
 }
 
-void look(Slots& slots) {
+inline void look(Slots& slots) {
     for (int index = 0; index < 2; ++index) {
         slots.status[index] = check(slots.slot(index), slots.firmware);
     }
 }
 
-int newest(const Slots& slots) {
+inline int newest(const Slots& slots) {
     int found = kNone;
     for (int index = 0; index < 2; ++index) {
         if (slots.status[index] == Status::kOk &&
@@ -166,7 +269,7 @@ int newest(const Slots& slots) {
     return found;
 }
 
-Update::Update(Slots& slots, Flash& flash)
+inline Update::Update(Slots& slots, Flash& flash)
     : slots_(slots), flash_(flash), running_(keep(slots)), target_(running_ == 0 ? 1 : 0) {
     const size_t unit = flash.unit_bytes;
     const size_t page = flash.page_bytes;
@@ -176,7 +279,7 @@ Update::Update(Slots& slots, Flash& flash)
     }
 }
 
-Status Update::add(Bytes bytes) {
+inline Status Update::add(Bytes bytes) {
     for (const unsigned char byte : bytes) {
         if (status_ != Status::kOk) {
             break;
@@ -186,7 +289,7 @@ Status Update::add(Bytes bytes) {
     return status_;
 }
 
-Status Update::put(unsigned char byte) {
+inline Status Update::put(unsigned char byte) {
     if (received_ < kHeaderBytes) {
         header_[received_++] = byte;
         return received_ == kHeaderBytes ? begin() : Status::kOk;
@@ -204,7 +307,7 @@ Status Update::put(unsigned char byte) {
 }
 
 // The header is there: refuses the program, or erases the pages that it takes.
-Status Update::begin() {
+inline Status Update::begin() {
     const Bytes slot = slots_.slot(target_);
     Status status = check_shape(header_, slot.size());
     if (status == Status::kOk) {
@@ -227,7 +330,7 @@ Status Update::begin() {
     return Status::kOk;
 }
 
-Status Update::finish() {
+inline Status Update::finish() {
     if (status_ == Status::kOk && (received_ < kHeaderBytes || received_ < file_bytes_)) {
         status_ = Status::kTruncated;
     }
@@ -237,7 +340,7 @@ Status Update::finish() {
     return status_;
 }
 
-Status Update::commit() {
+inline Status Update::commit() {
     const size_t within = file_bytes_ % flash_.unit_bytes;
     if (within != 0) {
         std::fill(unit_ + within, unit_ + flash_.unit_bytes, kErasedByte);
@@ -262,7 +365,7 @@ Status Update::commit() {
 }
 
 // A unit at an offset into the target.
-bool Update::write(size_t offset, const unsigned char* unit) {
+inline bool Update::write(size_t offset, const unsigned char* unit) {
     const size_t start = target_ == 0 ? 0 : slots_.slot(target_).size();
     return flash_.write(start + offset, {unit, flash_.unit_bytes});
 }
