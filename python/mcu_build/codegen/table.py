@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mcu_build.codegen.kernel_set import Numbers
-from mcu_build.ir.calls.memory import layout, packed
-from mcu_build.ir.plan import ALIGNMENT, Plan, Step, Tensor
+from mcu_build.ir.calls.memory import packed
+from mcu_build.ir.plan import ALIGNMENT, Plan, Tensor
 
 MAGIC, FORMAT = b"MCUT", b"PM01"
 HEADER = struct.Struct("<4s4sIIQ3IIIIII8x")
 STEP = struct.Struct("<III")
 PLACE = struct.Struct("<II")
+PARAMS_ALIGNMENT = 8  # of an int64_t
 CHECKED = 12  # the checksum covers what follows it
 _MAX_EXTENT = (1 << 29) - 1
 # Regions of a place, as plan.h numbers them.
@@ -66,16 +67,14 @@ def sealed(table: bytes) -> bytes:
 
 def _steps(plan: Plan, kernels: Numbers, tail: _Bytes) -> list[bytes]:
     first, found = len(plan.inputs) + len(plan.outputs), []
+    params: dict[bytes, int] = {}  # Bands of rows have the same.
     for step in plan.steps:
-        found.append(STEP.pack(kernels.number(step), _params(step, tail), first))
+        data = packed(step.params) if step.params is not None else b""
+        if data not in params:
+            params[data] = tail.add(data, PARAMS_ALIGNMENT)
+        found.append(STEP.pack(kernels.number(step), params[data], first))
         first += len(step.arguments)
     return found
-
-
-def _params(step: Step, tail: _Bytes) -> int:
-    if step.params is None:
-        return tail.start
-    return tail.add(packed(step.params), max(layout(type(step.params)).alignment, 4))
 
 
 def _constants(plan: Plan, operands: Iterable[int | None]) -> list[Tensor]:
