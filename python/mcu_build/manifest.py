@@ -79,5 +79,13 @@ def require(folder: Path) -> Manifest:
     """The manifest of a build folder, or McuError."""
     found = read(folder)
     if found is None:
-        raise McuError(f"{folder}: no build here", "Build first: mcu-build --board B model.py")
+        raise McuError(
+            f"{folder}: {'this build is not whole' if is_begun(folder) else 'no build here'}",
+            "Build it again: mcu-build --board B model.py",
+        )
     return found
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a folder is one of builds, finished or not."""
+    return any((folder / name).exists() for name in (NAME, "plan.json", "build.log"))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import click
 import pytest
 from click.shell_completion import ShellComplete
 
@@ -159,13 +160,35 @@ def test_an_image_to_run_is_looked_at_first(tmp_path):
     assert other.status == 2 and "no NPU called" in other.err
 
 
+def commands(command, name):
+    """A command, and those below it where it is a group."""
+    if not isinstance(command, click.Group):
+        return {name: command}
+    return {
+        key: one
+        for word, below in command.commands.items()
+        for key, one in commands(below, f"{name} {word}").items()
+    }
+
+
+def test_every_verb_has_json():
+    for verb in VERBS:
+        for name, command in commands(cli.get_command(None, verb), verb).items():
+            assert "--json" in {word for parameter in command.params for word in parameter.opts}, name
+    assert mcu_build("cmake-dir", "--json").json["folder"] == mcu_build("cmake-dir").out.strip()
+    assert mcu_build("bazel", "dir", "--json").json["folder"] == mcu_build("bazel", "dir").out.strip()
+
+
 def test_help_has_options_in_groups_and_an_example_that_works():
+    assert EXAMPLES.keys() == VERBS.keys()
     for verb, example in EXAMPLES.items():
         made = cli.get_command(None, verb)
         told = mcu_build(verb, "--help").out
         assert f"Example: {example.split(' ')[0]}" in told
         words = example.split()[1:]
         given = words if words[0] != verb else words[1:]
+        if verb == "cmake-dir":
+            given = []
         # An example names options that there are, with values that they take.
         if verb not in ("boards", "new"):
             made.make_context(verb, list(given))

@@ -69,3 +69,27 @@ def test_the_command_goes_on_behind_failures(tmp_path):
 def test_a_comparison_needs_a_board(tmp_path):
     result = mcu_build("compare", tmp_path / "net.py")
     assert result.status == 2 and "-b corstone-300" in result.err
+
+
+def test_a_build_that_is_not_whole_is_no_model(tmp_path):
+    begun, damaged, other = tmp_path / "begun", tmp_path / "damaged", tmp_path / "other"
+    for folder in (begun, other):
+        folder.mkdir()
+    (begun / "plan.json").write_text("{}")
+    (manifest_in(damaged) / "manifest.json").write_text("{")
+    for folder in (begun, damaged):
+        result = mcu_build("compare", folder, "-b", "host")
+        assert result.status == 1
+        assert f"{folder}: this build is not whole" in result.err and "Build it again" in result.err
+    # A folder that is none of builds is one of a model.
+    assert "no model in this folder" in mcu_build("compare", other, "-b", "host").err
+
+
+def test_the_project_file_has_a_say(tmp_path, monkeypatch):
+    monkeypatch.delenv("MCU_BOARD", raising=False)
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "mcu-build.toml").write_text('board = "nowhere"\noptimize = "ram"\n')
+    (row,) = mcu_build("compare", tmp_path / "net.py", "--json").json["variants"]
+    assert (row["board"], row["optimize"]) == ("nowhere", "ram")
+    (row,) = mcu_build("compare", tmp_path / "net.py", "--json", "--optimize", "size").json["variants"]
+    assert (row["board"], row["optimize"]) == ("nowhere", "size")

@@ -6,8 +6,8 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option
-from mcu_build.cli.output import StageTimes, print_json, print_text, report_error
+from mcu_build.cli.options import build_option, json_option
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import OPTIONS, BuildOptions, respelt
 
@@ -28,18 +28,24 @@ def command() -> None:
 
 
 @command.command("dir")
-def print_folder() -> None:
+@json_option
+def print_folder(as_json: bool) -> None:
     """Print the folder for local_repository(name = "mcu_build", path = ...)."""
     from mcu_build.resources import data_dir
 
-    print_text(str(data_dir()))
+    if as_json:
+        print_json({"folder": str(data_dir())})
+    else:
+        print_text(str(data_dir()))
 
 
 @command.command()
 @click.option("--executorch", multiple=True, help="board=an install of ExecuTorch for its core")
 @click.argument("boards", type=_file, nargs=-1)
-def describe(executorch: tuple[str, ...], boards: tuple[Path, ...]) -> None:
-    """Tell of every board, and of those in the given files, as JSON."""
+@json_option
+def describe(executorch: tuple[str, ...], boards: tuple[Path, ...], as_json: bool) -> None:
+    """Print every board, and those in the given files, as JSON, with --json or without."""
+    del as_json
     from mcu_build.codegen.bazel import describe
 
     installs = {board: Path(folder) for board, _, folder in (word.partition("=") for word in executorch)}
@@ -53,8 +59,9 @@ def describe(executorch: tuple[str, ...], boards: tuple[Path, ...]) -> None:
 @click.option("--output", type=_file, required=True, help="Folder for the sources.")
 @click.option("--program", type=_file, required=True, help="Folder for the program.")
 @click.argument("model")
+@json_option
 def generate(
-    name: str, files: tuple[str, ...], output: Path, program: Path, model: str, **options: Any
+    name: str, files: tuple[str, ...], output: Path, program: Path, model: str, as_json: bool, **options: Any
 ) -> None:
     """Write a model's sources and its program."""
     from mcu_build import actions
@@ -69,17 +76,22 @@ def generate(
     except McuError as error:
         text, hint = respelt(error.message, "bazel"), respelt(error.hint, "bazel")
         raise McuError(text, hint, error.exit_code) from error
+    if as_json:
+        print_json({"files": [str(file) for file in sorted(output.iterdir())], "program": str(program)})
 
 
 @command.command()
 @click.option("--vectors", type=_file)
 @click.option("--output", type=_file, required=True)
 @click.argument("program", type=_file)
-def expect(vectors: Path | None, output: Path, program: Path) -> None:
+@json_option
+def expect(vectors: Path | None, output: Path, program: Path, as_json: bool) -> None:
     """Evaluate a program's Python definitions: what firmware must equal."""
     from mcu_build import actions
 
     actions.expect(program, vectors, output, StageTimes(quiet=True))
+    if as_json:
+        print_json({"folder": str(output)})
 
 
 @command.command()
@@ -89,17 +101,27 @@ def expect(vectors: Path | None, output: Path, program: Path) -> None:
 @click.option("--image", type=_file, required=True)
 @click.option("--timeout", type=float, default=300.0, envvar="TEST_TIMEOUT")
 @click.argument("program", type=_file)
+@json_option
 def test(
-    board: Path, vectors: Path | None, expected: Path, image: Path, timeout: float, program: Path
+    board: Path,
+    vectors: Path | None,
+    expected: Path,
+    image: Path,
+    timeout: float,
+    program: Path,
+    as_json: bool,
 ) -> Exit:
     """Run a test image, and compare every output exactly."""
     from mcu_build import actions
     from mcu_build.board import load_board
-    from mcu_build.cli.test import text, where
+    from mcu_build.cli.test import document, text, where
 
     chosen = load_board(board)
     progress = StageTimes(quiet=True)
     built, proof = actions.test_image(program, vectors, expected, image, chosen, timeout, progress)
-    print_text(text(built, proof, where(chosen, None)))
     error = proof.failure()
+    if as_json:
+        print_json({**document(proof), **(error_document(error) if error else {})})
+        return error.exit_code if error else Exit.OK
+    print_text(text(built, proof, where(chosen, None)))
     return report_error(error, as_json=False) if error else Exit.OK

@@ -2,11 +2,17 @@
 
 import rich_click as click
 
-from mcu_build.cli.output import print_text
+from mcu_build.cli.options import json_option
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.resources import data_dir
 
 
 @click.command()
-def command() -> None:
+@json_option
+def command(as_json: bool) -> None:
     """Print the folder for -DMcuBuild_DIR=$(mcu-build cmake-dir)."""
-    print_text(str(data_dir() / "cmake"))
+    folder = str(data_dir() / "cmake")
+    if as_json:
+        print_json({"folder": folder})
+    else:
+        print_text(folder)

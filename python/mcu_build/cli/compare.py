@@ -10,6 +10,9 @@ from mcu_build.cli.options import build_option, debug_option, json_option, sever
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit, McuError
 
+# What a comparison may have several of, in the order of its columns.
+_VARIED = ("board", "npu", "optimize", "toolchain")
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="MODEL...")
@@ -17,8 +20,8 @@ from mcu_build.errors import Exit, McuError
 @several("npu", "npus")
 @several("optimize", "optimizes")
 @several("toolchain", "toolchains")
-@build_option("io")
-@build_option("build_dir")
+@build_option("io", default=None, show_default=False)
+@build_option("build_dir", default=None, show_default=False)
 @click.option("--no-run", is_flag=True, help="Sizes alone: neither cycles nor a proof.")
 @click.option("--vectors", type=click.IntRange(min=2), help="Prove with the first N vectors only.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to this file.")
@@ -32,7 +35,7 @@ def command(
     optimizes: tuple[str, ...],
     toolchains: tuple[str, ...],
     io: Any,
-    build_dir: Path,
+    build_dir: Path | None,
     no_run: bool,
     vectors: int | None,
     html: Path | None,
@@ -46,29 +49,34 @@ def command(
     and the others go on. Exit status: 0 where one is done, else that of the first failure; 4: wrong outputs.
     """
     del debug
-    from mcu_build import manifest
+    from mcu_build import manifest, project
     from mcu_build.files import write_atomically
     from mcu_build.report import compare
 
-    folders = [model for model in models if (model / manifest.NAME).is_file()]
-    given = [model for model in models if model not in folders]
-    if not boards and (own := _project_board(given)):
-        boards = (own,)
-    if given and not boards:
+    folders = [model for model in models if model.is_dir() and manifest.is_begun(model)]
+    given = [project.resolve(model) for model in models if model not in folders]
+    found = [compare.of_manifest(manifest.require(folder)) for folder in folders]
+    common = {name: value for name, value in (("io", io), ("build_dir", build_dir)) if value}
+    choices = [
+        project.settled(model, {**common, "model": model, **_chosen(words)})
+        for model in given
+        for words in product(boards or (None,), npus or (None,), optimizes or (None,), toolchains or (None,))
+    ]
+    if any(not choice.get("board") for choice in choices):
         raise McuError(
             "compare: no --board is given", "Name one or more: -b corstone-300 -b mps2-an386.", Exit.USAGE
         )
     times = StageTimes()
-    found = [compare.of_manifest(manifest.require(folder)) for folder in folders]
-    choices = list(product(given, boards, npus or (None,), optimizes or ("speed",), toolchains or (None,)))
-    for number, (model, board, npu, optimize, toolchain) in enumerate(choices, 1):
-        words = " ".join(word for word in (model.name, board, npu, optimize, toolchain) if word)
-        times.note(f"{number} of {len(choices)}: {words}")
-        options: dict[str, Any] = {"npu": npu, "optimize": optimize, "toolchain": toolchain, "io": io}
+    for number, choice in enumerate(choices, 1):
+        words = [str(choice[name]) for name in _VARIED if choice.get(name)]
+        times.note(f"{number} of {len(choices)}: {' '.join([choice['model'].name, *words])}")
         try:
-            found.append(_variant(model, board, options, build_dir, not no_run, vectors, timeout, times))
+            found.append(_variant(choice, not no_run, vectors, timeout, times))
         except McuError as error:
-            found.append(compare.of_error(model, board, npu, optimize, toolchain, error))
+            npu, optimize, toolchain = choice.get("npu"), choice.get("optimize"), choice.get("toolchain")
+            found.append(
+                compare.of_error(choice["model"], choice["board"], npu, optimize or "speed", toolchain, error)
+            )
     if html:
         write_atomically(html, compare.page(found).encode())
     if as_json:
@@ -81,28 +89,17 @@ def command(
     return Exit(failed[0]) if len(failed) == len(found) else Exit.OK
 
 
-def _project_board(models: list[Path]) -> str | None:
-    """The board of the project that the first model is in."""
-    from mcu_build import project
-
-    found = project.find(models[0]) if models and models[0].exists() else None
-    board = found.settings(models[0]).get("board") if found else None
-    return str(board) if board else None
+def _chosen(words: tuple[str | None, ...]) -> dict[str, str]:
+    """What is given for this row, by the names of options."""
+    return {name: word for name, word in zip(_VARIED, words, strict=True) if word}
 
 
 def _variant(
-    model: Path,
-    board: str,
-    options: dict[str, Any],
-    build_dir: Path,
-    run: bool,
-    vectors: int | None,
-    timeout: float,
-    times: StageTimes,
+    choice: dict[str, Any], run: bool, vectors: int | None, timeout: float, times: StageTimes
 ) -> Any:
     from mcu_build.api import build
     from mcu_build.report.compare import of_report
 
-    firmware = build(model, board=board, build_dir=build_dir, progress=times, **options)
+    firmware = build(**choice, progress=times)
     report = firmware.report(run=run, limit=vectors, timeout=timeout)
     return of_report(firmware.manifest, report, run)

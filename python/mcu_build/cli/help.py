@@ -5,19 +5,12 @@ from collections.abc import Mapping
 import rich_click as click
 from rich_click.utils import OptionGroupDict
 
-# Options by group, in the order in which they are read. What is in none comes last, under "Options".
-_GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Model and board": (
-        "--board",
-        "--npu",
-        "--io",
-        "--latency",
-        "--optimize",
-        "--op-library",
-        "--kernel-sources",
-        "--method",
-        "--data",
-    ),
+from mcu_build.fronts.options import OPTIONS
+
+# Options beside the build options, by group, in the order in which groups are read. What is in none of them
+# comes last, under "Options".
+_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "Model and board": (),
     "Run": (
         "--inputs",
         "--outputs",
@@ -40,29 +33,9 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "--min-sqnr",
         "--max-drop",
     ),
-    "Image": ("--console", "--sign", "--version"),
-    "Output": (
-        "--html",
-        "--trace",
-        "--model-explorer",
-        "--symbols",
-        "--emit",
-        "--build-dir",
-        "--json",
-        "--debug",
-    ),
-    "Compiler, kernels, runtime": (
-        "--toolchain",
-        "--kernels",
-        "--cmsis-nn",
-        "--runtime",
-        "--executorch-prefix",
-        "--ops",
-        "--ops-from",
-        "--method-pool",
-        "--temp-pool",
-        "--program-slot",
-    ),
+    "Image": ("--sign", "--version"),
+    "Output": ("--html", "--trace", "--model-explorer", "--symbols", "--json", "--debug"),
+    "Compiler, kernels, runtime": (),
 }
 
 EXAMPLES: Mapping[str, str] = {
@@ -86,8 +59,17 @@ EXAMPLES: Mapping[str, str] = {
     "ci": "mcu-build ci model.py --board corstone-300",
     "generate": "mcu-build generate -b corstone-300 model.py --output src",
     "docs": "mcu-build docs does-not-fit",
+    "export": "mcu-build export -b nucleo-f446re model.py kws --format stm32cube",
     "completion": "mcu-build completion bash --install",
+    "program": "mcu-build program new.pte --firmware build/net/host-executorch --into new.slot --sequence 2",
+    "npu": "mcu-build npu dump build/net/corstone-300/program.pte",
+    "cmake-dir": "cmake -B build -DMcuBuild_DIR=$(mcu-build cmake-dir)",
+    "bazel": "mcu-build bazel dir",
 }
+
+
+def _build_options(group: str) -> list[str]:
+    return [option.flag for option in OPTIONS if option.group == group]
 
 
 def dressed(verb: str, command: click.Command) -> click.Command:
@@ -95,8 +77,8 @@ def dressed(verb: str, command: click.Command) -> click.Command:
     there = {name for parameter in command.params for name in parameter.opts}
     groups = [
         OptionGroupDict(name=group, options=shown)
-        for group, names in _GROUPS.items()
-        if (shown := [name for name in names if name in there])
+        for group, others in _OTHERS.items()
+        if (shown := [name for name in (*_build_options(group), *others) if name in there])
     ]
     click.rich_click.OPTION_GROUPS[f"mcu-build {verb}"] = groups
     if verb in EXAMPLES and not command.epilog:

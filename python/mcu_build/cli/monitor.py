@@ -7,7 +7,8 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option, debug_option, with_project
+from mcu_build.cli.options import build_option, debug_option, json_option, with_project
+from mcu_build.cli.output import print_json
 from mcu_build.cli.via import ViaCommand, via_option
 from mcu_build.errors import McuError
 
@@ -16,9 +17,15 @@ from mcu_build.errors import McuError
 @build_option("board")
 @via_option
 @click.option("--port", metavar="PORT", help="A serial port such as /dev/ttyACM0 instead: the board's UART.")
+@json_option
 @debug_option
-def command(board: str | None, via: str | None, probe: str | None, port: str | None, debug: bool) -> None:
-    """Show what the firmware prints, until Ctrl-C: RTT and semihosting through the probe, or a UART."""
+def command(
+    board: str | None, via: str | None, probe: str | None, port: str | None, as_json: bool, debug: bool
+) -> None:
+    """Show what the firmware prints, until Ctrl-C: RTT and semihosting through the probe, or a UART.
+
+    With --json all of it at the end.
+    """
     del debug
     from mcu_build import project
     from mcu_build.board import find_board
@@ -43,12 +50,18 @@ def command(board: str | None, via: str | None, probe: str | None, port: str | N
     _notice(f"listening to {where}; Ctrl-C ends it")
     # Ctrl-C must not come in the middle of a packet: the board would stay halted.
     interrupted: list[int] = []
+    kept: list[bytes] = []
     before = signal.signal(signal.SIGINT, lambda number, frame: interrupted.append(number))
     try:
-        monitor.follow(source, _show, _notice, lambda: bool(interrupted))
+        shown = kept.append if as_json else _show
+        monitor.follow(source, shown, _notice, lambda: bool(interrupted))
     finally:
         signal.signal(signal.SIGINT, before)
-    sys.stdout.write("\n")
+    if as_json:
+        text = b"".join(kept).decode(errors="replace")
+        print_json({"board": chosen.id, "from": port or str(way), "text": text})
+    else:
+        sys.stdout.write("\n")
 
 
 def _show(data: bytes) -> None:

@@ -71,13 +71,14 @@ def command(
         )
     if as_json:
         told = error_document(error) if error else {}
-        print_json({**_document(proof), "stages": times.stages, **told})
+        print_json({**document(proof), "stages": times.stages, **told})
         return error.exit_code if error else Exit.OK
     print_text(text(firmware.built, proof, f"via {way}" if way else where(firmware.board, sim)))
     return report_error(error, as_json=False) if error else Exit.OK
 
 
-def _document(proof: Any) -> dict[str, Any]:
+def document(proof: Any) -> dict[str, Any]:
+    """A proof as --json prints it."""
     compared, accuracy = proof.comparison, proof.accuracy
     return {
         "vectors": compared.vectors,
