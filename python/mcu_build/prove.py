@@ -16,9 +16,10 @@ from mcu_build.flash.image import LoadImage
 from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.probe import Probe
 from mcu_build.flash.via import Via
+from mcu_build.metrics import OWN, Metric, is_higher_better, named
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
-from mcu_build.quality import judge
+from mcu_build.quality import MOST_DROP, judge
 from mcu_build.report.quality import too_noisy
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim, check_simulator
@@ -26,6 +27,8 @@ from mcu_build.simulate.run import run as simulate
 from mcu_build.stages import Progress, expected_outputs, made_up_vectors
 from mcu_build.trace import Layer, first_difference, suspects
 from mcu_build.vectors import sequence_starts
+
+_TUNE = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Proof:
     made_up: bool
     quality: tuple[Mapping[str, Any], ...] = ()
     suspects: tuple[Layer, ...] = ()
+    metric: Metric | None = None
 
     def failure(
         self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
@@ -111,18 +115,33 @@ class Proof:
 
     @property
     def drop(self) -> float:
-        """Points of accuracy that the device is below the float model; 0 without labels."""
+        """Points of accuracy or of the metric that the device has lost; 0 without labels."""
+        if self.metric:
+            return self.metric.drop
         return 100 * (self.accuracy.float_model - self.accuracy.device) if self.accuracy else 0.0
+
+    @property
+    def is_much_worse(self) -> bool:
+        """Whether a user has to be warned of `drop`."""
+        return self.metric.is_much_worse if self.metric else self.drop > MOST_DROP
 
     def _inaccuracy(self, least: float | None, most_drop: float | None) -> McuError | None:
         if least is None and most_drop is None:
             return None
+        if self.metric and least is None and most_drop is not None:
+            if self.drop <= most_drop:
+                return None
+            told = (
+                f"{self.metric.name} on the device is {self.metric.device:.4g}, that of the float model "
+                f"{self.metric.float_model:.4g}: {self.drop:.2f} {_unit(self.metric)} worse, the most is "
+                f"{most_drop:g}"
+            )
+            return McuError(f"{self.name}: {told}", _TUNE, Exit.BUDGET)
         if self.accuracy is None:
             option = "--max-drop" if least is None else "--min-accuracy"
             return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
         found = (
-            f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. "
-            "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
+            f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. {_TUNE}"
         )
         if least is not None and self.accuracy.device < least:
             told = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"
@@ -268,6 +287,7 @@ def test(
         made_up=built.lowered.vectors is None,
         quality=_quality(own, built.manifest.outputs, found, limit),
         suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
+        metric=_metric(built, own, expected, found, limit),
     )
 
 
@@ -347,3 +367,35 @@ def _accuracy(
         int8_model=accuracy(expected[0], labels),
         device=accuracy(found[0], labels),
     )
+
+
+def _metric(
+    built: Built, archive: Mapping[str, Array], expected: list[Array], found: list[Array], limit: int | None
+) -> Metric | None:
+    """The model file's own measure, over the vectors that have labels."""
+    if "metric" not in archive:
+        return None
+    name, vectors_with = str(archive["metric"]), archive["target_vectors"]
+    chosen = vectors_with[vectors_with < len(found[0])]
+    if not len(chosen):
+        return None
+    if name != OWN:
+        measure = named(name)
+    else:
+        from mcu_build.frontend.model_file import own_metric
+
+        assert built.request is not None
+        measure = own_metric(built.request.model)
+    targets, ports = archive["targets"][: len(chosen)], built.manifest.outputs
+
+    def of(outputs: list[Array]) -> float:
+        pairs = zip(outputs, ports, strict=True)
+        return measure([vectors.dequantized(array, port)[chosen] for array, port in pairs], targets)
+
+    floats = [array[:limit][chosen] for array in npz.numbered(archive, "float")]
+    shown = "metric" if name == OWN else name
+    return Metric(shown, measure(floats, targets), of(expected), of(found), is_higher_better(name))
+
+
+def _unit(metric: Metric) -> str:
+    return "points" if metric.higher else "%"

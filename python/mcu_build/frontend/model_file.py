@@ -9,7 +9,7 @@ import inspect
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -17,11 +17,14 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
 from mcu_build.frontend.dependencies import Dependencies, Recorder, is_users_file, note_names
 from mcu_build.frontend.labels import labels_at_hand
 from mcu_build.frontend.names import model_name
+from mcu_build.metrics import NAMES, OWN
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 Inputs = tuple["torch.Tensor", ...]
 # The inputs of one call and the right class, or None where there is none to know. A recording that is
 # streamed may have a class for each of its steps.
-Label = int | tuple[int | None, ...] | None
+# With `metric`: an array of numbers.
+Label = int | tuple[int | None, ...] | np.ndarray[Any, Any] | None
 Labelled = tuple[Inputs, Label]
 # An item of `calibration` or `evaluation`: one call, or a list of the calls of a sequence (state).
 Calls = Inputs | list[Inputs]
@@ -63,6 +67,7 @@ class Model:
     surroundings: "Surroundings"
     activation_bits: int = 8
     precision: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
     labels: tuple[int | None, ...] = ()
@@ -204,19 +209,21 @@ def load(path: Path) -> Model:
     model = _model(surroundings, found)
     example_inputs = _example_inputs(surroundings, found)
     _check_weights(path, model)
+    metric = _metric(path, found)
     return Model(
         name=model_name(path),
         path=path,
         model=model,
         example_inputs=example_inputs,
         calibration=_calibration(surroundings, found, example_inputs),
-        evaluation=_evaluation(surroundings, found, example_inputs),
+        evaluation=_evaluation(surroundings, found, example_inputs, metric),
         stream=_stream(path, found, model, example_inputs),
         latency=_latency(path, found),
-        labels=labels_at_hand(found.get("evaluation")),
+        labels=() if metric else labels_at_hand(found.get("evaluation")),
         surroundings=surroundings,
         activation_bits=_activation_bits(path, found),
         precision=precision.read(path, found),
+        metric=metric,
     )
 
 
@@ -227,6 +234,36 @@ def _activation_bits(path: Path, found: dict[str, Any]) -> int:
             f"{path}: activation_bits: {bits!r}, not 8 or 16", "16 is for what an Ethos-U takes; 8 is usual."
         )
     return int(bits)
+
+
+def _metric(path: Path, found: dict[str, Any]) -> str | None:
+    """The name of the metric, OWN for a function of the file's; None for the share of right classes."""
+    given = found.get("metric")
+    hint = f"Name one of top1, {', '.join(NAMES)}, or define `def metric(outputs, labels)`."
+    if given is None or given == "top1":
+        return None
+    if not callable(given) and given not in NAMES:
+        raise McuError(f"{path}: metric: {given!r} is none", hint)
+    if found.get("stream") is not None:
+        raise McuError(f"{path}: metric: a model with `stream` has classes only", "Leave metric out.")
+    if found.get("evaluation") is None:
+        raise McuError(
+            f"{path}: metric: there is no `evaluation` with labels", "Add it, or leave metric out."
+        )
+    return OWN if callable(given) else str(given)
+
+
+def own_metric(path: Path) -> Callable[[Sequence[Any], Any], float]:
+    """The function `metric` of a model file, which is run again. It takes the outputs as a list of arrays
+    [vectors, ...] in real numbers, and the labels as one array. McuError for what it raises."""
+    surroundings = Surroundings(path)
+    function = vars(surroundings.run())["metric"]
+
+    def measure(outputs: Sequence[Any], targets: Any) -> float:
+        with surroundings.active(), surroundings.explain("metric"):
+            return float(function(list(outputs), targets))
+
+    return measure
 
 
 def _stream(
@@ -430,12 +467,13 @@ def _calibration(
 
 
 def _evaluation(
-    surroundings: Surroundings, found: dict[str, Any], example: Inputs
+    surroundings: Surroundings, found: dict[str, Any], example: Inputs, metric: str | None
 ) -> Callable[[], Iterator[LabelledCalls]] | None:
     source = _source(surroundings, found, "evaluation")
     if source is None:
         return None
     path = surroundings.path
+    kind = _target if metric else _step_labels if found.get("stream") is not None else _label
 
     def items() -> Iterator[LabelledCalls]:
         for index, item in _numbered(surroundings, "evaluation", source):
@@ -445,30 +483,28 @@ def _evaluation(
                     f"{path}: {key}: {_kind(item)}, not (inputs, label)",
                     "Yield pairs: the inputs (a tensor or a tuple), and the right class or None.",
                 )
-            yield _labelled(path, key, item[0], item[1], example, found.get("stream") is not None)
+            yield _labelled(path, key, item[0], item[1], example, kind)
 
     return items
 
 
 def _labelled(
-    path: Path, key: str, inputs: Any, labels: Any, example: Inputs, is_stream: bool
+    path: Path, key: str, inputs: Any, labels: Any, example: Inputs, label: Callable[[Path, str, Any], Any]
 ) -> LabelledCalls:
-    """One call with its label, or with one for each step of a recording.
+    """One call with what `label` makes of its label.
 
     A sequence has a label for each of its calls, or one for the last.
     """
     calls = _calls(path, key, inputs, example)
     if isinstance(calls, tuple):
-        if is_stream and isinstance(labels, list | tuple):
-            return calls, tuple(_label(path, key, label) for label in labels)
-        return calls, _label(path, key, labels)
+        return calls, label(path, key, labels)
     each = list(labels) if isinstance(labels, list | tuple) else [*[None] * (len(calls) - 1), labels]
     if len(each) != len(calls):
         raise McuError(
             f"{path}: {key}: {len(each)} labels for {len(calls)} calls",
             "Give one label for each call of the sequence, or one for the last.",
         )
-    return [(call, _label(path, key, label)) for call, label in zip(calls, each, strict=True)]
+    return [(call, label(path, key, one)) for call, one in zip(calls, each, strict=True)]
 
 
 def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
@@ -571,6 +607,31 @@ def _label(path: Path, key: str, value: Any) -> int | None:
             f"{path}: {key}: the label is {_kind(value)}, not a whole number",
             "A label is the index of the right class, or None.",
         ) from None
+
+
+def _step_labels(path: Path, key: str, value: Any) -> Label:
+    """One label, or one for each step of a recording."""
+    if isinstance(value, list | tuple):
+        return tuple(_label(path, key, label) for label in value)
+    return _label(path, key, value)
+
+
+def _target(path: Path, key: str, value: Any) -> Label:
+    """What a metric compares outputs with: a number, or a tensor, an array or a list of numbers."""
+    import torch
+
+    if value is None:
+        return None
+    try:
+        made = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    except (TypeError, ValueError):
+        made = np.empty(0, object)
+    if made.dtype.kind not in "biuf" or not made.size:
+        raise McuError(
+            f"{path}: {key}: the label is {_kind(value)}, no numbers",
+            "With `metric` a label is a number, or a tensor or an array of numbers, or None.",
+        )
+    return np.array(made)
 
 
 def _defined(found: dict[str, Any], names: tuple[str, ...]) -> str | None:

@@ -38,7 +38,7 @@ _MOST_ELEMENTS = 1 << 29
 
 Inputs = tuple["torch.Tensor", ...]
 # A class, those of a recording's steps, or None.
-Label = int | tuple[int | None, ...] | None
+Label = int | tuple[int | None, ...] | npz.Array | None
 
 
 class _Progress(Protocol):
@@ -67,6 +67,7 @@ class Captured:
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
     precision: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
 
 
 def run(
@@ -147,7 +148,7 @@ def _streamed(
     captured: Captured,
     quantized: "ExportedProgram",
     vectors: dict[str, npz.Array],
-    labels: Sequence[Label],
+    labels: Sequence[Any],
     folder: Path,
 ) -> tuple[dict[str, Any], tuple["ExportedProgram", Inputs], dict[str, npz.Array]]:
     """The quantized program step by step: what it is, the program with its first state, and its vectors.
@@ -272,6 +273,7 @@ def _capture_model(file: Path) -> Captured:
         model.stream,
         model.latency,
         model.precision,
+        model.metric,
     )
 
 
@@ -365,12 +367,29 @@ def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[s
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
     if captured.state:
         arrays["sequence"] = np.array(numbers)
-    if not captured.stream:
+    if captured.metric:
+        arrays |= _targets(file, captured.metric, labels)
+    elif not captured.stream:
         check_labels(file, labels, outputs[0][0].size)
         known = sum(label is not None for label in labels)
         if known == len(labels) or (captured.state and known):
             arrays["labels"] = np.array([UNLABELLED if label is None else label for label in labels])
     return arrays
+
+
+def _targets(file: Path, metric: str, labels: Sequence[Label]) -> dict[str, npz.Array]:
+    """targets [vectors, ...], the numbers of the `target_vectors` that have labels, and the `metric`."""
+    known = [index for index, label in enumerate(labels) if label is not None]
+    found = [np.asarray(labels[index]) for index in known]
+    if not found:
+        raise McuError(
+            f"{file}: metric: no item of `evaluation` has a label", "Add them, or leave metric out."
+        )
+    shapes = {one.shape for one in found}
+    if len(shapes) > 1:
+        told = " and ".join(str(list(shape)) for shape in sorted(shapes)[:2])
+        raise McuError(f"{file}: evaluation: labels of shapes {told}", "Labels are of one shape.")
+    return {"targets": np.stack(found), "target_vectors": np.array(known), "metric": np.array(metric)}
 
 
 def _nan_place(captured: Captured, inputs: Sequence[npz.Array]) -> str:
