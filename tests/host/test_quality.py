@@ -4,8 +4,11 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from mcu_build.frontend.layer_quality import unlike_channel
 from mcu_build.quality import judge, sqnr_db
+from mcu_build.report.quality import cause
 from tests.support.cli import mcu_build
 
 DICE = np.random.default_rng(3)
@@ -100,6 +103,29 @@ def test_a_user_is_warned_and_told_the_cause(files):
     assert "quality    against float" in tested.out
     good = mcu_build("test", "--board", "host", files / "good.py")
     assert "far from the float model" not in good.err
+
+
+def test_each_cause_is_told_apart():
+    usual = {"clipped": 0.0, "weights_db": None, "sqnr_db": 12.0, "low": -1.0, "high": 9.0, "spread": 2.0}
+    assert "-1 to 9 share 256 steps" in cause(usual)
+    assert "5% of its values lie beyond" in cause({**usual, "clipped": 0.05})
+    assert "its rounded weights" in cause({**usual, "weights_db": 13.0})
+    unlike = {**usual, "spread": 508.2, "largest_channel": 3}
+    assert "channel 3 of what it makes reaches 508 times as far" in cause(unlike)
+    assert "channel 3 of what it reads" in cause({**unlike, "weights_db": 40.0})
+
+
+def test_the_channel_that_takes_the_range_is_found():
+    """Channel 5 of an image, and of a row; channels alike have none."""
+    images = DICE.uniform(-1, 1, (4, 1, 8, 6, 6)).astype(np.float32)
+    assert unlike_channel(torch.from_numpy(images))[1] < 2
+    images[:, :, 5] *= 100
+    channel, spread = unlike_channel(torch.from_numpy(images))
+    assert (channel, spread > 80) == (5, True)
+    rows = DICE.uniform(-1, 1, (4, 1, 10, 8)).astype(np.float32)
+    rows[..., 5] *= 100
+    assert unlike_channel(torch.from_numpy(rows))[0] == 5
+    assert unlike_channel(torch.zeros(4, 1, 8)) == (0, 1.0)
 
 
 @pytest.mark.parametrize("verb", ["build", "test"])

@@ -19,6 +19,8 @@ Inputs = tuple[torch.Tensor, ...]
 # Bytes of activations that are kept while layers are compared: a large model is looked at with fewer inputs.
 _MOST_BYTES = 1 << 28
 _MOST_INPUTS = 4
+# Fewer channels are too few to tell which of them is unlike.
+_FEWEST_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class LayerQuality:
     `sqnr_db` is what it loses alone, `weights_db` what its rounded weights alone lose (None without weights),
     `accumulated_db` what has been lost up to here. `low` and `high` are the float range of its result,
     `clipped` the share of elements beyond the int8 range. `dead` and `saturated` count channels (dimension 1)
-    that have one value only, or lie mostly beyond the range.
+    that have one value only, or lie mostly beyond the range. `largest_channel` is the one that reaches
+    furthest, in what a layer with weights reads, in what any other makes; it reaches `spread` times as far as
+    half of the channels do (1 where there are no channels).
     """
 
     name: str
@@ -43,6 +47,8 @@ class LayerQuality:
     clipped: float
     dead: int
     saturated: int
+    largest_channel: int = 0
+    spread: float = 1.0
 
 
 class FloatValues:
@@ -79,7 +85,7 @@ def quality_by_node(converted: GraphModule, floats: FloatValues) -> dict[Node, L
     nodes = {node.name: node for node in converted.graph.nodes}
     return {
         nodes[name]: _row(
-            nodes[name], floats.values[name], alone.found[name], accumulated.found[name], weights.found
+            nodes[name], floats.values, alone.found[name], accumulated.found[name], weights.found
         )
         for name in alone.found
     }
@@ -162,11 +168,12 @@ class _Compare(Interpreter):  # type: ignore[misc]
 
 def _row(
     node: Node,
-    floats: Sequence[torch.Tensor],
+    values: Mapping[str, Sequence[torch.Tensor]],
     alone: Sequence[torch.Tensor],
     accumulated: Sequence[torch.Tensor],
     weights: Mapping[str, Sequence[torch.Tensor]],
 ) -> LayerQuality:
+    floats = values[node.name]
     reference = torch.stack(list(floats))
     low, high = _range(node)
     beyond = (reference < low) | (reference > high)
@@ -185,7 +192,30 @@ def _row(
         float(beyond.double().mean()) if reference.numel() else 0.0,
         dead,
         saturated,
+        *unlike_channel(_rounded(node, values)),
     )
+
+
+def _rounded(node: Node, values: Mapping[str, Sequence[torch.Tensor]]) -> torch.Tensor:
+    """What shares a scale where a layer loses: what it reads, for one with weights, else what it makes."""
+    source = _before_quantization(node.args[0]) if _has_weights(node) else node
+    return torch.stack(list(values.get(source.name, values[node.name])))
+
+
+def unlike_channel(stacked: torch.Tensor) -> tuple[int, float]:
+    """The channel that reaches furthest, and how many times as far as half of the others."""
+    found = (0, 1.0)
+    # Channels of images are dimension 1, those of rows the last; `stacked` has one dimension more.
+    for dimension in {2, stacked.dim() - 1} if stacked.dim() > 2 else ():
+        largest = (
+            stacked.abs().transpose(0, dimension).flatten(1).amax(1)
+            if stacked.numel()
+            else stacked.new_zeros(0)
+        )
+        if len(largest) >= _FEWEST_CHANNELS and float(largest.median()) > 0:
+            spread = float(largest.max() / largest.median())
+            found = max(found, (int(largest.argmax()), spread), key=lambda one: one[1])
+    return found
 
 
 def _db(reference: torch.Tensor, found: torch.Tensor) -> float:

@@ -13,6 +13,8 @@ Row = Mapping[str, Any]
 # Layers that a warning names.
 _SHOWN = 3
 _MUCH_CLIPPED = 0.01
+# A channel that reaches so many times as far as the others takes four of eight bits from them.
+_UNLIKE = 16.0
 # A layer that keeps this much is not what has ruined an output.
 _HARMLESS_DB = 30.0
 _HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
@@ -44,9 +46,19 @@ def cause(row: Row) -> str:
             f"{row['clipped']:.0%} of its values lie beyond the range that calibration has seen; "
             "`calibration` should be like the data in use"
         )
+    if row.get("spread", 1.0) > _UNLIKE:
+        read = "reads" if row["weights_db"] is not None else "makes"
+        return (
+            f"channel {row['largest_channel']} of what it {read} reaches {row['spread']:.0f} times as far as "
+            "half of the channels, which have few of 256 steps left; a norm there, ReLU between two "
+            "convolutions (they are equalized then), or float for the layers that make and read it"
+        )
     weights = row["weights_db"]
     if weights is not None and weights < row["sqnr_db"] + 3:
-        return "its weights differ too much in size for 8 bits; large outliers among them should be clipped"
+        return (
+            "its rounded weights: a few are much larger than the others (clip them), or its sums cancel, "
+            "small differences of large values (leave it in float)"
+        )
     return (
         f"values from {row['low']:.3g} to {row['high']:.3g} share 256 steps; clamp or normalise what is "
         "large, or keep large and small values in tensors of their own"
