@@ -1,12 +1,8 @@
 """A plan as data that is to take another one's place in a firmware with program slots."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mcu_build import manifest
 from mcu_build.board import Board
@@ -14,20 +10,13 @@ from mcu_build.cache import Cache
 from mcu_build.codegen.kernel_set import VERSION, Numbers
 from mcu_build.codegen.table import encode
 from mcu_build.errors import McuError
+from mcu_build.executorch.replace import Problem, port_problems, unfit
 from mcu_build.executorch.slot import Region, check_capacity, slot_file
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.manifest import Manifest
 from mcu_build.pipeline import plan_program
 from mcu_build.stages import Progress, lower_model
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """Why a firmware cannot run a plan, and with which option it could be built to."""
-
-    text: str
-    option: str = ""
 
 
 def is_table(firmware: Path) -> bool:
@@ -48,11 +37,7 @@ def plan_file(file: Path, firmware: Path, sequence: int, method: str | None, pro
     plan = _plan(file, built, method, progress)
     problems = list(_problems(plan, file, built, numbers))
     if problems:
-        options = dict.fromkeys(one.option for one in problems if one.option)
-        raise McuError(
-            "\n".join(f"{file}: {one.text}" for one in problems),
-            f"Build the firmware with {' '.join(options)}." if options else "",
-        )
+        raise unfit(file, problems)
     table = encode(plan, numbers)
     check_capacity(str(file), table, Region(**memory["program_slot"]))
     return slot_file(table, numbers.lines, sequence)
@@ -79,33 +64,26 @@ def _plan(file: Path, built: Manifest, method: str | None, progress: Progress) -
     return plan_program(lowered, lowered.name, board, None, options.optimize)
 
 
-def _problems(plan: Plan, file: Path, built: Manifest, numbers: Numbers) -> Iterator[_Problem]:
+def _problems(plan: Plan, file: Path, built: Manifest, numbers: Numbers) -> Iterator[Problem]:
     memory = built.memory
     missing = numbers.missing(plan)
     if missing:
         program = file if file.suffix == ".pte" else "<program>.pte"
-        yield _Problem(f"it calls {', '.join(missing)}, which the firmware lacks", f"--ops-from {program}")
+        yield Problem(f"it calls {', '.join(missing)}, which the firmware lacks", f"--ops-from {program}")
     arena = plan.arena.size
     if arena > memory["arena"]:
-        yield _Problem(
+        yield Problem(
             f"it computes with {arena:,} bytes of RAM, the firmware has {memory['arena']:,}",
             f"--reserve-ram {arena}",
         )
     if plan.fast_size > memory["fast"]:
-        yield _Problem(
+        yield Problem(
             f"it takes {plan.fast_size:,} bytes of fast scratch memory, the firmware has {memory['fast']:,}",
             f"--reserve-scratch {plan.fast_size}",
         )
     if len(plan.initial_state) > memory["state"]:
-        yield _Problem(
+        yield Problem(
             f"it keeps {len(plan.initial_state):,} bytes of state, the firmware has {memory['state']:,}"
         )
     for kind, ids, ports in (("inputs", plan.inputs, built.inputs), ("outputs", plan.outputs, built.outputs)):
-        sizes = [plan.tensors[id].nbytes for id in ids]
-        wanted = [_bytes(port) for port in ports]
-        if sizes != wanted:
-            yield _Problem(f"its {kind} have {sizes} bytes, the firmware's {wanted}")
-
-
-def _bytes(port: Mapping[str, Any]) -> int:
-    return int(math.prod(port["shape"]) * np.dtype(port["dtype"]).itemsize)
+        yield from port_problems(kind, [plan.tensors[id].nbytes for id in ids], ports)

@@ -156,5 +156,6 @@ def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None
         options.method_pool,
         options.temp_pool,
         upstream=upstream,
+        reserve_ram=options.reserve_ram or 0,
     )
     return replace(found, program_slot=_slots(options, board))

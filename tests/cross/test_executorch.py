@@ -85,6 +85,15 @@ def test_temporary_memory_lies_where_the_npu_reaches():
     assert placed not in plain["tiny.cpp"] and "ethos_u" not in "".join(plain.values())
 
 
+def test_ram_is_reserved_for_the_plans_of_later_programs():
+    program, _ = program_of(quantizer())
+    given = Deployment(compile_program(program, "tiny"), program, b"ET12", (), Pools(1024, 64))
+    for ram, bytes in ((0, given.arena), (4096, 4096)):
+        made = generate(replace(given, ram=ram))
+        assert f"tiny_arena[{bytes}]" in made["tiny_arena.cpp"] and f"tiny_arena[{bytes}]" in made["tiny.cpp"]
+        assert f"#define TINY_ARENA_SIZE {bytes}\n" in made["tiny.h"]
+
+
 def configure(folder: Path, prefix: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """CMake asked for the target of the runtime that `prefix` has."""
     (folder / "CMakeLists.txt").write_text(

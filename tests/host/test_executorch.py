@@ -106,7 +106,7 @@ def test_slots_that_the_npu_does_not_reach_are_refused(monkeypatch):
     ("changed", "words"),
     [
         ({"backends": []}, "it has delegates of EthosUBackend, for which the firmware has no back end"),
-        ({"temp_pool": 100}, "its delegates want 128 bytes of temporary memory, the firmware has 100"),
+        ({"temp_pool": 100}, "its delegates need 128 bytes of temporary memory, the firmware has 100"),
         ({"npu": "ethos-u55-64"}, "it is made for ethos-u55-128, the firmware for ethos-u55-64"),
         ({}, None),
     ],
@@ -127,8 +127,9 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
     if words is None:
         assert slots.program_file(file, tmp_path, 2, None)
         return
-    with pytest.raises(McuError, match=words):
+    with pytest.raises(McuError, match=words) as told:
         slots.program_file(file, tmp_path, 2, None)
+    assert told.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
 
 
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):

@@ -104,6 +104,8 @@ def test_a_program_that_the_firmware_cannot_run_is_refused_by_the_command(digits
         "it calls cortex_m::quantized_linexr.out, which the firmware lacks"
         in refused.json["error"]["message"]
     )
+    own, new = digits / "program.pte", tmp_path / "new.pte"
+    assert refused.json["error"]["hint"] == f"Build the firmware with --ops-from {own} {new}."
     (tmp_path / "new.pte").write_bytes(program + bytes(HALF))
     refused = mcu_build(*words, "--firmware", digits)
     assert "a slot takes 32,732" in refused.json["error"]["message"]

@@ -51,7 +51,8 @@ class Deployment:
     them. `operators` are those that the image can run, `custom` the user's own among them with a call of
     each, `backends` the delegates. Where there are `slots`, a production image finds the program there
     instead of in itself. `weights` are files with weights that lie apart from the program. `upstream`
-    are operators that ExecuTorch's own kernels serve, with the parameters of their schemas.
+    are operators that ExecuTorch's own kernels serve, with the parameters of their schemas. `ram` are bytes
+    that there are for memory plans at least.
     """
 
     plan: Plan
@@ -65,6 +66,12 @@ class Deployment:
     weights: tuple[WeightFile, ...] = ()
     backends: tuple[str, ...] = ()
     upstream: Mapping[str, str] = field(default_factory=dict)
+    ram: int = 0
+
+    @property
+    def arena(self) -> int:
+        """Bytes for the memory plan of the program, or of a later one."""
+        return max(planned_bytes(self.program), self.ram, ALIGNMENT)
 
     @property
     def name(self) -> str:
@@ -87,7 +94,7 @@ def port_bytes(program: Program) -> int:
 def generate(given: Deployment) -> dict[str, str]:
     """The files of a model by name: <name>.h, .cpp, _program.cpp, _arena.cpp and model.cmake."""
     name = given.name
-    arena = max(planned_bytes(given.program), ALIGNMENT)
+    arena = given.arena
     plan = given.plan.with_arena(Arena(arena, {}, 0, arena))
     includes, functions = '#include "mcu/executorch/status.h"\n', _FUNCTIONS
     if given.slots:
@@ -135,7 +142,7 @@ def _source(given: Deployment) -> str:
         user_calls.declarations(given.custom.values()),
         upstream.declarations(given.upstream),
         'extern "C" {\n',
-        f"extern unsigned char {name}_arena[{max(planned_bytes(given.program), ALIGNMENT)}];\n",
+        f"extern unsigned char {name}_arena[{given.arena}];\n",
         f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
         weights.declarations(given.weights),
         "}\n\n",

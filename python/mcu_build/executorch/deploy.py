@@ -38,7 +38,8 @@ class Options:
 
     Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
     `program_slot` is where programs are kept apart from the image. `upstream` has
-    ExecuTorch's own kernels serve `cortex_m::*` instead of ours.
+    ExecuTorch's own kernels serve `cortex_m::*` instead of ours. `reserve_ram` are bytes that there are for
+    memory plans at least.
     """
 
     prefix: Path | None = None
@@ -48,6 +49,7 @@ class Options:
     temp_pool: int | None = None
     program_slot: Region | None = None
     upstream: bool = False
+    reserve_ram: int = 0
 
 
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
@@ -63,7 +65,20 @@ def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) ->
     pools = first_pools(program, is_host)
     weights = load_weights(lowered.data).files
     theirs = _upstream(chosen, plan.name) if options.upstream else {}
-    return Deployment(plan, program, data, chosen, pools, slots, custom, is_host, weights, backends, theirs)
+    return Deployment(
+        plan,
+        program,
+        data,
+        chosen,
+        pools,
+        slots,
+        custom,
+        is_host,
+        weights,
+        backends,
+        theirs,
+        _aligned(options.reserve_ram),
+    )
 
 
 def _backends(program: Program, options: Options, name: str) -> tuple[str, ...]:

@@ -328,7 +328,7 @@ class BuildOptions:
             "Bytes of RAM at least for what a plan computes with: for a later one that needs more.",
             group="Compiler, kernels, runtime",
             in_bytes=True,
-            needs=_UNDER_TABLE,
+            needs=_REPLACED,
             page="program-slot.md",
         ),
     ] = None
