@@ -3,6 +3,7 @@
 from typing import Literal
 
 Io = Literal["float", "int8"]
+InputBy = Literal["image", "rows"]
 Optimize = Literal["speed", "size", "ram"]
 Runtime = Literal["static", "table", "executorch"]
 Kernels = Literal["ours", "cmsis-nn", "upstream"]

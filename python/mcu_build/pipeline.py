@@ -186,7 +186,13 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
 
     options, board = request.executorch, request.board
     plan = plan_program(
-        lowered, name, board, request.cmsis_nn, request.options.optimize, whole=options is not None
+        lowered,
+        name,
+        board,
+        request.cmsis_nn,
+        request.options.optimize,
+        whole=options is not None,
+        by_rows=request.options.input_by == "rows",
     )
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
@@ -206,11 +212,12 @@ def plan_program(
     optimize: Optimize = "speed",
     whole: bool = False,
     program: Program | None = None,
+    by_rows: bool = False,
 ) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization.
 
     `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
-    loads the program as it is: nothing of it is left out.
+    loads the program as it is: nothing of it is left out. `by_rows`: the application brings the input so.
     """
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.fit import room_for_arena
@@ -218,7 +225,7 @@ def plan_program(
     is_part = program is not None
     given = _given(lowered, board, cmsis_nn, optimize, whole, program)
     ram = room_for_arena(board, sum(map(len, given["state"])))
-    plan = compile_program(**given, name=name, whole=whole, ram=ram)
+    plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows)
     borders, count = lowered.borders, len(given["program"].inputs)
     inputs = dict(zip(plan.inputs, borders, strict=False))
     outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
@@ -231,7 +238,7 @@ def plan_front(request: Request, lowered: Lowered) -> "tuple[Leaner, ...]":
     from mcu_build.plan.compile import compile_front
 
     given = _given(lowered, request.board, request.cmsis_nn, request.options.optimize)
-    return compile_front(**given, name=lowered.name)
+    return compile_front(**given, name=lowered.name, by_rows=request.options.input_by == "rows")
 
 
 class _Given(TypedDict):
@@ -302,6 +309,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             request.cmsis_nn,
             request.options.optimize,
             whole=request.executorch is not None,
+            by_rows=request.options.input_by == "rows",
         )
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
@@ -422,7 +430,13 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
     with progress.stage("plan"):
         whole = request.executorch is not None
         plan = plan_program(
-            lowered, lowered.name, request.board, request.cmsis_nn, request.options.optimize, whole
+            lowered,
+            lowered.name,
+            request.board,
+            request.cmsis_nn,
+            request.options.optimize,
+            whole,
+            by_rows=request.options.input_by == "rows",
         )
     planned = planned_manifest(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})

@@ -86,6 +86,8 @@ def request_on(
             )
         board = board.model_copy(update={"arena_size": options.ram})
         variants.append(f"ram-{options.ram}")
+    if options.input_by == "rows":
+        variants.append("rows")
     if in_slot:
         board = board.in_slot()
         variants.append("mcuboot")

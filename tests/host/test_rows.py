@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.loops import Item, loops
 from mcu_build.codegen.model import generate
@@ -15,17 +16,19 @@ from mcu_build.plan.describe import describe
 from mcu_build.plan.memory import lifetimes, place
 from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.rows import build
-from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
+from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import Search, fit_ram, front
+from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.specialize import specialize
 from mcu_build.report.fitting import fittings, table
 from mcu_build.request import request_for
+from mcu_build.resources import data_dir
 from tests.support.cases import run_plans
 from tests.support.row_chains import Draw, drawn
 
 
 def finished(plan, chains, folders=("reference",)):
-    return in_one_line(place(specialize(by_rows(plan, chains), folders)))
+    return in_one_line(place(specialize(in_bands(plan, chains), folders)))
 
 
 def longest(plan, band):
@@ -94,6 +97,68 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     assert 1 < least.arena.size <= sizes[-1]
     front = [choice.nbytes for choice in Search(plan).leaner()]
     assert front == sorted(front, reverse=True)
+
+
+PUSH = """
+#include <cstdio>
+#include <cstring>
+#include "wide.h"
+int main() {
+    static int8_t image[WIDE_INPUT_SIZE], whole[WIDE_OUTPUT_SIZE];
+    const auto size = wide::input_row_size;
+    for (int i = 0; i < WIDE_INPUT_SIZE; ++i) image[i] = static_cast<int8_t>(i * i * 31 + i / 7);
+    std::memcpy(wide_input(), image, sizeof image);
+    wide::run();
+    std::memcpy(whole, wide_output(), sizeof whole);
+    std::memset(wide_input(), 0, sizeof image);
+    int same = 0;
+    for (int round = 0; round < 3; ++round) {
+        // The second image is given up half way, the third has a row that differs.
+        for (size_t row = 0; row < wide::input_rows; ++row) {
+            int8_t given[WIDE_INPUT_ROW_SIZE];
+            std::memcpy(given, image + row * size, size);
+            given[3] ^= round == 2 && row == 20;
+            const bool done = wide::push_row(given);
+            if (done != (row + 1 == wide::input_rows)) return 2;
+            if (round == 1 && row == 30) break;
+        }
+        if (round == 1) wide::first_row();
+        else same += std::memcmp(whole, wide_output(), sizeof whole) == 0 ? 1 << round : 0;
+    }
+    std::printf("%d %d\\n", same, whole[5] != whole[500]);
+}
+"""
+
+
+@pytest.mark.parametrize("chains", [[], [Chain(0, 5, 1)], [Chain(0, 5, 4)]])
+def test_rows_that_are_pushed_give_the_same_as_an_image(tmp_path, chains):
+    plan = allow_overlaps(take_rows(wide_net()))
+    made = finished(plan, chains)
+    whole = finished(wide_net(), [])
+    # The application's rows go straight into the arena: a few of them are there at a time.
+    assert not chains or made.arena.size < whole.arena.size / 2
+    for name, text in generate(made).items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "main.cpp").write_text(PUSH)
+    firmware = data_dir() / "firmware"
+    stems = {step.source for step in made.steps}
+    sources = [
+        *tmp_path.glob("*.cpp"),
+        *(firmware / "kernels" / "reference" / f"{stem}.cpp" for stem in stems),
+    ]
+    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{firmware / 'include'}", f"-I{tmp_path}"]
+    built = process.run(["g++", *flags, *map(str, sources), "-o", str(tmp_path / "app")], timeout=120)
+    assert built.status == 0, built.stderr
+    found = process.run([str(tmp_path / "app")], timeout=20)
+    # The first image equals run(), the one with another row does not.
+    assert (found.status, found.stdout.split()) == (0, ["1", "1"])
+
+
+def test_only_an_image_comes_by_rows():
+    draw = Draw(1, 1, 32, 8)
+    plan = draw.plan("line", [draw.table(draw.input)])
+    with pytest.raises(McuError, match="--input-by rows"):
+        take_rows(plan)
 
 
 def test_a_front_says_what_fits():

@@ -43,7 +43,8 @@ class Draw:
 
     def _add(self, dtype: DType, shape: Sequence[int], data: bytes | None = None) -> int:
         id = len(self.tensors)
-        self.tensors[id] = Tensor(id, f"t{id}", dtype, tuple(shape), tuple(range(len(shape))), data)
+        order = (0, 2, 3, 1) if data is None else tuple(range(len(shape)))
+        self.tensors[id] = Tensor(id, f"t{id}", dtype, tuple(shape), order, data)
         return id
 
     def _image(self, size: ImageSize) -> int:

@@ -110,6 +110,7 @@ def header(plan: Plan, include: str = "", functions: str = "", has_steps: bool =
             "\n/* One inference: reads the inputs, writes the outputs. Inputs do not survive it. */\n",
             f"void {plan.name}_run(void) MCU_NOTHROW;\n\n",
             _step_functions(plan) if has_steps else "",
+            _row_functions(plan),
             _state_functions(plan),
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",
             *(f"void *{plan.name}_{kind}_at({_AT}) MCU_NOTHROW;\n" for kind in ("input", "output")),
@@ -131,6 +132,11 @@ def ports(plan: Plan) -> list[Port]:
         )
         for name, id in zip(names, ids, strict=True)
     ]
+
+
+def by_rows(plan: Plan) -> Tensor | None:
+    """The input that the application brings row by row, if it does."""
+    return next((plan.tensors[id] for id in plan.inputs if plan.tensors[id].image), None)
 
 
 def arena_size(plan: Plan) -> int:
@@ -181,6 +187,23 @@ def _step_functions(plan: Plan) -> str:
     )
 
 
+def _row_functions(plan: Plan) -> str:
+    image = by_rows(plan)
+    if image is None:
+        return ""
+    prefix, type = plan.name.upper(), image.dtype.c_name
+    return (
+        f"/* The input by rows, from the top: {prefix}_INPUT_ROWS rows of {prefix}_INPUT_ROW_SIZE elements.\n"
+        "   A call computes what the row makes possible. True: it was the last, and the outputs are there,\n"
+        "   until the next row. An application that calls neither run() nor input() has no memory for the\n"
+        "   whole image. first_row() gives up an image that has begun. */\n"
+        f"#define {prefix}_INPUT_ROWS {image.shape[1]}\n"
+        f"#define {prefix}_INPUT_ROW_SIZE {image.elements // image.shape[1]}\n"
+        f"bool {plan.name}_push_row(const {type} *row) MCU_NOTHROW;\n"
+        f"void {plan.name}_first_row(void) MCU_NOTHROW;\n\n"
+    )
+
+
 def _state_functions(plan: Plan) -> str:
     if not plan.initial_state:
         return ""
@@ -219,7 +242,7 @@ def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> s
         f"\nnamespace {name} {{\n\n",
         *(f"inline constexpr std::size_t {one} = {prefix}_{one.upper()};\n" for one in numbers),
         *(_scale(prefix, one) for one in found if one.quantization),
-        f"\n{functions}inline void run() noexcept {{\n    {name}_run();\n}}\n",
+        f"\n{functions}{_row_wrappers(plan)}inline void run() noexcept {{\n    {name}_run();\n}}\n",
         f"inline void reset() noexcept {{\n{f'    {name}_reset();' if plan.initial_state else ''}\n}}\n",
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
         *(_span(name, one) for one in found),
@@ -228,6 +251,19 @@ def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> s
         f"\n}}  // namespace MCU_SPAN_NAMESPACE\n}}  // namespace {name}\n",
     ]
     return "".join(lines)
+
+
+def _row_wrappers(plan: Plan) -> str:
+    image, name = by_rows(plan), plan.name
+    if image is None:
+        return ""
+    return (
+        f"inline constexpr std::size_t input_rows = {name.upper()}_INPUT_ROWS;\n"
+        f"inline constexpr std::size_t input_row_size = {name.upper()}_INPUT_ROW_SIZE;\n"
+        f"inline bool push_row(const {image.dtype.c_name} *row) noexcept {{\n"
+        f"    return {name}_push_row(row);\n}}\n"
+        f"inline void first_row() noexcept {{\n    {name}_first_row();\n}}\n"
+    )
 
 
 def _scale(prefix: str, port: Port) -> str:

@@ -5,9 +5,9 @@ from textwrap import indent
 
 import numpy as np
 
-from mcu_build.codegen import user_calls
+from mcu_build.codegen import push, user_calls
 from mcu_build.codegen.blob import arena_section, constants_section, fast_section
-from mcu_build.codegen.header import BANNER, arena_size, header, ports
+from mcu_build.codegen.header import BANNER, arena_size, by_rows, header, ports
 from mcu_build.codegen.literal import float_literal
 from mcu_build.codegen.loops import Item, loops
 from mcu_build.ir.calls.outside import UserFunction
@@ -56,7 +56,7 @@ def source(plan: Plan) -> str:
         for index, step in enumerate(plan.steps)
         if isinstance(step.call, UserFunction)
     ]
-    if plan.initial_state:
+    if plan.initial_state or by_rows(plan):
         includes.append("#include <cstring>\n")
     if users:
         includes.append('#include "mcu/operator.h"\n')
@@ -68,7 +68,7 @@ def source(plan: Plan) -> str:
         user_calls.declarations(user for _, user in users),
     ]
     parts += [f"{text}\n" for text in _emitted(plan)]
-    memories = ("arena", "fast") if plan.fast_size else ("arena",)
+    memories = ["arena", *["fast"] * bool(plan.fast_size), *["image"] * bool(by_rows(plan))]
     parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
     parts.append("\n")
     used = _used_constants(plan)
@@ -95,6 +95,7 @@ def source(plan: Plan) -> str:
     parts.append(_port_table(plan, "output", plan.outputs))
     parts.append(_state(plan))
     parts += _run(plan)
+    parts.append(push.functions(plan))
     return "".join(parts)
 
 
@@ -115,8 +116,13 @@ def _run(plan: Plan) -> Iterator[str]:
     yield f"        {name}_step(index);\n        {name}_on_step(index);\n    }}\n#else\n"
     yield from (begin, *_looped(plan, names))
     yield f"#endif\n}}\n\nvoid {name}_step(size_t index) noexcept {{\n{begin}    switch (index) {{\n"
+    alike: dict[str, list[int]] = {}
     for index, call in enumerate(calls):
-        yield f"        case {index}:\n{indent(call, '        ')}            break;\n"
+        # Bands that differ in nothing but their number are one case.
+        alike.setdefault(call.partition("\n")[2], []).append(index)
+    for indices in alike.values():
+        cases = "".join(f"        case {index}:\n" for index in indices)
+        yield f"{cases}{indent(calls[indices[0]], '        ')}            break;\n"
     yield "        default:\n            break;\n    }\n}\n"
 
 
@@ -156,7 +162,7 @@ def _item(plan: Plan, index: int, step: Step, name: str) -> Item:
         return Item(index, ())
     own = [id for id in step.arguments if id is not None and _is_in_arena(plan, id)]
     kinds = tuple(
-        plan.tensors[id].dtype if id in own else None if id is None else _pointer(plan, id)
+        (plan.tensors[id].dtype, plan.owner(id).image) if id in own else id and _pointer(plan, id)
         for id in step.arguments
     )
     core = step.core.name if step.core else ""
@@ -164,8 +170,9 @@ def _item(plan: Plan, index: int, step: Step, name: str) -> Item:
 
 
 def _is_in_arena(plan: Plan, id: int) -> bool:
+    """Whether a tensor's bytes lie in the arena, or in the image of an input that comes by rows."""
     owner = plan.owner(id)
-    return not owner.is_constant and not owner.is_apart
+    return not owner.is_constant and (owner.image or not owner.is_apart)
 
 
 def _state(plan: Plan) -> str:
@@ -219,6 +226,9 @@ def arena(plan: Plan, fast: int | None = None) -> str:
     parts = [f'{BANNER}// {_peak_comment(plan)}\nextern "C" {{\n', own]
     if fast:
         parts.append(memory(f"{plan.name}_fast", fast_section(plan.name), fast))
+    if (image := by_rows(plan)) is not None:
+        parts.append("// Not in an image that calls neither run() nor input().\n")
+        parts.append(memory(f"{plan.name}_image", arena_section(f"{plan.name}_image"), image.nbytes))
     return "".join((*parts, "}\n"))
 
 
@@ -278,7 +288,8 @@ def _pointer(plan: Plan, id: int | None, further: int = 0) -> str:
     if owner.state is not None:
         return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_state_bytes + {plan.offset(id)})"
     turns = f" + {further} * turn" if further else ""
-    return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_arena + {plan.offset(id)}{turns})"
+    memory = f"{plan.name}_{'image' if owner.image else 'arena'}"
+    return f"reinterpret_cast<{tensor.dtype.c_name}*>({memory} + {plan.offset(id)}{turns})"
 
 
 def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:

@@ -28,7 +28,7 @@ from typing import (
     get_type_hints,
 )
 
-from mcu_build.choices import Artefact, Compiler, ConsoleKind, Io, Kernels, Optimize, Runtime
+from mcu_build.choices import Artefact, Compiler, ConsoleKind, InputBy, Io, Kernels, Optimize, Runtime
 from mcu_build.errors import Exit, McuError
 
 Kind = Literal["text", "choice", "path", "number", "size"]
@@ -195,6 +195,14 @@ class BuildOptions:
             page="memory.md",
         ),
     ] = None
+    input_by: Annotated[
+        InputBy,
+        Option(
+            "rows: the application brings the input row by row, and it never lies in the arena whole.",
+            needs=("runtime", "static"),
+            page="memory.md",
+        ),
+    ] = "image"
     op_library: Annotated[
         tuple[Path, ...],
         Option(
@@ -473,6 +481,7 @@ class SourceKeywords(TypedDict, total=False):
     latency: int | None
     optimize: Optimize
     ram: int | str | None
+    input_by: InputBy
     op_library: Sequence[str | Path]
     kernel_sources: Sequence[str | Path]
     method: str | None

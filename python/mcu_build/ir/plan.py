@@ -183,10 +183,12 @@ class Plan:
         return written.model_shape if written and written.name != "scratch" else ()
 
     def offset(self, id: int) -> int:
-        """Byte offset of an activation in the arena, or of state in its memory. KeyError for constants."""
+        """Byte offset in the arena; of state and of inputs by rows in their memory. KeyError: a constant."""
         tensor, offset = self.tensors[id], 0
         while tensor.alias_of is not None:
             offset += tensor.alias_offset
             tensor = self.tensors[tensor.alias_of]
+        if tensor.image:
+            return offset
         start = self.arena.offsets[tensor.id] if tensor.state is None else tensor.state
         return start + offset

@@ -42,7 +42,8 @@ class Tensor:
     `data` is set for constants only. `alias_of` names the tensor whose bytes these are, from byte
     `alias_offset`. `fast` bytes lie outside the arena, in the fast scratch memory that the delegates of an
     NPU share, all at its start. `state` is a byte offset in the memory that keeps its bytes between calls,
-    which is no part of the arena either.
+    which is no part of the arena either. `image` is an input of which rows alone lie in the arena: all of it
+    is in memory of its own, for those who do not bring it by rows.
     """
 
     id: int
@@ -56,6 +57,7 @@ class Tensor:
     quantization: Quantization | None = None
     fast: bool = False
     state: int | None = None
+    image: bool = False
 
     @property
     def elements(self) -> int:
@@ -65,7 +67,7 @@ class Tensor:
     @property
     def is_apart(self) -> bool:
         """Whether it lies in memory of its own, outside of the arena and of flash."""
-        return self.fast or self.state is not None
+        return self.fast or self.image or self.state is not None
 
     @property
     def nbytes(self) -> int:

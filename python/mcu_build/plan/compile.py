@@ -18,8 +18,9 @@ from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.overlap import allow_overlaps
-from mcu_build.plan.rows.build import Chain, by_rows, in_one_line
+from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import Finish, Leaner, fit_ram, front
+from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -42,6 +43,7 @@ def compile_program(
     room: int | None = None,
     state: Sequence[bytes] = (),
     ram: int | None = None,
+    by_rows: bool = False,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
@@ -49,10 +51,11 @@ def compile_program(
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
     inputs hold before the first call, where they are state. Layers run row by row where the arena would else
-    take more than `ram` bytes; where that is not enough, it is the smallest that was found.
+    take more than `ram` bytes; where that is not enough, it is the smallest that was found. `by_rows`: the
+    application brings the input row by row.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, whole, custom, state)
+        plan = _chosen(program, name, npu, whole, custom, state, by_rows)
         finish = _finisher(plan, kernel_folders, optimize, room)
         placed = finish(())
         if ram is None or placed.arena.size <= ram or whole:
@@ -70,10 +73,11 @@ def compile_front(
     custom: Sequence[Signature] = (),
     room: int | None = None,
     state: Sequence[bytes] = (),
+    by_rows: bool = False,
 ) -> tuple[Leaner, ...]:
     """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
     with _consistent(name):
-        plan = _chosen(program, name, npu, False, custom, state)
+        plan = _chosen(program, name, npu, False, custom, state, by_rows)
         return tuple(front(plan, _finisher(plan, kernel_folders, optimize, room)))
 
 
@@ -84,12 +88,14 @@ def _chosen(
     whole: bool,
     custom: Sequence[Signature],
     state: Sequence[bytes],
+    by_rows: bool,
 ) -> Plan:
     """The plan by portable kernels, before anything is placed."""
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
     plan = fuse_padding(separate_outputs(selected))
-    return allow_overlaps(keep_state(plan if whole else remove_channels(plan), state))
+    plan = keep_state(plan if whole else remove_channels(plan), state)
+    return allow_overlaps(take_rows(plan) if by_rows else plan)
 
 
 def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> Finish:
@@ -97,7 +103,7 @@ def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, roo
     allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
 
     def finish(chains: Sequence[Chain]) -> Plan:
-        made = specialize(join_scratch(by_rows(plan, chains)), kernel_folders, optimize, room)
+        made = specialize(join_scratch(in_bands(plan, chains)), kernel_folders, optimize, room)
         placed = join_in_place(
             made, lambda one: place_with_moves(choose_leaner(one, allowance), 2 * allowance)
         )

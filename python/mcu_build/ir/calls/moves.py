@@ -81,6 +81,20 @@ class Copy(Movement):
 
 
 @dataclass(frozen=True)
+class Take(Copy):
+    """Rows of an input that the application brings one by one: into the arena, where the model reads them."""
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """The same."""
+        return {self.input: rows}
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """Fewer of them."""
+        share = share_of_rows(self.params.bytes, tensors[self.output], rows)
+        return replace(self, params=CopyParams(share))
+
+
+@dataclass(frozen=True)
 class Move(Copy):
     """The same bytes at another place, anywhere: the two may share memory."""
 

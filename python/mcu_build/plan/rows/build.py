@@ -39,7 +39,7 @@ def scheduled(plan: Plan, chain: Chain, blocks: Mapping[int, Block], needs: Need
     return schedule(calls, plan.tensors, inner, chain.band, needs)
 
 
-def by_rows(plan: Plan, chains: Sequence[Chain]) -> Plan:
+def in_bands(plan: Plan, chains: Sequence[Chain]) -> Plan:
     """The plan with each of the chains, in their order, as one step."""
     tensors, steps, at = dict(plan.tensors), list[Step](), 0
     blocks = {block.id: block for block in lifetimes(plan)} if chains else {}
