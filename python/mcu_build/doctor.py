@@ -159,11 +159,20 @@ def is_older(text: str, least: tuple[int, ...]) -> bool:
 
 
 def _openocd() -> str:
-    """Only one way to a board needs it, so it may be missing."""
+    """Only one way to a board needs it, so it may be missing, or too old for some boards."""
+    from mcu_build.flash import openocd
+
     if shutil.which("openocd") is None:
         return "not installed; --via openocd needs it: apt-get install openocd"
     finished = process.run(["openocd", "--version"], timeout=30)
-    return (finished.stdout + finished.stderr).strip().partition("\n")[0]
+    found = (finished.stdout + finished.stderr).strip().partition("\n")[0]
+    for board in (find_board(name) for name in board_files()):
+        if board.flash.openocd is not None and board.flash.openocd.needs:
+            try:
+                openocd.check(board)
+            except McuError:
+                found += f"; {board.id} needs {board.flash.openocd.needs}"
+    return found
 
 
 def _packs() -> str:

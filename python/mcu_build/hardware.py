@@ -149,9 +149,20 @@ class PyocdFlash(Strict):
 
 
 class OpenocdFlash(Strict):
-    """The board as OpenOCD knows it: its configuration files, in order."""
+    """The board as OpenOCD knows it: its configuration files (.cfg, .tcl) and commands, in order.
+
+    `needs` says which OpenOCD has the files, where release 0.12.0 does not.
+    """
 
     config: tuple[str, ...] = Field(min_length=1)
+    needs: str | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """The configuration as OpenOCD's command takes it."""
+        return [
+            word for one in self.config for word in ("-f" if one.endswith((".cfg", ".tcl")) else "-c", one)
+        ]
 
 
 class Uf2Flash(Strict):

@@ -135,11 +135,27 @@ def check(file: Path, as_json: bool, debug: bool) -> None:
     from mcu_build.flash.parts import differences
 
     board = load_board(file)
-    found = differences(board)
+    found, openocd = differences(board), _openocd(board)
     if as_json:
-        print_json({"board": board.id, "known": found is not None, "differences": found or []})
+        known = {"known": found is not None, "differences": found or []}
+        print_json({"board": board.id, **known, "openocd": openocd})
         return
     for line in found or ():
         print_warning(f"{file}: {line}")
     chip = "pyocd does not know its chip" if found is None else "held against pyocd's list of its chip"
-    print_text(f"{file}: a good board file; {chip}")
+    print_text("; ".join([f"{file}: a good board file", chip, *([openocd] if openocd else [])]))
+
+
+def _openocd(board: Any) -> str | None:
+    """What OpenOCD says of the board's configuration; None: there is none. McuError where it is wrong."""
+    from mcu_build.flash import openocd
+
+    if board.flash.openocd is None:
+        return None
+    try:
+        openocd.check(board)
+    except McuError as error:
+        if error.exit_code != Exit.TOOL_MISSING:
+            raise
+        return f"not read by OpenOCD: {error.message.splitlines()[0]}"
+    return "OpenOCD takes its configuration"

@@ -1,5 +1,6 @@
 """A board behind OpenOCD: it is started for the command, and serves GDB's protocol."""
 
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -12,19 +13,33 @@ from mcu_build.flash import gdb_server
 
 _START_SECONDS = 15.0
 _SHOWN = 5
+# What OpenOCD prints without being asked: its banner, notes, and where in its scripts an error arose.
+_ASIDE = (
+    "Open On-Chip Debugger",
+    "Licensed under",
+    "For bug reports",
+    "http://openocd.org",
+    "Info :",
+    "Warn :",
+    "in procedure",
+    "at file",
+    "shutdown command invoked",
+)
+_NO_TARGET = "if {![llength [target names]]} {error {no file creates a target}}"
 
 
 @contextmanager
 def connect(board: Board, serial: str) -> Iterator[gdb_server.GdbServer]:
-    """The board, halted. McuError: status 1 the board names no configuration, 3 no OpenOCD or no probe."""
+    """The board, halted. McuError as of `check`; status 3 no probe, or no chip that answers behind it."""
+    check(board, serial)
     words = command(board, serial, port := _free_port())
     with process.started(words) as openocd:
         deadline = time.monotonic() + _START_SECONDS
         while not gdb_server.listens(port):
             if openocd.has_ended or time.monotonic() > deadline:
-                told = openocd.finish(0).stderr.strip().splitlines()[-_SHOWN:]
+                told = _reasons(openocd.finish(0).stderr)
                 raise McuError(
-                    "\n".join(["--via openocd: it did not come to serve the board", *told]),
+                    "\n".join(["--via openocd: no probe, or no board behind it", *told]),
                     "Check cable, power and, on Linux, udev rules; with several probes name one: --probe.",
                     Exit.TOOL_MISSING,
                 )
@@ -33,19 +48,59 @@ def connect(board: Board, serial: str) -> Iterator[gdb_server.GdbServer]:
             yield server
 
 
+def check(board: Board, serial: str = "") -> None:
+    """Let OpenOCD read the board's configuration, without a probe: some 40 ms.
+
+    McuError: status 1 the board names none, or a wrong one; 3 there is no OpenOCD, or too old a one.
+    """
+    settings = [*_arguments(board, serial), "-c", _NO_TARGET, "-c", "shutdown"]
+    finished = process.run(settings, timeout=_START_SECONDS)
+    reasons = _reasons(finished.stderr)
+    if finished.status == 0 and not any("Error:" in line for line in reasons):
+        return
+    needs = board.flash.openocd and board.flash.openocd.needs
+    if needs and any("Can't find" in line for line in reasons):
+        raise McuError(
+            "\n".join([f"--via openocd: {board.id} needs {needs}; this is {_version(finished)}", *reasons]),
+            "Install that one, or use --via pyocd.",
+            Exit.TOOL_MISSING,
+        )
+    raise McuError(
+        "\n".join([f"{board.id}: flash.openocd: {_version(finished)} does not take it", *reasons]),
+        f"It is not the probe. Correct the board's file; to try: {shlex.join(finished.command)}",
+    )
+
+
 def command(board: Board, serial: str, port: int) -> list[str]:
     """How OpenOCD is called: the board's configuration, our port and no other."""
+    settings = [f"gdb_port {port}", "tcl_port disabled", "telnet_port disabled"]
+    return [*_arguments(board, serial), *(word for setting in settings for word in ("-c", setting))]
+
+
+def _arguments(board: Board, serial: str) -> list[str]:
+    """OpenOCD with the board's configuration and the probe."""
     ways = board.flash.openocd
     if ways is None:
         raise McuError(
             f"{board.id}: flash.openocd: missing: which configuration is it?", "Or use --via gdb :3333."
         )
     executable = process.find_tool("openocd", "apt-get install openocd")
-    files = [word for file in ways.config for word in ("-f", file)]
-    settings = [f"gdb_port {port}", "tcl_port disabled", "telnet_port disabled"]
-    if serial:
-        settings.append(f"adapter serial {serial}")
-    return [str(executable), *files, *(word for setting in settings for word in ("-c", setting))]
+    probe = ["-c", f"adapter serial {serial}"] if serial else []
+    return [str(executable), *ways.arguments, *probe]
+
+
+def _reasons(said: str) -> list[str]:
+    """The lines that say what is wrong: those from the first error on."""
+    told = (line.strip().removeprefix("embedded:startup.tcl:28: ") for line in said.splitlines())
+    lines = [line for line in told if line and not line.startswith(_ASIDE)]
+    first = next((number for number, line in enumerate(lines) if "Error:" in line), 0)
+    return lines[first:][:_SHOWN]
+
+
+def _version(finished: process.Finished) -> str:
+    """`OpenOCD 0.12.0`, by its banner."""
+    first = finished.stderr.partition("\n")[0]
+    return f"OpenOCD {first.removeprefix('Open On-Chip Debugger').strip()}".strip()
 
 
 def _free_port() -> int:

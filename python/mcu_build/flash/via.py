@@ -73,7 +73,7 @@ def look(via: Via, board: Board) -> None:
     elif via.kind == "gdb":
         gdb_server.look(via.address)
     elif via.kind == "openocd":
-        openocd.command(board, via.probe, 0)
+        openocd.check(board, via.probe)
     else:
         pyocd_probe.look(board, via.probe)
 
