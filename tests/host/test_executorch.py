@@ -144,7 +144,8 @@ def install(folder: Path, version: str | None = "1.5.1", library: str = "lib/lib
     """A folder that looks like an install of ExecuTorch."""
     config = folder / "lib/cmake/ExecuTorch/executorch-config.cmake"
     header = folder / "include/executorch/runtime/executor/program.h"
-    for file in (config, header, folder / library):
+    headers = [folder / "include" / name for name in package._headers()]
+    for file in (config, header, folder / library, *headers):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("kernel_registry")
     if version:
@@ -195,6 +196,27 @@ def test_a_wheel_without_the_runtime_is_refused(tmp_path):
         package.find(install(tmp_path, library="lib/other.so"), HOST)
     with pytest.raises(McuError, match=r"without a C\+\+ runtime for cortex-m55"):
         package.find(install(tmp_path, library="lib/libexecutorch.so"), CORE)
+
+
+def test_a_header_that_an_install_lacks_is_named(tmp_path):
+    install(tmp_path)
+    (tmp_path / "include/executorch/extension/data_loader/buffer_data_loader.h").unlink()
+    words = r"ExecuTorch without executorch/extension/data_loader/buffer_data_loader\.h below include/"
+    with pytest.raises(McuError, match=words) as told:
+        package.find(tmp_path, CORE)
+    assert told.value.exit_code == Exit.TOOL_MISSING and "DATA_LOADER=ON" in told.value.hint
+
+
+def test_an_operator_that_an_install_lacks_is_named(tmp_path):
+    install(tmp_path, library="lib/libcmsis-nn.a")
+    kernels = install(tmp_path, library="lib/libcortex_m_kernels.a") / "lib/libcortex_m_kernels.a"
+    kernels.write_text("_ZN8cortex_m6native20quantized_conv2d_outERN10executorch")
+    package.check_kernels(tmp_path, ["cortex_m::quantized_conv2d.out"])
+    words = r"its kernels for Cortex-M have no cortex_m::quantized_conv2d_nhwc\.out\n"
+    with pytest.raises(McuError, match=words):
+        package.check_kernels(
+            tmp_path, ["cortex_m::quantized_conv2d_nhwc.out", "cortex_m::quantized_conv2d.out"]
+        )
 
 
 def test_an_install_without_kernels_of_its_own_is_refused(tmp_path):

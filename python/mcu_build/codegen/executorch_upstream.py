@@ -29,7 +29,7 @@ def schemas(wheel: Path) -> Mapping[str, str]:
 
 def adapter_name(operator: str) -> str:
     """The function that ExecuTorch's table names for an operator such as cortex_m::pad.out."""
-    return f"upstream_{_kernel(operator)}"
+    return f"upstream_{kernel_name(operator)}"
 
 
 def declarations(parameters: Mapping[str, str]) -> str:
@@ -37,7 +37,7 @@ def declarations(parameters: Mapping[str, str]) -> str:
     if not parameters:
         return ""
     lines = "".join(
-        f"::executorch::aten::Tensor& {_kernel(operator)}("
+        f"::executorch::aten::Tensor& {kernel_name(operator)}("
         f"{', '.join(['::executorch::runtime::KernelRuntimeContext&', *_types(parameters[operator])])});\n"
         for operator in sorted(parameters)
     )
@@ -48,13 +48,14 @@ def adapters(parameters: Mapping[str, str]) -> str:
     """Functions of ExecuTorch's form that call the kernels."""
     return "".join(
         f"void {adapter_name(operator)}(mcu::et::KernelRuntimeContext& context, mcu::et::Values values) {{\n"
-        f"    mcu::et::upstream<cortex_m::native::{_kernel(operator)}, {len(_types(parameters[operator]))}>"
-        "(context, values);\n}\n\n"
+        f"    mcu::et::upstream<cortex_m::native::{kernel_name(operator)}, "
+        f"{len(_types(parameters[operator]))}>(context, values);\n}}\n\n"
         for operator in sorted(parameters)
     )
 
 
-def _kernel(operator: str) -> str:
+def kernel_name(operator: str) -> str:
+    """The kernel of an operator such as cortex_m::pad.out, in cortex_m::native."""
     return operator.removeprefix(NAMESPACE).replace(".", "_")
 
 

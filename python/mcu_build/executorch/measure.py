@@ -48,6 +48,8 @@ def build_measured(
         prototypes=prototypes(plan),
     )
     given = _deployment(plan, lowered, options, board)
+    if given.upstream:
+        check_kernels(package, given.upstream)
     slots, given = given.slots, replace(given, slots=None)
     with progress.stage("build"):
         images = _build(given, inputs)

@@ -3,12 +3,14 @@
 import importlib.util
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build.board import Board
+from mcu_build.codegen.executorch_upstream import kernel_name
 from mcu_build.errors import Exit, McuError
+from mcu_build.resources import data_dir
 
 # The minor version that our adapters and the program's format are written for.
 VERSION = "1.5"
@@ -22,6 +24,7 @@ _CONFIGS = (
 # Folders of headers below an install.
 _INCLUDES = ("include", "include/executorch/runtime/core/portable_type/c10")
 _KERNELS = ("lib*/libcortex_m_kernels.a", "lib*/libcmsis-nn.a")
+_INCLUDE = re.compile(r"#include <(executorch/[^>]+)>")
 _PROGRAM_HEADER = "include/executorch/runtime/executor/program.h"
 
 
@@ -77,8 +80,8 @@ def linkage(prefix: Path | None, board: Board) -> Linkage:
     return Linkage(folder, _INCLUDES, ("C10_USING_CUSTOM_GENERATED_MACROS", *tracer), library)
 
 
-def check_kernels(folder: Path) -> None:
-    """McuError where the install in `folder` was built without ExecuTorch's kernels for Cortex-M."""
+def check_kernels(folder: Path, operators: Collection[str] = ()) -> None:
+    """McuError where the install in `folder` was built without ExecuTorch's kernels of `operators`."""
     missing = [name for name in _KERNELS if not any(folder.glob(name))]
     if missing:
         raise McuError(
@@ -87,6 +90,20 @@ def check_kernels(folder: Path) -> None:
             "Build it with them, or leave out --kernels upstream.",
             Exit.TOOL_MISSING,
         )
+    archives = b"".join(file.read_bytes() for file in folder.glob(_KERNELS[0]))
+    lacking = [operator for operator in operators if _symbol(operator) not in archives]
+    if lacking:
+        raise McuError(
+            f"{folder}: --kernels: upstream: its kernels for Cortex-M have no {', '.join(sorted(lacking))}",
+            "Build a newer ExecuTorch, or leave out --kernels upstream.",
+            Exit.TOOL_MISSING,
+        )
+
+
+def _symbol(operator: str) -> bytes:
+    """The name of an operator's kernel as it stands in symbols: behind its length."""
+    name = kernel_name(operator)
+    return f"{len(name)}{name}".encode()
 
 
 def wheel() -> Path | None:
@@ -130,6 +147,20 @@ def _check(folder: Path, board: Board) -> None:
             _hint(board),
             Exit.TOOL_MISSING,
         )
+    missing = [name for name in _headers() if not (folder / "include" / name).is_file()]
+    if missing:
+        raise McuError(
+            f"{folder}: ExecuTorch without {', '.join(missing)} below include/",
+            "Build it with EXECUTORCH_BUILD_EXTENSION_DATA_LOADER=ON and install its headers.",
+            Exit.TOOL_MISSING,
+        )
+
+
+def _headers() -> list[str]:
+    """ExecuTorch's headers that our sources for its runtime include."""
+    firmware = data_dir() / "firmware"
+    sources = [*(firmware / "executorch").rglob("*.cpp"), *(firmware / "include/mcu/executorch").glob("*.h")]
+    return sorted({name for file in sources for name in _INCLUDE.findall(file.read_text())})
 
 
 def _version(folder: Path, config: Path) -> str | None:
