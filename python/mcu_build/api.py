@@ -320,9 +320,15 @@ class Firmware:
             raise failure
         return proof
 
-    def sign(self, key: str | Path, version: str) -> Path:
-        """Sign the image, built with `in_slot`, for MCUboot. Returns the file: header, image, signature."""
-        return signing.sign(self.path("bin"), self.board, Path(key), version)
+    def sign(self, order: signing.Order) -> dict[str, Path]:
+        """Sign the image, built with `in_slot`, for MCUboot: header, image, signature.
+
+        Returns the files: `signed` for the first slot and, where it is ordered, `update` for the second.
+        """
+        files = {"signed": signing.sign(self.path("bin"), self.board, order)}
+        if order.is_update:
+            files["update"] = signing.update(self.path("bin"), self.board, order)
+        return files
 
     def profile(self, *, timeout: float = TIMEOUT) -> profiles.Profile:
         """Instructions of one inference by layer and kernel, counted exactly in QEMU."""

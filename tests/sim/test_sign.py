@@ -13,7 +13,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.flash import gdb_server
 from mcu_build.flash.image import LoadImage, Segment, check, read_image
 from mcu_build.flash.probe import PC, SP, program
-from mcu_build.flash.sign import sign, signed_image
+from mcu_build.flash.sign import Order, sign, signed_image
 from mcu_build.simulate.gdb_remote import XPSR
 from tests.support.boards import empty_board, until
 from tests.support.image import build_image
@@ -50,7 +50,7 @@ def test_an_image_is_signed_for_its_slot_and_runs_there(
 ) -> None:
     image, binary = built
     board = find_board("netduinoplus2").in_slot()
-    signed = sign(binary, board, key, "1.2.3+4")
+    signed = sign(binary, board, Order(key, "1.2.3+4"))
     assert imgtool("verify", "-k", key, signed).status == 0
     magic, _, header, _, size, _, major, minor, revision, number = struct.unpack(
         "<IIHHIIBBHI", signed.read_bytes()[:28]
@@ -76,7 +76,7 @@ def test_an_image_is_signed_for_its_slot_and_runs_there(
 def test_a_signed_image_that_was_changed_is_found_out(
     built: tuple[LoadImage, Path], key: Path, tmp_path: Path
 ) -> None:
-    signed = sign(built[1], find_board("netduinoplus2").in_slot(), key, "1.0.0")
+    signed = sign(built[1], find_board("netduinoplus2").in_slot(), Order(key, "1.0.0"))
     data = bytearray(signed.read_bytes())
     data[0x300] ^= 1
     changed = tmp_path / "changed.bin"
@@ -96,12 +96,12 @@ def test_what_cannot_be_signed(built: tuple[LoadImage, Path], key: Path, tmp_pat
         (nonsense, "1.0.0", Exit.INPUT, "imgtool: "),
     ):
         with pytest.raises(McuError, match=words) as caught:
-            sign(built[1], board, file, version)
+            sign(built[1], board, Order(file, version))
         assert caught.value.exit_code == status
     large = tmp_path / "large.bin"
     large.write_bytes(bytes(384 << 10))
     with pytest.raises(McuError, match="exceeds requested size"):
-        sign(large, board, key, "1.0.0")
+        sign(large, board, Order(key, "1.0.0"))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["large.bin", "nonsense.pem"]
     with pytest.raises(McuError, match="pico2 describes no slot"):
         find_board("pico2").in_slot()

@@ -5,13 +5,14 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, min_sqnr_option, sign_options, size_type
+from mcu_build.cli.options import build_options, min_sqnr_option, sign_options, size_type, update_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 
 @click.command()
 @build_options("build")
 @sign_options
+@update_options
 @click.option(
     "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
 )
@@ -25,32 +26,34 @@ def command(
     min_sqnr: float | None,
     sign: Path | None,
     version: str,
+    security_counter: str | None,
+    encrypt: Path | None,
+    pad: bool,
+    confirm: bool,
     **options: Any,
 ) -> None:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
+    from mcu_build.flash.sign import order
     from mcu_build.preflight import check_command
 
+    signing = order(sign, version, security_counter, encrypt, pad, confirm)
     check_command("build", **options)
     from mcu_build.api import build
-    from mcu_build.flash.sign import check_order
     from mcu_build.pipeline import summary
 
     times = StageTimes()
-    if sign:
-        check_order(sign, version)
-    firmware = build(**options, in_slot=sign is not None, progress=times)
+    firmware = build(**options, in_slot=signing is not None, progress=times)
     firmware.check_budgets(max_flash, max_ram, min_sqnr)
-    signed = firmware.sign(sign, version) if sign else None
+    signed = firmware.sign(signing) if signing else {}
     if as_json:
         told = summary(firmware.built)
-        if signed:
-            told["artefacts"]["signed"] = str(signed)
+        told["artefacts"] |= {name: str(file) for name, file in signed.items()}
         print_json({**told, "stages": times.stages})
         return
     print_text(describe(firmware.built))
-    if signed:
-        print_text(f"  signed     {signed}, version {version}")
+    for name, file in signed.items():
+        print_text(f"  {name}     {file}, version {version}")
 
 
 def describe(built: Any) -> str:

@@ -22,6 +22,8 @@ def command(
     probe: str | None,
     sign: Path | None,
     version: str,
+    security_counter: str | None,
+    encrypt: Path | None,
     **options: Any,
 ) -> None:
     """Build, write the firmware to a board, read it back, reset and let it run.
@@ -34,17 +36,16 @@ def command(
     from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
-    from mcu_build.flash.sign import check_order
+    from mcu_build.flash.sign import order
 
-    if sign:
-        check_order(sign, version)
+    signing = order(sign, version, security_counter, encrypt)
     board = board_for(options["model"], options["board"])
     way = ways.parse(via or ways.usual(board, probe), probe)
     if board.is_host:
         raise McuError("--board: host is this computer, and needs no flashing", "Use `mcu-build run`.")
     ways.look(way, board)
     times = StageTimes()
-    image, board, file = _image(board, times, sign, version, options)
+    image, board, file = _image(board, times, signing, options)
     images.check(image, board)
     if way.kind == "uf2":
         with times.stage("flash"):
@@ -76,9 +77,7 @@ def command(
     print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")
 
 
-def _image(
-    board: Any, times: StageTimes, key: Path | None, version: str, options: dict[str, Any]
-) -> tuple[Any, Any, Path]:
+def _image(board: Any, times: StageTimes, signing: Any, options: dict[str, Any]) -> tuple[Any, Any, Path]:
     """What to write, for which board, and its file."""
     from mcu_build.api import build
     from mcu_build.flash.image import read_image
@@ -86,12 +85,12 @@ def _image(
 
     model: Path = options["model"]
     if model.suffix == ".elf":
-        if key:
+        if signing:
             raise McuError(f"{model}: --sign is for models: an image is linked for its place", "", Exit.USAGE)
         return read_image(model), board, model
-    firmware = build(**options, in_slot=key is not None, progress=times)
+    firmware = build(**options, in_slot=signing is not None, progress=times)
     image, file = read_image(firmware.path("elf")), firmware.path("elf")
-    if key:
-        file = firmware.sign(key, version)
+    if signing:
+        file = firmware.sign(signing)["signed"]
         image = signed_image(image, firmware.board, file)
     return image, firmware.board, file

@@ -33,7 +33,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
         "--min-sqnr",
         "--max-drop",
     ),
-    "Image": ("--sign", "--version"),
+    "Image": ("--sign", "--version", "--security-counter", "--encrypt", "--pad", "--confirm"),
     "Output": ("--html", "--trace", "--model-explorer", "--symbols", "--json", "--debug"),
     "Compiler, kernels, runtime": (),
 }

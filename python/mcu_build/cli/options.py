@@ -184,6 +184,28 @@ def sign_options(function: F) -> F:
             help="Make an image for MCUboot's slot, signed with this key (PEM).",
         ),
         click.option("--version", default="0.0.0", help="The signed image's version, such as 1.2.3."),
+        click.option(
+            "--security-counter",
+            metavar="N",
+            help="MCUboot refuses images with a lower one than it has run; auto makes it of the version.",
+        ),
+        click.option(
+            "--encrypt",
+            type=click.Path(path_type=Path),
+            metavar="PUBLIC_KEY",
+            help="Encrypt the signed update for bootloaders with this key (PEM).",
+        ),
+    )
+
+
+def update_options(function: F) -> F:
+    """An update for MCUboot's second slot."""
+    return _all(
+        function,
+        click.option(
+            "--pad", is_flag=True, help="Make an update of the slot's size, for MCUboot to try once."
+        ),
+        click.option("--confirm", is_flag=True, help="As --pad, for MCUboot to keep."),
     )
 
 

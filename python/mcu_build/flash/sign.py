@@ -2,7 +2,7 @@
 
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcu_build import process
@@ -11,36 +11,112 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage, Segment
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(\+\d+)?")
+_COUNTERS = 1 << 32
+_PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 
 
-def check_order(key: Path, version: str) -> None:
-    """McuError: status 1 there is no such key, 2 the version is none. Told before a build."""
-    if not _VERSION.fullmatch(version):
-        raise McuError(f"--version {version}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
-    if not key.is_file():
-        raise McuError(f"--sign {key}: no such file", "imgtool keygen -t ecdsa-p256 -k key.pem makes one.")
+@dataclass(frozen=True)
+class Order:
+    """How an image is signed.
 
-
-def sign(binary: Path, board: Board, key: Path, version: str) -> Path:
-    """Sign the raw image `binary`, linked behind the header of the board's slot. Returns the new file.
-
-    McuError: status 1 the key is none or the image does not fit, 2 the version is none.
+    `security_counter` is a number, or "auto": made of the version. `encrypt` is the public key of the
+    bootloader. `pad` makes an update that MCUboot tries once, `confirm` one that it keeps.
     """
+
+    key: Path
+    version: str
+    security_counter: str | None = None
+    encrypt: Path | None = None
+    pad: bool = False
+    confirm: bool = False
+
+    @property
+    def is_update(self) -> bool:
+        """Whether an image for the second slot is wanted, besides that for the first."""
+        return self.pad or self.confirm or self.encrypt is not None
+
+    def check(self) -> None:
+        """McuError: status 1 there is no such key, 2 an option has a wrong value. Told before a build."""
+        if not _VERSION.fullmatch(self.version):
+            raise McuError(f"--version {self.version}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
+        counter = self.security_counter
+        if counter not in (None, "auto") and not (counter.isdecimal() and int(counter) < _COUNTERS):
+            raise McuError(
+                f"--security-counter {counter}: not a number below {_COUNTERS:,}, nor `auto`",
+                "`auto` makes it of the version.",
+                Exit.USAGE,
+            )
+        if not self.key.is_file():
+            raise McuError(
+                f"--sign {self.key}: no such file", "imgtool keygen -t ecdsa-p256 -k key.pem makes one."
+            )
+        if self.encrypt is not None and not self.encrypt.is_file():
+            raise McuError(f"--encrypt {self.encrypt}: no such file", _ENCRYPT_HINT)
+        if self.encrypt is not None and _PUBLIC_KEY not in self.encrypt.read_bytes():
+            raise McuError(f"--encrypt {self.encrypt}: not a public key (PEM)", _ENCRYPT_HINT)
+
+
+_ENCRYPT_HINT = (
+    "imgtool keygen -t ecdsa-p256 -k enc.pem makes the bootloader's key, "
+    "imgtool getpub -k enc.pem -e pem -o enc-public.pem what goes here."
+)
+
+
+def order(
+    key: Path | None,
+    version: str,
+    security_counter: str | None,
+    encrypt: Path | None,
+    pad: bool = False,
+    confirm: bool = False,
+) -> Order | None:
+    """What the command's options ask for, checked; None: nothing is to be signed. McuError as of `check`."""
+    if key is not None:
+        found = Order(key, version, security_counter, encrypt, pad, confirm)
+        found.check()
+        return found
+    given = {"--security-counter": security_counter, "--encrypt": encrypt, "--pad": pad, "--confirm": confirm}
+    idle = ", ".join(name for name, value in given.items() if value)
+    if idle:
+        raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
+    return None
+
+
+def sign(binary: Path, board: Board, order: Order) -> Path:
+    """Sign the raw image `binary`, linked behind the header of the board's slot, for MCUboot's first slot.
+
+    It lies there in the clear, also where updates are encrypted. Returns the new file.
+    McuError: status 1 the key is none or the image does not fit, 2 an option has a wrong value.
+    """
+    encrypted = [f"--encrypt={order.encrypt}", "--clear"] if order.encrypt else []
+    return _imgtool(binary, binary.with_suffix(".signed.bin"), board, order, encrypted)
+
+
+def update(binary: Path, board: Board, order: Order) -> Path:
+    """As `sign`, for the second slot: encrypted, padded to the slot's size and marked, as ordered."""
+    encrypted = [f"--encrypt={order.encrypt}"] if order.encrypt else []
+    marks = ["--pad", "--confirm"] if order.confirm else ["--pad"] if order.pad else []
+    return _imgtool(binary, binary.with_suffix(".update.bin"), board, order, encrypted + marks)
+
+
+def _imgtool(binary: Path, signed: Path, board: Board, order: Order, more: list[str]) -> Path:
     boot = board.mcuboot
     assert boot is not None, "the board was put into its slot"
-    check_order(key, version)
-    signed = binary.with_suffix(".signed.bin")
+    order.check()
     partial = signed.with_name(f".{signed.name}.new.bin")
-    options = {"key": key, "version": version, "header-size": boot.header, "slot-size": boot.size}
+    options = {"key": order.key, "version": order.version, "header-size": boot.header, "slot-size": boot.size}
+    if order.security_counter is not None:
+        options["security-counter"] = order.security_counter
     words = [f"--{name}={value}" for name, value in {**options, "align": boot.align}.items()]
     finished = process.run(
-        [sys.executable, "-m", "imgtool.main", "sign", *words, "--pad-header", binary, partial]
+        [sys.executable, "-m", "imgtool.main", "sign", *words, *more, "--pad-header", binary, partial]
     )
     if finished.status != 0:
         partial.unlink(missing_ok=True)
         told = (finished.stderr or finished.stdout).strip().splitlines()
+        keys = f"--sign {order.key}" + (f", --encrypt {order.encrypt}" if order.encrypt else "")
         raise McuError(
-            f"--sign {key}: imgtool: {told[-1].removeprefix('Error: ') if told else 'failed'}",
+            f"{keys}: imgtool: {told[-1].removeprefix('Error: ') if told else 'failed'}",
             "Is it a private key without a password, and does the image leave room for MCUboot's trailer?",
         )
     partial.replace(signed)
