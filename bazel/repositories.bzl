@@ -69,7 +69,9 @@ def _mcu_boards_repository_impl(repository_ctx):
     python = _python(repository_ctx)
     own = [repository_ctx.path(board) for board in repository_ctx.attr.boards]
     installs = ["--executorch=" + board + "=" + folder for board, folder in repository_ctx.attr.executorch.items()]
-    asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + installs + own)
+    project = repository_ctx.attr.project
+    named = ["--project={}".format(repository_ctx.path(project)), "--package=" + project.package] if project else []
+    asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + installs + named + own)
     if asked.return_code != 0:
         fail("mcu-build bazel describe failed (status {}).\n{}".format(asked.return_code, asked.stderr))
     told = json.decode(asked.stdout)
@@ -84,7 +86,7 @@ def _mcu_boards_repository_impl(repository_ctx):
     executorch = {board: one for board, one in told["executorch"].items() if one}
     for board, one in executorch.items():
         _link_executorch(repository_ctx, board, one)
-    facts = "BOARDS = {}\nEXECUTORCH = {}\n".format(repr(told["boards"]), repr(executorch))
+    facts = "BOARDS = {}\nEXECUTORCH = {}\nPROJECT = {}\n".format(repr(told["boards"]), repr(executorch), repr(told["project"]))
     repository_ctx.file("facts.bzl", facts, executable = False)
     interpreter = repository_ctx.path(told["python"])
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
@@ -96,17 +98,19 @@ mcu_boards_repository = repository_rule(
     attrs = {
         "boards": attr.label_list(doc = "Board files of the project's own"),
         "executorch": attr.string_dict(doc = "Installs of ExecuTorch by the board that they are for"),
+        "project": attr.label(doc = "mcu-build.toml, or pyproject.toml"),
     },
     environ = ["MCU_BUILD_PYTHON", "PATH", "PYTHONPATH"],
     configure = True,
     local = True,
 )
 
-def mcu_boards(boards = [], executorch = {}):
+def mcu_boards(boards = [], executorch = {}, project = None):
     """Make the repository @mcu_boards.
 
     Args:
       boards: .toml files of the project's own.
       executorch: for a board the absolute path of an install of ExecuTorch for its core; the host has the wheel's.
+      project: the project file, for options that rules leave out.
     """
-    mcu_boards_repository(name = "mcu_boards", boards = boards, executorch = executorch)
+    mcu_boards_repository(name = "mcu_boards", boards = boards, executorch = executorch, project = project)

@@ -1,6 +1,6 @@
 """What rules know of the board that they build for."""
 
-load("@mcu_boards//:facts.bzl", "BOARDS")
+load("@mcu_boards//:facts.bzl", "BOARDS", "PROJECT")
 load("//bazel/private:options.bzl", "OPTION_ATTRS")
 
 BOARD = "@mcu_build//bazel:board_toolchain_type"
@@ -84,12 +84,34 @@ def _with_toolchain(platform, toolchain):
     board = [board for board in BOARDS if name in [one["name"] for one in board["platforms"]]][0]
     return str(Label("@mcu_boards//:" + _platform(board["name"], toolchain)))
 
+def place_of(label):
+    """Where a file of the workspace lies, as the project file names it."""
+    return (label.package + "/" if label.package else "") + label.name
+
+def setting(attr, name, model = None):
+    """A build option of a target: its own, else that of the project file, which may have one for the file `model`."""
+    own = getattr(attr, name)
+    if own not in ("", [], -1):
+        return own
+    project = PROJECT.get(model, PROJECT.get("", {})) if model else PROJECT.get("", {})
+    return project.get(name, own)
+
+def _model_of(attr):
+    label = getattr(attr, "model", None) or getattr(attr, "pte", None)
+    return place_of(label) if type(label) == "Label" else None
+
 def _board_transition_impl(settings, attr):
-    if attr.board:
-        chosen = [str(Label("@mcu_boards//:" + _platform(attr.board, attr.toolchain)))]
+    model = _model_of(attr)
+    toolchain, platforms = setting(attr, "toolchain", model), [str(one) for one in settings["//command_line_option:platforms"]]
+    ours = [one for one in platforms if "mcu_boards//:" in one]
+
+    # A platform of ours that the build names goes before the project file.
+    board = attr.board or ("" if ours else setting(attr, "board", model))
+    if board:
+        chosen = [str(Label("@mcu_boards//:" + _platform(board, toolchain)))]
     else:
-        chosen = [_with_toolchain(str(one), attr.toolchain) for one in settings["//command_line_option:platforms"]]
-    return {"//command_line_option:platforms": [_optimized(platform, attr.optimize) for platform in chosen]}
+        chosen = [_with_toolchain(one, toolchain) for one in platforms]
+    return {"//command_line_option:platforms": [_optimized(one, setting(attr, "optimize", model)) for one in chosen]}
 
 # A target with `board` is built for it; without, for the platform of the build. `size` has compiler options of its own.
 board_transition = transition(

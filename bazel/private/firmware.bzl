@@ -1,6 +1,6 @@
 """mcu_firmware: an image with its files, and targets to run, measure and flash it."""
 
-load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition")
+load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition", "setting")
 load("//bazel/private:compile.bzl", "compile_objects")
 load("//bazel/private:link.bzl", "link")
 load("//bazel/private:providers.bzl", "McuFirmwareInfo", "McuModelInfo")
@@ -66,7 +66,7 @@ def _check_models(ctx, board):
         made_for = model[McuModelInfo].board
         if made_for != board:
             fail("{}: board: {} was made for {}, not for {}".format(ctx.label, model.label, made_for, board))
-        if (model[McuModelInfo].optimize == "size") != (ctx.attr.optimize == "size"):
+        if (model[McuModelInfo].optimize == "size") != (setting(ctx.attr, "optimize") == "size"):
             fail(("{}: optimize: {} has other compiler options\n\n" +
                   "hint: Give the image and all of its models optimize = \"size\", or none.").format(ctx.label, model.label))
         if model[McuModelInfo].npu != "none":

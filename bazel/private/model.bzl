@@ -1,6 +1,6 @@
 """mcu_model: a model as a C++ library."""
 
-load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition")
+load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition", "place_of", "setting")
 load("//bazel/private:compile.bzl", "archive", "compile_objects")
 load("//bazel/private:options.bzl", "OPTION_ATTRS")
 load("//bazel/private:providers.bzl", "McuModelInfo")
@@ -54,8 +54,21 @@ def _user_kernels(ctx):
     )
     return CcInfo(linking_context = archive(ctx, "kernels_of_" + ctx.label.name, objects))
 
+def _setting(ctx, name):
+    """A build option of the model: its own, else that of the project file."""
+    return setting(ctx.attr, name, place_of((ctx.attr.model or ctx.attr.pte).label))
+
+def _add_settings(ctx, args):
+    """What the project file says of options that the model leaves out."""
+    for name in OPTION_ATTRS:
+        value = _setting(ctx, name)
+        if value != getattr(ctx.attr, name) and name not in ("board", "npu", "toolchain"):
+            text = " ".join(value) if type(value) == "list" else str(value)
+            args.add_all(["--setting", name + "=" + text])
+
 def _add_options(ctx, args, board, npu):
     """The build options that are set, in words of the command."""
+    _add_settings(ctx, args)
     if board.facts.toolchain != "host":
         args.add("--toolchain", board.facts.toolchain)
     args.add("--npu", npu)
@@ -107,7 +120,7 @@ def _generate(ctx, board, npu, header, program, outputs):
 def _mcu_model_impl(ctx):
     _check_name(ctx)
     board = board_of(ctx)
-    under_executorch = ctx.attr.runtime == "executorch"
+    under_executorch = _setting(ctx, "runtime") == "executorch"
     if under_executorch and not board.executorch:
         fail(("{}: runtime: there is no ExecuTorch for {}\n\nhint: In WORKSPACE, mcu_boards(executorch = " +
               "{{\"{}\": \"<folder>\"}}) names an install of it that was built for its core.").format(
@@ -115,15 +128,18 @@ def _mcu_model_impl(ctx):
             board.facts.board,
             board.facts.board,
         ))
+    if under_executorch and [file for file in ctx.files.data if file.extension == "ptd"]:
+        fail(("{}: data: weights apart from a program are for the static runtime here\n\n" +
+              "hint: Leave out runtime = \"executorch\", keep the weights in the .pte, or build with CMake.").format(ctx.label))
     name = ctx.label.name
     folder = name + ".mcu/"
     header = ctx.actions.declare_file(folder + name + ".h")
     parts = "_program" if under_executorch else "_constants"
     sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", parts, "_arena")]
     program = ctx.actions.declare_directory(name + ".program")
-    npu = ctx.attr.npu or board.facts.default_npu
+    npu = _setting(ctx, "npu") or board.facts.default_npu
     slots = []
-    if ctx.attr.program_slot and board.linker_script:
+    if under_executorch and _setting(ctx, "program_slot") and board.linker_script:
         slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt")]
     _generate(ctx, board, npu, header, program, sources + slots)
 
@@ -150,9 +166,9 @@ def _mcu_model_impl(ctx):
             board = board.facts.board,
             board_file = board.file,
             npu = npu,
-            optimize = ctx.attr.optimize,
+            optimize = _setting(ctx, "optimize"),
             program = program,
-            runtime = ctx.attr.runtime or "static",
+            runtime = "executorch" if under_executorch else "static",
             linker_script = slots[0] if slots else None,
             slots = slots[1] if slots else None,
         ),

@@ -20,7 +20,7 @@ from mcu_build.codegen.cmake import LINKER_SCRIPT
 from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
-from mcu_build.ir.plan import Plan
+from mcu_build.ir.plan import Plan, Quantization
 from mcu_build.pipeline import Built, lowered_for, model_sources, planned_manifest
 from mcu_build.prove import Proof, expectation, test
 from mcu_build.request import Request
@@ -150,6 +150,7 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
     kept = {
         "key": lowered.key,
         "method": lowered.method,
+        "borders": [asdict(border) if border else None for border in lowered.borders],
         "data": weights,
         "npu": asdict(lowered.npu) if lowered.npu else None,
         "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
@@ -178,7 +179,7 @@ def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
         quantized=None,
         warnings=manifest.warnings,
         dependencies=(),
-        borders=(),
+        borders=tuple(Quantization(**border) if border else None for border in kept["borders"]),
         npu=NpuChoice(**kept["npu"]) if kept["npu"] else None,
         delegates=tuple(
             LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]

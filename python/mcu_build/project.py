@@ -120,6 +120,14 @@ def find(start: Path) -> Project | None:
     return None
 
 
+def read(file: Path) -> Project:
+    """A project file. McuError where it is none, or a key is wrong."""
+    for found, table in _documents(file.absolute().parent):
+        if found.name == file.name:
+            return _read(found, table)
+    raise McuError(f"{file}: no project file", f"Its name is {FILE}, or {_PYPROJECT} with [tool.{_TABLE}].")
+
+
 def resolve(model: Path, start: Path | None = None) -> Path:
     """The model file that MODEL means: itself, a model by its name in the project of `start`, or a folder's.
 

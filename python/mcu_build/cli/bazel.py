@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rich_click as click
+from click import get_current_context
+from click.core import ParameterSource
 
 from mcu_build.cli.options import build_option, json_option
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.errors import Exit, McuError
-from mcu_build.fronts.options import OPTIONS, BuildOptions, respelt
+from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt, without_idle
 
 _file = click.Path(path_type=Path)
 
@@ -20,6 +22,19 @@ def _build_options(function: Callable[..., None]) -> Callable[..., None]:
         if option.in_front("bazel"):
             function = build_option(option.name, envvar=None)(function)
     return function
+
+
+def _completed(options: dict[str, Any], settings: tuple[str, ...]) -> BuildOptions:
+    """What a target says, and what the project file says beside that."""
+    context = get_current_context()
+    given = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+    pairs = (word.partition("=")[::2] for word in settings)
+    project = {name: value.split() if BY_NAME[name].many else value for name, value in pairs}
+    return BuildOptions.of(**cast(Any, without_idle({**project, **given}, given)))
 
 
 @click.group()
@@ -41,27 +56,40 @@ def print_folder(as_json: bool) -> None:
 
 @command.command()
 @click.option("--executorch", multiple=True, help="board=an install of ExecuTorch for its core")
+@click.option("--project", type=_file, help="The project file.")
+@click.option("--package", default="", help="The Bazel package that it is in.")
 @click.argument("boards", type=_file, nargs=-1)
 @json_option
-def describe(executorch: tuple[str, ...], boards: tuple[Path, ...], as_json: bool) -> None:
+def describe(
+    executorch: tuple[str, ...], project: Path | None, package: str, boards: tuple[Path, ...], as_json: bool
+) -> None:
     """Print every board, and those in the given files, as JSON, with --json or without."""
     del as_json
     from mcu_build.codegen.bazel import describe
+    from mcu_build.fronts.bazel import settings
 
     installs = {board: Path(folder) for board, _, folder in (word.partition("=") for word in executorch)}
-    print_json(describe(boards, installs))
+    print_json({**describe(boards, installs), "project": settings(project, package) if project else {}})
 
 
 @command.command()
 @_build_options
 @click.option("--name", required=True)
 @click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
+@click.option("--setting", "settings", multiple=True, help="name=value of the project file")
 @click.option("--output", type=_file, required=True, help="Folder for the sources.")
 @click.option("--program", type=_file, required=True, help="Folder for the program.")
 @click.argument("model")
 @json_option
 def generate(
-    name: str, files: tuple[str, ...], output: Path, program: Path, model: str, as_json: bool, **options: Any
+    name: str,
+    files: tuple[str, ...],
+    settings: tuple[str, ...],
+    output: Path,
+    program: Path,
+    model: str,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Write a model's sources and its program."""
     from mcu_build import actions
@@ -71,7 +99,7 @@ def generate(
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
     try:
         board = load_board(Path(options["board"]))
-        request = request_on(board, model, BuildOptions.of(**options), output)
+        request = request_on(board, model, _completed(options, settings), output)
         actions.generate(actions.Declared(name, request, places), output, program, StageTimes(quiet=True))
     except McuError as error:
         text, hint = respelt(error.message, "bazel"), respelt(error.hint, "bazel")

@@ -1,8 +1,13 @@
 """The build options for Bazel: bazel/private/options.bzl, which scripts/update-docs writes."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
+from mcu_build.board import load_board
 from mcu_build.fronts.options import OPTIONS, Option
+from mcu_build.project import read
 
 
 def option_attributes() -> str:
@@ -18,6 +23,25 @@ def option_attributes() -> str:
             "",
         ]
     )
+
+
+def settings(project: Path, package: str) -> dict[str, Mapping[str, Any]]:
+    """What a project file says, by the models' places in the workspace; "" is for all that it does not name.
+
+    Files that an option names are left out: Bazel has to know them as labels. A board's file is its name.
+    """
+    found = read(project)
+    files = [one["file"] for one in found.models.values()]
+    models = {str(Path(package) / file): _known(found.settings(found.folder / file)) for file in files}
+    return {"": _known(found.settings()), **models}
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    known = {option.name for option in OPTIONS if option.in_front("bazel") and option.kind != "path"}
+    found = {name: value for name, value in values.items() if name in known}
+    if str(found.get("board", "")).endswith(".toml"):
+        found["board"] = load_board(Path(found["board"])).id
+    return found
 
 
 def _attribute(option: Option) -> str:

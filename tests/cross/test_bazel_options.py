@@ -1,0 +1,109 @@
+"""Build options in Bazel: those of the project file, weights apart from a program, a late stream, slots."""
+
+import re
+
+import pytest
+
+from tests.sim.test_executorch_weights import Table, export
+from tests.support.bazel import Workspace
+
+STREAM = """
+import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Conv1d(2, 4, 3, padding=1), torch.nn.ReLU())
+example_inputs = (torch.randn(1, 2, 16),)
+calibration = [torch.randn(1, 2, 16) for _ in range(8)]
+stream = {"input": 2}
+"""
+STATE = """
+import torch
+
+class Mean(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.full((1, 4), 0.5))
+
+    def forward(self, x):
+        self.mean.mul_(0.75).add_(x * 0.25)
+        return self.mean * 1.0
+
+model = Mean()
+example_inputs = (torch.randn(1, 4),)
+calibration = [torch.randn(1, 4) for _ in range(16)]
+"""
+PROJECT = """
+board = "host"
+optimize = "size"
+method_pool = "64K"
+
+[models.late]
+file = "options/late.py"
+latency = 1
+
+[models.slots]
+file = "options/slots.pte"
+runtime = "executorch"
+program_slot = "0:16K"
+method = "forward"
+"""
+BUILD = """
+load("@mcu_build//bazel:defs.bzl", "mcu_firmware", "mcu_firmware_test", "mcu_model")
+exports_files(["state.py", "table.pte", "table.ptd"])
+mcu_model(name = "late", model = "late.py")
+mcu_model(name = "state", model = "state.py")
+mcu_model(name = "table", model = "table.pte", data = ["table.ptd"], method = "forward")
+mcu_model(name = "slots", model = "slots.pte")
+mcu_model(name = "idle", model = "table.pte", data = ["table.ptd"], method = "forward", ops = ["a::b"])
+mcu_model(name = "other", model = "state.py", board = "mps2-an386", toolchain = "arm-gcc", optimize = "speed")
+[mcu_firmware(name = name + "_image", models = [name]) for name in (@names@)]
+[mcu_firmware_test(name = name + "_test", firmware = name + "_image") for name in (@names@)]
+"""
+WRONG = """
+load("@mcu_build//bazel:defs.bzl", "mcu_model")
+mcu_model(name = "word", model = "//options:state.py", io = "int4")
+"""
+APART = """
+load("@mcu_build//bazel:defs.bzl", "mcu_model")
+mcu_model(name = "apart", model = "//options:table.pte", data = ["//options:table.ptd"], runtime = "executorch")
+"""
+TESTED = ("late", "state", "table", "slots")
+
+
+@pytest.mark.slow
+def test_options_of_targets_and_of_the_project_file(tmp_path):
+    made = Workspace(tmp_path / "ws").make()
+    folder = made.folder / "options"
+    build = BUILD.replace("@names@", ", ".join(f'"{name}"' for name in TESTED))
+    for place, text in {"": build, "wrong": WRONG, "apart": APART}.items():
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        (folder / place / "BUILD.bazel").write_text(text)
+    for name, text in {"late.py": STREAM, "state.py": STATE}.items():
+        (folder / name).write_text(text)
+    table = export(Table(0), tmp_path / "table")
+    whole = export(Table(0), tmp_path / "whole", external=False)
+    (folder / "table.pte").write_bytes(table.read_bytes())
+    (folder / "table.ptd").write_bytes(table.with_suffix(".ptd").read_bytes())
+    (folder / "slots.pte").write_bytes(whole.read_bytes())
+    (made.folder / "mcu-build.toml").write_text(PROJECT)
+    workspace = made.folder / "WORKSPACE"
+    text = workspace.read_text()
+    assert "mcu_boards()" in text
+    workspace.write_text(text.replace("mcu_boards()", 'mcu_boards(project = "//:mcu-build.toml")'))
+    (made.folder / "BUILD.bazel").write_text('exports_files(["mcu-build.toml"])\n')
+    try:
+        tests = [f"//options:{name}_test" for name in TESTED]
+        done = made.run("test", "--keep_going", "--test_output=all", *tests)
+        assert done.status == 0, done.told
+        assert len(re.findall("equal the quantized program's exactly", done.told)) == 4
+        # `size` of the project file: compilers are told so.
+        assert all("-Os" in words for words in made.actions('mnemonic("CppCompile", //options:state)'))
+        # What a target says goes before the file.
+        other = made.actions('mnemonic("CppCompile", //options:other)')
+        assert other and all("arm-none-eabi-g++" in words[0] and "-O2" in words for words in other)
+        refused = made.run("build", "//options:idle")
+        assert "ops: it has no effect without runtime executorch" in refused.told
+        apart = made.run("build", "//options/apart")
+        assert "data: weights apart from a program are for the static runtime" in apart.told
+        assert "invalid value in 'io' attribute" in made.run("build", "//options/wrong:word").told
+    finally:
+        made.shut_down()
