@@ -15,28 +15,30 @@ def _tested(ctx, firmware):
 def _mcu_firmware_test_impl(ctx):
     firmware = ctx.attr.firmware[McuFirmwareInfo]
     tested = _tested(ctx, firmware)
-    vectors = ctx.file.vectors
+    inputs = ctx.file.inputs
+    count = ["--vectors", str(ctx.attr.vectors)] if ctx.attr.vectors > 0 else []
     command_files = ctx.attr._command_files[DefaultInfo].files
     expected = ctx.actions.declare_directory(ctx.label.name + ".expected")
     args = ctx.actions.args()
     args.add_all(["bazel", "expect"])
-    args.add_all([vectors] if vectors else [], before_each = "--vectors")
+    args.add_all([inputs] if inputs else [], before_each = "--inputs")
+    args.add_all(count)
     args.add("--output", expected.path)
     args.add(tested.program.path)
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._command,
-        inputs = [tested.program] + ([vectors] if vectors else []),
+        inputs = [tested.program] + ([inputs] if inputs else []),
         mnemonic = "McuExpect",
         outputs = [expected],
         progress_message = "Evaluating " + tested.model,
         tools = command_files,
     )
-    words = [ctx.executable._command, "bazel", "test", "--board", firmware.board_file, "--expected", expected, "--image", tested.elf]
+    words = [ctx.executable._command, "bazel", "test", "--board", firmware.board_file, "--expected", expected, "--image", tested.elf] + count
     files = [tested.program, tested.elf, expected, firmware.board_file]
-    if vectors:
-        words += ["--vectors", vectors]
-        files.append(vectors)
+    if inputs:
+        words += ["--inputs", inputs]
+        files.append(inputs)
     return [script(ctx, words + [tested.program], files, command_files)]
 
 mcu_firmware_test = rule(
@@ -45,7 +47,8 @@ mcu_firmware_test = rule(
     attrs = {
         "firmware": attr.label(mandatory = True, providers = [McuFirmwareInfo]),
         "model": attr.string(doc = "Which of the firmware's models, where it has several"),
-        "vectors": attr.label(allow_single_file = [".npz"], doc = "input_0 ...; else the model's own data"),
+        "inputs": attr.label(allow_single_file = [".npz"], doc = "input_0 ...; else the model's own data"),
+        "vectors": attr.int(default = -1, doc = "Only the first so many"),
         "_command": attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         "_command_files": attr.label(default = "@mcu_boards//:command", cfg = "exec"),
     },

@@ -75,15 +75,19 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
         _keep(declared, lowered, made.plan, program)
 
 
-def expect(program: Path, vectors: Path | None, output: Path, progress: Progress) -> None:
-    """Evaluate a program's Python definitions for its vectors, or those given, into the folder `output`."""
-    with _built(program, vectors) as built:
-        expectation(built, None, Cache(output.absolute()), progress)
+def expect(program: Path, inputs: Path | None, vectors: int | None, output: Path, progress: Progress) -> None:
+    """Evaluate a program's Python definitions into the folder `output`: for its own inputs, or those given.
+
+    `vectors` is how many of them, from the first on; None: all.
+    """
+    with _built(program, inputs) as built:
+        expectation(built, vectors, Cache(output.absolute()), progress)
 
 
 def test_image(
     program: Path,
-    vectors: Path | None,
+    inputs: Path | None,
+    vectors: int | None,
     expected: Path,
     image: Path,
     board: Board,
@@ -91,11 +95,11 @@ def test_image(
     progress: Progress,
 ) -> tuple[Built, Proof]:
     """Run a test image, and compare it with what `expect` wrote into the folder `expected`."""
-    with _built(program, vectors) as built:
+    with _built(program, inputs) as built:
         whole = replace(
             built, manifest=replace(built.manifest, artefacts={"test_elf": str(image.absolute())})
         )
-        return whole, test(whole, board, None, timeout, _Expected(expected.absolute()), progress)
+        return whole, test(whole, board, vectors, timeout, _Expected(expected.absolute()), progress)
 
 
 class _Expected(Cache):
@@ -163,18 +167,18 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
 
 
 @contextlib.contextmanager
-def _built(program: Path, vectors: Path | None) -> Iterator[Built]:
+def _built(program: Path, inputs: Path | None) -> Iterator[Built]:
     """The folder that `generate` wrote, as what is built in a folder that goes away again."""
     manifest = manifests.require(program)
-    if vectors:
-        load_inputs(vectors, manifest.inputs)
+    if inputs:
+        load_inputs(inputs, manifest.inputs)
     kept: dict[str, Any] = json.loads((program / _LOWERED).read_text())
     own, state = program / "vectors.npz", program / _STATE
     lowered = Lowered(
         name=manifest.name,
         key=kept["key"],
         program=program / "program.pte",
-        vectors=vectors or (own if own.is_file() else None),
+        vectors=inputs or (own if own.is_file() else None),
         model=None,
         quantized=None,
         warnings=manifest.warnings,

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build import manifest as manifests
-from mcu_build import pipeline, prove, vectors
+from mcu_build import pipeline, prove
+from mcu_build import vectors as archives
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import Exit, McuError
@@ -205,20 +206,20 @@ class Firmware:
         *,
         run: bool = True,
         budgets: Sequence[Budget] = (),
-        limit: int | None = None,
+        vectors: int | None = None,
         timeout: float = TIMEOUT,
         sim: Sim | None = None,
     ) -> Report:
         """Everything about the image in one object, with a page (`_repr_html_`); exports are in report/.
 
-        With `run` the image is profiled, and proven over the model's own vectors, the first `limit`. Where a
+        With `run` the image is profiled, and proven over the model's own vectors, the first so many. Where a
         part cannot be had, because nothing here simulates the board for one, the report has a note instead.
         """
         size, profile, proof = self.size(), None, None
         notes = [] if run else ["The image was not run: no cycles, no proof."]
         if run:
             profile = _or_note(lambda: self.profile(timeout=timeout), "no profile", notes)
-            proof = _or_note(lambda: self.prove(limit, timeout=timeout, sim=sim), "not proven", notes)
+            proof = _or_note(lambda: self.prove(vectors, timeout=timeout, sim=sim), "not proven", notes)
         return of_build(self.built, self.board, size, profile, proof, budgets, notes)
 
     def check_budgets(
@@ -273,36 +274,36 @@ class Firmware:
         else:
             arrays, starts = list(inputs), None
             if stream:
-                arrays, steps = vectors.stepped(arrays, ports, stream)
-            vectors.check_inputs(self.manifest.name, arrays, ports)
+                arrays, steps = archives.stepped(arrays, ports, stream)
+            archives.check_inputs(self.manifest.name, arrays, ports)
             if steps:
                 starts = np.arange(len(arrays[0])) % steps == 0
         with self.progress.stage("device" if via else "simulate"):
             outputs, outcome = prove.run(self.built, self.board, arrays, timeout, sim, via, starts)
         if stream and steps:
             pairs = zip(outputs, stream["outputs"], strict=True)
-            outputs = [vectors.joined(array, time, steps) for array, time in pairs]
+            outputs = [archives.joined(array, time, steps) for array, time in pairs]
         return Run(tuple(outputs), outcome)
 
     def prove(
         self,
-        limit: int | None = None,
+        vectors: int | None = None,
         *,
         timeout: float = TIMEOUT,
         sim: Sim | None = None,
         via: Via | None = None,
     ) -> Proof:
-        """Compare the outputs over the model's own vectors, the first `limit`, with the quantized program's.
+        """Compare the outputs over the model's own vectors, the first so many, with the quantized program's.
 
         The proof is to be judged: `test` does so.
         """
         self._check_current()
         with reported():
-            return prove.test(self.built, self.board, limit, timeout, Cache(), self.progress, sim, via)
+            return prove.test(self.built, self.board, vectors, timeout, Cache(), self.progress, sim, via)
 
     def test(
         self,
-        limit: int | None = None,
+        vectors: int | None = None,
         *,
         min_accuracy: float | None = None,
         min_sqnr: float | None = None,
@@ -314,7 +315,7 @@ class Firmware:
 
         `min_accuracy` is a share, `min_sqnr` in dB, `max_drop` in points of accuracy below the float model.
         """
-        proof = self.prove(limit, timeout=timeout, sim=sim)
+        proof = self.prove(vectors, timeout=timeout, sim=sim)
         failure = proof.failure(min_accuracy, min_sqnr, max_drop)
         if failure:
             raise failure

@@ -44,14 +44,14 @@ class HeardFirmware(Firmware):
 
     def prove(
         self,
-        limit: int | None = None,
+        vectors: int | None = None,
         *,
         timeout: float = TIMEOUT,
         sim: Sim | None = None,
         via: Via | None = None,
     ) -> Proof:
         """As Firmware.prove."""
-        proof = super().prove(limit, timeout=timeout, sim=sim, via=via)
+        proof = super().prove(vectors, timeout=timeout, sim=sim, via=via)
         self._heard(proof.outcome.console)
         return proof
 

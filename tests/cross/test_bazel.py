@@ -358,7 +358,7 @@ mcu_model(name = "no_python", model = "no_module.py", board = "corstone-300", de
 
 mcu_firmware(name = "larger", models = ["//:knock"], board = "corstone-300", optimize = "size")
 
-mcu_firmware_test(name = "zeros_test", firmware = "//:demo", vectors = "zeros.npz")
+mcu_firmware_test(name = "zeros_test", firmware = "//:demo", inputs = "zeros.npz")
 """
 
 

@@ -64,7 +64,12 @@ mcu_model(name = "word", model = "//options:state.py", io = "int4")
 """
 APART = """
 load("@mcu_build//bazel:defs.bzl", "mcu_model")
-mcu_model(name = "apart", model = "//options:table.pte", data = ["//options:table.ptd"], runtime = "executorch")
+mcu_model(
+    name = "apart",
+    model = "//options:table.pte",
+    data = ["//options:table.ptd"],
+    runtime = "executorch",
+)
 """
 TESTED = ("late", "state", "table", "slots")
 

@@ -9,6 +9,7 @@ import pytest
 
 import mcu_build
 from mcu_build import project
+from mcu_build.api import Firmware
 from mcu_build.cli import VERBS, cli
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.bazel import option_attributes
@@ -152,3 +153,18 @@ def test_arguments_in_scons_and_bazel_are_read_from_the_list():
     cmake = (data_dir() / "cmake" / "McuBuildGenerate.cmake").read_text()
     for name in ("latency", "method_pool", "ops_from", "op_library"):
         assert name not in scons and name not in bazel and name.upper() not in cmake
+
+
+def test_vectors_are_a_count_and_inputs_an_archive_everywhere():
+    for verb in ("test", "report", "compare", "verify"):
+        assert parameters(verb)["vectors"].type.name == "integer range", verb
+    steps = {name: cli.get_command(None, "bazel").commands[name].params for name in ("expect", "test")}
+    for given in steps.values():
+        there = {one.name: one.type.name for one in given}
+        assert (there["vectors"], there["inputs"]) == ("integer range", "path")
+    for function in (Firmware.test, Firmware.prove, Firmware.report):
+        assert "int" in str(inspect.signature(function).parameters["vectors"].annotation)
+    rule = (data_dir() / "bazel" / "private" / "test.bzl").read_text()
+    assert '"vectors": attr.int(' in rule and '"inputs": attr.label(' in rule
+    assert "[VECTORS <count>]" in (data_dir() / "cmake" / "McuBuildConfig.cmake").read_text()
+    assert parameters("run")["inputs"].type.name == "path"

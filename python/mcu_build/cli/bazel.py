@@ -109,22 +109,24 @@ def generate(
 
 
 @command.command()
-@click.option("--vectors", type=_file)
+@click.option("--inputs", type=_file)
+@click.option("--vectors", type=click.IntRange(min=2))
 @click.option("--output", type=_file, required=True)
 @click.argument("program", type=_file)
 @json_option
-def expect(vectors: Path | None, output: Path, program: Path, as_json: bool) -> None:
+def expect(inputs: Path | None, vectors: int | None, output: Path, program: Path, as_json: bool) -> None:
     """Evaluate a program's Python definitions: what firmware must equal."""
     from mcu_build import actions
 
-    actions.expect(program, vectors, output, StageTimes(quiet=True))
+    actions.expect(program, inputs, vectors, output, StageTimes(quiet=True))
     if as_json:
         print_json({"folder": str(output)})
 
 
 @command.command()
 @click.option("--board", type=_file, required=True)
-@click.option("--vectors", type=_file)
+@click.option("--inputs", type=_file)
+@click.option("--vectors", type=click.IntRange(min=2))
 @click.option("--expected", type=_file, required=True)
 @click.option("--image", type=_file, required=True)
 @click.option("--timeout", type=float, default=300.0, envvar="TEST_TIMEOUT")
@@ -132,7 +134,8 @@ def expect(vectors: Path | None, output: Path, program: Path, as_json: bool) -> 
 @json_option
 def test(
     board: Path,
-    vectors: Path | None,
+    inputs: Path | None,
+    vectors: int | None,
     expected: Path,
     image: Path,
     timeout: float,
@@ -146,7 +149,7 @@ def test(
 
     chosen = load_board(board)
     progress = StageTimes(quiet=True)
-    built, proof = actions.test_image(program, vectors, expected, image, chosen, timeout, progress)
+    built, proof = actions.test_image(program, inputs, vectors, expected, image, chosen, timeout, progress)
     error = proof.failure()
     if as_json:
         print_json({**document(proof), **(error_document(error) if error else {})})

@@ -101,5 +101,5 @@ def _variant(
     from mcu_build.report.compare import of_report
 
     firmware = build(**choice, progress=times)
-    report = firmware.report(run=run, limit=vectors, timeout=timeout)
+    report = firmware.report(run=run, vectors=vectors, timeout=timeout)
     return of_report(firmware.manifest, report, run)

@@ -56,7 +56,7 @@ def command(
         for name, used, limit in (("flash", firmware.flash, max_flash), ("RAM", firmware.ram, max_ram))
         if limit is not None
     ]
-    report = firmware.report(run=not no_run, budgets=budgets, limit=vectors, timeout=timeout, sim=sim)
+    report = firmware.report(run=not no_run, budgets=budgets, vectors=vectors, timeout=timeout, sim=sim)
     file = html or firmware.folder / "report.html"
     write_atomically(file, page(report).encode())
     if trace:
