@@ -120,7 +120,8 @@ def _generate(ctx, board, npu, header, program, outputs):
 def _mcu_model_impl(ctx):
     _check_name(ctx)
     board = board_of(ctx)
-    under_executorch = _setting(ctx, "runtime") == "executorch"
+    runtime = _setting(ctx, "runtime") or "static"
+    under_executorch = runtime == "executorch"
     if under_executorch and not board.executorch:
         fail(("{}: runtime: there is no ExecuTorch for {}\n\nhint: In WORKSPACE, mcu_boards(executorch = " +
               "{{\"{}\": \"<folder>\"}}) names an install of it that was built for its core.").format(
@@ -139,7 +140,7 @@ def _mcu_model_impl(ctx):
     program = ctx.actions.declare_directory(name + ".program")
     npu = _setting(ctx, "npu") or board.facts.default_npu
     slots = []
-    if under_executorch and _setting(ctx, "program_slot") and board.linker_script:
+    if runtime != "static" and _setting(ctx, "program_slot") and board.linker_script:
         slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt")]
     _generate(ctx, board, npu, header, program, sources + slots)
 
@@ -168,7 +169,7 @@ def _mcu_model_impl(ctx):
             npu = npu,
             optimize = _setting(ctx, "optimize"),
             program = program,
-            runtime = "executorch" if under_executorch else "static",
+            runtime = runtime,
             linker_script = slots[0] if slots else None,
             slots = slots[1] if slots else None,
         ),

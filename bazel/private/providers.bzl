@@ -8,7 +8,7 @@ McuModelInfo = provider(
         "board_file": "the board's .toml file",
         "npu": "the NPU that it is for, or none",
         "optimize": "what it gives priority to: speed, size or ram",
-        "runtime": "what runs it: static or executorch",
+        "runtime": "what runs it: static, table or executorch",
         "linker_script": "a linker script with room for its program slots; None where it has none",
         "slots": "a file with the options of a link that tell where these are; None where it has none",
         "program": "folder: the program with its vectors and what is known of it",

@@ -55,6 +55,15 @@ mcu_model(name = "table", model = "table.pte", data = ["table.ptd"], method = "f
 mcu_model(name = "slots", model = "slots.pte")
 mcu_model(name = "idle", model = "table.pte", data = ["table.ptd"], method = "forward", ops = ["a::b"])
 mcu_model(name = "other", model = "state.py", board = "mps2-an386", toolchain = "arm-gcc", optimize = "speed")
+mcu_model(
+    name = "flashed",
+    model = "slots.pte",
+    board = "mps2-an386",
+    runtime = "table",
+    program_slot = "0x21ff0000:64K",
+)
+mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
+mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
 [mcu_firmware(name = name + "_image", models = [name]) for name in (@names@)]
 [mcu_firmware_test(name = name + "_test", firmware = name + "_image") for name in (@names@)]
 """
@@ -96,15 +105,20 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
     workspace.write_text(text.replace("mcu_boards()", 'mcu_boards(project = "//:mcu-build.toml")'))
     (made.folder / "BUILD.bazel").write_text('exports_files(["mcu-build.toml"])\n')
     try:
-        tests = [f"//options:{name}_test" for name in TESTED]
+        tests = [f"//options:{name}_test" for name in (*TESTED, "flashed")]
         done = made.run("test", "--keep_going", "--test_output=all", *tests)
         assert done.status == 0, done.told
-        assert len(re.findall("equal the quantized program's exactly", done.told)) == 4
+        assert len(re.findall("equal the quantized program's exactly", done.told)) == 5
+        assert "3 vectors on mps2-an386" in done.told
         # `size` of the project file: compilers are told so.
         assert all("-Os" in words for words in made.actions('mnemonic("CppCompile", //options:state)'))
         # What a target says goes before the file.
         other = made.actions('mnemonic("CppCompile", //options:other)')
         assert other and all("arm-none-eabi-g++" in words[0] and "-O2" in words for words in other)
+        # A production image has the address of its slots, a test image the slots.
+        links = made.actions('mnemonic("McuLink", //options:flashed_image)')
+        assert sorted(any("slots.txt" in word for word in words) for words in links) == [False, True]
+        assert all(any(word.endswith("flashed.mcu/memory.ld") for word in words) for words in links)
         refused = made.run("build", "//options:idle")
         assert "ops: it has no effect without runtime executorch" in refused.told
         apart = made.run("build", "//options/apart")
