@@ -10,8 +10,8 @@ import pytest
 import mcu_build
 from mcu_build import npz
 from mcu_build.cache import Cache
-from mcu_build.codegen.presets import presets
 from mcu_build.fronts.options import respelt
+from mcu_build.fronts.presets import presets
 from mcu_build.resources import data_dir
 from mcu_build.stages import expected_outputs
 from tests.support.firmware import CMAKE, NINJA

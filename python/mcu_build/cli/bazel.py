@@ -65,8 +65,8 @@ def describe(
 ) -> None:
     """Print every board, and those in the given files, as JSON, with --json or without."""
     del as_json
-    from mcu_build.codegen.bazel import describe
     from mcu_build.fronts.bazel import settings
+    from mcu_build.fronts.bazel_boards import describe
 
     installs = {board: Path(folder) for board, _, folder in (word.partition("=") for word in executorch)}
     print_json({**describe(boards, installs), "project": settings(project, package) if project else {}})
