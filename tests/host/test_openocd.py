@@ -46,7 +46,7 @@ def test_openocd_takes_a_boards_configuration(name: str) -> None:
         assert error.exit_code == Exit.TOOL_MISSING
         assert error.message == (
             "--via openocd: pico2 needs an OpenOCD after 0.12.0, such as Raspberry Pi's (0.12.0+dev); "
-            "this is OpenOCD 0.12.0\nError: Can't find target/rp2350.cfg"
+            "this is OpenOCD 0.12.0\nCan't find target/rp2350.cfg"
         )
     else:
         openocd.check(board)
@@ -82,7 +82,7 @@ def test_a_missing_probe_is_not_a_wrong_configuration(name: str) -> None:
         pass
     assert caught.value.exit_code == Exit.TOOL_MISSING and "udev" in caught.value.hint
     first, *reasons = caught.value.message.splitlines()
-    assert first == "--via openocd: no probe, or no board behind it" and reasons[-1].startswith("Error: ")
+    assert first == "--via openocd: no probe, or no board behind it" and reasons
 
 
 def test_the_doctor_names_the_boards_that_need_a_newer_one() -> None:

@@ -56,7 +56,7 @@ def check(board: Board, serial: str = "") -> None:
     settings = [*_arguments(board, serial), "-c", _NO_TARGET, "-c", "shutdown"]
     finished = process.run(settings, timeout=_START_SECONDS)
     reasons = _reasons(finished.stderr)
-    if finished.status == 0 and not any("Error:" in line for line in reasons):
+    if finished.status == 0 and "Error: " not in finished.stderr:
         return
     needs = board.flash.openocd and board.flash.openocd.needs
     if needs and any("Can't find" in line for line in reasons):
@@ -94,7 +94,7 @@ def _reasons(said: str) -> list[str]:
     told = (line.strip().removeprefix("embedded:startup.tcl:28: ") for line in said.splitlines())
     lines = [line for line in told if line and not line.startswith(_ASIDE)]
     first = next((number for number, line in enumerate(lines) if "Error:" in line), 0)
-    return lines[first:][:_SHOWN]
+    return [line.removeprefix("Error: ") for line in lines[first:][:_SHOWN]]
 
 
 def _version(finished: process.Finished) -> str:
