@@ -267,4 +267,4 @@ def test_two_thousand_layers_are_chosen_from_in_time():
     start = time.process_time()
     fit_ram(plan, 1, lambda chains: finished(plan, chains))
     assert len(plan.steps) == 2000
-    assert time.process_time() - start < 60
+    assert time.process_time() - start < 15

@@ -16,10 +16,11 @@ from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
 
 # Rows of a band that are tried, the cheapest first.
 _BANDS = (8, 4, 2)
-# Layers of a chain, chains of a plan that are looked at, and bands of all of them, at most.
+# Layers of a chain, chains of a plan that are looked at, and bands of all of them, at most; these of a plan
+# of so many layers, of one with more fewer.
 _MOST_LAYERS = 32
 _MOST_CHAINS = 20_000
-_MOST_BANDS = 150_000
+_MOST_BANDS, _FEW_LAYERS, _LEAST_BANDS = 600_000, 200, 200_000
 # What a call costs beside its work, and a byte that is copied, in cycles.
 _CYCLES_OF_CALL = 200
 _CYCLES_OF_BYTE = 0.5
@@ -68,6 +69,8 @@ class Search:
         self._live = live_bytes(plan)[1:-1]
         self._needs: Needs = {}
         self._bands = 0
+        share = _FEW_LAYERS / max(len(plan.steps), _FEW_LAYERS)
+        self._most_bands = max(_LEAST_BANDS, int(_MOST_BANDS * share))
         self._known: dict[Chain, Costs | None] = {}
         self._around: dict[tuple[int, int], int] = {}
         self._longest = self._reach()
@@ -130,7 +133,7 @@ class Search:
 
     def _costs(self, chain: Chain) -> Costs | None:
         if chain not in self._known:
-            enough = self._bands >= _MOST_BANDS
+            enough = self._bands >= self._most_bands
             found = None if enough else scheduled(self._plan, chain, self._blocks, self._needs)
             self._bands += len(found.bands) if found else 1
             self._known[chain] = self._estimate(chain, found) if found else None
