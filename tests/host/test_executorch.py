@@ -15,8 +15,8 @@ from mcu_build.executorch import replace as slots
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
 from mcu_build.executorch.slot import Region
 from mcu_build.ir.calls.moves import Permute, PermuteParams
-from mcu_build.ir.plan import Arena, Plan, Step
-from mcu_build.ir.program import Delegate, KernelCall, Program
+from mcu_build.ir.plan import Arena, DType, Plan, Step
+from mcu_build.ir.program import Delegate, KernelCall, Program, TensorValue
 from mcu_build.plan.select import operators as selectors
 from mcu_build.stages import Lowered
 from tests.host.test_vela_payload import payload as vela_payload
@@ -132,12 +132,27 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
     assert told.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
 
 
+def with_a_view(order: tuple[int, ...]) -> Program:
+    """A view that shares the bytes of an image, whose memory is in `order`."""
+    image = TensorValue(DType.F32, (1, 4, 3, 3), order, None, (1, 0))
+    view = TensorValue(DType.F32, (1, 2, 2, 9), (0, 1, 2, 3), None, (1, 144))
+    values = (image, replace(image, location=(1, 144)), view, replace(view, location=(1, 0)))
+    calls = (KernelCall("aten::neg.out", (0, 1, 1)), KernelCall("aten::neg.out", (2, 3, 3)))
+    return Program("forward", values, calls, (0,), (3,), (), ())
+
+
 def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(deploy, "load", lambda file, method, data: program("aten::cat.out"))
-    moved = Step.of("aten::view_copy.out", "m.py:7", Permute(PermuteParams(1, (1,) * 6, (0,) * 6), 0, 1))
-    plan = Plan("m", {}, (moved,), (), ())
-    with pytest.raises(McuError, match=r"a view at m\.py:7 of a channels-last tensor shares its bytes"):
-        deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
+    """By what the program says: a plan may have its images in another order, and move them for that."""
+    step = Step.of("aten::view_copy.out", "m.py:7", Permute(PermuteParams(1, (1,) * 6, (0,) * 6), 0, 1))
+    moves, plain = Plan("m", {}, (step,), (), ()), Plan("m", {}, (replace(step, operator="copy"),), (), ())
+    given = lowered(tmp_path / "m.pte")
+    for plan in (moves, plain):
+        monkeypatch.setattr(deploy, "load", lambda file, method, data: with_a_view((0, 2, 3, 1)))
+        with pytest.raises(McuError, match=r"a view of a channels-last tensor shares its bytes"):
+            deploy.deployment(plan, given, Options(), True)
+        monkeypatch.setattr(deploy, "load", lambda file, method, data: with_a_view((0, 1, 2, 3)))
+        with pytest.raises(McuError, match=r"no kernel under ExecuTorch's runtime for aten::neg\.out"):
+            deploy.deployment(plan, given, Options(), True)
 
 
 def install(folder: Path, version: str | None = "1.5.1", library: str = "lib/libexecutorch_core.a") -> Path:

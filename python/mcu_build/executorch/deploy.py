@@ -16,7 +16,9 @@ from mcu_build.ir.plan import ALIGNMENT, Plan
 from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of
 from mcu_build.ir.weights import load_weights
 from mcu_build.npu.payload import parse
-from mcu_build.plan.operators.custom import user_calls
+from mcu_build.plan.delegate import NpuTarget
+from mcu_build.plan.operators.custom import selectors, user_calls
+from mcu_build.plan.select import select
 from mcu_build.stages import Lowered
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
@@ -55,7 +57,7 @@ class Options:
 def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
     """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
     program = load(lowered.program, lowered.method, lowered.data)
-    _check_views(plan, program)
+    _check_views(plan, program, lowered)
     backends = _backends(program, options, plan.name)
     custom = user_calls(plan.steps)
     chosen = operators(program, options, plan.name, custom)
@@ -132,14 +134,20 @@ def _upstream(operators: Sequence[str], name: str) -> dict[str, str]:
     return {operator: known[operator] for operator in ours}
 
 
-def _check_views(plan: Plan, program: Program) -> None:
+def _check_views(plan: Plan, program: Program, lowered: Lowered) -> None:
     """McuError where the program's views are not what its model meant.
 
     to_executorch() lets a view share the bytes of its source, whatever their order (select.py, _reshape). The
-    static runtime moves them; ExecuTorch's own cannot know.
+    static runtime moves them; ExecuTorch's own cannot know. What counts are the orders that the program has:
+    those of the plan may be others.
     """
-    moved = [step for step in plan.steps if step.operator == "aten::view_copy.out"]
-    if moved and "aten::view_copy.out" not in program.operators:
+    if not plan.steps or "aten::view_copy.out" in program.operators:
+        return
+    scratch = [one.fast_scratch for one in lowered.delegates]
+    npu = NpuTarget(lowered.npu.name, scratch) if lowered.npu else None
+    own = select(program, plan.name, npu, selectors(lowered.custom))
+    moved = [step for step in own.steps if step.operator == "aten::view_copy.out"]
+    if moved:
         place = " in ".join(part for part in (moved[0].layer, moved[0].name) if part)
         where = f" at {place}" if place else ""
         raise McuError(
