@@ -169,3 +169,24 @@ def test_a_changed_project_file_configures_again(folder):
     done = process.run([NINJA, "-C", tree, "build.ninja"])
     assert done.status == 0, done.stdout
     assert "-Os" not in flags(tree)
+
+
+SLOTS = """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool], MCU_BOARD="mps2-an386")
+net = env.McuModel("nets/net.pte", name="net", runtime="table", program_slot="0x21ff0000:64K")
+env.McuFirmware("demo", [net])
+env.McuTest("net_test", net)
+"""
+
+
+def test_scons_links_program_slots_where_they_lie(folder):
+    (folder / "SConstruct").write_text(SLOTS)
+    done = process.run([sys.executable, "-m", "SCons", "-Q", "--dry-run", "demo.elf", "net_test"], cwd=folder)
+    links = {
+        found[1]: line for line in done.stdout.splitlines() if (found := re.search(r"-o (\S+\.elf)", line))
+    }
+    assert links.keys() == {"demo.elf", "net_test.elf"}, done.stderr
+    # In a production image they are an address, in a test image part of it.
+    assert "-Wl,--defsym=net_program_slots=0x21ff0000" in links["demo.elf"]
+    assert "defsym" not in links["net_test.elf"]

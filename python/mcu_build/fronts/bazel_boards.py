@@ -12,7 +12,7 @@ from mcu_build.cache import versions
 from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
-from mcu_build.errors import Exit, McuError
+from mcu_build.errors import McuError
 from mcu_build.executorch.package import linkage
 from mcu_build.resources import data_dir
 
@@ -134,13 +134,3 @@ def kernel_files(facts: BuildFacts) -> list[str]:
         driver = firmware / "drivers" / stem / f"{stem}.cpp"
         files += [best[stem], *([driver] if driver.is_file() else [])]
     return [str(file.relative_to(firmware)) for file in files]
-
-
-def check_versions(file: Path) -> None:
-    """McuError where the Python environment is no longer the one that `file` was written for."""
-    if file.read_text() != python_versions():
-        raise McuError(
-            f"{sys.executable}: its packages have changed since Bazel asked",
-            "Let it ask again: bazel sync --configure",
-            Exit.TOOL_MISSING,
-        )
