@@ -19,8 +19,8 @@ def specialized_rows(context: Context, step: Step, best: Callable[[Step], Step])
     """
     call = step.call
     assert isinstance(call, Rows)
-    found: dict[Call, Step] = {}
-    inner = tuple(_one(context, one, found, best) for one in step.inner)
+    found: dict[Call, Sequence[Step]] = {}
+    inner = _fitting(context, call, [_ways(context, one, found, best) for one in step.inner])
     pool = _pool(context, call, inner)
     used = dict.fromkeys(id for one in inner for id in one.arguments if id is not None)
     constants = [id for id in used if context.tensors[id].is_constant]
@@ -30,8 +30,22 @@ def specialized_rows(context: Context, step: Step, best: Callable[[Step], Step])
     return _with_distances(context, whole)
 
 
-def _one(context: Context, step: Step, found: dict[Call, Step], best: Callable[[Step], Step]) -> Step:
-    """A band by its best kernel, the leanest of them."""
+def _fitting(context: Context, call: Rows, ways: Sequence[Sequence[Step]]) -> tuple[Step, ...]:
+    """Each band in the quickest of its ways that takes no more than the fullest one in its leanest."""
+
+    def live(layer: int, way: Step) -> int:
+        scratch = (id for id in way.writes if context.tensors[id].name == "scratch")
+        return sum(_aligned(context.tensors[id].nbytes) for id in (*call.alive[layer], *scratch))
+
+    bands = list(zip(call.layers, ways, strict=True))
+    most = max(live(layer, own[-1]) for layer, own in bands)
+    return tuple(next(way for way in own if live(layer, way) <= most) for layer, own in bands)
+
+
+def _ways(
+    context: Context, step: Step, found: dict[Call, Sequence[Step]], best: Callable[[Step], Step]
+) -> list[Step]:
+    """A band by its best kernel, the quickest way first, the leanest last."""
     images = [
         id
         for id in dict.fromkeys(step.arguments)
@@ -41,10 +55,12 @@ def _one(context: Context, step: Step, found: dict[Call, Step], best: Callable[[
     key = step.call.renamed(here)
     if key not in found:
         made = best(step)
-        leanest = made.leaner[-1] if made.leaner else made
-        found[key] = replace(leanest, leaner=()).renamed(here)
+        found[key] = [replace(way, leaner=()).renamed(here) for way in (made, *made.leaner)]
     there = {number: id for id, number in here.items()}
-    return replace(found[key].renamed(there), name=step.name, layer=step.layer, part_of=step.part_of)
+    return [
+        replace(way.renamed(there), name=step.name, layer=step.layer, part_of=step.part_of)
+        for way in found[key]
+    ]
 
 
 def _owner(context: Context, id: int) -> int:
