@@ -1,6 +1,7 @@
 """Chains of layers that run row by row: the same to the bit, in less memory."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,21 +138,45 @@ def test_rows_that_are_pushed_give_the_same_as_an_image(tmp_path, chains):
     whole = finished(wide_net(), [])
     # The application's rows go straight into the arena: a few of them are there at a time.
     assert not chains or made.arena.size < whole.arena.size / 2
-    for name, text in generate(made).items():
-        (tmp_path / name).write_text(text)
-    (tmp_path / "main.cpp").write_text(PUSH)
-    firmware = data_dir() / "firmware"
-    stems = {step.source for step in made.steps}
-    sources = [
-        *tmp_path.glob("*.cpp"),
-        *(firmware / "kernels" / "reference" / f"{stem}.cpp" for stem in stems),
-    ]
-    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{firmware / 'include'}", f"-I{tmp_path}"]
-    built = process.run(["g++", *flags, *map(str, sources), "-o", str(tmp_path / "app")], timeout=120)
-    assert built.status == 0, built.stderr
-    found = process.run([str(tmp_path / "app")], timeout=20)
+    found = process.run([application(made, PUSH, tmp_path)], timeout=20)
     # The first image equals run(), the one with another row does not.
     assert (found.status, found.stdout.split()) == (0, ["1", "1"])
+
+
+def application(plan: Plan, main: str, folder: Path) -> Path:
+    """A program of a plan and a main, without what nothing calls."""
+    for name, text in generate(plan).items():
+        (folder / name).write_text(text)
+    (folder / "main.cpp").write_text(main)
+    firmware = data_dir() / "firmware"
+    stems = {step.source for step in plan.steps}
+    sources = [
+        *folder.glob("*.cpp"),
+        *(firmware / "kernels" / "reference" / f"{stem}.cpp" for stem in stems),
+    ]
+    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{firmware / 'include'}", f"-I{folder}"]
+    spare = ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]
+    built = process.run(["g++", *flags, *spare, *sources, "-o", folder / "app"], timeout=120)
+    assert built.status == 0, built.stderr
+    return folder / "app"
+
+
+PUSH_ALONE = """
+#include "wide.h"
+int main() {
+    static int8_t row[WIDE_INPUT_ROW_SIZE];
+    while (!wide::push_row(row)) {}
+    return wide::output()[0] == 0;
+}
+"""
+
+
+@pytest.mark.parametrize(("more", "has_image"), [("", False), ("wide::run();", True)])
+def test_an_application_that_pushes_rows_has_no_array_for_the_image(tmp_path, more, has_image):
+    made = finished(allow_overlaps(take_rows(wide_net())), [Chain(0, 5, 2)])
+    main = PUSH_ALONE.replace("int main() {", f"int main() {{ {more}")
+    names = process.run(["nm", application(made, main, tmp_path)]).stdout
+    assert ("wide_image" in names) == has_image
 
 
 def test_only_an_image_comes_by_rows():

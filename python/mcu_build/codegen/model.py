@@ -10,6 +10,7 @@ from mcu_build.codegen.blob import arena_section, constants_section, fast_sectio
 from mcu_build.codegen.header import BANNER, arena_size, by_rows, header, ports
 from mcu_build.codegen.literal import float_literal
 from mcu_build.codegen.loops import Item, loops
+from mcu_build.ir.calls.moves import Take
 from mcu_build.ir.calls.outside import UserFunction
 from mcu_build.ir.calls.struct import Struct, Value
 from mcu_build.ir.plan import Plan, Step
@@ -115,15 +116,31 @@ def _run(plan: Plan) -> Iterator[str]:
     yield f"    for (size_t index = 0; index < {len(calls)}; ++index) {{\n"
     yield f"        {name}_step(index);\n        {name}_on_step(index);\n    }}\n#else\n"
     yield from (begin, *_looped(plan, names))
-    yield f"#endif\n}}\n\nvoid {name}_step(size_t index) noexcept {{\n{begin}    switch (index) {{\n"
+    yield "#endif\n}\n\n"
+    takes = [index for index, step in enumerate(plan.steps) if isinstance(step.call, Take)]
+    others = [index for index in range(len(calls)) if index not in takes]
+    if not takes:
+        yield f"void {name}_step(size_t index) noexcept {{\n{begin}{_switch(calls, others)}}}\n"
+        return
+    # Of its own, for push_row(): it names no array for the whole image.
+    inner = f"void {push.STEP}(size_t index) noexcept {{\n{_switch(calls, others)}}}"
+    yield f"namespace {{\n\n{inner}\n\n}}  // namespace\n\n"
+    rest = f"{push.STEP}(index);\n            "
+    yield f"void {name}_step(size_t index) noexcept {{\n{begin}{_switch(calls, takes, rest)}}}\n"
+
+
+def _switch(calls: Sequence[str], indices: Sequence[int], rest: str = "") -> str:
+    """A call by its index; of any other `rest`."""
     alike: dict[str, list[int]] = {}
-    for index, call in enumerate(calls):
+    for index in indices:
         # Bands that differ in nothing but their number are one case.
-        alike.setdefault(call.partition("\n")[2], []).append(index)
-    for indices in alike.values():
-        cases = "".join(f"        case {index}:\n" for index in indices)
-        yield f"{cases}{indent(calls[indices[0]], '        ')}            break;\n"
-    yield "        default:\n            break;\n    }\n}\n"
+        alike.setdefault(calls[index].partition("\n")[2], []).append(index)
+    cases = (
+        "".join(f"        case {index}:\n" for index in same)
+        + f"{indent(calls[same[0]], '        ')}            break;\n"
+        for same in alike.values()
+    )
+    return f"    switch (index) {{\n{''.join(cases)}        default:\n            {rest}break;\n    }}\n"
 
 
 def _parameter_names(plan: Plan) -> list[str]:

@@ -4,6 +4,8 @@ from mcu_build.codegen.header import by_rows
 from mcu_build.ir.calls.moves import Take
 from mcu_build.ir.plan import Plan
 
+# The function of the steps that read no image.
+STEP = "step_on_rows"
 # Of rows that nothing reads.
 _NOWHERE = "0xFFFFFFFFU"
 
@@ -35,7 +37,7 @@ bool {name}_push_row(const {type} *row) noexcept {{
     }}
     arrived = 0;
     for (size_t index = now.begin; index < now.end; ++index) {{
-        {name}_step(index);
+        {step}(index);
 #ifdef {macro}_ON_STEP
         {name}_on_step(index);
 #endif
@@ -68,6 +70,7 @@ def functions(plan: Plan) -> str:
         waits.append(f"    {{{_NOWHERE}, {left}, 0, 0}},\n")
     return _FUNCTIONS.format(
         name=plan.name,
+        step=STEP,
         macro=plan.name.upper(),
         type=image.dtype.c_name,
         nbytes=row,

@@ -1,0 +1,45 @@
+"""examples/vibration and examples/camera: the applications in C++ and in C, on a machine without a sensor."""
+
+import re
+import shutil
+
+from mcu_build import process
+from mcu_build.report.elf import read_elf
+from mcu_build.resources import data_dir
+from tests.support.firmware import COMMAND, Project
+
+EXAMPLES = data_dir() / "examples"
+
+
+def built(name, folder) -> Project:
+    """An example, built from a copy of it."""
+    shutil.copytree(EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("build", "__pycache__"))
+    return Project(folder / name).made("arm-clang")
+
+
+def printed(project: Project, image: str) -> list[str]:
+    words = [COMMAND, "run", "--board", "mps2-an386", project.tree / f"{image}.elf", "--timeout", "10"]
+    return process.run(words).stdout.split("\n")
+
+
+def promised(name: str) -> list[str]:
+    """The last block of an example's page: what its application prints."""
+    return re.findall(
+        r"^    (.+)$", (EXAMPLES / name / "README.md").read_text().partition("\nprints\n")[2], re.M
+    )
+
+
+def test_a_worn_bearing_is_heard_by_both_applications(tmp_path):
+    project, lines = built("vibration", tmp_path), promised("vibration")
+    assert printed(project, "watch")[:4] == lines
+    words = [line.partition(",")[0] for line in lines]
+    assert printed(project, "watch_c")[:4] == words == ["normal", "normal", "anomaly", "anomaly"]
+
+
+def test_somebody_before_the_camera_is_seen_by_both_applications(tmp_path):
+    project = built("camera", tmp_path)
+    assert printed(project, "watch")[:3] == promised("camera") == ["nobody", "somebody", "nobody"]
+    assert printed(project, "watch_c")[:3] == ["light off", "light on", "light off"]
+    # Less than the picture of 64x64 bytes.
+    arena = next(one for one in read_elf(project.tree / "watch.elf").sections if one.name == ".arena")
+    assert arena.size == 3744
