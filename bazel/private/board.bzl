@@ -43,7 +43,7 @@ mcu_board = rule(
     attrs = {
         "executorch": attr.string(doc = "what `mcu-build bazel describe` tells of ExecuTorch for it, as JSON"),
         "executorch_files": attr.label(doc = "Headers and library of ExecuTorch"),
-        "facts": attr.string(doc = "codegen/facts.py of a board and a compiler, as JSON"),
+        "facts": attr.string(doc = "codegen/toolchain_config.py of a board and a compiler, as JSON"),
         "file": attr.label(allow_single_file = [".toml"]),
         "linker_script": attr.label(allow_single_file = [".ld"]),
     },

@@ -1,4 +1,4 @@
-"""The C++ toolchain of a board and a compiler. Which options there are is said by codegen/facts.py alone."""
+"""The C++ toolchain of a board and a compiler. Which options there are is said by codegen/toolchain_config.py alone."""
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
 load(

@@ -16,8 +16,8 @@ from mcu_build.board import Board
 from mcu_build.cache import hash_text
 from mcu_build.codegen.cmake import LINKER_SCRIPT, board_files, project
 from mcu_build.codegen.cmsis_nn import CmsisNn
-from mcu_build.codegen.facts import loaded_sections
 from mcu_build.codegen.target import Toolchain, target
+from mcu_build.codegen.toolchain_config import loaded_sections
 from mcu_build.errors import McuError
 from mcu_build.files import not_writable, write_atomically, write_changed
 from mcu_build.flash.image import read_image

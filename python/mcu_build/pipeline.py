@@ -10,10 +10,10 @@ from mcu_build import manifest as manifests
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.cmsis_nn import CmsisNn
-from mcu_build.codegen.facts import BuildFacts, build_facts, kernel_files
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.table_model import Deployment as TableDeployment
 from mcu_build.codegen.table_model import first_slot
+from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.fronts.options import BuildOptions
@@ -29,7 +29,7 @@ from mcu_build.stages import Lowered, Progress, Silent, lower_model
 if TYPE_CHECKING:
     from mcu_build.custom import Signature
     from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.rows.choose import Leaner
+    from mcu_build.plan.rows.choose import LowScratch
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ class Generated:
     sources: tuple[Path, ...]
     kernels: tuple[str, ...]
     dependencies: tuple[Path, ...]
-    facts: BuildFacts
+    config: ToolchainConfig
     runtime: tuple[str, ...] = ()
     slots: str = ""
 
     def compiled(self, operators: Sequence[Path]) -> tuple[Path, ...]:
         """Every source to compile: the model's, its kernels', and those of a user's operators."""
-        kernels = (file for stem in self.kernels for file in kernel_files(stem, self.facts.kernel_folders))
+        kernels = (file for stem in self.kernels for file in kernel_files(stem, self.config.kernel_folders))
         runtime = (data_dir() / "firmware" / "executorch" / source for source in self.runtime)
         return (*self.sources, *operators, *kernels, *runtime)
 
@@ -165,9 +165,9 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
             write_changed(output / file, text)
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
-    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, request.options.optimize)
+    config = toolchain_config(request.board, request.toolchain, request.cmsis_nn, request.options.optimize)
     return Generated(
-        made.plan.name, files, sources, made.kernels, lowered.dependencies, facts, made.runtime, made.slots
+        made.plan.name, files, sources, made.kernels, lowered.dependencies, config, made.runtime, made.slots
     )
 
 
@@ -233,7 +233,7 @@ def plan_program(
     return named.with_quantization({**inputs, **dict(outputs)})
 
 
-def plan_front(request: Request, lowered: Lowered) -> "tuple[Leaner, ...]":
+def plan_front(request: Request, lowered: Lowered) -> "tuple[LowScratch, ...]":
     """The plans of a program from the quickest to the one with the smallest arena."""
     from mcu_build.plan.compile import compile_front
 

@@ -22,7 +22,7 @@ from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.cli.output import StageTimes
 from mcu_build.codegen.cmake import LINKER_SCRIPT
-from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only, kernel_files
+from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, kernel_files, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import Linkage, linkage
 from mcu_build.failures import reported
@@ -70,10 +70,10 @@ class Model:
 
 @dataclass(frozen=True)
 class _Platform:
-    """A board in a build folder: its facts, and an environment with its options alone."""
+    """A board in a build folder: its toolchain's configuration, and an environment with its options alone."""
 
     board: Board
-    facts: BuildFacts
+    config: ToolchainConfig
     env: Any
     folder: str
 
@@ -147,11 +147,11 @@ def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = F
     if share_arena:
         objects = [objects, _shared_arena(application, platform, name, models)]
     files = _link(
-        env, platform, name, objects, models, platform.facts.production_sources, _slots(call, models)
+        env, platform, name, objects, models, platform.config.production_sources, _slots(call, models)
     )
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     npus = {model.npu for model in models if model.npu != "none"}
-    verbs["run"] = list(platform.facts.run_command)
+    verbs["run"] = list(platform.config.run_command)
     if npus:
         # QEMU has no NPU: our command runs the image with one beside it.
         verbs["run"] = [*_command(), "run", "--board", models[0].board, "--npu", *npus, "--timeout", _LONG]
@@ -164,7 +164,7 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list
     """McuTest('kws_test', kws): the test image, and an alias that runs it over the model's vectors."""
     platform = _one_platform(f"McuTest({name})", [model])
     objects = _main(platform, model, "harness")
-    files = _link(env, platform, name, objects, [model], platform.facts.test_sources)
+    files = _link(env, platform, name, objects, [model], platform.config.test_sources)
     words = [*_command(), "test", "--image", "$SOURCE", "--build-dir", f"{env.Dir(platform.folder)}/tests"]
     words += replace(model.options, npu=model.npu).arguments(_OPTIONS)
     words += ["--vectors", str(vectors)] if vectors else []
@@ -213,38 +213,38 @@ def _paths(env: Any, files: Sequence[str]) -> list[Path]:
 def _platform(env: Any, request: Request, build_dir: str) -> _Platform:
     """The board that a model is for, one for all models in a build folder."""
     options = request.options
-    facts = build_facts(request.board, request.toolchain, request.cmsis_nn, options.optimize)
+    config = toolchain_config(request.board, request.toolchain, request.cmsis_nn, options.optimize)
     words = (request.toolchain, options.optimize, "cmsis-nn" if request.cmsis_nn else "host")
     unusual = [word for word in words if word not in _USUAL]
     folder = f"{build_dir}/{'-'.join([request.board.id, *unusual])}"
     # Kept with the folder: what two models share has to be declared with one environment.
     kept = env.Dir(folder).attributes
     if not hasattr(kept, "mcu_platform"):
-        kept.mcu_platform = _Platform(request.board, facts, _bare_env(env, facts), folder)
+        kept.mcu_platform = _Platform(request.board, config, _bare_env(env, config), folder)
     found: _Platform = kept.mcu_platform
     return found
 
 
-def _bare_env(env: Any, facts: BuildFacts) -> Any:
+def _bare_env(env: Any, config: ToolchainConfig) -> Any:
     """The compiler of the board with the board's options, none of the user's."""
     bare = Environment(
         tools=["gcc", "g++", "ar"],
         ENV=env["ENV"],
-        AR=facts.archiver,
+        AR=config.archiver,
         ARFLAGS="rcsD",
         RANLIBCOM="",
     )
-    _add_options(bare, facts)
-    bare.Append(CCFLAGS=list(facts.warning_options))
+    _add_options(bare, config)
+    bare.Append(CCFLAGS=list(config.warning_options))
     return bare
 
 
-def _add_options(env: Any, facts: BuildFacts) -> None:
-    env.Replace(CXX=facts.cxx, CC=facts.cc)
+def _add_options(env: Any, config: ToolchainConfig) -> None:
+    env.Replace(CXX=config.cxx, CC=config.cc)
     env.Append(
-        CCFLAGS=[option for option in facts.compile_options if not is_cxx_only(option)],
-        CXXFLAGS=[option for option in facts.compile_options if is_cxx_only(option)],
-        CPPDEFINES=list(facts.defines),
+        CCFLAGS=[option for option in config.compile_options if not is_cxx_only(option)],
+        CXXFLAGS=[option for option in config.compile_options if is_cxx_only(option)],
+        CPPDEFINES=list(config.defines),
         CPPPATH=[str(data_dir() / "firmware" / "include")],
     )
 
@@ -253,7 +253,7 @@ def _application_env(env: Any, platform: _Platform, models: Sequence[Model]) -> 
     """The user's environment with the options of the board and the headers of the models."""
     own = env.Clone()
     own.Append(CPPPATH=[model.include[0] for model in models])
-    _add_options(own, platform.facts)
+    _add_options(own, platform.config)
     return own
 
 
@@ -269,13 +269,13 @@ def _archives(
     env.Prepend(CPPPATH=[str(folder)])
     runtime = _runtime(platform, made.runtime, env, executorch) if executorch else []
     user = platform.env.Clone()
-    user.Replace(CCFLAGS=[flag for flag in user["CCFLAGS"] if flag not in platform.facts.warning_options])
+    user.Replace(CCFLAGS=[flag for flag in user["CCFLAGS"] if flag not in platform.config.warning_options])
     return [
         _Archive(f"model_{made.name}", env, made.sources),
         *([_Archive(f"kernels_of_{made.name}", user, own_kernels)] if own_kernels else []),
         *runtime,
         *(
-            _Archive(f"kernel_{stem}", platform.env, kernel_files(stem, platform.facts.kernel_folders))
+            _Archive(f"kernel_{stem}", platform.env, kernel_files(stem, platform.config.kernel_folders))
             for stem in made.kernels
         ),
     ]
@@ -350,7 +350,7 @@ def _link(
     slots: Sequence[str] = (),
 ) -> list[Any]:
     """The image and the files beside it."""
-    facts = platform.facts
+    config = platform.config
     started = [
         _object(platform.env, f"{platform.folder}/{Path(source).name}.obj", data_dir() / "firmware" / source)
         for source in sources
@@ -365,26 +365,26 @@ def _link(
     first = next((model for model in models if model.slots), models[0])
     script = Path(first.include[0]) / LINKER_SCRIPT
     options = [
-        *facts.link_options,
+        *config.link_options,
         *slots,
         "-Wl,-Map=${TARGETS[1]}",
         *(["-T", str(script)] if script.is_file() else []),
     ]
-    command = [facts.cxx, *options, "-o", "${TARGETS[0]}", "$SOURCES", *executorch, *facts.libraries]
+    command = [config.cxx, *options, "-o", "${TARGETS[0]}", "$SOURCES", *executorch, *config.libraries]
     elf, table = env.Command([f"{name}.elf", f"{name}.map"], [started, objects, own, others], [command])
     env.Depends(elf, [str(one.library) for one in runtimes])
-    if not facts.binaries:
+    if not config.binaries:
         return [elf, table]
     env.Depends(elf, str(script))
     files = [
         elf,
         table,
-        *env.Command(f"{name}.hex", elf, [[facts.objcopy, "-O", "ihex", "$SOURCE", "$TARGET"]]),
+        *env.Command(f"{name}.hex", elf, [[config.objcopy, "-O", "ihex", "$SOURCE", "$TARGET"]]),
     ]
-    for index, (memory, sections) in enumerate(facts.binaries.items()):
+    for index, (memory, sections) in enumerate(config.binaries.items()):
         only = [f"--only-section={section}" for section in sections]
         target = f"{name}-{memory}.bin" if index else f"{name}.bin"
-        files += env.Command(target, elf, [[facts.objcopy, "-O", "binary", *only, "$SOURCE", "$TARGET"]])
+        files += env.Command(target, elf, [[config.objcopy, "-O", "binary", *only, "$SOURCE", "$TARGET"]])
     return files
 
 

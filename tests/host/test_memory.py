@@ -8,16 +8,16 @@ from mcu_build.ir.calls.call import Portable
 from mcu_build.ir.calls.portable import ConvertParams
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.memory import lifetimes, overlap_distances, place
+from mcu_build.plan.memory import block_distances, lifetimes, place
 
 
 def tensor(id, size, **more):
     return Tensor(id, f"t{id}", DType.I8, (size,), (0,), **more)
 
 
-def step(reads, writes, overlaps=None, multiple=1):
+def step(reads, writes, inplace=None, multiple=1):
     call = Portable(ConvertParams(0), "kernel", "kernel", tuple(reads), tuple(writes))
-    return replace(Step.of("op", "", call), overlaps=overlaps or {}, overlap_multiple=multiple)
+    return replace(Step.of("op", "", call), inplace=inplace or {}, inplace_multiple=multiple)
 
 
 def plan_of(tensors, steps, inputs, outputs):
@@ -27,7 +27,7 @@ def plan_of(tensors, steps, inputs, outputs):
 def overlaps(plan):
     """Pairs of tensors that share bytes although a step needs both and does not allow it."""
     blocks = lifetimes(plan)
-    allowed = overlap_distances(plan, blocks)
+    allowed = block_distances(plan, blocks)
     at = plan.arena.offsets
 
     def clash(a, b):

@@ -14,8 +14,8 @@ from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.describe import describe
+from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.memory import lifetimes, place
-from mcu_build.plan.overlap import allow_overlaps
 from mcu_build.plan.rows import build
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import Search, fit_ram, front
@@ -50,7 +50,7 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
     plans, inputs, kinds = [], [], set()
     for seed in range(12):
         plan, nbytes = drawn(seed)
-        plan = allow_overlaps(plan)
+        plan = allow_inplace(plan)
         image = np.random.default_rng(seed).integers(-128, 128, nbytes).astype(np.int8)
         chain = longest(plan, 1 + seed % 3)
         kinds |= {type(step.call).__name__ for step in plan.steps[: chain.end]}
@@ -78,7 +78,7 @@ def wide_net() -> Plan:
     draw = Draw(1, 48, 32, 8)
     wide = draw.table(draw.convolution(draw.input, 32, same=True))
     narrow = draw.convolution(draw.depthwise(wide), 8, same=True)
-    return allow_overlaps(draw.plan("wide", [narrow]))
+    return allow_inplace(draw.plan("wide", [narrow]))
 
 
 def test_an_arena_of_fewer_bytes_takes_more_bands():
@@ -133,7 +133,7 @@ int main() {
 
 @pytest.mark.parametrize("chains", [[], [Chain(0, 5, 1)], [Chain(0, 5, 4)]])
 def test_rows_that_are_pushed_give_the_same_as_an_image(tmp_path, chains):
-    plan = allow_overlaps(take_rows(wide_net()))
+    plan = allow_inplace(take_rows(wide_net()))
     made = finished(plan, chains)
     whole = finished(wide_net(), [])
     # The application's rows go straight into the arena: a few of them are there at a time.
@@ -173,7 +173,7 @@ int main() {
 
 @pytest.mark.parametrize(("more", "has_image"), [("", False), ("wide::run();", True)])
 def test_an_application_that_pushes_rows_has_no_array_for_the_image(tmp_path, more, has_image):
-    made = finished(allow_overlaps(take_rows(wide_net())), [Chain(0, 5, 2)])
+    made = finished(allow_inplace(take_rows(wide_net())), [Chain(0, 5, 2)])
     main = PUSH_ALONE.replace("int main() {", f"int main() {{ {more}")
     names = process.run(["nm", application(made, main, tmp_path)]).stdout
     assert ("wide_image" in names) == has_image
@@ -288,7 +288,7 @@ def test_two_thousand_layers_are_chosen_from_in_time():
     image = draw.input
     for _ in range(500):
         image = draw.added(image, draw.convolution(draw.table(draw.convolution(image, 32, True)), 8, True))
-    plan = allow_overlaps(draw.plan("deep", [image]))
+    plan = allow_inplace(draw.plan("deep", [image]))
     start = time.process_time()
     fit_ram(plan, 1, lambda chains: finished(plan, chains))
     assert len(plan.steps) == 2000

@@ -12,12 +12,12 @@ from mcu_build.frontend.session import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program
+from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.joins import join_in_place
+from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.memory import place
-from mcu_build.plan.moves import place_with_moves
 from mcu_build.plan.outputs import separate_outputs
-from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
@@ -69,14 +69,14 @@ def branching(steps):
     for index in range(steps):
         tensors.append(tensor(index + 1, dice.randrange(16, 900)))
         reads = [index] if index < 20 or dice.random() < 0.9 else [index, index - dice.randrange(1, 20)]
-        made.append(step(reads, [index + 1], overlaps={index: 16}))
+        made.append(step(reads, [index + 1], inplace={index: 16}))
     return plan_of(tensors, made, [0], [steps])
 
 
 @pytest.mark.parametrize("made", [unrolled, branching])
 def test_memory_of_long_programs(made):
     def whole(plan):
-        return join_in_place(plan, place_with_moves)
+        return join_in_place(plan, allocate_with_relocation)
 
     small, large = (calls(whole, made(steps)) for steps in (200, 800))
     assert large < GROWTH * small
@@ -90,7 +90,7 @@ def test_long_programs_are_placed_well(made):
 
 
 def test_all_parts_of_a_long_concatenation_are_made_in_place():
-    plan = join_in_place(unrolled(300), place_with_moves)
+    plan = join_in_place(unrolled(300), allocate_with_relocation)
     assert not [step for step in plan.steps if step.kernel == "concat"]
     assert plan.arena.size < 1.1 * 48 * 300
 
@@ -105,7 +105,7 @@ def chains():
 def test_plans(chains: list[Program], folder):
     def planned(program):
         plan = fuse_padding(separate_outputs(select(program, "m")))
-        specialize(allow_overlaps(remove_channels(plan)), (folder, "reference"))
+        specialize(allow_inplace(remove_channels(plan)), (folder, "reference"))
 
     small, large = (calls(planned, program) for program in chains)
     assert large < GROWTH * small

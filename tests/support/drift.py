@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from mcu_build.codegen.facts import is_cxx_only
+from mcu_build.codegen.toolchain_config import is_cxx_only
 
 _SOURCES = (".cpp", ".cc", ".c", ".S")
 _OBJECTS = (".o", ".obj")

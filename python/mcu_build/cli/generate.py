@@ -45,16 +45,16 @@ def _document(made: Any, operators: list[Path]) -> dict[str, Any]:
     """All that a build system needs: files, include folders, options."""
     from mcu_build.resources import data_dir
 
-    facts = made.facts
+    config = made.config
     include = [made.files[0].parent.resolve(), data_dir() / "firmware" / "include"]
     return {
         "files": [str(file) for file in made.files],
         "sources": [str(file.resolve()) for file in made.compiled(operators)],
         "include_folders": [str(folder) for folder in include],
-        "compiler": facts.cxx,
-        "compile_options": list(facts.compile_options),
-        "machine_options": list(facts.machine_options),
-        "defines": list(facts.defines),
-        "link_options": list(facts.machine_link_options),
-        "libraries": list(facts.libraries),
+        "compiler": config.cxx,
+        "compile_options": list(config.compile_options),
+        "machine_options": list(config.machine_options),
+        "defines": list(config.defines),
+        "link_options": list(config.machine_link_options),
+        "libraries": list(config.libraries),
     }

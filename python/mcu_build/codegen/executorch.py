@@ -105,7 +105,7 @@ def generate(given: Deployment) -> dict[str, str]:
         f"{name}_program.cpp": _program(given),
         f"{name}_arena.cpp": _arena(name, arena),
         **weights.sources(name, given.weights),
-        "model.cmake": _cmake_facts(given),
+        "model.cmake": _cmake_config(given),
     }
 
 
@@ -296,7 +296,7 @@ def _arena(name: str, size: int) -> str:
     return f'{BANNER}// The program\'s own memory plan.\nextern "C" {{\n{made}}}\n'
 
 
-def _cmake_facts(given: Deployment) -> str:
+def _cmake_config(given: Deployment) -> str:
     name = given.name
     sources = f"{name}.cpp", f"{name}_program.cpp", f"{name}_arena.cpp", *weights.sources(name, given.weights)
     adapters = _adapters(given)

@@ -28,7 +28,7 @@ def generate(plan: Plan) -> dict[str, str]:
         f"{plan.name}.cpp": source(plan),
         f"{plan.name}_constants.cpp": constants(plan),
         f"{plan.name}_arena.cpp": arena(plan),
-        CMAKE_FACTS: cmake_facts(plan),
+        CMAKE_FACTS: cmake_config(plan),
     }
 
 
@@ -37,7 +37,7 @@ def kernel_sources(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({step.source for step in plan.steps if step.source}))
 
 
-def cmake_facts(plan: Plan, kernels: tuple[str, ...] | None = None) -> str:
+def cmake_config(plan: Plan, kernels: tuple[str, ...] | None = None) -> str:
     """What a build system needs to know of a model. `kernels` are sources that stand for the plan's own."""
     sources = " ".join(f"{plan.name}{suffix}.cpp" for suffix in ("", "_constants", "_arena"))
     return (

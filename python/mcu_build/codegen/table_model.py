@@ -48,7 +48,7 @@ def generate(plan: Plan, given: Deployment) -> dict[str, str]:
     table = table_of(plan, given)
     size, fast, _ = given.memory(plan)
     grown = plan.with_arena(replace(plan.arena, size=size))
-    facts = model.cmake_facts(plan, given.kernels.sources)
+    facts = model.cmake_config(plan, given.kernels.sources)
     if symbol := given.slot_symbol(plan):
         facts += f"set(MCU_MODEL_SLOTS {symbol})\n"
     include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if given.slots else ("", "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build import process
-from mcu_build.codegen.facts import BuildFacts
+from mcu_build.codegen.toolchain_config import ToolchainConfig
 from mcu_build.errors import McuError
 from mcu_build.profile.decode import disassemble
 from mcu_build.report.elf import Image, read_elf
@@ -24,7 +24,7 @@ class Compiled:
 
 
 def compiled(
-    name: str, tree: Mapping[str, str], options: Sequence[str], facts: BuildFacts, scratch: Path
+    name: str, tree: Mapping[str, str], options: Sequence[str], config: ToolchainConfig, scratch: Path
 ) -> Compiled:
     """Compile the sources among `tree`, texts by path, in the folder `scratch`. McuError where that fails."""
     for path, text in tree.items():
@@ -33,24 +33,24 @@ def compiled(
     objects = []
     for source in (path for path in tree if path.endswith(".cpp")):
         objects.append(source.removesuffix(".cpp").replace("/", "_") + ".o")
-        _run([facts.cxx, *facts.machine_options, *options, "-I.", "-c", "-o", objects[-1], source], scratch)
+        _run([config.cxx, *config.machine_options, *options, "-I.", "-c", "-o", objects[-1], source], scratch)
     archive = f"lib{name}.a"
-    _run([facts.archiver, "rcsD", archive, *objects], scratch)
+    _run([config.archiver, "rcsD", archive, *objects], scratch)
     data = (scratch / archive).read_bytes()
-    if facts.toolchain == "host":
+    if config.toolchain == "host":
         return Compiled(data, 0, Stack(None, "it is that of another core"))
     image = f"{name}.elf"
-    link = [*facts.machine_link_options, "-nostdlib", "-Wl,--gc-sections", f"-Wl,--entry={name}_run"]
-    _run([facts.cxx, *link, "-o", image, *objects, *facts.libraries], scratch)
+    link = [*config.machine_link_options, "-nostdlib", "-Wl,--gc-sections", f"-Wl,--entry={name}_run"]
+    _run([config.cxx, *link, "-o", image, *objects, *config.libraries], scratch)
     linked = read_elf(scratch / image)
     stack = stack_needed(linked, disassemble(scratch / image), [f"{name}_run"])
     return Compiled(data, _code(linked), stack)
 
 
-def compiler_name(facts: BuildFacts) -> str:
+def compiler_name(config: ToolchainConfig) -> str:
     """The compiler with its version, as `arm-none-eabi-g++ 12.2.1`."""
-    version = process.run([facts.cxx, "-dumpversion"]).stdout.strip()
-    return f"{Path(facts.cxx).name} {version}"
+    version = process.run([config.cxx, "-dumpversion"]).stdout.strip()
+    return f"{Path(config.cxx).name} {version}"
 
 
 def _code(image: Image) -> int:

@@ -1,4 +1,4 @@
-"""What every exported format is made of: a model's sources with the kernels that they call, and facts about
+"""What every exported format is made of: a model's sources with the kernels that they call, and data about
 it."""
 
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
-from mcu_build.codegen.facts import BuildFacts, kernel_files
 from mcu_build.codegen.header import Port
+from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files
 from mcu_build.export.vectors import Vectors
 from mcu_build.kernel_sources import SUFFIXES
 from mcu_build.report.stack import Stack
@@ -101,7 +101,7 @@ def self_contained(
     name: str,
     texts: Mapping[str, str],
     kernels: Iterable[str],
-    facts: BuildFacts,
+    config: ToolchainConfig,
     operators: Mapping[str, str],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Sources and internal headers of a model with its kernels: texts by path.
@@ -115,7 +115,7 @@ def self_contained(
     sources = {path: text for path, text in operators.items() if path not in internal}
     sources |= {file: _PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
     for stem in kernels:
-        file = kernel_files(stem, facts.kernel_folders)[0]
+        file = kernel_files(stem, config.kernel_folders)[0]
         sources[f"kernels/{file.parent.name}/{file.name}"] = _PROLOGUE + file.read_text()
     waiting = {**sources, **internal}
     while waiting:

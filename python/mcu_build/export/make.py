@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 from mcu_build import __version__, pipeline, prove
 from mcu_build.cache import Cache
-from mcu_build.codegen.facts import build_facts
 from mcu_build.codegen.header import arena_size, ports
 from mcu_build.codegen.target import machine_options, optimize_option
+from mcu_build.codegen.toolchain_config import toolchain_config
 from mcu_build.compare import custom_allowance
 from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
@@ -161,14 +161,14 @@ def write(contents: Contents, request: Request, format: Format, output: Path) ->
 def collect(request: Request, made: Sources, vectors: Vectors, version: str, scratch: Path) -> Contents:
     """What an export of a model's sources is made of; they are compiled in the folder `scratch`."""
     board, plan, name = request.board, made.plan, made.plan.name
-    facts = build_facts(board, request.toolchain, None, request.options.optimize)
+    config = toolchain_config(board, request.toolchain, None, request.options.optimize)
     sources, internal = self_contained(
-        name, made.texts, made.kernels, facts, _operators(request.options.kernel_sources)
+        name, made.texts, made.kernels, config, _operators(request.options.kernel_sources)
     )
     header = made.texts[f"{name}.h"]
     flags = compile_flags(STANDARD_OF_OPERATORS if request.options.kernel_sources else STANDARD)
     options = (*flags, optimize_option(request.toolchain, request.options.optimize))
-    found = compiled(name, {f"{name}.h": header, **sources, **internal}, options, facts, scratch)
+    found = compiled(name, {f"{name}.h": header, **sources, **internal}, options, config, scratch)
     inputs_and_outputs = tuple(ports(plan))
     return Contents(
         name=name,
@@ -178,7 +178,7 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
         features=frozenset(word for word, has in (("mve", board.mve), ("dsp", board.dsp)) if has),
         machine=() if board.is_host else machine_options(board),
         flags=flags,
-        compiler=compiler_name(facts),
+        compiler=compiler_name(config),
         header=header,
         sources=sources,
         internal=internal,

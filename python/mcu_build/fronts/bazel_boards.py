@@ -9,9 +9,9 @@ from typing import Any
 from mcu_build import process
 from mcu_build.board import Board, board_files, load_board
 from mcu_build.cache import versions
-from mcu_build.codegen.facts import BuildFacts, build_facts, is_cxx_only
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
+from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import linkage
 from mcu_build.resources import data_dir
@@ -88,46 +88,46 @@ def _platforms(board: Board) -> list[dict[str, Any]]:
     for compiler in (first, "arm-gcc") if first == "arm-clang" else (first,):
         name = board.id if compiler == first else f"{board.id}-{compiler}"
         constraint = "native" if board.is_host else compiler
-        facts = _facts(board, compiler)
-        smaller = _options(build_facts(board, compiler, optimize="size"))
+        config = _facts(board, compiler)
+        smaller = _options(toolchain_config(board, compiler, optimize="size"))
         found += [
-            {"name": name, "compiler": constraint, "optimize": "speed", "facts": facts},
-            {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "facts": facts | smaller},
+            {"name": name, "compiler": constraint, "optimize": "speed", "facts": config},
+            {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "facts": config | smaller},
         ]
     return found
 
 
 def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
-    facts = build_facts(board, compiler)
+    config = toolchain_config(board, compiler)
     return {
-        **asdict(facts),
-        **_options(facts),
-        "cc": facts.cc,
+        **asdict(config),
+        **_options(config),
+        "cc": config.cc,
         # Caches are shared between machines: their compilers have to be the same.
-        "compiler": process.run([facts.cxx, "--version"]).stdout.partition("\n")[0],
+        "compiler": process.run([config.cxx, "--version"]).stdout.partition("\n")[0],
         "default_npu": board.npu.default if board.npu else "none",
         # Starlark sorts the keys of JSON.
-        "binaries": list(facts.binaries.items()),
-        "kernels": kernel_files(facts),
-        "system_includes": include_folders(Path(facts.cxx), facts.compile_options),
+        "binaries": list(config.binaries.items()),
+        "kernels": kernel_files(config),
+        "system_includes": include_folders(Path(config.cxx), config.compile_options),
     }
 
 
-def _options(facts: BuildFacts) -> dict[str, Any]:
-    """What differs between facts for speed and for size."""
-    options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in facts.compile_options]
+def _options(config: ToolchainConfig) -> dict[str, Any]:
+    """What differs between configurations for speed and for size."""
+    options = [option.replace(str(data_dir() / "firmware"), _FIRMWARE) for option in config.compile_options]
     return {
         "compile_options": options,
         "c_compile_options": [option for option in options if not is_cxx_only(option)],
-        "link_options": facts.link_options,
+        "link_options": config.link_options,
     }
 
 
-def kernel_files(facts: BuildFacts) -> list[str]:
+def kernel_files(config: ToolchainConfig) -> list[str]:
     """Sources of every kernel of a board with their drivers, by paths below firmware/, in order of names."""
     firmware = data_dir() / "firmware"
     best: dict[str, Path] = {}
-    for folder in reversed(facts.kernel_folders):
+    for folder in reversed(config.kernel_folders):
         best |= {file.stem: file for file in (firmware / "kernels" / folder).glob("*.cpp")}
     files = []
     for stem in sorted(best):

@@ -36,11 +36,11 @@ class Step:
     pointer): what it reads, then what it writes, then scratch. `writes` are the ids among them that are
     written. `operator` is the program's operator, `layer` the line of the user's model that it stands in and
     `name` the path of its module there (either may be empty).
-    `overlaps` says for inputs by id how many bytes below them the output must start at least if it takes over
-    their memory, and `overlap_multiple` what that must be a multiple of. `leaner` are ways to make the same
-    call with less memory, slower ones last (plan/leaner.py). `core` is emitted for the call, which takes it
-    behind its params. `inner` are the steps that take the place of this one when all is placed (plan/rows);
-    `part_of` is the image of which such a step makes some rows.
+    `inplace` says for inputs by id how many bytes below them the output must start at least if it takes over
+    their memory, and `inplace_multiple` what that must be a multiple of. `low_scratch` are ways to make the
+    same call with less memory, slower ones last (plan/low_scratch.py). `core` is emitted for the call, which
+    takes it behind its params. `inner` are the steps that take the place of this one when all is placed
+    (plan/rows); `part_of` is the image of which such a step makes some rows.
     """
 
     operator: str
@@ -51,9 +51,9 @@ class Step:
     params: Struct | None
     arguments: tuple[int | None, ...]
     writes: tuple[int, ...]
-    overlaps: Mapping[int, int] = field(default_factory=dict)
-    overlap_multiple: int = 1
-    leaner: "tuple[Step, ...]" = ()
+    inplace: Mapping[int, int] = field(default_factory=dict)
+    inplace_multiple: int = 1
+    low_scratch: "tuple[Step, ...]" = ()
     name: str = ""
     core: Emitted | None = None
     inner: "tuple[Step, ...]" = ()
@@ -76,8 +76,8 @@ class Step:
             call=self.call.renamed(names),
             arguments=tuple(None if id is None else names.get(id, id) for id in self.arguments),
             writes=tuple(names.get(id, id) for id in self.writes),
-            overlaps={names.get(id, id): distance for id, distance in self.overlaps.items()},
-            leaner=tuple(step.renamed(names) for step in self.leaner),
+            inplace={names.get(id, id): distance for id, distance in self.inplace.items()},
+            low_scratch=tuple(step.renamed(names) for step in self.low_scratch),
             inner=tuple(step.renamed(names) for step in self.inner),
         )
 

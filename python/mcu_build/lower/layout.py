@@ -90,7 +90,7 @@ def _lay_out_operands(node: Node, mode: Any) -> None:
         _copy_operand(node, node.args[0], mode)
     elif (image := _repeats_channels(node)) and not _is_made_channels_last(image):
         _copy_operand(node, image, mode)
-    elif _mixes_orders(node):
+    elif _mixes_layouts(node):
         for operand in node.all_input_nodes:
             if not is_channels_last(operand.meta["val"]) and operand.op != "get_attr":
                 _copy_operand(node, operand, mode)
@@ -119,7 +119,7 @@ def _is_ordered(value: Any) -> bool:
     )
 
 
-def _mixes_orders(node: Node) -> bool:
+def _mixes_layouts(node: Node) -> bool:
     if (
         torch.Tag.pointwise not in getattr(node.target, "tags", ())
         and node.target is not torch.ops.aten.cat.default

@@ -8,18 +8,18 @@ from mcu_build.errors import McuError
 from mcu_build.ir.calls.moves import Permute
 from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program
+from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.joins import join_in_place
+from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
-from mcu_build.plan.leaner import choose_leaner
-from mcu_build.plan.moves import place_with_moves
+from mcu_build.plan.layouts import propagate_layouts
+from mcu_build.plan.low_scratch import choose_low_scratch
 from mcu_build.plan.operators.custom import selectors, user_calls
-from mcu_build.plan.orders import carry_orders
 from mcu_build.plan.outputs import separate_outputs
-from mcu_build.plan.overlap import allow_overlaps
+from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
-from mcu_build.plan.rows.choose import Finish, Leaner, fit_ram, front
+from mcu_build.plan.rows.choose import Finish, LowScratch, fit_ram, front
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
@@ -74,7 +74,7 @@ def compile_front(
     room: int | None = None,
     state: Sequence[bytes] = (),
     by_rows: bool = False,
-) -> tuple[Leaner, ...]:
+) -> tuple[LowScratch, ...]:
     """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
     with _consistent(name):
         plan = _chosen(program, name, npu, False, custom, state, by_rows)
@@ -95,7 +95,7 @@ def _chosen(
     user_calls(selected.steps)
     plan = fuse_padding(separate_outputs(selected))
     plan = keep_state(plan if whole else remove_channels(plan), state)
-    return allow_overlaps(take_rows(plan) if by_rows else plan)
+    return allow_inplace(take_rows(plan) if by_rows else plan)
 
 
 def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> Finish:
@@ -105,7 +105,7 @@ def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, roo
     def finish(chains: Sequence[Chain]) -> Plan:
         made = specialize(join_scratch(in_bands(plan, chains)), kernel_folders, optimize, room)
         placed = join_in_place(
-            made, lambda one: place_with_moves(choose_leaner(one, allowance), 2 * allowance)
+            made, lambda one: allocate_with_relocation(choose_low_scratch(one, allowance), 2 * allowance)
         )
         return in_one_line(placed)
 
@@ -130,7 +130,7 @@ def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence
     plan = select(program, name, npu, table)
     if not _moved(plan):
         return plan
-    return min(plan, select(carry_orders(program), name, npu, table), key=_moved)
+    return min(plan, select(propagate_layouts(program), name, npu, table), key=_moved)
 
 
 def _moved(plan: Plan) -> int:

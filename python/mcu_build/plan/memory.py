@@ -64,7 +64,7 @@ class Block:
 def place(plan: Plan) -> Plan:
     """Give every activation its offset in the arena."""
     blocks = lifetimes(plan)
-    distances = overlap_distances(plan, blocks)
+    distances = block_distances(plan, blocks)
     live = _live_bytes(blocks, distances, len(plan.steps))
     bound = max(live, default=0)
     offsets, size = _best_placement(blocks, distances, bound)
@@ -75,7 +75,7 @@ def place(plan: Plan) -> Plan:
 def live_bytes(plan: Plan) -> list[int]:
     """Bytes that are needed before the first step, at each of the steps, and after the last."""
     blocks = lifetimes(plan)
-    return _live_bytes(blocks, overlap_distances(plan, blocks), len(plan.steps))
+    return _live_bytes(blocks, block_distances(plan, blocks), len(plan.steps))
 
 
 def lifetimes(plan: Plan) -> list[Block]:
@@ -104,26 +104,26 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def overlap_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
+def block_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
     """Pairs of blocks that may share bytes at a step: the last that needs the one, the first of the other."""
     by_id = {block.id: block for block in blocks}
     found: dict[tuple[int, int], Distance] = {}
     for index, step in enumerate(plan.steps):
-        for id, distance in step.overlaps.items():
+        for id, distance in step.inplace.items():
             source, output = plan.owner(id), plan.owner(step.writes[0])
             whole = all(plan.tensors[t].nbytes == plan.owner(t).nbytes for t in (id, step.writes[0]))
             fixed = source.is_constant or source.is_apart
             if not whole or fixed or source.id == output.id or _read_twice(plan, step, id):
                 continue
             if by_id[source.id].last == index == by_id[output.id].first:
-                found[source.id, output.id] = Distance.of(distance, step.overlap_multiple)
+                found[source.id, output.id] = Distance.of(distance, step.inplace_multiple)
     return found
 
 
 def _read_twice(plan: Plan, step: Step, id: int) -> bool:
     """Whether the step reads the bytes of `id` through another argument too, in an order of its own."""
     owner = plan.owner(id).id
-    return any(plan.owner(other).id == owner and other not in step.overlaps for other in step.reads)
+    return any(plan.owner(other).id == owner and other not in step.inplace for other in step.reads)
 
 
 def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mcu_build.board import Board
 from mcu_build.plan.fit import peak, room_for_arena
-from mcu_build.plan.rows.choose import Leaner
+from mcu_build.plan.rows.choose import LowScratch
 from mcu_build.report.tables import render
 
 _HEADINGS = ("", "arena", "of the first", "lower bound", "bands", "more cycles, about", "cycles, modelled")
@@ -27,7 +27,7 @@ class Fitting:
     fullest: str
 
 
-def fittings(front: Sequence[Leaner], board: Board) -> Iterator[Fitting]:
+def fittings(front: Sequence[LowScratch], board: Board) -> Iterator[Fitting]:
     """The plans of a front, for a board."""
     for one in front:
         plan, room = one.plan, room_for_arena(board, len(one.plan.initial_state))

@@ -82,7 +82,7 @@ class _Builder:
         )
         last = self._layers[-1]
         step = Step.of(last.operator, last.layer, call, last.name)
-        return replace(step, overlaps=self._schedule.lead, inner=tuple(step for _, step in inner))
+        return replace(step, inplace=self._schedule.lead, inner=tuple(step for _, step in inner))
 
     def _steps(self, band: Band) -> Iterator[Step]:
         layer = self._layers[band.layer]
@@ -94,7 +94,7 @@ class _Builder:
         views[output] = self._view(output, band.rows)
         call = layer.call.of_rows(self._plan.tensors, band.rows).renamed(views)
         step = replace(layer.calling(call), part_of=output)
-        yield replace(step, overlaps=call.inplace_distances(self._tensors))
+        yield replace(step, inplace=call.inplace_distances(self._tensors))
         self._filled[output] = max(self._filled[output], band.rows.stop)
 
     def _make_room(self, id: int, kept: int, end: int, layer: Step) -> Iterator[Step]:

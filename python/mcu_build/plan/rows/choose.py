@@ -193,18 +193,18 @@ def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
 
 
 @dataclass(frozen=True)
-class Leaner:
+class LowScratch:
     """A placed plan, and the cycles that its bands are thought to cost."""
 
     plan: Plan
     cycles: int
 
 
-def front(plan: Plan, finish: Finish) -> Iterator[Leaner]:
+def front(plan: Plan, finish: Finish) -> Iterator[LowScratch]:
     """Placed plans, each with a smaller arena than the one before; the first without chains."""
     least: int | None = None
     for choice in Search(plan).leaner():
         placed = finish(choice.chains)
         if least is None or placed.arena.size < least:
             least = placed.arena.size
-            yield Leaner(placed, int(choice.cycles))
+            yield LowScratch(placed, int(choice.cycles))

@@ -151,7 +151,7 @@ def _call(step: Step, call: Call) -> Step:
         source=_SOURCE,
         params=call.params,
         arguments=call.arguments,
-        overlaps={},
+        inplace={},
     )
 
 

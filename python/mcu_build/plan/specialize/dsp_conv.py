@@ -122,14 +122,14 @@ def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, w
     else:
         made = _step(context, step, found, "dsp_conv2d_bytes", params, 8 + weights[0].size)
     starts = window_starts(given.batch, given.input, given.output, given.window)
-    return replace(made, overlaps={call.input: distance(starts, given.output.width, 2, channels)})
+    return replace(made, inplace={call.input: distance(starts, given.output.width, 2, channels)})
 
 
 def pointwise_step(context: Context, step: Step, found: Tiling, pixels: int, depth: int) -> Step:
     """A step of dsp_pointwise in place of `step`, whose input is argument 0."""
     made = _step(context, step, found, "dsp_pointwise", DspPointwiseParams(pixels, depth, found.params))
     starts = [depth * pixel for pixel in range(pixels)]
-    return replace(made, overlaps={made.reads[0]: distance(starts, pixels, 2, found.channels)})
+    return replace(made, inplace={made.reads[0]: distance(starts, pixels, 2, found.channels)})
 
 
 def _step(context: Context, step: Step, found: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:

@@ -102,5 +102,5 @@ def step_of(kernels: Kernels, context: Context, step: Step, call: DepthwiseConv2
         params=kernels.params(given, layer),
         arguments=arguments,
         writes=(call.output, scratch),
-        overlaps={call.input: distance(starts, given.output.width, 0, channels)},
+        inplace={call.input: distance(starts, given.output.width, 0, channels)},
     )

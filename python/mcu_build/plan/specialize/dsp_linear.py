@@ -51,7 +51,7 @@ def linear(context: Context, step: Step, call: Linear) -> Step | None:
             call.output,
         ),
         # The whole row is read until the end.
-        overlaps={call.input: len(weights)},
+        inplace={call.input: len(weights)},
     )
 
 

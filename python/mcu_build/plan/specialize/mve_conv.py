@@ -302,7 +302,7 @@ def _pointwise(
     else:
         return None
     distance = _pointwise_distance(pixels, at_once, channels, len(weights))
-    return replace(found, overlaps={call.input: distance})
+    return replace(found, inplace={call.input: distance})
 
 
 def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
@@ -331,7 +331,7 @@ def _windows(
         return _packed(context, step, call, "mve_conv_patches_s8", params, packed, scale, (patch,))
     if is_column(given):
         given, weights = lying(given), weights.transpose(0, 2, 1, 3)
-        step = replace(step, overlaps={})  # a row is computed four pixels by four, the last ones again
+        step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
     found = _tiles_of(given, weights)
     tiles = _window_params(given, found.places, stage.of_tiles)
     scratch = (context.scratch(found.scratch) if found.scratch else None,)

@@ -89,12 +89,12 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | Non
             params=replace(params, strip=strip),
             arguments=(call.input, records, call.output, columns),
             writes=(call.output, columns),
-            overlaps={call.input: _distance(given, _ROWS[stride], strip)},
+            inplace={call.input: _distance(given, _ROWS[stride], strip)},
             # Outputs of a channel then lie only where inputs of the same channel did.
-            overlap_multiple=given.input.channels,
+            inplace_multiple=given.input.channels,
         )
         ways.append(way)
-    return replace(ways[0], leaner=tuple(ways[1:]))
+    return replace(ways[0], low_scratch=tuple(ways[1:]))
 
 
 def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
@@ -145,12 +145,12 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
             params=params,
             arguments=(call.input, constant, call.output, scratch),
             writes=(call.output, scratch),
-            overlaps={call.input: _distance(given, 1, strip)} if copies == 1 else {},
-            overlap_multiple=given.input.channels,
+            inplace={call.input: _distance(given, 1, strip)} if copies == 1 else {},
+            inplace_multiple=given.input.channels,
             core=core,
         )
         ways.append(way)
-    return replace(ways[0], leaner=tuple(ways[1:]))
+    return replace(ways[0], low_scratch=tuple(ways[1:]))
 
 
 def _narrower(width: int, step: int) -> Iterator[int]:

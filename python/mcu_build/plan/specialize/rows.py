@@ -55,7 +55,7 @@ def _ways(
     key = step.call.renamed(here)
     if key not in found:
         made = best(step)
-        found[key] = [replace(way, leaner=()).renamed(here) for way in (made, *made.leaner)]
+        found[key] = [replace(way, low_scratch=()).renamed(here) for way in (made, *made.low_scratch)]
     there = {number: id for id, number in here.items()}
     return [
         replace(way.renamed(there), name=step.name, layer=step.layer, part_of=step.part_of)
@@ -125,13 +125,13 @@ def _distances(
             pair = _owner(context, id), output
             if not set(pair) <= {*call.buffers} or pair[0] == output:
                 continue
-            if id not in step.overlaps or any(
+            if id not in step.inplace or any(
                 set(pair) <= set(ids) for other, ids in enumerate(alive) if other != layer
             ):
                 never.add(pair)
                 continue
-            least[pair] = max(least.get(pair, 0), step.overlaps[id])
-            multiple[pair] = lcm(multiple.get(pair, 1), step.overlap_multiple)
+            least[pair] = max(least.get(pair, 0), step.inplace[id])
+            multiple[pair] = lcm(multiple.get(pair, 1), step.inplace_multiple)
     return {pair: Distance.of(least[pair], multiple[pair]) for pair in least.keys() - never}
 
 
@@ -140,16 +140,16 @@ def _with_distances(context: Context, step: Step) -> Step:
     call = step.call
     assert isinstance(call, Rows)
     last = max(call.layers)
-    overlaps, multiple = dict(step.overlaps), step.overlap_multiple
+    distances, multiple = dict(step.inplace), step.inplace_multiple
     for layer, one in zip(call.layers, step.inner, strict=True):
         for id in one.reads if layer == last else ():
             owner = _owner(context, id)
-            if owner not in overlaps:
+            if owner not in distances:
                 continue
-            if id not in one.overlaps:
-                del overlaps[owner]
+            if id not in one.inplace:
+                del distances[owner]
                 continue
             ahead = context.tensors[one.writes[0]].alias_offset - context.tensors[id].alias_offset
-            overlaps[owner] = max(overlaps[owner], ahead + one.overlaps[id])
-            multiple = lcm(multiple, one.overlap_multiple)
-    return replace(step, overlaps=overlaps, overlap_multiple=multiple)
+            distances[owner] = max(distances[owner], ahead + one.inplace[id])
+            multiple = lcm(multiple, one.inplace_multiple)
+    return replace(step, inplace=distances, inplace_multiple=multiple)

@@ -103,5 +103,5 @@ def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, w
         params=params,
         arguments=(*arguments, call.output, patch),
         writes=(call.output, patch),
-        overlaps={call.input: distance(starts, len(starts), _PIXELS, channels)},
+        inplace={call.input: distance(starts, len(starts), _PIXELS, channels)},
     )

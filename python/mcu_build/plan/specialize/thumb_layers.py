@@ -117,5 +117,5 @@ def _linear(
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
             call.output,
         ),
-        overlaps={call.input: call.row_distance},
+        inplace={call.input: call.row_distance},
     )

@@ -19,7 +19,7 @@ _MOVE = "dim_order_ops::_clone_dim_order.out"
 _CHANNELS_LAST = (0, 2, 3, 1)
 
 
-def carry_orders(program: Program) -> Program:
+def propagate_layouts(program: Program) -> Program:
     """`program` with outputs in the order of their inputs, and moves where another order is needed."""
     carrier = _Carrier(program)
     for call in program.instructions:

@@ -16,7 +16,7 @@ _CXX_ONLY = ("-std=c++", "-fno-rtti", "-fno-threadsafe-statics")
 
 
 @dataclass(frozen=True)
-class BuildFacts:
+class ToolchainConfig:
     """How images for a board are compiled, linked and run. Sources are relative to firmware/.
 
     A link is `cxx *link_options objects... *libraries`, with `-T` and the linker script where the board is
@@ -54,15 +54,15 @@ class BuildFacts:
         return str(cxx.with_name(cxx.name.replace("clang++", "clang").replace("g++", "gcc")))
 
 
-def build_facts(
+def toolchain_config(
     board: Board,
     toolchain: Toolchain,
     cmsis_nn: CmsisNn | None = None,
     optimize: Optimize = "speed",
-) -> BuildFacts:
-    """All facts of a board with a compiler. McuError: status 3 a tool is missing, 1 the two do not match."""
+) -> ToolchainConfig:
+    """How a board is built with a compiler. McuError: status 3 a tool is missing, 1 the two do not match."""
     tools = target(board, toolchain, cmsis_nn, optimize)
-    return BuildFacts(
+    return ToolchainConfig(
         board=board.id,
         toolchain=tools.toolchain,
         cxx=str(tools.cxx),

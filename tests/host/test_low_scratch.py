@@ -6,7 +6,7 @@ from mcu_build.ir.calls.call import Portable
 from mcu_build.ir.calls.portable import ConvertParams
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.leaner import choose_leaner
+from mcu_build.plan.low_scratch import choose_low_scratch
 from mcu_build.plan.memory import place
 
 SIZES = {0: 3200, 1: 3200, 2: 160, 3: 160}
@@ -24,7 +24,7 @@ def plan_of(scratch: tuple[int, ...] = SCRATCH) -> Plan:
             tensors[id] = Tensor(id, "scratch", DType.U8, (size,), (0,))
             call = Portable(ConvertParams(0), f"way_{way}", "op", (source,), (target, id))
             ways.append(Step.of("op", "", call))
-        steps.append(replace(ways[0], leaner=tuple(ways[1:])))
+        steps.append(replace(ways[0], low_scratch=tuple(ways[1:])))
     return Plan("m", tensors, tuple(steps), (0,), (3,))
 
 
@@ -33,7 +33,7 @@ def kernels(plan: Plan) -> list[str]:
 
 
 def test_only_the_peak_is_made_leaner() -> None:
-    chosen = choose_leaner(plan_of(), 0)
+    chosen = choose_low_scratch(plan_of(), 0)
     assert kernels(chosen) == ["way_2", "way_0"]
     assert place(chosen).arena.size == 3200 + 160 + 32
     assert place(plan_of()).arena.size == 3200 + 160 + 640
@@ -41,6 +41,6 @@ def test_only_the_peak_is_made_leaner() -> None:
 
 def test_an_allowance_is_taken_by_the_fastest_way_within_it() -> None:
     least = 3200 + 160 + 32
-    assert kernels(choose_leaner(plan_of(), 288 / least))[0] == "way_1"
-    assert kernels(choose_leaner(plan_of(), 287 / least))[0] == "way_2"
-    assert kernels(choose_leaner(plan_of(), 0.5))[0] == "way_0"
+    assert kernels(choose_low_scratch(plan_of(), 288 / least))[0] == "way_1"
+    assert kernels(choose_low_scratch(plan_of(), 287 / least))[0] == "way_2"
+    assert kernels(choose_low_scratch(plan_of(), 0.5))[0] == "way_0"

@@ -6,7 +6,7 @@ from mcu_build.ir.plan import Plan
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.memory import place
-from mcu_build.plan.moves import place_with_moves
+from mcu_build.plan.relocate import allocate_with_relocation
 from tests.host.test_memory import overlaps, step
 
 
@@ -20,7 +20,7 @@ def chain(layers, size, distance):
 def test_a_long_chain_does_not_walk_down():
     plan = chain(8, 3200, 640)
     assert place(plan).arena.size > 5000
-    moved = place_with_moves(plan)
+    moved = allocate_with_relocation(plan)
     assert moved.arena.size == moved.arena.lower_bound == 3200 + 640
     assert not overlaps(moved)
     copies = [one for one in moved.steps if one.kernel == "copy"]
@@ -35,7 +35,7 @@ def test_a_long_chain_does_not_walk_down():
 
 def test_nothing_moves_where_that_gains_nothing():
     plan = chain(1, 3200, 640)
-    assert place_with_moves(plan).steps == plan.steps
+    assert allocate_with_relocation(plan).steps == plan.steps
 
 
 def test_a_moved_chain_computes_the_same(tmp_path):

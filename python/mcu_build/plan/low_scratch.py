@@ -11,20 +11,20 @@ from mcu_build.ir.plan import Plan, Step
 from mcu_build.plan.memory import live_bytes
 
 
-def choose_leaner(plan: Plan, allowance: float) -> Plan:
+def choose_low_scratch(plan: Plan, allowance: float) -> Plan:
     """Replace steps by leaner ones where the arena's lower bound would else grow by more than `allowance`.
 
     The bound is that of the leanest plan; `allowance` is a share of it.
     """
     steps = list(plan.steps)
-    choices = {index: (step, *step.leaner) for index, step in enumerate(steps) if step.leaner}
+    choices = {index: (step, *step.low_scratch) for index, step in enumerate(steps) if step.low_scratch}
     for index, ways in choices.items():
         _, chosen = min((_live(plan, steps, index, way), number) for number, way in enumerate(ways))
         steps[index] = ways[chosen]
     limit = (1 + allowance) * max(live_bytes(replace(plan, steps=tuple(steps))), default=0)
     for index, ways in choices.items():
         fitting = (way for way in ways if _live(plan, steps, index, way) <= limit)
-        steps[index] = replace(next(fitting), leaner=())
+        steps[index] = replace(next(fitting), low_scratch=())
     return replace(plan, steps=tuple(steps))
 
 

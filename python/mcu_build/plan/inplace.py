@@ -10,10 +10,10 @@ from dataclasses import replace
 from mcu_build.ir.plan import Plan, Step
 
 
-def allow_overlaps(plan: Plan) -> Plan:
+def allow_inplace(plan: Plan) -> Plan:
     """Note on every step how its inputs and its output may share bytes."""
     return replace(plan, steps=tuple(_annotate(plan, step) for step in plan.steps))
 
 
 def _annotate(plan: Plan, step: Step) -> Step:
-    return replace(step, overlaps=step.call.inplace_distances(plan.tensors))
+    return replace(step, inplace=step.call.inplace_distances(plan.tensors))

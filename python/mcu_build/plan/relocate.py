@@ -16,7 +16,7 @@ from mcu_build.plan.memory import place
 _MOST_TRIED = 32
 
 
-def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
+def allocate_with_relocation(plan: Plan, worth: float = 0.02) -> Plan:
     """Place every activation; move some where that makes the arena smaller by the share `worth` of it."""
     best = place(plan)
     if best.arena.size <= (1 + worth) * best.arena.lower_bound:
@@ -39,7 +39,7 @@ def place_with_moves(plan: Plan, worth: float = 0.02) -> Plan:
 def _walks_down(plan: Plan, step: Step) -> bool:
     """Whether the step's output takes over memory some way below its input, and could be moved."""
     whole = all(plan.tensors[id].alias_of is None for id in step.writes)
-    return whole and not step.inner and any(distance > 0 for distance in step.overlaps.values())
+    return whole and not step.inner and any(distance > 0 for distance in step.inplace.values())
 
 
 def _moved(plan: Plan, indices: Collection[int]) -> Plan:
@@ -56,7 +56,7 @@ def _moved(plan: Plan, indices: Collection[int]) -> Plan:
         tensors[next_id] = replace(source, id=next_id, name=f"{source.name}_moved")
         move = Move.of(source, tensors[next_id])
         copy = Step.of("move", step.layer, move, step.name)
-        steps.append(replace(copy, overlaps=move.inplace_distances(tensors)))
+        steps.append(replace(copy, inplace=move.inplace_distances(tensors)))
         renamed[source.id] = next_id
         next_id += 1
     for id, tensor in tensors.items():

@@ -8,7 +8,7 @@ import numpy as np
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.orders import carry_orders
+from mcu_build.plan.layouts import propagate_layouts
 from mcu_build.plan.select import select
 from mcu_build.reference import evaluate
 from tests.support.cases import run_plans
@@ -184,7 +184,7 @@ def test_a_move_remains_only_where_an_order_is_asked_for():
 
 def both(programs: list[Program], inputs: list[np.ndarray], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """All outputs by the operators' definitions, and by the programs with carried orders."""
-    plans = [compile_program(carry_orders(one), f"m{index}") for index, one in enumerate(programs)]
+    plans = [compile_program(propagate_layouts(one), f"m{index}") for index, one in enumerate(programs)]
     wanted = [array for one, x in zip(programs, inputs, strict=True) for array in expected(one, x)]
     laid = [np.ascontiguousarray(x.transpose(0, 2, 3, 1)) for x in INPUTS]
     return np.concatenate(wanted), np.frombuffer(run_plans(plans, laid, folder), np.int8)
@@ -196,7 +196,7 @@ INPUTS = [DICE.integers(-128, 128, (1, 3, 9, 8)).astype(np.int8) for _ in PROGRA
 
 
 def test_programs_of_any_moves_keep_their_outputs(tmp_path):
-    grown = [len(carry_orders(one).values) > len(one.values) for one in PROGRAMS]
+    grown = [len(propagate_layouts(one).values) > len(one.values) for one in PROGRAMS]
     assert sum(grown) > 25
     wanted, found = both(PROGRAMS, INPUTS, tmp_path)
     np.testing.assert_array_equal(found, wanted)
