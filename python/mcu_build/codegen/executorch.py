@@ -4,7 +4,7 @@ The header is that of the static runtime (codegen/model.py), so applications and
 are; behind it stand the program's bytes, a table of just the operators wanted, and memory of exact size.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mcu_build.codegen import executorch_upstream as upstream
@@ -20,11 +20,11 @@ from mcu_build.codegen.blob import (
 )
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
 from mcu_build.codegen.header import BANNER, header
+from mcu_build.codegen.loaded_ports import loaded_ports
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.ir.calls.outside import EthosU, UserCall
 from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
-from mcu_build.ir.ports import Kind, port_names
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.ir.weights import WeightFile
 from mcu_build.npu.config import name_of
@@ -178,27 +178,8 @@ def _source(given: Deployment) -> str:
         "std::size_t temp_pool_used() {\n    return model.use().temp;\n}\n\n"
         f"}}  // namespace {name}\n\n"
     )
-    return "".join(
-        (*parts, *_ports(plan), f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n")
-    )
-
-
-def _ports(plan: Plan) -> Iterator[str]:
-    kinds: tuple[tuple[Kind, tuple[int, ...]], ...] = (("input", plan.inputs), ("output", plan.outputs))
-    for kind, ids in kinds:
-        for index, (id, name) in enumerate(zip(ids, port_names(plan, kind), strict=True)):
-            type = plan.tensors[id].dtype.c_name
-            yield (
-                f"{type} *{plan.name}_{name}() noexcept {{\n"
-                f"    return reinterpret_cast<{type}*>({plan.name}::model.{kind}({index}).data());\n"
-                "}\n\n"
-            )
-        yield (
-            f"void *{plan.name}_{kind}_at(size_t index, size_t *bytes) noexcept {{\n"
-            f"    const bool is_there = index < {plan.name}::{kind}_count;\n"
-            f"    const auto data = is_there ? {plan.name}::model.{kind}(index) : std::span<std::byte>();\n"
-            "    *bytes = data.size();\n    return data.data();\n}\n\n"
-        )
+    ports = loaded_ports(plan, f"{name}::model", f"{name}::{{kind}}_count", "std::byte")
+    return "".join((*parts, *ports, f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n"))
 
 
 def _kernel_table(given: Deployment) -> str:

@@ -10,11 +10,11 @@ from mcu_build.codegen import model
 from mcu_build.codegen.blob import arena_section, constants_section, lines_of, region
 from mcu_build.codegen.header import BANNER, arena_size, header
 from mcu_build.codegen.kernel_set import KernelSet
+from mcu_build.codegen.loaded_ports import loaded_ports
 from mcu_build.codegen.table import encode
 from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, slot_file
 from mcu_build.ir.plan import ALIGNMENT, Plan
-from mcu_build.ir.ports import Kind, port_names
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def source(plan: Plan, given: Deployment, size: int) -> str:
             "    if (!loaded.is_loaded() && load_plan() != mcu::runtime::Status::kOk) {\n"
             "        __builtin_trap();\n    }\n    return loaded;\n}\n\n}  // namespace\n\n",
             _slot_functions(plan) if given.slots else "",
-            *_ports(plan),
+            *loaded_ports(plan, "plan()", "plan().{kind}_count()", "unsigned char"),
             *_state(plan),
             *_run(plan),
         )
@@ -167,23 +167,6 @@ def constants(name: str, table: bytes) -> str:
         f'extern "C" {{\nextern {declared};\n'
         f'alignas({ALIGNMENT}) __attribute__((section({macro} ".plan"))) {declared} = {{\n{lines}}};\n}}\n'
     )
-
-
-def _ports(plan: Plan) -> Iterator[str]:
-    kinds: tuple[tuple[Kind, tuple[int, ...]], ...] = (("input", plan.inputs), ("output", plan.outputs))
-    for kind, ids in kinds:
-        for index, (id, name) in enumerate(zip(ids, port_names(plan, kind), strict=True)):
-            type = plan.tensors[id].dtype.c_name
-            yield (
-                f"{type} *{plan.name}_{name}() noexcept {{\n"
-                f"    return reinterpret_cast<{type}*>(plan().{kind}({index}).data());\n}}\n\n"
-            )
-        yield (
-            f"void *{plan.name}_{kind}_at(size_t index, size_t *bytes) noexcept {{\n"
-            f"    const bool is_there = index < plan().{kind}_count();\n"
-            f"    const auto data = is_there ? plan().{kind}(index) : std::span<unsigned char>();\n"
-            "    *bytes = data.size();\n    return data.data();\n}\n\n"
-        )
 
 
 def _state(plan: Plan) -> Iterator[str]:
