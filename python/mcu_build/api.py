@@ -274,7 +274,7 @@ class Firmware:
         else:
             arrays, starts = list(inputs), None
             if stream:
-                arrays, steps = archives.stepped(arrays, ports, stream)
+                arrays, steps = archives.stepped(self.manifest.name, arrays, ports, stream)
             archives.check_inputs(self.manifest.name, arrays, ports)
             if steps:
                 starts = np.arange(len(arrays[0])) % steps == 0

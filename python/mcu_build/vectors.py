@@ -30,14 +30,17 @@ def load_inputs(file: Path, ports: Sequence[Port], stream: Stream | None = None)
     Those of a stream may also be recordings.
     """
     arrays = npz.numbered(npz.load(file), "input")
-    check_inputs(str(file), stepped(arrays, ports, stream)[0] if stream else arrays, ports)
+    check_inputs(str(file), stepped(str(file), arrays, ports, stream)[0] if stream else arrays, ports)
     return arrays
 
 
-def stepped(arrays: Sequence[Array], ports: Sequence[Port], stream: Stream) -> tuple[list[Array], int | None]:
+def stepped(
+    source: str, arrays: Sequence[Array], ports: Sequence[Port], stream: Stream
+) -> tuple[list[Array], int | None]:
     """Recordings [recordings, ...] as vectors of steps, and how many steps each has.
 
-    Arrays of other sizes than whole steps come back as they are, with None.
+    Arrays that are steps already, or nothing that fits, come back as they are, with None. McuError, beginning
+    with `source`, for recordings that are no whole steps, or over before there is a result.
     """
     axes = {int(index): int(axis) + 1 for index, axis in stream["inputs"]}
     hop = int(stream["hop"])
@@ -45,9 +48,22 @@ def stepped(arrays: Sequence[Array], ports: Sequence[Port], stream: Stream) -> t
         return list(arrays), None
     samples = {arrays[index].shape[axis] for index, axis in axes.items()}
     count = samples.pop() if len(samples) == 1 else 0
-    if count == hop or not count or count % hop:
+    if count == hop or not count:
         return list(arrays), None
     steps = count // hop
+    late = [(index, first) for index, first in enumerate(stream["first"]) if first > steps]
+    if late:
+        index, first = late[0]
+        raise McuError(
+            f"{source}: recordings of {count} samples are shorter than the window: output {index} has its first "
+            f"result after {first * hop}",
+            "Give longer recordings, or steps of one: the outputs of the first steps then mean nothing.",
+        )
+    if count % hop:
+        raise McuError(
+            f"{source}: recordings of {count} samples, and a step takes {hop}",
+            f"Give a multiple of {hop} samples.",
+        )
     cut = [
         cut_steps(array, axes[index], hop, steps) if index in axes else np.repeat(array, steps, axis=0)
         for index, array in enumerate(arrays)

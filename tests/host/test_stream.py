@@ -11,7 +11,7 @@ from torch import nn
 from mcu_build import stages, stream_proof
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Stepper
-from mcu_build.frontend.stream import Streamed, to_stream
+from mcu_build.frontend.stream import Streamed, check_stream, to_stream
 from mcu_build.frontend.stream.recordings import cut, describe
 from mcu_build.vectors import joined
 from mcu_build.vectors import stepped as in_steps
@@ -355,12 +355,60 @@ def test_run_takes_recordings(file, tmp_path) -> None:
 
 
 def test_only_whole_steps_are_recordings() -> None:
-    stream = {"inputs": [[0, 2]], "hop": 4}
+    stream = {"inputs": [[0, 2]], "hop": 4, "first": [1, 2]}
     ports = [{"shape": [1, 3, 4]}]
-    for samples, steps in ((12, 3), (4, None), (10, None)):
-        found = in_steps([np.zeros((2, 1, 3, samples))], ports, stream)
+    for samples, steps in ((12, 3), (8, 2), (4, None)):
+        found = in_steps("in.npz", [np.zeros((2, 1, 3, samples))], ports, stream)
         assert found[1] == steps
         assert found[0][0].shape == ((2 * steps, 1, 3, 4) if steps else (2, 1, 3, samples))
+    for samples, told in (
+        (10, "in.npz: recordings of 10 samples, and a step takes 4"),
+        (
+            7,
+            "in.npz: recordings of 7 samples are shorter than the window: output 1 has its first result after 8",
+        ),
+    ):
+        with pytest.raises(McuError, match=told):
+            in_steps("in.npz", [np.zeros((2, 1, 3, samples))], ports, stream)
+
+
+# How many steps it takes until there is a result.
+FIRST = {
+    "padded in front": 1,
+    "no padding": 7,
+    "strides": 2,
+    "mean, then classes": LENGTH,
+    "last of an LSTM": 1,
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_recordings_are_as_long_as_the_window(name: str) -> None:
+    model, _, _ = CAUSAL[name]
+    assert streamed(model)[0].first == (FIRST[name],)
+
+
+def test_a_recording_without_a_result_is_refused_before_calibrating(tmp_path) -> None:
+    exported = torch.export.export(LATE["equal padding"][0], (torch.zeros(1, 3, 3),), strict=False)
+    with pytest.raises(McuError, match="recordings of 3 samples are shorter than the window"):
+        check_stream(exported, {0: 2})
+    file = tmp_path / "short.py"
+    file.write_text(
+        MODEL.replace(
+            "example_inputs = (torch.randn(1, 4, 24)", "example_inputs = (torch.randn(1, 4, 2)"
+        ).replace("(2, 0)", "(1, 0)")
+    )
+    refused = mcu_build("build", "--board", "host", file)
+    assert refused.status == 1
+    assert "layer 'a' (Conv1d): cannot be run" in refused.err
+    assert "a whole recording, longer than any window of the model" in refused.err
+
+
+def test_recordings_to_run_are_as_long_as_the_window(file, tmp_path) -> None:
+    np.savez(tmp_path / "in.npz", input_0=np.zeros((1, 1, 4, 33), np.float32))
+    refused = mcu_build("run", "--board", "host", "--inputs", tmp_path / "in.npz", file)
+    assert refused.status == 1
+    assert "in.npz: recordings of 33 samples, and a step takes 2" in refused.err
 
 
 def test_bad_streams_are_named(file, tmp_path) -> None:

@@ -211,6 +211,8 @@ def _explained(model: Model) -> Iterator[None]:
         place = "".join((f"{line}: " if line else "", f"{layer}: " if layer else ""))
         reason = str(error).strip().split("\n")[0]
         called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
+        if model.stream:
+            called += " With `stream` they are a whole recording, longer than any window of the model."
         empty = [name for name, buffer in _buffers(model.model).items() if buffer is None]
         if "NoneType" in reason and empty:
             called = f"Buffer {empty[0]!r} is None. {_INITIAL_HINT}"

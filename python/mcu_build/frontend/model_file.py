@@ -511,7 +511,9 @@ def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
     """One call's inputs, or those of a sequence of calls: a list of tuples, or of tensors for one input."""
     import torch
 
-    if not isinstance(item, list) or not item:
+    if isinstance(item, list) and not item:
+        raise McuError(f"{path}: {key}: a sequence without a call", "Give one call at least, or leave it out.")
+    if not isinstance(item, list):
         return _inputs(path, key, item, example)
     whole = isinstance(item[0], torch.Tensor) and item[0].shape == example[0].shape and len(example) == 1
     if not isinstance(item[0], tuple | list) and not (whole and len(item) > 1):

@@ -85,6 +85,8 @@ def run(
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
         captured = capture_file(file)
+        if captured.stream:
+            _check_stream(file, captured)
     with progress.stage("quantize"):
         vectors: dict[str, npz.Array] = {}
         labels: list[Label] = []
@@ -159,23 +161,29 @@ def _streamed(
     from mcu_build.frontend.stream import recordings, to_stream
     from mcu_build.lower.upstream import quiet
 
+    save(quantized, folder / "recording.pt2")
+    examples = [given for _, given in islice(_steps(vectors), 2)]
+    if len(examples) == 1:
+        examples.append(tuple(tensor.flip(0) + 1 for tensor in examples[0]))
+    with about(file), quiet():
+        made = to_stream(quantized, captured.stream, examples)
+    cut = recordings.cut(file, vectors, labels, made, captured.stream)
+    described = recordings.describe(made, captured.stream, captured.latency)
+    return described, (made.program, made.state), cut
+
+
+def _check_stream(file: Path, captured: Captured) -> None:
+    """McuError where a model has no steps, before anything is calibrated."""
+    from mcu_build.frontend.stream import check_stream
+    from mcu_build.lower.upstream import quiet
+
     if captured.state:
         raise McuError(
             f"{file}: stream: the model keeps state itself, in buffers that `forward` writes",
             "A model that is trained on whole recordings has none: leave `stream` or the buffers out.",
         )
-    save(quantized, folder / "recording.pt2")
-    examples = [given for _, given in islice(_steps(vectors), 2)]
-    if len(examples) == 1:
-        examples.append(tuple(tensor.flip(0) + 1 for tensor in examples[0]))
-    try:
-        with quiet():
-            made = to_stream(quantized, captured.stream, examples)
-    except McuError as error:
-        raise McuError(f"{file}: {error.message}", error.hint) from error
-    cut = recordings.cut(file, vectors, labels, made, captured.stream)
-    described = recordings.describe(made, captured.stream, captured.latency)
-    return described, (made.program, made.state), cut
+    with about(file), quiet():
+        check_stream(captured.exported, captured.stream)
 
 
 def _shorten_traces(program: "ExportedProgram", base: Path) -> None:

@@ -19,7 +19,7 @@ Labels = int | tuple[int | None, ...] | None
 def describe(streamed: Streamed, axes: Mapping[int, int], latency: int) -> dict[str, Any]:
     """A stream as plain data: `inputs` [index, axis], samples in a step, steps of a recording, outputs.
 
-    `latency` are the samples that the model file permits.
+    `latency` are the samples that the model file permits, `first` the steps before each output's first result.
     """
     ahead = streamed.ahead
     return {
@@ -27,6 +27,7 @@ def describe(streamed: Streamed, axes: Mapping[int, int], latency: int) -> dict[
         "hop": streamed.hop,
         "steps": streamed.steps,
         "outputs": [asdict(time) if time else None for time in streamed.outputs],
+        "first": list(streamed.first),
         "ahead": {**asdict(ahead), "text": str(ahead)} if ahead else None,
         "latency": latency,
     }

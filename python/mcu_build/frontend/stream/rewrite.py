@@ -15,6 +15,7 @@ from mcu_build.frontend.state import Inputs, add_state
 from mcu_build.frontend.stream.rules import rewrite
 from mcu_build.frontend.stream.surgery import Surgeon, is_side_by_side
 from mcu_build.frontend.stream.timeline import (
+    LAST,
     Ahead,
     LongerHopError,
     Recording,
@@ -38,8 +39,8 @@ class Streamed:
     """A program of one step. Its last inputs are state, `state` their first values.
 
     `hop` are the samples of the input in a step, `steps` the steps of a recording. `outputs` are the times of
-    the program's outputs, None where there is a result after the last step. `ahead` is the layer that looks
-    furthest ahead, None where all are causal.
+    the program's outputs, None where there is a result after the last step; `first` the steps after which each
+    has its first result. `ahead` is the layer that looks furthest ahead, None where all are causal.
     """
 
     program: ExportedProgram
@@ -47,7 +48,22 @@ class Streamed:
     hop: int
     steps: int
     outputs: tuple[Timeline | None, ...]
+    first: tuple[int, ...]
     ahead: Ahead | None
+
+
+def check_stream(whole: ExportedProgram, axes: Mapping[int, int]) -> None:
+    """McuError where a program has no form step by step, as far as that is known without its values."""
+    program = copy.deepcopy(whole)
+    inputs = _inputs(program)
+    recording, times, rewrites = _analyzed(program, {inputs[index]: axis for index, axis in axes.items()})
+    for index, first in enumerate(_first_steps(program.graph.output_node().args[0], times, rewrites)):
+        if first > recording.steps:
+            raise McuError(
+                f"stream: recordings of {recording.length} samples are shorter than the window: output {index} "
+                f"has its first result after {first * recording.hop}",
+                "Give longer recordings in example_inputs.",
+            )
 
 
 def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequence[Inputs]) -> Streamed:
@@ -83,7 +99,28 @@ def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequenc
         recording.hop,
         recording.steps,
         tuple(_final(times.get(node), final.get(node)) for node in results),
+        _first_steps(results, times, rewrites),
         _furthest(rewrites, times, [node for node in results if node in final], recording),
+    )
+
+
+def _first_steps(
+    results: Sequence[Node], times: Mapping[Node, Time], rewrites: Mapping[Node, Rewrite]
+) -> tuple[int, ...]:
+    """After how many steps each of `results` is made of samples of the recording alone."""
+    first: dict[Node, int] = {}
+    for node, made in rewrites.items():
+        windows = [
+            -(-(time.delay + reading.past) // time.hop) + 1
+            for operand, reading in made.readings.items()
+            if made.out is LAST and isinstance(time := times[operand], Timeline)
+        ]
+        first[node] = max([1, *windows, *(first.get(operand, 1) for operand in node.all_input_nodes)])
+    return tuple(
+        max(0, time.delay) // time.hop + 1
+        if isinstance(time := times.get(node), Timeline)
+        else first.get(node, 1)
+        for node in results
     )
 
 

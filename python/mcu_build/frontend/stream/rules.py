@@ -23,6 +23,11 @@ from mcu_build.frontend.stream.timeline import (
 )
 from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.recurrent_shapes import LAYERS
+from mcu_build.lower.upstream import quiet
+
+with quiet():
+    # Registers quantized_decomposed::*.
+    import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
 
 
 def rewrite(site: Site) -> Rewrite:
