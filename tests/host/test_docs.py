@@ -100,3 +100,12 @@ def test_a_page_that_is_not_there_is_refused_with_the_nearest():
     result = mcu_build("docs", "does-not-fitt")
     assert result.status == 2
     assert "no page 'does-not-fitt'" in result.err and "Did you mean does-not-fit?" in result.err
+
+
+def test_readme_shows_the_report():
+    """A small picture, which scripts/screenshot makes again."""
+    shown = re.findall(r"!\[[^]]+\]\((docs/images/[^)]+)\)", (ROOT / "README.md").read_text())
+    assert shown == ["docs/images/report.webp"]
+    picture = (ROOT / shown[0]).read_bytes()
+    assert picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and len(picture) < 150_000
+    assert shown[0] in (ROOT / "scripts" / "screenshot").read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build.metrics import Metric
 from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
 from mcu_build.report import exports, svg
@@ -194,6 +195,19 @@ def test_rows_follow_the_plan_and_name_what_the_npu_does():
     assert (rows[0].sqnr_db, rows[3].sqnr_db) == (44.0, None)
     assert rows[0].milliseconds == pytest.approx(0.15)
     assert report().edges() == {(0, 1), (1, 2), (0, 2), (2, 3)}
+
+
+def test_a_metric_of_the_model_file_has_a_card():
+    measured = replace(report(), metric=Metric("auc", 0.987, 0.976, 0.965, higher=True))
+    assert "auc<b>0.965</b>float 0.987, int8 0.976" in page(measured)
+    assert document(measured)["metric"]["device"] == 0.965
+    assert "auc 0.965" in text(measured)
+
+
+def test_columns_without_anything_are_left_out():
+    assert ">line</th>" in page(report()) and "line" in text(report())
+    unnamed = replace(report(), steps=tuple({**step, "layer": ""} for step in report().steps), npu=None)
+    assert ">line</th>" not in page(unnamed) and " line " not in text(unnamed)
 
 
 def test_areas_of_a_treemap_are_sizes():

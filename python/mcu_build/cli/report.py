@@ -53,7 +53,10 @@ def command(
     firmware = build(**options, progress=times)
     budgets = [
         Budget(name, used, limit, "bytes")
-        for name, used, limit in (("flash", firmware.flash, max_flash), ("RAM", firmware.ram, max_ram))
+        for name, used, limit in (
+            ("flash budget", firmware.flash, max_flash),
+            ("RAM budget", firmware.ram, max_ram),
+        )
         if limit is not None
     ]
     report = firmware.report(run=not no_run, budgets=budgets, vectors=vectors, timeout=timeout, sim=sim)

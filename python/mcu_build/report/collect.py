@@ -40,6 +40,7 @@ def of_build(
         size=size,
         profile=profile,
         accuracy=_accuracy(proof) if proof else None,
+        metric=proof.metric if proof else None,
         budgets=(*regions(size), *budgets),
         clock=board.clock,
         notes=tuple(notes),

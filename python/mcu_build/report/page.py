@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.report import svg
+from mcu_build.report.layers import function_name
 from mcu_build.report.npu import estimates
 from mcu_build.report.removed import sentence
 from mcu_build.report.report import Report, Row
@@ -75,6 +76,7 @@ def _body(report: Report) -> "Markup":
         report=report,
         title=_title(report),
         rows=rows,
+        has_lines=any(row.line for row in rows),
         largest=max((row.cycles or row.instructions or 0 for row in rows if not row.inner), default=0),
         largest_inner=max((row.cycles or 0 for row in rows if row.inner), default=0),
         graph=[Markup(one) for one in _graph(report, rows)],
@@ -106,6 +108,7 @@ def _drawings(report: Report, rows: Sequence[Row]) -> dict[str, str]:
     if report.size is not None:
         drawn["flash"] = _treemap(report.size, FLASH, "flash")
         drawn["ram"] = _treemap(report.size, RAM, "RAM")
+        drawn["legend"] = svg.legend([(f"kind-{kind}", kind) for kind in (*FLASH, *RAM)])
     return drawn
 
 
@@ -154,7 +157,7 @@ def _treemap(size: Size, kinds: Sequence[Kind], name: str) -> str:
         svg.Item(
             row.size,
             f"kind-{row.kind}",
-            row.name,
+            row.name if row.name.startswith("[") else function_name(row.name),
             f"{row.name}\n{row.size:,} bytes of {row.kind}\n{row.source}",
         )
         for row in own[:_SYMBOLS]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mcu_build.layer_names import layer_name, short_operator
+from mcu_build.metrics import Metric
 from mcu_build.profile.measure import Profile
 from mcu_build.report.size import Size
 
@@ -84,6 +85,7 @@ class Report:
     budgets: tuple[Budget, ...] = ()
     clock: int | None = None
     notes: tuple[str, ...] = ()
+    metric: Metric | None = None
 
     def __repr__(self) -> str:
         return f"<report on {self.name} for {self.board}>"

@@ -23,6 +23,7 @@ def document(report: Report) -> dict[str, Any]:
         "arena": [dict(one) for one in report.arena],
         "quality": [dict(one) for one in report.quality],
         "accuracy": asdict(report.accuracy) if report.accuracy else None,
+        "metric": asdict(report.metric) if report.metric else None,
         "budgets": [{**asdict(one), "exceeded": one.exceeded} for one in report.budgets],
         "removed": report.removed,
         "npu": report.npu,
@@ -46,10 +47,21 @@ def text(report: Report) -> str:
     if report.accuracy:
         right = report.accuracy.elements - report.accuracy.mismatches
         lines.append(f"  {right:,} of {report.accuracy.elements:,} outputs equal the quantized program's")
+    if report.metric:
+        lines.append(
+            f"  {report.metric.name} {report.metric.device:.4g}, float {report.metric.float_model:.4g}"
+        )
     lines += [f"  {note}" for note in report.notes]
+    return "\n".join([*lines, "", _table(report)])
+
+
+def _table(report: Report) -> str:
+    """The layers; a column that would be empty is left out."""
     headings = ("layer", "line", "where", "MACs", report.unit, "dB")
-    table = render(headings, (_cells(row) for row in report.rows()), {"MACs", report.unit, "dB"})
-    return "\n".join([*lines, "", table])
+    cells = [_cells(row) for row in report.rows()]
+    shown = [index for index in range(len(headings)) if any(row[index] for row in cells)]
+    rows = [[row[index] for index in shown] for row in cells]
+    return render([headings[index] for index in shown], rows, {"MACs", report.unit, "dB"})
 
 
 def _cells(row: Row) -> tuple[str, ...]:

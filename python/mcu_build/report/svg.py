@@ -51,6 +51,14 @@ def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
     return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{style}"/>'
 
 
+def legend(styles: Sequence[tuple[str, str]]) -> str:
+    """What the colours mean: (style, word), each a small square with its word behind it, as HTML."""
+    square = (
+        '<svg viewBox="0 0 10 10" aria-hidden="true"><g class="{}"><rect width="10" height="10"/></g></svg>'
+    )
+    return "".join(f"<span>{square.format(style)}{escape(word)}</span>" for style, word in styles)
+
+
 @dataclass(frozen=True)
 class Item:
     """A part of a treemap: `size` decides its area."""
@@ -127,7 +135,8 @@ def timeline(spans: Sequence[Span], lanes: Sequence[str], unit: str, width: floa
     parts = [text(0, row * index + 22, name) for index, name in enumerate(lanes)]
     for tick in _ticks(end):
         x = margin + tick * scale
-        parts += [line(x, 0, x, height - 20, "grid"), text(x, height - 6, f"{tick:,.0f}", "middle", "tick")]
+        anchor = "end" if x > width - margin else "middle"
+        parts += [line(x, 0, x, height - 20, "grid"), text(x, height - 6, f"{tick:,.0f}", anchor, "tick")]
     parts += [
         box(
             Box(
