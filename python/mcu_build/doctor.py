@@ -1,4 +1,4 @@
-"""Is everything here? A list of small checks, each with the way to mend what it finds."""
+"""Is everything here? A list of small checks, each with the way to fix what it finds."""
 
 import os
 import re
@@ -21,6 +21,18 @@ from mcu_build.resources import data_dir
 from mcu_build.simulate.qemu import HINT as QEMU_HINT
 
 _APT = "apt-get install "
+# Debian's OpenOCD brings rules for most probes (60-openocd.rules).
+_UDEV_FIX = "apt-get install openocd, then plug the probe in again"
+# What to do where there is no apt-get: the same packages as others call them. None of it was tried.
+_ELSEWHERE: Mapping[str, str] = {
+    "brew": "brew install llvm lld qemu open-ocd && brew install --cask gcc-arm-embedded",
+    "dnf": "sudo dnf install clang lld llvm qemu-system-arm gcc-c++ arm-none-eabi-gcc-cs-c++ "
+    "arm-none-eabi-newlib openocd",
+    "pacman": "sudo pacman -S clang lld llvm qemu-system-arm gcc arm-none-eabi-gcc arm-none-eabi-newlib "
+    "openocd",
+    "zypper": "sudo zypper install clang lld llvm qemu-arm gcc-c++ cross-arm-none-eabi-gcc12 "
+    "cross-arm-none-eabi-newlib openocd",
+}
 _MINIMUM_PYTHON = (3, 11)
 # The oldest compilers that have what the sources use (C++20 with std::span; Helium's intrinsics).
 _LEAST: Mapping[Toolchain, tuple[int, ...]] = {"arm-clang": (16,), "arm-gcc": (10, 3), "host": (10,)}
@@ -30,7 +42,7 @@ _MINIMUM_DISK = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; `fix` is the line that mends it."""
+    """What a check found; `fix` is the command that fixes it."""
 
     name: str
     ok: bool
@@ -62,6 +74,8 @@ def install_missing(findings: Sequence[Finding]) -> bool:
     ]
     if not wanted:
         return False
+    if shutil.which("apt-get") is None:
+        raise McuError(f"--install: {_system()} has no apt-get", by_hand(wanted), Exit.TOOL_MISSING)
     first = [] if os.geteuid() == 0 else ["sudo"]
     quiet = ["-y", "-qq", "--no-install-recommends"]
     for words in (["update", "-qq"], ["install", *quiet, *dict.fromkeys(wanted)]):
@@ -73,6 +87,21 @@ def install_missing(findings: Sequence[Finding]) -> bool:
                 Exit.TOOL_MISSING,
             )
     return True
+
+
+def by_hand(packages: Sequence[str]) -> str:
+    """What to do for Debian's `packages` where the system has another package manager, or none."""
+    for manager, line in _ELSEWHERE.items():
+        if shutil.which(manager):
+            return f"With {manager}, which was not tried: {line}"
+    names = " ".join(dict.fromkeys(packages))
+    return f"Install by its own package manager what Debian calls {names}, then run `mcu-build doctor` again."
+
+
+def _system() -> str:
+    import platform
+
+    return {"Darwin": "macOS"}.get(platform.system(), platform.system())
 
 
 def checks() -> tuple[Check, ...]:
@@ -88,6 +117,8 @@ def checks() -> tuple[Check, ...]:
         Check("qemu-system-arm", QEMU_HINT, partial(_version, "qemu-system-arm", QEMU_HINT, (7, 2))),
         Check("OpenOCD", "apt-get install openocd", _openocd),
         Check("pyocd's packs", "pyocd pack install <part>", _packs),
+        Check("debug probes", "mcu-build probes", _probes),
+        *((Check("udev rules", _UDEV_FIX, _udev),) if sys.platform == "linux" else ()),
         Check("cache folder", "export MCU_BUILD_CACHE=<a folder that can be written>", _cache),
         Check("disk space", "mcu-build clean --cache", _disk),
     )
@@ -187,6 +218,24 @@ def _packs() -> str:
     return (
         f"not installed; pyocd needs them for these chips: pyocd pack install {missing}" if missing else "all"
     )
+
+
+def _probes() -> str:
+    """Only flashing needs one, so none may be connected."""
+    from mcu_build.flash.pyocd_probe import listed
+
+    found = [f"{probe.description} ({probe.unique_id})" for probe in listed()]
+    return ", ".join(found) or "none is connected; flashing needs one, or a board with a UF2 drive"
+
+
+def _udev() -> str:
+    """Only flashing needs them, and root does not."""
+    from mcu_build.flash.connected import needs_udev, udev
+
+    found = udev()
+    if found or not needs_udev():
+        return found or "none for debug probes; root needs none, other users do"
+    return f"none for debug probes: only root can open them: {_UDEV_FIX}"
 
 
 def _cache() -> str:

@@ -478,8 +478,11 @@ def _lower(
 def _write_lowered(
     entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
 ) -> None:
-    from mcu_build.frontend.store import load_quantized
-    from mcu_build.plan.select import operators
+    from mcu_build.lower.upstream import quiet
+
+    with quiet():
+        from mcu_build.frontend.store import load_quantized
+        from mcu_build.plan.select import operators
 
     info = json.loads((entry / "info.json").read_text())
     op_library.ensure(info["custom"], definitions)
@@ -516,12 +519,13 @@ def _lowered(
     quantized: "ExportedProgram", npu: NpuChoice | None, core: str, io: Io, supported: frozenset[str]
 ) -> tuple["LoweredProgram", Sequence[Any]]:
     """The program of a quantized one, and what was compiled for the NPU."""
-    if npu is None:
-        from mcu_build.lower.cortex_m import lower
-
-        return lower(quantized, core, io, supported), ()
     from mcu_build.lower.upstream import quiet
 
+    if npu is None:
+        with quiet():
+            from mcu_build.lower.cortex_m import lower
+
+        return lower(quantized, core, io, supported), ()
     with quiet():
         from mcu_build.lower import ethos_u
 

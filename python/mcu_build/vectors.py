@@ -55,8 +55,8 @@ def stepped(
     if late:
         index, first = late[0]
         raise McuError(
-            f"{source}: recordings of {count} samples are shorter than the window: output {index} has its first "
-            f"result after {first * hop}",
+            f"{source}: recordings of {count} samples are shorter than the window: output {index} has its "
+            f"first result after {first * hop}",
             "Give longer recordings, or steps of one: the outputs of the first steps then mean nothing.",
         )
     if count % hop:

@@ -204,6 +204,8 @@ def test_completion(shell, tmp_path, monkeypatch):
     assert "_MCU_BUILD_COMPLETE" in shown
     result = mcu_build("completion", shell, "--install", "--json").json
     assert (tmp_path / result["file"]).read_text() in (shown, shown.rstrip("\n"))
+    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
+    assert mcu_build("completion", "--json").json["shell"] == shell
 
 
 def test_boards_and_npus_are_completed(monkeypatch):

@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from pyocd.target.pack.pack_target import ManagedPacks
+from serial.tools import list_ports
 
-from mcu_build.doctor import examine, is_older
+from mcu_build.doctor import Finding, examine, install_missing, is_older
+from mcu_build.errors import Exit, McuError
+from mcu_build.flash import connected, pyocd_probe, uf2
 from tests.support.cli import mcu_build
 
 
@@ -103,3 +107,64 @@ def test_versions_that_are_too_old():
     assert not is_older("arm-none-eabi-g++ (15:12.2.rel1-1) 12.2.1 20221205", (10, 3))
     assert not is_older("Debian clang version 19.1.7 (3~deb12u1)", (16,))
     assert not is_older("a tool that does not tell", (1,))
+
+
+def test_probes_and_the_rules_for_them(monkeypatch, tmp_path):
+    probe = SimpleNamespace(description="STM32 STLink V2", unique_id="0669FF")
+    monkeypatch.setattr(pyocd_probe, "listed", lambda: [probe])
+    assert findings()["debug probes"].found == "STM32 STLink V2 (0669FF)"
+    assert connected.udev([tmp_path]) is None
+    (tmp_path / "40-usb.rules").write_text('ATTRS{idVendor}=="0483", SYMLINK+="stlink"\n')
+    assert connected.udev([tmp_path]) is None  # a name, and nobody's right to open it
+    (tmp_path / "60-openocd.rules").write_text('ATTRS{idVendor}=="0483", MODE="660", TAG+="uaccess"\n')
+    assert connected.udev([tmp_path]) == str(tmp_path / "60-openocd.rules")
+    monkeypatch.setattr(connected, "udev", lambda: None)
+    monkeypatch.setattr(connected, "needs_udev", lambda: True)
+    found = findings()["udev rules"]
+    assert found.ok and "only root" in found.found and "apt-get install openocd" in found.found
+
+
+def test_other_systems_are_told_what_to_do(monkeypatch, tmp_path):
+    missing = [Finding("qemu-system-arm", False, "not found", "apt-get install qemu-system-arm")]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(McuError) as caught:
+        install_missing(missing)
+    assert caught.value.exit_code is Exit.TOOL_MISSING and "qemu-system-arm" in (caught.value.hint or "")
+    (tmp_path / "brew").touch(0o755)
+    with pytest.raises(McuError) as caught:
+        install_missing(missing)
+    assert "brew install" in (caught.value.hint or "") and "not tried" in (caught.value.hint or "")
+    assert not install_missing([])
+
+
+def test_the_command_prints_what_there_is_before_it_installs_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = mcu_build("doctor", "--install")
+    assert result.status == 3
+    assert "MISSING arm-gcc" in result.out and "has no apt-get" in result.err and "hint: " in result.err
+
+
+def test_what_is_connected_is_listed_with_the_option_that_names_it(monkeypatch, tmp_path):
+    probe = SimpleNamespace(description="STM32 STLink V2", unique_id="0669FF")
+    port = SimpleNamespace(device="/dev/ttyACM0", description="DAPLink", vid=0x0D28)
+    (tmp_path / "RPI-RP2").mkdir()
+    (tmp_path / "RPI-RP2" / "INFO_UF2.TXT").write_text("UF2 Bootloader v3.0\nModel: Raspberry Pi RP2\n")
+    monkeypatch.setattr(pyocd_probe, "listed", lambda: [probe])
+    monkeypatch.setattr(uf2, "_MOUNTS", (str(tmp_path),))
+    monkeypatch.setattr(
+        list_ports, "comports", lambda: [port, SimpleNamespace(device="/dev/ttyS0", vid=None)]
+    )
+    found = connected.connected()
+    assert [(one.kind, one.name) for one in found] == [
+        ("probe", "STM32 STLink V2"),
+        ("uf2", "Raspberry Pi RP2"),
+        ("serial", "DAPLink"),
+    ]
+    options = [one.option for one in found]
+    assert options == ["--probe 0669FF", f"--via uf2 {tmp_path}/RPI-RP2", "--port /dev/ttyACM0"]
+
+
+def test_nothing_is_connected_here():
+    result = mcu_build("probes")
+    assert result.status == 0 and ("BOOTSEL" in result.out or "option" in result.out)
+    assert isinstance(mcu_build("probes", "--json").json["probes"], list)

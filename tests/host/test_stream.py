@@ -365,7 +365,8 @@ def test_only_whole_steps_are_recordings() -> None:
         (10, "in.npz: recordings of 10 samples, and a step takes 4"),
         (
             7,
-            "in.npz: recordings of 7 samples are shorter than the window: output 1 has its first result after 8",
+            "in.npz: recordings of 7 samples are shorter than the window: output 1 has its first result "
+            "after 8",
         ),
     ):
         with pytest.raises(McuError, match=told):

@@ -25,6 +25,7 @@ VERBS = {
     "test": "Prove the firmware: its outputs against the quantized program's, exactly.",
     "flash": "Write a model's firmware to a board, verify it, run it.",
     "monitor": "Show what the firmware on a board prints.",
+    "probes": "List debug probes, UF2 drives and serial ports that are connected.",
     "accuracy": "What int8 does to a model, by output and by layer.",
     "tune": "Search which layers to leave in float for an accuracy.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",

@@ -1,5 +1,6 @@
 """`mcu-build completion`: verbs, options, boards and NPUs completed by the shell."""
 
+import os
 from pathlib import Path
 
 import rich_click as click
@@ -18,12 +19,12 @@ _PLACES = {
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(_PLACES)))
+@click.argument("shell", type=click.Choice(list(_PLACES)), default=lambda: _own_shell())
 @click.option("--install", is_flag=True, help="Write it to where the shell looks for it.")
 @json_option
 @debug_option
 def command(shell: str, install: bool, as_json: bool, debug: bool) -> Exit:
-    """Print the completion script of SHELL, or install it for this user."""
+    """Print the completion script of SHELL, by default your own, or install it for this user."""
     del debug
     from mcu_build.cli import cli
     from mcu_build.files import write_atomically
@@ -45,3 +46,9 @@ def command(shell: str, install: bool, as_json: bool, debug: bool) -> Exit:
     else:
         print_text(script)
     return Exit.OK
+
+
+def _own_shell() -> str:
+    """The user's shell where it is one of ours, else bash."""
+    name = Path(os.environ.get("SHELL", "")).name
+    return name if name in _PLACES else "bash"

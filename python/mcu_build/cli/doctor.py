@@ -3,8 +3,8 @@
 import rich_click as click
 
 from mcu_build.cli.options import debug_option, json_option
-from mcu_build.cli.output import print_json, print_text
-from mcu_build.errors import Exit
+from mcu_build.cli.output import error_document, print_json, print_text, report_error
+from mcu_build.errors import Exit, McuError
 
 
 @click.command()
@@ -14,19 +14,25 @@ from mcu_build.errors import Exit
 @json_option
 @debug_option
 def command(install: bool, as_json: bool, debug: bool) -> Exit:
-    """Check every tool that a build or a test wants. Status 3 where one is missing."""
+    """Check every tool that a build or a test needs. Status 3 where one is missing."""
     del debug
     from mcu_build.doctor import examine, install_missing
 
-    findings = examine()
-    if install and install_missing(findings):
-        findings = examine()
+    findings, refusal = examine(), None
+    try:
+        if install and install_missing(findings):
+            findings = examine()
+    except McuError as error:
+        refusal = error
+    told = error_document(refusal) if refusal else {}
     if as_json:
-        print_json({"checks": [vars(finding) for finding in findings]})
+        print_json({"checks": [vars(finding) for finding in findings], **told})
     else:
         for finding in findings:
             mark = "ok     " if finding.ok else "MISSING"
             print_text(f"{mark} {finding.name:<22} {finding.found}")
             if not finding.ok:
                 print_text(f"        get it: {finding.fix}")
+    if refusal:
+        return refusal.exit_code if as_json else report_error(refusal, as_json=False)
     return Exit.OK if all(finding.ok for finding in findings) else Exit.TOOL_MISSING

@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, str] = {
     "test": "mcu-build test -b corstone-300 model.py --min-accuracy 0.95",
     "flash": "mcu-build flash -b nrf52840-dk model.py",
     "monitor": "mcu-build monitor -b nrf52840-dk",
+    "probes": "mcu-build probes",
     "accuracy": "mcu-build accuracy model.py",
     "tune": "mcu-build tune model.py --max-drop 0.5",
     "verify": "mcu-build verify -b corstone-300 model.py",

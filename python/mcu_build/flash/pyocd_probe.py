@@ -56,12 +56,17 @@ def look(board: Board, serial: str) -> tuple[PyocdFlash, Any]:
     return board.flash.pyocd, _choose(serial)
 
 
-def _choose(serial: str) -> Any:
+def listed() -> list[Any]:
+    """pyocd's objects of all probes that are connected, with `unique_id` and `description`."""
     from pyocd.core.helpers import ConnectHelper
 
-    probes = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
+    return list(ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False))
+
+
+def _choose(serial: str) -> Any:
+    probes = listed()
     matching = [probe for probe in probes if serial.lower() in probe.unique_id.lower()]
-    listed = "\n".join(f"  {probe.unique_id}  {probe.description}" for probe in probes)
+    names = "\n".join(f"  {probe.unique_id}  {probe.description}" for probe in probes)
     if len(matching) == 1:
         return matching[0]
     if not probes:
@@ -72,7 +77,7 @@ def _choose(serial: str) -> Any:
             Exit.TOOL_MISSING,
         )
     what = "--probe: several debug probes are connected" if matching else f"--probe {serial}: not connected"
-    raise McuError(f"{what}:\n{listed}", "Name one: --probe with its serial number.", Exit.USAGE)
+    raise McuError(f"{what}:\n{names}", "Name one: --probe with its serial number.", Exit.USAGE)
 
 
 class PyocdProbe:

@@ -59,6 +59,16 @@ def copy(image: LoadImage, board: Board, drive: str) -> Path:
     return folder
 
 
+def drives(volume: str = "*") -> list[Path]:
+    """Mounted drives of that name that take UF2 files."""
+    found = (path for mount in _MOUNTS for path in Path("/").glob(f"{mount[1:]}/{volume}"))
+    return [path for path in found if _takes_uf2(path)]
+
+
+def _takes_uf2(folder: Path) -> bool:
+    return (folder / "INFO_UF2.TXT").is_file()
+
+
 def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
     """What the board's drive wants, and where it is.
 
@@ -67,17 +77,12 @@ def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
     ways = board.flash.uf2
     if ways is None:
         raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
-    found = (
-        [Path(given)]
-        if given
-        else [path for mount in _MOUNTS for path in Path("/").glob(f"{mount[1:]}/{ways.volume}")]
-    )
-    drives = [path for path in found if (path / "INFO_UF2.TXT").is_file()]
-    if len(drives) == 1:
-        return ways, drives[0]
-    if drives:
+    found = [path for path in [Path(given)] if _takes_uf2(path)] if given else drives(ways.volume)
+    if len(found) == 1:
+        return ways, found[0]
+    if found:
         raise McuError(
-            f"--via uf2: there are {len(drives)} drives: {', '.join(map(str, drives))}",
+            f"--via uf2: there are {len(found)} drives: {', '.join(map(str, found))}",
             "Name one: --via uf2 /path/of/drive.",
             Exit.USAGE,
         )

@@ -16,7 +16,7 @@ from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.first_call import call_once, flat_outputs, output_names
+from mcu_build.frontend.first_call import FirstCall, call_once, flat_outputs, output_names
 from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
@@ -43,14 +43,14 @@ _PT2_HINT = (
 )
 
 
-def capture(model: Model) -> ExportedProgram:
-    """Export the model with its example inputs.
+def capture(model: Model, first: FirstCall | None = None) -> ExportedProgram:
+    """Export the model with its example inputs; `first` is what call_once has seen of it, if it was called.
 
     The model sees its inputs as they are. In the program that comes back, 4-D float inputs are channels-last
     (the Cortex-M operators want it); values stay the user's. McuError names the line of the user's model that
     torch.export cannot take, that keeps state, or whose shape is not fixed.
     """
-    first = call_once(model)
+    first = first or call_once(model)
     try:
         # torch prints the graph so far to stderr before it raises, which would bury the error's one line.
         with (

@@ -512,7 +512,9 @@ def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
     import torch
 
     if isinstance(item, list) and not item:
-        raise McuError(f"{path}: {key}: a sequence without a call", "Give one call at least, or leave it out.")
+        raise McuError(
+            f"{path}: {key}: a sequence without a call", "Give one call at least, or leave it out."
+        )
     if not isinstance(item, list):
         return _inputs(path, key, item, example)
     whole = isinstance(item[0], torch.Tensor) and item[0].shape == example[0].shape and len(example) == 1

@@ -80,11 +80,11 @@ def run(
 
     Returns what `file` depends on, itself included. No path of this machine is written.
     """
-    from mcu_build.frontend.capture import names_of_outputs
-
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
         captured = capture_file(file)
+        from mcu_build.frontend.capture import names_of_outputs
+
         if captured.stream:
             _check_stream(file, captured)
     with progress.stage("quantize"):
@@ -249,12 +249,18 @@ def _stepper(captured: Captured) -> "Stepper":
 
 
 def _capture_model(file: Path) -> Captured:
-    from mcu_build.frontend.capture import capture
+    from mcu_build.frontend.first_call import call_once
     from mcu_build.frontend.model_file import load
-    from mcu_build.frontend.state import lift_state
+    from mcu_build.lower.upstream import quiet
 
     model = load(file)
-    exported, state = lift_state(capture(model))
+    # In plain PyTorch, before executorch is imported: what is wrong with a model shows seconds earlier.
+    first = call_once(model)
+    with quiet():
+        from mcu_build.frontend.capture import capture
+        from mcu_build.frontend.state import lift_state
+
+    exported, state = lift_state(capture(model, first))
     precision.apply(exported, model.precision, file)
     warnings = []
     if model.calibration is None:
@@ -299,9 +305,12 @@ def _unlabelled(item: Any) -> Any:
 
 
 def _capture_exported(file: Path) -> Captured:
-    from mcu_build.frontend.capture import load_exported
-    from mcu_build.frontend.state import lift_state
-    from mcu_build.lower.given import is_marked
+    from mcu_build.lower.upstream import quiet
+
+    with quiet():
+        from mcu_build.frontend.capture import load_exported
+        from mcu_build.frontend.state import lift_state
+        from mcu_build.lower.given import is_marked
 
     exported, state = lift_state(load_exported(file))
     example = exported.example_inputs

@@ -19,7 +19,8 @@ Labels = int | tuple[int | None, ...] | None
 def describe(streamed: Streamed, axes: Mapping[int, int], latency: int) -> dict[str, Any]:
     """A stream as plain data: `inputs` [index, axis], samples in a step, steps of a recording, outputs.
 
-    `latency` are the samples that the model file permits, `first` the steps before each output's first result.
+    `latency` are the samples that the model file permits, `first` the steps before each output's first
+    result.
     """
     ahead = streamed.ahead
     return {

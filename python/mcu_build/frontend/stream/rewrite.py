@@ -39,8 +39,8 @@ class Streamed:
     """A program of one step. Its last inputs are state, `state` their first values.
 
     `hop` are the samples of the input in a step, `steps` the steps of a recording. `outputs` are the times of
-    the program's outputs, None where there is a result after the last step; `first` the steps after which each
-    has its first result. `ahead` is the layer that looks furthest ahead, None where all are causal.
+    the program's outputs, None where there is a result after the last step; `first` the steps after which
+    each has its first result. `ahead` is the layer that looks furthest ahead, None where all are causal.
     """
 
     program: ExportedProgram
@@ -60,8 +60,8 @@ def check_stream(whole: ExportedProgram, axes: Mapping[int, int]) -> None:
     for index, first in enumerate(_first_steps(program.graph.output_node().args[0], times, rewrites)):
         if first > recording.steps:
             raise McuError(
-                f"stream: recordings of {recording.length} samples are shorter than the window: output {index} "
-                f"has its first result after {first * recording.hop}",
+                f"stream: recordings of {recording.length} samples are shorter than the window: output "
+                f"{index} has its first result after {first * recording.hop}",
                 "Give longer recordings in example_inputs.",
             )
 
