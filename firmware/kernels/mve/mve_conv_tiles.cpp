@@ -1,7 +1,6 @@
 #include "mcu/kernels/mve_conv_tiles.h"
 
 #include "copy_vectors.h"
-#include "tile_finish.h"
 
 #define MCU_INLINE inline __attribute__((always_inline))
 
@@ -170,9 +169,32 @@ MCU_INLINE void copy_turns(const Rows& rows, const int8_t* from, int32_t row, in
     }
 }
 
+// Of one tile, for all channels.
+MCU_INLINE MveTile tile_of(const MveTileStage& stage, const int8_t* weights, const int32_t* scales) {
+    MveTile tile = {};
+    tile.weights = weights;
+    tile.scales = scales;
+    tile.first_scales = scales;
+    tile.last_scales = scales + (stage.channels - 1) / 4 * 16;
+    tile.tiles = 1;
+    for (int32_t p = 1; p < kPixels; ++p) {
+        tile.further[p - 1] = p * stage.channels;
+    }
+    tile.low = stage.low;
+    tile.high = stage.high;
+    return tile;
+}
+
+MCU_INLINE void run(MveCore core, MveTile& tile, int8_t* output) {
+    tile.output = output;
+    tile.first_output = output;
+    core(tile);
+}
+
 // Every four pixels of a row of the output. `bring`(tile, from, row) brings their windows, whose rows are
-// `row` bytes apart from `from` on, to where the core reads them.
-template <typename Bring>
+// `row` bytes apart from `from` on, to where the core reads them. Where it leaves them in the image
+// (`kStay`), the core goes on to the tiles beside.
+template <bool kStay, typename Bring>
 MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                           const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch,
                           const Bring& bring) {
@@ -183,26 +205,31 @@ MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, cons
     const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
     const int32_t width = params.input.width - columns + 1;
     auto* const edge = reinterpret_cast<int8_t*>(patch) + params.patch_bytes;
-    MveTile tile = mve::tile_of(params.stage, weights, scales);
-    for (int32_t p = 1; p < kPixels; ++p) {
-        tile.further[p - 1] = p * params.stage.channels;
-    }
+    MveTile tile = tile_of(params.stage, weights, scales);
+    const int32_t apart = kPixels * window.stride.x;
+    tile.input_step = apart * channels;
+    tile.output_step = kPixels * params.stage.channels;
     // Compilers are not to conclude from a naked function's text that it reads no tile.
     __asm__("" : "+r"(core));
     for (int32_t n = 0; n < params.batch; ++n) {
         int32_t y = -window.padding.y;
         for (int32_t oy = params.output.y; oy > 0; --oy, y += window.stride.y) {
-            for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels) {
+            for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels * tile.tiles) {
                 const int32_t ox = smaller(pixel, params.output.x - kPixels);
                 const int32_t x = ox * window.stride.x - window.padding.x;
+                tile.tiles = 1;
                 if (y >= 0 && y < height && x >= 0 && x < width) {
+                    if (kStay) {
+                        const int32_t whole =
+                            smaller((params.output.x - ox) / kPixels, (width - 1 - x) / apart + 1);
+                        tile.tiles = whole;
+                    }
                     bring(tile, input + y * pitch + x * channels, pitch * window.dilation.y);
                 } else {
                     copy_edges(params, input, {y, x}, columns, edge);
                     bring(tile, edge, columns * channels);
                 }
-                tile.output = output + ox * params.stage.channels;
-                core(tile);
+                run(core, tile, output + ox * params.stage.channels);
             }
             output += params.output.x * params.stage.channels;
         }
@@ -220,13 +247,14 @@ Rows rows_of(const MveWindowTilesParams& params) {
 MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& groups, MveCore core,
                            MveTile tile) {
     for (int32_t g = groups.count; g > 0; --g) {
-        core(tile);
+        run(core, tile, tile.output);
         tile.input += params.patch_bytes;
         tile.weights += groups.weights;
         tile.output += params.stage.channels;
-        const int32_t scales = tile.end - tile.scales;
-        tile.scales = tile.end;
-        tile.end += scales;
+        const int32_t* next = tile.last_scales + 16;
+        tile.last_scales += next - tile.scales;
+        tile.scales = next;
+        tile.first_scales = next;
     }
 }
 
@@ -255,7 +283,7 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
     alone.row = inside.columns * alone.column;
     auto* const to = reinterpret_cast<int8_t*>(patch);
     int8_t* const edge = to + groups.count * params.patch_bytes;
-    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    MveTile tile = tile_of(params.stage, weights, scales);
     tile.input = to;
     tile.rounds = params.rounds;
     // Compilers are not to conclude from a naked function's text that it reads no tile.
@@ -272,32 +300,29 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
                 if (!whole) {
                     copy_edge(params, input, y, x, edge);
                 }
-                int8_t* at = to + pixels * params.pixel;
-                for (int32_t g = groups.count; g > 0; --g) {
-                    copy_window(whole ? inside : alone, from, params.vector, at);
-                    from += groups.depth;
-                    at += params.patch_bytes;
-                }
-                if (pixels == 0) {
-                    tile.output = out;
-                } else {
-                    tile.further[pixels - 1] = out - tile.output;
-                }
+                // The very last pixel is computed as often as the tile has places left.
+                const bool last =
+                    n + 1 == params.batch && oy + 1 == params.output.y && ox + 1 == params.output.x;
+                do {
+                    int8_t* at = to + pixels * params.pixel;
+                    for (int32_t g = 0; g < groups.count; ++g, at += params.patch_bytes) {
+                        copy_window(whole ? inside : alone, from + g * groups.depth, params.vector, at);
+                    }
+                    if (pixels == 0) {
+                        tile.output = out;
+                    } else {
+                        tile.further[pixels - 1] = out - tile.output;
+                    }
+                    if (++pixels == kPixels) {
+                        run_groups(params, groups, core, tile);
+                        pixels = 0;
+                    }
+                } while (last && pixels != 0);
                 out += places.pixel;
-                if (++pixels == kPixels) {
-                    run_groups(params, groups, core, tile);
-                    pixels = 0;
-                }
             }
         }
         input += params.input.height * params.input.width * channels;
         output += places.image;
-    }
-    if (pixels > 0) {
-        for (int32_t p = pixels; p < kPixels; ++p) {
-            tile.further[p - 1] = 0;
-        }
-        run_groups(params, groups, core, tile);
     }
 }
 
@@ -305,51 +330,52 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
 
 void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    for_tiles(params, core, input, weights, scales, output, patch,
-              [](MveTile& tile, const int8_t* from, int32_t row) {
-                  tile.input = from;
-                  tile.rounds = row;
-              });
+    for_tiles<true>(params, core, input, weights, scales, output, patch,
+                    [](MveTile& tile, const int8_t* from, int32_t row) {
+                        tile.input = from;
+                        tile.rounds = row;
+                    });
 }
 
 void mve_dense_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
     const Rows rows = rows_of(params);
     auto* const to = reinterpret_cast<int8_t*>(patch);
-    for_tiles(params, core, input, weights, scales, output, patch,
-              [&](MveTile& tile, const int8_t* from, int32_t row) {
-                  copy_dense(rows, from, row, to);
-                  tile.input = to;
-              });
+    for_tiles<false>(params, core, input, weights, scales, output, patch,
+                     [&](MveTile& tile, const int8_t* from, int32_t row) {
+                         copy_dense(rows, from, row, to);
+                         tile.input = to;
+                     });
 }
 
 void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
     const Rows rows = rows_of(params);
     auto* const to = reinterpret_cast<int8_t*>(patch);
-    for_tiles(params, core, input, weights, scales, output, patch,
-              [&](MveTile& tile, const int8_t* from, int32_t row) {
-                  copy_turns(rows, from, row, to);
-                  tile.input = to;
-                  tile.rounds = params.rounds;
-              });
+    for_tiles<false>(params, core, input, weights, scales, output, patch,
+                     [&](MveTile& tile, const int8_t* from, int32_t row) {
+                         copy_turns(rows, from, row, to);
+                         tile.input = to;
+                         tile.rounds = params.rounds;
+                     });
 }
 
 void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
                             const int8_t* weights, const int32_t* scales, int8_t* output) {
-    MveTile tile = mve::tile_of(params.stage, weights, scales);
+    MveTile tile = tile_of(params.stage, weights, scales);
     const int32_t channels = params.stage.channels;
-    for (int32_t p = 1; p < kPixels; ++p) {
-        tile.further[p - 1] = p * channels;
-    }
+    tile.input_step = kPixels * params.depth;
+    tile.output_step = kPixels * channels;
     // Compilers are not to conclude from a naked function's text that it reads no tile.
     __asm__("" : "+r"(core));
-    const int32_t last = params.pixels - kPixels;
-    for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
-        const int32_t first = smaller(pixel, last);
-        tile.input = input + first * params.depth;
-        tile.output = output + first * channels;
-        core(tile);
+    tile.tiles = params.pixels / kPixels;
+    tile.input = input;
+    run(core, tile, output);
+    if (params.pixels % kPixels != 0) {
+        const int32_t last = params.pixels - kPixels;
+        tile.tiles = 1;
+        tile.input = input + last * params.depth;
+        run(core, tile, output + last * channels);
     }
 }
 

@@ -1,12 +1,11 @@
 // Convolution of int8 images on Helium in tiles of four pixels by four channels. The arithmetic is that of
-// mve_conv2d.h. The sums are made by a core, which python/mcu_build/kernels/helium/convolution.py emits for
-// the shape of a layer: a kernel here brings the windows of four pixels together and calls it.
+// mve_conv2d.h. Sums and outputs are made by a core, which python/mcu_build/kernels/helium/tile_core.py emits
+// for the shape of a layer: a kernel here brings the windows of four pixels together and calls it.
 //
-// Layouts: input and output as in conv2d.h. Weights [quad][half][vector][2][16]: a quad is four output
-// channels (absent ones are zero), its first half channels 0 and 1. The vectors of a pixel are R bytes of
-// products in 16 * n bytes: the first vector is bytes 0 to 15, the others are the last 16 * (n - 1) bytes.
-// Weights of bytes that a vector before had, and of bytes that are no product, are zero. Scales [quad][4][4]:
-// four biases, multipliers, addends, shifts.
+// Layouts: input and output as in conv2d.h. Weights [quad][vector][4][16]: a quad is four output channels
+// (absent ones are zero). The vectors of a pixel are R bytes of products in 16 * n bytes: the first vector is
+// bytes 0 to 15, the others are the last 16 * (n - 1) bytes. Weights of bytes that a vector before had, and
+// of bytes that are no product, are zero. Scales [quad][4][4]: four biases, multipliers, addends, shifts.
 //
 //   pointwise  1x1, stride 1, at least 4 pixels: they lie in the image
 //   image      outputs at least 4 pixels wide, no horizontal dilation: the rows of a window have the vectors
@@ -39,17 +38,20 @@
 
 namespace mcu::kernels {
 
-// Four pixels. Cores load it by its order.
+// Tiles of four pixels, at the same distance from each other. Cores load it by its order.
 struct MveTile {
     const int8_t* input;
-    const int8_t* weights;
     const int32_t* scales;
     int8_t* output;  // of the first pixel
-    int32_t rounds;  // of the core's loop, or bytes from a row to the next
-    void (*finish)();
-    const int32_t* end;  // of the scales
+    const int8_t* weights;
+    const int32_t* first_scales;  // as `scales`
+    int8_t* first_output;         // as `output`
+    int32_t rounds;               // of the core's loop, or bytes from a row to the next
+    const int32_t* last_scales;   // of the last quad
+    int32_t tiles;
+    int32_t input_step;  // bytes from a tile to the next
+    int32_t output_step;
     int32_t further[3];  // bytes from the first pixel's output to the others'
-    int32_t channels;    // of the output
     int32_t low;
     int32_t high;
 };
@@ -57,8 +59,6 @@ using MveCore = void (*)(const MveTile&);
 
 struct MveTileStage {
     int32_t channels;
-    bool whole;  // channels is a multiple of 4 and nothing is clamped
-    bool plain;  // whole, and no ties
     int32_t low;
     int32_t high;
 };

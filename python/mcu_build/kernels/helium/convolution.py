@@ -1,23 +1,16 @@
-"""Convolutions on Helium: the cores that make the sums of four pixels by four channels.
+"""Convolutions on Helium: the shapes of the cores that make four pixels of all channels.
 
-A core is a naked function, whose contract is in mve_conv_tiles.h and tile_finish.h: eight sums take r0, r2,
-... r14, so that no compiler has a register left. Per vector of 16 products it takes 6 loads and 8
-multiply-accumulates for two channels of four pixels, in turns: a Cortex-M55 does a load and a product at
-once, so that a vector takes the 16 cycles of its products.
-
-    r1 pixels  r3 weights  r5 scales  r7 output  r9 rounds, the third pixel, or bytes from a row to the next
-    r11 rounds left
-    q0, q1 pixels  q2, q3 weights  q4 to q7 sums of four channels
+A core (tile_core.py writes it) makes the sums of two pixels by four channels at once, since eight sums take
+r0, r2, ... r14 and no compiler has a register left. Here is which bytes of a window it reads, and how weights
+are laid out for that.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.calls.struct import Pair
-from mcu_build.ir.plan import Emitted
 
 LANES = 16  # products of a vector
 PIXELS = 4  # that a core computes at once
@@ -25,9 +18,8 @@ QUAD = 4  # channels likewise
 _UNROLLED = 4  # vectors that a core without a loop has at most
 _VECTOR_BYTES = 56  # of code, in a half
 _LARGE = 1000  # bytes of code, beyond which windows are rather copied for a core that others share
-_FINISH_CYCLES = 70  # for a quad, beside its products
-
-_SUMS = (("r0", "r8"), ("r2", "r10"), ("r4", "r12"), ("r6", "lr"))
+_PEELED = 1400  # bytes of code, beyond which no row is peeled
+_QUAD_CYCLES = 52  # for a quad, beside its products
 
 
 @dataclass(frozen=True)
@@ -77,8 +69,8 @@ class Core:
     def loop(self) -> Loop:
         """How the vectors are unrolled: few instructions, weighed against the code's size."""
         if self.rows > 1:
-            first = self.vectors if self.vectors < _UNROLLED else 0
-            return Loop(first, self.vectors, self.rows - 1 if first else self.rows)
+            peels = 4 * self.vectors * _VECTOR_BYTES <= _PEELED
+            return Loop(self.vectors if peels else 0, self.vectors, self.rows - peels)
         if self.vectors <= _UNROLLED:
             return Loop(self.vectors, 0, 0)
         if not self.pitch:  # the same code for as many layers as can be
@@ -98,11 +90,6 @@ class Core:
         return not self.pitch or (self.rows == 1 and self.loop.rounds > 0)
 
     @property
-    def is_far(self) -> bool:
-        """Whether the third and the fourth pixel are out of r1's reach."""
-        return self.pitch > 0 and 3 * self.pitch + self._last > self.reach
-
-    @property
     def _last(self) -> int:
         """Bytes from where a pixel's pointer is to its last vector."""
         return 0 if self.walks else max(self.nbytes - LANES, 0)
@@ -114,9 +101,7 @@ class Core:
             return True
         if self.aligned and (self.pitch % 4 or self.nbytes % 4):
             return False
-        return (1 if self.is_far else 3) * self.pitch + self._last <= self.reach and not (
-            self.is_far and self.rows > 1
-        )
+        return self.pitch + self._last <= self.reach
 
     @property
     def name(self) -> str:
@@ -132,14 +117,14 @@ class Core:
 
     @property
     def code(self) -> int:
-        """Bytes of its loops."""
-        return 2 * _VECTOR_BYTES * (self.loop.first + self.loop.each)
+        """Bytes of its loops, without a row that is peeled."""
+        return 2 * _VECTOR_BYTES * (self.loop.each + (self.loop.first if self.rows == 1 else 0))
 
     @property
     def cycles(self) -> int:
         """Modelled cycles of a Cortex-M55 for a quad."""
-        rows = 0 if self.loop.first else 8
-        return 2 * (16 * self.vectors * self.rows + 2 + 5 * self.loop.rounds + rows) + _FINISH_CYCLES
+        rows = 0 if self.loop.first else 18
+        return 2 * (16 * self.vectors * self.rows + 6 * self.loop.rounds + rows) + _QUAD_CYCLES
 
 
 @dataclass(frozen=True)
@@ -245,121 +230,3 @@ def spread(rows: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.concatenate(
         [rows[:, :LANES], np.zeros((count, vectors * LANES - nbytes), np.int8), rows[:, LANES:]], axis=1
     )
-
-
-def emit(core: Core) -> Emitted:
-    """The core as a function of C++."""
-    lines = [
-        "push {r4-r11, lr}",
-        "vpush {d8-d15}",
-        "ldm r0!, {r1, r3, r5, r7, r9}",
-        "ldm r0, {r2, r4, r6, r8, r10, r11, r12, lr}",
-        "push {r2, r4, r6, r8, r10, r11, r12, lr}",
-        "push {r1}",
-        "1:",
-    ]
-    for half in range(2):
-        lines += _half(core)
-        # The sums of two channels into a half of q4 to q7.
-        lines += [f"vmov d{8 + 2 * pixel + half}, {a}, {b}" for pixel, (a, b) in enumerate(_SUMS)]
-    lines += [
-        "ldr r0, [sp, #4]",
-        "blx r0",
-        "ldr r0, [sp, #8]",
-        "cmp r5, r0",
-        "bne 1b",
-        "add sp, #36",
-        "vpop {d8-d15}",
-        "pop {r4-r11, pc}",
-    ]
-    text = "".join(f'        "{line}\\n"\n' for line in lines)
-    function = (
-        f"[[gnu::naked, gnu::noinline]] inline void {core.name}(const MveTile&) {{\n"
-        f"    __asm__ volatile(\n{text.rstrip()});\n}}\n"
-    )
-    # The sources of several models may be one translation unit.
-    guard = f"MCU_MVE_{core.name.upper()}"
-    text = f"namespace mcu::kernels::mve {{\n{function}}}  // namespace mcu::kernels::mve\n"
-    return Emitted(core.name, f"#ifndef {guard}\n#define {guard}\n{text}#endif\n")
-
-
-def _half(core: Core) -> list[str]:
-    """The sums of two channels."""
-    loop, lines = core.loop, list[str]()
-    if core.walks or core.rows > 1:
-        lines.append("ldr r1, [sp]")
-    if core.is_short:
-        lines += [f"mov r11, #{core.nbytes // (4 if core.aligned else 1)}"]
-        lines += [f"vctp.{32 if core.aligned else 8} r11"]
-    if core.is_far:
-        lines.append(f"add r9, r1, #{2 * core.pitch}")
-    lines += _vectors(core, 0, loop.first, first=True)
-    down = ["add r1, r1, r9"] if core.rows > 1 else []
-    if loop.first:
-        lines += down
-    else:
-        lines += [f"mov {sum}, #0" for pair in _SUMS for sum in pair]
-    if loop.rounds:
-        lines += [f"mov r11, #{loop.rounds}" if core.pitch else "mov r11, r9", "2:"]
-        lines += _vectors(core, 0 if core.rows > 1 else loop.first, loop.each, first=False)
-        lines += [*down, "subs r11, #1", "bne 2b"]
-    return lines
-
-
-Accumulate = Literal["", "a"]
-
-
-def _vectors(core: Core, start: int, count: int, first: bool) -> list[str]:
-    """Sums of `count` vectors from number `start` on: set by the `first` one, else added to."""
-    lines = list[str]()
-    for index in range(count):
-        loads = _loads(core, start + index)
-        following = _loads(core, start + index + 1)[0] if index + 1 < count else None
-        lines += _vector(loads, "" if first and index == 0 else "a", index == 0, following)
-    return lines
-
-
-def _vector(loads: list[str], a: Accumulate, starts: bool, following: str | None) -> list[str]:
-    """One vector of four pixels and two channels, which loads what the `following` one begins with."""
-    first, second = "vldrw.u32 q2, [r3], #16", "vldrw.u32 q3, [r3], #16"
-    products = [
-        f"vmladav{a}.s8 {_SUMS[pixel][channel]}, q{pixel % 2}, q{2 + channel}"
-        for pixel in range(PIXELS)
-        for channel in range(2)
-    ]
-    if starts:
-        before = [[loads[0], first], [second], [loads[1]], [loads[2]], [loads[3]], [], [], []]
-    else:
-        before = [[], [loads[1]], [loads[2]], [], [loads[3]], [], [], []]
-    # q0 is free behind the fifth and sixth product, q2 and q3 behind their last ones.
-    after: list[list[str]] = [[] for _ in products]
-    if following is not None:
-        after[5], after[6], after[7] = [following], [first], [second]
-    return [
-        line
-        for load, product, behind in zip(before, products, after, strict=True)
-        for line in (*load, product, *behind)
-    ]
-
-
-def _loads(core: Core, vector: int) -> list[str]:
-    """The loads of a vector of four pixels, to q0, q1, q0, q1."""
-    if not core.pitch:
-        return [f"vldrw.u32 q{pixel % 2}, [r1], #16" for pixel in range(PIXELS)]
-    bases = (
-        [("r1", 0), ("r1", 1), ("r9", 0), ("r9", 1)] if core.is_far else [("r1", i) for i in range(PIXELS)]
-    )
-    on = core.second if vector == 0 else LANES
-    at = 0 if vector == 0 else core.second + LANES * (vector - 1)
-    lines = []
-    for pixel, (base, step) in enumerate(bases):
-        if not core.walks:
-            place = f"[{base}, #{step * core.pitch + at}]"
-        elif step == 0:
-            place = f"[{base}], #{on}"
-        else:
-            place = f"[{base}, #{step * core.pitch - on}]"
-        load = "vldrw{}.u32" if core.aligned else "vldrb{}.u8"
-        word = f"vpst\\n {load.format('t')}" if core.is_short else load.format("")
-        lines.append(f"{word} q{pixel % 2}, {place}")
-    return lines

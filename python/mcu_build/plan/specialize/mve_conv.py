@@ -14,9 +14,9 @@ from mcu_build.ir.calls.convolution import (
     TransposeConv2d,
 )
 from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputStage, Pair, Struct, Window
-from mcu_build.ir.plan import Step
+from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
-from mcu_build.kernels.helium import convolution
+from mcu_build.kernels.helium import convolution, tile_core
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.mve_packing import (
     LANES,
@@ -24,6 +24,7 @@ from mcu_build.plan.specialize.mve_packing import (
     Ints,
     Requantization,
     Scales,
+    linear_weights,
     quads_of_weights,
     scales,
 )
@@ -46,8 +47,8 @@ class MveConvStage(Struct):
 
     @property
     def of_tiles(self) -> "MveTileStage":
-        """The same for tiles, whose cores know of ties."""
-        return MveTileStage(self.channels, self.whole, self.plain, self.low, self.high)
+        """The same for tiles, whose cores know the rest."""
+        return MveTileStage(self.channels, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,6 @@ class MveTileStage(Struct):
     """Parameters of mve_conv_tiles.h: what follows the sums."""
 
     channels: int
-    whole: bool
-    plain: bool
     low: int
     high: int
 
@@ -202,7 +201,7 @@ def transposed(context: Context, step: Step, call: TransposeConv2d) -> Step | No
         return None
     patch = convolution.patch_of(height, width * inputs)
     parts = [slice(phase * outputs, (phase + 1) * outputs) for phase in range(count)]
-    packed = b"".join(quads_of_weights(patch.vectors_of(phase.reshape(outputs, -1))) for phase in taps)
+    packed = b"".join(linear_weights(patch.vectors_of(phase.reshape(outputs, -1))) for phase in taps)
     scale = b"".join(rescaling.part(part).quads() for part in parts)
     windows = MveWindowTilesParams(
         batch=given.batch,
@@ -219,7 +218,7 @@ def transposed(context: Context, step: Step, call: TransposeConv2d) -> Step | No
     params = MveTransposedTilesParams(windows, stride, first, second, len(packed) // count)
     scratch = (context.scratch(patch.size + height * width * inputs),)
     found = _packed(context, step, call, "mve_transposed_tiles_s8", params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles", core=convolution.emit(patch.core))
+    return replace(found, source="mve_conv_tiles", core=_core(patch.core, rescaling, outputs))
 
 
 def requantization(
@@ -411,14 +410,14 @@ def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step
     patch = convolution.patch_of(height * width, depth)
     rows = patch.vectors_of(wide.reshape(len(wide), -1))
     parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
-    packed = b"".join(quads_of_weights(rows[part]) for part in parts)
+    packed = b"".join(linear_weights(rows[part]) for part in parts)
     scale = b"".join(rescaling.part(part).quads() for part in parts)
     windows = _window_params(given, _places_of(patch), _stage(rescaling, outputs, given.stage).of_tiles)
     edge = height * width * given.input.channels if call.leaves_image else 0
     scratch = (context.scratch(count * patch.size + edge),)
     params = MveGroupedTilesParams(windows, MveGroups(count, depth, len(packed) // count))
     found = _packed(context, step, call, "mve_grouped_tiles_s8", params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles", core=convolution.emit(patch.core))
+    return replace(found, source="mve_conv_tiles", core=_core(patch.core, rescaling, outputs))
 
 
 def _in_tiles(
@@ -432,9 +431,14 @@ def _in_tiles(
     core: convolution.Core,
     scratch: tuple[int | None, ...] = (),
 ) -> Step:
-    packed, scale = quads_of_weights(rows), rescaling.quads()
+    packed, scale = linear_weights(rows), rescaling.quads()
     found = _packed(context, step, call, kernel, params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles", core=convolution.emit(core))
+    return replace(found, source="mve_conv_tiles", core=_core(core, rescaling, len(rows)))
+
+
+def _core(core: convolution.Core, rescaling: Scales, channels: int) -> Emitted:
+    finish = tile_core.Finish(rescaling.ties, rescaling.clamps, tile_core.tail_of(channels))
+    return tile_core.emit(core, finish)
 
 
 def is_column(given: Conv2dParams | DepthwiseConv2dParams) -> bool:
