@@ -149,7 +149,7 @@ def _tensors(inputs: Sequence[Array], index: int) -> list[Any]:
 
     from mcu_build.lower.layout import channels_last
 
-    return [channels_last(torch.from_numpy(np.ascontiguousarray(array[index]))) for array in inputs]
+    return [channels_last(torch.from_numpy(np.asarray(array[index]))) for array in inputs]
 
 
 def _flat(result: Any) -> list[Array]:

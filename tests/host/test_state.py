@@ -162,9 +162,47 @@ def test_a_buffer_may_be_given_an_input_or_another_buffer(delays):
     assert document["state"] == {"elements": 6 * 12, "mismatches": 0}
     assert all(one["sqnr_db"] > 15 for one in document["quality"])
     built = mcu_build("build", "--board", "host", "--json", delays).json
-    # What is computed with is a byte an element; the two that only move are floats.
-    assert built["ram"]["state"] == 4 + 16 + 16
-    assert {row["operator"] for row in built["operators"] if row["where"] == "float"} == {"copy", "state"}
+    # A byte an element, each buffer on 16 bytes: those that only move, too.
+    assert built["ram"]["state"] == 16 + 16 + 4
+    assert {row["where"] for row in built["operators"]} == {"int8", "border"}
+
+
+MOVED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("ring", torch.zeros(1, 4, 3))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("late", torch.zeros(1, 4, 1))
+        self.conv = nn.Conv1d(4, 2, 3)
+
+    def forward(self, x):
+        y, late = self.conv(self.ring), self.late.clone()
+        self.ring.copy_(torch.cat([self.ring, x], 2)[..., 1:])
+        self.late.copy_(x)
+        self.count += 1
+        return y, late, self.count + 0
+
+model = Net()
+example_inputs = (torch.randn(1, 4, 1),)
+calibration = [[(torch.randn(1, 4, 1),) for _ in range(6)]]
+evaluation = [([(torch.randn(1, 4, 1),) for _ in range(5)], None)]
+"""
+
+
+def test_a_ring_that_is_only_moved_is_int8_as_its_reader_is(tmp_path):
+    """The control: what nothing computes with stays float. A number without dimensions is state, too."""
+    path = tmp_path / "moved.py"
+    path.write_text(MOVED)
+    document = mcu_build("test", "--board", "host", "--json", path).json
+    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
+    assert document["state"] == {"elements": 5 * (12 + 1 + 4), "mismatches": 0}
+    assert document["quality"][1]["equal"] == 1.0
+    # 12 integers, a count of 8 bytes, 4 floats.
+    assert mcu_build("build", "--board", "host", "--json", path).json["ram"]["state"] == 16 + 16 + 16
 
 
 def test_copies_of_inputs_are_not_for_an_npu(delays):

@@ -428,7 +428,10 @@ def _steps(vectors: dict[str, npz.Array]) -> Iterator[tuple[bool, Inputs]]:
     arrays = npz.numbered(vectors, "input")
     begins = sequence_starts(vectors)
     for index in range(len(arrays[0])):
-        yield bool(begins[index]), tuple(channels_last(torch.from_numpy(array[index])) for array in arrays)
+        yield (
+            bool(begins[index]),
+            tuple(channels_last(torch.from_numpy(np.asarray(array[index]))) for array in arrays),
+        )
 
 
 def first_inputs(captured: Captured, vectors: dict[str, npz.Array]) -> Iterator[Inputs]:
@@ -493,4 +496,6 @@ def _check_outputs(
 
 
 def _numpy(tensor: "torch.Tensor") -> npz.Array:
-    return np.ascontiguousarray(tensor.detach().contiguous().numpy())
+    # Not by ascontiguousarray, which gives a number without dimensions one.
+    made: npz.Array = tensor.detach().contiguous().numpy()
+    return made

@@ -219,9 +219,11 @@ def _component(start: Node, chosen: Chosen, apart: Set[Node]) -> set[Node]:
     return found
 
 
-def _touches_int8(component: Collection[Node]) -> bool:
-    """Whether anything quantized writes what they read, or reads what they write."""
+def _touches_int8(component: Collection[Node], states: Set[Node] = frozenset()) -> bool:
+    """Whether anything quantized writes what they read, or reads what they write; `states` count as such."""
     for node in component:
+        if node in states or not states.isdisjoint(node.all_input_nodes):
+            return True
         for operand in _float_operands(node):
             found = _annotation(operand)
             if operand not in component and found is not None and found.output_qspec is not None:
@@ -240,15 +242,47 @@ def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
         model.graph, lambda node: _moves_float(node, chosen) and node.target not in _CHOOSE
     )
     apart = {node for group in joined for node in group}
-    seen: set[Node] = set(apart)
+    states: set[Node] = set()
+    done: set[Node] = set(apart)
+    while True:
+        done |= _annotate_components(model, chosen, apart, done, states)
+        # What is int8 where it is moved is so in the next call, and where it is moved there.
+        found = {node for pair in tied(model.graph) if _is_int8_state(*pair, done, chosen) for node in pair}
+        if found <= states:
+            break
+        states |= found
+        for node in found:
+            if node.op == "placeholder" and _annotation(node) is None:
+                _mark_node_as_quantized(node, {}, INT8_ACTIVATION_PER_TENSOR_QSPEC, is_quantized=True)
+    for group in joined:
+        _annotate_joined(group)
+
+
+def _is_int8_state(state: Node, result: Node, done: Set[Node], chosen: Chosen) -> bool:
+    """Whether a state is written in int8, or read so and only moved where it is written."""
+    found = _annotation(result)
+    if not is_float(state) or (found is not None and found.output_qspec is not None):
+        return is_float(state)
+    reads = [(_annotation(user), user) for user in state.users]
+    others = [found for found, user in reads if user in done or not _moves_float(user, chosen)]
+    is_read_so = bool(others) and all(one and one.input_qspec_map.get(state) for one in others)
+    return is_read_so and (_moves_float(result, chosen) or result.op == "placeholder")
+
+
+def _annotate_components(
+    model: GraphModule, chosen: Chosen, apart: Set[Node], done: Set[Node], states: Set[Node]
+) -> set[Node]:
+    """Annotate moves that are not `done` where they touch what is int8, `states` among it. Returns them."""
+    seen, made = set(done), set()
     order = {node: index for index, node in enumerate(model.graph.nodes)}
     for node in model.graph.nodes:
         if not _moves_float(node, chosen) or node in seen:
             continue
         component = _component(node, chosen, apart)
         seen |= component
-        if not _touches_int8(component):
+        if not _touches_int8(component, states):
             continue
+        made |= component
         members = sorted(component, key=lambda member: order[member])
         first = next(member for member in members if _float_operands(member))
         root = (_float_operands(first)[0], first)
@@ -262,9 +296,7 @@ def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
         first.meta[Q_ANNOTATION_KEY].input_qspec_map[root[0]] = (
             SharedQuantizationSpec(root[0]) if alone else INT8_ACTIVATION_PER_TENSOR_QSPEC
         )
-
-    for group in joined:
-        _annotate_joined(group)
+    return made
 
 
 def _annotate_joined(group: Sequence[Node]) -> None:
@@ -327,6 +359,9 @@ def _tie_state(model: GraphModule) -> None:
             continue
         # Shared quantizations refer to what comes before: the new value, whoever it shares with, to the old.
         holder, key = root_place(result)
+        if key is not None and _annotation(key) is not None and key.op == "placeholder":
+            # An input that is read as it is: the two are observed together.
+            holder, key = root_place(key)
         spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
         old, _ = root_place(placeholder)
         if spec is None or holder is old or isinstance(spec, FixedQParamsQuantizationSpec):
