@@ -4,7 +4,7 @@ Neither importing this nor a build whose stages are cached imports torch.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +36,7 @@ from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
 from mcu_build.report.fitting import Fitting, fittings
 from mcu_build.report.quality import too_noisy
-from mcu_build.report.report import Budget, Report
+from mcu_build.report.report import Report
 from mcu_build.request import request_for
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
@@ -205,7 +205,7 @@ class Firmware:
         self,
         *,
         run: bool = True,
-        budgets: Sequence[Budget] = (),
+        budgets: Mapping[str, float | None] | None = None,
         vectors: int | None = None,
         timeout: float = TIMEOUT,
         sim: Sim | None = None,
@@ -214,6 +214,7 @@ class Firmware:
 
         With `run` the image is profiled, and proven over the model's own vectors, the first so many. Where a
         part cannot be had, because nothing here simulates the board for one, the report has a note instead.
+        `budgets` are limits by name, `{"max_flash": 65536}`, and become bars.
         """
         size, profile, proof = self.size(), None, None
         notes = [] if run else ["The image was not run: no cycles, no proof."]

@@ -14,26 +14,15 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
 from mcu_build.errors import McuError
+from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, of_environment, without_idle
-from mcu_build.hardware import Size, Strict
+from mcu_build.hardware import Strict
 
 FILE = "mcu-build.toml"
 _PYPROJECT = "pyproject.toml"
 _TABLE = "mcu-build"
 # Models that a folder has, by file name, best first.
 _USUAL = ("model.py", "model.pt2", "model.pte")
-
-
-class _Budgets(Strict):
-    """Options of verbs that judge what was built, by their names."""
-
-    max_flash: Size | None = None
-    max_ram: Size | None = None
-    max_instructions: int | None = Field(None, ge=0)
-    max_cycles: int | None = Field(None, ge=0)
-    min_accuracy: float | None = Field(None, ge=0, le=1)
-    min_sqnr: float | None = None
-    max_drop: float | None = None
 
 
 def _checked(option: Option) -> Callable[[Any], Any]:
@@ -49,20 +38,20 @@ def _checked(option: Option) -> Callable[[Any], Any]:
 
 
 def _keys(base: type[BaseModel], name: str, *where: str) -> type[BaseModel]:
-    """A table with a key for each build option that may stand there."""
+    """A table with a key for each build option and each budget that may stand there."""
     keys: dict[str, Any] = {
         option.name: (Annotated[Any, BeforeValidator(_checked(option))], None)
-        for option in OPTIONS
+        for option in (*OPTIONS, *BUDGETS)
         if option.project in where
     }
     return create_model(name, __base__=base, **keys)
 
 
-class _OfModel(_Budgets):
+class _OfModel(Strict):
     file: Path
 
 
-_Common = _keys(_Budgets, "Settings", "anywhere")
+_Common = _keys(Strict, "Settings", "anywhere")
 _Model = _keys(_OfModel, "ModelSettings", "anywhere", "model")
 _Document = create_model(
     "Document",

@@ -12,6 +12,7 @@ from mcu_build import project
 from mcu_build.api import Firmware
 from mcu_build.cli import VERBS, cli
 from mcu_build.errors import Exit, McuError
+from mcu_build.fronts import budgets
 from mcu_build.fronts.bazel import option_attributes
 from mcu_build.fronts.cmake import option_lists
 from mcu_build.fronts.options import (
@@ -168,3 +169,50 @@ def test_vectors_are_a_count_and_inputs_an_archive_everywhere():
     assert '"vectors": attr.int(' in rule and '"inputs": attr.label(' in rule
     assert "[VECTORS <count>]" in (data_dir() / "cmake" / "McuBuildConfig.cmake").read_text()
     assert parameters("run")["inputs"].type.name == "path"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_its_budgets_under_their_names(verb):
+    there = parameters(verb)
+    for budget in budgets.BUDGETS:
+        assert (budget.name in there) == (verb in budget.verbs)
+        if verb in budget.verbs:
+            assert there[budget.name].opts == [budget.flag] and there[budget.name].help == budget.help
+            assert there[budget.name].envvar == budget.variable
+
+
+def test_budgets_have_one_name_everywhere():
+    names = budgets.BY_NAME.keys()
+    assert names <= project._Common.model_fields.keys() and names <= project._Model.model_fields.keys()
+    assert not names & BY_NAME.keys()
+    in_python = [
+        name
+        for function in (Firmware.check_budgets, Firmware.test)
+        for name in inspect.signature(function).parameters
+        if name.startswith(("max_", "min_"))
+    ]
+    assert set(in_python) <= names
+    action = (data_dir() / "action.yml").read_text()
+    of_ci = [budget for budget in budgets.BUDGETS if "ci" in budget.verbs]
+    assert len(of_ci) == len(budgets.BUDGETS)
+    for budget in of_ci:
+        assert f"{budget.variable}: ${{{{ inputs.{budget.flag[2:]} }}}}" in action
+    page = (data_dir() / "docs" / "command.md").read_text()
+    assert all(f"| `{budget.flag} " in page for budget in budgets.BUDGETS)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("min_accuracy", "95", "--min-accuracy: '95' is not a share from 0 to 1"),
+        ("min_accuracy", "much", "is not a share"),
+        ("min_sqnr", "nan", "--min-sqnr: 'nan' is not a number of dB"),
+        ("max_flash", "64Q", "is not a size"),
+        ("max_cycles", "-1", "is not a number from 0 on"),
+    ],
+)
+def test_budgets_that_are_none(name, given, said):
+    with pytest.raises(McuError) as caught:
+        budgets.BY_NAME[name].value(given)
+    assert said in caught.value.message and caught.value.exit_code is Exit.USAGE
+    assert budgets.BY_NAME["max_drop"].value("0.5") == 0.5 and budgets.BY_NAME["max_ram"].value("2K") == 2048

@@ -111,7 +111,7 @@ def test_budgets(model):
         "16",
     )
     assert build.status == Exit.BUDGET
-    assert build.err.count("budget") == 2
+    assert build.err.count("budget") == 2 and "  flash  " in build.out  # what there is comes first
 
 
 def test_inputs_that_do_not_fit(model, tmp_path):

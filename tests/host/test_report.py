@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build.errors import Exit
 from mcu_build.metrics import Metric
 from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
 from mcu_build.report import exports, svg
+from mcu_build.report.limits import exceeded, limited
 from mcu_build.report.page import fragment, page
 from mcu_build.report.report import Accuracy, Budget, Report, of_profile, of_size
 from mcu_build.report.size import Region, Row, Size
@@ -208,6 +210,24 @@ def test_columns_without_anything_are_left_out():
     assert ">line</th>" in page(report()) and "line" in text(report())
     unnamed = replace(report(), steps=tuple({**step, "layer": ""} for step in report().steps), npu=None)
     assert ">line</th>" not in page(unnamed) and " line " not in text(unnamed)
+
+
+def test_every_budget_is_a_bar_and_what_was_not_measured_is_a_note():
+    limits = {"max_flash": 10, "max_cycles": 10**9, "min_accuracy": 0.99, "min_sqnr": 1.0, "max_drop": None}
+    held = limited(replace(report(), budgets=()), limits)
+    assert [(one.name, one.exceeded) for one in held.budgets] == [
+        ("flash budget", True),
+        ("cycles budget", False),
+        ("accuracy budget", True),
+        ("dB budget", False),
+    ]
+    error = exceeded(held)
+    assert error and error.exit_code is Exit.BUDGET
+    assert "flash budget" in error.message and "accuracy budget" in error.message
+    assert "cycles" not in error.message
+    blind = limited(replace(report(), profile=None, budgets=()), {"max_cycles": 5, "max_drop": 1.0})
+    assert not blind.budgets and exceeded(blind) is None
+    assert [note.partition(":")[0] for note in blind.notes[-2:]] == ["max_cycles", "max_drop"]
 
 
 def test_areas_of_a_treemap_are_sizes():

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option, debug_option, json_option, projected
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.options import budgets, build_option, debug_option, json_option, projected
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.errors import Exit
 
 
 @click.command()
@@ -13,12 +14,19 @@ from mcu_build.cli.output import StageTimes, print_json, print_text
 @build_option("board", default="host", help="A board's name, or a .toml file, for --npu.")
 @build_option("npu")
 @build_option("op_library")
+@budgets("accuracy")
 @json_option
 @debug_option
 @projected
 def command(
-    model: Path, board: str, npu: str | None, op_library: tuple[Path, ...], as_json: bool, debug: bool
-) -> None:
+    model: Path,
+    board: str,
+    npu: str | None,
+    op_library: tuple[Path, ...],
+    min_sqnr: float | None,
+    as_json: bool,
+    debug: bool,
+) -> Exit:
     """Compare the int8 program with the float model: by output, and by layer.
 
     For each layer: what it loses alone, given the float model's values; what its rounded weights alone lose;
@@ -27,14 +35,17 @@ def command(
     del debug
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
-    from mcu_build.report.quality import lines, table
+    from mcu_build.report.quality import lines, table, too_noisy
     from mcu_build.stages import quantized_quality
 
     times = StageTimes()
     chosen = board_for(model, board)
     quality, layers = quantized_quality(model, chosen.choose_npu(npu), Cache(), times, op_library)
+    error = None if min_sqnr is None else too_noisy(model.stem, quality, min_sqnr)
     if as_json:
-        print_json({"quality": quality, "layers": layers, "stages": times.stages})
-        return
+        told = error_document(error) if error else {}
+        print_json({"quality": quality, "layers": layers, "stages": times.stages, **told})
+        return error.exit_code if error else Exit.OK
     print_text("int8 against float: " + "\n  ".join(lines(quality)))
     print_text(table(layers))
+    return report_error(error, as_json=False) if error else Exit.OK

@@ -5,19 +5,15 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, min_sqnr_option, sign_options, size_type, update_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.options import build_options, sign_options, update_options
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.errors import Exit, McuError
 
 
 @click.command()
 @build_options("build")
 @sign_options
 @update_options
-@click.option(
-    "--max-flash", type=size_type, help="Fail (status 6) above this many bytes of flash, such as 64K."
-)
-@click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes of RAM.")
-@min_sqnr_option
 def command(
     as_json: bool,
     debug: bool,
@@ -31,7 +27,7 @@ def command(
     pad: bool,
     confirm: bool,
     **options: Any,
-) -> None:
+) -> Exit:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
     from mcu_build.flash.sign import order
@@ -44,16 +40,27 @@ def command(
 
     times = StageTimes()
     firmware = build(**options, in_slot=signing is not None, progress=times)
-    firmware.check_budgets(max_flash, max_ram, min_sqnr)
-    signed = firmware.sign(signing) if signing else {}
+    error = _over(firmware, max_flash, max_ram, min_sqnr)
+    signed = firmware.sign(signing) if signing and not error else {}
     if as_json:
         told = summary(firmware.built)
         told["artefacts"] |= {name: str(file) for name, file in signed.items()}
-        print_json({**told, "stages": times.stages})
-        return
+        print_json({**told, "stages": times.stages, **(error_document(error) if error else {})})
+        return error.exit_code if error else Exit.OK
     print_text(describe(firmware.built))
     for name, file in signed.items():
         print_text(f"  {name}     {file}, version {version}")
+    return report_error(error, as_json=False) if error else Exit.OK
+
+
+def _over(
+    firmware: Any, max_flash: int | None, max_ram: int | None, min_sqnr: float | None
+) -> McuError | None:
+    try:
+        firmware.check_budgets(max_flash, max_ram, min_sqnr)
+    except McuError as error:
+        return error
+    return None
 
 
 def describe(built: Any) -> str:

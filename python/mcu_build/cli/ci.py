@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option, debug_option, json_option, size_type
+from mcu_build.cli.options import budgets, build_option, debug_option, json_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import no_board
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 )
 @build_option("npu")
 @click.option("--base", metavar="COMMIT", help="Measure this commit too, and report the differences.")
-@click.option("--max-flash", type=size_type, help="Fail (status 6) above this many bytes, such as 64K.")
-@click.option("--max-ram", type=size_type, help="Fail (status 6) above this many bytes.")
-@click.option("--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many.")
-@click.option("--max-cycles", type=click.IntRange(min=0), help="Fail (status 6) above this many, modelled.")
-@click.option("--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95.")
+@budgets("ci")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -42,14 +38,10 @@ def command(
     boards: tuple[str, ...],
     npu: str | None,
     base: str | None,
-    max_flash: int | None,
-    max_ram: int | None,
-    max_instructions: int | None,
-    max_cycles: int | None,
-    min_accuracy: float | None,
     output: Path,
     as_json: bool,
     debug: bool,
+    **limits: float | None,
 ) -> Exit:
     """Build, prove and measure MODELS on boards, in QEMU, and in the FVP where it is installed.
 
@@ -62,15 +54,8 @@ def command(
     from mcu_build import ci
     from mcu_build.files import write_atomically
 
-    budgets = {
-        "flash": ("max_flash", max_flash),
-        "ram": ("max_ram", max_ram),
-        "instructions": ("max_instructions", max_instructions),
-        "cycles": ("max_cycles", max_cycles),
-        "accuracy": ("min_accuracy", min_accuracy),
-    }
     given = {"npu": npu} if npu else {}
-    jobs = [job for model in _models(models) for job in _jobs(model, boards, given, budgets)]
+    jobs = [job for model in _models(models) for job in _jobs(model, boards, given, limits)]
     results = ci.check(jobs, base, output, StageTimes())
     text, document = ci.markdown(results), ci.document(results)
     write_atomically(output / "report.md", text.encode())
@@ -96,17 +81,17 @@ def _models(given: tuple[str, ...]) -> list[Path]:
 
 
 def _jobs(
-    model: Path, boards: tuple[str, ...], given: Mapping[str, Any], budgets: Mapping[str, tuple[str, Any]]
+    model: Path, boards: tuple[str, ...], given: Mapping[str, Any], limits: Mapping[str, float | None]
 ) -> "list[Job]":
     """A model on each board that is given, else on that of the project file."""
     from mcu_build import project
-    from mcu_build.ci import Job, Limits
+    from mcu_build.ci import Job
 
     found = project.find(model if model.exists() else Path.cwd())
     settings = found.settings(model) if found else {}
-    limits = {name: settings.get(key) if value is None else value for name, (key, value) in budgets.items()}
+    settled = {name: settings.get(name) if value is None else value for name, value in limits.items()}
     options = [project.settled(model, {**given, "board": board}) for board in boards]
     options = options or [project.settled(model, given)]
     if not options[0].get("board"):
         raise no_board()
-    return [Job(model, one, Limits(**limits)) for one in options]
+    return [Job(model, one, settled) for one in options]

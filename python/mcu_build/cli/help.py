@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import rich_click as click
 from rich_click.utils import OptionGroupDict
 
+from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import OPTIONS
 
 # Options beside the build options, by group, in the order in which groups are read. What is in none of them
@@ -24,15 +25,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
         "--probe",
         "--port",
     ),
-    "Budgets": (
-        "--max-flash",
-        "--max-ram",
-        "--max-instructions",
-        "--max-cycles",
-        "--min-accuracy",
-        "--min-sqnr",
-        "--max-drop",
-    ),
+    "Budgets": tuple(budget.flag for budget in BUDGETS),
     "Image": ("--sign", "--version", "--security-counter", "--encrypt", "--pad", "--confirm"),
     "Output": ("--html", "--trace", "--model-explorer", "--symbols", "--json", "--debug"),
     "Compiler, kernels, runtime": (),

@@ -11,6 +11,7 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from mcu_build.errors import McuError
+from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, check_needs, no_board, without_idle
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -62,9 +63,6 @@ class _Value(click.ParamType[Any]):
             self.fail(f"{value!r} is {self._option.refusal}", param, context)
 
 
-size_type = _Value(Option("", kind="size"))
-
-
 class _Many(click.Option):
     """An option that takes one value or more: `--ops-from a.pte b.pte`, up to MODEL or the next option.
 
@@ -90,13 +88,21 @@ class _Many(click.Option):
 
 def build_option(name: str, *parameter: str, **different: Any) -> Callable[[F], F]:
     """One of the build options; a verb may call its parameter otherwise, and have `different` attributes."""
-    option = BY_NAME[name]
+    return _click_option(BY_NAME[name], *parameter, **different)
+
+
+def budgets(verb: str) -> Callable[[F], F]:
+    """The budgets of a verb."""
+    return lambda function: _all(function, *(_click_option(one) for one in BUDGETS if verb in one.verbs))
+
+
+def _click_option(option: Option, *parameter: str, **different: Any) -> Callable[[F], F]:
     attributes: dict[str, Any] = {
         "type": _type(option),
         "metavar": option.metavar or None,
         "envvar": option.variable,
         "help": option.help,
-        "shell_complete": _COMPLETED.get(name),
+        "shell_complete": _COMPLETED.get(option.name),
     }
     if option.many:
         attributes |= {"multiple": True}
@@ -119,17 +125,18 @@ def _type(option: Option) -> click.ParamType[Any]:
         return click.Choice(option.choices)
     if option.kind == "path":
         return click.Path(path_type=Path)
-    return _Value(option) if option.kind in ("number", "size") else click.STRING
+    return _Value(option) if option.kind in ("number", "size", "real") else click.STRING
 
 
 def build_options(verb: str) -> Callable[[F], F]:
-    """MODEL, all build options of a verb, --json and --debug. The project file has a say in it."""
+    """MODEL, all build options and budgets of a verb, --json and --debug, completed by the project file."""
 
     def given(function: F) -> F:
         return _all(
             projected(function),
             click.argument("model", type=click.Path(path_type=Path)),
             *(build_option(option.name) for option in OPTIONS if verb in option.verbs),
+            budgets(verb),
             json_option,
             debug_option,
         )
@@ -163,14 +170,6 @@ def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[s
     settled = without_idle(options, given)
     check_needs(settled)
     return settled
-
-
-min_sqnr_option = click.option(
-    "--min-sqnr",
-    type=float,
-    metavar="DB",
-    help="Fail (status 6) where an output, or a group of its channels, is noisier than this.",
-)
 
 
 def sign_options(function: F) -> F:

@@ -17,14 +17,6 @@ from mcu_build.errors import Exit, McuError
 @on_device_option
 @via_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with bars to this file.")
-@click.option(
-    "--max-instructions", type=click.IntRange(min=0), help="Fail (status 6) above this many an inference."
-)
-@click.option(
-    "--max-cycles",
-    type=click.IntRange(min=0),
-    help="Fail (status 6) above this many, modelled, an inference.",
-)
 def command(
     as_json: bool,
     debug: bool,

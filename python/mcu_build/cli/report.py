@@ -6,9 +6,10 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, run_options, size_type
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.options import build_options, run_options
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.errors import Exit, McuError
+from mcu_build.fronts.budgets import BUDGETS
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -21,8 +22,6 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--model-explorer", type=_FILE, help="Write the plan as a graph for Google's Model Explorer.")
 @click.option("--no-run", is_flag=True, help="Only what the build tells: neither cycles nor a proof.")
 @click.option("--vectors", type=click.IntRange(min=2), help="Prove with the first N vectors only.")
-@click.option("--max-flash", type=size_type, help="The budget of flash, such as 64K, for its bar.")
-@click.option("--max-ram", type=size_type, help="The budget of RAM, for its bar.")
 def command(
     as_json: bool,
     debug: bool,
@@ -33,8 +32,6 @@ def command(
     model_explorer: Path | None,
     no_run: bool,
     vectors: int | None,
-    max_flash: int | None,
-    max_ram: int | None,
     **options: Any,
 ) -> Exit:
     """Build MODEL, run it, and write one page: layers, time, memory, accuracy. It loads nothing."""
@@ -45,20 +42,13 @@ def command(
     from mcu_build.api import build
     from mcu_build.files import write_atomically
     from mcu_build.report import exports
+    from mcu_build.report.limits import exceeded
     from mcu_build.report.page import page
-    from mcu_build.report.report import Budget
     from mcu_build.report.summary import document, text
 
     times = StageTimes()
+    budgets = {one.name: options.pop(one.name) for one in BUDGETS if "report" in one.verbs}
     firmware = build(**options, progress=times)
-    budgets = [
-        Budget(name, used, limit, "bytes")
-        for name, used, limit in (
-            ("flash budget", firmware.flash, max_flash),
-            ("RAM budget", firmware.ram, max_ram),
-        )
-        if limit is not None
-    ]
     report = firmware.report(run=not no_run, budgets=budgets, vectors=vectors, timeout=timeout, sim=sim)
     file = html or firmware.folder / "report.html"
     write_atomically(file, page(report).encode())
@@ -66,15 +56,21 @@ def command(
         write_atomically(trace, json.dumps(exports.trace(report)).encode())
     if model_explorer:
         write_atomically(model_explorer, json.dumps(exports.model_explorer(report)).encode())
+    error = _wrong(report) or exceeded(report)
     if as_json:
-        print_json({**document(report), "html": str(file), "stages": times.stages})
-    else:
-        print_text(text(report))
-        print_text(f"page: {file}")
-    if report.accuracy and report.accuracy.mismatches:
-        raise McuError(
-            f"{report.name}: {report.accuracy.mismatches:,} outputs are wrong",
-            "`mcu-build test` names the first layer that differs.",
-            Exit.FIRMWARE,
-        )
-    return Exit.OK
+        told = error_document(error) if error else {}
+        print_json({**document(report), "html": str(file), "stages": times.stages, **told})
+        return error.exit_code if error else Exit.OK
+    print_text(text(report))
+    print_text(f"page: {file}")
+    return report_error(error, as_json=False) if error else Exit.OK
+
+
+def _wrong(report: Any) -> McuError | None:
+    if not report.accuracy or not report.accuracy.mismatches:
+        return None
+    return McuError(
+        f"{report.name}: {report.accuracy.mismatches:,} outputs are wrong",
+        "`mcu-build test` names the first layer that differs.",
+        Exit.FIRMWARE,
+    )

@@ -5,13 +5,16 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.errors import Exit
 
 
 @click.command()
 @build_options("size")
 @click.option("--symbols", type=int, default=20, show_default=True, help="How many of the largest to show.")
-def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
+def command(
+    as_json: bool, debug: bool, symbols: int, max_flash: int | None, max_ram: int | None, **options: Any
+) -> Exit:
     """Build, then measure the image by region and by symbol. Rows add up to the size of the image.
 
     MODEL may be an .elf with its .map beside it, as CMake makes them.
@@ -28,9 +31,11 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
         built = build(**options, progress=StageTimes())
         measured, npu, memory = built.size(), built.manifest.npu, built.manifest.memory
         gone = built.manifest.removed
+    error = size.over_budget(model.stem, measured, max_flash, max_ram)
     if as_json:
-        print_json({**size.document(measured), "npu": npu, "memory": memory, "removed": gone})
-        return
+        told = error_document(error) if error else {}
+        print_json({**size.document(measured), "npu": npu, "memory": memory, "removed": gone, **told})
+        return error.exit_code if error else Exit.OK
     print_text(size.table(measured, symbols))
     if memory and "lower_bound" in memory:
         above = memory["arena"] / max(memory["lower_bound"], 1) - 1
@@ -41,3 +46,4 @@ def command(as_json: bool, debug: bool, symbols: int, **options: Any) -> None:
         print_text(f"Removed: {sentence(gone)}.")
     if npu:
         print_text("\n".join(estimates(npu)))
+    return report_error(error, as_json=False) if error else Exit.OK

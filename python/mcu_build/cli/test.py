@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, min_sqnr_option, run_options
+from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
@@ -25,16 +25,6 @@ _LISTED = 5
     "--image",
     type=click.Path(path_type=Path),
     help="A test image that another build system has made of MODEL: nothing is built.",
-)
-@click.option(
-    "--min-accuracy", type=float, help="Fail (status 6) below this share, such as 0.95, on the device."
-)
-@min_sqnr_option
-@click.option(
-    "--max-drop",
-    type=float,
-    metavar="POINTS",
-    help="Fail (status 6) where accuracy on the device is so many points below the float model's.",
 )
 def command(
     as_json: bool,

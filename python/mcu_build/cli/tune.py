@@ -6,26 +6,21 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import debug_option, json_option
+from mcu_build.cli.options import budgets, debug_option, json_option
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.errors import Exit
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--min-sqnr", type=float, metavar="DB", help="What every output shall have against float, at least."
-)
-@click.option(
-    "--max-drop", type=float, metavar="POINTS", help="How much accuracy may be lost, of 100 points."
-)
+@budgets("tune")
 @json_option
 @debug_option
 def command(model: Path, min_sqnr: float | None, max_drop: float | None, as_json: bool, debug: bool) -> Exit:
     """Search which layers to leave in float, on the model's own data, and print the `precision` to write.
 
-    Without a limit: 20 dB, and 2 points where there are labels. Nothing is built, nothing is written. Status
-    6 where that is not reached.
+    It looks for a model within the budgets: without any, 20 dB, and 2 points where there are labels. Nothing
+    is built, nothing is written. Status 6 where none is found.
     """
     del debug
     from mcu_build.frontend.names import check_model

@@ -31,9 +31,9 @@ from typing import (
 from mcu_build.choices import Artefact, Compiler, ConsoleKind, InputBy, Io, Kernels, Optimize, Runtime
 from mcu_build.errors import Exit, McuError
 
-Kind = Literal["text", "choice", "path", "number", "size"]
+Kind = Literal["text", "choice", "path", "number", "size", "real"]
 Front = Literal["cmake", "scons", "bazel"]
-Group = Literal["Model and board", "Compiler, kernels, runtime", "Image", "Output"]
+Group = Literal["Model and board", "Compiler, kernels, runtime", "Image", "Output", "Budgets"]
 
 # Verbs that make an image, and those that write sources: together all that take build options.
 IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report", "fit")
@@ -139,6 +139,7 @@ class Option:
             "choice": f"none of {', '.join(self.choices)}",
             "number": "not a number from 0 on",
             "size": "not a size such as 65536, 64K or 2M",
+            "real": "not a number",
         }[self.kind]
 
 

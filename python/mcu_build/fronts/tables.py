@@ -1,27 +1,36 @@
-"""The build options in docs/command.md, in a table between two marks, which scripts/update-docs writes."""
+"""Build options and budgets in docs/command.md, in tables between marks, which scripts/update-docs writes."""
 
 import re
 
+from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import FRONTS, OPTIONS, VERBS, Front, Option
 
-_BEGIN, _END = "<!-- options: made by scripts/update-docs -->", "<!-- end of options -->"
+_BEGIN, _END = "<!-- {}: made by scripts/update-docs -->", "<!-- end of {} -->"
 _NAMES: dict[Front, str] = {"cmake": "CMake", "scons": "SCons", "bazel": "Bazel"}
 _PROJECT = {"anywhere": "yes", "model": "of a model", "never": ""}
 
 
 def with_table(page: str) -> str:
-    """The page with the table between its marks renewed."""
-    return re.sub(
-        f"{re.escape(_BEGIN)}.*?{re.escape(_END)}",
-        lambda _: f"{_BEGIN}\n\n{option_table()}\n{_END}",
-        page,
-        flags=re.DOTALL,
-    )
+    """The page with the tables between its marks renewed."""
+    for name, table in (("options", option_table()), ("budgets", budget_table())):
+        begin, end = _BEGIN.format(name), _END.format(name)
+        made = f"{begin}\n\n{table}\n{end}"
+        page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: made, page, flags=re.DOTALL)  # noqa: B023
+    return page
 
 
 def option_table() -> str:
     """A row for each option: how it is given, what it means, and whether a project file may set it."""
     rows = ["| option | meaning | project file |", "|---|---|---|", *map(_row, OPTIONS)]
+    return "".join(f"{row}\n" for row in rows)
+
+
+def budget_table() -> str:
+    """A row for each budget: how it is given, its key, what it limits, and the verbs that hold to it."""
+    rows = ["| budget | key | meaning | verbs |", "|---|---|---|---|"]
+    for one in BUDGETS:
+        value, verbs = one.metavar or one.kind.upper(), ", ".join(one.verbs)
+        rows.append(f"| `{one.flag} {value}` | `{one.name}` | {one.help} | {verbs} |")
     return "".join(f"{row}\n" for row in rows)
 
 

@@ -1,13 +1,14 @@
 """A report from a build folder and what was found out about the image."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mcu_build.board import Board
 from mcu_build.pipeline import Built
 from mcu_build.profile.measure import Profile
 from mcu_build.prove import Proof
-from mcu_build.report.report import Accuracy, Budget, Report, regions
+from mcu_build.report.limits import limited
+from mcu_build.report.report import Accuracy, Report, regions
 from mcu_build.report.size import Size
 
 
@@ -17,14 +18,17 @@ def of_build(
     size: Size,
     profile: Profile | None = None,
     proof: Proof | None = None,
-    budgets: Sequence[Budget] = (),
+    budgets: Mapping[str, float | None] | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """The report on a build; `profile` and `proof` where the image was run."""
+    """The report on a build; `profile` and `proof` where the image was run.
+
+    `budgets` are limits by the names of fronts/budgets.py.
+    """
     manifest = built.manifest
     plan = json.loads(manifest.path(built.folder, "plan").read_text())
     title = f"{board.name}: {board.core}, {manifest.toolchain}, for {manifest.optimize}, io {manifest.io}"
-    return Report(
+    report = Report(
         name=manifest.name,
         board=board.id,
         title=title,
@@ -41,10 +45,12 @@ def of_build(
         profile=profile,
         accuracy=_accuracy(proof) if proof else None,
         metric=proof.metric if proof else None,
-        budgets=(*regions(size), *budgets),
+        budgets=regions(size),
         clock=board.clock,
         notes=tuple(notes),
     )
+    labelled = proof is not None and (proof.accuracy or proof.metric)
+    return limited(report, budgets or {}, proof.drop if proof and labelled else None)
 
 
 def _accuracy(proof: Proof) -> Accuracy:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from mcu_build import process
 from mcu_build.board import Board
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.report.elf import Image, Piece, Section, read_elf, read_map
 from mcu_build.report.tables import render
 
@@ -122,6 +122,18 @@ def table(size: Size, symbols: int) -> str:
         render(("symbol", "kind", "memory", "bytes", "object"), largest, {"bytes"}),
     ]
     return "\n".join(table for table in tables if table)
+
+
+def over_budget(name: str, size: Size, max_flash: int | None, max_ram: int | None) -> McuError | None:
+    """The error (status 6) where an image takes more than it may, which names its largest parts."""
+    measures = (("flash", size.flash["total"], max_flash, FLASH), ("RAM", size.ram["total"], max_ram, RAM))
+    lines, hints = [], []
+    for kind, used, limit, parts in measures:
+        if limit is not None and used > limit:
+            largest = [f"{row.name} {row.size:,}" for row in size.symbols if row.kind in parts][:3]
+            lines.append(f"{name}: {kind}: {used:,} bytes, the budget is {limit:,}")
+            hints.append(f"The largest in {kind}: {', '.join(largest)}.")
+    return McuError("\n".join(lines), " ".join(hints), Exit.BUDGET) if lines else None
 
 
 def _totals(rows: list[Row], kinds: tuple[Kind, ...]) -> dict[str, int]:

@@ -1,0 +1,101 @@
+"""The one list of budgets: limits beyond which a verb ends with status 6.
+
+Beside the build options (options.py), and spelt by the same rule: `--max-flash` on the command line,
+`max_flash` in Python and the project file, MCU_MAX_FLASH in the environment.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.fronts.options import Group, Option
+
+
+@dataclass(frozen=True)
+class Budget(Option):
+    """A limit of a quantity; one of `unit` is a real number up to `highest`."""
+
+    group: Group = "Budgets"
+    unit: str = ""
+    highest: float = math.inf
+
+    def _one(self, given: Any) -> Any:
+        if self.kind != "real":
+            return super()._one(given)
+        try:
+            number = float(given)
+        except (TypeError, ValueError):
+            number = math.nan
+        if isinstance(given, bool) or not -math.inf < number <= self.highest:
+            raise McuError(
+                f"{self.flag}: {given!r} is {self.refusal}", f"For example: {self._example}.", Exit.USAGE
+            )
+        return number
+
+    @property
+    def refusal(self) -> str:
+        """What is said of a value that it does not have."""
+        if self.kind != "real":
+            return super().refusal
+        return "not a share from 0 to 1" if self.highest == 1 else f"not a number of {self.unit}"
+
+    @property
+    def _example(self) -> str:
+        return f"{self.flag} {0.95 if self.highest == 1 else 20 if self.unit == 'dB' else 0.5}"
+
+
+BUDGETS = (
+    Budget(
+        "Fail (status 6) above this many bytes of flash, such as 64K.",
+        name="max_flash",
+        kind="size",
+        verbs=("build", "size", "report", "ci"),
+    ),
+    Budget(
+        "Fail (status 6) above this many bytes of RAM.",
+        name="max_ram",
+        kind="size",
+        verbs=("build", "size", "report", "ci"),
+    ),
+    Budget(
+        "Fail (status 6) above this many instructions of one inference.",
+        name="max_instructions",
+        kind="number",
+        verbs=("profile", "report", "ci"),
+    ),
+    Budget(
+        "Fail (status 6) above this many modelled cycles of one inference.",
+        name="max_cycles",
+        kind="number",
+        verbs=("profile", "report", "ci"),
+    ),
+    Budget(
+        "Fail (status 6) below this share of right answers on the device, such as 0.95.",
+        name="min_accuracy",
+        kind="real",
+        metavar="SHARE",
+        verbs=("test", "report", "ci"),
+        unit="share",
+        highest=1,
+    ),
+    Budget(
+        "Fail (status 6) where an output, or a group of its channels, is noisier than this against float.",
+        name="min_sqnr",
+        kind="real",
+        metavar="DB",
+        verbs=("build", "test", "accuracy", "tune", "report", "ci"),
+        unit="dB",
+    ),
+    Budget(
+        "Fail (status 6) where accuracy is so many points of 100 below the float model's.",
+        name="max_drop",
+        kind="real",
+        metavar="POINTS",
+        verbs=("test", "tune", "report", "ci"),
+        unit="points",
+    ),
+)
+BY_NAME: Mapping[str, Budget] = MappingProxyType({budget.name: budget for budget in BUDGETS})
