@@ -69,8 +69,17 @@ def norm(
     normalized value; it is taken with 19 bits behind the point. weight (an entry for each channel, or one)
     turns it into output steps with 16 bits behind the point after the shift, bias is added there.
     """
+    centers = values.astype(np.int64) - input_zero_point
+    steps = normalized_steps(centers, weight, bias, groups, centered, epsilon, shift)
+    return _saturate(rounding_shift(steps, RESULT_BITS) + output_zero_point).reshape(values.shape)
+
+
+def normalized_steps(
+    values: Int64, weight: Int32, bias: Int32, groups: int, centered: bool, epsilon: int, shift: int
+) -> Int64:
+    """Results of `norm` before their last rounding, [n, channels, rest], of values less the zero point."""
     n, channels = values.shape[:2]
-    sets = values.astype(np.int64).reshape(n, groups, -1) - input_zero_point
+    sets = values.reshape(n, groups, -1)
     count = sets.shape[2]
     total = sets.sum(axis=2, keepdims=True) if centered else np.zeros((n, groups, 1), np.int64)
     squares = (sets * sets).sum(axis=2, keepdims=True)
@@ -79,8 +88,7 @@ def norm(
     normalized = rounding_shift((count * sets - total) * inverse, right)
     by_channel = normalized.reshape(n, channels, -1)
     weights, biases = (a.astype(np.int64).reshape(1, -1, 1) for a in (weight, bias))
-    steps = rounding_shift(by_channel * weights, shift) + biases
-    return _saturate(rounding_shift(steps, RESULT_BITS) + output_zero_point).reshape(values.shape)
+    return rounding_shift(by_channel * weights, shift) + biases
 
 
 def _inverse_roots(numbers: Int64) -> tuple[Int64, Int64]:
@@ -139,9 +147,21 @@ def max_pool2d_dilated(
     rounds_up: bool,
 ) -> Int8:
     """Maxima over the elements of windows inside [n, c, h, w], `dilation` apart."""
+    return pooled(image, kernel, stride, padding, dilation, rounds_up)
+
+
+def pooled(
+    image: npt.NDArray[Any],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    rounds_up: bool,
+) -> npt.NDArray[Any]:
+    """The same for elements of any type."""
     axes = zip(image.shape[2:], kernel, stride, padding, dilation, strict=True)
     taps = [_inside(axis[0], windows(*axis, rounds_up=rounds_up), *axis[1:]) for axis in axes]
-    result = np.empty((*image.shape[:2], len(taps[0]), len(taps[1])), np.int8)
+    result = np.empty((*image.shape[:2], len(taps[0]), len(taps[1])), image.dtype)
     for row, lines in enumerate(taps[0]):
         for column, columns in enumerate(taps[1]):
             result[:, :, row, column] = image[:, :, lines][..., columns].max(axis=(2, 3))

@@ -43,7 +43,7 @@ def _window(size: int, start: int, step: int, count: int) -> tuple[slice, slice]
     return slice(first, last + 1), slice(start + step * first, start + step * last + 1, step)
 
 
-def _correlate(
+def correlate(
     image: Real,
     weight: Real,
     groups: int,
@@ -73,7 +73,7 @@ def _correlate(
     return total.reshape(n, rows, columns, out)
 
 
-def _scatter(
+def scatter(
     image: Real,
     weight: Real,
     stride: Sequence[int],
@@ -133,7 +133,7 @@ def conv2d(
     """quantized_conv2d, weight (out, kh, kw, in / groups). torch has no dilated convolution on integers."""
     shifted = image.transpose(0, 2, 3, 1).astype(np.float64) + input_offset
     groups = image.shape[1] // weight.shape[3]
-    total = _correlate(shifted, weight.astype(np.float64), groups, stride, padding, dilation)
+    total = correlate(shifted, weight.astype(np.float64), groups, stride, padding, dilation)
     return _finish(total, bias, multipliers, shifts, output_offset, low, high)
 
 
@@ -189,7 +189,7 @@ def transpose_conv2d(
 ) -> Int8:
     """quantized_transpose_conv2d, weight (out, kh, kw, in). The definition's float32 is inexact from 2^24."""
     shifted = image.transpose(0, 2, 3, 1).astype(np.float64) + input_offset
-    total = _scatter(shifted, weight.astype(np.float64), stride, padding, output_padding, dilation)
+    total = scatter(shifted, weight.astype(np.float64), stride, padding, output_padding, dilation)
     return _finish(total, bias, multipliers, shifts, output_offset, low, high)
 
 

@@ -1,4 +1,4 @@
-"""`precision` in a model file: layers that stay in float, by name."""
+"""`precision` in a model file: layers that stay in float or have 16 bits, by name."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import nn
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
 from mcu_build.frontend.quantize import quantize
-from mcu_build.lower.assigned import why_in_float
+from mcu_build.lower.assigned import is_int16, why_in_float
 from mcu_build.lower.cortex_m import lower
 
 FILE = Path("model.py")
@@ -48,6 +48,13 @@ def test_names(wishes, kept):
     assert [name.partition("_")[0] for name in found] == kept
 
 
+def test_sixteen_bits_by_name_and_as_a_rule():
+    program = exported()
+    precision.apply(program, {"stem": "int8", "head": "float"}, FILE, usual="int16")
+    wide = {node.name.partition("_")[0] for node in program.graph.nodes if is_int16(node)}
+    assert wide == {"mean", "add", "tanh"}
+
+
 def test_a_name_that_is_none_is_told_with_those_alike():
     with pytest.raises(McuError) as caught:
         precision.apply(exported(), {"stm.0": "float", "nothing": "float", "head": "float"}, FILE)
@@ -60,10 +67,9 @@ def test_a_name_that_is_none_is_told_with_those_alike():
     ("given", "told"),
     [
         (["stem"], "list, not a dictionary"),
-        ({"stem": "int4"}, "'int4' is not one of float, int8"),
+        ({"stem": "int4"}, "'int4' is not one of float, int16, int8"),
         ({"stem": 16}, "16 is not one of"),
         ({1: "float"}, "1 is no name"),
-        ({"stem": "int16"}, "int16 by layer has no kernels"),
     ],
 )
 def test_what_is_no_wish_is_refused(given, told):

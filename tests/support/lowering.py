@@ -1,13 +1,15 @@
 """Take a small model through quantize, lower and evaluate, and say how it went."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from mcu_build.frontend import precision
 from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import Program, parse
 from mcu_build.lower.cortex_m import Lowered, finish, to_cortex_m
@@ -64,14 +66,22 @@ def arrays(result: Any) -> list[np.ndarray]:
 
 
 def take(
-    model: nn.Module, example: Sequence[torch.Tensor], core: str = "cortex-m4", items: int = 8
+    model: nn.Module,
+    example: Sequence[torch.Tensor],
+    core: str = "cortex-m4",
+    items: int = 8,
+    wishes: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Quantize with `items` random inputs like `example`, lower for `core`, evaluate on a further one."""
+    """Quantize with `items` random inputs like `example`, lower for `core`, evaluate on a further one.
+
+    `wishes` are `precision` of a model file.
+    """
     generator = torch.Generator().manual_seed(7)
     draws = [tuple(_like(tensor, generator) for tensor in example) for _ in range(items)]
     model = model.eval()
     with quiet():
         exported = torch.export.export(model, tuple(example))
+    precision.apply(exported, wishes or {}, Path("model.py"))
     quantized = quantize(exported, draws)
     graph = to_cortex_m(quantized, core)
     inputs = draws[-1]

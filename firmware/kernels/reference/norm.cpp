@@ -5,6 +5,7 @@ namespace {
 
 constexpr int32_t kNormalizedBits = 19;
 constexpr int32_t kResultBits = 16;
+constexpr int32_t kResultBitsS16 = 12;
 
 // A factor of 31 bits and the shift to the right that belongs to it.
 struct Factor {
@@ -39,8 +40,8 @@ Factor inverse_root(uint64_t value) {
     return {static_cast<int64_t>((uint64_t{1} << 61) / root(value)), 61 - kNormalizedBits - half};
 }
 
-template <typename Function>
-void for_each_element(const NormParams& params, const Function& function) {
+template <typename Params, typename Function>
+void for_each_element(const Params& params, const Function& function) {
     for (int32_t p = 0; p < params.positions; ++p) {
         for (int32_t c = 0; c < params.channels_per_group; ++c) {
             function(p * params.strides.position + c * params.strides.channel, c * params.parameter_stride);
@@ -48,13 +49,15 @@ void for_each_element(const NormParams& params, const Function& function) {
     }
 }
 
-void norm_group(const NormParams& params, const int8_t* input, const int32_t* weight, const int32_t* bias,
-                int8_t* output) {
+// Calls finish(place, steps) with each result of a group before its last rounding.
+template <typename Params, typename Number, typename Finish>
+void norm_group(const Params& params, int32_t zero_point, const Number* input, const int32_t* weight,
+                const int32_t* bias, const Finish& finish) {
     const int64_t count = params.channels_per_group * params.positions;
     int64_t sum = 0;
     int64_t squares = 0;
     for_each_element(params, [&](int32_t at, int32_t) {
-        const int32_t d = input[at] - params.input_zero_point;
+        const int32_t d = input[at] - zero_point;
         sum += d;
         squares += d * d;
     });
@@ -62,26 +65,45 @@ void norm_group(const NormParams& params, const int8_t* input, const int32_t* we
     const int64_t spread = count * squares - sum * sum + params.epsilon;
     const Factor factor = inverse_root(static_cast<uint64_t>(spread > 0 ? spread : 1));
     for_each_element(params, [&](int32_t at, int32_t channel) {
-        const int64_t difference = count * (input[at] - params.input_zero_point) - sum;
+        const int64_t difference = count * (input[at] - zero_point) - sum;
         const int64_t normalized = rounding_shift(difference * factor.multiplier, factor.shift);
-        const int64_t steps = rounding_shift(normalized * weight[channel], params.shift) + bias[channel];
-        const int64_t moved = rounding_shift(steps, kResultBits) + params.output_zero_point;
-        output[at] = static_cast<int8_t>(moved < -128 ? -128 : (moved > 127 ? 127 : moved));
+        finish(at, rounding_shift(normalized * weight[channel], params.shift) + bias[channel]);
     });
+}
+
+// Calls group(first element, first parameter) for each group.
+template <typename Params, typename Group>
+void for_each_group(const Params& params, const Group& group) {
+    for (int32_t n = 0; n < params.batches; ++n) {
+        for (int32_t g = 0; g < params.groups; ++g) {
+            const int32_t first = g * params.channels_per_group;
+            group(n * params.strides.batch + first * params.strides.channel, first * params.parameter_stride);
+        }
+    }
 }
 
 }  // namespace
 
 void norm_s8(const NormParams& params, const int8_t* input, const int32_t* weight, const int32_t* bias,
              int8_t* output) {
-    for (int32_t n = 0; n < params.batches; ++n) {
-        for (int32_t g = 0; g < params.groups; ++g) {
-            const int32_t first = g * params.channels_per_group;
-            const int32_t start = n * params.strides.batch + first * params.strides.channel;
-            const int32_t parameters = first * params.parameter_stride;
-            norm_group(params, input + start, weight + parameters, bias + parameters, output + start);
-        }
-    }
+    for_each_group(params, [&](int32_t start, int32_t first) {
+        int8_t* const to = output + start;
+        norm_group(params, params.input_zero_point, input + start, weight + first, bias + first,
+                   [&params, to](int32_t at, int64_t steps) {
+                       const int64_t moved = rounding_shift(steps, kResultBits) + params.output_zero_point;
+                       to[at] = static_cast<int8_t>(moved < -128 ? -128 : (moved > 127 ? 127 : moved));
+                   });
+    });
+}
+
+void norm_s16(const NormS16Params& params, const int16_t* input, const int32_t* weight, const int32_t* bias,
+              int16_t* output) {
+    for_each_group(params, [&](int32_t start, int32_t first) {
+        int16_t* const to = output + start;
+        norm_group(params, 0, input + start, weight + first, bias + first, [to](int32_t at, int64_t steps) {
+            to[at] = saturated_s16(rounding_shift(steps, kResultBitsS16));
+        });
+    });
 }
 
 }  // namespace mcu::kernels

@@ -69,7 +69,7 @@ def describe(built: Any) -> str:
     flash, ram, memory = manifest.flash, manifest.ram, manifest.memory
     kinds = [row["where"] for row in manifest.operators]
     counted = ", ".join(
-        f"{kinds.count(kind)} {kind}" for kind in ("npu", "int8", "border", "float") if kind in kinds
+        f"{kinds.count(kind)} {kind}" for kind in ("npu", "int8", "int16", "border", "float") if kind in kinds
     )
     ours = f"{memory['arena']:,}"
     lines = [

@@ -1,4 +1,4 @@
-"""`precision` of a model file: which layers stay in float, by their names.
+"""`precision` of a model file: which layers stay in float or have 16 bits, by their names.
 
 A key is a module path ('head', which holds 'head.0' too), a pattern of one ('blocks.*'), or either with an
 operator behind it ('head add'): what `mcu-build accuracy` lists, without shapes. An operator of the model
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-FLOAT, INT8 = "float", "int8"
-_WIDTHS = (FLOAT, INT8)
+FLOAT, INT8, INT16 = "float", "int8", "int16"
+_WIDTHS = (FLOAT, INT16, INT8)
 _WHY = "`precision` in the model file asks for float"
 _HINT = 'Write, for example, `precision = {"head.*": "float"}`; `mcu-build accuracy` lists the layers.'
 _SHOWN = 8
@@ -33,33 +33,31 @@ def read(path: Path, found: Mapping[str, Any]) -> Mapping[str, str]:
     for key, width in given.items():
         if not isinstance(key, str) or not key:
             raise McuError(f"{path}: precision: {key!r} is no name of a layer", _HINT)
-        if width == "int16":
-            raise McuError(
-                f"{path}: precision: {key!r}: int16 by layer has no kernels",
-                "Give the layer 'float', or the whole model `activation_bits = 16` on an Ethos-U.",
-            )
         if width not in _WIDTHS:
-            raise McuError(f"{path}: precision: {key!r}: {width!r} is not one of float, int8", _HINT)
+            raise McuError(f"{path}: precision: {key!r}: {width!r} is not one of {', '.join(_WIDTHS)}", _HINT)
     return dict(given)
 
 
-def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path) -> None:
-    """Mark the operators that stay in float. Of several keys that fit one, the last decides.
+def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, usual: str = INT8) -> None:
+    """Mark the operators that stay in float or have 16 bits; `usual` is what no key is about. Of several
+    keys that fit one, the last decides.
 
     McuError, with names that are alike, for keys that fit none.
     """
-    from mcu_build.lower.assigned import keep_in_float
+    from mcu_build.lower.assigned import keep_in_float, make_int16
 
     names = {node: names_of(node) for node in exported.graph.nodes if node.op == "call_function"}
     unused = set(wishes)
     for node, (module, full) in names.items():
-        width = INT8
+        width = usual
         for key, wish in wishes.items():
             if fits(key, module, full):
                 unused.discard(key)
                 width = wish
         if width == FLOAT:
             keep_in_float(node, _WHY)
+        elif width == INT16:
+            make_int16(node)
     if unused:
         known = sorted({name for pair in names.values() for name in pair if name})
         raise McuError(

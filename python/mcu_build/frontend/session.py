@@ -208,11 +208,6 @@ def _quantize(
     if npu_kind is None:
         from mcu_build.frontend.quantize import quantize_layers
 
-        if bits != 8:
-            captured.warnings.append(
-                f"activation_bits = {bits} is for an Ethos-U: without one (--npu) the core computes in int8."
-            )
-
         return quantize_layers(captured.exported, calibration, examples)
     from mcu_build.lower.given import is_marked
     from mcu_build.lower.upstream import quiet
@@ -261,7 +256,8 @@ def _capture_model(file: Path) -> Captured:
         from mcu_build.frontend.state import lift_state
 
     exported, state = lift_state(capture(model, first))
-    precision.apply(exported, model.precision, file)
+    usual = precision.INT16 if model.activation_bits == 16 else precision.INT8
+    precision.apply(exported, model.precision, file, usual)
     warnings = []
     if model.calibration is None:
         warnings.append(

@@ -19,10 +19,11 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.lower import computed_weights, recurrent
+from mcu_build.lower import computed_weights, int16_annotate, recurrent
 from mcu_build.lower.assigned import (
     Chosen,
     everything,
+    is_int16,
     keep_in_float,
     origin,
     remember_origin,
@@ -88,7 +89,9 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
 
     def __init__(self, chosen: Chosen = everything, refused: Mapping[str, str] | None = None) -> None:
         super().__init__()
-        self._chosen: Chosen = lambda node: chosen(node) and not why_in_float(node)
+        self._known: Chosen = lambda node: chosen(node) and not why_in_float(node)
+        # Of these, int16 operators are annotated apart.
+        self._chosen: Chosen = lambda node: self._known(node) and not is_int16(node)
         self._refused = refused or {}
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
@@ -100,12 +103,14 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 keep_in_float(node, self._refused[node.name])
         for node in computed_weights.convolutions(model.graph):
             keep_in_float(node, computed_weights.WHY)
+        int16_annotate.keep_unknown_in_float(model)
         self._scale_outputs(model)
-        legalize(model, self._chosen)
-        lay_out(model, self._chosen)
-        _own_biases(model, self._chosen)
-        _own_weights(model, self._chosen)
-        _join_clamps(model, self._chosen)
+        legalize(model, self._known)
+        lay_out(model, self._known)
+        _own_biases(model, self._known)
+        _own_weights(model, self._known)
+        _join_clamps(model, self._known)
+        int16_annotate.choose(model, is_move, self._known)
         return model
 
     def _scale_outputs(self, model: GraphModule) -> None:
@@ -114,11 +119,12 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how."""
+        int16_annotate.annotate(model, is_move)
         _annotate_functions(model, self._chosen)
         annotate_forms(model, self._chosen)
         recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
-            if node.op in ("placeholder", "output") or _is_move(node) or not self._chosen(node):
+            if node.op in ("placeholder", "output") or is_move(node) or not self._chosen(node):
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
             quantizer.annotate(model)
@@ -196,14 +202,14 @@ def _float_operands(node: Node) -> list[Node]:
     return [operand for operand in node.all_input_nodes if is_float(operand)]
 
 
-def _is_move(node: Node) -> bool:
+def is_move(node: Node) -> bool:
     """Whether a node's results are its operands' elements: not where index_put adds them up."""
     adds = node.target is aten.index_put.default and len(node.args) > 3 and node.args[3] is True
     return node.target in MOVES and not adds
 
 
 def _moves_float(node: Node, chosen: Chosen) -> bool:
-    return _is_move(node) and is_float(node) and chosen(node)
+    return is_move(node) and is_float(node) and chosen(node)
 
 
 def _component(start: Node, chosen: Chosen, apart: Set[Node]) -> set[Node]:
@@ -318,7 +324,7 @@ def _annotate_joined(group: Sequence[Node]) -> None:
 def _is_fixed(model: GraphModule, node: Node) -> bool:
     """Whether the quantization of a node's result is given, not observed."""
     found = _annotation(node)
-    if found is None or found.output_qspec is None:
+    if found is None or found.output_qspec is None or is_int16(node):
         return False
     holder, key = root_place(node)
     spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
@@ -339,14 +345,18 @@ def _follow_fixed(model: GraphModule) -> None:
     """Read a softmax in its own quantization, not in an observed one: between the two there would be a
     quantize that no pass folds, and AtenToCortexMPass then meets int8 and int32 at attention's bmm."""
     for operand, node, found in list(_observed_edges(model)):
-        if not _is_move(node) and _is_fixed(model, operand):
+        if not is_move(node) and _is_fixed(model, operand):
             found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 
 def _annotate_inputs(model: GraphModule) -> None:
     """Quantize an input once for all its readers."""
     for operand, _node, _found in list(_observed_edges(model)):
-        if operand.op == "placeholder" and _annotation(operand) is None:
+        if (
+            operand.op == "placeholder"
+            and _annotation(operand) is None
+            and not any(map(is_int16, operand.users))
+        ):
             _mark_node_as_quantized(operand, {}, INT8_ACTIVATION_PER_TENSOR_QSPEC, is_quantized=True)
 
 

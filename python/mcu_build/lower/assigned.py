@@ -19,6 +19,7 @@ Chosen = Callable[[Node], bool]
 _MARK = "mcu_build_cpu"
 _FLOAT = "mcu_build_float"
 _BOUNDARY = "mcu_build_boundary"
+_INT16 = "mcu_build_int16"
 _ORIGIN = {
     "name": "mcu_build_origin",
     "operator": "mcu_build_operator",
@@ -57,6 +58,17 @@ def keep_in_float(node: Node, why: str) -> None:
 def why_in_float(node: Node) -> str:
     """Why `keep_in_float` was asked for; empty where it was not."""
     return str((node.meta.get("custom") or {}).get(_FLOAT, ""))
+
+
+def make_int16(node: Node) -> None:
+    """Give the results of `node`, and of what it is rewritten to, 16 bits."""
+    _note(node, _INT16, "yes")
+
+
+def is_int16(node: Node) -> bool:
+    """Whether `make_int16` has marked the node, and nothing keeps it in float."""
+    found = node.meta.get("custom") or {}
+    return _INT16 in found and _FLOAT not in found
 
 
 def mark_boundary(node: Node) -> None:

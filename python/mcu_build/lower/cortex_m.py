@@ -37,7 +37,7 @@ from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quiet
 from mcu_build.plan.left_out import no_kernel
 
-Where = Literal["npu", "int8", "float", "border"]
+Where = Literal["npu", "int8", "int16", "float", "border"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
@@ -153,6 +153,7 @@ def _to_cortex_m(
 
     from mcu_build.lower.fold import fold_constants
     from mcu_build.lower.int8_forms import build_forms
+    from mcu_build.lower.int16_build import build_int16
     from mcu_build.lower.layout import settle
     from mcu_build.lower.markers import Unmark, mark
     from mcu_build.lower.recurrent_int8 import build_recurrent
@@ -168,6 +169,7 @@ def _to_cortex_m(
     def chosen(node: Node) -> bool:
         return on_core(node) and not why_in_float(node)
 
+    build_int16(tabled, chosen)
     build_forms(tabled, chosen)
     build_recurrent(tabled, chosen)
     build_tables(tabled, chosen)
@@ -305,7 +307,7 @@ def _misfits(lowered: ExportedProgram) -> dict[Node, str]:
 
 def _is_misfit(node: Node) -> bool:
     name = operator_name(node)
-    int8s = any(_is_int8(operand) for operand in node.all_input_nodes)
+    int8s = any(_is_integer(operand) for operand in node.all_input_nodes)
     floats = any(_is_float(one.meta.get("val")) for one in (node, *node.all_input_nodes))
     if is_custom(name) or "quantize_per_tensor" in name or name.startswith("mcu_build::"):
         return False
@@ -314,9 +316,10 @@ def _is_misfit(node: Node) -> bool:
     return int8s
 
 
-def _is_int8(node: Node) -> bool:
+def _is_integer(node: Node) -> bool:
+    """Whether it is a quantized tensor."""
     value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and value.dtype is torch.int8
+    return isinstance(value, torch.Tensor) and value.dtype in (torch.int8, torch.int16)
 
 
 def _rows(node: Node) -> Iterator[Lowering]:
@@ -345,13 +348,13 @@ def _where(node: Node) -> tuple[Where, str]:
     """Where a call computes, and why there."""
     name = operator_name(node)
     if "quantize_per_tensor" in name:
-        return "border", "between float and int8"
+        return "border", f"between float and {_width(node)}"
     floats = _is_float(node.meta.get("val")) or any(
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
     # The cell of an LSTM goes in and out as float.
     if not floats or name.startswith("mcu_build::"):
-        return "int8", _why_on_cpu(node) or "integer arithmetic"
+        return _width(node), _why_on_cpu(node) or "integer arithmetic"
     if is_custom(name):
         return "float", "a custom operator on float tensors"
     if is_boundary(node):
@@ -361,6 +364,11 @@ def _where(node: Node) -> tuple[Where, str]:
     why = why_on_cpu(node)
     no_form = "no int8 form of this operator with these operands"
     return "float", f"{why}; {no_form}" if why else no_form
+
+
+def _width(node: Node) -> Where:
+    values = [one.meta.get("val") for one in (node, *node.all_input_nodes)]
+    return "int16" if any(getattr(value, "dtype", None) is torch.int16 for value in values) else "int8"
 
 
 def _why_on_cpu(node: Node) -> str:

@@ -30,7 +30,8 @@ DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
 
 @dataclass(frozen=True)
 class Site:
-    """A float operator between a dequantize (of `source`) and a quantize, both per tensor and int8."""
+    """A float operator between a dequantize (of `source`) and a quantize, both per tensor and of one type:
+    int8, or int16 with zero points of 0."""
 
     exported: ExportedProgram
     node: Node
@@ -39,6 +40,7 @@ class Site:
     input_zero_point: int
     output_scale: float
     output_zero_point: int
+    is_int16: bool = False
 
     def call(self, name: str, *arguments: Any) -> Node:
         """A call of `mcu_build::name`; tensors among the arguments become constants of the program."""
@@ -56,7 +58,7 @@ class Site:
         return made
 
     def integer(self, operand: Node) -> Node:
-        """The int8 tensor of a further operand that is quantized, itself where it is none."""
+        """The integer tensor of a further operand that is quantized, itself where it is none."""
         is_quantized = operand.target is DEQUANTIZE
         return operand.all_input_nodes[0] if is_quantized else operand
 
@@ -69,7 +71,7 @@ class Site:
         first = next(node for node in self.exported.graph.nodes if node.op == "placeholder")
         with self.exported.graph.inserting_before(first):
             return create_constant_placeholder(
-                self.exported, self.exported.graph, f"{name}_int8", InputKind.PARAMETER, value
+                self.exported, self.exported.graph, f"{name}_integers", InputKind.PARAMETER, value
             )
 
 

@@ -1,8 +1,8 @@
-"""The int8 operators that are ours, `mcu_build::*`, for torch: schemas, shapes, and the arithmetic of
-reference_int8.py and reference_recurrent.py.
+"""The integer operators that are ours, `mcu_build::*`, for torch: schemas, shapes, and the arithmetic of
+reference_int8.py, reference_int16.py and reference_recurrent.py.
 
-They take and give int8 tensors, so that a lowered graph runs in PyTorch, and have the out forms that a
-program calls.
+They take and give int8 or int16 tensors, so that a lowered graph runs in PyTorch, and have the out forms that
+a program calls.
 """
 
 import functools
@@ -12,18 +12,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcu_build import reference_int8, reference_recurrent
+from mcu_build import reference_int8, reference_int16, reference_recurrent
+from mcu_build.lower import int16_ops
 from mcu_build.reference_int8 import windows
 
 _DEFINITIONS: Mapping[str, Callable[..., Any]] = {
     **reference_int8.DEFINITIONS,
+    **reference_int16.DEFINITIONS,
     **reference_recurrent.DEFINITIONS,
 }
 _RECURRENT = (
     "Tensor input_weights, Tensor hidden_weights, Tensor multipliers, Tensor biases, Tensor? table, "
     "bool batch_first, int shift, int zero_point, int output_multiplier, int output_shift"
 )
-# Arguments of each operator; all of them give one int8 tensor, but for those of _SECOND.
+# Arguments of each operator; all of them give one tensor, but for those of _SECOND.
 _SCHEMAS: Mapping[str, str] = {
     "prelu": "Tensor input, Tensor slopes, int positive, int shift, int input_zero_point, "
     "int output_zero_point",
@@ -40,6 +42,7 @@ _SCHEMAS: Mapping[str, str] = {
     "gru": f"Tensor input, Tensor? hidden, Tensor? state, {_RECURRENT}, int state_bits, "
     "int state_multiplier, int state_shift",
     "rnn": f"Tensor input, Tensor? hidden, {_RECURRENT}",
+    **int16_ops.SCHEMAS,
 }
 # Operators with a second result.
 _SECOND = ("lstm", "gru")
@@ -91,6 +94,7 @@ _SHAPES: Mapping[str, Callable[..., Any]] = {
     "lstm": _sequence_and_state,
     "gru": _sequence_and_state,
     "rnn": _sequence,
+    **int16_ops.SHAPES,
 }
 
 

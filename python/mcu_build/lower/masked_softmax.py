@@ -220,7 +220,8 @@ def _is_zero(build: Builder, value: Any) -> bool:
     return isinstance(value, int | float) and value == 0
 
 
-def _mask_operands(node: Node) -> Iterator[tuple[Node, Any]]:
+def mask_operands(node: Node) -> Iterator[tuple[Node, Any]]:
+    """A mask of floats, with its quantization."""
     allowed = node.args[1]
     if isinstance(allowed, Node) and allowed.meta["val"].is_floating_point():
         yield allowed, _MASK_QSPEC
@@ -261,7 +262,7 @@ def forms() -> Mapping[Any, Int8Form]:
     """Both, by the float operator."""
     return {
         softmax_where(): Int8Form(
-            lambda node: True, _masked_softmax, output=SOFTMAX_OUTPUT_FIXED_QSPEC, others=_mask_operands
+            lambda node: True, _masked_softmax, output=SOFTMAX_OUTPUT_FIXED_QSPEC, others=mask_operands
         ),
         aten.log_softmax.int: Int8Form(_accepts_rows, _log_softmax),
     }

@@ -13,6 +13,7 @@ from torch.fx import Node
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, are_constants, fixed_point
 from mcu_build.reference_int8 import NORMALIZED_BITS, RESULT_BITS
+from mcu_build.reference_int16 import RESULT_BITS_S16
 
 # Elements of a group: sums of squares, times their number, stay below 2^62.
 _LARGEST_GROUP = 1 << 22
@@ -95,6 +96,14 @@ def _instance_norm(site: Site) -> Node:
     return _norm(site, shape(node)[1], node.args[1], node.args[2], node.args[7])
 
 
+def group_size(node: Node) -> int:
+    """Elements that a norm of `FORMS` normalizes together."""
+    channels, *rest = shape(node)[1:]
+    if node.target is aten.group_norm.default:
+        return channels // int(node.args[1]) * prod(rest)
+    return prod(rest) if node.target is aten.instance_norm.default else channels * prod(rest)
+
+
 def _norm(site: Site, groups: int, weight: Any, bias: Any, epsilon: float, *, centered: bool = True) -> Node:
     channels, *rest = shape(site.node)[1:]
     count = channels // groups * prod(rest)
@@ -102,22 +111,16 @@ def _norm(site: Site, groups: int, weight: Any, bias: Any, epsilon: float, *, ce
     entries = 1 if weights is None and biases is None else channels
     factors = (torch.ones(entries) if weights is None else weights.reshape(-1)).to(torch.float64)
     addends = (torch.zeros(entries) if biases is None else biases.reshape(-1)).to(torch.float64)
-    more = NORMALIZED_BITS - RESULT_BITS
+    result_bits = RESULT_BITS_S16 if site.is_int16 else RESULT_BITS
+    more = NORMALIZED_BITS - result_bits
     integers, shift = fixed_point(factors / site.output_scale, 29, (1 - more, 40 - more))
     limit = (1 << 31) - 1
-    added = torch.round(addends / site.output_scale * (1 << RESULT_BITS)).clamp(-limit, limit)
-    return site.call(
-        "norm",
-        site.source,
-        integers,
-        added.to(torch.int32),
-        groups,
-        centered,
-        min(round(epsilon * count * count / site.input_scale**2), _LARGEST_EPSILON),
-        site.input_zero_point,
-        site.output_zero_point,
-        shift + more,
-    )
+    added = torch.round(addends / site.output_scale * (1 << result_bits)).clamp(-limit, limit)
+    offset = min(round(epsilon * count * count / site.input_scale**2), _LARGEST_EPSILON)
+    given = (site.source, integers, added.to(torch.int32), groups, centered, offset)
+    if site.is_int16:
+        return site.call("norm_s16", *given, shift + more)
+    return site.call("norm", *given, site.input_zero_point, site.output_zero_point, shift + more)
 
 
 FORMS: Mapping[Any, Int8Form] = {

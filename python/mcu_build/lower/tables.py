@@ -26,14 +26,14 @@ def build_tables(exported: ExportedProgram, chosen: Chosen = everything) -> None
 
     Upstream has tables for ten functions; the others stay in float, or come apart into float operators.
     """
-    _merge_quantizers(exported, chosen)
+    merge_quantizers(exported, chosen)
     for node in list(exported.graph.nodes):
         if node.op != "call_function" or node.target is not _QUANTIZE or node.args[5] is not torch.int8:
             continue
-        cluster = _cluster(node.args[0], chosen)
+        found = cluster(node.args[0], chosen)
         # Between two quantizations of an NPU's own, the NPU rescales.
-        if cluster is not None and (cluster[1] or _is_read_by(node, chosen)):
-            _replace(exported, node, *cluster)
+        if found is not None and (found[1] or _is_read_by(node, chosen)):
+            _replace(exported, node, *found)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()
@@ -44,7 +44,7 @@ def _is_read_by(quantizer: Node, chosen: Chosen) -> bool:
     return all(chosen(reader) for user in quantizer.users for reader in user.users)
 
 
-def _merge_quantizers(exported: ExportedProgram, chosen: Chosen) -> None:
+def merge_quantizers(exported: ExportedProgram, chosen: Chosen) -> None:
     """One quantize for all readers that want the same of a tensor, and one dequantize for all chosen ones.
 
     A dequantize belongs to its reader: one that an NPU and the CPU share would go to neither.
@@ -61,13 +61,14 @@ def _merge_quantizers(exported: ExportedProgram, chosen: Chosen) -> None:
             exported.graph.erase_node(node)
 
 
-def _cluster(end: Any, chosen: Chosen) -> tuple[Node, list[Node]] | None:
-    """The dequantize at which a function starts and its nodes in order; None where it has several sources."""
+def cluster(end: Any, chosen: Chosen, dtype: torch.dtype = torch.int8) -> tuple[Node, list[Node]] | None:
+    """The dequantize at which a function of a tensor of `dtype` starts and its nodes in order; None where it
+    has several sources."""
     starts: dict[Node, None] = {}
     inside: dict[Node, None] = {}
 
     def visit(node: Node) -> bool:
-        if node.target is _DEQUANTIZE and node.args[5] is torch.int8:
+        if node.target is _DEQUANTIZE and node.args[5] is dtype:
             starts[node] = None
             return len(starts) == 1
         if node in inside:
@@ -117,17 +118,21 @@ def _replace(exported: ExportedProgram, end: Node, start: Node, inside: Sequence
 
 def _table(end: Node, start: Node, inside: Sequence[Node]) -> torch.Tensor:
     """The 256 results for -128 ... 127."""
+    steps = evaluated(end, start, inside, torch.arange(-128, 128, dtype=torch.float64))
+    scaled = torch.round(steps) + int(end.args[2])
+    low, high = int(end.args[3]), int(end.args[4])
+    return scaled.clamp(low, high).to(torch.int8)
+
+
+def evaluated(end: Node, start: Node, inside: Sequence[Node], integers: torch.Tensor) -> torch.Tensor:
+    """The results of a function for `integers`, in steps from the output's zero point."""
     scale, zero_point = float(start.args[1]), int(start.args[2])
-    values: dict[Node, torch.Tensor] = {
-        start: (torch.arange(-128, 128, dtype=torch.float64) - zero_point) * scale
-    }
+    values: dict[Node, torch.Tensor] = {start: (integers - zero_point) * scale}
     for node in inside:
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: values[operand])
         values[node] = node.target(*args, **kwargs)
     result = values[end.args[0]].to(torch.float64)
-    low, high = int(end.args[3]), int(end.args[4])
-    scaled = torch.round(result / float(end.args[1])) + int(end.args[2])
-    return _defined(scaled).clamp(low, high).to(torch.int8)
+    return _defined(result / float(end.args[1]))
 
 
 def _defined(values: torch.Tensor) -> torch.Tensor:
@@ -137,5 +142,6 @@ def _defined(values: torch.Tensor) -> torch.Tensor:
         return torch.nan_to_num(values)
     places = torch.arange(len(values))
     known = places[~undefined]
-    nearest = known[(places.unsqueeze(1) - known).abs().argmin(dim=1)]
-    return values[nearest]
+    behind = torch.searchsorted(known, places)
+    below, above = known[(behind - 1).clamp(min=0)], known[behind.clamp(max=len(known) - 1)]
+    return values[torch.where((places - below).abs() <= (above - places).abs(), below, above)]

@@ -131,13 +131,15 @@ def _main(steps: Sequence[Step]) -> Step:
 
 
 def where(plan: Plan, step: Step) -> str:
-    """'npu', 'int8' where no float takes part, 'float', or 'border' between the two."""
+    """'npu', 'int8' or 'int16' where no float takes part, 'float', or 'border' between the two."""
     if isinstance(step.call, EthosU):
         return "npu"
     if isinstance(step.call, Boundary):
         return "border"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
-    return "float" if DType.F32 in types else "int8"
+    if DType.F32 in types:
+        return "float"
+    return "int16" if any(plan.tensors[id].dtype is DType.I16 for id in step.writes) else "int8"
 
 
 def ports(plan: Plan, kind: Kind) -> list[dict[str, Any]]:

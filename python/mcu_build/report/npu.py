@@ -15,7 +15,12 @@ _PARTS = {
     "on_chip_flash": "on-chip flash",
     "off_chip_flash": "off-chip flash",
 }
-_WHERE = {"npu": "NPU", "int8": "int8 on the core", "float": "float on the core"}
+_WHERE = {
+    "npu": "NPU",
+    "int8": "int8 on the core",
+    "int16": "int16 on the core",
+    "float": "float on the core",
+}
 
 
 def document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:

@@ -1,10 +1,13 @@
-// Normalization of int8: layer, group, instance and RMS norm.
+// Normalization of int8 and int16: layer, group, instance and RMS norm.
 //
 //   k      = elements of a group, d = q - input_zero_point
 //   sum    = sum of d over the group where centered, else 0
 //   t      = k * (sum of d^2) - sum^2 + epsilon, at least 1
 //   x      = (k * d - sum) / sqrt(t), with 19 bits behind the point
 //   output = clamp((((x * weight >> shift) + bias) >> 16) + output_zero_point, -128, 127)
+//
+// norm_s16 has zero points of 0, 12 bits in place of 16 behind the point before the last rounding, and at
+// most 2^15 elements in a group.
 //
 // All shifts round: half of their unit is added first. 1 / sqrt(t) is 2^61 / floor(sqrt(t * 4^e)), where e
 // leaves t * 4^e of 61 or 62 bits. epsilon is in the units of t. A group is channels_per_group channels of
@@ -17,6 +20,8 @@
 #pragma once
 
 #include <cstdint>
+
+#include "mcu/kernels/round_s16.h"
 
 namespace mcu::kernels {
 
@@ -40,7 +45,21 @@ struct NormParams {
     int64_t epsilon;
 };
 
+struct NormS16Params {
+    int32_t batches;
+    int32_t groups;
+    int32_t channels_per_group;
+    int32_t positions;
+    NormStrides strides;
+    int32_t parameter_stride;
+    int32_t shift;
+    bool centered;
+    int64_t epsilon;
+};
+
 void norm_s8(const NormParams& params, const int8_t* input, const int32_t* weight, const int32_t* bias,
              int8_t* output);
+void norm_s16(const NormS16Params& params, const int16_t* input, const int32_t* weight, const int32_t* bias,
+              int16_t* output);
 
 }  // namespace mcu::kernels

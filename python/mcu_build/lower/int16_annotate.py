@@ -1,0 +1,167 @@
+"""Which operators have 16-bit activations (`precision` asks for them), and how they are quantized.
+
+Activations are symmetric int16, weights int8 with a scale for each output; biases stay floats until the layer
+is built. What has no int16 form stays in float, with the reason. What only moves elements of int16 tensors,
+and a clamp behind a layer, follows without being asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
+from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
+from executorch.backends.cortex_m.quantizer.quantization_configs import (
+    INT8_WEIGHT_PER_CHANNEL_QSPEC,
+    INT8_WEIGHT_PER_CHANNEL_TRANSPOSE_QSPEC,
+    INT16_ACTIVATION_PER_TENSOR_QSPEC,
+)
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, SharedQuantizationSpec
+
+from mcu_build.lower import masked_softmax, norms
+from mcu_build.lower.assigned import Chosen, is_int16, keep_in_float, make_int16, why_in_float
+from mcu_build.lower.builder import aten, shape
+from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
+from mcu_build.lower.int8_forms import are_constants
+
+_NO_FORM = "`precision` asks for int16, of which this operator has no form"
+_ACTIVATION = INT16_ACTIVATION_PER_TENSOR_QSPEC
+SHARES = FixedQParamsQuantizationSpec(
+    dtype=torch.int16, scale=2.0**-15, zero_point=0, quant_min=-32768, quant_max=32767
+)
+LAYERS = frozenset({aten.conv2d.default, aten.linear.default, aten.conv_transpose2d.input})
+PAIRS = frozenset({aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor})
+NORMS = frozenset(
+    {aten.layer_norm.default, aten.rms_norm.default, aten.group_norm.default, aten.instance_norm.default}
+)
+_RECURRENT = frozenset({aten.lstm.input, aten.gru.input, aten.rnn_tanh.input, aten.rnn_relu.input})
+# Sums of squares of a group, times their number, stay below 2^62.
+_LARGEST_GROUP = 1 << 15
+
+
+def keep_unknown_in_float(model: GraphModule) -> None:
+    """Recurrent layers have no int16 form; they are rewritten before others are looked at."""
+    for node in model.graph.nodes:
+        if node.target in _RECURRENT and is_int16(node):
+            keep_in_float(node, _NO_FORM)
+
+
+def choose(model: GraphModule, is_move: Callable[[Node], bool], chosen: Chosen) -> None:
+    """Mark what follows int16 operators, and leave in float what has no int16 form."""
+    for node in model.graph.nodes:
+        if not is_int16(node) and chosen(node) and not why_in_float(node) and _follows(node, is_move):
+            make_int16(node)
+    sources = find_sources(model.graph, is_int16)
+    for node in model.graph.nodes:
+        if node.op != "call_function" or not is_int16(node) or node in sources:
+            continue
+        floats = is_float(node) or any(is_float(operand) for operand in node.all_input_nodes)
+        if floats and not (is_float(node) and (is_move(node) or _is_clamp(node) or _accepts(node))):
+            keep_in_float(node, _NO_FORM)
+
+
+def _follows(node: Node, is_move: Callable[[Node], bool]) -> bool:
+    operands = [operand for operand in node.all_input_nodes if is_float(operand)]
+    follows = is_float(node) and (is_move(node) or _is_clamp(node))
+    return follows and bool(operands) and all(map(is_int16, operands))
+
+
+def _is_clamp(node: Node) -> bool:
+    return is_fused_clamp(node, {}) and is_int16(node.all_input_nodes[0])
+
+
+def _accepts(node: Node) -> bool:
+    accepts = _FORMS.get(node.target)
+    return accepts is not None and bool(accepts(node))
+
+
+def annotate(model: GraphModule, is_move: Callable[[Node], bool]) -> None:
+    """Mark them as quantized."""
+    sources = find_sources(model.graph, is_int16)
+    for node in model.graph.nodes:
+        if node.op != "call_function" or not is_int16(node) or not is_float(node):
+            continue
+        node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
+        if node in sources:
+            ends = any(sources.get(user) is not sources[node] for user in node.users)
+            inputs = {one: _ACTIVATION for one in node.all_input_nodes if one is sources[node]}
+            _mark_node_as_quantized(node, inputs, _ACTIVATION if ends else None, is_quantized=False)
+        elif is_move(node):
+            _annotate_move(node)
+        elif _is_clamp(node):
+            _mark_node_as_quantized(node, {}, _ACTIVATION, is_quantized=False)
+        else:
+            _mark_node_as_quantized(node, _operands(node), _result(node), is_quantized=False)
+
+
+def _annotate_move(node: Node) -> None:
+    """One scale for all that is moved."""
+    operands = [operand for operand in node.all_input_nodes if is_float(operand)]
+    shared = SharedQuantizationSpec((operands[0], node))
+    inputs: dict[Node, Any] = dict.fromkeys(operands, shared)
+    inputs[operands[0]] = _ACTIVATION
+    _mark_node_as_quantized(node, inputs, shared, is_quantized=True)
+
+
+def _operands(node: Node) -> dict[Node, Any]:
+    if node.target in LAYERS:
+        transposed = node.target is aten.conv_transpose2d.input
+        weight = INT8_WEIGHT_PER_CHANNEL_TRANSPOSE_QSPEC if transposed else INT8_WEIGHT_PER_CHANNEL_QSPEC
+        return {node.args[0]: _ACTIVATION, node.args[1]: weight}
+    if node.target in PAIRS or node.target is aten.bmm.default:
+        return dict.fromkeys(node.args[:2], _ACTIVATION)
+    others = dict(masked_softmax.mask_operands(node)) if node.target is masked_softmax.softmax_where() else {}
+    return {node.args[0]: _ACTIVATION, **others}
+
+
+def _result(node: Node) -> Any:
+    """Nothing where a clamp behind has it."""
+    users = list(node.users)
+    if len(users) == 1 and is_int16(users[0]) and _is_clamp(users[0]):
+        return None
+    if node.target in (aten.softmax.int, masked_softmax.softmax_where()):
+        return SHARES
+    if node.target is aten.max_pool2d.default:
+        return SharedQuantizationSpec((node.args[0], node))
+    return _ACTIVATION
+
+
+def _layer(node: Node) -> bool:
+    bias = node.args[2] if len(node.args) > 2 else None
+    constant = node.args[1].op == "get_attr" and are_constants(bias)
+    if node.target is aten.conv_transpose2d.input:
+        return constant and (len(node.args) < 7 or node.args[6] == 1)
+    return constant
+
+
+def _pair(node: Node) -> bool:
+    return (
+        not node.kwargs
+        and len(node.args) == 2
+        and all(isinstance(one, Node) and is_float(one) for one in node.args)
+    )
+
+
+def _average(node: Node) -> bool:
+    """Every window has to know how many elements to divide by: its own, or those of a whole window."""
+    defaults: tuple[Any, ...] = (None, None, [], [0, 0], False, True, None)
+    given: tuple[Any, ...] = (*node.args, *defaults[len(node.args) :])
+    padding, rounds_up, counts_padding, divisor = given[3:]
+    return divisor is None and not (rounds_up and counts_padding and any(padding)) and len(shape(node)) == 4
+
+
+def _norm(node: Node) -> bool:
+    return norms.FORMS[node.target].accepts(node) and norms.group_size(node) <= _LARGEST_GROUP
+
+
+_FORMS: Mapping[Any, Callable[[Node], bool]] = {
+    **dict.fromkeys(LAYERS, _layer),
+    **dict.fromkeys(PAIRS, _pair),
+    aten.bmm.default: lambda node: True,
+    aten.max_pool2d.default: lambda node: len(shape(node)) == 4,
+    aten.avg_pool2d.default: _average,
+    aten.softmax.int: lambda node: True,
+    masked_softmax.softmax_where(): lambda node: True,
+    **dict.fromkeys(NORMS, _norm),
+}
