@@ -387,10 +387,23 @@ def _is_word(name: str) -> bool:
     return name.isidentifier() and name.isascii()
 
 
+# Where a project's settings stand: in the first, or in a table of the second (project.py).
+PROJECT_FILES = ("mcu-build.toml", "pyproject.toml")
+
+
 def board_files(project: Path | None = None) -> dict[str, Path]:
-    """Every board by id: ours, then those of `project`/boards, which may replace one of ours."""
-    folders = [data_dir() / "boards", *([project / "boards"] if project else [])]
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
+    """Every board by id: ours, then those in boards/ of the current folder, of the project's, of `project`.
+
+    A later one replaces an earlier one of its name. `project` is a model's folder.
+    """
+    folders = [data_dir(), *([Path.cwd(), _root(project), project] if project else [])]
+    return {file.stem: file for folder in folders for file in sorted((folder / "boards").glob("*.toml"))}
+
+
+def _root(folder: Path) -> Path:
+    """The nearest folder with a project file, `folder` or one above it; else `folder`."""
+    above = (folder, *folder.absolute().parents)
+    return next((one for one in above if any((one / name).is_file() for name in PROJECT_FILES)), folder)
 
 
 def find_board(name: str, project: Path | None = None) -> Board:

@@ -13,13 +13,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_model
 
+from mcu_build.board import PROJECT_FILES
 from mcu_build.errors import McuError
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, of_environment, without_idle
 from mcu_build.hardware import Strict
 
-FILE = "mcu-build.toml"
-_PYPROJECT = "pyproject.toml"
+FILE, _PYPROJECT = PROJECT_FILES
 _TABLE = "mcu-build"
 # Models that a folder has, by file name, best first.
 _USUAL = ("model.py", "model.pt2", "model.pte")

@@ -155,6 +155,20 @@ def test_a_projects_own_board_is_found_and_extends_ours(tmp_path: Path) -> None:
     assert (board.memory, board.placement, board.run) == (base.memory, base.placement, base.run)
 
 
+def test_boards_lie_beside_the_model_the_project_file_or_the_current_folder(tmp_path: Path, monkeypatch):
+    here, project, nets = tmp_path / "here", tmp_path / "project", tmp_path / "project" / "nets" / "small"
+    for folder, name in ((here, "a"), (project, "b"), (nets, "c"), (project / "nets", "d")):
+        written(folder / "boards", f'extends = "mps2-an386"\nname = "{name}"\n', f"{name}.toml")
+    for folder in (here, project, nets):
+        written(folder / "boards", f'extends = "mps2-an386"\nname = "{folder.name}"\n', "all.toml")
+    (project / "mcu-build.toml").write_text("")
+    monkeypatch.chdir(here)
+    assert [find_board(name, nets).name for name in "abc"] == ["a", "b", "c"]
+    assert find_board("all", nets).name == "small"  # the nearest to the model
+    with pytest.raises(McuError, match="no board is called 'd'"):
+        find_board("d", nets)
+
+
 def test_a_table_extends_key_by_key_and_a_list_is_replaced(tmp_path: Path) -> None:
     written(tmp_path, GOOD, "base.toml")
     text = 'extends = "base"\n[placement]\nconstants = "ram"\n'

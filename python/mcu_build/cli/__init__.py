@@ -86,19 +86,20 @@ def _check_verb(word: str, context: click.Context) -> None:
     """Refuse a word that looks like a verb and is none: not an option, nor a file."""
     if word.startswith("-") or Path(word).suffix or Path(word).exists():
         return
-    if _is_model(word):
+    models = _models()
+    if word in models:
         return
-    near = difflib.get_close_matches(word, [*VERBS, "help", "version"], n=1)
+    near = difflib.get_close_matches(word, [*VERBS, "help", "version", *models], n=1)
     told = f"Did you mean {near[0]}?" if near else "It is no file either."
     raise click.UsageError(f"there is no verb {word!r}. {told}", context)
 
 
-def _is_model(word: str) -> bool:
-    """Whether the project file names a model so."""
+def _models() -> Sequence[str]:
+    """The names of models in the project file."""
     from mcu_build import project
 
     found = project.find(Path.cwd())
-    return found is not None and word in found.models
+    return list(found.models) if found else ()
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})

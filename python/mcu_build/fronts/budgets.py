@@ -13,6 +13,9 @@ from typing import Any
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import Group, Option
 
+# A share above 1 is never reached and always fails; one above 2 is a percentage by mistake.
+_NO_PERCENTAGE = 2
+
 
 @dataclass(frozen=True)
 class Budget(Option):
@@ -40,11 +43,11 @@ class Budget(Option):
         """What is said of a value that it does not have."""
         if self.kind != "real":
             return super().refusal
-        return "not a share from 0 to 1" if self.highest == 1 else f"not a number of {self.unit}"
+        return "not a share from 0 to 1" if self.highest == _NO_PERCENTAGE else f"not a number of {self.unit}"
 
     @property
     def _example(self) -> str:
-        return f"{self.flag} {0.95 if self.highest == 1 else 20 if self.unit == 'dB' else 0.5}"
+        return f"{self.flag} {0.95 if self.highest == _NO_PERCENTAGE else 20 if self.unit == 'dB' else 0.5}"
 
 
 BUDGETS = (
@@ -79,7 +82,7 @@ BUDGETS = (
         metavar="SHARE",
         verbs=("test", "report", "ci"),
         unit="share",
-        highest=1,
+        highest=_NO_PERCENTAGE,
     ),
     Budget(
         "Fail (status 6) where an output, or a group of its channels, is noisier than this against float.",

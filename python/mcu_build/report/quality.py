@@ -118,7 +118,9 @@ def _bad_outputs(row: Row) -> Iterator[str]:
 
 
 def _group(group: Row) -> str:
-    return f"channels {group['first']} to {group['last']} (dimension {group['axis']})"
+    first, last = group["first"], group["last"]
+    named = f"channel {first}" if first == last else f"channels {first} to {last}"
+    return f"{named} (dimension {group['axis']})"
 
 
 def _place(row: Row) -> str:
