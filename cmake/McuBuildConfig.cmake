@@ -37,7 +37,6 @@ function(mcu_add_model name)
     endif()
     if(TARGET zephyr_interface)
         _mcu_check_zephyr("${call}" "${arg_NPU}")
-        set(arg_NPU none)
     endif()
 
     if(DEFINED arg_GENERATED)

@@ -1,4 +1,4 @@
-"""The module for Zephyr, with a stand-in for Zephyr's CMake; Zephyr itself is not at hand."""
+"""The module for Zephyr, with a stand-in for Zephyr's CMake; tests/sim/test_zephyr_tree.py has Zephyr itself."""
 
 import json
 from pathlib import Path
@@ -23,6 +23,7 @@ project(listener)
 """
 MODEL = """
 mcu_add_model(first GENERATED first)
+mcu_add_model(second GENERATED second)
 target_sources(app PRIVATE main.cpp)
 target_link_libraries(app PRIVATE mcu::model::first)
 """
@@ -34,22 +35,27 @@ int main() {
 }
 """
 # What of Zephyr's own Kconfig ours refers to.
-KCONFIG = """
-config STD_CPP20
-	bool "C++20"
-config STD_CPP2B
-	bool
-config CPU_CORTEX_M4
-	bool "M4"
-config CPU_CORTEX_M55
-	bool "M55"
-source "{module}/Kconfig"
-"""
+_BOOLEANS = (
+    *("CPP", "STD_CPP11", "STD_CPP17", "STD_CPP20", "CPU_CORTEX_M", "REQUIRES_FULL_LIBCPP", "XIP"),
+    *("CPU_HAS_FPU", "CPU_HAS_FPU_DOUBLE_PRECISION", "FPU_SHARING", "ARMV8_M_DSP", "ARMV8_1_M_MVEI"),
+    *(f"CPU_CORTEX_{core}" for core in ("M0PLUS", "M3", "M4", "M7", "M23", "M33", "M55", "M85")),
+)
+KCONFIG = "".join(
+    (
+        *(f'config {name}\n\tbool "{name}"\n' for name in _BOOLEANS),
+        'config FPU\n\tbool "FPU"\n\tdepends on CPU_HAS_FPU\n',
+        'config BOARD\n\tstring\n\tdefault "listener"\n',
+        "config FLASH_SIZE\n\tint\n\tdefault 256\nconfig SRAM_SIZE\n\tint\n\tdefault 64\n",
+        "config FLASH_BASE_ADDRESS\n\thex\n\tdefault 0x0\n",
+        "config SRAM_BASE_ADDRESS\n\thex\n\tdefault 0x20000000\n",
+        'source "{module}/Kconfig"\n',
+    )
+)
 
 
 def kconfig(folder, *settings):
     """Kconfig with our module and a prj.conf."""
-    (folder / "Kconfig").write_text(KCONFIG.format(module=MODULE))
+    (folder / "Kconfig").write_text(KCONFIG.replace("{module}", str(MODULE)))
     (folder / "prj.conf").write_text("".join(f"CONFIG_{setting}\n" for setting in settings))
     found = kconfiglib.Kconfig(str(folder / "Kconfig"), warn_to_stderr=False)
     found.load_config(str(folder / "prj.conf"))
@@ -79,49 +85,93 @@ def configure(folder, text, *settings):
     )
 
 
-ENABLED = ("STD_CPP20=y", "CPU_CORTEX_M55=y", "MCU_BUILD=y")
+CPP = ("CPU_CORTEX_M=y", "CPP=y", "STD_CPP17=y", "XIP=y")
+FLOATS = ("CPU_HAS_FPU=y",)
+HELIUM = ("CPU_CORTEX_M55=y", *FLOATS, "ARMV8_M_DSP=y", "ARMV8_1_M_MVEI=y")
+ENABLED = (*CPP, *HELIUM, "MCU_BUILD=y")
 
 
-def test_the_module_names_files_that_are_there():
+def test_the_module_and_its_samples_name_files_that_are_there():
     told = yaml.safe_load((MODULE / "module.yml").read_text())
     assert told["name"] == "mcu-build"
     assert (data_dir() / told["build"]["cmake"] / "CMakeLists.txt").is_file()
     assert (data_dir() / told["build"]["kconfig"]).is_file()
+    submanifest = yaml.safe_load((MODULE / "submanifest.yaml").read_text())["manifest"]
+    assert submanifest["projects"][0]["remote"] == submanifest["remotes"][0]["name"]
+    (samples,) = told["samples"]
+    for folder in (data_dir() / samples).iterdir():
+        assert yaml.safe_load((folder / "sample.yaml").read_text())["tests"], folder
+        settings = (folder / "prj.conf").read_text().split()
+        assert settings == ["CONFIG_CPP=y", "CONFIG_STD_CPP17=y", "CONFIG_MCU_BUILD=y"]
 
 
 @pytest.mark.parametrize(
-    ("settings", "enabled", "board"),
+    ("settings", "enabled"),
     [
-        (ENABLED, "y", "corstone-300"),
-        (("STD_CPP20=y", "CPU_CORTEX_M4=y", "MCU_BUILD=y"), "y", "mps2-an386"),
-        ((*ENABLED, 'MCU_BUILD_BOARD="boards/own.toml"'), "y", "boards/own.toml"),
-        (("CPU_CORTEX_M55=y", "MCU_BUILD=y"), "n", ""),
-        (("STD_CPP20=y", "CPU_CORTEX_M55=y"), "n", ""),
+        (CPP, "y"),
+        ((*CPP[:2], "STD_CPP20=y"), "y"),
+        ((*CPP[:2], "STD_CPP11=y"), "n"),
+        (CPP[1:], "n"),
+        (("CPU_CORTEX_M=y", "STD_CPP17=y"), "n"),
     ],
 )
-def test_kconfig_chooses_the_board_by_the_core(tmp_path, settings, enabled, board):
-    found = kconfig(tmp_path, *settings)
-    assert found.syms["MCU_BUILD"].str_value == enabled
-    assert found.syms["MCU_BUILD_BOARD"].str_value == board
+def test_kconfig_enables_what_can_be_compiled(tmp_path, settings, enabled):
+    found = kconfig(tmp_path, *settings, *FLOATS, "MCU_BUILD=y")
+    selected = ("MCU_BUILD", "REQUIRES_FULL_LIBCPP", "FPU")
+    assert {found.syms[name].str_value for name in selected} == {enabled}
 
 
-def test_boards_that_kconfig_names_have_that_core():
-    for line in (MODULE / "Kconfig").read_text().splitlines():
-        if line.startswith("\tdefault "):
-            _, board, _, symbol = line.split()
-            core = find_board(board.strip('"')).core
-            assert symbol == f"CPU_{core.upper().replace('-', '_')}"
+# Settings, and what the board has: core, FPU, DSP, Helium.
+CORES = {
+    ("CPU_CORTEX_M0PLUS=y",): ("cortex-m0plus", "none", False, False),
+    ("CPU_CORTEX_M3=y",): ("cortex-m3", "none", False, False),
+    ("CPU_CORTEX_M4=y", *FLOATS): ("cortex-m4", "single", True, False),
+    ("CPU_CORTEX_M4=y", *FLOATS, "FPU=n"): ("cortex-m4", "none", True, False),
+    ("CPU_CORTEX_M7=y", *FLOATS, "CPU_HAS_FPU_DOUBLE_PRECISION=y"): ("cortex-m7", "double", True, False),
+    ("CPU_CORTEX_M23=y",): ("cortex-m23", "none", False, False),
+    ("CPU_CORTEX_M33=y",): ("cortex-m33", "none", False, False),
+    ("CPU_CORTEX_M33=y", *FLOATS, "ARMV8_M_DSP=y"): ("cortex-m33", "single", True, False),
+    HELIUM: ("cortex-m55", "double", True, True),
+    (*HELIUM[:-1],): ("cortex-m55", "double", True, False),
+    ("CPU_CORTEX_M85=y", *HELIUM[1:]): ("cortex-m85", "double", True, True),
+}
+
+
+def described(folder, *settings):
+    """The board that the module writes, in CMake's script mode."""
+    symbols = kconfig(folder, *CPP, *settings, "MCU_BUILD=y").unique_defined_syms
+    lines = [f'set(CONFIG_{one.name} "{one.str_value}")\n' for one in symbols if one.str_value != "n"]
+    board = folder / "zephyr.toml"
+    lines += [f"include({MODULE}/board.cmake)\n", f"_mcu_zephyr_board({board})\n"]
+    (folder / "script.cmake").write_text("".join(lines))
+    finished = process.run([CMAKE, "-P", folder / "script.cmake"])
+    assert finished.status == 0, finished.stderr
+    return find_board(str(board))
+
+
+@pytest.mark.parametrize("settings", CORES)
+def test_zephyrs_configuration_is_the_board(tmp_path, settings):
+    board = described(tmp_path, *settings)
+    assert (board.core, board.fpu, board.dsp, board.mve) == CORES[settings]
+    assert [memory.name for memory in board.memory] == ["flash", "ram"]
+    assert board.memory_named("ram").size == 64 << 10
+
+
+def test_without_execution_in_place_all_is_in_ram(tmp_path):
+    board = described(tmp_path, "CPU_CORTEX_M3=y", "XIP=n")
+    assert [memory.name for memory in board.memory] == ["ram"]
 
 
 def test_a_model_is_compiled_with_zephyrs_options_and_those_that_decide_results(tmp_path):
-    write_model(concatenation(), "first", "corstone-300", "arm-clang", tmp_path / "first")
+    for name in ("first", "second"):
+        write_model(concatenation(), name, "corstone-300", "arm-clang", tmp_path / name)
     configured = configure(tmp_path, MODEL, *ENABLED)
     assert configured.status == 0, configured.stderr
     built = process.run([CMAKE, "--build", tmp_path / "build"])
     assert built.status == 0, built.stdout
     commands = json.loads((tmp_path / "build" / "compile_commands.json").read_text())
     by_name = {Path(entry["file"]).name: entry["command"].split() for entry in commands}
-    assert {"first.cpp", "first_constants.cpp", "main.cpp"} < by_name.keys()
+    assert {"first.cpp", "first_constants.cpp", "second.cpp", "main.cpp"} < by_name.keys()
     decisive = {"-ffp-contract=off", "-fno-math-errno"}
     assert not decisive & set(by_name.pop("main.cpp")), "an application keeps its own options"
     for name, words in by_name.items():
@@ -130,14 +180,14 @@ def test_a_model_is_compiled_with_zephyrs_options_and_those_that_decide_results(
 
 
 def test_without_the_setting_there_is_no_function(tmp_path):
-    configured = configure(tmp_path, MODEL, "STD_CPP20=y", "CPU_CORTEX_M55=y")
+    configured = configure(tmp_path, MODEL, *ENABLED[:-1])
     assert configured.status != 0
     assert "mcu_add_model" in configured.stderr
 
 
 REFUSED = {
-    "mcu_add_model(kws MODEL kws.py)": "kws.py: no such file",
     "mcu_add_model(kws MODEL main.cpp NPU ethos-u55-128)": "NPU: Zephyr has no driver of ours for it",
+    "mcu_add_model(kws MODEL kws.py)": "kws.py: no such file",
     "mcu_add_firmware(demo MODELS kws)": "Zephyr links the image",
     "mcu_add_model(kws MODEL broken.pte)": "broken.pte",
 }

@@ -85,3 +85,19 @@ def test_a_kernel_that_is_pointed_at_may_lead_to_another_one():
 def test_what_cannot_be_told(line, reason):
     functions = {"run": [("push", "{lr}"), line, ("nop", "")], "again": [("bl", "run")]}
     assert needed(functions) == Stack(None, reason)
+
+
+def test_a_branch_into_the_middle_of_a_function():
+    """The compiler's functions for floats share their ends."""
+    code = {
+        0x100: Instruction(0x100, 2, "push", "{r4, lr}"),
+        0x102: Instruction(0x102, 2, "b", "204 <shared+0x4>"),
+        0x200: Instruction(0x200, 2, "sub", "sp, #400"),
+        0x204: Instruction(0x204, 2, "push", "{r4, r5}"),
+        0x206: Instruction(0x206, 2, "bx", "lr"),
+    }
+    symbols = (Symbol("run", 0x100, 4), Symbol("shared", 0x200, 8))
+    assert stack_needed(Image((), symbols), code, ["run"]) == Stack(16)
+    code[0x102] = Instruction(0x102, 2, "b", "304 <gone>")
+    unknown = stack_needed(Image((), symbols), code, ["run"])
+    assert unknown == Stack(None, "run calls 0x304, which is no function")

@@ -9,7 +9,7 @@ before them. What an interrupt adds is not part of it.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mcu_build.profile.decode import Instruction
 from mcu_build.report.elf import Image, Symbol
@@ -73,14 +73,23 @@ def _depth(
         own, deepest = 0, 0
         for instruction in _within(function, code):
             own += frame_bytes(instruction, function.name)
-            for target in _callees(instruction, function, pointed[start]):
-                if target not in functions and not start < target < end:
-                    raise _UnknownError(f"{function.name} calls {target:#x}, which is no function")
+            for target in _callees(instruction, function, pointed.get(start, ())):
                 if not start <= target < end:
-                    callee, chain = functions[target], (*above, start)
+                    callee, chain = _function_at(target, function.name, functions), (*above, start)
                     deepest = max(deepest, _depth(callee, functions, code, pointed, found, chain))
         found[start] = own + deepest
     return found[start]
+
+
+def _function_at(address: int, caller: str, functions: Mapping[int, Symbol]) -> Symbol:
+    """What begins at an address: a function, or the rest of one: the compiler's floats share their ends."""
+    if address in functions:
+        return functions[address]
+    for symbol in functions.values():
+        end = symbol.address + symbol.size
+        if symbol.address < address < end:
+            return replace(symbol, address=address, size=end - address)
+    raise _UnknownError(f"{caller} calls {address:#x}, which is no function")
 
 
 def frame_bytes(instruction: Instruction, function: str = "") -> int:
