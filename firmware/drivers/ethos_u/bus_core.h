@@ -4,6 +4,7 @@
 
 #include "cache.h"
 #include "mcu/drivers/ethos_u.h"
+#include "registers.h"
 
 namespace mcu::ethos_u::bus {
 
@@ -53,17 +54,23 @@ inline void forget_interrupt() {
     set_in_nvic(0xE000E280);  // ICPR
 }
 
-// Sleep until the interrupt has set `finished`.
+// Sleep until the interrupt has set `finished`. Interrupts are held off or let in afterwards as they were
+// before; where they are held off, nobody but this looks at the NPU's.
 inline void sleep_until(const volatile bool& finished) {
-    while (true) {
-        // With interrupts held off, none slips in between the test and the sleep; wfi ends all the same.
-        __asm volatile("cpsid i" ::: "memory");
-        if (finished) {
-            break;
+    uint32_t held_off;
+    // With interrupts held off, none slips in between the test and the sleep; wfi ends all the same.
+    __asm volatile("mrs %0, primask\n cpsid i" : "=r"(held_off)::"memory");
+    while (!finished) {
+        if (held_off == 0) {
+            __asm volatile("dsb\n wfi\n cpsie i\n isb\n cpsid i" ::: "memory");
+        } else if (npu(kStatus) & kIrqRaised) {
+            handle_interrupt();
+            forget_interrupt();
         }
-        __asm volatile("dsb\n wfi\n cpsie i\n isb" ::: "memory");
     }
-    __asm volatile("cpsie i" ::: "memory");
+    if (held_off == 0) {
+        __asm volatile("cpsie i" ::: "memory");
+    }
 }
 
 }  // namespace mcu::ethos_u::bus

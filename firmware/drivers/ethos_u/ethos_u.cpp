@@ -24,6 +24,15 @@ constexpr uintptr_t kAlignment = 16;
 volatile bool finished;
 volatile uint32_t final_status;
 
+// What was started and has not been finished.
+struct Running {
+    Job job;
+    Done done;
+    Counters* counters;
+};
+constinit Running running = {};
+volatile bool is_running;
+
 uint32_t field(uint32_t word, unsigned bit, unsigned width) {
     return (word >> bit) & ((1u << width) - 1);
 }
@@ -113,24 +122,11 @@ void read_counters(uintptr_t base, Counters& counters) {
     npu(base + kPmcr) = 0;
 }
 
-uint32_t run_and_sleep() {
-    finished = false;
-    bus::forget_interrupt();
-    bus::enable_interrupt();
-    npu(kCmd) = kMayStopClock | kRun;
-    bus::sleep_until(finished);
-    bus::disable_interrupt();
-    return final_status;
-}
-
-uint32_t run_and_poll() {
-    bus::disable_interrupt();
-    npu(kCmd) = kMayStopClock | kRun;
+void poll() {
     while (npu(kStatus) & kRunning) {
     }
     handle_interrupt();
     bus::forget_interrupt();
-    return final_status;
 }
 
 Error error_of(uint32_t status) {
@@ -150,6 +146,44 @@ Error error_of(uint32_t status) {
     return status & kEndReached ? Error::kNone : Error::kIncomplete;
 }
 
+// Everything but the write that starts the NPU.
+Error prepare(const Running& given) {
+    const Job& job = given.job;
+    if (is_running) {
+        return Error::kBusy;
+    }
+    Error error = is_aligned(job) ? reset() : Error::kAlignment;
+    if (error == Error::kNone) {
+        error = check(job.configuration, job.id);
+    }
+    if (error != Error::kNone) {
+        return error;
+    }
+    configure(job);
+    if (given.counters != nullptr) {
+        start_counters(pmu(job));
+    }
+    bus::lend(job);
+    running = given;
+    is_running = true;
+    finished = false;
+    return Error::kNone;
+}
+
+// What the NPU has written is the core's again.
+Result take_back() {
+    const Job& job = running.job;
+    bus::take_back(job);
+    if (running.counters != nullptr) {
+        read_counters(pmu(job), *running.counters);
+    }
+    const uint32_t command = npu(kQRead);
+    npu(kCmd) = kMayStopClock | kMayLosePower;
+    running.done = {};
+    is_running = false;
+    return {error_of(final_status), final_status, command};
+}
+
 }  // namespace
 
 void handle_interrupt() {
@@ -158,6 +192,9 @@ void handle_interrupt() {
     // The write has arrived before the core looks at the interrupt's line again.
     bus::barrier();
     finished = true;
+    if (running.done.function != nullptr) {
+        running.done.function(running.done.context);
+    }
 }
 
 bool is_present() {
@@ -184,27 +221,38 @@ Error check(uint32_t configuration, uint32_t id) {
     return Error::kNone;
 }
 
-Result run(const Job& job, Wait wait, Counters* counters) {
-    Error error = is_aligned(job) ? reset() : Error::kAlignment;
+Error start(const Job& job, Done done, Counters* counters) {
+    const Error error = prepare({job, done, counters});
     if (error == Error::kNone) {
-        error = check(job.configuration, job.id);
+        bus::forget_interrupt();
+        bus::enable_interrupt();
+        npu(kCmd) = kMayStopClock | kRun;
     }
+    return error;
+}
+
+Result finish() {
+    if (!is_running) {
+        return {Error::kIncomplete, 0, 0};
+    }
+    bus::sleep_until(finished);
+    bus::disable_interrupt();
+    return take_back();
+}
+
+Result run(const Job& job, Wait wait, Counters* counters) {
+    if (wait == Wait::kInterrupt) {
+        const Error error = start(job, {}, counters);
+        return error == Error::kNone ? finish() : Result{error, 0, 0};
+    }
+    const Error error = prepare({job, {}, counters});
     if (error != Error::kNone) {
         return {error, 0, 0};
     }
-    configure(job);
-    if (counters != nullptr) {
-        start_counters(pmu(job));
-    }
-    bus::lend(job);
-    const uint32_t status = wait == Wait::kInterrupt ? run_and_sleep() : run_and_poll();
-    bus::take_back(job);
-    if (counters != nullptr) {
-        read_counters(pmu(job), *counters);
-    }
-    const uint32_t command = npu(kQRead);
-    npu(kCmd) = kMayStopClock | kMayLosePower;
-    return {error_of(status), status, command};
+    bus::disable_interrupt();
+    npu(kCmd) = kMayStopClock | kRun;
+    poll();
+    return take_back();
 }
 
 std::string_view in_words(Error error) {
@@ -237,6 +285,8 @@ std::string_view in_words(Error error) {
             return "a branch of the command stream leads out of it";
         case Error::kIncomplete:
             return "the NPU stopped before the end of the command stream";
+        case Error::kBusy:
+            return "the NPU has another job, which nobody has finished";
     }
     return "unknown error";
 }

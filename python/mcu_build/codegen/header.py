@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcu_build import __version__
+from mcu_build.codegen import start
 from mcu_build.codegen.literal import float_literal
 from mcu_build.ir.plan import ALIGNMENT, DType, Plan, Quantization, Tensor
 from mcu_build.ir.ports import port_names, port_quantization
@@ -93,11 +94,16 @@ class Port:
     quantization: Quantization | None
 
 
-def header(plan: Plan, include: str = "", functions: str = "", has_steps: bool = True) -> str:
+def header(
+    plan: Plan, include: str = "", functions: str = "", has_steps: bool = True, has_start: bool = False
+) -> str:
     """The header, with an `include` and `functions` of another runtime for C++.
 
-    `has_steps` is whether an inference can be run one step of the plan at a time.
+    `has_steps` is whether an inference can be run one step of the plan at a time, `has_start` whether one can
+    be left to the NPU, where the plan has one.
     """
+    if has_start:
+        functions += start.wrappers(plan)
     found = ports(plan)
     return "".join(
         (
@@ -110,6 +116,7 @@ def header(plan: Plan, include: str = "", functions: str = "", has_steps: bool =
             "\n/* One inference: reads the inputs, writes the outputs. Inputs do not survive it. */\n",
             f"void {plan.name}_run(void) MCU_NOTHROW;\n\n",
             _step_functions(plan) if has_steps else "",
+            start.declarations(plan) if has_start else "",
             _row_functions(plan),
             _state_functions(plan),
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",

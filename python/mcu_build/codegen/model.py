@@ -5,13 +5,13 @@ from textwrap import indent
 
 import numpy as np
 
-from mcu_build.codegen import push, user_calls
+from mcu_build.codegen import push, start, user_calls
 from mcu_build.codegen.blob import arena_section, constants_section, fast_section
 from mcu_build.codegen.header import BANNER, arena_size, by_rows, header, ports
 from mcu_build.codegen.literal import float_literal
 from mcu_build.codegen.loops import Item, loops
 from mcu_build.ir.calls.moves import Take
-from mcu_build.ir.calls.outside import UserFunction
+from mcu_build.ir.calls.outside import EthosU, UserFunction
 from mcu_build.ir.calls.struct import Struct, Value
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import ALIGNMENT, Tensor
@@ -24,7 +24,7 @@ CMAKE_FACTS = "model.cmake"
 def generate(plan: Plan) -> dict[str, str]:
     """The files of a model by name: <name>.h, .cpp, _constants.cpp, _arena.cpp and model.cmake."""
     return {
-        f"{plan.name}.h": header(plan),
+        f"{plan.name}.h": header(plan, has_start=True),
         f"{plan.name}.cpp": source(plan),
         f"{plan.name}_constants.cpp": constants(plan),
         f"{plan.name}_arena.cpp": arena(plan),
@@ -96,6 +96,7 @@ def source(plan: Plan) -> str:
     parts.append(_port_table(plan, "output", plan.outputs))
     parts.append(_state(plan))
     parts += _run(plan)
+    parts.append(start.functions(plan, _jobs(plan)))
     parts.append(push.functions(plan))
     return "".join(parts)
 
@@ -320,6 +321,15 @@ def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
     return f"reinterpret_cast<const {tensor.dtype.c_name}*>({bytes_of})"
 
 
+def _jobs(plan: Plan) -> dict[int, str]:
+    """The arguments of the NPU's kernel, by step."""
+    return {
+        index: ", ".join((name, *(_pointer(plan, id) for id in step.arguments)))
+        for index, (step, name) in enumerate(zip(plan.steps, _parameter_names(plan), strict=True))
+        if isinstance(step.call, EthosU)
+    }
+
+
 def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] = ()) -> str:
     """The call of a step; `further` says by how much its pointers into the arena grow with each turn."""
     growth = iter(further)
@@ -360,5 +370,5 @@ def _literal_lines(tensor: Tensor) -> Iterator[str]:
     assert tensor.data is not None
     values = np.frombuffer(tensor.data, dtype=tensor.dtype.numpy_name).tolist() or [0]
     words = [_value(value) for value in values]
-    for start in range(0, len(words), _VALUES_PER_LINE):
-        yield "    " + ", ".join(words[start : start + _VALUES_PER_LINE]) + ",\n"
+    for first in range(0, len(words), _VALUES_PER_LINE):
+        yield "    " + ", ".join(words[first : first + _VALUES_PER_LINE]) + ",\n"

@@ -28,6 +28,7 @@ enum class Error : uint8_t {
     kEcc,            // a memory inside the NPU has lost bits
     kBranch,         // a branch of the stream leads out of it (U85)
     kIncomplete,     // the NPU stopped before the end of the stream
+    kBusy,           // a job that was started has not been finished
 };
 
 std::string_view in_words(Error error);
@@ -82,6 +83,19 @@ Error check(uint32_t configuration, uint32_t id);
 // Reset the NPU, check that the stream is for it, run the stream to its end. Data caches are written back and
 // invalidated where they are on. `counters`, where given, are filled after a run.
 Result run(const Job& job, Wait wait = Wait::kInterrupt, Counters* counters = nullptr);
+
+// What the NPU's interrupt calls when a job that was started has ended. It may not call the driver.
+struct Done {
+    void (*function)(void* context) = nullptr;
+    void* context = nullptr;
+};
+
+// As run(), but returns while the NPU works. Until finish() the job's memory is the NPU's, and its spans have
+// to stay valid. On an error nothing has started, and `done` is not called.
+Error start(const Job& job, Done done = {}, Counters* counters = nullptr);
+
+// Waits for the job that was started, if it has not ended yet, and takes its memory back.
+Result finish();
 
 // The NPU's interrupt: ours comes here by itself. An application with a vector table of its own calls this.
 void handle_interrupt();

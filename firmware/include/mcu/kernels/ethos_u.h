@@ -23,4 +23,10 @@ struct EthosUParams {
 void ethos_u(const EthosUParams& params, const void* commands, const void* weights, void* scratch,
              void* fast_scratch);
 
+// The same in two parts. The NPU works behind the first, and its interrupt calls `done` (unless null); the
+// second waits, if it has to.
+void start_ethos_u(const EthosUParams& params, const void* commands, const void* weights, void* scratch,
+                   void* fast_scratch, void (*done)(void* context), void* context);
+void finish_ethos_u();
+
 }  // namespace mcu::kernels
