@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mcu_build.lower.int16_build import factor
-from mcu_build.reference_int16 import DEFINITIONS
+from mcu_build.reference_int16 import DEFINITIONS, exp2_table
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
 
@@ -98,3 +98,74 @@ def layers(dice: np.random.Generator) -> Iterator[Case]:
         x = T(int16s(dice, (1, 4, 3, 5)), CHANNELS_LAST)
         window = ([stride] * 2, [padding] * 2, [more] * 2, [1, 1])
         yield int16_case("transpose_conv2d_s16", x, *given, *window, -32768, 32767)
+
+
+def cases() -> Iterator[Case]:
+    """Every operator over small shapes, both ends of its numbers, and some layouts."""
+    dice = np.random.default_rng(16)
+    yield from layers(dice)
+    yield from _boundaries(dice)
+    yield from _pairs(dice)
+    yield from _pools(dice)
+    yield from _rows(dice)
+
+
+def _boundaries(dice: np.random.Generator) -> Iterator[Case]:
+    for shape, order in (((1,), None), ((3, 5), None), ((2, 3, 4, 5), CHANNELS_LAST)):
+        wide = T(int16s(dice, shape), order)
+        narrow = T(dice.integers(-128, 128, shape).astype(np.int8), order)
+        for zero_point in (-128, 127, 3):
+            yield int16_case("rescale_s16", narrow, zero_point, 1 << 30, 23, 0, -32768, 32767, 16)
+            yield int16_case("rescale_s16", wide, 0, 1 << 30, 38, zero_point, -128, 127, 8)
+        for multiplier, shift, low in (
+            (2147483647, 30, 0),
+            (1 << 30, 30, -7),
+            (3, 1, -32768),
+            (99, 62, -32768),
+        ):
+            yield int16_case("rescale_s16", wide, 0, multiplier, shift, 0, low, 20000, 16)
+        for bits in (4, 8):
+            table = constant(int16s(dice, ((1 << (16 - bits)) + 1,)), "int16")
+            yield int16_case("lookup_s16", wide, table, bits)
+
+
+def _pairs(dice: np.random.Generator) -> Iterator[Case]:
+    for first, second in (((7,), (7,)), ((2, 3, 4), (3, 1)), ((1, 4, 1), (3, 1, 5)), ((5, 6), (1,))):
+        a, b = T(int16s(dice, first)), T(int16s(dice, second))
+        for multipliers, shift in (((32767, 32766), 15), ((1, -30000), 13), ((5, 7), 0), ((40000, 9), 16)):
+            yield int16_case("add_s16", a, b, *multipliers, shift, -30000, 32767)
+        for multiplier, shift in ((2147483647, 46), (1 << 30, 45), (12345, 29)):
+            yield int16_case("mul_s16", a, b, multiplier, shift, -32768, 32000)
+    for batch, rows, columns, inner in ((1, 1, 1, 1), (2, 3, 5, 7), (1, 4, 2, 300)):
+        left, right = T(int16s(dice, (batch, rows, inner))), T(int16s(dice, (batch, columns, inner)))
+        yield int16_case("matmul_s16", left, right, (1 << 23) - 1, 40)
+
+
+def _pools(dice: np.random.Generator) -> Iterator[Case]:
+    for shape, kernel, stride, padding, dilation in (
+        ((1, 3, 5, 6), [2, 3], [1, 2], [0, 1], [1, 1]),
+        ((2, 1, 4, 4), [4, 4], [4, 4], [0, 0], [1, 1]),
+        ((1, 17, 7, 5), [3, 3], [2, 2], [1, 1], [2, 1]),
+    ):
+        image = T(int16s(dice, shape), CHANNELS_LAST)
+        for rounds_up in (False, True):
+            yield int16_case("max_pool2d_s16", image, kernel, stride, padding, dilation, rounds_up)
+            counts = np.maximum(np.arange(kernel[0] * kernel[1] + 1), 1)
+            multipliers = constant(np.rint(1.7 * 2**29 / counts))
+            yield int16_case("avg_pool2d_s16", image, kernel, stride, padding, rounds_up, multipliers, 29)
+
+
+def _rows(dice: np.random.Generator) -> Iterator[Case]:
+    table = constant(exp2_table())
+    for multiplier, shift in ((1 << 30, 25), (2047, 10), (1, 62)):
+        for shape, dimension in (((1, 1), 1), ((2, 9), -1), ((3, 4, 5), 1), ((40,), 0)):
+            yield int16_case("softmax_s16", T(int16s(dice, shape)), dimension, table, multiplier, shift)
+        for rows in (1, 3):
+            mask = T((dice.random((1, rows, 6)) < 0.5).astype(np.int8))
+            yield int16_case("masked_softmax_s16", T(int16s(dice, (2, 3, 6))), mask, table, multiplier, shift)
+    for shape, order, groups in (((3, 8), None, 1), ((2, 6, 4, 5), CHANNELS_LAST, 3), ((1, 4, 7), None, 4)):
+        for entries, centered, epsilon in ((1, True, 0), (shape[1], True, 1 << 40), (shape[1], False, 17)):
+            weight = constant(dice.integers(-(1 << 29), 1 << 29, entries))
+            bias = constant(dice.integers(-(1 << 24), 1 << 24, entries))
+            x = T(int16s(dice, shape), order)
+            yield int16_case("norm_s16", x, weight, bias, groups, centered, epsilon, 24)

@@ -191,9 +191,10 @@ class LinearS16(Call):
         return self.weights
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
-        """Each row of the output from the input's row of the same number."""
+        """Two rows of the output at a time: the first of their inputs is read until the end."""
         rows, inputs, outputs = self.params.rows, self.params.inputs, self.params.outputs
-        return {self.input: 2 * max((row + 1) * outputs - row * inputs for row in (0, rows - 1))}
+        last = (rows - 1) // 2 * 2
+        return {self.input: 2 * max(min(row + 2, rows) * outputs - row * inputs for row in (0, last))}
 
 
 @dataclass(frozen=True)
@@ -223,10 +224,12 @@ class Conv2dS16(Call):
         """The weights."""
         return self.weights
 
-    @property
-    def is_depthwise(self) -> bool:
-        """Whether each channel makes one."""
-        return self.params.groups == self.params.input.channels == self.params.output.channels
+
+@dataclass(frozen=True)
+class DepthwiseS16(Conv2dS16):
+    """A convolution in which each channel makes one; weights are [ky][kx][channels]."""
+
+    KERNEL, SOURCE = "depthwise_s16", "depthwise_s16"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from mcu_build.ir.calls.int16 import (
     BoundsS16,
     Conv2dS16,
     Conv2dS16Params,
+    DepthwiseS16,
     LinearS16,
     LinearS16Params,
     LookupS16,
@@ -45,6 +46,8 @@ _EXP2_ENTRIES = 257
 _LARGEST_GROUP = 1 << 15
 _LARGEST_BITS = 8
 _LARGEST_SHIFT = 62
+# With this on, kernels take the high half of a product of 64 bits, and shift that.
+_LEAST_SHIFT = 33
 
 
 def rescale(call: Call) -> None:
@@ -67,7 +70,7 @@ def linear(call: Call) -> None:
         raise call.refuse(f"weights {weights.shape} do not take {source.shape} to {call.output.model_shape}")
     bias, multipliers, shifts = _layer(call, source, weights, outputs)
     params = LinearS16Params(
-        prod(source.shape[:-1]), inputs, outputs, _is_long(weights, bias), _bounds(call, 5)
+        prod(source.shape[:-1]), inputs, outputs, _is_long(weights, bias, shifts), _bounds(call, 5)
     )
     with contiguous_output(call) as output:
         call.append(LinearS16(params, source.id, weights.id, bias.id, multipliers.id, shifts.id, output.id))
@@ -101,9 +104,13 @@ def _convolve(call: Call, kind: type[Conv2dS16], dilation: tuple[int, int], grou
         image_size(output_size),
         window((height, width), call.pair(5), call.pair(6), dilation),
         groups,
-        _is_long(weights, bias),
+        _is_long(weights, bias, shifts),
         _bounds(call, bounds),
     )
+    if kind is Conv2dS16 and weights.data is not None and groups == source_size[3] == outputs:
+        kind = DepthwiseS16
+        taps = np.frombuffer(weights.data, np.int8).reshape(outputs, height, width).transpose(1, 2, 0)
+        weights = call.constant(weights.name, DType.I8, taps.shape, taps.tobytes())
     call.append(kind(params, source.id, weights.id, bias.id, multipliers.id, shifts.id, output.id))
 
 
@@ -129,9 +136,11 @@ def _layer(call: Call, source: Tensor, weights: Tensor, outputs: int) -> tuple[T
     return constants[0], constants[1], constants[2]
 
 
-def _is_long(weights: Tensor, bias: Tensor) -> bool:
-    """Whether a sum can leave 32 bits."""
-    if weights.data is None or bias.data is None:
+def _is_long(weights: Tensor, bias: Tensor, shifts: Tensor) -> bool:
+    """Whether a sum can leave 32 bits, or a product counts with more than its high half."""
+    if weights.data is None or bias.data is None or shifts.data is None:
+        return True
+    if np.frombuffer(shifts.data, np.int32).min(initial=_LEAST_SHIFT) < _LEAST_SHIFT:
         return True
     taps = np.frombuffer(weights.data, np.int8).astype(np.int64).reshape(weights.shape[0], -1)
     sums = np.abs(taps).sum(axis=1) * (1 << 15) + np.abs(np.frombuffer(bias.data, np.int32).astype(np.int64))

@@ -1,0 +1,88 @@
+// Four channels at a time: SXTB16 widens their weights, SMLABB and SMLATT multiply them: 10 instructions for
+// four multiply-accumulates.
+
+#include "mcu/kernels/depthwise_s16.h"
+
+#include <arm_acle.h>
+
+#include <cstring>
+
+#include "mcu/kernels/runs_s16.h"
+#include "mcu/kernels/windows_s16.h"
+
+namespace mcu::kernels {
+namespace {
+
+template <typename T>
+inline uint32_t word(const T* at) {
+    uint32_t found;
+    std::memcpy(&found, at, sizeof(found));
+    return found;
+}
+
+inline int32_t low(uint32_t pair) {
+    return static_cast<int16_t>(pair);
+}
+
+inline int32_t high(uint32_t pair) {
+    return static_cast<int32_t>(pair) >> 16;
+}
+
+inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, int32_t (&sums)[4]) {
+    int32_t a = sums[0];
+    int32_t b = sums[1];
+    int32_t d = sums[2];
+    int32_t e = sums[3];
+    for (int32_t y = 0; y < patch.rows; ++y) {
+        const int16_t* from = patch.first + y * patch.x_row + c;
+        const int8_t* tap = patch.weights + y * patch.w_row + c;
+        for (int32_t x = patch.columns; x > 0; --x, from += patch.x_column, tap += channels) {
+            const uint32_t first = word(from);
+            const uint32_t second = word(from + 2);
+            const uint32_t taps = word(tap);
+            const auto even = static_cast<uint32_t>(__sxtb16(static_cast<int32_t>(taps)));
+            const auto odd = static_cast<uint32_t>(__sxtb16(static_cast<int32_t>(taps >> 8 | taps << 24)));
+            a += low(first) * low(even);
+            b += high(first) * low(odd);
+            d += low(second) * high(even);
+            e += high(second) * high(odd);
+        }
+    }
+    sums[0] = a;
+    sums[1] = b;
+    sums[2] = d;
+    sums[3] = e;
+}
+
+inline int64_t one_channel(const PatchS16& patch, int32_t channels, int32_t c, int64_t sum) {
+    for (int32_t y = 0; y < patch.rows; ++y) {
+        for (int32_t x = 0; x < patch.columns; ++x) {
+            sum += patch.first[y * patch.x_row + x * patch.x_column + c] *
+                   patch.weights[y * patch.w_row + x * channels + c];
+        }
+    }
+    return sum;
+}
+
+}  // namespace
+
+void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
+                   const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output) {
+    const int32_t channels = params.input.channels;
+    for_each_patch(params, input, weights, output, [&](const PatchS16& patch, int16_t* to) {
+        int32_t c = 0;
+        for (; !params.is_long && c + 4 <= channels; c += 4) {
+            int32_t sums[4] = {bias[c], bias[c + 1], bias[c + 2], bias[c + 3]};
+            four_channels(patch, channels, c, sums);
+            for (int32_t k = 0; k < 4; ++k) {
+                to[c + k] = runs::finished(sums[k], multipliers[c + k], shifts[c + k], params.bounds);
+            }
+        }
+        for (; c < channels; ++c) {
+            to[c] =
+                to_int16(one_channel(patch, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
+        }
+    });
+}
+
+}  // namespace mcu::kernels

@@ -1,0 +1,25 @@
+#include "mcu/kernels/depthwise_s16.h"
+
+#include "mcu/kernels/windows_s16.h"
+
+namespace mcu::kernels {
+
+void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
+                   const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output) {
+    const int32_t channels = params.input.channels;
+    for_each_patch(params, input, weights, output, [&](const PatchS16& patch, int16_t* to) {
+        for (int32_t c = 0; c < channels; ++c) {
+            int64_t sum = bias[c];
+            for (int32_t y = 0; y < patch.rows; ++y) {
+                const int16_t* from = patch.first + y * patch.x_row + c;
+                const int8_t* tap = patch.weights + y * patch.w_row + c;
+                for (int32_t x = 0; x < patch.columns; ++x, from += patch.x_column, tap += channels) {
+                    sum += *from * *tap;
+                }
+            }
+            to[c] = to_int16(sum, multipliers[c], shifts[c], params.bounds);
+        }
+    });
+}
+
+}  // namespace mcu::kernels

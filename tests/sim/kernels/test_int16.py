@@ -1,0 +1,41 @@
+"""The kernels on int16 activations equal their definitions on simulated cores."""
+
+from pathlib import Path
+
+import pytest
+
+from mcu_build.codegen.target import Toolchain
+from tests.host.kernels.definitions import differing, share_that_varies
+from tests.support.cases_on_board import run_cases_on
+from tests.support.int16_cases import cases, definition
+
+CORES: list[tuple[str, Toolchain]] = [
+    ("mps2-an386", "arm-clang"),
+    ("corstone-300", "arm-clang"),
+]
+OTHERS: list[tuple[str, Toolchain]] = [
+    ("mps2-an386", "arm-gcc"),
+    ("corstone-300", "arm-gcc"),
+    ("mps2-an500", "arm-clang"),
+    ("mps2-an505", "arm-gcc"),
+    ("microbit", "arm-clang"),
+    ("mps2-an385", "arm-clang"),
+]
+
+
+def equals_the_definitions(board: str, toolchain: Toolchain, folder: Path) -> None:
+    made = list(cases())
+    outputs = run_cases_on(board, made, folder, toolchain)
+    assert differing(made, outputs, definition) == []
+    assert share_that_varies(outputs) > 0.8
+
+
+@pytest.mark.parametrize(("board", "toolchain"), CORES)
+def test_equal_their_definitions(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    equals_the_definitions(board, toolchain, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("board", "toolchain"), OTHERS)
+def test_equal_their_definitions_elsewhere(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    equals_the_definitions(board, toolchain, tmp_path)
