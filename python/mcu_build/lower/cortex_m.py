@@ -367,7 +367,9 @@ def _where(node: Node) -> tuple[Where, str]:
 
 
 def _width(node: Node) -> Where:
-    values = [one.meta.get("val") for one in (node, *node.all_input_nodes)]
+    """By activations: int8 operators have constants of 16 bits."""
+    near = (node, *(one for one in node.all_input_nodes if one.op == "call_function"))
+    values = [one.meta.get("val") for one in near]
     return "int16" if any(getattr(value, "dtype", None) is torch.int16 for value in values) else "int8"
 
 
