@@ -56,11 +56,13 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
 
 
 def _row(board: Any) -> dict[str, Any]:
+    from mcu_build.codegen.target import kernel_folders
+
     return {
         "id": board.id,
         "name": board.name,
         "core": board.core,
-        "kernels": "mve" if board.mve else "dsp" if board.dsp else "reference",
+        "kernels": next(one for one in kernel_folders(board) if one != "npu"),
         "writable_memory": sum(memory.size for memory in board.memory if "w" in memory.access),
         "clock": board.clock,
         "simulators": [name for name in ("qemu", "fvp") if getattr(board.run, name) is not None],

@@ -52,6 +52,23 @@ def sums() -> list[Checked]:
     return listed
 
 
+def medians() -> list[Checked]:
+    listed = []
+    for dtype in ("int8", "int32", "int64", "float32"):
+        distinct = T((np.random.default_rng(14).permutation(100) - 50).astype(dtype).reshape(4, 5, 5))
+        listed += [
+            call("aten::median.dim_values", distinct, d, keep) for d in (0, 1, -1) for keep in (False, True)
+        ]
+    image = T(np.random.default_rng(15).permutation(240).astype(np.float32).reshape(2, 6, 4, 5), CL)
+    listed += [call("aten::median.dim_values", image, d, True, order=CL) for d in range(4)]
+    equal = T(np.array([[3, 1, 3, 1, 2, 2], [5, 5, 5, 5, 5, 5]], np.int32))
+    broken = T(np.array([[1, np.nan, 3], [np.inf, 2, -np.inf]], np.float32))
+    return [
+        *listed,
+        *(call("aten::median.dim_values", t, 1, False, used=(True, False)) for t in (equal, broken)),
+    ]
+
+
 def extremes() -> list[Checked]:
     listed = []
     for dtype in ("int8", "int16", "int32", "int64", "float32"):
@@ -163,7 +180,7 @@ def norms() -> list[Checked]:
     ]
 
 
-@pytest.mark.parametrize("family", [sums, extremes, scans, spreads, softmaxes, norms])
+@pytest.mark.parametrize("family", [sums, medians, extremes, scans, spreads, softmaxes, norms])
 def test_computes_as_pytorch_does(family, tmp_path):
     compare(family(), tmp_path)
 

@@ -572,6 +572,7 @@ RARE: tuple[Template, ...] = (
         index_put="torch.index_put({0}[0], (torch.tensor([1, 0]),), {0}[0, :2] * 0.5).unsqueeze(0)",
         index_put_added="torch.index_put({0}, (torch.tensor([0, 0]),), {0}[0] * 0.3, accumulate=True)",
         put_where="torch.index_put({0}, ({0} > 0.4,), torch.tensor(0.25))",
+        median="torch.median({0}, -1, keepdim=True)[0]",
         masked_mean="({0} * ({0} > 0)).sum(-1) / ({0} > 0).sum(-1).clamp(min=1)",
     ),
     *_texts(

@@ -140,6 +140,15 @@ class ScanParams(Struct):
 
 
 @dataclass(frozen=True)
+class MedianParams(Struct):
+    """Parameters of median.h."""
+
+    outer: int
+    size: int
+    inner: int
+
+
+@dataclass(frozen=True)
 class LayerNormParams(Struct):
     """Parameters of norm_f32.h."""
 

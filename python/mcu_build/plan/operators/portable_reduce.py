@@ -10,6 +10,7 @@ from mcu_build.ir.calls.portable import (
     GroupNormParams,
     ImageStrides,
     LayerNormParams,
+    MedianParams,
     ReduceParams,
     ScanParams,
     VarianceParams,
@@ -219,6 +220,17 @@ def _extreme_scan(name: str) -> Selector:
     return scan
 
 
+def median(call: Call) -> None:
+    """(input, dim, keepdim, values, indices): float32 or signed integers; the first of equal entries."""
+    values, indices = call.outputs(2)
+    _require(call, values, (DType.I8, DType.I32, DType.I64, DType.F32))
+    source = contiguous(call, call.tensor(0))
+    shape, place = source.model_shape, axis(call, source, call.integer(1))
+    params = MedianParams(prod(shape[:place]), prod(shape[place : place + 1]), prod(shape[place + 1 :]))
+    with contiguous_output(call, values) as found, contiguous_output(call, indices) as places:
+        call.emit(f"median_{SUFFIX[values.dtype]}", "median", params, [source], [found, places])
+
+
 def layer_norm(call: Call) -> None:
     """(input, normalized_shape, weight, bias, eps, out, mean, rstd): float32."""
     output, *statistics = call.outputs(3)
@@ -379,6 +391,7 @@ SELECTORS: dict[str, Selector] = {
     "aten::cumprod.out": _scan("cumprod", "scan", ScanParams),
     "aten::cummax.out": _extreme_scan("cummax"),
     "aten::cummin.out": _extreme_scan("cummin"),
+    "aten::median.dim_values": median,
     "aten::native_layer_norm.out": layer_norm,
     "aten::native_group_norm.out": group_norm,
     "aten::_native_batch_norm_legit_no_training.out": batch_norm,
