@@ -13,7 +13,7 @@ OPTION_ATTRS = {
     "method": attr.string(doc = "The method of a .pte that has several; the model is then called FILE_METHOD."),
     "data": attr.label_list(allow_files = [".ptd"], doc = "A file with weights of a .pte that lie apart from it."),
     "toolchain": attr.string(doc = "Compiler for Arm cores; clang where it is installed.", values = ["", "arm-clang", "arm-gcc"]),
-    "kernels": attr.string(doc = "cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. upstream: those of your ExecuTorch, under its runtime.", values = ["", "ours", "cmsis-nn", "upstream"]),
+    "kernels": attr.string(doc = "cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. upstream: those of your ExecuTorch, under its runtime; the program is then loaded as it is.", values = ["", "ours", "cmsis-nn", "upstream"]),
     "runtime": attr.string(doc = "static: the program compiled to C++; table: our runner calls the same kernels from data; executorch: ExecuTorch's own runtime loads it.", values = ["", "static", "table", "executorch"]),
     "ops": attr.string_list(doc = "Link these operators."),
     "ops_from": attr.label_list(allow_files = [".pte"], doc = "Link the operators of these programs, for firmware that is to receive them later."),

@@ -11,14 +11,6 @@ namespace mcu::et {
 using ::executorch::aten::Tensor;
 using ::executorch::runtime::Error;
 
-int32_t product(const int32_t* sizes, int32_t from, int32_t to) {
-    int32_t found = 1;
-    for (int32_t i = from; i < to; ++i) {
-        found *= sizes[i];
-    }
-    return found;
-}
-
 bool same_sizes(const Operand& a, const Operand& b) {
     return a.rank == b.rank && std::memcmp(a.size, b.size, sizeof(int32_t) * a.rank) == 0;
 }
@@ -71,15 +63,6 @@ std::span<const int64_t> Arguments::integers(size_t index) {
     }
     const auto list = given.toIntList();
     return {list.data(), list.size()};
-}
-
-Pair Arguments::pair(size_t index) {
-    const auto items = integers(index);
-    require(items.size() == 1 || items.size() == 2);
-    if (!ok_) {
-        return {1, 1};
-    }
-    return {static_cast<int32_t>(items.front()), static_cast<int32_t>(items.back())};
 }
 
 Operand Arguments::operand(const Tensor& tensor) {
@@ -284,30 +267,6 @@ int32_t Arguments::axis(int64_t dimension, int32_t rank) {
         return 0;
     }
     return static_cast<int32_t>(dimension < 0 ? dimension + most : dimension);
-}
-
-kernels::OutputStage Arguments::stage(size_t zero_point, size_t low, size_t high) {
-    return {
-        .zero_point = integer(zero_point), .activation_min = integer(low), .activation_max = integer(high)};
-}
-
-kernels::Broadcast Arguments::broadcast(const Operand& first, const Operand& second, const Operand& output) {
-    kernels::Broadcast walk{.shape = {1, 1, 1, 1, 1, 1}, .first = {}, .second = {}};
-    int32_t strides[2][kRank]{};
-    require(expanded(first, output, strides[0]) && expanded(second, output, strides[1]));
-    if (!ok_) {
-        return walk;
-    }
-    Row rows[kRank];
-    const int32_t* const walked[] = {strides[0], strides[1]};
-    const int32_t count = merged(output, walked, 2, rows);
-    for (int32_t i = 0; i < count; ++i) {
-        const int32_t at = kRank - count + i;
-        walk.shape[at] = rows[i].size;
-        walk.first[at] = rows[i].stride[0];
-        walk.second[at] = rows[i].stride[1];
-    }
-    return walk;
 }
 
 }  // namespace mcu::et

@@ -18,7 +18,7 @@ from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.hardware import PROGRAM_SLOTS
-from mcu_build.ir.plan import ALIGNMENT, Optimize, Plan
+from mcu_build.ir.plan import ALIGNMENT, Optimize, Plan, Step
 from mcu_build.ir.program import Program, load
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
@@ -185,23 +185,29 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     from mcu_build.executorch.measure import estimated
 
     options, board = request.executorch, request.board
-    plan = plan_program(
-        lowered,
-        name,
-        board,
-        request.cmsis_nn,
-        request.options.optimize,
-        whole=options is not None,
-        by_rows=request.options.input_by == "rows",
-    )
+    plan = plan_for(request, lowered, name)
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
         if (given := table_deployment(plan, request)) is not None:
             texts = _table_sources(plan, given, board)
             return Sources(plan, texts, given.kernels.sources, slots=given.slot_symbol(plan))
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
-    texts, deployed = estimated(plan, lowered, options, board)
+    texts, deployed = estimated(plan, _all_steps(plan, request), lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
+
+
+def plan_for(request: Request, lowered: Lowered, name: str) -> Plan:
+    """The placed plan of a request's program for the runtime that it names."""
+    return plan_program(
+        lowered,
+        name,
+        request.board,
+        request.cmsis_nn,
+        request.options.optimize,
+        whole=request.loads_as_given,
+        by_rows=request.options.input_by == "rows",
+        is_left=request.executorch is not None,
+    )
 
 
 def plan_program(
@@ -213,17 +219,19 @@ def plan_program(
     whole: bool = False,
     program: Program | None = None,
     by_rows: bool = False,
+    is_left: bool = False,
 ) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization.
 
     `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
     loads the program as it is: nothing of it is left out. `by_rows`: the application brings the input so.
+    `is_left`: delegates of an NPU are left to ExecuTorch's runtime.
     """
     from mcu_build.plan.compile import compile_program
     from mcu_build.plan.fit import room_for_arena
 
     is_part = program is not None
-    given = _given(lowered, board, cmsis_nn, optimize, whole, program)
+    given = _given(lowered, board, cmsis_nn, optimize, whole, program, is_left)
     ram = room_for_arena(board, sum(map(len, given["state"])))
     plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows)
     borders, count = lowered.borders, len(given["program"].inputs)
@@ -260,6 +268,7 @@ def _given(
     optimize: Optimize,
     whole: bool = False,
     program: Program | None = None,
+    is_left: bool = False,
 ) -> _Given:
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.delegate import NpuTarget
@@ -269,7 +278,7 @@ def _given(
     npu = None
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
-        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast)
+        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast, is_left)
     is_part = program is not None
     program = program or load(lowered.program, lowered.method, lowered.data)
     if (
@@ -302,15 +311,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
     from mcu_build.report.size import measure
 
     with progress.stage("plan"):
-        plan = plan_program(
-            lowered,
-            lowered.name,
-            request.board,
-            request.cmsis_nn,
-            request.options.optimize,
-            whole=request.executorch is not None,
-            by_rows=request.options.input_by == "rows",
-        )
+        plan = plan_for(request, lowered, lowered.name)
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
         given = table_deployment(plan, request)
@@ -348,6 +349,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
 
         images, described["memory"] = build_measured(
             plan,
+            _all_steps(plan, request),
             lowered,
             request.executorch,
             request.board,
@@ -428,16 +430,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
 
     lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
-        whole = request.executorch is not None
-        plan = plan_program(
-            lowered,
-            lowered.name,
-            request.board,
-            request.cmsis_nn,
-            request.options.optimize,
-            whole,
-            by_rows=request.options.input_by == "rows",
-        )
+        plan = plan_for(request, lowered, lowered.name)
     planned = planned_manifest(request, lowered, describe(plan))
     manifest = replace(planned, artefacts={"test_elf": str(image.resolve())})
     return Built(request.folder(lowered.name), manifest, lowered)
@@ -457,13 +450,8 @@ def table_deployment(plan: Plan, request: Request) -> TableDeployment | None:
     options, board = request.options, request.board
     if options.runtime != "table":
         return None
-    steps = list(plan.steps)
-    for file in options.ops_from:
-        alone = replace(options, io="float", method=None, data=())
-        lowered = lower_model(file, board, request.npu, alone, Cache(), Silent())
-        steps += plan_program(lowered, lowered.name, board, request.cmsis_nn, options.optimize).steps
     ram, scratch = options.reserve_ram or 0, options.reserve_scratch or 0
-    kernels = KernelSet.of(steps)
+    kernels = KernelSet.of(_all_steps(plan, request))
     if request.slots and plan.npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
         raise McuError(
             f"{plan.name}: --program-slot: the NPU of {board.id} does not reach "
@@ -473,14 +461,26 @@ def table_deployment(plan: Plan, request: Request) -> TableDeployment | None:
     return TableDeployment(kernels, request.slots, _aligned(ram), _aligned(scratch), board.is_host)
 
 
+def _all_steps(plan: Plan, request: Request) -> list[Step]:
+    """The steps of a plan, and of those of programs that may come later."""
+    options, steps = request.options, list(plan.steps)
+    if request.loads_as_given:
+        return steps
+    for file in options.ops_from:
+        alone = replace(options, io="float", method=None, data=())
+        lowered = lower_model(file, request.board, request.npu, alone, Cache(), Silent())
+        steps += plan_for(request, lowered, lowered.name).steps
+    return steps
+
+
 def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def _table_sources(plan: Plan, given: TableDeployment, board: Board) -> dict[str, str]:
     """The C++ of a model whose plan is data. McuError where it does not fit the board, or a slot."""
+    from mcu_build.codegen.slot import check_capacity
     from mcu_build.codegen.table_model import generate, table_of
-    from mcu_build.executorch.slot import check_capacity
     from mcu_build.plan.fit import check_fit
 
     size, _, _ = given.memory(plan)
@@ -498,6 +498,7 @@ def _table_memory(plan: Plan, given: TableDeployment) -> dict[str, Any]:
         "arena": arena,
         "fast": fast,
         "operators": list(given.kernels.numbers.lines),
+        "kernels": list(given.kernels.numbers.lines),
         "program_slot": asdict(given.slots) if given.slots else None,
     }
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from mcu_build.board import Board, NpuChoice, find_board
 from mcu_build.choices import Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
+from mcu_build.codegen.slot import Region, memory_region, parse_region
 from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options as ExecutorchOptions
-from mcu_build.executorch.slot import Region, memory_region, parse_region
 from mcu_build.fronts.options import BuildOptions
 
 # What is not told in the name of a build folder.
@@ -35,6 +35,11 @@ class Request:
     cmsis_nn: CmsisNn | None = None
     executorch: ExecutorchOptions | None = None
     slots: Region | None = None
+
+    @property
+    def loads_as_given(self) -> bool:
+        """Whether ExecuTorch's runtime loads the program as it was lowered, on kernels of its own."""
+        return self.executorch is not None and self.executorch.upstream
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""

@@ -6,25 +6,26 @@ from types import SimpleNamespace
 
 import pytest
 
+from mcu_build import replace as slots
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch import Deployment, Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
+from mcu_build.codegen.slot import Region
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch import deploy, measure, package
-from mcu_build.executorch import replace as slots
 from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
-from mcu_build.executorch.slot import Region
 from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.plan import Arena, DType, Plan, Step
 from mcu_build.ir.program import Delegate, KernelCall, Program, TensorValue
 from mcu_build.plan.select import operators as selectors
-from mcu_build.stages import Lowered
+from mcu_build.stages import Lowered, Silent
 from tests.host.test_vela_payload import payload as vela_payload
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = find_board("host")
 CORE = find_board("corstone-300")
+UPSTREAM = Options(upstream=True)
 
 
 def program(*names: str) -> Program:
@@ -57,7 +58,7 @@ def test_an_operator_that_is_left_out_is_named_with_its_remedy():
 
 
 def test_an_operator_without_a_kernel_is_named():
-    with pytest.raises(McuError, match=r"no kernel .* for aten::catt\.out") as told:
+    with pytest.raises(McuError, match=r"upstream: no kernel for aten::catt\.out") as told:
         operators(program(), Options(ops=("aten::catt.out",)), "m")
     assert "Did you mean aten::cat.out" in told.value.hint
 
@@ -88,7 +89,7 @@ def test_delegates_without_a_back_end_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(deploy, "load", lambda file, method, data: delegated)
     plan = Plan("m", {}, (), (), ())
     with pytest.raises(McuError, match="m: delegates of VgfBackend have no back end here") as told:
-        deploy.deployment(plan, lowered(tmp_path / "m.pte"), Options(), True)
+        deploy.deployment(plan, (), lowered(tmp_path / "m.pte"), Options(upstream=True), True)
     assert "There is EthosUBackend" in told.value.hint
 
 
@@ -99,7 +100,7 @@ def test_slots_that_the_npu_does_not_reach_are_refused(monkeypatch):
     monkeypatch.setattr(measure, "deployment", lambda *_: given)
     board = CORE.with_program_slots(region.address, region.size)
     with pytest.raises(McuError, match="the NPU of corstone-300 does not reach 0x10060000"):
-        measure.estimated(plan, lowered(Path("m.pte")), Options(), board)
+        measure.estimated(plan, (), lowered(Path("m.pte")), Options(), board)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +126,10 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
     monkeypatch.setattr(slots.manifest, "require", lambda folder: built)
     monkeypatch.setattr(slots, "load", lambda *_: delegated)
     if words is None:
-        assert slots.program_file(file, tmp_path, 2, None)
+        assert slots.program_file(file, tmp_path, 2, None, Silent())
         return
     with pytest.raises(McuError, match=words) as told:
-        slots.program_file(file, tmp_path, 2, None)
+        slots.program_file(file, tmp_path, 2, None, Silent())
     assert told.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
 
 
@@ -149,10 +150,10 @@ def test_views_that_would_have_to_move_bytes_are_refused(tmp_path, monkeypatch):
     for plan in (moves, plain):
         monkeypatch.setattr(deploy, "load", lambda file, method, data: with_a_view((0, 2, 3, 1)))
         with pytest.raises(McuError, match=r"a view of a channels-last tensor shares its bytes"):
-            deploy.deployment(plan, given, Options(), True)
+            deploy.deployment(plan, (), given, UPSTREAM, True)
         monkeypatch.setattr(deploy, "load", lambda file, method, data: with_a_view((0, 1, 2, 3)))
-        with pytest.raises(McuError, match=r"no kernel under ExecuTorch's runtime for aten::neg\.out"):
-            deploy.deployment(plan, given, Options(), True)
+        with pytest.raises(McuError, match=r"upstream: no kernel for aten::neg\.out"):
+            deploy.deployment(plan, (), given, UPSTREAM, True)
 
 
 def install(folder: Path, version: str | None = "1.5.1", library: str = "lib/libexecutorch_core.a") -> Path:
@@ -247,7 +248,7 @@ def test_an_install_without_kernels_of_its_own_is_refused(tmp_path):
 def test_options_of_the_other_runtime_are_refused():
     result = mcu_build("build", "--board", "host", "--ops", "aten::cat.out", "model.py", "--json")
     assert result.status == Exit.USAGE
-    assert "--ops: it has no effect without --runtime executorch" in result.json["error"]["message"]
+    assert "--ops: it has no effect without --kernels upstream" in result.json["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -265,20 +266,12 @@ def test_kernels_of_upstream_serve_what_cortex_m_is_called(tmp_path, monkeypatch
     called = program("cortex_m::pad.out", "aten::cat.out")
     monkeypatch.setattr(deploy, "load", lambda file, method, data: called)
     (tmp_path / "m.pte").write_bytes(b"0000ET12")
-    made = {}
-    for upstream in (False, True):
-        options = Options(upstream=upstream)
-        plan = Plan("m", {}, (), (), ()).with_arena(Arena(16, {}, 0, 16))
-        given = deploy.deployment(plan, lowered(tmp_path / "m.pte"), options, False)
-        made[upstream] = generate(given)
-    table = made[True]["m.cpp"].partition("Kernel kernels[]")[2].partition("};")[0]
+    plan = Plan("m", {}, (), (), ()).with_arena(Arena(16, {}, 0, 16))
+    made = generate(deploy.deployment(plan, (), lowered(tmp_path / "m.pte"), UPSTREAM, False))
+    table = made["m.cpp"].partition("Kernel kernels[]")[2].partition("};")[0]
     assert '"cortex_m::pad.out", upstream_pad_out' in table and '"aten::cat.out", mcu::et::cat' in table
-    assert "upstream" not in made[False]["m.cpp"]
-    for upstream, adapters, linked in ((False, "layout movement", "OFF"), (True, "movement", "ON")):
-        facts = made[upstream]["model.cmake"]
-        assert f"MCU_MODEL_ADAPTERS {adapters})" in facts and f"MCU_MODEL_UPSTREAM {linked})" in facts
-    with pytest.raises(McuError, match=r"this executorch knows no cortex_m::none\.out"):
-        deploy._upstream(["cortex_m::none.out"], "m")
+    facts = made["model.cmake"]
+    assert "MCU_MODEL_ADAPTERS movement)" in facts and "MCU_MODEL_UPSTREAM ON)" in facts
 
 
 def test_a_program_of_another_version_is_refused(tmp_path):
@@ -295,4 +288,4 @@ def test_options_take_several_values(tmp_path):
     words = ("--ops-from", old, old, "--ops", "a::b", "c::d", ROOT / "examples/digits/model.py")
     result = mcu_build("build", "--board", "host", *words, "--json")
     # Told only once everything is parsed.
-    assert "no effect without --runtime executorch" in result.json["error"]["message"]
+    assert "no effect without --" in result.json["error"]["message"]

@@ -14,11 +14,10 @@ ALLOWED = {
     "ir": set[str](),
     "npu": set[str](),
     "kernels": {"ir"},
-    "codegen": {"board", "cache", "executorch", "hardware", "ir", "npu", "process", "resources"},
+    "codegen": {"board", "cache", "hardware", "ir", "npu", "process", "resources"},
 }
 # Pairs of folders that still import each other. Only to become fewer.
 MUTUAL = {
-    ("codegen", "executorch"),
     ("frontend", "lower"),
     ("profile", "report"),
 }

@@ -117,7 +117,7 @@ def test_values_are_read_alike_from_words_and_from_python(tmp_path):
         ({"method_pool": "2X", "runtime": "executorch"}, "--method-pool: '2X' is not a size"),
         ({"npu": 3}, "--npu: 3 is not a text"),
         ({"data": [3]}, "--data: 3 is not a path"),
-        ({"ops": ["aten::cat.out"]}, "--ops: it has no effect without --runtime executorch"),
+        ({"ops": ["aten::cat.out"]}, "--ops: it has no effect without --kernels upstream"),
         ({"cmsis_nn": "x"}, "--cmsis-nn: it has no effect without --kernels cmsis-nn"),
         ({"board": ""}, "--board: missing"),
     ],

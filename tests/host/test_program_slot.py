@@ -6,8 +6,8 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.codegen.slot import Region, memory_region, operators_hash, parse_region, slot_file
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.slot import Region, memory_region, operators_hash, parse_region, slot_file
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = ("aten::cat.out", "cortex_m::softmax.out")

@@ -1,7 +1,9 @@
 """Programs under ExecuTorch's own runtime: equal outputs, and nothing linked for naught."""
 
+import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import ninja
@@ -11,7 +13,8 @@ import cmake
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch_operators import ADAPTERS
-from mcu_build.errors import Exit
+from mcu_build.codegen.table import sealed
+from mcu_build.errors import Exit, McuError
 from mcu_build.ir.program import load
 from mcu_build.resources import data_dir
 from mcu_build.simulate.run import run
@@ -19,12 +22,11 @@ from tests.sim.test_models import MODELS, check_proof
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project
 
-# Between them they call most of the operators that have adapters.
 QUICK = ("digits", "transformer")
-# All that the operators of digits can call; the sources of their adapters call others, too.
+# All that the program of digits calls, and what the arguments of a user's operator would need.
 DIGITS_KERNELS = {
-    *("conv2d_s8", "depthwise_conv2d_s8", "linear_s8", "max_pool2d_s8", "copy", "permute"),
-    *("quantize_f32_s8", "quantize_f32_s16", "dequantize_s8_f32", "dequantize_s16_f32"),
+    *("conv2d_s8", "depthwise_conv2d_s8", "linear_s8", "max_pool2d_s8", "permute"),
+    *("quantize_f32_s8", "dequantize_s8_f32"),
 }
 
 
@@ -51,12 +53,11 @@ def symbols(elf: Path) -> set[str]:
 def test_a_model_and_what_is_linked_for_it(model, built):
     check_proof(prove(model, built))
     folder = built / model / "host-executorch"
-    program = load(folder / "program.pte")
+    program = load(folder / "delegated.pte")
+    assert [one.id for one in program.delegates] == ["McuBackend"] and not program.operators
     for image in ("firmware.elf", "test.elf"):
         linked = symbols(folder / image)
-        operators = {name.removeprefix("mcu::et::") for name in linked if name.startswith("mcu::et::")}
-        known = {adapter.function for adapter in ADAPTERS.values()}
-        assert operators & known == {ADAPTERS[name].function for name in program.operators}
+        assert not linked & {f"mcu::et::{adapter.function}" for adapter in ADAPTERS.values()}
         kernels = {
             name.removeprefix("mcu::kernels::") for name in linked if name.startswith("mcu::kernels::")
         }
@@ -65,23 +66,56 @@ def test_a_model_and_what_is_linked_for_it(model, built):
         assert not any("ethos_u" in name or "vela" in name for name in linked)
 
 
-def test_flipped_bits_in_the_program_are_seen(built):
+def test_the_steps_are_those_of_the_static_runtime(built):
+    """One plan, whoever runs it: the same kernels on the same memory."""
+    check_proof(prove("digits", built))
+    check_proof(prove("digits", built, "--runtime", "static"))
+    plans = [
+        json.loads((built / "digits" / folder / "plan.json").read_text())
+        for folder in ("host", "host-executorch")
+    ]
+    assert plans[0]["steps"] == plans[1]["steps"] and plans[0]["arena"] == plans[1]["arena"]
+
+
+def changed(built: Path, change: Callable[[bytes], bytes]) -> bytes | str:
+    """What digits gives with another program in its image, or what it says where it ends."""
+    folder, board = built / "digits" / "host-executorch", find_board("host")
+    program = (folder / "delegated.pte").read_bytes()
+    image = (folder / "test.elf").read_bytes()
+    assert image.count(program) == 1 and len(change(program)) == len(program)
+    shutil.copy2(folder / "test.elf", folder / "changed.elf")
+    (folder / "changed.elf").write_bytes(image.replace(program, change(program)))
+    try:
+        return run(board, folder / "changed.elf", bytes(64 * 4), 60).outputs
+    except McuError as error:
+        return error.message
+
+
+def test_a_delegate_is_checked_to_its_last_byte(built):
     """The negative control: the image runs the program that it carries."""
     check_proof(prove("digits", built))
-    folder = built / "digits" / "host-executorch"
-    program = (folder / "program.pte").read_bytes()
-    board, zeros = find_board("host"), bytes(64 * 4)
-    broken = folder / "broken.elf"
-    shutil.copy2(folder / "test.elf", broken)
-    right = run(board, broken, zeros, 60).outputs
-    image = broken.read_bytes()
-    start = image.index(program)
-    # Every byte of the last quarter, which holds weights.
-    changed = bytearray(image)
-    for at in range(start + len(program) * 3 // 4, start + len(program)):
-        changed[at] ^= 0x11
-    broken.write_bytes(changed)
-    assert run(board, broken, zeros, 60).outputs != right
+    (delegate,) = load(built / "digits/host-executorch/delegated.pte").delegates
+    table = delegate.payload
+
+    def made(new: bytes) -> bytes | str:
+        return changed(built, lambda program: program.replace(table, new))
+
+    right = made(table)
+    assert isinstance(right, bytes)
+    for at in (100, len(table) // 2, len(table) - 1):
+        told = made(table[:at] + bytes([table[at] ^ 1]) + table[at + 1 :])
+        assert "McuBackend: the plan's checksum is wrong" in told
+    weights = made(sealed(table[:-64] + bytes(byte ^ 0x11 for byte in table[-64:])))
+    assert isinstance(weights, bytes) and weights != right
+    told = made(sealed(table[:16] + bytes(8) + table[24:]))
+    assert "McuBackend: the plan was made for firmware with other kernels" in told
+    assert "for another device" in told
+    told = made(sealed(table[:24] + b"\0\0\1\0" + table[28:]))
+    assert "McuBackend: the plan needs more memory than this firmware has" in told
+    # The first place is the input's.
+    place = 64 + 12 * int.from_bytes(table[40:44], "little")
+    told = made(sealed(table[:place] + bytes([table[place] ^ 16]) + table[place + 1 :]))
+    assert "McuBackend: inputs or outputs of the plan are not those" in told
 
 
 def test_an_image_that_another_build_has_made_is_proven(built, tmp_path):
@@ -155,7 +189,7 @@ def test_two_models_share_an_arena(tmp_path):
     lines = told["executorch"].splitlines()
     assert len(set(lines)) == 4, lines
     assert told["executorch"] == told["static"]
-    assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::cat", "mcu::et::quantized_conv2d"}
+    assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::add_mcu"}
 
 
 BOTH_RUNTIMES = """
@@ -190,7 +224,7 @@ def test_cmake_builds_a_model_for_either_runtime_into_one_image(tmp_path):
     image = project.made(None).tree / "both.elf"
     zeros, again, halves, halves_again = process.run([image]).stdout.splitlines()
     assert zeros == again != halves == halves_again
-    assert "mcu::et::quantized_conv2d" in symbols(image)
+    assert "mcu::et::add_mcu" in symbols(image)
     project.write(f"mcu_add_model(fixed MODEL {MODELS['digits']} BOARD host RUNTIME none)")
     told = project.configure(None).stderr
     assert "RUNTIME: 'none' is none of static, executorch" in told

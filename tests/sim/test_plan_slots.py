@@ -1,4 +1,4 @@
-"""Models that are replaced in the field under our own runtime: plans as data in program slots."""
+"""Models that are replaced in the field: plans as data in program slots, alone or as delegates."""
 
 import shutil
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.codegen.slot import HEADER_BYTES, slot_file
 from mcu_build.codegen.table import sealed
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.slot import HEADER_BYTES, slot_file
 from mcu_build.manifest import require
 from mcu_build.simulate.run import run
 from tests.support.cli import mcu_build
@@ -18,7 +18,7 @@ from tests.support.firmware import Project
 SIZE = 16 << 10
 HALF = SIZE // 2
 INPUTS = bytes(range(1, 17))
-WORDS = ("--board", "host", "--io", "int8", "--runtime", "table", "--program-slot", f"0x0:{SIZE}")
+WORDS = ("--board", "host", "--io", "int8", "--program-slot", f"0x0:{SIZE}", "--runtime", "table")
 # `larger` needs another kernel and more memory, and has the same inputs and outputs.
 MODEL = """
 import torch
@@ -44,11 +44,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def built(models: Path, name: str, folder: Path, *more: object) -> Path:
+def built(models: Path, name: str, folder: Path, *more: object, runtime: str = "table") -> Path:
     """The build folder of a model with program slots, proven."""
-    proof = mcu_build("test", *WORDS, models / f"{name}.py", "--build-dir", folder, "--json", *more)
+    words = (*WORDS[:-1], runtime, models / f"{name}.py", "--build-dir", folder, "--json")
+    proof = mcu_build("test", *words, *more)
     assert proof.status == 0, proof.out + proof.err
-    return folder / name / "host-int8-table"
+    return folder / name / f"host-int8-{runtime}"
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +103,12 @@ def test_the_newest_plan_that_can_run_is_loaded(small: Path, models: Path, tmp_p
         outputs(small, tmp_path, unfit["more memory"])
 
 
+@pytest.mark.parametrize("runtime", ["table", "executorch"])
 def test_what_a_larger_model_needs_is_named_and_the_hint_works(
-    small: Path, models: Path, tmp_path: Path
+    models: Path, tmp_path: Path, runtime: str
 ) -> None:
-    larger = built(models, "larger", tmp_path)
+    small = built(models, "small", tmp_path / "before", runtime=runtime)
+    larger = built(models, "larger", tmp_path, runtime=runtime)
     program = larger / "program.pte"
     words = ("--into", tmp_path / "new.slot", "--sequence", 2, "--json")
     refused = mcu_build("program", program, "--firmware", small, *words)
@@ -115,7 +118,7 @@ def test_what_a_larger_model_needs_is_named_and_the_hint_works(
     assert "bytes of RAM, the firmware has" in error["message"]
     options = error["hint"].removeprefix("Build the firmware with ").removesuffix(".").split()
     assert options[::2] == ["--ops-from", "--reserve-ram"]
-    grown = built(models, "small", tmp_path, *options)
+    grown = built(models, "small", tmp_path, *options, runtime=runtime)
     newer = filed(grown, program, tmp_path, 2)
     factory = (grown / "program.slot").read_bytes()
     expected = outputs(larger, tmp_path, (larger / "program.slot").read_bytes())

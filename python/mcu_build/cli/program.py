@@ -40,17 +40,13 @@ def command(
 ) -> None:
     """Make the file to flash of PROGRAM for firmware that was built with --program-slot.
 
-    PROGRAM is a .pte or, for firmware of --runtime table, any model file.
+    PROGRAM is any model file; for firmware with --kernels upstream, a .pte.
     """
     del debug
-    from mcu_build.executorch.replace import program_file
     from mcu_build.files import write_atomically
-    from mcu_build.replace_plan import is_table, plan_file
+    from mcu_build.replace import program_file
 
-    if is_table(firmware):
-        made = plan_file(program, firmware, sequence, method, StageTimes())
-    else:
-        made = program_file(program, firmware, sequence, method)
+    made = program_file(program, firmware, sequence, method, StageTimes())
     write_atomically(into, made)
     if as_json:
         print_json({"file": str(into), "bytes": len(made), "sequence": sequence})

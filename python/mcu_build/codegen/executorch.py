@@ -18,12 +18,14 @@ from mcu_build.codegen.blob import (
     fast_section,
     region,
 )
+from mcu_build.codegen.delegated import BACKEND as OUR_BACKEND
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
 from mcu_build.codegen.header import BANNER, header
+from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.loaded_ports import loaded_ports
-from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
-from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
-from mcu_build.ir.calls.outside import EthosU, UserCall
+from mcu_build.codegen.slot import ALIGNMENT as SLOT_ALIGNMENT
+from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
+from mcu_build.ir.calls.outside import Delegated, UserCall
 from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
 from mcu_build.ir.program import Program, TensorValue
 from mcu_build.ir.weights import WeightFile
@@ -31,8 +33,11 @@ from mcu_build.npu.config import name_of
 from mcu_build.npu.payload import BACKEND
 
 # Delegates that have a back end: what its sources in firmware/executorch/backends are called.
-BACKENDS = {BACKEND: "ethos_u"}
-_BACKEND_SOURCES = {"ethos_u": ("backends/ethos_u.cpp", "backends/vela.cpp")}
+BACKENDS = {BACKEND: "ethos_u", OUR_BACKEND: "mcu"}
+_BACKEND_SOURCES = {"ethos_u": ("backends/ethos_u.cpp", "backends/vela.cpp"), "mcu": ("backends/mcu.cpp",)}
+
+
+_NO_KERNELS = KernelSet(())
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,11 @@ class Deployment:
     """A program and what it is linked with.
 
     `plan` is the static runtime's for the same program: it knows inputs and outputs as an application sees
-    them. `operators` are those that the image can run, `custom` the user's own among them with a call of
-    each, `backends` the delegates. Where there are `slots`, a production image finds the program there
-    instead of in itself. `weights` are files with weights that lie apart from the program. `upstream`
-    are operators that ExecuTorch's own kernels serve, with the parameters of their schemas. `ram` are bytes
-    that there are for memory plans at least.
+    them. `kernels` are those of our own delegates. `operators` are those that the image can run, `custom` the
+    user's own among them with a call of each, `backends` the delegates. Where there are `slots`, a production
+    image finds the program there instead of in itself. `weights` are files with weights that lie apart from
+    the program. `upstream` are operators that ExecuTorch's own kernels serve, with the parameters of their
+    schemas. `ram` are bytes that there are for memory plans at least.
     """
 
     plan: Plan
@@ -67,6 +72,22 @@ class Deployment:
     backends: tuple[str, ...] = ()
     upstream: Mapping[str, str] = field(default_factory=dict)
     ram: int = 0
+    kernels: KernelSet = _NO_KERNELS
+
+    @property
+    def has_npu(self) -> bool:
+        """Whether an NPU's delegates can be among the program's."""
+        return BACKEND in self.backends
+
+    @property
+    def has_plans(self) -> bool:
+        """Whether the program has delegates of ours."""
+        return OUR_BACKEND in self.backends
+
+    @property
+    def contract(self) -> tuple[str, ...]:
+        """What a program must have been made for: the operators, and our kernels."""
+        return (*self.operators, *(self.kernels.numbers.lines if self.has_plans else ()))
 
     @property
     def arena(self) -> int:
@@ -138,7 +159,9 @@ def _source(given: Deployment) -> str:
         *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in given.backends),
         '#include "mcu/executorch/upstream.h"\n' if given.upstream else "",
         _USER_INCLUDES if given.custom else "",
+        *(given.kernels.includes() if given.has_plans else ()),
         "\n",
+        *(given.kernels.emitted() if given.has_plans else ()),
         user_calls.declarations(given.custom.values()),
         upstream.declarations(given.upstream),
         'extern "C" {\n',
@@ -147,12 +170,13 @@ def _source(given: Deployment) -> str:
         weights.declarations(given.weights),
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
+        given.kernels.array() if given.has_plans else "",
         *(user_calls.adapter(call) for _, call in sorted(given.custom.items())),
         upstream.adapters(given.upstream),
         _kernel_table(given),
         weights.table(given.weights),
         _memory("method_pool", pools.method),
-        _memory("temp_pool", pools.temp, arena_section(name) if given.backends else None),
+        _memory("temp_pool", pools.temp, arena_section(name) if given.has_npu else None),
         _memory("ports", port_bytes(given.program)),
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
@@ -213,18 +237,17 @@ def _backends(given: Deployment) -> str:
     """The back ends of delegates, and the memory that they work in beside the temporary pool."""
     if not given.backends:
         return ""
-    fast = fast_scratch_bytes(given.plan)
-    section = (fast_section if given.plan.fast_size else arena_section)(given.name)
-    calls = "".join(
-        f"    mcu::et::add_{BACKENDS[name]}({'fast_scratch' if fast else '{}'});\n" for name in given.backends
+    calls = [step.call for step in given.plan.steps if isinstance(step.call, Delegated)]
+    fast = max((call.fast_scratch for call in calls), default=0)
+    section = (fast_section if any(call.fast_apart for call in calls) else arena_section)(given.name)
+    arguments = {BACKEND: "fast_scratch" if fast else "{}", OUR_BACKEND: "known_kernels"}
+    added = "".join(f"    mcu::et::add_{BACKENDS[name]}({arguments[name]});\n" for name in given.backends)
+    known = "constinit mcu::et::Kernels known_kernels{kernels_of_model};\n"
+    return (
+        (_memory("fast_scratch", fast, section) if fast else "")
+        + (known if given.has_plans else "")
+        + f"\nvoid add_backends() {{\n{added}}}\n"
     )
-    return (_memory("fast_scratch", fast, section) if fast else "") + f"\nvoid add_backends() {{\n{calls}}}\n"
-
-
-def fast_scratch_bytes(plan: Plan) -> int:
-    """Bytes of fast scratch memory that the largest of the NPU's delegates wants."""
-    calls = (step.call for step in plan.steps)
-    return max((call.params.fast_scratch for call in calls if isinstance(call, EthosU)), default=0)
 
 
 def _sizes(name: str, sizes: Iterable[int]) -> str:
@@ -242,7 +265,7 @@ def _slots(given: Deployment) -> str:
     return (
         "\n// The schema and the operators that programs must have been made for.\n"
         f"constinit mcu::slot::Slots program_slots{{\n    {_program_name(given)}, "
-        f"{{{schema:#010x}, {operators_hash(given.operators):#018x}}}}};\n"
+        f"{{{schema:#010x}, {operators_hash(given.contract):#018x}}}}};\n"
     )
 
 
@@ -264,7 +287,7 @@ def _program(given: Deployment) -> str:
     name = _program_name(given)
     if given.slots:
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-        data = slot_file(given.data, given.operators, FIRST_SEQUENCE)
+        data = slot_file(given.data, given.contract, FIRST_SEQUENCE)
         made = region(name, data, given.slots.size, SLOT_ALIGNMENT, given.is_host)
     else:
         said = "The program as ExecuTorch's exporter wrote it."
@@ -289,10 +312,10 @@ def _cmake_config(given: Deployment) -> str:
         + f'set(MCU_MODEL_NPU "{name_of(given.plan.npu) or ""}")\n'
         + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
-        + "".join(f"set(MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
+        + "".join(f"list(APPEND MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
         + kernels
         + f"set(MCU_MODEL_UPSTREAM {'ON' if given.upstream else 'OFF'})\n"
-        + "set(MCU_MODEL_KERNELS)\n"
+        + f"set(MCU_MODEL_KERNELS {' '.join(given.kernels.sources)})\n"
         + (f"set(MCU_MODEL_SLOTS {slot_symbol(given)})\n" if slot_symbol(given) else "")
     )
 
@@ -322,7 +345,8 @@ def runtime_sources(given: Deployment) -> tuple[str, ...]:
 def runtime_kernels(given: Deployment) -> tuple[str, ...]:
     """Stems of the kernel sources that these call, sorted; a back end's driver is in one of them."""
     called = {kernel for one in _adapters(given) for kernel in KERNELS[one]}
-    return tuple(sorted({*ARGUMENT_KERNELS, *called, *(BACKENDS[one] for one in given.backends)}))
+    drivers = {BACKENDS[BACKEND]} if given.has_npu else set()
+    return tuple(sorted({*ARGUMENT_KERNELS, *called, *drivers, *given.kernels.sources}))
 
 
 def _aligned(size: int) -> int:

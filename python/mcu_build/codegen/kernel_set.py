@@ -14,7 +14,7 @@ from mcu_build.codegen import user_calls
 from mcu_build.ir.calls.memory import layout
 from mcu_build.ir.calls.outside import UserCall, UserFunction, UserTensor
 from mcu_build.ir.calls.struct import Struct
-from mcu_build.ir.plan import Emitted, Plan, Step
+from mcu_build.ir.plan import Emitted, Step
 
 ARRAY = "kernels_numbered"
 VERSION = f"mcu-build {__version__}"
@@ -87,9 +87,9 @@ class Numbers:
         """The number of what a step calls. KeyError where the set lacks it."""
         return self._numbers[Kernel.of(step).contract]
 
-    def missing(self, plan: Plan) -> list[str]:
-        """Names of the kernels that a plan calls and the set lacks, sorted."""
-        kernels = {Kernel.of(step) for step in plan.steps}
+    def missing(self, steps: Iterable[Step]) -> list[str]:
+        """Names of the kernels that steps call and the set lacks, sorted."""
+        kernels = {Kernel.of(step) for step in steps}
         return sorted({kernel.name for kernel in kernels if kernel.contract not in self._numbers})
 
 

@@ -11,9 +11,9 @@ from mcu_build.codegen.blob import arena_section, constants_section, lines_of, r
 from mcu_build.codegen.header import BANNER, arena_size, header
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.loaded_ports import loaded_ports
+from mcu_build.codegen.slot import ALIGNMENT as SLOT_ALIGNMENT
+from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, slot_file
 from mcu_build.codegen.table import encode
-from mcu_build.executorch.slot import ALIGNMENT as SLOT_ALIGNMENT
-from mcu_build.executorch.slot import FIRST_SEQUENCE, Region, slot_file
 from mcu_build.ir.plan import ALIGNMENT, Plan
 
 

@@ -2,20 +2,25 @@
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mcu_build.codegen.executorch import BACKENDS, Deployment, Pools
+from mcu_build.codegen.delegated import BACKEND as OUR_BACKEND
+from mcu_build.codegen.delegated import delegated, is_left
+from mcu_build.codegen.executorch import Deployment, Pools
 from mcu_build.codegen.executorch_operators import ADAPTERS
-from mcu_build.codegen.executorch_upstream import NAMESPACE, schemas
+from mcu_build.codegen.executorch_upstream import schemas
+from mcu_build.codegen.kernel_set import KernelSet
+from mcu_build.codegen.pte import encode
+from mcu_build.codegen.slot import Region, check_capacity
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import wheel
-from mcu_build.executorch.slot import Region, check_capacity
-from mcu_build.ir.plan import ALIGNMENT, Plan
-from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of
+from mcu_build.ir.plan import ALIGNMENT, Plan, Step
+from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of, parse
 from mcu_build.ir.weights import load_weights
-from mcu_build.npu.payload import parse
+from mcu_build.npu.payload import BACKEND
+from mcu_build.npu.payload import parse as parse_payload
 from mcu_build.plan.delegate import NpuTarget
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.select import select
@@ -38,10 +43,10 @@ _TEMP_BASE = 1024 + ALIGNMENT
 class Options:
     """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
 
-    Where `ops` or `ops_from` are given, the image has those operators, and the program must get along.
-    `program_slot` is where programs are kept apart from the image. `upstream` has
-    ExecuTorch's own kernels serve `cortex_m::*` instead of ours. `reserve_ram` are bytes that there are for
-    memory plans at least.
+    `upstream` has ExecuTorch's own kernels run the program as it is. Where `ops` or `ops_from` are given, the
+    image then has those operators, and the program must get along; without it, `ops_from` are programs whose
+    kernels are linked, too. `program_slot` is where programs are kept apart from the image. `reserve_ram` are
+    bytes that there are for memory plans at least.
     """
 
     prefix: Path | None = None
@@ -54,32 +59,68 @@ class Options:
     reserve_ram: int = 0
 
 
-def deployment(plan: Plan, lowered: Lowered, options: Options, is_host: bool) -> Deployment:
-    """A program with the operators to link, and pools to begin with. McuError names what cannot be linked."""
-    program = load(lowered.program, lowered.method, lowered.data)
-    _check_views(plan, program, lowered)
-    backends = _backends(program, options, plan.name)
-    custom = user_calls(plan.steps)
-    chosen = operators(program, options, plan.name, custom)
-    data, slots = lowered.program.read_bytes(), options.program_slot
-    if slots:
-        check_capacity(plan.name, data, slots)
-    pools = first_pools(program, is_host)
-    weights = load_weights(lowered.data).files
-    theirs = _upstream(chosen, plan.name) if options.upstream else {}
+def deployment(
+    plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, is_host: bool
+) -> Deployment:
+    """A program with what to link for it, and pools to begin with. McuError names what cannot be linked.
+
+    `steps` are those of all plans that the image is to run: its own, and those that may come later.
+    """
+    given = load(lowered.program, lowered.method, lowered.data)
+    if options.upstream:
+        made = _as_given(plan, given, lowered, options)
+    else:
+        made = _of_delegates(plan, steps, given, options)
+    if options.program_slot:
+        check_capacity(plan.name, made.data, options.program_slot)
+    return replace(
+        made,
+        pools=first_pools(made.program, is_host),
+        slots=options.program_slot,
+        is_host=is_host,
+        ram=_aligned(options.reserve_ram),
+    )
+
+
+_NO_POOLS = Pools(0, 0)
+
+
+def _of_delegates(plan: Plan, steps: Sequence[Step], given: Program, options: Options) -> Deployment:
+    """The program with our delegates in place of what our kernels serve."""
+    backends = {OUR_BACKEND, *_backends(given, options, plan.name)}
+    kernels = KernelSet.of(step for step in steps if not is_left(step))
+    data = encode(delegated(plan, given, kernels.numbers))
+    program = parse(data, plan.name)
+    custom = user_calls(steps)
+    operators = tuple(sorted(custom))
     return Deployment(
         plan,
         program,
         data,
+        operators,
+        _NO_POOLS,
+        custom=custom,
+        backends=tuple(sorted(backends)),
+        kernels=kernels,
+    )
+
+
+def _as_given(plan: Plan, program: Program, lowered: Lowered, options: Options) -> Deployment:
+    """The program as it is, on ExecuTorch's own kernels."""
+    _check_views(plan, program, lowered)
+    backends = _backends(program, options, plan.name)
+    custom = user_calls(plan.steps)
+    chosen = operators(program, options, plan.name, custom)
+    return Deployment(
+        plan,
+        program,
+        lowered.program.read_bytes(),
         chosen,
-        pools,
-        slots,
-        custom,
-        is_host,
-        weights,
-        backends,
-        theirs,
-        _aligned(options.reserve_ram),
+        _NO_POOLS,
+        custom=custom,
+        weights=load_weights(lowered.data).files,
+        backends=backends,
+        upstream={operator: row for operator, row in _theirs().items() if operator in chosen},
     )
 
 
@@ -87,11 +128,11 @@ def _backends(program: Program, options: Options, name: str) -> tuple[str, ...]:
     """The back ends to link: those of the delegates of the program and of the programs in `options`."""
     wanted = {delegate.id for delegate in program.delegates}
     wanted.update(id for file in options.ops_from for id in delegates_of(file))
-    unknown = sorted(wanted - {*BACKENDS})
+    unknown = sorted(wanted - {BACKEND})
     if unknown:
         raise McuError(
             f"{name}: delegates of {', '.join(unknown)} have no back end here",
-            f"There is {', '.join(BACKENDS)}. Export the program without the others.",
+            f"There is {BACKEND}. Export the program without the others.",
         )
     return tuple(sorted(wanted))
 
@@ -99,13 +140,14 @@ def _backends(program: Program, options: Options, name: str) -> tuple[str, ...]:
 def operators(program: Program, options: Options, name: str, custom: Collection[str] = ()) -> tuple[str, ...]:
     """The operators to link, sorted: the program's, or those that were asked for. `custom` are users' own."""
     wanted = {*options.ops, *_operators_of(options.ops_from)}
-    unknown = sorted({*wanted, *program.operators} - {*ADAPTERS, *custom})
+    known = {*ADAPTERS, *_theirs()}
+    unknown = sorted({*wanted, *program.operators} - {*known, *custom})
     if unknown:
-        near = {close for op in unknown for close in difflib.get_close_matches(op, ADAPTERS, n=2, cutoff=0.7)}
+        near = {close for op in unknown for close in difflib.get_close_matches(op, known, n=2, cutoff=0.7)}
         offered = f"Did you mean {' or '.join(sorted(near))}? " if near else ""
         raise McuError(
-            f"{name}: no kernel under ExecuTorch's runtime for {', '.join(unknown)}",
-            f"{offered}docs/executorch.md lists those that have one.",
+            f"{name}: --kernels upstream: no kernel for {', '.join(unknown)}",
+            f"{offered}Leave out --kernels: ours serve more operators.",
         )
     missing = sorted({*program.operators} - wanted) if wanted else []
     if missing:
@@ -120,18 +162,10 @@ def _operators_of(files: Sequence[Path]) -> set[str]:
     return {op for file in files for op in operators_of(file)}
 
 
-def _upstream(operators: Sequence[str], name: str) -> dict[str, str]:
-    """The parameters of those operators that ExecuTorch's own kernels for Cortex-M serve."""
+def _theirs() -> Mapping[str, str]:
+    """The parameters of the operators that ExecuTorch has kernels for Cortex-M for."""
     folder = wheel()
-    known = schemas(folder) if folder else {}
-    ours = [operator for operator in operators if operator.startswith(NAMESPACE)]
-    missing = [operator for operator in ours if operator not in known]
-    if missing:
-        raise McuError(
-            f"{name}: --kernels: upstream: this executorch knows no {', '.join(missing)}",
-            "Leave out --kernels.",
-        )
-    return {operator: known[operator] for operator in ours}
+    return schemas(folder) if folder else {}
 
 
 def _check_views(plan: Plan, program: Program, lowered: Lowered) -> None:
@@ -165,7 +199,8 @@ def first_pools(program: Program, is_host: bool) -> Pools:
     method = _METHOD_BASE + _VALUE[wide] * len(program.values)
     method += sum(_INSTRUCTION[wide] + _ARGUMENT[wide] * len(call.arguments) for call in calls)
     method += _DELEGATE[wide] * len(program.delegates)
-    scratch = [parse(one.payload, one.named_data).scratch_size + ALIGNMENT for one in program.delegates]
+    npu = [one for one in program.delegates if one.id == BACKEND]
+    scratch = [parse_payload(one.payload, one.named_data).scratch_size + ALIGNMENT for one in npu]
     return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
 
 

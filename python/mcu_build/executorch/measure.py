@@ -1,20 +1,21 @@
 """A program for ExecuTorch's runtime with memory of exact size: build, run, read the use, build again."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mcu_build.board import Board, NpuChoice
 from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_bytes, port_bytes
+from mcu_build.codegen.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted_pools
 from mcu_build.executorch.package import check_kernels, find, wheel
-from mcu_build.executorch.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.images import BuildInputs, build
-from mcu_build.ir.plan import Plan
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.kernel_sources import prototypes
 from mcu_build.simulate.run import run
 from mcu_build.stages import Lowered, Progress
@@ -26,6 +27,7 @@ _TIMEOUT = 600.0
 
 def build_measured(
     plan: Plan,
+    steps: Sequence[Step],
     lowered: Lowered,
     options: Options,
     board: Board,
@@ -34,7 +36,10 @@ def build_measured(
     progress: Progress,
     kernel_sources: tuple[Path, ...] = (),
 ) -> tuple[dict[str, Path], dict[str, Any]]:
-    """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it."""
+    """The images of a program in `folder`, by kind, and the memory that they use as the manifest tells it.
+
+    `steps` are those of all plans that the firmware is to run, now and later.
+    """
     package = find(options.prefix, board)
     if options.upstream:
         check_kernels(package)
@@ -47,7 +52,7 @@ def build_measured(
         kernel_sources=kernel_sources,
         prototypes=prototypes(plan),
     )
-    given = _deployment(plan, lowered, options, board)
+    given = _deployment(plan, steps, lowered, options, board)
     if given.upstream:
         check_kernels(package, given.upstream)
     slots, given = given.slots, replace(given, slots=None)
@@ -63,17 +68,20 @@ def build_measured(
     given = replace(given, pools=pools, slots=slots)
     with progress.stage("build"):
         images = _build(given, inputs)
+    if given.has_plans:
+        images["delegated"] = folder / "delegated.pte"
+        write_atomically(images["delegated"], given.data)
     if slots:
         images["program_slot"] = folder / "program.slot"
-        write_atomically(images["program_slot"], slot_file(given.data, given.operators, FIRST_SEQUENCE))
+        write_atomically(images["program_slot"], slot_file(given.data, given.contract, FIRST_SEQUENCE))
     return images, _memory(given)
 
 
 def estimated(
-    plan: Plan, lowered: Lowered, options: Options, board: Board
+    plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, board: Board
 ) -> tuple[dict[str, str], Deployment]:
     """The sources of a program, for another build to compile: pools are an upper bound, or the user's."""
-    given = _deployment(plan, lowered, options, board)
+    given = _deployment(plan, steps, lowered, options, board)
     given = replace(given, pools=_chosen(given.pools, options))
     texts = generate(given)
     prefix = wheel() if board.is_host and options.prefix is None else options.prefix
@@ -82,10 +90,12 @@ def estimated(
     return texts, given
 
 
-def _deployment(plan: Plan, lowered: Lowered, options: Options, board: Board) -> Deployment:
+def _deployment(
+    plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, board: Board
+) -> Deployment:
     """McuError also where the NPU does not reach programs that are in slots."""
-    given = deployment(plan, lowered, options, board.is_host)
-    if given.slots and given.backends and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
+    given = deployment(plan, steps, lowered, options, board.is_host)
+    if given.slots and given.has_npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
         raise McuError(
             f"{plan.name}: --program-slot: the NPU of {board.id} does not reach {given.slots.address:#x}, "
             "where its command streams and weights would lie",
@@ -133,7 +143,9 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "method_pool": given.pools.method,
         "temp_pool": given.pools.temp,
         "ports": ports,
-        "operators": list(given.operators),
+        "runtime": "executorch",
+        "operators": list(given.contract),
+        "kernels": list(given.kernels.numbers.lines) if given.has_plans else None,
         "backends": list(given.backends),
         "method": given.program.method,
         "program_slot": asdict(given.slots) if given.slots else None,

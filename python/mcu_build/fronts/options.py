@@ -254,7 +254,7 @@ class BuildOptions:
         Kernels,
         Option(
             "cmsis-nn: those of your own CMSIS-NN for the operators that it has, to compare. "
-            "upstream: those of your ExecuTorch, under its runtime.",
+            "upstream: those of your ExecuTorch, under its runtime; the program is then loaded as it is.",
             group="Compiler, kernels, runtime",
             page="cmsis-nn.md",
         ),
@@ -296,7 +296,7 @@ class BuildOptions:
             "Link these operators.",
             group="Compiler, kernels, runtime",
             metavar="OP...",
-            needs=_UNDER_EXECUTORCH,
+            needs=("kernels", "upstream"),
             page="executorch.md",
         ),
     ] = ()

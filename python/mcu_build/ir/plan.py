@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from mcu_build.choices import Optimize as Optimize
 from mcu_build.ir.calls.call import Call
-from mcu_build.ir.calls.outside import EthosU
+from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.tensor import ALIGNMENT as ALIGNMENT
 from mcu_build.ir.tensor import DType as DType
@@ -153,8 +153,12 @@ class Plan:
     @property
     def npu(self) -> int | None:
         """The CONFIG register of the NPU that steps run on; None where none does."""
-        used = (step.call.params.configuration for step in self.steps if isinstance(step.call, EthosU))
-        return next(used, None)
+        for step in self.steps:
+            if isinstance(step.call, EthosU):
+                return step.call.params.configuration
+            if isinstance(step.call, Delegated):
+                return step.call.configuration
+        return None
 
     @property
     def fast_size(self) -> int:

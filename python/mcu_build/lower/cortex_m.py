@@ -32,6 +32,7 @@ from mcu_build.lower.assigned import (
 from mcu_build.lower.builder import attribute, inherit, run_fake
 from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.lines import module_path
+from mcu_build.lower.one_order import bring_into_order
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quiet
@@ -109,6 +110,7 @@ def finish(
     with quiet(), named("lowered"):
         inputs, outputs = _strip_boundary(graph, io)
         _lay_out_state(graph)
+        bring_into_order(graph)
         if misfits := _misfits(graph):
             raise refusal(misfits)
         if missing := without_out_variant(graph.graph, supported):

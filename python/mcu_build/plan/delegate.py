@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from mcu_build.errors import McuError
 from mcu_build.ir.calls.moves import Copy
-from mcu_build.ir.calls.outside import EthosU, EthosUParams
+from mcu_build.ir.calls.outside import Delegated, EthosU, EthosUParams
 from mcu_build.ir.plan import Plan, Step, Tensor
 from mcu_build.ir.program import Delegate
 from mcu_build.npu.config import name_of
@@ -24,12 +24,14 @@ _SCRATCH_REGION = 1
 class NpuTarget:
     """The NPU that a program is to run on, and the bytes of fast scratch memory of each of its delegates.
 
-    `fast_apart` says that the board has a memory for them, so that they do not lie in the arena.
+    `fast_apart` says that the board has a memory for them, so that they do not lie in the arena. `is_left`:
+    its delegates are left to ExecuTorch's runtime.
     """
 
     name: str
     fast_scratch: Sequence[int] = ()
     fast_apart: bool = False
+    is_left: bool = False
 
     def fast_bytes(self, delegate: int) -> int:
         """Fast scratch memory of one delegate."""
@@ -102,6 +104,13 @@ def steps(
         yield _copy(_OUT, slot, tensor)
 
 
+def left(opened: Opened, npu: NpuTarget, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Step:
+    """A delegate that ExecuTorch's runtime runs itself."""
+    ids = tuple(tensor.id for tensor in inputs), tuple(tensor.id for tensor in outputs)
+    call = Delegated(None, opened.payload.config, opened.fast_scratch, npu.fast_apart, *ids)
+    return Step.of(_RUN, "", call)
+
+
 def _copy(operator: str, source: Tensor, target: Tensor) -> Step:
     return Step.of(operator, "", Copy.of(source, target))
 
@@ -153,4 +162,4 @@ def _is_touched(plan: Plan, owner: int, start: int) -> bool:
     return any(plan.owner(id).id == owner for id in touched)
 
 
-__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "opened", "steps"]
+__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "left", "opened", "steps"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcu_build.ir.calls.boundary import Boundary
 from mcu_build.ir.calls.moves import Move
-from mcu_build.ir.calls.outside import EthosU
+from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.ir.ports import Kind, port_names, port_quantization
 from mcu_build.plan.fit import constant_bytes, peak
@@ -132,7 +132,7 @@ def _main(steps: Sequence[Step]) -> Step:
 
 def where(plan: Plan, step: Step) -> str:
     """'npu', 'int8' or 'int16' where no float takes part, 'float', or 'border' between the two."""
-    if isinstance(step.call, EthosU):
+    if isinstance(step.call, EthosU | Delegated):
         return "npu"
     if isinstance(step.call, Boundary):
         return "border"

@@ -16,7 +16,7 @@ from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.ir.tensor import DType, Quantization, Tensor
-from mcu_build.plan.delegate import NpuTarget, Opened, check_border, opened, steps
+from mcu_build.plan.delegate import NpuTarget, Opened, check_border, left, opened, steps
 from mcu_build.plan.left_out import no_kernel
 
 Selector = Callable[["Call"], None]
@@ -326,6 +326,13 @@ class _Builder:
         payload = found.payload
         tensors = [self.tensor(id) for id in call.arguments[: len(payload.inputs)]]
         tensors += [self.output(id) for id in call.arguments[len(payload.inputs) :]]
+        count = len(payload.inputs)
+        if self._npu and self._npu.is_left:
+            for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
+                check_border(tensor, binding, self.name)
+            step = left(found, self._npu, tensors[:count], tensors[count:])
+            self.steps.append(replace(step, layer=call.line, name=call.module))
+            return
         commands = self._bytes("commands", payload.stream)
         scratch = self.add("scratch", DType.U8, (payload.scratch_size,), None)
         fast = self._fast_scratch(found.fast_scratch)
@@ -335,7 +342,6 @@ class _Builder:
             slot = self.add(f"{tensor.name}_npu", tensor.dtype, tensor.shape, None)
             self.alias(slot, scratch, binding.offset)
             pairs.append((tensor, self.tensors[slot.id]))
-        count = len(payload.inputs)
         weights = self._bytes("weights", payload.weights) if payload.weights else None
         made = steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
         self.steps += (replace(step, layer=call.line, name=call.module) for step in made)

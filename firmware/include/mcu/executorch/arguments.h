@@ -12,10 +12,6 @@
 #include <initializer_list>
 #include <span>
 
-#include "mcu/kernels/broadcast.h"
-#include "mcu/kernels/image.h"
-#include "mcu/kernels/requantize.h"
-
 namespace mcu::et {
 
 using ::executorch::aten::ScalarType;
@@ -44,9 +40,6 @@ struct Operand {
     }
 };
 
-// Two numbers for the rows and columns of an image.
-using Pair = ::mcu::kernels::Pair;
-
 class Arguments {
 public:
     Arguments(KernelRuntimeContext& context, Values values) : context_(context), values_(values) {}
@@ -60,8 +53,6 @@ public:
     int64_t long_integer(size_t index);
     double real(size_t index);
     std::span<const int64_t> integers(size_t index);
-    // One or two integers; one stands for both.
-    Pair pair(size_t index);
 
     Operand tensor(size_t index);
     Operand tensor(size_t index, ScalarType type);
@@ -93,9 +84,6 @@ public:
     // Memory of this call alone; null where there is too little.
     void* temporary(size_t bytes);
 
-    // Parameters that several kernels share.
-    kernels::OutputStage stage(size_t zero_point, size_t low, size_t high);
-    kernels::Broadcast broadcast(const Operand& first, const Operand& second, const Operand& output);
     // The output's elements are those of `data`, `strides[i]` elements apart along dimension i of the output.
     void copy_strided(const std::byte* data, std::span<const int32_t> strides, const Operand& output);
     // The same elements, counted in the order of the dimensions, under another shape.
@@ -120,6 +108,5 @@ private:
 };
 
 bool same_sizes(const Operand& a, const Operand& b);
-int32_t product(const int32_t* sizes, int32_t from, int32_t to);
 
 }  // namespace mcu::et

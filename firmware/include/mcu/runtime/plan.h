@@ -120,6 +120,10 @@ public:
 
     // Checks a table and takes it into use; it stays where it is. On failure nothing is loaded.
     Status load(std::span<const unsigned char> table);
+    // The same before it is known where the arena will be; move() tells. The plan can have no other memory.
+    Status load_apart(std::span<const unsigned char> table);
+    // Has a plan that is loaded work in another arena.
+    Status move(std::span<unsigned char> arena);
     void unload() { table_ = {}; }
     bool is_loaded() const { return !table_.empty(); }
 
@@ -283,6 +287,22 @@ inline Status Plan::load(std::span<const unsigned char> table) {
     }
     *this = made;
     reset();
+    return Status::kOk;
+}
+
+inline Status Plan::load_apart(std::span<const unsigned char> table) {
+    memory_ = {{static_cast<unsigned char*>(nullptr), SIZE_MAX}, {}, {}};
+    return load(table);
+}
+
+inline Status Plan::move(std::span<unsigned char> arena) {
+    if (arena.size() < sizes_[kArena]) {
+        return Status::kTooLarge;
+    }
+    if (!is_aligned(arena.data())) {
+        return Status::kMisplaced;
+    }
+    bases_[kArena] = arena.data();
     return Status::kOk;
 }
 

@@ -33,6 +33,23 @@ class EthosU(Call):
 
 
 @dataclass(frozen=True)
+class Delegated(Call):
+    """A delegate of the program that is left to ExecuTorch's runtime, with memory of its own.
+
+    `configuration` is that of its NPU, `fast_scratch` the bytes of fast scratch memory that it needs, and
+    `fast_apart` tells that these lie outside of the arena.
+    """
+
+    KERNEL = "ethos_u"
+
+    configuration: int
+    fast_scratch: int
+    fast_apart: bool
+    reads: Reads
+    results: Writes
+
+
+@dataclass(frozen=True)
 class UserTensor:
     """A tensor argument of a user's function: its elements in the order of the model's dimensions."""
 

@@ -1,0 +1,134 @@
+"""Plan → a program for ExecuTorch's own runtime whose steps are delegates of ours. Pure.
+
+Consecutive steps of a plan are one delegate: its payload is a plan as data (codegen/table.py), which
+firmware/executorch/backends/mcu.cpp runs on the program's planned memory. That memory is the plan's arena, so
+nothing is copied. Delegates of an NPU and operators of the user's own stand between them as they were.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from mcu_build.codegen.kernel_set import Numbers
+from mcu_build.codegen.table import encode
+from mcu_build.ir.calls.outside import Delegated, UserFunction
+from mcu_build.ir.plan import ALIGNMENT, DType, Plan, Step
+from mcu_build.ir.program import (
+    Delegate,
+    DelegateCall,
+    KernelCall,
+    Program,
+    TensorListValue,
+    TensorValue,
+    Value,
+)
+
+BACKEND = "McuBackend"
+# The memory of a program's plan that is the arena.
+_MEMORY = 1
+
+
+def is_left(step: Step) -> bool:
+    """Whether ExecuTorch's runtime calls a step itself."""
+    return isinstance(step.call, Delegated | UserFunction)
+
+
+def delegated(plan: Plan, program: Program, kernels: Numbers) -> Program:
+    """The program of a placed plan, made from `program`, for firmware with `kernels`."""
+    made = _Made(plan, program)
+    calls = iter(call for call in program.instructions if made.keeps(call))
+    for left, steps in groupby(plan.steps, is_left):
+        if not left:
+            made.run(tuple(steps), kernels)
+            continue
+        for step in steps:
+            made.keep(step, next(calls))
+    return replace(
+        program,
+        values=tuple(made.values),
+        instructions=tuple(made.instructions),
+        inputs=tuple(made.tensor(id) for id in plan.inputs),
+        outputs=tuple(made.tensor(id) for id in plan.outputs),
+        delegates=tuple(made.delegates),
+        planned_sizes=(made.arena,),
+    )
+
+
+@dataclass
+class _Made:
+    """The new program as far as it is made; its first value is the arena as a tensor of bytes."""
+
+    plan: Plan
+    program: Program
+    instructions: list[KernelCall | DelegateCall] = field(default_factory=list)
+    delegates: list[Delegate] = field(default_factory=list)
+    _known: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.arena = max(-(-self.plan.arena.size // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+        whole = TensorValue(DType.U8, (self.arena,), (0,), None, (_MEMORY, 0))
+        self.values: list[Value] = [whole]
+        self._own = {step.operator for step in self.plan.steps if isinstance(step.call, UserFunction)}
+
+    def keeps(self, call: KernelCall | DelegateCall) -> bool:
+        """Whether a call of the program is none of our steps."""
+        return isinstance(call, DelegateCall) or call.operator in self._own
+
+    def tensor(self, id: int) -> int:
+        """The value that is a tensor of the plan."""
+        if id not in self._known:
+            tensor = self.plan.tensors[id]
+            place = None if tensor.is_constant else (_MEMORY, self.plan.offset(id))
+            value = TensorValue(tensor.dtype, tensor.model_shape, tensor.dim_order, tensor.data, place)
+            self._known[id] = self._add(value)
+        return self._known[id]
+
+    def run(self, steps: tuple[Step, ...], kernels: Numbers) -> None:
+        """Steps of ours as one delegate, which is given the arena and what it reads and writes."""
+        inputs, outputs = self._ports(steps)
+        part = replace(self.plan, steps=steps, inputs=inputs, outputs=outputs)
+        self.delegates.append(Delegate(BACKEND, encode(part, kernels)))
+        given = (0, *map(self.tensor, part.inputs), *map(self.tensor, part.outputs))
+        self.instructions.append(DelegateCall(len(self.delegates) - 1, given))
+
+    def keep(self, step: Step, call: KernelCall | DelegateCall) -> None:
+        """A call of the program, on the plan's tensors."""
+        if isinstance(call, DelegateCall):
+            self.delegates.append(self.program.delegates[call.delegate])
+            given = tuple(self.tensor(id) for id in step.arguments if id is not None)
+            self.instructions.append(replace(call, delegate=len(self.delegates) - 1, arguments=given))
+            return
+        self.instructions.append(replace(call, arguments=tuple(self._arguments(step, call))))
+
+    def _arguments(self, step: Step, call: KernelCall) -> Iterator[int]:
+        """Those of an operator of the user's: tensors in their order, which end in its results, once more."""
+        ids = iter(id for id in step.arguments if id is not None)
+        results: Mapping[int, int] = {}
+        for argument in call.arguments:
+            value = self.program.values[argument]
+            if isinstance(value, TensorValue):
+                id = next(ids, None)
+                place = results[argument] if id is None else self.tensor(id)
+                results = {**results, argument: place}
+                yield place
+            elif isinstance(value, TensorListValue):
+                yield self._add(TensorListValue(tuple(results[item] for item in value.items)))
+            else:
+                yield self._add(value)
+
+    def _ports(self, steps: Sequence[Step]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What steps read that others made, and what they make that others read."""
+        owner = self.plan.owner
+        made = {owner(id).id for step in steps for id in step.writes}
+        read = {owner(id).id for step in steps for id in step.reads}
+        others = [step for step in self.plan.steps if is_left(step)]
+        given = [*self.plan.inputs, *(id for step in others for id in step.writes)]
+        wanted = [*self.plan.outputs, *(id for step in others for id in step.reads)]
+        return (
+            tuple(dict.fromkeys(id for id in given if owner(id).id in read)),
+            tuple(dict.fromkeys(id for id in wanted if owner(id).id in made)),
+        )
+
+    def _add(self, value: Value) -> int:
+        self.values.append(value)
+        return len(self.values) - 1
