@@ -63,12 +63,8 @@ REASONS: Mapping[str, str] = {
     "mve_dense_tiles_s8": "27 products of 32 lanes: 0.13. Rescaling: 0.11. The rest brings windows of three "
     "rows of nine bytes together, for eight channels",
     "mve_image_tiles_s8": "16 products a sum: rescaling takes 0.18, the sums 0.11",
-    "mve_depthwise_3x3_s8": "nine products of 16 lanes, a quarter of a load: 0.14. Rescaling four outputs: "
-    "0.28. Images of five columns are computed as six, and begin each channel every ten outputs",
-    "mve_depthwise_3x3_shared_s8": "nine products of 16 lanes, a quarter of a load: 0.14. Rescaling four "
-    "outputs: 0.28. The rest copies rows and begins channels",
-    "mve_depthwise_3x3_stride_2_s8": "nine products of 16 lanes, a load: 0.22. Rescaling four outputs: 0.28. "
-    "Copying rows: 0.19. The rest begins channels, for images as narrow as three columns",
+    "mve_depthwise_windows_s8": "nine products of 16 lanes, a quarter of a load: 0.14, with a stride of "
+    "two a load: 0.22. Rescaling four outputs: 0.28. The rest copies rows and begins channels",
     "mve_linear_s8": "two to twelve outputs: the call and the rescaling are most of it",
     "dsp_conv2d_bytes_relu_x4": "27 products of 32: 0.94. Rescaling and storing: 0.46. The rest brings "
     "windows of three rows of nine bytes together, for eight channels",

@@ -5,14 +5,19 @@
 //
 // Sixteen channels at a time, the rows of a window are copied to `columns`, where the pixels of four rows of
 // a column and channel are one word. A vector gathers the words of four columns of a channel: 16 products.
+// With `pairs`, two rows of the output are computed at once: a vector holds the windows of 2x2 outputs, which
+// have at most three rows and columns, and a stride of one.
 //
 // Layouts: input and output as in depthwise_conv2d.h. `records` [16 channels][copy][channel]: the weights as
 // vectors of [4 columns][4 rows], those of the first base before those of the second; bias, multiplier,
-// addend, shift. `columns` is scratch: [4 rows][column][16][4], and 16 bytes of padding.
+// addend, shift; of pairs behind a word of zeros. `columns` is scratch: [4 rows][column][16][4], and 16 bytes
+// of padding.
 //
-// One row of the output is computed at once: `strip` columns of it, sixteen channels after the other, then
-// the next strip. Where input and output have the same channels, they may share memory as in
-// mve_depthwise_conv2d.h.
+// One row of the output is computed at once, or two: `strip` columns of it, sixteen channels after the other,
+// then the next strip. Sixteen channels of a strip are written when the same channels of its windows were
+// read for the last time, and where input and output have the same channels, other ones do not lie there if
+// the output starts a multiple of `channels` bytes below the input: the step's overlap counts from strip to
+// strip.
 
 #pragma once
 
@@ -22,22 +27,24 @@
 
 namespace mcu::kernels {
 
-// Outputs of some channels in a row. Cores load it by its order.
+// Outputs of some channels. Cores load it by its order.
 struct MveDepthwiseWalk {
     const int8_t* records;
     int8_t* output;
     const int8_t* end;  // of the records
-    int32_t columns;    // of the output, in a row
+    int32_t loops;      // steps of four outputs behind the first
     int32_t pitch;      // bytes from four outputs to the next four
-    int32_t back;       // from behind the outputs of a channel to those of the next
+    int32_t back;       // from the last four outputs of a channel to the first of the next
     int32_t next;       // from the columns behind those of a channel to the next channel's first
     int32_t low;
     int32_t high;
-    int32_t unused[3];
+    int32_t rest;         // outputs of the last step
+    int32_t written;      // of the step before: 0 at first
+    int32_t lower;        // of pairs: what moves weights down to the lower row, 1 where there is none
     int32_t offsets[4];   // of four outputs
     int32_t bases[2][4];  // the first columns, less what a step moves on by
 };
-using MveDepthwiseCore = void (*)(const MveDepthwiseWalk&);
+using MveDepthwiseCore = void (*)(MveDepthwiseWalk&);
 
 struct MveDepthwiseWindowsParams {
     int32_t batch;
@@ -45,10 +52,11 @@ struct MveDepthwiseWindowsParams {
     Pair output;  // height and width
     Window window;
     int32_t copies;  // outputs of a channel
+    bool pairs;
     int32_t pad_value;
     int32_t low;
     int32_t high;
-    int32_t strip;    // the output's width, or less
+    int32_t strip;    // the output's width, or less: whole steps
     int32_t columns;  // in scratch memory, for a strip
     int32_t planes;   // of four rows
     int32_t second;   // bytes from the first base to the second

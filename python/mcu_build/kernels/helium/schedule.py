@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass, field
 
 _REGISTER = re.compile(r"\b(r1[0-2]|r\d|lr|q[0-7]|d1[0-5]|d\d)\b")
-_STACK = re.compile(r"\[sp, #(\d+)\]")
+_STACK = re.compile(r"\[(?:sp|r9), #(\d+)\]")
 _ADDRESS = re.compile(r"\[([^\]]*)\](!|, #-?\d+)?")
 _ACCUMULATES = ("vmladava",)
 _MEMORY = ("vldr", "vstr", "ldr", "str")
-_MULTIPLY = ("vmladav", "vqrdmulh", "vmov")
+_MULTIPLY = ("vmladav", "vqrdmulh", "vmul", "vmov")
 _INTEGER = ("vadd", "vqshl", "vshr", "vmax", "vmin", "vdup")
-_LATENCIES = {"vmladav": 2, "vqrdmulh": 2, "vqshl": 2, "vmov": 2, "ldr": 2}
+_LATENCIES = {"vmladav": 2, "vqrdmulh": 2, "vmul": 2, "vqshl": 2, "vmov": 2, "ldr": 2}
 _GATHER_EARLY = 3  # cycles that a gather's address is read before its start
 
 
@@ -26,6 +26,7 @@ class _Node:
     text: str
     reads: frozenset[str]
     writes: frozenset[str]
+    updated: frozenset[str]  # of these, addresses that are advanced
     after: list[tuple["_Node", int]] = field(default_factory=list)
     waits: int = 0
     earliest: int = 0
@@ -93,7 +94,9 @@ def _depend(nodes: list[_Node]) -> None:
     for index, node in enumerate(nodes):
         for before in nodes[:index]:
             cycles = 0
-            if before.writes & node.reads:
+            if before.updated & node.reads:
+                cycles = before.length
+            elif before.writes & node.reads:
                 early = _GATHER_EARLY if re.search(r"\[q\d", node.text) else 0
                 cycles = before.length - 1 + before.latency + early
             elif before.reads & node.writes or before.writes & node.writes:
@@ -104,21 +107,21 @@ def _depend(nodes: list[_Node]) -> None:
 
 
 def _parsed(text: str) -> _Node:
-    """Registers and stack words that an instruction reads and writes; p0 is the predicate."""
+    """Registers and words of the frame that an instruction reads and writes; p0 is the predicate."""
     word = text.rpartition("\\n ")[2]
     mnemonic, _, operands = word.partition(" ")
     reads, writes = set[str](), set[str]()
     if text.startswith("vpst"):
         reads.add("p0")
     address = _ADDRESS.search(operands)
-    places = set[str]()
+    places, updated = set[str](), set[str]()
     if address:
         reads |= _names(address.group(1))
         if address.group(2):
-            writes |= _names(address.group(1).partition(",")[0])
+            updated = _names(address.group(1).partition(",")[0])
         stack = _STACK.search(operands)
         if stack:
-            places = {f"sp+{int(stack.group(1)) + 4 * i}" for i in range(1 + mnemonic.startswith("ldrd"))}
+            places = {f"frame+{int(stack.group(1)) + 4 * i}" for i in range(1 + mnemonic.startswith("ldrd"))}
         operands = _ADDRESS.sub("", operands)
     parts = [part for part in operands.split(",") if part.strip()]
     if mnemonic.startswith(("vstr", "str")):
@@ -131,11 +134,11 @@ def _parsed(text: str) -> _Node:
         results = 2 if mnemonic.startswith("ldrd") else 1
         writes |= _names(",".join(parts[:results]))
         reads |= _names(",".join(parts[results:])) | places
-        if mnemonic.startswith(_ACCUMULATES):
+        if mnemonic.startswith(_ACCUMULATES) or (len(parts) == 2 and mnemonic.startswith("vqshl")):
             reads |= _names(parts[0])
     if mnemonic in ("subs", "cmp"):
         writes.add("flags")
-    return _Node(text, frozenset(reads), frozenset(writes))
+    return _Node(text, frozenset(reads), frozenset(writes | updated), frozenset(updated))
 
 
 def _names(text: str) -> set[str]:

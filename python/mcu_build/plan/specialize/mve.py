@@ -25,6 +25,5 @@ TABLE: Table = (
     Rule(TransposeConv2d, mve_conv.side_by_side),
     Rule(TransposeConv2d, mve_conv.transposed),
     Rule(DepthwiseConv2d, mve_conv.one_channel),
-    Rule(DepthwiseConv2d, mve_depthwise.depthwise),
     Rule(DepthwiseConv2d, mve_depthwise.windows),
 )

@@ -94,17 +94,6 @@ def quads_of_weights(rows: Bytes) -> bytes:
     return split.transpose(0, 1, 3, 2, 4).tobytes()
 
 
-def depthwise_records(weights: Bytes, rescaling: Scales) -> bytes:
-    """[rows][columns][channels] of 3x3 as a record of 9 words for each channel (mve_depthwise_conv2d.h)."""
-    channels = weights.shape[2]
-    records = np.zeros((channels, 36), np.int8)
-    taps = np.zeros((channels, 3, 4), np.int8)
-    taps[:, :, :3] = weights.transpose(2, 1, 0)
-    records[:, 4:16] = taps.reshape(channels, 12)
-    records[:, 20:] = np.frombuffer(rescaling.channels(), np.int8).reshape(channels, 16)
-    return records.tobytes()
-
-
 def linear_weights(rows: Bytes) -> bytes:
     """[outputs][inputs] as [outputs / 4][vector][4][16], zeros for what is missing."""
     outputs, inputs = rows.shape
