@@ -1,4 +1,4 @@
-"""The module for Zephyr, with a stand-in for Zephyr's CMake; tests/sim/test_zephyr_tree.py has Zephyr itself."""
+"""The module for Zephyr, with a stand-in for its CMake; tests/sim/test_zephyr_tree.py has Zephyr itself."""
 
 import json
 from pathlib import Path
