@@ -187,7 +187,10 @@ def lower_model(
     check_model(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
-        return _given_program(file, npu, io, method, libraries, data, cache)
+        given = _given_program(file, npu, io, method, libraries, data, cache)
+        for warning in given.warnings:
+            progress.warn(warning)
+        return given
     if method is not None:
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     if data:
@@ -286,7 +289,7 @@ def made_up_vectors(lowered: Lowered, folder: Path) -> Path:
     loaded = program.load(lowered.program, lowered.method, lowered.data)
     dice = np.random.default_rng(0)
     arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for index, id in enumerate(loaded.inputs):
+    for index, id in enumerate(loaded.inputs[: len(loaded.inputs) - len(loaded.initial)]):
         value = loaded.values[id]
         assert isinstance(value, program.TensorValue)
         shape = (_MADE_UP_VECTORS, *value.shape)
@@ -328,6 +331,12 @@ def _given_program(
         )
         signatures = read_signatures(json.loads((made / "custom.json").read_text()))
     name = f"{model_name(file)}_{method}" if method else model_name(file)
+    state = None
+    if loaded.initial:
+        made, _ = cache.get(
+            hash_text("buffers", key, own_code("ir")), lambda folder: _write_initial(loaded, folder)
+        )
+        state = made / "state.npz"
     return Lowered(
         name,
         key,
@@ -335,7 +344,7 @@ def _given_program(
         None,
         None,
         None,
-        (),
+        _without_initial(file, loaded),
         tuple(one.resolve() for one in (file, *libraries, *data)),
         (),
         watched=Dependencies(tuple(one.absolute() for one in (file, *libraries, *data))).watched,
@@ -344,6 +353,33 @@ def _given_program(
         custom=signatures,
         definitions=tuple(libraries),
         data=tuple(data),
+        state=state,
+    )
+
+
+def _write_initial(loaded: "Program", folder: Path) -> None:
+    """What buffers of a program hold before the first call, zero where it does not tell."""
+    from mcu_build.ir.program import TensorValue
+
+    arrays = {}
+    for index, (id, data) in enumerate(
+        zip(loaded.inputs[-len(loaded.initial) :], loaded.initial, strict=True)
+    ):
+        value = loaded.values[id]
+        assert isinstance(value, TensorValue)
+        elements = np.frombuffer(data or bytes(value.nbytes), value.dtype.numpy_name)
+        order = np.argsort(value.dim_order)
+        arrays[f"state_{index}"] = elements.reshape(value.physical_shape).transpose(tuple(map(int, order)))
+    npz.save(folder / "state.npz", arrays)
+
+
+def _without_initial(file: Path, loaded: "Program") -> tuple[str, ...]:
+    count = sum(data is None for data in loaded.initial)
+    if not count:
+        return ()
+    return (
+        f"{file}: it does not tell what {count} of {len(loaded.initial)} buffers hold before the first call: "
+        "zero is taken. Export it with InitializedMutableBufferPass, which stores their values.",
     )
 
 

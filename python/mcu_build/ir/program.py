@@ -141,7 +141,8 @@ class Delegate:
 class Program:
     """One method of a .pte: values, instructions in order, indices of inputs and outputs.
 
-    `planned_sizes` are the sizes of the memories of ExecuTorch's own plan, in bytes.
+    `planned_sizes` are the sizes of the memories of ExecuTorch's own plan, in bytes. `initial` is for
+    buffers that the method itself keeps (buffers.py).
     """
 
     method: str
@@ -151,6 +152,7 @@ class Program:
     outputs: tuple[int, ...]
     delegates: tuple[Delegate, ...]
     planned_sizes: tuple[int, ...]
+    initial: tuple[bytes | None, ...] = ()
 
     @property
     def planned_bytes(self) -> int:
@@ -168,9 +170,12 @@ class Program:
 def load(path: Path, method: str | None = None, weights: Sequence[Path] = ()) -> Program:
     """Read `path`; `method` says which of several, `weights` are .ptd files with tensors of it.
 
-    McuError names the file and what is wrong with it.
+    Buffers that the method keeps are among its inputs and outputs (buffers.py). McuError names the file and
+    what is wrong with it.
     """
-    return parse(file_bytes(path), str(path), method, load_weights(weights))
+    from mcu_build.ir.buffers import lift_buffers
+
+    return lift_buffers(parse(file_bytes(path), str(path), method, load_weights(weights)))
 
 
 def operators_of(path: Path) -> tuple[str, ...]:

@@ -17,11 +17,13 @@ def initial_values(
 ) -> list[Array]:
     """What the last inputs of a program hold before the first call.
 
-    `initial` are their values in the float model, `quantizations` those of all inputs.
+    `initial` are their values in the float model, `quantizations` those of all inputs; without any they are
+    taken as they are.
     """
     first = len(program.inputs) - len(initial)
+    known = quantizations[first:] if quantizations else [None] * len(initial)
     found = []
-    for id, value, quantization in zip(program.inputs[first:], initial, quantizations[first:], strict=True):
+    for id, value, quantization in zip(program.inputs[first:], initial, known, strict=True):
         tensor = program.values[id]
         assert isinstance(tensor, TensorValue)
         found.append(quantize(value, quantization, tensor.dtype.numpy_name) if quantization else value)
