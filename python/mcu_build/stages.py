@@ -505,15 +505,6 @@ def _move_all(source: Path, target: Path) -> None:
 def _lower(
     entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
 ) -> None:
-    from mcu_build.lower.upstream import quick
-
-    with quick():
-        _write_lowered(entry, board, npu, io, definitions, folder)
-
-
-def _write_lowered(
-    entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
-) -> None:
     from mcu_build.lower.upstream import quiet
 
     with quiet():

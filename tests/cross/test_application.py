@@ -66,6 +66,7 @@ def test_both_models_run_in_one_image(application):
     assert console(application, "corstone-300") == CONSOLE
 
 
+@pytest.mark.slow
 def test_it_builds_and_runs_for_another_board_with_another_compiler(application):
     project = Project(application.folder, "build-gcc")
     finished = project.configure("arm-gcc", "-DMCU_BOARD=mps2-an386")

@@ -63,8 +63,15 @@ def assert_reconciles(size: Size, binaries: list[bytes], elf: Image) -> None:
     assert sum(one.size for one in reserved) <= ram <= sum(one.size for one in reserved) + gaps
 
 
-@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
-@pytest.mark.parametrize("board", BOARDS)
+# In every run each board with one of the toolchains, in turns.
+@pytest.mark.parametrize(
+    ("board", "toolchain"),
+    [
+        pytest.param(board, toolchain, marks=[pytest.mark.slow] if (place + other) % 2 else [])
+        for place, board in enumerate(BOARDS)
+        for other, toolchain in enumerate(("arm-clang", "arm-gcc"))
+    ],
+)
 def test_every_board_builds_and_its_images_agree(tmp_path, board, toolchain):
     given = inputs(tmp_path, board, toolchain)
     images = build(given)
@@ -124,7 +131,7 @@ def test_both_images_are_made_of_the_same_objects(tmp_path):
     assert len(list((tmp_path / "cmake/build").rglob("tiny.cpp.obj"))) == 1
 
 
-@pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc", "host"])
+@pytest.mark.parametrize("toolchain", ["arm-clang", pytest.param("arm-gcc", marks=pytest.mark.slow), "host"])
 def test_the_same_inputs_give_the_same_bytes_in_any_folder(tmp_path, toolchain, monkeypatch):
     board = "host" if toolchain == "host" else "corstone-300"
     monkeypatch.setenv("CCACHE_DISABLE", "1")

@@ -124,7 +124,7 @@ def test_only_the_steps_that_are_needed(fronts, changed, name):
     assert (nothing.compiled, nothing.linked, nothing.stages) == ([], [], 0)
 
 
-@pytest.mark.parametrize("name", FRONTS)
+@pytest.mark.parametrize("name", ["cmake_consumer", pytest.param("scons", marks=pytest.mark.slow)])
 def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, name):
     front, _ = fronts[name]
     front.build()

@@ -81,7 +81,7 @@ class Custom:
 
 
 @pytest.mark.parametrize("runtime", ["static", pytest.param("executorch", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("front", ["cmake", "scons"])
+@pytest.mark.parametrize("front", ["cmake", pytest.param("scons", marks=pytest.mark.slow)])
 def test_cmake_and_scons_prove_custom_operators(tmp_path, front, runtime):
     custom = Custom(tmp_path / "custom", front).write(runtime)
     status, told = custom.proven()

@@ -1,5 +1,6 @@
 """The test models keep the contract of a model file, and their answers vary, so that comparisons count."""
 
+import functools
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcu_build.frontend.model_file import Surroundings, load
+from mcu_build.frontend.model_file import Model, Surroundings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for path in (ROOT / "tests" / "models").glob("*.py") if not path.name.startswith("_"))
@@ -24,9 +25,11 @@ def test_the_zoo_is_there():
     assert len(FILES) >= 15
 
 
-def check(file: Path) -> None:
+loaded = functools.cache(load)
+
+
+def check(model: Model) -> None:
     """Enough inputs, none of them used for both, every output of the net different enough between them."""
-    model = load(file)
     assert model.calibration is not None
     assert model.evaluation is not None
     calibration, evaluation = list(model.calibration()), list(model.evaluation())
@@ -47,7 +50,7 @@ def check(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_outputs_vary(file, capsys):
-    check(file)
+    check(loaded(file))
     captured = capsys.readouterr()
     assert captured.out + captured.err == ""
 
@@ -58,17 +61,17 @@ def test_outputs_vary_without_the_trained_weights(tmp_path, name):
     folder = tmp_path / "checkout" / "tests" / "models"
     shutil.copytree(FILES[0].parent, folder)
     assert Surroundings(folder / f"{name}.py").run().weights_source == "seeded random"
-    check(folder / f"{name}.py")
+    check(load(folder / f"{name}.py"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_weights_are_the_same_each_time_and_their_source_is_told(file):
-    first, second = load(file), load(file)
+    first, second = loaded(file), Surroundings(file).run()
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
     archive = TRAINED.get(file.stem)
     there = archive and (ROOT.parent / "shared" / "mlperf_tiny" / f"{archive}.npz")
-    source = Surroundings(file).run().weights_source
+    source = second.weights_source
     if there and there.is_file():
         assert source.startswith(f"MLPerf Tiny {archive}.npz")
         unscaled = any(array.dtype != np.float32 for array in np.load(there).values())

@@ -14,7 +14,7 @@ from tests.support.cli import mcu_build
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = ROOT / "examples" / "digits" / "model.py"
 MODELS = {file.stem: file for file in sorted((ROOT / "tests" / "models").glob("*.py")) if file.stem[0] != "_"}
-QUICK = ("ds_cnn", "half_on_npu", "two_in_two_out")
+QUICK = ("ds_cnn", "two_in_two_out")
 OTHERS = ["ethos-u55-32", "ethos-u55-64", "ethos-u55-256", "ethos-u65-256", "ethos-u65-512"]
 
 
@@ -46,8 +46,13 @@ def test_a_model_on_u55(model, tmp_path):
 
 @pytest.mark.parametrize("npu", slow_but(["ethos-u65-256"], OTHERS))
 def test_every_npu_of_the_board(npu, tmp_path):
-    for model in (DIGITS, MODELS["half_on_npu"]):
-        check_proof(prove(model, npu, tmp_path, "--vectors", 3), 3)
+    check_proof(prove(MODELS["half_on_npu"], npu, tmp_path, "--vectors", 3), 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("npu", OTHERS)
+def test_digits_on_every_npu_of_the_board(npu, tmp_path):
+    check_proof(prove(DIGITS, npu, tmp_path, "--vectors", 3), 3)
 
 
 def test_digits_on_held_out_data(tmp_path):

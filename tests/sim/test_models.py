@@ -34,6 +34,8 @@ def check_proof(result) -> None:
     assert proof["differing"] == 0
 
 
+# As many processor seconds as four others; its kinds of layers are in them.
+LARGE = "mobilenet_v2_035"
 # Two boards for every model, the others in turns: with --all every model on every board.
 ALWAYS = ("host", "corstone-300")
 IN_TURNS = [board for board in BOARDS if board not in ALWAYS]
@@ -44,13 +46,13 @@ def boards_of(model: str) -> list[str]:
 
 
 def test_every_board_has_its_turn():
-    assert {board for model in MODELS for board in boards_of(model)} == set(BOARDS)
+    assert {board for model in MODELS if model != LARGE for board in boards_of(model)} == set(BOARDS)
 
 
 @pytest.mark.parametrize(
     ("model", "boards"),
     [
-        *(pytest.param(model, boards_of(model), id=model) for model in MODELS),
+        *(pytest.param(model, boards_of(model), id=model) for model in MODELS if model != LARGE),
         *(pytest.param(model, BOARDS, id=f"{model}-everywhere", marks=pytest.mark.slow) for model in MODELS),
     ],
 )
@@ -64,10 +66,17 @@ def test_a_model_on_boards(model, boards, tmp_path):
         check_proof(result)
 
 
-@pytest.mark.parametrize("board", [board for board in BOARDS if board not in ("host", TOO_SMALL)])
-def test_gcc_builds_working_images(board, tmp_path):
-    for model in ("digits", "transformer"):
-        check_proof(prove(model, board, tmp_path, "--toolchain", "arm-gcc"))
+# In every run each board with one of the models, in turns.
+@pytest.mark.parametrize(
+    ("board", "model"),
+    [
+        pytest.param(board, model, marks=[pytest.mark.slow] if (place + other) % 2 else [])
+        for place, board in enumerate(board for board in BOARDS if board not in ("host", TOO_SMALL))
+        for other, model in enumerate(("digits", "transformer"))
+    ],
+)
+def test_gcc_builds_working_images(board, model, tmp_path):
+    check_proof(prove(model, board, tmp_path, "--toolchain", "arm-gcc"))
 
 
 @pytest.mark.parametrize("board", ["corstone-300", "mps2-an386"])

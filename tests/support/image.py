@@ -1,5 +1,6 @@
 """Small test images straight from C++, without a model and without CMake."""
 
+import os
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
@@ -187,21 +188,25 @@ def _target(board: Board, toolchain: Toolchain) -> Target:
 
 
 def _compile(folder: Path, options: Target, source: Path) -> Path:
+    """The object. Files of `folder` are named from there, so that ccache knows them in every folder."""
     output = folder / f"{source.stem}.o"
+    launcher = os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER")
     finished = process.run(
         [
+            *([launcher] if launcher else []),
             options.cxx,
             *options.compile_options,
             *(f"-D{define}" for define in options.defines),
             '-DMCU_MODEL_HEADER="fake.h"',
             "-DMCU_MODEL=fake",
             f"-I{data_dir() / 'firmware/include'}",
-            f"-I{folder}",
+            "-I.",
             "-c",
-            source,
+            source.name if source.parent == folder else source,
             "-o",
-            output,
-        ]
+            output.name,
+        ],
+        cwd=folder,
     )
     assert finished.status == 0, finished.stderr
     return output

@@ -35,7 +35,7 @@ from mcu_build.lower.lines import module_path
 from mcu_build.lower.one_order import bring_into_order
 from mcu_build.lower.refusals import named, refusal, without_refused
 from mcu_build.lower.state_inputs import tied
-from mcu_build.lower.upstream import lines_of_delegates, quiet
+from mcu_build.lower.upstream import lines_of_delegates, quick, quiet
 from mcu_build.plan.left_out import no_kernel
 
 Where = Literal["npu", "int8", "int16", "float", "border"]
@@ -107,7 +107,7 @@ def finish(
     graph: ExportedProgram, io: Literal["float", "int8"] = "float", supported: Collection[str] | None = None
 ) -> Lowered:
     """The program of what `to_cortex_m` gave. `graph` is used up: ExecuTorch rewrites it."""
-    with quiet(), named("lowered"):
+    with quiet(), quick(), named("lowered"):
         inputs, outputs = _strip_boundary(graph, io)
         _lay_out_state(graph)
         bring_into_order(graph)
@@ -128,7 +128,7 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
     """
 
     def attempt(refused: Mapping[str, str]) -> ExportedProgram:
-        with quiet(), named("lowered"):
+        with quiet(), quick(), named("lowered"):
             lowered = _to_cortex_m(quantized, core, partitioner, refused)
         misfits = _misfits(lowered)
         if any(origin_near(node) for node in misfits):

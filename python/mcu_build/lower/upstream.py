@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import io
 import logging
 import typing
@@ -12,6 +13,9 @@ from typing import Any
 from mcu_build.lower.idle_passes import idle_passes_skipped
 
 _log = logging.getLogger(__name__)
+
+# Allocations between searches for garbage, and how seldom older objects are searched. Usual: 700, 10, 10.
+_LONG_LIVED = (50_000, 20, 10)
 
 
 @contextlib.contextmanager
@@ -42,10 +46,13 @@ def quick() -> Iterator[None]:
     Each pass copies the history of each node, which grows with the passes: here histories are shared, for
     nothing writes to them; passes without anything to do are left out. The serializers resolve the type hints
     of a class for each of its objects. Recurrent layers are traced without their steps.
+    Torch looks up all composite operators once for each namespace, though they are those of all: here once in
+    all. Graphs are many small objects that live long, so that garbage is looked for less often.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
     from executorch.exir._serialize import _dataclass, _flatbuffer_program
+    from torch._export import utils
     from torch.fx.traceback import NodeSource
 
     from mcu_build.lower.recurrent_shapes import recurrent_shapes
@@ -55,6 +62,10 @@ def quick() -> Iterator[None]:
         for module in (_dataclass, _flatbuffer_program):
             stack.enter_context(_replaced(module, "get_type_hints", hints))
         stack.enter_context(_replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
+        once = functools.cache(utils._materialize_cpp_cia_ops)
+        stack.enter_context(_replaced(utils, "_materialize_cpp_cia_ops", once))
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(*_LONG_LIVED)
         stack.enter_context(idle_passes_skipped())
         stack.enter_context(recurrent_shapes())
         torch.set_num_threads(1)
