@@ -234,7 +234,7 @@ class Firmware:
         ]
         if over:
             peak = self.manifest.memory["peak"]
-            raise McuError("\n".join(over), f"`mcu-build size` tells where it goes. {peak}", Exit.BUDGET)
+            raise McuError("\n".join(over), f"`mcu-build size` lists where it goes. {peak}", Exit.BUDGET)
         if min_sqnr is not None:
             noisy = too_noisy(self.manifest.name, self.built.lowered.quality, min_sqnr)
             if noisy:

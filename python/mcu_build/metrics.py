@@ -136,7 +136,7 @@ def named(name: str) -> Callable[[Sequence[Array], Array], float]:
             return function(outputs[0].astype(np.float64), targets.astype(np.float64))
         except ValueError as error:
             raise McuError(
-                f"metric: {name}: {error}", "docs/model-file.md tells what labels each metric takes."
+                f"metric: {name}: {error}", "docs/model-file.md lists the labels that each metric takes."
             ) from error
 
     return measure

@@ -287,7 +287,7 @@ def _given(
         and len(lowered.delegates) < len(program.delegates)
     ):
         raise McuError(
-            f"{lowered.program}: it does not tell how much fast scratch memory its delegates need",
+            f"{lowered.program}: it does not hold how much fast scratch memory its delegates need",
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
     # A part of a program ends before the new values of its state are there.

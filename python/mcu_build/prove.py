@@ -85,7 +85,7 @@ class Proof:
         if not compared.outputs_vary:
             return McuError(
                 f"{self.name}: every vector gives the same outputs: the comparison proves nothing",
-                "Give `evaluation` or `calibration` data that the model tells apart; is it trained?",
+                "Give `evaluation` or `calibration` data that the model answers differently; is it trained?",
                 Exit.FIRMWARE,
             )
         noisy = None if min_sqnr is None else too_noisy(self.name, self.quality, min_sqnr)

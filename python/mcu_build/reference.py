@@ -153,7 +153,7 @@ class Evaluator:
             given = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
             if given.shape != tensor.shape or given.dtype != tensor.dtype:
                 raise McuError(
-                    f"input {index} is {array.dtype}{list(array.shape)}, the program wants "
+                    f"input {index} is {array.dtype}{list(array.shape)}, the program needs "
                     f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
                 )
             tensor.copy_(given)

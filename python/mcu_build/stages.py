@@ -316,7 +316,7 @@ def _given_program(
 
     if io != "float":
         raise McuError(
-            f"{file}: --io {io}: the borders of a program are fixed",
+            f"{file}: --io {io}: the types of a program's inputs and outputs are fixed",
             "Export it with int8 inputs and outputs.",
         )
     loaded = program.load(file, method, data)

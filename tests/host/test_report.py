@@ -223,7 +223,8 @@ def test_every_budget_is_a_bar_and_what_was_not_measured_is_a_note():
     ]
     error = exceeded(held)
     assert error and error.exit_code is Exit.BUDGET
-    assert "flash budget" in error.message and "accuracy budget" in error.message
+    assert "flash: " in error.message and "the budget is 10\n" in error.message
+    assert "accuracy: " in error.message and "the least is 0.99" in error.message
     assert "cycles" not in error.message
     blind = limited(replace(report(), profile=None, budgets=()), {"max_cycles": 5, "max_drop": 1.0})
     assert not blind.budgets and exceeded(blind) is None

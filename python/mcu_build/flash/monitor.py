@@ -107,7 +107,7 @@ class _Listener:
         """The core has stopped by itself: at a semihosting call, which is answered, or for good."""
         pc = self._probe.read_register(PC)
         if self._probe.read_memory(pc, len(_BKPT_AB)) != _BKPT_AB:
-            raise McuError(f"the core has stopped at pc {pc:#010x}", "A debugger tells more.", Exit.FIRMWARE)
+            raise McuError(f"the core has stopped at pc {pc:#010x}", "A debugger shows more.", Exit.FIRMWARE)
         operation, argument = self._probe.read_register(R0), self._probe.read_register(R1)
         self._probe.write_register(PC, pc + len(_BKPT_AB))
         if operation == _WRITEC:

@@ -449,7 +449,7 @@ class _Reader:
         )
         if found != wanted or weight.nbytes < value.nbytes:
             raise McuError(
-                f"{file.path}: {value.name!r} has (type, shape, order) {found}, {self.name} wants {wanted}",
+                f"{file.path}: {value.name!r} has (type, shape, order) {found}, {self.name} needs {wanted}",
                 "Give the file that was exported with this program.",
             )
         return file.bytes_of(weight)[: value.nbytes]

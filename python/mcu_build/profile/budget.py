@@ -17,9 +17,9 @@ def over_budget(
     error, too.
     """
     hint = (
-        f"Most of them in {dearest}; the layers tell where."
+        f"Most of them in {dearest}; the layers show where."
         if dearest
-        else "`mcu-build profile` tells where."
+        else "`mcu-build profile` shows where."
     )
     if max_instructions is not None and instructions > max_instructions:
         words = (

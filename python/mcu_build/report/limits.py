@@ -26,8 +26,8 @@ def limited(report: Report, limits: Mapping[str, float | None], drop: float | No
 def exceeded(report: Report) -> McuError | None:
     """The error (status 6) of the budgets that are not kept."""
     lines = [
-        f"{report.name}: {one.name}: {one.used:,.6g} {one.unit}, {'not below' if one.least else 'not above'} "
-        f"{one.limit or 0:,.6g} was asked for"
+        f"{report.name}: {one.name.removesuffix(' budget')}: {one.used:,.6g} {one.unit}, "
+        f"the {'least' if one.least else 'budget'} is {one.limit or 0:,.6g}"
         for one in report.budgets
         if one.exceeded
     ]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from mcu_build.layer_names import where_shown
 from mcu_build.report.report import Report, Row
 from mcu_build.report.tables import render
 
@@ -69,7 +70,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         f"  {row.label}" if row.inner else row.label,
         row.line,
-        row.where,
+        where_shown(row.where),
         f"{row.macs:,}" if row.macs else "",
         "" if count is None else f"{count:,}",
         "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}",

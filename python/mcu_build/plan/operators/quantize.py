@@ -1,4 +1,4 @@
-"""The border between float and integers: quantize_per_tensor and dequantize_per_tensor."""
+"""From float to integers and back: quantize_per_tensor and dequantize_per_tensor."""
 
 from mcu_build.ir.calls.boundary import Dequantize, DequantizeParams, Quantize, QuantizeParams
 from mcu_build.ir.tensor import DType

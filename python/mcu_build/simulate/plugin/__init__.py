@@ -107,7 +107,7 @@ def read(counts: Path, without: Collection[int] = ()) -> tuple[Span, ...]:
     if not lines or lines[-1] != "end":
         raise McuError(
             "counting wrote no result, or half of one",
-            "The plugin was tried with QEMU 7.2; `qemu-system-arm --version` tells yours.",
+            "The plugin was tried with QEMU 7.2; `qemu-system-arm --version` prints yours.",
             Exit.FIRMWARE,
         )
     spans: list[Span] = []
