@@ -359,10 +359,15 @@ class Firmware:
 
 
 def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
-    """What `find` gives; where it cannot, None and a note why."""
+    """What `find` gives; where nothing here can run the image, None and a note why.
+
+    McuError where the image was run and failed (status 4), or did not end (5).
+    """
     try:
         return find()
     except McuError as error:
+        if error.exit_code in (Exit.FIRMWARE, Exit.TIMEOUT):
+            raise
         notes.append(f"{missing}: {error.message}. {error.hint}")
         return None
 

@@ -9,6 +9,7 @@ import pytest
 
 import mcu_build
 from mcu_build import prove
+from mcu_build.errors import Exit, McuError
 from tests.support.cli import mcu_build as command
 
 MODEL = """
@@ -85,6 +86,21 @@ def test_outputs_have_the_shape_of_the_inputs_and_equal_the_commands(model, firm
     assert command("run", "--board", "host", model, *words).json["outputs"]["output_0"] == outputs.tolist()
     # The control: other inputs, other outputs.
     assert not np.array_equal(firmware.run(several[2]), outputs[3])
+
+
+def test_a_report_notes_what_cannot_run_and_fails_where_a_run_fails(firmware, monkeypatch):
+    def refused(code):
+        def prove(*_, **__):
+            raise McuError("why not", "Do this.", code)
+
+        monkeypatch.setattr(type(firmware), "prove", prove)
+
+    refused(Exit.INPUT)
+    assert "not proven: why not. Do this." in firmware.report().notes
+    for code in (Exit.FIRMWARE, Exit.TIMEOUT):
+        refused(code)
+        with pytest.raises(McuError, match="why not"):
+            firmware.report()
 
 
 def test_tensors_are_taken_as_they_are(firmware):

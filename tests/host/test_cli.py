@@ -89,6 +89,7 @@ def test_a_verb_that_is_misspelt():
     result = mcu_build("biuld", "--board", "host", "model.py")
     assert result.status == 2
     assert "there is no verb 'biuld'. Did you mean build?" in result.err
+    assert "`mcu-build --help` lists the verbs" in result.err
     assert "It is no file either" in mcu_build("quux").err
 
 
@@ -219,3 +220,11 @@ def test_boards_and_npus_are_completed(monkeypatch):
     assert completed("build", "--board", "corstone-320", "--npu", "ethos-u55") == []
     assert "ethos-u85-256" in completed("build", "--board", "corstone-320", "--npu", "ethos")
     assert completed("comp") == ["compare", "completion"]
+
+
+def test_a_hint_with_a_page_names_the_command_that_shows_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mcu-build.toml").write_text("bord = 1\n")
+    result = mcu_build("size", "x.py")
+    assert "(docs/project.md (`mcu-build docs project`))" in result.err
+    assert mcu_build("docs", "project").status == 0

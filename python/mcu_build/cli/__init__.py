@@ -135,4 +135,6 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    return f"`{context.command_path} --help` lists the options." if context else "`mcu-build --help`"
+    if context is None:
+        return "`mcu-build --help`"
+    return f"`{context.command_path} --help` lists the {'options' if context.parent else 'verbs'}."

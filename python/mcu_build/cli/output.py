@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import sys
 import threading
@@ -49,9 +50,14 @@ def report_error(error: McuError, as_json: bool) -> Exit:
     else:
         lines = [f"error: {line}" for line in error.message.split("\n")]
         if error.hint:
-            lines += ["", f"hint: {error.hint}"]
+            lines += ["", f"hint: {_with_command(error.hint)}"]
         sys.stderr.write("\n".join(lines) + "\n")
     return error.exit_code
+
+
+def _with_command(hint: str) -> str:
+    """A hint that names a page, with the command that shows it: an installed package has no folder docs/."""
+    return re.sub(r"docs/([\w-]+)\.md", r"docs/\1.md (`mcu-build docs \1`)", hint)
 
 
 class _Above(io.TextIOBase):

@@ -74,7 +74,7 @@ def of_report(manifest: Manifest, report: Report, was_run: bool) -> Variant:
         sqnr_db=min((row["sqnr_db"] for row in report.quality), default=None),
         accuracy=accuracy.device if accuracy else None,
         wrong=accuracy.mismatches if accuracy else None,
-        error=" ".join(report.notes) if was_run else "",
+        error="\n".join(report.notes) if was_run else "",
     )
 
 
