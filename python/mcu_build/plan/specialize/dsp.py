@@ -2,6 +2,7 @@
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
 from mcu_build.ir.calls.int8 import Gru, Lstm, Rnn
+from mcu_build.ir.calls.int16 import Conv2dS16, LinearS16
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
@@ -13,10 +14,13 @@ from mcu_build.plan.specialize import (
     dsp_matmul,
     dsp_recurrent,
     dsp_taps,
+    int16,
 )
 from mcu_build.plan.specialize.context import Rule, Table
 
 TABLE: Table = (
+    Rule(LinearS16, int16.dsp),
+    Rule(Conv2dS16, int16.dsp),
     Rule(Add, dsp_elementwise.add),
     Rule(Mul, dsp_elementwise.mul),
     Rule(AvgPool2d, dsp_elementwise.average),
