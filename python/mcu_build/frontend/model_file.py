@@ -98,7 +98,7 @@ class Surroundings:
         self._strangers = [
             name
             for name, module in sys.modules.copy().items()
-            if name != "__main__" and _is_users(module) and any(self._has(path) for path in _paths(module))
+            if name != "__main__" and any(self._has(path) for path in _paths(module)) and _is_users(module)
         ]
 
     def _has(self, path: str) -> bool:
