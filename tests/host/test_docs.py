@@ -102,6 +102,28 @@ def test_a_page_that_is_not_there_is_refused_with_the_nearest():
     assert "no page 'does-not-fitt'" in result.err and "Did you mean does-not-fit?" in result.err
 
 
+# Figures of nets and images: "14,614", "5.5 s", "42.6 dB".
+FIGURE = re.compile(r"\b\d+,\d{3}\b|\b\d+\.\d+ (?:dB|s|ms|%|instructions|cycles)\b")
+DATED = re.compile(r"20\d\d|benchmarks/|scripts/update-docs")
+
+
+def undated(text: str) -> list[str]:
+    """Figures of a page that has neither a year nor the script that measures them; code has examples."""
+    plain = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
+    return [] if DATED.search(text) else FIGURE.findall(plain)
+
+
+@pytest.mark.parametrize("file", ["../README.md", *LISTED])
+def test_figures_are_dated_or_made_by_a_script(file):
+    assert not undated((docs_dir() / file).read_text())
+
+
+def test_a_figure_without_a_date_is_found():
+    assert undated("A step takes 14,614 instructions, 42.6 dB.") == ["14,614", "42.6 dB"]
+    assert not undated("A step takes 14,614 instructions (November 2026).")
+    assert not undated("    used 14,614 bytes\n")
+
+
 def test_readme_shows_the_report():
     """A small picture, which scripts/screenshot makes again."""
     shown = re.findall(r"!\[[^]]+\]\((docs/images/[^)]+)\)", (ROOT / "README.md").read_text())

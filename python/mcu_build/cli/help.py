@@ -53,7 +53,7 @@ EXAMPLES: Mapping[str, str] = {
     "ci": "mcu-build ci model.py --board corstone-300",
     "generate": "mcu-build generate -b corstone-300 model.py --output src",
     "docs": "mcu-build docs does-not-fit",
-    "export": "mcu-build export -b nucleo-f446re model.py kws --format stm32cube",
+    "export": "mcu-build export kws -b nucleo-f446re model.py --format stm32cube",
     "completion": "mcu-build completion bash --install",
     "program": "mcu-build program new.pte --firmware build/net/host-executorch --into new.slot --sequence 2",
     "npu": "mcu-build npu dump build/net/corstone-300/program.pte",
