@@ -1,6 +1,7 @@
 """A stage that runs long says what it is doing; a short one has one line."""
 
 import io
+import re
 import sys
 import threading
 
@@ -8,6 +9,7 @@ import pytest
 
 from mcu_build.cli import output
 from mcu_build.cli.output import StageTimes
+from mcu_build.errors import McuError
 from mcu_build.files import lock
 
 
@@ -116,3 +118,18 @@ def test_who_waits_for_another_build_is_told(tmp_path):
         assert waiting.wait(10) and told == []
     other.join(10)
     assert told == ["second"]
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "no_color", "colored"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_errors_are_in_colour_on_a_terminal_alone(is_terminal, no_color, colored, stderr_as, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = stderr_as(is_terminal)
+    output.report_error(McuError("net.py: wrong", "Do this."), as_json=False)
+    StageTimes().warn("noisy")
+    told = stderr.getvalue()
+    assert ("\x1b[" in told) == colored
+    plain = re.sub(r"\x1b\[[\d;]*m", "", told)
+    assert plain == "error: net.py: wrong\n\nhint: Do this.\nwarning: noisy\n"

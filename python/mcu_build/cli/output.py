@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from mcu_build.errors import Exit, McuError
 _REFRESH = 0.5
 _LONG = 10.0
 _CLEAR = "\x1b[K"
+_COLORS = {"error": "1;31", "warning": "1;33", "hint": "1;36"}
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -34,7 +36,7 @@ def print_text(text: str) -> None:
 
 def print_warning(text: str) -> None:
     """A warning for a person, on stderr."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"{_heading('warning')} {text}\n")
 
 
 def error_document(error: McuError) -> dict[str, Any]:
@@ -48,11 +50,19 @@ def report_error(error: McuError, as_json: bool) -> Exit:
     if as_json:
         print_json(error_document(error))
     else:
-        lines = [f"error: {line}" for line in error.message.split("\n")]
+        lines = [f"{_heading('error')} {line}" for line in error.message.split("\n")]
         if error.hint:
-            lines += ["", f"hint: {_with_command(error.hint)}"]
+            lines += ["", f"{_heading('hint')} {_with_command(error.hint)}"]
         sys.stderr.write("\n".join(lines) + "\n")
     return error.exit_code
+
+
+def _heading(kind: str) -> str:
+    """'error:' and so on: in colour on a terminal, unless NO_COLOR is set (no-color.org)."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if plain or not sys.stderr.isatty():
+        return f"{kind}:"
+    return f"\x1b[{_COLORS[kind]}m{kind}:\x1b[0m"
 
 
 def _with_command(hint: str) -> str:
@@ -158,7 +168,7 @@ class StageTimes:
 
     def warn(self, text: str) -> None:
         """A warning that a user should not overlook."""
-        sys.stderr.write("".join(f"warning: {line}\n" for line in text.split("\n")))
+        sys.stderr.write("".join(f"{_heading('warning')} {line}\n" for line in text.split("\n")))
 
 
 @dataclass
