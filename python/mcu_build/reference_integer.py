@@ -262,23 +262,25 @@ def avg_pool2d(
     shift: int = 0,
     scratch: object = None,
 ) -> Int8:
-    """quantized_avg_pool2d: the mean over the part of the window inside the image, ties to even.
+    """quantized_avg_pool2d: the mean over the part of the window inside the image, ties away from zero.
 
-    The scale (multiplier, shift) cancels in the definition, but for float32 rounding; here it is not used.
+    As CMSIS-NN's arm_avgpool_s8, which ExecuTorch's own kernel calls; its Python definition rounds ties to
+    even. Zero point and scale (multiplier, shift) cancel.
     """
     height, width = image.shape[2:]
     (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = _pair(kernel), _pair(stride), _pair(padding)
     rows = _pool_size(height, kernel_h, stride_h, pad_h, ceil_mode)
     columns = _pool_size(width, kernel_w, stride_w, pad_w, ceil_mode)
-    shifted = image.astype(np.int64) - zero_point
+    values = image.astype(np.int64)
     result = np.zeros((*image.shape[:2], rows, columns), np.int64)
     for row in range(rows):
         top, bottom = _inside(row * stride_h - pad_h, kernel_h, height)
         for column in range(columns):
             left, right = _inside(column * stride_w - pad_w, kernel_w, width)
-            total = shifted[:, :, top:bottom, left:right].sum(axis=(2, 3))
-            result[:, :, row, column] = divide_to_even(total, (bottom - top) * (right - left))
-    return _saturate(result + zero_point, -128, 127)
+            total = values[:, :, top:bottom, left:right].sum(axis=(2, 3))
+            count = (bottom - top) * (right - left)
+            result[:, :, row, column] = np.sign(total) * ((np.abs(total) + count // 2) // count)
+    return _saturate(result, -128, 127)
 
 
 def _pool_size(size: int, kernel: int, stride: int, pad: int, ceil_mode: bool) -> int:

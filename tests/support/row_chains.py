@@ -122,7 +122,7 @@ class Draw:
             params = MaxPool2dParams(1, image, size, window, -128, 127)
             call: MaxPool2d | AvgPool2d = MaxPool2d(params, id, output)
         else:
-            call = AvgPool2d(AvgPool2dParams(1, image, size, window, 3), id, output)
+            call = AvgPool2d(AvgPool2dParams(1, image, size, window), id, output)
         self.steps.append(Step.of("pool", "", call))
         return output
 

@@ -21,16 +21,9 @@ inline int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// round_half_even(sum / count) + zero_point within int8, where `sum` has count * zero_point in it.
-inline int8_t average(int32_t sum, int32_t count, int32_t zero_point) {
-    const int32_t value = sum - count * zero_point;
-    const int32_t magnitude = value < 0 ? -value : value;
-    int32_t quotient = magnitude / count;
-    const int32_t twice = 2 * (magnitude - quotient * count);
-    if (twice > count || (twice == count && quotient % 2 != 0)) {
-        ++quotient;
-    }
-    return static_cast<int8_t>(dsp::saturate((value < 0 ? -quotient : quotient) + zero_point));
+// To the nearest, ties away from zero.
+inline int8_t average(int32_t sum, int32_t count) {
+    return static_cast<int8_t>((sum < 0 ? sum - count / 2 : sum + count / 2) / count);
 }
 
 // Calls function(word) for four channels of each pixel of a window.
@@ -45,7 +38,7 @@ inline void for_each_word(const Patch& patch, const Function& function) {
     }
 }
 
-inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output) {
+inline void average_four(const Patch& patch, int8_t* output) {
     int32_t even = 0;
     int32_t odd = 0;
     for_each_word(patch, [&](int32_t word) {
@@ -53,10 +46,10 @@ inline void average_four(const Patch& patch, int32_t zero_point, int8_t* output)
         odd = dsp::add_odd(odd, word);
     });
     const int32_t count = patch.rows * patch.columns;
-    output[0] = average(static_cast<int16_t>(even), count, zero_point);
-    output[1] = average(static_cast<int16_t>(odd), count, zero_point);
-    output[2] = average(even >> 16, count, zero_point);
-    output[3] = average(odd >> 16, count, zero_point);
+    output[0] = average(static_cast<int16_t>(even), count);
+    output[1] = average(static_cast<int16_t>(odd), count);
+    output[2] = average(even >> 16, count);
+    output[3] = average(odd >> 16, count);
 }
 
 // The larger of each byte of two words. One statement: the flags of SSUB8 are what SEL chooses by.
@@ -101,9 +94,7 @@ inline void for_each_patch(const Params& params, const int8_t* input, int8_t* ou
 }  // namespace
 
 void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    const int32_t zero_point = params.zero_point;
-    for_each_patch(params, input, output,
-                   [=](const Patch& patch, int8_t* to) { average_four(patch, zero_point, to); });
+    for_each_patch(params, input, output, [](const Patch& patch, int8_t* to) { average_four(patch, to); });
 }
 
 void dsp_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {

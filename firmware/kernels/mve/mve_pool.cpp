@@ -2,8 +2,6 @@
 
 #include <arm_mve.h>
 
-#include "mcu/kernels/requantize.h"
-
 namespace mcu::kernels {
 namespace {
 
@@ -39,16 +37,13 @@ int16x8_t sums_of(const Patch& patch, const int8_t* first, const Load& load) {
     return sums;
 }
 
-int32_t divide_round_half_even(int32_t value, int32_t count) {
-    const int32_t magnitude = value < 0 ? -value : value;
-    const int32_t quotient = magnitude / count;
-    const int32_t twice = 2 * (magnitude - quotient * count);
-    const int32_t rounded = quotient + (twice > count - (quotient & 1) ? 1 : 0);
-    return value < 0 ? -rounded : rounded;
+// To the nearest, ties away from zero.
+int32_t divide_round(int32_t value, int32_t count) {
+    return (value < 0 ? value - count / 2 : value + count / 2) / count;
 }
 
 // All channels of one output pixel.
-void average(const Patch& patch, int32_t zero_point, int8_t* output) {
+void average(const Patch& patch, int8_t* output) {
     const int32_t count = patch.rows * patch.columns;
     for (int32_t c = 0; c < patch.pixel; c += kBlock) {
         const int32_t channels = smaller(patch.pixel - c, kBlock);
@@ -60,8 +55,7 @@ void average(const Patch& patch, int32_t zero_point, int8_t* output) {
                       ? sums_of(patch, first, [](const int8_t* at) { return vldrbq_s16(at); })
                       : sums_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s16(at, some); }));
         for (int32_t i = 0; i < channels; ++i) {
-            const int32_t mean = divide_round_half_even(sums[i] - count * zero_point, count);
-            *output++ = static_cast<int8_t>(clamp(mean + zero_point, -128, 127));
+            *output++ = static_cast<int8_t>(divide_round(sums[i], count));
         }
     }
 }
@@ -109,8 +103,7 @@ inline void for_each_patch(const Params& params, const int8_t* input, int8_t* ou
 }  // namespace
 
 void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output,
-                   [&params](const Patch& patch, int8_t* to) { average(patch, params.zero_point, to); });
+    for_each_patch(params, input, output, [](const Patch& patch, int8_t* to) { average(patch, to); });
 }
 
 void mve_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {

@@ -1,6 +1,5 @@
 #include "mcu/kernels/pool.h"
 
-#include "mcu/kernels/math_f32.h"
 #include "mcu/kernels/requantize.h"
 
 namespace mcu::kernels {
@@ -55,35 +54,18 @@ void for_each_pixel(const Patch& patch, const Function& function) {
     }
 }
 
-int32_t divide_round_half_even(int32_t value, int32_t count) {
-    const int32_t magnitude = value < 0 ? -value : value;
-    int32_t quotient = magnitude / count;
-    const int32_t twice = 2 * (magnitude % count);
-    if (twice > count || (twice == count && quotient % 2 != 0)) {
-        ++quotient;
-    }
-    return value < 0 ? -quotient : quotient;
+// To the nearest, ties away from zero.
+int32_t divide_round(int32_t value, int32_t count) {
+    return (value < 0 ? value - count / 2 : value + count / 2) / count;
 }
 
 }  // namespace
 
 void avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [&params](const Patch& patch) {
+    for_each_patch(params, input, output, [](const Patch& patch) {
         int32_t sum = 0;
-        for_each_pixel(patch, [&](int8_t q) { sum += q - params.zero_point; });
-        const int32_t average = divide_round_half_even(sum, patch.rows * patch.columns);
-        return static_cast<int8_t>(clamp(average + params.zero_point, -128, 127));
-    });
-}
-
-void avg_pool2d_float_s8(const AvgPool2dFloatParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [&params](const Patch& patch) {
-        float sum = 0.0F;
-        for_each_pixel(patch,
-                       [&](int8_t q) { sum += static_cast<float>(q - params.zero_point) * params.scale; });
-        const float average = sum / static_cast<float>(patch.rows * patch.columns);
-        const float q = math::rint(average / params.scale) + static_cast<float>(params.zero_point);
-        return static_cast<int8_t>(q > -128.0F ? (q < 127.0F ? q : 127.0F) : -128.0F);
+        for_each_pixel(patch, [&](int8_t q) { sum += q; });
+        return static_cast<int8_t>(divide_round(sum, patch.rows * patch.columns));
     });
 }
 

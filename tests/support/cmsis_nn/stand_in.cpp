@@ -172,8 +172,7 @@ arm_cmsis_nn_status arm_avgpool_s8(const cmsis_nn_context* context, const cmsis_
                                    const cmsis_nn_dims* input, const int8_t* source,
                                    const cmsis_nn_dims* filter, const cmsis_nn_dims* output, int8_t* target) {
     spoil(context, target, elements(output));
-    avg_pool2d_s8({input->n, size_of(input), size_of(output), pool_window(options, filter), 0}, source,
-                  target);
+    avg_pool2d_s8({input->n, size_of(input), size_of(output), pool_window(options, filter)}, source, target);
     return done(target);
 }
 

@@ -20,19 +20,6 @@ class AvgPool2dParams(Struct):
     input: ImageSize
     output: ImageSize
     window: Window
-    zero_point: int
-
-
-@dataclass(frozen=True)
-class AvgPool2dFloatParams(Struct):
-    """Parameters of pool.h."""
-
-    batch: int
-    input: ImageSize
-    output: ImageSize
-    window: Window
-    zero_point: int
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class Pool(ByChannel):
 
     SOURCE = "pool"
 
-    params: AvgPool2dParams | AvgPool2dFloatParams | MaxPool2dParams
+    params: AvgPool2dParams | MaxPool2dParams
     input: Read
     output: Written
 
@@ -88,15 +75,6 @@ class AvgPool2d(Pool):
     def value_range(self, values: Values) -> Range | None:
         """That of what they are of: rounding keeps integers."""
         return self._same_range(values)
-
-
-@dataclass(frozen=True)
-class AvgPool2dFloat(Pool):
-    """Averages by way of float32, where integers would not give the same."""
-
-    KERNEL = "avg_pool2d_float_s8"
-
-    params: AvgPool2dFloatParams
 
 
 @dataclass(frozen=True)

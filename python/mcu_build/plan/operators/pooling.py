@@ -1,38 +1,19 @@
 """Average and maximum of windows over images."""
 
-import math
-
-from mcu_build.ir.calls.pooling import (
-    AvgPool2d,
-    AvgPool2dFloat,
-    AvgPool2dFloatParams,
-    AvgPool2dParams,
-    MaxPool2d,
-    MaxPool2dParams,
-)
+from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, MaxPool2dParams
 from mcu_build.ir.calls.struct import ImageSize, Window
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import image, image_output, image_size, window
 from mcu_build.plan.select import Call, Selector
 
-# Windows below this size average exactly in float32, so integers give the same.
-_EXACT_WINDOW = 1 << 16
-
 
 def quantized_avg_pool2d(call: Call) -> None:
     """(input, kernel_size, stride, padding, ceil_mode, zero_point, multiplier, shift, scratch, out).
 
-    ceil_mode shows in the output's size alone.
+    ceil_mode shows in the output's size alone. Input and output share their quantization, which cancels.
     """
     source, output, images = _images(call)
-    zero_point = call.integer(5)
-    height, width = call.pair(1)
-    # The definition's own formula (dequantize_per_tensor_cmsis): the scale as a double, rounded by its use.
-    scale = call.integer(6) * 2.0 ** call.integer(7) / (1 << 31)
-    if math.frexp(scale)[0] == 0.5 and height * width < _EXACT_WINDOW:
-        call.append(AvgPool2d(AvgPool2dParams(*images, zero_point), source.id, output.id))
-        return
-    call.append(AvgPool2dFloat(AvgPool2dFloatParams(*images, zero_point, scale), source.id, output.id))
+    call.append(AvgPool2d(AvgPool2dParams(*images), source.id, output.id))
 
 
 def quantized_max_pool2d(call: Call) -> None:
