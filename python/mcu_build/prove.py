@@ -49,6 +49,7 @@ class Proof:
     are the layers that may be: one where it is known which one is the first that differs.
     `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
+    `streams`: an NPU's delegates came without TOSA, and are compared with our model of the NPU alone.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Proof:
     quality: tuple[Mapping[str, Any], ...] = ()
     suspects: tuple[Layer, ...] = ()
     metric: Metric | None = None
+    streams: bool = False
 
     def failure(
         self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
@@ -288,6 +290,8 @@ def test(
         quality=_quality(own, built.manifest.outputs, found, limit),
         suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
         metric=_metric(built, own, expected, found, limit),
+        streams=built.lowered.has_unknown_delegates
+        and any(row["where"] == "npu" for row in built.manifest.operators),
     )
 
 

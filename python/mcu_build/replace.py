@@ -33,26 +33,38 @@ from mcu_build.pipeline import plan_program
 from mcu_build.stages import Lowered, Progress, lower_model
 
 
-def program_file(file: Path, firmware: Path, sequence: int, method: str | None, progress: Progress) -> bytes:
+def program_file(
+    file: Path,
+    firmware: Path,
+    sequence: int,
+    method: str | None,
+    data: Sequence[Path],
+    progress: Progress,
+) -> bytes:
     """What to flash of the model in `file` for the firmware that was built in the folder `firmware`.
 
-    McuError names everything that keeps the firmware from running it, as far as can be told without running,
-    and the options that help.
+    `data` are files with weights of it. McuError names everything that keeps the firmware from running it, as
+    far as can be told without running, and the options that help.
     """
     built = manifest.require(firmware)
     memory = built.memory
     if not memory.get("program_slot"):
         raise McuError(f"{firmware}: this firmware has no program slots", "Build it with --program-slot.")
     if memory.get("kernels") is None:
-        data = _as_given(file, firmware, built, method)
+        made = _as_given(file, firmware, built, method, data)
     else:
-        data = _made(file, firmware, built, method, progress)
-    check_capacity(str(file), data, Region(**memory["program_slot"]))
-    return slot_file(data, memory["operators"], sequence)
+        made = _made(file, firmware, built, method, data, progress)
+    check_capacity(str(file), made, Region(**memory["program_slot"]))
+    return slot_file(made, memory["operators"], sequence)
 
 
-def _as_given(file: Path, firmware: Path, built: Manifest, method: str | None) -> bytes:
+def _as_given(file: Path, firmware: Path, built: Manifest, method: str | None, data: Sequence[Path]) -> bytes:
     """A program for ExecuTorch's own kernels."""
+    if data:
+        raise McuError(
+            f"--data: {data[0]}: firmware with --kernels upstream holds its weights itself",
+            "Leave it out.",
+        )
     weights = [built.path(firmware, kind) for kind in built.artefacts if kind.startswith("data_")]
     program = load(file, method, weights)
     # Where operators are named, the firmware has no others: its own program is among them.
@@ -60,19 +72,26 @@ def _as_given(file: Path, firmware: Path, built: Manifest, method: str | None) -
     return file.read_bytes()
 
 
-def _made(file: Path, firmware: Path, built: Manifest, method: str | None, progress: Progress) -> bytes:
+def _made(
+    file: Path,
+    firmware: Path,
+    built: Manifest,
+    method: str | None,
+    data: Sequence[Path],
+    progress: Progress,
+) -> bytes:
     """A plan as data, alone or as delegates of a program."""
     numbers = _numbers(firmware, built.memory["kernels"])
     is_table = built.memory["runtime"] == "table"
-    lowered, plan = _plan(file, built, method, progress, not is_table)
+    lowered, plan = _plan(file, built, method, data, progress, not is_table)
     missing = numbers.missing(step for step in plan.steps if is_table or not is_left(step))
     _check(file, [*_missing(missing, file), *_plan_problems(plan, built)])
     if is_table:
         return encode_table(plan, numbers)
     given = load(lowered.program, lowered.method, lowered.data)
-    data = encode_program(delegated(plan, given, numbers))
-    _check(file, list(_problems(parse(data), built, f"--ops-from {file}")))
-    return data
+    made = encode_program(delegated(plan, given, numbers))
+    _check(file, list(_problems(parse(made), built, f"--ops-from {file}")))
+    return made
 
 
 def _numbers(firmware: Path, lines: Sequence[str]) -> Numbers:
@@ -86,13 +105,19 @@ def _numbers(firmware: Path, lines: Sequence[str]) -> Numbers:
 
 
 def _plan(
-    file: Path, built: Manifest, method: str | None, progress: Progress, is_left: bool
+    file: Path,
+    built: Manifest,
+    method: str | None,
+    data: Sequence[Path],
+    progress: Progress,
+    is_left: bool,
 ) -> tuple[Lowered, Plan]:
     """The plan of a model for the firmware's board, made as its own was."""
     board = Board.model_validate(built.board)
     npu = board.choose_npu(built.npu["name"] if built.npu else "none")
     io = "float" if file.suffix == ".pte" else built.io  # Of a program they are what they are.
-    values: Any = {"board": board.id, "io": io, "optimize": built.optimize, "method": method}
+    values: Any = {"board": board.id, "io": io, "optimize": built.optimize}
+    values |= {"method": method, "data": data}
     options = BuildOptions.of(**values)
     lowered = lower_model(file, board, npu, options, Cache(), progress)
     return lowered, plan_program(lowered, lowered.name, board, None, options.optimize, is_left=is_left)

@@ -52,7 +52,9 @@ _REFERENCE_CODE = (
     "reference.py",
     "reference_float.py",
     "reference_integer.py",
+    "reference_stream.py",
     "reference_tosa.py",
+    "npu",
     "ir",
     # Floats are computed by the kernels that a plan selects.
     "plan",
@@ -142,6 +144,11 @@ class Lowered:
     state: Path | None = None
     stream: Mapping[str, Any] | None = None
     outputs: tuple[str, ...] = ()
+
+    @property
+    def has_unknown_delegates(self) -> bool:
+        """Whether an NPU's delegates of a .pte may be among it, whose meaning is in no TOSA."""
+        return self.model is None and self.npu is not None
 
     def initial_state(self) -> list[Array]:
         """What the state holds before the first call, in the float model's numbers."""
@@ -639,11 +646,10 @@ def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
     op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():
         from mcu_build.reference import Evaluator
-        from mcu_build.reference_tosa import TosaGraph
+        from mcu_build.reference_stream import delegates_of
 
-        graphs = [TosaGraph(one.tosa.read_bytes()) for one in lowered.delegates]
         with _given(lowered):
-            evaluator = Evaluator(loaded, graphs)
+            evaluator = Evaluator(loaded, delegates_of(loaded, [one.tosa for one in lowered.delegates]))
             rows = list(_stepped(evaluator, inputs, starts, initial))
     count = len(rows[0]) - len(initial)
     arrays = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(count)}

@@ -56,11 +56,11 @@ def first_difference(
     request = built.request
     if request is None or request.executorch is not None:
         return None
-    from mcu_build.reference_tosa import TosaGraph
+    from mcu_build.reference_stream import delegates_of
 
     lowered = built.lowered
     program = load(lowered.program, lowered.method, lowered.data)
-    delegates = [TosaGraph(one.tosa.read_bytes()) for one in lowered.delegates]
+    delegates = delegates_of(program, [one.tosa for one in lowered.delegates])
     made = Lifetimes(program, [graph.input_count for graph in delegates])
     right, wrong = -1, len(program.instructions) - 1
     try:

@@ -126,10 +126,10 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
     monkeypatch.setattr(slots.manifest, "require", lambda folder: built)
     monkeypatch.setattr(slots, "load", lambda *_: delegated)
     if words is None:
-        assert slots.program_file(file, tmp_path, 2, None, Silent())
+        assert slots.program_file(file, tmp_path, 2, None, (), Silent())
         return
     with pytest.raises(McuError, match=words) as told:
-        slots.program_file(file, tmp_path, 2, None, Silent())
+        slots.program_file(file, tmp_path, 2, None, (), Silent())
     assert told.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
 
 

@@ -1,4 +1,4 @@
-"""Weights in a file of their own (.ptd), and weights that the methods of a program share."""
+"""Weights in a file of their own (.ptd), and the methods of a program."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,6 @@ from mcu_build.ir.weights import load_weights
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project
 
-# With program slots the weights stay in the image.
 SLOTS = {"static": None, "executorch": "0:16K"}
 INDEX = np.array([5, 0, 7])
 
@@ -93,6 +92,7 @@ def test_firmware_takes_its_weights_from_the_file(runtime, table, built, tmp_pat
     assert (Table(0).rows() != Table(1).rows()).any()
     if runtime == "executorch":
         words = ("--method", "forward", "--into", tmp_path / "new.slot", "--sequence", 2, "--json")
+        words += ("--data", table.with_suffix(".ptd"))
         result = command("program", table, "--firmware", made.folder, *words)
         assert result.status == 0, result.out
         wider = export(Wider(), tmp_path / "wider")
@@ -158,7 +158,7 @@ int main() {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("external", [False, True])
-def test_methods_share_their_weights_in_an_image(external, tmp_path):
+def test_methods_are_models_of_their_own(external, tmp_path):
     file = export(Table(0), tmp_path / "table", external)
     data = ("--data", file.with_suffix(".ptd")) if external else ()
     words = (*("--board", "host", file, "--runtime", "executorch"), *data)
@@ -166,7 +166,7 @@ def test_methods_share_their_weights_in_an_image(external, tmp_path):
     assert "2 methods (forward, twice)" in told
     told = command("build", *words, "--method", "thrice", "--build-dir", tmp_path, "--json").json["error"]
     assert "there is no method 'thrice'" in told["message"] and "forward, twice" in told["hint"]
-    symbols = set()
+    programs = set()
     for method in ("forward", "twice"):
         result = command("test", *words, "--method", method, "--build-dir", tmp_path, "--json")
         assert result.status == 0, result.out
@@ -174,8 +174,8 @@ def test_methods_share_their_weights_in_an_image(external, tmp_path):
         folder = tmp_path / "user" / method
         result = command("generate", *words, *("--method", method, "--name", method, "--output", folder))
         assert result.status == 0, result.out
-        symbols |= set(re.findall(r"mcu_(?:program|weights)_\w+", (folder / f"{method}.cpp").read_text()))
-    assert len(symbols) == 1 + external
+        programs |= set(re.findall(r"mcu_program_\w+", (folder / f"{method}.cpp").read_text()))
+    assert len(programs) == 2
     project = Project(tmp_path / "user").write(
         "mcu_add_model(forward GENERATED forward)\nmcu_add_model(twice GENERATED twice)\n"
         "mcu_add_firmware(both SOURCES main.cpp MODELS forward twice)",
@@ -185,5 +185,4 @@ def test_methods_share_their_weights_in_an_image(external, tmp_path):
     weights = Table(0).table.weight.detach()
     rows = "".join(f"{value:.6f} {value:.6f}\n" for value in weights[5].tolist())
     assert process.run([image]).stdout == rows
-    assert image.read_bytes().count(file.read_bytes()) == 1
-    assert image.read_bytes().count(weights.numpy().tobytes()) == 1
+    assert image.read_bytes().count(weights.numpy().tobytes()) == 2

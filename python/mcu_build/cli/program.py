@@ -27,6 +27,7 @@ _path = click.Path(path_type=Path)
     help="Of two programs, the one with the greater number is the newer; a build's own has 1.",
 )
 @build_option("method", help="The firmware's method, where the program has several.")
+@build_option("data")
 @json_option
 @debug_option
 def command(
@@ -35,6 +36,7 @@ def command(
     firmware: Path,
     sequence: int,
     method: str | None,
+    data: tuple[Path, ...],
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -46,7 +48,7 @@ def command(
     from mcu_build.files import write_atomically
     from mcu_build.replace import program_file
 
-    made = program_file(program, firmware, sequence, method, StageTimes())
+    made = program_file(program, firmware, sequence, method, data, StageTimes())
     write_atomically(into, made)
     if as_json:
         print_json({"file": str(into), "bytes": len(made), "sequence": sequence})

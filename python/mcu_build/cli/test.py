@@ -100,6 +100,7 @@ def document(proof: Any) -> dict[str, Any]:
         "stack": {"used": proof.outcome.stack_used, "size": proof.outcome.stack_size},
         "cycles": _cycles(proof),
         "npu": _npu(proof),
+        "delegates": "stream" if proof.streams else "tosa" if proof.outcome.npu else None,
         "status": proof.outcome.status,
     }
 
@@ -155,6 +156,11 @@ def text(built: Any, proof: Any, where: str) -> str:
             f"{board['core']} {metric.device:.4g}"
         )
     lines.append(f"  outputs    {_verdict(proof)}")
+    if proof.streams:
+        lines.append(
+            "  delegates  a .pte has no TOSA: what was right of them is what our model of the NPU gives, "
+            "so this proves the core's part"
+        )
     if proof.state:
         kept = proof.state
         told = f"all {kept.elements:,} equal"
