@@ -35,6 +35,12 @@ MCU_INLINE void copy_window(const Pieces& pieces, const int8_t* from, int32_t st
     const int32_t next = dense ? pieces.bytes : vectors * step;
     const int32_t on = dense ? second : step;
     const mve_pred16_t left = vctp8q(static_cast<uint32_t>(pieces.bytes));
+    if (vectors == 1 && pieces.columns == 1) {
+        for (int32_t y = pieces.rows; y > 0; --y, from += pieces.row, to += next) {
+            vstrbq_s8(to, vldrbq_z_s8(from, left));
+        }
+        return;
+    }
     for (int32_t y = pieces.rows; y > 0; --y, from += pieces.row) {
         const int8_t* piece = from;
         for (int32_t x = pieces.columns; x > 0; --x, piece += pieces.column) {
@@ -180,6 +186,7 @@ MCU_INLINE MveTile tile_of(const MveTileStage& stage, const int8_t* weights, con
     for (int32_t p = 1; p < kPixels; ++p) {
         tile.further[p - 1] = p * stage.channels;
     }
+    tile.rounds = stage.channels;
     tile.low = stage.low;
     tile.high = stage.high;
     return tile;
@@ -331,9 +338,9 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
 void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
     for_tiles<true>(params, core, input, weights, scales, output, patch,
-                    [](MveTile& tile, const int8_t* from, int32_t row) {
+                    [&](MveTile& tile, const int8_t* from, int32_t row) {
                         tile.input = from;
-                        tile.rounds = row;
+                        tile.rounds = params.window.size.y > 1 ? row : params.stage.channels;
                     });
 }
 

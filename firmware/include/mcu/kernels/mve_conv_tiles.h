@@ -46,8 +46,8 @@ struct MveTile {
     const int8_t* weights;
     const int32_t* first_scales;  // as `scales`
     int8_t* first_output;         // as `output`
-    int32_t rounds;               // of the core's loop, or bytes from a row to the next
-    const int32_t* last_scales;   // of the last quad
+    int32_t rounds;  // of the core's loop, or bytes between rows of a window, or between pixels of the output
+    const int32_t* last_scales;  // of the last quad
     int32_t tiles;
     int32_t input_step;  // bytes from a tile to the next
     int32_t output_step;

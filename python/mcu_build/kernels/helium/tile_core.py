@@ -55,9 +55,10 @@ def tail_of(channels: int) -> int:
     return (channels - 1) % QUAD + 1
 
 
-def emit(core: Core, finish: Finish) -> Emitted:
-    """The core as a function of C++."""
-    name = f"{core.name}_{finish.name}"
+def emit(core: Core, finish: Finish, even: bool = False) -> Emitted:
+    """The core as a function of C++. `even`: outputs of pixels are `rounds` bytes from each other."""
+    even = even and core.rows == 1 and core.pitch > 0  # elsewhere it says something else
+    name = f"{core.name}_{finish.name}{'_even' if even else ''}"
     lines = [
         "push {r4-r11, lr}",
         "vpush {d8-d15}",
@@ -72,14 +73,14 @@ def emit(core: Core, finish: Finish) -> Emitted:
         f"ldr r3, [sp, #{_WEIGHTS}]",
         f"ldrd r5, r7, [sp, #{_SCALES}]",
         "1:",
-        *_half(core, 0, _requantized(1, finish)),
-        *_half(core, 1, [f"ldrd r5, r7, [sp, #{_SCALES}]", *_requantized(0, finish)]),
+        *_half(core, 0, _requantized(1, finish, even)),
+        *_half(core, 1, [f"ldrd r5, r7, [sp, #{_SCALES}]", *_requantized(0, finish, even)]),
         f"ldr r1, [sp, #{_END}]",
         "cmp r5, r1",
         "bne 1b",
         *_next_tile(),
         "3:",
-        *schedule([*_moved(), *_requantized(1, finish)]),
+        *schedule([*_moved(), *_requantized(1, finish, even)]),
         f"add sp, #{_FRAME}",
         "vpop {d8-d15}",
         "pop {r4-r11, pc}",
@@ -159,7 +160,7 @@ def _back(core: Core) -> list[str]:
     return lines
 
 
-def _requantized(half: int, finish: Finish) -> list[str]:
+def _requantized(half: int, finish: Finish, even: bool) -> list[str]:
     """The sums in q4 and q5, of the first or the second two pixels of a quad, are stored."""
     both = ("q4", "q5")
     lines = ["vldrw.u32 q6, [r5]", *(f"vadd.i32 {q}, {q}, q6" for q in both)]
@@ -183,7 +184,11 @@ def _requantized(half: int, finish: Finish) -> list[str]:
         if number == 0:
             lines.append(f"{store} {q}, [r7]")
             continue
-        lines += [f"ldr r1, [sp, #{_FURTHER[number - 1]}]", "add r1, r1, r7", f"{store} {q}, [r1]"]
+        if even:
+            lines.append(("add r1, r7, r9", "add r1, r7, r9, lsl #1", "add r1, r1, r9")[number - 1])
+        else:
+            lines += [f"ldr r1, [sp, #{_FURTHER[number - 1]}]", "add r1, r1, r7"]
+        lines.append(f"{store} {q}, [r1]")
     return lines
 
 

@@ -30,6 +30,8 @@ from mcu_build.plan.specialize.mve_packing import (
 )
 
 _PIXELS = 3  # that a kernel computes at once
+# Kernels whose tiles are four pixels of one row.
+_EVEN = ("mve_pointwise_tiles_s8", "mve_image_tiles_s8", "mve_dense_tiles_s8")
 
 P = TypeVar("P", bound=Conv2dParams | DepthwiseConv2dParams)
 
@@ -433,12 +435,12 @@ def _in_tiles(
 ) -> Step:
     packed, scale = linear_weights(rows), rescaling.quads()
     found = _packed(context, step, call, kernel, params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles", core=_core(core, rescaling, len(rows)))
+    return replace(found, source="mve_conv_tiles", core=_core(core, rescaling, len(rows), kernel in _EVEN))
 
 
-def _core(core: convolution.Core, rescaling: Scales, channels: int) -> Emitted:
+def _core(core: convolution.Core, rescaling: Scales, channels: int, even: bool = False) -> Emitted:
     finish = tile_core.Finish(rescaling.ties, rescaling.clamps, tile_core.tail_of(channels))
-    return tile_core.emit(core, finish)
+    return tile_core.emit(core, finish, even)
 
 
 def is_column(given: Conv2dParams | DepthwiseConv2dParams) -> bool:
