@@ -238,6 +238,8 @@ def plan_program(
     inputs = dict(zip(plan.inputs, borders, strict=False))
     outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
     named = replace(plan, output_names=() if is_part else lowered.outputs)
+    if lowered.stream:
+        named = replace(named, hop=lowered.stream["hop"], first_result=max(lowered.stream["first"]))
     return named.with_quantization({**inputs, **dict(outputs)})
 
 

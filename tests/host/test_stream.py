@@ -330,7 +330,7 @@ def file(tmp_path_factory):
     return path
 
 
-def test_firmware_takes_steps(file) -> None:
+def test_firmware_takes_steps(file, tmp_path) -> None:
     tested = mcu_build("test", "--board", "host", "--json", file)
     assert tested.status == 0, tested.err
     document = tested.json
@@ -339,6 +339,11 @@ def test_firmware_takes_steps(file) -> None:
     assert document["state"]["elements"] > 24 * 30
     assert document["quality"][0]["sqnr_db"] > 25
     assert document["accuracy"] is not None
+    # A stride of 2 in front of what looks back only: the first step has a result.
+    assert mcu_build("generate", "--board", "host", "--output", tmp_path, file).status == 0
+    header = (tmp_path / "streams.h").read_text()
+    assert "#define STREAMS_HOP 2\n#define STREAMS_FIRST_RESULT 1\n" in header
+    assert "inline constexpr std::size_t hop = STREAMS_HOP;" in header
 
 
 def test_run_takes_recordings(file, tmp_path) -> None:

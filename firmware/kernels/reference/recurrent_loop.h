@@ -4,6 +4,8 @@
 //   Core::four_sums(values, count, weights, rows)         sums of four rows, or of the rows that are left,
 //   over
 //                                                         `count` int8; `weights` is moved behind them
+//   Core::lstm_units, gru_units, rnn_units                where a core has them: the functions below of that
+//                                                         name, in its own way
 
 #pragma once
 
@@ -207,7 +209,11 @@ void lstm(const RecurrentParams& params, const int8_t* input, const int8_t* hidd
         const int8_t* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(params, weights, x, h, gates);
-            lstm_units(params, gates, table, state, out);
+            if constexpr (requires { &Core::lstm_units; }) {
+                Core::lstm_units(params, gates, table, state, out);
+            } else {
+                lstm_units(params, gates, table, state, out);
+            }
         });
         for (int32_t u = 0; cell_output != nullptr && u < units; ++u) {
             cell_output[n * units + u] = static_cast<float>(state[u]) * (1.0F / (1 << kCellBits));
@@ -239,7 +245,11 @@ void gru(const GruParams& params, const int8_t* input, const int8_t* hidden, con
         }
         for_each_step(layer, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(layer, weights, x, h, gates);
-            gru_units(params, gates, table, mixed, out);
+            if constexpr (requires { &Core::gru_units; }) {
+                Core::gru_units(params, gates, table, mixed, out);
+            } else {
+                gru_units(params, gates, table, mixed, out);
+            }
         });
         const float unit = 1.0F / static_cast<float>(1 << params.state_bits);
         for (int32_t u = 0; state_output != nullptr && u < units; ++u) {
@@ -261,7 +271,11 @@ void rnn(const RecurrentParams& params, const int8_t* input, const int8_t* hidde
         const int8_t* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(params, weights, x, h, gates);
-            rnn_units(params, gates, table, out);
+            if constexpr (requires { &Core::rnn_units; }) {
+                Core::rnn_units(params, gates, table, out);
+            } else {
+                rnn_units(params, gates, table, out);
+            }
         });
     }
 }

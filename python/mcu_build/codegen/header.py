@@ -157,6 +157,9 @@ def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
     yield f"#define {prefix}_ARENA_SIZE {arena_size(plan)}\n#define {prefix}_FAST_SIZE {plan.fast_size}\n\n"
     yield "/* Bytes that the model keeps from one call to the next, apart from the arena. */\n"
     yield f"#define {prefix}_STATE_SIZE {len(plan.initial_state)}\n\n"
+    if plan.hop:
+        yield "/* A stream: samples that a call takes, and calls after which all outputs mean something. */\n"
+        yield f"#define {prefix}_HOP {plan.hop}\n#define {prefix}_FIRST_RESULT {plan.first_result}\n\n"
     yield f"#define {prefix}_INPUT_COUNT {len(plan.inputs)}\n"
     yield f"#define {prefix}_OUTPUT_COUNT {len(plan.outputs)}\n\n"
     for one in found:
@@ -241,7 +244,7 @@ def _helpers(model: str, port: Port) -> str:
 def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> str:
     name, prefix = plan.name, plan.name.upper()
     numbers = ["input_count", "output_count", "arena_size", "fast_size", "state_size"]
-    numbers += ["class_count"] * bool(_class_count(plan))
+    numbers += ["class_count"] * bool(_class_count(plan)) + ["hop", "first_result"] * bool(plan.hop)
     lines = [
         "#include <cstddef>\n#include <cstdint>\n\n",
         _SPAN,

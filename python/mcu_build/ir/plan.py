@@ -128,6 +128,8 @@ class Plan:
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
     flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call.
     `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
+    `hop` are the samples of a stream that a call takes, `first_result` the calls after which all outputs mean
+    something; 0 for a model that is no stream.
     """
 
     name: str
@@ -142,6 +144,8 @@ class Plan:
     plain_steps: int = 0
     initial_state: bytes = b""
     output_names: tuple[str, ...] = ()
+    hop: int = 0
+    first_result: int = 0
 
     @property
     def arena(self) -> Arena:
