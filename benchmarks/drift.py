@@ -5,7 +5,8 @@
 
 Each net of drift_nets.py runs on the host over one recording of 1,000 steps, from one reset; its outputs are
 compared with PyTorch's in float, over the first hundred steps, the last hundred and all, and bit for bit with
-the quantized program's. Instructions are counted in QEMU; those of Cortex-M0 stand for a Cortex-M0+.
+the quantized program's. Instructions are counted in QEMU, cycles modelled (in brackets); those of
+Cortex-M0 stand for a Cortex-M0+.
 """
 
 import argparse
@@ -18,12 +19,12 @@ import torch
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from drift_nets import net, recording  # noqa: E402
+from drift_nets import AXES, FRAMES, net, recording  # noqa: E402
 
 import mcu_build  # noqa: E402
 from mcu_build.errors import McuError  # noqa: E402
 
-STREAMS = ("lstm", "lstm_2", "gru", "rnn", "rnn_relu", "tcn")
+STREAMS = ("lstm", "lstm_2", "gru", "rnn", "rnn_relu", "tcn", "wake")
 CALLS = ("lstm_written", "gru_written")
 BOARDS = ("corstone-300", "mps2-an386", "microbit")
 _MODEL = """import sys
@@ -32,10 +33,10 @@ from drift_nets import net, recording
 
 model = net({name!r})
 """
-_STREAM = """stream = {"x": 1}
-example_inputs = (recording(0),)
-calibration = [(recording(seed),) for seed in range(4)]
-evaluation = [(recording(90), None)]
+_STREAM = """stream = {{"x": 1}}
+example_inputs = (recording(0, {axes}),)
+calibration = [(recording(seed, {axes}),) for seed in range(4)]
+evaluation = [(recording(90, {axes}), None)]
 """
 _CALLS = """example_inputs = (recording(0)[:, 0],)
 calibration = [[(x[None],) for x in recording(seed)[0]] for seed in range(2)]
@@ -52,10 +53,12 @@ def measure(name: str, boards: list[str], folder: Path) -> str:
     """A row of the table of docs/state.md."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.py"
-    file.write_text(_MODEL.format(here=str(HERE), name=name) + (_STREAM if name in STREAMS else _CALLS))
+    axes = FRAMES if name == "wake" else AXES
+    data = _STREAM.format(axes=axes) if name in STREAMS else _CALLS
+    file.write_text(_MODEL.format(here=str(HERE), name=name) + data)
     host = mcu_build.build(file, board="host", build_dir=folder)
     host.test()
-    model, sound = net(name), recording(90)
+    model, sound = net(name), recording(90, axes)
     with torch.no_grad():
         if name in STREAMS:
             wanted = model(sound).numpy()[0]
@@ -67,7 +70,8 @@ def measure(name: str, boards: list[str], folder: Path) -> str:
     counts = []
     for board in boards:
         built = mcu_build.build(file, board=board, npu="none", build_dir=folder)
-        counts.append(f"{built.profile().total.instructions:,}")
+        total = built.profile().total
+        counts.append(f"{total.instructions:,} ({total.cycles or 0:,})")
     cells = [*counts, f"{host.manifest.memory['state']:,}", *(f"{each:.1f}" for each in noise)]
     return f"| `{name}` | {' | '.join(cells)} |"
 

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 
 AXES, UNITS, STEPS = 6, 32, 1000
+# Numbers in a frame of the wake word's sound.
+FRAMES = 40
 
 
 class Layer(nn.Module):
@@ -30,6 +32,23 @@ class Tcn(nn.Module):
         y = self.first(x.transpose(1, 2))
         for block in self.blocks:
             y = y + torch.relu(block(nn.functional.pad(y, (2 * block.dilation[0], 0))))
+        return self.head(y.transpose(1, 2))
+
+
+class Wake(nn.Module):
+    """The 1-D DS-CNN of MLPerf Tiny's streaming wake word: three scores of 30 frames, over [1, steps, 40]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = ((FRAMES, 128, 3), (128, 128, 5), (128, 128, 10), (128, 32, 15))
+        self.depthwise = nn.ModuleList([nn.Conv1d(one, one, kernel, groups=one) for one, _, kernel in sizes])
+        self.pointwise = nn.ModuleList([nn.Conv1d(one, other, 1) for one, other, _ in sizes])
+        self.head = nn.Linear(32, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        y = x.transpose(1, 2)
+        for depthwise, pointwise in zip(self.depthwise, self.pointwise, strict=True):
+            y = torch.relu(pointwise(depthwise(y)))
         return self.head(y.transpose(1, 2))
 
 
@@ -88,6 +107,7 @@ def net(name: str) -> nn.Module:
         "rnn": Layer(nn.RNN(AXES, UNITS, batch_first=True)),
         "rnn_relu": Layer(nn.RNN(AXES, UNITS, batch_first=True, nonlinearity="relu")),
         "tcn": Tcn(),
+        "wake": Wake(),
     }
     written = {"lstm_written": (WrittenLstm, "lstm"), "gru_written": (WrittenGru, "gru")}
     if name in written:
@@ -99,10 +119,10 @@ def net(name: str) -> nn.Module:
     return made[name].eval()
 
 
-def recording(seed: int) -> torch.Tensor:
-    """[1, steps, 6]: slow swings whose pace wanders, and noise."""
+def recording(seed: int, axes: int = AXES) -> torch.Tensor:
+    """[1, steps, axes]: slow swings whose pace wanders, and noise."""
     dice = torch.Generator().manual_seed(seed)
-    pace = 0.05 + 0.1 * torch.rand(AXES, generator=dice)
-    wander = torch.cumsum(0.02 * torch.randn(STEPS, AXES, generator=dice), 0)
+    pace = 0.05 + 0.1 * torch.rand(axes, generator=dice)
+    wander = torch.cumsum(0.02 * torch.randn(STEPS, axes, generator=dice), 0)
     swings = torch.sin(torch.arange(STEPS)[:, None] * pace + wander)
-    return (swings + 0.2 * torch.randn(STEPS, AXES, generator=dice))[None]
+    return (swings + 0.2 * torch.randn(STEPS, axes, generator=dice))[None]
