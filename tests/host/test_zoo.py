@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mcu_build.frontend.model_file import Model, Surroundings, load
+from mcu_build.frontend.model_file import Model, load
+from mcu_build.frontend.surroundings import Surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for path in (ROOT / "tests" / "models").glob("*.py") if not path.name.startswith("_"))

@@ -17,8 +17,9 @@ from torch.utils import _pytree
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.frontend.labels import check_labels
-from mcu_build.frontend.model_file import Model, described
+from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.op_library import LIBRARY_HINT
+from mcu_build.frontend.values import described
 from mcu_build.lower.upstream import quiet
 
 _OUTPUTS_HINT = (

@@ -41,7 +41,7 @@ def load(libraries: Iterable[Path]) -> list[Path]:
 def _run(library: Path, content: str) -> list[Path]:
     """Run a file once: torch.library refuses to define an operator a second time."""
     del content
-    from mcu_build.frontend.model_file import Surroundings
+    from mcu_build.frontend.surroundings import Surroundings
 
     surroundings = Surroundings(library)
     surroundings.run()

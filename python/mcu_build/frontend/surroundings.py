@@ -1,0 +1,167 @@
+"""Where the code of a model file runs: apart from other models', its reads recorded, its errors explained."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from mcu_build.errors import McuError
+from mcu_build.frontend.dependencies import Recorder, is_users_file, note_names
+from mcu_build.frontend.names import model_name
+
+
+class Surroundings:
+    """Where code of a model file runs: its folder on sys.path, its helper modules its own, reads recorded.
+
+    What it prints goes to stderr, since stdout is for data. Compiled modules are not written, so that a
+    helper edited twice in one second is not mistaken for its older self.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.folder = str(path.resolve().parent)
+        self.recorder = Recorder()
+        self._modules: dict[str, ModuleType] = {}
+        # Modules that others imported from this folder, such as another model's helpers.
+        self._strangers = [
+            name
+            for name, module in sys.modules.copy().items()
+            if name != "__main__" and any(self._has(path) for path in _paths(module)) and _is_users(module)
+        ]
+
+    def _has(self, path: str) -> bool:
+        return path.startswith(self.folder + os.sep)
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Run the block there, and leave the interpreter as it was."""
+        hidden = {name: sys.modules.pop(name) for name in self._strangers if name in sys.modules}
+        search, writes = list(sys.path), sys.dont_write_bytecode
+        sys.modules.update(self._modules)
+        before = sys.modules.keys() - self._modules.keys()
+        sys.path.insert(0, self.folder)
+        sys.dont_write_bytecode = True
+        with self.recorder.active(), contextlib.redirect_stdout(sys.stderr):
+            try:
+                yield
+            finally:
+                sys.path[:] = search
+                sys.dont_write_bytecode = writes
+                self._take(sys.modules.keys() - before)
+                sys.modules.update(hidden)
+
+    def _take(self, names: Iterable[str]) -> None:
+        """Move the user's modules among `names` out of the interpreter."""
+        for name in names:
+            module = sys.modules[name]
+            if _is_users(module):
+                if name not in self._modules:
+                    for path in _paths(module):
+                        note_names(Path(path))
+                self._modules[name] = sys.modules.pop(name)
+
+    def run(self) -> ModuleType:
+        """Run the file as a module. McuError for what is wrong with it, naming the line."""
+        name = f"_mcu_build_model_{model_name(self.path)}"
+        file = str(self.path.resolve())
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        importlib.invalidate_caches()
+        with self.active(), self.explain(""):
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            _seed()
+            exec(self._compile(Path(file)), vars(module))
+        return module
+
+    def iterate(self, key: str, source: Callable[[], Iterable[Any]]) -> Iterator[Any]:
+        """Items of `source`, each made there; what raises is told as a mistake under `key`."""
+        with self.active(), self.explain(key):
+            _seed()
+            items = iter(source())
+        while True:
+            with self.active(), self.explain(key):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+    @contextlib.contextmanager
+    def explain(self, key: str) -> Iterator[None]:
+        """Turn what the file's code raises into an McuError that names the line of the file."""
+        try:
+            yield
+        except McuError:
+            raise
+        except (Exception, SystemExit) as error:
+            line = self._line(error)
+            where = ": ".join(part for part in (str(self.path), key, f"line {line}" if line else "") if part)
+            text = str(error).strip().split("\n")[0]
+            raise McuError(
+                f"{where}: {type(error).__name__}" + (f": {text}" if text else ""), _advice(error)
+            ) from error
+
+    def _line(self, error: BaseException) -> int | None:
+        """The last line of the file on the way to where `error` was raised."""
+        found, trace = None, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == str(self.path.resolve()):
+                found = trace.tb_lineno
+            trace = trace.tb_next
+        return found
+
+    def _compile(self, file: Path) -> CodeType:
+        try:
+            return compile(file.read_bytes(), file, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            # The file itself, or a helper would have been imported when it ran.
+            where = f"line {error.lineno}: " if error.lineno else ""
+            raise McuError(f"{self.path}: {where}{error.msg}", "Correct the Python in it.") from error
+        except ValueError as error:
+            raise McuError(f"{self.path}: not Python: {error}", "A model file is Python source.") from error
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"Install what has {error.name!r} beside mcu-build, or put the module beside the model."
+    return "Run the file with Python alone to see where it fails."
+
+
+def _seed() -> None:
+    """Start all random numbers afresh, so that a file without a seed gives the same each time."""
+    import random
+
+    import numpy as np
+    import torch
+
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
+
+
+def _paths(module: ModuleType) -> list[str]:
+    """Where a module comes from: its file, or the folders of a namespace package."""
+    # Not by getattr: a lazy module may run anything when asked. Not every entry of sys.modules is a module.
+    values = getattr(module, "__dict__", {})
+    file = values.get("__file__")
+    try:
+        found = [file] if file else list(values.get("__path__", ()))
+    except Exception:
+        return []
+    return [_real(path) for path in found if isinstance(path, str)]
+
+
+def _is_users(module: ModuleType) -> bool:
+    paths = _paths(module)
+    return bool(paths) and all(is_users_file(path) for path in paths)
+
+
+@cache
+def _real(path: str) -> str:
+    return os.path.realpath(path)
