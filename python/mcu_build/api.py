@@ -4,6 +4,7 @@ Neither importing this nor a build whose stages are cached imports torch.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def build(
     without it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
     request = request_for(model, BuildOptions.of(**options), in_slot=in_slot)
-    told = progress or _Logged()
+    told = progress or _own_progress()
     with reported():
         if image is None:
             built = pipeline.build(request, Cache(), told)
@@ -88,7 +89,7 @@ def generate(
     """
     request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
-        return pipeline.generate(request, name, Path(output), Cache(), progress or _Logged())
+        return pipeline.generate(request, name, Path(output), Cache(), progress or _own_progress())
 
 
 def export(
@@ -109,7 +110,7 @@ def export(
     """
     request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
-        return make_export(request, name, Path(output), format, version, Cache(), progress or _Logged())
+        return make_export(request, name, Path(output), format, version, Cache(), progress or _own_progress())
 
 
 def fit(
@@ -121,7 +122,7 @@ def fit(
     """
     request = request_for(model, BuildOptions.of(**options))
     with reported():
-        lowered = pipeline.lowered_for(request, Cache(), progress or _Logged())
+        lowered = pipeline.lowered_for(request, Cache(), progress or _own_progress())
         return tuple(fittings(pipeline.plan_front(request, lowered), request.board))
 
 
@@ -375,6 +376,16 @@ def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
 @dataclass
 class _Mark:
     cached: bool = False
+
+
+def _own_progress() -> Progress:
+    """Where the user sits in front of it, in a notebook or at a prompt, the command's; else the logger."""
+    ipython = sys.modules.get("IPython")
+    if hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None):
+        from mcu_build.cli.output import StageTimes
+
+        return StageTimes()
+    return _Logged()
 
 
 class _Logged:

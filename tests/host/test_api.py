@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,16 @@ def test_a_report_notes_what_cannot_run_and_fails_where_a_run_fails(firmware, mo
         refused(code)
         with pytest.raises(McuError, match="why not"):
             firmware.report()
+
+
+def test_stages_are_shown_in_a_notebook_and_logged_in_a_script(model, firmware, monkeypatch, capsys, caplog):
+    caplog.set_level("INFO", logger="mcu_build")
+    build(model)
+    assert "capture (cached)" in caplog.text and capsys.readouterr().err == ""
+    caplog.clear()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=object))
+    build(model)
+    assert "capture      cached" in capsys.readouterr().err and caplog.text == ""
 
 
 def test_tensors_are_taken_as_they_are(firmware):
