@@ -98,6 +98,8 @@ def test_a_branch_into_the_middle_of_a_function():
     }
     symbols = (Symbol("run", 0x100, 4), Symbol("shared", 0x200, 8))
     assert stack_needed(Image((), symbols), code, ["run"]) == Stack(16)
+    # What has no size ends where the next function begins.
+    assert stack_needed(Image((), (symbols[0],)), code, ["run"]) == Stack(16)
     code[0x102] = Instruction(0x102, 2, "b", "304 <gone>")
     unknown = stack_needed(Image((), symbols), code, ["run"])
     assert unknown == Stack(None, "run calls 0x304, which is no function")

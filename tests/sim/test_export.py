@@ -15,8 +15,10 @@ import pytest
 import yaml
 
 from mcu_build import api, process
+from mcu_build.export.contents import PROLOGUE
 from mcu_build.export.make import FORMATS, write
 from mcu_build.report.elf import read_elf
+from mcu_build.resources import data_dir
 from tests.support.export import compiled, exported, linked, run
 
 MACHINE = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
@@ -204,6 +206,23 @@ def test_zephyr(made):
     listed = [line.strip() for line in lists.splitlines() if line.strip().endswith(".cpp")]
     assert sorted((module / "zephyr" / one).resolve() for one in listed) == sources_below(module / "src")
     assert yaml.safe_load((module / "samples/selftest/sample.yaml").read_text())["tests"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "machine"),
+    [("dsp", MACHINE), ("mve", ["-mcpu=cortex-m55+nomve.fp", "-mthumb", "-mfloat-abi=hard"])],
+)
+def test_kernels_in_assembly_compile_without_optimization(tmp_path, folder, machine):
+    """An IDE's debug build: without what an export writes before each source, registers run out."""
+    kernels = data_dir() / "firmware/kernels"
+    (tmp_path / "prologue.h").write_text(PROLOGUE)
+    needs_all = {"dsp": ["dsp_linear", "dsp_recurrent"], "mve": ["mve_conv_tiles"]}[folder]
+    flags = [*machine, "-O0", "-std=gnu++17", *WARNINGS, "-fno-exceptions", "-fno-rtti"]
+    include = [f"-I{kernels}", f"-I{data_dir() / 'firmware/include'}"]
+    sources = [kernels / folder / f"{name}.cpp" for name in needs_all]
+    compiled(tmp_path, sources, [*flags, *include, f"-include{tmp_path / 'prologue.h'}"])
+    with pytest.raises(AssertionError, match="impossible constraints"):
+        compiled(tmp_path, sources, [*flags, *include])
 
 
 def test_two_exports_in_one_image(made, tmp_path):

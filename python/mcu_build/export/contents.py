@@ -20,12 +20,16 @@ STANDARD_OF_OPERATORS = "gnu++20"
 _FLAGS = ("-fno-exceptions", "-fno-rtti", "-ffunction-sections", "-fdata-sections", "-ffp-contract=off")
 
 # Whatever the options of a build system that takes no advice.
-_PROLOGUE = """\
+PROLOGUE = """\
 // Results are those of the program's definition: one rounding for each operation.
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
+// Kernels in assembly take all registers: too few are left without optimization, or for size before GCC 12.
+#if !defined(__OPTIMIZE__) || (defined(__OPTIMIZE_SIZE__) && __GNUC__ < 12)
+#pragma GCC optimize("O2")
+#endif
 #endif
 
 """
@@ -113,10 +117,10 @@ def self_contained(
     firmware = data_dir() / "firmware"
     internal = {path: text for path, text in operators.items() if not path.endswith(SUFFIXES)}
     sources = {path: text for path, text in operators.items() if path not in internal}
-    sources |= {file: _PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
+    sources |= {file: PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
     for stem in kernels:
         file = kernel_files(stem, config.kernel_folders)[0]
-        sources[f"kernels/{file.parent.name}/{file.name}"] = _PROLOGUE + file.read_text()
+        sources[f"kernels/{file.parent.name}/{file.name}"] = PROLOGUE + file.read_text()
     waiting = {**sources, **internal}
     while waiting:
         path, text = waiting.popitem()

@@ -75,20 +75,29 @@ def _depth(
             own += frame_bytes(instruction, function.name)
             for target in _callees(instruction, function, pointed.get(start, ())):
                 if not start <= target < end:
-                    callee, chain = _function_at(target, function.name, functions), (*above, start)
+                    callee = _function_at(target, function.name, functions, code)
+                    chain = (*above, start)
                     deepest = max(deepest, _depth(callee, functions, code, pointed, found, chain))
         found[start] = own + deepest
     return found[start]
 
 
-def _function_at(address: int, caller: str, functions: Mapping[int, Symbol]) -> Symbol:
-    """What begins at an address: a function, or the rest of one: the compiler's floats share their ends."""
+def _function_at(
+    address: int, caller: str, functions: Mapping[int, Symbol], code: Mapping[int, Instruction]
+) -> Symbol:
+    """What begins at an address: a function, or the rest of one: the compiler's floats share their ends.
+
+    Its divisions have names without a size: such a function ends where the next begins.
+    """
     if address in functions:
         return functions[address]
     for symbol in functions.values():
         end = symbol.address + symbol.size
         if symbol.address < address < end:
             return replace(symbol, address=address, size=end - address)
+    if address in code:
+        end = min((one for one in functions if one > address), default=max(code) + 4)
+        return Symbol(f"the code at {address:#x}", address, end - address)
     raise _UnknownError(f"{caller} calls {address:#x}, which is no function")
 
 
