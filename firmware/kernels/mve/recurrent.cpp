@@ -103,6 +103,24 @@ struct Helium {
         return {{a, b, c, d}};
     }
 
+    // gate_of four sums: of products of 64 bits only the upper half is left, with the carry of the lower
+    // ones.
+    static void gates(const recurrent::FourSums& made, const recurrent::FourSums& kept,
+                      const int32_t* multipliers, int32_t rows, int32_t shift, const int32_t* biases,
+                      int16_t* gates, int32_t count) {
+        const mve_pred16_t lanes = vctp32q(static_cast<uint32_t>(count));
+        const int32x4_t a = vldrwq_s32(made.of), b = vldrwq_s32(kept.of);
+        const int32x4_t of_a = vldrwq_z_s32(multipliers, lanes);
+        const int32x4_t of_b = vldrwq_z_s32(multipliers + rows, lanes);
+        const uint32x4_t low_a = vreinterpretq_u32_s32(vmulq_s32(a, of_a));
+        const uint32x4_t low = vaddq_u32(low_a, vreinterpretq_u32_s32(vmulq_s32(b, of_b)));
+        const int32x4_t high = vaddq_s32(vmulhq_s32(a, of_a), vmulhq_s32(b, of_b));
+        const int32x4_t sum = vaddq_m_n_s32(high, high, 1, vcmphiq_u32(low_a, low));
+        const int32x4_t shifted = vrshlq_s32(sum, vdupq_n_s32(32 - shift));
+        const int32x4_t moved = vaddq_s32(shifted, vldrwq_z_s32(biases, lanes));
+        vstrhq_p_s32(gates, vreinterpretq_s32_s16(vqmovnbq_s32(vdupq_n_s16(0), moved)), lanes);
+    }
+
     // Eight units at a time.
     static void lstm_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table,
                            int16_t* cell, int8_t* output) {

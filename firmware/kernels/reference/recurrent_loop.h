@@ -4,6 +4,8 @@
 //   Core::four_sums(values, count, weights, rows)         sums of four rows, or of the rows that are left,
 //   over
 //                                                         `count` int8; `weights` is moved behind them
+//   Core::gates(...)                                      where a core has it: gates of up to four sums, of
+//                                                         which both products are added, at a shift above 32
 //   Core::lstm_units, gru_units, rnn_units                where a core has them: the functions below of that
 //                                                         name, in its own way
 
@@ -118,6 +120,20 @@ void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const
         const FourSums from_x = Core::four_sums(x, params.inputs, of_x, left);
         const FourSums from_h = Core::four_sums(h, params.units, of_h, left);
         const int32_t count = left < 4 ? left : 4;
+        if constexpr (requires { &Core::gates; }) {
+            const bool are_added = before_split >= count;
+            if (params.shift > 32 && (are_added || before_split <= 0)) {
+                const FourSums none{};
+                Core::gates(from_x, are_added ? from_h : none, multiplier, rows, params.shift, bias, gates,
+                            count);
+                if (!are_added) {
+                    Core::gates(none, from_h, multiplier, rows, params.shift, bias + behind, gates + behind,
+                                count);
+                }
+                before_split -= count, gates += count, bias += count, multiplier += count;
+                continue;
+            }
+        }
         for (int32_t i = 0; i < count; ++i, --before_split) {
             const int64_t made = static_cast<int64_t>(from_x.of[i]) * multiplier[0];
             const int64_t kept = static_cast<int64_t>(from_h.of[i]) * multiplier[rows];
