@@ -1,4 +1,4 @@
-"""`tune`: which layers to leave in float, found on the model's own data."""
+"""`tune`: which layers need 16 bits or float, found on the model's own data."""
 
 import json
 from collections.abc import Collection
@@ -77,12 +77,22 @@ def test_what_it_prints_reaches_the_aim_when_it_is_followed(tmp_path, capsys):
     assert status == 0
     assert found["steps"][0]["sqnr_db"] < 32 <= found["chosen"]["sqnr_db"]
     assert {"pow"} <= found["precision"].keys()
+    assert set(found["precision"].values()) == {"int16"}
+    assert found["chosen"]["float_share"] == 0
     assert "conv" not in found["precision"]
     (tmp_path / "gem.py").write_text(f"{MODEL}\nprecision = {found['precision']!r}\n")
     status, again = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
-    assert (status, again["chosen"]["in_float"]) == (0, [])
+    assert (status, again["chosen"]["in_int16"]) == (0, [])
     assert again["chosen"]["sqnr_db"] == pytest.approx(found["chosen"]["sqnr_db"], abs=0.5)
     assert again["precision"] == found["precision"]
+
+
+def test_what_int16_does_not_reach_is_in_float(tmp_path, capsys):
+    (tmp_path / "gem.py").write_text(MODEL)
+    status, found = run(tmp_path / "gem.py", capsys, "--min-sqnr", "90")
+    assert status == 0
+    assert set(found["precision"].values()) == {"float"}
+    assert found["chosen"]["sqnr_db"] > 90
 
 
 def test_a_drop_needs_labels(tmp_path, capsys):

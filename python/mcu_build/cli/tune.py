@@ -1,4 +1,4 @@
-"""`mcu-build tune`: which layers to leave in float for an accuracy."""
+"""`mcu-build tune`: which layers to give 16 bits, or to leave in float, for an accuracy."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from mcu_build.errors import Exit
 @json_option
 @debug_option
 def command(model: Path, min_sqnr: float | None, max_drop: float | None, as_json: bool, debug: bool) -> Exit:
-    """Search which layers to leave in float, on the model's own data, and print the `precision` to write.
+    """Search which layers need 16 bits or float, on the model's own data, and print the `precision` to write.
 
     It looks for a model within the budgets: without any, 20 dB, and 2 points where there are labels. Nothing
     is built, nothing is written. Status 6 where none is found.
@@ -42,7 +42,7 @@ def _text(found: Any) -> str:
 
     rows = [
         (
-            ", ".join(trial.in_float) or "none: int8",
+            _layers(trial),
             f"{trial.sqnr_db:.1f}",
             "" if trial.accuracy is None else f"{trial.accuracy:.1%}",
             f"{trial.float_share:.0%}",
@@ -50,17 +50,22 @@ def _text(found: Any) -> str:
         )
         for trial in found.steps
     ]
-    headings = ("in float", "dB", "accuracy", "float MACs", "flash")
+    headings = ("not in int8", "dB", "accuracy", "float MACs", "flash")
     lines = [render(headings, rows, {"dB", "accuracy", "float MACs", "flash"})]
     if found.float_accuracy is not None:
         lines.append(f"The float model has {found.float_accuracy:.1%}.")
-    if found.chosen.in_float:
+    if found.chosen.layers:
         lines.append(f"To put into the model file:\n\n    precision = {_python(found.precision)}\n")
     else:
         lines.append("int8 is enough: nothing has to be changed.")
     if not found.met:
         lines.append("That is the best that was found; it is not enough.")
     return "\n".join(lines)
+
+
+def _layers(trial: Any) -> str:
+    width = "float" if trial.in_float else "int16"
+    return f"{width}: {', '.join(trial.layers)}" if trial.layers else "none"
 
 
 def _python(wishes: dict[str, str]) -> str:

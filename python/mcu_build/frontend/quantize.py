@@ -4,7 +4,7 @@ The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activa
 of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -75,10 +75,12 @@ def convert(
     examples: Callable[[], Iterable[Inputs]] = tuple,
     quantizer: "Quantizer | None" = None,
     in_float: Mapping[str, str] = MappingProxyType({}),
+    in_int16: Collection[str] = (),
 ) -> tuple[GraphModule, FloatValues]:
     """Likewise, as a graph that runs in PyTorch and is not exported yet, with the float model's values.
 
-    `in_float` are operators that our own quantizer leaves in float: their names in `exported`, and why.
+    `in_float` are operators that our own quantizer leaves in float: their names in `exported`, and why;
+    `in_int16` those that it gives 16 bits.
     """
     with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -88,14 +90,16 @@ def convert(
         from mcu_build.lower.given import GivenQuantizer, is_marked, put_back
         from mcu_build.lower.scales import settle_scales
 
-        ours = GivenQuantizer if is_marked(exported) else annotate.Quantizer
+        is_given = is_marked(exported)
         first, calibration = first_of(calibration, _EQUALIZED)
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
-            chosen = quantizer or ours(refused={**in_float, **refused})
+            left = {**in_float, **refused}
+            ours = annotate.Quantizer(refused=left, wide=in_int16)
+            chosen = quantizer or (GivenQuantizer(refused=left) if is_given else ours)
             with named("quantized"):
                 module = _with_own_weights(exported)
-                if ours is annotate.Quantizer:
+                if not is_given:
                     equalize(module, first)
                 return prepare_pt2e(module, chosen)
 

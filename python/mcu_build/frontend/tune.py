@@ -1,9 +1,11 @@
-"""Which layers to leave in float so that a model is as accurate as it has to be: a search on its own data.
+"""Which layers get 16 bits, or stay in float, so that a model is as accurate as it has to be: a search on its
+own data.
 
-A value is rounded between two layers, so it is a tensor that is freed of rounding: all that makes it or reads
-it goes to float together. Tensors are tried in the order of what they lose alone, a few at each step, and the
-one that helps most is kept. Once the aim is met, every layer that is not needed for it goes back to int8,
-dearest first. The search has no randomness: the same model gives the same answer.
+A value is rounded between two layers, so it is a tensor that gets more bits: all that makes it or reads it,
+together. Tensors are tried in the order of what they lose alone, a few at each step, and the one that helps
+most is kept. Once the aim is met, every layer that is not needed for it goes back to int8,
+dearest first. int16 costs little, so float is tried only where all of the model in int16 is not enough. The
+search has no randomness: the same model gives the same answer.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -47,7 +49,7 @@ class Aim:
 
 @dataclass(frozen=True)
 class Trial:
-    """The model with some layers in float. `accuracy` is a share, None without labels.
+    """The model with some layers in float, or with some in int16. `accuracy` is a share, None without labels.
 
     `float_share` is the share of the model's multiply-accumulates that are in float, `extra_flash` the bytes
     that float weights take beyond those of int8.
@@ -58,6 +60,12 @@ class Trial:
     accuracy: float | None
     float_share: float
     extra_flash: int
+    in_int16: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those with more bits."""
+        return self.in_float + self.in_int16
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,20 @@ def tune(file: Path, aim: Aim, step: Callable[[str], None]) -> Tuned:
         drop = 100 * ((bench.float_accuracy or 0.0) - (trial.accuracy or 0.0)) if known else 0.0
         return (least is None or trial.sqnr_db >= least) and (most is None or drop <= most)
 
-    def attempt(chosen: Collection[str]) -> tuple[Trial, Sequence[frozenset[str]]]:
-        step(f"trial {bench.count + 1}: {len(chosen)} layers in float")
-        return bench.run(chosen)
+    known: dict[tuple[str, frozenset[str]], tuple[Trial, Sequence[frozenset[str]]]] = {}
 
-    steps, chosen = search(attempt, met)
-    wishes = {**bench.wishes, **dict.fromkeys(chosen.in_float, precision.FLOAT)}
+    def attempt(chosen: Collection[str], width: str) -> tuple[Trial, Sequence[frozenset[str]]]:
+        key = (width if chosen else precision.INT8, frozenset(chosen))
+        if key not in known:
+            step(f"trial {bench.count + 1}: {len(chosen)} layers in {width}")
+            known[key] = bench.run(chosen, width)
+        return known[key]
+
+    width = precision.INT16
+    if not met(attempt((), width)[0]) and not met(attempt(bench.layers, width)[0]):
+        width = precision.FLOAT
+    steps, chosen = search(lambda layers: attempt(layers, width), met)
+    wishes = {**bench.wishes, **dict.fromkeys(chosen.layers, width)}
     return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen))
 
 
@@ -111,21 +127,21 @@ def search(
     trial, damaged = attempt(())
     steps = [trial]
     while not met(trial) and len(steps) <= _MOST_STEPS:
-        chosen = frozenset(trial.in_float)
+        chosen = frozenset(trial.layers)
         wider = list(dict.fromkeys(chosen | one for one in damaged if not one <= chosen))[:_TRIED]
         if not wider:
             break
         tried = [attempt(sorted(one)) for one in wider]
         enough = [one for one in tried if met(one[0])]
         if enough:
-            trial, damaged = min(enough, key=lambda one: one[0].float_share)
+            trial, damaged = min(enough, key=lambda one: (one[0].float_share, len(one[0].layers)))
         else:
             trial, damaged = max(tried, key=lambda one: (one[0].accuracy or 0.0, one[0].sqnr_db))
         steps.append(trial)
     if met(trial):
-        for name in trial.in_float:
-            if len(trial.in_float) > 1:
-                fewer, _ = attempt([one for one in trial.in_float if one != name])
+        for name in trial.layers:
+            if len(trial.layers) > 1:
+                fewer, _ = attempt([one for one in trial.layers if one != name])
                 trial = fewer if met(fewer) else trial
         if trial is not steps[-1]:
             steps.append(trial)
@@ -151,20 +167,27 @@ class _Bench:
             self.float_accuracy = accuracy(self._vectors["float_0"][:_MOST_VECTORS], self._labels)
         self._floats = [array[:vectors] for array in npz.numbered(self._vectors, "float")]
 
-    def run(self, in_float: Collection[str]) -> tuple[Trial, Sequence[frozenset[str]]]:
-        """Quantize with some layers in float: how good it is, and which layers lose most, by tensor."""
+    @property
+    def layers(self) -> Collection[str]:
+        """All of the model, by the names that `precision` knows."""
+        return frozenset(self._layers.keys.values())
+
+    def run(self, chosen: Collection[str], width: str) -> tuple[Trial, Sequence[frozenset[str]]]:
+        """Quantize with some layers in `width`: how good it is, and which layers lose most, by tensor."""
         from mcu_build.frontend.layer_quality import quality_by_node
         from mcu_build.frontend.quantize import convert
         from mcu_build.lower.assigned import origin
         from mcu_build.lower.upstream import quiet
 
         self.count += 1
-        kept = {node.name: _WHY for node, key in self._layers.keys.items() if key in in_float}
+        named = [node.name for node, key in self._layers.keys.items() if key in chosen]
+        is_float = width == precision.FLOAT
         converted, floats = convert(
             self._captured.exported,
             self._calibration,
             lambda: session.first_inputs(self._captured, self._vectors),
-            in_float=kept,
+            in_float=dict.fromkeys(named, _WHY) if is_float else {},
+            in_int16=() if is_float else named,
         )
         found = session.outputs_of(self._captured, converted, self._vectors, len(self._floats[0]))
         with quiet():
@@ -180,8 +203,10 @@ class _Bench:
         if self._labels is not None:
             share = accuracy(found[0][: len(self._labels)], self._labels)
         worst = min(one.worst for one in judge(self._floats, found))
-        names = tuple(sorted(in_float, key=lambda key: (-self._layers.work[key], key)))
-        return Trial(names, worst, share, *self._layers.price(in_float)), damaged
+        names = tuple(sorted(chosen, key=lambda key: (-self._layers.work[key], key)))
+        if not is_float:
+            return Trial((), worst, share, 0.0, 0, names), damaged
+        return Trial(names, worst, share, *self._layers.price(chosen)), damaged
 
 
 class _Layers:

@@ -35,7 +35,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     ]
     hint = f"  `mcu-build accuracy {file}` lists all layers"
     if file.endswith(".py"):
-        hint += f"; `mcu-build tune {file}` finds those that have to stay in float"
+        hint += f"; `mcu-build tune {file}` finds those that need more bits"
     return ("\n".join((*told, f"{hint}.")),)
 
 
