@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcu_build.frontend.layer_quality import unlike_channel
+from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
 from mcu_build.quality import judge, sqnr_db
 from mcu_build.report.quality import cause
 from tests.support.cli import mcu_build
@@ -143,3 +143,16 @@ def test_a_drop_needs_labels(files):
     refused = mcu_build("test", "--board", "host", "--max-drop", "1", files / "good.py")
     assert refused.status == 1
     assert "--max-drop: the model has no labelled `evaluation` data" in refused.err
+
+
+def test_an_activation_in_place_leaves_the_layer_before_it_as_it_was():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.ReLU(inplace=True), torch.nn.Flatten())
+    given = (torch.randn(1, 2, 6, 6) - 1,)
+    graph = torch.export.export(model.eval(), given).module(check_guards=False)
+    targets = [str(node.target) for node in graph.graph.nodes]
+    assert "aten.relu_.default" in targets
+    rows = layer_quality(graph, FloatValues(graph, [given]))
+    assert len(rows) >= 2
+    assert all(row.sqnr_db > 100 and row.accumulated_db > 100 for row in rows)
+    assert rows[0].low < 0 <= rows[1].low

@@ -141,10 +141,12 @@ class _Compare(Interpreter):  # type: ignore[misc]
         reference = self._values.get(n.name)
         if n.op != "call_function" or reference is None or not _is_float(value):
             return value
-        self._gathered.add(n.name, self._as_read(n, value))
+        seen = self._as_read(n, value)
+        # An operator such as relu_ writes over what it reads: what is compared are copies.
+        self._gathered.add(n.name, seen.clone() if seen is value else seen)
         if self._weights is not None and _has_weights(n):
             self._weights.add(n.name, self._with_float_operands(n))
-        return reference if self._follow else value
+        return reference.clone() if self._follow else value
 
     def _as_read(self, node: Node, value: torch.Tensor) -> torch.Tensor:
         """The value behind the quantize and dequantize of its first reader, where there are such."""
