@@ -129,9 +129,9 @@ def _mcu_model_impl(ctx):
             board.facts.board,
             board.facts.board,
         ))
-    if under_executorch and [file for file in ctx.files.data if file.extension == "ptd"]:
-        fail(("{}: data: weights apart from a program are for the static runtime here\n\n" +
-              "hint: Leave out runtime = \"executorch\", keep the weights in the .pte, or build with CMake.").format(ctx.label))
+    if _setting(ctx, "kernels") == "upstream" and [file for file in ctx.files.data if file.extension == "ptd"]:
+        fail(("{}: data: weights apart from a program that ExecuTorch's own kernels run are not for Bazel\n\n" +
+              "hint: Leave out kernels = \"upstream\", keep the weights in the .pte, or build with CMake.").format(ctx.label))
     name = ctx.label.name
     folder = name + ".mcu/"
     header = ctx.actions.declare_file(folder + name + ".h")

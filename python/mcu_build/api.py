@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build import manifest as manifests
-from mcu_build import pipeline, prove
+from mcu_build import pipeline, planning, prove
 from mcu_build import vectors as archives
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
@@ -123,7 +123,7 @@ def fit(
     request = request_for(model, BuildOptions.of(**options))
     with reported():
         lowered = pipeline.lowered_for(request, Cache(), progress or _own_progress())
-        return tuple(fittings(pipeline.plan_front(request, lowered), request.board))
+        return tuple(fittings(planning.plan_front(request, lowered), request.board))
 
 
 def board_for(model: str | Path, board: str) -> Board:

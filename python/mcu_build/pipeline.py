@@ -2,34 +2,29 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from mcu_build import manifest as manifests
+from mcu_build import table_build
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
-from mcu_build.codegen.cmsis_nn import CmsisNn
-from mcu_build.codegen.kernel_set import KernelSet
-from mcu_build.codegen.table_model import Deployment as TableDeployment
 from mcu_build.codegen.table_model import first_slot
 from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.fronts.options import BuildOptions
-from mcu_build.hardware import PROGRAM_SLOTS
-from mcu_build.ir.plan import ALIGNMENT, Optimize, Plan, Step
-from mcu_build.ir.program import Program, load
+from mcu_build.ir.plan import Plan
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.manifest import Manifest
+from mcu_build.planning import all_steps, plan_for
 from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.stages import Lowered, Progress, Silent, lower_model
+from mcu_build.stages import Lowered, Progress, lower_model
 
 if TYPE_CHECKING:
-    from mcu_build.custom import Signature
-    from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.rows.choose import LowScratch
+    pass
 
 
 @dataclass(frozen=True)
@@ -188,122 +183,12 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     plan = plan_for(request, lowered, name)
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
-        if (given := table_deployment(plan, request)) is not None:
-            texts = _table_sources(plan, given, board)
+        if (given := table_build.deployment(plan, request)) is not None:
+            texts = table_build.sources(plan, given, board)
             return Sources(plan, texts, given.kernels.sources, slots=given.slot_symbol(plan))
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
-    texts, deployed = estimated(plan, _all_steps(plan, request), lowered, options, board)
+    texts, deployed = estimated(plan, all_steps(plan, request), lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
-
-
-def plan_for(request: Request, lowered: Lowered, name: str) -> Plan:
-    """The placed plan of a request's program for the runtime that it names."""
-    return plan_program(
-        lowered,
-        name,
-        request.board,
-        request.cmsis_nn,
-        request.options.optimize,
-        whole=request.loads_as_given,
-        by_rows=request.options.input_by == "rows",
-        is_left=request.executorch is not None,
-    )
-
-
-def plan_program(
-    lowered: Lowered,
-    name: str,
-    board: Board,
-    cmsis_nn: CmsisNn | None = None,
-    optimize: Optimize = "speed",
-    whole: bool = False,
-    program: Program | None = None,
-    by_rows: bool = False,
-    is_left: bool = False,
-) -> Plan:
-    """The placed plan of a program for a board's core, its int8 borders with their quantization.
-
-    `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
-    loads the program as it is: nothing of it is left out. `by_rows`: the application brings the input so.
-    `is_left`: delegates of an NPU are left to ExecuTorch's runtime.
-    """
-    from mcu_build.plan.compile import compile_program
-    from mcu_build.plan.fit import room_for_arena
-
-    is_part = program is not None
-    given = _given(lowered, board, cmsis_nn, optimize, whole, program, is_left)
-    ram = room_for_arena(board, sum(map(len, given["state"])))
-    plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows)
-    borders, count = lowered.borders, len(given["program"].inputs)
-    inputs = dict(zip(plan.inputs, borders, strict=False))
-    outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
-    named = replace(plan, output_names=() if is_part else lowered.outputs)
-    if lowered.stream:
-        named = replace(named, hop=lowered.stream["hop"], first_result=max(lowered.stream["first"]))
-    return named.with_quantization({**inputs, **dict(outputs)})
-
-
-def plan_front(request: Request, lowered: Lowered) -> "tuple[LowScratch, ...]":
-    """The plans of a program from the quickest to the one with the smallest arena."""
-    from mcu_build.plan.compile import compile_front
-
-    given = _given(lowered, request.board, request.cmsis_nn, request.options.optimize)
-    return compile_front(**given, name=lowered.name, by_rows=request.options.input_by == "rows")
-
-
-class _Given(TypedDict):
-    """What a plan is made from."""
-
-    program: Program
-    kernel_folders: tuple[str, ...]
-    npu: "NpuTarget | None"
-    optimize: Optimize
-    custom: "Sequence[Signature]"
-    room: int | None
-    state: Sequence[bytes]
-
-
-def _given(
-    lowered: Lowered,
-    board: Board,
-    cmsis_nn: CmsisNn | None,
-    optimize: Optimize,
-    whole: bool = False,
-    program: Program | None = None,
-    is_left: bool = False,
-) -> _Given:
-    from mcu_build.codegen.target import kernel_folders
-    from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.fit import room_for_constants
-    from mcu_build.plan.keep_state import initial_bytes, initial_values
-
-    npu = None
-    if lowered.npu:
-        fast = board.placement is not None and board.placement.fast is not None
-        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast, is_left)
-    is_part = program is not None
-    program = program or load(lowered.program, lowered.method, lowered.data)
-    if (
-        lowered.npu
-        and "Dedicated" in lowered.npu.memory_mode
-        and len(lowered.delegates) < len(program.delegates)
-    ):
-        raise McuError(
-            f"{lowered.program}: it does not hold how much fast scratch memory its delegates need",
-            f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
-        )
-    # A part of a program ends before the new values of its state are there.
-    borders = lowered.borders[: len(program.inputs)]
-    initial = [] if is_part else initial_values(program, lowered.initial_state(), borders)
-    return _Given(
-        program=program,
-        kernel_folders=kernel_folders(board, cmsis_nn),
-        npu=npu,
-        optimize=optimize,
-        custom=lowered.custom,
-        room=None if whole else room_for_constants(board),
-        state=initial_bytes(program, initial),
-    )
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:
@@ -316,14 +201,14 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         plan = plan_for(request, lowered, lowered.name)
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
-        given = table_deployment(plan, request)
+        given = table_build.deployment(plan, request)
         sources: Mapping[str, str] = {}
         if given is not None:
-            sources = _table_sources(plan, given, request.board)
+            sources = table_build.sources(plan, given, request.board)
         elif request.executorch is None:
             sources = _sources(plan, request.board)
         described = describe(plan)
-        described["memory"] |= _table_memory(plan, given) if given else {}
+        described["memory"] |= table_build.memory(plan, given) if given else {}
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
         kept = _stage_files(lowered, request.options.emit)
@@ -351,7 +236,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
 
         images, described["memory"] = build_measured(
             plan,
-            _all_steps(plan, request),
+            all_steps(plan, request),
             lowered,
             request.executorch,
             request.board,
@@ -445,64 +330,6 @@ def _sources(plan: Plan, board: Board) -> dict[str, str]:
 
     check_fit(plan, board)
     return generate(plan)
-
-
-def table_deployment(plan: Plan, request: Request) -> TableDeployment | None:
-    """What firmware for a plan that is data has, with the kernels of programs that may come later."""
-    options, board = request.options, request.board
-    if options.runtime != "table":
-        return None
-    ram, scratch = options.reserve_ram or 0, options.reserve_scratch or 0
-    kernels = KernelSet.of(_all_steps(plan, request))
-    if request.slots and plan.npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
-        raise McuError(
-            f"{plan.name}: --program-slot: the NPU of {board.id} does not reach "
-            f"{request.slots.address:#x}, where its command streams and weights would lie",
-            "Give the end of a memory with npu = true in the board's file.",
-        )
-    return TableDeployment(kernels, request.slots, _aligned(ram), _aligned(scratch), board.is_host)
-
-
-def _all_steps(plan: Plan, request: Request) -> list[Step]:
-    """The steps of a plan, and of those of programs that may come later."""
-    options, steps = request.options, list(plan.steps)
-    if request.loads_as_given:
-        return steps
-    for file in options.ops_from:
-        alone = replace(options, io="float", method=None, data=())
-        lowered = lower_model(file, request.board, request.npu, alone, Cache(), Silent())
-        steps += plan_for(request, lowered, lowered.name).steps
-    return steps
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _table_sources(plan: Plan, given: TableDeployment, board: Board) -> dict[str, str]:
-    """The C++ of a model whose plan is data. McuError where it does not fit the board, or a slot."""
-    from mcu_build.codegen.slot import check_capacity
-    from mcu_build.codegen.table_model import generate, table_of
-    from mcu_build.plan.fit import check_fit
-
-    size, _, _ = given.memory(plan)
-    check_fit(plan.with_arena(replace(plan.arena, size=size)), board)
-    if given.slots:
-        check_capacity(plan.name, table_of(plan, given), given.slots)
-    return generate(plan, given)
-
-
-def _table_memory(plan: Plan, given: TableDeployment) -> dict[str, Any]:
-    """What a later plan has to get along with, for the manifest."""
-    arena, fast, _ = given.memory(plan)
-    return {
-        "runtime": "table",
-        "arena": arena,
-        "fast": fast,
-        "operators": list(given.kernels.numbers.lines),
-        "kernels": list(given.kernels.numbers.lines),
-        "program_slot": asdict(given.slots) if given.slots else None,
-    }
 
 
 def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:

@@ -29,7 +29,7 @@ from mcu_build.manifest import Manifest
 from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import BACKEND
 from mcu_build.npu.payload import parse as parse_payload
-from mcu_build.pipeline import plan_program
+from mcu_build.planning import plan_program
 from mcu_build.stages import Lowered, Progress, lower_model
 
 

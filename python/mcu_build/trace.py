@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcu_build import pipeline, vectors
+from mcu_build import planning, vectors
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
@@ -179,7 +179,7 @@ def _run(
     from mcu_build.plan.describe import describe
 
     lowered, board = built.lowered, request.board
-    plan = pipeline.plan_program(
+    plan = planning.plan_program(
         lowered, lowered.name, board, request.cmsis_nn, request.options.optimize, program=program
     )
     folder = built.folder / "trace"

@@ -91,7 +91,7 @@ def verify(
 def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]]:
     """Of each output, the size of one step, and the bytes of an element."""
     from mcu_build.ir.ports import quantized_port
-    from mcu_build.pipeline import plan_program
+    from mcu_build.planning import plan_program
 
     plan = plan_program(lowered, lowered.name, board)
     found = []

@@ -78,6 +78,7 @@ mcu_model(
     model = "//options:table.pte",
     data = ["//options:table.ptd"],
     runtime = "executorch",
+    kernels = "upstream",
 )
 """
 TESTED = ("late", "state", "table", "slots")
@@ -120,9 +121,9 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         assert sorted(any("slots.txt" in word for word in words) for words in links) == [False, True]
         assert all(any(word.endswith("flashed.mcu/memory.ld") for word in words) for words in links)
         refused = made.run("build", "//options:idle")
-        assert "ops: it has no effect without runtime executorch" in refused.told
+        assert "ops: it has no effect without kernels upstream" in refused.told
         apart = made.run("build", "//options/apart")
-        assert "data: weights apart from a program are for the static runtime" in apart.told
+        assert "data: weights apart from a program that ExecuTorch's own kernels run" in apart.told
         assert "invalid value in 'io' attribute" in made.run("build", "//options/wrong:word").told
     finally:
         made.shut_down()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcu_build import pipeline, prove
+from mcu_build import planning, prove
 from mcu_build.errors import Exit
 from tests.support.cli import mcu_build
 
@@ -55,7 +55,7 @@ def test_one_wrong_byte_on_the_way_out(model, monkeypatch):
 
 
 def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
-    real = pipeline.plan_program
+    real = planning.plan_program
 
     def damaged(*arguments, **options):
         plan = real(*arguments, **options)
@@ -66,7 +66,7 @@ def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
         values[0] ^= 64
         return replace(plan, tensors={**plan.tensors, weights.id: replace(weights, data=values.tobytes())})
 
-    monkeypatch.setattr(pipeline, "plan_program", damaged)
+    monkeypatch.setattr(planning, "plan_program", damaged)
     result = prove_it(model, "--json")
     assert result.status == Exit.FIRMWARE
     assert result.json["mismatches"] > 0
