@@ -314,6 +314,58 @@ def test_state_without_a_shape_or_a_beginning(initial, body, told, hint, tmp_pat
     assert hint in raised.value.hint
 
 
+KEPT = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("past", torch.zeros(1, 4))
+        self.weight = nn.Parameter(torch.zeros(1, 4))
+        self.seen, self.count, self.calls = [], 0, 0
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        {body}
+        return self.head(x + self.past)
+
+model = Net()
+example_inputs = (torch.randn(1, 4),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("self.seen.append(x); x = sum(self.seen)", "attribute 'seen': calls change it"),
+        ("self.count += 1; x = x * self.count", "attribute 'count': calls change it"),
+        ("self.weight.add_(x); x = x + self.weight", "parameter 'weight': `forward` writes it"),
+        ("y = x; x = x + self.past; self.past = y", "buffer 'past': an input itself is assigned to it"),
+        ("self.past.data.copy_(x)", "cannot be exported"),
+    ],
+)
+def test_what_is_kept_and_is_no_buffer_is_refused(body, told, tmp_path):
+    path = tmp_path / "kept.py"
+    path.write_text(
+        KEPT.format(
+            body=body.replace(
+                "y = x; x = x + self.past; self.past = y", "y = x; x = x + self.past; self.past = y"
+            )
+        )
+    )
+    with pytest.raises(McuError, match=told) as raised:
+        capture(load(path))
+    assert "copy_" in raised.value.hint or "register_buffer" in raised.value.hint
+
+
+def test_a_count_of_calls_that_nothing_reads_is_no_state(tmp_path):
+    """The control: an attribute that changes, and no output with it."""
+    path = tmp_path / "counts.py"
+    path.write_text(KEPT.format(body="self.calls += 1; self.seen.append(self.calls)"))
+    assert lift_state(capture(load(path)))[1] == ()
+
+
 def test_what_a_call_makes_once_and_keeps_is_no_state(tmp_path):
     """The control: a buffer that the first call fills and later ones leave alone."""
     path = tmp_path / "mask.py"

@@ -145,6 +145,8 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
     if "data-dependent" in reason:
         return McuError(f"{where}: cannot be exported: {_DATA}", _DATA_HINT)
     hint = LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
+    if "fake tensor in the exported program" in reason:
+        hint = "Does it write through `.data`? Write the buffer itself: self.past.copy_(...)."
     return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", hint)
 
 

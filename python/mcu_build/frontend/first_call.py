@@ -6,7 +6,8 @@ flat.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,22 @@ def call_once(model: Model) -> FirstCall:
     """
     buffers = [(buffer, buffer.clone()) for buffer in model.model.buffers() if not _is_lazy(buffer)]
     given, once = _buffers(model.model), {}
-    seen, versions = [], _versions(model.model)
-    for _ in range(2):
+    seen, versions, values = [], _versions(model.model), _values(model.model)
+    first_result = None
+    for number in range(2):
         before, once = dict(_attributes(model.model)), _buffers(model.model)
-        with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
-            result = model.model(*(tensor.clone() for tensor in model.example_inputs))
+        parameters = {name: one.clone() for name, one in model.model.named_parameters() if not _is_lazy(one)}
+        result, assigned = _called(model)
+        if number == 0:
+            first_result = [leaf.clone() for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor)]
         seen.append((before, dict(_attributes(model.model))))
+    _check_parameters(model, parameters)
     _check_buffers(model.path, given, once, _buffers(model.model))
+    if assigned:
+        raise McuError(
+            f"{model.path}: buffer {assigned[0]!r}: an input itself is assigned to it",
+            f"Copy it: self.{assigned[0]}.copy_(...).",
+        )
     _check_outputs(model.path, result)
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
     first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
@@ -68,11 +78,73 @@ def call_once(model: Model) -> FirstCall:
     with torch.no_grad():
         for buffer, value in buffers:
             buffer.copy_(value)
+    changed = sorted(name for name, value in _values(model.model).items() if values.get(name) != value)
+    if changed and first_result is not None and not state:
+        _check_values(model, changed, first_result)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
     first = seen[0][0]
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
         setattr(model.model.get_submodule(owner), attribute, first[name])
     return FirstCall(frozenset(state), frozenset(written), output_names(result))
+
+
+def _called(model: Model) -> tuple[Any, list[str]]:
+    """What the model gives for its example inputs, and the buffers to which it assigns one of them."""
+    given = [tensor.clone() for tensor in model.example_inputs]
+    with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
+        result = model.model(*given)
+    buffers = model.model.named_buffers()
+    return result, [name for name, buffer in buffers if any(buffer is tensor for tensor in given)]
+
+
+def _check_parameters(model: Model, before: Mapping[str, torch.Tensor]) -> None:
+    """McuError where a call changes parameters."""
+    for name, one in model.model.named_parameters():
+        if name in before and not _is_lazy(one) and not _same(before[name], one):
+            raise McuError(
+                f"{model.path}: parameter {name!r}: `forward` writes it",
+                "What is kept from call to call is a buffer: register_buffer(name, torch.zeros(...)).",
+            )
+
+
+def _check_values(model: Model, changed: Sequence[str], first: Sequence[torch.Tensor]) -> None:
+    """McuError where attributes that are no tensors (`changed`) make a call depend on those before it: from
+    the same buffers and inputs it does not give what the `first` one gave.
+    """
+    again = [leaf for _, leaf in leaves(_called(model)[0]) if isinstance(leaf, torch.Tensor)]
+    if len(again) == len(first) and all(_same(one, other) for one, other in zip(first, again, strict=True)):
+        return
+    raise McuError(
+        f"{model.path}: attribute {changed[0]!r}: calls change it, and it changes what later calls give",
+        "Firmware keeps buffers, for a count, too: register_buffer(name, torch.zeros(...)) and `copy_`.",
+    )
+
+
+def _values(model: nn.Module) -> dict[str, str]:
+    """Numbers, and containers of numbers and tensors, that modules hold as attributes, as text by path."""
+    return {
+        f"{path}.{key}" if path else key: _text(value)
+        for path, module in model.named_modules()
+        for key, value in vars(module).items()
+        if not key.startswith("_") and isinstance(value, bool | int | float | list | tuple | dict | deque)
+    }
+
+
+def _text(value: Any) -> str:
+    """A value as text that differs where the value does; modules and the like are left out."""
+    if isinstance(value, torch.Tensor):
+        if _is_lazy(value) or value.layout != torch.strided or value.device.type != "cpu":
+            return ""
+        numbers = torch.view_as_real(value) if value.is_complex() else value
+        return f"{tuple(value.shape)} {hash(numbers.detach().float().contiguous().numpy().tobytes())}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_text(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple | deque):
+        return f"[{', '.join(map(_text, value))}]"
+    return str(value) if isinstance(value, bool | int | float | str | None) else ""
 
 
 @contextlib.contextmanager
