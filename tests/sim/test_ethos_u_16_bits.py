@@ -36,15 +36,50 @@ def test_half_on_the_npu(tmp_path: Path) -> None:
     assert "aten::convolution.out" in proof["float_operators"]
 
 
-def test_a_core_alone_says_that_it_computes_in_8_bits(tmp_path: Path) -> None:
+def test_a_core_alone_has_16_bits_too(tmp_path: Path) -> None:
     model = tmp_path / "tiny.py"
     model.write_text(
         "import torch\nmodel = torch.nn.Linear(4, 2)\n"
         "example_inputs = (torch.zeros(1, 4),)\nactivation_bits = 16\n"
     )
-    told = mcu_build("build", "--board", "host", model, "--build-dir", tmp_path)
-    assert told.status == 0, told.err
-    assert "activation_bits = 16 is for an Ethos-U" in told.err
+    words = ("test", "--board", "host", model, "--build-dir", tmp_path, "--io", "int8", "--json")
+    found = mcu_build(*words)
+    assert found.status == 0, found.err
+    assert found.json["mismatches"] == found.json["differing"] == 0
+    built = mcu_build("build", *words[1:]).json
+    assert {port["dtype"] for port in built["inputs"]} == {DType.I16.numpy_name}
+    assert [row["where"] for row in built["operators"]] == ["int16"]
+
+
+MIXED = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
+    def forward(self, x):
+        y = torch.relu(self.a(x))
+        return self.c(torch.relu(self.b(y)) + y)
+
+torch.manual_seed(0)
+model = Net()
+example_inputs = (torch.randn(1, 4, 6, 6),)
+calibration = [(torch.randn(1, 4, 6, 6),) for _ in range(8)]
+precision = {"b": "int16"}
+"""
+
+
+@pytest.mark.slow
+def test_a_layer_of_16_bits_runs_on_the_core_beside_the_npu(tmp_path: Path) -> None:
+    model = tmp_path / "mixed.py"
+    model.write_text(MIXED)
+    prove(model, "ethos-u55-128")
+    words = ("build", "--board", "corstone-300", "--npu", "ethos-u55-128", model, "--build-dir", tmp_path)
+    rows = mcu_build(*words, "--json").json["operators"]
+    assert [row["where"] for row in rows if "conv2d" in row["operator"]] == ["int16"]
+    assert {"npu", "int16"} <= {row["where"] for row in rows}
 
 
 @pytest.mark.slow

@@ -33,6 +33,7 @@ from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
+    is_int16,
     origin,
     remember_origin,
     why_in_float,
@@ -55,6 +56,7 @@ _OTHER_TYPE = re.compile(
 _CUT_OFF = "what is before or behind it does not run there"
 # Of a partition that gives back what it is given.
 _COPY = "a copy of an input, which the core makes"
+_WIDE = "`precision` in the model file asks for int16"
 _COPIES = frozenset(getattr(torch.ops.aten, name).default for name in ("clone", "alias", "detach"))
 
 
@@ -77,6 +79,7 @@ def quantize_for_npu(
     rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
     if activation_bits == 8:
         rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
+        rejected |= {node.name: _WIDE for node in graph.nodes if is_int16(node)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
     rejected |= {node.name: _COPY for node in copied_inputs(graph)}
 
@@ -284,6 +287,7 @@ def _join_borders(model: GraphModule) -> None:
         for operand, spec in list(found.input_qspec_map.items()) if found else []:
             written = operand.meta.get(Q_ANNOTATION_KEY)
             crosses = operand.op == "call_function" and is_for_cpu(operand) != is_for_cpu(node)
+            crosses = crosses and not is_int16(operand)
             if crosses and written and written.output_qspec is not None and _is_observed(spec):
                 found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 

@@ -57,7 +57,8 @@ def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     if node.target is DEQUANTIZE:
         wide = torch.int16 in (node.args[5], end.args[5])
         is_read = all(chosen(reader) for user in end.users for reader in user.users)
-        return _rescale(exported, node, node, end) if wide and is_read else None
+        narrows = node.args[5] is torch.int16 and end.args[5] is torch.int8
+        return _rescale(exported, node, node, end) if wide and (is_read or narrows) else None
     if end.args[5] is not torch.int16 or not chosen(node) or not is_int16(node):
         return None
     low, high, layer = _clamped(node, end)
