@@ -83,6 +83,11 @@ function(_mcu_generate call name model board folder out)
         set(for " for ${board}")
     endif()
     _mcu_option_environment(environment)
+    if(TARGET zephyr_interface)
+        # Its SDK is not on PATH.
+        cmake_path(GET CMAKE_CXX_COMPILER PARENT_PATH tools)
+        list(APPEND environment "PATH=$ENV{PATH}:${tools}")
+    endif()
     message(STATUS "mcu-build: generating ${name} from ${model}${for}")
     execute_process(
         COMMAND ${CMAKE_COMMAND} -E env ${environment}

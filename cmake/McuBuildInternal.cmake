@@ -238,18 +238,28 @@ function(_mcu_add_board call folder out)
     endif()
 endfunction()
 
-# The driver of the Ethos-U wants the interrupts of our own start-up code.
-function(_mcu_check_zephyr call npu)
-    if(NOT npu MATCHES "^(none)?$")
-        _mcu_fail("${call}" "NPU: Zephyr has no driver of ours for it" "Leave it out: the model runs on the core.")
-    endif()
-endfunction()
-
 # In an application of Zephyr, Zephyr brings the compiler and its options. Ours are only those that decide results.
 function(_mcu_add_zephyr_options board)
     list(FILTER MCU_COMPILE_OPTIONS INCLUDE REGEX "^-(ffp-contract=|fno-math-errno|mcpu=.*nomve)")
     target_compile_options(${board} INTERFACE ${MCU_COMPILE_OPTIONS})
     target_link_libraries(${board} INTERFACE zephyr_interface)
+    if(CONFIG_ARM_ETHOS_U)
+        target_compile_definitions(${board} INTERFACE MCU_ETHOSU_PAYLOAD)
+    endif()
+endfunction()
+
+# The NPU's sources: through Zephyr's driver, Arm's, where it is enabled, else through ours.
+function(_mcu_zephyr_npu out_source out_driver)
+    get_property(root GLOBAL PROPERTY MCU_ROOT)
+    if(CONFIG_ARM_ETHOS_U)
+        set(${out_source} ${root}/zephyr/ethosu.cpp PARENT_SCOPE)
+        set(${out_driver} "" PARENT_SCOPE)
+        return()
+    endif()
+    set(files ${${out_driver}} ${root}/zephyr/platform.cpp)
+    # Behind Zephyr's own option, which may be C++17.
+    set_source_files_properties(${${out_source}} ${files} PROPERTIES COMPILE_OPTIONS -std=gnu++20)
+    set(${out_driver} ${files} PARENT_SCOPE)
 endfunction()
 
 # Options of a library of ours, and where its archive goes: the map file names it.
@@ -278,6 +288,9 @@ function(_mcu_add_kernel call stem out)
             set(driver ${root}/firmware/drivers/${stem}/${stem}.cpp)
             if(NOT EXISTS ${driver})
                 set(driver "")
+            endif()
+            if(driver AND TARGET zephyr_interface)
+                _mcu_zephyr_npu(source driver)
             endif()
             add_library(${kernel} STATIC ${source} ${driver})
             _mcu_own_library(${kernel} kernel_${stem})

@@ -44,6 +44,8 @@ KCONFIG = "".join(
     (
         *(f'config {name}\n\tbool "{name}"\n' for name in _BOOLEANS),
         'config FPU\n\tbool "FPU"\n\tdepends on CPU_HAS_FPU\n',
+        'config ARM_ETHOS_U\n\tbool "NPU"\n',
+        'config ARM_ETHOS_U_NPU_NAME\n\tstring\n\tdefault "ethos-u55-256" if ARM_ETHOS_U\n',
         'config BOARD\n\tstring\n\tdefault "listener"\n',
         "config FLASH_SIZE\n\tint\n\tdefault 256\nconfig SRAM_SIZE\n\tint\n\tdefault 64\n",
         "config FLASH_BASE_ADDRESS\n\thex\n\tdefault 0x0\n",
@@ -121,6 +123,11 @@ def test_kconfig_enables_what_can_be_compiled(tmp_path, settings, enabled):
     assert {found.syms[name].str_value for name in selected} == {enabled}
 
 
+def test_kconfig_asks_for_the_npu_of_zephyrs_driver(tmp_path):
+    assert kconfig(tmp_path, *ENABLED).syms["MCU_BUILD_NPU"].str_value == "none"
+    assert kconfig(tmp_path, *ENABLED, "ARM_ETHOS_U=y").syms["MCU_BUILD_NPU"].str_value == "ethos-u55-256"
+
+
 # Settings, and what the board has: core, FPU, DSP, Helium.
 CORES = {
     ("CPU_CORTEX_M0PLUS=y",): ("cortex-m0plus", "none", False, False),
@@ -186,7 +193,6 @@ def test_without_the_setting_there_is_no_function(tmp_path):
 
 
 REFUSED = {
-    "mcu_add_model(kws MODEL main.cpp NPU ethos-u55-128)": "NPU: Zephyr has no driver of ours for it",
     "mcu_add_model(kws MODEL kws.py)": "kws.py: no such file",
     "mcu_add_firmware(demo MODELS kws)": "Zephyr links the image",
     "mcu_add_model(kws MODEL broken.pte)": "broken.pte",
@@ -199,3 +205,12 @@ def test_what_cannot_be_is_refused(tmp_path, text):
     configured = configure(tmp_path, text, *ENABLED)
     assert configured.status != 0
     assert REFUSED[text] in " ".join(configured.stderr.split())
+
+
+def test_the_compiler_of_zephyrs_sdk_will_do(tmp_path, monkeypatch):
+    for tool in ("g++", "ar", "objcopy"):
+        (tmp_path / f"arm-zephyr-eabi-{tool}").write_text("#!/bin/sh\n")
+        (tmp_path / f"arm-zephyr-eabi-{tool}").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = target(find_board("mps2-an386"), "arm-gcc")
+    assert found.cxx == tmp_path / "arm-zephyr-eabi-g++"

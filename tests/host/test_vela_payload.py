@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build.errors import McuError
-from mcu_build.npu.payload import Binding, parse
+from mcu_build.npu.payload import Binding, driver_header, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG, ID = 0x1807, 0x10104201
@@ -96,6 +96,12 @@ def in_python(data: bytes) -> str | None:
     numbers = (found.config, found.id, stream, len(found.stream), weights, len(found.weights))
     words = (*numbers, found.scratch_size, "in", *rows[0], "out", *rows[1])
     return " ".join(map(str, words))
+
+
+def test_the_header_for_arms_driver():
+    assert driver_header(CONFIG, ID, len(STREAM)) + STREAM == first_format()
+    long = driver_header(CONFIG, ID, 4 * 0x123456)
+    assert long[28:] == bytes([2, 0x12, 0x56, 0x34])
 
 
 def test_both_formats_are_read_in_place(reader):

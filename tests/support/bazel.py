@@ -47,10 +47,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A copy of examples/bazel and examples/consumer with an output base of its own."""
+    """A copy of examples/bazel and examples/consumer with an output base of its own.
+
+    `options` are Bazel's for every build, such as a cache or machines elsewhere.
+    """
 
     top: Path
     disk_cache: Path | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -87,7 +91,9 @@ class Workspace:
         log = self.top / "steps.json"
         log.unlink(missing_ok=True)
         cache = [f"--disk_cache={self.disk_cache}"] if self.disk_cache else []
-        finished = self.command(verb, f"--execution_log_json_file={log}", "--color=no", *cache, *words)
+        finished = self.command(
+            verb, f"--execution_log_json_file={log}", "--color=no", *cache, *self.options, *words
+        )
         steps = tuple(_steps(log.read_text())) if log.is_file() else ()
         return Done(finished.status, finished.stdout + finished.stderr, steps)
 

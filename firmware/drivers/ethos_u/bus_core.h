@@ -18,23 +18,14 @@ inline void barrier() {
 
 // From here on the NPU sees what the core has written to the job's memory.
 inline void lend(const Job& job) {
-    if (cache::is_on()) {
-        cache::clean(std::as_bytes(job.commands));
-        cache::clean(job.weights);
-        cache::clean_and_invalidate(job.scratch);
-        cache::clean_and_invalidate(job.fast_scratch);
-    }
+    cache::lend(job);
     barrier();
 }
 
 // From here on the core sees what the NPU has written.
 inline void take_back(const Job& job) {
     barrier();
-    if (cache::is_on()) {
-        cache::invalidate(job.scratch);
-        cache::invalidate(job.fast_scratch);
-        barrier();
-    }
+    cache::take_back(job);
 }
 
 // A register of the NVIC that holds the NPU's bit.

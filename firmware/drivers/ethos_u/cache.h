@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <span>
 
+#include "mcu/drivers/ethos_u.h"
+
 namespace mcu::ethos_u::cache {
 
 // Lines of Cortex-M7, M55 and M85. Aligned memory of this size shares no line with other data.
@@ -61,6 +63,24 @@ inline void invalidate(std::span<const std::byte> bytes) {
     each_line(kCleanInvalidate, bytes.first(head));
     each_line(kInvalidate, bytes.subspan(head, whole));
     each_line(kCleanInvalidate, bytes.subspan(head + whole));
+}
+
+// Before the NPU runs a job, and after it has.
+inline void lend(const Job& job) {
+    if (is_on()) {
+        clean(std::as_bytes(job.commands));
+        clean(job.weights);
+        clean_and_invalidate(job.scratch);
+        clean_and_invalidate(job.fast_scratch);
+    }
+}
+
+inline void take_back(const Job& job) {
+    if (is_on()) {
+        invalidate(job.scratch);
+        invalidate(job.fast_scratch);
+        __asm volatile("dsb\n isb" ::: "memory");
+    }
 }
 
 }  // namespace mcu::ethos_u::cache

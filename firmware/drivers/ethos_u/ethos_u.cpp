@@ -2,7 +2,9 @@
 
 #include "mcu/drivers/ethos_u.h"
 
-#ifdef MCU_NPU_BASE
+#if defined(__ZEPHYR__)
+#include "bus_zephyr.h"
+#elif defined(MCU_NPU_BASE)
 #include "bus_core.h"
 #else
 #include "bus_host.h"

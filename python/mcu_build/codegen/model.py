@@ -16,6 +16,7 @@ from mcu_build.ir.calls.struct import Struct, Value
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import ALIGNMENT, Tensor
 from mcu_build.npu.config import name_of
+from mcu_build.npu.payload import driver_header
 
 _VALUES_PER_LINE = 20
 CMAKE_FACTS = "model.cmake"
@@ -75,7 +76,8 @@ def source(plan: Plan) -> str:
     used = _used_constants(plan)
     if used:
         parts.append(f"namespace {plan.name}::constants {{\n")
-        parts += [f"extern const {_element(t)} {_constant_name(t)}[{_length(t)}];\n" for t in used]
+        streams = _streams(plan)
+        parts += [f"extern const {_element(t)} {_constant_name(t)}[{_space(t, streams)}];\n" for t in used]
         parts.append(f"}}  // namespace {plan.name}::constants\n\n")
     parts.append("namespace {\n\nnamespace kernels = mcu::kernels;\n")
     parts.append(f"namespace constants = {plan.name}::constants;\n\n" if used else "\n")
@@ -215,8 +217,10 @@ def _state(plan: Plan) -> str:
 def constants(plan: Plan) -> str:
     """Weights, biases, tables: everything that stays in flash."""
     macro = f"{plan.name.upper()}_CONSTANTS_SECTION"
+    streams = _streams(plan)
     parts = [
         f"{BANNER}#include <cstdint>\n\n",
+        *(['#include "mcu/kernels/ethos_u.h"\n\n'] if streams else []),
         f'#ifndef {macro}\n#define {macro} "{constants_section(plan.name)}"\n#endif\n\n',
         f"namespace {plan.name}::constants {{\n\n",
     ]
@@ -224,10 +228,13 @@ def constants(plan: Plan) -> str:
         section = f'__attribute__((section({macro} ".{_constant_name(tensor)}")))'
         parts.append(
             f"// {tensor.name}: {list(tensor.shape)}\n"
-            f"extern const {_element(tensor)} {_constant_name(tensor)}[{_length(tensor)}];\n"
+            f"extern const {_element(tensor)} {_constant_name(tensor)}[{_space(tensor, streams)}];\n"
             f"alignas({ALIGNMENT}) {section} const {_element(tensor)} {_constant_name(tensor)}"
-            f"[{_length(tensor)}] = {{\n"
+            f"[{_space(tensor, streams)}] = {{\n"
         )
+        if tensor.id in streams:
+            header = ", ".join(map(str, driver_header(*streams[tensor.id], tensor.nbytes)))
+            parts.append(f"#ifdef MCU_ETHOSU_PAYLOAD\n    {header},\n#endif\n")
         parts += _literal_lines(tensor)
         parts.append("};\n\n")
     parts.append(f"}}  // namespace {plan.name}::constants\n")
@@ -282,6 +289,17 @@ def _used_constants(plan: Plan) -> list[Tensor]:
     return [plan.tensors[id] for id in sorted(ids) if plan.tensors[id].is_constant]
 
 
+def _streams(plan: Plan) -> dict[int, tuple[int, int]]:
+    """CONFIG and ID of the NPU that a constant is the command stream for, by the constant's number."""
+    calls = (step.call for step in plan.steps if isinstance(step.call, EthosU))
+    return {call.commands: (call.params.configuration, call.params.id) for call in calls}
+
+
+def _space(tensor: Tensor, streams: Mapping[int, object]) -> str:
+    """Elements of a constant: before a command stream there may be a header."""
+    return ("mcu::kernels::kPayloadHeader + " if tensor.id in streams else "") + str(_length(tensor))
+
+
 def _constant_name(tensor: Tensor) -> str:
     return f"c{tensor.id}"
 
@@ -324,10 +342,15 @@ def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
 def _jobs(plan: Plan) -> dict[int, str]:
     """The arguments of the NPU's kernel, by step."""
     return {
-        index: ", ".join((name, *(_pointer(plan, id) for id in step.arguments)))
+        index: ", ".join((name, *_npu_pointers([_pointer(plan, id) for id in step.arguments])))
         for index, (step, name) in enumerate(zip(plan.steps, _parameter_names(plan), strict=True))
         if isinstance(step.call, EthosU)
     }
+
+
+def _npu_pointers(pointers: list[str]) -> list[str]:
+    """The operands of a job: its command stream begins behind its header."""
+    return [f"{pointers[0]} + kernels::kPayloadHeader", *pointers[1:]]
 
 
 def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] = ()) -> str:
@@ -337,6 +360,8 @@ def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] 
         _pointer(plan, id, next(growth, 0) if id is not None and _is_in_arena(plan, id) else 0)
         for id in step.arguments
     ]
+    if isinstance(step.call, EthosU):
+        pointers = _npu_pointers(pointers)
     if isinstance(step.call, UserFunction):
         call = f"::{step.kernel}({user_calls.arguments(name, step.call.user, pointers)})"
     else:

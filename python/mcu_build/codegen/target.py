@@ -189,13 +189,18 @@ def _host(board: Board, level: str) -> Target:
     )
 
 
+def _gcc_names(tool: str) -> tuple[str, str]:
+    """A tool of GCC for Arm, as distributions and as Zephyr's SDK call it."""
+    return f"arm-none-eabi-{tool}", f"arm-zephyr-eabi-{tool}"
+
+
 def _gcc(board: Board, level: str) -> Target:
     machine = _gcc_machine(board)
     return Target(
         toolchain="arm-gcc",
-        cxx=_first(("arm-none-eabi-g++",), GCC_HINT),
-        archiver=_first(("arm-none-eabi-ar",), GCC_HINT),
-        objcopy=_first(("arm-none-eabi-objcopy",), GCC_HINT),
+        cxx=_first(_gcc_names("g++"), GCC_HINT),
+        archiver=_first(_gcc_names("ar"), GCC_HINT),
+        objcopy=_first(_gcc_names("objcopy"), GCC_HINT),
         compile_options=(*machine, *_COMMON, level, _prefix_map()),
         machine_options=machine,
         link_options=(*machine, *_link_options(), "-Wl,--build-id=none"),

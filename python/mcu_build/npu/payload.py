@@ -132,6 +132,17 @@ def _driver_actions(data: bytes) -> tuple[bytes, int, int]:
     raise ValueError(f"cmd_data begins with {magic!r}, not COP1 or COP2")
 
 
+def driver_header(config: int, identity: int, size: int) -> bytes:
+    """What stands before a command stream of `size` bytes for Arm's driver: the first format, 32 bytes long.
+
+    The stream behind it keeps its alignment. Reference: Arm's ethos-u-core-driver, ethosu_driver.c.
+    """
+    words = size // 4
+    length = (words & 0xFFFF) << 16 | (words >> 16 & 0xFF) << 8
+    actions = (_DRIVER_CONFIG, config, identity, *(_DRIVER_NOP,) * 3, _DRIVER_STREAM | length)
+    return b"COP1" + struct.pack("<7I", *actions)
+
+
 def _first_format(data: bytes) -> tuple[bytes, int, int]:
     config = identity = None
     position = 4

@@ -18,6 +18,13 @@ struct EthosUParams {
     uint32_t fast_scratch;
 };
 
+// Bytes before a command stream: the header of the payload that Arm's driver wants, where that one runs it.
+#ifdef MCU_ETHOSU_PAYLOAD
+inline constexpr uint32_t kPayloadHeader = 32;
+#else
+inline constexpr uint32_t kPayloadHeader = 0;
+#endif
+
 // All at multiples of 16; pointers to nothing may be null. Where the NPU reports an error, this prints it in
 // words and ends the program.
 void ethos_u(const EthosUParams& params, const void* commands, const void* weights, void* scratch,

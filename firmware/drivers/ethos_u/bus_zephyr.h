@@ -1,0 +1,66 @@
+// How the driver reaches the NPU in an application of Zephyr: devicetree, interrupts and threads are
+// Zephyr's.
+
+#pragma once
+
+#include <zephyr/devicetree.h>
+#include <zephyr/irq.h>
+#include <zephyr/kernel.h>
+
+#include "cache.h"
+#include "mcu/drivers/ethos_u.h"
+
+#define MCU_NPU_NODE DT_COMPAT_GET_ANY_STATUS_OKAY(arm_ethos_u)
+
+namespace mcu::ethos_u::bus {
+
+inline K_SEM_DEFINE(ended, 0, 1);
+
+inline volatile uint32_t& npu(uintptr_t offset) {
+    return cache::reg(DT_REG_ADDR(MCU_NPU_NODE) + offset);
+}
+
+inline void barrier() {
+    __asm volatile("dsb\n isb" ::: "memory");
+}
+
+// From here on the NPU sees what the core has written to the job's memory.
+inline void lend(const Job& job) {
+    cache::lend(job);
+    barrier();
+}
+
+// From here on the core sees what the NPU has written.
+inline void take_back(const Job& job) {
+    barrier();
+    cache::take_back(job);
+}
+
+inline void on_interrupt(const void*) {
+    handle_interrupt();
+    k_sem_give(&ended);
+}
+
+inline void enable_interrupt() {
+    IRQ_CONNECT(DT_IRQN(MCU_NPU_NODE), DT_IRQ(MCU_NPU_NODE, priority), on_interrupt, nullptr, 0);
+    irq_enable(DT_IRQN(MCU_NPU_NODE));
+}
+
+inline void disable_interrupt() {
+    irq_disable(DT_IRQN(MCU_NPU_NODE));
+}
+
+inline void forget_interrupt() {
+    constexpr uintptr_t kIcpr = 0xE000E280;
+    cache::reg(kIcpr + 4 * (DT_IRQN(MCU_NPU_NODE) / 32)) = 1u << (DT_IRQN(MCU_NPU_NODE) % 32);
+    k_sem_reset(&ended);
+}
+
+// Other threads run until the interrupt has set `finished`.
+inline void sleep_until(const volatile bool& finished) {
+    while (!finished) {
+        k_sem_take(&ended, K_FOREVER);
+    }
+}
+
+}  // namespace mcu::ethos_u::bus
