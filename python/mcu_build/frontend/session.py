@@ -244,12 +244,13 @@ def _stepper(captured: Captured) -> "Stepper":
 
 
 def _capture_model(file: Path) -> Captured:
-    from mcu_build.frontend.first_call import call_once
     from mcu_build.frontend.model_file import load
-    from mcu_build.lower.upstream import quiet
 
     model = load(file)
     # In plain PyTorch, before executorch is imported: what is wrong with a model shows seconds earlier.
+    from mcu_build.frontend.first_call import call_once
+    from mcu_build.lower.upstream import quiet
+
     first = call_once(model)
     with quiet():
         from mcu_build.frontend.capture import capture

@@ -75,8 +75,10 @@ class Surroundings:
         with self.active(), self.explain(""):
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
+            # Before torch is imported, which takes seconds.
+            code = self._compile(Path(file))
             _seed()
-            exec(self._compile(Path(file)), vars(module))
+            exec(code, vars(module))
         return module
 
     def iterate(self, key: str, source: Callable[[], Iterable[Any]]) -> Iterator[Any]:
