@@ -38,13 +38,33 @@ void for_each_output(const PoolS16Params& params, const int16_t* input, int16_t*
 
 }  // namespace
 
+// Channels are innermost: compilers take several at once.
 void max_pool2d_s16(const PoolS16Params& params, const int16_t* input, int16_t* output) {
-    for_each_output(params, input, output, [&params](const int16_t* channel, Pair origin) {
-        int16_t highest = -32768;
-        for_each_element(params, channel, origin,
-                         [&highest](int16_t value) { highest = value > highest ? value : highest; });
-        return highest;
-    });
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    for (int32_t n = 0; n < params.batch; ++n) {
+        const int16_t* const image = input + n * params.input.height * params.input.width * channels;
+        for (int32_t oy = 0; oy < params.output.height; ++oy) {
+            for (int32_t ox = 0; ox < params.output.width; ++ox, output += channels) {
+                for (int32_t c = 0; c < channels; ++c) {
+                    output[c] = -32768;
+                }
+                for (int32_t tap = 0; tap < window.size.y * window.size.x; ++tap) {
+                    const int32_t y =
+                        oy * window.stride.y - window.padding.y + tap / window.size.x * window.dilation.y;
+                    const int32_t x =
+                        ox * window.stride.x - window.padding.x + tap % window.size.x * window.dilation.x;
+                    if (y < 0 || y >= params.input.height || x < 0 || x >= params.input.width) {
+                        continue;
+                    }
+                    const int16_t* const pixel = image + (y * params.input.width + x) * channels;
+                    for (int32_t c = 0; c < channels; ++c) {
+                        output[c] = pixel[c] > output[c] ? pixel[c] : output[c];
+                    }
+                }
+            }
+        }
+    }
 }
 
 void avg_pool2d_s16(const PoolS16Params& params, const int16_t* input, const int32_t* multipliers,

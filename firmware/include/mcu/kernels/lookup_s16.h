@@ -1,7 +1,7 @@
 // A function of int16 values by straight lines between the entries of a table.
 //
 //   place  = value + 32768, i = place >> bits, f = place & (2^bits - 1)
-//   output = clamp(table[i] + (((table[i + 1] - table[i]) * f + 2^(bits - 1)) >> bits))
+//   output = table[i] + (((table[i + 1] - table[i]) * f + 2^(bits - 1)) >> bits)
 //
 // The table has 2^(16 - bits) + 1 entries, the first for -32768. Exact, equal to mcu_build::lookup_s16.
 
