@@ -130,9 +130,9 @@ def test_an_image_that_another_build_has_made_is_proven(built, tmp_path):
 
 
 def test_pools_fit(built):
-    result = prove("digits", built, "--method-pool", 2048)
+    result = prove("digits", built, "--method-pool", 512)
     assert result.status == 1
-    assert "--method-pool: 2,048 bytes, the program takes" in result.json["error"]["message"]
+    assert "--method-pool: 512 bytes, the program takes" in result.json["error"]["message"]
     assert "too few" in result.json["error"]["message"]
 
 
