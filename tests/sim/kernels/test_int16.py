@@ -25,7 +25,12 @@ OTHERS: list[tuple[str, Toolchain]] = [
 
 def equals_the_definitions(board: str, toolchain: Toolchain, folder: Path) -> None:
     made = list(cases())
-    outputs = run_cases_on(board, made, folder, toolchain)
+    size = len(made)
+    if board == "microbit":  # 16 KB of RAM hold the operands of a few small cases
+        made, size = [case for case in made if case.arguments[0].array.nbytes < 1500], 12
+    parts = [made[at : at + size] for at in range(0, len(made), size)]
+    ran = [run_cases_on(board, part, folder / str(at), toolchain) for at, part in enumerate(parts)]
+    outputs = [output for part in ran for output in part]
     assert differing(made, outputs, definition) == []
     assert share_that_varies(outputs) > 0.8
 
