@@ -21,7 +21,7 @@ from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.planning import plan_program
-from mcu_build.stages import lower_model
+from mcu_build.stages.lower import lower_model
 
 _MODEL = """
 import sys

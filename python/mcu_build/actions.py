@@ -21,10 +21,11 @@ from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.ir.plan import Plan, Quantization
+from mcu_build.lowered import Lowered, LoweredDelegate, read_signatures
 from mcu_build.pipeline import Built, lowered_for, model_sources, planned_manifest
+from mcu_build.progress import Progress
 from mcu_build.prove import Proof, expectation, test
 from mcu_build.request import Request
-from mcu_build.stages import Lowered, LoweredDelegate, Progress, read_signatures
 from mcu_build.vectors import load_inputs
 
 _LOWERED = "lowered.json"

@@ -32,6 +32,7 @@ from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated
 from mcu_build.profile import measure as profiles
+from mcu_build.progress import Progress
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
@@ -41,7 +42,6 @@ from mcu_build.report.report import Report
 from mcu_build.request import request_for
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
-from mcu_build.stages import Progress
 
 TIMEOUT = 300.0
 T = TypeVar("T")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcu_build import manifest as manifests
 from mcu_build import table_build
@@ -17,14 +17,13 @@ from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
+from mcu_build.lowered import Lowered
 from mcu_build.manifest import Manifest
 from mcu_build.planning import all_steps, plan_for
+from mcu_build.progress import Progress
 from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.stages import Lowered, Progress, lower_model
-
-if TYPE_CHECKING:
-    pass
+from mcu_build.stages.lower import lower_model
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Optimize, Plan, Step
 from mcu_build.ir.program import Program, load
+from mcu_build.lowered import Lowered
+from mcu_build.progress import Silent
 from mcu_build.request import Request
-from mcu_build.stages import Lowered, Silent, lower_model
+from mcu_build.stages.lower import lower_model
 
 if TYPE_CHECKING:
     from mcu_build.custom import Signature

@@ -19,12 +19,13 @@ from mcu_build.flash.via import Via
 from mcu_build.metrics import OWN, Metric, is_higher_better, named
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built
+from mcu_build.progress import Progress
 from mcu_build.quality import MOST_DROP, judge
 from mcu_build.report.quality import too_noisy
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim, check_simulator
 from mcu_build.simulate.run import run as simulate
-from mcu_build.stages import Progress, expected_outputs, made_up_vectors
+from mcu_build.stages.reference import expected_outputs, made_up_vectors
 from mcu_build.trace import Layer, first_difference, suspects
 from mcu_build.vectors import sequence_starts
 

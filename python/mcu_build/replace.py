@@ -25,12 +25,14 @@ from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import ALIGNMENT, Plan
 from mcu_build.ir.program import Program, TensorValue, load, parse
+from mcu_build.lowered import Lowered
 from mcu_build.manifest import Manifest
 from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import BACKEND
 from mcu_build.npu.payload import parse as parse_payload
 from mcu_build.planning import plan_program
-from mcu_build.stages import Lowered, Progress, lower_model
+from mcu_build.progress import Progress
+from mcu_build.stages.lower import lower_model
 
 
 def program_file(

@@ -16,8 +16,10 @@ from mcu_build import npz
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code
 from mcu_build.errors import McuError
+from mcu_build.lowered import Lowered
 from mcu_build.npz import Array
-from mcu_build.stages import Lowered, Progress, expected_outputs
+from mcu_build.progress import Progress
+from mcu_build.stages.reference import expected_outputs
 
 if TYPE_CHECKING:
     from mcu_build.verify_streams import Exactness

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from mcu_build import npz
 from mcu_build.ir import program
+from mcu_build.lowered import Lowered
 from mcu_build.npu import simulate
 from mcu_build.npu.config import Config, find
 from mcu_build.npu.payload import Payload, parse
 from mcu_build.reference import Evaluator
 from mcu_build.reference_tosa import TosaGraph
-from mcu_build.stages import Lowered
 
 Array = npt.NDArray[Any]
 

@@ -13,7 +13,7 @@ from mcu_build.cache import Cache
 from mcu_build.fronts.options import respelt
 from mcu_build.fronts.presets import presets
 from mcu_build.resources import data_dir
-from mcu_build.stages import expected_outputs
+from mcu_build.stages.reference import expected_outputs
 from tests.support.firmware import CMAKE, NINJA
 from tests.support.fronts import BAD, Front, console, copied_examples, installed_wheel, loaded
 

@@ -17,8 +17,9 @@ from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_
 from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.plan import Arena, DType, Plan, Step
 from mcu_build.ir.program import Delegate, KernelCall, Program, TensorValue
+from mcu_build.lowered import Lowered
 from mcu_build.plan.select import operators as selectors
-from mcu_build.stages import Lowered, Silent
+from mcu_build.progress import Silent
 from tests.host.test_vela_payload import payload as vela_payload
 from tests.support.cli import mcu_build
 

@@ -28,7 +28,7 @@ from mcu_build.plan.describe import where
 from mcu_build.plan.fit import check_fit
 from mcu_build.plan.select import operators, select
 from mcu_build.reference import evaluate
-from mcu_build.stages import quantization_kind
+from mcu_build.stages.front_end import quantization_kind
 from tests.support.cli import mcu_build
 
 BOARD = find_board("corstone-300")

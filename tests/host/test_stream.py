@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mcu_build import stages, stream_proof
+from mcu_build import stream_proof
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Stepper
 from mcu_build.frontend.stream import Streamed, check_stream, to_stream
 from mcu_build.frontend.stream.recordings import cut, describe
+from mcu_build.stages.lower import _check_latency
 from mcu_build.vectors import joined
 from mcu_build.vectors import stepped as in_steps
 from tests.support.cli import mcu_build
@@ -250,14 +251,14 @@ def test_a_delay_has_to_be_permitted(tmp_path) -> None:
     made = streamed(LATE["equal padding"][0])[0]
     told = describe(made, {0: 2}, latency=0)
     with pytest.raises(McuError, match="looks 3 samples of the input ahead") as raised:
-        stages._check_latency(tmp_path, told, None)
+        _check_latency(tmp_path, told, None)
     assert "--latency 3" in raised.value.hint
     with pytest.raises(McuError):
-        stages._check_latency(tmp_path, told, 2)
-    stages._check_latency(tmp_path, told, 3)
-    stages._check_latency(tmp_path, {**told, "latency": 3}, None)
+        _check_latency(tmp_path, told, 2)
+    _check_latency(tmp_path, told, 3)
+    _check_latency(tmp_path, {**told, "latency": 3}, None)
     with pytest.raises(McuError, match="no `stream`"):
-        stages._check_latency(tmp_path, None, 3)
+        _check_latency(tmp_path, None, 3)
 
 
 def test_the_proof_notices_one_wrong_sample(tmp_path) -> None:

@@ -36,7 +36,7 @@ def command(
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
     from mcu_build.report.quality import lines, table, too_noisy
-    from mcu_build.stages import quantized_quality
+    from mcu_build.stages.front_end import quantized_quality
 
     times = StageTimes()
     chosen = board_for(model, board)

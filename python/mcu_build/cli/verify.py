@@ -30,7 +30,7 @@ def command(
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
     from mcu_build.fronts.options import BuildOptions
-    from mcu_build.stages import lower_model
+    from mcu_build.stages.lower import lower_model
     from mcu_build.verify import document, verify
 
     times, cache = StageTimes(), Cache()

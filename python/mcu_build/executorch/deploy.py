@@ -19,12 +19,12 @@ from mcu_build.executorch.package import wheel
 from mcu_build.ir.plan import ALIGNMENT, Plan, Step
 from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of, parse
 from mcu_build.ir.weights import load_weights
+from mcu_build.lowered import Lowered
 from mcu_build.npu.payload import BACKEND
 from mcu_build.npu.payload import parse as parse_payload
 from mcu_build.plan.delegate import NpuTarget
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.select import select
-from mcu_build.stages import Lowered
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
 # argument and for an instruction, what it wants for each argument while it looks an operator up, and an upper

@@ -17,8 +17,9 @@ from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.images import BuildInputs, build
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.kernel_sources import prototypes
+from mcu_build.lowered import Lowered
+from mcu_build.progress import Progress
 from mcu_build.simulate.run import run
-from mcu_build.stages import Lowered, Progress
 
 # Every operator that wants more temporary memory than the pool has costs a try.
 _TRIES = 16

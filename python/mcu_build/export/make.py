@@ -32,12 +32,13 @@ from mcu_build.export.selftest import selftest
 from mcu_build.export.vectors import Vectors, chosen
 from mcu_build.files import write_atomically
 from mcu_build.kernel_sources import check_sources, with_headers
+from mcu_build.lowered import Lowered
 from mcu_build.pipeline import Built, Sources
 from mcu_build.plan.describe import describe
 from mcu_build.plan.fit import constant_bytes
+from mcu_build.progress import Progress
 from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.stages import Lowered, Progress
 from mcu_build.vectors import sequence_starts
 
 Format = Literal["folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube"]

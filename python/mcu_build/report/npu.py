@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcu_build.layer_names import layer_name
+from mcu_build.lowered import Lowered
 from mcu_build.report.tables import render
-from mcu_build.stages import Lowered
 
 # Where the compiler counts cycles and bytes, and its words for them.
 _PARTS = {

@@ -1,0 +1,142 @@
+"""Capture and quantize, behind the cache; torch is imported only where they have to run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcu_build.board import NpuChoice
+from mcu_build.cache import Cache, hash_text, own_code, versions
+from mcu_build.errors import McuError
+from mcu_build.files import lock, write_atomically
+from mcu_build.frontend import op_library
+from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.frontend.names import check_model
+from mcu_build.progress import Progress
+
+if TYPE_CHECKING:
+    pass
+
+
+# What a model depended on when it was captured last.
+_OBSERVED = "observed.json"
+
+# Stands for the model file in texts that are kept: copies of a project share them.
+MODEL = "{model file}"
+
+# What of our own code the results of a stage depend on.
+FRONT_END_CODE = ("frontend", "lower", "quality.py", "layer_names.py")
+
+
+def quantization_kind(npu: NpuChoice | None) -> str | None:
+    """What a model is quantized for. Ethos-U55 and U65 take the same operators and share the result."""
+    if npu is None:
+        return None
+    return "ethos-u85" if npu.kind == "ethos-u85" else "ethos-u55"
+
+
+def quantized_quality(
+    file: Path, npu: NpuChoice | None, cache: Cache, progress: Progress, libraries: Sequence[Path] = ()
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """What int8 does to a model: `quality` and `layers` as `Lowered` has them. Nothing is lowered.
+
+    McuError for a .pte, which holds no float model.
+    """
+    check_model(file)
+    op_library.check(libraries)
+    if file.suffix == ".pte":
+        raise McuError(f"{file}: a .pte holds no float model to compare with", "Give the model.py or .pt2.")
+    _, entry, _ = quantized(file, quantization_kind(npu), cache, progress, libraries)
+    info = json.loads((entry / "info.json").read_text())
+    return info["quality"], info["layers"]
+
+
+def quantized(
+    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+) -> tuple[str, Path, Dependencies]:
+    """The key and the cache entry of a captured and quantized model, and what it depends on.
+
+    It is found without torch where nothing has changed. What is kept of dependencies is relative to the
+    model, and is this file's alone: a copy of the project has its own.
+    """
+    notes = (
+        cache.root
+        / "dependencies"
+        / hash_text(str(file.resolve()), *(str(library.resolve()) for library in libraries))
+    )
+    found = _known(file, npu_kind, notes, cache)
+    if found is None:
+        # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
+        with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it")):
+            found = _known(file, npu_kind, notes, cache)
+            if found is None:
+                key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries)
+                if observed.settled:
+                    kept = json.dumps(observed.document(file.resolve().parent))
+                    write_atomically(notes / _OBSERVED, kept.encode())
+                return key, entry, observed
+    for name in ("capture", "quantize"):
+        with progress.stage(name) as mark:
+            mark.cached = True
+    return found
+
+
+def _known(
+    file: Path, npu_kind: str | None, notes: Path, cache: Cache
+) -> tuple[str, Path, Dependencies] | None:
+    """The key and the entry of a model that was quantized before, where it still depends on the same."""
+    kept = notes / _OBSERVED
+    if not kept.is_file():
+        return None
+    observed = Dependencies.read(json.loads(kept.read_text()), file.resolve().parent)
+    if not observed.are_there:
+        return None
+    key = _front_end_key(file, npu_kind, observed)
+    entry = cache.find(key)
+    return (key, entry, observed) if entry else None
+
+
+def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies) -> str:
+    return hash_text(
+        "quantized",
+        npu_kind or "",
+        file.name,
+        versions("torch", "torchao", "executorch", "numpy"),
+        own_code(*FRONT_END_CODE),
+        observed.key(file.resolve().parent),
+    )
+
+
+def _run_front_end(
+    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+) -> tuple[str, Path, Dependencies]:
+    """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
+    import tempfile
+
+    from mcu_build.frontend import session
+
+    cache.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.root) as made:
+        folder = Path(made)
+        observed = session.run(file, folder, npu_kind, progress, libraries)
+        _without_model_file(folder / "info.json", file)
+        key = _front_end_key(file, npu_kind, observed)
+        if not observed.settled:
+            key = hash_text(key, folder.name)  # of use to nobody else
+        return key, cache.get(key, lambda entry: _move_all(folder, entry))[0], observed
+
+
+def _without_model_file(info: Path, file: Path) -> None:
+    """Have warnings not name the model file by its path here."""
+    document = json.loads(info.read_text())
+    document["warnings"] = [_portable(text, file) for text in document["warnings"]]
+    info.write_text(json.dumps(document))
+
+
+def _portable(text: str, file: Path) -> str:
+    return text.replace(str(file), MODEL).replace(str(file.resolve()), MODEL)
+
+
+def _move_all(source: Path, target: Path) -> None:
+    for path in source.iterdir():
+        path.rename(target / path.name)

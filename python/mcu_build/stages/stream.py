@@ -1,0 +1,67 @@
+"""The program of a step, proven against that of a whole recording."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcu_build import npz
+from mcu_build.npz import Array
+from mcu_build.plan.keep_state import initial_values
+from mcu_build.stages.reference import outputs_by_step
+
+if TYPE_CHECKING:
+    from mcu_build.ir.program import Program
+    from mcu_build.lower.cortex_m import Lowered as LoweredProgram
+
+
+def prove_stream(
+    entry: Path,
+    info: Mapping[str, Any],
+    whole: tuple["LoweredProgram", Sequence[Any]],
+    steps: tuple["LoweredProgram", Sequence[Any]],
+    folder: Path,
+) -> None:
+    """McuError unless the program of a step, called for every step, gives what that of the recording does."""
+    from mcu_build import stream_proof
+    from mcu_build.ir import program
+    from mcu_build.lower.upstream import quiet
+    from mcu_build.vectors import quantize
+
+    with quiet():
+        from mcu_build.reference import Evaluator
+        from mcu_build.reference_tosa import TosaGraph
+
+    def loaded(lowered: "LoweredProgram", file: Path) -> "Program":
+        file.write_bytes(lowered.pte)
+        return program.load(file)
+
+    def rounded(lowered: "LoweredProgram", inputs: Sequence[Array]) -> list[Array]:
+        pairs = zip(inputs, lowered.inputs, strict=False)
+        return [quantize(array, border, "int8") if border else array for array, border in pairs]
+
+    of_whole, of_step = loaded(whole[0], folder / "recording.pte"), loaded(steps[0], folder / "program.pte")
+    recorded, stepped = (
+        Evaluator(each, [TosaGraph(one.tosa) for one in delegates])
+        for each, delegates in ((of_whole, whole[1]), (of_step, steps[1]))
+    )
+    state = npz.numbered(npz.load(entry / "state.npz"), "state")
+    initial = initial_values(of_step, state, steps[0].inputs)
+    tensors = [of_whole.values[id] for id in of_whole.inputs]
+    sizes = [one.shape for one in tensors if isinstance(one, program.TensorValue)]
+
+    def step(given: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        inputs = [np.stack(column) for column in zip(*(rounded(steps[0], one) for one in given), strict=True)]
+        return list(outputs_by_step(stepped, inputs, np.arange(len(given)) == 0, initial))
+
+    vectors = npz.load(entry / "vectors.npz")
+    with quiet():
+        stream_proof.prove(
+            info["name"],
+            lambda inputs: recorded.run(rounded(whole[0], inputs)),
+            step,
+            vectors,
+            info["stream"],
+            sizes,
+        )
