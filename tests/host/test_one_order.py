@@ -9,6 +9,7 @@ from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, parse
 from mcu_build.lower import cortex_m
 from mcu_build.lower.upstream import quiet
+from mcu_build.plan.compile import compile_program
 
 _DEFAULT = ("cat", "transpose", "slice_copy", "squeeze_copy", "unsqueeze_copy", "permute_copy")
 _IMAGES = ("conv2d", "pool2d")
@@ -65,3 +66,31 @@ def test_every_operator_has_the_order_that_its_kernel_knows(monkeypatch) -> None
     # What the application sees stays.
     ports = [[one.values[id].dim_order for id in (*one.inputs, *one.outputs)] for one in (program, before)]
     assert ports[0] == ports[1]
+
+
+class Ring(nn.Module):
+    """What a step of a stream does: the newest column joins those before it, and the oldest leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(6, 8, 1), nn.Conv2d(8, 8, (1, 3))
+
+    def forward(self, past: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        joined = torch.cat([past, self.first(x)], 3)
+        return self.second(joined), joined[..., 1:]
+
+
+def test_our_own_plan_takes_no_step_more_for_it(monkeypatch) -> None:
+    torch.manual_seed(0)
+    past = torch.randn(4, 1, 8, 1, 2)
+    inputs = [(one.to(memory_format=torch.channels_last), torch.randn(1, 6, 1, 1)) for one in past]
+    with quiet():
+        quantized = quantize(torch.export.export(Ring().eval(), inputs[0]), inputs)
+
+    def steps() -> list[str]:
+        program = parse(cortex_m.lower(quantized, "cortex-m4", "int8").pte)
+        return [step.kernel for step in compile_program(program, "ring").steps]
+
+    ordered = steps()
+    monkeypatch.setattr(cortex_m, "bring_into_order", lambda graph: None)
+    assert ordered == steps()

@@ -86,6 +86,9 @@ class _Carrier:
         moved = {id: self._operand(id) for id in call.arguments[:-1] if id != output}
         if _wide(order, value.shape) == _wide(value.dim_order, value.shape):
             self.homes.pop(output, None)
+            # The same bytes by either name; what joins it to wider tensors looks at the name.
+            if output not in self.program.outputs:
+                self.values[output] = replace(value, dim_order=order)
         else:
             self.homes[output] = moved[output] = self._append(replace(value, dim_order=order))
         self.calls.append(replace(call, arguments=tuple(moved.get(id, id) for id in call.arguments)))
