@@ -128,7 +128,7 @@ def image(images: dict[Toolchain, Path], request: pytest.FixtureRequest) -> Path
 Make = Callable[[Memory], npu.AddOne]
 
 
-def run(image: Path, *vectors: bytes, make: Make = npu.AddOne, timeout: float = 20) -> Outcome:
+def run(image: Path, *vectors: bytes, make: Make = npu.AddOne, timeout: float = 60) -> Outcome:
     return cosim.run(BOARD, image, b"".join(vectors), timeout, "ethos-u55", make)
 
 
