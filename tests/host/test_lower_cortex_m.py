@@ -58,6 +58,17 @@ def test_float_operators_are_named_with_their_line(mixed: Exported) -> None:
     assert "cumsum" in warning
 
 
+def test_a_view_of_floats_takes_no_time_and_brings_no_warning() -> None:
+    viewed = _quantized(Function(lambda m, x: torch.cumsum(x, 1).view(4, 4)), torch.zeros(2, 8))
+    lowered = lower(viewed, "cortex-m4")
+    assert [row.operator for row in lowered.operators if row.where == "float"] == [
+        "aten::cumsum",
+        "aten::view_copy",
+    ]
+    (warning,) = lowered.warnings
+    assert "1 operator stays" in warning and "cumsum" in warning and "view" not in warning
+
+
 def test_every_call_of_the_program_has_a_row_and_a_line(mixed: Exported) -> None:
     lowered = lower(mixed, "cortex-m4")
     calls = [call for call in parse(lowered.pte).instructions if isinstance(call, KernelCall)]

@@ -50,6 +50,9 @@ _LISTED = 3  # names in a warning
 _NOT_LOWERED = "it would take int8 numbers without their scale"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>[^\n]+)')
 
+# Take no time: our plan reads the same bytes by another shape.
+_VIEWS = ("aten::view_copy", "aten::squeeze_copy", "aten::unsqueeze_copy")
+
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
 # fmt: off
 _MOVES = frozenset({
@@ -385,7 +388,7 @@ def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
     """One for each reason, with what it is true of: a model may have hundreds of such calls."""
     reasons: dict[str, list[Lowering]] = {}
     for row in rows:
-        if row.where == "float" and not is_custom(row.operator):
+        if row.where == "float" and not is_custom(row.operator) and row.operator not in _VIEWS:
             reasons.setdefault(row.why, []).append(row)
     return tuple(
         f"{_count(len(found))} in float ({_listed(_named(row) for row in found)}): {why}. "
