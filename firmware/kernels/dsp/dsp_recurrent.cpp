@@ -9,6 +9,7 @@ namespace {
 // Four rows by the linear layer's sums.
 struct Dsp {
     using Weight = int32_t;
+    static constexpr bool kByVectors = false;
 
     static recurrent::FourSums four_sums(const int8_t* values, int32_t count, const int32_t*& weights,
                                          int32_t) {

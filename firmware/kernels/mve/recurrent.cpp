@@ -82,6 +82,7 @@ inline void store_output(const RecurrentParams& params, int16x8_t value, int8_t*
 // Sixteen products of each of four rows in ten instructions, the last vector predicated.
 struct Helium {
     using Weight = int8_t;
+    static constexpr bool kByVectors = true;
 
     static recurrent::FourSums four_sums(const int8_t* values, int32_t count, const int8_t*& weights,
                                          int32_t rows) {

@@ -8,6 +8,7 @@ namespace {
 // Four rows as they are, so that a value is loaded once for four products.
 struct Portable {
     using Weight = int8_t;
+    static constexpr bool kByVectors = false;
 
     static recurrent::FourSums four_sums(const int8_t* values, int32_t count, const int8_t*& weights,
                                          int32_t rows) {

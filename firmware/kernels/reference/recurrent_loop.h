@@ -72,7 +72,8 @@ struct FourSums {
     int32_t of[4];
 };
 
-// Rows in the order of memory, as Core reads them.
+// Rows in the order of memory, as Core reads them. A Core with kByVectors has gates, lstm_units, gru_units
+// and rnn_units of its own, for several units at a time.
 template <typename Core>
 struct Weights {
     const typename Core::Weight* input;
@@ -120,7 +121,7 @@ void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const
         const FourSums from_x = Core::four_sums(x, params.inputs, of_x, left);
         const FourSums from_h = Core::four_sums(h, params.units, of_h, left);
         const int32_t count = left < 4 ? left : 4;
-        if constexpr (requires { &Core::gates; }) {
+        if constexpr (Core::kByVectors) {
             const bool are_added = before_split >= count;
             if (params.shift > 32 && (are_added || before_split <= 0)) {
                 const FourSums none{};
@@ -225,7 +226,7 @@ void lstm(const RecurrentParams& params, const int8_t* input, const int8_t* hidd
         const int8_t* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(params, weights, x, h, gates);
-            if constexpr (requires { &Core::lstm_units; }) {
+            if constexpr (Core::kByVectors) {
                 Core::lstm_units(params, gates, table, state, out);
             } else {
                 lstm_units(params, gates, table, state, out);
@@ -261,7 +262,7 @@ void gru(const GruParams& params, const int8_t* input, const int8_t* hidden, con
         }
         for_each_step(layer, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(layer, weights, x, h, gates);
-            if constexpr (requires { &Core::gru_units; }) {
+            if constexpr (Core::kByVectors) {
                 Core::gru_units(params, gates, table, mixed, out);
             } else {
                 gru_units(params, gates, table, mixed, out);
@@ -287,7 +288,7 @@ void rnn(const RecurrentParams& params, const int8_t* input, const int8_t* hidde
         const int8_t* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
             gates_of(params, weights, x, h, gates);
-            if constexpr (requires { &Core::rnn_units; }) {
+            if constexpr (Core::kByVectors) {
                 Core::rnn_units(params, gates, table, out);
             } else {
                 rnn_units(params, gates, table, out);

@@ -9,6 +9,7 @@ namespace {
 // Four rows by the linear layer's sums, eight values at a time.
 struct Thumb {
     using Weight = int8_t;
+    static constexpr bool kByVectors = false;
 
     static recurrent::FourSums four_sums(const int8_t* values, int32_t count, const int8_t*& weights,
                                          int32_t rows) {

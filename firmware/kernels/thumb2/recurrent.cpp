@@ -13,6 +13,7 @@ namespace {
 // Four rows: 9 instructions for 4 products, 10.5 with the loop.
 struct Thumb2 {
     using Weight = int8_t;
+    static constexpr bool kByVectors = false;
 
     static recurrent::FourSums four_sums(const int8_t* values, int32_t count, const int8_t*& weights,
                                          int32_t rows) {
