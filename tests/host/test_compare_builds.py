@@ -32,7 +32,7 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path):
     assert [row["state"] for row in document([DONE, failed])["variants"]] == ["proven", "failed"]
     html = page([DONE, failed])
     assert Tags(html).open == [] and Tags(html).loads == []
-    assert "there are 262,144 --optimize size takes less." in html
+    assert "there are 262,144<div>--optimize size takes less.</div>" in html
     # What nobody knows has no column.
     assert "NPU cycles" not in made and "NPU cycles" not in html.replace("those of an NPU", "")
 

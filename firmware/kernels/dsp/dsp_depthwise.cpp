@@ -22,15 +22,15 @@ struct Sums {
 #define DSP_TAPS(at, next) "ldr r0, [%[taps], #" at "]\nldr r1, [%[taps], #" next "]\n"
 #define DSP_WEIGHTS "ldr %[v], [%[w], #4]\nldr r3, [%[w]], #8\n"
 #endif
-#define DSP_TWO(at, next, multiply, s0, s1, s2, s3)                                         \
-    DSP_TAPS(at, next)                                                                      \
-    DSP_WEIGHTS                                                                             \
-        "ldr r0, [r0, %[c]]\nldr r1, [r1, %[c]]\n"                                          \
-        "pkhbt r2, r0, r1, lsl #16\npkhtb r1, r1, r0, asr #16\n"                            \
-        "sxtb16 r0, r2\nsxtb16 r2, r2, ror #8\n" multiply " %[s0], r0, r3" s0 "\n" multiply \
-        " %[s1], r2, %[v]" s1 "\n" DSP_WEIGHTS                                              \
-        "sxtb16 r0, r1\n"                                                                   \
-        "sxtb16 r1, r1, ror #8\n" multiply " %[s2], r0, r3" s2 "\n" multiply " %[s3], r1, %[v]" s3 "\n"
+#define DSP_TWO(at, next, multiply, s0, s1, s2, s3)                                     \
+    DSP_TAPS(at, next)                                                                  \
+    DSP_WEIGHTS                                                                         \
+    "ldr r0, [r0, %[c]]\nldr r1, [r1, %[c]]\n"                                          \
+    "pkhbt r2, r0, r1, lsl #16\npkhtb r1, r1, r0, asr #16\n"                            \
+    "sxtb16 r0, r2\nsxtb16 r2, r2, ror #8\n" multiply " %[s0], r0, r3" s0 "\n" multiply \
+    " %[s1], r2, %[v]" s1 "\n" DSP_WEIGHTS                                              \
+    "sxtb16 r0, r1\n"                                                                   \
+    "sxtb16 r1, r1, ror #8\n" multiply " %[s2], r0, r3" s2 "\n" multiply " %[s3], r1, %[v]" s3 "\n"
 #define DSP_FIRST(at, next) DSP_TWO(at, next, "smuad", "", "", "", "")
 #define DSP_NEXT(at, next) DSP_TWO(at, next, "smlad", ", %[s0]", ", %[s1]", ", %[s2]", ", %[s3]")
 #define DSP_ONE(at)                                                \
