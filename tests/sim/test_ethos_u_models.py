@@ -78,6 +78,13 @@ def built(tmp_path_factory) -> Path:
     return folder
 
 
+def test_the_stack_of_a_run_is_known(built):
+    from mcu_build.manifest import require
+
+    (build,) = (built / "digits").iterdir()
+    assert 0 < require(build).memory["stack_needed"] < 1024
+
+
 def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path, model: type[Npu] = Npu):
     """Outputs of the test image with `old` replaced, on the NPU `model`."""
     from mcu_build.board import find_board

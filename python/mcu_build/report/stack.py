@@ -4,7 +4,8 @@ An upper bound: whatever a function takes off the stack pointer anywhere counts,
 function counts as one that comes back. A call through a pointer counts as that of the deepest kernel that
 nothing calls directly; where such a kernel makes one itself, of those that make none: kernels do not call
 each other in circles. Where kernels have numbers (mcu/runtime/kernel.h), what calls them by number comes
-before them. What an interrupt adds is not part of it.
+before them. What an interrupt adds is not part of it, nor what the application's own function takes that the
+NPU's driver calls when a job is done: kws_run() gives it none.
 """
 
 import re
@@ -20,6 +21,8 @@ _TAKEN = re.compile(r"^sp, (?:sp, )?#(\d+)$")
 _RANGE = re.compile(r"([rsdq]|lr|ip|fp|sl|sb)(\d*)(?:-[rsdq]?(\d+))?")
 # The function of an entry of a kernel set: a lambda, as clang and gcc call it.
 _NUMBERED = re.compile(r"(runtime6kernel|kernels_numbered).*(8__invoke|4_FUN)")
+# The driver of the NPU, whose only call through a pointer is that of the application's `done`.
+_CALLS_DONE = re.compile(r"^_ZN3mcu7ethos_u")
 _BYTES = {"s": 4, "d": 8, "q": 16}
 
 
@@ -128,6 +131,8 @@ def _saved(item: str) -> int:
 def _callees(instruction: Instruction, function: Symbol, pointed: Sequence[int]) -> Sequence[int]:
     """Where a call or a branch may go."""
     if _is_pointer_call(instruction):
+        if _CALLS_DONE.search(function.name):
+            return ()
         if not pointed:
             raise _UnknownError(f"{function.name} calls through a pointer")
         return pointed
