@@ -8,6 +8,8 @@ from tests.support.lowering_cases import CASES
 
 # torch has no integer kernel for these, so the lowered graph runs nowhere but in the evaluator.
 NOT_IN_TORCH = {"conv, dilated", "conv, dilated depthwise", "conv1d", "transposed conv, dilation", "upsample"}
+# ExecuTorch's definition in Python rounds halves to even; CMSIS-NN, its kernels and ours away from zero.
+HALVES = {"pool1d"}
 # Cores whose linear layers take their bias in another form.
 HELIUM = {"linear, 3-D", "attention, projections", "conv, flattened"}
 
@@ -28,6 +30,10 @@ def test_stays_int8_and_keeps_its_meaning(name: str) -> None:
     else:
         assert outcome.in_torch is not None
         for evaluated, in_torch in zip(outcome.evaluated, outcome.in_torch, strict=True):
-            np.testing.assert_array_equal(evaluated, in_torch)
+            if name in HALVES:
+                step = np.diff(np.unique(evaluated)).min()
+                assert 0 < np.abs(evaluated - in_torch).max() < 1.01 * step
+            else:
+                np.testing.assert_array_equal(evaluated, in_torch)
     # An answer that is the same everywhere would agree with much.
     assert all(output.size == 1 or np.ptp(output) > 0 for output in outcome.evaluated)
