@@ -9,7 +9,8 @@ from mcu_build.codegen.slot import check_capacity
 from mcu_build.codegen.table_model import Deployment, generate, table_of
 from mcu_build.errors import McuError
 from mcu_build.hardware import PROGRAM_SLOTS
-from mcu_build.ir.plan import ALIGNMENT, Plan
+from mcu_build.ir.plan import Plan
+from mcu_build.ir.tensor import aligned
 from mcu_build.planning import all_steps
 from mcu_build.request import Request
 
@@ -27,7 +28,7 @@ def deployment(plan: Plan, request: Request) -> Deployment | None:
             f"{request.slots.address:#x}, where its command streams and weights would lie",
             "Give the end of a memory with npu = true in the board's file.",
         )
-    return Deployment(kernels, request.slots, _aligned(ram), _aligned(scratch), board.is_host)
+    return Deployment(kernels, request.slots, aligned(ram), aligned(scratch), board.is_host)
 
 
 def sources(plan: Plan, given: Deployment, board: Board) -> dict[str, str]:
@@ -52,7 +53,3 @@ def memory(plan: Plan, given: Deployment) -> dict[str, Any]:
         "kernels": list(given.kernels.numbers.lines),
         "program_slot": asdict(given.slots) if given.slots else None,
     }
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -12,7 +12,7 @@ from itertools import groupby
 from mcu_build.codegen.kernel_set import Numbers
 from mcu_build.codegen.table import encode
 from mcu_build.ir.calls.outside import Delegated, UserFunction
-from mcu_build.ir.plan import ALIGNMENT, DType, Plan, Step
+from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.ir.program import (
     Delegate,
     DelegateCall,
@@ -22,6 +22,7 @@ from mcu_build.ir.program import (
     TensorValue,
     Value,
 )
+from mcu_build.ir.tensor import ALIGNMENT, aligned
 
 BACKEND = "McuBackend"
 # The memory of a program's plan that is the arena.
@@ -65,7 +66,7 @@ class _Made:
     _known: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.arena = max(-(-self.plan.arena.size // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+        self.arena = max(aligned(self.plan.arena.size), ALIGNMENT)
         whole = TensorValue(DType.U8, (self.arena,), (0,), None, (_MEMORY, 0))
         self.values: list[Value] = [whole]
         self._own = {step.operator for step in self.plan.steps if isinstance(step.call, UserFunction)}

@@ -26,8 +26,9 @@ from mcu_build.codegen.loaded_ports import loaded_ports
 from mcu_build.codegen.slot import ALIGNMENT as SLOT_ALIGNMENT
 from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
 from mcu_build.ir.calls.outside import Delegated, UserCall
-from mcu_build.ir.plan import ALIGNMENT, Arena, Plan
+from mcu_build.ir.plan import Arena, Plan
 from mcu_build.ir.program import Program, TensorValue
+from mcu_build.ir.tensor import ALIGNMENT, aligned
 from mcu_build.ir.weights import WeightFile
 from mcu_build.npu.config import name_of
 from mcu_build.npu.payload import BACKEND
@@ -102,14 +103,14 @@ class Deployment:
 
 def planned_bytes(program: Program) -> int:
     """Bytes of ExecuTorch's memory plan, each buffer at an aligned place."""
-    return sum(_aligned(size) for size in program.planned_sizes)
+    return sum(aligned(size) for size in program.planned_sizes)
 
 
 def port_bytes(program: Program) -> int:
     """Bytes of the inputs and outputs that the program leaves to its caller."""
     values = [program.values[id] for id in (*program.inputs, *program.outputs)]
     free = [v for v in values if isinstance(v, TensorValue) and v.location is None and v.data is None]
-    return sum(_aligned(value.nbytes) for value in free)
+    return sum(aligned(value.nbytes) for value in free)
 
 
 def generate(given: Deployment) -> dict[str, str]:
@@ -347,7 +348,3 @@ def runtime_kernels(given: Deployment) -> tuple[str, ...]:
     called = {kernel for one in _adapters(given) for kernel in KERNELS[one]}
     drivers = {BACKENDS[BACKEND]} if given.has_npu else set()
     return tuple(sorted({*ARGUMENT_KERNELS, *called, *drivers, *given.kernels.sources}))
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -11,7 +11,6 @@ from typing import TypeGuard
 
 from flatbuffers import Builder
 
-from mcu_build.ir.plan import ALIGNMENT
 from mcu_build.ir.program import (
     SCALAR_TYPES,
     DelegateCall,
@@ -21,6 +20,7 @@ from mcu_build.ir.program import (
     TensorValue,
     Value,
 )
+from mcu_build.ir.tensor import ALIGNMENT, aligned
 
 _IDENTIFIER = b"ET12"
 _SCALARS = {dtype: number for number, dtype in SCALAR_TYPES.items()}
@@ -81,7 +81,7 @@ def _with_segments(flatbuffer: bytes, segments: _Segments) -> bytes:
     if not segments.rows:
         return flatbuffer
     size = len(flatbuffer) + _HEADER.size
-    base = -(-size // ALIGNMENT) * ALIGNMENT
+    base = aligned(size)
     (root,) = struct.unpack_from("<I", flatbuffer)
     header = _HEADER.pack(b"eh00", _HEADER.size, size, base, len(segments.data))
     start = struct.pack("<I4s", root + len(header), _IDENTIFIER)

@@ -16,8 +16,9 @@ from mcu_build.codegen.pte import encode
 from mcu_build.codegen.slot import Region, check_capacity
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import wheel
-from mcu_build.ir.plan import ALIGNMENT, Plan, Step
+from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of, parse
+from mcu_build.ir.tensor import ALIGNMENT, aligned
 from mcu_build.ir.weights import load_weights
 from mcu_build.lowered import Lowered
 from mcu_build.npu.payload import BACKEND
@@ -78,7 +79,7 @@ def deployment(
         pools=first_pools(made.program, is_host),
         slots=options.program_slot,
         is_host=is_host,
-        ram=_aligned(options.reserve_ram),
+        ram=aligned(options.reserve_ram),
     )
 
 
@@ -201,12 +202,12 @@ def first_pools(program: Program, is_host: bool) -> Pools:
     method += _DELEGATE[wide] * len(program.delegates)
     npu = [one for one in program.delegates if one.id == BACKEND]
     scratch = [parse_payload(one.payload, one.named_data).scratch_size + ALIGNMENT for one in npu]
-    return Pools(_aligned(method), _aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
+    return Pools(aligned(method), aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
 
 
 def exact_pools(measured: Pools, program: Program, options: Options, is_host: bool, name: str) -> Pools:
     """What was measured, rounded up, or what the user wants. McuError where that is too little."""
-    needed = Pools(_aligned(measured.method), _aligned(max(measured.temp, _lookup(program, is_host))))
+    needed = Pools(aligned(measured.method), aligned(max(measured.temp, _lookup(program, is_host))))
     lines = []
     for what, given, need in (
         ("--method-pool", options.method_pool, needed.method),
@@ -229,7 +230,7 @@ def wanted_pools(pools: Pools, told: str) -> Pools | None:
     found = _WANTED.search(told)
     if not found:
         return None
-    wanted = Pools(_aligned(int(found.group(1))), _aligned(int(found.group(2))))
+    wanted = Pools(aligned(int(found.group(1))), aligned(int(found.group(2))))
     larger = Pools(max(pools.method, wanted.method), max(pools.temp, wanted.temp))
     return larger if larger != pools else None
 
@@ -238,7 +239,3 @@ def _lookup(program: Program, is_host: bool) -> int:
     """Temporary memory with which looking operators up takes nothing from the method's pool."""
     calls: Sequence[KernelCall] = [c for c in program.instructions if isinstance(c, KernelCall)]
     return _LOOKUP[int(is_host)] * max((len(call.arguments) for call in calls), default=0)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -8,6 +8,11 @@ from math import prod
 ALIGNMENT = 16
 
 
+def aligned(size: int) -> int:
+    """Bytes that `size` takes where the next tensor follows."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
 class DType(Enum):
     """Element types: name in NumPy, name in C++, size in bytes."""
 

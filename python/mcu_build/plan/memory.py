@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import lcm
 
-from mcu_build.ir.plan import ALIGNMENT, Arena, Plan, Step
+from mcu_build.ir.plan import Arena, Plan, Step
+from mcu_build.ir.tensor import ALIGNMENT, aligned
 
 # Tries of the improvement, for each tensor. Enough to find the optimum of every model in tests/models.
 _TRIES_PER_TENSOR = 16
@@ -97,11 +98,7 @@ def lifetimes(plan: Plan) -> list[Block]:
                 touch(argument, index)
     for id in plan.outputs:
         touch(id, len(plan.steps))
-    return [Block(id, _aligned(plan.tensors[id].nbytes), first[id], last[id]) for id in first]
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+    return [Block(id, aligned(plan.tensors[id].nbytes), first[id], last[id]) for id in first]
 
 
 def block_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:

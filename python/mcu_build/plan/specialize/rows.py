@@ -7,7 +7,8 @@ from math import lcm
 
 from mcu_build.ir.calls.call import Call
 from mcu_build.ir.calls.chain import Rows
-from mcu_build.ir.plan import ALIGNMENT, Step
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import aligned
 from mcu_build.plan.memory import Block, Distance, Distances, allocate
 from mcu_build.plan.specialize.context import Context
 
@@ -35,7 +36,7 @@ def _fitting(context: Context, call: Rows, ways: Sequence[Sequence[Step]]) -> tu
 
     def live(layer: int, way: Step) -> int:
         scratch = (id for id in way.writes if context.tensors[id].name == "scratch")
-        return sum(_aligned(context.tensors[id].nbytes) for id in (*call.alive[layer], *scratch))
+        return sum(aligned(context.tensors[id].nbytes) for id in (*call.alive[layer], *scratch))
 
     bands = list(zip(call.layers, ways, strict=True))
     most = max(live(layer, own[-1]) for layer, own in bands)
@@ -83,7 +84,7 @@ def _pool(context: Context, call: Rows, inner: Sequence[Step]) -> tuple[int, ...
     for (layer, _), id in largest.items():
         alive[layer].add(id)
     blocks = [
-        Block(id, _aligned(context.tensors[id].nbytes), 0, 0) for id in (*call.buffers, *largest.values())
+        Block(id, aligned(context.tensors[id].nbytes), 0, 0) for id in (*call.buffers, *largest.values())
     ]
     bound = max(sum(block.size for block in blocks if block.id in ids) for ids in alive)
     offsets, size = allocate(blocks, _together(blocks, alive), _distances(context, call, inner, alive), bound)
@@ -94,10 +95,6 @@ def _pool(context: Context, call: Rows, inner: Sequence[Step]) -> tuple[int, ...
     for id, offset in starts.items():
         context.tensors[id] = replace(context.tensors[id], alias_of=pool, alias_offset=offset)
     return (pool,)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def _together(blocks: Sequence[Block], alive: Sequence[Collection[int]]) -> Mapping[int, list[Block]]:
