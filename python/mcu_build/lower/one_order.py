@@ -14,6 +14,7 @@ from torch.fx import Node
 
 from mcu_build.lower.assigned import operator_name
 from mcu_build.lower.builder import inherit, run_fake
+from mcu_build.plan.layouts import IMAGE_OPERATORS
 
 _CHANNELS_LAST = (0, 2, 3, 1)
 # fmt: off
@@ -22,16 +23,6 @@ _DEFAULT_ORDER = frozenset({
     "aten::squeeze_copy", "aten::transpose_copy", "aten::unsqueeze_copy", "cortex_m::transpose",
 })
 # fmt: on
-_IMAGES = frozenset(
-    f"cortex_m::{name}"
-    for name in (
-        "quantized_conv2d",
-        "quantized_depthwise_conv2d",
-        "quantized_transpose_conv2d",
-        "quantized_avg_pool2d",
-        "quantized_max_pool2d",
-    )
-)
 
 
 def bring_into_order(lowered: ExportedProgram) -> None:
@@ -42,7 +33,7 @@ def bring_into_order(lowered: ExportedProgram) -> None:
         name = operator_name(node).partition(".")[0]
         if name in _DEFAULT_ORDER:
             _surround(node, None)
-        elif name in _IMAGES:
+        elif f"{name}.out" in IMAGE_OPERATORS:
             _surround(node, _CHANNELS_LAST)
     for result, spec in zip(
         lowered.graph.output_node().args[0], lowered.graph_signature.output_specs, strict=True

@@ -64,7 +64,7 @@ class _Carrier:
 
     def keep(self, call: KernelCall | DelegateCall) -> None:
         """Append a call as it is; images that are channels-last already are read where they are."""
-        if isinstance(call, KernelCall) and call.operator in _IMAGE:
+        if isinstance(call, KernelCall) and call.operator in IMAGE_OPERATORS:
             image, *others = call.arguments
             if self._is_image(self.home(image)):
                 call = replace(call, arguments=(self.homes.get(image, image), *others))
@@ -212,7 +212,8 @@ _RULES: dict[str, Carried] = {
     "dim_order_ops::_to_dim_order_copy.out": _same,
     "aten::avg_pool2d.out": _same,
 }
-_IMAGE = frozenset(
+# What takes its image with channels last only.
+IMAGE_OPERATORS = frozenset(
     f"cortex_m::{name}.out"
     for name in (
         "quantized_conv2d",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcu_build.lower.cortex_m import Lowered as LoweredProgram
 
 
-_LOWER_CODE = ("lower", "plan/operators", "layer_names.py")
+_LOWER_CODE = ("lower", "plan/operators", "plan/layouts.py", "layer_names.py")
 
 
 def lowering_core(board: Board) -> str:
