@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "bus_memory.h"
 #include "cache.h"
 #include "mcu/drivers/ethos_u.h"
 #include "registers.h"
@@ -10,22 +11,6 @@ namespace mcu::ethos_u::bus {
 
 inline volatile uint32_t& npu(uintptr_t offset) {
     return cache::reg(MCU_NPU_BASE + offset);
-}
-
-inline void barrier() {
-    __asm volatile("dsb\n isb" ::: "memory");
-}
-
-// From here on the NPU sees what the core has written to the job's memory.
-inline void lend(const Job& job) {
-    cache::lend(job);
-    barrier();
-}
-
-// From here on the core sees what the NPU has written.
-inline void take_back(const Job& job) {
-    barrier();
-    cache::take_back(job);
 }
 
 // A register of the NVIC that holds the NPU's bit.

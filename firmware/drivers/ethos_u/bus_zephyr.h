@@ -7,6 +7,7 @@
 #include <zephyr/irq.h>
 #include <zephyr/kernel.h>
 
+#include "bus_memory.h"
 #include "cache.h"
 #include "mcu/drivers/ethos_u.h"
 
@@ -18,22 +19,6 @@ inline K_SEM_DEFINE(ended, 0, 1);
 
 inline volatile uint32_t& npu(uintptr_t offset) {
     return cache::reg(DT_REG_ADDR(MCU_NPU_NODE) + offset);
-}
-
-inline void barrier() {
-    __asm volatile("dsb\n isb" ::: "memory");
-}
-
-// From here on the NPU sees what the core has written to the job's memory.
-inline void lend(const Job& job) {
-    cache::lend(job);
-    barrier();
-}
-
-// From here on the core sees what the NPU has written.
-inline void take_back(const Job& job) {
-    barrier();
-    cache::take_back(job);
 }
 
 inline void on_interrupt(const void*) {
