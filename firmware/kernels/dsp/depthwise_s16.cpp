@@ -3,29 +3,23 @@
 
 #include "mcu/kernels/depthwise_s16.h"
 
-#include <arm_acle.h>
-
-#include <cstring>
-
 #include "mcu/kernels/runs_s16.h"
 #include "mcu/kernels/windows_s16.h"
+#include "words.h"
 
 namespace mcu::kernels {
 namespace {
 
-template <typename T>
-inline uint32_t word(const T* at) {
-    uint32_t found;
-    std::memcpy(&found, at, sizeof(found));
-    return found;
-}
+using dsp::even_bytes;
+using dsp::load_word;
+using dsp::odd_bytes;
 
-inline int32_t low(uint32_t pair) {
+inline int32_t low(int32_t pair) {
     return static_cast<int16_t>(pair);
 }
 
-inline int32_t high(uint32_t pair) {
-    return static_cast<int32_t>(pair) >> 16;
+inline int32_t high(int32_t pair) {
+    return pair >> 16;
 }
 
 inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, int32_t (&sums)[4]) {
@@ -37,11 +31,11 @@ inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, in
         const int16_t* from = patch.first + y * patch.x_row + c;
         const int8_t* tap = patch.weights + y * patch.w_row + c;
         for (int32_t x = patch.columns; x > 0; --x, from += patch.x_column, tap += channels) {
-            const uint32_t first = word(from);
-            const uint32_t second = word(from + 2);
-            const uint32_t taps = word(tap);
-            const auto even = static_cast<uint32_t>(__sxtb16(static_cast<int32_t>(taps)));
-            const auto odd = static_cast<uint32_t>(__sxtb16(static_cast<int32_t>(taps >> 8 | taps << 24)));
+            const int32_t first = load_word(from);
+            const int32_t second = load_word(from + 2);
+            const int32_t taps = load_word(tap);
+            const int32_t even = even_bytes(taps);
+            const int32_t odd = odd_bytes(taps);
             a += low(first) * low(even);
             b += high(first) * low(odd);
             d += low(second) * high(even);
@@ -52,16 +46,6 @@ inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, in
     sums[1] = b;
     sums[2] = d;
     sums[3] = e;
-}
-
-inline int64_t one_channel(const PatchS16& patch, int32_t channels, int32_t c, int64_t sum) {
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        for (int32_t x = 0; x < patch.columns; ++x) {
-            sum += patch.first[y * patch.x_row + x * patch.x_column + c] *
-                   patch.weights[y * patch.w_row + x * channels + c];
-        }
-    }
-    return sum;
 }
 
 }  // namespace

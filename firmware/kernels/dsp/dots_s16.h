@@ -7,7 +7,8 @@
 #include <arm_acle.h>
 
 #include <cstdint>
-#include <cstring>
+
+#include "words.h"
 
 namespace mcu::kernels::dsp {
 
@@ -31,18 +32,18 @@ struct DotsS16 {
             int32_t odd[R];
 #pragma GCC unroll 4
             for (int r = 0; r < R; ++r) {
-                const uint32_t low = word(x[r]);
-                const uint32_t high = word(x[r] + 2);
+                const auto low = static_cast<uint32_t>(load_word(x[r]));
+                const auto high = static_cast<uint32_t>(load_word(x[r] + 2));
                 x[r] += 4;
                 even[r] = static_cast<int32_t>((low & 0xFFFFu) | (high << 16));
                 odd[r] = static_cast<int32_t>((low >> 16) | (high & 0xFFFF0000u));
             }
 #pragma GCC unroll 4
             for (int o = 0; o < O; ++o) {
-                const uint32_t taps = word(w[o]);
+                const int32_t taps = load_word(w[o]);
                 w[o] += 4;
-                const int32_t first = __sxtb16(static_cast<int32_t>(taps));
-                const int32_t second = __sxtb16(static_cast<int32_t>(taps >> 8 | taps << 24));
+                const int32_t first = even_bytes(taps);
+                const int32_t second = odd_bytes(taps);
 #pragma GCC unroll 4
                 for (int r = 0; r < R; ++r) {
                     sums[r][o] = __smlad(even[r], first, sums[r][o]);
@@ -60,14 +61,6 @@ struct DotsS16 {
                 }
             }
         }
-    }
-
-private:
-    template <typename T>
-    static inline uint32_t word(const T* at) {
-        uint32_t found;
-        std::memcpy(&found, at, sizeof(found));
-        return found;
     }
 };
 

@@ -3,20 +3,14 @@
 #include <arm_acle.h>
 
 #include "mcu/kernels/patches_s16.h"
+#include "words.h"
 
 namespace mcu::kernels {
 namespace {
 
-inline int32_t word(const int16_t* at) {
-    int32_t found;
-    std::memcpy(&found, at, sizeof(found));
-    return found;
-}
-
-inline int32_t odd_bytes(int32_t taps) {
-    const auto bits = static_cast<uint32_t>(taps);
-    return __sxtb16(static_cast<int32_t>(bits >> 8 | bits << 24));
-}
+using dsp::even_bytes;
+using dsp::load_word;
+using dsp::odd_bytes;
 
 struct Core {
     // Sums of two outputs over R rows; `packed` moves on.
@@ -28,16 +22,16 @@ struct Core {
         const int32_t* w = packed;
         const int16_t* const end = x + depth;
         while (x != end) {
-            const int32_t a = word(x);
-            const int32_t b = word(x + 2);
-            const int32_t c = R == 2 ? word(y) : 0;
-            const int32_t d = R == 2 ? word(y + 2) : 0;
+            const int32_t a = load_word(x);
+            const int32_t b = load_word(x + 2);
+            const int32_t c = R == 2 ? load_word(y) : 0;
+            const int32_t d = R == 2 ? load_word(y + 2) : 0;
             x += 4;
             y += 4;
 #pragma GCC unroll 2
             for (int o = 0; o < 2; ++o) {
                 const int32_t taps = w[o];
-                const int32_t first = __sxtb16(taps);
+                const int32_t first = even_bytes(taps);
                 const int32_t second = odd_bytes(taps);
                 sums[0][o] = __smlad(a, first, sums[0][o]);
                 sums[0][o] = __smlad(b, second, sums[0][o]);

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "mcu/kernels/dsp_rescale.h"
 #include "mcu/kernels/requantize.h"
+#include "words.h"
 
 namespace mcu::kernels::dsp {
 
@@ -24,16 +24,6 @@ inline int32_t add_odd(int32_t sums, int32_t word) {
     return result;
 }
 
-inline int32_t load_word(const int8_t* from) {
-    int32_t word;
-    std::memcpy(&word, from, sizeof word);
-    return word;
-}
-
-inline void store_word(int32_t word, int8_t* to) {
-    std::memcpy(to, &word, sizeof word);
-}
-
 // The word of one to three bytes, zeros above them.
 inline int32_t load_bytes(const int8_t* from, int32_t count) {
     uint32_t word = 0;
@@ -42,18 +32,6 @@ inline int32_t load_bytes(const int8_t* from, int32_t count) {
         word = word << 8 | static_cast<uint8_t>(from[i - 1]);
     }
     return static_cast<int32_t>(word);
-}
-
-// Bytes 0 and 2 of a word, widened to halfwords; bytes 1 and 3.
-inline int32_t even_bytes(int32_t word) {
-    int32_t pair;
-    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(word));
-    return pair;
-}
-inline int32_t odd_bytes(int32_t word) {
-    int32_t pair;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(word));
-    return pair;
 }
 
 // ((a * b + 2^31) >> 32) + c. An instruction that neither compiler makes of its formula.

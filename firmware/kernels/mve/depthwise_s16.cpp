@@ -33,16 +33,6 @@ inline void eight_channels(const PatchS16& patch, int32_t channels, int32_t c, i
     sums.val[1] = odd;
 }
 
-inline int64_t one_channel(const PatchS16& patch, int32_t channels, int32_t c, int64_t sum) {
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        for (int32_t x = 0; x < patch.columns; ++x) {
-            sum += patch.first[y * patch.x_row + x * patch.x_column + c] *
-                   patch.weights[y * patch.w_row + x * channels + c];
-        }
-    }
-    return sum;
-}
-
 }  // namespace
 
 void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,

@@ -9,15 +9,8 @@ void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const in
     const int32_t channels = params.input.channels;
     for_each_patch(params, input, weights, output, [&](const PatchS16& patch, int16_t* to) {
         for (int32_t c = 0; c < channels; ++c) {
-            int64_t sum = bias[c];
-            for (int32_t y = 0; y < patch.rows; ++y) {
-                const int16_t* from = patch.first + y * patch.x_row + c;
-                const int8_t* tap = patch.weights + y * patch.w_row + c;
-                for (int32_t x = 0; x < patch.columns; ++x, from += patch.x_column, tap += channels) {
-                    sum += *from * *tap;
-                }
-            }
-            to[c] = to_int16(sum, multipliers[c], shifts[c], params.bounds);
+            to[c] =
+                to_int16(one_channel(patch, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
         }
     });
 }

@@ -17,14 +17,6 @@ struct LayerS16 {
     const int32_t* shifts;
 };
 
-// Sums of 32 bits with shifts from 33 on: only the high half of the product counts.
-inline int16_t high_to_int16(int32_t sum, int32_t multiplier, int32_t shift, const BoundsS16& bounds) {
-    const auto high = static_cast<int32_t>((static_cast<int64_t>(sum) * multiplier) >> 32);
-    const int32_t moved = (high + (1 << (shift - 33))) >> (shift - 32);
-    return static_cast<int16_t>(moved < bounds.low ? bounds.low
-                                                   : (moved > bounds.high ? bounds.high : moved));
-}
-
 // What the window at output pixel (oy, ox) sees, with zeros for what is outside of the image.
 inline void copy_patch_s16(const Conv2dS16Params& params, const int16_t* image, int32_t oy, int32_t ox,
                            int16_t* to) {

@@ -38,4 +38,12 @@ inline int16_t to_int16(int64_t sum, int32_t multiplier, int32_t shift, const Bo
     return bounded_s16(rounded(sum, multiplier, shift), bounds);
 }
 
+// Sums of 32 bits with shifts from 33 on: only the high half of the product counts.
+inline int16_t high_to_int16(int32_t sum, int32_t multiplier, int32_t shift, const BoundsS16& bounds) {
+    const auto high = static_cast<int32_t>((static_cast<int64_t>(sum) * multiplier) >> 32);
+    const int32_t moved = (high + (1 << (shift - 33))) >> (shift - 32);
+    return static_cast<int16_t>(moved < bounds.low ? bounds.low
+                                                   : (moved > bounds.high ? bounds.high : moved));
+}
+
 }  // namespace mcu::kernels

@@ -27,12 +27,8 @@ struct Constants {
     const int32_t* shifts;
 };
 
-// Sums of 32 bits with shifts from 33 on: only the high half of the product counts.
 inline int16_t finished(int32_t sum, int32_t multiplier, int32_t shift, const BoundsS16& bounds) {
-    const auto high = static_cast<int32_t>((static_cast<int64_t>(sum) * multiplier) >> 32);
-    const int32_t moved = (high + (1 << (shift - 33))) >> (shift - 32);
-    return static_cast<int16_t>(moved < bounds.low ? bounds.low
-                                                   : (moved > bounds.high ? bounds.high : moved));
+    return high_to_int16(sum, multiplier, shift, bounds);
 }
 
 inline int16_t finished(int64_t sum, int32_t multiplier, int32_t shift, const BoundsS16& bounds) {

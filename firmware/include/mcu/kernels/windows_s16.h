@@ -18,6 +18,17 @@ struct PatchS16 {
     int32_t x_column;
 };
 
+// One channel's sum over a patch, from `sum` on.
+inline int64_t one_channel(const PatchS16& patch, int32_t channels, int32_t c, int64_t sum) {
+    for (int32_t y = 0; y < patch.rows; ++y) {
+        for (int32_t x = 0; x < patch.columns; ++x) {
+            sum += patch.first[y * patch.x_row + x * patch.x_column + c] *
+                   patch.weights[y * patch.w_row + x * channels + c];
+        }
+    }
+    return sum;
+}
+
 // Calls pixel(patch, output) for every pixel of the output.
 template <typename Pixel>
 inline void for_each_patch(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
