@@ -82,10 +82,15 @@ def _clamped(node: Node, end: Node) -> tuple[int, int, Node]:
 def _bounds(clamp: Node, scale: float) -> Bounds:
     if clamp.target is aten.relu.default:
         return 0, HIGH
-    given = (*clamp.args[1:], *((-1.0, 1.0) if clamp.target is aten.hardtanh.default else (None, None)))
-    low, high = given[0] if len(clamp.args) > 1 else given[-2], given[1] if len(clamp.args) > 2 else given[-1]
-    least = LOW if low is None else min(max(round(float(low) / scale), LOW), HIGH)
-    return least, HIGH if high is None else max(min(max(round(float(high) / scale), LOW), HIGH), least)
+    given: tuple[Any, ...] = clamp.args[1:]
+    defaults = (-1.0, 1.0) if clamp.target is aten.hardtanh.default else (None, None)
+    low, high = given + defaults[len(given) :]
+    least = LOW if low is None else _inside(float(low) / scale, LOW)
+    return least, HIGH if high is None else _inside(float(high) / scale, least)
+
+
+def _inside(steps: float, least: int) -> int:
+    return min(max(round(steps), least), HIGH)
 
 
 def _is_dequantized(node: Any, dtypes: Sequence[torch.dtype] = _INT16) -> bool:
