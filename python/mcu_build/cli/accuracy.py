@@ -5,7 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_build.cli.options import budgets, build_option, debug_option, json_option, projected
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit
 
 
@@ -43,9 +43,7 @@ def command(
     quality, layers = quantized_quality(model, chosen.choose_npu(npu), Cache(), times, op_library)
     error = None if min_sqnr is None else too_noisy(model.stem, quality, min_sqnr)
     if as_json:
-        told = error_document(error) if error else {}
-        print_json({"quality": quality, "layers": layers, "stages": times.stages, **told})
-        return error.exit_code if error else Exit.OK
+        return end_json({"quality": quality, "layers": layers, "stages": times.stages}, error)
     print_text("int8 against float: " + "\n  ".join(lines(quality)))
     print_text(table(layers))
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)

@@ -9,7 +9,7 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from mcu_build.cli.options import build_option, json_option
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_json, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt, without_idle
 
@@ -152,7 +152,6 @@ def test(
     built, proof = actions.test_image(program, inputs, vectors, expected, image, chosen, timeout, progress)
     error = proof.failure()
     if as_json:
-        print_json({**document(proof), **(error_document(error) if error else {})})
-        return error.exit_code if error else Exit.OK
+        return end_json(document(proof), error)
     print_text(text(built, proof, where(chosen, None)))
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)

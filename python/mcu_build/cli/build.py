@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, sign_options, update_options
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.layer_names import where_shown
 
@@ -46,12 +46,11 @@ def command(
     if as_json:
         told = summary(firmware.built)
         told["artefacts"] |= {name: str(file) for name, file in signed.items()}
-        print_json({**told, "stages": times.stages, **(error_document(error) if error else {})})
-        return error.exit_code if error else Exit.OK
+        return end_json({**told, "stages": times.stages}, error)
     print_text(describe(firmware.built))
     for name, file in signed.items():
         print_text(f"  {name}     {file}, version {version}")
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)
 
 
 def _over(

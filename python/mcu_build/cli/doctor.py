@@ -3,7 +3,7 @@
 import rich_click as click
 
 from mcu_build.cli.options import debug_option, json_option
-from mcu_build.cli.output import error_document, print_json, print_text, report_error
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 
 
@@ -24,15 +24,13 @@ def command(install: bool, as_json: bool, debug: bool) -> Exit:
             findings = examine()
     except McuError as error:
         refusal = error
-    told = error_document(refusal) if refusal else {}
     if as_json:
-        print_json({"checks": [vars(finding) for finding in findings], **told})
+        status = end_json({"checks": [vars(finding) for finding in findings]}, refusal)
     else:
         for finding in findings:
             mark = "ok     " if finding.ok else "MISSING"
             print_text(f"{mark} {finding.name:<22} {finding.found}")
             if not finding.ok:
                 print_text(f"        get it: {finding.fix}")
-    if refusal:
-        return refusal.exit_code if as_json else report_error(refusal, as_json=False)
-    return Exit.OK if all(finding.ok for finding in findings) else Exit.TOOL_MISSING
+        status = end_text(refusal)
+    return status if refusal or all(finding.ok for finding in findings) else Exit.TOOL_MISSING

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 
 if TYPE_CHECKING:
@@ -38,12 +38,9 @@ def command(as_json: bool, debug: bool, measure: bool, **options: Any) -> Exit:
         rows = [{**asdict(one), "measured_cycles": None} for one in found]
         for row, measured in zip(rows, cycles, strict=False):
             row["measured_cycles"] = measured
-        print_json({"plans": rows, "chosen": chosen, **(error_document(error) if error else {})})
-    else:
-        print_text(table(found, cycles, chosen))
-        if error:
-            report_error(error, as_json=False)
-    return error.exit_code if error else Exit.OK
+        return end_json({"plans": rows, "chosen": chosen}, error)
+    print_text(table(found, cycles, chosen))
+    return end_text(error)
 
 
 def _refusal(nearest: "Fitting") -> McuError:

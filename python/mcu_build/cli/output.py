@@ -57,6 +57,17 @@ def report_error(error: McuError, as_json: bool) -> Exit:
     return error.exit_code
 
 
+def end_json(document: Mapping[str, Any], error: McuError | None) -> Exit:
+    """Print a verb's results with the error that judges them; the exit status to leave with."""
+    print_json({**document, **(error_document(error) if error else {})})
+    return error.exit_code if error else Exit.OK
+
+
+def end_text(error: McuError | None) -> Exit:
+    """The same behind results that are printed as text."""
+    return report_error(error, as_json=False) if error else Exit.OK
+
+
 def _heading(kind: str) -> str:
     """'error:' and so on: in colour on a terminal, unless NO_COLOR is set (no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"

@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, timeout_option
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text
+from mcu_build.cli.output import StageTimes, end_json, print_json, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit, McuError
 
@@ -63,9 +63,7 @@ def command(
         found.kernels[0].name,
     )
     if as_json:
-        document = {**layers.document(found), "stages": times.stages}
-        print_json({**document, **(error_document(error) if error else {})})
-        return error.exit_code if error else Exit.OK
+        return end_json({**layers.document(found), "stages": times.stages}, error)
     print_text(layers.table(found))
     if error:
         raise error

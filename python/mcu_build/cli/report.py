@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.budgets import BUDGETS
 
@@ -58,12 +58,10 @@ def command(
         write_atomically(model_explorer, json.dumps(exports.model_explorer(report)).encode())
     error = _wrong(report) or exceeded(report)
     if as_json:
-        told = error_document(error) if error else {}
-        print_json({**document(report), "html": str(file), "stages": times.stages, **told})
-        return error.exit_code if error else Exit.OK
+        return end_json({**document(report), "html": str(file), "stages": times.stages}, error)
     print_text(text(report))
     print_text(f"page: {file}")
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)
 
 
 def _wrong(report: Any) -> McuError | None:

@@ -5,7 +5,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit
 
 
@@ -33,9 +33,8 @@ def command(
         gone = built.manifest.removed
     error = size.over_budget(model.stem, measured, max_flash, max_ram)
     if as_json:
-        told = error_document(error) if error else {}
-        print_json({**size.document(measured), "npu": npu, "memory": memory, "removed": gone, **told})
-        return error.exit_code if error else Exit.OK
+        given = {**size.document(measured), "npu": npu, "memory": memory, "removed": gone}
+        return end_json(given, error)
     print_text(size.table(measured, symbols))
     if memory and "lower_bound" in memory:
         above = memory["arena"] / max(memory["lower_bound"], 1) - 1
@@ -46,4 +45,4 @@ def command(
         print_text(f"Removed: {sentence(gone)}.")
     if npu:
         print_text("\n".join(estimates(npu)))
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)

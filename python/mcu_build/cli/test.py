@@ -6,7 +6,7 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, error_document, print_json, print_text, report_error
+from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
 from mcu_build.report.quality import lines as quality_lines
@@ -59,11 +59,9 @@ def command(
             "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float"
         )
     if as_json:
-        told = error_document(error) if error else {}
-        print_json({**document(proof), "stages": times.stages, **told})
-        return error.exit_code if error else Exit.OK
+        return end_json({**document(proof), "stages": times.stages}, error)
     print_text(text(firmware.built, proof, f"via {way}" if way else where(firmware.board, sim)))
-    return report_error(error, as_json=False) if error else Exit.OK
+    return end_text(error)
 
 
 def document(proof: Any) -> dict[str, Any]:
