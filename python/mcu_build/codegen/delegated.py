@@ -5,7 +5,7 @@ firmware/executorch/backends/mcu.cpp runs on the program's planned memory. That 
 nothing is copied. Delegates of an NPU and operators of the user's own stand between them as they were.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -70,6 +70,9 @@ class _Made:
         whole = TensorValue(DType.U8, (self.arena,), (0,), None, (_MEMORY, 0))
         self.values: list[Value] = [whole]
         self._own = {step.operator for step in self.plan.steps if isinstance(step.call, UserFunction)}
+        others = [step for step in self.plan.steps if is_left(step)]
+        self._given = self._by_owner([*self.plan.inputs, *(id for step in others for id in step.writes)])
+        self._wanted = self._by_owner([*self.plan.outputs, *(id for step in others for id in step.reads)])
 
     def keeps(self, call: KernelCall | DelegateCall) -> bool:
         """Whether a call of the program is none of our steps."""
@@ -120,16 +123,22 @@ class _Made:
     def _ports(self, steps: Sequence[Step]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """What steps read that others made, and what they make that others read."""
         owner = self.plan.owner
-        made = {owner(id).id for step in steps for id in step.writes}
         read = {owner(id).id for step in steps for id in step.reads}
-        others = [step for step in self.plan.steps if is_left(step)]
-        given = [*self.plan.inputs, *(id for step in others for id in step.writes)]
-        wanted = [*self.plan.outputs, *(id for step in others for id in step.reads)]
-        return (
-            tuple(dict.fromkeys(id for id in given if owner(id).id in read)),
-            tuple(dict.fromkeys(id for id in wanted if owner(id).id in made)),
-        )
+        made = {owner(id).id for step in steps for id in step.writes}
+        return _found(read, self._given), _found(made, self._wanted)
+
+    def _by_owner(self, ids: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
+        """Tensors with their place among `ids`, by the one in whose memory they lie."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        for place, id in enumerate(dict.fromkeys(ids)):
+            found.setdefault(self.plan.owner(id).id, []).append((place, id))
+        return found
 
     def _add(self, value: Value) -> int:
         self.values.append(value)
         return len(self.values) - 1
+
+
+def _found(owners: Iterable[int], known: Mapping[int, Sequence[tuple[int, int]]]) -> tuple[int, ...]:
+    """The tensors of `owners` that are known, by their place."""
+    return tuple(id for _, id in sorted(one for owner in owners for one in known.get(owner, ())))
