@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mcu_build.lower.idle_passes import idle_passes_skipped
+from mcu_build.lower.late_code import code_when_called
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ def quick() -> Iterator[None]:
     of a class for each of its objects. Recurrent layers are traced without their steps.
     Torch looks up all composite operators once for each namespace, though they are those of all: here once in
     all. Graphs are many small objects that live long, so that garbage is looked for less often.
+    Graphs become Python code when they are called.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
@@ -67,6 +69,7 @@ def quick() -> Iterator[None]:
         stack.callback(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(*_LONG_LIVED)
         stack.enter_context(idle_passes_skipped())
+        stack.enter_context(code_when_called())
         stack.enter_context(recurrent_shapes())
         torch.set_num_threads(1)
         stack.callback(torch.set_num_threads, threads)
