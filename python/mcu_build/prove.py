@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mcu_build import npz, vectors
 from mcu_build.board import Board
 from mcu_build.cache import Cache
-from mcu_build.compare import Comparison, accuracy, compare, custom_allowance
+from mcu_build.compare import Comparison, Mismatch, accuracy, compare, custom_allowance
 from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage
@@ -47,7 +47,7 @@ class Proof:
 
     `float_operators` names the operators that compute floats on the core, `inexact` those among them that
     are the user's own: their Python and their C++ may round differently. Where outputs are wrong, `suspects`
-    are the layers that may be: one where it is known which one is the first that differs.
+    are the layers that may be: one where it is known which one is the first that differs, at its `element`.
     `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
     `streams`: an NPU's delegates came without TOSA, and are compared with our model of the NPU alone.
@@ -63,6 +63,7 @@ class Proof:
     made_up: bool
     quality: tuple[Mapping[str, Any], ...] = ()
     suspects: tuple[Layer, ...] = ()
+    element: Mismatch | None = None
     metric: Metric | None = None
     streams: bool = False
 
@@ -274,6 +275,7 @@ def test(
     steps = [port["scale"] for port in built.manifest.outputs]
     allowed = custom_allowance(expected, steps) if inexact else [0.0] * len(expected)
     compared = compare(expected, found, allowed)
+    layers, element = _suspects(built, compared, inputs, timeout, progress, sim, via)
     state = None
     if kept and not inexact:
         ports = built.manifest.outputs
@@ -289,7 +291,8 @@ def test(
         inexact=inexact,
         made_up=built.lowered.vectors is None,
         quality=_quality(own, built.manifest.outputs, found, limit),
-        suspects=_suspects(built, compared, inputs, timeout, progress, sim, via),
+        suspects=layers,
+        element=element,
         metric=_metric(built, own, expected, found, limit),
         streams=built.lowered.has_unknown_delegates
         and any(row["where"] == "npu" for row in built.manifest.operators),
@@ -329,17 +332,20 @@ def _suspects(
     progress: Progress,
     sim: Sim | None,
     via: Via | None,
-) -> tuple[Layer, ...]:
-    """The first layer that differs for the first vector that does; where that cannot be told, all layers."""
+) -> tuple[tuple[Layer, ...], Mismatch | None]:
+    """The first layer that differs for the first vector that does, and where; else all layers, and None."""
     if compared.first is None or not compared.mismatches:
-        return ()
+        return (), None
     vector = compared.first.vector
     found = None
     # What a vector gives depends on those before it where the model keeps state.
     if via is None and not built.manifest.memory.get("state"):
         with progress.stage("trace"):
             found = first_difference(built, [array[vector : vector + 1] for array in inputs], timeout, sim)
-    return (found,) if found else suspects(built)
+    if found is None:
+        return suspects(built), None
+    element = found.element or compared.first
+    return (found.layer,), replace(element, vector=vector)
 
 
 def _float_operators(built: Built) -> tuple[str, ...]:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mcu_build import planning, vectors
+from mcu_build.compare import Mismatch, compare
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, load
@@ -38,6 +37,14 @@ class Layer:
         return layer_at(self.name, self.operator, self.shape, self.line)
 
 
+@dataclass(frozen=True)
+class Divergence:
+    """The first layer that differs, with the first element of its result that does."""
+
+    layer: Layer
+    element: Mismatch | None
+
+
 def suspects(built: Built) -> tuple[Layer, ...]:
     """Every layer that computes: the wrong one is among them."""
     rows = built.manifest.operators
@@ -47,11 +54,12 @@ def suspects(built: Built) -> tuple[Layer, ...]:
 
 def first_difference(
     built: Built, inputs: Sequence[Array], timeout: float, sim: Sim | None = None
-) -> Layer | None:
+) -> Divergence | None:
     """The first layer whose result differs for `inputs`, arrays [1, ...]; it is known that an output does.
 
-    None where it cannot be told: another build system has made the image, the program runs under ExecuTorch's
-    runtime, or a part of it cannot be built alone.
+    Its element is None where it is the last layer: the output's own is known. None where nothing can be told:
+    another build system has made the image, the program runs under ExecuTorch's runtime, or a part of it
+    cannot be built alone.
     """
     request = built.request
     if request is None or request.executorch is not None:
@@ -62,17 +70,18 @@ def first_difference(
     program = load(lowered.program, lowered.method, lowered.data)
     delegates = delegates_of(program, [one.tosa for one in lowered.delegates])
     made = Lifetimes(program, [graph.input_count for graph in delegates])
-    right, wrong = -1, len(program.instructions) - 1
+    right, wrong, element = -1, len(program.instructions) - 1, None
     try:
         while wrong - right > 1:
             middle = (right + wrong) // 2
-            if _differs(built, request, made.cut(middle), delegates, inputs, timeout, sim):
-                wrong = middle
+            found = _difference(built, request, made.cut(middle), delegates, inputs, timeout, sim)
+            if found:
+                wrong, element = middle, found
             else:
                 right = middle
     except McuError:
         return None
-    return _layer(program, wrong)
+    return Divergence(_layer(program, wrong), element)
 
 
 def _layer(program: Program, index: int) -> Layer:
@@ -144,7 +153,7 @@ class Lifetimes:
         return None
 
 
-def _differs(
+def _difference(
     built: Built,
     request: Request,
     program: Program,
@@ -152,18 +161,15 @@ def _differs(
     inputs: Sequence[Array],
     timeout: float,
     sim: Sim | None,
-) -> bool:
-    """Whether firmware of `program` computes something else than the reference."""
+) -> Mismatch | None:
+    """The first element that firmware of `program` computes otherwise than the reference."""
     from mcu_build.reference import Evaluator
 
     if not program.outputs:
-        return False
+        return None
     expected = Evaluator(program, delegates).run([array[0] for array in inputs])
     found = _run(built, request, program, inputs, timeout, sim)
-    return any(
-        not np.array_equal(have[0], want, equal_nan=have.dtype.kind == "f")
-        for have, want in zip(found, expected, strict=True)
-    )
+    return compare([want[None] for want in expected], found, [0.0] * len(found)).first
 
 
 def _run(

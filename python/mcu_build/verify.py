@@ -80,10 +80,10 @@ def verify(
     npz.save(chosen, {f"input_{index}": array for index, array in enumerate(inputs)})
     tosa = npz.numbered(npz.load(expected_outputs(lowered, chosen, cache, progress)), "output")
     torch = npz.numbered(
-        npz.load(_in_torch(lowered.quantized, chosen, lowered.key, cache, progress)), "output"
+        npz.load(_evaluated_in_torch(lowered.quantized, chosen, lowered.key, cache, progress)), "output"
     )
     ports = _quantized_outputs(lowered, board)
-    outputs = tuple(_agreement(*pair) for pair in zip(tosa, torch, ports, strict=True))
+    outputs = tuple(agreement(*pair) for pair in zip(tosa, torch, ports, strict=True))
     with progress.stage("npu"):
         from mcu_build.verify_streams import run_streams
 
@@ -108,7 +108,8 @@ def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]
     return found
 
 
-def _agreement(tosa: Array, torch: Array, port: tuple[float, int]) -> Agreement:
+def agreement(tosa: Array, torch: Array, port: tuple[float, int]) -> Agreement:
+    """How far arrays [vectors, ...] of one output are apart; `port` is its step and an element's bytes."""
     step, nbytes = port
     apart = np.abs(tosa.astype(np.float64) - torch.astype(np.float64)) / step
     whole = np.rint(apart)
@@ -122,17 +123,18 @@ def _agreement(tosa: Array, torch: Array, port: tuple[float, int]) -> Agreement:
     )
 
 
-def _in_torch(quantized: Path, vectors: Path, key: str, cache: Cache, progress: Progress) -> Path:
+def _evaluated_in_torch(quantized: Path, vectors: Path, key: str, cache: Cache, progress: Progress) -> Path:
     """An archive of what the quantized model gives in PyTorch."""
     with progress.stage("pytorch") as mark:
         entry, mark.cached = cache.get(
             hash_text("in torch", key, hash_file(vectors), own_code(*_CODE)),
-            lambda folder: _evaluate(quantized, vectors, folder),
+            lambda folder: in_pytorch(quantized, vectors, folder),
         )
     return entry / "outputs.npz"
 
 
-def _evaluate(quantized: Path, vectors: Path, folder: Path) -> None:
+def in_pytorch(quantized: Path, vectors: Path, folder: Path) -> None:
+    """Write outputs.npz: what a quantized program gives in PyTorch."""
     import torch
 
     from mcu_build.frontend.store import load_quantized

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build import npz
+from mcu_build.compare import Mismatch
 from mcu_build.ir import program
 from mcu_build.lowered import Lowered
 from mcu_build.npu import simulate
@@ -26,12 +27,16 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Exactness:
-    """One delegate over all vectors: elements of its outputs, and how many differ from TOSA's."""
+    """One delegate over all vectors: elements of its outputs, how many differ from TOSA's, and the first one.
+
+    The index of `first` is that of an element in memory.
+    """
 
     npu: str
     elements: int
     mismatches: int
     varies: bool
+    first: Mismatch | None = None
 
     @property
     def holds(self) -> bool:
@@ -59,6 +64,8 @@ def run_streams(lowered: Lowered, vectors: Path) -> tuple[Exactness, ...]:
     evaluator = Evaluator(loaded, twins)
     inputs = npz.numbered(npz.load(vectors), "input")
     for index in range(len(inputs[0])):
+        for twin in twins:
+            twin.vector = index
         evaluator.run([array[index] for array in inputs])
     return tuple(twin.exactness() for twin in twins)
 
@@ -73,6 +80,8 @@ class _Twin:
     fast_scratch: int
     elements: int = 0
     mismatches: int = 0
+    vector: int = 0
+    first: Mismatch | None = None
     seen: set[bytes] = field(default_factory=set)
 
     @property
@@ -83,12 +92,17 @@ class _Twin:
         """The outputs of TOSA."""
         expected = self.graph.run(inputs)
         found = simulate.run(self.payload, self.config, inputs, self.fast_scratch)
-        for values, data in zip(expected, found, strict=True):
+        for output, (values, data) in enumerate(zip(expected, found, strict=True)):
             self.elements += values.size
-            self.mismatches += int((np.frombuffer(data, values.dtype) != values.ravel()).sum())
+            wanted, got = values.ravel(), np.frombuffer(data, values.dtype)
+            wrong = np.flatnonzero(got != wanted)
+            self.mismatches += len(wrong)
+            if self.first is None and len(wrong):
+                at = int(wrong[0])
+                self.first = Mismatch(self.vector, output, (at,), float(wanted[at]), float(got[at]))
         self.seen.add(b"".join(values.tobytes() for values in expected))
         return expected
 
     def exactness(self) -> Exactness:
         """What was found."""
-        return Exactness(self.config.name, self.elements, self.mismatches, len(self.seen) > 1)
+        return Exactness(self.config.name, self.elements, self.mismatches, len(self.seen) > 1, self.first)

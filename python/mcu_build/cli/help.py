@@ -41,6 +41,7 @@ EXAMPLES: Mapping[str, str] = {
     "accuracy": "mcu-build accuracy model.py",
     "tune": "mcu-build tune model.py --max-drop 0.5",
     "verify": "mcu-build verify -b corstone-300 model.py",
+    "why": "mcu-build why -b host model.py quantized firmware",
     "fit": "mcu-build fit -b nucleo-f446re model.py --ram 64K",
     "profile": "mcu-build profile -b mps2-an386 model.py --max-cycles 5000000",
     "report": "mcu-build report -b corstone-300 model.py --html report.html",

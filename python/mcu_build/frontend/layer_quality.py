@@ -91,6 +91,16 @@ def quality_by_node(converted: GraphModule, floats: FloatValues) -> dict[Node, L
     }
 
 
+def read_values(converted: GraphModule, floats: FloatValues, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """What readers of an operator see, one input after the other: the float model's, the quantized one's."""
+    gathered = _Gathered()
+    with torch.no_grad():
+        for index, given in enumerate(floats.inputs):
+            values = {name: floats.values[name][index]}
+            _Compare(converted, values, gathered, follow=False).run(*given)
+    return torch.stack(floats.values[name]), torch.stack(gathered.found[name])
+
+
 class _Recorder(Interpreter):  # type: ignore[misc]
     """Runs a graph and keeps the float results of its operators."""
 

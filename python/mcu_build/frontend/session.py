@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch.export import ExportedProgram
 
+    from mcu_build.frontend.extract import Whole
     from mcu_build.frontend.quantize import Quantized
     from mcu_build.frontend.state import Stepper
 
@@ -121,6 +122,26 @@ def run(
         kept = made if stream else (quantized.program, captured.state)
         _write(folder, captured.exported, *kept, vectors, info)
     return observed
+
+
+def quantized_again(file: Path, npu_kind: str | None, progress: _Progress) -> "Quantized":
+    """What `run` quantizes, with its graph and the float model's values; nothing is written."""
+    captured = capture_file(file)
+    vectors: dict[str, npz.Array] = {}
+
+    def examples() -> "Iterable[Inputs]":
+        vectors.update(float_vectors(file, captured, []))
+        return first_inputs(captured, vectors)
+
+    return _quantize(captured, npu_kind, examples, progress)
+
+
+def whole(file: Path) -> "Whole":
+    """The float program of a model, to take parts out of, with its first vectors."""
+    from mcu_build.frontend.extract import Whole
+
+    captured = capture_file(file)
+    return Whole(captured.exported, first_inputs(captured, float_vectors(file, captured, [])))
 
 
 def capture_file(file: Path) -> Captured:

@@ -36,7 +36,7 @@ Front = Literal["cmake", "scons", "bazel"]
 Group = Literal["Model and board", "Compiler, kernels, runtime", "Image", "Output", "Budgets"]
 
 # Verbs that make an image, and those that write sources: together all that take build options.
-IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report", "fit")
+IMAGE_VERBS = ("build", "run", "test", "flash", "size", "profile", "report", "fit", "why")
 SOURCE_VERBS = ("generate", "export")
 VERBS = (*IMAGE_VERBS, *SOURCE_VERBS)
 FRONTS: tuple[Front, ...] = ("cmake", "scons", "bazel")

@@ -67,7 +67,7 @@ def lower_model(
     lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark, about(file):
         lowered, mark.cached = cache.get(
-            lower_key, lambda folder: _lower(entry, board, npu, io, definitions, folder)
+            lower_key, lambda folder: lower_entry(entry, board, npu, io, definitions, folder)
         )
     details = json.loads((lowered / "lowering.json").read_text())
     kept = tuple(text.replace(MODEL, str(file)) for text in (*info["warnings"], *details["warnings"]))
@@ -119,9 +119,10 @@ def _check_latency(file: Path, stream: Mapping[str, Any] | None, latency: int | 
         )
 
 
-def _lower(
+def lower_entry(
     entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
 ) -> None:
+    """Lower quantized.pt2 of `entry`, with info.json, into `folder`: program.pte, lowering.json, TOSA."""
     from mcu_build.lower.upstream import quiet
 
     with quiet():

@@ -48,7 +48,7 @@ def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Pr
     code = own_code(*_REFERENCE_CODE), own_data(*KERNEL_SOURCES)
     key = hash_text("expected with state", lowered.key, hash_file(vectors), *code)
     with progress.stage("reference") as mark:
-        entry, mark.cached = cache.get(key, lambda folder: _evaluate(lowered, vectors, folder))
+        entry, mark.cached = cache.get(key, lambda folder: evaluate_program(lowered, vectors, folder))
     return entry / "expected.npz"
 
 
@@ -89,7 +89,8 @@ def _given(lowered: Lowered) -> Iterator[None]:
         ) from error
 
 
-def _evaluate(lowered: Lowered, vectors: Path, folder: Path) -> None:
+def evaluate_program(lowered: Lowered, vectors: Path, folder: Path) -> None:
+    """Write expected.npz, as `expected_outputs` tells."""
     from mcu_build.ir import program
     from mcu_build.lower.upstream import quiet
 
