@@ -1,6 +1,7 @@
 """The verdict on an int8 program: figures against the float model, layers that lose most, gates."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_
 from mcu_build.quality import judge, sqnr_db
 from mcu_build.report.quality import cause
 from tests.support.cli import mcu_build
+from tests.support.pages import Tags
 
 DICE = np.random.default_rng(3)
 
@@ -156,3 +158,24 @@ def test_an_activation_in_place_leaves_the_layer_before_it_as_it_was():
     assert len(rows) >= 2
     assert all(row.sqnr_db > 100 and row.accumulated_db > 100 for row in rows)
     assert rows[0].low < 0 <= rows[1].low
+
+
+def test_the_page_has_a_bar_for_each_layer_and_loads_nothing(files, tmp_path):
+    """Heights are the decibels: the layer that loses most has the lowest bar, in red, and a cause."""
+    html = tmp_path / "page.html"
+    found = mcu_build("accuracy", files / "ruined.py", "--html", html, "--json").json
+    made = html.read_text()
+    tags = Tags(made)
+    assert tags.open == [] and tags.loads == [] and "<script" not in made
+    assert found["html"] == str(html)
+    rows = found["layers"]
+    bars = re.findall(r'class="(loss[ bad]*)"><title>([^<]*)</title><rect [^>]* height="([\d.]+)"', made)
+    assert len(bars) == len(rows)
+    for (style, title, height), row in zip(bars, rows, strict=True):
+        assert f"{row['sqnr_db']:.1f} dB alone" in title
+        assert (style == "loss bad") == (row["sqnr_db"] < 20)
+        # 220 units are 60 dB.
+        assert float(height) == pytest.approx(min(max(row["sqnr_db"], 0), 60) * 220 / 60, abs=0.01)
+    worst = min(rows, key=lambda row: row["sqnr_db"])
+    assert cause(worst) in unescape(made)
+    assert made.count('class="so-far"') == len(rows) - 1

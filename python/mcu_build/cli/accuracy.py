@@ -15,6 +15,11 @@ from mcu_build.errors import Exit
 @build_option("npu")
 @build_option("op_library")
 @budgets("accuracy")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with a picture to this file.",
+)
 @json_option
 @debug_option
 @projected
@@ -24,6 +29,7 @@ def command(
     npu: str | None,
     op_library: tuple[Path, ...],
     min_sqnr: float | None,
+    html: Path | None,
     as_json: bool,
     debug: bool,
 ) -> Exit:
@@ -35,15 +41,27 @@ def command(
     del debug
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
+    from mcu_build.files import write_atomically
+    from mcu_build.report.accuracy_page import page
     from mcu_build.report.quality import lines, table, too_noisy
     from mcu_build.stages.front_end import quantized_quality
 
     times = StageTimes()
     chosen = board_for(model, board)
     quality, layers = quantized_quality(model, chosen.choose_npu(npu), Cache(), times, op_library)
+    if html:
+        write_atomically(html, page(model.stem, quality, layers).encode())
     error = None if min_sqnr is None else too_noisy(model.stem, quality, min_sqnr)
     if as_json:
-        return end_json({"quality": quality, "layers": layers, "stages": times.stages}, error)
+        return end_json(
+            {"quality": quality, "layers": layers, "html": _path(html), "stages": times.stages}, error
+        )
     print_text("int8 against float: " + "\n  ".join(lines(quality)))
     print_text(table(layers))
+    if html:
+        print_text(f"page: {html}")
     return end_text(error)
+
+
+def _path(file: Path | None) -> str | None:
+    return str(file) if file else None

@@ -17,8 +17,8 @@ _MUCH_CLIPPED = 0.01
 _UNLIKE = 16.0
 # A layer that keeps this much is not what has ruined an output.
 _HARMLESS_DB = 30.0
-_HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
-_RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
+HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
+RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
 
 
 def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     bad = [text for row in quality for text in _bad_outputs(row)]
     if not bad:
         return ()
-    worst = [row for row in _worst(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
+    worst = [row for row in by_loss(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
     told = [
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
         f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
@@ -76,7 +76,7 @@ def lines(quality: Sequence[Row]) -> Iterator[str]:
 
 def table(layers: Sequence[Row]) -> str:
     """All layers, those that lose most first. Decibels: alone, its rounded weights alone, lost so far."""
-    return render(_HEADINGS, [_cells(row) for row in _worst(layers)], _RIGHT)
+    return render(HEADINGS, [cells(row) for row in by_loss(layers)], RIGHT)
 
 
 def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | None:
@@ -92,7 +92,8 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table, below HEADINGS."""
     return (
         layer_name(row["name"], row["operator"], row["shape"]),
         str(row["line"]),
@@ -105,7 +106,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _worst(layers: Sequence[Row]) -> list[Row]:
+def by_loss(layers: Sequence[Row]) -> list[Row]:
     """By what each loses alone: behind the cause of a loss, every layer is as bad."""
     return sorted(layers, key=lambda row: float(row["sqnr_db"]))
 

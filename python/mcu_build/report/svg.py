@@ -251,3 +251,48 @@ def _jump(row: int, edge: tuple[int, int], lane: int) -> str:
     elif row == edge[1]:
         path = f"M{x} 0Q{x} {middle} {home} {middle}"
     return f'<path d="{path}" class="edge"/>'
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Decibels of a layer: alone, with its rounded weights alone (None without), and up to it."""
+
+    alone: float
+    weights: float | None
+    so_far: float
+    title: str
+
+
+def losses(layers: Sequence[Loss], least: float, width: float = 1100) -> str:
+    """A bar a layer as high as the decibels that it keeps alone, a line for those left up to it.
+
+    A dot is for rounded weights; a line is drawn at `least`. Above 60 dB all is alike.
+    """
+    margin, height, most = 40.0, 240.0, 60.0
+    dx, dy = (width - margin - 10) / max(len(layers), 1), (height - 20) / most
+
+    def level(decibels: float) -> float:
+        return height - 10 - min(max(decibels, 0.0), most) * dy
+
+    parts = []
+    for tick in range(0, int(most) + 1, 10):
+        parts += [
+            line(margin, level(tick), width, level(tick), "grid"),
+            text(margin - 6, level(tick) + 4, str(tick), "end", "tick"),
+        ]
+    before = None
+    for index, one in enumerate(layers):
+        x = margin + index * dx
+        top = level(one.alone)
+        style = "loss bad" if one.alone < least else "loss"
+        parts.append(box(Box(x + dx * 0.1, top, dx * 0.8, height - 10 - top, style, "", one.title)))
+        if one.weights is not None:
+            parts.append(
+                f'<circle cx="{x + dx / 2:.1f}" cy="{level(one.weights):.1f}" r="3" class="weights"/>'
+            )
+        here = (x + dx / 2, level(one.so_far))
+        if before:
+            parts.append(line(*before, *here, "so-far"))
+        before = here
+    parts.append(line(margin, level(least), width, level(least), "least"))
+    return drawing(width, height, parts, "decibels by layer")
