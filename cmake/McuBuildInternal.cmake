@@ -254,12 +254,7 @@ function(_mcu_zephyr_npu out_source out_driver)
     if(CONFIG_ARM_ETHOS_U)
         set(${out_source} ${root}/zephyr/ethosu.cpp PARENT_SCOPE)
         set(${out_driver} "" PARENT_SCOPE)
-        return()
     endif()
-    set(files ${${out_driver}} ${root}/zephyr/platform.cpp)
-    # Behind Zephyr's own option, which may be C++17.
-    set_source_files_properties(${${out_source}} ${files} PROPERTIES COMPILE_OPTIONS -std=gnu++20)
-    set(${out_driver} ${files} PARENT_SCOPE)
 endfunction()
 
 # Options of a library of ours, and where its archive goes: the map file names it.

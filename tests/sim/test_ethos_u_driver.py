@@ -81,8 +81,8 @@ void run() {
     const int offset = in.mode == 2 ? 8 : in.mode == 5 ? 16 : 0;
     std::byte* const scratch = in.mode == 3 ? unreachable : arena + offset;
     std::memcpy(scratch, in.bytes, 8);
-    const npu::Job job{.commands = commands, .configuration = in.configuration, .id = in.id, .weights = {},
-                       .scratch = std::span(scratch, in.mode == 5 ? 88 : 16)};
+    const npu::Job job{.commands = {commands, sizeof commands}, .configuration = in.configuration,
+                       .id = in.id, .weights = {}, .scratch = {scratch, in.mode == 5 ? 88u : 16u}};
     npu::Counters counters{};
     const npu::Result result = npu::run(job, in.mode == 1 ? npu::Wait::kPoll : npu::Wait::kInterrupt,
                                         in.mode == 4 ? &counters : nullptr);

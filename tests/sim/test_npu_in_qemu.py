@@ -56,12 +56,12 @@ std::span<std::byte> output_bytes(std::size_t index) {
     return std::span(scratch).subspan(outputs[index].offset, outputs[index].size);
 }
 void run() {
-    const auto result = mcu::ethos_u::run({.commands = std::span(commands, commands_end),
+    const auto result = mcu::ethos_u::run({.commands = {commands, 4 * size_t(commands_end - commands)},
                                            .configuration = kConfig,
                                            .id = kId,
-                                           .weights = std::span(weights, weights_end),
-                                           .scratch = scratch,
-                                           .fast_scratch = fast});
+                                           .weights = {weights, size_t(weights_end - weights)},
+                                           .scratch = {scratch, sizeof scratch},
+                                           .fast_scratch = {fast, sizeof fast}});
     if (result.error != mcu::ethos_u::Error::kNone) {
         mcu::platform::write_console(mcu::ethos_u::in_words(result.error));
         mcu::platform::exit(mcu::platform::Status::kFault);

@@ -1,10 +1,11 @@
 """start() and resume(): the core does other things while the NPU works, and the outputs are the same."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from mcu_build import npz
+from mcu_build import npz, process
 from mcu_build.board import find_board
 from mcu_build.manifest import require
 from mcu_build.npu.config import find
@@ -95,6 +96,29 @@ def outputs(build, image):
     return unpack(outcome.outputs, outcome.vectors, manifest.outputs)[0]
 
 
+def symbols(image):
+    """Size and kind of each symbol by its name in C++."""
+    listed = process.run(["arm-none-eabi-nm", "-C", "-S", image]).stdout.splitlines()
+    words = [line.split(maxsplit=3) for line in listed]
+    return {word[3]: (int(word[1], 16), word[2]) for word in words if len(word) == 4}
+
+
+def test_what_only_runs_has_nothing_of_it(made):
+    """No code, and of RAM one pointer: what the interrupt has to call."""
+    build, _, _ = made
+    found = symbols(build / "test.elf")
+    assert any("ethos_u" in name for name in found)
+    assert not [
+        name
+        for name in found
+        if re.search(r"_start\b|_resume|start_ethos|finish_ethos|started$", name)
+        and not name.endswith("done_of_started")
+        and name != "mcu_start"
+    ]
+    driver = [size for name, (size, kind) in found.items() if "ethos_u" in name and kind in "bBdD"]
+    assert sum(driver) <= 4 + 4 + 1 + 1
+
+
 @pytest.mark.parametrize("source", [SOURCE, AT_ONCE], ids=["beside", "at once"])
 def test_the_core_works_beside_the_npu(made, tmp_path, source):
     build, folder, sources = made
@@ -110,3 +134,4 @@ def test_the_core_works_beside_the_npu(made, tmp_path, source):
     expected = outputs(build, build / "test.elf")
     assert (expected[0] != expected[1]).any()
     assert (outputs(build, image) == expected).all()
+    assert [name for name in symbols(image) if name.endswith("started")]

@@ -23,10 +23,12 @@ SCRIPT = """
 MEMORY {{
   FLASH (rx) : ORIGIN = {flash}, LENGTH = {flash_size}
   RAM (rwx) : ORIGIN = {ram}, LENGTH = {ram_size}
+  {memories}
 }}
 _estack = ORIGIN(RAM) + LENGTH(RAM);
 ENTRY(Reset_Handler)
 SECTIONS {{
+  {sections}
   .isr_vector : {{ KEEP(*(.isr_vector)) }} > FLASH
   .text : {{ *(.text*) *(.rodata*) }} > FLASH
   .ARM.exidx : {{ *(.ARM.exidx*) }} > FLASH
@@ -56,9 +58,11 @@ void unhandled(void) { exit(3); }
 __attribute__((weak)) void pend_sv(void) { exit(4); }
 __attribute__((weak)) void sys_tick(void) { exit(5); }
 __attribute__((weak)) void interrupt_0(void) { exit(6); }
-__attribute__((section(".isr_vector"), used)) void *const vectors[17] = {
+__attribute__((weak)) void interrupt_56(void) { exit(7); }
+__attribute__((section(".isr_vector"), used)) void *const vectors[73] = {
     &_estack,  Reset_Handler, unhandled, unhandled, unhandled, unhandled, unhandled, unhandled, unhandled,
-    unhandled, unhandled,     unhandled, unhandled, unhandled, pend_sv,   sys_tick,  interrupt_0};
+    unhandled, unhandled,     unhandled, unhandled, unhandled, pend_sv,   sys_tick,  interrupt_0,
+    [16 + 56] = interrupt_56};
 """
 # Flash that cannot be written, and RAM: QEMU's machine, its memories.
 MACHINES = {
@@ -66,6 +70,11 @@ MACHINES = {
     "mps2-an386": ("mps2-an386", "0x00000000", "4M", "0x20000000", "4M"),
     "corstone-300": ("mps3-an547", "0x00000000", "512K", "0x20000000", "512K"),
 }
+# What an NPU reaches: memories of Corstone-300 for constants and arena.
+NPU_MEMORIES = """NPU_ROM (rx) : ORIGIN = 0x01000000, LENGTH = 2M
+  NPU_RAM (rw) : ORIGIN = 0x21000000, LENGTH = 4M"""
+NPU_SECTIONS = """.npu_constants : { *(.rodata.mcu_constants.*) } > NPU_ROM
+  .npu_arena (NOLOAD) : { *(.bss.mcu_arena.*) } > NPU_RAM"""
 SPECS = ("-specs=nano.specs", "-specs=rdimon.specs", "-nostartfiles", "-Wl,--gc-sections")
 
 
@@ -96,8 +105,10 @@ def vendor_files(folder: Path, board: str = "netduinoplus2") -> tuple[Path, Path
     folder.mkdir(parents=True, exist_ok=True)
     _, flash, flash_size, ram, ram_size = MACHINES[board]
     startup, script = folder / "startup.c", folder / "vendor.ld"
+    memories, sections = (NPU_MEMORIES, NPU_SECTIONS) if board == "corstone-300" else ("", "")
+    words = {"flash": flash, "flash_size": flash_size, "ram": ram, "ram_size": ram_size}
     startup.write_text(STARTUP)
-    script.write_text(SCRIPT.format(flash=flash, flash_size=flash_size, ram=ram, ram_size=ram_size))
+    script.write_text(SCRIPT.format(**words, memories=memories, sections=sections))
     return startup, script
 
 

@@ -17,6 +17,7 @@
 
 #include "mcu/drivers/ethos_u.h"
 #include "registers.h"
+#include "stop.h"
 
 namespace mcu::ethos_u::bus {
 
@@ -83,23 +84,27 @@ inline Register npu(uintptr_t offset) {
     return Register(offset);
 }
 
-inline void lend(std::span<const std::byte> bytes, bool writable) {
-    send(writable, static_cast<uint32_t>(bytes.size()), reinterpret_cast<uintptr_t>(bytes.data()));
-    send(bytes.data(), bytes.size());
+inline uint64_t address(const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer);
+}
+
+inline void lend(ConstBytes bytes, bool writable) {
+    send(writable, static_cast<uint32_t>(bytes.size), reinterpret_cast<uintptr_t>(bytes.data));
+    send(bytes.data, bytes.size);
 }
 
 inline void lend(const Job& job) {
     send(kLend, 4, 0);
-    lend(std::as_bytes(job.commands), false);
+    lend(job.commands, false);
     lend(job.weights, false);
-    lend(job.scratch, true);
-    lend(job.fast_scratch, true);
+    lend({job.scratch.data, job.scratch.size}, true);
+    lend({job.fast_scratch.data, job.fast_scratch.size}, true);
 }
 
 inline void take_back(const Job& job) {
     send(kTakeBack, 0, 0);
-    receive(job.scratch.data(), job.scratch.size());
-    receive(job.fast_scratch.data(), job.fast_scratch.size());
+    receive(job.scratch.data, job.scratch.size);
+    receive(job.fast_scratch.data, job.fast_scratch.size);
 }
 
 inline void barrier() {}

@@ -11,16 +11,30 @@ inline void barrier() {
     __asm volatile("dsb\n isb" ::: "memory");
 }
 
+// The NPU's address of what the core has at `pointer`.
+inline uint64_t address(const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer);
+}
+
 // From here on the NPU sees what the core has written to the job's memory.
 inline void lend(const Job& job) {
-    cache::lend(job);
+    if (cache::is_on()) {
+        cache::clean(job.commands);
+        cache::clean(job.weights);
+        cache::clean_and_invalidate(job.scratch);
+        cache::clean_and_invalidate(job.fast_scratch);
+    }
     barrier();
 }
 
 // From here on the core sees what the NPU has written.
 inline void take_back(const Job& job) {
     barrier();
-    cache::take_back(job);
+    if (cache::is_on()) {
+        cache::invalidate(job.scratch);
+        cache::invalidate(job.fast_scratch);
+        barrier();
+    }
 }
 
 }  // namespace mcu::ethos_u::bus

@@ -6,10 +6,11 @@
 #include <zephyr/devicetree.h>
 #include <zephyr/irq.h>
 #include <zephyr/kernel.h>
+#include <zephyr/sys/printk.h>
 
 #include "bus_memory.h"
-#include "cache.h"
 #include "mcu/drivers/ethos_u.h"
+#include "nvic.h"
 
 #define MCU_NPU_NODE DT_COMPAT_GET_ANY_STATUS_OKAY(arm_ethos_u)
 
@@ -18,7 +19,7 @@ namespace mcu::ethos_u::bus {
 inline K_SEM_DEFINE(ended, 0, 1);
 
 inline volatile uint32_t& npu(uintptr_t offset) {
-    return cache::reg(DT_REG_ADDR(MCU_NPU_NODE) + offset);
+    return *reinterpret_cast<volatile uint32_t*>(DT_REG_ADDR(MCU_NPU_NODE) + offset);
 }
 
 inline void on_interrupt(const void*) {
@@ -36,8 +37,7 @@ inline void disable_interrupt() {
 }
 
 inline void forget_interrupt() {
-    constexpr uintptr_t kIcpr = 0xE000E280;
-    cache::reg(kIcpr + 4 * (DT_IRQN(MCU_NPU_NODE) / 32)) = 1u << (DT_IRQN(MCU_NPU_NODE) % 32);
+    nvic::set(nvic::kForget, DT_IRQN(MCU_NPU_NODE));
     k_sem_reset(&ended);
 }
 
@@ -46,6 +46,13 @@ inline void sleep_until(const volatile bool& finished) {
     while (!finished) {
         k_sem_take(&ended, K_FOREVER);
     }
+}
+
+[[noreturn]] inline void stop(const char* words, const Result& result) {
+    printk("NPU: %s\n  STATUS 0x%08x, byte %u of the command stream\n", words,
+           static_cast<unsigned>(result.status), static_cast<unsigned>(result.command));
+    k_panic();
+    CODE_UNREACHABLE;
 }
 
 }  // namespace mcu::ethos_u::bus

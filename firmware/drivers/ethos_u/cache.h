@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "mcu/drivers/ethos_u.h"
 
@@ -33,54 +32,37 @@ inline bool is_on() {
 }
 
 // One operation on every line that `bytes` touches.
-inline void each_line(Operation operation, std::span<const std::byte> bytes) {
-    const uintptr_t start = reinterpret_cast<uintptr_t>(bytes.data());
-    for (uintptr_t line = start & ~(kLine - 1); line < start + bytes.size(); line += kLine) {
+[[gnu::noinline]] inline void each_line(Operation operation, ConstBytes bytes) {
+    const uintptr_t start = reinterpret_cast<uintptr_t>(bytes.data);
+    for (uintptr_t line = start & ~(kLine - 1); line < start + bytes.size; line += kLine) {
         reg(operation) = static_cast<uint32_t>(line);
     }
 }
 
 // Before another master reads `bytes`.
-inline void clean(std::span<const std::byte> bytes) {
+inline void clean(ConstBytes bytes) {
     each_line(kClean, bytes);
 }
 
 // Before another master writes `bytes`: no line may be written back over what it wrote.
-inline void clean_and_invalidate(std::span<const std::byte> bytes) {
-    each_line(kCleanInvalidate, bytes);
+inline void clean_and_invalidate(Bytes bytes) {
+    each_line(kCleanInvalidate, {bytes.data, bytes.size});
 }
 
 // After another master has written `bytes`: the core may have fetched lines ahead. A line at either end that
 // holds other data too is written back first.
-inline void invalidate(std::span<const std::byte> bytes) {
-    const uintptr_t start = reinterpret_cast<uintptr_t>(bytes.data());
+[[gnu::noinline]] inline void invalidate(Bytes bytes) {
+    const uintptr_t start = reinterpret_cast<uintptr_t>(bytes.data);
     const uintptr_t head = (kLine - start % kLine) % kLine;
-    if (bytes.size() < head + kLine) {
-        each_line(kCleanInvalidate, bytes);
+    if (bytes.size < head + kLine) {
+        clean_and_invalidate(bytes);
         return;
     }
-    const uintptr_t whole = (bytes.size() - head) / kLine * kLine;
-    each_line(kCleanInvalidate, bytes.first(head));
-    each_line(kInvalidate, bytes.subspan(head, whole));
-    each_line(kCleanInvalidate, bytes.subspan(head + whole));
-}
-
-// Before the NPU runs a job, and after it has.
-inline void lend(const Job& job) {
-    if (is_on()) {
-        clean(std::as_bytes(job.commands));
-        clean(job.weights);
-        clean_and_invalidate(job.scratch);
-        clean_and_invalidate(job.fast_scratch);
-    }
-}
-
-inline void take_back(const Job& job) {
-    if (is_on()) {
-        invalidate(job.scratch);
-        invalidate(job.fast_scratch);
-        __asm volatile("dsb\n isb" ::: "memory");
-    }
+    const auto* const data = static_cast<const char*>(bytes.data);
+    const uintptr_t whole = (bytes.size - head) / kLine * kLine;
+    each_line(kCleanInvalidate, {data, head});
+    each_line(kInvalidate, {data + head, whole});
+    each_line(kCleanInvalidate, {data + head + whole, bytes.size - head - whole});
 }
 
 }  // namespace mcu::ethos_u::cache

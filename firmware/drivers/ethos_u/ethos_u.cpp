@@ -2,13 +2,7 @@
 
 #include "mcu/drivers/ethos_u.h"
 
-#if defined(__ZEPHYR__)
-#include "bus_zephyr.h"
-#elif defined(MCU_NPU_BASE)
-#include "bus_core.h"
-#else
-#include "bus_host.h"
-#endif
+#include "bus.h"
 #include "registers.h"
 
 namespace mcu::ethos_u {
@@ -22,25 +16,27 @@ enum Product : uint32_t { kU55 = 0, kU65 = 1, kU85 = 2 };
 constexpr int kResetPolls = 10000;
 constexpr uintptr_t kAlignment = 16;
 
+// Whether the NPU has a job that nobody has finished.
+volatile bool is_running;
 // Written by the interrupt.
 volatile bool finished;
 volatile uint32_t final_status;
 
-// What was started and has not been finished.
-struct Running {
+// What start() has left to the NPU. It costs images that call run() alone nothing but the pointer.
+struct Started {
     Job job;
     Done done;
     Counters* counters;
 };
-constinit Running running = {};
-volatile bool is_running;
+Started started = {};
+const Done* volatile done_of_started;
 
 uint32_t field(uint32_t word, unsigned bit, unsigned width) {
     return (word >> bit) & ((1u << width) - 1);
 }
 
 void write_address(uintptr_t offset, const void* address) {
-    const uint64_t wide = reinterpret_cast<uintptr_t>(address);
+    const uint64_t wide = bus::address(address);
     npu(offset) = static_cast<uint32_t>(wide);
     npu(offset + 4) = static_cast<uint32_t>(wide >> 32);
 }
@@ -50,8 +46,8 @@ bool is_aligned(const void* pointer) {
 }
 
 bool is_aligned(const Job& job) {
-    return !job.commands.empty() && is_aligned(job.commands.data()) && is_aligned(job.weights.data()) &&
-           is_aligned(job.scratch.data()) && is_aligned(job.fast_scratch.data());
+    return job.commands.size != 0 && is_aligned(job.commands.data) && is_aligned(job.weights.data) &&
+           is_aligned(job.scratch.data) && is_aligned(job.fast_scratch.data);
 }
 
 Error reset() {
@@ -91,12 +87,12 @@ void configure_ports(Product product) {
 void configure(const Job& job) {
     npu(kCmd) = kMayStopClock;
     configure_ports(static_cast<Product>(field(job.configuration, 28, 4)));
-    write_address(kQBase, job.commands.data());
-    npu(kQSize) = static_cast<uint32_t>(job.commands.size_bytes());
+    write_address(kQBase, job.commands.data);
+    npu(kQSize) = static_cast<uint32_t>(job.commands.size);
     npu(kQConfig) = job.ports.commands;
-    write_address(kBaseP, job.weights.data());
-    write_address(kBaseP + 8, job.scratch.data());
-    write_address(kBaseP + 16, job.fast_scratch.data());
+    write_address(kBaseP, job.weights.data);
+    write_address(kBaseP + 8, job.scratch.data);
+    write_address(kBaseP + 16, job.fast_scratch.data);
     npu(kRegionCfg) =
         static_cast<uint32_t>(job.ports.weights | job.ports.scratch << 2 | job.ports.fast_scratch << 4);
 }
@@ -149,8 +145,7 @@ Error error_of(uint32_t status) {
 }
 
 // Everything but the write that starts the NPU.
-Error prepare(const Running& given) {
-    const Job& job = given.job;
+Error prepare(const Job& job, const Counters* counters) {
     if (is_running) {
         return Error::kBusy;
     }
@@ -162,26 +157,38 @@ Error prepare(const Running& given) {
         return error;
     }
     configure(job);
-    if (given.counters != nullptr) {
+    if (counters != nullptr) {
         start_counters(pmu(job));
     }
     bus::lend(job);
-    running = given;
     is_running = true;
     finished = false;
     return Error::kNone;
 }
 
+void go() {
+    npu(kCmd) = kMayStopClock | kRun;
+}
+
+void go_and_interrupt() {
+    bus::forget_interrupt();
+    bus::enable_interrupt();
+    go();
+}
+
+void sleep() {
+    bus::sleep_until(finished);
+    bus::disable_interrupt();
+}
+
 // What the NPU has written is the core's again.
-Result take_back() {
-    const Job& job = running.job;
+Result take_back(const Job& job, Counters* counters) {
     bus::take_back(job);
-    if (running.counters != nullptr) {
-        read_counters(pmu(job), *running.counters);
+    if (counters != nullptr) {
+        read_counters(pmu(job), *counters);
     }
     const uint32_t command = npu(kQRead);
     npu(kCmd) = kMayStopClock | kMayLosePower;
-    running.done = {};
     is_running = false;
     return {error_of(final_status), final_status, command};
 }
@@ -189,13 +196,17 @@ Result take_back() {
 }  // namespace
 
 void handle_interrupt() {
+    if (!is_running) {
+        return;
+    }
     final_status = npu(kStatus);
     npu(kCmd) = kMayStopClock | kClearIrq;
     // The write has arrived before the core looks at the interrupt's line again.
     bus::barrier();
     finished = true;
-    if (running.done.function != nullptr) {
-        running.done.function(running.done.context);
+    const Done* const done = done_of_started;
+    if (done != nullptr) {
+        done->function(done->context);
     }
 }
 
@@ -224,11 +235,11 @@ Error check(uint32_t configuration, uint32_t id) {
 }
 
 Error start(const Job& job, Done done, Counters* counters) {
-    const Error error = prepare({job, done, counters});
+    const Error error = prepare(job, counters);
     if (error == Error::kNone) {
-        bus::forget_interrupt();
-        bus::enable_interrupt();
-        npu(kCmd) = kMayStopClock | kRun;
+        started = {job, done, counters};
+        done_of_started = done.function != nullptr ? &started.done : nullptr;
+        go_and_interrupt();
     }
     return error;
 }
@@ -237,27 +248,32 @@ Result finish() {
     if (!is_running) {
         return {Error::kIncomplete, 0, 0};
     }
-    bus::sleep_until(finished);
-    bus::disable_interrupt();
-    return take_back();
+    sleep();
+    done_of_started = nullptr;
+    return take_back(started.job, started.counters);
 }
 
 Result run(const Job& job, Wait wait, Counters* counters) {
-    if (wait == Wait::kInterrupt) {
-        const Error error = start(job, {}, counters);
-        return error == Error::kNone ? finish() : Result{error, 0, 0};
-    }
-    const Error error = prepare({job, {}, counters});
+    const Error error = prepare(job, counters);
     if (error != Error::kNone) {
         return {error, 0, 0};
     }
-    bus::disable_interrupt();
-    npu(kCmd) = kMayStopClock | kRun;
-    poll();
-    return take_back();
+    if (wait == Wait::kInterrupt) {
+        go_and_interrupt();
+        sleep();
+    } else {
+        bus::disable_interrupt();
+        go();
+        poll();
+    }
+    return take_back(job, counters);
 }
 
-std::string_view in_words(Error error) {
+void stop(const Result& result) {
+    bus::stop(in_words(result.error), result);
+}
+
+const char* in_words(Error error) {
     switch (error) {
         case Error::kNone:
             return "no error";
@@ -294,8 +310,3 @@ std::string_view in_words(Error error) {
 }
 
 }  // namespace mcu::ethos_u
-
-// Takes the place of the weak one in the vector table.
-extern "C" void mcu_handle_npu() {
-    mcu::ethos_u::handle_interrupt();
-}

@@ -115,12 +115,13 @@ public:
         if (!copy(payload.inputs, arguments.data(), scratch, true)) {
             return Error::InvalidProgram;
         }
-        const ethos_u::Result result = ethos_u::run({.commands = payload.commands,
-                                                     .configuration = payload.configuration,
-                                                     .id = payload.id,
-                                                     .weights = payload.weights,
-                                                     .scratch = {scratch, payload.scratch_bytes},
-                                                     .fast_scratch = fast_scratch});
+        const ethos_u::Result result =
+            ethos_u::run({.commands = {payload.commands.data(), payload.commands.size_bytes()},
+                          .configuration = payload.configuration,
+                          .id = payload.id,
+                          .weights = {payload.weights.data(), payload.weights.size()},
+                          .scratch = {scratch, payload.scratch_bytes},
+                          .fast_scratch = {fast_scratch.data(), fast_scratch.size()}});
         if (result.error != ethos_u::Error::kNone) {
             return failed(result);
         }

@@ -41,13 +41,14 @@ def command(
 
 def _text(folder: Path, manifest: Any) -> str:
     ram, flash, stack = manifest["ram"], manifest["flash"], manifest["stack"]
+    fast = f"fast {ram['fast']:,}, " if ram["fast"] else ""
     return "\n".join(
         [
             f"{manifest['name']} for {manifest['core']}: {folder}, {manifest['format']}",
             f"  flash      {flash['code'] + flash['constants']:>10,} bytes  "
             f"(code {flash['code']:,}, constants {flash['constants']:,})",
-            f"  ram        {ram['arena'] + ram['state']:>10,} bytes  "
-            f"(arena {ram['arena']:,}, state {ram['state']:,})",
+            f"  ram        {sum(ram.values()):>10,} bytes  "
+            f"(arena {ram['arena']:,}, {fast}state {ram['state']:,})",
             f"  stack      {stack:>10,} bytes  at most" if stack is not None else "  stack         unknown",
             f"  self-test  {manifest['vectors']:>10,} vectors",
         ]

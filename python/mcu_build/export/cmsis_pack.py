@@ -77,7 +77,8 @@ def files(contents: Contents) -> dict[str, bytes]:
 
 def pdsc(contents: Contents) -> str:
     """The pack's description."""
-    sources = [("header", f"{contents.name}.h"), *(("sourceCpp", path) for path in contents.sources)]
+    sources = [("header", path) for path in contents.headers]
+    sources += [("sourceCpp", path) for path in contents.sources]
     tests = [path for path in contents.test if not path.endswith("_main.c")]
     features = f' Dfpu="{_FPU[contents.fpu]}"'
     features += ' Dmve="FP_MVE"' if "mve" in contents.features else ""

@@ -33,6 +33,26 @@ PROLOGUE = """\
 #endif
 
 """
+# An NPU's driver reaches it as the application says; in one of Zephyr's, as Zephyr does.
+_DRIVER = "drivers/ethos_u"
+_BUS = """\
+#pragma once
+
+#if defined(__ZEPHYR__)
+#include "bus_zephyr.h"
+#else
+#include "bus_application.h"
+#endif
+"""
+_DEFAULTS = """\
+#ifndef MCU_NPU_BASE
+#define MCU_NPU_BASE {base:#010x}
+#endif
+#ifndef MCU_NPU_IRQ
+#define MCU_NPU_IRQ {irq}
+#endif
+
+"""
 _INCLUDE = re.compile(r'^(\s*#\s*include\s*)"([^"]+)"', re.MULTILINE)
 
 
@@ -45,6 +65,7 @@ class Sizes:
     """
 
     arena: int
+    fast: int
     state: int
     constants: int
     code: int
@@ -52,14 +73,24 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Npu:
+    """The NPU that a model is for: its name, where its registers are, its interrupt."""
+
+    name: str
+    base: int
+    irq: int
+
+
+@dataclass(frozen=True)
 class Contents:
     """A model to be exported.
 
-    `header` is the public one, `sources` the C++ to compile, `internal` the headers that only they include:
-    texts by path below one folder, which is the include folder of all. `archive` is the library that the
-    board's compiler makes of them. `test` holds C sources by name: self-test and vectors. `machine` are the
-    board's options for core and calling convention, `flags` the others, `core` is its name, `fpu` "none",
-    "single" or "double", `features` "mve" and "dsp". `ports` are inputs, then outputs.
+    `headers` are the public ones by name, the model's first, `sources` the C++ to compile, `internal` the
+    headers that only they include: texts by path below one folder, which is the include folder of all.
+    `archive` is the library that the board's compiler makes of them. `test` holds C sources by name:
+    self-test and vectors. `machine` are the board's options for core and calling convention, `flags` the
+    others, `core` is its name, `fpu` "none", "single" or "double", `features` "mve" and "dsp". `ports` are
+    inputs, then outputs.
     """
 
     name: str
@@ -70,7 +101,8 @@ class Contents:
     machine: tuple[str, ...]
     flags: tuple[str, ...]
     compiler: str
-    header: str
+    npu: Npu | None
+    headers: Mapping[str, str]
     sources: Mapping[str, str]
     internal: Mapping[str, str]
     test: Mapping[str, str]
@@ -93,7 +125,7 @@ class Contents:
     @property
     def tree(self) -> dict[str, str]:
         """All below the include folder: header, sources and what they include."""
-        return {f"{self.name}.h": self.header, **self.sources, **self.internal}
+        return {**self.headers, **self.sources, **self.internal}
 
 
 def compile_flags(standard: str) -> tuple[str, ...]:
@@ -107,8 +139,9 @@ def self_contained(
     kernels: Iterable[str],
     config: ToolchainConfig,
     operators: Mapping[str, str],
+    npu: Npu | None,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Sources and internal headers of a model with its kernels: texts by path.
+    """Sources and internal headers of a model with its kernels and its NPU's driver: texts by path.
 
     The kernels get a namespace and a folder of the model's own, so that two exported models, made by
     different versions or with different options, can be in one application. `operators` are a user's own
@@ -119,8 +152,13 @@ def self_contained(
     sources = {path: text for path, text in operators.items() if path not in internal}
     sources |= {file: PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
     for stem in kernels:
-        file = kernel_files(stem, config.kernel_folders)[0]
-        sources[f"kernels/{file.parent.name}/{file.name}"] = PROLOGUE + file.read_text()
+        for file in kernel_files(stem, config.kernel_folders):
+            sources[file.relative_to(firmware).as_posix()] = PROLOGUE + file.read_text()
+    if npu is not None:
+        internal[f"{_DRIVER}/bus.h"] = _BUS
+        defaults = _DEFAULTS.format(base=npu.base, irq=npu.irq)
+        application = f"{_DRIVER}/application.cpp"
+        sources[application] = PROLOGUE + defaults + (firmware / application).read_text()
     waiting = {**sources, **internal}
     while waiting:
         path, text = waiting.popitem()
@@ -147,10 +185,24 @@ def _included(firmware: Path, path: str, text: str) -> list[str]:
 
 def _place(firmware: Path, path: str) -> Path:
     """The file of ours behind a path of the exported folder."""
-    return firmware / path if path.startswith("kernels/") else firmware / "include" / path
+    return firmware / path if path.startswith(("kernels/", "drivers/")) else firmware / "include" / path
+
+
+def npu_header(name: str) -> str:
+    """What an application gives the NPU's driver of a model: the header <name>_npu.h."""
+    return _owned((data_dir() / "firmware" / "include" / "mcu" / "npu.h").read_text(), name)
 
 
 def _owned(text: str, name: str) -> str:
-    """A source, or a path, with kernels under a name of the model's own."""
-    text = text.replace("mcu/kernels/", f"{name}_kernels/")
-    return text.replace("mcu::kernels", f"{name}_kernels")
+    """A source, or a path, with kernels and an NPU's driver under names of the model's own."""
+    for ours, own in (
+        ("mcu/kernels/", f"{name}_kernels/"),
+        ("mcu::kernels", f"{name}_kernels"),
+        ("mcu/drivers/", f"{name}_drivers/"),
+        ("mcu::ethos_u", f"{name}_ethos_u"),
+        ("mcu/npu.h", f"{name}_npu.h"),
+        ("mcu_npu_", f"{name}_npu_"),
+        ("MCU_NPU_H", f"{name.upper()}_NPU_H"),
+    ):
+        text = text.replace(ours, own)
+    return text

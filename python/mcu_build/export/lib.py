@@ -24,7 +24,7 @@ def files(contents: Contents) -> dict[str, bytes]:
         name=name, prefix=name.upper(), compiler=contents.compiler, machine=" ".join(contents.machine)
     )
     texts = {
-        f"include/{name}.h": contents.header,
+        **{f"include/{path}": text for path, text in contents.headers.items()},
         **{f"test/{path}": text for path, text in contents.test.items()},
         f"{name}.mk": make_library(contents, "include", library),
         "CMakeLists.txt": cmake_library(contents, "include", library),

@@ -24,8 +24,10 @@ from mcu_build.export.contents import (
     STANDARD,
     STANDARD_OF_OPERATORS,
     Contents,
+    Npu,
     Sizes,
     compile_flags,
+    npu_header,
     self_contained,
 )
 from mcu_build.export.selftest import selftest
@@ -42,6 +44,8 @@ from mcu_build.resources import data_dir
 from mcu_build.vectors import sequence_starts
 
 Format = Literal["folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube"]
+# Whose chips have no Ethos-U.
+_WITHOUT_NPU = {"arduino": "no board of Arduino's", "stm32cube": "no STM32"}
 FORMATS: Mapping[Format, Callable[[Contents], dict[str, bytes]]] = MappingProxyType(
     {
         "folder": folder.files,
@@ -78,17 +82,22 @@ def export(
     """Write the model into the folder `output`. McuError where it cannot be, or something else is there."""
     _check(request, format)
     _own_files(output)
+    contents = gathered(request, name, version, cache, progress)
+    manifest = write(contents, request, format, output)
+    if not contents.vectors.vary:
+        progress.warn(f"{contents.name}: the self-test proves little: every vector gives the same outputs")
+    return Exported(output, manifest)
+
+
+def gathered(request: Request, name: str | None, version: str, cache: Cache, progress: Progress) -> Contents:
+    """What all formats are made of: the model's sources, compiled, and vectors to prove it with."""
     lowered = pipeline.lowered_for(request, cache, progress)
     with progress.stage("plan"):
         made = pipeline.model_sources(request, lowered, name or lowered.name)
     with tempfile.TemporaryDirectory() as scratch:
         vectors = _vectors(request, lowered, made, Path(scratch), cache, progress)
         with progress.stage("build"):
-            contents = collect(request, made, vectors, version, Path(scratch))
-    manifest = write(contents, request, format, output)
-    if not vectors.vary:
-        progress.warn(f"{made.plan.name}: the self-test proves little: every vector gives the same outputs")
-    return Exported(output, manifest)
+            return collect(request, made, vectors, version, Path(scratch))
 
 
 def _check(request: Request, format: str) -> None:
@@ -107,10 +116,10 @@ def _check(request: Request, format: str) -> None:
         raise McuError(
             "export: --kernels cmsis-nn: the library is not ours to export", "Leave it out.", Exit.USAGE
         )
-    if request.npu:
+    if request.npu and format in _WITHOUT_NPU:
         raise McuError(
-            f"export: --npu {request.npu.name}: the NPU's driver needs our own start-up code",
-            "Add --npu none for the core alone, or use mcu_add_model (docs/application.md).",
+            f"export: --format {format}: {_WITHOUT_NPU[format]} has an Ethos-U ({request.npu.name})",
+            "Add --npu none for the core alone, or take --format folder, which any build system compiles.",
         )
 
 
@@ -163,13 +172,15 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
     """What an export of a model's sources is made of; they are compiled in the folder `scratch`."""
     board, plan, name = request.board, made.plan, made.plan.name
     config = toolchain_config(board, request.toolchain, None, request.options.optimize)
+    npu = _npu(request) if "ethos_u" in made.kernels else None
     sources, internal = self_contained(
-        name, made.texts, made.kernels, config, _operators(request.options.kernel_sources)
+        name, made.texts, made.kernels, config, _operators(request.options.kernel_sources), npu
     )
-    header = made.texts[f"{name}.h"]
+    headers = {f"{name}.h": made.texts[f"{name}.h"]}
+    headers |= {f"{name}_npu.h": npu_header(name)} if npu else {}
     flags = compile_flags(STANDARD_OF_OPERATORS if request.options.kernel_sources else STANDARD)
     options = (*flags, optimize_option(request.toolchain, request.options.optimize))
-    found = compiled(name, {f"{name}.h": header, **sources, **internal}, options, config, scratch)
+    found = compiled(name, {**headers, **sources, **internal}, options, config, scratch)
     inputs_and_outputs = tuple(ports(plan))
     return Contents(
         name=name,
@@ -180,16 +191,29 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
         machine=() if board.is_host else machine_options(board),
         flags=flags,
         compiler=compiler_name(config),
-        header=header,
+        npu=npu,
+        headers=headers,
         sources=sources,
         internal=internal,
         archive=found.archive,
         test=selftest(name, inputs_and_outputs, vectors, bool(plan.initial_state)),
         vectors=vectors,
-        sizes=Sizes(arena_size(plan), len(plan.initial_state), constant_bytes(plan), found.code, found.stack),
+        sizes=Sizes(
+            arena_size(plan),
+            plan.fast_size,
+            len(plan.initial_state),
+            constant_bytes(plan),
+            found.code,
+            found.stack,
+        ),
         ports=inputs_and_outputs,
         license=(data_dir() / "LICENSE").read_text(),
     )
+
+
+def _npu(request: Request) -> Npu:
+    assert request.npu is not None and request.board.npu is not None, "a plan for an NPU"
+    return Npu(request.npu.name, request.board.npu_address, request.board.npu.irq)
 
 
 def _operators(kernel_sources: Sequence[Path]) -> dict[str, str]:
@@ -213,13 +237,14 @@ def _manifest(
         "format": format,
         "board": request.board.id,
         "core": contents.core,
+        "npu": contents.npu.name if contents.npu else None,
         "io": request.options.io,
         "compiler": contents.compiler,
         "machine_options": list(contents.machine),
         "compile_options": list(contents.flags),
         "include_folders": sorted({str(Path(path).parent) for path in files if Path(path).name == header}),
         "sources": [path for path in files if path.endswith(".cpp")],
-        "ram": {"arena": sizes.arena, "state": sizes.state},
+        "ram": {"arena": sizes.arena, "fast": sizes.fast, "state": sizes.state},
         "flash": {"constants": sizes.constants, "code": sizes.code},
         "stack": sizes.stack.size,
         "vectors": contents.vectors.count,

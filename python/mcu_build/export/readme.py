@@ -26,7 +26,7 @@ The header has shapes, scales and sizes as macros.
 | | Bytes | |
 |---|---|---|
 | RAM: arena | {arena:,} | `{prefix}_ARENA_SIZE`: inputs, outputs and all between |
-| RAM: state | {state:,} | kept from call to call |
+{fast}| RAM: state | {state:,} | kept from call to call |
 | Flash: constants | {constants:,} | weights, tables |
 | Flash: code | {code:,} | as {compiler} makes it |
 | Stack | {stack} |
@@ -49,7 +49,7 @@ name a section of yours:
 
 A section of the arena's that does not begin with `.bss` has to be `(NOLOAD)` in the linker script.
 
-## Threads
+{npu}## Threads
 
 One call of `{name}_run` at a time: it is not re-entrant. It may be interrupted at any point, and different
 models may run in different threads or interrupts: they share nothing. An RTOS, or an interrupt that runs a
@@ -66,7 +66,45 @@ Kernels and generated code: Apache-2.0 (LICENSE). The model's weights are yours.
 """
 
 
-def readme(contents: Contents, usage: str, test: str) -> str:
+_FAST = "| RAM: fast | {:,} | `{}_FAST_SIZE`: scratch memory of the NPU |\n"
+_NPU = """\
+## The NPU
+
+The model is for an {npu} and brings its driver. `{name}_npu.h` has what the application gives it:
+
+    #include "{name}_npu.h"
+
+    void NPU_IRQHandler(void) {{
+        {name}_npu_interrupt();
+    }}
+
+That is needed, unless `const int32_t {name}_npu_irq = -1;` lets the driver read the NPU's status until it is
+done. All else has a default, which a definition of yours goes before: `{name}_npu_base` ({base:#010x}) and
+`{name}_npu_irq` ({irq}) are those of the board; `{name}_npu_lend` and `{name}_npu_take_back` maintain the
+core's data cache; `{name}_npu_address` is for chips whose NPU sees memory at other addresses;
+`{name}_npu_failed` hears of an error.
+
+The NPU has to reach the arena{fast} and the constants. Many chips' NPUs reach neither tightly coupled
+memory nor the core's own flash: place the sections above in memory that it does reach. The clock and power
+of the NPU, and who may access it (TrustZone, privilege), are set by the application before the first call.
+
+`{name}_run` sleeps (`wfi`) while the NPU works. `{name}_start` returns instead; `{name}.h` says how. One
+model at a time uses the NPU.
+
+"""
+_ZEPHYR_NPU = """\
+## The NPU
+
+The model is for an {npu} and brings its driver, which takes the NPU from the devicetree (`arm,ethos-u`), and
+lets other threads run while it works. `CONFIG_ARM_ETHOS_U`, Zephyr's own driver, has to be off.
+
+The NPU has to reach the arena{fast} and the constants. On Corstone-300 that is not so by default; the
+sample shows how: `zephyr,sram` in `app.overlay`, `CONFIG_CODE_DATA_RELOCATION`, `zephyr_code_relocate`.
+
+"""
+
+
+def readme(contents: Contents, usage: str, test: str, is_zephyr: bool = False) -> str:
     """README.md, with how to build it in this format and the folder of the self-test."""
     sizes, stack = contents.sizes, contents.sizes.stack
     needed = (
@@ -81,12 +119,14 @@ def readme(contents: Contents, usage: str, test: str) -> str:
         core=contents.core,
         version=__version__,
         type=given.tensor.dtype.c_name,
+        npu=_npu(contents, is_zephyr),
         input=given.name,
         input_macro=given.name.upper(),
         output=result.name,
         output_type=result.tensor.dtype.c_name,
         usage=usage,
         arena=sizes.arena,
+        fast=_FAST.format(sizes.fast, contents.name.upper()) if sizes.fast else "",
         state=sizes.state,
         constants=sizes.constants,
         code=sizes.code,
@@ -98,3 +138,12 @@ def readme(contents: Contents, usage: str, test: str) -> str:
         test=test,
         vectors=contents.vectors.count,
     )
+
+
+def _npu(contents: Contents, is_zephyr: bool) -> str:
+    npu = contents.npu
+    if npu is None:
+        return ""
+    fast = f", the fast memory (`.bss.mcu_fast.{contents.name}`)" if contents.sizes.fast else ""
+    text = _ZEPHYR_NPU if is_zephyr else _NPU
+    return text.format(name=contents.name, npu=npu.name, base=npu.base, irq=npu.irq, fast=fast)

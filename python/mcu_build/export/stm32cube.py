@@ -35,7 +35,7 @@ def files(contents: Contents) -> dict[str, bytes]:
         folder=FOLDER,
     )
     texts = {
-        f"{folder}/Inc/{name}.h": contents.header,
+        **{f"{folder}/Inc/{path}": text for path, text in contents.headers.items()},
         **{f"{folder}/Test/{path}": text for path, text in contents.test.items()},
         f"{folder}/{name}.mk": make_library(contents, "Inc", f"Lib/lib{name}.a"),
         f"{folder}/CMakeLists.txt": cmake_library(contents, "Inc", f"Lib/lib{name}.a"),

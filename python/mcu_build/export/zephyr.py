@@ -17,7 +17,7 @@ endif()
 _KCONFIG = """\
 config {config}
 \tbool "The model {name}"
-\tdepends on CPP && !STD_CPP98 && !STD_CPP11 && !STD_CPP14
+{npu}\tdepends on CPP && !STD_CPP98 && !STD_CPP11 && !STD_CPP14
 \tselect REQUIRES_FULL_LIBCPP
 \timply FPU if CPU_HAS_FPU
 \thelp
@@ -42,6 +42,15 @@ tests:
       type: one_line
       regex:
         - "{name}: PASS"
+"""
+# What the NPU of QEMU's board reaches. Constants are copied into RAM at start.
+_NPU_BOARD = "boards/mps3_corstone300_an547"
+_NPU_OVERLAY = "/ { chosen { zephyr,sram = &isram; }; };\n"
+_RELOCATED = """\
+if(CONFIG_CODE_DATA_RELOCATION)
+  # The NPU reads them.
+  zephyr_code_relocate(FILES ${{CMAKE_CURRENT_LIST_DIR}}/../../src/{name}_constants.cpp LOCATION RAM_RODATA)
+endif()
 """
 _USAGE = """\
 Name this folder in the west manifest, or give `-DZEPHYR_EXTRA_MODULES=/path/to/{name}`, and write into
@@ -68,16 +77,25 @@ def files(contents: Contents) -> dict[str, bytes]:
         + _CMAKE.format(
             **words, flags=flags, sources="".join(f"    ../src/{path}\n" for path in contents.sources)
         ),
-        "zephyr/Kconfig": _BANNER + _KCONFIG.format(**words, arena=contents.sizes.arena),
+        "zephyr/Kconfig": _BANNER
+        + _KCONFIG.format(
+            **words,
+            arena=contents.sizes.arena,
+            npu="\tdepends on DT_HAS_ARM_ETHOS_U_ENABLED && !ARM_ETHOS_U\n" if contents.npu else "",
+        ),
         **{f"src/{path}": text for path, text in contents.tree.items()},
         **{f"{sample}/src/{path}": text for path, text in contents.test.items()},
         f"{sample}/CMakeLists.txt": _BANNER
         + _SAMPLE.format(
             name=name,
             sources="".join(f"    src/{path}\n" for path in contents.test if path.endswith(".c")),
-        ),
+        )
+        + (_RELOCATED.format(name=name) if contents.npu else ""),
         f"{sample}/prj.conf": f"CONFIG_CPP=y\nCONFIG_STD_CPP17=y\nCONFIG_{words['config']}=y\n",
         f"{sample}/sample.yaml": _YAML.format(name=name),
-        "README.md": readme(contents, _USAGE.format(**words), f"{sample}/src/"),
+        "README.md": readme(contents, _USAGE.format(**words), f"{sample}/src/", is_zephyr=True),
     }
+    if contents.npu:
+        texts[f"{sample}/{_NPU_BOARD}.overlay"] = _NPU_OVERLAY
+        texts[f"{sample}/{_NPU_BOARD}.conf"] = "CONFIG_CODE_DATA_RELOCATION=y\n"
     return {path: text.encode() for path, text in texts.items()}

@@ -8,8 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string_view>
 
 namespace mcu::ethos_u {
 
@@ -31,7 +29,7 @@ enum class Error : uint8_t {
     kBusy,           // a job that was started has not been finished
 };
 
-std::string_view in_words(Error error);
+const char* in_words(Error error);
 
 // Which register describes the memory behind an access of the NPU: AXI_LIMIT0..3 (U55, U65) or MEM_ATTR0..3
 // (U85). 0 and 1 go through the port of the fast memory, 2 and 3 through that of the large one.
@@ -42,16 +40,26 @@ struct Ports {
     uint8_t fast_scratch = 1;
 };
 
+// Memory: where it begins, and its bytes.
+struct Bytes {
+    void* data = nullptr;
+    size_t size = 0;
+};
+struct ConstBytes {
+    const void* data = nullptr;
+    size_t size = 0;
+};
+
 struct Job {
     // Register commands, what follows the header of the compiler's payload; starts at a multiple of 16.
-    std::span<const uint32_t> commands;
+    ConstBytes commands;
     // CONFIG and ID of the NPU that the stream is for.
     uint32_t configuration;
     uint32_t id;
     // Regions 0, 1 and 2, each at a multiple of 16. Inputs and outputs lie in the scratch region.
-    std::span<const std::byte> weights;
-    std::span<std::byte> scratch;
-    std::span<std::byte> fast_scratch = {};
+    ConstBytes weights;
+    Bytes scratch;
+    Bytes fast_scratch = {};
     Ports ports = {};
 };
 
@@ -97,7 +105,11 @@ Error start(const Job& job, Done done = {}, Counters* counters = nullptr);
 // Waits for the job that was started, if it has not ended yet, and takes its memory back.
 Result finish();
 
+// Prints the error in words, or says it to the application, and ends the program.
+[[noreturn]] void stop(const Result& result);
+
 // The NPU's interrupt: ours comes here by itself. An application with a vector table of its own calls this.
+// Nothing happens where no job is running.
 void handle_interrupt();
 
 }  // namespace mcu::ethos_u
