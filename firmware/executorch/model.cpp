@@ -4,6 +4,8 @@
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/runtime.h>
 
+#include <cstring>
+
 #include "mcu/platform.h"
 #include "mcu/text.h"
 
@@ -17,6 +19,10 @@ namespace {
 
 // Every tensor of a memory plan may be read by vectors of this many bytes.
 constexpr size_t kAlignment = 16;
+
+// Where a program with state has it: which memory of its plan, which of its constants are the initial values.
+constexpr size_t kStateMemory = 1;
+constexpr size_t kInitialState = 1;
 
 constexpr size_t aligned(size_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -125,9 +131,12 @@ Status Model::load_method() {
         return Status::kPoolTooSmall;
     }
     auto planned = parts_.planned;
+    auto state = parts_.state;
+    buffers_[kStateMemory] = {};
     for (size_t i = 0; i < buffers; ++i) {
         const auto size = meta->memory_planned_buffer_size(i);
-        const auto buffer = take(planned, static_cast<size_t>(size.ok() ? *size : 0));
+        auto& memory = i == kStateMemory && !parts_.state.empty() ? state : planned;
+        const auto buffer = take(memory, static_cast<size_t>(size.ok() ? *size : 0));
         if (buffer.size() != static_cast<size_t>(size.ok() ? *size : -1)) {
             return Status::kPoolTooSmall;
         }
@@ -147,6 +156,9 @@ Status Model::load_method() {
         return lacks ? Status::kWrongDelegate : status_of(loaded.error());
     }
     method_.make(std::move(*loaded));
+    if (!reset()) {
+        return Status::kBadProgram;
+    }
     auto ports = parts_.ports;
     const Status bound = bind_inputs(ports);
     return bound == Status::kOk ? bind_outputs(ports) : bound;
@@ -216,6 +228,31 @@ Status Model::run() {
         return status_of(error);
     }
     return Status::kFailed;
+}
+
+bool Model::reset() {
+    const size_t size = parts_.state.empty() ? 0 : buffers_[kStateMemory].size();
+    if (size == 0) {
+        return true;
+    }
+    const auto initial = program_->get_constant_buffer_data(kInitialState, size);
+    if (!initial.ok()) {
+        return false;
+    }
+    std::memcpy(parts_.state.data(), *initial, size);
+    return true;
+}
+
+std::span<std::byte> Model::state() {
+    load_or_stop();
+    return std::as_writable_bytes(parts_.state);
+}
+
+void Model::reset_or_stop() {
+    load_or_stop();
+    if (!reset()) {
+        stop(Status::kBadProgram);
+    }
 }
 
 std::span<std::byte> Model::output(size_t index) {

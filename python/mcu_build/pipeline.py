@@ -59,11 +59,11 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
 def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
     """The request's program, ready to be planned."""
     lowered = lower_model(request.model, request.board, request.npu, request.options, cache, progress)
-    if request.executorch is not None and lowered.initial_state():
+    if request.loads_as_given and lowered.initial_state():
         raise McuError(
-            f"{request.model}: --runtime executorch: the model keeps state from call to call, which only the "
-            "static runtime carries",
-            "Leave --runtime out, or give the state to `forward` and return its new value.",
+            f"{request.model}: --kernels upstream: the model keeps state from call to call, for which "
+            "ExecuTorch has no kernels of Cortex-M",
+            "Leave out --kernels: ours carry state, under ExecuTorch's runtime, too.",
         )
     return lowered
 

@@ -83,10 +83,10 @@ def request_on(
         board = board.with_console(options.console)
         variants.append(options.console)
     if options.ram is not None:
-        if executorch:
+        if executorch and executorch.upstream:
             raise McuError(
-                "--ram: ExecuTorch's runtime has the program's own plan of memory",
-                "Leave out --runtime or --ram.",
+                "--ram: with --kernels upstream the program's own plan of memory is taken",
+                "Leave out --kernels or --ram.",
                 Exit.USAGE,
             )
         board = board.model_copy(update={"arena_size": options.ram})

@@ -12,6 +12,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.state import Stepper, lift_state
+from mcu_build.ir.program import load as load_program
 from mcu_build.lower.ethos_u_quantize import copied_inputs
 from mcu_build.prove import Proof
 from mcu_build.resources import data_dir
@@ -395,10 +396,26 @@ def test_state_that_does_not_fit_is_named_before_compiling(file, tmp_path):
     assert "+ state 20,000 + stack" in refused.err
 
 
-def test_executorchs_runtime_is_refused_by_name(file):
-    refused = mcu_build("build", "--board", "host", "--runtime", "executorch", file)
+def test_executorchs_runtime_carries_state(file, tmp_path):
+    """Two sequences, so reset() too, with initial values that are not all zero."""
+    words = ("--board", "host", "--runtime", "executorch", "--build-dir", tmp_path, "--json", file)
+    tested = mcu_build("test", *words)
+    assert tested.status == 0, tested.err
+    assert (tested.json["mismatches"], tested.json["outputs_vary"]) == (0, True)
+    assert tested.json["state"] == {"elements": 12 * (8 + 6 + 1), "mismatches": 0}
+    program = load_program(tmp_path / "keeps" / "host-executorch" / "delegated.pte")
+    assert program.planned_sizes[1:] == (48,)
+    # What fits is our own plan's, under this runtime, too.
+    refused = mcu_build("build", *words, "--ram", 32)
     assert refused.status == 1
-    assert "--runtime executorch: the model keeps state from call to call" in refused.err
+    assert "bytes, 32 are allowed" in refused.json["error"]["message"]
+
+
+def test_executorchs_own_kernels_are_refused_by_name(file):
+    words = ("--board", "corstone-300", "--npu", "none", "--runtime", "executorch", "--kernels", "upstream")
+    refused = mcu_build("build", *words, file)
+    assert refused.status == 1
+    assert "--kernels upstream: the model keeps state from call to call" in refused.err
 
 
 def test_a_label_for_each_call_or_for_the_last(file, tmp_path):

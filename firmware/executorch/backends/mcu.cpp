@@ -1,7 +1,7 @@
 // McuBackend: a delegate is a plan as data, checked when the program is loaded and run where it lies.
 //
-// Its first argument is all of the program's planned memory, on which the plan works; the others, inputs and
-// then outputs, are tensors in it.
+// Its first argument is all of the program's planned memory, on which the plan works, its second the state of
+// a program that has one; the others, inputs and then outputs, are tensors in these.
 
 #include <executorch/runtime/backend/interface.h>
 
@@ -96,14 +96,17 @@ public:
     Error execute(runtime::BackendExecutionContext&, runtime::DelegateHandle* handle,
                   runtime::Span<EValue*> arguments) const override {
         auto& plan = *static_cast<Plan*>(handle);
-        if (arguments.size() == 0) {
+        const bool has_state = plan.state_bytes() > 0;
+        const size_t memories = has_state ? 2 : 1;
+        if (arguments.size() < memories) {
             return Error::InvalidProgram;
         }
-        const PlanStatus status = plan.move(bytes_of(*arguments[0]));
+        const auto state = has_state ? bytes_of(*arguments[1]) : std::span<unsigned char>();
+        const PlanStatus status = plan.move(bytes_of(*arguments[0]), state);
         if (status != PlanStatus::kOk) {
             return failed(status);
         }
-        if (!has_ports(plan, {arguments.data() + 1, arguments.size() - 1})) {
+        if (!has_ports(plan, {arguments.data() + memories, arguments.size() - memories})) {
             return failed(PlanStatus::kOtherPorts);
         }
         plan.run();

@@ -2,7 +2,9 @@
 
 Consecutive steps of a plan are one delegate: its payload is a plan as data (codegen/table.py), which
 firmware/executorch/backends/mcu.cpp runs on the program's planned memory. That memory is the plan's arena, so
-nothing is copied. Delegates of an NPU and operators of the user's own stand between them as they were.
+nothing is copied. What a model keeps from call to call is a second memory, and its initial values the first
+constant of the program, where firmware/executorch/model.cpp finds them. Delegates of an NPU and operators of
+the user's own stand between them as they were.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,8 +27,8 @@ from mcu_build.ir.program import (
 from mcu_build.ir.tensor import ALIGNMENT, aligned
 
 BACKEND = "McuBackend"
-# The memory of a program's plan that is the arena.
-_MEMORY = 1
+# The memories of a program's plan that are the arena, and the state.
+_MEMORY, _STATE = 1, 2
 
 
 def is_left(step: Step) -> bool:
@@ -51,13 +53,19 @@ def delegated(plan: Plan, program: Program, kernels: Numbers) -> Program:
         inputs=tuple(made.tensor(id) for id in plan.inputs),
         outputs=tuple(made.tensor(id) for id in plan.outputs),
         delegates=tuple(made.delegates),
-        planned_sizes=(made.arena,),
+        planned_sizes=made.memories,
     )
+
+
+def state_bytes(program: Program) -> int:
+    """Bytes that a program with delegates of ours keeps from call to call."""
+    is_ours = any(delegate.id == BACKEND for delegate in program.delegates)
+    return sum(program.planned_sizes[_STATE - 1 :]) if is_ours else 0
 
 
 @dataclass
 class _Made:
-    """The new program as far as it is made; its first value is the arena as a tensor of bytes."""
+    """The new program as far as it is made; its first values are arena and state as tensors of bytes."""
 
     plan: Plan
     program: Program
@@ -66,9 +74,15 @@ class _Made:
     _known: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.arena = max(aligned(self.plan.arena.size), ALIGNMENT)
-        whole = TensorValue(DType.U8, (self.arena,), (0,), None, (_MEMORY, 0))
-        self.values: list[Value] = [whole]
+        arena, state = max(aligned(self.plan.arena.size), ALIGNMENT), aligned(len(self.plan.initial_state))
+        self.memories = (arena, state) if state else (arena,)
+        self.values: list[Value] = [
+            TensorValue(DType.U8, (size,), (0,), None, (memory, 0))
+            for memory, size in enumerate(self.memories, _MEMORY)
+        ]
+        if state:
+            initial = self.plan.initial_state.ljust(state, b"\0")
+            self.values.append(TensorValue(DType.U8, (state,), (0,), initial, None))
         self._own = {step.operator for step in self.plan.steps if isinstance(step.call, UserFunction)}
         others = [step for step in self.plan.steps if is_left(step)]
         self._given = self._by_owner([*self.plan.inputs, *(id for step in others for id in step.writes)])
@@ -82,17 +96,20 @@ class _Made:
         """The value that is a tensor of the plan."""
         if id not in self._known:
             tensor = self.plan.tensors[id]
-            place = None if tensor.is_constant else (_MEMORY, self.plan.offset(id))
+            memory = _MEMORY if self.plan.owner(id).state is None else _STATE
+            place = None if tensor.is_constant else (memory, self.plan.offset(id))
             value = TensorValue(tensor.dtype, tensor.model_shape, tensor.dim_order, tensor.data, place)
             self._known[id] = self._add(value)
         return self._known[id]
 
     def run(self, steps: tuple[Step, ...], kernels: Numbers) -> None:
-        """Steps of ours as one delegate, which is given the arena and what it reads and writes."""
+        """Steps of ours as one delegate, which is given arena and state, and what it reads and writes."""
         inputs, outputs = self._ports(steps)
-        part = replace(self.plan, steps=steps, inputs=inputs, outputs=outputs)
+        # Initial values are the program's, not those of each delegate.
+        state = bytes(len(self.plan.initial_state))
+        part = replace(self.plan, steps=steps, inputs=inputs, outputs=outputs, initial_state=state)
         self.delegates.append(Delegate(BACKEND, encode(part, kernels)))
-        given = (0, *map(self.tensor, part.inputs), *map(self.tensor, part.outputs))
+        given = (*range(len(self.memories)), *map(self.tensor, part.inputs), *map(self.tensor, part.outputs))
         self.instructions.append(DelegateCall(len(self.delegates) - 1, given))
 
     def keep(self, step: Step, call: KernelCall | DelegateCall) -> None:

@@ -19,6 +19,7 @@ from mcu_build.codegen.blob import (
     region,
 )
 from mcu_build.codegen.delegated import BACKEND as OUR_BACKEND
+from mcu_build.codegen.delegated import state_bytes
 from mcu_build.codegen.executorch_operators import ADAPTERS, ARGUMENT_KERNELS, KERNELS
 from mcu_build.codegen.header import BANNER, header
 from mcu_build.codegen.kernel_set import KernelSet
@@ -96,14 +97,19 @@ class Deployment:
         return max(planned_bytes(self.program), self.ram, ALIGNMENT)
 
     @property
+    def state(self) -> int:
+        """Bytes for what the model keeps from call to call."""
+        return state_bytes(self.program)
+
+    @property
     def name(self) -> str:
         """The model's name: its namespace in C++."""
         return self.plan.name
 
 
 def planned_bytes(program: Program) -> int:
-    """Bytes of ExecuTorch's memory plan, each buffer at an aligned place."""
-    return sum(aligned(size) for size in program.planned_sizes)
+    """Bytes of ExecuTorch's memory plan, each buffer at an aligned place; our state lies apart."""
+    return sum(aligned(size) for size in program.planned_sizes) - state_bytes(program)
 
 
 def port_bytes(program: Program) -> int:
@@ -150,7 +156,7 @@ mcu::slot::Slots& slots();
 
 
 def _source(given: Deployment) -> str:
-    name, plan, pools = given.name, given.plan, given.pools
+    name, plan, pools, state = given.name, given.plan, given.pools, f"{given.name}_state_bytes"
     parts = [
         BANNER,
         f'#include "{name}.h"\n\n',
@@ -169,6 +175,7 @@ def _source(given: Deployment) -> str:
         f"extern unsigned char {name}_arena[{given.arena}];\n",
         f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
         weights.declarations(given.weights),
+        model.memory(state, arena_section(state), given.state) if given.state else "",
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
         given.kernels.array() if given.has_plans else "",
@@ -189,6 +196,7 @@ def _source(given: Deployment) -> str:
         f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
         "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n",
+        f"    .state = {state},\n" if given.state else "",
         _BACKEND_PARTS if given.backends else "",
         _SLOT_PARTS if given.slots else "",
         weights.PART if given.weights else "",
@@ -204,7 +212,19 @@ def _source(given: Deployment) -> str:
         f"}}  // namespace {name}\n\n"
     )
     ports = loaded_ports(plan, f"{name}::model", f"{name}::{{kind}}_count", "std::byte")
-    return "".join((*parts, *ports, f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n"))
+    run = f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n"
+    return "".join((*parts, *ports, _state(given), run))
+
+
+def _state(given: Deployment) -> str:
+    """reset() and state(). Loading the program resets: nobody else has to clear it."""
+    if not given.state:
+        return ""
+    name = given.name
+    return (
+        f"void {name}_reset() noexcept {{\n    {name}::model.reset_or_stop();\n}}\n\n"
+        f"void *{name}_state() noexcept {{\n    return {name}::model.state().data();\n}}\n\n"
+    )
 
 
 def _kernel_table(given: Deployment) -> str:

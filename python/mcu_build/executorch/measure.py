@@ -18,6 +18,7 @@ from mcu_build.images import BuildInputs, build
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.kernel_sources import prototypes
 from mcu_build.lowered import Lowered
+from mcu_build.plan.fit import check_fit
 from mcu_build.progress import Progress
 from mcu_build.simulate.run import run
 
@@ -94,7 +95,7 @@ def estimated(
 def _deployment(
     plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, board: Board
 ) -> Deployment:
-    """McuError also where the NPU does not reach programs that are in slots."""
+    """McuError also where it does not fit the board, or the NPU does not reach programs that are in slots."""
     given = deployment(plan, steps, lowered, options, board.is_host)
     if given.slots and given.has_npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
         raise McuError(
@@ -102,6 +103,8 @@ def _deployment(
             "where its command streams and weights would lie",
             "Give the end of a memory with npu = true in the board's file.",
         )
+    if not options.upstream:
+        check_fit(plan, board)
     return given
 
 
@@ -119,7 +122,9 @@ def _measured(
     given: Deployment, inputs: BuildInputs, image: Path, npu: NpuChoice | None
 ) -> tuple[Deployment, Pools]:
     """What one inference on zeros takes of the pools, which grow until it succeeds."""
-    zeros = bytes(sum(given.plan.tensors[id].nbytes for id in given.plan.inputs))
+    # Of a model with state a byte says that a sequence begins.
+    begins = b"\1" if given.plan.initial_state else b""
+    zeros = begins + bytes(sum(given.plan.tensors[id].nbytes for id in given.plan.inputs))
     for _ in range(_TRIES):
         try:
             use = run(inputs.board, image, zeros, _TIMEOUT, npu=npu).pools
@@ -141,6 +146,7 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "peak": f"ExecuTorch's own plan takes {planned:,} bytes.",
         "executorch": planned,
         "constants": len(given.data),
+        "state": len(given.plan.initial_state),
         "method_pool": given.pools.method,
         "temp_pool": given.pools.temp,
         "ports": ports,

@@ -69,6 +69,8 @@ struct Parts {
     std::span<unsigned char> ports;        // inputs and outputs that the program leaves to the caller
     std::span<const size_t> input_bytes;
     std::span<const size_t> output_bytes;
+    // The second memory of a plan that keeps something from call to call.
+    std::span<unsigned char> state = {};
     // Where programs have delegates: makes their back ends known, before one is loaded.
     void (*add_backends)() = nullptr;
     // Where the program is in slots: both for the model's first use, which loads the program or ends the
@@ -94,10 +96,14 @@ public:
     Status load(std::span<const unsigned char> program);
     // One inference.
     Status run();
+    // Gives the state of a program that is loaded its initial values. False where the program lacks them.
+    bool reset();
 
     // As the header of the model offers them: a program that cannot be loaded or run ends the firmware.
     std::span<std::byte> input(size_t index);
     std::span<std::byte> output(size_t index);
+    std::span<std::byte> state();
+    void reset_or_stop();
     void run_or_stop();
 
     PoolUse use();

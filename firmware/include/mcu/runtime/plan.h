@@ -120,10 +120,11 @@ public:
 
     // Checks a table and takes it into use; it stays where it is. On failure nothing is loaded.
     Status load(std::span<const unsigned char> table);
-    // The same before it is known where the arena will be; move() tells. The plan can have no other memory.
+    // The same before it is known where arena and state will be; move() tells, and who calls it gives the
+    // state its initial values. The plan can have no other memory.
     Status load_apart(std::span<const unsigned char> table);
-    // Has a plan that is loaded work in another arena.
-    Status move(std::span<unsigned char> arena);
+    // Has a plan that is loaded work in another arena, with a state that lies elsewhere.
+    Status move(std::span<unsigned char> arena, std::span<unsigned char> state);
     void unload() { table_ = {}; }
     bool is_loaded() const { return !table_.empty(); }
 
@@ -131,6 +132,7 @@ public:
     size_t input_count() const { return header().inputs; }
     size_t output_count() const { return header().outputs; }
     size_t step_count() const { return header().steps; }
+    size_t state_bytes() const { return sizes_[kState]; }
     std::span<unsigned char> input(size_t index) const { return bytes_at(index); }
     std::span<unsigned char> output(size_t index) const { return bytes_at(input_count() + index); }
     // Gives the state its initial values.
@@ -139,6 +141,8 @@ public:
     void run() const;
 
 private:
+    // All of load() but the state's initial values.
+    Status check(std::span<const unsigned char> table);
     template <typename T>
     T read(size_t offset) const {
         T value;
@@ -234,6 +238,14 @@ inline bool Plan::checks(size_t count, const Step& step, size_t limit) const {
 }
 
 inline Status Plan::load(std::span<const unsigned char> table) {
+    const Status status = check(table);
+    if (status == Status::kOk) {
+        reset();
+    }
+    return status;
+}
+
+inline Status Plan::check(std::span<const unsigned char> table) {
     table_ = {};
     if (table.size() < sizeof(Header)) {
         return Status::kNoPlan;
@@ -286,23 +298,24 @@ inline Status Plan::load(std::span<const unsigned char> table) {
         }
     }
     *this = made;
-    reset();
     return Status::kOk;
 }
 
 inline Status Plan::load_apart(std::span<const unsigned char> table) {
-    memory_ = {{static_cast<unsigned char*>(nullptr), SIZE_MAX}, {}, {}};
-    return load(table);
+    const std::span<unsigned char> later(static_cast<unsigned char*>(nullptr), SIZE_MAX);
+    memory_ = {later, {}, later};
+    return check(table);
 }
 
-inline Status Plan::move(std::span<unsigned char> arena) {
-    if (arena.size() < sizes_[kArena]) {
+inline Status Plan::move(std::span<unsigned char> arena, std::span<unsigned char> state) {
+    if (arena.size() < sizes_[kArena] || state.size() < sizes_[kState]) {
         return Status::kTooLarge;
     }
-    if (!is_aligned(arena.data())) {
+    if (!is_aligned(arena.data()) || !is_aligned(state.data())) {
         return Status::kMisplaced;
     }
     bases_[kArena] = arena.data();
+    bases_[kState] = state.data();
     return Status::kOk;
 }
 
