@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -21,27 +21,28 @@ from mcu_build import vectors as archives
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import Exit, McuError
-from mcu_build.export.make import Exported, Format
-from mcu_build.export.make import export as make_export
 from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
-from mcu_build.flash.layers import LayerCycles
 from mcu_build.flash.via import Via
 from mcu_build.fronts.options import BuildOptions, Keywords, SourceKeywords
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated
-from mcu_build.profile import measure as profiles
 from mcu_build.progress import Progress
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
-from mcu_build.report.fitting import Fitting, fittings
 from mcu_build.report.quality import too_noisy
 from mcu_build.report.report import Report
 from mcu_build.request import request_for
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
+
+if TYPE_CHECKING:
+    from mcu_build.export.make import Exported, Format
+    from mcu_build.flash.layers import LayerCycles
+    from mcu_build.profile.measure import Profile
+    from mcu_build.report.fitting import Fitting
 
 TIMEOUT = 300.0
 T = TypeVar("T")
@@ -96,18 +97,20 @@ def export(
     model: str | Path,
     *,
     output: str | Path,
-    format: Format = "folder",
+    format: "Format" = "folder",
     version: str = "1.0.0",
     name: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[SourceKeywords],
-) -> Exported:
+) -> "Exported":
     """Write a model with its kernels, header, self-test and README into the folder `output`.
 
     It needs nothing else of ours. `format` is that of a build system or a vendor's tool, `version` what its
     manifest tells, as 1.2.3. `options` are those of `mcu-build export`. An earlier export there is replaced.
     McuError where the folder holds something else.
     """
+    from mcu_build.export.make import export as make_export
+
     request = request_for(model, BuildOptions.of(**options), Path(output))
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _own_progress())
@@ -115,11 +118,13 @@ def export(
 
 def fit(
     model: str | Path, *, progress: Progress | None = None, **options: Unpack[Keywords]
-) -> tuple[Fitting, ...]:
+) -> tuple["Fitting", ...]:
     """How little RAM a model can do with: plans from the quickest to the smallest. None is built.
 
     `options` are those of `mcu-build fit`. The first one that fits is what a build takes.
     """
+    from mcu_build.report.fitting import fittings
+
     request = request_for(model, BuildOptions.of(**options))
     with reported():
         lowered = pipeline.lowered_for(request, Cache(), progress or _own_progress())
@@ -333,14 +338,16 @@ class Firmware:
             files["update"] = signing.update(self.path("bin"), self.board, order)
         return files
 
-    def profile(self, *, timeout: float = TIMEOUT) -> profiles.Profile:
+    def profile(self, *, timeout: float = TIMEOUT) -> "Profile":
         """Instructions of one inference by layer and kernel, counted exactly in QEMU."""
+        from mcu_build.profile import measure
+
         self._check_current()
         inputs = prove.own_inputs(self.built)
         with self.progress.stage("profile"):
-            return profiles.profile(self.built, self.board, inputs, timeout, Cache())
+            return measure.profile(self.built, self.board, inputs, timeout, Cache())
 
-    def profile_device(self, via: Via, *, timeout: float = TIMEOUT) -> tuple[LayerCycles, ...]:
+    def profile_device(self, via: Via, *, timeout: float = TIMEOUT) -> tuple["LayerCycles", ...]:
         """Cycles of each layer of one inference, on the board that `via` leads to."""
         self._check_current()
         inputs = prove.own_inputs(self.built)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Plan
-from mcu_build.plan.operators.custom import user_calls
 
 SUFFIXES = (".cpp", ".cc", ".cxx")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
@@ -40,6 +39,8 @@ def with_headers(sources: Iterable[Path]) -> list[Path]:
 
 def prototypes(plan: Plan) -> dict[str, str]:
     """What the user's functions look like in C++, by their name."""
+    from mcu_build.plan.operators.custom import user_calls
+
     return {call.function: call.prototype for call in user_calls(plan.steps).values()}
 
 

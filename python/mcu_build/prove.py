@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcu_build import npz, vectors
 from mcu_build.board import Board
@@ -13,8 +13,6 @@ from mcu_build.compare import Comparison, Mismatch, accuracy, compare, custom_al
 from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage
-from mcu_build.flash.layers import LayerCycles
-from mcu_build.flash.probe import Probe
 from mcu_build.flash.via import Via
 from mcu_build.metrics import OWN, Metric, is_higher_better, named
 from mcu_build.npz import Array
@@ -28,6 +26,10 @@ from mcu_build.simulate.run import run as simulate
 from mcu_build.stages.reference import expected_outputs, made_up_vectors
 from mcu_build.trace import Layer, first_difference, suspects
 from mcu_build.vectors import sequence_starts
+
+if TYPE_CHECKING:
+    from mcu_build.flash.layers import LayerCycles
+    from mcu_build.flash.probe import Probe
 
 _TUNE = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
 
@@ -192,7 +194,7 @@ def run(
 
 
 @contextmanager
-def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple[Probe, LoadImage, Path]]:
+def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple["Probe", LoadImage, Path]]:
     """The board that holds the build's device image, with that image and its file."""
     from mcu_build.flash import image, probe
     from mcu_build.flash.via import doing, opened
@@ -221,7 +223,7 @@ def _on_device(built: Built, board: Board, inputs: bytes, timeout: float, via: V
 
 def layer_cycles(
     built: Built, board: Board, inputs: list[Array], timeout: float, via: Via
-) -> tuple[LayerCycles, ...]:
+) -> tuple["LayerCycles", ...]:
     """Cycles of each layer on the board that `via` leads to, for the first vector of `inputs`."""
     from mcu_build.flash import layers
     from mcu_build.profile.measure import read

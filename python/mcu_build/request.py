@@ -9,7 +9,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.slot import Region, memory_region, parse_region
 from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.deploy import Options as ExecutorchOptions
+from mcu_build.executorch.options import Options as ExecutorchOptions
 from mcu_build.fronts.options import BuildOptions
 
 # What is not told in the name of a build folder.

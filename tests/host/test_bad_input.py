@@ -128,7 +128,14 @@ def test_a_program_of_a_newer_schema(program, tmp_path):
             "evaluation = [(torch.zeros(1, 4), 0), (torch.ones(1, 4), 3)]",
             "evaluation[1]: the label is 3, and the model's first output has 3 classes, 0 to 2",
         ),
-        ("model.forward = lambda x: x * 0 / 0", "net.py: calibration: item 0: the model computes NaN"),
+        (
+            "model.forward = lambda x: x * 0 / 0",
+            "net.py: calibration[0]: output 0 is NaN, in PyTorch already, first in div 4 (net.py:",
+        ),
+        (
+            "model.forward = lambda x: torch.nn.functional.linear(1 / (x * 0), torch.ones(3, 4))",
+            "net.py: calibration: item 0: the model computes NaN or infinite",
+        ),
         (
             "model.forward = lambda x: x * 10 - x * 10\nevaluation = [(torch.full((1, 4), 3e38), 0)]",
             "model: output 0 is NaN for every input",

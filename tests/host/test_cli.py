@@ -30,6 +30,21 @@ def test_help_lists_every_verb_and_imports_nothing_heavy():
     assert not modules_after("--help") & {"torch", "executorch", "numpy", "pydantic", "rich"}
 
 
+def test_a_process_ends_with_its_status_and_all_that_it_printed():
+    code = (
+        "import atexit, sys\nfrom mcu_build.cli import program\natexit.register(lambda: print('at exit'))\n"
+        "sys.argv[1:] = {}\nprogram()"
+    )
+    for words, status in ((["boards", "--json"], 0), (["boards", "nowhere"], 1)):
+        done = subprocess.run([sys.executable, "-c", code.format(words)], capture_output=True, text=True)
+        assert done.returncode == status
+        assert done.stdout.endswith("at exit\n")
+        assert (status == 1) == ("nowhere" in done.stderr)
+    assert (
+        subprocess.run([sys.executable, "-m", "mcu_build", "nonsense"], capture_output=True).returncode == 2
+    )
+
+
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_has_help(verb):
     result = mcu_build(verb, "--help")

@@ -13,7 +13,8 @@ from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.slot import Region
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch import deploy, measure, package
-from mcu_build.executorch.deploy import Options, exact_pools, operators, wanted_pools
+from mcu_build.executorch.deploy import exact_pools, operators, wanted_pools
+from mcu_build.executorch.options import Options
 from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.plan import Arena, DType, Plan, Step
 from mcu_build.ir.program import Delegate, KernelCall, Program, TensorValue

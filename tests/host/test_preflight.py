@@ -1,5 +1,6 @@
 """What is bound to fail is refused before anything is computed, with a next step that works."""
 
+import importlib.util
 import sys
 import time
 
@@ -7,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from mcu_build import preflight
+from mcu_build import preflight, process
 from mcu_build.board import board_files, find_board, load_board
 from mcu_build.errors import Exit, McuError
+from mcu_build.frontend.first_call import call_once
 from mcu_build.frontend.labels import labels_at_hand
+from mcu_build.frontend.model_file import load
 from mcu_build.frontend.not_finite import first_not_finite
 from mcu_build.lower.upstream import quiet
 from tests.support.cli import mcu_build
@@ -117,8 +120,75 @@ def test_a_missing_tool_has_status_3(tmp_path, monkeypatch):
     assert caught.value.exit_code is Exit.TOOL_MISSING
 
 
+NAN = """import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 3), Log())
+    def forward(self, x):
+        return self.body(x)
+class Log(nn.Module):
+    def forward(self, x):
+        return torch.log(x - x.abs() - 1) * 2
+model = Net()
+example_inputs = (torch.zeros(1, 4),)
+"""
+
+
+def test_outputs_that_are_no_numbers_are_found_in_pytorch(model):
+    model.write_text(NAN)
+    result = mcu_build("build", "--board", "host", model)
+    assert result.status == 1
+    assert (
+        "example_inputs: output 0 is NaN, in PyTorch already, first in body.1 log 3 (net.py:11)" in result.err
+    )
+    model.write_text(NAN + "calibration = [torch.ones(1, 4)]\n")
+    assert "calibration[0]: output 0 is NaN" in mcu_build("build", "--board", "host", model).err
+    # Example inputs outside of what the model is made for are no mistake.
+    model.write_text(
+        "import torch\nfrom torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n"
+        "        return x / x.sum()\nmodel = Net()\nexample_inputs = (torch.zeros(1, 4),)\n"
+        "calibration = [torch.ones(1, 4)]\n"
+    )
+    call_once(load(model))
+
+
+# What takes longer to import than the forward pass that finds the mistake.
+HEAVY = (
+    "executorch",
+    "mcu_build.codegen.executorch",
+    "mcu_build.export.make",
+    "mcu_build.frontend.capture",
+    "mcu_build.plan.operators",
+    "mcu_build.profile",
+    "scipy",
+    "sympy",
+    "torch._dynamo",
+    "torch._inductor",
+    "torchao",
+)
+
+
+def test_what_the_forward_pass_shows_needs_torch_alone(model):
+    """Bare torch takes most of what the refusal takes; nothing else of weight is added."""
+    model.write_text(NAN)
+    code = (
+        "import sys, torch\nlight = set(sys.modules)\n"
+        "from mcu_build.cli import main\n"
+        f"try: main(['build', '-b', 'mps2-an386', {str(model)!r}])\nexcept SystemExit: pass\n"
+        "print(*(set(sys.modules) - light))"
+    )
+    done = process.run([sys.executable, "-c", code])
+    assert "output 0 is NaN" in done.stderr
+    added = set(done.stdout.split())
+    assert "mcu_build.frontend.eager_numbers" in added
+    assert not [name for name in added if name.startswith("torch")]
+    for heavy in HEAVY:
+        assert importlib.util.find_spec(heavy), heavy
+        assert heavy not in added
+
+
 def test_preflight_imports_no_torch():
     code = "import sys, mcu_build.preflight; print('torch' in sys.modules)"
-    from mcu_build import process
-
     assert process.run([sys.executable, "-c", code]).stdout.strip() == "False"

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mcu_build.codegen.delegated import BACKEND as OUR_BACKEND
@@ -13,8 +13,9 @@ from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.executorch_upstream import schemas
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.pte import encode
-from mcu_build.codegen.slot import Region, check_capacity
+from mcu_build.codegen.slot import check_capacity
 from mcu_build.errors import McuError
+from mcu_build.executorch.options import Options
 from mcu_build.executorch.package import wheel
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.program import KernelCall, Program, delegates_of, load, operators_of, parse
@@ -38,26 +39,6 @@ _DELEGATE = (192, 384)
 _METHOD_BASE = 1024
 # softmax makes a table of 256 entries.
 _TEMP_BASE = 1024 + ALIGNMENT
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to link ExecuTorch: its install, other operators than the program's, pools that the user sets.
-
-    `upstream` has ExecuTorch's own kernels run the program as it is. Where `ops` or `ops_from` are given, the
-    image then has those operators, and the program must get along; without it, `ops_from` are programs whose
-    kernels are linked, too. `program_slot` is where programs are kept apart from the image. `reserve_ram` are
-    bytes that there are for memory plans at least.
-    """
-
-    prefix: Path | None = None
-    ops: tuple[str, ...] = ()
-    ops_from: tuple[Path, ...] = ()
-    method_pool: int | None = None
-    temp_pool: int | None = None
-    program_slot: Region | None = None
-    upstream: bool = False
-    reserve_ram: int = 0
 
 
 def deployment(

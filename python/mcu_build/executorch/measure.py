@@ -10,7 +10,8 @@ from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_by
 from mcu_build.codegen.slot import FIRST_SEQUENCE, slot_file
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch.deploy import Options, deployment, exact_pools, wanted_pools
+from mcu_build.executorch.deploy import deployment, exact_pools, wanted_pools
+from mcu_build.executorch.options import Options
 from mcu_build.executorch.package import check_kernels, find, wheel
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.hardware import PROGRAM_SLOTS

@@ -17,6 +17,7 @@ from torch.utils import _pytree
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.frontend.eager_numbers import check_outputs
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.op_library import LIBRARY_HINT
@@ -75,15 +76,14 @@ def call_once(model: Model) -> FirstCall:
         check_labels(model.path, model.labels, first_output.numel())
     before, after = seen[1]
     state = {name for name in before if name in after and not _same(before[name], after[name])}
-    with torch.no_grad():
-        for buffer, value in buffers:
-            buffer.copy_(value)
+    _restore(buffers)
     changed = sorted(name for name, value in _values(model.model).items() if values.get(name) != value)
     if changed and first_result is not None and not state:
         _check_values(model, changed, first_result)
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+        _restore(buffers)
+    outputs = [leaf for _, leaf in leaves(result)]
+    check_outputs(model, outputs, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs)[0])])
+    _restore(buffers)
     first = seen[0][0]
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
@@ -91,13 +91,19 @@ def call_once(model: Model) -> FirstCall:
     return FirstCall(frozenset(state), frozenset(written), output_names(result))
 
 
-def _called(model: Model) -> tuple[Any, list[str]]:
-    """What the model gives for its example inputs, and the buffers to which it assigns one of them."""
-    given = [tensor.clone() for tensor in model.example_inputs]
+def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> tuple[Any, list[str]]:
+    """What the model gives for its example inputs, or others, and the buffers to which it assigns one."""
+    given = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
     with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
         result = model.model(*given)
     buffers = model.model.named_buffers()
     return result, [name for name, buffer in buffers if any(buffer is tensor for tensor in given)]
+
+
+def _restore(buffers: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    with torch.no_grad():
+        for buffer, value in buffers:
+            buffer.copy_(value)
 
 
 def _check_parameters(model: Model, before: Mapping[str, torch.Tensor]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Interpreter, Node
 
+from mcu_build.frontend.eager_numbers import holds_others
 from mcu_build.layer_names import layer_at
 from mcu_build.lower.assigned import operator_name, origin
 from mcu_build.lower.lines import module_path, source_line
@@ -30,15 +31,9 @@ class _Finder(Interpreter):  # type: ignore[misc]
 
     def run_node(self, n: Node) -> Any:
         value = super().run_node(n)
-        if not self.found and n.op == "call_function" and _holds_others(value):
+        if not self.found and n.op == "call_function" and holds_others(value):
             self.found = _name(n, tuple(getattr(value, "shape", ())))
         return value
-
-
-def _holds_others(value: Any) -> bool:
-    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
-        return False
-    return not bool(torch.isfinite(value).all())
 
 
 def _name(node: Node, shape: tuple[int, ...]) -> str:

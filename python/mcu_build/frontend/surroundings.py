@@ -1,6 +1,7 @@
 """Where the code of a model file runs: apart from other models', its reads recorded, its errors explained."""
 
 import contextlib
+import gc
 import importlib.util
 import os
 import sys
@@ -73,10 +74,12 @@ class Surroundings:
         assert spec is not None
         importlib.invalidate_caches()
         with self.active(), self.explain(""):
+            code = self._compile(Path(file))
+        # Takes seconds: after a look at the file, and while nobody records what is read.
+        _import_torch()
+        with self.active(), self.explain(""):
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
-            # Before torch is imported, which takes seconds.
-            code = self._compile(Path(file))
             _seed()
             exec(code, vars(module))
         return module
@@ -135,6 +138,20 @@ def _advice(error: BaseException) -> str:
     return "Run the file with Python alone to see where it fails."
 
 
+def _import_torch() -> None:
+    """Import torch without a search for garbage in what it makes, which is there to stay."""
+    if "torch" in sys.modules:
+        return
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        import torch  # noqa: F401
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
 def _seed() -> None:
     """Start all random numbers afresh, so that a file without a seed gives the same each time."""
     import random
@@ -164,6 +181,11 @@ def _is_users(module: ModuleType) -> bool:
     return bool(paths) and all(is_users_file(path) for path in paths)
 
 
-@cache
 def _real(path: str) -> str:
+    folder, slash, name = path.rpartition(os.sep)
+    return _real_folder(folder) + slash + name
+
+
+@cache
+def _real_folder(path: str) -> str:
     return os.path.realpath(path)

@@ -2,21 +2,24 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from mcu_build.board import Board
 from mcu_build.pipeline import Built
-from mcu_build.profile.measure import Profile
 from mcu_build.prove import Proof
 from mcu_build.report.limits import limited
 from mcu_build.report.report import Accuracy, Report, regions
 from mcu_build.report.size import Size
+
+if TYPE_CHECKING:
+    from mcu_build.profile.measure import Profile
 
 
 def of_build(
     built: Built,
     board: Board,
     size: Size,
-    profile: Profile | None = None,
+    profile: "Profile | None" = None,
     proof: Proof | None = None,
     budgets: Mapping[str, float | None] | None = None,
     notes: Sequence[str] = (),

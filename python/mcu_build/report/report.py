@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcu_build.layer_names import layer_name, short_operator
 from mcu_build.metrics import Metric
-from mcu_build.profile.measure import Profile
 from mcu_build.report.size import Size
+
+if TYPE_CHECKING:
+    from mcu_build.profile.measure import Profile
 
 Facts = Mapping[str, Any]
 
@@ -80,7 +82,7 @@ class Report:
     quality: tuple[Facts, ...] = ()
     layers: tuple[Facts, ...] = ()
     size: Size | None = None
-    profile: Profile | None = None
+    profile: "Profile | None" = None
     accuracy: Accuracy | None = None
     budgets: tuple[Budget, ...] = ()
     clock: int | None = None
@@ -177,7 +179,7 @@ def _with_quality(row: Row, step: Facts, named: Mapping[str, Sequence[Facts]]) -
     return replace(row, sqnr_db=best["sqnr_db"], accumulated_db=best["accumulated_db"])
 
 
-def of_profile(profile: Profile) -> Report:
+def of_profile(profile: "Profile") -> Report:
     """A report that knows a profile alone."""
     steps = tuple(
         {
