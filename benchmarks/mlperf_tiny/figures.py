@@ -66,12 +66,11 @@ REASONS: Mapping[str, str] = {
     "mve_depthwise_windows_s8": "nine products of 16 lanes, a quarter of a load: 0.14, with a stride of "
     "two a load: 0.22. Rescaling four outputs: 0.28. The rest copies rows and begins channels",
     "mve_linear_s8": "two to twelve outputs: the call and the rescaling are most of it",
-    "dsp_conv2d_bytes_relu_x4": "27 products of 32: 0.94. Rescaling and storing: 0.46. The rest brings "
+    "dsp_conv2d_bytes": "27 products of 28: 0.91. Rescaling and storing: 0.31. The rest brings "
     "windows of three rows of nine bytes together, for eight channels",
     "dsp_depthwise_3x3_relu": "no product shares its pixel with another channel: 69 instructions for 36. "
     "Rescaling for nine products: 0.7. The rest finds nine pointers for a pixel",
     "dsp_linear_ties": "two outputs, of four that are made: 2.1",
-    "dsp_pointwise_relu_x2": "8 products a sum: 0.84. The rest rescales, stores and widens",
     "thumb_conv2d_relu": "27 products of 32: 1.7 on the M3, 2.7 on the M0, whose rescaling has no 64-bit "
     "product. The rest brings windows of three rows of nine bytes together, for eight channels",
     "thumb_depthwise_relu": "each product loads its own pixel and weight: 3.7 on the M3. Rescaling, 25 "

@@ -69,7 +69,7 @@ struct Words {
 // Other windows: brought together byte by byte behind the patch, then widened.
 struct Bytes {
     static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
-        // Behind the patch; two words further on for the second pixel, as its slots are.
+        // Behind the patch; a word further on for the second pixel, as its slots are.
         const auto pad = static_cast<int8_t>(params.pad_value);
         int8_t* const window = reinterpret_cast<int8_t*>(slot + 4 * params.tile.groups);
         int8_t* to = window;
@@ -90,21 +90,10 @@ struct Bytes {
     }
 };
 
-// kUnroll groups in a turn; 0: sums of any size.
-template <Form kForm, int kUnroll>
-inline void two_pixels(const DspTileParams& tile, const int32_t* patch, const int32_t* packed, int8_t* out0,
-                       int8_t* out1) {
-    if constexpr (kUnroll == 0) {
-        dsp::two_pixels_long<kForm>(tile, patch, packed, out0, out1);
-    } else {
-        dsp::two_pixels<kForm, kUnroll>(tile, patch, packed, out0, out1);
-    }
-}
-
-template <typename Kind, Form kForm, int kUnroll>
-inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, int8_t* output,
-                   uint8_t* patch) {
-    const auto slots = reinterpret_cast<int32_t*>(patch);
+// Calls two_pixels(their outputs) for all pixels, two at once, when their windows are in the patch.
+template <typename Kind, typename TwoPixels>
+inline __attribute__((always_inline)) void conv2d(const DspConv2dParams& params, const int8_t* input,
+                                                  int8_t* output, Slot slots, TwoPixels two_pixels) {
     const Window& window = params.window;
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.height; ++oy) {
@@ -114,11 +103,11 @@ inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int
                 origin.x += window.stride.x;
                 int8_t* second = output;
                 if (left > 1) {
-                    Kind::widen_window(params, input, origin, slots + 2);
+                    Kind::widen_window(params, input, origin, slots + 1);
                     origin.x += window.stride.x;
                     second = output + params.tile.channels;
                 }
-                two_pixels<kForm, kUnroll>(params.tile, slots, packed, output, second);
+                two_pixels(output, second);
                 output = second + params.tile.channels;
             }
         }
@@ -126,47 +115,85 @@ inline void conv2d(const DspConv2dParams& params, const int8_t* input, const int
     }
 }
 
-template <Form kForm, int kUnroll>
-inline void pointwise(const DspPointwiseParams& params, const int8_t* input, const int32_t* packed,
-                      int8_t* output, uint8_t* patch) {
-    const auto slots = reinterpret_cast<int32_t*>(patch);
+template <typename TwoPixels>
+inline __attribute__((always_inline)) void pointwise(const DspPointwiseParams& params, const int8_t* input,
+                                                     int8_t* output, Slot slots, TwoPixels two_pixels) {
     for (int32_t left = params.pixels; left > 0; left -= 2) {
         widen(input, params.depth, slots);
         int8_t* second = output;
         if (left > 1) {
-            widen(input + params.depth, params.depth, slots + 2);
+            widen(input + params.depth, params.depth, slots + 1);
             second = output + params.tile.channels;
         }
-        two_pixels<kForm, kUnroll>(params.tile, slots, packed, output, second);
+        two_pixels(output, second);
         input += 2 * params.depth;
         output = second + params.tile.channels;
     }
 }
 
+// By a core, and for sums of any size.
+struct ByCore {
+    DspCore core;
+    DspTile tile;
+    void operator()(int8_t* first, int8_t* second) {
+        tile.first = first;
+        tile.second = second;
+        core(tile);
+    }
+};
+template <Form kForm>
+struct Long {
+    const DspTileParams& params;
+    const int32_t* packed;
+    const int32_t* patch;
+    void operator()(int8_t* first, int8_t* second) const {
+        dsp::two_pixels_long<kForm>(params, patch, packed, first, second);
+    }
+};
+
+inline Slot slots_of(uint8_t* patch) {
+    return reinterpret_cast<Slot>(patch);
+}
+
 }  // namespace
 
-#define MCU_DSP_CONVOLUTIONS(form, kForm, unroll)                                                     \
-    void dsp_conv2d_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,            \
-                                       const int32_t* packed, int8_t* output, uint8_t* patch) {       \
-        conv2d<Words, kForm, unroll>(params, input, packed, output, patch);                           \
-    }                                                                                                 \
-    void dsp_conv2d_bytes_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,      \
-                                             const int32_t* packed, int8_t* output, uint8_t* patch) { \
-        conv2d<Bytes, kForm, unroll>(params, input, packed, output, patch);                           \
-    }                                                                                                 \
-    void dsp_pointwise_##form##_x##unroll(const DspPointwiseParams& params, const int8_t* input,      \
-                                          const int32_t* packed, int8_t* output, uint8_t* patch) {    \
-        pointwise<kForm, unroll>(params, input, packed, output, patch);                               \
+void dsp_conv2d(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                int8_t* output, uint8_t* patch) {
+    const Slot slots = slots_of(patch);
+    conv2d<Words>(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
+}
+
+void dsp_conv2d_bytes(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                      int8_t* output, uint8_t* patch) {
+    const Slot slots = slots_of(patch);
+    conv2d<Bytes>(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
+}
+
+void dsp_pointwise(const DspPointwiseParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                   int8_t* output, uint8_t* patch) {
+    const Slot slots = slots_of(patch);
+    pointwise(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
+}
+
+#define MCU_DSP_LONG(form, kForm)                                                                          \
+    void dsp_conv2d_long_##form(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
+                                int8_t* output, uint8_t* patch) {                                          \
+        conv2d<Words>(params, input, output, slots_of(patch),                                              \
+                      Long<kForm>{params.tile, packed, slots_of(patch)});                                  \
+    }                                                                                                      \
+    void dsp_conv2d_bytes_long_##form(const DspConv2dParams& params, const int8_t* input,                  \
+                                      const int32_t* packed, int8_t* output, uint8_t* patch) {             \
+        conv2d<Bytes>(params, input, output, slots_of(patch),                                              \
+                      Long<kForm>{params.tile, packed, slots_of(patch)});                                  \
+    }                                                                                                      \
+    void dsp_pointwise_long_##form(const DspPointwiseParams& params, const int8_t* input,                  \
+                                   const int32_t* packed, int8_t* output, uint8_t* patch) {                \
+        pointwise(params, input, output, slots_of(patch),                                                  \
+                  Long<kForm>{params.tile, packed, slots_of(patch)});                                      \
     }
 
-MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 0)
-MCU_DSP_CONVOLUTIONS(ties, Form::kTies, 0)
-MCU_DSP_CONVOLUTIONS(bounded, Form::kBounded, 0)
-MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 2)
-MCU_DSP_CONVOLUTIONS(relu, Form::kRelu, 4)
-MCU_DSP_CONVOLUTIONS(ties, Form::kTies, 2)
-MCU_DSP_CONVOLUTIONS(ties, Form::kTies, 4)
-MCU_DSP_CONVOLUTIONS(bounded, Form::kBounded, 2)
-MCU_DSP_CONVOLUTIONS(bounded, Form::kBounded, 4)
+MCU_DSP_LONG(relu, Form::kRelu)
+MCU_DSP_LONG(ties, Form::kTies)
+MCU_DSP_LONG(bounded, Form::kBounded)
 
 }  // namespace mcu::kernels

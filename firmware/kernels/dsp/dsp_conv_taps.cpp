@@ -5,7 +5,7 @@
 namespace mcu::kernels {
 namespace {
 
-using dsp::Form;
+constexpr int32_t kPartWords = sizeof(DspPart) / sizeof(int32_t);
 
 inline const DspPart& part_at(const int32_t* packed) {
     return *reinterpret_cast<const DspPart*>(packed);
@@ -47,29 +47,30 @@ __attribute__((noinline)) void widen_window(const DspConvTapsParams& params, con
 }
 
 // One part's pixels of a row of the output.
-template <Form kForm, int kUnroll>
-inline void row_of(const DspConvTapsParams& params, const DspPart& part, const DspTap* taps,
-                   const int8_t* image, Pair at, int8_t* output, int8_t* window) {
+void row_of(const DspConvTapsParams& params, DspCore core, const DspPart& part, const DspTap* taps,
+            const int8_t* image, Pair at, int8_t* output, int8_t* window) {
     const auto slots = reinterpret_cast<int32_t*>(window + params.window_bytes);
-    const DspTileParams tile = {part.groups, part.pairs, 0, params.bounds};
+    const DspTileParams shape = {part.groups, part.words - kPartWords, 0, params.bounds};
+    DspTile tile = dsp::tile_of(shape, weights_of(part), slots);
     const int32_t pitch = params.every.x * params.output.channels;
     for (int32_t left = part.width; left > 0; left -= 2) {
         widen_window(params, part, taps, image, at, window, slots);
         at.x += params.step.x;
-        int8_t* second = output;
+        tile.first = tile.second = output;
         if (left > 1) {
-            widen_window(params, part, taps, image, at, window, slots + 2);
+            widen_window(params, part, taps, image, at, window, slots + 1);
             at.x += params.step.x;
-            second = output + pitch;
+            tile.second = output + pitch;
         }
-        dsp::two_pixels<kForm, kUnroll>(tile, slots, weights_of(part), output, second);
-        output = second + pitch;
+        core(tile);
+        output = tile.second + pitch;
     }
 }
 
-template <Form kForm, int kUnroll>
-inline void conv_taps(const DspConvTapsParams& params, const int8_t* input, const int32_t* packed,
-                      const int32_t* taps, int8_t* output, uint8_t* patch) {
+}  // namespace
+
+void dsp_conv_taps(const DspConvTapsParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                   const int32_t* taps, int8_t* output, uint8_t* patch) {
     const auto first = reinterpret_cast<const DspTap*>(taps);
     for (int32_t n = 0; n < params.batch; ++n) {
         Pair at = params.origin;
@@ -79,8 +80,8 @@ inline void conv_taps(const DspConvTapsParams& params, const int8_t* input, cons
             for (int32_t left = params.parts; left > 0; --left) {
                 const DspPart& part = part_at(next);
                 if (part.row == row) {
-                    row_of<kForm, kUnroll>(params, part, first + part.first_tap, input, at,
-                                           output + part.output, reinterpret_cast<int8_t*>(patch));
+                    row_of(params, core, part, first + part.first_tap, input, at, output + part.output,
+                           reinterpret_cast<int8_t*>(patch));
                 }
                 next += part.words;
             }
@@ -93,21 +94,5 @@ inline void conv_taps(const DspConvTapsParams& params, const int8_t* input, cons
         input += params.input.height * params.input.width * params.input.channels;
     }
 }
-
-}  // namespace
-
-#define MCU_DSP_CONV_TAPS(form, kForm, unroll)                                                        \
-    void dsp_conv_taps_##form##_x##unroll(const DspConvTapsParams& params, const int8_t* input,       \
-                                          const int32_t* packed, const int32_t* taps, int8_t* output, \
-                                          uint8_t* patch) {                                           \
-        conv_taps<kForm, unroll>(params, input, packed, taps, output, patch);                         \
-    }
-
-MCU_DSP_CONV_TAPS(relu, Form::kRelu, 2)
-MCU_DSP_CONV_TAPS(relu, Form::kRelu, 4)
-MCU_DSP_CONV_TAPS(ties, Form::kTies, 2)
-MCU_DSP_CONV_TAPS(ties, Form::kTies, 4)
-MCU_DSP_CONV_TAPS(bounded, Form::kBounded, 2)
-MCU_DSP_CONV_TAPS(bounded, Form::kBounded, 4)
 
 }  // namespace mcu::kernels

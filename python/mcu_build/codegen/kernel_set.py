@@ -159,7 +159,8 @@ class KernelSet:
 
     def _entry(self, number: int, kernel: Kernel) -> str:
         if kernel.user is None:
-            cores = f", &mcu::kernels::mve::{kernel.core.name}" if kernel.core else ""
+            core = kernel.core
+            cores = f", &mcu::kernels::{core.scope}::{core.name}" if core else ""
             return f"mcu::runtime::kernel<&mcu::kernels::{kernel.function}{cores}>()"
         tensors = [one for one in kernel.user.operands if isinstance(one, UserTensor)]
         constness = ("" if one.written else "const " for one in tensors)

@@ -366,7 +366,7 @@ def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] 
         call = f"::{step.kernel}({user_calls.arguments(name, step.call.user, pointers)})"
     else:
         given = [name] * bool(step.params)
-        given += [f"kernels::mve::{step.core.name}"] if step.core else []
+        given += [f"kernels::{step.core.scope}::{step.core.name}"] if step.core else []
         call = f"kernels::{step.kernel}({', '.join(given + pointers)})"
     where = "".join(f", {part}" for part in (step.name, step.layer) if part)
     return f"    // {index}: {step.operator}{where}\n    {call};\n"

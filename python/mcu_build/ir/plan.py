@@ -20,10 +20,11 @@ from mcu_build.ir.tensor import Tensor as Tensor
 
 @dataclass(frozen=True)
 class Emitted:
-    """A function of C++ that is made for a call: its name in mcu::kernels::mve, and its text."""
+    """A function of C++ that is made for a call: its name in mcu::kernels::<scope>, and its text."""
 
     name: str
     text: str = field(repr=False)
+    scope: str = "mve"
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,14 @@
 """Emitted blocks in another order: dependences are kept, and the cycle model finds hardly a lost cycle."""
 
-import re
 from collections import Counter
 
 import pytest
 
 from mcu_build.kernels.helium import convolution, tile_core
 from mcu_build.kernels.helium.schedule import schedule
-from mcu_build.profile import cycles
-from mcu_build.profile.cores import CORES
 from mcu_build.profile.decode import Instruction
 from mcu_build.profile.operands import operands
+from tests.support.emitted import loop_cycles
 
 BLOCK = [
     "vldrw.u32 q6, [r5]",
@@ -68,22 +66,6 @@ def test_each_instruction_reads_what_it_did() -> None:
 )
 def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of a quad that is one of many."""
-    text = re.findall(r'"([^"]*)\\n"', tile_core.emit(core, tile_core.Finish()).text)
-    start, end = text.index("1:"), text.index("bne 1b") + 1
-    code: dict[int, Instruction] = {}
-    labels: dict[str, int] = {}
-    counts: dict[int, int] = {}
-    quads, times = 1000, 1000
-    for line in text[start:end]:
-        address = 4 * len(code)
-        if line.endswith(":"):
-            labels[line[:-1]] = address
-            times = quads * (core.loop.rounds if line == "2:" else 1)
-            continue
-        word, _, rest = line.partition(" ")
-        if word == "bne":
-            rest = f"{labels[rest[:-1]]:x} <core>"
-        code[address], counts[address] = Instruction(address, 4, word, rest), times
-        times = quads if word == "bne" else times
-    taken = sum(cycles.model(counts, code, CORES["cortex-m55"]).values()) / quads
+    emitted = tile_core.emit(core, tile_core.Finish())
+    taken = loop_cycles("cortex-m55", emitted, {"2": core.loop.rounds})
     assert taken / (16 * core.nbytes * core.rows) < most

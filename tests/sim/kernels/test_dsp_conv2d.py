@@ -70,10 +70,10 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("shape", "stage", "kernel"),
     [
-        (Shape((1, 5, 5), 64, 12), STAGES[0], "dsp_pointwise_relu_x4"),
-        (Shape((1, 5, 5), 8, 12), STAGES[2], "dsp_pointwise_ties_x2"),
-        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "dsp_conv2d_bounded_x4"),
-        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "dsp_conv2d_bytes_relu_x2"),
+        (Shape((1, 5, 5), 64, 12), STAGES[0], "dsp_pointwise"),
+        (Shape((1, 5, 5), 8, 12), STAGES[2], "dsp_pointwise"),
+        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "dsp_conv2d"),
+        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "dsp_conv2d_bytes"),
     ],
 )
 def test_the_kernel_is_the_one_for_the_shape(shape: Shape, stage: Sequence[int], kernel: str) -> None:

@@ -56,10 +56,10 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     ("rows", "inputs", "filter_offset", "kernel"),
     [
         (1, 64, 0, "dsp_linear_relu"),
-        (3, 64, 0, "dsp_pointwise_relu_x4"),
+        (3, 64, 0, "dsp_pointwise"),
         (1, 64, 3, "linear_s8"),
         (1, 1600, 0, "dsp_linear_long_relu"),
-        (3, 1600, 0, "dsp_pointwise_relu_x0"),
+        (3, 1600, 0, "dsp_pointwise_long_relu"),
     ],
 )
 def test_the_kernel_is_the_one_for_the_layer(rows: int, inputs: int, filter_offset: int, kernel: str) -> None:

@@ -5,16 +5,21 @@
 //            -input_offset, so that it adds nothing to sum + bias
 //   output = rescale(sum), see dsp_rescale.h
 //
-// Two pixels of the output and all its channels are made together. Their windows are widened to int16 once,
-// into `patch`, then each pair of channels runs over them: a tile of 2 x 2 sums.
+// Two pixels of the output and all its channels are made together, four channels (a quad) at once, by a core
+// that python/mcu_build/kernels/dsp/tile.py emits. Their windows are widened to int16 once, into `patch`,
+// then each quad runs over them: a tile of 2 x 4 sums.
 //
-// Products of a window are counted in fours (a group); the last groups fill the window up to a multiple of
-// the unrolling, x2 or x4. `patch`, 16 bytes a group:
-//   [group][pixel][halfwords: products 0, 2; 1, 3]
+// Products of a window are counted in fours (a group); the last groups fill the window up to what the core
+// makes. `patch`, 16 bytes a group:
+//   [group][halfwords: products 0, 2; 1, 3][pixel]
 // dsp_conv2d takes pixels of whole words; dsp_conv2d_bytes takes any and brings each window together first,
-// in 8 bytes and the window's size by fours behind the patch. `packed`, for pairs of channels b and a in any
-// order:
-//   [pair]{ [group][halfwords: 256 * a + b of products 0, 2; 1, 3], DspScale of b, DspScale of a, b, a }
+// in 8 bytes and the window's size by fours behind the patch. `packed`, for two pairs of channels (b, a) and
+// (d, c):
+//   [quad]{ [group][products 0, 2; 1, 3][halfwords 256 * a + b; 256 * c + d], DspScale of b, a, d, c, numbers
+//   }
+// The channels of a quad follow each other, and `numbers` is the first one's, or it is those of b, a, d, c:
+// the core knows. A channel may be made twice.
+//
 // A halfword holds two weights. The low byte, widened, is b's; the sum over whole halfwords, less b's sum, is
 // 256 times a's sum, so that a's weights are never widened. It is exact where |a's sum| < 2^23, and where
 // no weight a = -128 meets a negative b; the packing pairs channels accordingly. A channel without a partner
@@ -24,8 +29,10 @@
 // dsp_pointwise over the ends of rows too, the others anew at each row. A pixel's window is not read any more
 // when the first of its two pixels is stored. Where one pixel is left, it is stored twice.
 //
-// Exact. Inner loop: 51 instructions for 64 products (x4), 27 for 32 (x2). x0 takes sums of any size, in
-// parts of 496 products: 18 for 16.
+// Exact. Inner loop: 14 instructions for 16 products. The `long` forms take sums of any size, in parts of 496
+// products, from pairs of channels:
+//   [pair]{ [group][halfwords: 256 * a + b of products 0, 2; 1, 3], DspScale of b, DspScale of a, b, a }
+// 18 instructions for 16 products.
 
 #pragma once
 
@@ -36,9 +43,22 @@
 
 namespace mcu::kernels {
 
+// What a core reads, in the order that it takes it. Pointers are a word before what they are said to point
+// to.
+struct DspTile {
+    const int32_t* packed;
+    const int32_t* patch;
+    const int32_t* patch_end;
+    int8_t* first;   // the output of one pixel, itself
+    int8_t* second;  // and of the other; the same where one is left
+    const int32_t* packed_end;
+    DspBounds bounds;
+};
+using DspCore = void (*)(const DspTile&);
+
 struct DspTileParams {
     int32_t groups;    // of four products
-    int32_t pairs;     // of output channels
+    int32_t words;     // of `packed`
     int32_t channels;  // of the output
     DspBounds bounds;
 };
@@ -60,22 +80,24 @@ struct DspPointwiseParams {
     DspTileParams tile;
 };
 
-#define MCU_DSP_CONVOLUTIONS_X(form, unroll)                                                         \
-    void dsp_conv2d_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,           \
-                                       const int32_t* packed, int8_t* output, uint8_t* patch);       \
-    void dsp_conv2d_bytes_##form##_x##unroll(const DspConv2dParams& params, const int8_t* input,     \
-                                             const int32_t* packed, int8_t* output, uint8_t* patch); \
-    void dsp_pointwise_##form##_x##unroll(const DspPointwiseParams& params, const int8_t* input,     \
-                                          const int32_t* packed, int8_t* output, uint8_t* patch);
-#define MCU_DSP_CONVOLUTIONS(form)  \
-    MCU_DSP_CONVOLUTIONS_X(form, 0) \
-    MCU_DSP_CONVOLUTIONS_X(form, 2) \
-    MCU_DSP_CONVOLUTIONS_X(form, 4)
+void dsp_conv2d(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                int8_t* output, uint8_t* patch);
+void dsp_conv2d_bytes(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                      int8_t* output, uint8_t* patch);
+void dsp_pointwise(const DspPointwiseParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                   int8_t* output, uint8_t* patch);
 
-MCU_DSP_CONVOLUTIONS(relu)
-MCU_DSP_CONVOLUTIONS(ties)
-MCU_DSP_CONVOLUTIONS(bounded)
-#undef MCU_DSP_CONVOLUTIONS
-#undef MCU_DSP_CONVOLUTIONS_X
+#define MCU_DSP_LONG(form)                                                                                 \
+    void dsp_conv2d_long_##form(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
+                                int8_t* output, uint8_t* patch);                                           \
+    void dsp_conv2d_bytes_long_##form(const DspConv2dParams& params, const int8_t* input,                  \
+                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
+    void dsp_pointwise_long_##form(const DspPointwiseParams& params, const int8_t* input,                  \
+                                   const int32_t* packed, int8_t* output, uint8_t* patch);
+
+MCU_DSP_LONG(relu)
+MCU_DSP_LONG(ties)
+MCU_DSP_LONG(bounded)
+#undef MCU_DSP_LONG
 
 }  // namespace mcu::kernels

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 
+#include "mcu/kernels/dsp_conv2d.h"
 #include "mcu/kernels/dsp_rescale.h"
 #include "mcu/kernels/image.h"
 
@@ -37,7 +38,6 @@ struct DspPart {
     int32_t first_tap;
     int32_t taps;    // none: the bias alone
     int32_t groups;  // of four products
-    int32_t pairs;   // of output channels
     int32_t row;
     int32_t width;   // pixels in a row
     int32_t input;   // bytes: its first channel in a pixel of the input
@@ -60,17 +60,7 @@ struct DspConvTapsParams {
     DspBounds bounds;
 };
 
-#define MCU_DSP_CONV_TAPS(form)                                                                \
-    void dsp_conv_taps_##form##_x2(const DspConvTapsParams& params, const int8_t* input,       \
-                                   const int32_t* packed, const int32_t* taps, int8_t* output, \
-                                   uint8_t* patch);                                            \
-    void dsp_conv_taps_##form##_x4(const DspConvTapsParams& params, const int8_t* input,       \
-                                   const int32_t* packed, const int32_t* taps, int8_t* output, \
-                                   uint8_t* patch);
-
-MCU_DSP_CONV_TAPS(relu)
-MCU_DSP_CONV_TAPS(ties)
-MCU_DSP_CONV_TAPS(bounded)
-#undef MCU_DSP_CONV_TAPS
+void dsp_conv_taps(const DspConvTapsParams& params, DspCore core, const int8_t* input, const int32_t* packed,
+                   const int32_t* taps, int8_t* output, uint8_t* patch);
 
 }  // namespace mcu::kernels

@@ -1,16 +1,17 @@
 """Convolutions by firmware/kernels/dsp/dsp_conv2d: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
 from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
-from mcu_build.ir.plan import Step
+from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.dsp import tile
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_packing import Bytes, padded, takes_parts, tiles
+from mcu_build.plan.specialize.dsp_packing import Bytes, follow, padded, pairwise, quads, takes_parts
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
 
 _GROUP_BYTES = 16  # of the patch, for four products
@@ -21,7 +22,7 @@ class DspTileParams(Struct):
     """Parameters of dsp_conv2d.h: the tile of all of them."""
 
     groups: int
-    pairs: int
+    words: int
     channels: int
     bounds: DspBounds
 
@@ -49,23 +50,22 @@ class DspPointwiseParams(Struct):
 
 @dataclass(frozen=True)
 class Tiling:
-    """Packed weights of the tile, and what goes with them."""
+    """Packed weights of the tile, and what goes with them. Sums of any size have no core."""
 
     packed: bytes
-    pairs: int
     groups: int
-    unroll: int
     channels: int
     rescaling: Rescaling
+    core: Emitted | None
 
     @property
     def params(self) -> DspTileParams:
         """The parameters of the tile."""
-        return DspTileParams(self.groups, self.pairs, self.channels, self.rescaling.limits)
+        return DspTileParams(self.groups, len(self.packed) // 4, self.channels, self.rescaling.limits)
 
     def kernel(self, stem: str) -> str:
-        """The function of dsp_conv2d.h for this form and unrolling."""
-        return f"{stem}_{self.rescaling.form}_x{self.unroll}"
+        """The function of dsp_conv2d.h."""
+        return stem if self.core else f"{stem}_long_{self.rescaling.form}"
 
 
 def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
@@ -84,23 +84,33 @@ def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | N
     return _convolution(context, step, call, weights.transpose(3, 1, 2, 0))
 
 
-def unrolling(products: Iterable[int]) -> int:
-    """That which makes sums of so many products in the fewest instructions."""
-    groups = [-(-count // 4) for count in products]
-    # 51 instructions for a turn of four groups, 27 for one of two.
-    four, two = sum(-(-n // 4) * 51 for n in groups), sum(-(-n // 2) * 27 for n in groups)
-    return 4 if four <= two else 2
+def tiling(context: Context, weights: Bytes, rescaling: Rescaling) -> Tiling:
+    """Packed weights from [channels][products]."""
+    if takes_parts(weights, rescaling.bounds):
+        flat = padded(weights, 4)
+        packed = pairwise(flat, rescaling.scales)
+        return Tiling(packed, flat.shape[1] // 4, len(weights), rescaling, None)
+    return tilings(context, [weights], [rescaling])[0]
 
 
-def tiling(weights: Bytes, rescaling: Rescaling, unroll: int | None = None) -> Tiling:
-    """Packed weights from [channels][products]; an unrolling of 0 takes sums of any size."""
-    bounds = rescaling.bounds
-    if unroll is None:
-        long = takes_parts(weights, bounds)
-        unroll, bounds = (0, np.zeros_like(bounds)) if long else (unrolling([weights.shape[1]]), bounds)
-    flat = padded(weights, max(unroll, 1))
-    packed, pairs = tiles(flat, rescaling.scales, bounds)
-    return Tiling(packed, pairs, flat.shape[1] // 4, unroll, len(weights), rescaling)
+def tilings(context: Context, weights: Sequence[Bytes], rescalings: Sequence[Rescaling]) -> list[Tiling]:
+    """Packed weights of several tiles with one core, each from [channels][products]."""
+    loop = tile.loop_of([_steps(one) for one in weights], context.optimize == "size")
+    flat = [padded(one, loop.padded(_steps(one)) // 2) for one in weights]
+    scaled = list(zip(flat, rescalings, strict=True))
+    numbered = not all(follow(one, scale.bounds) for one, scale in scaled)
+    packed = [quads(one, scale.scales, scale.bounds, numbered) for one, scale in scaled]
+    form = rescalings[0].form
+    core = tile.emit(loop, tile.Finish(form != "relu", form == "bounded", numbered))
+    return [
+        Tiling(words, rows.shape[1] // 4, len(rows), scale, core)
+        for words, (rows, scale) in zip(packed, scaled, strict=True)
+    ]
+
+
+def _steps(weights: Bytes) -> int:
+    """Of two products each, in whole groups."""
+    return 2 * -(-int(weights.shape[1]) // 4)
 
 
 def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Step | None:
@@ -112,7 +122,7 @@ def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, w
     rescaling = convolution(context, call, weights.reshape(channels, -1))
     if rescaling is None:
         return None
-    found = tiling(weights.reshape(channels, -1), rescaling)
+    found = tiling(context, weights.reshape(channels, -1), rescaling)
     depth = given.input.channels
     if given.window.is_pointwise:
         return pointwise_step(context, step, found, given.batch * given.input.pixels, depth)
@@ -144,6 +154,7 @@ def _step(context: Context, step: Step, found: Tiling, stem: str, params: Struct
         params=params,
         arguments=(step.arguments[0], packed, output, patch),
         writes=(output, patch),
+        core=found.core,
     )
 
 

@@ -34,7 +34,7 @@ def linear(context: Context, step: Step, call: Linear) -> Step | None:
         return None
     rows, inputs = call.params.rows, call.params.inputs
     if rows > 1:
-        return pointwise_step(context, step, tiling(weights, scale), rows, inputs)
+        return pointwise_step(context, step, tiling(context, weights, scale), rows, inputs)
     flat, bounds = padded(weights, 1), scale.bounds
     form: str = scale.form
     if takes_parts(flat, bounds):

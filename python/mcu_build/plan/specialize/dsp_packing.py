@@ -1,5 +1,6 @@
 """Weights in the layouts of firmware/kernels/dsp; each is described in the kernel's header."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -78,31 +79,62 @@ def paired_words(b: Bytes, a: Bytes) -> Ints:
     return _halfwords(both.reshape(-1, 4)[:, [0, 2, 1, 3]].reshape(-1, 2))
 
 
-def tiles(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
-    """`packed` of dsp_conv2d.h from weights [channels][products], and the number of its pairs."""
-    found = pairs(weights, bounds)
+def pairwise(weights: Bytes, scales: Ints) -> bytes:
+    """`packed` of the long forms of dsp_conv2d.h from weights [channels][products]."""
     parts = []
-    for b, a in found:
+    for b, a in pairs(weights, np.zeros(len(weights), np.int64)):
         other = b if a is None else a
         words = paired_words(weights[b], np.zeros_like(weights[b]) if a is None else weights[a])
         parts += [words, scales[b], scales[other], np.array([b, other])]
-    return as_words(np.concatenate(parts)), len(found)
+    return as_words(np.concatenate(parts))
+
+
+def follow(weights: Bytes, bounds: Ints) -> bool:
+    """Whether channels can share halfwords as they follow each other: one a quad's b, the next its a."""
+    if len(weights) < 4:
+        return False
+    lows = np.array([first + b for first in fours(len(weights)) for b in (0, 2)])
+    conflicts = (weights[lows + 1] == -128) & (weights[lows] < 0)
+    return not conflicts.any() and bool((bounds[lows + 1] < HIGH_SUM).all())
+
+
+def quads(weights: Bytes, scales: Ints, bounds: Ints, numbered: bool) -> bytes:
+    """`packed` of dsp_conv2d.h from weights [channels][products]; if not `numbered`, they follow()."""
+    if numbered:
+        found = _whole(pairs(weights, bounds))
+    else:
+        found = [(b, b + 1, True) for first in fours(len(weights)) for b in (first, first + 2)]
+    parts = []
+    for first, second in zip(found[::2], found[1::2], strict=True):
+        numbers = np.array([*first[:2], *second[:2]])
+        parts += [_side_by_side(weights, (first, second)), scales[numbers].reshape(-1)]
+        parts.append(numbers if numbered else numbers[:1])
+    return as_words(np.concatenate(parts))
+
+
+def _whole(found: list[tuple[int, int | None]]) -> list[tuple[int, int, bool]]:
+    """Pairs in twos, whether they are pairs: an odd last one has the first one beside it, once more."""
+    whole = [(b, b if a is None else a, a is not None) for b, a in found]
+    return whole + whole[: len(whole) % 2]
+
+
+def _side_by_side(weights: Bytes, two: Sequence[tuple[int, int, bool]]) -> Ints:
+    """Words of two pairs in turns."""
+    nothing = np.zeros_like(weights[0])
+    words = [paired_words(weights[b], weights[a] if pair else nothing) for b, a, pair in two]
+    return np.stack(words, axis=1).reshape(-1)
 
 
 def linear(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
     """`packed` of dsp_linear.h from weights [outputs][inputs], inputs by fours; the number of its fours."""
-    found = [(b, b if a is None else a, a is not None) for b, a in pairs(weights, bounds)]
-    if len(found) % 2:
-        # The first pair once more: the same results.
-        found.append(found[0])
+    found = _whole(pairs(weights, bounds))
     parts = []
     for first, second in zip(found[::2], found[1::2], strict=True):
-        words = [
-            paired_words(weights[b], weights[a] if partner else np.zeros_like(weights[b])).reshape(-1, 2)
-            for b, a, partner in (first, second)
-        ]
         numbers = np.array([*first[:2], *second[:2]])
-        parts += [np.concatenate(words, axis=1).reshape(-1), scales[numbers].reshape(-1), numbers]
+        words = _side_by_side(weights, (first, second))
+        # Both words of a pair's group, then both of the other's.
+        words = words.reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1)
+        parts += [words, scales[numbers].reshape(-1), numbers]
     return as_words(np.concatenate(parts)), len(found) // 2
 
 

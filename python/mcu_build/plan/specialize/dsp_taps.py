@@ -11,12 +11,12 @@ from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, Pair, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_conv import Tiling, tiling, unrolling
+from mcu_build.plan.specialize.dsp_conv import Tiling, tilings
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
 
 _GROUP_BYTES = 16  # of the patch, for four products
-_PART_WORDS = 13  # of DspPart
+_PART_WORDS = 12  # of DspPart
 
 Taps = tuple[tuple[int, int], ...]
 
@@ -166,7 +166,7 @@ def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part]
     )
     return replace(
         step,
-        kernel=found[0].kernel("dsp_conv_taps"),
+        kernel="dsp_conv_taps",
         source="dsp_conv_taps",
         params=params,
         arguments=(
@@ -177,22 +177,22 @@ def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part]
             patch,
         ),
         writes=(call.output, patch),
+        core=found[0].core,
     )
 
 
 def _tilings(context: Context, call: Convolution, parts: Sequence[Part]) -> list[Tiling] | None:
-    """Packed weights of each part, all of one unrolling and form."""
+    """Packed weights of each part, all for one core."""
     # A part that no weight reaches has one of zero.
     flat = [part.weights.reshape(len(part.weights), -1) for part in parts]
     flat = [weights if weights.shape[1] else np.zeros((len(weights), 1), np.int8) for weights in flat]
-    unroll = unrolling(weights.shape[1] for weights in flat)
     found = []
     for part, weights in zip(parts, flat, strict=True):
         rescaling = convolution(context, call, weights, part.channels)
         if rescaling is None:
             return None
-        found.append(tiling(weights, rescaling, unroll))
-    return found
+        found.append(rescaling)
+    return tilings(context, flat, found)
 
 
 def _packed(part: Part, made: Tiling, first_tap: int) -> bytes:
@@ -203,7 +203,6 @@ def _packed(part: Part, made: Tiling, first_tap: int) -> bytes:
         first_tap,
         len(part.taps),
         made.groups,
-        made.pairs,
         part.row,
         part.width,
         part.input,

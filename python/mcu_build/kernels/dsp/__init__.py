@@ -1,0 +1,1 @@
+"""Families for cores with the DSP extension: Cortex-M4, M7 and M33."""
