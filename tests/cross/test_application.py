@@ -25,13 +25,6 @@ mcu_add_firmware(listening MODELS pump)
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MCU_BUILD_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def copied(folder) -> Project:
     """The examples in a folder of their own, with one more image for each model."""
     ignored = shutil.ignore_patterns("build", "__pycache__")
@@ -43,7 +36,7 @@ def copied(folder) -> Project:
 
 
 @pytest.fixture(scope="module")
-def application(tmp_path_factory, cache):
+def application(tmp_path_factory):
     return copied(tmp_path_factory.mktemp("examples")).made("arm-clang")
 
 

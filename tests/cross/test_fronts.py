@@ -124,8 +124,40 @@ def test_only_the_steps_that_are_needed(fronts, changed, name):
     assert (nothing.compiled, nothing.linked, nothing.stages) == ([], [], 0)
 
 
-@pytest.mark.parametrize("name", ["cmake_consumer", pytest.param("scons", marks=pytest.mark.slow)])
-def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, name):
+def edit_the_table(consumer, name):
+    table = consumer / "knocks.csv"
+    table.write_text(table.read_text().replace("tap,100,", "tap,80,"))
+
+
+def edit_the_link(consumer, name):
+    """A link to an older file: no time of a file that was read has changed."""
+    other = consumer / "other_signals.py"
+    other.write_text((consumer / "real_signals.py").read_text() + f"\n# another, {name}\n")
+    os.utime(other, (1, 1))
+    (consumer / "signals.py").unlink()
+    (consumer / "signals.py").symlink_to("other_signals.py")
+
+
+def edit_the_package(consumer, name):
+    """A package of a module's name comes before the module."""
+    (consumer / "signals").mkdir()
+    text = (consumer / "real_signals.py").read_text()
+    found = text.replace('Path(__file__).with_name("knocks.csv")', 'Path(__file__).parents[1] / "knocks.csv"')
+    assert found != text
+    (consumer / "signals" / "__init__.py").write_text(f"{found}\n# {name}\n")
+
+
+EDITS = (edit_the_table, edit_the_link, edit_the_package)
+
+
+@pytest.mark.parametrize(
+    ("name", "edits"),
+    [
+        pytest.param("cmake_consumer", (edit_the_link,), id="cmake_consumer-link"),
+        *(pytest.param(name, EDITS, id=f"{name}-all", marks=pytest.mark.slow) for name in FRONTS),
+    ],
+)
+def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, name, edits):
     front, _ = fronts[name]
     front.build()
     copy = Front(name, copied_examples(tmp_path), front.site, front.cache)
@@ -134,26 +166,11 @@ def test_a_copy_that_shares_the_cache_watches_its_own_files(fronts, tmp_path, na
     (consumer / "signals.py").symlink_to("real_signals.py")
     copy.build()
     assert copy.build().compiled == []
-
-    table = consumer / "knocks.csv"
-    table.write_text(table.read_text().replace("tap,100,", "tap,80,"))
-    assert "knock_constants.cpp" in copy.build().compiled
-
-    # A link to an older file: no time of a file that was read has changed.
-    other = consumer / "other_signals.py"
-    other.write_text((consumer / "real_signals.py").read_text() + f"\n# another, {name}\n")
-    os.utime(other, (1, 1))
-    (consumer / "signals.py").unlink()
-    (consumer / "signals.py").symlink_to("other_signals.py")
-    assert copy.build().stages > 0
-
-    # A package of that name comes before the module.
-    (consumer / "signals").mkdir()
-    text = (consumer / "real_signals.py").read_text()
-    found = text.replace('Path(__file__).with_name("knocks.csv")', 'Path(__file__).parents[1] / "knocks.csv"')
-    assert found != text
-    (consumer / "signals" / "__init__.py").write_text(f"{found}\n# {name}\n")
-    assert copy.build().stages > 0
+    for edit in edits:
+        edit(consumer, f"{name}, {len(edits)}")
+        steps = copy.build()
+        assert steps.stages > 0
+        assert "knock_constants.cpp" in steps.compiled or edit is not edit_the_table
     unchanged = front.build()
     assert (unchanged.compiled, unchanged.linked, unchanged.stages) == ([], [], 0)
 

@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for path in (ROOT / "tests" / "models").glob("*.py") if not path.name.startswith("_"))
 TRAINED = {"autoencoder": "ad", "ds_cnn": "kws", "mobilenet_v1_025": "vww", "resnet8": "ic"}
 
+# Loading it a second time costs as much as loading half of the others.
+SECOND = [
+    pytest.param(file, marks=pytest.mark.slow if file.stem == "mobilenet_v2_035" else ()) for file in FILES
+]
+
 
 def spread(outputs: list[torch.Tensor]) -> float:
     """The mean over elements of how much each varies between inputs, as a share of the whole range."""
@@ -65,7 +70,7 @@ def test_outputs_vary_without_the_trained_weights(tmp_path, name):
     check(load(folder / f"{name}.py"))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", SECOND, ids=lambda path: path.stem)
 def test_weights_are_the_same_each_time_and_their_source_is_told(file):
     first, second = loaded(file), Surroundings(file).run()
     for name, tensor in first.model.state_dict().items():
