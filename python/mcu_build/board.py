@@ -2,8 +2,9 @@
 
 import difflib
 import itertools
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -197,8 +198,18 @@ class Board(Strict):
         if self.placement is None:
             yield "placement: missing"
             return
+        yield from self._placement_problems(self.placement)
+        if self.console == "uart" and self.uart is None:
+            yield "console: the board describes no [uart]"
+        yield from self._fixed_problems()
+        if self.mcuboot is not None:
+            yield from self._slot_problems(self.mcuboot)
+        if self.npu is not None:
+            yield from self._npu_problems(self.npu)
+
+    def _placement_problems(self, place: Placement) -> Iterator[str]:
         names = [memory.name for memory in self.memory]
-        for role, name in self.placement.model_dump(exclude_none=True).items():
+        for role, name in place.roles:
             if name not in names:
                 near = f"; there are: {', '.join(names)}" if names else "; the file describes no memory"
                 yield f"placement.{role}: no memory is called {name!r}{near}"
@@ -208,13 +219,6 @@ class Board(Strict):
                 yield f"placement.{role}: memory {name!r} cannot be written"
             if role == "code" and "x" not in access:
                 yield f"placement.code: memory {name!r} cannot be executed"
-        if self.console == "uart" and self.uart is None:
-            yield "console: the board describes no [uart]"
-        yield from self._fixed_problems()
-        if self.mcuboot is not None:
-            yield from self._slot_problems(self.mcuboot)
-        if self.npu is not None:
-            yield from self._npu_problems(self.npu)
 
     def _fixed_problems(self) -> Iterator[str]:
         for block in self.fixed:
@@ -305,6 +309,34 @@ class Board(Strict):
             )
         return self.model_copy(update={"console": kind})
 
+    def with_memories(self, arena: Sequence[str], constants: Sequence[str]) -> "Board":
+        """The board with other memories for activations and for weights; an empty list: its own.
+
+        McuError (usage) where they are none that it has, or cannot be.
+        """
+        if self.placement is None:
+            option = "--arena" if arena else "--constants"
+            raise McuError(f"{option}: {self.id} has no memories to choose from", "Leave it out.", Exit.USAGE)
+        given = {"arena": arena or self.placement.arenas, "constants": constants or self.placement.weights}
+        try:
+            place = Placement.model_validate({**self.placement.model_dump(), **given})
+            problems = list(self._placement_problems(place))
+        except ValidationError as error:
+            problems = list(_mistakes(error))
+        if problems:
+            options = [re.sub(r"^(placement\.)?(arena|constants)", r"--\2", line) for line in problems]
+            raise McuError(
+                "\n".join(options), f"`mcu-build boards {self.id}` shows its memories.", Exit.USAGE
+            )
+        return self.model_copy(update={"placement": place})
+
+    def in_one_memory(self) -> "Board":
+        """The board with the first of its memories for activations, and for weights, alone."""
+        if self.placement is None:
+            return self
+        place = self.placement.model_copy(update={"arena_then": (), "constants_then": ()})
+        return self.model_copy(update={"placement": place})
+
     def in_slot(self) -> "Board":
         """The board with flash as MCUboot leaves it to an image: the slot without its header."""
         if self.mcuboot is None or self.placement is None:
@@ -314,7 +346,7 @@ class Board(Strict):
                 Exit.USAGE,
             )
         boot, name = self.mcuboot, self.placement.vectors
-        if {self.placement.code, self.placement.constants} != {name}:
+        if {self.placement.code, *self.placement.weights} != {name}:
             raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
         own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
         memory = tuple(one.model_copy(update=own) if one.name == name else one for one in self.memory)
@@ -328,7 +360,7 @@ class Board(Strict):
     @property
     def free_memories(self) -> tuple[str, ...]:
         """Names of the memories that images leave alone."""
-        used = set(self.placement.model_dump().values()) if self.placement else set()
+        used = {name for _, name in self.placement.roles} if self.placement else set()
         return tuple(memory.name for memory in self.memory if memory.name not in used)
 
     def with_program_slots(self, address: int, size: int) -> "Board":

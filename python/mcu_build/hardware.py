@@ -77,7 +77,9 @@ class Memory(Strict):
 class Placement(Strict):
     """Which memory holds what, by name.
 
-    `fast` is for an NPU's fast scratch memory, which without it lies in the arena.
+    `fast` is for an NPU's fast scratch memory, which without it lies in the arena. A file may list memories
+    for `arena` and `constants`: what the first has no room for lies in those of `arena_then` and
+    `constants_then`.
     """
 
     vectors: str
@@ -87,6 +89,42 @@ class Placement(Strict):
     arena: str
     stack: str
     fast: str | None = None
+    constants_then: tuple[str, ...] = ()
+    arena_then: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listed(cls, table: object) -> object:
+        """`arena = ["dtcm", "sram"]`: the first, and then the others."""
+        if not isinstance(table, dict):
+            return table
+        split = dict(table)
+        for role in ("arena", "constants"):
+            names = table.get(role)
+            if not isinstance(names, list | tuple):
+                continue
+            if not names or len(set(map(str, names))) < len(names):
+                raise ValueError(f"{role}: {list(names)} is no list of different memories")
+            split[role], split[f"{role}_then"] = names[0], tuple(names[1:])
+        return split
+
+    @property
+    def arenas(self) -> tuple[str, ...]:
+        """Memories for activations, those that are taken first in front."""
+        return (self.arena, *self.arena_then)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Memories for constants, those that are taken first in front."""
+        return (self.constants, *self.constants_then)
+
+    @property
+    def roles(self) -> tuple[tuple[str, str], ...]:
+        """What is held, and the memory, for each."""
+        found = [("vectors", self.vectors), ("code", self.code)]
+        found += [("constants", name) for name in self.weights]
+        found += [("data", self.data), *(("arena", name) for name in self.arenas), ("stack", self.stack)]
+        return (*found, *([("fast", self.fast)] if self.fast is not None else []))
 
 
 class Protected(Strict):

@@ -31,7 +31,8 @@ class Lowered:
     the int8 program with the float model; empty for a .pte, whose float model is not known. `state` holds the
     initial values of the program's last inputs, whose new values are its last outputs (frontend/state.py).
     `stream` describes a program that is called step by step (frontend/stream/recordings.py).
-    `outputs` are the model's names for its outputs, as far as they are known.
+    `outputs` are the model's names for its outputs, as far as they are known. `place` names memories for
+    layers (plan/memories.py).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Lowered:
     state: Path | None = None
     stream: Mapping[str, Any] | None = None
     outputs: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
 
     @property
     def has_unknown_delegates(self) -> bool:

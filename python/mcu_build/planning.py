@@ -18,6 +18,7 @@ from mcu_build.stages.lower import lower_model
 if TYPE_CHECKING:
     from mcu_build.custom import Signature
     from mcu_build.plan.delegate import NpuTarget
+    from mcu_build.plan.memories import Pin
     from mcu_build.plan.rows.choose import LowScratch
 
 
@@ -32,7 +33,22 @@ def plan_for(request: Request, lowered: Lowered, name: str) -> Plan:
         whole=request.loads_as_given,
         by_rows=request.options.input_by == "rows",
         is_left=request.executorch is not None,
+        pins=_pins(request, lowered),
     )
+
+
+def _pins(request: Request, lowered: Lowered) -> "tuple[Pin, ...]":
+    """What is placed by name: the command's word comes before the model file's.
+
+    A model file is for any board: what it says of memories that a board does not have is not for that one.
+    """
+    from mcu_build.plan.memories import Pin
+
+    if request.options.runtime != "static":
+        return ()
+    there = {memory.name for memory in request.board.memory}
+    own = (pin for pin in map(Pin.of, lowered.place) if pin.memory in there)
+    return (*map(Pin.of, request.options.place), *own)
 
 
 def plan_program(
@@ -45,20 +61,22 @@ def plan_program(
     program: Program | None = None,
     by_rows: bool = False,
     is_left: bool = False,
+    pins: "Sequence[Pin]" = (),
 ) -> Plan:
     """The placed plan of a program for a board's core, its int8 borders with their quantization.
 
     `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
     loads the program as it is: nothing of it is left out. `by_rows`: the application brings the input so.
-    `is_left`: delegates of an NPU are left to ExecuTorch's runtime.
+    `is_left`: delegates of an NPU are left to ExecuTorch's runtime. `pins` name memories for layers.
     """
     from mcu_build.plan.compile import compile_program
-    from mcu_build.plan.fit import room_for_arena
+    from mcu_build.plan.fit import memories_of, room_for_arena
 
     is_part = program is not None
     given = _given(lowered, board, cmsis_nn, optimize, whole, program, is_left)
-    ram = room_for_arena(board, sum(map(len, given["state"])))
-    plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows)
+    state = sum(map(len, given["state"]))
+    ram, memories = room_for_arena(board, state), memories_of(board, state, pins)
+    plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows, memories=memories)
     borders, count = lowered.borders, len(given["program"].inputs)
     inputs = dict(zip(plan.inputs, borders, strict=False))
     outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
@@ -71,9 +89,12 @@ def plan_program(
 def plan_front(request: Request, lowered: Lowered) -> "tuple[LowScratch, ...]":
     """The plans of a program from the quickest to the one with the smallest arena."""
     from mcu_build.plan.compile import compile_front
+    from mcu_build.plan.fit import memories_of
 
     given = _given(lowered, request.board, request.cmsis_nn, request.options.optimize)
-    return compile_front(**given, name=lowered.name, by_rows=request.options.input_by == "rows")
+    memories = memories_of(request.board, sum(map(len, given["state"])), _pins(request, lowered))
+    by_rows = request.options.input_by == "rows"
+    return compile_front(**given, name=lowered.name, by_rows=by_rows, memories=memories)
 
 
 class _Given(TypedDict):

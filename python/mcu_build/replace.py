@@ -115,7 +115,7 @@ def _plan(
     is_left: bool,
 ) -> tuple[Lowered, Plan]:
     """The plan of a model for the firmware's board, made as its own was."""
-    board = Board.model_validate(built.board)
+    board = Board.model_validate(built.board).in_one_memory()
     npu = board.choose_npu(built.npu["name"] if built.npu else "none")
     io = "float" if file.suffix == ".pte" else built.io  # Of a program they are what they are.
     values: Any = {"board": board.id, "io": io, "optimize": built.optimize}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcu_build.board import Board, NpuChoice, find_board
+from mcu_build.cache import hash_text
 from mcu_build.choices import Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.slot import Region, memory_region, parse_region
@@ -91,6 +92,14 @@ def request_on(
             )
         board = board.model_copy(update={"arena_size": options.ram})
         variants.append(f"ram-{options.ram}")
+    if options.arena or options.constants:
+        board = board.with_memories(options.arena, options.constants)
+        for role, names in (("arena", options.arena), ("constants", options.constants)):
+            variants += ["-".join((role, *names))] * bool(names)
+    if options.place:
+        variants.append(f"placed-{hash_text(*options.place)[:8]}")
+    if options.runtime != "static":
+        board = board.in_one_memory()
     if options.input_by == "rows":
         variants.append("rows")
     if in_slot:

@@ -36,7 +36,7 @@ def sources(plan: Plan, given: Deployment, board: Board) -> dict[str, str]:
     from mcu_build.plan.fit import check_fit
 
     size, _, _ = given.memory(plan)
-    check_fit(plan.with_arena(replace(plan.arena, size=size)), board)
+    check_fit(plan.with_arena(replace(plan.arena, size=size)), board, spreads=False)
     if given.slots:
         check_capacity(plan.name, table_of(plan, given), given.slots)
     return generate(plan, given)

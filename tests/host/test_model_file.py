@@ -484,3 +484,10 @@ def test_a_name_is_an_identifier(path, name):
 def test_a_name_needs_no_torch():
     code = "import sys, mcu_build.frontend.model_file; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_memories_are_named_for_layers(tmp_path):
+    made = load(write(tmp_path, LINEAR + 'place = {"head": "dtcm", "input": "sram"}\n'))
+    assert made.place == ("head=dtcm", "input=sram")
+    for wrong in ('"head=dtcm"', '{"head": 3}', '{"": "dtcm"}', '["head"]'):
+        assert "place: " in error_of(write(tmp_path, f"{LINEAR}place = {wrong}\n")).message

@@ -13,9 +13,12 @@ def content_name(prefix: str, data: bytes) -> str:
     return f"{prefix}_{hashlib.sha256(data).hexdigest()[:16]}"
 
 
-def arena_section(name: str) -> str:
-    """Where RAM called `name` lies: a linker script that does not know it clears it and never loads it."""
-    return f".bss.mcu_arena.{name}"
+def arena_section(name: str, memory: str = "") -> str:
+    """Where RAM called `name` lies: a linker script that does not know it clears it and never loads it.
+
+    `memory` is the board's, where that is not the first for arenas.
+    """
+    return f".bss.mcu_arena_in.{memory}.{name}" if memory else f".bss.mcu_arena.{name}"
 
 
 def fast_section(name: str) -> str:
@@ -23,9 +26,12 @@ def fast_section(name: str) -> str:
     return f".bss.mcu_fast.{name}"
 
 
-def constants_section(name: str) -> str:
-    """Where weights called `name` lie: to a linker script that does not know them they are constants."""
-    return f".rodata.mcu_constants.{name}"
+def constants_section(name: str, memory: str = "") -> str:
+    """Where weights called `name` lie: to a linker script that does not know them they are constants.
+
+    `memory` is the board's, where that is not the first for constants.
+    """
+    return f".rodata.mcu_constants_in.{memory}.{name}" if memory else f".rodata.mcu_constants.{name}"
 
 
 def definition(name: str, data: bytes, alignment: int, section: str) -> str:

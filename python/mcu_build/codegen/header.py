@@ -147,14 +147,19 @@ def by_rows(plan: Plan) -> Tensor | None:
 
 
 def arena_size(plan: Plan) -> int:
-    """Bytes of the arena: at least one element, and every model's alignment in a shared one."""
-    return max(plan.arena.size, ALIGNMENT)
+    """Bytes of the arena in its first memory: at least one element, and every model's alignment."""
+    return max(plan.arena.first_size, ALIGNMENT)
 
 
 def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
     prefix = plan.name.upper()
     yield "/* Bytes of RAM for inputs, outputs and everything between; of an NPU's fast scratch memory. */\n"
     yield f"#define {prefix}_ARENA_SIZE {arena_size(plan)}\n#define {prefix}_FAST_SIZE {plan.fast_size}\n\n"
+    if plan.arena.elsewhere:
+        yield "/* Bytes of the arena in further memories. */\n"
+        for memory, size in plan.arena.elsewhere.items():
+            yield f"#define {prefix}_ARENA_{memory.upper()}_SIZE {size}\n"
+        yield "\n"
     yield "/* Bytes that the model keeps from one call to the next, apart from the arena. */\n"
     yield f"#define {prefix}_STATE_SIZE {len(plan.initial_state)}\n\n"
     if plan.hop:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mcu_build import __version__
 from mcu_build.board import Board
+from mcu_build.codegen.blob import arena_section, constants_section
 from mcu_build.hardware import PROGRAM_SLOTS, Placement
 
 # The lowest bytes of the stack: painted at reset, found changed after an overflow.
@@ -30,8 +31,9 @@ def linker_script(board: Board) -> str:
 
     Sections by the board's placement: `.mcu_vectors`, `.rodata.mcu_constants.*` (weights), code with the
     other read-only data, `.data` (loaded behind the code), `.bss.mcu_arena.*`, `.bss.mcu_fast.*`, the rest of
-    `.bss`, and a stack of `stack_size`. The stack comes first in its memory, so that an overflow leaves the
-    memory instead of entering data. What has a place of its own stands before the pattern that would take it.
+    `.bss`, what of weights and arenas is for further memories (codegen/blob.py), and a stack of `stack_size`.
+    The stack comes first in its memory, so that an overflow leaves the memory instead of entering data. What
+    has a place of its own stands before the pattern that would take it.
     """
     assert board.placement is not None, "the host has no linker script"
     parts = [
@@ -40,10 +42,9 @@ def linker_script(board: Board) -> str:
         _memories(board),
         "PHDRS\n{\n",
         *(f"    fixed_{block.name} PT_LOAD FLAGS(4);\n" for block in board.fixed),
-        "    vectors PT_LOAD FLAGS(5);\n"
-        "    constants PT_LOAD FLAGS(4);\n"
-        "    code PT_LOAD FLAGS(5);\n"
-        "    data PT_LOAD FLAGS(6);\n",
+        "    vectors PT_LOAD FLAGS(5);\n    constants PT_LOAD FLAGS(4);\n",
+        *(f"    constants_{memory} PT_LOAD FLAGS(4);\n" for memory in board.placement.constants_then),
+        "    code PT_LOAD FLAGS(5);\n    data PT_LOAD FLAGS(6);\n",
         f"    {PROGRAM_SLOTS} PT_LOAD FLAGS(4);\n" if board.program_slots else "",
         "}\n\n",
         "SECTIONS\n{\n",
@@ -87,6 +88,14 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "    .constants : ALIGN(16)\n    {\n"
         "        *(.rodata.mcu_constants.*)\n"
         f"    }} >{place.constants} :constants\n\n"
+    )
+    for memory in place.constants_then:
+        yield (
+            f"    .constants_{memory} : ALIGN(16)\n    {{\n"
+            f"        *({constants_section('*', memory)})\n"
+            f"    }} >{memory} :constants_{memory}\n\n"
+        )
+    yield (
         "    .text :\n    {\n"
         "        __mcu_code_start = .;\n"
         "        *(.text .text.*)\n"
@@ -116,6 +125,12 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "        *(.bss.mcu_arena.*)\n"
         f"    }} >{place.arena} :NONE\n\n"
     )
+    for memory in place.arena_then:
+        yield (
+            f"    .arena_{memory} (NOLOAD) : ALIGN(16)\n    {{\n"
+            f"        *({arena_section('*', memory)})\n"
+            f"    }} >{memory} :NONE\n\n"
+        )
     if place.fast is not None:
         yield (
             "    .fast (NOLOAD) : ALIGN(16)\n    {\n"
@@ -158,11 +173,13 @@ def _contents(place: Placement) -> tuple[tuple[str, str, str], ...]:
     return (
         (".vectors", place.vectors, "ADDR"),
         (".constants", place.constants, "ADDR"),
+        *((f".constants_{memory}", memory, "ADDR") for memory in place.constants_then),
         (".text", place.code, "ADDR"),
         (".stack", place.stack, "ADDR"),
         (".data", place.code, "LOADADDR"),
         (".data", place.data, "ADDR"),
         (".arena", place.arena, "ADDR"),
+        *((f".arena_{memory}", memory, "ADDR") for memory in place.arena_then),
         *([(".fast", place.fast, "ADDR")] if place.fast is not None else []),
         (".bss", place.data, "ADDR"),
     )

@@ -70,7 +70,8 @@ def source(plan: Plan) -> str:
         user_calls.declarations(user for _, user in users),
     ]
     parts += [f"{text}\n" for text in _emitted(plan)]
-    memories = ["arena", *["fast"] * bool(plan.fast_size), *["image"] * bool(by_rows(plan))]
+    elsewhere = [f"arena_{memory}" for memory in plan.arena.elsewhere]
+    memories = ["arena", *elsewhere, *["fast"] * bool(plan.fast_size), *["image"] * bool(by_rows(plan))]
     parts += [f'extern "C" unsigned char {plan.name}_{memory}[];\n' for memory in memories]
     parts.append("\n")
     used = _used_constants(plan)
@@ -182,7 +183,9 @@ def _item(plan: Plan, index: int, step: Step, name: str) -> Item:
         return Item(index, ())
     own = [id for id in step.arguments if id is not None and _is_in_arena(plan, id)]
     kinds = tuple(
-        (plan.tensors[id].dtype, plan.owner(id).image) if id in own else id and _pointer(plan, id)
+        (plan.tensors[id].dtype, plan.owner(id).image or plan.arena_name(id))
+        if id in own
+        else id and _pointer(plan, id)
         for id in step.arguments
     )
     core = step.core.name if step.core else ""
@@ -216,15 +219,20 @@ def _state(plan: Plan) -> str:
 
 def constants(plan: Plan) -> str:
     """Weights, biases, tables: everything that stays in flash."""
-    macro = f"{plan.name.upper()}_CONSTANTS_SECTION"
     streams = _streams(plan)
+    memories = ("", *sorted(set(plan.constants_in.values())))
     parts = [
         f"{BANNER}#include <cstdint>\n\n",
         *(['#include "mcu/kernels/ethos_u.h"\n\n'] if streams else []),
-        f'#ifndef {macro}\n#define {macro} "{constants_section(plan.name)}"\n#endif\n\n',
+        *(
+            f'#ifndef {macro}\n#define {macro} "{constants_section(plan.name, memory)}"\n#endif\n\n'
+            for memory in memories
+            for macro in [_constants_macro(plan, memory)]
+        ),
         f"namespace {plan.name}::constants {{\n\n",
     ]
     for tensor in _used_constants(plan):
+        macro = _constants_macro(plan, plan.constants_in.get(tensor.id, ""))
         section = f'__attribute__((section({macro} ".{_constant_name(tensor)}")))'
         parts.append(
             f"// {tensor.name}: {list(tensor.shape)}\n"
@@ -241,6 +249,11 @@ def constants(plan: Plan) -> str:
     return "".join(parts)
 
 
+def _constants_macro(plan: Plan, memory: str) -> str:
+    """What an application may define to name another section for the constants of a memory."""
+    return "_".join(part for part in (plan.name, "constants", memory, "section") if part).upper()
+
+
 def arena(plan: Plan, fast: int | None = None) -> str:
     """The arena, in a file of its own so that an application can bring another in its place.
 
@@ -249,6 +262,8 @@ def arena(plan: Plan, fast: int | None = None) -> str:
     fast = plan.fast_size if fast is None else fast
     own = memory(f"{plan.name}_arena", arena_section(plan.name), arena_size(plan))
     parts = [f'{BANNER}// {_peak_comment(plan)}\nextern "C" {{\n', own]
+    for name, size in plan.arena.elsewhere.items():
+        parts.append(memory(f"{plan.name}_arena_{name}", arena_section(plan.name, name), size))
     if fast:
         parts.append(memory(f"{plan.name}_fast", fast_section(plan.name), fast))
     if (image := by_rows(plan)) is not None:
@@ -324,7 +339,7 @@ def _pointer(plan: Plan, id: int | None, further: int = 0) -> str:
     if owner.state is not None:
         return f"reinterpret_cast<{tensor.dtype.c_name}*>({plan.name}_state_bytes + {plan.offset(id)})"
     turns = f" + {further} * turn" if further else ""
-    memory = f"{plan.name}_{'image' if owner.image else 'arena'}"
+    memory = f"{plan.name}_image" if owner.image else plan.arena_name(id)
     return f"reinterpret_cast<{tensor.dtype.c_name}*>({memory} + {plan.offset(id)}{turns})"
 
 

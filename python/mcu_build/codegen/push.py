@@ -30,7 +30,7 @@ size_t arrived = 0;
 bool {name}_push_row(const {type} *row) noexcept {{
     const Wait &now = waits[waiting];
     if (now.to != {nowhere}) {{
-        std::memcpy({name}_arena + now.to + arrived * {nbytes}, row, {nbytes});
+        std::memcpy({arena} + now.to + arrived * {nbytes}, row, {nbytes});
     }}
     if (++arrived < now.rows) {{
         return false;
@@ -70,6 +70,7 @@ def functions(plan: Plan) -> str:
         waits.append(f"    {{{_NOWHERE}, {left}, 0, 0}},\n")
     return _FUNCTIONS.format(
         name=plan.name,
+        arena=plan.arena_name(takes[0][1].output),
         step=STEP,
         macro=plan.name.upper(),
         type=image.dtype.c_name,

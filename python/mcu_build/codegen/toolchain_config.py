@@ -102,6 +102,7 @@ def loaded_sections(board: Board) -> dict[str, tuple[str, ...]]:
         (".init_array", place.code),
         (".data", place.code),
         (".constants", place.constants),
+        *((f".constants_{memory}", memory) for memory in place.constants_then),
     ):
         memories[memory] = (*memories.get(memory, ()), section)
     return memories

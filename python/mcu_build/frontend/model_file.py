@@ -39,7 +39,7 @@ class Model:
     every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes, `precision`
     for layers by name (precision.py). `stream` are axes of time by the index of their input, empty where the
     model is called as it is; `latency` the samples of input by which its outputs may come later.
-    `labels` are those of a list, known beforehand.
+    `labels` are those of a list, known beforehand. `place` names memories for layers (plan/memories.py).
     """
 
     name: str
@@ -55,6 +55,7 @@ class Model:
     stream: Mapping[int, int] = field(default_factory=dict)
     latency: int = 0
     labels: tuple[int | None, ...] = ()
+    place: tuple[str, ...] = ()
 
     @property
     def dependencies(self) -> tuple[Path, ...]:
@@ -96,7 +97,20 @@ def load(path: Path) -> Model:
         activation_bits=_activation_bits(path, found),
         precision=precision.read(path, found),
         metric=metric,
+        place=_place(path, found),
     )
+
+
+def _place(path: Path, found: dict[str, Any]) -> tuple[str, ...]:
+    """Memories for layers by name, as the command has them."""
+    given = found.get("place", {})
+    words = [word for pair in given.items() for word in pair] if isinstance(given, Mapping) else [None]
+    if not all(isinstance(word, str) and word and "=" not in word for word in words):
+        raise McuError(
+            f"{path}: place: {given!r} is no dictionary of layers and memories",
+            'Write, for example, `place = {"features.0": "dtcm"}` (docs/memory.md).',
+        )
+    return tuple(f"{layer}={memory}" for layer, memory in given.items())
 
 
 def _activation_bits(path: Path, found: dict[str, Any]) -> int:

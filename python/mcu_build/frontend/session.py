@@ -55,7 +55,7 @@ class Captured:
     `calibration` and `vectors` consist of sequences of calls, the latter of (inputs, label or None) each; a
     model without state takes every call for itself. `dependencies` tells, once all data was iterated, what
     was read. `activation_bits` are those of activations on an NPU. `stream` are the axes of time of a model
-    that is called step by step, by input.
+    that is called step by step, by input. `place` names memories for layers.
     """
 
     exported: "ExportedProgram"
@@ -69,6 +69,7 @@ class Captured:
     latency: int = 0
     precision: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
+    place: tuple[str, ...] = ()
 
 
 def run(
@@ -118,6 +119,7 @@ def run(
             "quality": [asdict(one) for one in quality],
             "layers": [asdict(one) for one in layers],
             "stream": stream,
+            "place": captured.place,
         }
         kept = made if stream else (quantized.program, captured.state)
         _write(folder, captured.exported, *kept, vectors, info)
@@ -306,6 +308,7 @@ def _capture_model(file: Path) -> Captured:
         model.latency,
         model.precision,
         model.metric,
+        model.place,
     )
 
 

@@ -44,6 +44,9 @@ FRONTS: tuple[Front, ...] = ("cmake", "scons", "bazel")
 CXX = (".cpp", ".cc", ".cxx")
 
 _OURS: tuple[tuple[Front, str], ...] = (("cmake", ""), ("scons", ""), ("bazel", ""))
+_IN_BOARD_FILE: tuple[tuple[Front, str], ...] = tuple(
+    (front, "`[placement]` in a board file") for front in FRONTS
+)
 _UNDER_EXECUTORCH = ("runtime", "executorch")
 _UNDER_TABLE = ("runtime", "table")
 # Where programs can be replaced later.
@@ -196,6 +199,34 @@ class BuildOptions:
             page="memory.md",
         ),
     ] = None
+    arena: Annotated[
+        tuple[str, ...],
+        Option(
+            "Memories of the board for activations: what the first has no room for lies in the next ones.",
+            metavar="MEMORY...",
+            elsewhere=_IN_BOARD_FILE,
+            page="memory.md",
+        ),
+    ] = ()
+    constants: Annotated[
+        tuple[str, ...],
+        Option(
+            "Memories of the board for weights, likewise.",
+            metavar="MEMORY...",
+            elsewhere=_IN_BOARD_FILE,
+            page="memory.md",
+        ),
+    ] = ()
+    place: Annotated[
+        tuple[str, ...],
+        Option(
+            "A memory for what these layers make, or for their weights: features.0=dtcm, input=sram.",
+            metavar="LAYER=MEMORY...",
+            project="model",
+            needs=("runtime", "static"),
+            page="memory.md",
+        ),
+    ] = ()
     input_by: Annotated[
         InputBy,
         Option(
@@ -482,6 +513,9 @@ class SourceKeywords(TypedDict, total=False):
     latency: int | None
     optimize: Optimize
     ram: int | str | None
+    arena: Sequence[str]
+    constants: Sequence[str]
+    place: Sequence[str]
     input_by: InputBy
     op_library: Sequence[str | Path]
     kernel_sources: Sequence[str | Path]

@@ -99,12 +99,26 @@ class Arena:
 
     `peak_step` is the index of the step at which the arena is fullest, `lower_bound` the bytes that are
     live there: no placement can need less.
+
+    Where it is spread over memories of the board, `elsewhere` has the bytes of those behind the first, by
+    name, `memory_of` the memory of the tensors that lie there, from whose start their offsets count; `size`
+    is that of all together. `over` are the bytes that these lack, `waits` the cycles that reads are thought
+    to wait.
     """
 
     size: int
     offsets: Mapping[int, int]
     peak_step: int
     lower_bound: int
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
+    memory_of: Mapping[int, str] = field(default_factory=dict)
+    over: int = 0
+    waits: float = 0.0
+
+    @property
+    def first_size(self) -> int:
+        """Bytes in the first memory."""
+        return self.size - sum(self.elsewhere.values())
 
 
 @dataclass(frozen=True)
@@ -129,6 +143,7 @@ class Plan:
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
     flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call.
     `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
+    `constants_in` names the memory of constants, by id, that lie in another than the board's first for them.
     `hop` are the samples of a stream that a call takes, `first_result` the calls after which all outputs mean
     something; 0 for a model that is no stream.
     """
@@ -147,6 +162,7 @@ class Plan:
     output_names: tuple[str, ...] = ()
     hop: int = 0
     first_result: int = 0
+    constants_in: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def arena(self) -> Arena:
@@ -201,3 +217,8 @@ class Plan:
             return offset
         start = self.arena.offsets[tensor.id] if tensor.state is None else tensor.state
         return start + offset
+
+    def arena_name(self, id: int) -> str:
+        """The array that holds a tensor of the arena: one for each memory that it is spread over."""
+        memory = self.arena.memory_of.get(self.owner(id).id)
+        return f"{self.name}_arena" + (f"_{memory}" if memory else "")

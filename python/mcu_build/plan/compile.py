@@ -15,6 +15,7 @@ from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
 from mcu_build.plan.low_scratch import choose_low_scratch
+from mcu_build.plan.memories import Memories, check_pins
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.relocate import allocate_with_relocation
@@ -28,6 +29,7 @@ from mcu_build.plan.specialize import specialize
 # How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
 NOT_PLANNED = "the program contradicts itself"
 
+_ANYWHERE = Memories()
 # By how much a faster way may make the arena larger, as a share of its size. Copies are worth twice that.
 _ROOM_FOR_SPEED = 0.01
 
@@ -44,6 +46,7 @@ def compile_program(
     state: Sequence[bytes] = (),
     ram: int | None = None,
     by_rows: bool = False,
+    memories: Memories = _ANYWHERE,
 ) -> Plan:
     """Choose kernels and place memory. McuError names what cannot be compiled.
 
@@ -52,13 +55,14 @@ def compile_program(
     Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
     inputs hold before the first call, where they are state. Layers run row by row where the arena would else
     take more than `ram` bytes; where that is not enough, it is the smallest that was found. `by_rows`: the
-    application brings the input row by row.
+    application brings the input row by row. `memories` are those of the board that the plan is spread over.
     """
     with _consistent(name):
         plan = _chosen(program, name, npu, whole, custom, state, by_rows)
-        finish = _finisher(plan, kernel_folders, optimize, room)
+        finish = _finisher(plan, kernel_folders, optimize, room, memories)
         placed = finish(())
-        if ram is None or placed.arena.size <= ram or whole:
+        check_pins(placed, memories.pins, memories.names)
+        if ram is None or whole or (placed.arena.size <= ram and not placed.arena.over):
             return placed
         leaner = fit_ram(plan, ram, finish)
         return leaner if leaner.arena.size < placed.arena.size else placed
@@ -74,11 +78,12 @@ def compile_front(
     room: int | None = None,
     state: Sequence[bytes] = (),
     by_rows: bool = False,
+    memories: Memories = _ANYWHERE,
 ) -> tuple[LowScratch, ...]:
     """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
     with _consistent(name):
         plan = _chosen(program, name, npu, False, custom, state, by_rows)
-        return tuple(front(plan, _finisher(plan, kernel_folders, optimize, room)))
+        return tuple(front(plan, _finisher(plan, kernel_folders, optimize, room, memories)))
 
 
 def _chosen(
@@ -98,7 +103,9 @@ def _chosen(
     return allow_inplace(take_rows(plan) if by_rows else plan)
 
 
-def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> Finish:
+def _finisher(
+    plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None, memories: Memories
+) -> Finish:
     """What gives a plan the kernels of its core, and places it, with the chains it is told."""
     allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
 
@@ -107,7 +114,7 @@ def _finisher(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, roo
         placed = join_in_place(
             made, lambda one: allocate_with_relocation(choose_low_scratch(one, allowance), 2 * allowance)
         )
-        return in_one_line(placed)
+        return in_one_line(memories.spread(placed))
 
     return finish
 

@@ -9,7 +9,7 @@ from mcu_build.ir.calls.moves import Move
 from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.ir.ports import Kind, port_names, port_quantization
-from mcu_build.plan.fit import constant_bytes, peak
+from mcu_build.plan.fit import constant_bytes, constants_elsewhere, peak
 from mcu_build.plan.memory import lifetimes
 
 # The steps of a layer, by their indices in the plan: one, or one for each band of its rows.
@@ -54,6 +54,8 @@ def describe(plan: Plan) -> dict[str, Any]:
 def arena(plan: Plan) -> list[dict[str, Any]]:
     """A row for every tensor that owns bytes of the arena: where they lie, and which steps need them.
 
+    Where the arena is spread over memories, `memory` is None in the first of them, and offsets go on from one
+    memory to the next.
     `made_by` is the first step that writes it, None for an input of the model.
     """
     makers: dict[int, int] = {}
@@ -63,11 +65,16 @@ def arena(plan: Plan) -> list[dict[str, Any]]:
     for index, step in enumerate(plan.steps):
         for id in step.writes:
             makers.setdefault(plan.owner(id).id, owners[index])
+    starts, start = {"": 0}, plan.arena.first_size
+    for name, size in plan.arena.elsewhere.items():
+        starts[name], start = start, start + size
+    memory_of = plan.arena.memory_of
     return [
         {
             "tensor": block.id,
             "name": plan.tensors[block.id].name,
-            "offset": plan.arena.offsets[block.id],
+            "offset": starts[memory_of.get(block.id, "")] + plan.arena.offsets[block.id],
+            "memory": memory_of.get(block.id),
             "size": block.size,
             "first": owners[block.first],
             "last": owners[block.last],
@@ -87,7 +94,10 @@ def memory(plan: Plan) -> dict[str, Any]:
             (layer for layer, steps in enumerate(layers_of(plan)) if plan.arena.peak_step in steps), 0
         ),
         "executorch": plan.program_arena_bytes,
+        "arena_elsewhere": dict(plan.arena.elsewhere),
+        "arena_waits": round(plan.arena.waits),
         "constants": constant_bytes(plan),
+        "constants_elsewhere": constants_elsewhere(plan),
         "state": len(plan.initial_state),
     }
 

@@ -1,13 +1,14 @@
 """Does the plan fit the board? Told before anything is compiled."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from mcu_build.board import Board
 from mcu_build.errors import McuError
-from mcu_build.hardware import Placement
+from mcu_build.hardware import Memory, Placement
 from mcu_build.ir.plan import Plan
 from mcu_build.layer_names import layer_at
+from mcu_build.plan.memories import Memories, Pin, Room
 
 # What a program's code may take.
 _CODE = 32 * 1024
@@ -27,19 +28,48 @@ def room_for_constants(board: Board) -> int | None:
     """Bytes of the board's memory that constants may take; where code lies there too, it keeps some."""
     if board.is_host or board.placement is None:
         return None
-    memory = board.memory_named(board.placement.constants)
-    shared = board.placement.code == board.placement.constants
-    return memory.size - (min(_CODE, memory.size // 4) if shared else 0)
+    return sum(room.size for room in _constant_rooms(board))
+
+
+def memories_of(board: Board, state: int, pins: Sequence[Pin] = ()) -> Memories:
+    """The memories that a plan may be spread over, beside a model's `state`. None on the host."""
+    if board.is_host or board.placement is None:
+        return Memories(pins=tuple(pins))
+    arenas = tuple(_arena_room(board, name, state) for name in board.placement.arenas)
+    return Memories(arenas, _constant_rooms(board), tuple(pins))
+
+
+def _constant_rooms(board: Board) -> tuple[Room, ...]:
+    """Memories for constants; where code lies there too, it keeps some."""
+    assert board.placement is not None
+    found = []
+    for memory in map(board.memory_named, board.placement.weights):
+        code = min(_CODE, memory.size // 4) if board.placement.code == memory.name else 0
+        found.append(_room(memory, memory.size - code))
+    return tuple(found)
+
+
+def _arena_room(board: Board, name: str, state: int) -> Room:
+    """A memory for activations, and what others leave of it: state lies in the first."""
+    assert board.placement is not None
+    place, memory = board.placement, board.memory_named(name)
+    used = board.stack_size if place.stack == name else 0
+    used += _DATA if place.data == name else 0
+    used += state if place.arena == name else 0
+    return _room(memory, max(memory.size - used, 0))
+
+
+def _room(memory: Memory, size: int) -> Room:
+    timing = memory.timing
+    # Most reads go through memory in its order.
+    return Room(memory.name, size, timing.waits / timing.line if timing else 0.0, memory.npu)
 
 
 def room_for_arena(board: Board, state: int) -> int | None:
     """Bytes that the arena may take beside a model's `state`; None where nothing is said."""
     rooms = [board.arena_size] if board.arena_size is not None else []
     if not board.is_host and board.placement is not None:
-        place = board.placement
-        shared = state + (board.stack_size if place.stack == place.arena else 0)
-        shared += _DATA if place.data == place.arena else 0
-        rooms.append(max(board.memory_named(place.arena).size - shared, 0))
+        rooms.append(sum(_arena_room(board, name, state).size for name in board.placement.arenas))
     return min(rooms, default=None)
 
 
@@ -59,47 +89,103 @@ def weights_line(plan: Plan, board: Board) -> str | None:
     return None
 
 
-def check_fit(plan: Plan, board: Board) -> None:
+def check_fit(plan: Plan, board: Board, spreads: bool = True) -> None:
     """McuError where the arena, the stack or the constants alone overflow a memory of the board.
 
-    Code is not known yet; a region that overflows only with it is reported by the linker.
+    `spreads`: the runtime can have arena and constants in several memories. Code is not known yet; a region
+    that overflows only with it is reported by the linker.
     """
     lines, most = [], board.arena_size
     if most is not None and plan.arena.size > most:
         lines.append(f"{plan.name}: the arena needs {plan.arena.size:,} bytes, {most:,} are allowed")
-    if not board.is_host:
-        lines += _overflows(plan, board)
+    hint = "Use a smaller input or another board."
+    if board.placement is not None:
+        over = dict(_overflows(plan, board, board.placement))
+        lines += [*_unreachable(plan, board, board.placement), *over.values()]
+        # Where the arena may take so many bytes and no more, another memory is no way out.
+        if not (most is not None and plan.arena.size > most):
+            hint = _other_memory(plan, board, over.keys(), spreads) or hint
     if lines:
-        raise McuError("\n".join(lines), f"{peak(plan)} Use a smaller input or another board.")
+        raise McuError("\n".join(lines), f"{peak(plan)} {hint}")
 
 
-def _overflows(plan: Plan, board: Board) -> Iterator[str]:
-    """Memories that are too small for what lies there, and those that the NPU does not reach."""
-    assert board.placement is not None
+def _needs(plan: Plan, board: Board, place: Placement) -> Mapping[str, Mapping[str, int]]:
+    """What lies in each memory of a board, in bytes, without code."""
     need: dict[str, dict[str, int]] = defaultdict(dict)
-    need[board.placement.arena]["arena"] = plan.arena.size
+    need[place.arena]["arena"] = plan.arena.first_size
+    for memory, size in plan.arena.elsewhere.items():
+        need[memory]["arena"] = size
     if plan.initial_state:
-        need[board.placement.arena]["state"] = len(plan.initial_state)
-    need[board.placement.stack]["stack"] = board.stack_size
-    need[board.placement.constants]["constants"] = constant_bytes(plan)
-    if board.placement.fast is not None:
-        need[board.placement.fast]["fast scratch"] = plan.fast_size
-    yield from _unreachable(plan, board, board.placement)
-    for name, parts in need.items():
+        need[place.arena]["state"] = len(plan.initial_state)
+    need[place.stack]["stack"] = board.stack_size
+    for memory, size in constants_by_memory(plan, place).items():
+        need[memory]["constants"] = size
+    if place.fast is not None:
+        need[place.fast]["fast scratch"] = plan.fast_size
+    return need
+
+
+def _overflows(plan: Plan, board: Board, place: Placement) -> Iterator[tuple[str, str]]:
+    """Memories that are too small for what lies there, and what to say of them."""
+    for name, parts in _needs(plan, board, place).items():
         memory, total = board.memory_named(name), sum(parts.values())
         if total > memory.size:
             listed = " + ".join(f"{part} {size:,}" for part, size in parts.items())
-            yield f"{plan.name}: {name}: needs {total:,} bytes ({listed}), {board.id} has {memory.size:,}"
+            yield (
+                name,
+                f"{plan.name}: {name}: needs {total:,} bytes ({listed}), {board.id} has {memory.size:,}",
+            )
+
+
+def _other_memory(plan: Plan, board: Board, over: Set[str], spreads: bool) -> str:
+    """A hint that names a memory of the board that would do beside those that are `over` full; else empty."""
+    assert board.placement is not None
+    place, needs = board.placement, _needs(plan, board, board.placement)
+    for role, names in (("arena", place.arenas), ("constants", place.weights)):
+        if over.isdisjoint(names):
+            continue
+        free = [one for one in board.memory if one.name not in names]
+        free.sort(key=lambda one: (one.name in (place.code, place.vectors), -one.size))
+        for memory in free:
+            if (role == "arena" and "w" not in memory.access) or (plan.npu is not None and not memory.npu):
+                continue
+            left = memory.size - sum(needs.get(memory.name, {}).values())
+            whole = plan.arena.size if role == "arena" else constant_bytes(plan)
+            if left >= whole:
+                option = f"--{role} {' '.join((*names, memory.name))}, or " if spreads else ""
+                listed = ", ".join(
+                    f'"{name}"' for name in ((*names, memory.name) if spreads else (memory.name,))
+                )
+                value = f"[{listed}]" if spreads else listed
+                return (
+                    f"{memory.name} has room: {option}`{role} = {value}` below [placement] in a board file."
+                )
+    return ""
+
+
+def constants_by_memory(plan: Plan, place: Placement) -> Mapping[str, int]:
+    """Bytes of constants by the memory that they lie in."""
+    elsewhere = constants_elsewhere(plan)
+    return {place.constants: constant_bytes(plan) - sum(elsewhere.values()), **elsewhere}
+
+
+def constants_elsewhere(plan: Plan) -> dict[str, int]:
+    """Bytes of constants in memories behind the first, by their names."""
+    found: dict[str, int] = defaultdict(int)
+    for id, memory in plan.constants_in.items():
+        found[memory] += plan.tensors[id].nbytes
+    return dict(found)
 
 
 def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:
     """Memories that the NPU works on and does not reach."""
     if plan.npu is None:
         return
-    for role in ("arena", "constants", "fast"):
-        name = getattr(place, role)
-        if name is not None and not board.memory_named(name).npu:
-            yield f"{plan.name}: {board.id}: placement.{role}: the NPU does not reach {name}"
+    reached = {memory.name for memory in board.memory if memory.npu}
+    for role, names in (("arena", place.arenas), ("constants", place.weights), ("fast", (place.fast,))):
+        if reached.isdisjoint(names) and names != (None,):
+            listed = " or ".join(map(str, names))
+            yield f"{plan.name}: {board.id}: placement.{role}: the NPU does not reach {listed}"
 
 
 def peak(plan: Plan) -> str:

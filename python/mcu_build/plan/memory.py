@@ -66,9 +66,9 @@ def place(plan: Plan) -> Plan:
     """Give every activation its offset in the arena."""
     blocks = lifetimes(plan)
     distances = block_distances(plan, blocks)
-    live = _live_bytes(blocks, distances, len(plan.steps))
+    live = live_of(blocks, distances, len(plan.steps))
     bound = max(live, default=0)
-    offsets, size = _best_placement(blocks, distances, bound)
+    offsets, size = best_placement(blocks, distances, bound)
     peak = max(range(len(plan.steps)), key=lambda step: live[step + 1], default=0)
     return plan.with_arena(Arena(size, offsets, peak, bound))
 
@@ -76,7 +76,7 @@ def place(plan: Plan) -> Plan:
 def live_bytes(plan: Plan) -> list[int]:
     """Bytes that are needed before the first step, at each of the steps, and after the last."""
     blocks = lifetimes(plan)
-    return _live_bytes(blocks, block_distances(plan, blocks), len(plan.steps))
+    return live_of(blocks, block_distances(plan, blocks), len(plan.steps))
 
 
 def lifetimes(plan: Plan) -> list[Block]:
@@ -123,7 +123,8 @@ def _read_twice(plan: Plan, step: Step, id: int) -> bool:
     return any(plan.owner(other).id == owner and other not in step.inplace for other in step.reads)
 
 
-def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:
+def live_of(blocks: Sequence[Block], distances: Distances, steps: int) -> list[int]:
+    """Bytes of `blocks` that are needed before the first of so many steps, at each, and after the last."""
     grows = [0] * (steps + 3)
     for block in blocks:
         grows[block.first + 1] += block.size
@@ -141,9 +142,10 @@ def _live_bytes(blocks: Sequence[Block], distances: Distances, steps: int) -> li
     return live
 
 
-def _best_placement(
+def best_placement(
     blocks: Sequence[Block], distances: Distances, bound: int
 ) -> tuple[Mapping[int, int], int]:
+    """Offsets of blocks by their ids, and the bytes that they take together, `bound` at least."""
     meetings = _meetings(blocks)
     if meetings is None:
         backwards = [replace(block, first=-block.last, last=-block.first) for block in blocks]

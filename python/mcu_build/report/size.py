@@ -20,6 +20,7 @@ Kind = Literal["code", "constants", "arena", "static", "stack"]
 FLASH: tuple[Kind, ...] = ("code", "constants")
 RAM: tuple[Kind, ...] = ("arena", "static", "stack")
 PADDING = "[padding]"
+_ARENA_PIECES = (".bss.mcu_arena.", ".bss.mcu_arena_in.", ".bss.mcu_fast.")
 # Names of mangled symbols on one command line.
 _NAMES_PER_CALL = 500
 
@@ -156,7 +157,7 @@ def _ram_kind(section: Section) -> Kind:
     if section.name == ".stack":
         return "stack"
     # The NPU's fast scratch memory is a part of the arena that lies elsewhere.
-    return "arena" if section.name in (".arena", ".fast") else "static"
+    return "arena" if section.name == ".fast" or section.name.startswith(".arena") else "static"
 
 
 def _span(
@@ -187,7 +188,7 @@ def _kind_of_piece(kind: Kind, piece: str) -> Kind:
     """Strings and tables lie among the code, but are constants; on the host the arena lies in .bss."""
     if kind == "code" and piece.startswith(".rodata"):
         return "constants"
-    return "arena" if kind == "static" and piece.startswith((".bss.mcu_arena.", ".bss.mcu_fast.")) else kind
+    return "arena" if kind == "static" and piece.startswith(_ARENA_PIECES) else kind
 
 
 def _parts(

@@ -100,6 +100,7 @@ def lower_model(
         state=entry / "state.npz",
         stream=info["stream"],
         outputs=tuple(info["outputs"]),
+        place=tuple(info["place"]),
     )
 
 

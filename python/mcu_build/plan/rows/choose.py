@@ -184,9 +184,9 @@ def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
         placed = finish(choice.chains)
         if best is None or placed.arena.size < best.arena.size:
             best = placed
-        if placed.arena.size <= most:
+        if placed.arena.size <= most and not placed.arena.over:
             return placed
-        asked = min(asked, choice.nbytes) - (placed.arena.size - most)
+        asked = min(asked, choice.nbytes) - max(placed.arena.size - most, placed.arena.over)
     *_, choice = search.leaner()
     leanest = finish(choice.chains)
     return leanest if best is None or leanest.arena.size < best.arena.size else best
