@@ -132,7 +132,7 @@ struct Row {
     int32_t stride[2];
 };
 
-// The dimensions of `output` in its order of memory, sizes of 1 left out, neighbours made one where every
+// The dimensions of `output` in its memory layout, sizes of 1 left out, neighbours made one where every
 // operand walks them as one. Returns how many there are.
 int32_t merged(const Operand& output, const int32_t* const strides[], int32_t operands, Row* rows) {
     int32_t count = 0;

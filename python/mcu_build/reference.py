@@ -68,7 +68,7 @@ Step = tuple[Callable[..., Sequence[torch.Tensor]], list[Any], list[torch.Tensor
 
 
 class Delegate(Protocol):
-    """What stands in for a delegate: its inputs and outputs have their elements in the order of memory."""
+    """What stands in for a delegate: its inputs and outputs have their elements in memory order."""
 
     @property
     def input_count(self) -> int:
@@ -223,7 +223,7 @@ class Evaluator:
 
 
 def _in_memory(tensor: torch.Tensor) -> torch.Tensor:
-    """The elements of a dense tensor in the order of memory."""
+    """The elements of a dense tensor in memory order."""
     return torch.as_strided(tensor, (tensor.numel(),), (1,))
 
 

@@ -66,7 +66,7 @@ class FloatCall:
         return self._plan.outputs
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for `inputs`, all flat, their elements in the order of memory."""
+        """The outputs for `inputs`, all flat, their elements in memory order."""
         for id, array in zip(self._plan.inputs, inputs, strict=True):
             self._bytes(id)[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         for function, arguments in self._steps:

@@ -34,7 +34,7 @@ class CommandStream:
         return len(self._payload.inputs)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for `inputs`, whose elements are in the order of memory. McuError: the NPU's own."""
+        """The outputs for `inputs`, whose elements are in memory order. McuError: the NPU's own."""
         found = simulate.run(self._payload, self._config, inputs)
         return [np.frombuffer(data, type) for data, type in zip(found, self._types, strict=True)]
 

@@ -30,7 +30,7 @@ class TosaGraph:
         return len(self._shapes)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The outputs for `inputs`, whose elements are in the order of memory whatever their shape."""
+        """The outputs for `inputs`, whose elements are in memory order whatever their shape."""
         import tosa_reference_model
 
         shaped = [array.reshape(shape) for array, shape in zip(inputs, self._shapes, strict=True)]

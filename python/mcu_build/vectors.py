@@ -156,7 +156,7 @@ def dequantized(array: Array, port: Port) -> Array:
 
 
 def pack(arrays: Sequence[Array], ports: Sequence[Port], starts: Array | None = None) -> bytes:
-    """What the harness reads: for each vector, each input's bytes in the order of memory.
+    """What the harness reads: for each vector, each input's bytes in memory order.
 
     Before them, for a model with state, whether the vector begins a sequence (`starts`).
     """
@@ -176,7 +176,7 @@ def row_bytes(ports: Sequence[Port]) -> int:
 def unpack_state(data: bytes, vectors: int, ports: Sequence[Port], like: Sequence[Array]) -> list[Array]:
     """The state after each vector, which the harness wrote behind the outputs, as arrays like those given.
 
-    They are [vectors, elements] in the order of memory, one for each buffer.
+    They are [vectors, elements] in memory order, one for each buffer.
     """
     rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)[:, row_bytes(ports) :]
     found, start = [], 0

@@ -1,4 +1,4 @@
-"""Tensors keep the order of memory that they come in: less is moved, and every output stays what it was."""
+"""Tensors keep the memory layout that they come in: less is moved, and every output stays what it was."""
 
 from collections.abc import Callable
 from pathlib import Path

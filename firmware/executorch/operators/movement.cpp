@@ -46,7 +46,7 @@ void view_copy(KernelRuntimeContext& context, Values values) {
     arguments.reshape(input, arguments.output());
 }
 
-// (input, ..., out): the same elements in the order of memory of the output
+// (input, ..., out): the same elements in the memory layout of the output
 void copy_elements(KernelRuntimeContext& context, Values values) {
     Arguments arguments(context, values);
     const Operand input = arguments.tensor(0), output = arguments.output(input.type);

@@ -277,7 +277,7 @@ Places places_of(const MveWindowTilesParams& params, int32_t channels) {
     return {channels, row, params.output.y * row};
 }
 
-// Every four pixels in the order of memory; `inside` are the pieces of a group's window in the image.
+// Every four pixels in memory order; `inside` are the pieces of a group's window in the image.
 MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups& groups, const Pieces& inside,
                             const Places& places, MveCore core, const int8_t* input, const int8_t* weights,
                             const int32_t* scales, int8_t* output, uint8_t* patch) {

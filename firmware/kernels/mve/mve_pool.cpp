@@ -77,7 +77,7 @@ void maximum(const Patch& patch, const MaxPool2dParams& params, int8_t* output) 
     }
 }
 
-// Calls pixel(patch, output) for every pixel of the output, in the order of memory.
+// Calls pixel(patch, output) for every pixel of the output, in memory order.
 template <typename Params, typename Pixel>
 inline void for_each_patch(const Params& params, const int8_t* input, int8_t* output, const Pixel& pixel) {
     const ImageSize& size = params.input;

@@ -21,7 +21,7 @@ int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// output = function(patch), for every output element in the order of memory.
+// output = function(patch), for every output element in memory order.
 template <typename Params, typename Function>
 void for_each_patch(const Params& params, const int8_t* input, int8_t* output, const Function& function) {
     const ImageSize& size = params.input;

@@ -72,7 +72,7 @@ struct FourSums {
     int32_t of[4];
 };
 
-// Rows in the order of memory, as Core reads them. A Core with kByVectors has gates, lstm_units, gru_units
+// Rows in memory order, as Core reads them. A Core with kByVectors has gates, lstm_units, gru_units
 // and rnn_units of its own, for several units at a time.
 template <typename Core>
 struct Weights {

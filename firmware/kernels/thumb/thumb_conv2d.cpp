@@ -173,7 +173,7 @@ inline void windows(const ThumbConv2dParams& params, const Origin& a, const Orig
     }
 }
 
-// Output pixels in the order of memory.
+// Output pixels in memory order.
 class Walk {
 public:
     Walk(const ThumbConv2dParams& params, const int8_t* input)

@@ -61,7 +61,7 @@ class TensorValue:
 
     @property
     def physical_shape(self) -> tuple[int, ...]:
-        """The shape in the order of memory."""
+        """The shape in memory order."""
         return tuple(self.shape[dimension] for dimension in self.dim_order)
 
     @property

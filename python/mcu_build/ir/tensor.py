@@ -42,7 +42,7 @@ class Quantization:
 class Tensor:
     """Bytes that kernels read and write.
 
-    `shape` is the order of memory. `dim_order` says which of the model's dimensions each of them is, so
+    `shape` is in memory order. `dim_order` says which of the model's dimensions each of them is, so
     that the model's own shape is recovered for the header: (0, 2, 3, 1) is an NCHW tensor kept as NHWC.
     `data` is set for constants only. `alias_of` names the tensor whose bytes these are, from byte
     `alias_offset`. `fast` bytes lie outside the arena, in the fast scratch memory that the delegates of an

@@ -47,7 +47,7 @@ def inherit(node: Node, origin: Node) -> None:
 
 
 def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The same values in the order of memory of another tensor."""
+    """The same values in the memory layout of another tensor."""
     order = sorted(range(tensor.dim()), key=lambda d: (-like.stride(d), d))
     strides, step = [0] * tensor.dim(), 1
     for dimension in reversed(order):

@@ -62,7 +62,7 @@ def _transposed(input: torch.Tensor, weight: torch.Tensor, *rest: Any) -> torch.
 
 
 def _pair(first: torch.Tensor, second: torch.Tensor, *_: Any) -> torch.Tensor:
-    # torch settles both the sizes and the order of memory.
+    # torch settles both the sizes and the memory layout.
     result: torch.Tensor = torch.add(first, second)
     return result
 

@@ -111,7 +111,7 @@ def is_channels_last(value: Any) -> bool:
 
 
 def _is_ordered(value: Any) -> bool:
-    """Whether the order of memory means anything: four dimensions, and not the same bytes either way."""
+    """Whether the memory layout means anything: four dimensions, and not the same bytes either way."""
     return (
         _is_tensor(value)
         and value.dim() == 4
@@ -160,7 +160,7 @@ def _copy_operand(node: Node, operand: Node, mode: Any) -> None:
 
 
 def settle(lowered: ExportedProgram) -> None:
-    """Make the order of memory true in a lowered graph: refresh values, copy before views, drop idle copies.
+    """Make memory layouts what a lowered graph says: refresh values, copy before views, drop idle copies.
 
     Upstream's passes decide about copies before convolutions have become channels-last: a view of their
     result then reads the bytes in the wrong order.
@@ -183,7 +183,7 @@ def settle(lowered: ExportedProgram) -> None:
             node.replace_input_with(source, copy)
         value = run_fake(node, mode)
         if _is_tensor(value) and value.shape != node.meta["val"].shape:
-            # A pad lists its borders in the order of memory: one that was taken for another would show here.
+            # A pad lists its borders in memory order: one that was taken for another would show here.
             raise McuError(
                 f"{node.target}: {tuple(node.meta['val'].shape)} became {tuple(value.shape)}", _REPORT
             )

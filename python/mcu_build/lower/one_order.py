@@ -1,4 +1,4 @@
-"""Copies around operators whose kernels in ExecuTorch know one order of memory, whatever the program says.
+"""Copies around operators whose kernels in ExecuTorch know one memory layout, whatever the program says.
 
 Its portable kernels, and cortex_m::transpose, take every operand for one in the default order; convolutions
 and pools of Cortex-M refuse what is not channels-last. Each such operator gets operands in its order, and its
@@ -26,7 +26,7 @@ _DEFAULT_ORDER = frozenset({
 
 
 def bring_into_order(lowered: ExportedProgram) -> None:
-    """Have every operator of a lowered graph read and write the order of memory that its kernel knows."""
+    """Have every operator of a lowered graph read and write the memory layout that its kernel knows."""
     for node in list(lowered.graph.nodes):
         if node.op != "call_function":
             continue

@@ -132,7 +132,7 @@ def _consistent(name: str) -> Iterator[None]:
 
 
 def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence[Signature]) -> Plan:
-    """The plan that moves fewer bytes: with the program's orders of memory, or with carried ones."""
+    """The plan that moves fewer bytes: with the program's memory layouts, or with carried ones."""
     table = selectors(custom)
     plan = select(program, name, npu, table)
     if not _moved(plan):

@@ -31,7 +31,7 @@ def initial_values(
 
 
 def initial_bytes(program: Program, values: Sequence[Array]) -> list[bytes]:
-    """Initial values in the order of memory."""
+    """Initial values in memory order."""
     found = []
     for id, value in zip(program.inputs[len(program.inputs) - len(values) :], values, strict=True):
         tensor = program.values[id]
@@ -43,7 +43,7 @@ def initial_bytes(program: Program, values: Sequence[Array]) -> list[bytes]:
 def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
     """The plan of a program whose last inputs are state, and whose last outputs their new values.
 
-    `initial` are their bytes before the first call, in the order of memory. Inputs and outputs of the result
+    `initial` are their bytes before the first call, in memory order. Inputs and outputs of the result
     are the model's own.
     """
     if not initial:

@@ -1,4 +1,4 @@
-"""Let tensors keep the order of memory that they come in, where the operators behind them take any order.
+"""Let tensors keep the memory layout that they come in, where the operators behind them take any order.
 
 A convolution writes its channels last; before a one-dimensional one and behind it the program brings every
 tensor into the order of the model's dimensions and back, though sums, tables and borders between the two do
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
 
 Order = tuple[int, ...]
-# Dimensions of an output, in the order of memory that its operand's order gives them; None: it gives none.
+# Dimensions of an output, in memory order that its operand's order gives them; None: it gives none.
 Carried = Callable[["_Carrier", KernelCall], Order | None]
 
 _MOVE = "dim_order_ops::_clone_dim_order.out"
@@ -45,7 +45,7 @@ class _Carrier:
         self.values = list(self.program.values)
 
     def home(self, id: int) -> TensorValue:
-        """The tensor of a value, in the order of memory that it has now."""
+        """The tensor of a value, in memory order that it has now."""
         value = self.values[self.homes.get(id, id)]
         if not isinstance(value, TensorValue):
             raise TypeError(f"value {id} is no tensor")
@@ -184,7 +184,7 @@ def _selected(carrier: _Carrier, call: KernelCall) -> Order | None:
 
 
 def _padded(carrier: _Carrier, call: KernelCall) -> Order | None:
-    """cortex_m::pad, whose sizes mean other dimensions by the order of memory where there are four."""
+    """cortex_m::pad, whose sizes mean other dimensions by the memory layout where there are four."""
     source = carrier.home(call.arguments[0])
     return source.dim_order if len(source.shape) < 4 else None
 

@@ -43,7 +43,7 @@ _REFERENCE_CODE = (
 def expected_outputs(lowered: Lowered, vectors: Path, cache: Cache, progress: Progress) -> Path:
     """An archive output_0 ... of what the program's Python definitions give for `vectors`.
 
-    With state also state_0 ..., [vectors, elements] in the order of memory: what is kept after each vector.
+    With state also state_0 ..., [vectors, elements] in memory order: what is kept after each vector.
     """
     code = own_code(*_REFERENCE_CODE), own_data(*KERNEL_SOURCES)
     key = hash_text("expected with state", lowered.key, hash_file(vectors), *code)

@@ -21,7 +21,7 @@ def definition(case: Case) -> np.ndarray:
 
 
 def as_torch(tensor: T) -> object:
-    """The torch tensor with the same values and the same order of memory, where torch has a name for it."""
+    """The torch tensor with the same values and the same memory layout, where torch has a name for it."""
     import torch
 
     found = torch.from_numpy(np.ascontiguousarray(tensor.array))

@@ -59,7 +59,7 @@ def adds() -> list[Case]:
     for shape in ((1,), (33,), (7, 5), (2, 3, 4), (2, 2, 2, 2, 3)):
         x, y = (T(integers(dice, shape)) for _ in range(2))
         found.append(with_output("quantized_add", add_arguments(dice, x, y)))
-    # Corners: shifts beyond 31 both ways, sums that wrap, narrow activation ranges, mixed orders of memory.
+    # Corners: shifts beyond 31 both ways, sums that wrap, narrow activation ranges, mixed memory layouts.
     x, y = (T(integers(dice, (2, 3, 4, 5))) for _ in range(2))
     for shift in (-31, -32, -40, -62, -63, 4, 12, 31, 33, 40):
         mixed = [*add_arguments(dice, x, replace(y, dim_order=CHANNELS_LAST))]

@@ -1,4 +1,4 @@
-"""transpose and pad equal the Python definitions bit for bit, whatever the order of memory."""
+"""transpose and pad equal the Python definitions bit for bit, whatever the memory layout."""
 
 import itertools
 

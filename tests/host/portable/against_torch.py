@@ -57,7 +57,7 @@ def call(
 ) -> Checked:
     """The `.out` operator on `arguments` (as in its schema, outputs left out).
 
-    `order` is the order of memory of the outputs. `like` is the expected result where PyTorch has no
+    `order` is the memory layout of the outputs. `like` is the expected result where PyTorch has no
     function of that name to ask.
     """
     result = _ask(operator, arguments) if like is None else like

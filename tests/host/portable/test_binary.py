@@ -1,4 +1,4 @@
-"""Operators on pairs equal PyTorch's: broadcasting, promotion, orders of memory, integers that overflow.
+"""Operators on pairs equal PyTorch's: broadcasting, promotion, memory layouts, integers that overflow.
 
 One float operation is rounded once here and there, so floats are compared exactly too, except pow and
 atan2 (four units in the last place: two library functions that promise one or two each) and alpha, which

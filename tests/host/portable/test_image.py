@@ -1,4 +1,4 @@
-"""Operators on images of plain numbers equal PyTorch's, in every order of memory.
+"""Operators on images of plain numbers equal PyTorch's, in every memory layout.
 
 Sums of floats are taken in another order than PyTorch's. The products here are below 10 and fewer than 200
 a sum, so a sum is within 200 * 2^-24 * 2000 at the very worst, some 1e-5 in practice: 1e-4 is asked for.

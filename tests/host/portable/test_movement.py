@@ -1,4 +1,4 @@
-"""Operators that move elements give what PyTorch gives, bit for bit, in every order of memory."""
+"""Operators that move elements give what PyTorch gives, bit for bit, in every memory layout."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -17,7 +17,7 @@ SHAPES = [(5,), (3, 40), (2, 3, 4), (2, 3, 4, 5), (1, 3, 8, 9), (1, 2, 3, 40), (
 def pad(dice: np.random.Generator, shape: Sequence[int], dtype: str, order: tuple[int, ...] | None) -> Case:
     x = (dice.integers(-100, 100, shape) * 1.5).astype(dtype)
     before, after = (dice.integers(0, 4, len(shape)).tolist() for _ in range(2))
-    # Given in the order of memory.
+    # Given in memory order.
     output = list(shape)
     for place, dimension in enumerate(order or range(len(shape))):
         output[dimension] += before[place] + after[place]

@@ -65,14 +65,14 @@ public:
     size_t count(size_t index);
     Operand item(size_t index, size_t position);
 
-    // The data of a tensor with its dimensions in this order of memory: its own, or a copy in temporary
+    // The data of a tensor with its dimensions in this memory layout: its own, or a copy in temporary
     // memory.
     const std::byte* ordered(const Operand& operand, std::span<const uint8_t> order);
     template <typename T>
     const T* contiguous(const Operand& operand) {
         return reinterpret_cast<const T*>(ordered(operand, kContiguous));
     }
-    // The data in the order of memory of `as`, which has the same sizes.
+    // The data in the memory layout of `as`, which has the same sizes.
     const std::byte* ordered_as(const Operand& operand, const Operand& as);
     // Where a kernel writes an output in the order of its dimensions, and what brings it into its own order.
     template <typename T>

@@ -3,7 +3,7 @@
 //   fixed(x)  = requantize((x - zero_point) << 20, multiplier, shift)      for either operand
 //   output    = clamp(requantize(fixed(a) + fixed(b), multiplier, shift) + zero_point, low, high)
 //
-// Operands in any order of memory, broadcast (broadcast.h). Multipliers may be negative: a subtraction.
+// Operands in any memory layout, broadcast (broadcast.h). Multipliers may be negative: a subtraction.
 // Exact: three requantizations (requantize.h) an element, the sum wraps at 32 bits. Source:
 // cortex_m::quantized_add.
 

@@ -1,4 +1,4 @@
-// Convolution of float images and volumes, and its transpose, in any order of memory (planes.h).
+// Convolution of float images and volumes, and its transpose, in any memory layout (planes.h).
 //
 //   conv            output[n, o, z, y, x] = bias[o]
 //                       + sum over i, d, r, c of weight[o, i, d, r, c] input[n, i, depth, row, column]

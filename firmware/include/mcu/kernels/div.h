@@ -2,7 +2,7 @@
 //
 //   output = clamp(rint((a - a_zero_point) / (b - b_zero_point) * scale) + zero_point, range of the type)
 //
-// A divisor of zero gives a quotient of zero. Operands in any order of memory. Exact: float32, one rounding
+// A divisor of zero gives a quotient of zero. Operands in any memory layout. Exact: float32, one rounding
 // for each operation, ties to even in rint. Source: cortex_m::quantized_div.
 
 #pragma once

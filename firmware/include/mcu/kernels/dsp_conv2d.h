@@ -25,7 +25,7 @@
 // no weight a = -128 meets a negative b; the packing pairs channels accordingly. A channel without a partner
 // is b, with zeros for a, and a's number that of b, which is stored after it.
 //
-// Input and output lie as in conv2d.h. Output pixels are made in the order of memory, two by two:
+// Input and output lie as in conv2d.h. Output pixels are made in memory order, two by two:
 // dsp_pointwise over the ends of rows too, the others anew at each row. A pixel's window is not read any more
 // when the first of its two pixels is stored. Where one pixel is left, it is stored twice.
 //

@@ -16,7 +16,7 @@
 // `edge` is a pixel of -input_offset; null where no window leaves the image. `taps` is scratch: a pointer for
 // every tap, and one more where they are odd.
 //
-// Input and output lie as in depthwise_conv2d.h. Output pixels are made in the order of memory; a pixel's own
+// Input and output lie as in depthwise_conv2d.h. Output pixels are made in memory order; a pixel's own
 // window is read until it is made.
 //
 // Exact. Inner loop for four channels: 3x3 82 instructions for 36 products; others 18 and a loop for 8.

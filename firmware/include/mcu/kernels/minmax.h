@@ -1,6 +1,6 @@
 // The smaller or the larger of two values, element by element.
 //
-// Operands in any order of memory, broadcast (broadcast.h). Exact. Floats: a NaN in either operand gives a
+// Operands in any memory layout, broadcast (broadcast.h). Exact. Floats: a NaN in either operand gives a
 // NaN. Source: cortex_m::minimum and cortex_m::maximum.
 
 #pragma once

@@ -3,7 +3,7 @@
 //   output = clamp(requantize((a - a_zero_point) * (b - b_zero_point), multiplier, shift) + zero_point, low,
 //   high)
 //
-// Operands in any order of memory, broadcast (broadcast.h). Exact (requantize.h). Source:
+// Operands in any memory layout, broadcast (broadcast.h). Exact (requantize.h). Source:
 // cortex_m::quantized_mul.
 
 #pragma once

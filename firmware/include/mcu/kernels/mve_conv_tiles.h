@@ -24,7 +24,7 @@
 //   transposed transpose_conv2d.h with strides of 1 and 2, without dilation: as window, for each phase of the
 //              output's rows and columns. Weights and scales of the phases lie one behind the other
 //
-// Four pixels are computed at once, for all channels: of window in the order of memory, elsewhere of a row,
+// Four pixels are computed at once, for all channels: of window in memory order, elsewhere of a row,
 // of which the last four may be computed again. Pointwise takes the image as one row. Before pixels are
 // written, their windows were read for the last time, but for those computed again.
 // `patch` is scratch: patch_bytes, and what windows that leave the image take: all their bytes for window,

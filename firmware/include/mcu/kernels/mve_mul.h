@@ -1,7 +1,7 @@
 // Product of two int8 tensors on Helium: mul_s8 of mul.h, where each operand of the innermost line is dense
 // or one value, and shifts are from -31 to 15, clamped to the ends of int8.
 //
-// Exact: rounded twice as requantize.h does. Element by element in the order of memory, four at a time: 17
+// Exact: rounded twice as requantize.h does. Element by element in memory order, four at a time: 17
 // instructions.
 
 #pragma once

@@ -3,7 +3,7 @@
 //   add_s16: output = clamp((a * first_multiplier + b * second_multiplier + 2^(shift - 1)) >> shift, low,
 //   high) mul_s16: output = clamp(rounded(a * b, multiplier, shift), low, high)
 //
-// Operands in any order of memory, broadcast (broadcast.h). The sum of add_s16 fits 32 bits; its shift may be
+// Operands in any memory layout, broadcast (broadcast.h). The sum of add_s16 fits 32 bits; its shift may be
 // 0, and a multiplier negative: a subtraction. Exact (round_s16.h), equal to mcu_build::add_s16 and mul_s16.
 
 #pragma once

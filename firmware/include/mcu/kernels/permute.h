@@ -1,4 +1,4 @@
-// Move elements into another order of memory: transposes and changes between channels-first and
+// Move elements into another memory layout: transposes and changes between channels-first and
 // channels-last.
 //
 //   output[i0][i1]...[i5] = *(input + i0 * strides[0] + ... + i5 * strides[5])

@@ -1,4 +1,4 @@
-// Pooling of plain (not quantized) images and volumes in any order of memory (planes.h).
+// Pooling of plain (not quantized) images and volumes in any memory layout (planes.h).
 //
 //   max_pool            the largest entry of each window; a NaN wins
 //   max_pool_indices    its position in the input's plane, (depth * rows + row) * columns + column; the first

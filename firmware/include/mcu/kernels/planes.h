@@ -1,4 +1,4 @@
-// Images and volumes in any order of memory: [batch][channel][depth][row][column] with a stride for each, in
+// Images and volumes in any memory layout: [batch][channel][depth][row][column] with a stride for each, in
 // elements. An image has a depth of 1, a line one row as well.
 
 #pragma once

@@ -1,4 +1,4 @@
-// Change the size of images in any order of memory (planes.h).
+// Change the size of images in any memory layout (planes.h).
 //
 //   nearest   output[y, x] = input[min(floor(y scale), rows - 1), ... x ...]
 //   bilinear  the mean of the four pixels around (y', x'), weighted by nearness, where y' is y scale with

@@ -15,7 +15,7 @@
 // `packed`, products filled up with weights of zero to a multiple of eight, channels to one of eight:
 //   [eight channels][product][8 channels: bytes], then DspScale[channels]
 //
-// Input and output lie as in conv2d.h. Output pixels are made in the order of memory, four by four, over the
+// Input and output lie as in conv2d.h. Output pixels are made in memory order, four by four, over the
 // ends of rows too. A pixel's window is not read any more when the first of its four pixels is stored; where
 // fewer than four are left, the first is stored several times. `edge` is a pixel of -input_offset.
 //

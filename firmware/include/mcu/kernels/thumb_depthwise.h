@@ -13,7 +13,7 @@
 // Taps are filled up to a multiple of three with weights of zero. `edge` is a pixel of -input_offset; null
 // where no window leaves the image. `taps` is scratch: a pointer for every tap.
 //
-// Input and output lie as in depthwise_conv2d.h. Output pixels are made in the order of memory; a pixel's own
+// Input and output lie as in depthwise_conv2d.h. Output pixels are made in memory order; a pixel's own
 // window is read until it is made.
 //
 // Exact. Inner loop for four channels and three taps: 44 instructions for 12 products (Armv7-M).

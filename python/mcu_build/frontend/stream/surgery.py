@@ -144,7 +144,7 @@ class Surgeon:
     def _with_past(self, build: Builder, operand: Node, time: Timeline, reading: Reading) -> Node:
         past = reading.past
         if self._images.get(operand.name) and not is_channels_last(operand.meta["val"]):
-            # With a single sample a step the order of memory is anything: as in the whole program it is best.
+            # With a single sample a step the memory layout is anything: as in the whole program it is best.
             order = {"memory_format": torch.channels_last}
             chunk = self._move(build, operand, aten.clone.default, operand, **order)
         else:
@@ -283,7 +283,7 @@ def _lowest(node: Node) -> float:
 
 
 def _like(value: torch.Tensor, axis: int, size: int) -> torch.Tensor:
-    """A tensor of another size along one axis, in the same order of memory."""
+    """A tensor of another size along one axis, in the same memory layout."""
     sizes = list(value.shape)
     sizes[axis] = size
     return in_order_of(value.new_empty(sizes), value)

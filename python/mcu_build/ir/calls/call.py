@@ -98,7 +98,7 @@ class Call:
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """For inputs by id: how many bytes below them the output has to start to take over their memory.
 
-        Kernels work in the order of memory: when they write output byte e, every input byte below need(e)
+        Kernels work in memory order: when they write output byte e, every input byte below need(e)
         has been read for the last time. The distance is the maximum over e of e + 1 - need(e); 0 is in place.
         """
         return {}

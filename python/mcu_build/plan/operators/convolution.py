@@ -27,7 +27,7 @@ from mcu_build.plan.select import Call, Selector
 
 @dataclass(frozen=True)
 class _Operands:
-    """Input, weights and output in the kernel's order of memory, and the sizes of the two images."""
+    """Input, weights and output in the kernel's memory layout, and the sizes of the two images."""
 
     source: Tensor
     weights: Tensor

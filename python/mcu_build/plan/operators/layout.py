@@ -20,7 +20,7 @@ def reorder(call: Call, source: Tensor, output: Tensor, perm: Sequence[int] | No
     """Let `output` hold the elements of `source` with its dimensions permuted, in the order of its memory.
 
     `perm` is in dimensions of the model: output dimension i is source dimension perm[i]; None leaves them
-    as they are, so that only the order of memory differs. Where no byte moves, `output` becomes an alias of
+    as they are, so that only the memory layout differs. Where no byte moves, `output` becomes an alias of
     `source` and nothing is executed.
     """
     rank = len(source.shape)
@@ -204,7 +204,7 @@ def window(
 def broadcast(call: Call, first: Tensor, second: Tensor, output: Tensor) -> Broadcast:
     """The iteration space of a kernel over pairs of elements, in the order of the output's memory.
 
-    Operands of any order of memory; their sizes broadcast to the output's as in NumPy.
+    Operands of any memory layout; their sizes broadcast to the output's as in NumPy.
     """
     expanded = [expanded_strides(call, tensor, output) for tensor in (first, second)]
     merged = merge(output.shape, expanded)
@@ -273,7 +273,7 @@ _PAD_BITS = {DType.I8: 8, DType.U8: 8, DType.I16: 16, DType.I32: 32, DType.F32: 
 def pad(call: Call) -> None:
     """(input, pre_pad, post_pad, value, out): border sizes, four each, the last for the last dimension.
 
-    They are in the order of memory as the exporter saw it; what it took for channels-last is repeated here.
+    They are in memory order as the exporter saw it; what it took for channels-last is repeated here.
     """
     source, output = call.tensor(0), call.output
     rank = len(source.shape)
@@ -306,7 +306,7 @@ def _bits(dtype: DType, value: int) -> int:
 
 
 def _model_order(tensor: Tensor, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Four sizes in the exporter's order of memory → one for each of the model's dimensions."""
+    """Four sizes in the exporter's memory layout → one for each of the model's dimensions."""
     shape = tensor.model_shape
     if len(shape) < 4:
         return tuple(sizes[4 - len(shape) :])

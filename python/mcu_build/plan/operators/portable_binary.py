@@ -107,7 +107,7 @@ def _scaled(name: str, first: int = 0, second: int = 1) -> Selector:
 
 
 def like(call: Call, tensor: Tensor, dtype: DType | None = None) -> Tensor:
-    """A temporary with the shape and the order of memory of `tensor`."""
+    """A temporary with the shape and the memory layout of `tensor`."""
     made = call.temporary(tensor.name, dtype or tensor.dtype, tensor.shape)
     return replace(made, dim_order=tensor.dim_order)
 

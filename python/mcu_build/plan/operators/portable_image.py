@@ -1,4 +1,4 @@
-"""Operators on images of plain numbers, in any order of memory: convolution, pooling, change of size."""
+"""Operators on images of plain numbers, in any memory layout: convolution, pooling, change of size."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -101,7 +101,7 @@ def axis(call: Call, tensor: Tensor, dimension: int, extra: int = 0) -> int:
 
 
 def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
-    """`source` as another type, in the same order of memory: itself, a constant, or a temporary
+    """`source` as another type, in the same memory layout: itself, a constant, or a temporary
     that a step fills."""
     if source.dtype is dtype:
         return source
@@ -115,7 +115,7 @@ def converted(call: Call, source: Tensor, dtype: DType) -> Tensor:
 
 
 def convert(call: Call, source: Tensor, output: Tensor) -> None:
-    """One step that changes the type of every element; both have one order of memory."""
+    """One step that changes the type of every element; both have one memory layout."""
     kernel = f"convert_{SUFFIX[source.dtype]}_{SUFFIX[output.dtype]}"
     call.emit(kernel, "convert", ConvertParams(count=source.elements), [source], [output])
 
@@ -131,7 +131,7 @@ def view_copy(call: Call) -> None:
 
 
 def copy(call: Call) -> None:
-    """(input, ..., out): the same elements in the type and the order of memory of the output."""
+    """(input, ..., out): the same elements in the type and the memory layout of the output."""
     source, output = call.tensor(0), call.output
     if source.dtype is output.dtype:
         copy_view(call, source, View.of(source), output)

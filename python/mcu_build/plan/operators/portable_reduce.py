@@ -333,7 +333,7 @@ def _batch_norm(call: Call, output: Tensor, epsilon: float) -> None:
 
 
 def _image(call: Call, output: Tensor) -> tuple[int, ImageStrides]:
-    """Number of pixels, and strides of batch, channel and pixel, of [N, C, ...] in any order of memory."""
+    """Number of pixels, and strides of batch, channel and pixel, of [N, C, ...] in any memory layout."""
     _require(call, output, (DType.F32,))
     strides = model_strides(output)
     spatial = [d for d in output.dim_order if d >= 2]

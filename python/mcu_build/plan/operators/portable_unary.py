@@ -29,7 +29,7 @@ _SIGNED_OR_FLOAT = ("abs", "neg", "sign")
 
 
 def flat_operand(call: Call, source: Tensor, output: Tensor) -> Tensor:
-    """`source` in the output's order of memory, so that an operator runs over memory from end to end."""
+    """`source` in the output's memory layout, so that an operator runs over memory from end to end."""
     if source.model_shape != output.model_shape:
         raise call.refuse(f"{source.model_shape} to {output.model_shape}")
     return ordered(call, source, output.dim_order)
