@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -117,18 +117,59 @@ def export(
 
 
 def fit(
-    model: str | Path, *, progress: Progress | None = None, **options: Unpack[Keywords]
+    model: str | Path,
+    *,
+    measure: bool = False,
+    flash: int | None = None,
+    cycles: int | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[Keywords],
 ) -> tuple["Fitting", ...]:
-    """How little RAM a model can do with: plans from the quickest to the smallest. None is built.
+    """How little RAM a model can do with: plans from the quickest to the smallest.
 
-    `options` are those of `mcu-build fit`. The first one that fits is what a build takes.
+    `options` are those of `mcu-build fit`. The first one that fits is what a build takes. None is built
+    without `measure`, or a limit of `flash` bytes or of modelled `cycles`; where no image is small enough for
+    the flash, there are plans with `optimize="size"`, too. `report.fitting.choose` picks.
     """
+    from mcu_build.report.fitting import Limits
+
+    limits, told = Limits(flash, cycles), progress or _own_progress()
+    found = list(_plans(model, told, options))
+    if not (measure or limits.any):
+        return tuple(found)
+    found = [_measured(model, one, told, options) for one in found]
+    if flash is not None and min(one.flash or 0 for one in found) > flash and found[0].optimize != "size":
+        smaller: Any = {**options, "optimize": "size"}
+        found += [_measured(model, one, told, smaller) for one in _plans(model, told, smaller)]
+    return tuple(found)
+
+
+def _plans(model: str | Path, progress: Progress, options: Keywords) -> Iterator["Fitting"]:
     from mcu_build.report.fitting import fittings
 
     request = request_for(model, BuildOptions.of(**options))
     with reported():
-        lowered = pipeline.lowered_for(request, Cache(), progress or _own_progress())
-        return tuple(fittings(planning.plan_front(request, lowered), request.board))
+        lowered = pipeline.lowered_for(request, Cache(), progress)
+        front = planning.plan_front(request, lowered)
+    return fittings(front, request.board, request.options.optimize)
+
+
+def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: Keywords) -> "Fitting":
+    """A plan with what its image takes."""
+    from mcu_build.report.size import FLASH
+
+    words: Any = {**options, "ram": plan.arena}
+    made = build(model, progress=progress, **words)
+    found = made.profile()
+    slowest = max(found.layers, key=lambda layer: layer.cost.cycles or 0)
+    largest = next(row for row in made.size().symbols if row.kind in FLASH)
+    return replace(
+        plan,
+        flash=made.flash,
+        measured_cycles=found.total.cycles,
+        slowest=f"{slowest.label} takes {slowest.cost.cycles or 0:,} of these cycles.",
+        largest=f"The largest in flash is {largest.name}, {largest.size:,} bytes.",
+    )
 
 
 def board_for(model: str | Path, board: str) -> Board:

@@ -278,7 +278,7 @@ def test_what_is_too_large_names_a_memory_that_would_do(tmp_path):
     assert 1024 < need < 12 * 1024
     with pytest.raises(McuError, match="dtcm: needs") as found:
         check_fit(plan, board(tmp_path, 'arena = "dtcm"', size="1K"))
-    assert 'psram has room: --arena dtcm psram, or `arena = ["dtcm", "psram"]`' in found.value.hint
+    assert 'psram has room: --arena dtcm --arena psram, or `arena = ["dtcm", "psram"]`' in found.value.hint
     with pytest.raises(McuError) as found:
         check_fit(plan, board(tmp_path, 'arena = "dtcm"', size="1K"), spreads=False)
     assert 'psram has room: `arena = "psram"`' in found.value.hint

@@ -1,5 +1,6 @@
 """Chains of layers that run row by row: the same to the bit, in less memory."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +11,19 @@ from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.loops import Item, loops
 from mcu_build.codegen.model import generate
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.describe import describe
 from mcu_build.plan.inplace import allow_inplace
+from mcu_build.plan.memories import Memories, Room
 from mcu_build.plan.memory import lifetimes, place
 from mcu_build.plan.rows import build
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
-from mcu_build.plan.rows.choose import Search, fit_ram, front
+from mcu_build.plan.rows.choose import Search, cheapest, fit_ram, front
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.specialize import specialize
-from mcu_build.report.fitting import fittings, table
+from mcu_build.report.fitting import Fitting, Limits, choose, fittings, refusal, table, to_keep
 from mcu_build.request import request_for
 from mcu_build.resources import data_dir
 from tests.support.cases import run_plans
@@ -198,11 +200,59 @@ def test_a_front_says_what_fits():
     assert all(one.fits for one in all_fit)
     some_fit = list(fittings(made, board.model_copy(update={"arena_size": arenas[1]})))
     assert [one.fits for one in some_fit] == [False, *[True] * (len(made) - 1)]
-    lines = table(some_fit, [9_000_000], 1).splitlines()
+    lines = table([replace(some_fit[0], measured_cycles=9_000_000), *some_fit[1:]], 1).splitlines()
     assert lines[3].split()[:2] == ["*", f"{arenas[1]:,}"]
     assert "9,000,000" in lines[2]
     # Both names and shapes of layers, not of their bands.
     assert "48x32" in some_fit[-1].fullest
+
+
+def test_limits_choose_and_refuse():
+    def one(arena, cycles, flash, fits=True):
+        texts = {"fullest": "Layer a.", "slowest": "Layer b.", "largest": "Weights c."}
+        return Fitting(arena, arena, 1, 1, fits, flash=flash, measured_cycles=cycles, **texts)
+
+    plans = [one(90, 500, 70, fits=False), one(60, 400, 75), one(40, 450, 80), one(20, 800, 60)]
+    assert choose(plans, Limits()) == 1
+    # What takes fewer cycles than allowed takes as little RAM as it can.
+    assert choose(plans, Limits(cycles=500)) == 2
+    assert choose(plans, Limits(flash=80)) == 1
+    assert choose(plans, Limits(flash=60)) == 3
+    assert choose(plans, Limits(flash=75, cycles=450)) == 1
+    for limits, message, hint in (
+        (Limits(cycles=300), "the quickest of those that fit takes 400 cycles, 300 are allowed", "Layer b"),
+        (Limits(flash=50), "the smallest image takes 60 bytes of flash, 50 are allowed", "Weights c"),
+        (Limits(flash=70, cycles=600), "the quickest of those that fit takes 800 cycles", "Layer b"),
+    ):
+        if limits.cycles == 600:
+            plans = plans[1:]
+        assert choose(plans, limits) is None
+        error = refusal(plans, limits)
+        assert message in error.message and hint in error.hint and error.exit_code is Exit.BUDGET
+    full = [replace(one, fits=False) for one in plans]
+    assert choose(full, Limits()) is None
+    assert "the nearest takes 20 bytes of RAM" in refusal(full, Limits()).message
+    kept = tomllib.loads(to_keep("net", Path("models/net.py"), replace(plans[0], optimize="size")))
+    assert kept == {"models": {"net": {"file": "models/net.py", "ram": 60, "optimize": "size"}}}
+
+
+def test_a_slow_memory_is_weighed_against_rows():
+    plan = wide_net()
+
+    def finish(rooms):
+        whole = Memories(rooms)
+        return lambda chains: in_one_line(
+            whole.spread(place(specialize(in_bands(plan, chains), ("reference",))))
+        )
+
+    quick = Room("tcm", 20_000)
+    whole = finish((quick, Room("sram", 1 << 20, 0.01)))(())
+    assert whole.arena.elsewhere
+    # Waits that cost little are taken; those that cost much make layers run row by row.
+    for wait, bands in ((0.01, False), (8.0, True)):
+        made = cheapest(plan, 1 << 20, finish((quick, Room("sram", 1 << 20, wait))))
+        assert (len(made.steps) > len(plan.steps)) == bands
+    assert made.arena.waits < 8.0 * whole.arena.waits / 0.01
 
 
 def test_a_build_takes_what_fit_says(tmp_path):

@@ -1,51 +1,75 @@
-"""`mcu-build fit`: RAM against cycles, and what fits."""
+"""`mcu-build fit`: RAM, flash and cycles, and what fits."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from mcu_build.cli.options import build_options
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
-from mcu_build.errors import Exit, McuError
+from mcu_build.errors import Exit
 
-if TYPE_CHECKING:
-    from mcu_build.report.fitting import Fitting
+
+class _Count(click.ParamType[int]):
+    """A number, or thousands as 500k, millions as 5M."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        text = str(value)
+        factor = {"k": 1000, "K": 1000, "M": 1_000_000}.get(text[-1:], 1)
+        digits = text[:-1] if factor > 1 else text
+        if not digits.isdecimal():
+            self.fail(f"{text!r} is not a number such as 5000000, 500k or 5M", param, context)
+        return int(digits) * factor
+
+
+class _Bytes(click.ParamType[int]):
+    """Bytes, as 65536, 64K or 2M."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
+        from mcu_build.hardware import parse_size
+
+        size = parse_size(str(value))
+        if isinstance(size, str) and size.isdecimal():
+            size = int(size)
+        if not isinstance(size, int):
+            self.fail(f"{value!r} is not a size such as 65536, 64K or 2M", param, context)
+        return size
 
 
 @click.command()
 @build_options("fit")
+@click.option("--flash", type=_Bytes(), metavar="BYTES", help="Bytes that code and constants may take.")
+@click.option("--cycles", type=_Count(), metavar="N", help="Modelled cycles that an inference may take.")
 @click.option("--measure", is_flag=True, help="Build each plan, and count it in the simulator.")
-def command(as_json: bool, debug: bool, measure: bool, **options: Any) -> Exit:
+def command(
+    as_json: bool, debug: bool, measure: bool, flash: int | None, cycles: int | None, **options: Any
+) -> Exit:
     """How little RAM a model can do with, and what that costs: layers run row by row.
 
     The arena holds what layers hand to one another. The plan marked * is what `build` takes for this board,
-    or for --ram. Nothing is built without --measure.
+    or for --ram. With --flash or --cycles, each plan is built and counted: * is the quickest that keeps all
+    limits, with --cycles the one with the smallest arena. Else nothing is built without --measure.
     """
     del debug
-    from mcu_build.api import build, fit
-    from mcu_build.report.fitting import table
+    from mcu_build.preflight import check_command
 
-    progress = StageTimes()
-    found = fit(**options, progress=progress)
-    cycles: list[int | None] = []
-    for one in found if measure else ():
-        made = build(**{**options, "ram": one.arena}, progress=progress)
-        cycles.append(made.profile().total.cycles)
-    chosen = next((index for index, one in enumerate(found) if one.fits), None)
-    error = None if chosen is not None else _refusal(found[-1])
+    limits = (measure, flash, cycles)
+    if any(limit is not None and limit is not False for limit in limits):
+        check_command("profile", **options)
+    from mcu_build.api import fit
+    from mcu_build.frontend.names import model_name
+    from mcu_build.report.fitting import Limits, choose, refusal, table, to_keep
+
+    found = fit(**options, measure=measure, flash=flash, cycles=cycles, progress=StageTimes())
+    chosen = choose(found, Limits(flash, cycles))
+    error = refusal(found, Limits(flash, cycles)) if chosen is None else None
     if as_json:
-        rows = [{**asdict(one), "measured_cycles": None} for one in found]
-        for row, measured in zip(rows, cycles, strict=False):
-            row["measured_cycles"] = measured
-        return end_json({"plans": rows, "chosen": chosen}, error)
-    print_text(table(found, cycles, chosen))
+        return end_json({"plans": [asdict(one) for one in found], "chosen": chosen}, error)
+    print_text(table(found, chosen))
+    if chosen is not None:
+        print_text(to_keep(model_name(options["model"]), options["model"], found[chosen]))
     return end_text(error)
-
-
-def _refusal(nearest: "Fitting") -> McuError:
-    return McuError(
-        f"no plan fits: the nearest takes {nearest.arena:,} bytes",
-        f"{nearest.fullest} Make the images of that layer smaller, or take a board with more RAM.",
-        Exit.BUDGET,
-    )

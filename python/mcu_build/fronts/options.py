@@ -202,8 +202,8 @@ class BuildOptions:
     arena: Annotated[
         tuple[str, ...],
         Option(
-            "Memories of the board for activations: what the first has no room for lies in the next ones.",
-            metavar="MEMORY...",
+            "A memory of the board for activations; given again, another for what has no room in the first.",
+            metavar="MEMORY",
             elsewhere=_IN_BOARD_FILE,
             page="memory.md",
         ),
@@ -211,8 +211,8 @@ class BuildOptions:
     constants: Annotated[
         tuple[str, ...],
         Option(
-            "Memories of the board for weights, likewise.",
-            metavar="MEMORY...",
+            "A memory of the board for weights, likewise.",
+            metavar="MEMORY",
             elsewhere=_IN_BOARD_FILE,
             page="memory.md",
         ),
@@ -221,7 +221,7 @@ class BuildOptions:
         tuple[str, ...],
         Option(
             "A memory for what these layers make, or for their weights: features.0=dtcm, input=sram.",
-            metavar="LAYER=MEMORY...",
+            metavar="LAYER=MEMORY",
             project="model",
             needs=("runtime", "static"),
             page="memory.md",

@@ -20,7 +20,7 @@ from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
-from mcu_build.plan.rows.choose import Finish, LowScratch, fit_ram, front
+from mcu_build.plan.rows.choose import Finish, LowScratch, cheapest, fit_ram, front
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
@@ -55,14 +55,19 @@ def compile_program(
     Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
     inputs hold before the first call, where they are state. Layers run row by row where the arena would else
     take more than `ram` bytes; where that is not enough, it is the smallest that was found. `by_rows`: the
-    application brings the input row by row. `memories` are those of the board that the plan is spread over.
+    application brings the input row by row. `memories` are those of the board that the plan is spread over:
+    where one of them is slower, layers run row by row where that costs less than its waits.
     """
     with _consistent(name):
         plan = _chosen(program, name, npu, whole, custom, state, by_rows)
         finish = _finisher(plan, kernel_folders, optimize, room, memories)
         placed = finish(())
         check_pins(placed, memories.pins, memories.names)
-        if ram is None or whole or (placed.arena.size <= ram and not placed.arena.over):
+        if ram is None or whole:
+            return placed
+        if memories.differ and placed.arena.waits:
+            return cheapest(plan, ram, finish)
+        if placed.arena.size <= ram and not placed.arena.over:
             return placed
         leaner = fit_ram(plan, ram, finish)
         return leaner if leaner.arena.size < placed.arena.size else placed

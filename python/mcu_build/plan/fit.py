@@ -152,14 +152,11 @@ def _other_memory(plan: Plan, board: Board, over: Set[str], spreads: bool) -> st
             left = memory.size - sum(needs.get(memory.name, {}).values())
             whole = plan.arena.size if role == "arena" else constant_bytes(plan)
             if left >= whole:
-                option = f"--{role} {' '.join((*names, memory.name))}, or " if spreads else ""
-                listed = ", ".join(
-                    f'"{name}"' for name in ((*names, memory.name) if spreads else (memory.name,))
-                )
-                value = f"[{listed}]" if spreads else listed
-                return (
-                    f"{memory.name} has room: {option}`{role} = {value}` below [placement] in a board file."
-                )
+                every = (*names, memory.name) if spreads else (memory.name,)
+                listed = ", ".join(f'"{name}"' for name in every)
+                value = f"{role} = [{listed}]" if spreads else f"{role} = {listed}"
+                option = " ".join(f"--{role} {name}" for name in every) + ", or " if spreads else ""
+                return f"{memory.name} has room: {option}`{value}` below [placement] in a board file."
     return ""
 
 

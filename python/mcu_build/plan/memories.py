@@ -77,6 +77,11 @@ class Memories:
     pins: tuple[Pin, ...] = ()
 
     @property
+    def differ(self) -> bool:
+        """Whether reading some memory for activations costs more than reading another."""
+        return len({room.wait for room in self.arenas}) > 1
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Memories that a pin may name."""
         return tuple(dict.fromkeys(room.name for room in (*self.arenas, *self.constants)))
@@ -88,9 +93,9 @@ class Memories:
         if len(self.arenas) < 2:
             return plan
         taken: dict[str, int] = defaultdict(int)
+        first = self.constants[0].name if self.constants else ""
         for id in _constants(plan):
-            name = plan.constants_in.get(id, self.constants[0].name)
-            taken[name] += aligned(plan.tensors[id].nbytes)
+            taken[plan.constants_in.get(id, first)] += aligned(plan.tensors[id].nbytes)
         left = [replace(room, size=max(room.size - taken[room.name], 0)) for room in self.arenas]
         return spread(plan, left, self.pins)
 

@@ -1,22 +1,31 @@
-"""RAM against cycles: what the plans of a program take."""
+"""RAM, flash and cycles: what the plans of a program take, and which of them keeps limits."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mcu_build.board import Board
+from mcu_build.choices import Optimize
+from mcu_build.errors import Exit, McuError
 from mcu_build.plan.fit import peak, room_for_arena
 from mcu_build.plan.rows.choose import LowScratch
 from mcu_build.report.tables import render
 
-_HEADINGS = ("", "arena", "of the first", "lower bound", "bands", "more cycles, about", "cycles, modelled")
+_HEADINGS = (
+    *("", "arena", "of the first", "lower bound", "bands", "more cycles, about"),
+    *("flash", "cycles, modelled"),
+)
 
 
 @dataclass(frozen=True)
 class Fitting:
     """A plan: bytes of its arena, and what is live there at its fullest step; calls for bands of rows.
 
-    `cycles` is what these are thought to cost: 200 for each call, and half a cycle for each byte that is
-    copied. `fits` says whether the board, or `ram`, has room for the arena. `fullest` names the layer.
+    `cycles` is what these are thought to cost: 200 for each call, half a cycle for each byte that is copied,
+    and what reads of slower memories wait. `fits` says whether the board, or `ram`, has room for the arena.
+    `fullest` names the layer. `flash` and `measured_cycles` are those of its image, where it was built:
+    bytes of code and constants, cycles modelled from what the simulator counted. `slowest` names the layer
+    that takes the most of these, `largest` what is largest in flash.
     """
 
     arena: int
@@ -25,9 +34,35 @@ class Fitting:
     cycles: int
     fits: bool
     fullest: str
+    optimize: Optimize = "speed"
+    flash: int | None = None
+    measured_cycles: int | None = None
+    slowest: str = ""
+    largest: str = ""
 
 
-def fittings(front: Sequence[LowScratch], board: Board) -> Iterator[Fitting]:
+@dataclass(frozen=True)
+class Limits:
+    """What an image may take besides RAM: bytes of flash, modelled cycles of an inference."""
+
+    flash: int | None = None
+    cycles: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any: plans are built then, to know what they take."""
+        return self.flash is not None or self.cycles is not None
+
+    def kept(self, plan: Fitting) -> bool:
+        """Whether a plan, which was built, keeps them."""
+        return _within(plan.flash, self.flash) and _within(plan.measured_cycles, self.cycles)
+
+
+def _within(value: int | None, limit: int | None) -> bool:
+    return limit is None or (value is not None and value <= limit)
+
+
+def fittings(front: Sequence[LowScratch], board: Board, optimize: Optimize = "speed") -> Iterator[Fitting]:
     """The plans of a front, for a board."""
     for one in front:
         plan, room = one.plan, room_for_arena(board, len(one.plan.initial_state))
@@ -35,26 +70,82 @@ def fittings(front: Sequence[LowScratch], board: Board) -> Iterator[Fitting]:
             arena=plan.arena.size,
             lower_bound=plan.arena.lower_bound,
             bands=sum(step.part_of is not None for step in plan.steps),
-            cycles=one.cycles,
-            fits=room is None or plan.arena.size <= room,
+            cycles=one.cycles + round(plan.arena.waits),
+            fits=(room is None or plan.arena.size <= room) and not plan.arena.over,
             fullest=peak(plan),
+            optimize=optimize,
         )
 
 
-def table(found: Sequence[Fitting], measured: Sequence[int | None], chosen: int | None) -> str:
-    """A row for each plan; `measured` are modelled cycles where they were counted, `chosen` is marked."""
+def choose(found: Sequence[Fitting], limits: Limits) -> int | None:
+    """The plan to take: the quickest that keeps all limits; where cycles are limited, the smallest arena."""
+    good = [index for index, one in enumerate(found) if one.fits and limits.kept(one)]
+
+    def order(index: int) -> tuple[int, int]:
+        one = found[index]
+        cycles = one.measured_cycles or 0
+        return (one.arena, cycles) if limits.cycles is not None else (cycles, one.arena)
+
+    return min(good, key=order if limits.any else int, default=None)
+
+
+def refusal(found: Sequence[Fitting], limits: Limits) -> McuError:
+    """Why none of the plans will do, and which is the nearest."""
+    within = [one for one in found if limits.kept(one)]
+    if within or not limits.any:
+        nearest = min(within or found, key=lambda one: one.arena)
+        return McuError(
+            f"no plan fits: the nearest takes {nearest.arena:,} bytes of RAM{_beside(nearest)}",
+            f"{nearest.fullest} Make the images of that layer smaller, or take a board with more RAM.",
+            Exit.BUDGET,
+        )
+    fit = [one for one in found if one.fits] or list(found)
+    small = [one for one in fit if _within(one.flash, limits.flash)]
+    if small and limits.cycles is not None:
+        nearest = min(small, key=lambda one: one.measured_cycles or 0)
+        return McuError(
+            f"no plan fits: the quickest{' of those that fit' if fit[0].fits else ''} takes "
+            f"{nearest.measured_cycles or 0:,} cycles, {limits.cycles:,} are allowed{_beside(nearest)}",
+            f"{nearest.slowest} Give it fewer channels or smaller images, or allow more RAM.",
+            Exit.BUDGET,
+        )
+    nearest = min(fit, key=lambda one: one.flash or 0)
+    return McuError(
+        f"no plan fits: the smallest image takes {nearest.flash or 0:,} bytes of flash, "
+        f"{limits.flash or 0:,} are allowed{_beside(nearest)}",
+        f"{nearest.largest} Fewer channels take less: weights grow with their square.",
+        Exit.BUDGET,
+    )
+
+
+def _beside(plan: Fitting) -> str:
+    """What else a plan takes that was built."""
+    if plan.flash is None:
+        return ""
+    return f" (arena {plan.arena:,}, flash {plan.flash:,}, cycles {plan.measured_cycles or 0:,})"
+
+
+def to_keep(name: str, file: Path, plan: Fitting) -> str:
+    """What to write into the project file, so that each build takes this plan."""
+    optimize = f'optimize = "{plan.optimize}"\n' if plan.optimize != "speed" else ""
+    return f'# mcu-build.toml\n[models.{name}]\nfile = "{file.as_posix()}"\nram = {plan.arena}\n{optimize}'
+
+
+def table(found: Sequence[Fitting], chosen: int | None) -> str:
+    """A row for each plan; `chosen` is marked."""
     rows = []
     for index, one in enumerate(found):
-        cycles = measured[index] if index < len(measured) else None
+        size = "" if one.optimize == "speed" else f" ({one.optimize})"
         rows.append(
             [
                 "*" if index == chosen else "",
-                f"{one.arena:,}",
+                f"{one.arena:,}{size}",
                 f"{one.arena / max(found[0].arena, 1):.0%}",
                 f"{one.lower_bound:,}",
                 f"{one.bands:,}",
                 f"{one.cycles:,}",
-                "-" if cycles is None else f"{cycles:,}",
+                "-" if one.flash is None else f"{one.flash:,}",
+                "-" if one.measured_cycles is None else f"{one.measured_cycles:,}",
             ]
         )
     return render(_HEADINGS, rows, right=_HEADINGS[1:])

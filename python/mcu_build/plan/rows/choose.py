@@ -192,6 +192,20 @@ def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
     return leanest if best is None or leanest.arena.size < best.arena.size else best
 
 
+def cheapest(plan: Plan, most: int, finish: Finish) -> Plan:
+    """The plan of the front that costs the fewest cycles, with those that reads of slower memories wait.
+
+    Of those that fit `most` bytes, and the memories; where none does, the one that lacks the least.
+    """
+
+    def cost(one: LowScratch) -> tuple[int, float]:
+        arena = one.plan.arena
+        return max(arena.size - most, arena.over, 0), one.cycles + arena.waits
+
+    every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in Search(plan).leaner())
+    return min(every, key=cost).plan
+
+
 @dataclass(frozen=True)
 class LowScratch:
     """A placed plan, and the cycles that its bands are thought to cost."""
