@@ -22,5 +22,5 @@ OPTION_ATTRS = {
     "temp_pool": attr.string(doc = "Bytes for ExecuTorch's temporary memory; else measured."),
     "reserve_ram": attr.string(doc = "Bytes of RAM at least for what a plan computes with: for a later one that needs more."),
     "reserve_scratch": attr.string(doc = "Bytes of an NPU's fast scratch memory at least, likewise."),
-    "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them."),
+    "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them; mcuboot: in the slot of MCUboot's second image."),
 }

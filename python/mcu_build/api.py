@@ -372,11 +372,13 @@ class Firmware:
     def sign(self, order: signing.Order) -> dict[str, Path]:
         """Sign the image, built with `in_slot`, for MCUboot: header, image, signature.
 
-        Returns the files: `signed` for the first slot and, where it is ordered, `update` for the second.
+        Returns the files: `signed` for the first slot and, where it is ordered, `update` for the second;
+        `program` for a model in a slot of MCUboot's, which needs this version of the application.
         """
-        files = {"signed": signing.sign(self.path("bin"), self.board, order)}
-        if order.is_update:
-            files["update"] = signing.update(self.path("bin"), self.board, order)
+        files = signing.signed_files(self.path("bin"), self.board, order)
+        if (self.manifest.memory.get("program_slot") or {}).get("single"):
+            first = replace(order, needs=order.version)
+            files["program"] = signing.sign(self.path("program_slot"), self.board, first)
         return files
 
     def profile(self, *, timeout: float = TIMEOUT) -> "Profile":

@@ -228,12 +228,25 @@ class Board(Strict):
                 yield f"fixed: {block.name!r} at {block.origin:#010x} lies in no memory"
 
     def _slot_problems(self, boot: Mcuboot) -> Iterator[str]:
-        if self._memory_at(boot.slot, boot.size) is None:
+        if not self._holds(boot.slot, boot.size, boot.header):
             yield f"mcuboot.slot: {boot.size:,} bytes at {boot.slot:#010x} lie in no memory"
         table = 4 * (16 + self.interrupts)
         alignment = 1 << (table - 1).bit_length()
         if (boot.slot + boot.header) % alignment:
             yield f"mcuboot.header: the vector table behind it must be aligned to {alignment} bytes"
+        start, size = boot.model_slot, boot.model_size
+        if start is None or size is None:
+            if start != size:
+                yield "mcuboot: model_slot and model_size go together"
+        elif not self._holds(start, size, boot.header):
+            yield f"mcuboot.model_slot: {size:,} bytes at {start:#010x} lie in no memory"
+        elif start < boot.slot + boot.size and boot.slot < start + size:
+            yield "mcuboot.model_slot: it overlaps the slot of the image"
+
+    def _holds(self, start: int, size: int, header: int) -> bool:
+        """Whether a slot of MCUboot's lies in a memory, or what is behind its header: `in_slot`."""
+        behind = self._memory_at(start + header, size - header)
+        return header < size and (behind or self._memory_at(start, size)) is not None
 
     def _memory_at(self, address: int, size: int) -> Memory | None:
         return next(

@@ -219,9 +219,14 @@ class FlashWays(Strict):
 
 
 class Mcuboot(Strict):
-    """Where MCUboot looks for an image: `slot`, `size` bytes, of which the first `header` are its own."""
+    """Where MCUboot looks for an image: `slot`, `size` bytes, of which the first `header` are its own.
+
+    `model_slot` and `model_size` likewise, for a model that is a second image.
+    """
 
     slot: Address
     size: Size
+    model_slot: Address | None = None
+    model_size: Size | None = None
     header: Size = 0x200
     align: Literal[1, 2, 4, 8, 16, 32] = 4

@@ -6,7 +6,7 @@ makes of a model for them; firmware with ExecuTorch's own kernels a .pte as it i
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from mcu_build.codegen.delegated import delegated, is_left
 from mcu_build.codegen.executorch import planned_bytes
 from mcu_build.codegen.kernel_set import VERSION, Numbers
 from mcu_build.codegen.pte import encode as encode_program
-from mcu_build.codegen.slot import Region, check_capacity, slot_file
+from mcu_build.codegen.slot import MODEL_SLOT, Region, check_capacity, slot_file
 from mcu_build.codegen.table import encode as encode_table
 from mcu_build.errors import McuError
+from mcu_build.flash.sign import Order, signed_files
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import ALIGNMENT, Plan
 from mcu_build.ir.program import Program, TensorValue, load, parse
@@ -58,6 +59,20 @@ def program_file(
         made = _made(file, firmware, built, method, data, progress)
     check_capacity(str(file), made, Region(**memory["program_slot"]))
     return slot_file(made, memory["operators"], sequence)
+
+
+def sign_program(file: Path, firmware: Path, order: Order) -> dict[str, Path]:
+    """Sign what `program_file` made for the slot of MCUboot's second image: `signed` and `update`.
+
+    McuError as of flash.sign, or where the firmware has slots of its own.
+    """
+    built = manifest.require(firmware)
+    if not built.memory["program_slot"].get("single"):
+        raise McuError(
+            f"--sign: {firmware}: its program slots are not MCUboot's",
+            f"Build it with --program-slot {MODEL_SLOT}.",
+        )
+    return signed_files(file, Board.model_validate(built.board), replace(order, needs=order.needs or "0.0.0"))
 
 
 def _as_given(file: Path, firmware: Path, built: Manifest, method: str | None, data: Sequence[Path]) -> bytes:

@@ -7,7 +7,14 @@ from mcu_build.board import Board, NpuChoice, find_board
 from mcu_build.cache import hash_text
 from mcu_build.choices import Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
-from mcu_build.codegen.slot import Region, memory_region, parse_region
+from mcu_build.codegen.slot import (
+    MODEL_SLOT,
+    Region,
+    memory_region,
+    model_region,
+    parse_region,
+    with_model_slot,
+)
 from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options as ExecutorchOptions
@@ -108,7 +115,11 @@ def request_on(
     npu = board.choose_npu(options.npu)
     slots = _slots(options, board)
     if slots:
-        board = board.with_program_slots(slots.address, slots.size)
+        board = (
+            with_model_slot(board, slots)
+            if slots.single
+            else board.with_program_slots(slots.address, slots.size)
+        )
     return Request(
         model=Path(model),
         board=board,
@@ -128,6 +139,8 @@ def _slots(options: BuildOptions, board: Board) -> Region | None:
     slot = options.program_slot
     if slot is None:
         return None
+    if slot == MODEL_SLOT:
+        return model_region(board)
     return parse_region(slot) if ":" in slot else memory_region(slot, board)
 
 

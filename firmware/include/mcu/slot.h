@@ -39,6 +39,7 @@ enum class Status : int32_t {
     kNotNewer,        // its sequence is not greater than that of the program that runs
     kNotLoaded,       // whole, but it could not be loaded: its memory, inputs or outputs do not fit
     kFlashFailed,     // the flash could not be erased or written
+    kNotOurs,         // the one slot is MCUboot's: it alone writes there
 };
 
 // A few words on a status, for a log.
@@ -57,10 +58,14 @@ struct Firmware {
 struct Slots {
     std::span<const unsigned char> bytes;  // both slots, where the core reads them
     Firmware firmware;
+    bool is_single = false;  // one slot, whose program MCUboot has verified and alone replaces
     Status status[2] = {Status::kEmpty, Status::kEmpty};
     int running = kNone;  // the slot of the program that is loaded
 
     std::span<const unsigned char> slot(int index) const {
+        if (is_single) {
+            return index == 0 ? bytes : bytes.last(0);
+        }
         const size_t half = bytes.size() / 2;
         return bytes.subspan(index == 0 ? 0 : half, half);
     }
@@ -232,6 +237,8 @@ inline const char* words(Status status) {
             return "cannot be loaded";
         case Status::kFlashFailed:
             return "flash failed";
+        case Status::kNotOurs:
+            return "the slot is MCUboot's";
     }
     return "?";
 }
@@ -253,7 +260,7 @@ inline Bytes program(Bytes slot) {
 }
 
 inline void look(Slots& slots) {
-    for (int index = 0; index < 2; ++index) {
+    for (int index = 0; index < (slots.is_single ? 1 : 2); ++index) {
         slots.status[index] = check(slots.slot(index), slots.firmware);
     }
 }
@@ -276,6 +283,9 @@ inline Update::Update(Slots& slots, Flash& flash)
     if (unit == 0 || kHeaderBytes % unit != 0 || page % kHeaderBytes != 0 || page == 0 ||
         slots.slot(0).size() % page != 0) {
         status_ = Status::kFlashFailed;
+    }
+    if (slots.is_single) {
+        status_ = Status::kNotOurs;
     }
 }
 

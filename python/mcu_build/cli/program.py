@@ -4,7 +4,13 @@ from pathlib import Path
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option, debug_option, json_option
+from mcu_build.cli.options import (
+    build_option,
+    debug_option,
+    json_option,
+    sign_options,
+    update_options,
+)
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 _path = click.Path(path_type=Path)
@@ -28,6 +34,13 @@ _path = click.Path(path_type=Path)
 )
 @build_option("method", help="The firmware's method, where the program has several.")
 @build_option("data")
+@sign_options
+@update_options
+@click.option(
+    "--needs",
+    metavar="VERSION",
+    help="The application's version that MCUboot must have, at least, to take the signed program.",
+)
 @json_option
 @debug_option
 def command(
@@ -37,6 +50,13 @@ def command(
     sequence: int,
     method: str | None,
     data: tuple[Path, ...],
+    sign: Path | None,
+    version: str,
+    security_counter: str | None,
+    encrypt: Path | None,
+    pad: bool,
+    confirm: bool,
+    needs: str | None,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -46,11 +66,17 @@ def command(
     """
     del debug
     from mcu_build.files import write_atomically
-    from mcu_build.replace import program_file
+    from mcu_build.flash.sign import order
+    from mcu_build.replace import program_file, sign_program
 
+    signing = order(sign, version, security_counter, encrypt, pad, confirm, needs)
     made = program_file(program, firmware, sequence, method, data, StageTimes())
     write_atomically(into, made)
+    signed = sign_program(into, firmware, signing) if signing else {}
     if as_json:
-        print_json({"file": str(into), "bytes": len(made), "sequence": sequence})
-    else:
-        print_text(f"{into}: {len(made):,} bytes, sequence {sequence}")
+        files = {name: str(file) for name, file in signed.items()}
+        print_json({"file": str(into), "bytes": len(made), "sequence": sequence, **files})
+        return
+    print_text(f"{into}: {len(made):,} bytes, sequence {sequence}")
+    for file in signed.values():
+        print_text(f"{file}: version {version}, for an application of {needs or 'any version'}")

@@ -286,7 +286,7 @@ def _slots(given: Deployment) -> str:
     return (
         "\n// The schema and the operators that programs must have been made for.\n"
         f"constinit mcu::slot::Slots program_slots{{\n    {_program_name(given)}, "
-        f"{{{schema:#010x}, {operators_hash(given.contract):#018x}}}}};\n"
+        f"{{{schema:#010x}, {operators_hash(given.contract):#018x}}}{given.slots.kind}}};\n"
     )
 
 

@@ -9,27 +9,36 @@ from dataclasses import dataclass
 
 from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
+from mcu_build.hardware import PROGRAM_SLOTS, Memory
 
 HEADER_BYTES = 32
 _END = b"MCUE"
 _FORMAT = 1
 # A slot begins where a page of flash does; 32 bytes are the widest unit that flash is written in.
 ALIGNMENT = 64
+# What --program-slot calls the slot of the second image of MCUboot's.
+MODEL_SLOT = "mcuboot"
 # Of the program that a firmware is built with.
 FIRST_SEQUENCE = 1
 
 
 @dataclass(frozen=True)
 class Region:
-    """Flash for two programs, a half each: from `address`, `size` bytes."""
+    """Flash for two programs, a half each: from `address`, `size` bytes; `single`: for one."""
 
     address: int
     size: int
+    single: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What follows in the initializer of mcu::slot::Slots."""
+        return ", true" if self.single else ""
 
     @property
     def capacity(self) -> int:
         """The longest program in bytes."""
-        return self.size // 2 - HEADER_BYTES - len(_END)
+        return self.size // (1 if self.single else 2) - HEADER_BYTES - len(_END)
 
 
 def memory_region(name: str, board: Board) -> Region:
@@ -43,6 +52,31 @@ def memory_region(name: str, board: Board) -> Region:
         f"{free}Or write ADDRESS:SIZE, such as 0x10080000:256K.",
         Exit.USAGE,
     )
+
+
+def model_region(board: Board) -> Region:
+    """The slot of MCUboot's second image behind its header. McuError (status 2): `board` has none."""
+    boot = board.mcuboot
+    if boot is None or boot.model_slot is None or boot.model_size is None:
+        raise McuError(
+            f"--program-slot: {MODEL_SLOT}: {board.id} describes no slot for a model",
+            "Its file needs model_slot and model_size below [mcuboot]: docs/boards.md.",
+            Exit.USAGE,
+        )
+    return Region(boot.model_slot + boot.header, boot.model_size - boot.header, single=True)
+
+
+def with_model_slot(board: Board, region: Region) -> Board:
+    """The board with `model_region` set apart for programs. What is behind it in its memory is not used."""
+    assert board.mcuboot is not None and board.placement is not None
+    start = region.address - board.mcuboot.header
+    found = board.memory_at(start)
+    before = start - board.address(found.name) if found else 0
+    rest = (found.model_copy(update={"size": before}),) if found and before else ()
+    near = found or board.memory_named(board.placement.constants)
+    slot = Memory(name=PROGRAM_SLOTS, origin=region.address, size=region.size, access="rx", npu=near.npu)
+    memory = [part for one in board.memory for part in (rest if one is found else (one,))]
+    return board.model_copy(update={"memory": (*memory, slot)})
 
 
 def parse_region(text: str) -> Region:
@@ -84,5 +118,7 @@ def check_capacity(name: str, program: bytes, region: Region) -> None:
         raise McuError(
             f"{name}: the program has {len(program):,} bytes, a slot takes {region.capacity:,}: "
             f"{excess:,} too few",
-            "Give the firmware a larger --program-slot; half of it is for one program.",
+            "Give the firmware a larger --program-slot; half of it is for one program."
+            if not region.single
+            else "Give the board's file a larger model_size below [mcuboot].",
         )

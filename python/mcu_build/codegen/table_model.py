@@ -105,7 +105,7 @@ def source(plan: Plan, given: Deployment, size: int) -> str:
             "}\n\nnamespace {\n\n",
             kernels.array(),
             f"constinit mcu::runtime::Plan loaded(kernels_of_model, {{{places}}});\n\n",
-            *(_newest(plan) if given.slots else _own(plan)),
+            *(_newest(plan, given.slots.kind) if given.slots else _own(plan)),
             "// A plan that is not whole ends the firmware, as any fault does.\n"
             "const mcu::runtime::Plan& plan() noexcept {\n"
             "    if (!loaded.is_loaded() && load_plan() != mcu::runtime::Status::kOk) {\n"
@@ -123,13 +123,13 @@ def _own(plan: Plan) -> Iterator[str]:
     yield f"    return loaded.load({plan.name}_plan);\n}}\n\n"
 
 
-def _newest(plan: Plan) -> Iterator[str]:
+def _newest(plan: Plan, slot_kind: str) -> Iterator[str]:
     for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
         sizes = ", ".join(str(plan.tensors[id].nbytes) for id in ids)
         yield f"constexpr std::size_t {kind}_sizes[] = {{{sizes}}};\n"
     yield (
         "constinit mcu::slot::Slots program_slots{\n"
-        f"    {_slots_name(plan)}, {{mcu::runtime::kFormat, kernels_of_model.id}}}};\n\n"
+        f"    {_slots_name(plan)}, {{mcu::runtime::kFormat, kernels_of_model.id}}{slot_kind}}};\n\n"
         "mcu::runtime::Status load_plan() noexcept {\n"
         "    return mcu::runtime::load_newest(loaded, program_slots, input_sizes, output_sizes);\n}\n\n"
     )

@@ -11,6 +11,8 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage, Segment
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(\+\d+)?")
+# MCUboot's number of the image that a model depends on.
+_APPLICATION = 0
 _COUNTERS = 1 << 32
 _PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
 
@@ -20,7 +22,8 @@ class Order:
     """How an image is signed.
 
     `security_counter` is a number, or "auto": made of the version. `encrypt` is the public key of the
-    bootloader. `pad` makes an update that MCUboot tries once, `confirm` one that it keeps.
+    bootloader. `pad` makes an update that MCUboot tries once, `confirm` one that it keeps. `needs` is the
+    version of the application that a model's image needs at least.
     """
 
     key: Path
@@ -29,6 +32,7 @@ class Order:
     encrypt: Path | None = None
     pad: bool = False
     confirm: bool = False
+    needs: str | None = None
 
     @property
     def is_update(self) -> bool:
@@ -37,8 +41,9 @@ class Order:
 
     def check(self) -> None:
         """McuError: status 1 there is no such key, 2 an option has a wrong value. Told before a build."""
-        if not _VERSION.fullmatch(self.version):
-            raise McuError(f"--version {self.version}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
+        for flag, text in (("--version", self.version), ("--needs", self.needs)):
+            if text is not None and not _VERSION.fullmatch(text):
+                raise McuError(f"{flag} {text}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
         counter = self.security_counter
         if counter not in (None, "auto") and not (counter.isdecimal() and int(counter) < _COUNTERS):
             raise McuError(
@@ -69,23 +74,32 @@ def order(
     encrypt: Path | None,
     pad: bool = False,
     confirm: bool = False,
+    needs: str | None = None,
 ) -> Order | None:
     """What the command's options ask for, checked; None: nothing is to be signed. McuError as of `check`."""
     if key is not None:
-        found = Order(key, version, security_counter, encrypt, pad, confirm)
+        found = Order(key, version, security_counter, encrypt, pad, confirm, needs)
         found.check()
         return found
     given = {"--security-counter": security_counter, "--encrypt": encrypt, "--pad": pad, "--confirm": confirm}
+    given |= {"--needs": needs}
     idle = ", ".join(name for name, value in given.items() if value)
     if idle:
         raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
     return None
 
 
+def signed_files(binary: Path, board: Board, order: Order) -> dict[str, Path]:
+    """`signed` for the first slot and, where it is ordered, `update` for the second. McuError as `sign`."""
+    files = {"signed": sign(binary, board, order)}
+    return files | ({"update": update(binary, board, order)} if order.is_update else {})
+
+
 def sign(binary: Path, board: Board, order: Order) -> Path:
     """Sign the raw image `binary`, linked behind the header of the board's slot, for MCUboot's first slot.
 
-    It lies there in the clear, also where updates are encrypted. Returns the new file.
+    Where the order names what it `needs` it is a model, for the slot of the second image. It lies there in
+    the clear, also where updates are encrypted. Returns the new file.
     McuError: status 1 the key is none or the image does not fit, 2 an option has a wrong value.
     """
     encrypted = [f"--encrypt={order.encrypt}", "--clear"] if order.encrypt else []
@@ -104,7 +118,10 @@ def _imgtool(binary: Path, signed: Path, board: Board, order: Order, more: list[
     assert boot is not None, "the board was put into its slot"
     order.check()
     partial = signed.with_name(f".{signed.name}.new.bin")
-    options = {"key": order.key, "version": order.version, "header-size": boot.header, "slot-size": boot.size}
+    size = boot.size if order.needs is None else boot.model_size
+    options = {"key": order.key, "version": order.version, "header-size": boot.header, "slot-size": size}
+    if order.needs is not None:
+        options["dependencies"] = f"({_APPLICATION}, {order.needs})"
     if order.security_counter is not None:
         options["security-counter"] = order.security_counter
     words = [f"--{name}={value}" for name, value in {**options, "align": boot.align}.items()]

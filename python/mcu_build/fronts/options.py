@@ -385,9 +385,10 @@ class BuildOptions:
     program_slot: Annotated[
         str | None,
         Option(
-            "Keep the program apart from the image, in flash with room for two of them.",
+            "Keep the program apart from the image, in flash with room for two of them; mcuboot: in the slot "
+            "of MCUboot's second image.",
             group="Compiler, kernels, runtime",
-            metavar="ADDRESS:SIZE|MEMORY",
+            metavar="ADDRESS:SIZE|MEMORY|mcuboot",
             needs=_REPLACED,
             page="program-slot.md",
         ),
