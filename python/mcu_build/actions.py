@@ -155,7 +155,7 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
     kept = {
         "key": lowered.key,
         "method": lowered.method,
-        "borders": [asdict(border) if border else None for border in lowered.borders],
+        "boundaries": [asdict(boundary) if boundary else None for boundary in lowered.boundaries],
         "data": weights,
         "npu": asdict(lowered.npu) if lowered.npu else None,
         "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
@@ -184,7 +184,7 @@ def _built(program: Path, inputs: Path | None) -> Iterator[Built]:
         quantized=None,
         warnings=manifest.warnings,
         dependencies=(),
-        borders=tuple(Quantization(**border) if border else None for border in kept["borders"]),
+        boundaries=tuple(Quantization(**boundary) if boundary else None for boundary in kept["boundaries"]),
         npu=NpuChoice(**kept["npu"]) if kept["npu"] else None,
         delegates=tuple(
             LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]

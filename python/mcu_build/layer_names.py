@@ -36,11 +36,6 @@ def layer_name(module: str, operator: str, shape: Sequence[int] = ()) -> str:
     return " ".join(part for part in (module, short_operator(operator), shape_text(shape)) if part)
 
 
-def where_shown(where: str) -> str:
-    """Where a step runs, for a person: quantize and dequantize, "border" in JSON, are boundaries."""
-    return "boundary" if where == "border" else where
-
-
 def layer_at(module: str, operator: str, shape: Sequence[int], line: str) -> str:
     """The name of a layer with its line: 'features.0 conv2d 8x8x8 (model.py:31)'."""
     name = layer_name(module, operator, shape)

@@ -22,7 +22,7 @@ class Lowered:
     `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
     among it, and `watched` is what a build system has to watch (frontend.dependencies).
-    `borders` is the quantization of each input, then of each output, where lowering told it.
+    `boundaries` is the quantization of each input, then of each output, where lowering told it.
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
@@ -43,7 +43,7 @@ class Lowered:
     quantized: Path | None
     warnings: tuple[str, ...]
     dependencies: tuple[Path, ...]
-    borders: tuple[Quantization | None, ...]
+    boundaries: tuple[Quantization | None, ...]
     operators: tuple[Mapping[str, str], ...] = ()
     npu: NpuChoice | None = None
     delegates: tuple["LoweredDelegate", ...] = ()

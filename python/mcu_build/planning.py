@@ -63,7 +63,7 @@ def plan_program(
     is_left: bool = False,
     pins: "Sequence[Pin]" = (),
 ) -> Plan:
-    """The placed plan of a program for a board's core, its int8 borders with their quantization.
+    """The placed plan of a program for a board's core, its int8 boundaries with their quantization.
 
     `program` is a part of it from its inputs on; without, all of it is planned. `whole` is for a runtime that
     loads the program as it is: nothing of it is left out. `by_rows`: the application brings the input so.
@@ -77,9 +77,9 @@ def plan_program(
     state = sum(map(len, given["state"]))
     ram, memories = room_for_arena(board, state), memories_of(board, state, pins)
     plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows, memories=memories)
-    borders, count = lowered.borders, len(given["program"].inputs)
-    inputs = dict(zip(plan.inputs, borders, strict=False))
-    outputs = () if is_part else zip(plan.outputs, borders[count:], strict=False)
+    boundaries, count = lowered.boundaries, len(given["program"].inputs)
+    inputs = dict(zip(plan.inputs, boundaries, strict=False))
+    outputs = () if is_part else zip(plan.outputs, boundaries[count:], strict=False)
     named = replace(plan, output_names=() if is_part else lowered.outputs)
     if lowered.stream:
         named = replace(named, hop=lowered.stream["hop"], first_result=max(lowered.stream["first"]))
@@ -139,8 +139,8 @@ def _given(
             f"Give the model.py or .pt2, or an NPU with another memory mode than {lowered.npu.memory_mode}.",
         )
     # A part of a program ends before the new values of its state are there.
-    borders = lowered.borders[: len(program.inputs)]
-    initial = [] if is_part else initial_values(program, lowered.initial_state(), borders)
+    boundaries = lowered.boundaries[: len(program.inputs)]
+    initial = [] if is_part else initial_values(program, lowered.initial_state(), boundaries)
     return _Given(
         program=program,
         kernel_folders=kernel_folders(board, cmsis_nn),

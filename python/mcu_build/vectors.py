@@ -1,4 +1,4 @@
-"""Vectors between archives and firmware: checked, quantized for int8 borders, packed as memory has them.
+"""Vectors between archives and firmware: checked, quantized for int8 boundaries, packed as memory has them.
 
 A port is one input or output as plan/describe.py tells it: dtype, shape, dim_order, scale, zero_point.
 """

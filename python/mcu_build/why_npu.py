@@ -173,7 +173,7 @@ def _part(lowered: Lowered, folder: Path) -> Lowered:
         program=folder / "program.pte",
         quantized=folder / "quantized.pt2",
         delegates=delegates,
-        borders=(),
+        boundaries=(),
         state=None,
     )
 

@@ -74,7 +74,7 @@ def test_it_builds_and_runs_for_another_board_with_another_compiler(application)
 
 def test_only_the_kernels_that_a_model_calls_are_in_its_image(application):
     digits, pump = needed_kernels(application, "digits"), needed_kernels(application, "pump")
-    # The NPU and the border with float, of the many that there are.
+    # The NPU and the boundary with float, of the many that there are.
     assert pump == {"ethos_u", "mve_quantize", "copy"} <= digits
     on_core = needed_kernels(application, "core_digits")
     assert any("conv" in name for name in on_core) and "ethos_u" not in on_core

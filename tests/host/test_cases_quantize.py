@@ -1,4 +1,4 @@
-"""The border between float and integers equals quantized_decomposed exactly."""
+"""The boundary between float and integers equals quantized_decomposed exactly."""
 
 import numpy as np
 import pytest

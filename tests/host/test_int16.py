@@ -113,7 +113,7 @@ def test_all_is_int16(name: str, outcomes: dict[str, Outcome]) -> None:
     assert outcome.lowered.warnings == ()
     kinds = {row.operator: row.where for row in outcome.lowered.operators}
     assert not any(kind.startswith("cortex_m::quantized") for kind in kinds)
-    assert set(kinds.values()) == {"int16", "border"}
+    assert set(kinds.values()) == {"int16", "boundary"}
     for found, wanted in zip(outcome.evaluated, outcome.in_float, strict=True):
         assert sqnr(found, wanted) > MODELS[name][3]
         assert sqnr(np.flip(found), wanted) < 15

@@ -1,4 +1,4 @@
-"""Lowering: what a program tells about itself, its border, its constants, and what it refuses."""
+"""Lowering: what a program tells about itself, its boundary, its constants, and what it refuses."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_every_call_of_the_program_has_a_row_and_a_line(mixed: Exported) -> None
     assert b"/tests/" not in lowered.pte
 
 
-def test_int8_border(mixed: Exported) -> None:
+def test_int8_boundary(mixed: Exported) -> None:
     plain, bare = lower(mixed, "cortex-m4"), lower(mixed, "cortex-m4", "int8")
     assert plain.inputs == plain.outputs == (None,)
     (source,), (result,) = bare.inputs, bare.outputs
@@ -100,7 +100,7 @@ def test_int8_border(mixed: Exported) -> None:
     assert np.any(evaluate(parse(bare.pte), [q[::-1].copy()])[0] != integers)
 
 
-def test_float_at_the_border_stays_float() -> None:
+def test_float_at_the_boundary_stays_float() -> None:
     bare = lower(
         _quantized(Function(lambda m, x: torch.cumsum(x, 1)), torch.zeros(2, 8)), "cortex-m4", "int8"
     )

@@ -138,7 +138,7 @@ def test_what_the_npu_rejects_is_int8_on_the_core_with_the_reason(half):
 def test_a_mean_over_the_whole_image_goes_to_the_npu():
     """Its stride, as large as its window, is one that the NPU does not have; it takes no step."""
     lowered = take(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.AvgPool2d((8, 12))), 3)
-    assert {row.where for row in lowered.program.operators} == {"npu", "border"}
+    assert {row.where for row in lowered.program.operators} == {"npu", "boundary"}
     steps = take(nn.AvgPool2d((4, 4)), 3)
     assert any("stride" in row.why for row in steps.program.operators)
 
@@ -277,7 +277,7 @@ def test_a_program_for_another_npu_is_refused(half, npu):
         select(program(half), "half", npu)
 
 
-def test_a_border_of_another_size_is_refused(half):
+def test_a_boundary_of_another_size_is_refused(half):
     found = program(half)
     call = next(call for call in found.instructions if hasattr(call, "delegate"))
     tensor = found.values[call.arguments[0]]

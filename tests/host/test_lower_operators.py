@@ -21,9 +21,9 @@ def test_stays_int8_and_keeps_its_meaning(name: str) -> None:
     assert outcome.float_operators == []
     assert not outcome.lowered.warnings
     # Nothing in the middle leaves int8 and comes back: one dequantize for each output.
-    border = [row.operator for row in outcome.lowered.operators if row.where == "border"]
-    assert sum("dequantize" in operator for operator in border) == len(outcome.evaluated)
-    assert sum("::quantize" in operator for operator in border) == len(example)
+    boundary = [row.operator for row in outcome.lowered.operators if row.where == "boundary"]
+    assert sum("dequantize" in operator for operator in boundary) == len(outcome.evaluated)
+    assert sum("::quantize" in operator for operator in boundary) == len(example)
     assert outcome.relative_error < 0.025
     if name in NOT_IN_TORCH:
         assert outcome.in_torch is None

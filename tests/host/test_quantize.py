@@ -119,9 +119,9 @@ def test_quantizing_again_gives_the_same_program(
 def test_calibration_decides_the_range(exported: torch.export.ExportedProgram) -> None:
     scales = []
     for factor in (1.0, 4.0):
-        (border,) = lower(quantize(exported, _draws(8, factor)), "cortex-m4", "int8").inputs
-        assert border is not None
-        scales.append(border.scale)
+        (boundary,) = lower(quantize(exported, _draws(8, factor)), "cortex-m4", "int8").inputs
+        assert boundary is not None
+        scales.append(boundary.scale)
     assert 3.5 < scales[1] / scales[0] < 4.5
 
 

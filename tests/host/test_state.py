@@ -108,7 +108,7 @@ def test_state_is_integers_where_its_readers_are(file):
     built = mcu_build("build", "--board", "host", "--json", file).json
     # past: 8 bytes, mean: 6, calls: 4, each aligned to 16.
     assert built["ram"]["state"] == 36
-    assert {row["where"] for row in built["operators"]} <= {"int8", "border"}
+    assert {row["where"] for row in built["operators"]} <= {"int8", "boundary"}
 
 
 def test_state_goes_on_where_it_is_not_reset(file, tmp_path):
@@ -165,7 +165,7 @@ def test_a_buffer_may_be_given_an_input_or_another_buffer(delays):
     built = mcu_build("build", "--board", "host", "--json", delays).json
     # A byte an element, each buffer on 16 bytes: those that only move, too.
     assert built["ram"]["state"] == 16 + 16 + 4
-    assert {row["where"] for row in built["operators"]} == {"int8", "border"}
+    assert {row["where"] for row in built["operators"]} == {"int8", "boundary"}
 
 
 MOVED = """

@@ -30,7 +30,7 @@ def prove(model: Path, npu: str, board: str = "corstone-300") -> dict:
 
 
 def test_half_on_the_npu(tmp_path: Path) -> None:
-    """What the NPU rejects stays in float, between borders of 16 bits."""
+    """What the NPU rejects stays in float, between boundaries of 16 bits."""
     model = wide(tmp_path, "half_on_npu")
     proof = prove(model, "ethos-u55-128")
     assert "aten::convolution.out" in proof["float_operators"]
@@ -83,7 +83,7 @@ def test_a_layer_of_16_bits_runs_on_the_core_beside_the_npu(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_borders_of_16_bits(tmp_path: Path) -> None:
+def test_boundaries_of_16_bits(tmp_path: Path) -> None:
     model = wide(tmp_path, "half_on_npu")
     words = ("build", "--board", "corstone-300", "--npu", "ethos-u55-128", model, "--build-dir", tmp_path)
     built = mcu_build(*words, "--io", "int8", "--json")

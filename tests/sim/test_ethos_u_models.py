@@ -62,7 +62,7 @@ def test_digits_on_held_out_data(tmp_path):
     assert proof["accuracy"]["int8"] == proof["accuracy"]["device"] > 0.95
 
 
-def test_int8_borders_and_gcc(tmp_path):
+def test_int8_boundaries_and_gcc(tmp_path):
     result = prove(
         DIGITS, "ethos-u55-128", tmp_path, "--vectors", 3, "--io", "int8", "--toolchain", "arm-gcc"
     )

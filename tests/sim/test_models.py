@@ -80,7 +80,7 @@ def test_gcc_builds_working_images(board, model, tmp_path):
 
 
 @pytest.mark.parametrize("board", ["corstone-300", "mps2-an386"])
-def test_int8_borders(board, tmp_path):
+def test_int8_boundaries(board, tmp_path):
     check_proof(prove("digits", board, tmp_path, "--io", "int8"))
 
 

@@ -1,4 +1,4 @@
-// cortex_m and quantized_decomposed: the border between float and integers.
+// cortex_m and quantized_decomposed: the boundary between float and integers.
 
 #include "mcu/kernels/quantize.h"
 

@@ -8,7 +8,6 @@ import rich_click as click
 from mcu_build.cli.options import build_options, sign_options, update_options
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
-from mcu_build.layer_names import where_shown
 
 
 @click.command()
@@ -69,8 +68,8 @@ def describe(built: Any) -> str:
     flash, ram, memory = manifest.flash, manifest.ram, manifest.memory
     kinds = [row["where"] for row in manifest.operators]
     counted = ", ".join(
-        f"{kinds.count(kind)} {where_shown(kind)}"
-        for kind in ("npu", "int8", "int16", "border", "float")
+        f"{kinds.count(kind)} {kind}"
+        for kind in ("npu", "int8", "int16", "boundary", "float")
         if kind in kinds
     )
     ours = f"{memory['arena']:,}"

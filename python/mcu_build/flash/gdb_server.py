@@ -283,7 +283,7 @@ def _flash_regions(text: str) -> tuple[FlashRegion, ...]:
 def _in_regions(
     segments: Sequence[Segment], regions: Sequence[FlashRegion]
 ) -> Iterator[tuple[Segment, FlashRegion | None]]:
-    """The segments cut at the borders of the flash; the region is None for what is RAM."""
+    """The segments cut at the boundaries of the flash; the region is None for what is RAM."""
     for segment in segments:
         position = segment.address
         for region in sorted(regions, key=lambda region: region.start):

@@ -38,7 +38,7 @@ from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quick, quiet
 from mcu_build.plan.left_out import no_kernel
 
-Where = Literal["npu", "int8", "int16", "float", "border"]
+Where = Literal["npu", "int8", "int16", "float", "boundary"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
@@ -98,7 +98,7 @@ def lower(
     io: Literal["float", "int8"] = "float",
     supported: Collection[str] | None = None,
 ) -> Lowered:
-    """Lower for `core` ('cortex-m55', 'host', ...); with `io` int8 the border has no quantize or dequantize.
+    """Lower for `core` ('cortex-m55', 'host', ...); with `io` int8 inputs and outputs stay int8.
 
     `supported` are the operators that have a kernel (all, where it is None); McuError names every call of
     another one with its line of the model.
@@ -254,7 +254,7 @@ class _Place:
 
 
 def _place(node: Node, previous: _Place) -> _Place:
-    """Where a call belongs. The border and the helpers of a rewrite belong to a neighbour."""
+    """Where a call belongs. The boundary and the helpers of a rewrite belong to a neighbour."""
     trace = node.meta.get("stack_trace") or ""
     own = _user_frame(trace)
     if own is None and origin(node):
@@ -353,7 +353,7 @@ def _where(node: Node) -> tuple[Where, str]:
     """Where a call computes, and why there."""
     name = operator_name(node)
     if "quantize_per_tensor" in name:
-        return "border", f"between float and {_width(node)}"
+        return "boundary", f"between float and {_width(node)}"
     floats = _is_float(node.meta.get("val")) or any(
         _is_float(n.meta.get("val")) for n in node.all_input_nodes
     )
@@ -363,7 +363,7 @@ def _where(node: Node) -> tuple[Where, str]:
     if is_custom(name):
         return "float", "a custom operator on float tensors"
     if is_boundary(node):
-        return "border", "parts of an output with scales of their own, joined in float"
+        return "boundary", "parts of an output with scales of their own, joined in float"
     if kept := why_in_float(node):
         return "float", kept
     why = why_on_cpu(node)

@@ -147,7 +147,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
                 node.meta.pop(PatternMatcher.Q_PATTERN_MATCHED_KEY, None)
         if self._cpu is not None:
             self._cpu.annotate(model)
-            _join_borders(model)
+            _join_boundaries(model)
         return model
 
     def validate(self, model: GraphModule) -> None:
@@ -280,7 +280,7 @@ def _operators(model: GraphModule) -> list[Node]:
     return [node for node in model.graph.nodes if node.op == "call_function"]
 
 
-def _join_borders(model: GraphModule) -> None:
+def _join_boundaries(model: GraphModule) -> None:
     """One quantization for a tensor that one side writes and the other reads: no rescaling between them."""
     for node in _operators(model):
         found = node.meta.get(Q_ANNOTATION_KEY)

@@ -183,7 +183,7 @@ def settle(lowered: ExportedProgram) -> None:
             node.replace_input_with(source, copy)
         value = run_fake(node, mode)
         if _is_tensor(value) and value.shape != node.meta["val"].shape:
-            # A pad lists its borders in memory order: one that was taken for another would show here.
+            # A pad lists its sizes in memory order: one that was taken for another would show here.
             raise McuError(
                 f"{node.target}: {tuple(node.meta['val'].shape)} became {tuple(value.shape)}", _REPORT
             )

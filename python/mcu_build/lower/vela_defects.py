@@ -159,9 +159,9 @@ def _is_wide(node: Node) -> bool:
     return bool(node.meta["val"].dtype == torch.int16)
 
 
-def _readers(borders: Iterable[Node]) -> Iterator[Node]:
-    for border in borders:
-        yield from border.users
+def _readers(values: Iterable[Node]) -> Iterator[Node]:
+    for value in values:
+        yield from value.users
 
 
 def _is_behind_linear(written: Node, reader: Node, tag: str) -> bool:

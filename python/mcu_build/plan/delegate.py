@@ -63,7 +63,7 @@ def opened(delegate: Delegate, index: int, npu: NpuTarget | None, name: str) -> 
     return Opened(payload, npu.fast_bytes(index))
 
 
-def check_border(tensor: Tensor, binding: Binding, name: str) -> None:
+def check_boundary(tensor: Tensor, binding: Binding, name: str) -> None:
     """McuError where a tensor is not what the NPU reads or writes there."""
     if tensor.nbytes != binding.nbytes or tensor.dtype.size != binding.element_size:
         raise McuError(
@@ -79,15 +79,15 @@ def steps(
     opened: Opened,
     constants: tuple[Tensor, Tensor | None],
     memories: tuple[Tensor, Tensor | None],
-    borders: tuple[Sequence[tuple[Tensor, Tensor]], Sequence[tuple[Tensor, Tensor]]],
+    boundaries: tuple[Sequence[tuple[Tensor, Tensor]], Sequence[tuple[Tensor, Tensor]]],
 ) -> Iterator[Step]:
     """Copy in, run, copy out.
 
-    `constants` are the command stream and the weights, `memories` scratch and fast scratch, `borders` pairs
-    of a tensor and its place in scratch: of inputs, of outputs.
+    `constants` are the command stream and the weights, `memories` scratch and fast scratch, `boundaries` are
+    pairs of a tensor and its offset in scratch: of inputs, of outputs.
     """
     (commands, weights), (scratch, fast) = constants, memories
-    for tensor, slot in borders[0]:
+    for tensor, slot in boundaries[0]:
         yield _copy(_IN, tensor, slot)
     params = EthosUParams(
         configuration=opened.payload.config,
@@ -100,7 +100,7 @@ def steps(
     weights_id, fast_id = (tensor.id if tensor else None for tensor in (weights, fast))
     call = EthosU(params, commands.id, weights_id, scratch.id, fast_id)
     yield Step.of(_RUN, "", call)
-    for tensor, slot in borders[1]:
+    for tensor, slot in boundaries[1]:
         yield _copy(_OUT, slot, tensor)
 
 
@@ -162,4 +162,4 @@ def _is_touched(plan: Plan, owner: int, start: int) -> bool:
     return any(plan.owner(id).id == owner for id in touched)
 
 
-__all__ = ["NpuTarget", "Opened", "check_border", "join_scratch", "left", "opened", "steps"]
+__all__ = ["NpuTarget", "Opened", "check_boundary", "join_scratch", "left", "opened", "steps"]

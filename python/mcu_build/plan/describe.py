@@ -141,11 +141,11 @@ def _main(steps: Sequence[Step]) -> Step:
 
 
 def where(plan: Plan, step: Step) -> str:
-    """'npu', 'int8' or 'int16' where no float takes part, 'float', or 'border' between the two."""
+    """'npu', 'int8' or 'int16' where no float takes part, 'float', or 'boundary' between the two."""
     if isinstance(step.call, EthosU | Delegated):
         return "npu"
     if isinstance(step.call, Boundary):
-        return "border"
+        return "boundary"
     types = {plan.tensors[id].dtype for id in step.arguments if id is not None}
     if DType.F32 in types:
         return "float"

@@ -46,7 +46,7 @@ def _readers(plan: Plan) -> Mapping[int, list[int]]:
 def _is_worth_it(plan: Plan, pad: Pad, users: Sequence[Conv2d | DepthwiseConv2d]) -> bool:
     """Whether the padded tensor is larger than what the convolutions make of it.
 
-    A smaller one never sets the size of the arena, and convolutions are quicker without borders.
+    A smaller one never sets the size of the arena, and convolutions are quicker without padding.
     """
     size = plan.tensors[pad.output].nbytes
     return all(size > plan.tensors[call.output].nbytes for call in users)

@@ -1,9 +1,9 @@
 """Let tensors keep the memory layout that they come in, where the operators behind them take any order.
 
 A convolution writes its channels last; before a one-dimensional one and behind it the program brings every
-tensor into the order of the model's dimensions and back, though sums, tables and borders between the two do
-not care. Here such an operator writes its output in the order of its input, and a move follows only where an
-operator that does care reads it. The program computes the same.
+tensor into the order of the model's dimensions and back, though sums, tables and boundaries between the two
+do not care. Here such an operator writes its output in the order of its input, and a move follows only where
+an operator that does care reads it. The program computes the same.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.ir.tensor import DType, Quantization, Tensor
-from mcu_build.plan.delegate import NpuTarget, Opened, check_border, left, opened, steps
+from mcu_build.plan.delegate import NpuTarget, Opened, check_boundary, left, opened, steps
 from mcu_build.plan.left_out import no_kernel
 
 Selector = Callable[["Call"], None]
@@ -310,10 +310,10 @@ class _Builder:
         """What a delegate call runs."""
         if call.delegate not in self._opened:
             found = opened(self.program.delegates[call.delegate], call.delegate, self._npu, self.name)
-            borders = len(found.payload.inputs) + len(found.payload.outputs)
-            if len(call.arguments) != borders:
+            ports = len(found.payload.inputs) + len(found.payload.outputs)
+            if len(call.arguments) != ports:
                 raise McuError(
-                    f"{self.name}: delegate {call.delegate} has {borders} inputs and outputs, "
+                    f"{self.name}: delegate {call.delegate} has {ports} inputs and outputs, "
                     f"its call {len(call.arguments)}",
                     "Export the program again.",
                 )
@@ -329,7 +329,7 @@ class _Builder:
         count = len(payload.inputs)
         if self._npu and self._npu.is_left:
             for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
-                check_border(tensor, binding, self.name)
+                check_boundary(tensor, binding, self.name)
             step = left(found, self._npu, tensors[:count], tensors[count:])
             self.steps.append(replace(step, layer=call.line, name=call.module))
             return
@@ -338,7 +338,7 @@ class _Builder:
         fast = self._fast_scratch(found.fast_scratch)
         pairs = []
         for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
-            check_border(tensor, binding, self.name)
+            check_boundary(tensor, binding, self.name)
             slot = self.add(f"{tensor.name}_npu", tensor.dtype, tensor.shape, None)
             self.alias(slot, scratch, binding.offset)
             pairs.append((tensor, self.tensors[slot.id]))

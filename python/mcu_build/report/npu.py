@@ -44,7 +44,7 @@ def document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:
 
 def table(facts: Mapping[str, Any]) -> str:
     """A line for every operator of the model, then the compiler's estimates. Empty for a given program."""
-    rows = [row for row in facts["operators"] if row["where"] != "border"]
+    rows = [row for row in facts["operators"] if row["where"] != "boundary"]
     cells = [(_name(row), _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
     headings = ("layer", "runs as", "line", "why not on the NPU")
     lines = render(headings, cells).splitlines() if rows else []

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_build.layer_names import where_shown
 from mcu_build.report import svg
 from mcu_build.report.layers import function_name
 from mcu_build.report.npu import estimates
@@ -61,7 +60,6 @@ def _template(name: str) -> "Template":
         loader=FileSystemLoader(_FOLDER),
     )
     environment.filters["number"] = _number
-    environment.filters["where"] = where_shown
     return environment.get_template(name)
 
 

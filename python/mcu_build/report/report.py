@@ -174,7 +174,7 @@ def _with_quality(row: Row, step: Facts, named: Mapping[str, Sequence[Facts]]) -
     operator = short_operator(step.get("output_of") or step["operator"])
     own = named.get(step["name"], ())
     best = next((one for one in own if operator.endswith(short_operator(one["operator"]))), None)
-    if best is None or row.where == "border":
+    if best is None or row.where == "boundary":
         return row
     return replace(row, sqnr_db=best["sqnr_db"], accumulated_db=best["accumulated_db"])
 

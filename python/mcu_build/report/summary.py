@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-from mcu_build.layer_names import where_shown
 from mcu_build.report.report import Report, Row
 from mcu_build.report.tables import render
 
@@ -70,7 +69,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         f"  {row.label}" if row.inner else row.label,
         row.line,
-        where_shown(row.where),
+        row.where,
         f"{row.macs:,}" if row.macs else "",
         "" if count is None else f"{count:,}",
         "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}",

@@ -84,7 +84,7 @@ def lower_model(
         warnings=warnings,
         dependencies=observed.files,
         watched=observed.with_files((file.absolute(),)).watched,
-        borders=tuple(Quantization(**border) if border else None for border in details["borders"]),
+        boundaries=tuple(Quantization(**one) if one else None for one in details["boundaries"]),
         operators=tuple(details["operators"]),
         npu=npu,
         delegates=tuple(
@@ -153,7 +153,7 @@ def lower_entry(
         prove_stream(entry, info, recording, (lowered, made), folder)
     details = {
         "warnings": list(lowered.warnings),
-        "borders": [asdict(border) if border else None for border in (*lowered.inputs, *lowered.outputs)],
+        "boundaries": [asdict(one) if one else None for one in (*lowered.inputs, *lowered.outputs)],
         "operators": [asdict(row) for row in lowered.operators],
         "delegates": delegates,
         "custom": signatures,

@@ -97,7 +97,7 @@ def evaluate_program(lowered: Lowered, vectors: Path, folder: Path) -> None:
     loaded = program.load(lowered.program, lowered.method, lowered.data)
     archive = npz.load(vectors)
     inputs, starts = npz.numbered(archive, "input"), sequence_starts(archive)
-    initial = initial_values(loaded, lowered.initial_state(), lowered.borders[: len(loaded.inputs)])
+    initial = initial_values(loaded, lowered.initial_state(), lowered.boundaries[: len(loaded.inputs)])
     op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():
         from mcu_build.reference import Evaluator

@@ -39,7 +39,7 @@ def prove_stream(
 
     def rounded(lowered: "LoweredProgram", inputs: Sequence[Array]) -> list[Array]:
         pairs = zip(inputs, lowered.inputs, strict=False)
-        return [quantize(array, border, "int8") if border else array for array, border in pairs]
+        return [quantize(array, boundary, "int8") if boundary else array for array, boundary in pairs]
 
     of_whole, of_step = loaded(whole[0], folder / "recording.pte"), loaded(steps[0], folder / "program.pte")
     recorded, stepped = (

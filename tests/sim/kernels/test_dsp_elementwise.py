@@ -8,7 +8,7 @@ import pytest
 
 from mcu_build.codegen.target import Toolchain
 from tests.sim.kernels.convolution_cases import differing, share_that_varies
-from tests.sim.kernels.test_mve_border import looked_up, maximum, product
+from tests.sim.kernels.test_mve_boundary import looked_up, maximum, product
 from tests.sim.kernels.test_mve_elementwise import average, every_pair, short_sum, sums
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on

@@ -1,4 +1,4 @@
-// The border between float and integers.
+// The boundary between float and integers.
 //
 //   quantize:   q = clamp(rint(x * inverse_scale) + zero_point, quant_min, quant_max)
 //   dequantize: x = (q - zero_point) * scale

@@ -33,7 +33,7 @@ __attribute__((noinline)) Tap* point(const Params& params, const int8_t* image, 
 }
 
 // Calls pixel(offset) for every pixel of the output, in memory order: its window's pixels lie `offset`
-// bytes behind where the taps point, which aim(image, origin) sets anew where the window meets the border.
+// bytes behind where the taps point, which aim(image, origin) sets anew where the window meets the padding.
 template <typename Params, typename Aim, typename Pixel>
 inline __attribute__((always_inline)) void for_each_window(const Params& params, const int8_t* input,
                                                            const Aim& aim, const Pixel& pixel) {

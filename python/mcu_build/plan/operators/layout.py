@@ -271,7 +271,7 @@ _PAD_BITS = {DType.I8: 8, DType.U8: 8, DType.I16: 16, DType.I32: 32, DType.F32: 
 
 
 def pad(call: Call) -> None:
-    """(input, pre_pad, post_pad, value, out): border sizes, four each, the last for the last dimension.
+    """(input, pre_pad, post_pad, value, out): padding, four sizes each, the last for the last dimension.
 
     They are in memory order as the exporter saw it; what it took for channels-last is repeated here.
     """

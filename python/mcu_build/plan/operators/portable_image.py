@@ -72,7 +72,7 @@ def convolution(call: Call) -> None:
         weight_strides=_weight_strides(weight, transposed, groups),
     )
     kernel = "conv_transpose_f32" if transposed else "conv_f32"
-    # Either way each weight of a group meets each pixel of one side once; borders are counted in full.
+    # Either way each weight of a group meets each pixel of one side once; padding is counted in full.
     pixels = (source if transposed else output).elements // (weight.model_shape[0])
     call.emit(kernel, "conv_f32", params, [source, weight, bias], [output], macs=pixels * weight.elements)
 

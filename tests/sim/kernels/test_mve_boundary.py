@@ -1,4 +1,4 @@
-"""Helium's borders, tables, maxima and products equal the reference bit for bit, on the simulated core."""
+"""Helium's quantize, dequantize, tables, maxima and products equal the reference to the bit, on the core."""
 
 from pathlib import Path
 
