@@ -47,6 +47,9 @@ function(mcu_add_model name)
         _mcu_generate("${call}" ${name} ${model} "${board}" ${folder} document ${words})
         string(JSON board GET "${document}" board)
         _mcu_json_list("${document}" arguments options)
+        foreach(verb size test profile)
+            _mcu_json_list("${document}" "budgets;${verb}" budgets_${verb})
+        endforeach()
     endif()
     _mcu_add_model_library("${call}" ${name} ${folder})
     if(arg_KERNEL_SOURCES)
@@ -54,14 +57,17 @@ function(mcu_add_model name)
     endif()
     get_target_property(made_for mcu_model_${name} MCU_BOARD)
     if(DEFINED arg_MODEL)
-        set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_OPTIONS "${options}")
+        set_target_properties(mcu_model_${name} PROPERTIES MCU_MODEL_FILE ${model} MCU_OPTIONS "${options}"
+                              MCU_BUDGETS_SIZE "${budgets_size}" MCU_BUDGETS_TEST "${budgets_test}"
+                              MCU_BUDGETS_PROFILE "${budgets_profile}")
         set_property(TARGET mcu_board_${made_for} PROPERTY MCU_BOARD_ARGUMENT ${board})
     elseif(DEFINED arg_BOARD AND NOT arg_BOARD STREQUAL made_for)
         _mcu_fail("${call}" "BOARD: ${arg_BOARD}, but ${folder} was generated for ${made_for}")
     endif()
 endfunction()
 
-# mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST])
+# mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST]
+#                  [MAX_FLASH <size>] [MAX_RAM <size>])
 #
 # An image <target>.elf with .map and, except for the host and tests, .hex and .bin, and targets <target>.run, <target>.size and
 # <target>.flash.
@@ -70,13 +76,17 @@ endfunction()
 # runs the one model. With SHARE_ARENA the models use one arena: results of one are lost when the next is given its
 # inputs. TEST makes the image that `mcu-build test` runs: harness and semihosting instead of SOURCES and console.
 # DEVICE_TEST makes that of `mcu-build test --on-device`: the harness, and files through the debug probe.
+# The build fails where the image takes more than MAX_FLASH or MAX_RAM, such as 64K; else than the variables MCU_MAX_FLASH and
+# MCU_MAX_RAM, else, with one model, than the project file says.
 function(mcu_add_firmware name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST;DEVICE_TEST" "BOARD" "SOURCES;MODELS")
+    get_property(budgets GLOBAL PROPERTY MCU_BUDGETS_SIZE)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST;DEVICE_TEST" "BOARD;${budgets}" "SOURCES;MODELS")
     set(call "mcu_add_firmware(${name})")
     if(TARGET zephyr_interface)
         _mcu_fail("${call}" "Zephyr links the image" "Write target_link_libraries(app PRIVATE mcu::model::<name>).")
     endif()
-    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST DEVICE_TEST"
+    list(JOIN budgets " " budgets)
+    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST DEVICE_TEST ${budgets}"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board npu)
     foreach(source IN LISTS arg_SOURCES)
@@ -104,17 +114,32 @@ function(mcu_add_firmware name)
     _mcu_add_platform(${name} ${board} ${image})
     target_link_libraries(${name} PRIVATE ${models} ${board})
     _mcu_link(${name} ${board} ${image})
-    _mcu_add_verbs(${name} ${board} "${npu}" ${image})
+    set(limits "")
+    if(image STREQUAL "PRODUCTION")
+        list(LENGTH arg_MODELS count)
+        set(only "")
+        if(count EQUAL 1)
+            set(only ${arg_MODELS})
+        endif()
+        _mcu_budget_words(size "${only}" limits)
+    endif()
+    _mcu_add_verbs(${name} ${board} "${npu}" ${image} "${limits}")
 endfunction()
 
-# mcu_add_test(<target> MODEL <name> [VECTORS <count>])
+# mcu_add_test(<target> MODEL <name> [VECTORS <count>] [<BUDGET> <value>]...)
 #
 # A test image of a model of mcu_add_model, and a test of CTest that runs it in the simulator over the model's own
-# vectors, or the first so many, and compares every output with the quantized program's.
+# vectors, or the first so many, and compares every output with the quantized program's. It holds to the budgets
+# MIN_ACCURACY, MIN_SQNR and MAX_DROP. With MAX_INSTRUCTIONS or MAX_CYCLES there is a second test, <target>.profile. What is
+# left out is that of the variable MCU_<BUDGET>, else that of the project file (docs/command.md lists them).
 function(mcu_add_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;VECTORS" "")
+    get_property(budgets_test GLOBAL PROPERTY MCU_BUDGETS_TEST)
+    get_property(budgets_profile GLOBAL PROPERTY MCU_BUDGETS_PROFILE)
+    set(budgets ${budgets_test} ${budgets_profile})
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "MODEL;VECTORS;${budgets}" "")
     set(call "mcu_add_test(${name})")
-    _mcu_check_arguments("${call}" "MODEL VECTORS" "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
+    list(JOIN budgets " " budgets)
+    _mcu_check_arguments("${call}" "MODEL VECTORS ${budgets}" "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     _mcu_check_models("${call}" "${arg_MODEL}" "" board npu)
     get_target_property(file mcu_model_${arg_MODEL} MCU_MODEL_FILE)
     if(NOT file)

@@ -306,8 +306,10 @@ function(_mcu_check_models call models board out out_npu)
     endif()
     foreach(model IN LISTS models)
         if(NOT model IN_LIST known)
+            get_property(budgets GLOBAL PROPERTY MCU_BUDGETS_SIZE)
+            list(JOIN budgets ", " budgets)
             _mcu_fail("${call}" "MODELS: '${model}' is neither a model nor an argument"
-                      "Models are: ${listed}. Arguments are: SOURCES, MODELS, BOARD, SHARE_ARENA, TEST, DEVICE_TEST.")
+                      "Models are: ${listed}. Arguments are: SOURCES, MODELS, BOARD, SHARE_ARENA, TEST, DEVICE_TEST, ${budgets}.")
         endif()
         get_target_property(this mcu_model_${model} MCU_BOARD)
         if(board STREQUAL "")
@@ -438,7 +440,7 @@ function(_mcu_link name board image)
 endfunction()
 
 # <name>.run, <name>.size and <name>.flash. With an NPU our command runs the image: QEMU has none. It ends where the image ends.
-function(_mcu_add_verbs name board npu image)
+function(_mcu_add_verbs name board npu image limits)
     get_property(argument TARGET ${board} PROPERTY MCU_BOARD_ARGUMENT)
     _mcu_find_command(OPTIONAL command)
     if(npu)
@@ -453,6 +455,10 @@ function(_mcu_add_verbs name board npu image)
         add_custom_target(${name}.${verb} COMMAND ${command} ${verb} --board ${argument} $<TARGET_FILE:${name}>
                           DEPENDS ${name} USES_TERMINAL VERBATIM)
     endforeach()
+    if(limits)
+        add_custom_command(TARGET ${name} POST_BUILD VERBATIM
+                           COMMAND ${command} size --board ${argument} --symbols 0 ${limits} $<TARGET_FILE:${name}>)
+    endif()
 endfunction()
 
 # A test of CTest that proves the test image `name`.
@@ -464,7 +470,15 @@ function(_mcu_add_test name model vectors)
     if(vectors)
         set(with --vectors ${vectors})
     endif()
+    _mcu_budget_words(test ${model} limits)
     add_test(NAME ${name}
-             COMMAND ${command} test ${options} ${with} --build-dir ${CMAKE_BINARY_DIR}/mcu/tests
+             COMMAND ${command} test ${options} ${with} ${limits} --build-dir ${CMAKE_BINARY_DIR}/mcu/tests
                      --image $<TARGET_FILE:${name}> ${file})
+    # This computer's own instructions are not counted.
+    _mcu_budget_words(profile ${model} limits)
+    if(limits AND CMAKE_CROSSCOMPILING)
+        add_test(NAME ${name}.profile
+                 COMMAND ${command} profile ${options} ${limits} --build-dir ${CMAKE_BINARY_DIR}/mcu/tests
+                         --image $<TARGET_FILE:${name}> ${file})
+    endif()
 endfunction()

@@ -1,5 +1,6 @@
-# Build options as arguments of mcu_add_model, by what they take, and as variables for all models.
-# Made from python/mcu_build/fronts/options.py by scripts/update-docs.
+# Build options as arguments of mcu_add_model, by what they take, and as variables for all models; budgets by
+# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test.
+# Made from python/mcu_build/fronts/ by scripts/update-docs.
 set_property(GLOBAL PROPERTY MCU_OPTIONS_SINGLE BOARD NPU IO LATENCY OPTIMIZE RAM INPUT_BY METHOD KERNELS CMSIS_NN RUNTIME EXECUTORCH_PREFIX METHOD_POOL TEMP_POOL RESERVE_RAM RESERVE_SCRATCH PROGRAM_SLOT)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_SEVERAL PLACE OP_LIBRARY KERNEL_SOURCES DATA OPS OPS_FROM)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_PATHS OP_LIBRARY KERNEL_SOURCES DATA CMSIS_NN EXECUTORCH_PREFIX OPS_FROM)
@@ -9,3 +10,6 @@ set_property(GLOBAL PROPERTY MCU_OPTIONS_VALUES_OPTIMIZE speed size ram)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_VALUES_INPUT_BY image rows)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_VALUES_KERNELS ours cmsis-nn upstream)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_VALUES_RUNTIME static table executorch)
+set_property(GLOBAL PROPERTY MCU_BUDGETS_SIZE MAX_FLASH MAX_RAM)
+set_property(GLOBAL PROPERTY MCU_BUDGETS_TEST MIN_ACCURACY MIN_SQNR MAX_DROP)
+set_property(GLOBAL PROPERTY MCU_BUDGETS_PROFILE MAX_INSTRUCTIONS MAX_CYCLES)

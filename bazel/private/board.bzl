@@ -91,10 +91,12 @@ def place_of(label):
 def setting(attr, name, model = None):
     """A build option of a target: its own, else that of the project file, which may have one for the file `model`."""
     own = getattr(attr, name)
-    if own not in ("", [], -1):
-        return own
+    return own if own not in ("", [], -1) else project_setting(name, model, own)
+
+def project_setting(name, model = None, default = ""):
+    """What the project file says of an option, for the file `model` or for all."""
     project = PROJECT.get(model, PROJECT.get("", {})) if model else PROJECT.get("", {})
-    return project.get(name, own)
+    return project.get(name, default)
 
 def _model_of(attr):
     label = getattr(attr, "model", None) or getattr(attr, "pte", None)

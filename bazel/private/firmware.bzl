@@ -1,10 +1,11 @@
 """mcu_firmware: an image with its files, and targets to run, measure and flash it."""
 
-load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition", "setting")
+load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition", "project_setting", "setting")
 load("//bazel/private:compile.bzl", "compile_objects")
 load("//bazel/private:link.bzl", "link")
+load("//bazel/private:options.bzl", "FIRMWARE_BUDGETS", "TEST_BUDGETS")
 load("//bazel/private:providers.bzl", "McuFirmwareInfo", "McuModelInfo")
-load("//bazel/private:verbs.bzl", "mcu_firmware_verb")
+load("//bazel/private:verbs.bzl", "budget_words", "mcu_firmware_verb")
 
 def _source(ctx, path):
     """A file of firmware/."""
@@ -86,6 +87,31 @@ def _slots(ctx):
         ))
     return (infos[0].linker_script, [infos[0].slots]) if infos else (None, [])
 
+def _budgets(ctx, names):
+    """Budgets of the image: its own, else those that the project file has for its only model, else for all."""
+    models = ctx.attr.models
+    place = models[0][McuModelInfo].place if len(models) == 1 else None
+    return {name: setting(ctx.attr, name, place) if name in FIRMWARE_BUDGETS else project_setting(name, place) for name in names}
+
+def _check_size(ctx, board, image):
+    """What `bazel build` validates: that the image takes no more than it may."""
+    words = budget_words(_budgets(ctx, FIRMWARE_BUDGETS))
+    if not words:
+        return []
+    passed = ctx.actions.declare_file(ctx.label.name + ".size")
+    args = ctx.actions.args()
+    args.add_all(["bazel", "size", "--board", board.file, "--output", passed] + words + [image.elf])
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._command,
+        inputs = [board.file, image.elf, image.map],
+        mnemonic = "McuSize",
+        outputs = [passed],
+        progress_message = "Measuring {}".format(ctx.label.name),
+        tools = ctx.attr._command_files[DefaultInfo].files,
+    )
+    return [passed]
+
 def _mcu_firmware_impl(ctx):
     board = board_of(ctx)
     npu = _check_models(ctx, board.facts.board)
@@ -111,20 +137,27 @@ def _mcu_firmware_impl(ctx):
             map = image.map,
             npu = npu,
             tests = tests,
+            budgets = _budgets(ctx, TEST_BUDGETS),
         ),
-        OutputGroupInfo(elf = depset([image.elf]), test_images = depset([test.elf for test in tests])),
+        OutputGroupInfo(
+            elf = depset([image.elf]),
+            test_images = depset([test.elf for test in tests]),
+            _validation = depset(_check_size(ctx, board, image)),
+        ),
     ]
 
 _mcu_firmware = rule(
     implementation = _mcu_firmware_impl,
     attrs = dict(
-        BOARD_ATTRS,
+        dict(BOARD_ATTRS, **FIRMWARE_BUDGETS),
         srcs = attr.label_list(allow_files = [".cpp", ".cc", ".c", ".S", ".h", ".hpp", ".inc"]),
         models = attr.label_list(mandatory = True, allow_empty = False, providers = [McuModelInfo, CcInfo]),
         deps = attr.label_list(providers = [CcInfo]),
         copts = attr.string_list(),
         defines = attr.string_list(),
         share_arena = attr.bool(doc = "One arena for all models"),
+        _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
+        _command_files = attr.label(default = "@mcu_boards//:command", cfg = "exec"),
         _firmware = attr.label(default = "@mcu_boards//:firmware"),
         _platform_production = attr.label(default = "@mcu_boards//:platform_production"),
         _platform_test = attr.label(default = "@mcu_boards//:platform_test"),
@@ -153,7 +186,7 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
       toolchain: arm-clang or arm-gcc, as its models; clang where it is installed.
       share_arena: one arena of the largest's size for all models; a model's outputs are lost when another is
         given its inputs.
-      **common: attributes that every rule has.
+      **common: budgets, max_flash and max_ram, beyond which the build fails; and attributes that every rule has.
     """
     _mcu_firmware(
         name = name,

@@ -168,6 +168,7 @@ def _mcu_model_impl(ctx):
             board_file = board.file,
             npu = npu,
             optimize = _setting(ctx, "optimize"),
+            place = place_of((ctx.attr.model or ctx.attr.pte).label),
             program = program,
             runtime = runtime,
             linker_script = slots[0] if slots else None,

@@ -1,4 +1,4 @@
-"""Build options as attributes. Made from fronts/options.py by scripts/update-docs."""
+"""Build options and budgets as attributes. Made from fronts/ by scripts/update-docs."""
 
 OPTION_ATTRS = {
     "board": attr.string(doc = "A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file."),
@@ -23,4 +23,17 @@ OPTION_ATTRS = {
     "reserve_ram": attr.string(doc = "Bytes of RAM at least for what a plan computes with: for a later one that needs more."),
     "reserve_scratch": attr.string(doc = "Bytes of an NPU's fast scratch memory at least, likewise."),
     "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them; mcuboot: in the slot of MCUboot's second image."),
+}
+
+FIRMWARE_BUDGETS = {
+    "max_flash": attr.string(doc = "Fail (status 6) above this many bytes of flash, such as 64K."),
+    "max_ram": attr.string(doc = "Fail (status 6) above this many bytes of RAM."),
+}
+
+TEST_BUDGETS = {
+    "max_instructions": attr.int(default = -1, doc = "Fail (status 6) above this many instructions of one inference."),
+    "max_cycles": attr.int(default = -1, doc = "Fail (status 6) above this many modelled cycles of one inference."),
+    "min_accuracy": attr.string(doc = "Fail (status 6) below this share of right answers on the device, such as 0.95."),
+    "min_sqnr": attr.string(doc = "Fail (status 6) where an output, or a group of its channels, is noisier than this against float."),
+    "max_drop": attr.string(doc = "Fail (status 6) where accuracy is so many points of 100 below the float model's."),
 }

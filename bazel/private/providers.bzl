@@ -11,6 +11,7 @@ McuModelInfo = provider(
         "runtime": "what runs it: static, table or executorch",
         "linker_script": "a linker script with room for its program slots; None where it has none",
         "slots": "a file with the options of a link that tell where these are; None where it has none",
+        "place": "where the model file lies, as the project file names it",
         "program": "folder: the program with its vectors and what is known of it",
     },
 )
@@ -24,5 +25,6 @@ McuFirmwareInfo = provider(
         "map": "what the linker put where",
         "npu": "the NPU of its models, or none",
         "tests": "for each model a struct: model, elf, program",
+        "budgets": "what the project file says of the budgets of tests, by name",
     },
 )

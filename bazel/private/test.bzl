@@ -1,7 +1,8 @@
 """mcu_firmware_test: firmware on the simulator against the quantized program, exactly."""
 
 load("//bazel/private:providers.bzl", "McuFirmwareInfo")
-load("//bazel/private:verbs.bzl", "script")
+load("//bazel/private:options.bzl", "TEST_BUDGETS")
+load("//bazel/private:verbs.bzl", "budget_words", "script")
 
 def _tested(ctx, firmware):
     """The test image of the model that is tested: of the one there is, or of the one that `model` names."""
@@ -35,6 +36,8 @@ def _mcu_firmware_test_impl(ctx):
         tools = command_files,
     )
     words = [ctx.executable._command, "bazel", "test", "--board", firmware.board_file, "--expected", expected, "--image", tested.elf] + count
+    own = {name: getattr(ctx.attr, name) for name in TEST_BUDGETS}
+    words += budget_words({name: firmware.budgets[name] if own[name] in ("", -1) else own[name] for name in own})
     files = [tested.program, tested.elf, expected, firmware.board_file]
     if inputs:
         words += ["--inputs", inputs]
@@ -44,13 +47,13 @@ def _mcu_firmware_test_impl(ctx):
 mcu_firmware_test = rule(
     implementation = _mcu_firmware_test_impl,
     doc = "Runs a model's firmware in the simulator; every output must equal that of the quantized program.",
-    attrs = {
+    attrs = dict(TEST_BUDGETS, **{
         "firmware": attr.label(mandatory = True, providers = [McuFirmwareInfo]),
         "model": attr.string(doc = "Which of the firmware's models, where it has several"),
         "inputs": attr.label(allow_single_file = [".npz"], doc = "input_0 ...; else the model's own data"),
         "vectors": attr.int(default = -1, doc = "Only the first so many"),
         "_command": attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         "_command_files": attr.label(default = "@mcu_boards//:command", cfg = "exec"),
-    },
+    }),
     test = True,
 )

@@ -11,6 +11,11 @@ def script(ctx, words, files, command_files):
     runfiles = ctx.runfiles(files = files, transitive_files = command_files)
     return DefaultInfo(executable = file, runfiles = runfiles)
 
+def budget_words(budgets):
+    """Budgets that are set, by name, in words of the command."""
+    set = [(name, value) for name, value in budgets.items() if value not in ("", -1, None)]
+    return [word for name, value in set for word in ("--" + name.replace("_", "-"), str(value))]
+
 def _mcu_firmware_verb_impl(ctx):
     firmware = ctx.attr.firmware[McuFirmwareInfo]
     elf = firmware.elf

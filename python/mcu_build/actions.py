@@ -103,6 +103,30 @@ def test_image(
         return whole, test(whole, board, vectors, timeout, _Expected(expected.absolute()), progress)
 
 
+def over_budget(
+    program: Path,
+    inputs: Path | None,
+    image: Path,
+    board: Board,
+    timeout: float,
+    max_instructions: int | None,
+    max_cycles: int | None,
+) -> McuError | None:
+    """The error of a test image whose inference costs more than it may, counted in the simulator."""
+    from mcu_build.profile.budget import over_budget
+    from mcu_build.profile.measure import profile
+    from mcu_build.prove import own_inputs
+
+    with _built(program, inputs) as built:
+        whole = replace(
+            built, manifest=replace(built.manifest, artefacts={"test_elf": str(image.absolute())})
+        )
+        found = profile(whole, board, own_inputs(whole), timeout, Cache(built.folder / "cache"))
+        kernel = found.kernels[0].name if found.kernels else None
+        total = found.total
+        return over_budget(found.name, total.instructions, total.cycles, max_instructions, max_cycles, kernel)
+
+
 class _Expected(Cache):
     """What `expect` wrote: nothing is made anew."""
 

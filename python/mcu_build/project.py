@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, create_
 
 from mcu_build.board import PROJECT_FILES
 from mcu_build.errors import McuError
+from mcu_build.fronts import budgets
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, of_environment, without_idle
 from mcu_build.hardware import Strict
@@ -142,6 +143,14 @@ def settled(
     settings = found.settings(model) if found else {}
     project = {name: value for name, value in settings.items() if name in BY_NAME}
     return without_idle({**project, **of_environment(os.environ), **(variables or {}), **given}, given)
+
+
+def settled_budgets(model: Path, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The budgets of a model file: of variables, as for `settled`, else of the project file."""
+    found = find(model)
+    settings = found.settings(model) if found else {}
+    project = {name: value for name, value in settings.items() if name in budgets.BY_NAME}
+    return {**project, **budgets.of_variables(os.environ), **budgets.of_variables(variables or {})}
 
 
 def _of_folder(folder: Path) -> Path:

@@ -10,7 +10,7 @@ A model is generated while SConscript files are read: its kernels depend on it (
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +18,9 @@ from typing import Any, cast
 from SCons.Environment import Environment
 from SCons.Errors import UserError
 
-from mcu_build.board import Board
+from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
-from mcu_build.cli.output import StageTimes
+from mcu_build.cli.output import StageTimes, report_error
 from mcu_build.codegen.cmake import LINKER_SCRIPT
 from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, kernel_files, toolchain_config
 from mcu_build.errors import McuError
@@ -28,9 +28,11 @@ from mcu_build.executorch.package import Linkage, linkage
 from mcu_build.failures import reported
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
+from mcu_build.fronts import budgets
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, Option, respelt
 from mcu_build.pipeline import Generated, generate
-from mcu_build.project import settled
+from mcu_build.project import settled, settled_budgets
+from mcu_build.report import size
 from mcu_build.request import Request, request_for
 from mcu_build.resources import data_dir
 
@@ -66,6 +68,7 @@ class Model:
     platform: "_Platform" = field(repr=False)
     executorch: Linkage | None = None
     slots: str = ""
+    budgets: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
         executorch = linkage(runtime.prefix, platform.board) if runtime else None
         with reported():
             made = generate(request, name, folder, Cache(), StageTimes())
+        limits = settled_budgets(file, env)
     except McuError as error:
         raise _user_error(call, error) from None
     archives = _archives(platform, made, folder, request.options.kernel_sources, executorch)
@@ -125,14 +129,19 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
         platform=platform,
         executorch=executorch,
         slots=made.slots,
+        budgets=limits,
     )
 
 
-def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = False) -> list[Any]:
+def _firmware(
+    env: Any, name: str, sources: Sequence[Any], share_arena: bool = False, **limits: Any
+) -> list[Any]:
     """McuFirmware('demo', ['main.cpp', kws]): an image with .map and, but for the host, .hex and .bin.
 
     `sources` are files, objects and models; with `share_arena` the models use one arena, of the largest's
-    size. Returns the nodes; demo.run, .size and .flash are aliases.
+    size. `limits` are the budgets max_flash and max_ram, beyond which the build fails; else those of the
+    environment, MCU_MAX_FLASH, else, with one model, of the project file. Returns the nodes; demo.run, .size
+    and .flash are aliases.
     """
     call = f"McuFirmware({name})"
     models = [source for source in sources if isinstance(source, Model)]
@@ -149,6 +158,11 @@ def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = F
     files = _link(
         env, platform, name, objects, models, platform.config.production_sources, _slots(call, models)
     )
+    found = _budgets(call, env, models, limits, "size")
+    if found:
+        # A post-action has no part in what SCons compares.
+        env.Depends(files[0], env.Value(str(sorted(found.items()))))
+        env.AddPostAction(files[0], env.Action(_judged(models[0].board, str(models[0].file), found), None))
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     npus = {model.npu for model in models if model.npu != "none"}
     verbs["run"] = list(platform.config.run_command)
@@ -156,20 +170,61 @@ def _firmware(env: Any, name: str, sources: Sequence[Any], share_arena: bool = F
         # QEMU has no NPU: our command runs the image with one beside it.
         verbs["run"] = [*_command(), "run", "--board", models[0].board, "--npu", *npus, "--timeout", _LONG]
     for verb, words in verbs.items():
-        _verb(env, f"{name}.{verb}", [*words, "$SOURCE"], files[0])
+        _verb(env, f"{name}.{verb}", files[0], [*words, "$SOURCE"])
     return files
 
 
-def _test(env: Any, name: str, model: Model, vectors: int | None = None) -> list[Any]:
-    """McuTest('kws_test', kws): the test image, and an alias that runs it over the model's vectors."""
-    platform = _one_platform(f"McuTest({name})", [model])
+def _test(env: Any, name: str, model: Model, vectors: int | None = None, **limits: Any) -> list[Any]:
+    """McuTest('kws_test', kws): the test image, and an alias that runs it over the model's vectors.
+
+    `limits` are budgets, min_accuracy and so on, which the test holds to; with max_instructions or max_cycles
+    it counts an inference, too.
+    """
+    call = f"McuTest({name})"
+    platform = _one_platform(call, [model])
+    found = _budgets(call, env, [model], limits, "test", "profile")
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.config.test_sources)
-    words = [*_command(), "test", "--image", "$SOURCE", "--build-dir", f"{env.Dir(platform.folder)}/tests"]
+    words = ["--image", "$SOURCE", "--build-dir", f"{env.Dir(platform.folder)}/tests"]
     words += replace(model.options, npu=model.npu).arguments(_OPTIONS)
-    words += ["--vectors", str(vectors)] if vectors else []
-    _verb(env, name, [*words, str(model.file)], files[0])
+    count = ["--vectors", str(vectors)] if vectors else []
+    lines = [[*_command(), "test", *words, *count, *budgets.words(found, "test"), str(model.file)]]
+    # This computer's own instructions are not counted.
+    if (counted := budgets.words(found, "profile")) and not platform.board.is_host:
+        lines.append([*_command(), "profile", *words, *counted, str(model.file)])
+    _verb(env, name, files[0], *lines)
     return files
+
+
+def _budgets(
+    call: str, env: Any, models: Sequence[Model], given: dict[str, Any], *verbs: budgets.Judge
+) -> dict[str, Any]:
+    """The budgets that `verbs` judge by: those given, else of the environment, else of the only model.
+
+    UserError where one is unknown or has no such value.
+    """
+    known = {one.name: one for one in budgets.of_judge(*verbs)}
+    if unknown := sorted(given.keys() - known.keys()):
+        raise UserError(f"{call}: unknown argument '{unknown[0]}'.\nBudgets are: {', '.join(known)}.")
+    try:
+        common = models[0].budgets if len(models) == 1 else budgets.of_variables(env)
+        found = {**common, **{name: known[name].value(value) for name, value in given.items()}}
+    except McuError as error:
+        raise _user_error(call, error) from None
+    return {name: value for name, value in found.items() if name in known and value is not None}
+
+
+def _judged(board: str, model: str, limits: Mapping[str, Any]) -> Callable[..., int]:
+    """What fails a build whose image takes more than it may."""
+
+    def judge(target: Sequence[Any], source: Any, env: Any) -> int:
+        del source, env
+        elf = Path(target[0].abspath)
+        measured = size.measure(elf, elf.with_suffix(".map"), find_board(board, Path(model).parent))
+        error = size.over_budget(elf.stem, measured, limits.get("max_flash"), limits.get("max_ram"))
+        return int(report_error(error, as_json=False)) if error else 0
+
+    return judge
 
 
 def _settings(call: str, env: Any, file: Path, given: dict[str, Any]) -> BuildOptions:
@@ -419,10 +474,10 @@ def _one_platform(call: str, models: Sequence[Model]) -> _Platform:
     return first
 
 
-def _verb(env: Any, name: str, words: Sequence[str], elf: Any) -> None:
+def _verb(env: Any, name: str, elf: Any, *lines: Sequence[str]) -> None:
     """A target that is run whenever it is asked for, and only then."""
     caller = env.Clone(ENV=dict(os.environ))
-    caller.AlwaysBuild(caller.Alias(name, elf, [[*words]]))
+    caller.AlwaysBuild(caller.Alias(name, elf, [[*words] for words in lines]))
 
 
 def _command() -> list[str]:
@@ -431,7 +486,8 @@ def _command() -> list[str]:
 
 def _user_error(call: str, error: McuError) -> UserError:
     hint = f"\n\nhint: {error.hint}" if error.hint else ""
-    return UserError(respelt(f"{call}: error: {error.message}{hint}", "scons"))
+    text = f"{call}: error: {error.message}{hint}"
+    return UserError(respelt(text, "scons", (*OPTIONS, *budgets.BUDGETS)))
 
 
 __all__ = ["Model", "tool"]

@@ -35,6 +35,7 @@ PROJECT = """
 board = "host"
 optimize = "size"
 method_pool = "64K"
+max_flash = "1M"
 
 [models.late]
 file = "options/late.py"
@@ -64,6 +65,10 @@ mcu_model(
 )
 mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
 mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
+mcu_firmware(name = "large", models = ["other"], board = "mps2-an386", toolchain = "arm-gcc", max_ram = "1K")
+mcu_firmware(name = "fits", models = ["other"], board = "mps2-an386", toolchain = "arm-gcc", max_ram = "64K")
+mcu_firmware_test(name = "slow", firmware = "fits", max_cycles = 10)
+mcu_firmware_test(name = "noisy", firmware = "fits", min_sqnr = "300", max_cycles = 10000000)
 [mcu_firmware(name = name + "_image", models = [name]) for name in (@names@)]
 [mcu_firmware_test(name = name + "_test", firmware = name + "_image") for name in (@names@)]
 """
@@ -120,6 +125,12 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         links = made.actions('mnemonic("McuLink", //options:flashed_image)')
         assert sorted(any("slots.txt" in word for word in words) for words in links) == [False, True]
         assert all(any(word.endswith("flashed.mcu/memory.ld") for word in words) for words in links)
+        large = made.run("build", "//options:large")
+        assert large.status != 0 and "error: large: RAM: " in large.told
+        assert made.run("build", "//options:fits").status == 0
+        judged = made.run("test", "--keep_going", "--test_output=all", "//options:slow", "//options:noisy")
+        assert judged.status != 0 and "modelled cycles, the budget is 10" in judged.told
+        assert "below --min-sqnr" in judged.told or "300" in judged.told
         refused = made.run("build", "//options:idle")
         assert "ops: it has no effect without kernels upstream" in refused.told
         apart = made.run("build", "//options/apart")

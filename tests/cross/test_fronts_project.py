@@ -9,6 +9,7 @@ import pytest
 
 import mcu_build
 from mcu_build import process
+from tests.support.cli import mcu_build as command
 from tests.support.firmware import NINJA, Project
 
 MODEL = """
@@ -169,6 +170,89 @@ def test_a_changed_project_file_configures_again(folder):
     done = process.run([NINJA, "-C", tree, "build.ninja"])
     assert done.status == 0, done.stdout
     assert "-Os" not in flags(tree)
+
+
+LIMITS = """
+board = "mps2-an386"
+max_flash = "64K"
+min_sqnr = 10
+max_instructions = 1000000
+"""
+LIMITED = {
+    "cmake": """
+cmake_minimum_required(VERSION 3.24)
+project(demo LANGUAGES CXX)
+enable_testing()
+find_package(McuBuild REQUIRED)
+mcu_add_model(named MODEL nets/net.pte)
+mcu_add_firmware(app MODELS named MAX_RAM @ram@)
+mcu_add_test(checked MODEL named VECTORS 3 MAX_CYCLES @cycles@)
+""",
+    "scons": """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool])
+named = env.McuModel("nets/net.pte", name="named")
+env.McuFirmware("app", [named], max_ram="@ram@")
+env.McuTest("checked", named, vectors=3, max_cycles="@cycles@")
+""",
+}
+
+
+def limited(front: str, folder: Path, ram: str, cycles: str = "1000000") -> tuple[str, str]:
+    """What the build of an image prints, with its status, and the commands of its test, which is not run."""
+    text = LIMITED[front].replace("@ram@", ram).replace("@cycles@", cycles)
+    (folder / ("CMakeLists.txt" if front == "cmake" else "SConstruct")).write_text(text)
+    if front == "cmake":
+        tree = Project(folder).tree
+        if not (tree / "build.ninja").is_file():
+            assert Project(folder).configure("arm-clang").status == 0
+        done = process.run([NINJA, "-C", tree, "app.elf"])
+        tests = (tree / "CTestTestfile.cmake").read_text()
+    else:
+        scons = [sys.executable, "-m", "SCons", "-Q"]
+        done = process.run([*scons, "app.elf"], cwd=folder)
+        tests = process.run([*scons, "--dry-run", "checked"], cwd=folder).stdout
+    return f"{done.status} {' '.join((done.stdout + done.stderr).split())}", tests.replace('"', "")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_budgets_of_the_file_and_of_targets(front, folder):
+    (folder / "mcu-build.toml").write_text(LIMITS)
+    build, test = limited(front, folder, "64K")
+    assert build.startswith("0 "), build
+    assert "--min-sqnr 10.0" in test and "--max-flash" not in test
+    assert "--max-instructions 1000000 --max-cycles 1000000" in test
+    build, test = limited(front, folder, "8K", "10")
+    assert not build.startswith("0 ") and "error: app: RAM: " in build and "the budget is 8,192" in build
+    assert "--max-cycles 10 " in test
+    (folder / "mcu-build.toml").write_text(LIMITS.replace("64K", "1K"))
+    assert "error: app: flash: " in limited(front, folder, "64K")[0]
+
+
+def test_an_image_of_others_is_counted(folder):
+    """A model may be called otherwise there than its file."""
+    (folder / "mcu-build.toml").write_text(LIMITS)
+    limited("cmake", folder, "64K", "10")
+    tree = Project(folder).tree
+    assert process.run([NINJA, "-C", tree, "checked.elf"]).status == 0
+    words = ["-b", "mps2-an386", "--image", tree / "checked.elf", folder / "nets" / "net.pte"]
+    told = command("profile", *words, "--max-cycles", "10")
+    assert told.status == 6 and "modelled cycles, the budget is 10" in told.err
+    assert command("profile", *words, "--json").json["layers"][1]["kernel"].startswith("dsp_linear")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_budgets_that_are_none_are_named(front, folder):
+    (folder / "mcu-build.toml").write_text(LIMITS)
+    (folder / "CMakeLists.txt").write_text(LIMITED["cmake"].replace("MAX_RAM", "MAX_ROM"))
+    (folder / "SConstruct").write_text(LIMITED["scons"].replace("max_ram", "max_rom"))
+    if front == "scons":
+        done = process.run([sys.executable, "-m", "SCons", "-Q"], cwd=folder)
+        assert "unknown argument 'max_rom'" in done.stdout + done.stderr
+    else:
+        done = Project(folder).configure("arm-clang")
+        assert "'MAX_ROM' is neither a model nor an argument" in " ".join(done.stderr.split())
+    assert done.status != 0
 
 
 SLOTS = """

@@ -68,6 +68,21 @@ def test_files_for_build_systems_are_made_from_the_list():
     assert bazel == option_attributes(), "run scripts/update-docs"
 
 
+def test_every_budget_is_an_argument_of_an_image_or_of_a_test():
+    cmake, bazel = option_lists(), option_attributes()
+    for budget in budgets.BUDGETS:
+        assert re.search(rf"MCU_BUDGETS_{budget.judge.upper()} .*\b{budget.cmake}\b", cmake)
+        table = "FIRMWARE_BUDGETS" if budget.judge == "size" else "TEST_BUDGETS"
+        assert f'"{budget.name}": attr.' in bazel.partition(f"{table} = {{")[2].partition("\n}\n")[0]
+    given = {"max_flash": 65536, "min_sqnr": 20, "max_cycles": None}
+    assert budgets.words(given, "size") == ["--max-flash", "65536"]
+    assert budgets.words(given, "test") == ["--min-sqnr", "20.0"]
+    assert budgets.words(given, "profile") == []
+    with pytest.raises(McuError, match="--max-flash: 'lots' is not a size") as caught:
+        budgets.of_variables({"MCU_MAX_FLASH": "lots"})
+    assert "--max-flash 64K" in caught.value.hint
+
+
 def test_the_page_of_options_is_made_from_the_list():
     page = (data_dir() / "docs" / "command.md").read_text()
     assert page == with_table(page), "run scripts/update-docs"

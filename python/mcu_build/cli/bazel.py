@@ -8,7 +8,7 @@ import rich_click as click
 from click import get_current_context
 from click.core import ParameterSource
 
-from mcu_build.cli.options import build_option, json_option
+from mcu_build.cli.options import budgets, build_option, json_option
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_json, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt, without_idle
@@ -131,6 +131,7 @@ def expect(inputs: Path | None, vectors: int | None, output: Path, program: Path
 @click.option("--image", type=_file, required=True)
 @click.option("--timeout", type=float, default=300.0, envvar="TEST_TIMEOUT")
 @click.argument("program", type=_file)
+@budgets("test", "profile", envvar=None)
 @json_option
 def test(
     board: Path,
@@ -141,8 +142,13 @@ def test(
     timeout: float,
     program: Path,
     as_json: bool,
+    min_accuracy: float | None,
+    min_sqnr: float | None,
+    max_drop: float | None,
+    max_instructions: int | None,
+    max_cycles: int | None,
 ) -> Exit:
-    """Run a test image, and compare every output exactly."""
+    """Run a test image, compare every output exactly, and hold to budgets."""
     from mcu_build import actions
     from mcu_build.board import load_board
     from mcu_build.cli.test import document, text, where
@@ -150,8 +156,31 @@ def test(
     chosen = load_board(board)
     progress = StageTimes(quiet=True)
     built, proof = actions.test_image(program, inputs, vectors, expected, image, chosen, timeout, progress)
-    error = proof.failure()
+    error = proof.failure(min_accuracy, min_sqnr, max_drop)
+    # This computer's own instructions are not counted.
+    if error is None and (max_instructions or max_cycles) and not chosen.is_host:
+        error = actions.over_budget(program, inputs, image, chosen, timeout, max_instructions, max_cycles)
     if as_json:
         return end_json(document(proof), error)
     print_text(text(built, proof, where(chosen, None)))
     return end_text(error)
+
+
+@command.command()
+@click.option("--board", type=_file, required=True)
+@click.option("--output", type=_file, required=True, help="An empty file, written where the image passes.")
+@click.argument("image", type=_file)
+@budgets("size", envvar=None)
+@json_option
+def size(
+    board: Path, output: Path, image: Path, as_json: bool, max_flash: int | None, max_ram: int | None
+) -> Exit:
+    """Measure an image, with its .map beside it, against budgets."""
+    from mcu_build.board import load_board
+    from mcu_build.report import size
+
+    measured = size.measure(image, image.with_suffix(".map"), load_board(board))
+    error = size.over_budget(image.stem, measured, max_flash, max_ram)
+    if error is None:
+        output.write_text("")
+    return end_json(size.document(measured), error) if as_json else end_text(error)

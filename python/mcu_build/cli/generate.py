@@ -1,7 +1,7 @@
 """`mcu-build generate`: a model's sources for a build system."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import rich_click as click
 
@@ -30,14 +30,17 @@ def command(as_json: bool, debug: bool, name: str | None, output: Path, **option
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
     """What was generated for, the project file included, as words for other verbs."""
     from mcu_build import project
+    from mcu_build.fronts import budgets
     from mcu_build.fronts.options import OPTIONS
 
     found = project.find(options["model"])
+    limits = project.settled_budgets(options["model"])
     words = (option.arguments(options.get(option.name)) for option in OPTIONS)
     return {
         "board": options["board"],
         "project": str(found.file) if found else None,
         "arguments": [word for one in words for word in one],
+        "budgets": {verb: budgets.words(limits, verb) for verb in get_args(budgets.Judge)},
     }
 
 

@@ -91,9 +91,10 @@ def build_option(name: str, *parameter: str, **different: Any) -> Callable[[F], 
     return _click_option(BY_NAME[name], *parameter, **different)
 
 
-def budgets(verb: str) -> Callable[[F], F]:
-    """The budgets of a verb."""
-    return lambda function: _all(function, *(_click_option(one) for one in BUDGETS if verb in one.verbs))
+def budgets(*verbs: str, **different: Any) -> Callable[[F], F]:
+    """The budgets of verbs; their options may have `different` attributes."""
+    found = [one for one in BUDGETS if set(verbs) & set(one.verbs)]
+    return lambda function: _all(function, *(_click_option(one, **different) for one in found))
 
 
 def _click_option(option: Option, *parameter: str, **different: Any) -> Callable[[F], F]:

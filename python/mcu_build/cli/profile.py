@@ -17,6 +17,11 @@ from mcu_build.errors import Exit, McuError
 @on_device_option
 @via_option
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with bars to this file.")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    help="A test image that another build system has made of MODEL: nothing is built.",
+)
 def command(
     as_json: bool,
     debug: bool,
@@ -25,6 +30,7 @@ def command(
     via: str | None,
     probe: str | None,
     html: Path | None,
+    image: Path | None,
     max_instructions: int | None,
     max_cycles: int | None,
     **options: Any,
@@ -35,6 +41,12 @@ def command(
     """
     del debug
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
+    if image is not None and (html or way):
+        raise McuError(
+            "--image: it is counted in the simulator, and has no page",
+            f"Leave out {'--html' if html else '--on-device'}.",
+            Exit.USAGE,
+        )
     if way is not None:
         counted = [option for option in (html, max_instructions, max_cycles) if option is not None]
         return _on_device(way, as_json, timeout, bool(counted), **options)
@@ -49,7 +61,7 @@ def command(
     from mcu_build.report.page import page
 
     times = StageTimes()
-    firmware = build(**options, progress=times)
+    firmware = build(image=image, **options, progress=times)
     found = firmware.profile(timeout=timeout)
     if html:
         report = of_build(firmware.built, firmware.board, firmware.size(), found)

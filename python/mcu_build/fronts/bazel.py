@@ -1,28 +1,34 @@
 """The build options for Bazel: bazel/private/options.bzl, which scripts/update-docs writes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mcu_build.board import load_board
+from mcu_build.fronts import budgets
+from mcu_build.fronts.budgets import of_judge
 from mcu_build.fronts.options import OPTIONS, Option
 from mcu_build.project import read
 
 
 def option_attributes() -> str:
-    """The text of the file: an attribute of mcu_model for each option."""
+    """The text of the file: attributes of mcu_model, and the budgets of mcu_firmware and of its test."""
     known = [option for option in OPTIONS if option.in_front("bazel")]
     return "\n".join(
         [
-            '"""Build options as attributes. Made from fronts/options.py by scripts/update-docs."""',
+            '"""Build options and budgets as attributes. Made from fronts/ by scripts/update-docs."""',
             "",
-            "OPTION_ATTRS = {",
-            *(f"    {json.dumps(option.name)}: {_attribute(option)}," for option in known),
-            "}",
-            "",
+            *_table("OPTION_ATTRS", known),
+            *_table("FIRMWARE_BUDGETS", of_judge("size")),
+            *_table("TEST_BUDGETS", of_judge("test", "profile")),
         ]
     )
+
+
+def _table(name: str, options: Sequence[Option]) -> list[str]:
+    lines = (f"    {json.dumps(option.name)}: {_attribute(option)}," for option in options)
+    return [f"{name} = {{", *lines, "}", ""]
 
 
 def settings(project: Path, package: str) -> dict[str, Mapping[str, Any]]:
@@ -38,6 +44,7 @@ def settings(project: Path, package: str) -> dict[str, Mapping[str, Any]]:
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     known = {option.name for option in OPTIONS if option.in_front("bazel") and option.kind != "path"}
+    known |= set(budgets.BY_NAME)
     found = {name: value for name, value in values.items() if name in known}
     if str(found.get("board", "")).endswith(".toml"):
         found["board"] = load_board(Path(found["board"])).id

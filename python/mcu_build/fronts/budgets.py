@@ -1,17 +1,22 @@
-"""The one list of budgets: limits beyond which a verb ends with status 6.
+"""The one list of budgets: limits beyond which a verb, or a build system's target, ends with status 6.
 
 Beside the build options (options.py), and spelt by the same rule: `--max-flash` on the command line,
-`max_flash` in Python and the project file, MCU_MAX_FLASH in the environment.
+`max_flash` in Python and the project file, MCU_MAX_FLASH in the environment. Build systems have those that
+an image keeps with it, MAX_FLASH of mcu_add_firmware, and those of a test with that, MIN_ACCURACY of
+mcu_add_test.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import Group, Option
+
+# The verbs that judge an image which a build system has made.
+Judge = Literal["size", "test", "profile"]
 
 # A share above 1 is never reached and always fails; one above 2 is a percentage by mistake.
 _NO_PERCENTAGE = 2
@@ -27,7 +32,10 @@ class Budget(Option):
 
     def _one(self, given: Any) -> Any:
         if self.kind != "real":
-            return super()._one(given)
+            try:
+                return super()._one(given)
+            except McuError as error:
+                raise McuError(error.message, f"For example: {self._example}.", Exit.USAGE) from None
         try:
             number = float(given)
         except (TypeError, ValueError):
@@ -39,6 +47,11 @@ class Budget(Option):
         return number
 
     @property
+    def judge(self) -> Judge:
+        """The verb that judges an image by it."""
+        return next(verb for verb in get_args(Judge) if verb in self.verbs)
+
+    @property
     def refusal(self) -> str:
         """What is said of a value that it does not have."""
         if self.kind != "real":
@@ -47,6 +60,8 @@ class Budget(Option):
 
     @property
     def _example(self) -> str:
+        if self.kind != "real":
+            return f"{self.flag} {'64K' if self.kind == 'size' else '100000'}"
         return f"{self.flag} {0.95 if self.highest == _NO_PERCENTAGE else 20 if self.unit == 'dB' else 0.5}"
 
 
@@ -102,3 +117,24 @@ BUDGETS = (
     ),
 )
 BY_NAME: Mapping[str, Budget] = MappingProxyType({budget.name: budget for budget in BUDGETS})
+
+
+def of_judge(*verbs: Judge) -> tuple[Budget, ...]:
+    """The budgets that these verbs judge an image by."""
+    return tuple(budget for budget in BUDGETS if budget.judge in verbs)
+
+
+def words(values: Mapping[str, Any], verb: Judge) -> list[str]:
+    """Those of `values` by which a verb judges, as words of the command."""
+    return [word for one in of_judge(verb) for word in one.arguments(one.value(values.get(one.name)))]
+
+
+def of_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The budgets of variables, MCU_MAX_FLASH and so on."""
+    return dict(_set(variables))
+
+
+def _set(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for budget in BUDGETS:
+        if (given := variables.get(budget.variable or "")) not in (None, ""):
+            yield budget.name, budget.value(given)

@@ -1,12 +1,15 @@
 """The build options for CMake: cmake/McuBuildOptions.cmake, which scripts/update-docs writes."""
 
 from collections.abc import Iterable
+from typing import get_args
 
+from mcu_build.fronts.budgets import Judge, of_judge
 from mcu_build.fronts.options import OPTIONS, Option
 
 _BANNER = """\
-# Build options as arguments of mcu_add_model, by what they take, and as variables for all models.
-# Made from python/mcu_build/fronts/options.py by scripts/update-docs.
+# Build options as arguments of mcu_add_model, by what they take, and as variables for all models; budgets by
+# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test.
+# Made from python/mcu_build/fronts/ by scripts/update-docs.
 """
 
 
@@ -21,6 +24,9 @@ def option_lists() -> str:
         **{f"VALUES_{option.cmake}": option.choices for option in known if option.choices},
     }
     lines = [f"set_property(GLOBAL PROPERTY MCU_OPTIONS_{name} {' '.join(lists[name])})\n" for name in lists]
+    for verb in get_args(Judge):
+        names = " ".join(_names(of_judge(verb)))
+        lines.append(f"set_property(GLOBAL PROPERTY MCU_BUDGETS_{verb.upper()} {names})\n")
     return _BANNER + "".join(lines)
 
 

@@ -486,9 +486,12 @@ def _is_idle(option: Option, options: Mapping[str, Any]) -> bool:
     return options.get(other, BY_NAME[other].default) not in values
 
 
-def respelt(text: str, front: Front) -> str:
-    """A text of the command with its flags as a build system spells them: --npu is NPU in CMake, else npu."""
-    for option in OPTIONS:
+def respelt(text: str, front: Front, options: Sequence[Option] | None = None) -> str:
+    """A text of the command with its flags as a build system spells them: --npu is NPU in CMake, else npu.
+
+    `options` are all that it may name, the build options where it is not given.
+    """
+    for option in OPTIONS if options is None else options:
         if option.in_front(front):
             name = option.cmake if front == "cmake" else option.name
             text = re.sub(rf"{option.flag}(?![\w-])", name, text)

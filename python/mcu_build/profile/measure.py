@@ -50,7 +50,14 @@ class Executable:
     @property
     def run(self) -> Symbol:
         """The model's <name>_run()."""
-        return self.symbol(f"{self.name}_run")
+        return self.symbol(f"{self._called}_run")
+
+    @property
+    def _called(self) -> str:
+        """The model's name here: another build system may have given it one."""
+        names = {symbol.name for symbol in self.image.symbols}
+        found = [name[:-4] for name in names if name.endswith("_run") and f"{name[:-4]}_arena" in names]
+        return found[0] if f"{self.name}_run" not in names and len(found) == 1 else self.name
 
     def kernel_entries(self, kernel: str) -> frozenset[int]:
         """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""

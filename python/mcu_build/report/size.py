@@ -120,7 +120,7 @@ def table(size: Size, symbols: int) -> str:
     tables = [
         render(("memory", "used", "size", "share"), regions, {"used", "size", "share"}) if regions else "",
         render(("part", "bytes"), totals, {"bytes"}),
-        render(("symbol", "kind", "memory", "bytes", "object"), largest, {"bytes"}),
+        render(("symbol", "kind", "memory", "bytes", "object"), largest, {"bytes"}) if shown else "",
     ]
     return "\n".join(table for table in tables if table)
 
