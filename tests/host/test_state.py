@@ -1,5 +1,6 @@
 """Models that keep state: buffers that `forward` writes, carried from call to call by the firmware."""
 
+import json
 import subprocess
 
 import numpy as np
@@ -204,6 +205,48 @@ def test_a_ring_that_is_only_moved_is_int8_as_its_reader_is(tmp_path):
     assert document["quality"][1]["equal"] == 1.0
     # 12 integers, a count of 8 bytes, 4 floats.
     assert mcu_build("build", "--board", "host", "--json", path).json["ram"]["state"] == 16 + 16 + 16
+
+
+CHOSEN = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(8, 8)
+        self.head = nn.Linear(24, 4)
+        for name in ("ring", "held", "mean"):
+            self.register_buffer(name, torch.zeros(1, 8))
+
+    def forward(self, x, gate, at):
+        y = self.lin(x)
+        self.ring.copy_(torch.where(torch.arange(8)[None] == at, x[:, :1], self.ring))
+        self.held.copy_(torch.where(gate[:, 1:2] > 0, y, self.held * 0.5))
+        self.mean.copy_((self.mean * 0.5 + y).masked_fill(gate[:, :1] > 0, 0.0))
+        return self.head(torch.cat([self.ring, self.held, self.mean], 1))
+
+torch.manual_seed(0)
+model = Net()
+example_inputs = (torch.randn(1, 8), torch.randn(1, 8), torch.tensor([[0]]))
+
+def calls(count):
+    return [(torch.randn(1, 8), torch.randn(1, 8), torch.tensor([[i % 8]])) for i in range(count)]
+
+calibration = [calls(20), calls(20)]
+evaluation = [(calls(12), None), (calls(5), None)]
+"""
+
+
+def test_state_that_a_condition_chooses_is_int8(tmp_path):
+    path = tmp_path / "chosen.py"
+    path.write_text(CHOSEN)
+    document = mcu_build("test", "--board", "host", "--build-dir", tmp_path, "--json", path).json
+    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
+    assert document["state"] == {"elements": 17 * 24, "mismatches": 0}
+    assert document["quality"][0]["sqnr_db"] > 20
+    steps = json.loads((tmp_path / "chosen/host/plan.json").read_text())["steps"]
+    assert [step["kernel"] for step in steps].count("where_s8") == 3
 
 
 def test_copies_of_inputs_are_not_for_an_npu(delays):

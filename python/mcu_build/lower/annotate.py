@@ -38,6 +38,7 @@ from mcu_build.lower.legalize import legalize
 from mcu_build.lower.per_channel import split_scales
 from mcu_build.lower.scales import joined_outputs, remember_joined
 from mcu_build.lower.state_inputs import tied
+from mcu_build.lower.where import chooses
 
 # Operators whose results are their operands' elements (or a constant that padding adds).
 MOVES = frozenset(
@@ -214,7 +215,7 @@ def _float_operands(node: Node) -> list[Node]:
 def is_move(node: Node) -> bool:
     """Whether a node's results are its operands' elements: not where index_put adds them up."""
     adds = node.target is aten.index_put.default and len(node.args) > 3 and node.args[3] is True
-    return node.target in MOVES and not adds
+    return (node.target in MOVES and not adds) or chooses(node)
 
 
 def _moves_float(node: Node, chosen: Chosen) -> bool:

@@ -71,6 +71,7 @@ def find_sources(graph: Graph, chosen: Chosen = everything) -> dict[Node, Node]:
 
     A node whose result something else reads as well ends its function; what follows starts from it. The ends
     are found by narrowing: a first pass takes none for an end, and each further one adds those it finds.
+    A comparison may stand within a function; as its end it would be a table of bool, so it is no part of one.
     """
     ends: set[Node] = set()
     while True:
@@ -88,7 +89,7 @@ def find_sources(graph: Graph, chosen: Chosen = everything) -> dict[Node, Node]:
 def _sources(graph: Graph, ends: set[Node], chosen: Chosen) -> dict[Node, Node]:
     sources: dict[Node, Node] = {}
     for node in graph.nodes:
-        if not chosen(node) or not is_pointwise(node):
+        if not chosen(node) or not is_pointwise(node) or (node in ends and not is_float(node)):
             continue
         if is_fused_clamp(node, sources) and chosen(node.all_input_nodes[0]):
             continue

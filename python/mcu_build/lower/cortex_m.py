@@ -61,7 +61,7 @@ _MOVES = frozenset({
     "index_put", "index_select", "max_pool2d_with_indices", "maximum", "minimum", "permute_copy", "repeat",
     "roll",
     "select_copy", "slice_copy", "split_copy", "split_with_sizes_copy", "squeeze_copy", "stack",
-    "transpose_copy", "unfold_copy", "unsqueeze_copy", "upsample_nearest2d", "view_copy",
+    "transpose_copy", "unfold_copy", "unsqueeze_copy", "upsample_nearest2d", "view_copy", "where",
 })
 # fmt: on
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mcu_build.lower import masked_softmax, norms, pick, prelu, recurrent, resample
+from mcu_build.lower import masked_softmax, norms, pick, prelu, recurrent, resample, where
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.clusters import CLAMPABLE, CLAMPS
@@ -526,4 +526,5 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     operator.getitem: (_split, pick.adaptive_max),
     **CONVOLUTION_RULES,
     **recurrent.RULES,
+    **where.RULES,
 }
