@@ -57,6 +57,17 @@ def test_a_good_file_is_a_board(tmp_path: Path) -> None:
     assert (board.id, board.core, board.memory_named("flash").size) == ("mine", "cortex-m4", 1 << 20)
 
 
+def test_every_board_has_a_clock():
+    """Without one there are no milliseconds. This computer's own is none of a board."""
+    boards = [load_board(file) for file in board_files().values()]
+    assert [board.id for board in boards if board.clock is None] == ["host"]
+    for board in boards:
+        words = " ".join(board.sources)
+        assert board.is_host or "MHz" in words or "clock" in words or board.id.startswith("microbit"), (
+            board.id
+        )
+
+
 @pytest.mark.parametrize("name", sorted(board_files()))
 def test_every_board_of_ours_is_good_and_names_its_sources(name: str) -> None:
     board = find_board(name)

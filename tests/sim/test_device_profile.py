@@ -69,3 +69,4 @@ def test_every_layer_is_walked(tmp_path: Path, toolchain, monkeypatch: pytest.Mo
     assert all(run.address <= place < run.address + run.size for place in probe.places[:-1])
     assert not run.address <= probe.places[-1] < run.address + run.size  # behind the last: in the harness
     assert f"{len(rows)},000 cycles an inference" in layers.table(found)
+    assert layers.table(found, 1_000_000).endswith(f"{len(rows)}.000 ms at 1 MHz")

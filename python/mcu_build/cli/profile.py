@@ -94,10 +94,13 @@ def _on_device(way: Any, as_json: bool, timeout: float, counted: bool, **options
             Exit.USAGE,
         )
     times = StageTimes()
-    layers = build(**options, progress=times).profile_device(way, timeout=timeout)
+    firmware = build(**options, progress=times)
+    layers, clock = firmware.profile_device(way, timeout=timeout), firmware.board.clock
     if as_json:
         cycles = sum(layer.cycles for layer in layers)
-        print_json({"cycles": cycles, "layers": [vars(layer) for layer in layers], "stages": times.stages})
+        milliseconds = 1000 * cycles / clock if clock else None
+        rows = [vars(layer) for layer in layers]
+        print_json({"cycles": cycles, "milliseconds": milliseconds, "layers": rows, "stages": times.stages})
     else:
-        print_text(table(layers))
+        print_text(table(layers, clock))
     return Exit.OK

@@ -95,8 +95,8 @@ def _ends(executable: Executable, kernels: Sequence[str]) -> list[int]:
     return found[:-1]
 
 
-def table(layers: Sequence[LayerCycles]) -> str:
-    """A row a layer, and their sum."""
+def table(layers: Sequence[LayerCycles], clock: int | None = None) -> str:
+    """A row a layer, and their sum; `clock` is what applications run the core at, in Hz."""
     total = sum(layer.cycles for layer in layers)
     names = [layer_at(layer.name, layer.operator, layer.shape, layer.line) for layer in layers]
     width = max(map(len, names))
@@ -105,4 +105,5 @@ def table(layers: Sequence[LayerCycles]) -> str:
         f"{layer.cycles / total:>6.1%}"
         for name, layer in zip(names, layers, strict=True)
     ]
-    return "\n".join([*rows, f"{total:,} cycles an inference"])
+    time = f": {1000 * total / clock:,.3f} ms at {clock / 1e6:g} MHz" if clock else ""
+    return "\n".join([*rows, f"{total:,} cycles an inference{time}"])
