@@ -38,6 +38,16 @@ def test_a_mean_shares_the_scale_of_what_is_alike(power: int, expected: str) -> 
     assert near(outcome.evaluated[0], outcome.in_float[0]) > 30
 
 
+def test_a_mean_behind_a_layer_is_int8() -> None:
+    outcome = outcome_of(
+        lambda m, x: m.second(F.avg_pool2d(F.relu(m.first(x)), 2)),
+        first=nn.Conv2d(3, 4, 3),
+        second=nn.Conv2d(4, 2, 1),
+    )
+    assert not outcome.float_operators
+    assert near(outcome.evaluated[0], outcome.in_float[0]) > 30
+
+
 def test_a_plain_max_pool_is_executorchs() -> None:
     """Windows that would end beyond an image of odd size are none: our own operator has them."""
     outcome = outcome_of(lambda m, x: F.max_pool2d(m.first(x), 2), first=nn.Conv2d(3, 4, 2))

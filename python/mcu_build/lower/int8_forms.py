@@ -11,6 +11,7 @@ from math import floor, frexp, log2
 from typing import Any
 
 import torch
+from executorch.backends.arm.common.annotation_meta import ArmAnnotationInfo
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
@@ -135,12 +136,20 @@ def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
         scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
         made = known[node.target].build(Site(exported, node, start.args[0], *scales))
         if made is None:
+            _leave_to_executorch(node, known[node.target])
             continue
         made.meta["val"] = end.meta["val"]
         end.replace_all_uses_with(made, propagate_meta=False)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()
+
+
+def _leave_to_executorch(node: Node, form: Int8Form) -> None:
+    """Let executorch's passes fold the quantization around an operator into the one that they have for it."""
+    if form.accepts(node):
+        notes = node.meta.get("custom") or {}
+        node.meta["custom"] = {**notes, ArmAnnotationInfo.CUSTOM_META_KEY: ArmAnnotationInfo(quantized=True)}
 
 
 def fixed_point(values: torch.Tensor, bits: int, shifts: tuple[int, int]) -> tuple[torch.Tensor, int]:

@@ -22,6 +22,8 @@ from mcu_build.reference_int8 import LOG_BITS
 
 # What lowers a score at least this far leaves nothing of it: exp(-100) is 2^-144.
 _FAR = -100.0
+# How many times a factor of a mask is enlarged at most: of 100 int8 still tells 1 from 0.
+_STEEP = 100.0
 _VIEWS = frozenset(
     {
         aten.view.default,
@@ -201,11 +203,21 @@ def _counted(build: Builder, mask: Node) -> Node | None:
             return condition
         if _is_far(build, first) and _is_zero(build, second):
             return build(aten.logical_not.default, condition)
-    if mask.target in (aten.mul.Tensor, aten.mul.Scalar) and any(_is_far(build, arg) for arg in args[:2]):
-        # (1 - mask) * -10000: 0 or far below; anything of this size becomes 1 or 0.
-        scaled = build(aten.mul.Tensor, mask, -1.0 / _FAR)
-        return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.0), 0.0, 1.0)
+    if mask.target in (aten.mul.Tensor, aten.mul.Scalar):
+        for factor, far in (args[:2], args[1::-1]):
+            if isinstance(factor, Node) and _is_far(build, far):
+                return _where_zero(build, factor, far)
     return None
+
+
+def _where_zero(build: Builder, factor: Node, far: Any) -> Node:
+    """(1 - mask) * -10000 is 0 or far below: 1 where the factor is 0, and 0 where its product counts.
+
+    The product itself may be as large as floats are (`torch.finfo.min`): beside it int8 would have no 1.
+    """
+    least = float(value.max()) if isinstance(far, Node) and (value := build.value_of(far)) is not None else far
+    scaled = build(aten.mul.Tensor, factor, -min(least / _FAR, _STEEP))
+    return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.0), 0.0, 1.0)
 
 
 def is_mask(build: Builder, added: Node) -> bool:
