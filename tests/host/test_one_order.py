@@ -10,6 +10,7 @@ from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorVal
 from mcu_build.lower import cortex_m
 from mcu_build.lower.upstream import quiet
 from mcu_build.plan.compile import compile_program
+from tests.support.lowering import take
 
 _DEFAULT = ("cat", "transpose", "slice_copy", "squeeze_copy", "unsqueeze_copy", "permute_copy")
 _IMAGES = ("conv2d", "pool2d")
@@ -94,3 +95,20 @@ def test_our_own_plan_takes_no_step_more_for_it(monkeypatch) -> None:
     ordered = steps()
     monkeypatch.setattr(cortex_m, "bring_into_order", lambda graph: None)
     assert ordered == steps()
+
+
+def test_sizes_of_padding_are_in_the_order_of_what_is_padded() -> None:
+    """Behind a mean of floats, which executorch wants in the default order."""
+
+    class Padded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean, self.same = nn.AvgPool2d((1, 4)), nn.Conv2d(4, 4, (1, 4), padding="same", groups=4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.same(self.mean(torch.tanh(x)))
+
+    outcome = take(Padded(), (torch.randn(1, 4, 1, 32),), wishes={"mean": "float"})
+    assert "aten::avg_pool2d" in outcome.float_operators
+    assert outcome.evaluated[0].shape == outcome.in_float[0].shape
+    assert outcome.relative_error < 0.02

@@ -51,7 +51,9 @@ _NOT_LOWERED = "it would take int8 numbers without their scale"
 _FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>[^\n]+)')
 
 # Take no time: our plan reads the same bytes by another shape.
-_VIEWS = ("aten::view_copy", "aten::squeeze_copy", "aten::unsqueeze_copy")
+_VIEWS = (
+    "aten::view_copy", "aten::squeeze_copy", "aten::unsqueeze_copy", "dim_order_ops::_clone_dim_order"
+)  # fmt: skip
 
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
 # fmt: off

@@ -19,8 +19,9 @@ from mcu_build.plan.layouts import IMAGE_OPERATORS
 _CHANNELS_LAST = (0, 2, 3, 1)
 # fmt: off
 _DEFAULT_ORDER = frozenset({
-    "aten::cat", "aten::expand_copy", "aten::permute_copy", "aten::select_copy", "aten::slice_copy",
-    "aten::squeeze_copy", "aten::transpose_copy", "aten::unsqueeze_copy", "cortex_m::transpose",
+    "aten::_adaptive_avg_pool2d", "aten::avg_pool2d", "aten::cat", "aten::expand_copy", "aten::mean",
+    "aten::permute_copy", "aten::select_copy", "aten::slice_copy", "aten::squeeze_copy", "aten::sum",
+    "aten::transpose_copy", "aten::unsqueeze_copy", "cortex_m::transpose",
 })
 # fmt: on
 
