@@ -84,10 +84,6 @@ WEIGHTS = {
     "model = model.to(torch.bfloat16)": ("model: weight: of type bfloat16", "model.float()"),
     "model = model.double()": ("model: weight: of type float64", "model.float()"),
     "model = model.to('meta')": ("model: weight: on the meta device", "CPU"),
-    "model.register_buffer('z', torch.zeros(2, dtype=torch.complex64))": (
-        "model: z: of type complex64",
-        "two tensors",
-    ),
     "model.weight = torch.nn.Parameter(model.weight.to_sparse())": (
         "model: weight: a torch.sparse_coo",
         "to_dense",

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from mcu_build.errors import McuError
 from mcu_build.frontend.normalize import normalize
 from tests.support.lowering import Function
 
@@ -25,6 +24,7 @@ def _framed(x):
     )
 
 
+# fmt: off
 SPECTRA = {
     "stft": lambda x: torch.stft(x, 16, 8, window=torch.hann_window(16), return_complex=True).abs(),
     "power": lambda x: torch.stft(x, 16, return_complex=True).abs().pow(2),
@@ -36,8 +36,30 @@ SPECTRA = {
     "rfft, shorter": lambda x: torch.fft.rfft(x, n=31, norm="forward").abs(),
     "rfft of another dimension": lambda x: torch.fft.rfft(x.reshape(2, 8, 10), dim=1).abs(),
     "fft": lambda x: torch.fft.fft(x).abs(),
+    "istft": lambda x: torch.istft(
+        torch.stft(x, 16, 8, window=torch.hann_window(16), return_complex=True),
+        16, 8, window=torch.hann_window(16), length=80,
+    ),
+    "istft of longer frames": lambda x: torch.istft(
+        torch.stft(x, 16, 8, 12, WINDOW, return_complex=True, normalized=True) * 2.0,
+        16, 8, 12, WINDOW, normalized=True,
+    ),
+    "istft, filled up": lambda x: torch.istft(torch.stft(x, 16, 4, return_complex=True), 16, 4, length=90),
+    "irfft": lambda x: torch.fft.irfft(torch.fft.rfft(x)),
+    "irfft, odd": lambda x: torch.fft.irfft(torch.fft.rfft(x, n=31), n=31, norm="ortho"),
+    "irfft of another dimension": lambda x: torch.fft.irfft(
+        torch.fft.rfft(x.reshape(2, 8, 10), dim=1), n=7, dim=1, norm="forward"
+    ),
+    "fft of a spectrum": lambda x: torch.fft.fft(torch.fft.fft(x), dim=-2).real,
+    "fft2, other sizes": lambda x: torch.fft.fft2(x.reshape(2, 8, 10), s=(6, 12)).imag,
+    "ifft2": lambda x: torch.fft.ifft2(torch.fft.fft2(x.reshape(2, 8, 10))[:, :5]).imag,
+    "ifft": lambda x: torch.fft.ifft(torch.fft.fft(x, norm="forward"), norm="forward").real,
+    "rfft2": lambda x: torch.fft.irfft2(torch.fft.rfft2(x.reshape(2, 8, 10)) * 0.5),
+    "rfftn": lambda x: torch.fft.irfftn(torch.fft.rfftn(x.reshape(2, 8, 10), norm="ortho"), norm="ortho"),
+    "fftshift": lambda x: torch.fft.fftshift(torch.fft.fft(x), dim=-1).abs(),
     "angle": lambda x: torch.cos(torch.fft.rfft(x).angle()),
 }
+# fmt: on
 
 
 @pytest.mark.parametrize("name", SPECTRA)
@@ -66,17 +88,3 @@ def test_what_lies_before_a_logarithm_stays_in_float():
     for operator in ("conv1d.default", "sqrt.default", "matmul.default", "log.default"):
         assert kept[f"aten.{operator}"], operator
     assert not kept["aten.relu.default"]
-
-
-@pytest.mark.parametrize(
-    ("operator", "function"),
-    [
-        ("aten.fft_irfft.default", lambda x: torch.fft.irfft(torch.fft.rfft(x))),
-        ("aten.complex.default", lambda x: torch.complex(x, x).abs()),
-    ],
-)
-def test_other_complex_numbers_are_refused(operator, function):
-    with pytest.raises(McuError, match=r"model\.py: .*: firmware has no complex numbers") as refused:
-        _normalized(function)
-    assert operator in str(refused.value)
-    assert "torch.stft" in str(refused.value.hint)

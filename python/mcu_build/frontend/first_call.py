@@ -270,7 +270,7 @@ def _versions(model: nn.Module) -> dict[str, tuple[int, int]]:
 
 def _same(first: torch.Tensor, second: torch.Tensor) -> bool:
     return first is second or (
-        first.shape == second.shape and torch.equal(first.nan_to_num(), second.nan_to_num())
+        first.shape == second.shape and torch.equal(first.detach().nan_to_num(), second.detach().nan_to_num())
     )
 
 

@@ -1,9 +1,9 @@
 """Python's control flow over tensors that never change: `if self.flag`, `range(int(self.steps[0]))`.
 
 torch.export sees no value of any tensor, a buffer's as little as an input's. While a model is exported, what
-is computed from the tensors that it holds alone is computed beside it with their values; where Python wants
-a number of that, it gets it. The exported program holds what was decided, as it does for a number in the
-model's code.
+is computed from the tensors that it holds, or makes of numbers (`torch.full`), is computed beside it with
+their values; where Python wants a number of that, it gets it. The exported program holds what was decided, as
+it does for a number in the model's code.
 """
 
 import contextlib
@@ -19,7 +19,11 @@ from torch.utils._python_dispatch import _disable_current_modes
 from mcu_build.frontend.first_call import held
 
 # Elements up to which a result is computed: more are tables and weights, which decide nothing.
-_MOST = 1 << 12
+_MOST = 1 << 16
+# Functions that make a tensor of numbers.
+_MAKERS = frozenset(
+    {"full", "zeros", "ones", "arange", "linspace", "eye", "tensor", "tril_indices", "triu_indices"}
+)
 # What Python asks for when it wants numbers.
 _NUMBERS = ("item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__contains__")
 _RANDOM = ("rand", "bernoulli", "normal", "multinomial", "poisson", "dropout", "uniform", "exponential")
@@ -69,7 +73,7 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         operands = [one for one in _pytree.tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
-        known = bool(operands) and all(id(one) in self._known for one in operands)
+        known = all(id(one) in self._known for one in operands) and (bool(operands) or name in _MAKERS)
         if known and name in _NUMBERS:
             return self._computed(func, args, kwargs)
         result = func(*args, **kwargs)

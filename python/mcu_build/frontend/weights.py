@@ -43,11 +43,6 @@ def _wrong_weight(tensor: "torch.Tensor", is_parameter: bool) -> tuple[str, str]
         return f"of type {dtype}, quantized already", "Give the float model: mcu-build quantizes it."
     if dtype in ("float16", "bfloat16", "float64") and (is_parameter or dtype != "float64"):
         return f"of type {dtype}", "Firmware computes in int8 and float32: give `model.float()`."
-    if tensor.is_complex():
-        return (
-            f"of type {dtype}",
-            "Firmware has no complex numbers: keep real and imaginary part as two tensors.",
-        )
     if tensor.is_floating_point():
         return wrong_number(tensor, infinite=is_parameter)
     return None

@@ -49,7 +49,7 @@ def evaluated(exported: ExportedProgram, dequantize: bool = False) -> dict[Node,
 
     With `dequantize` also what PT2E's quantize and dequantize make of constants.
     """
-    known: dict[Node, Any] = dict(_constants(exported))
+    known: dict[Node, Any] = dict(constants(exported))
     with torch.no_grad():
         for node in exported.graph.nodes:
             if node.op != "call_function" or not _is_pure(node, dequantize):
@@ -59,7 +59,7 @@ def evaluated(exported: ExportedProgram, dequantize: bool = False) -> dict[Node,
     return known
 
 
-def _constants(exported: ExportedProgram) -> Iterator[tuple[Node, torch.Tensor]]:
+def constants(exported: ExportedProgram) -> Iterator[tuple[Node, torch.Tensor]]:
     """Placeholders of parameters, of buffers that the program does not write, and of lifted constants."""
     signature = exported.graph_signature
     written = set(signature.buffers_to_mutate.values())

@@ -215,7 +215,9 @@ def _where_zero(build: Builder, factor: Node, far: Any) -> Node:
 
     The product itself may be as large as floats are (`torch.finfo.min`): beside it int8 would have no 1.
     """
-    least = float(value.max()) if isinstance(far, Node) and (value := build.value_of(far)) is not None else far
+    least = (
+        float(value.max()) if isinstance(far, Node) and (value := build.value_of(far)) is not None else far
+    )
     scaled = build(aten.mul.Tensor, factor, -min(least / _FAR, _STEEP))
     return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.0), 0.0, 1.0)
 

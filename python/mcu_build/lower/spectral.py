@@ -1,95 +1,40 @@
-"""Spectra of real signals without complex numbers: `torch.stft`, `torch.fft.rfft` and `torch.fft.fft`.
+"""Spectra without complex numbers: `torch.stft`, `torch.istft` and `torch.fft`, forwards and back.
 
 A spectrum is a product with cosines and sines that are constants: a convolution over a signal's frames, or a
-linear layer. What reads it (abs, angle, real, imag, view_as_real) becomes arithmetic on its two parts.
-
-Powers span more than the 48 dB that int8 holds. A spectrum, and all that is computed from it up to a
-logarithm, stays in float.
+linear layer. What is complex is a pair of tensors, its real and its imaginary part (complex_numbers.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from math import pi
 from typing import Any
 
 import torch
-from torch.export import ExportedProgram
-from torch.fx import Graph, Node
+from torch.fx import Node
 
-from mcu_build.errors import McuError
-from mcu_build.lower.assigned import keep_in_float
-from mcu_build.lower.builder import Builder, aten, fake_mode, shape
-from mcu_build.lower.lines import source_line
+from mcu_build.lower.builder import Builder, aten, shape
 
-_WHY = "a spectrum spans more than int8 holds"
-_HINT = (
-    "Read a spectrum with abs(), angle(), .real, .imag or torch.view_as_real() right behind torch.stft, "
-    "torch.fft.rfft or torch.fft.fft of a real signal."
-)
-_LOGARITHMS = frozenset({aten.log.default, aten.log2.default, aten.log10.default, aten.log1p.default})
-# Real and imaginary part.
-Parts = tuple[Node, Node]
+# Real and imaginary part; None stands for zeros.
+Parts = tuple[Node, Node | None]
 
 
-def without_complex(exported: ExportedProgram) -> None:
-    """Rewrite every spectrum in place. McuError names what else computes with complex numbers.
-
-    The constants are left to constant folding.
-    """
-    graph, mode = exported.graph, fake_mode(exported.graph_module)
-    for node in list(graph.nodes):
-        transform = _TRANSFORMS.get(node.target) if node.op == "call_function" else None
-        if transform is None or not _is_served(node):
-            continue
-        before = set(graph.nodes)
-        _rewrite(exported, mode, node, transform)
-        _keep_in_float(graph, [made for made in graph.nodes if made not in before])
-    _refuse_complex(graph)
-    exported.graph_module.recompile()
-
-
-def _is_served(node: Node) -> bool:
-    operand = node.args[0]
-    is_real = isinstance(operand, Node) and not operand.meta["val"].is_complex()
-    return is_real and all(user.target in _READERS for user in node.users if node.meta["val"].is_complex())
-
-
-def _rewrite(
-    exported: ExportedProgram, mode: Any, node: Node, transform: Callable[[Builder, Node], Parts]
-) -> None:
-    build = Builder(exported.graph_module, mode, node)
-    parts = transform(build, node)
-    if node.meta["val"].is_complex():
-        for user in list(node.users):
-            reader = Builder(exported.graph_module, mode, user)
-            _replace(user, _READERS[user.target](reader, *parts))
-        exported.graph.erase_node(node)
-    else:
-        _replace(node, _as_real(build, *parts))
-
-
-def _replace(node: Node, made: Node) -> None:
-    node.replace_all_uses_with(made, propagate_meta=False)
-    node.graph.erase_node(node)
-
-
-def _argument(node: Node, name: str) -> Any:
+def argument(node: Node, name: str) -> Any:
     """An argument by name, the schema's default where it is not given."""
-    for index, argument in enumerate(node.target._schema.arguments):
-        if argument.name == name:
+    for index, parameter in enumerate(node.target._schema.arguments):
+        if parameter.name == name:
             given = node.args[index] if index < len(node.args) else None
             value = node.kwargs.get(name, given)
-            return argument.default_value if value is None else value
+            return parameter.default_value if value is None else value
     raise KeyError(name)
 
 
-def _stft(build: Builder, node: Node) -> Parts:
+def stft(build: Builder, node: Node, signal: Node) -> Parts:
     """Frames of the signal times a windowed basis, as a convolution: [signals, bins, frames]."""
-    signal, size = node.args[:2]
-    assert isinstance(signal, Node) and isinstance(size, int)
-    hop = _argument(node, "hop_length") or size // 4
-    bins = size if _argument(node, "onesided") is False else size // 2 + 1
-    factor = size**-0.5 if _argument(node, "normalized") else 1.0
-    window = _window(build, _argument(node, "window"), _argument(node, "win_length") or size, size)
+    size = node.args[1]
+    assert isinstance(size, int)
+    hop = argument(node, "hop_length") or size // 4
+    bins = size if argument(node, "onesided") is False else size // 2 + 1
+    factor = size**-0.5 if argument(node, "normalized") else 1.0
+    window = _window(build, argument(node, "window"), argument(node, "win_length") or size, size)
     basis = build(aten.cat.default, list(_basis(build, size, bins, factor)))
     if window is not None:
         basis = build(aten.mul.Tensor, basis, window)
@@ -102,6 +47,44 @@ def _stft(build: Builder, node: Node) -> Parts:
     return real, imaginary
 
 
+def istft(build: Builder, node: Node, spectrum: Parts) -> Node:
+    """Frames back from their spectra, windowed and added up where they overlap; over the sum of the windows'
+    squares there."""
+    size = node.args[1]
+    assert isinstance(size, int)
+    hop, length = argument(node, "hop_length") or size // 4, argument(node, "length")
+    sizes = shape(spectrum[0])
+    batches, frames = (sizes[0] if len(sizes) == 3 else 1), sizes[-1]
+    factor = size**-0.5 if argument(node, "normalized") else 1 / size
+    window = _window(build, argument(node, "window"), argument(node, "win_length") or size, size)
+    basis = build(aten.cat.default, list(_back_basis(build, size, sizes[-2], factor)))
+    if window is not None:
+        basis = build(aten.mul.Tensor, basis, window)
+    both = build(aten.cat.default, list(_whole(build, spectrum)), -2)
+    rows = build.reshape(both, (batches, 2 * sizes[-2], frames))
+    added = _overlapped(build, rows, build(aten.unsqueeze.default, basis, 1), hop)
+    squares = build(aten.mul.Tensor, window, window) if window else build(aten.ones.default, [size])
+    ones = build(aten.ones.default, [1, 1, frames])
+    weights = _overlapped(build, ones, build.reshape(squares, (1, 1, size)), hop)
+    total = shape(added)[-1]
+    start = size // 2 if argument(node, "center") else 0
+    end = min(start + length, total) if length else total - start
+    signal, weight = (build(aten.slice.Tensor, one, -1, start, end) for one in (added, weights))
+    result = build(aten.div.Tensor, signal, weight)
+    if length and end - start < length:
+        result = build(aten.constant_pad_nd.default, result, [0, length - (end - start)])
+    return build.reshape(result, shape(node))
+
+
+def _overlapped(build: Builder, rows: Node, frames: Node, hop: int) -> Node:
+    return build(aten.conv_transpose1d.default, rows, frames, None, [hop])
+
+
+def _whole(build: Builder, parts: Parts) -> tuple[Node, Node]:
+    real, imaginary = parts
+    return real, build(aten.zeros_like.default, real) if imaginary is None else imaginary
+
+
 def _window(build: Builder, window: Node | None, length: int, size: int) -> Node | None:
     """The window in the middle of a frame of `size`; all ones where none is given."""
     if length == size:
@@ -111,36 +94,100 @@ def _window(build: Builder, window: Node | None, length: int, size: int) -> Node
     return build(aten.constant_pad_nd.default, ones, [before, size - length - before])
 
 
-def _rfft(build: Builder, node: Node) -> Parts:
-    """Half of the spectrum along one dimension."""
-    return _fft(build, node, lambda size: size // 2 + 1)
+# What a transform along one dimension does: (signal, dimension, size or None, norm).
+Along = Callable[[Builder, Parts, int, int | None, str | None], Parts]
 
 
-def _full_fft(build: Builder, node: Node) -> Parts:
-    """All of the spectrum along one dimension."""
-    return _fft(build, node, lambda size: size)
+def rfft(build: Builder, signal: Parts, axis: int, size: int | None, norm: str | None) -> Parts:
+    """Half of the spectrum of a real signal."""
+    count = size or shape(signal[0])[axis]
+    return _forward(build, signal, axis, count, count // 2 + 1, norm)
 
 
-def _fft(build: Builder, node: Node, bins_of: Callable[[int], int]) -> Parts:
-    signal, axis, norm = node.args[0], _argument(node, "dim"), _argument(node, "norm")
-    assert isinstance(signal, Node)
-    length = shape(signal)[axis]
-    size = _argument(node, "n") or length
-    factor = {"ortho": size**-0.5, "forward": 1 / size}.get(norm, 1.0)
-    lines = build(aten.transpose.int, signal, axis, -1)
-    if size < length:
-        lines = build(aten.slice.Tensor, lines, -1, 0, size)
-    elif size > length:
-        lines = build(aten.constant_pad_nd.default, lines, [0, size - length])
-    bins = bins_of(size)
+def fft(build: Builder, signal: Parts, axis: int, size: int | None, norm: str | None) -> Parts:
+    """All of the spectrum."""
+    count = size or shape(signal[0])[axis]
+    return _forward(build, signal, axis, count, count, norm)
+
+
+def ifft(build: Builder, spectrum: Parts, axis: int, size: int | None, norm: str | None) -> Parts:
+    """Conjugated, because that is what the inverse is: conj(fft(conj(x))) / n."""
+    real, imaginary = _whole(build, spectrum)
+    count = size or shape(real)[axis]
+    opposite = {"forward": None, "ortho": "ortho"}.get(norm or "", "forward")
+    turned = (real, build(aten.neg.default, imaginary))
+    back, rest = _whole(build, _forward(build, turned, axis, count, count, opposite))
+    return back, build(aten.neg.default, rest)
+
+
+def irfft(build: Builder, spectrum: Parts, axis: int, size: int | None, norm: str | None) -> Parts:
+    """The real signal of half of a spectrum."""
+    real, imaginary = _whole(build, spectrum)
+    count = size or 2 * (shape(real)[axis] - 1)
+    bins = count // 2 + 1
+    factor = {"ortho": count**-0.5, "forward": 1.0}.get(norm or "", 1 / count)
+    basis = build(aten.cat.default, list(_back_basis(build, count, bins, factor)))
+    lines = [_fitted(build, part, axis, bins) for part in (real, imaginary)]
+    signal = build(
+        aten.linear.default, build(aten.cat.default, lines, -1), build(aten.transpose.int, basis, 0, 1)
+    )
+    return build(aten.transpose.int, signal, axis, -1), None
+
+
+def _forward(
+    build: Builder, signal: Parts, axis: int, size: int, bins: int, norm: str | None
+) -> tuple[Node, Node]:
+    factor = {"ortho": size**-0.5, "forward": 1 / size}.get(norm or "", 1.0)
     basis = build(aten.cat.default, list(_basis(build, size, bins, factor)))
-    both = build(aten.linear.default, lines, basis)
-    parts = (build(aten.slice.Tensor, both, -1, first, first + bins) for first in (0, bins))
-    real, imaginary = (build(aten.transpose.int, part, axis, -1) for part in parts)
-    return real, imaginary
+
+    def turned(part: Node) -> list[Node]:
+        both = build(aten.linear.default, _fitted(build, part, axis, size), basis)
+        return [build(aten.slice.Tensor, both, -1, first, first + bins) for first in (0, bins)]
+
+    real, imaginary = turned(signal[0])
+    if signal[1] is not None:
+        minus, plus = reversed(turned(signal[1]))
+        real, imaginary = build(aten.sub.Tensor, real, minus), build(aten.add.Tensor, imaginary, plus)
+    return build(aten.transpose.int, real, axis, -1), build(aten.transpose.int, imaginary, axis, -1)
 
 
-def _basis(build: Builder, size: int, bins: int, factor: float) -> Parts:
+def _fitted(build: Builder, part: Node, axis: int, size: int) -> Node:
+    """A dimension as the last one, cut or filled with zeros to `size`."""
+    length = shape(part)[axis]
+    lines = build(aten.transpose.int, part, axis, -1)
+    if size < length:
+        return build(aten.slice.Tensor, lines, -1, 0, size)
+    return build(aten.constant_pad_nd.default, lines, [0, size - length]) if size > length else lines
+
+
+def one_dimension(along: Along) -> Callable[[Builder, Node, Parts], Parts]:
+    """`torch.fft.fft` and its like."""
+    return lambda build, node, signal: along(
+        build, signal, argument(node, "dim"), argument(node, "n"), argument(node, "norm")
+    )
+
+
+def dimensions(along: Along, last: Along | None = None) -> Callable[[Builder, Node, Parts], Parts]:
+    """`torch.fft.fft2`, `fftn` and their like: one dimension after the other, where the `last` may differ:
+    first of all where it gives a spectrum, at the end where it gives a signal."""
+
+    def transform(build: Builder, node: Node, signal: Parts) -> Parts:
+        sizes, norm = argument(node, "s"), argument(node, "norm")
+        axes = argument(node, "dim")
+        if axes is None:
+            axes = range(-len(sizes or shape(signal[0])), 0)
+        counts: Sequence[int | None] = sizes if sizes is not None else [None] * len(axes)
+        steps = [(along, axis, count) for axis, count in zip(axes, counts, strict=True)]
+        if last is not None:
+            steps[-1] = (last, *steps[-1][1:])
+        for step, axis, count in steps if last is not rfft else reversed(steps):
+            signal = step(build, signal, axis, count, norm)
+        return signal
+
+    return transform
+
+
+def _basis(build: Builder, size: int, bins: int, factor: float) -> tuple[Node, Node]:
     """factor cos and -factor sin of 2 pi k t / size, [bins, size]. Angles are reduced as integers."""
     time, bin = (build(aten.arange.default, count, dtype=torch.int64) for count in (size, bins))
     turns = build(aten.mul.Tensor, build(aten.unsqueeze.default, bin, 1), time)
@@ -154,61 +201,16 @@ def _basis(build: Builder, size: int, bins: int, factor: float) -> Parts:
     return scaled(aten.cos.default, factor), scaled(aten.sin.default, -factor)
 
 
-def _magnitude(build: Builder, real: Node, imaginary: Node) -> Node:
-    squares = (build(aten.mul.Tensor, part, part) for part in (real, imaginary))
-    return build(aten.sqrt.default, build(aten.add.Tensor, *squares))
-
-
-def _angle(build: Builder, real: Node, imaginary: Node) -> Node:
-    return build(aten.atan2.default, imaginary, real)
-
-
-def _as_real(build: Builder, real: Node, imaginary: Node) -> Node:
-    return build(aten.stack.default, [real, imaginary], -1)
-
-
-_TRANSFORMS: dict[Any, Callable[[Builder, Node], Parts]] = {
-    aten.stft.default: _stft,
-    aten.fft_rfft.default: _rfft,
-    aten.fft_fft.default: _full_fft,
-}
-_READERS: dict[Any, Callable[[Builder, Node, Node], Node]] = {
-    aten.abs.default: _magnitude,
-    aten.angle.default: _angle,
-    aten.real.default: lambda build, real, imaginary: build(aten.alias.default, real),
-    aten.imag.default: lambda build, real, imaginary: build(aten.alias.default, imaginary),
-    aten.view_as_real.default: _as_real,
-}
-
-
-def _keep_in_float(graph: Graph, made: Iterable[Node]) -> None:
-    """Mark what was made, and what lies between it and a logarithm."""
-    computed = set(made)
-    for node in graph.nodes:
-        if computed.intersection(node.all_input_nodes):
-            computed.add(node)
-    needed: set[Node] = set()
-    for node in reversed(graph.nodes):
-        if node.target in _LOGARITHMS or needed.intersection(node.users):
-            needed.add(node)
-    for node in (*made, *computed & needed):
-        if node.op == "call_function":
-            keep_in_float(node, _WHY)
-
-
-def _refuse_complex(graph: Graph) -> None:
-    """McuError that names every operator on complex numbers."""
-    lines: dict[str, None] = {}
-    for node in graph.nodes:
-        if node.op == "call_function" and any(map(_is_complex, (node, *node.all_input_nodes))):
-            place = source_line(node)
-            at = f" at {place}" if place else ""
-            lines[f"{node.target}{at}: firmware has no complex numbers"] = None
-    if lines:
-        raise McuError("\n".join(lines), _HINT)
-
-
-def _is_complex(node: Node) -> bool:
-    values = node.meta.get("val")
-    listed = values if isinstance(values, list | tuple) else [values]
-    return any(isinstance(value, torch.Tensor) and value.is_complex() for value in listed)
+def _back_basis(build: Builder, size: int, bins: int, factor: float) -> tuple[Node, Node]:
+    """The same for what is added up to a real signal: a bin of half a spectrum stands for its mirror image,
+    too, where it has one."""
+    parts = _basis(build, size, bins, factor)
+    if bins == size:
+        return parts
+    mirrored = (size - 1) // 2
+    ends = [1, mirrored, bins - 1 - mirrored]
+    values = zip(ends, (1.0, 2.0, 1.0), strict=True)
+    counts = [build(aten.full.default, [end, 1], value) for end, value in values if end]
+    factors = build(aten.cat.default, counts)
+    real, imaginary = (build(aten.mul.Tensor, part, factors) for part in parts)
+    return real, imaginary
