@@ -46,7 +46,8 @@ def check_outputs(model: Model, outputs: Sequence[Any], call: Call) -> None:
 def _lost(outputs: Sequence[Any]) -> int | None:
     """Which output holds nothing but NaN."""
     for index, output in enumerate(outputs):
-        if isinstance(output, torch.Tensor) and output.is_floating_point() and bool(output.isnan().all()):
+        is_float = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel() > 0
+        if is_float and bool(output.isnan().all()):
             return index
     return None
 
