@@ -41,6 +41,18 @@ OTHERS = [
     Shape((1, 8, 1), 20, 0, (3, 1), padding=(3, 0), dilation=(3, 1), copies=1),
     Shape((1, 7, 7), 8, 0, (5, 5), padding=(2, 2), copies=1),
 ]
+ROWS = [
+    Shape((1, 13, 5), 8, 0, (3, 3), padding=(1, 1), copies=1),
+    Shape((2, 8, 13), 7, 0, (3, 3), (2, 2), (1, 1), copies=1),
+    Shape((1, 9, 24), 6, 0, (3, 3), (2, 2), (1, 1), copies=1),
+    Shape((1, 9, 13), 9, 0, (5, 5), padding=(2, 2), copies=1),
+    Shape((1, 14, 11), 5, 0, (7, 7), (2, 2), (2, 3), copies=1),
+    Shape((1, 12, 8), 7, 0, (4, 4), (1, 1), (2, 1), copies=1),
+    Shape((1, 20, 3), 4, 0, (9, 1), (3, 1), (4, 0), copies=1),
+    Shape((1, 3, 24), 4, 0, (1, 15), padding=(0, 7), copies=1),
+    Shape((1, 16, 9), 5, 0, (2, 6), (4, 2), (0, 2), copies=1),
+    Shape((1, 1, 9), 12, 0, (1, 2), copies=1),
+]
 
 
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
@@ -52,10 +64,29 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     assert share_that_varies(wanted) > 0.9
 
 
-@pytest.mark.parametrize("shape", [*SQUARE, *OTHERS])
-def test_the_kernel_is_the_one_for_the_shape(shape: Shape) -> None:
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any memory for speed, which such small images would not be given."""
+    monkeypatch.setattr("mcu_build.plan.compile._ROOM_FOR_SPEED", 100)
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize(("board", "toolchain"), [CORES[0], CORES[3]])
+def test_rows_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
+    made = cases(53, ROWS)
+    assert {step.kernel for plan in plans_on(board, made) for step in plan.steps} == {"dsp_depthwise_rows"}
+    made += cases(54, ROWS, extra=1)[-len(ROWS) :]
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert share_that_varies(wanted) > 0.9
+
+
+@pytest.mark.parametrize("shape", [SQUARE[0], SQUARE[4], OTHERS[3]])
+def test_where_memory_is_short_taps_are_pointed_at(shape: Shape) -> None:
     (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, PLAIN)])
-    assert [step.kernel for step in plan.steps] == [f"dsp_depthwise_{'3x3_' if shape in SQUARE else ''}relu"]
+    square = "3x3_" if shape in SQUARE else ""
+    assert [step.kernel for step in plan.steps] == [f"dsp_depthwise_{square}relu"]
 
 
 def test_fewer_channels_than_a_word_has_are_gathered() -> None:
@@ -64,7 +95,9 @@ def test_fewer_channels_than_a_word_has_are_gathered() -> None:
     assert [step.source for step in plan.steps] == ["dsp_conv_taps"]
 
 
-def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), SQUARE[0], STAGES[2])
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("shape", [SQUARE[4], ROWS[0]])
+def test_one_other_weight_is_noticed(shape: Shape, tmp_path: Path) -> None:
+    given = case(np.random.default_rng(3), shape, STAGES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

@@ -8,7 +8,7 @@ from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import (
     dsp_conv,
-    dsp_depthwise,
+    dsp_depthwise_rows,
     dsp_elementwise,
     dsp_linear,
     dsp_matmul,
@@ -33,7 +33,7 @@ TABLE: Table = (
     Rule(Conv2d, dsp_conv.conv2d),
     Rule(Conv2d, dsp_taps.conv2d),
     Rule(DepthwiseConv2d, dsp_conv.one_channel),
-    Rule(DepthwiseConv2d, dsp_depthwise.depthwise),
+    Rule(DepthwiseConv2d, dsp_depthwise_rows.rows),
     Rule(DepthwiseConv2d, dsp_taps.depthwise),
     Rule(TransposeConv2d, dsp_taps.transpose),
 )

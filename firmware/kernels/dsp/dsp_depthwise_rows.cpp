@@ -1,0 +1,103 @@
+#include "mcu/kernels/dsp_depthwise_rows.h"
+
+#include "words.h"
+
+namespace mcu::kernels {
+namespace {
+
+constexpr int32_t kTogether = 4;  // channels, and outputs of a core's block
+
+// Four channels of two columns as pairs.
+inline int32_t* put_pair(int32_t first, int32_t second, int32_t* to) {
+    int32_t low, high;
+    __asm__("pkhbt %0, %2, %3, lsl #16\npkhtb %1, %3, %2, asr #16\n"
+            : "=&r"(low), "=r"(high)
+            : "r"(first), "r"(second));
+    to[0] = dsp::even_bytes(low);
+    to[1] = dsp::odd_bytes(low);
+    to[2] = dsp::even_bytes(high);
+    to[3] = dsp::odd_bytes(high);
+    return to + kTogether;
+}
+
+// A row of the image, four channels from `row` on. What stands beside it is padding already.
+inline __attribute__((always_inline)) void widen_row(const DspDepthwiseRowsParams& params, const int8_t* row,
+                                                     int32_t* to) {
+    const int32_t channels = params.input.channels;
+    to += kTogether * params.lead;
+#pragma GCC unroll 1
+    for (int32_t left = params.whole; left > 0; --left) {
+        to = put_pair(dsp::load_word(row), dsp::load_word(row + channels), to);
+        row += 2 * channels;
+    }
+    if (params.half) {
+        put_pair(dsp::load_word(row), static_cast<uint8_t>(params.pad_value) * 0x01010101, to);
+    }
+}
+
+__attribute__((noinline)) void fill(int32_t words, int32_t pad, int32_t* to) {
+#pragma GCC unroll 1
+    for (; words > 0; --words) {
+        *to++ = (pad & 0xFFFF) * 0x10001;
+    }
+}
+
+}  // namespace
+
+void dsp_depthwise_rows(const DspDepthwiseRowsParams& params, DspDepthwiseCore core, const int8_t* input,
+                        const int32_t* packed, int8_t* output, uint8_t* slots) {
+    const ImageSize& size = params.input;
+    const int32_t rows = params.window.size.y;
+    const int32_t pitch = kTogether * params.pairs;
+    const int32_t line = size.width * size.channels;
+    const int32_t blocks = params.output.x / kTogether * (2 * kTogether * params.window.stride.x);
+    fill(rows * pitch, params.pad_value, reinterpret_cast<int32_t*>(slots));
+    DspDepthwiseRow row;
+    row.pixel = size.channels;
+    row.bounds = params.bounds;
+    row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - 1);
+    for (int32_t n = 0; n < params.batch; ++n) {
+        row.packed = packed;
+        for (int32_t channel = 0; channel < size.channels; channel += kTogether) {
+            // The last four are read together, and those among them made that are left.
+            const int32_t left = size.channels - channel;
+            const int32_t skipped = left < kTogether ? kTogether - left : 0;
+            row.packed_end = row.packed + (kTogether - skipped) * params.record;
+            int32_t* slot = reinterpret_cast<int32_t*>(slots) + skipped;
+            for (int32_t k = 0; k < rows; ++k, slot += pitch) {
+                row.rows[k] = slot;
+            }
+            int32_t next = -params.window.padding.y;
+            int32_t top = next;
+            const int8_t* image = input + next * line + channel - skipped;
+            row.output = output + channel;
+            for (int32_t oy = params.output.y; oy > 0; --oy, top += params.window.stride.y) {
+                for (; next < top + rows; ++next, image += line) {
+                    int32_t* const oldest = row.rows[0];
+#pragma GCC unroll 1
+                    for (int32_t k = 1; k < rows; ++k) {
+                        row.rows[k - 1] = row.rows[k];
+                    }
+                    row.rows[rows - 1] = oldest;
+                    if (next < top) {
+                        continue;
+                    }
+                    if (static_cast<uint32_t>(next) < static_cast<uint32_t>(size.height)) {
+                        widen_row(params, image, oldest - skipped);
+                    } else {
+                        fill(pitch, params.pad_value, oldest - skipped);
+                    }
+                }
+                row.end = row.rows[rows - 1] + blocks;
+                row.base = row.output;
+                core(row);
+                row.output += params.output.x * size.channels;
+            }
+            row.packed = row.packed_end;
+        }
+        input += size.height * line;
+        output += params.output.y * params.output.x * size.channels;
+    }
+}
+
+}  // namespace mcu::kernels
