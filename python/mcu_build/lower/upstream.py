@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from mcu_build.lower.composites import composites_remembered
 from mcu_build.lower.idle_passes import idle_passes_skipped
 from mcu_build.lower.late_code import code_when_called
 
@@ -48,7 +49,8 @@ def quick() -> Iterator[None]:
     nothing writes to them; passes without anything to do are left out. The serializers resolve the type hints
     of a class for each of its objects. Recurrent layers are traced without their steps.
     Torch looks up all composite operators once for each namespace, though they are those of all: here once in
-    all. Graphs are many small objects that live long, so that garbage is looked for less often.
+    all, and what it registers for them is kept. Graphs are many small objects that live long, so that garbage
+    is looked for less often.
     Graphs become Python code when they are called.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
@@ -70,6 +72,7 @@ def quick() -> Iterator[None]:
         gc.set_threshold(*_LONG_LIVED)
         stack.enter_context(idle_passes_skipped())
         stack.enter_context(code_when_called())
+        stack.enter_context(composites_remembered())
         stack.enter_context(recurrent_shapes())
         torch.set_num_threads(1)
         stack.callback(torch.set_num_threads, threads)
