@@ -54,7 +54,18 @@ MODELS = {
     "GRU, states": (Function(_continued, layer=nn.GRU(6, 9, batch_first=True)), [(1, 2, 9)], 22),
     "RNN": (Function(_last, layer=nn.RNN(6, 9, 2, batch_first=True), last=nn.Linear(9, 4)), (), 30),
     "RNN, relu": (Function(lambda m, x: m.layer(x)[0], layer=nn.RNN(6, 9, nonlinearity="relu")), (), 28),
+    "LSTM, projected": (
+        Function(_last, layer=nn.LSTM(6, 9, proj_size=5, batch_first=True), last=nn.Linear(5, 4)),
+        (),
+        30,
+    ),
+    "LSTM, projected states": (
+        Function(_continued, layer=nn.LSTM(6, 9, 2, proj_size=5, **BOTH)),
+        [(4, 2, 5), (4, 2, 9)],
+        16,
+    ),
 }
+_WITH_PIECES = ("LSTM, states", "LSTM, projected states")
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +80,7 @@ def outcomes() -> dict[str, Outcome]:
 def test_a_layer_is_int8_and_near_float(name: str, outcomes: dict[str, Outcome]) -> None:
     outcome = outcomes[name]
     # A cell's state goes in and out as float, in pieces where there are several layers.
-    moves = {"aten::slice_copy.Tensor", "aten::cat"} if name == "LSTM, states" else set()
+    moves = {"aten::slice_copy.Tensor", "aten::cat"} if name in _WITH_PIECES else set()
     assert set(outcome.float_operators) <= moves
     for found, wanted in zip(outcome.evaluated, outcome.in_float, strict=True):
         assert sqnr(found, wanted) > MODELS[name][2]

@@ -1,7 +1,8 @@
 """LSTM, GRU and RNN layers and cells as calls of int8 kernels that loop over time.
 
 A call of torch with several layers or directions becomes one of the same operator for each layer and
-direction, with flips for the second direction; a cell becomes a layer of one step. Such a call keeps its
+direction, with flips for the second direction; a cell becomes a layer of one step. A projection becomes a
+linear layer behind the sequence: with h = W m the gates see (U W) m where they saw U h. Such a call keeps its
 float operator through calibration, with an int8 input and output; recurrent_int8.py replaces it afterwards.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
@@ -92,7 +94,9 @@ def layers(build: Builder, node: Node) -> Node | None:
     call = RecurrentCall.of(node)
     results = call.results()
     is_one = call.layers == call.directions == 1
-    if (is_one and 1 not in results) or bool(node.args[-3]):
+    if (is_one and 1 not in results and not call.projects) or bool(node.args[-3]):
+        return None
+    if call.projects and not _can_project(build, call):
         return None
     sequence = call.source
     last: list[list[Node]] = []
@@ -119,8 +123,13 @@ def _direction(build: Builder, call: RecurrentCall, source: Node, layer: int, di
     if direction:
         source = build(aten.flip.default, source, [call.time])
     one = (call.has_biases, 1, 0.0, False, False, call.batch_first)
+    projection = weights.pop() if call.projects else None
+    if projection is not None:
+        states[0], weights[1] = _before_projection(build, states[0], weights[1], projection)
     made = build(call.node.target, source, states if len(states) > 1 else states[0], weights, *one)
     sequence = build(operator.getitem, made, 0)
+    if projection is not None:
+        sequence = build(aten.linear.default, sequence, projection)
     last = build(aten.select.int, sequence, call.time, shape(sequence)[call.time] - 1)
     found = [build(aten.unsqueeze.default, last, 0)]
     if len(states) > 1 and 2 in call.results():
@@ -128,6 +137,31 @@ def _direction(build: Builder, call: RecurrentCall, source: Node, layer: int, di
     if direction:
         sequence = build(aten.flip.default, sequence, [call.time])
     return [sequence, *found]
+
+
+def _can_project(build: Builder, call: RecurrentCall) -> bool:
+    """Whether weights are constants, and every h before the first step is a projection of something."""
+    known = [build.value_of(weight) for weight in call.weights]
+    if any(weight is None for weight in known):
+        return False
+    first = build.value_of(call.states[0])
+    projections = known[call.tensors - 1 :: call.tensors]
+    return (first is not None and not first.any()) or all(
+        int(torch.linalg.matrix_rank(one)) == one.shape[0] for one in projections if one is not None
+    )
+
+
+def _before_projection(build: Builder, state: Node, hidden: Node, projection: Node) -> tuple[Node, Node]:
+    """What the first h is a projection of, the least there is, and weights of the gates for it."""
+    weights, known = build.value_of(projection), build.value_of(state)
+    into_gates = build.value_of(hidden)
+    assert weights is not None and into_gates is not None
+    back = torch.linalg.pinv(weights)
+    if known is None:
+        first = build(aten.linear.default, state, build.constant(back))
+    else:
+        first = build.constant(known @ back.T)
+    return first, build.constant(into_gates @ weights)
 
 
 def _state(build: Builder, call: RecurrentCall, state: Node, place: int) -> Node:
