@@ -259,7 +259,8 @@ def test_the_trace_has_no_gaps():
 
 
 def test_the_graph_file_has_the_edges():
-    (collection,) = exports.model_explorer(report())
+    collection = exports.model_explorer(report())
+    assert collection.keys() == {"label", "graphs"}  # a list of them is refused there
     nodes = {node["id"]: node for node in collection["graphs"][0]["nodes"]}
     assert [edge["sourceNodeId"] for edge in nodes["2"]["incomingEdges"]] == ["0", "1"]
     assert nodes["1"]["namespace"] == "body/<b>"

@@ -1,5 +1,6 @@
 """A report for other programs: Chrome's trace format, and the graph format of Google's Model Explorer."""
 
+import re
 from typing import Any
 
 from mcu_build.report.report import Report, Row
@@ -55,8 +56,8 @@ def _figures(row: Row) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, "")}
 
 
-def model_explorer(report: Report) -> list[dict[str, Any]]:
-    """The plan as a list of graph collections, which Model Explorer opens as JSON. Modules are its layers."""
+def model_explorer(report: Report) -> dict[str, Any]:
+    """The plan as a graph collection, which Model Explorer opens as JSON. Modules are its layers."""
     into: dict[int, list[int]] = {}
     for start, end in sorted(report.edges()):
         into.setdefault(end, []).append(start)
@@ -65,7 +66,8 @@ def model_explorer(report: Report) -> list[dict[str, Any]]:
         {
             "id": str(index),
             "label": rows[index].label,
-            "namespace": step["name"].replace(".", "/"),
+            # Not within "0 .. 9", which stands for the modules that a delegate serves.
+            "namespace": re.sub(r"(?<!\.)\.(?!\.)", "/", step["name"]),
             "attrs": [{"key": key, "value": str(value)} for key, value in _figures(rows[index]).items()],
             "incomingEdges": [
                 {"sourceNodeId": str(start), "sourceNodeOutputId": "0", "targetNodeInputId": str(place)}
@@ -74,4 +76,4 @@ def model_explorer(report: Report) -> list[dict[str, Any]]:
         }
         for index, step in enumerate(report.steps)
     ]
-    return [{"label": report.name, "graphs": [{"id": f"{report.name} on {report.board}", "nodes": nodes}]}]
+    return {"label": report.name, "graphs": [{"id": f"{report.name} on {report.board}", "nodes": nodes}]}
