@@ -23,6 +23,11 @@ from tests.support.export import compiled, exported, linked, run
 
 MACHINE = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+# What careful projects add, for all of their objects.
+STRICT = ["-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-Wundef", "-Wcast-align=strict"]
+STRICT += ["-Wcast-qual", "-Wdouble-promotion", "-Wfloat-equal", "-Wmissing-declarations", "-Wformat=2"]
+STRICT += ["-Wredundant-decls", "-Wnull-dereference", "-Wswitch-enum", "-Wduplicated-branches"]
+STRICT_CXX = ["-Wold-style-cast", "-Wuseless-cast", "-Wzero-as-null-pointer-constant", "-Weffc++"]
 # What the cores' platform.txt give to C++ (stm32duino 2.x, Arduino's Renesas core 1.x).
 STM32DUINO = [*MACHINE, "-Os", "-std=gnu++17", "-ffunction-sections", "-fdata-sections", "-fno-rtti"]
 STM32DUINO += ["--param", "max-inline-insns-single=500", "-fno-exceptions", "-fno-threadsafe-statics"]
@@ -223,6 +228,24 @@ def test_kernels_in_assembly_compile_without_optimization(tmp_path, folder, mach
     compiled(tmp_path, sources, [*flags, *include, f"-include{tmp_path / 'prologue.h'}"])
     with pytest.raises(AssertionError, match="impossible constraints"):
         compiled(tmp_path, sources, [*flags, *include])
+
+
+def test_in_a_project_of_strict_warnings(made, tmp_path):
+    """The header in C and in three standards of C++, the sources, and kernels that cast."""
+    folder = made / "folder/src"
+    (tmp_path / "prologue.h").write_text(PROLOGUE)
+    flags = [*MACHINE, *WARNINGS, *STRICT, "-O2", "-fno-exceptions", "-fno-rtti"]
+    include = [f"-I{folder}", f"-I{data_dir() / 'firmware/include'}", f"-include{tmp_path / 'prologue.h'}"]
+    cxx = [*flags, *STRICT_CXX, "-std=gnu++17"]
+    kernels = data_dir() / "firmware/kernels"
+    casting = [kernels / f"dsp/{name}.cpp" for name in ("dsp_depthwise", "dsp_conv2d", "dsp_patches_s16")]
+    compiled(tmp_path, sources_below(folder), [*cxx, include[0]])
+    compiled(tmp_path, [*casting, kernels / "npu/ethos_u.cpp"], [*cxx, *include[1:]])
+    use = "int use(void);\nint use(void) {\n    first_run();\n    return first_output()[0];\n}\n"
+    for file, standard in (("c.c", "c99"), ("old.cpp", "c++11"), ("new.cpp", "c++20")):
+        (tmp_path / file).write_text('#include "first.h"\n' + use)
+        more = [] if file == "c.c" else STRICT_CXX
+        compiled(tmp_path, [tmp_path / file], [*flags, *more, f"-std={standard}", include[0]])
 
 
 def test_two_exports_in_one_image(made, tmp_path):

@@ -122,7 +122,8 @@ def header(
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",
             *(f"void *{plan.name}_{kind}_at({_AT}) MCU_NOTHROW;\n" for kind in ("input", "output")),
             *(_helpers(plan.name, one) for one in found),
-            '\n#ifdef __cplusplus\n}  // extern "C"\n\n',
+            '\n#ifdef __cplusplus\n}  // extern "C"\n#endif\n\n',
+            "#if defined(__cplusplus) && __cplusplus >= 201703L\n",
             _cplusplus(plan, found, include, functions + (_STEP.format(plan.name) if has_steps else "")),
             "#endif\n\n#endif\n",
         )

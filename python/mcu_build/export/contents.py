@@ -19,8 +19,25 @@ STANDARD = "gnu++17"
 STANDARD_OF_OPERATORS = "gnu++20"
 _FLAGS = ("-fno-exceptions", "-fno-rtti", "-ffunction-sections", "-fdata-sections", "-ffp-contract=off")
 
+# What projects turn into errors, and our sources do. Compilers that do not know a name say nothing.
+_WARNINGS = (
+    "pragmas",
+    "unknown-warning-option",
+    "pedantic",
+    "c++20-extensions",
+    "cast-align",
+    "useless-cast",
+    "float-equal",
+    "sign-conversion",
+    "switch-default",
+    "effc++",
+)
+_QUIET = "".join(f'#pragma GCC diagnostic ignored "-W{name}"\n' for name in _WARNINGS)
 # Whatever the options of a build system that takes no advice.
-PROLOGUE = """\
+PROLOGUE = f"""\
+#if defined(__GNUC__)
+// Warnings of a project that asks for more than -Wall -Wextra.
+{_QUIET}#endif
 // Results are those of the program's definition: one rounding for each operation.
 #if defined(__clang__)
 #pragma clang fp contract(off)
