@@ -1,14 +1,12 @@
 """Dilated, grouped and transposed convolutions with SMLAD equal the reference bit for bit."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from mcu_build.ir.plan import Plan
 from tests.host.kernels.test_convolution import convolutions, depthwise, transposed
 from tests.sim.kernels.convolution_cases import (
     STAGES,
@@ -32,22 +30,27 @@ SHAPES = [
 ]
 
 
-def kernels(plans: Sequence[Plan]) -> list[set[str]]:
-    return [{step.kernel for step in plan.steps if step.source == "dsp_conv_taps"} for plan in plans]
+GROUPED = [
+    *SHAPES,
+    Shape((1, 6, 7), 16, 0, (3, 3), padding=(1, 1), copies=2),
+    Shape((1, 5, 5), 3, 0, copies=4),
+]
 
 
 def served() -> list[Case]:
-    """Those that no other kernel takes."""
-    found = [*cases(52, SHAPES), *convolutions(), *depthwise(), *transposed()]
-    taken = kernels(plans_on(BOARD, found))
-    return [one for one, names in zip(found, taken, strict=True) if names]
+    """Those that no other kernel takes, but that some groups are plain convolutions as one."""
+    found = [*convolutions(), *depthwise(), *transposed()]
+    plans = plans_on(BOARD, found)
+    taken = [any(step.source == "dsp_conv_taps" for step in plan.steps) for plan in plans]
+    return [*cases(52, GROUPED), *(one for one, is_taken in zip(found, taken, strict=True) if is_taken)]
 
 
 @pytest.mark.parametrize(("board", "toolchain"), [(BOARD, "arm-clang"), ("mps2-an505", "arm-gcc")])
 def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = served()
     plans = plans_on(board, made)
-    assert all(kernels(plans))
+    sources = [step.source for plan in plans for step in plan.steps]
+    assert set(sources) == {"dsp_conv_taps", "dsp_conv2d"} and sources.count("dsp_conv2d") == 2 * len(STAGES)
     cores = {step.core.name for plan in plans for step in plan.steps if step.core}
     finishes = {re.sub(r"tile_[\d_]+(or_none_)?", "", name) for name in cores}
     assert {"plain", "ties", "ties_clamps", "numbered", "ties_numbered"} <= finishes

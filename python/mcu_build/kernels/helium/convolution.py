@@ -187,15 +187,6 @@ def joined_groups(groups: int, depth: int) -> int:
     return max((count for count in range(1, min(groups, most) + 1) if groups % count == 0), default=1)
 
 
-def between_groups(weights: NDArray[np.int8], groups: int, joined: int) -> NDArray[np.int8]:
-    """[outputs][rows][columns][depth] over the inputs of `joined` groups: [...][joined * depth]."""
-    outputs, rows, columns, depth = weights.shape
-    wide = np.zeros((outputs, rows, columns, joined, depth), np.int8)
-    places = np.arange(outputs) // (outputs // groups) % joined
-    wide[np.arange(outputs), :, :, places] = weights
-    return wide.reshape(outputs, rows, columns, joined * depth)
-
-
 def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> tuple[NDArray[np.int8], Pair, Pair]:
     """A transposed convolution as plain ones of stride 1, one for each phase of the output.
 

@@ -73,7 +73,7 @@ def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.groups != 1:
         return None
-    return _convolution(context, step, call, weights)
+    return dense_convolution(context, step, call, weights)
 
 
 def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
@@ -81,7 +81,7 @@ def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | N
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.input.channels != 1:
         return None
-    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0))
+    return dense_convolution(context, step, call, weights.transpose(3, 1, 2, 0))
 
 
 def tiling(context: Context, weights: Bytes, rescaling: Rescaling) -> Tiling:
@@ -113,7 +113,10 @@ def _steps(weights: Bytes) -> int:
     return 2 * -(-int(weights.shape[1]) // 4)
 
 
-def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Step | None:
+def dense_convolution(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes
+) -> Step | None:
+    """By weights [channels][y][x][channels of the input]; those that a group lacks are zeros."""
     given, pad_value = call.params, -call.params.input_offset
     # The edge is filled with the value that adds nothing.
     if given.window.dilation != ONE or not -128 <= pad_value <= 127:

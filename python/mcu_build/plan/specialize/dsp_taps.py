@@ -10,8 +10,10 @@ from mcu_build.ir.calls.convolution import Conv2d, Convolution, DepthwiseConv2d,
 from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, Pair, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.dsp.tile import loop_of
+from mcu_build.kernels.groups import between_groups
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_conv import Tiling, tilings
+from mcu_build.plan.specialize.dsp_conv import Tiling, dense_convolution, tilings
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
 
@@ -79,27 +81,51 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | Non
 def _grouped(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, groups: int
 ) -> Step | None:
-    """A part for each group, from weights [channels][y][x][depth]."""
+    """A part for each group or for some as one, from weights [channels][y][x][depth]."""
     window = call.params.window
+    dense = window.dilation == ONE
+    joined = 1 if context.optimize == "size" else joined_groups(weights, groups, dense)
+    if joined == groups and dense:
+        return dense_convolution(context, step, call, between_groups(weights, groups, groups))
     count, height, width, depth = weights.shape
-    each = count // groups
+    wide = between_groups(weights, groups, joined)
+    each = count // groups * joined
     taps = tuple(
         (y * window.dilation.y, x * window.dilation.x) for y, x in product(range(height), range(width))
     )
     parts = [
         Part(
-            weights=weights[first : first + each].reshape(each, -1, depth),
+            weights=wide[first : first + each].reshape(each, -1, joined * depth),
             channels=slice(first, first + each),
             taps=taps,
             row=0,
             width=call.params.output.width,
-            input=first // each * depth,
+            input=first // each * joined * depth,
             output=first,
         )
         for first in range(0, count, each)
     ]
     origin = Pair(-window.padding.y, -window.padding.x)
     return _step(context, step, call, parts, Walk(origin, window.stride, ONE))
+
+
+def joined_groups(weights: Bytes, groups: int, dense: bool) -> int:
+    """Groups that are best computed as one. `dense`: all together they are a plain convolution."""
+    ways = [count for count in range(1, groups + 1) if groups % count == 0]
+    return min(ways, key=lambda joined: _cycles(weights, groups, joined, dense and joined == groups))
+
+
+def _cycles(weights: Bytes, groups: int, joined: int, dense: bool) -> int:
+    """Modelled cycles of a Cortex-M4 for two pixels: bringing their windows together, and the tiles."""
+    count, height, width, depth = (int(size) for size in weights.shape)
+    depth *= joined
+    words = -(-height * width * depth // 4)
+    tap = 14 + 4 * -(-depth // 4)
+    window = 50 + 20 * height + 12 * words if dense else 140 + height * width * tap + 7 * words
+    quads = -(-(count // groups * joined) // 4)
+    steps = 2 * words
+    tile = 80 + loop_of([steps]).cycles(steps)
+    return groups // joined * (2 * window + (80 if dense else 150) + quads * tile)
 
 
 def transpose(context: Context, step: Step, call: TransposeConv2d) -> Step | None:

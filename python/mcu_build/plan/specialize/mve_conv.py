@@ -16,6 +16,7 @@ from mcu_build.ir.calls.convolution import (
 from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputStage, Pair, Struct, Window
 from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.groups import between_groups
 from mcu_build.kernels.helium import convolution, tile_core
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.mve_packing import (
@@ -408,7 +409,7 @@ def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step
     outputs, height, width, depth = weights.shape
     joined = convolution.joined_groups(given.groups, depth)
     count, depth, outputs = given.groups // joined, depth * joined, outputs * joined // given.groups
-    wide = convolution.between_groups(weights, given.groups, joined)
+    wide = between_groups(weights, given.groups, joined)
     patch = convolution.patch_of(height * width, depth)
     rows = patch.vectors_of(wide.reshape(len(wide), -1))
     parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
