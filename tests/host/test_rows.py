@@ -23,6 +23,7 @@ from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import Search, cheapest, fit_ram, front
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.specialize import specialize
+from mcu_build.plan.views import without_views
 from mcu_build.report.fitting import Fitting, Limits, choose, fittings, refusal, table, to_keep
 from mcu_build.request import request_for
 from mcu_build.resources import data_dir
@@ -81,6 +82,24 @@ def wide_net() -> Plan:
     wide = draw.table(draw.convolution(draw.input, 32, same=True))
     narrow = draw.convolution(draw.depthwise(wide), 8, same=True)
     return allow_inplace(draw.plan("wide", [narrow]))
+
+
+def test_an_image_under_two_names_is_one():
+    draw = Draw(1, 24, 16, 8)
+    image = draw.convolution(draw.table(draw.input), 8, same=True)
+    plan = draw.plan("named", [draw.added(draw.table(image), image)])
+    # The last layer reads the image through a view, as a copy between memory formats leaves it.
+    view = max(plan.tensors) + 1
+    tensors = {**plan.tensors, view: replace(plan.tensors[image], id=view, alias_of=image)}
+    last = plan.steps[-1].renamed({image: view})
+    viewed = replace(plan, tensors=tensors, steps=(*plan.steps[:-1], last))
+    assert longest(viewed, 1).end < longest(plan, 1).end == 4
+    assert longest(without_views(viewed), 1).end == 4
+    assert without_views(viewed) == plan
+    # One that is another array stays.
+    other = replace(tensors[view], shape=(1, 12, 32, 8))
+    kept = replace(viewed, tensors={**tensors, view: other})
+    assert without_views(kept) == kept
 
 
 def test_an_arena_of_fewer_bytes_takes_more_bands():

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 
+#include "mcu/kernels/bits.h"
+
 namespace mcu::kernels {
 namespace {
+
+// Added to a float of less than 2^22 it leaves the nearest integer in the lowest bits (quantize.cpp).
+constexpr float kRound = 1.5F * (1 << 23);
 
 // The window of one output element along one axis: `count` positions from `first`, `step` apart, of which
 // those outside the image do not take part.
@@ -86,10 +91,12 @@ struct Sum {
     int32_t count;
 };
 
-Sum sum_of(const Planes& in, const float* plane, const Range (&axes)[3]) {
+// `value_of(at)` is the float at an element of the plane.
+template <typename ValueOf>
+Sum sum_of(const Planes& in, const Range (&axes)[3], const ValueOf& value_of) {
     Sum sum = {0.0f, 0};
     for_each_entry(in, axes, [&](int32_t z, int32_t row, int32_t column) {
-        sum.value += plane[offset_in_plane(in, z, row, column)];
+        sum.value += value_of(offset_in_plane(in, z, row, column));
         ++sum.count;
     });
     return sum;
@@ -98,6 +105,45 @@ Sum sum_of(const Planes& in, const float* plane, const Range (&axes)[3]) {
 // Entries of a window along one axis inside the padded image.
 int32_t padded_entries(const PlanePoolParams& params, int axis, const Range& range, int32_t size) {
     return std::min(range.first + range.count, size + params.padding[axis]) - range.first;
+}
+
+// What the sum of a window is divided by.
+int32_t divisor(const PlanePoolParams& params, const Range (&axes)[3], const Sum& sum) {
+    if (params.divisor != 0) return params.divisor;
+    if (!params.count_padding) return sum.count;
+    const Planes& in = params.input;
+    return padded_entries(params, 0, axes[0], in.depth) * padded_entries(params, 1, axes[1], in.rows) *
+           padded_entries(params, 2, axes[2], in.columns);
+}
+
+int32_t divisor(const AdaptivePoolParams&, const Range (&)[3], const Sum& sum) {
+    return sum.count;
+}
+
+// Call `write(position, mean)` for every element of the output; `read(at)` is an element of the input.
+template <typename Params, typename Read, typename Write>
+void average(const Params& params, const Read& read, const Write& write) {
+    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
+        const Sum sum = sum_of(params.input, axes, [&](int32_t at) { return read(plane + at); });
+        write(position, sum.value / static_cast<float>(divisor(params, axes, sum)));
+    });
+}
+
+template <typename Params>
+void average_quantized(const Params& params, const int8_t* input, int8_t* output) {
+    const DequantizeParams& from = params.input;
+    const QuantizeParams& to = params.output;
+    const auto low = static_cast<float>(to.quant_min - to.zero_point);
+    const auto high = static_cast<float>(to.quant_max - to.zero_point);
+    average(
+        params.pool, [&](int32_t at) { return static_cast<float>(input[at] - from.zero_point) * from.scale; },
+        [&](int32_t position, float mean) {
+            const float q = mean * to.inverse_scale;
+            // As quantize_f32_s8: a NaN becomes quant_min, ties go to even.
+            const float clamped = q > low ? (q < high ? q : high) : low;
+            const int32_t nearest = bit_cast<int32_t>(clamped + kRound) - bit_cast<int32_t>(kRound);
+            output[position] = static_cast<int8_t>(nearest + to.zero_point);
+        });
 }
 
 }  // namespace
@@ -116,25 +162,24 @@ MCU_MAX_POOL(adaptive_max_pool, AdaptivePoolParams, s8, int8_t)
 MCU_MAX_POOL(adaptive_max_pool, AdaptivePoolParams, f32, float)
 
 void avg_pool_f32(const PlanePoolParams& params, const float* input, float* output) {
-    const Planes& in = params.input;
-    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
-        const Sum sum = sum_of(in, input + plane, axes);
-        int32_t count = sum.count;
-        if (params.count_padding) {
-            count = padded_entries(params, 0, axes[0], in.depth) *
-                    padded_entries(params, 1, axes[1], in.rows) *
-                    padded_entries(params, 2, axes[2], in.columns);
-        }
-        if (params.divisor != 0) count = params.divisor;
-        output[position] = sum.value / static_cast<float>(count);
-    });
+    average(
+        params, [=](int32_t at) { return input[at]; },
+        [=](int32_t position, float mean) { output[position] = mean; });
 }
 
 void adaptive_avg_pool_f32(const AdaptivePoolParams& params, const float* input, float* output) {
-    for_each_window(params, [&](int32_t plane, const Range(&axes)[3], int32_t position) {
-        const Sum sum = sum_of(params.input, input + plane, axes);
-        output[position] = sum.value / static_cast<float>(sum.count);
-    });
+    average(
+        params, [=](int32_t at) { return input[at]; },
+        [=](int32_t position, float mean) { output[position] = mean; });
+}
+
+void avg_pool_quantized_s8(const QuantizedPoolParams& params, const int8_t* input, int8_t* output) {
+    average_quantized(params, input, output);
+}
+
+void adaptive_avg_pool_quantized_s8(const QuantizedAdaptivePoolParams& params, const int8_t* input,
+                                    int8_t* output) {
+    average_quantized(params, input, output);
 }
 
 }  // namespace mcu::kernels

@@ -10,7 +10,7 @@ from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.delegate import NpuTarget, join_scratch
-from mcu_build.plan.fuse import fuse_padding
+from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
@@ -25,6 +25,7 @@ from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
+from mcu_build.plan.views import without_views
 
 # How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
 NOT_PLANNED = "the program contradicts itself"
@@ -103,7 +104,7 @@ def _chosen(
     """The plan by portable kernels, before anything is placed."""
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
-    plan = fuse_padding(separate_outputs(selected))
+    plan = fuse_float_pools(fuse_padding(separate_outputs(without_views(selected))))
     plan = keep_state(plan if whole else remove_channels(plan), state)
     return allow_inplace(take_rows(plan) if by_rows else plan)
 

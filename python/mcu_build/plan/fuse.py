@@ -4,14 +4,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mcu_build.ir.calls.call import Call
+from mcu_build.ir.calls.boundary import Dequantize, Quantize
+from mcu_build.ir.calls.call import Call, Portable
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
 from mcu_build.ir.calls.moves import Pad, PadParams
+from mcu_build.ir.calls.portable import (
+    AdaptivePoolParams,
+    PlanePoolParams,
+    QuantizedAdaptivePoolParams,
+    QuantizedPoolParams,
+)
 from mcu_build.ir.calls.struct import ImageSize, Pair
-from mcu_build.ir.plan import Plan
+from mcu_build.ir.plan import DType, Plan, Step
 
 # Of the four dimensions of images.
 _ROWS, _COLUMNS = 1, 2
+_FLOAT_POOLS = ("avg_pool_f32", "adaptive_avg_pool_f32")
 
 
 def fuse_padding(plan: Plan) -> Plan:
@@ -32,6 +40,42 @@ def fuse_padding(plan: Plan) -> Plan:
             steps[index] = steps[index].calling(call)
         fused.add(place)
     return replace(plan, steps=tuple(step for place, step in enumerate(steps) if place not in fused))
+
+
+def fuse_float_pools(plan: Plan) -> Plan:
+    """Averages that are computed in floats between two boundaries, without the two images of floats."""
+    readers, kept = _readers(plan), {plan.owner(id).id for id in plan.outputs}
+    aliased = {tensor.alias_of for tensor in plan.tensors.values()}
+    makers = {step.writes[0]: index for index, step in enumerate(plan.steps) if len(step.writes) == 1}
+    steps: list[Step | None] = list(plan.steps)
+    for index, step in enumerate(plan.steps):
+        pool = step.call
+        if not isinstance(pool, Portable) or pool.kernel not in _FLOAT_POOLS:
+            continue
+        source, result = pool.reads[0], pool.results[0]
+        before, after = makers.get(source) if source is not None else None, readers[result]
+        apart = not {source, result} & {*kept, *aliased}
+        if before is None or len(after) != 1 or readers[plan.steps[before].writes[0]] != [index] or not apart:
+            continue
+        entered, left = plan.steps[before].call, plan.steps[after[0]].call
+        if not isinstance(entered, Dequantize) or not isinstance(left, Quantize):
+            continue
+        if entered.dtype is DType.I8 is left.dtype:
+            call = _quantized_pool(pool, entered, left)
+            steps[before], steps[after[0]], steps[index] = None, None, step.calling(call)
+    return replace(plan, steps=tuple(step for step in steps if step is not None))
+
+
+def _quantized_pool(pool: Portable, entered: Dequantize, left: Quantize) -> Portable:
+    """The call that reads and writes int8."""
+    params: QuantizedPoolParams | QuantizedAdaptivePoolParams
+    if isinstance(pool.params, PlanePoolParams):
+        params = QuantizedPoolParams(pool.params, entered.params, left.params)
+    else:
+        assert isinstance(pool.params, AdaptivePoolParams)
+        params = QuantizedAdaptivePoolParams(pool.params, entered.params, left.params)
+    function = pool.function.replace("f32", "quantized_s8")
+    return replace(pool, params=params, function=function, reads=(entered.input,), results=(left.output,))
 
 
 def _readers(plan: Plan) -> Mapping[int, list[int]]:

@@ -7,6 +7,7 @@
 //   adaptive_max_pool   as max_pool over the window from floor(y in / out) to ceil((y + 1) in / out), depth
 //                       and columns likewise; adaptive_max_pool_indices its position
 //   adaptive_avg_pool   mean over the same window
+//   ..._quantized_s8    dequantize, the average in floats, quantize (quantize.h): no image of floats
 //
 // Entries outside the image do not take part. The divisor of avg_pool is `divisor` where that is not 0, else
 // the entries of the window inside the padded image (`count_padding`) or inside the image. Max is exact; a
@@ -18,6 +19,7 @@
 #include <cstdint>
 
 #include "mcu/kernels/planes.h"
+#include "mcu/kernels/quantize.h"
 
 namespace mcu::kernels {
 
@@ -37,6 +39,18 @@ struct AdaptivePoolParams {
     Planes output;
 };
 
+struct QuantizedPoolParams {
+    PlanePoolParams pool;
+    DequantizeParams input;
+    QuantizeParams output;
+};
+
+struct QuantizedAdaptivePoolParams {
+    AdaptivePoolParams pool;
+    DequantizeParams input;
+    QuantizeParams output;
+};
+
 void max_pool_s8(const PlanePoolParams& params, const int8_t* input, int8_t* output);
 void max_pool_f32(const PlanePoolParams& params, const float* input, float* output);
 void max_pool_indices_s8(const PlanePoolParams& params, const int8_t* input, int64_t* output);
@@ -47,5 +61,8 @@ void adaptive_max_pool_f32(const AdaptivePoolParams& params, const float* input,
 void adaptive_max_pool_indices_s8(const AdaptivePoolParams& params, const int8_t* input, int64_t* output);
 void adaptive_max_pool_indices_f32(const AdaptivePoolParams& params, const float* input, int64_t* output);
 void adaptive_avg_pool_f32(const AdaptivePoolParams& params, const float* input, float* output);
+void avg_pool_quantized_s8(const QuantizedPoolParams& params, const int8_t* input, int8_t* output);
+void adaptive_avg_pool_quantized_s8(const QuantizedAdaptivePoolParams& params, const int8_t* input,
+                                    int8_t* output);
 
 }  // namespace mcu::kernels

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mcu_build.ir.calls.boundary import DequantizeParams, QuantizeParams
 from mcu_build.ir.calls.struct import Broadcast, Floats2, Ints3, Ints4, Ints6, Long, Struct
 
 
@@ -238,6 +239,24 @@ class AdaptivePoolParams(Struct):
 
     input: Planes
     output: Planes
+
+
+@dataclass(frozen=True)
+class QuantizedPoolParams(Struct):
+    """Parameters of plane_pool.h."""
+
+    pool: PlanePoolParams
+    input: DequantizeParams
+    output: QuantizeParams
+
+
+@dataclass(frozen=True)
+class QuantizedAdaptivePoolParams(Struct):
+    """Parameters of plane_pool.h."""
+
+    pool: AdaptivePoolParams
+    input: DequantizeParams
+    output: QuantizeParams
 
 
 @dataclass(frozen=True)
