@@ -1,12 +1,13 @@
 """State over a thousand steps: instructions a step, bytes of state, and how far int8 drifts from float.
 
     .venv/bin/python benchmarks/drift.py                       # all nets
-    .venv/bin/python benchmarks/drift.py --nets gru lstm --boards mps2-an386
+    .venv/bin/python benchmarks/drift.py --nets gru lstm --boards mps2-an386 --float
 
 Each net of drift_nets.py runs on the host over one recording of 1,000 steps, from one reset; its outputs are
 compared with PyTorch's in float, over the first hundred steps, the last hundred and all, and bit for bit with
 the quantized program's. Instructions are counted in QEMU, cycles modelled (in brackets); those of
-Cortex-M0 stand for a Cortex-M0+.
+Cortex-M0 stand for a Cortex-M0+. With --float a last cell has the same net in float, in thousands of cycles
+on each board.
 """
 
 import argparse
@@ -49,7 +50,13 @@ def sqnr(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(10 * np.log10(np.square(wanted).sum() / np.square(found - wanted).sum()))
 
 
-def measure(name: str, boards: list[str], folder: Path) -> str:
+def profiled(file: Path, board: str, folder: Path) -> tuple[int, int]:
+    """Instructions and modelled cycles of a step."""
+    total = mcu_build.build(file, board=board, npu="none", build_dir=folder).profile().total
+    return total.instructions, total.cycles or 0
+
+
+def measure(name: str, boards: list[str], folder: Path, *, in_float: bool) -> str:
     """A row of the table of docs/state.md."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.py"
@@ -67,12 +74,12 @@ def measure(name: str, boards: list[str], folder: Path) -> str:
             wanted = np.concatenate([model(x[None]).numpy() for x in sound[0]])
             found = host.execute([sound.numpy()[0][:, None]]).outputs[0].reshape(wanted.shape)
     noise = [sqnr(found[part], wanted[part]) for part in (slice(100), slice(-100, None), slice(None))]
-    counts = []
-    for board in boards:
-        built = mcu_build.build(file, board=board, npu="none", build_dir=folder)
-        total = built.profile().total
-        counts.append(f"{total.instructions:,} ({total.cycles or 0:,})")
+    counts = ["{:,} ({:,})".format(*profiled(file, board, folder)) for board in boards]
     cells = [*counts, f"{host.manifest.memory['state']:,}", *(f"{each:.1f}" for each in noise)]
+    if in_float:
+        file = folder / f"{name}_float.py"
+        file.write_text(_MODEL.format(here=str(HERE), name=name) + data + 'precision = {"*": "float"}\n')
+        cells.append(" / ".join(f"{profiled(file, board, folder)[1] / 1000:,.0f}" for board in boards))
     return f"| `{name}` | {' | '.join(cells)} |"
 
 
@@ -81,12 +88,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--nets", nargs="+", default=[*STREAMS, *CALLS], choices=[*STREAMS, *CALLS])
     parser.add_argument("--boards", nargs="*", default=list(BOARDS))
+    parser.add_argument("--float", action="store_true", dest="in_float", help="the same nets in float, too")
     parser.add_argument("--build-dir", type=Path, default=Path("build/drift"))
     options = parser.parse_args()
     failed = 0
     for name in options.nets:
         try:
-            print(measure(name, options.boards, options.build_dir), flush=True)
+            row = measure(name, options.boards, options.build_dir, in_float=options.in_float)
+            print(row, flush=True)
         except McuError as error:
             failed += 1
             print(f"{name}: {error.message.splitlines()[0]}", file=sys.stderr)

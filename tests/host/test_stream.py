@@ -213,6 +213,15 @@ def test_what_looks_ahead_comes_late(name: str) -> None:
     agree(made, model, recordings)
 
 
+def test_nothing_is_left_of_padding_in_front() -> None:
+    """Of a delegate it would be an output that is the input; padding of other dimensions stays."""
+    model = Of(lambda m, x: m.c(F.pad(F.pad(x, (2, 0)), (0, 0, 1, 0))), c=nn.Conv1d(4, 2, 3))
+    made, model, recordings = streamed(model)
+    pads = [node.args[1] for node in made.program.graph.nodes if "pad" in str(node.target)]
+    assert pads == [[0, 0, 1, 0]]
+    agree(made, model, recordings)
+
+
 def test_a_step_without_its_past_is_another() -> None:
     """The control: with the state reset before each step outputs differ."""
     made, model, recordings = streamed(CAUSAL["TCN with residuals"][0])

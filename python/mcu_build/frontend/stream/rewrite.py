@@ -1,14 +1,14 @@
 """A quantized program over whole recordings as one that is called step by step, with its past as state."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
-from torch.fx import Node
+from torch.fx import Graph, Node
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Inputs, add_state
@@ -27,10 +27,11 @@ from mcu_build.frontend.stream.timeline import (
     operator,
 )
 from mcu_build.lower.assigned import origin_near
-from mcu_build.lower.builder import shape
+from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.recurrent import RecurrentCall
 from mcu_build.lower.recurrent_shapes import LAYERS
 
+_PADS = frozenset({aten.pad.default, aten.constant_pad_nd.default})
 _HOP_HINT = "Use fewer strides over time, or longer recordings."
 
 
@@ -87,6 +88,7 @@ def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequenc
             surgeon.apply(node, rewrites[node])
     made = surgeon.outputs(final)
     state = surgeon.state
+    _drop_idle_pads(program.graph, {*made, *(one.result for one in state)})
     add_state(program, [one.placeholder for one in state], made, [one.result for one in state])
     given = tuple(
         _step_of(tensor, axes.get(index), recording.hop) for index, tensor in enumerate(examples[0])
@@ -102,6 +104,17 @@ def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequenc
         _first_steps(results, times, rewrites),
         _furthest(rewrites, times, [node for node in results if node in final], recording),
     )
+
+
+def _drop_idle_pads(graph: Graph, kept: Set[Node]) -> None:
+    """Leave out pads of nothing, what is left of those in front, but for those in `kept`.
+
+    Alone in a delegate they have an output that is its input, which Vela refuses.
+    """
+    for node in list(graph.nodes):
+        if node.target in _PADS and not any(node.args[1]) and node not in kept:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
 
 
 def _first_steps(
