@@ -34,6 +34,7 @@ KERNELS = {
         Shape((1, 3, 2), 126, 5),
         Shape((1, 3, 5), 8, 5),  # less than a vector
         Shape((2, 3, 3), 3, 9),
+        Shape((1, 5, 5), 48, 24, (1, 1), groups=2),  # groups as one
     ],
     "mve_image_tiles_s8": [
         Shape((1, 9, 10), 16, 8, (3, 3)),
@@ -72,7 +73,7 @@ KERNELS = {
     "mve_grouped_tiles_s8": [
         Shape((1, 6, 7), 16, 16, (3, 3), padding=(1, 1), groups=4),
         Shape((2, 5, 5), 12, 24, (3, 3), (2, 2), (1, 1), groups=6),  # joined by fours
-        Shape((1, 5, 5), 48, 24, (1, 1), groups=2),
+        Shape((1, 1, 3), 48, 24, (1, 1), groups=2),
         Shape((1, 6, 6), 10, 15, (2, 3), padding=(0, 1), dilation=(1, 2), groups=5),
         Shape((1, 1, 3), 24, 9, (1, 3), padding=(0, 1), groups=3),
         Shape((1, 5, 5), 66, 6, (3, 3), padding=(1, 1), groups=2),

@@ -401,7 +401,7 @@ def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _T
 
 
 def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step | None:
-    """Groups, a few at a time where they are narrow: weights between those are zero."""
+    """Groups, a few at a time where they are narrow, or all as one: weights between those are zero."""
     given = call.params
     rescaling = _rescaling(context, call, weights)
     if rescaling is None or context.optimize == "size":
@@ -411,6 +411,9 @@ def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step
     count, depth, outputs = given.groups // joined, depth * joined, outputs * joined // given.groups
     wide = between_groups(weights, given.groups, joined)
     patch = convolution.patch_of(height * width, depth)
+    pixels = given.batch * given.input.pixels if given.window.is_pointwise else 0
+    if convolution.is_quicker_dense(patch, outputs, count, given.input.channels, pixels):
+        return _convolution(context, step, call, between_groups(weights, given.groups, given.groups))
     rows = patch.vectors_of(wide.reshape(len(wide), -1))
     parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
     packed = b"".join(linear_weights(rows[part]) for part in parts)
