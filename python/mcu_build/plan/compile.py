@@ -9,6 +9,7 @@ from mcu_build.ir.calls.moves import Permute
 from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan.concat_in_place import join_in_place
+from mcu_build.plan.copy_weights import copy_weights
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
 from mcu_build.plan.inplace import allow_inplace
@@ -117,6 +118,7 @@ def _finisher(
 
     def finish(chains: Sequence[Chain]) -> Plan:
         made = specialize(join_scratch(in_bands(plan, chains)), kernel_folders, optimize, room)
+        made = copy_weights(made, memories)
         placed = join_in_place(
             made, lambda one: allocate_with_relocation(choose_low_scratch(one, allowance), 2 * allowance)
         )

@@ -36,7 +36,7 @@ def memories_of(board: Board, state: int, pins: Sequence[Pin] = ()) -> Memories:
     if board.is_host or board.placement is None:
         return Memories(pins=tuple(pins))
     arenas = tuple(_arena_room(board, name, state) for name in board.placement.arenas)
-    return Memories(arenas, _constant_rooms(board), tuple(pins))
+    return Memories(arenas, _constant_rooms(board), tuple(pins), board.arena_size or 0)
 
 
 def _constant_rooms(board: Board) -> tuple[Room, ...]:

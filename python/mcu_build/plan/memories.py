@@ -69,12 +69,14 @@ class Pin:
 class Memories:
     """Where a plan may lie: rooms for activations, rooms for constants, and what is placed by name.
 
-    One room, or none, is the arena as a whole.
+    One room, or none, is the arena as a whole. `copies` are the bytes up to which the arena may grow for
+    copies of weights (plan/copy_weights.py); they may always be as large as it is without.
     """
 
     arenas: tuple[Room, ...] = ()
     constants: tuple[Room, ...] = ()
     pins: tuple[Pin, ...] = ()
+    copies: int = 0
 
     @property
     def differ(self) -> bool:
