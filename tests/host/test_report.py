@@ -266,11 +266,27 @@ def test_the_graph_file_has_the_edges():
     assert nodes["1"]["namespace"] == "body/<b>"
 
 
+def test_boxes_have_a_colour_wherever_a_step_runs():
+    """Without a rule a browser paints them black."""
+    text = page(report())
+    for where in ("npu", "int8", "int16", "boundary", "float"):
+        assert f".mcu svg .where-{where} rect" in text
+
+
 def test_the_document_and_the_table():
     told = document(report())
     assert [row["label"] for row in told["layers"]][:2] == ["stem conv2d 4x8x8", "body.<b> npu 4x8x8"]
     assert (told["cycles"], told["milliseconds"]) == (1500, pytest.approx(1.5))
     assert "1,500 cycles an inference on the core, 1.500 ms at 1 MHz" in text(report())
+
+
+def test_columns_are_left_out_before_a_name_is_cut():
+    rows = [("raspberry-pi-pico", "cortex-m0plus", "264 K", "Raspberry Pi Pico of some length")]
+    headings = ("board", "core", "RAM", "name")
+    told = render(headings, rows, {"RAM"}, 60, optional=("name", "RAM"))
+    assert "raspberry-pi-pico  cortex-m0plus  264 K" in told and "name" not in told and "…" not in told
+    assert "some length" in render(headings, rows, {"RAM"}, 80, optional=("name", "RAM"))
+    assert "RAM" not in render(headings, rows, {"RAM"}, 36, optional=("name", "RAM"))
 
 
 @pytest.mark.parametrize("columns", [80, 120, 200])

@@ -50,7 +50,9 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
         print_json({"boards": rows, "broken": broken})
         return
     headings = ("board", "core", "kernels", "RAM", "clock", "simulator", "flash with", "NPU", "name")
-    print_text(render(headings, [_cells(row) for row in rows], {"RAM", "clock"}))
+    # A board is given by its name, which no terminal is too narrow for.
+    optional = ("kernels", "name", "clock", "NPU", "RAM")
+    print_text(render(headings, [_cells(row) for row in rows], {"RAM", "clock"}, optional=optional))
     for one in broken:
         print_warning(f"{one['error']} (`mcu-build boards check {one['file']}`)")
 

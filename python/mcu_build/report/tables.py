@@ -25,17 +25,19 @@ def render(
     rows: Iterable[Sequence[str]],
     right: Collection[str] = (),
     columns: int | None = None,
+    optional: Sequence[str] = (),
 ) -> str:
     """A table with a line below its headings; columns named in `right` hold numbers and are aligned there.
 
-    Where it is wider than `columns` (the terminal), words are cut short with an ellipsis, numbers never.
+    Where it is wider than `columns` (the terminal), those of `optional` are left out, from the first on; then
+    words are cut short with an ellipsis, numbers never.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    cells = [list(row) for row in rows]
+    headings, cells = _that_fit(headings, [list(row) for row in rows], columns or width(), optional)
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     longest = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     words = [index for index, heading in enumerate(headings) if heading not in right]
@@ -49,6 +51,19 @@ def render(
     written = StringIO()
     Console(file=written, width=columns or width(), color_system=None).print(made)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n") + "\n"
+
+
+def _that_fit(
+    headings: Sequence[str], cells: list[list[str]], columns: int, optional: Sequence[str]
+) -> tuple[Sequence[str], list[list[str]]]:
+    """The table without as many of the `optional` columns as it takes, the first first."""
+    for name in optional:
+        taken = sum(max(map(len, column)) + _BETWEEN for column in zip(headings, *cells, strict=True))
+        if taken <= columns:
+            break
+        index = list(headings).index(name)
+        headings, *cells = [[*row[:index], *row[index + 1 :]] for row in (headings, *cells)]
+    return headings, cells
 
 
 def _shrunk(longest: Sequence[int], words: Sequence[int], room: int) -> list[int]:
