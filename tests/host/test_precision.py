@@ -67,7 +67,7 @@ def test_a_name_that_is_none_is_told_with_those_alike():
     ("given", "told"),
     [
         (["stem"], "list, not a dictionary"),
-        ({"stem": "int4"}, "'int4' is not one of float, int16, int8"),
+        ({"stem": "int2"}, "'int2' is not one of float, int16, int8, int4"),
         ({"stem": 16}, "16 is not one of"),
         ({1: "float"}, "1 is no name"),
     ],

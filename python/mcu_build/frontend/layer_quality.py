@@ -271,7 +271,9 @@ def _has_weights(node: Node) -> bool:
     """Whether the second operand is a constant that was rounded."""
     if len(node.args) < 2 or not isinstance(node.args[1], Node):
         return False
-    return bool(_before_quantization(node.args[1]).op == "get_attr")
+    # Convolutions with weights of 4 bits have them in rows.
+    rows = node.args[1].args[0] if node.args[1].target is torch.ops.aten.reshape.default else node.args[1]
+    return bool(_before_quantization(rows).op == "get_attr")
 
 
 def _before_quantization(node: Any) -> Node:

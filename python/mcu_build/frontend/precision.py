@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from torch.fx import Node
 
-FLOAT, INT8, INT16 = "float", "int8", "int16"
-_WIDTHS = (FLOAT, INT16, INT8)
+FLOAT, INT4, INT8, INT16 = "float", "int4", "int8", "int16"
+_WIDTHS = (FLOAT, INT16, INT8, INT4)
 _WHY = "`precision` in the model file asks for float"
 _HINT = 'Write, for example, `precision = {"head.*": "float"}`; `mcu-build accuracy` lists the layers.'
 _SHOWN = 8
@@ -44,7 +44,7 @@ def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, us
 
     McuError, with names that are alike, for keys that fit none.
     """
-    from mcu_build.lower.assigned import keep_in_float, make_int16
+    from mcu_build.lower.assigned import keep_in_float, make_int4, make_int16
 
     names = {node: names_of(node) for node in exported.graph.nodes if node.op == "call_function"}
     unused = set(wishes)
@@ -58,12 +58,29 @@ def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, us
             keep_in_float(node, _WHY)
         elif width == INT16:
             make_int16(node)
+        elif width == INT4:
+            make_int4(node)
+    _check_int4(names, wishes, path)
     if unused:
         known = sorted({name for pair in names.values() for name in pair if name})
         raise McuError(
             "\n".join(f"{path}: precision: no layer {key!r}{_near(key, known)}" for key in sorted(unused)),
             _HINT,
         )
+
+
+def _check_int4(names: "Mapping[Node, tuple[str, str]]", wishes: Mapping[str, str], path: Path) -> None:
+    """McuError for keys that ask for weights of 4 bits where no layer can have them."""
+    from mcu_build.lower.int4_annotate import may_have_form
+
+    for key, wish in wishes.items():
+        fitting = [node for node, pair in names.items() if wish == INT4 and fits(key, *pair)]
+        if fitting and not any(map(may_have_form, fitting)):
+            raise McuError(
+                f"{path}: precision: {key!r}: no linear layer or convolution of 1x1 is among it, and "
+                "others keep weights of 8 bits",
+                "Name linear layers, such as the last one: they have most weights.",
+            )
 
 
 def names_of(node: "Node") -> tuple[str, str]:

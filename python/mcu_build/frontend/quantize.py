@@ -88,6 +88,7 @@ def convert(
         from mcu_build.lower import annotate
         from mcu_build.lower.equalize import equalize, first_of
         from mcu_build.lower.given import GivenQuantizer, is_marked, put_back
+        from mcu_build.lower.int4_annotate import round_weights
         from mcu_build.lower.scales import settle_scales
 
         is_given = is_marked(exported)
@@ -110,6 +111,7 @@ def convert(
         with quick(), quick_histograms():
             converted = convert_pt2e(prepared)
             put_back(converted)
+            round_weights(converted)
         return converted, floats
 
 

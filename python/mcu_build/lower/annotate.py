@@ -19,10 +19,11 @@ from torchao.quantization.pt2e.quantizer import (
 )
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.lower import computed_weights, int16_annotate, recurrent
+from mcu_build.lower import computed_weights, int4_annotate, int16_annotate, recurrent
 from mcu_build.lower.assigned import (
     Chosen,
     everything,
+    is_int4,
     is_int16,
     keep_in_float,
     make_int16,
@@ -125,11 +126,12 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
 
     def _scale_outputs(self, model: GraphModule) -> None:
         """Give each output of a linear layer a scale where one for all loses too much."""
-        split_scales(model, self._chosen)
+        split_scales(model, lambda node: self._chosen(node) and not is_int4(node))
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how."""
         int16_annotate.annotate(model, is_move)
+        int4_annotate.annotate(model, self._chosen)
         _annotate_functions(model, self._chosen)
         annotate_forms(model, self._chosen)
         recurrent.annotate(model, self._chosen)

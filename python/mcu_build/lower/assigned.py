@@ -20,6 +20,7 @@ _MARK = "mcu_build_cpu"
 _FLOAT = "mcu_build_float"
 _BOUNDARY = "mcu_build_boundary"
 _INT16 = "mcu_build_int16"
+_INT4 = "mcu_build_int4"
 _ORIGIN = {
     "name": "mcu_build_origin",
     "operator": "mcu_build_operator",
@@ -69,6 +70,17 @@ def is_int16(node: Node) -> bool:
     """Whether `make_int16` has marked the node, and nothing keeps it in float."""
     found = node.meta.get("custom") or {}
     return _INT16 in found and _FLOAT not in found
+
+
+def make_int4(node: Node) -> None:
+    """Give the weights of `node`, and of what it is rewritten to, 4 bits."""
+    _note(node, _INT4, "yes")
+
+
+def is_int4(node: Node) -> bool:
+    """Whether `make_int4` has marked the node, and nothing keeps it in float."""
+    found = node.meta.get("custom") or {}
+    return _INT4 in found and _FLOAT not in found
 
 
 def mark_boundary(node: Node) -> None:

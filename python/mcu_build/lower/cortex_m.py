@@ -159,6 +159,7 @@ def _to_cortex_m(
     from executorch.exir.dialects._ops import ops
 
     from mcu_build.lower.fold import fold_constants
+    from mcu_build.lower.int4_build import build_int4
     from mcu_build.lower.int8_forms import build_forms
     from mcu_build.lower.int16_build import build_int16
     from mcu_build.lower.layout import settle
@@ -176,6 +177,7 @@ def _to_cortex_m(
     def chosen(node: Node) -> bool:
         return on_core(node) and not why_in_float(node)
 
+    build_int4(tabled, chosen)
     build_int16(tabled, chosen)
     build_forms(tabled, chosen)
     build_recurrent(tabled, chosen)

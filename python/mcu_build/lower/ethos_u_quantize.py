@@ -33,6 +33,7 @@ from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
+    is_int4,
     is_int16,
     origin,
     remember_origin,
@@ -57,6 +58,7 @@ _CUT_OFF = "what is before or behind it does not run there"
 # Of a partition that gives back what it is given.
 _COPY = "a copy of an input, which the core makes"
 _WIDE = "`precision` in the model file asks for int16"
+_NARROW = "`precision` in the model file asks for int4"
 _COPIES = frozenset(getattr(torch.ops.aten, name).default for name in ("clone", "alias", "detach"))
 
 
@@ -80,6 +82,7 @@ def quantize_for_npu(
     if activation_bits == 8:
         rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
         rejected |= {node.name: _WIDE for node in graph.nodes if is_int16(node)}
+    rejected |= {node.name: _NARROW for node in graph.nodes if is_int4(node)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
     rejected |= {node.name: _COPY for node in copied_inputs(graph)}
 

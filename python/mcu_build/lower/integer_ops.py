@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcu_build import reference_int8, reference_int16, reference_recurrent
+from mcu_build import reference_int4, reference_int8, reference_int16, reference_recurrent
 from mcu_build.lower import int16_ops
 from mcu_build.reference_int8 import windows
 
@@ -20,6 +20,7 @@ _DEFINITIONS: Mapping[str, Callable[..., Any]] = {
     **reference_int8.DEFINITIONS,
     **reference_int16.DEFINITIONS,
     **reference_recurrent.DEFINITIONS,
+    **reference_int4.DEFINITIONS,
 }
 _RECURRENT = (
     "Tensor input_weights, Tensor hidden_weights, Tensor multipliers, Tensor biases, Tensor? table, "
@@ -42,6 +43,8 @@ _SCHEMAS: Mapping[str, str] = {
     "gru": f"Tensor input, Tensor? hidden, Tensor? state, {_RECURRENT}, int state_bits, "
     "int state_multiplier, int state_shift",
     "rnn": f"Tensor input, Tensor? hidden, {_RECURRENT}",
+    "linear_w4": "Tensor input, Tensor weight, Tensor factors, Tensor bias, Tensor multipliers, "
+    "Tensor shifts, int inputs, int dimension, int zero_point, int low, int high",
     **int16_ops.SCHEMAS,
 }
 # Operators with a second result.
@@ -72,6 +75,13 @@ def _pooled(
     return input.new_empty((*input.shape[:2], *sizes)).to(memory_format=torch.channels_last)
 
 
+def _product(input: torch.Tensor, weight: torch.Tensor, *rest: Any) -> torch.Tensor:
+    sizes, dimension = list(input.shape), rest[5]
+    sizes[dimension] = weight.shape[0]
+    made = input.new_empty(sizes)
+    return made.to(memory_format=torch.channels_last) if dimension == 1 else made
+
+
 def _sequence(
     input: torch.Tensor, hidden: torch.Tensor | None, input_weights: Any, *rest: Any
 ) -> torch.Tensor:
@@ -94,6 +104,7 @@ _SHAPES: Mapping[str, Callable[..., Any]] = {
     "lstm": _sequence_and_state,
     "gru": _sequence_and_state,
     "rnn": _sequence,
+    "linear_w4": _product,
     **int16_ops.SHAPES,
 }
 

@@ -1,11 +1,14 @@
 """The kernels on int16 activations equal their definitions on simulated cores."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
 from tests.host.kernels.definitions import differing, share_that_varies
+from tests.support.cases import Case
 from tests.support.cases_on_board import run_cases_on
 from tests.support.int16_cases import cases, definition
 
@@ -23,15 +26,21 @@ OTHERS: list[tuple[str, Toolchain]] = [
 ]
 
 
-def equals_the_definitions(board: str, toolchain: Toolchain, folder: Path) -> None:
-    made = list(cases())
+def equals_the_definitions(
+    board: str,
+    toolchain: Toolchain,
+    folder: Path,
+    given: Callable[[], Iterable[Case]] = cases,
+    right: Callable[[Case], np.ndarray] = definition,
+) -> None:
+    made = list(given())
     size = len(made)
     if board == "microbit":  # 16 KB of RAM hold the operands of a few small cases
         made, size = [case for case in made if case.arguments[0].array.nbytes < 1500], 12
     parts = [made[at : at + size] for at in range(0, len(made), size)]
     ran = [run_cases_on(board, part, folder / str(at), toolchain) for at, part in enumerate(parts)]
     outputs = [output for part in ran for output in part]
-    assert differing(made, outputs, definition) == []
+    assert differing(made, outputs, right) == []
     assert share_that_varies(outputs) > 0.8
 
 
