@@ -9,7 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcu_build.board import find_board
+from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.fit import check_fit
 from tests.support.cases import run_plans
 from tests.support.lowering import Function, Outcome, take
 
@@ -137,6 +140,13 @@ def test_what_has_no_int16_form_is_said(outcomes: dict[str, Outcome]) -> None:
     (warning,) = [text for text in outcomes["mixed"].lowered.warnings if "asks for int16" in text]
     assert "log_softmax" in warning
     assert "`precision` asks for int16, of which this operator has no form" in warning
+
+
+def test_what_does_not_fit_names_what_16_bits_cost(outcomes: dict[str, Outcome]) -> None:
+    board = find_board("host").model_copy(update={"arena_size": 64})
+    with pytest.raises(McuError) as caught:
+        check_fit(compile_program(outcomes["image"].program, "net"), board)
+    assert "Layers of int16 take twice the room and never run row by row" in caught.value.hint
 
 
 def test_the_firmware_is_the_reference(tmp_path: Path, outcomes: dict[str, Outcome]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build.cli import main
+from mcu_build.frontend import quantize
 from mcu_build.frontend.tune import Trial, search
 
 MODEL = """
@@ -64,17 +65,48 @@ def test_an_aim_out_of_reach_ends_with_the_best():
     assert chosen.in_float == ("a", "b", "c")
 
 
+def test_one_of_many_layers_is_found_by_halves():
+    """Layers that nothing is known of: few trials, not one for each."""
+    names = [f"layer{number:02}" for number in range(64)]
+    made: list[int] = []
+
+    def attempt(chosen: Collection[str]) -> tuple[Trial, tuple[frozenset[str], ...]]:
+        made.append(len(chosen))
+        good = 30.0 if {"layer07", "layer50"} <= set(chosen) else 10.0
+        return Trial(tuple(sorted(chosen)), good, None, len(chosen) / 64, 0), (frozenset(names),)
+
+    _, chosen = search(attempt, met(20))
+    assert chosen.in_float == ("layer07", "layer50")
+    assert len(made) < 30
+
+
+def test_a_search_ends_where_it_has_to():
+    made, attempt = attempts(["a", "b", "c"])
+    _, chosen = search(attempt, met(20), lambda: len(made) >= 2)
+    assert len(made) <= 4
+    assert chosen.sqnr_db >= 20
+
+
 def run(file: Path, capsys, *options: str) -> tuple[int, dict]:
     with pytest.raises(SystemExit) as ended:
         main(["tune", "--json", str(file), *options])
     return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
 
 
-def test_what_it_prints_reaches_the_aim_when_it_is_followed(tmp_path, capsys):
+def test_what_it_prints_reaches_the_aim_when_it_is_followed(tmp_path, capsys, monkeypatch):
     """The model with the chosen layers is as good as was promised, and then nothing is left to do."""
     (tmp_path / "gem.py").write_text(MODEL)
     status, found = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
     assert status == 0
+
+    def never(*_):
+        raise AssertionError("a trial is made once")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quantize, "convert", never)
+        _, kept = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
+    assert {**kept, "stages": 0} == {**found, "stages": 0}
+    assert found["trials"] > 1 and not found["ended"]
     assert found["steps"][0]["sqnr_db"] < 32 <= found["chosen"]["sqnr_db"]
     assert {"pow"} <= found["precision"].keys()
     assert set(found["precision"].values()) == {"int16"}

@@ -23,13 +23,14 @@ def command(model: Path, min_sqnr: float | None, max_drop: float | None, as_json
     is built, nothing is written. Status 6 where none is found.
     """
     del debug
+    from mcu_build.cache import Cache
     from mcu_build.frontend.names import check_model
     from mcu_build.frontend.tune import Aim, tune
 
     check_model(model)
     times = StageTimes()
     with times.stage("tune"):
-        found = tune(model, Aim(min_sqnr, max_drop), times.step)
+        found = tune(model, Aim(min_sqnr, max_drop), times.step, Cache())
     if as_json:
         print_json({**asdict(found), "stages": times.stages})
     else:
@@ -60,6 +61,8 @@ def _text(found: Any) -> str:
         lines.append("int8 is enough: nothing has to be changed.")
     if not found.met:
         lines.append("That is the best that was found; it is not enough.")
+    if found.ended:
+        lines.append(f"The search ended after {found.trials} trials; fewer layers may do.")
     return "\n".join(lines)
 
 

@@ -43,6 +43,10 @@ _BUILT = re.compile(r"build|bazel-.*|__pycache__|\..*")
 _FILE_NAME = re.compile(r"[\w./-]+\.\w{1,8}")
 
 
+# What of our own code a quantized model depends on.
+FRONT_END_CODE = ("frontend", "lower", "quality.py", "layer_names.py", "reference_int4.py")
+
+
 @dataclass(frozen=True)
 class Dependencies:
     """What a run of a model file observed of the world around it.

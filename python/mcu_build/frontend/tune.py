@@ -3,21 +3,25 @@ own data.
 
 A value is rounded between two layers, so it is a tensor that gets more bits: all that makes it or reads it,
 together. Tensors are tried in the order of what they lose alone, a few at each step, and the one that helps
-most is kept. Once the aim is met, every layer that is not needed for it goes back to int8,
-dearest first. int16 costs little, so float is tried only where all of the model in int16 is not enough. The
-search has no randomness: the same model gives the same answer.
+most is kept. Once the aim is met, what is not needed for it goes back to int8, by halves, dearest first.
+int16 costs little, so float is tried only where all of the model in int16 is not enough. The search has no
+randomness: the same model gives the same answer. It ends after a number of trials, and each is kept in the
+cache: a search that was interrupted goes on where it was.
 """
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcu_build import npz
+from mcu_build.cache import Cache, hash_text, own_code
 from mcu_build.compare import accuracy
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision, session
+from mcu_build.frontend.dependencies import FRONT_END_CODE
 from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
 from mcu_build.vectors import UNLABELLED
 
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 # Tensors that are tried at each step, and steps.
 _TRIED = 3
 _MOST_STEPS = 16
+# Trials of a search, each of which quantizes the model.
+_MOST_TRIALS = 40
 # Vectors over which accuracy is counted.
 _MOST_VECTORS = 256
 _WHY = "tried in float"
@@ -72,7 +78,8 @@ class Trial:
 class Tuned:
     """The steps of a search, from int8 to the last, and what it has chosen.
 
-    `precision` is to be put into the model file, with what was there already. `met`: it is enough.
+    `precision` is to be put into the model file, with what was there already. `met`: it is enough. `trials`
+    is how many there were; `ended`: no more are permitted, a better choice may exist.
     """
 
     steps: tuple[Trial, ...]
@@ -80,9 +87,11 @@ class Tuned:
     precision: Mapping[str, str]
     float_accuracy: float | None
     met: bool
+    trials: int = 0
+    ended: bool = False
 
 
-def tune(file: Path, aim: Aim, step: Callable[[str], None]) -> Tuned:
+def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tuned:
     """Search for `file`, a model.py. McuError for any other, and without labels where `aim` needs them."""
     if file.suffix != ".py":
         raise McuError(f"{file}: only a model.py can say which layers stay in float", "Give the model.py.")
@@ -104,29 +113,54 @@ def tune(file: Path, aim: Aim, step: Callable[[str], None]) -> Tuned:
     def attempt(chosen: Collection[str], width: str) -> tuple[Trial, Sequence[frozenset[str]]]:
         key = (width if chosen else precision.INT8, frozenset(chosen))
         if key not in known:
-            step(f"trial {bench.count + 1}: {len(chosen)} layers in {width}")
-            known[key] = bench.run(chosen, width)
+            step(f"trial {len(known) + 1} of at most {_MOST_TRIALS}: {len(chosen)} layers in {width}")
+            known[key] = _kept(cache, bench, chosen, width)
         return known[key]
 
     width = precision.INT16
     if not met(attempt((), width)[0]) and not met(attempt(bench.layers, width)[0]):
         width = precision.FLOAT
-    steps, chosen = search(lambda layers: attempt(layers, width), met)
+
+    def ended() -> bool:
+        return len(known) >= _MOST_TRIALS
+
+    steps, chosen = search(lambda layers: attempt(layers, width), met, ended)
     wishes = {**bench.wishes, **dict.fromkeys(chosen.layers, width)}
-    return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen))
+    return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen), len(known), ended())
+
+
+def _kept(
+    cache: Cache, bench: "_Bench", chosen: Collection[str], width: str
+) -> tuple[Trial, Sequence[frozenset[str]]]:
+    """A trial of this model that was made before, or a new one."""
+    if bench.key is None:
+        return bench.run(chosen, width)
+
+    def produce(folder: Path) -> None:
+        trial, damaged = bench.run(chosen, width)
+        document = {"trial": asdict(trial), "damaged": [sorted(one) for one in damaged]}
+        (folder / "trial.json").write_text(json.dumps(document))
+
+    entry, _ = cache.get(hash_text("trial", bench.key, width, *sorted(chosen)), produce)
+    document = json.loads((entry / "trial.json").read_text())
+    fields = document["trial"]
+    named = {name: tuple(fields[name]) for name in ("in_float", "in_int16")}
+    return Trial(**{**fields, **named}), [frozenset(one) for one in document["damaged"]]
 
 
 def search(
     attempt: Callable[[Collection[str]], tuple[Trial, Sequence[frozenset[str]]]],
     met: Callable[[Trial], bool],
+    ended: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Trial], Trial]:
     """The trials that were kept, and the last.
 
-    `attempt` gives a trial, and sets of layers that share a tensor, those first that lose most.
+    `attempt` gives a trial, and sets of layers that share a tensor, those first that lose most. Once `ended`
+    says so there are no more.
     """
     trial, damaged = attempt(())
     steps = [trial]
-    while not met(trial) and len(steps) <= _MOST_STEPS:
+    while not met(trial) and len(steps) <= _MOST_STEPS and not ended():
         chosen = frozenset(trial.layers)
         wider = list(dict.fromkeys(chosen | one for one in damaged if not one <= chosen))[:_TRIED]
         if not wider:
@@ -139,20 +173,36 @@ def search(
             trial, damaged = max(tried, key=lambda one: (one[0].accuracy or 0.0, one[0].sqnr_db))
         steps.append(trial)
     if met(trial):
-        for name in trial.layers:
-            if len(trial.layers) > 1:
-                fewer, _ = attempt([one for one in trial.layers if one != name])
-                trial = fewer if met(fewer) else trial
+        trial = _without_needless(attempt, met, ended, trial)
         if trial is not steps[-1]:
             steps.append(trial)
     return steps, trial
+
+
+def _without_needless(
+    attempt: Callable[[Collection[str]], tuple[Trial, Sequence[frozenset[str]]]],
+    met: Callable[[Trial], bool],
+    ended: Callable[[], bool],
+    trial: Trial,
+) -> Trial:
+    """The trial with as few layers as meet the aim: halves are left out, then halves of what was needed."""
+    parts = [trial.layers]
+    while parts and not ended():
+        part = parts.pop(0)
+        others = [one for one in trial.layers if one not in part]
+        fewer = attempt(others)[0] if others else None
+        if fewer is not None and met(fewer):
+            trial = fewer
+        elif len(part) > 1:
+            half = len(part) // 2
+            parts = [part[:half], part[half:], *parts]
+    return trial
 
 
 class _Bench:
     """A captured model that is quantized again and again, over the same data."""
 
     def __init__(self, file: Path) -> None:
-        self.count = 0
         self._captured = session.capture_file(file)
         self.wishes = self._captured.precision
         self._calibration = list(session.calibration_calls(self._captured))
@@ -165,6 +215,14 @@ class _Bench:
         if labels is not None and (labels[:_MOST_VECTORS] != UNLABELLED).any():
             self._labels, vectors = labels[:_MOST_VECTORS], max(vectors, _MOST_VECTORS)
             self.float_accuracy = accuracy(self._vectors["float_0"][:_MOST_VECTORS], self._labels)
+        observed = self._captured.dependencies()
+        # None where the state of a file is not known: nothing is kept then.
+        self.key: str | None = None
+        if observed.settled:
+            code = own_code(*FRONT_END_CODE)
+            self.key = hash_text(
+                code, file.name, observed.with_files([file.resolve()]).key(file.resolve().parent)
+            )
         self._floats = [array[:vectors] for array in npz.numbered(self._vectors, "float")]
 
     @property
@@ -179,7 +237,6 @@ class _Bench:
         from mcu_build.lower.assigned import origin
         from mcu_build.lower.upstream import quiet
 
-        self.count += 1
         named = [node.name for node, key in self._layers.keys.items() if key in chosen]
         is_float = width == precision.FLOAT
         converted, floats = convert(

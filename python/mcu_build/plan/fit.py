@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from mcu_build.board import Board
 from mcu_build.errors import McuError
 from mcu_build.hardware import Memory, Placement
-from mcu_build.ir.plan import Plan
+from mcu_build.ir.plan import DType, Plan
 from mcu_build.layer_names import layer_at
 from mcu_build.plan.memories import Memories, Pin, Room
 
@@ -106,7 +106,15 @@ def check_fit(plan: Plan, board: Board, spreads: bool = True) -> None:
         if not (most is not None and plan.arena.size > most):
             hint = _other_memory(plan, board, over.keys(), spreads) or hint
     if lines:
-        raise McuError("\n".join(lines), f"{peak(plan)} {hint}")
+        raise McuError("\n".join(lines), f"{peak(plan)} {hint}{_of_16_bits(plan)}")
+
+
+def _of_16_bits(plan: Plan) -> str:
+    """A further hint where activations have 16 bits: none of these layers runs row by row."""
+    used = {id for step in plan.steps for id in step.arguments if id is not None}
+    if all(plan.tensors[id].dtype is not DType.I16 or plan.tensors[id].is_constant for id in used):
+        return ""
+    return " Layers of int16 take twice the room and never run row by row: leave large ones in int8."
 
 
 def _needs(plan: Plan, board: Board, place: Placement) -> Mapping[str, Mapping[str, int]]:

@@ -10,7 +10,7 @@ from mcu_build.cache import Cache, hash_text, own_code, versions
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
-from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.frontend.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.frontend.names import check_model
 from mcu_build.progress import Progress
 
@@ -23,9 +23,6 @@ _OBSERVED = "observed.json"
 
 # Stands for the model file in texts that are kept: copies of a project share them.
 MODEL = "{model file}"
-
-# What of our own code the results of a stage depend on.
-FRONT_END_CODE = ("frontend", "lower", "quality.py", "layer_names.py")
 
 
 def quantization_kind(npu: NpuChoice | None) -> str | None:

@@ -15,9 +15,8 @@ from mcu_build.choices import Io
 from mcu_build.custom import Signature, is_custom
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
-from mcu_build.frontend.dependencies import Dependencies
+from mcu_build.frontend.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.lowered import Lowered, read_signatures
-from mcu_build.stages.front_end import FRONT_END_CODE
 
 if TYPE_CHECKING:
     from mcu_build.ir.program import Program
