@@ -266,8 +266,10 @@ class Firmware:
         size, profile, proof = self.size(), None, None
         notes = [] if run else ["The image was not run: no cycles, no proof."]
         if run:
-            profile = _or_note(lambda: self.profile(timeout=timeout), "no profile", notes)
-            proof = _or_note(lambda: self.prove(vectors, timeout=timeout, sim=sim), "not proven", notes)
+            profile = _or_note(lambda: self.profile(timeout=timeout), "no profile", "profile", notes)
+            proof = _or_note(
+                lambda: self.prove(vectors, timeout=timeout, sim=sim), "not proven", "test", notes
+            )
         return of_build(self.built, self.board, size, profile, proof, budgets, notes)
 
     def check_budgets(
@@ -409,8 +411,8 @@ class Firmware:
             )
 
 
-def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
-    """What `find` gives; where nothing here can run the image, None and a note why.
+def _or_note(find: Callable[[], T], missing: str, verb: str, notes: list[str]) -> T | None:
+    """What `find` gives, as `verb` does; where nothing here can run the image, None and a note why.
 
     McuError where the image was run and failed (status 4), or did not end (5).
     """
@@ -419,7 +421,9 @@ def _or_note(find: Callable[[], T], missing: str, notes: list[str]) -> T | None:
     except McuError as error:
         if error.exit_code in (Exit.FIRMWARE, Exit.TIMEOUT):
             raise
-        notes.append(f"{missing}: {error.message}. {error.hint}")
+        # The report has no such option; the verbs that find the same do.
+        hint = error.hint.replace("Add --on-device", f"Use `mcu-build {verb} --on-device`")
+        notes.append(f"{missing}: {error.message}. {hint}")
         return None
 
 

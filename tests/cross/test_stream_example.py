@@ -1,4 +1,4 @@
-"""examples/streams: the gestures' applications in C++, fed by an interrupt, and in C; words in C."""
+"""examples/streams: gestures in C++, fed by an interrupt, and in C; words from a microphone in both."""
 
 import shutil
 from pathlib import Path
@@ -34,5 +34,7 @@ def test_gestures_in_cplusplus_and_in_c(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_words_in_c(tmp_path):
-    assert printed(built(tmp_path, "keyword_c"), "keyword_c")[:2] == ["rising", "falling"]
+def test_words_in_cplusplus_and_in_c(tmp_path):
+    project = built(tmp_path, "keyword", "keyword_c")
+    for image in ("keyword", "keyword_c"):
+        assert printed(project, image)[:2] == ["rising", "falling"]

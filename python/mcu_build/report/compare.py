@@ -136,7 +136,8 @@ def table(variants: Sequence[Variant]) -> str:
         for label, one in zip(labels, variants, strict=True)
     ]
     right = set(shown.values())
-    made = render(["build", *shown.values(), "state"], rows, right)
+    optional = [_HEADINGS[name] for name in ("instructions", "arena", "sqnr_db") if name in shown]
+    made = render(["build", *shown.values(), "state"], rows, right, optional=optional)
     errors = [f"{label}: {one.error}" for label, one in zip(labels, variants, strict=True) if one.error]
     return "\n".join([made, *errors])
 

@@ -76,7 +76,8 @@ def lines(quality: Sequence[Row]) -> Iterator[str]:
 
 def table(layers: Sequence[Row]) -> str:
     """All layers, those that lose most first. Decibels: alone, its rounded weights alone, lost so far."""
-    return render(HEADINGS, [cells(row) for row in by_loss(layers)], RIGHT)
+    optional = ("clipped", "dead", "range", "line")
+    return render(HEADINGS, [cells(row) for row in by_loss(layers)], RIGHT, optional=optional)
 
 
 def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | None:
