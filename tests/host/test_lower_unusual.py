@@ -103,6 +103,9 @@ CASES = {
         (4, 6),
         layer=lambda: nn.Linear(6, 6),
     ),
+    "a share of counts": on(
+        lambda m, x: x / 2 + (x > 0).long().sum(0).float() / ((x > 1).long().sum() / 3 + 1), (4, 6)
+    ),
     "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
 }
 

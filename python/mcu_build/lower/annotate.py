@@ -7,6 +7,7 @@ share the quantization of what they move, and readers of a fixed quantization ta
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+import torch
 from executorch.backends.arm.quantizer.arm_quantizer_utils import _mark_node_as_quantized
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
@@ -136,7 +137,8 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         annotate_forms(model, self._chosen)
         recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
-            if node.op in ("placeholder", "output") or is_move(node) or not self._chosen(node):
+            is_left = is_move(node) or _is_of_integers(node) or not self._chosen(node)
+            if node.op in ("placeholder", "output") or is_left:
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
             quantizer.annotate(model)
@@ -212,6 +214,13 @@ def _annotation(node: Node) -> QuantizationAnnotation | None:
 
 def _float_operands(node: Node) -> list[Node]:
     return [operand for operand in node.all_input_nodes if is_float(operand)]
+
+
+def _is_of_integers(node: Node) -> bool:
+    """Whether a node makes floats of integers alone: a mean of counts, for instance."""
+    values = [operand.meta.get("val") for operand in node.all_input_nodes]
+    counts = [isinstance(one, torch.Tensor) and not one.dtype.is_floating_point for one in values]
+    return is_float(node) and bool(counts) and all(counts)
 
 
 def is_move(node: Node) -> bool:
