@@ -9,7 +9,7 @@
 
 _BUILD = """\
 load("@mcu_build//bazel/private:boards.bzl", "declare_boards")
-load(":facts.bzl", "BOARDS", "EXECUTORCH")
+load(":facts.bzl", "BOARDS", "CMSIS_NN", "EXECUTORCH")
 
 package(default_visibility = ["//visibility:public"])
 
@@ -30,7 +30,7 @@ filegroup(
     srcs = glob(["firmware/**"]),
 )
 
-declare_boards(BOARDS, EXECUTORCH)
+declare_boards(BOARDS, EXECUTORCH, CMSIS_NN)
 """
 
 # One thread: sums in another order would give other last bits on a machine with other cores.
@@ -69,6 +69,7 @@ def _mcu_boards_repository_impl(repository_ctx):
     python = _python(repository_ctx)
     own = [repository_ctx.path(board) for board in repository_ctx.attr.boards]
     installs = ["--executorch=" + board + "=" + folder for board, folder in repository_ctx.attr.executorch.items()]
+    installs += ["--cmsis-nn=" + board + "=" + folder for board, folder in repository_ctx.attr.cmsis_nn.items()]
     project = repository_ctx.attr.project
     named = ["--project={}".format(repository_ctx.path(project)), "--package=" + project.package] if project else []
     asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + installs + named + own)
@@ -86,7 +87,10 @@ def _mcu_boards_repository_impl(repository_ctx):
     executorch = {board: one for board, one in told["executorch"].items() if one}
     for board, one in executorch.items():
         _link_executorch(repository_ctx, board, one)
-    facts = "BOARDS = {}\nEXECUTORCH = {}\nPROJECT = {}\n".format(repr(told["boards"]), repr(executorch), repr(told["project"]))
+    for board, one in told["cmsis_nn"].items():
+        repository_ctx.symlink(one["include"], "cmsis_nn/" + board + "/include")
+        repository_ctx.symlink(one["archive"], "cmsis_nn/" + board + "/libcmsis-nn.a")
+    facts = "BOARDS = {}\nEXECUTORCH = {}\nCMSIS_NN = {}\nPROJECT = {}\n".format(repr(told["boards"]), repr(executorch), repr(told["cmsis_nn"].keys()), repr(told["project"]))
     repository_ctx.file("facts.bzl", facts, executable = False)
     interpreter = repository_ctx.path(told["python"])
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
@@ -97,6 +101,7 @@ mcu_boards_repository = repository_rule(
     doc = "The boards as platforms with their toolchains, the firmware's sources, and the command.",
     attrs = {
         "boards": attr.label_list(doc = "Board files of the project's own"),
+        "cmsis_nn": attr.string_dict(doc = "Builds of CMSIS-NN by the board that they are for"),
         "executorch": attr.string_dict(doc = "Installs of ExecuTorch by the board that they are for"),
         "project": attr.label(doc = "mcu-build.toml, or pyproject.toml"),
     },
@@ -105,12 +110,19 @@ mcu_boards_repository = repository_rule(
     local = True,
 )
 
-def mcu_boards(boards = [], executorch = {}, project = None):
+def mcu_boards(boards = [], executorch = {}, project = None, cmsis_nn = {}):
     """Make the repository @mcu_boards.
 
     Args:
       boards: .toml files of the project's own.
       executorch: for a board the absolute path of an install of ExecuTorch for its core; the host has the wheel's.
       project: the project file, for options that rules leave out.
+      cmsis_nn: for a board the absolute path of a CMSIS-NN for its core, for models with kernels = "cmsis-nn".
     """
-    mcu_boards_repository(name = "mcu_boards", boards = boards, executorch = executorch, project = project)
+    mcu_boards_repository(
+        name = "mcu_boards",
+        boards = boards,
+        cmsis_nn = cmsis_nn,
+        executorch = executorch,
+        project = project,
+    )

@@ -29,8 +29,32 @@ def _executorch(ctx):
     )
     return struct(context = context, linking_context = cc_common.create_linking_context(linker_inputs = depset([linked])))
 
+def _cmsis_nn(ctx):
+    """CMSIS-NN for the board: folder, files, context and linking_context; None where there is none."""
+    if not ctx.attr.cmsis_nn:
+        return None
+    folder = "external/mcu_boards/cmsis_nn/" + json.decode(ctx.attr.facts)["board"]
+    library = [file for file in ctx.files.cmsis_nn if file.extension == "a"]
+    linked = cc_common.create_linker_input(
+        owner = ctx.label,
+        additional_inputs = depset(library),
+        user_link_flags = depset([file.path for file in library]),
+    )
+    context = cc_common.create_compilation_context(
+        headers = depset([file for file in ctx.files.cmsis_nn if file not in library]),
+        # As system headers GCC would name them by the places that they are linked from.
+        includes = depset([folder + "/include"]),
+    )
+    return struct(
+        context = context,
+        files = ctx.files.cmsis_nn,
+        folder = folder,
+        linking_context = cc_common.create_linking_context(linker_inputs = depset([linked])),
+    )
+
 def _mcu_board_impl(ctx):
     board = struct(
+        cmsis_nn = _cmsis_nn(ctx),
         executorch = _executorch(ctx),
         facts = struct(**json.decode(ctx.attr.facts)),
         file = ctx.file.file,
@@ -41,6 +65,7 @@ def _mcu_board_impl(ctx):
 mcu_board = rule(
     implementation = _mcu_board_impl,
     attrs = {
+        "cmsis_nn": attr.label(doc = "Headers and library of CMSIS-NN"),
         "executorch": attr.string(doc = "what `mcu-build bazel describe` tells of ExecuTorch for it, as JSON"),
         "executorch_files": attr.label(doc = "Headers and library of ExecuTorch"),
         "facts": attr.string(doc = "codegen/toolchain_config.py of a board and a compiler, as JSON"),
@@ -50,7 +75,7 @@ mcu_board = rule(
 )
 
 def board_of(ctx):
-    """The board that `ctx` builds for: executorch, facts, file, linker_script. The rule's toolchains hold BOARD."""
+    """The board that `ctx` builds for: cmsis_nn, executorch, facts, file, linker_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
 def _compilers(board, toolchain):

@@ -2,14 +2,15 @@
 
 load("//bazel/private:board.bzl", "mcu_board", "mcu_board_headers")
 load("//bazel/private:cc_toolchain.bzl", "mcu_cc_toolchain_config")
-load("//bazel/private:libraries.bzl", "mcu_executorch", "mcu_kernels", "mcu_platform")
+load("//bazel/private:libraries.bzl", "mcu_cmsis_nn", "mcu_executorch", "mcu_kernels", "mcu_platform")
 
-def declare_boards(boards, executorch):
+def declare_boards(boards, executorch, cmsis_nn):
     """Targets of @mcu_boards: platforms `<board>`, `<board>-<compiler>` for each other compiler, both with `-size`.
 
     Args:
       boards: what `mcu-build bazel describe` tells of each board.
       executorch: what it tells of ExecuTorch, by board.
+      cmsis_nn: names of boards for which there is a CMSIS-NN.
     """
     native.constraint_setting(name = "board")
     native.constraint_setting(name = "compiler")
@@ -19,16 +20,23 @@ def declare_boards(boards, executorch):
     for optimize in ("speed", "size"):
         native.constraint_value(name = optimize, constraint_setting = ":optimize")
     for board in boards:
-        _declare_board(board, executorch.get(board["name"]))
+        _declare_board(board, executorch.get(board["name"]), board["name"] in cmsis_nn)
     native.filegroup(name = "none")
     mcu_board_headers(name = "headers")
     mcu_kernels(name = "kernels")
     mcu_executorch(name = "executorch")
+    mcu_cmsis_nn(name = "cmsis_nn")
     mcu_platform(name = "platform_production", image = "production")
     mcu_platform(name = "platform_test", image = "test")
 
-def _declare_board(board, executorch):
+def _declare_board(board, executorch, has_cmsis_nn):
     name = board["name"]
+    cmsis_nn = ":cmsis_nn-" + name if has_cmsis_nn else None
+    if has_cmsis_nn:
+        native.filegroup(
+            name = "cmsis_nn-" + name,
+            srcs = native.glob(["cmsis_nn/{}/**".format(name)]),
+        )
     if executorch:
         native.filegroup(
             name = "executorch-" + name,
@@ -42,11 +50,12 @@ def _declare_board(board, executorch):
             constraint_values = constraints,
             parents = ["@local_config_platform//:host"] if one["compiler"] == "native" else [],
         )
-        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), executorch, constraints)
+        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), executorch, cmsis_nn, constraints)
 
-def _declare_toolchains(name, board, facts, executorch, constraints):
+def _declare_toolchains(name, board, facts, executorch, cmsis_nn, constraints):
     mcu_board(
         name = name + "-board",
+        cmsis_nn = cmsis_nn,
         executorch = json.encode(executorch) if executorch else "",
         executorch_files = ":executorch-" + board["name"] if executorch else None,
         facts = facts,

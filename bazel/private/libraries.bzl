@@ -33,6 +33,15 @@ def _mcu_executorch_impl(ctx):
     runtime = CcInfo(linking_context = executorch.linking_context)
     return [cc_common.merge_cc_infos(direct_cc_infos = [own], cc_infos = [ctx.attr._kernels[CcInfo], runtime])]
 
+def _mcu_cmsis_nn_impl(ctx):
+    library = board_of(ctx).cmsis_nn
+    if not library:
+        return [CcInfo()]
+    sources = _firmware_sources(ctx, ["kernels/cmsis_nn/cmsis_nn.cpp"])
+    _, outputs = compile_objects(ctx, "cmsis_nn", sources, [_context(ctx), library.context])
+    own = CcInfo(linking_context = archive(ctx, "cmsis_nn", outputs))
+    return [cc_common.merge_cc_infos(direct_cc_infos = [own], cc_infos = [CcInfo(linking_context = library.linking_context)])]
+
 def _mcu_platform_impl(ctx):
     facts = board_of(ctx).facts
     paths = facts.test_sources if ctx.attr.image == "test" else facts.production_sources
@@ -47,6 +56,14 @@ _ATTRS = {
 # Every kernel of the board. The linker takes those that models call; they are compiled once for all models.
 mcu_kernels = rule(
     implementation = _mcu_kernels_impl,
+    attrs = _ATTRS,
+    fragments = ["cpp"],
+    toolchains = [BOARD, CC],
+)
+
+# The kernel that calls the user's own CMSIS-NN, with that library.
+mcu_cmsis_nn = rule(
+    implementation = _mcu_cmsis_nn_impl,
     attrs = _ATTRS,
     fragments = ["cpp"],
     toolchains = [BOARD, CC],

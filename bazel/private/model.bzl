@@ -103,6 +103,9 @@ def _generate(ctx, board, npu, header, program, outputs):
     args.add("--board", board.file)
     args.add("--name", ctx.label.name)
     _add_options(ctx, args, board, npu)
+    library = board.cmsis_nn if _setting(ctx, "kernels") == "cmsis-nn" else None
+    if library:
+        args.add("--cmsis-nn", library.folder)
     args.add("--output", header.dirname)
     args.add("--program", program.path)
     args.add_all(declared, map_each = _staged, before_each = "--file")
@@ -110,7 +113,7 @@ def _generate(ctx, board, npu, header, program, outputs):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._command,
-        inputs = depset([board.file], transitive = [declared]),
+        inputs = depset([board.file] + (library.files if library else []), transitive = [declared]),
         mnemonic = "McuGenerate",
         outputs = [header, program] + outputs,
         progress_message = "Generating {} for {}".format(ctx.label.name, board.facts.board),
@@ -125,6 +128,14 @@ def _mcu_model_impl(ctx):
     if under_executorch and not board.executorch:
         fail(("{}: runtime: there is no ExecuTorch for {}\n\nhint: In WORKSPACE, mcu_boards(executorch = " +
               "{{\"{}\": \"<folder>\"}}) names an install of it that was built for its core.").format(
+            ctx.label,
+            board.facts.board,
+            board.facts.board,
+        ))
+    by_cmsis_nn = _setting(ctx, "kernels") == "cmsis-nn"
+    if by_cmsis_nn and not board.cmsis_nn:
+        fail(("{}: kernels: there is no CMSIS-NN for {}\n\nhint: In WORKSPACE, mcu_boards(cmsis_nn = " +
+              "{{\"{}\": \"<folder>\"}}) names a build of it for its core.").format(
             ctx.label,
             board.facts.board,
             board.facts.board,
@@ -158,6 +169,7 @@ def _mcu_model_impl(ctx):
     library = CcInfo(compilation_context = public, linking_context = archive(ctx, "model_" + name, objects))
     others = [ctx.attr._headers[CcInfo]]
     others += [_user_kernels(ctx)] if ctx.files.kernel_sources else []
+    others += [ctx.attr._cmsis_nn[CcInfo]] if by_cmsis_nn else []
     others.append((ctx.attr._executorch if under_executorch else ctx.attr._kernels)[CcInfo])
     return [
         cc_common.merge_cc_infos(direct_cc_infos = [library], cc_infos = others),
@@ -192,6 +204,7 @@ mcu_model = rule(
         # An action reads nothing that is not declared.
         data = attr.label_list(allow_files = True, doc = "Files that the model reads: weights of a .pte (.ptd), and all that a model.py opens"),
         deps = attr.label_list(allow_files = True, doc = "Python files or py_library targets that it imports"),
+        _cmsis_nn = attr.label(default = "@mcu_boards//:cmsis_nn"),
         _command = attr.label(default = "@mcu_boards//:mcu-build", allow_single_file = True, cfg = "exec", executable = True),
         _command_files = attr.label(default = "@mcu_boards//:command", cfg = "exec"),
         _executorch = attr.label(default = "@mcu_boards//:executorch"),

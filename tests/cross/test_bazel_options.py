@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from mcu_build import process
+from tests.sim.kernels.test_cmsis_nn import library
 from tests.sim.test_executorch_weights import Table, export
 from tests.support.bazel import Workspace
 
@@ -63,6 +65,16 @@ mcu_model(
     runtime = "table",
     program_slot = "0x21ff0000:64K",
 )
+mcu_model(
+    name = "theirs",
+    model = "late.py",
+    board = "mps2-an386",
+    kernels = "cmsis-nn",
+    toolchain = "arm-gcc",
+)
+mcu_model(name = "nobodys", model = "late.py", kernels = "cmsis-nn", board = "corstone-300")
+mcu_firmware(name = "theirs_image", models = ["theirs"], board = "mps2-an386", toolchain = "arm-gcc")
+mcu_firmware_test(name = "theirs_test", firmware = "theirs_image", vectors = 3)
 mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
 mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
 mcu_firmware(name = "large", models = ["other"], board = "mps2-an386", toolchain = "arm-gcc", max_ram = "1K")
@@ -108,13 +120,15 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
     workspace = made.folder / "WORKSPACE"
     text = workspace.read_text()
     assert "mcu_boards()" in text
-    workspace.write_text(text.replace("mcu_boards()", 'mcu_boards(project = "//:mcu-build.toml")'))
+    library(tmp_path / "cmsis", board="mps2-an386")
+    boards = f'mcu_boards(project = "//:mcu-build.toml", cmsis_nn = {{"mps2-an386": "{tmp_path / "cmsis"}"}})'
+    workspace.write_text(text.replace("mcu_boards()", boards))
     (made.folder / "BUILD.bazel").write_text('exports_files(["mcu-build.toml"])\n')
     try:
-        tests = [f"//options:{name}_test" for name in (*TESTED, "flashed")]
+        tests = [f"//options:{name}_test" for name in (*TESTED, "flashed", "theirs")]
         done = made.run("test", "--keep_going", "--test_output=all", *tests)
         assert done.status == 0, done.told
-        assert len(re.findall("equal the quantized program's exactly", done.told)) == 5
+        assert len(re.findall("equal the quantized program's exactly", done.told)) == 6
         assert "3 vectors on mps2-an386" in done.told
         # `size` of the project file: compilers are told so.
         assert all("-Os" in words for words in made.actions('mnemonic("CppCompile", //options:state)'))
@@ -131,6 +145,10 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         judged = made.run("test", "--keep_going", "--test_output=all", "//options:slow", "//options:noisy")
         assert judged.status != 0 and "modelled cycles, the budget is 10" in judged.told
         assert "below --min-sqnr" in judged.told or "300" in judged.told
+        # Kernels of the user's own CMSIS-NN, in the image.
+        listed = process.run(["arm-none-eabi-nm", made.output("options/theirs_image.elf")]).stdout
+        assert "arm_convolve_wrapper_s8" in listed
+        assert "there is no CMSIS-NN for corstone-300" in made.run("build", "//options:nobodys").told
         refused = made.run("build", "//options:idle")
         assert "ops: it has no effect without kernels upstream" in refused.told
         apart = made.run("build", "//options/apart")

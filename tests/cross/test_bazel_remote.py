@@ -40,6 +40,16 @@ def free_port():
         return one.getsockname()[1]
 
 
+def wait_for(port):
+    """Until somebody listens there."""
+    for _ in range(900):
+        with socket.socket() as one:
+            if one.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nobody listens at {port}")
+
+
 @pytest.fixture
 def cache(tmp_path):
     """The address of an empty cache."""
@@ -56,11 +66,7 @@ def cache(tmp_path):
     user = "user root;" if process.run(["id", "-u"]).stdout.strip() == "0" else ""
     file.write_text(user + CONFIGURATION.format(folder=folder, port=port))
     with process.started([nginx, "-c", file, "-p", folder]):
-        for _ in range(100):
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        wait_for(port)
         yield f"http://127.0.0.1:{port}", folder
 
 

@@ -56,24 +56,36 @@ def print_folder(as_json: bool) -> None:
 
 @command.command()
 @click.option("--executorch", multiple=True, help="board=an install of ExecuTorch for its core")
+@click.option("--cmsis-nn", multiple=True, help="board=a CMSIS-NN for its core")
 @click.option("--project", type=_file, help="The project file.")
 @click.option("--package", default="", help="The Bazel package that it is in.")
 @click.argument("boards", type=_file, nargs=-1)
 @json_option
 def describe(
-    executorch: tuple[str, ...], project: Path | None, package: str, boards: tuple[Path, ...], as_json: bool
+    executorch: tuple[str, ...],
+    cmsis_nn: tuple[str, ...],
+    project: Path | None,
+    package: str,
+    boards: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Print every board, and those in the given files, as JSON, with --json or without."""
     del as_json
     from mcu_build.fronts.bazel import settings
     from mcu_build.fronts.bazel_boards import describe
 
-    installs = {board: Path(folder) for board, _, folder in (word.partition("=") for word in executorch)}
-    print_json({**describe(boards, installs), "project": settings(project, package) if project else {}})
+    found = describe(boards, _by_board(executorch), _by_board(cmsis_nn))
+    print_json({**found, "project": settings(project, package) if project else {}})
+
+
+def _by_board(words: tuple[str, ...]) -> dict[str, Path]:
+    """Folders by the board that they are for, of `board=folder`."""
+    return {board: Path(folder) for board, _, folder in (word.partition("=") for word in words)}
 
 
 @command.command()
 @_build_options
+@build_option("cmsis_nn", envvar=None)
 @click.option("--name", required=True)
 @click.option("--file", "files", multiple=True, help="where it is=its place in the workspace")
 @click.option("--setting", "settings", multiple=True, help="name=value of the project file")

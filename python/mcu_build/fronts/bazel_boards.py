@@ -9,6 +9,7 @@ from typing import Any
 from mcu_build import process
 from mcu_build.board import Board, board_files, load_board
 from mcu_build.cache import versions
+from mcu_build.codegen.cmsis_nn import find_cmsis_nn
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
 from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, toolchain_config
@@ -20,17 +21,21 @@ from mcu_build.resources import data_dir
 _FIRMWARE = "external/mcu_boards/firmware"
 
 
-def describe(own: Sequence[Path], executorch: Mapping[str, Path]) -> dict[str, Any]:
+def describe(
+    own: Sequence[Path], executorch: Mapping[str, Path], cmsis_nn: Mapping[str, Path]
+) -> dict[str, Any]:
     """All that bazel/repositories.bzl writes; `own` are board files of the user's. Without None.
 
-    `executorch` are installs of ExecuTorch by the board that they are for.
+    `executorch` are installs of ExecuTorch by the board that they are for, `cmsis_nn` those of CMSIS-NN.
     """
     files = {f"boards/{file.name}": file for file in board_files().values()}
     files |= {f"own/{file.name}": file for file in own}
     boards = {label: load_board(file) for label, file in files.items()}
-    unknown = sorted(executorch.keys() - {board.id for board in boards.values()})
-    if unknown:
-        raise McuError(f"executorch: no board is called '{unknown[0]}'", "`mcu-build boards` lists them.")
+    for word, folders in (("executorch", executorch), ("cmsis_nn", cmsis_nn)):
+        unknown = sorted(folders.keys() - {board.id for board in boards.values()})
+        if unknown:
+            raise McuError(f"{word}: no board is called '{unknown[0]}'", "`mcu-build boards` lists them.")
+    libraries = {board: find_cmsis_nn(folder) for board, folder in cmsis_nn.items()}
     return {
         "python": sys.executable,
         "package": str(Path(__file__).parents[1]),
@@ -40,6 +45,10 @@ def describe(own: Sequence[Path], executorch: Mapping[str, Path]) -> dict[str, A
             f"{board.id}.ld": linker_script(board) for board in boards.values() if not board.is_host
         },
         "executorch": {board.id: _executorch(executorch.get(board.id), board) for board in boards.values()},
+        "cmsis_nn": {
+            board: {"include": str(found.include), "archive": str(found.archive)}
+            for board, found in libraries.items()
+        },
         "boards": [_board(label, board) for label, board in boards.items()],
     }
 

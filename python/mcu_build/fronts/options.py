@@ -296,7 +296,7 @@ class BuildOptions:
             "Where CMSIS-NN's headers and libcmsis-nn.a are, for --kernels cmsis-nn.",
             group="Compiler, kernels, runtime",
             metavar="DIR",
-            elsewhere=(("bazel", ""),),
+            elsewhere=(("bazel", "mcu_boards(cmsis_nn = {board: folder})"),),
             needs=("kernels", "cmsis-nn"),
             page="cmsis-nn.md",
         ),
