@@ -494,6 +494,31 @@ def test_interpolation_of_operands_in_other_layouts_is_arithmetic(tmp_path):
     torch.testing.assert_close(found, model.model(*model.example_inputs))
 
 
+def test_fresh_constants_that_are_written_are_not_shared(tmp_path):
+    """As graph networks add up messages: the zeros of both are equal, and stay zeros from call to call."""
+    body = (
+        "i, v = torch.tensor([0, 2, 0]), y[0, 0, :3, :3]\n"
+        "a = torch.zeros(3, 3).index_add_(0, i, v)\n"
+        "b = torch.zeros(3, 3).scatter_add_(1, i.expand(3, 3), v * 2)\n"
+        "return a, b"
+    )
+    exported = same(tmp_path, body)
+    assert not any(
+        node.target._schema.is_mutable for node in exported.graph.nodes if node.op == "call_function"
+    )
+
+
+def test_searches_and_counts_are_comparisons(tmp_path):
+    body = (
+        "v, edges = y[0, 0], torch.tensor([0.1, 0.3, 0.5])\n"
+        "rows = torch.cumsum(v.abs(), 1)\n"
+        "found = torch.searchsorted(rows, v * 3, right=True), torch.searchsorted(edges, v, out_int32=True)\n"
+        "return (*found, torch.bucketize(v, edges), torch.bucketize(edges, edges, right=True),"
+        " torch.histc(v, 6, 0.0, 1.2), torch.logcumsumexp(v * 4, 1))"
+    )
+    same(tmp_path, body)
+
+
 def test_everything_that_is_refused_comes_at_once(tmp_path):
     body = (
         "values, _ = torch.kthvalue(y, 2)\n"

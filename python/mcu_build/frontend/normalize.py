@@ -5,7 +5,7 @@ input decides is computed, and images are laid out channels-last. The model itse
 wrote it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from mcu_build.lower.fold import fold_constants, is_symbolic
 from mcu_build.lower.kernels import without_kernel, without_type
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
+from mcu_build.lower.searches import RULES as SEARCHES
 from mcu_build.plan.left_out import no_kernel
 from mcu_build.plan.select import operators
 
@@ -66,6 +67,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
         refused += [(line, error.hint) for line in error.message.split("\n")]
     if not refused:  # Cosines and sines are computed in float64.
         functional = fold_constants(functional)
+    _rewrite(functional, SEARCHES)
     refused += _without_kernel(functional)
     _raise(path, refused)
     _forget_strides(functional)
@@ -96,10 +98,24 @@ def _without_type(exported: ExportedProgram) -> list[Refusal]:
 
 
 def _without_writes(exported: ExportedProgram) -> ExportedProgram:
-    if not any(_writes_elsewhere(node) for node in exported.graph.nodes):
+    computed = _computed(exported)
+    # A constant under a write (`torch.zeros(4).index_add_`) would be written at build time, or in flash.
+    if not any(
+        _writes_elsewhere(node) or ((root := _written_root(node)) is not None and root not in computed)
+        for node in exported.graph.nodes
+    ):
         return exported
     _copy_copied_buffers(exported)
     return _without_written_inputs(exported.run_decompositions({}))
+
+
+def _computed(exported: ExportedProgram) -> set[Node]:
+    """The nodes that depend on an input."""
+    names, found = set(exported.graph_signature.user_inputs), set[Node]()
+    for node in exported.graph.nodes:
+        if node.name in names or not found.isdisjoint(node.all_input_nodes):
+            found.add(node)
+    return found
 
 
 def _copy_copied_buffers(exported: ExportedProgram) -> None:
@@ -248,7 +264,6 @@ def _forget_strides(exported: ExportedProgram) -> None:
     With them goes what a write into a part of a tensor has left: it becomes a concatenation, which has an
     int8 form.
     """
-    graph, mode = exported.graph, fake_mode(exported.graph_module)
     rules = {
         aten.view.default: _reshape,
         aten._unsafe_view.default: _reshape,
@@ -260,6 +275,12 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.lerp.Scalar: _interpolate,
         aten.lerp.Tensor: _interpolate,
     }
+    _rewrite(exported, rules)
+
+
+def _rewrite(exported: ExportedProgram, rules: Mapping[Any, Callable[[Builder, Node], Node | None]]) -> None:
+    """Put what a rule builds in the place of each operator that has one."""
+    graph, mode = exported.graph, fake_mode(exported.graph_module)
     for node in list(graph.nodes):
         rule = rules.get(node.target) if node.op == "call_function" else None
         replacement = rule(Builder(exported.graph_module, mode, node), node) if rule else None

@@ -1,0 +1,79 @@
+"""Operators that search and count, as comparisons and sums: there are no kernels of their own for them.
+
+`searchsorted` and `bucketize` count the boundaries below a value, `histc` the values of each bin.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.fx import Node
+
+from mcu_build.lower.builder import Builder, aten, shape
+
+
+def _argument(node: Node, name: str) -> Any:
+    for index, parameter in enumerate(node.target._schema.arguments):
+        if parameter.name == name:
+            given = node.args[index] if index < len(node.args) else parameter.default_value
+            return node.kwargs.get(name, given)
+    raise KeyError(name)
+
+
+def _bucketize(build: Builder, node: Node) -> Node:
+    """Which of the intervals between sorted boundaries each value lies in."""
+    return _counted(build, node, node.args[1], node.args[0])
+
+
+def _searchsorted(build: Builder, node: Node) -> Node | None:
+    """The same, with boundaries for each row of values."""
+    if _argument(node, "sorter") is not None:
+        return None
+    return _counted(build, node, node.args[0], node.args[1])
+
+
+def _counted(build: Builder, node: Node, boundaries: Node, values: Node) -> Node:
+    is_right = bool(_argument(node, "right"))
+    if "side" in {parameter.name for parameter in node.target._schema.arguments}:
+        is_right = is_right or _argument(node, "side") == "right"
+    if len(shape(boundaries)) > 1:
+        boundaries = build(aten.unsqueeze.default, boundaries, -2)
+    wide = build(aten.unsqueeze.default, values, -1)
+    below = build(aten.le.Tensor if is_right else aten.lt.Tensor, boundaries, wide)
+    counts = build(aten.sum.dim_IntList, below, [-1])
+    wanted = node.meta["val"].dtype
+    return counts if wanted is torch.int64 else build(aten._to_copy.default, counts, dtype=wanted)
+
+
+def _histogram(build: Builder, node: Node) -> Node | None:
+    """How many values lie in each of equal bins from `min` to `max`, the last of which holds `max`, too."""
+    bins, low, high = (_argument(node, name) for name in ("bins", "min", "max"))
+    if low == high:
+        return None  # Where the bins are, data decide.
+    values = build.reshape(node.args[0], (node.args[0].meta["val"].numel(), 1))
+    # As PyTorch computes it: the position from the lowest value, in bins.
+    position = build(aten.mul.Tensor, build(aten.sub.Tensor, values, low), bins / (high - low))
+    numbers = build(aten.clamp.default, build(aten.floor.default, position), None, bins - 1.0)
+    inside = build(
+        aten.logical_and.default, build(aten.ge.Scalar, values, low), build(aten.le.Scalar, values, high)
+    )
+    own = build(aten.eq.Tensor, numbers, build(aten.arange.default, bins, dtype=torch.float32))
+    found = build(aten.logical_and.default, own, inside)
+    return build(aten._to_copy.default, build(aten.sum.dim_IntList, found, [0]), dtype=torch.float32)
+
+
+def _log_of_sums(build: Builder, node: Node) -> Node:
+    """logcumsumexp: exponentials below 1 are added up, and their scale is put back."""
+    values, axis = node.args[0], node.args[1]
+    largest = build(aten.amax.default, values, [axis], True)
+    powers = build(aten.exp.default, build(aten.sub.Tensor, values, largest))
+    sums = build(aten.cumsum.default, powers, axis)
+    return build(aten.add.Tensor, build(aten.log.default, sums), largest)
+
+
+RULES: Mapping[Any, Callable[[Builder, Node], Node | None]] = {
+    aten.bucketize.Tensor: _bucketize,
+    aten.searchsorted.Tensor: _searchsorted,
+    aten.histc.default: _histogram,
+    aten.logcumsumexp.default: _log_of_sums,
+}
