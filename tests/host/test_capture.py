@@ -514,7 +514,9 @@ def test_searches_and_counts_are_comparisons(tmp_path):
         "rows = torch.cumsum(v.abs(), 1)\n"
         "found = torch.searchsorted(rows, v * 3, right=True), torch.searchsorted(edges, v, out_int32=True)\n"
         "return (*found, torch.bucketize(v, edges), torch.bucketize(edges, edges, right=True),"
-        " torch.histc(v, 6, 0.0, 1.2), torch.logcumsumexp(v * 4, 1))"
+        " torch.histc(v, 6, 0.0, 1.2), torch.logcumsumexp(v * 4, 1),"
+        " v.repeat_interleave(torch.tensor([1, 0, 2, 1, 3]), 1, output_size=7),"
+        " v.clone().fill_diagonal_(0.3), v.repeat_interleave(2))"
     )
     same(tmp_path, body)
 

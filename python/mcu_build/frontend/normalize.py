@@ -65,9 +65,9 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
         without_complex(functional)
     except McuError as error:
         refused += [(line, error.hint) for line in error.message.split("\n")]
+    _rewrite(functional, SEARCHES)
     if not refused:  # Cosines and sines are computed in float64.
         functional = fold_constants(functional)
-    _rewrite(functional, SEARCHES)
     refused += _without_kernel(functional)
     _raise(path, refused)
     _forget_strides(functional)
@@ -268,6 +268,8 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.view.default: _reshape,
         aten._unsafe_view.default: _reshape,
         aten.as_strided.default: _gather_strided,
+        aten.as_strided_scatter.default: _scatter_strided,
+        aten.fill.Scalar: _filled,
         aten.copy.default: _copied,
         aten.slice_scatter.default: _join_slice,
         aten.select_scatter.default: _join_selected,
@@ -331,6 +333,24 @@ def _gather_strided(build: Builder, node: Node) -> Node | None:
     elif len(places) != prod(shape(base)):
         flat = build(aten.slice.Tensor, flat, 0, offset, offset + len(places))
     return build(aten.reshape.default, flat, list(size))
+
+
+def _scatter_strided(build: Builder, node: Node) -> Node | None:
+    """A write into `as_strided`, of a diagonal for one: elements put where they are in memory."""
+    base, part, size, stride, *rest = node.args
+    strides = base.meta["val"].stride()
+    if list(strides) != sorted(strides, reverse=True):
+        return None
+    offset = rest[0] if rest and rest[0] is not None else 0
+    places = _indices(build, size, stride, offset)
+    flat = build.reshape(base, (prod(shape(base)),))
+    put = build(aten.index_put.default, flat, [places], build.reshape(part, (prod(size),)))
+    return build.reshape(put, shape(base))
+
+
+def _filled(build: Builder, node: Node) -> Node:
+    """A number in the place of every element."""
+    return build(aten.full.default, list(shape(node)), node.args[1], dtype=node.meta["val"].dtype)
 
 
 def _indices(build: Builder, size: list[int], stride: list[int], offset: int) -> Node:

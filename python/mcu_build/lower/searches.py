@@ -1,4 +1,4 @@
-"""Operators that search and count, as comparisons and sums: there are no kernels of their own for them.
+"""Operators that search, count and repeat, as simpler ones: there are no kernels of their own for them.
 
 `searchsorted` and `bucketize` count the boundaries below a value, `histc` the values of each bin.
 """
@@ -71,9 +71,22 @@ def _log_of_sums(build: Builder, node: Node) -> Node:
     return build(aten.add.Tensor, build(aten.log.default, sums), largest)
 
 
+def _repeated(build: Builder, node: Node) -> Node:
+    """Each element as often as its count says: those are known by constant folding, or there is no kernel."""
+    source, counts, axis = node.args[0], node.args[1], _argument(node, "dim")
+    if axis is None:
+        source, axis = build.reshape(source, (source.meta["val"].numel(),)), 0
+    size = shape(node)[axis]
+    if counts.meta["val"].numel() == 1:
+        counts = build.expand(build.reshape(counts, (1,)), (shape(source)[axis],))
+    places = build(aten.repeat_interleave.Tensor, counts, output_size=size)
+    return build(aten.index_select.default, source, axis, places)
+
+
 RULES: Mapping[Any, Callable[[Builder, Node], Node | None]] = {
     aten.bucketize.Tensor: _bucketize,
     aten.searchsorted.Tensor: _searchsorted,
     aten.histc.default: _histogram,
     aten.logcumsumexp.default: _log_of_sums,
+    aten.repeat_interleave.self_Tensor: _repeated,
 }
