@@ -508,6 +508,10 @@ def test_fresh_constants_that_are_written_are_not_shared(tmp_path):
     )
 
 
+def test_vmap_is_resolved(tmp_path):
+    same(tmp_path, "return torch.vmap(lambda w: torch.tanh(y @ w))(torch.ones(3, 5, 4)).sum(0)")
+
+
 def test_searches_and_counts_are_comparisons(tmp_path):
     body = (
         "v, edges = y[0, 0], torch.tensor([0.1, 0.3, 0.5])\n"

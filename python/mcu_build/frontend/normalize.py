@@ -100,13 +100,19 @@ def _without_type(exported: ExportedProgram) -> list[Refusal]:
 def _without_writes(exported: ExportedProgram) -> ExportedProgram:
     computed = _computed(exported)
     # A constant under a write (`torch.zeros(4).index_add_`) would be written at build time, or in flash.
-    if not any(
-        _writes_elsewhere(node) or ((root := _written_root(node)) is not None and root not in computed)
-        for node in exported.graph.nodes
-    ):
+    for node in exported.graph.nodes:
+        root = _written_root(node)
+        if _writes_elsewhere(node) or _is_vmap(node) or (root is not None and root not in computed):
+            break
+    else:
         return exported
     _copy_copied_buffers(exported)
     return _without_written_inputs(exported.run_decompositions({}))
+
+
+def _is_vmap(node: Node) -> bool:
+    """Whether a node begins or ends `torch.vmap`, which tracing the program again resolves."""
+    return getattr(node.target, "__module__", "") == "torch._functorch.predispatch"
 
 
 def _computed(exported: ExportedProgram) -> set[Node]:
