@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch._higher_order_ops.scan import scan
 
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import quantize
@@ -50,6 +51,34 @@ def test_one_result_without_a_tuple():
     normalized = normalize(torch.export.export(Plain(), (X,)), "model.py").module(check_guards=False)
     for x in (X + 1, X - 1):
         torch.testing.assert_close(normalized(x), Plain()(x))
+
+
+def test_a_scan_is_written_out():
+    class Scanned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            def turn(state, element):
+                state = torch.tanh(self.layer(state) + element)
+                return state, state * 2
+
+            return scan(turn, torch.zeros(4), x)
+
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    exported = normalize(torch.export.export(Scanned().eval(), (x,)), "model.py")
+    assert not any("scan" in str(node.target) for node in exported.graph.nodes)
+    model = exported.module(check_guards=False)
+    results = model(x)
+    with torch.no_grad():
+        layer = nn.Linear(4, 4)
+        layer.load_state_dict({name[6:]: value for name, value in exported.state_dict.items()})
+        state, turns = torch.zeros(4), []
+        for element in x:
+            state = torch.tanh(layer(state) + element)
+            turns.append(state * 2)
+    torch.testing.assert_close(results, (state, torch.stack(turns)))
 
 
 def test_sides_are_int8():

@@ -1,7 +1,8 @@
-"""`torch.cond` without branches: both sides are computed, and the condition chooses each result.
+"""`torch.cond` without branches, and `scan` without its loop.
 
-A plan is a straight line of steps, so that memory and time are known at build time. The sides have no effects
-but their results, so computing both changes no output; it costs the time of both.
+A plan is a straight line of steps, so that memory and time are known at build time. Both sides of a condition
+are computed, and it chooses each result: the sides have no effects but their results, so that changes no
+output; it costs the time of both. A scan has as many turns as its inputs have elements: each is written out.
 """
 
 from typing import Any
@@ -12,12 +13,12 @@ from torch.fx import GraphModule, Node
 
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, inherit, run_fake
 
-_COND = torch.ops.higher_order.cond
+_COND, _SCAN = torch.ops.higher_order.cond, torch.ops.higher_order.scan
 
 
 def without_branches(exported: ExportedProgram) -> None:
-    """Inline every `torch.cond` in place."""
-    if any(node.target is _COND for node in exported.graph.nodes):
+    """Inline every `torch.cond` and every `scan` in place."""
+    if any(node.target in (_COND, _SCAN) for node in exported.graph.nodes):
         _inline_all(exported.graph_module, fake_mode(exported.graph_module))
         exported.graph_module.delete_all_unused_submodules()
         exported.graph_module.recompile()
@@ -25,27 +26,49 @@ def without_branches(exported: ExportedProgram) -> None:
 
 def _inline_all(model: GraphModule, mode: Any) -> None:
     for node in list(model.graph.nodes):
-        if node.target is not _COND:
+        if node.target not in (_COND, _SCAN):
             continue
-        condition, *names, operands = node.args
         build = Builder(model, mode, node)
-        sides = []
-        for name in names:
-            side = attribute(model, name)
-            _inline_all(side, mode)
-            sides.append(_inlined(build, side, operands))
-        flag = build.reshape(condition, ())
-        chosen = [build(aten.where.self, flag, *pair) for pair in zip(*sides, strict=True)]
+        names = [operand for operand in node.all_input_nodes if operand.op == "get_attr"]
+        results = _chosen(build, node) if node.target is _COND else _written_out(build, node)
         if isinstance(node.meta["val"], torch.Tensor):
-            node.replace_all_uses_with(chosen[0], propagate_meta=False)
+            node.replace_all_uses_with(results[0], propagate_meta=False)
         for user in list(node.users):
-            user.replace_all_uses_with(chosen[user.args[1]], propagate_meta=False)
+            user.replace_all_uses_with(results[user.args[1]], propagate_meta=False)
             model.graph.erase_node(user)
         model.graph.erase_node(node)
         for name in names:
             if not name.users:
                 model.graph.erase_node(name)
     model.graph.lint()
+
+
+def _chosen(build: Builder, node: Node) -> list[Node]:
+    """The results of the side that the condition takes."""
+    condition, *names, operands = node.args
+    assert isinstance(condition, Node)
+    sides = [_inlined(build, _body(build, name), operands) for name in names]
+    flag = build.reshape(condition, ())
+    return [build(aten.where.self, flag, *pair) for pair in zip(*sides, strict=True)]
+
+
+def _written_out(build: Builder, node: Node) -> list[Node]:
+    """What a scan carries in the end, then its results of all turns, one after the other."""
+    name, first, sequences, others = node.args
+    body, carried = _body(build, name), list(first)
+    turns: list[list[Node]] = []
+    for turn in range(sequences[0].meta["val"].shape[0]):
+        elements = [build(aten.select.int, one, 0, turn) for one in sequences]
+        results = _inlined(build, body, (*carried, *elements, *others))
+        carried = results[: len(carried)]
+        turns.append(results[len(carried) :])
+    return [*carried, *(build(aten.stack.default, list(one)) for one in zip(*turns, strict=True))]
+
+
+def _body(build: Builder, name: Any) -> GraphModule:
+    side: GraphModule = attribute(build.model, name)
+    _inline_all(side, build.mode)
+    return side
 
 
 def _inlined(build: Builder, side: GraphModule, operands: Any) -> list[Node]:
