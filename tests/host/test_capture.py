@@ -499,13 +499,22 @@ def test_fresh_constants_that_are_written_are_not_shared(tmp_path):
     body = (
         "i, v = torch.tensor([0, 2, 0]), y[0, 0, :3, :3]\n"
         "a = torch.zeros(3, 3).index_add_(0, i, v)\n"
+        "c = torch.zeros_like(v).index_add_(0, i, v)\n"
         "b = torch.zeros(3, 3).scatter_add_(1, i.expand(3, 3), v * 2)\n"
-        "return a, b"
+        "return a, b, c"
     )
     exported = same(tmp_path, body)
     assert not any(
         node.target._schema.is_mutable for node in exported.graph.nodes if node.op == "call_function"
     )
+
+
+def test_integers_among_floats_are_converted(tmp_path):
+    """What is float then gets a scale; an operand of another type would be left without one."""
+    exported = same(tmp_path, "return (y > 0.5).sum(1) * 0.25 + y[:, 0] * (y[:, 1] > 0.2), y.argmax(1) / 2")
+    for node in exported.graph.nodes:
+        if "aten.mul" in str(node.target) or "aten.div" in str(node.target):
+            assert all(operand.meta["val"].is_floating_point() for operand in node.all_input_nodes)
 
 
 def test_vmap_is_resolved(tmp_path):

@@ -20,7 +20,7 @@ from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.complex_numbers import without_complex
 from mcu_build.lower.control_flow import without_branches
-from mcu_build.lower.fold import fold_constants, is_symbolic
+from mcu_build.lower.fold import fold_constants, is_fill, is_symbolic
 from mcu_build.lower.kernels import without_kernel, without_type
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
@@ -116,10 +116,10 @@ def _is_vmap(node: Node) -> bool:
 
 
 def _computed(exported: ExportedProgram) -> set[Node]:
-    """The nodes that depend on an input."""
+    """The nodes whose elements an input decides: not `zeros_like(x)`, which later becomes a constant."""
     names, found = set(exported.graph_signature.user_inputs), set[Node]()
     for node in exported.graph.nodes:
-        if node.name in names or not found.isdisjoint(node.all_input_nodes):
+        if node.name in names or (not found.isdisjoint(node.all_input_nodes) and not is_fill(node)):
             found.add(node)
     return found
 
@@ -282,6 +282,7 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.index_put.default: _put_masked,
         aten.lerp.Scalar: _interpolate,
         aten.lerp.Tensor: _interpolate,
+        **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), _of_floats),
     }
     _rewrite(exported, rules)
 
@@ -298,6 +299,15 @@ def _rewrite(exported: ExportedProgram, rules: Mapping[Any, Callable[[Builder, N
     _name_outputs(exported)
     graph.lint()
     exported.graph_module.recompile()
+
+
+def _of_floats(build: Builder, node: Node) -> Node | None:
+    """Arithmetic of integers with floats, the integers converted first: what is float then gets a scale."""
+    mixed = [one for one in node.all_input_nodes if not one.meta["val"].is_floating_point()]
+    if node.meta["val"].dtype is not torch.float32 or not mixed:
+        return None
+    given = {one: build(aten._to_copy.default, one, dtype=torch.float32) for one in mixed}
+    return build(node.target, *(given.get(one, one) for one in node.args), **node.kwargs)
 
 
 def _interpolate(build: Builder, node: Node) -> Node:

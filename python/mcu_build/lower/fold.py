@@ -94,6 +94,11 @@ def _value(node: Node, known: dict[Node, Any]) -> Any:
     return result
 
 
+def is_fill(node: Node) -> bool:
+    """Whether a node makes a tensor of one number, whatever it is like."""
+    return node.op == "call_function" and _base_name(node) in _FILLS
+
+
 def _base_name(node: Node) -> str:
     return str(getattr(node.target, "_schema", node.target)).split("(")[0].split("::")[-1].split(".")[0]
 

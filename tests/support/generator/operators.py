@@ -555,6 +555,18 @@ def _embedding(dice: Dice, shape: Shape) -> Draft:
     return Draft(f"{{m}}({words})", f"nn.Embedding(9, {dice.choice((4, 6, 8))})")
 
 
+def _rotary(dice: Dice, shape: Shape) -> Draft | None:
+    """A rotary position embedding in complex numbers."""
+    if shape[-1] % 2:
+        return None
+    sizes = f"{shape[1]}, {shape[2] // 2}"
+    turns = (
+        f"torch.polar(torch.ones({sizes}), 0.3 * torch.arange({shape[1] * shape[2] // 2}.0).reshape({sizes}))"
+    )
+    pairs = "torch.view_as_complex({0}.unflatten(-1, (-1, 2)).contiguous())"
+    return Draft(f"torch.view_as_real({pairs} * {turns}).flatten(2)")
+
+
 _SCORES = "torch.bmm({0}, {1}.transpose(1, 2))"
 # Drawn for seeds of their own (models.RARE_FIRST), so that what the others stand for stays.
 RARE: tuple[Template, ...] = (
@@ -581,6 +593,16 @@ RARE: tuple[Template, ...] = (
         masked_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES} > -0.5)",
         biased_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES}.relu())",
         masked_softmax=f"torch.softmax({_SCORES}.masked_fill({_SCORES} < -0.6, -1e4), -1)",
+        masked_by_least=f"torch.softmax({_SCORES} + ({_SCORES} < -0.6).float() * torch.finfo().min, -1)",
+    ),
+    Template("rotary", (3,), _rotary),
+    *_texts(
+        (2, 3),
+        1,
+        filtered="torch.fft.irfft(torch.fft.rfft({0}) * 0.5, n={0}.shape[-1])",
+        vmap="torch.vmap(torch.tanh)({0})",
+        bucketize="torch.bucketize({0}, torch.tensor([-0.5, 0.0, 0.5])) * 0.25",
+        fresh_zeros="torch.zeros_like({0}).index_add_(-1, torch.arange({0}.shape[-1]) // 2, {0})",
     ),
 )
 TEMPLATES: tuple[Template, ...] = (
