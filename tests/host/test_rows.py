@@ -226,6 +226,22 @@ def test_a_front_says_what_fits():
     assert "48x32" in some_fit[-1].fullest
 
 
+def test_a_front_gives_no_byte_away_where_a_placement_takes_more_than_it_has_to():
+    plan = wide_net()
+
+    def frugal(chains):
+        return finished(plan, chains)
+
+    def generous(chains):
+        made = frugal(chains)
+        return replace(made, placed=replace(made.arena, size=made.arena.size + 64))
+
+    least = [one.plan.arena.size for one in front(plan, frugal)]
+    found = [one.plan.arena.size for one in front(plan, generous, frugal)]
+    assert set(least) < set(found)
+    assert found == sorted(found, reverse=True)
+
+
 def test_limits_choose_and_refuse():
     def one(arena, cycles, flash, fits=True):
         texts = {"fullest": "Layer a.", "slowest": "Layer b.", "largest": "Weights c."}

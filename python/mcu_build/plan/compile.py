@@ -1,6 +1,6 @@
 """The passes from a program to a placed plan, in their order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from mcu_build.custom import Signature
@@ -62,17 +62,25 @@ def compile_program(
     """
     with _consistent(name):
         plan = _chosen(program, name, npu, whole, custom, state, by_rows)
-        finish = _finisher(plan, kernel_folders, optimize, room, memories)
+        finish, frugal = _finishers(plan, kernel_folders, optimize, room, memories)
         placed = finish(())
         check_pins(placed, memories.pins, memories.names)
         if ram is None or whole:
             return placed
         if memories.differ and placed.arena.waits:
             return cheapest(plan, ram, finish)
-        if placed.arena.size <= ram and not placed.arena.over:
-            return placed
-        leaner = fit_ram(plan, ram, finish)
-        return leaner if leaner.arena.size < placed.arena.size else placed
+        tried = [placed]
+        # Copies that save a little RAM come before bands of rows.
+        ways: tuple[Callable[[], Plan], ...] = (
+            lambda: frugal(()),
+            lambda: fit_ram(plan, ram, finish),
+            lambda: fit_ram(plan, ram, frugal),
+        )
+        for way in ways:
+            if tried[-1].arena.size <= ram and not tried[-1].arena.over:
+                return tried[-1]
+            tried.append(way())
+        return min(tried, key=lambda one: (one.arena.over, one.arena.size))
 
 
 def compile_front(
@@ -90,7 +98,8 @@ def compile_front(
     """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
     with _consistent(name):
         plan = _chosen(program, name, npu, False, custom, state, by_rows)
-        return tuple(front(plan, _finisher(plan, kernel_folders, optimize, room, memories)))
+        finish, frugal = _finishers(plan, kernel_folders, optimize, room, memories)
+        return tuple(front(plan, finish, frugal))
 
 
 def _chosen(
@@ -110,11 +119,29 @@ def _chosen(
     return allow_inplace(take_rows(plan) if by_rows else plan)
 
 
-def _finisher(
+def _finishers(
     plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None, memories: Memories
+) -> tuple[Finish, Finish]:
+    """What gives a plan the kernels of its core, and places it, with the chains it is told.
+
+    The second gives away no byte for speed.
+    """
+    usual = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+    first, frugal = (
+        _finisher(plan, kernel_folders, optimize, room, memories, share) for share in (usual, 0.0)
+    )
+    return first, frugal
+
+
+def _finisher(
+    plan: Plan,
+    kernel_folders: Sequence[str],
+    optimize: Optimize,
+    room: int | None,
+    memories: Memories,
+    allowance: float,
 ) -> Finish:
-    """What gives a plan the kernels of its core, and places it, with the chains it is told."""
-    allowance = 0 if optimize == "ram" else _ROOM_FOR_SPEED
+    """One that may take this share of the arena for speed."""
 
     def finish(chains: Sequence[Chain]) -> Plan:
         made = specialize(join_scratch(in_bands(plan, chains)), kernel_folders, optimize, room)

@@ -214,11 +214,18 @@ class LowScratch:
     cycles: int
 
 
-def front(plan: Plan, finish: Finish) -> Iterator[LowScratch]:
-    """Placed plans, each with a smaller arena than the one before; the first without chains."""
+def front(plan: Plan, finish: Finish, frugal: Finish | None = None) -> Iterator[LowScratch]:
+    """Placed plans, each with a smaller arena than the one before; the first without chains.
+
+    Where a placement takes more than has to be live, `frugal` may take less.
+    """
     least: int | None = None
     for choice in Search(plan).leaner():
         placed = finish(choice.chains)
-        if least is None or placed.arena.size < least:
-            least = placed.arena.size
-            yield LowScratch(placed, int(choice.cycles))
+        ways = [placed]
+        if frugal is not None and placed.arena.size > placed.arena.lower_bound:
+            ways.append(frugal(choice.chains))
+        for way in ways:
+            if least is None or way.arena.size < least:
+                least = way.arena.size
+                yield LowScratch(way, int(choice.cycles))
