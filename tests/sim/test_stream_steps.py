@@ -30,7 +30,7 @@ calibration = [torch.randn(1, 16, 64) for _ in range(4)]
 
 @pytest.mark.slow
 def test_a_step_takes_its_share_of_the_recording(tmp_path: Path) -> None:
-    """Of 64 hops: a 64th of the products, and not a quarter more than that of the instructions."""
+    """Of 64 hops: a 64th of the products, and not a third more than that of the instructions."""
     profiles = []
     for name, text in (("whole", MODEL), ("steps", MODEL + 'stream = {"x": 2}\n')):
         file = tmp_path / f"{name}.py"
@@ -39,4 +39,4 @@ def test_a_step_takes_its_share_of_the_recording(tmp_path: Path) -> None:
         profiles.append(built.profile())
     whole, step = profiles
     assert whole.macs == 64 * step.macs
-    assert 1 < 64 * step.total.instructions / whole.total.instructions < 1.25
+    assert 1 < 64 * step.total.instructions / whole.total.instructions < 1.33
