@@ -1,10 +1,13 @@
 """Weights of 4 bits from `precision` to firmware: which layers have them, what they cost, what they lose."""
 
+from pathlib import Path
+
 import pytest
 
 from mcu_build.errors import Exit
 from tests.support.cli import mcu_build
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "digits" / "int4.py"
 MODEL = """
 import torch
 torch.manual_seed(0)
@@ -64,3 +67,13 @@ def test_a_key_without_such_a_layer_is_refused(folder):
     result = mcu_build("build", "--board", "host", folder / "wrong.py")
     assert result.status == Exit.INPUT
     assert "precision: 'conv': no linear layer or convolution of 1x1" in result.err
+
+
+@pytest.mark.slow
+def test_the_example_that_is_trained_with_4_bits_gains(tmp_path, monkeypatch):
+    found = {}
+    for trained in "01":
+        monkeypatch.setenv("QAT", trained)
+        words = ("--board", "host", EXAMPLE, "--build-dir", tmp_path, "--json")
+        found[trained] = mcu_build("test", *words).json["accuracy"]["device"]
+    assert found["1"] > found["0"] + 0.02
