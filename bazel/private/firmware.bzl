@@ -94,11 +94,11 @@ def _budgets(ctx, names):
     return {name: setting(ctx.attr, name, place) if name in FIRMWARE_BUDGETS else project_setting(name, place) for name in names}
 
 def _check_size(ctx, board, image):
-    """What `bazel build` validates: that the image takes no more than it may."""
+    """An empty file among those of the image, which is made where the image takes no more than it may."""
     words = budget_words(_budgets(ctx, FIRMWARE_BUDGETS))
     if not words:
         return []
-    passed = ctx.actions.declare_file(ctx.label.name + ".size")
+    passed = ctx.actions.declare_file(ctx.label.name + ".fits")
     args = ctx.actions.args()
     args.add_all(["bazel", "size", "--board", board.file, "--output", passed] + words + [image.elf])
     ctx.actions.run(
@@ -129,7 +129,7 @@ def _mcu_firmware_impl(ctx):
         test = link(ctx, name, harness, ctx.files._platform_test, [model[CcInfo]], info.linker_script)
         tests.append(struct(model = info.name, elf = test.elf, program = info.program))
     return [
-        DefaultInfo(files = depset(image.files)),
+        DefaultInfo(files = depset(image.files + _check_size(ctx, board, image))),
         McuFirmwareInfo(
             board = board.facts.board,
             board_file = board.file,
@@ -142,7 +142,6 @@ def _mcu_firmware_impl(ctx):
         OutputGroupInfo(
             elf = depset([image.elf]),
             test_images = depset([test.elf for test in tests]),
-            _validation = depset(_check_size(ctx, board, image)),
         ),
     ]
 

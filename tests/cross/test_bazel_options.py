@@ -77,8 +77,14 @@ mcu_firmware(name = "theirs_image", models = ["theirs"], board = "mps2-an386", t
 mcu_firmware_test(name = "theirs_test", firmware = "theirs_image", vectors = 3)
 mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
 mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
-mcu_firmware(name = "large", models = ["other"], board = "mps2-an386", toolchain = "arm-gcc", max_ram = "1K")
-mcu_firmware(name = "fits", models = ["other"], board = "mps2-an386", toolchain = "arm-gcc", max_ram = "64K")
+[mcu_firmware(
+    name = name,
+    models = ["other"],
+    board = "mps2-an386",
+    toolchain = "arm-gcc",
+    optimize = "speed",
+    max_ram = most,
+) for name, most in (("large", "1K"), ("fits", "64K"))]
 mcu_firmware_test(name = "slow", firmware = "fits", max_cycles = 10)
 mcu_firmware_test(name = "noisy", firmware = "fits", min_sqnr = "300", max_cycles = 10000000)
 [mcu_firmware(name = name + "_image", models = [name]) for name in (@names@)]
