@@ -302,8 +302,12 @@ def _rewrite(exported: ExportedProgram, rules: Mapping[Any, Callable[[Builder, N
 
 
 def _of_floats(build: Builder, node: Node) -> Node | None:
-    """Arithmetic of integers with floats, the integers converted first: what is float then gets a scale."""
-    mixed = [one for one in node.all_input_nodes if not one.meta["val"].is_floating_point()]
+    """Arithmetic of integers with floats, the integers converted first: what is float then gets a scale.
+
+    Flags stay: `x * (x > 0)` is a function of one tensor, and becomes a table.
+    """
+    types = {one: one.meta["val"].dtype for one in node.all_input_nodes}
+    mixed = [one for one, dtype in types.items() if not dtype.is_floating_point and dtype is not torch.bool]
     if node.meta["val"].dtype is not torch.float32 or not mixed:
         return None
     given = {one: build(aten._to_copy.default, one, dtype=torch.float32) for one in mixed}
