@@ -386,11 +386,12 @@ class Firmware:
     def profile(self, *, timeout: float = TIMEOUT) -> "Profile":
         """Instructions of one inference by layer and kernel, counted exactly in QEMU."""
         from mcu_build.profile import measure
+        from mcu_build.report.notebook import ShownProfile
 
         self._check_current()
         inputs = prove.own_inputs(self.built)
         with self.progress.stage("profile"):
-            return measure.profile(self.built, self.board, inputs, timeout, Cache())
+            return ShownProfile.of(measure.profile(self.built, self.board, inputs, timeout, Cache()))
 
     def profile_device(self, via: Via, *, timeout: float = TIMEOUT) -> tuple["LayerCycles", ...]:
         """Cycles of each layer of one inference, on the board that `via` leads to."""

@@ -13,10 +13,10 @@ from intelhex import IntelHex
 
 from mcu_build import process
 from mcu_build.board import find_board, load_board
+from mcu_build.elf import Image, read_elf, read_map
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
 from mcu_build.images import BuildInputs, build
-from mcu_build.report.elf import Image, read_elf, read_map
 from mcu_build.report.size import FLASH, RAM, Size, measure
 from tests.support.firmware import concatenation, model_sources, quantizer
 

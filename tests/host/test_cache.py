@@ -1,9 +1,12 @@
 """Entries of the cache are whole or absent, and keys tell inputs apart."""
 
+from pathlib import Path
+
 import pytest
 
 from mcu_build.cache import Cache, hash_files, hash_text
 from mcu_build.errors import McuError
+from mcu_build.stages import reference
 
 
 def write(text):
@@ -52,3 +55,10 @@ def test_keys_see_names_contents_and_borders(tmp_path):
     (tmp_path / "b").write_text("2")
     (tmp_path / "b").rename(tmp_path / "c")
     assert key != hash_files([tmp_path / "a", tmp_path / "c"], tmp_path)
+
+
+def test_every_definition_counts_for_cached_references():
+    package = Path(reference.__file__).parents[1]
+    definitions = {file.name for file in package.glob("reference*.py")}
+    assert "reference_int8.py" in definitions
+    assert definitions <= set(reference._REFERENCE_CODE)

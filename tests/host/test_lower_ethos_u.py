@@ -16,11 +16,11 @@ from torch import nn
 from mcu_build.board import find_board
 from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
+from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, parse
 from mcu_build.ir.weights import load_weights
 from mcu_build.lower.ethos_u import LoweredForNpu, lower
-from mcu_build.lower.ethos_u_quantize import quantize_for_npu
 from mcu_build.npu import payload
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.delegate import NpuTarget, join_scratch

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from mcu_build.dependencies import recording
 from mcu_build.errors import Exit, McuError
-from mcu_build.frontend.dependencies import recording
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.names import model_name
 

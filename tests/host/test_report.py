@@ -15,6 +15,7 @@ from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
 from mcu_build.report import exports, svg
 from mcu_build.report.limits import exceeded, limited
+from mcu_build.report.notebook import ShownProfile
 from mcu_build.report.page import fragment, page
 from mcu_build.report.report import Accuracy, Budget, Report, of_profile, of_size
 from mcu_build.report.size import Region, Row, Size
@@ -162,7 +163,7 @@ def test_parts_that_are_missing_leave_no_trace():
 
 def test_objects_of_the_api_show_themselves():
     for made, line in (
-        (profile(), "<profile of net on board: 1,000 instructions, 1,500 cycles modelled>"),
+        (ShownProfile.of(profile()), "<profile of net on board: 1,000 instructions, 1,500 cycles modelled>"),
         (size(), f"<size: {size().flash['total']:,} bytes of flash, 12,288 of RAM>"),
         (report(), "<report on net for board>"),
     ):
@@ -173,7 +174,7 @@ def test_objects_of_the_api_show_themselves():
         style = html[html.index("<style>") + 7 : html.index("</style>")]
         rules = re.findall(r"(?:^|[{}])\s*([^{}@]+?)\s*(?=\{)", style)
         assert rules and all(rule.startswith(".mcu") for rule in rules), rules
-    assert fragment(of_profile(profile())) == profile()._repr_html_()
+    assert fragment(of_profile(profile())) == ShownProfile.of(profile())._repr_html_()
     assert fragment(of_size(size())) == size()._repr_html_()
 
 

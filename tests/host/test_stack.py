@@ -2,8 +2,8 @@
 
 import pytest
 
+from mcu_build.elf import Image, Symbol
 from mcu_build.profile.decode import Instruction
-from mcu_build.report.elf import Image, Symbol
 from mcu_build.report.stack import Stack, frame_bytes, stack_needed
 
 

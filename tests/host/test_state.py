@@ -12,9 +12,9 @@ from mcu_build.compare import compare
 from mcu_build.errors import McuError
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
+from mcu_build.frontend.quantize_npu import copied_inputs
 from mcu_build.frontend.state import Stepper, lift_state
 from mcu_build.ir.program import load as load_program
-from mcu_build.lower.ethos_u_quantize import copied_inputs
 from mcu_build.prove import Proof
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build

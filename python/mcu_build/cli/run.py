@@ -83,7 +83,7 @@ def command(
 def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -> Exit:
     """Run an image that is there."""
     from mcu_build.api import board_for
-    from mcu_build.report.elf import read_elf
+    from mcu_build.elf import read_elf
     from mcu_build.simulate.run import show
 
     model = options["model"]

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.frontend.model_file import Model
 from mcu_build.layer_names import layer_at
 

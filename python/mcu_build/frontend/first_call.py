@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.utils import _pytree
 
+from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.frontend.eager_numbers import check_outputs
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.model_file import Model

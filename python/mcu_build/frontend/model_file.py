@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcu_build.dependencies import Dependencies
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
-from mcu_build.frontend.dependencies import Dependencies
 from mcu_build.frontend.labels import labels_at_hand
 from mcu_build.frontend.model_data import Calls, Inputs, LabelledCalls, calibration, check_numbers, evaluation
 from mcu_build.frontend.names import model_name

@@ -1,7 +1,7 @@
 """Float ExportedProgram → int8 ExportedProgram: quantize and dequantize around every operator that is int8.
 
 The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activations) or, with an NPU, that
-of lower/ethos_u_quantize.py. Nothing here depends on the board's core, so that boards share the result.
+of quantize_npu.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping

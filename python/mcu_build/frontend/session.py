@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from mcu_build import npz
+from mcu_build.dependencies import Dependencies, without_folders
 from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library, precision
-from mcu_build.frontend.dependencies import Dependencies, without_folders
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.names import model_name
 from mcu_build.quality import Quality, judge
@@ -241,7 +241,7 @@ def _quantize(
             "Give --npu none, or the float model.",
         )
     with quiet():
-        from mcu_build.lower.ethos_u_quantize import quantize_for_npu
+        from mcu_build.frontend.quantize_npu import quantize_for_npu
 
     return quantize_for_npu(captured.exported, calibration, npu_kind, bits, examples, progress.step)
 

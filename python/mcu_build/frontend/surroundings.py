@@ -11,8 +11,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from mcu_build.dependencies import Recorder, is_users_file, note_names
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import Recorder, is_users_file, note_names
 from mcu_build.frontend.names import model_name
 
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from mcu_build import npz
 from mcu_build.cache import Cache, hash_text, own_code
 from mcu_build.compare import accuracy
+from mcu_build.dependencies import FRONT_END_CODE
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision, session
-from mcu_build.frontend.dependencies import FRONT_END_CODE
 from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
 from mcu_build.vectors import UNLABELLED
 

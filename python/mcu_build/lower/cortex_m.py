@@ -13,8 +13,8 @@ from torch.export.graph_signature import TensorArgument
 from torch.fx import Node
 
 from mcu_build.custom import is_custom
+from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
-from mcu_build.frontend.dependencies import is_users_file
 from mcu_build.ir.plan import Quantization
 from mcu_build.layer_names import frame_function, layer_at, module_of
 from mcu_build.lower.assigned import (

@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from mcu_build.board import NpuChoice
 from mcu_build.errors import McuError
 from mcu_build.lower.cortex_m import Lowered, finish, to_cortex_m
-from mcu_build.lower.ethos_u_quantize import Partitioner
+from mcu_build.lower.ethos_u_partition import Partitioner
 from mcu_build.lower.upstream import quiet
 from mcu_build.lower.vela import Compiled, recorded
 from mcu_build.lower.vela_defects import one_result_of_convolutions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from mcu_build.frontend.dependencies import is_users_file
+from mcu_build.dependencies import is_users_file
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 

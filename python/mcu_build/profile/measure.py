@@ -11,6 +11,7 @@ from typing import Any
 from mcu_build import vectors
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
+from mcu_build.elf import Image, Symbol, demangle, read_elf
 from mcu_build.errors import McuError
 from mcu_build.hardware import MemoryTiming
 from mcu_build.layer_names import layer_name
@@ -22,8 +23,6 @@ from mcu_build.profile.attribute import Counts, Phases, Step, layers_of, phases,
 from mcu_build.profile.cores import CORES
 from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.profile.memory import code_timing, waiting
-from mcu_build.report.elf import Image, Symbol, read_elf
-from mcu_build.report.size import demangle
 from mcu_build.simulate import cosim, plugin
 from mcu_build.simulate.run import run
 
@@ -148,12 +147,6 @@ class Profile:
         cycles = "" if self.total.cycles is None else f", {self.total.cycles:,} cycles modelled"
         counted = f"{self.total.instructions:,} instructions"
         return f"<profile of {self.name} on {self.board}: {counted}{cycles}>"
-
-    def _repr_html_(self) -> str:
-        from mcu_build.report.page import fragment
-        from mcu_build.report.report import of_profile
-
-        return fragment(of_profile(self))
 
     def milliseconds(self, cost: Cost) -> float | None:
         """What `cost` takes at the board's clock, modelled; None where cycles or clock are not known."""

@@ -10,10 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from mcu_build import process
 from mcu_build.board import Board
+from mcu_build.elf import Image, Piece, Section, demangle, read_elf, read_map
 from mcu_build.errors import Exit, McuError
-from mcu_build.report.elf import Image, Piece, Section, read_elf, read_map
 from mcu_build.report.tables import render
 
 Kind = Literal["code", "constants", "arena", "static", "stack"]
@@ -21,8 +20,6 @@ FLASH: tuple[Kind, ...] = ("code", "constants")
 RAM: tuple[Kind, ...] = ("arena", "static", "stack")
 PADDING = "[padding]"
 _ARENA_PIECES = (".bss.mcu_arena.", ".bss.mcu_arena_in.", ".bss.mcu_fast.")
-# Names of mangled symbols on one command line.
-_NAMES_PER_CALL = 500
 
 
 @dataclass(frozen=True)
@@ -231,19 +228,3 @@ def _with_gaps(spans: list[_Span]) -> Iterator[Row]:
                 yield Row(PADDING, before.section.name, region, before.rows[-1].kind, gap, "")
             yield from span.rows
             before = span
-
-
-def demangle(names: list[str]) -> list[str]:
-    """Names as they are written in C++, where a tool for it is installed."""
-    import shutil
-
-    tools = ("c++filt", "arm-none-eabi-c++filt", "llvm-cxxfilt-19", "llvm-cxxfilt")
-    tool = next((path for name in tools if (path := shutil.which(name))), None)
-    mangled = sorted({name for name in names if name.startswith("_Z")})
-    plain: dict[str, str] = {}
-    for first in range(0, len(mangled) if tool else 0, _NAMES_PER_CALL):
-        chunk = mangled[first : first + _NAMES_PER_CALL]
-        lines = process.run([str(tool), *chunk]).stdout.splitlines()
-        if len(lines) == len(chunk):
-            plain.update(zip(chunk, lines, strict=True))
-    return [plain.get(name, name) for name in names]

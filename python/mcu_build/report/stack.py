@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcu_build.elf import Image, Symbol
 from mcu_build.profile.decode import Instruction
-from mcu_build.report.elf import Image, Symbol
 
 _SAVED = re.compile(r"^(push|vpush|stmdb|stmfd|vstmdb)$")
 _BEFORE = re.compile(r"\[sp, #-(\d+)\]!")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from mcu_build.board import NpuChoice
 from mcu_build.cache import Cache, hash_text, own_code, versions
+from mcu_build.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
-from mcu_build.frontend.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.frontend.names import check_model
 from mcu_build.progress import Progress
 

@@ -28,7 +28,11 @@ _MADE_UP_VECTORS = 16
 _REFERENCE_CODE = (
     "reference.py",
     "reference_float.py",
+    "reference_int4.py",
+    "reference_int8.py",
+    "reference_int16.py",
     "reference_integer.py",
+    "reference_recurrent.py",
     "reference_stream.py",
     "reference_tosa.py",
     "npu",

@@ -4,8 +4,11 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcu_build import process
 from mcu_build.errors import McuError
 
+# Names of mangled symbols on one command line.
+_NAMES_PER_CALL = 500
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
 
 
@@ -142,3 +145,19 @@ def _load_address(header: dict[str, int], segments: list[dict[str, int]]) -> int
         if offset >= 0 and offset + header["sh_size"] <= segment["p_filesz"]:
             return segment["p_paddr"] + offset
     return None
+
+
+def demangle(names: list[str]) -> list[str]:
+    """Names as they are written in C++, where a tool for it is installed."""
+    import shutil
+
+    tools = ("c++filt", "arm-none-eabi-c++filt", "llvm-cxxfilt-19", "llvm-cxxfilt")
+    tool = next((path for name in tools if (path := shutil.which(name))), None)
+    mangled = sorted({name for name in names if name.startswith("_Z")})
+    plain: dict[str, str] = {}
+    for first in range(0, len(mangled) if tool else 0, _NAMES_PER_CALL):
+        chunk = mangled[first : first + _NAMES_PER_CALL]
+        lines = process.run([str(tool), *chunk]).stdout.splitlines()
+        if len(lines) == len(chunk):
+            plain.update(zip(chunk, lines, strict=True))
+    return [plain.get(name, name) for name in names]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from executorch.backends.arm._passes import DecomposeMatmulPass
 from executorch.backends.arm.constants import DQ_OPS, Q_OPS
-from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+from executorch.backends.arm.ethosu import EthosUCompileSpec
 from executorch.backends.arm.quantizer import (
     EthosUQuantizer,
     get_symmetric_a16w8_quantization_config,
@@ -24,7 +24,6 @@ from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.backend.partitioner import PartitionResult
 from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.passes.operator_support import OperatorSupportBase
 from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
@@ -40,12 +39,13 @@ from mcu_build.lower.assigned import (
     why_in_float,
 )
 from mcu_build.lower.clusters import is_float
+from mcu_build.lower.ethos_u_partition import Partitioner
 from mcu_build.lower.legalize import legalize
 from mcu_build.lower.legalize_moves import NPU_RULES
 from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
 from mcu_build.lower.vela import proven
-from mcu_build.lower.vela_defects import Guard, cut_partitions, one_result_of_convolutions
+from mcu_build.lower.vela_defects import one_result_of_convolutions
 
 # A round can only reject what the one before has cut off, or what is wrong behind what was: a few are enough.
 _ROUNDS = 8
@@ -157,25 +157,6 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         """Nothing that the two have not checked."""
 
 
-class Partitioner(EthosUPartitioner):  # type: ignore[misc]
-    """EthosUPartitioner that leaves marked operators alone and remembers why it rejects the others.
-
-    What Vela would compile wrong is rejected too, or divided.
-    """
-
-    def __init__(self, spec: EthosUCompileSpec) -> None:
-        self._guard = Guard(spec.tosa_spec)
-        super().__init__(spec, [_NotForCpu(), self._guard])
-        self.reasons: dict[Node, str] = {}
-
-    def _tag_module(
-        self, module: GraphModule, containing_program: ExportedProgram, reporter: Any, *rest: Any
-    ) -> set[str]:
-        tags: set[str] = super()._tag_module(module, containing_program, reporter, *rest)
-        self.reasons |= {**dict(reporter._rejected_nodes), **self._guard.reasons}
-        return cut_partitions(module.graph, tags)
-
-
 class _Trial(Partitioner):
     """A partitioner that says what it would not delegate, by origin, and delegates nothing unless all of that
     is `known`.
@@ -223,11 +204,6 @@ class _ForCpu:
     def find_nodes(self, model: GraphModule) -> Iterable[Node]:
         """The nodes, in order."""
         return iter([node for node in _operators(model) if is_for_cpu(node)])
-
-
-class _NotForCpu(OperatorSupportBase):  # type: ignore[misc]
-    def is_node_supported(self, submodules: Any, node: Node) -> bool:
-        return not is_for_cpu(node)
 
 
 def copied_inputs(graph: Graph) -> Iterable[Node]:
