@@ -133,7 +133,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         """Mark what is quantized, and how."""
         int16_annotate.annotate(model, is_move)
         int4_annotate.annotate(model, self._chosen)
-        _annotate_functions(model, self._chosen)
+        functions = _annotate_functions(model, self._chosen)
         annotate_forms(model, self._chosen)
         recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
@@ -142,7 +142,8 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         for quantizer in self.quantizers[:-1]:  # the last one shares; ours below does more
             quantizer.annotate(model)
-        _annotate_moves(model, self._chosen)
+        # A choice by the chosen tensor itself, such as where(x > 0, x, 0.1 * x), is a function.
+        _annotate_moves(model, lambda node: self._chosen(node) and node not in functions)
         _follow_fixed(model)
         _annotate_inputs(model)
         _tie_state(model)
@@ -196,7 +197,8 @@ def _join_clamps(model: GraphModule, chosen: Chosen) -> None:
     model.recompile()
 
 
-def _annotate_functions(model: GraphModule, chosen: Chosen) -> None:
+def _annotate_functions(model: GraphModule, chosen: Chosen) -> Collection[Node]:
+    """The operators of functions of one tensor, which become tables."""
     sources = find_sources(model.graph, chosen)
     for node, source in sources.items():
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
@@ -206,6 +208,7 @@ def _annotate_functions(model: GraphModule, chosen: Chosen) -> None:
         ends = any(sources.get(user) is not source for user in node.users)
         output = INT8_ACTIVATION_PER_TENSOR_QSPEC if ends and is_float(node) else None
         _mark_node_as_quantized(node, inputs, output, is_quantized=False)
+    return sources.keys()
 
 
 def _annotation(node: Node) -> QuantizationAnnotation | None:
