@@ -31,3 +31,23 @@ def test_ranges_are_torchaos(kind):
     with quick_histograms():
         assert HistogramObserver._non_linear_param_search is search
     assert HistogramObserver._non_linear_param_search is usual
+
+
+def test_what_no_range_holds_has_no_part_in_it():
+    numbers = values("normal")
+    ends = torch.tensor([float("inf"), -float("inf"), 3e38, -3e38])
+    odd = torch.cat([numbers, ends])
+    found = []
+    for given in (numbers, odd, ends):
+        observer = HistogramObserver(quant_min=-128, quant_max=127, eps=2**-16)
+        with quick_histograms():
+            assert observer(given) is given
+            found.append(observer.calculate_qparams())
+    assert found[0] == found[1]
+    assert found[2][0] == 1  # nothing was observed
+    # The controls: torchao's own range is infinitely wide; of NaN there is none.
+    usual = HistogramObserver(quant_min=-128, quant_max=127, eps=2**-16)
+    usual(odd)
+    assert (usual.max_val - usual.min_val).isinf()
+    with quick_histograms(), pytest.raises(RuntimeError, match="not finite"):
+        usual(numbers / numbers.new_zeros(()) * 0)

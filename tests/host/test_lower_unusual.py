@@ -98,6 +98,12 @@ CASES = {
     "a standard deviation with bounds that are computed": on(
         lambda m, x: x / torch.sqrt((x**2).sum(1, True).clamp_min(x.mean(1, True)) + 1e-5), (2, 6)
     ),
+    # one_hot asserts that its operand's values are classes.
+    "one-hot of a rounded input": on(
+        lambda m, x: F.one_hot(x.abs().clamp(max=3).long(), 4).float() * m.layer(x)[..., None],
+        (4, 6),
+        layer=lambda: nn.Linear(6, 6),
+    ),
     "a choice by a function of a sum": on(
         lambda m, x: torch.where(x.sum(1, True) * 2 > 1, m.layer(x), x.masked_fill(x > 0.5, 0.0) * 0.5),
         (4, 6),

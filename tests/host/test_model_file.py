@@ -90,6 +90,10 @@ WEIGHTS = {
     ),
     "model = (model, model)": ("model: a tuple of 2, not an nn.Module", "function"),
     "model = torch.jit.trace(model, torch.zeros(1, 4))": ("model: a TorchScript module", "nn.Module"),
+    "model = torch.nn.Sequential(torch.jit.trace(model, torch.zeros(1, 4)))": (
+        "module '0' in it",
+        "nn.Module",
+    ),
     "example_inputs[0][0, 3] = float('nan')": (
         "example_inputs[0]: 1 of 4 numbers is NaN, the first at [0, 3]",
         "data",

@@ -2,6 +2,8 @@
 
 torchao compares elements of a tensor one by one, a tenth of a second for each activation: most of the
 time of quantization. Here the same search walks a list of numbers. The ranges are the same to the bit.
+Values that no range holds have no part in them: infinities, and the ends of float32 that nan_to_num puts
+in its place. A NaN ends the search for a range with an error.
 """
 
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 # How finely torchao takes the least frequent values away.
 _STEP = 1e-5
+# The width of a range is a float32.
+_LARGEST = 1e38
 
 
 @contextmanager
@@ -22,12 +26,19 @@ def quick_histograms() -> Iterator[None]:
     """Have observers search their ranges quickly until the end of the block."""
     from torchao.quantization.pt2e.observer import HistogramObserver
 
-    usual = HistogramObserver._non_linear_param_search
-    HistogramObserver._non_linear_param_search = search
+    usual, observe = HistogramObserver._non_linear_param_search, HistogramObserver.forward
+
+    def forward(observer: Any, x: "torch.Tensor") -> "torch.Tensor":
+        values = x.detach()
+        beyond = values.abs() >= _LARGEST
+        observe(observer, values[~beyond] if beyond.any() else values)
+        return x
+
+    HistogramObserver._non_linear_param_search, HistogramObserver.forward = search, forward
     try:
         yield
     finally:
-        HistogramObserver._non_linear_param_search = usual
+        HistogramObserver._non_linear_param_search, HistogramObserver.forward = usual, observe
 
 
 def search(observer: Any) -> "tuple[torch.Tensor, torch.Tensor]":

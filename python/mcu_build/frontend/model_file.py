@@ -225,11 +225,13 @@ def _unwrapped(path: Path, key: str, model: "torch.nn.Module") -> "torch.nn.Modu
     """The module itself, behind what torch.compile and DataParallel put around it."""
     import torch
 
-    if isinstance(model, torch.jit.ScriptModule):
-        raise McuError(
-            f"{path}: {key}: a TorchScript module",
-            "Give the nn.Module that it was made from, with its weights.",
-        )
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            layer = f" {name!r} in it" if name else ""
+            raise McuError(
+                f"{path}: {key}: a TorchScript module{layer}",
+                "Give the nn.Module that it was made from, with its weights.",
+            )
     inner = getattr(model, "_orig_mod", None)
     if inner is None and isinstance(model, torch.nn.DataParallel):
         inner = model.module

@@ -105,13 +105,14 @@ def convert(
                 return prepare_pt2e(module, chosen)
 
         prepared = prepare({}) if quantizer else without_refused(prepare)
-        _calibrate(prepared, calibration)
-        settle_scales(prepared)
-        floats = FloatValues(prepared, examples())
-        with quick(), quick_histograms():
-            converted = convert_pt2e(prepared)
-            put_back(converted)
-            round_weights(converted)
+        with quick_histograms():
+            _calibrate(prepared, calibration)
+            settle_scales(prepared)
+            floats = FloatValues(prepared, examples())
+            with quick():
+                converted = convert_pt2e(prepared)
+                put_back(converted)
+                round_weights(converted)
         return converted, floats
 
 

@@ -166,7 +166,7 @@ def _to_cortex_m(
     from mcu_build.lower.markers import Unmark, mark
     from mcu_build.lower.recurrent_int8 import build_recurrent
     from mcu_build.lower.tables import build_tables
-    from mcu_build.lower.tidy import DropUnusedIndices, FuseClamps, cancel_transposes, make_exact
+    from mcu_build.lower.tidy import DropUnusedIndices, FuseClamps, cancel_transposes, drop_checks, make_exact
     from mcu_build.lower.unquantize import unquantize
 
     target = CortexMTargetConfig.from_target_string(_HOST_CORE if core == "host" else core)
@@ -201,6 +201,7 @@ def _to_cortex_m(
     folded = fold_constants(edge.exported_program(), ops.edge.aten.expand_copy.default)
     manager = CortexMPassManager(folded, passes=passes, target_config=target)
     lowered = manager.transform()
+    drop_checks(lowered)
     make_exact(lowered)
     cancel_transposes(lowered)
     settle(lowered)
