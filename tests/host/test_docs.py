@@ -131,3 +131,8 @@ def test_readme_shows_the_report():
     picture = (ROOT / shown[0]).read_bytes()
     assert picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and len(picture) < 150_000
     assert shown[0] in (ROOT / "scripts" / "screenshot").read_text()
+
+
+def test_readme_lists_every_verb():
+    rows = [line.split("|")[1] for line in (ROOT / "README.md").read_text().splitlines() if line[:3] == "| `"]
+    assert set(VERBS) <= set(re.findall(r"`([a-z-]+)[ a-z]*`", " ".join(rows)))
