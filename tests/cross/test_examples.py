@@ -49,4 +49,4 @@ def test_somebody_before_the_camera_is_seen_by_both_applications(tmp_path):
     assert printed(project, "watch_c")[:3] == ["light off", "light on", "light off"]
     # Less than the picture of 64x64 bytes.
     arena = next(one for one in read_elf(project.tree / "watch.elf").sections if one.name == ".arena")
-    assert arena.size == 3744
+    assert arena.size == 3728

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mcu_build.kernels.dsp.depthwise import Finish, Segment, core_of, emit, records, segments
+from mcu_build.kernels.dsp.depthwise import Segment, core_of, emit, records, segments
+from mcu_build.kernels.function import Finish
 from tests.support.emitted import loop_cycles
 
 

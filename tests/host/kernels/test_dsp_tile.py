@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcu_build.kernels.dsp.tile import Finish, Loop, emit, loop_of
+from mcu_build.kernels.dsp.tile import Loop, TileFinish, emit, loop_of
 from tests.support.emitted import loop_cycles
 
 
@@ -25,5 +25,5 @@ def test_several_counts_share_a_core() -> None:
 def test_cycles_of_a_product(core: str, most: float) -> None:
     """Of 64 products, with the rescaling of their sums: 8 sums of a quad."""
     loop = loop_of([32])
-    taken = loop_cycles(core, emit(loop, Finish()), {"2": (32 - loop.first) // loop.each})
+    taken = loop_cycles(core, emit(loop, TileFinish()), {"2": (32 - loop.first) // loop.each})
     assert taken / (8 * 64) < most

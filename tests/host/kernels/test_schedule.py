@@ -66,6 +66,6 @@ def test_each_instruction_reads_what_it_did() -> None:
 )
 def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of a quad that is one of many."""
-    emitted = tile_core.emit(core, tile_core.Finish())
+    emitted = tile_core.emit(core, tile_core.TileFinish())
     taken = loop_cycles("cortex-m55", emitted, {"2": core.loop.rounds})
     assert taken / (16 * core.nbytes * core.rows) < most

@@ -89,10 +89,10 @@ def test_where_memory_is_short_taps_are_pointed_at(shape: Shape) -> None:
     assert [step.kernel for step in plan.steps] == [f"dsp_depthwise_{square}relu"]
 
 
-def test_fewer_channels_than_a_word_has_are_gathered() -> None:
+def test_fewer_channels_than_a_word_has_are_a_plain_convolution() -> None:
     shape = Shape((1, 5, 6), 3, 0, (3, 3), padding=(1, 1), copies=1)
     (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, PLAIN)])
-    assert [step.source for step in plan.steps] == ["dsp_conv_taps"]
+    assert [step.source for step in plan.steps] == ["dsp_conv2d"]
 
 
 @pytest.mark.usefixtures("room")

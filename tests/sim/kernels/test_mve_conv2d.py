@@ -159,7 +159,7 @@ def test_fewer_channels_take_no_longer(tmp_path: Path) -> None:
 
 def test_cores_are_shared() -> None:
     """However many sizes layers have, vectors in turns need four cores, for what is left of a round."""
-    finish = tile_core.Finish()
+    finish = tile_core.TileFinish()
     cores = [tile_core.emit(convolution.patch_of(1, 16 * vectors).core, finish) for vectors in range(5, 60)]
     assert len({core.name for core in cores}) == len({core.text for core in cores}) == 4
 

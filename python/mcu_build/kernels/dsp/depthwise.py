@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
+from mcu_build.kernels.function import Finish, naked
 
 BLOCK = 4  # outputs
 MOST_ROWS = 15
@@ -32,19 +33,6 @@ _OUTPUT, _BASE, _PIXEL, _PACKED_END, _LOW, _HIGH, _END, _BACK = range(0, 32, 4)
 _FRAME = 32
 _STRAIGHT = 2  # blocks
 _SMALL = 9  # weights of a window
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What is done to sums beside multiplying and shifting."""
-
-    ties: bool = False
-    clamps: bool = False
-
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        return "_".join(word for word, on in (("ties", self.ties), ("clamps", self.clamps)) if on) or "plain"
 
 
 @dataclass(frozen=True)
@@ -210,15 +198,7 @@ def emit(core: Core) -> Emitted:
             lines += [f"ldr r2, [r0, #{4 * row}]", f"str r2, [sp, #{4 * row}]"]
     lines += ["1:", *_channel(core, rows), *_next(core, rows), "bne.w 1b"]
     lines += [f"add sp, #{rows + _FRAME}", "pop {r4-r11, pc}"]
-    text = "".join(f'        "{line}\\n"\n' for line in lines)
-    function = (
-        f"[[gnu::naked, gnu::noinline]] inline void {core.name}(const DspDepthwiseRow&) {{\n"
-        f"    __asm__ volatile(\n{text.rstrip()});\n}}\n"
-    )
-    # The sources of several models may be one translation unit.
-    guard = f"MCU_DSP_{core.name.upper()}"
-    text = f"namespace mcu::kernels::dsp {{\n{function}}}  // namespace mcu::kernels::dsp\n"
-    return Emitted(core.name, f"#ifndef {guard}\n#define {guard}\n{text}#endif\n", scope="dsp")
+    return naked("dsp", core.name, "const DspDepthwiseRow&", lines)
 
 
 def _channel(core: Core, rows: int) -> Iterator[str]:

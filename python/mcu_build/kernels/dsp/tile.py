@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mcu_build.ir.plan import Emitted
+from mcu_build.kernels.function import Finish, naked
 
 _B, _A, _D, _C = ("r6", "r7"), ("r8", "r9"), ("r10", "r11"), ("r12", "lr")
 _CHANNELS = (_B, _A, _D, _C)  # in the order of their scales and numbers
@@ -52,21 +53,13 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class Finish:
-    """What is done to sums beside multiplying and shifting, and how the numbers of channels are known.
+class TileFinish(Finish):
+    """Also, how channels are known: `numbered` ones have a number each, else they follow the first one."""
 
-    Channels of a quad that are `numbered` have a number each, else they follow the first one's.
-    """
-
-    ties: bool = False
-    clamps: bool = False
     numbered: bool = False
 
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        words = {"ties": self.ties, "clamps": self.clamps, "numbered": self.numbered}
-        return "_".join(word for word, on in words.items() if on) or "plain"
+    def _words(self) -> list[str]:
+        return [*super()._words(), *["numbered"] * self.numbered]
 
 
 def loop_of(steps: Sequence[int], small: bool = False) -> Loop:
@@ -86,7 +79,7 @@ def loop_of(steps: Sequence[int], small: bool = False) -> Loop:
     return Loop((count - 2) % each + 2, each)
 
 
-def emit(loop: Loop, finish: Finish) -> Emitted:
+def emit(loop: Loop, finish: TileFinish) -> Emitted:
     """The core as a function of C++."""
     name = f"tile_{loop.name}_{finish.name}"
     lines = [
@@ -103,15 +96,7 @@ def emit(loop: Loop, finish: Finish) -> Emitted:
         lines += ["2:", *_steps(loop.each, first=False), *end, "bne.w 2b", "3:"]
     lines += [*_requantized(finish), *_stored(finish), "cmp r1, r5", "bne.w 1b"]
     lines += [f"add sp, #{_FRAME}", "pop {r4-r11, pc}"]
-    text = "".join(f'        "{line}\\n"\n' for line in lines)
-    function = (
-        f"[[gnu::naked, gnu::noinline]] inline void {name}(const DspTile&) {{\n"
-        f"    __asm__ volatile(\n{text.rstrip()});\n}}\n"
-    )
-    # The sources of several models may be one translation unit.
-    guard = f"MCU_DSP_{name.upper()}"
-    text = f"namespace mcu::kernels::dsp {{\n{function}}}  // namespace mcu::kernels::dsp\n"
-    return Emitted(name, f"#ifndef {guard}\n#define {guard}\n{text}#endif\n", scope="dsp")
+    return naked("dsp", name, "const DspTile&", lines)
 
 
 def _steps(count: int, first: bool) -> Iterator[str]:
@@ -138,7 +123,7 @@ def _product(sums: tuple[str, str], pixel: int, weights: str, sets: bool) -> str
     return f"smuad {words}" if sets else f"smlad {words}, {sums[pixel]}"
 
 
-def _requantized(finish: Finish) -> Iterator[str]:
+def _requantized(finish: TileFinish) -> Iterator[str]:
     """Each sum in its register as the int8 that is stored; r1 stays."""
     for high, low in ((_A, _B), (_C, _D)):
         yield from (f"sub {a}, {a}, {b}" for a, b in zip(high, low, strict=True))
@@ -160,7 +145,7 @@ def _requantized(finish: Finish) -> Iterator[str]:
             yield from (f"cmp {one}, r3", "it gt", f"movgt {one}, r3")
 
 
-def _stored(finish: Finish) -> Iterator[str]:
+def _stored(finish: TileFinish) -> Iterator[str]:
     """The outputs where they belong; r1 at the end of the quad and r5 where the last one ends.
 
     Pixel 1 is stored first: where it is pixel 0, the right one stays. Of a pair without an a, b is last.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
+from mcu_build.kernels.function import Finish, naked
 from mcu_build.kernels.helium.schedule import schedule
 
 ROWS = 4  # of a word
@@ -27,19 +28,6 @@ _SUMS = ("r4", "r6", "r8", "r10")
 # Places of MveDepthwiseWalk.
 _END, _LOOPS, _PITCH, _BACK, _NEXT, _LOW, _HIGH, _REST, _WRITTEN, _LOWER = range(8, 48, 4)
 _OFFSETS, _BASES = 48, (64, 80)
-
-
-@dataclass(frozen=True)
-class Finish:
-    """What is done to sums beside multiplying and shifting."""
-
-    ties: bool = False
-    clamps: bool = False
-
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        return "_".join(word for word, on in (("ties", self.ties), ("clamps", self.clamps)) if on) or "plain"
 
 
 @dataclass(frozen=True)
@@ -152,7 +140,7 @@ def emit(core: Core) -> Emitted:
     lines += [f"vadd.i32 q{2 + base}, q{2 + base}, r0" for base in range(core.bases)]
     lines += [f"ldr r0, [r9, #{_END}]", "cmp r1, r0", "bne 1b", *schedule(last)]
     lines += ["vpop {d8-d15}", "pop {r4-r11, pc}"]
-    return _function(core.name, lines)
+    return naked("mve", core.name, "MveDepthwiseWalk&", lines)
 
 
 def _free(core: Core) -> list[str]:
@@ -215,14 +203,3 @@ def _sums(core: Core, places: list[str]) -> list[str]:
             lines.append(f"vldrw.u32 {into}, [q{2 + base}, {place}")
             lines.append(f"vmladav{'a' if vector else ''}.s8 {total}, {into}, q{4 + vector}")
     return lines
-
-
-def _function(name: str, lines: list[str]) -> Emitted:
-    text = "".join(f'        "{line}\\n"\n' for line in lines).rstrip()
-    guard = f"MCU_MVE_{name.upper()}"
-    return Emitted(
-        name,
-        f"#ifndef {guard}\n#define {guard}\nnamespace mcu::kernels::mve {{\n"
-        f"[[gnu::naked, gnu::noinline]] inline void {name}(MveDepthwiseWalk&) {{\n"
-        f"    __asm__ volatile(\n{text});\n}}\n}}  // namespace mcu::kernels::mve\n#endif\n",
-    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mcu_build.ir.plan import Emitted
+from mcu_build.kernels.function import Finish, naked
 from mcu_build.kernels.helium.convolution import LANES, QUAD, Core
 from mcu_build.kernels.helium.schedule import schedule
 
@@ -32,22 +33,13 @@ _SCALE_BYTES = 64  # of a quad
 
 
 @dataclass(frozen=True)
-class Finish:
-    """What is done to sums beside multiplying and shifting. The last quad has `tail` channels."""
+class TileFinish(Finish):
+    """Also, the channels of the last quad."""
 
-    ties: bool = False
-    clamps: bool = False
     tail: int = QUAD
 
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        words = (
-            "ties" if self.ties else "",
-            "clamps" if self.clamps else "",
-            f"{self.tail}" * (self.tail < QUAD),
-        )
-        return "_".join(word for word in words if word) or "plain"
+    def _words(self) -> list[str]:
+        return [*super()._words(), *[str(self.tail)] * (self.tail < QUAD)]
 
 
 def tail_of(channels: int) -> int:
@@ -55,7 +47,7 @@ def tail_of(channels: int) -> int:
     return (channels - 1) % QUAD + 1
 
 
-def emit(core: Core, finish: Finish, even: bool = False) -> Emitted:
+def emit(core: Core, finish: TileFinish, even: bool = False) -> Emitted:
     """The core as a function of C++. `even`: outputs of pixels are `rounds` bytes from each other."""
     even = even and core.rows == 1 and core.pitch > 0  # elsewhere it says something else
     name = f"{core.name}_{finish.name}{'_even' if even else ''}"
@@ -85,15 +77,7 @@ def emit(core: Core, finish: Finish, even: bool = False) -> Emitted:
         "vpop {d8-d15}",
         "pop {r4-r11, pc}",
     ]
-    text = "".join(f'        "{line}\\n"\n' for line in lines)
-    function = (
-        f"[[gnu::naked, gnu::noinline]] inline void {name}(const MveTile&) {{\n"
-        f"    __asm__ volatile(\n{text.rstrip()});\n}}\n"
-    )
-    # The sources of several models may be one translation unit.
-    guard = f"MCU_MVE_{name.upper()}"
-    text = f"namespace mcu::kernels::mve {{\n{function}}}  // namespace mcu::kernels::mve\n"
-    return Emitted(name, f"#ifndef {guard}\n#define {guard}\n{text}#endif\n")
+    return naked("mve", name, "const MveTile&", lines)
 
 
 def _next_tile() -> list[str]:
@@ -160,7 +144,7 @@ def _back(core: Core) -> list[str]:
     return lines
 
 
-def _requantized(half: int, finish: Finish, even: bool) -> list[str]:
+def _requantized(half: int, finish: TileFinish, even: bool) -> list[str]:
     """The sums in q4 and q5, of the first or the second two pixels of a quad, are stored."""
     both = ("q4", "q5")
     lines = ["vldrw.u32 q6, [r5]", *(f"vadd.i32 {q}, {q}, q6" for q in both)]

@@ -9,6 +9,7 @@ from mcu_build.ir.calls.struct import ONE, ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dsp import depthwise as family
+from mcu_build.kernels.function import Finish
 from mcu_build.plan.specialize import dsp_depthwise
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_packing import as_words
@@ -47,7 +48,7 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     rescaling = convolution(context, call, flat.reshape(channels, -1))
     if rescaling is None:
         return other
-    finish = family.Finish(rescaling.form != "relu", rescaling.form == "bounded")
+    finish = Finish(rescaling.form != "relu", rescaling.form == "bounded")
     stride, padding, width = window.stride.x, window.padding.x, given.input.width
     # The image begins with a pair.
     phase = padding % 2

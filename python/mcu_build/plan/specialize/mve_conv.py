@@ -443,7 +443,7 @@ def _in_tiles(
 
 
 def _core(core: convolution.Core, rescaling: Scales, channels: int, even: bool = False) -> Emitted:
-    finish = tile_core.Finish(rescaling.ties, rescaling.clamps, tile_core.tail_of(channels))
+    finish = tile_core.TileFinish(rescaling.ties, rescaling.clamps, tile_core.tail_of(channels))
     return tile_core.emit(core, finish, even)
 
 

@@ -8,6 +8,7 @@ from mcu_build.ir.calls.convolution import DepthwiseConv2d, DepthwiseConv2dParam
 from mcu_build.ir.calls.struct import ONE, ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.function import Finish
 from mcu_build.kernels.helium import depthwise as family
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.mve_conv import constant_bytes, lying, requantization
@@ -51,7 +52,7 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     if rescaling is None or not known or not gathered.fits(stride):
         return None
     pairs = gathered.are_pairs and window.stride == ONE and given.output.height > 1
-    finish = family.Finish(rescaling.ties, rescaling.clamps)
+    finish = Finish(rescaling.ties, rescaling.clamps)
     core = family.emit(family.Core(gathered.bases, gathered.groups, stride, pairs, finish))
     vectors = gathered.vectors_of(weights.reshape(*gathered.size, -1))
     packed = family.records(vectors, rescaling.channels(), copies, pairs)
