@@ -60,7 +60,7 @@ class _Rewriting:
         self.mode = fake_mode(exported.graph_module)
         self.constants = {node for node, _ in constants(exported)}
         self.parts: dict[Node, Parts] = {}
-        self.spectra: list[Node] = []
+        self.spectra: dict[Node, None] = {}
         self.refused: list[Node] = []
 
     def rewrite(self, node: Node) -> None:
@@ -78,8 +78,8 @@ class _Rewriting:
         if node.target in _TRANSFORMS or any(one in self.spectra for one in operands):
             while last.next is not node:
                 last = last.next
-                self.spectra.append(last)
-            self.spectra.append(node)
+                self.spectra[last] = None
+            self.spectra[node] = None
         if _is_complex(node):
             self.parts[node] = made if isinstance(made, tuple) else (made, None)
         else:
