@@ -22,7 +22,7 @@ from tests.sim.test_models import MODELS, check_proof
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project
 
-QUICK = ("digits", "transformer")
+QUICK = ("digits",)
 # All that the program of digits calls, and what the arguments of a user's operator would need.
 DIGITS_KERNELS = {
     *("conv2d_s8", "depthwise_conv2d_s8", "linear_s8", "max_pool2d_s8", "permute"),

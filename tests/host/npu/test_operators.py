@@ -14,9 +14,13 @@ from tests.support.npu_proof import COLUMNS, prove
 ALL = tuple(CONFIGS)
 U85 = tuple(name for name in ALL if "u85" in name)
 SEEDS = 2
+# One of each kind in every run.
+QUICK = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 
 
-@pytest.mark.parametrize("target", ALL)
+@pytest.mark.parametrize(
+    "target", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ALL]
+)
 def test_a_sample_of_the_operators(target):
     check_exact(make(partial(build, SAMPLE, 0, 1), target))
 
@@ -26,7 +30,7 @@ def test_a_sample_of_what_u85_alone_takes(target):
     check_exact(make(partial(build, SAMPLE_U85, 0, 1), target))
 
 
-@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-256"])
+@pytest.mark.parametrize("target", QUICK)
 def test_operators_of_16_bits(target):
     check_exact(
         make(partial(build, "conv2d depthwise_conv add mul sigmoid avg_pool2d", 0, 1), target, bits=16)
