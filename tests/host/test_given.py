@@ -107,7 +107,8 @@ def result(program, seed: int):
     [
         (xnnpack, False),
         pytest.param(xnnpack, True, marks=pytest.mark.slow),
-        (ethos_u, True),
+        (ethos_u, False),
+        pytest.param(ethos_u, True, marks=pytest.mark.slow),
         (cortex_m, False),
     ],
 )

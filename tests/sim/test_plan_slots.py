@@ -103,7 +103,7 @@ def test_the_newest_plan_that_can_run_is_loaded(small: Path, models: Path, tmp_p
         outputs(small, tmp_path, unfit["more memory"])
 
 
-@pytest.mark.parametrize("runtime", ["table", "executorch"])
+@pytest.mark.parametrize("runtime", ["table", pytest.param("executorch", marks=pytest.mark.slow)])
 def test_what_a_larger_model_needs_is_named_and_the_hint_works(
     models: Path, tmp_path: Path, runtime: str
 ) -> None:
