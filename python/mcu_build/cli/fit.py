@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options
+from mcu_build.cli.options import SIZE, build_options
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit
 
@@ -24,25 +24,9 @@ class _Count(click.ParamType[int]):
         return int(digits) * factor
 
 
-class _Bytes(click.ParamType[int]):
-    """Bytes, as 65536, 64K or 2M."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> int:
-        from mcu_build.hardware import parse_size
-
-        size = parse_size(str(value))
-        if isinstance(size, str) and size.isdecimal():
-            size = int(size)
-        if not isinstance(size, int):
-            self.fail(f"{value!r} is not a size such as 65536, 64K or 2M", param, context)
-        return size
-
-
 @click.command()
 @build_options("fit")
-@click.option("--flash", type=_Bytes(), metavar="BYTES", help="Bytes that code and constants may take.")
+@click.option("--flash", type=SIZE, metavar="BYTES", help="Bytes that code and constants may take.")
 @click.option("--cycles", type=_Count(), metavar="N", help="Modelled cycles that an inference may take.")
 @click.option("--measure", is_flag=True, help="Build each plan, and count it in the simulator.")
 def command(
@@ -57,8 +41,7 @@ def command(
     del debug
     from mcu_build.preflight import check_command
 
-    limits = (measure, flash, cycles)
-    if any(limit is not None and limit is not False for limit in limits):
+    if measure or flash is not None or cycles is not None:
         check_command("profile", **options)
     from mcu_build.api import fit
     from mcu_build.frontend.names import model_name

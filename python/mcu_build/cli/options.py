@@ -63,6 +63,10 @@ class _Value(click.ParamType[Any]):
             self.fail(f"{value!r} is {self._option.refusal}", param, context)
 
 
+# Bytes, for options of one verb alone.
+SIZE = _Value(BY_NAME["ram"])
+
+
 class _Many(click.Option):
     """An option that takes one value or more: `--ops-from a.pte b.pte`, up to MODEL or the next option.
 
