@@ -61,6 +61,20 @@ def test_a_layer_that_is_called_twice_is_right_both_times(
         assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
 
 
+def test_a_norm_that_stays_asks_for_no_patterns_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchao traces 96 of them, five seconds' work, for each graph with a batch norm."""
+    from torchao.quantization.pt2e import qat_utils
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a pattern is traced")
+
+    monkeypatch.setattr(qat_utils, "_get_aten_graph_module_for_pattern", refuse)
+    net = nn.Sequential(nn.BatchNorm2d(3), nn.ReLU())
+    exported = _export(net, torch.zeros(1, 3, 6, 6))
+    names = [str(node.target) for node in quantize(exported, _draws(4)).graph.nodes]
+    assert any("batch_norm" in name for name in names)
+
+
 def test_batch_norm_goes_into_weights_that_are_computed() -> None:
     """A parametrized convolution's weight is a constant of the program, no parameter."""
     torch.manual_seed(5)

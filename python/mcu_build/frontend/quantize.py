@@ -18,7 +18,7 @@ from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.frontend.not_finite import first_not_finite
 from mcu_build.lower.refusals import named, without_refused
-from mcu_build.lower.upstream import quick, quiet
+from mcu_build.lower.upstream import quick, quiet, without_training
 
 if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
@@ -109,7 +109,7 @@ def convert(
             _calibrate(prepared, calibration)
             settle_scales(prepared)
             floats = FloatValues(prepared, examples())
-            with quick():
+            with quick(), without_training():
                 converted = convert_pt2e(prepared)
                 put_back(converted)
                 round_weights(converted)

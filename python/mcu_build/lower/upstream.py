@@ -80,6 +80,18 @@ def quick() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def without_training() -> Iterator[None]:
+    """Convert a model that was observed and not trained.
+
+    For a graph with a batch norm, torchao traces 96 patterns of layers in training, which takes seconds.
+    """
+    from torchao.quantization.pt2e import quantize_pt2e
+
+    with _replaced(quantize_pt2e, "_fold_conv_bn_qat", lambda module: module):
+        yield
+
+
+@contextlib.contextmanager
 def quick_files() -> Iterator[None]:
     """Save and load exported programs in less time: the type hints of each class are resolved once.
 
