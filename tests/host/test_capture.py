@@ -354,6 +354,12 @@ def test_code_that_depends_on_contiguous_tensors_or_writes_parts_of_them(tmp_pat
     )
 
 
+def test_a_norm_behind_a_write_has_the_form_of_every_norm(tmp_path):
+    exported = same(tmp_path, "y[:, 1:3] = 7.0\nreturn self.norm(y)", init="self.norm = nn.BatchNorm2d(4)")
+    (output,) = exported.graph.output_node().args[0]
+    assert output.target == torch.ops.aten.batch_norm.default
+
+
 def test_a_saved_program_with_a_view(tmp_path):
     model = load(network(tmp_path, "return y.view(y.size(0), -1)"))
     exported = load_exported(saved(tmp_path, model.model, model.example_inputs))

@@ -5,6 +5,7 @@ input decides is computed, and images are laid out channels-last. The model itse
 wrote it.
 """
 
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -282,6 +283,7 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.index_put.default: _put_masked,
         aten.lerp.Scalar: _interpolate,
         aten.lerp.Tensor: _interpolate,
+        operator.getitem: _batch_norm,
         **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), _of_floats),
     }
     _rewrite(exported, rules)
@@ -299,6 +301,17 @@ def _rewrite(exported: ExportedProgram, rules: Mapping[Any, Callable[[Builder, N
     _name_outputs(exported)
     graph.lint()
     exported.graph_module.recompile()
+
+
+def _batch_norm(build: Builder, node: Node) -> Node | None:
+    """The first result of what taking writes out has made of batch_norm, as batch_norm again."""
+    norm = node.args[0]
+    if not isinstance(norm, Node) or norm.target is not aten._native_batch_norm_legit_no_training.default:
+        return None
+    source, weight, bias, mean, variance, momentum, epsilon = norm.args
+    return build(
+        aten.batch_norm.default, source, weight, bias, mean, variance, False, momentum, epsilon, False
+    )
 
 
 def _of_floats(build: Builder, node: Node) -> Node | None:
