@@ -16,8 +16,8 @@ from mcu_build.frontend.capture import (
     names_of_outputs,
     source_line,
 )
-from mcu_build.frontend.first_call import leaves
 from mcu_build.frontend.model_file import load
+from mcu_build.frontend.nested import leaves
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.ports import port_names
 
@@ -283,9 +283,26 @@ def test_a_damaged_part(tmp_path, part):
     assert "damaged" in error_of(load_exported, damaged).message
 
 
-def test_inputs_by_name(tmp_path):
-    path = saved(tmp_path, Small(), (), kwargs={"x": torch.rand(1, 3, 8, 8)})
-    assert "by position" in error_of(load_exported, path).message
+def test_inputs_of_a_saved_program_in_keywords_and_dictionaries(tmp_path):
+    class Named(torch.nn.Module):
+        def forward(self, batch, *, scale):
+            return batch["x"] - 2 * batch["y"] * scale
+
+    inputs = [torch.rand(1, 3, 8, 8), torch.rand(1, 1, 8, 8), torch.rand(1)]
+    batch = {"x": inputs[0], "y": inputs[1]}
+    exported = load_exported(saved(tmp_path, Named(), (batch,), kwargs={"scale": inputs[2]}))
+    assert len(exported.graph_signature.user_inputs) == 3
+    (found,) = torch.utils._pytree.tree_leaves(exported.module()(*inputs))
+    torch.testing.assert_close(found, inputs[0] - 2 * inputs[1] * inputs[2])
+
+
+def test_a_saved_program_with_a_number_as_input_is_refused(tmp_path):
+    class Scaled(torch.nn.Module):
+        def forward(self, x, scale):
+            return x * scale
+
+    path = saved(tmp_path, Scaled(), (torch.rand(1, 3), 2.0))
+    assert "inputs that are not tensors" in error_of(load_exported, path).message
 
 
 # The model as its author wrote it

@@ -1,7 +1,10 @@
 """A model file is run, checked and watched: mistakes are named, and nothing that it reads is missed."""
 
+import copy
+import inspect
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +55,7 @@ def error_of(file: Path) -> McuError:
         ("model_not_module", ["model: a list of 3, not an nn.Module"]),
         ("no_inputs", ["example_inputs: not defined"]),
         ("inputs_bare_tensor", ["example_inputs: a tensor float32[1, 4], not a tuple"]),
-        ("inputs_not_tensors", ["example_inputs[1]: a list of 2, not a tensor"]),
+        ("inputs_not_tensors", ["example_inputs[1][0]: of type float, not a tensor"]),
         ("inputs_float64", ["example_inputs[0]: element type float64"]),
         ("inputs_complex", ["example_inputs[0]: element type complex64"]),
         ("calibration_shape", ["calibration[1]: input 0 is float32[8, 4]", "has float32[1, 4]"]),
@@ -491,3 +494,77 @@ def test_memories_are_named_for_layers(tmp_path):
     assert made.place == ("head=dtcm", "input=sram")
     for wrong in ('"head=dtcm"', '{"head": 3}', '{"": "dtcm"}', '["head"]'):
         assert "place: " in error_of(write(tmp_path, f"{LINEAR}place = {wrong}\n")).message
+
+
+NESTED = """import torch
+from dataclasses import dataclass
+@dataclass
+class Meta:
+    y: object
+    scale: object = None
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(4, 2), torch.nn.Linear(3, 2)
+    def forward(self, batch, *, extra=None, double=False):
+        y = self.first(batch["x"]) - self.second(batch["meta"].y)
+        return y * (2 if double else 1) + (0 if extra is None else extra[0] - 3 * extra[1])
+model = Net()
+x, y, extra = torch.randn(1, 4), torch.randn(1, 3), [torch.randn(1, 2), torch.randn(1, 2)]
+"""
+ALONE = f"""{NESTED}
+example_inputs = ({{"x": x, "meta": Meta(y)}},)
+calibration = [{{"meta": Meta(y + 1), "x": x}}, example_inputs, [example_inputs, example_inputs[0]]]
+"""
+KEYWORDS = f"""{NESTED}
+example_inputs = {{"double": True, "extra": extra, "batch": {{"x": x, "meta": Meta(y)}}}}
+calibration = [dict(reversed(example_inputs.items()))]
+evaluation = [(example_inputs, 1)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "shapes"),
+    [
+        (ALONE, ("batch_x", "batch_meta_y"), [4, 3]),
+        (KEYWORDS, ("extra_0", "extra_1", "batch_x", "batch_meta_y"), [2, 2, 4, 3]),
+    ],
+)
+def test_inputs_in_dictionaries_lists_and_keywords_become_a_row(tmp_path, text, names, shapes):
+    found = load(write(tmp_path, text))
+    module, example = found.model, found.example_inputs
+    assert tuple(inspect.signature(module.forward).parameters) == names
+    assert [one.shape[1] for one in example] == shapes
+    own = {"x": example[-2], "meta": types.SimpleNamespace(y=example[-1])}
+    rest = {"extra": example[:2], "double": True} if len(example) == 4 else {}
+    wanted = type(module).forward(module, own, **rest)
+    assert torch.equal(module(*example), wanted)
+    assert torch.equal(copy.deepcopy(module)(*example), wanted)
+    calls = list(found.calibration())
+    last = calls[-1] if isinstance(calls[-1], tuple) else calls[-1][1]
+    assert all(torch.equal(one, like) for one, like in zip(last, example, strict=True))
+    if found.evaluation:
+        assert [label for _, label in found.evaluation()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("calibration = [{'x': x}]", "calibration[0]: no '[0].meta.y'"),
+        ("calibration = [{'x': x, 'z': x, 'meta': Meta(y)}]", "calibration[0]: '[0].z', which"),
+        ("calibration = [{'x': x, 'meta': Meta(y, 'm')}]", "'[0].meta.scale' is 'm', in example_inputs None"),
+        ("calibration = [{'x': y, 'meta': Meta(y)}]", "calibration[0]: input 0 is float32[1, 3]"),
+        ("example_inputs = ({'x': x, 'meta': 3.0},)", "example_inputs[0].meta: of type float, not a tensor"),
+        ("example_inputs = {'batch': None}", "example_inputs: it holds no tensor"),
+    ],
+)
+def test_nested_inputs_of_another_form_are_named(tmp_path, change, words):
+    path = write(tmp_path, f"{ALONE}{change}\n")
+    message = error_of(path).message if change.startswith("example") else _calibration_error(path)
+    assert words in message
+
+
+def _calibration_error(path: Path) -> str:
+    with pytest.raises(McuError) as raised:
+        list(load(path).calibration())
+    return raised.value.message

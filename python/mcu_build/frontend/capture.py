@@ -88,12 +88,23 @@ def load_exported(path: Path) -> ExportedProgram:
         raise McuError(
             f"{path}: it holds no example inputs", "Save what torch.export.export returned, whole."
         )
-    arguments, keywords = exported.example_inputs
-    if not all(isinstance(tensor, torch.Tensor) for tensor in arguments) or keywords:
+    inputs = _pytree.tree_leaves(exported.example_inputs)
+    if not all(isinstance(tensor, torch.Tensor) for tensor in inputs):
         raise McuError(
-            f"{path}: inputs that are not tensors by position", "Export the model with a tuple of tensors."
+            f"{path}: inputs that are not tensors", "Give `forward` what is no tensor as attributes."
         )
-    return _normalized(exported, path, _saved_names(exported))
+    names = _saved_names(exported)
+    _inputs_in_a_row(exported, inputs)
+    return _normalized(exported, path, names)
+
+
+def _inputs_in_a_row(exported: ExportedProgram, inputs: Sequence[torch.Tensor]) -> None:
+    """The program takes its tensors one by one, whatever dictionaries or keywords it was exported with."""
+    root = exported.module_call_graph[0].signature
+    assert root is not None
+    root.in_spec = _pytree.tree_structure((tuple(inputs), {}))
+    root.forward_arg_names = list(exported.graph_signature.user_inputs)
+    exported.example_inputs = (tuple(inputs), {})
 
 
 def names_of_outputs(exported: ExportedProgram) -> tuple[str, ...]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import _pytree
 
 from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.frontend.eager_numbers import check_outputs
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.model_file import Model
+from mcu_build.frontend.nested import leaves
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.values import described
 from mcu_build.lower.upstream import quiet
@@ -169,27 +169,6 @@ def flat_outputs(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def leaves(result: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """What a model's result consists of, with the path to it: 'boxes[0]', 'scores'."""
-    if isinstance(result, Mapping):
-        for key, value in result.items():
-            yield from leaves(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(result, tuple) and hasattr(result, "_fields"):
-        for field in result._fields:
-            yield from leaves(getattr(result, field), f"{name}.{field}" if name else field)
-    elif isinstance(result, tuple | list):
-        for index, value in enumerate(result):
-            yield from leaves(value, f"{name}[{index}]")
-    elif dataclasses.is_dataclass(result) and not isinstance(result, type):
-        for field in dataclasses.fields(result):
-            yield from leaves(getattr(result, field.name), f"{name}.{field.name}" if name else field.name)
-    elif type(result) in _pytree.SUPPORTED_NODES:
-        for index, value in enumerate(_pytree.tree_leaves(result)):
-            yield from leaves(value, f"{name}[{index}]")
-    else:
-        yield name, result
 
 
 def output_names(result: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.nested import Nested
 from mcu_build.frontend.surroundings import Surroundings
 from mcu_build.frontend.values import described, kind_of
 from mcu_build.frontend.weights import wrong_number
@@ -27,6 +29,14 @@ Calls = Inputs | list[Inputs]
 LabelledCalls = Labelled | list[Labelled]
 
 
+@dataclass(frozen=True)
+class Example:
+    """The inputs of one call in a row, and the form that the model's author gives them, if it is another."""
+
+    tensors: Inputs
+    nested: Nested | None = None
+
+
 def check_numbers(where: str, tensor: "torch.Tensor") -> None:
     """McuError for NaN or infinity in an input."""
     if tensor.is_floating_point() and (wrong := wrong_number(tensor, infinite=True)):
@@ -34,7 +44,7 @@ def check_numbers(where: str, tensor: "torch.Tensor") -> None:
 
 
 def calibration(
-    surroundings: Surroundings, found: dict[str, Any], example: Inputs
+    surroundings: Surroundings, found: dict[str, Any], example: Example
 ) -> Callable[[], Iterator[Calls]] | None:
     """What gives the inputs to calibrate with, from the first at every call; None where the file has none."""
     source = _source(surroundings, found, "calibration")
@@ -49,7 +59,7 @@ def calibration(
 
 
 def evaluation(
-    surroundings: Surroundings, found: dict[str, Any], example: Inputs, metric: str | None
+    surroundings: Surroundings, found: dict[str, Any], example: Example, metric: str | None
 ) -> Callable[[], Iterator[LabelledCalls]] | None:
     """What gives inputs with labels, from the first at every call; None where the file has none."""
     source = _source(surroundings, found, "evaluation")
@@ -72,7 +82,7 @@ def evaluation(
 
 
 def _labelled(
-    path: Path, key: str, inputs: Any, labels: Any, example: Inputs, label: Callable[[Path, str, Any], Any]
+    path: Path, key: str, inputs: Any, labels: Any, example: Example, label: Callable[[Path, str, Any], Any]
 ) -> LabelledCalls:
     """One call with what `label` makes of its label.
 
@@ -90,7 +100,7 @@ def _labelled(
     return [(call, label(path, key, one)) for call, one in zip(calls, each, strict=True)]
 
 
-def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
+def _calls(path: Path, key: str, item: Any, example: Example) -> Calls:
     """One call's inputs, or those of a sequence of calls: a list of tuples, or of tensors for one input."""
     import torch
 
@@ -100,7 +110,10 @@ def _calls(path: Path, key: str, item: Any, example: Inputs) -> Calls:
         )
     if not isinstance(item, list):
         return _inputs(path, key, item, example)
-    whole = isinstance(item[0], torch.Tensor) and item[0].shape == example[0].shape and len(example) == 1
+    if example.nested:
+        return [_inputs(path, f"{key}[{step}]", one, example) for step, one in enumerate(item)]
+    like = example.tensors
+    whole = isinstance(item[0], torch.Tensor) and item[0].shape == like[0].shape and len(like) == 1
     if not isinstance(item[0], tuple | list) and not (whole and len(item) > 1):
         return _inputs(path, key, item, example)
     return [_inputs(path, f"{key}[{step}]", one, example) for step, one in enumerate(item)]
@@ -159,19 +172,16 @@ def _numbered(
         )
 
 
-def _inputs(path: Path, key: str, item: Any, example: Inputs) -> Inputs:
-    """One item as a tuple of tensors like `example`. McuError where it differs in number, shape or type."""
+def _inputs(path: Path, key: str, item: Any, example: Example) -> Inputs:
+    """One item as tensors like the example's. McuError where it differs in form, number, shape or type."""
     import torch
 
-    given = (
-        (item,) if isinstance(item, torch.Tensor) else tuple(item) if isinstance(item, tuple | list) else None
-    )
-    hint = f"Every item is one call's inputs, like example_inputs: {described(example)}."
-    if given is None:
-        raise McuError(f"{path}: {key}: {kind_of(item)}, not a tensor or a tuple of tensors", hint)
-    if len(given) != len(example):
-        raise McuError(f"{path}: {key}: {len(given)} inputs, example_inputs has {len(example)}", hint)
-    for index, (tensor, like) in enumerate(zip(given, example, strict=True)):
+    tensors = example.tensors
+    hint = f"Every item is one call's inputs, like example_inputs: {described(tensors)}."
+    given = _in_a_row(path, key, item, example.nested, hint)
+    if len(given) != len(tensors):
+        raise McuError(f"{path}: {key}: {len(given)} inputs, example_inputs has {len(tensors)}", hint)
+    for index, (tensor, like) in enumerate(zip(given, tensors, strict=True)):
         if not isinstance(tensor, torch.Tensor):
             raise McuError(f"{path}: {key}: input {index} is {kind_of(tensor)}, not a tensor", hint)
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
@@ -182,6 +192,22 @@ def _inputs(path: Path, key: str, item: Any, example: Inputs) -> Inputs:
             )
         check_numbers(f"{path}: {key}: input {index}", tensor)
     return tuple(tensor.detach() for tensor in given)
+
+
+def _in_a_row(path: Path, key: str, item: Any, nested: Nested | None, hint: str) -> tuple[Any, ...]:
+    """What an item holds for each tensor of the example."""
+    import torch
+
+    if nested is None:
+        if isinstance(item, torch.Tensor):
+            return (item,)
+        if not isinstance(item, tuple | list):
+            raise McuError(f"{path}: {key}: {kind_of(item)}, not a tensor or a tuple of tensors", hint)
+        return tuple(item)
+    try:
+        return nested.tensors(item)
+    except ValueError as error:
+        raise McuError(f"{path}: {key}: {error}", hint) from error
 
 
 def _label(path: Path, key: str, value: Any) -> int | None:

@@ -13,8 +13,17 @@ from mcu_build.dependencies import Dependencies
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
 from mcu_build.frontend.labels import labels_at_hand
-from mcu_build.frontend.model_data import Calls, Inputs, LabelledCalls, calibration, check_numbers, evaluation
+from mcu_build.frontend.model_data import (
+    Calls,
+    Example,
+    Inputs,
+    LabelledCalls,
+    calibration,
+    check_numbers,
+    evaluation,
+)
 from mcu_build.frontend.names import model_name
+from mcu_build.frontend.nested import Nested, fixed, leaves
 from mcu_build.frontend.surroundings import Surroundings
 from mcu_build.frontend.values import described, dtype_name, kind_of
 from mcu_build.frontend.weights import check_weights
@@ -26,7 +35,9 @@ if TYPE_CHECKING:
 _MODEL_NAMES = ("model", "ModelUnderTest")
 _INPUT_NAMES = ("example_inputs", "ModelInputs")
 _CONTRACT = "docs/model-file.md describes a model file; `mcu-build new` writes one."
-_INPUTS_HINT = "Write, for example, `example_inputs = (torch.zeros(1, 1, 28, 28),)`."
+_INPUTS_HINT = (
+    "Write, for example, `example_inputs = (torch.zeros(1, 1, 28, 28),)`; keyword arguments are a dictionary."
+)
 # Element types that firmware has; the names are torch's.
 _DTYPES = ("float32", "uint8", "int8", "int16", "int32", "int64", "bool")
 
@@ -80,17 +91,17 @@ def load(path: Path) -> Model:
     surroundings = Surroundings(path)
     found = vars(surroundings.run())
     model = _model(surroundings, found)
-    example_inputs = _example_inputs(surroundings, found)
+    example = _example_inputs(surroundings, found, model)
     check_weights(path, model)
     metric = _metric(path, found)
     return Model(
         name=model_name(path),
         path=path,
         model=model,
-        example_inputs=example_inputs,
-        calibration=calibration(surroundings, found, example_inputs),
-        evaluation=evaluation(surroundings, found, example_inputs, metric),
-        stream=_stream(path, found, model, example_inputs),
+        example_inputs=example.tensors,
+        calibration=calibration(surroundings, found, example),
+        evaluation=evaluation(surroundings, found, example, metric),
+        stream=_stream(path, found, model, example.tensors),
         latency=_latency(path, found),
         labels=() if metric else labels_at_hand(found.get("evaluation")),
         surroundings=surroundings,
@@ -238,7 +249,10 @@ def _unwrapped(path: Path, key: str, model: "torch.nn.Module") -> "torch.nn.Modu
     return inner if isinstance(inner, torch.nn.Module) else model
 
 
-def _example_inputs(surroundings: Surroundings, found: dict[str, Any]) -> Inputs:
+def _example_inputs(surroundings: Surroundings, found: dict[str, Any], model: "torch.nn.Module") -> Example:
+    """The tensors of one call. A model that takes them in another form than one by one is given a `forward`
+    that takes them so.
+    """
     import torch
 
     path = surroundings.path
@@ -246,13 +260,25 @@ def _example_inputs(surroundings: Surroundings, found: dict[str, Any]) -> Inputs
     if key is None:
         raise McuError(f"{path}: example_inputs: not defined", _INPUTS_HINT)
     value = _called(surroundings, key, found[key], unless=torch.Tensor)
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | Mapping):
         raise McuError(f"{path}: {key}: {kind_of(value)}, not a tuple of tensors", _INPUTS_HINT)
     if not value:
-        raise McuError(f"{path}: {key}: an empty tuple: the model needs an input", _INPUTS_HINT)
-    for index, tensor in enumerate(value):
-        _check_tensor(f"{path}: {key}[{index}]", tensor)
-    return value
+        raise McuError(
+            f"{path}: {key}: an empty {type(value).__name__}: the model needs an input", _INPUTS_HINT
+        )
+    if isinstance(value, tuple) and all(isinstance(one, torch.Tensor) for one in value):
+        for index, tensor in enumerate(value):
+            _check_tensor(f"{path}: {key}[{index}]", tensor)
+        return Example(value)
+    nested = Nested.of(model, dict(value) if isinstance(value, Mapping) else value)
+    found_leaves = list(leaves(nested.example))
+    for where, leaf in found_leaves:
+        if not fixed(leaf):
+            _check_tensor(f"{path}: {key}{where if where.startswith('[') else f'.{where}'}", leaf)
+    if all(fixed(leaf) for _, leaf in found_leaves):
+        raise McuError(f"{path}: {key}: it holds no tensor", _INPUTS_HINT)
+    nested.attach(model)
+    return Example(nested.tensors(nested.example), nested)
 
 
 def _check_tensor(where: str, tensor: Any) -> None:
