@@ -5,6 +5,7 @@ Neither importing this nor a build whose stages are cached imports torch.
 
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from mcu_build import manifest as manifests
 from mcu_build import pipeline, planning, prove
 from mcu_build import vectors as archives
 from mcu_build.board import Board, find_board
-from mcu_build.cache import Cache
+from mcu_build.cache import Cache, hash_text, own_code, own_data
 from mcu_build.errors import Exit, McuError
 from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
@@ -28,7 +29,7 @@ from mcu_build.fronts.options import BuildOptions, Keywords, SourceKeywords
 from mcu_build.manifest import Manifest
 from mcu_build.npz import Array
 from mcu_build.pipeline import Built, Generated
-from mcu_build.progress import Progress
+from mcu_build.progress import Progress, Silent
 from mcu_build.prove import Proof
 from mcu_build.report import size as sizes
 from mcu_build.report.collect import of_build
@@ -41,6 +42,7 @@ from mcu_build.simulate.run import Sim
 if TYPE_CHECKING:
     from mcu_build.export.make import Exported, Format
     from mcu_build.flash.layers import LayerCycles
+    from mcu_build.frontend.tune_flash import Board as TunedBoard
     from mcu_build.profile.measure import Profile
     from mcu_build.report.fitting import Fitting
 
@@ -170,6 +172,27 @@ def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: K
         slowest=f"{slowest.label} takes {slowest.cost.cycles or 0:,} of these cycles.",
         largest=f"The largest in flash is {largest.name}, {largest.size:,} bytes.",
     )
+
+
+def priced(model: str | Path, **options: Unpack[Keywords]) -> "TunedBoard":
+    """What images of a model.py take with one `precision` or another, for `tune`. No build folder is left."""
+    from mcu_build.frontend.tune_flash import Board as TunedBoard
+    from mcu_build.frontend.tune_flash import Price
+
+    request = request_for(model, BuildOptions.of(**options))
+
+    def price(precision: Mapping[str, str]) -> Price:
+        cache, silent = Cache(), Silent()
+        cache.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache.root) as scratch, reported():
+            wanted = replace(request, precision=precision, build_root=Path(scratch))
+            made = Firmware(pipeline.build(wanted, cache, silent), request.board, silent)
+            cycles = _or_note(lambda: made.cycles, "no cycles", "profile", [])
+            return Price(made.flash, cycles)
+
+    words = request.board.model_dump_json(), repr(request.npu), request.toolchain, request.options.optimize
+    code = own_code(), own_data("firmware", "cmake", "toolchains")
+    return TunedBoard(hash_text(*words, *code), price)
 
 
 def board_for(model: str | Path, board: str) -> Board:

@@ -58,7 +58,15 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
 
 def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
     """The request's program, ready to be planned."""
-    lowered = lower_model(request.model, request.board, request.npu, request.options, cache, progress)
+    lowered = lower_model(
+        request.model,
+        request.board,
+        request.npu,
+        request.options,
+        cache,
+        progress,
+        precision=request.precision,
+    )
     if request.loads_as_given and lowered.initial_state():
         raise McuError(
             f"{request.model}: --kernels upstream: the model keeps state from call to call, for which "

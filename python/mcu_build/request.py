@@ -1,5 +1,6 @@
 """What to build: a model file with its options, and what follows from them for a board."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class Request:
 
     `npu` is None for the core alone. `board_variants` say how the board was changed: another console, a slot
     of MCUboot's. `cmsis_nn` is a library to take kernels from in place of ours, `executorch` is there where
-    ExecuTorch's own runtime runs the program. `slots` are those of a plan that is data.
+    ExecuTorch's own runtime runs the program. `slots` are those of a plan that is data. `precision`
+    stands for what the model file has, where it is not None.
     """
 
     model: Path
@@ -43,6 +45,7 @@ class Request:
     cmsis_nn: CmsisNn | None = None
     executorch: ExecutorchOptions | None = None
     slots: Region | None = None
+    precision: Mapping[str, str] | None = None
 
     @property
     def loads_as_given(self) -> bool:

@@ -1,4 +1,4 @@
-"""`tune`: which layers need 16 bits or float, found on the model's own data."""
+"""`tune`: which layers need 16 bits or float, and which get 4, found on the model's own data."""
 
 import json
 from collections.abc import Collection
@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build.cache import Cache
 from mcu_build.cli import main
+from mcu_build.errors import McuError
 from mcu_build.frontend import quantize
-from mcu_build.frontend.tune import Trial, search
+from mcu_build.frontend.tune import Aim, Trial, search
+from mcu_build.frontend.tune_flash import Board, Candidate, Price, in_order, search_flash, tune_flash
+from tests.support.cli import mcu_build
 
 MODEL = """
 import torch
@@ -132,3 +136,90 @@ def test_a_drop_needs_labels(tmp_path, capsys):
     status, found = run(tmp_path / "gem.py", capsys, "--max-drop", "1")
     assert status == 1
     assert "no labelled `evaluation` data" in found["error"]["message"]
+
+
+ANY = Aim()
+NARROW = """
+import torch
+from torch import nn
+
+torch.manual_seed(1)
+model = nn.Sequential(nn.Linear(32, 96), nn.ReLU(), nn.Linear(96, 64), nn.ReLU(), nn.Linear(64, 8)).eval()
+with torch.no_grad():
+    model[2].weight.copy_(torch.randint(-7, 8, (64, 96)) / 32)
+example_inputs = (torch.zeros(1, 32),)
+calibration = [(torch.randn(1, 32),) for _ in range(8)]
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 33])
+def test_no_more_layers_than_needed_in_few_builds(count):
+    order = in_order([Candidate(f"l{n}", 9000 + 37 * n % 301, 0.1 * (n % 5)) for n in range(count)])
+    assert [one.noise for one in order] == sorted(one.noise for one in order)
+    built: set[int] = set()
+
+    def flash(layers: int) -> float:
+        built.add(layers)
+        if count > 2 and layers == 0:
+            return float("inf")
+        # An image saves less than the weights do, since other kernels come with the first layer.
+        return 1_000_000 - 0.8 * sum(one.saved for one in order[:layers]) + (3000 if layers else 0)
+
+    for needed in {1, count // 2 + 1, count}:
+        most = int(flash(needed)) + 5
+        built.clear()
+        assert search_flash(order, flash, most) == needed
+        assert len(built) <= 4 + 2 * count.bit_length()
+    assert search_flash(order, flash, 10) == count
+    assert search_flash([], lambda count: 100, 10) == 0
+
+
+def test_layers_that_lose_least_have_4_bits_first(tmp_path):
+    """Weights that are 4 bits already lose nothing; prices are those of the images, and made once."""
+    file = tmp_path / "net.py"
+    file.write_text(NARROW)
+    sizes = {"0": 32 * 96, "2": 96 * 64, "4": 64 * 8}
+    made: list[tuple[str, ...]] = []
+
+    def price(precision):
+        made.append(tuple(precision))
+        if not precision:
+            raise McuError("it does not link")
+        return Price(20_000 - sum(sizes[name] // 2 for name in precision), 1000 + len(precision))
+
+    def run(most: int, aim: Aim = ANY):
+        return tune_flash(file, most, aim, Board("board", price), lambda text: None, Cache(tmp_path / "c"))
+
+    found = run(17_000)
+    assert found.precision == {"2": "int4"}
+    assert (found.chosen.flash, found.chosen.cycles, found.met) == (16_928, 1001, True)
+    assert found.steps[0].flash is None and found.steps[-1].sqnr_db < found.chosen.sqnr_db
+    assert found.chosen.sqnr_db > 25
+    made.clear()
+    assert run(17_000) == found
+    assert set(made) <= {()}
+    assert not run(17_000, Aim(min_sqnr=60)).met
+    assert not run(1000).met and set(run(1000).precision) == {"0", "2", "4"}
+
+
+@pytest.mark.slow
+def test_the_image_that_follows_fits(tmp_path):
+    """Of a real board: what is printed is put into the file, and its build has that size."""
+    (tmp_path / "net.py").write_text(NARROW)
+    words = ("--board", "mps2-an386", "--json")
+    whole = mcu_build("build", tmp_path / "net.py", *words).json["flash"]["total"]
+    most = whole - 2500
+    found = mcu_build("tune", tmp_path / "net.py", *words, "--max-flash", str(most))
+    assert found.status == 0, found.err
+    assert found.json["chosen"]["cycles"] > 0
+    (tmp_path / "net.py").write_text(f"{NARROW}\nprecision = {found.json['precision']!r}\n")
+    built = mcu_build("build", tmp_path / "net.py", *words, "--max-flash", str(most))
+    assert built.status == 0
+    assert built.json["flash"]["total"] == found.json["chosen"]["flash"]
+
+
+def test_flash_is_a_boards(tmp_path):
+    (tmp_path / "net.py").write_text(NARROW)
+    refused = mcu_build("tune", tmp_path / "net.py", "--max-flash", "20K")
+    assert refused.status == 2
+    assert "--max-flash: host has no flash" in refused.err

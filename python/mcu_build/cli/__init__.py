@@ -31,7 +31,7 @@ VERBS = {
     "probes": "List debug probes, UF2 drives and serial ports that are connected.",
     "accuracy": "What int8 does to a model, by output and by layer.",
     "why": "Where two forms of a model part: the first layer and element that differ, cut out as a model.",
-    "tune": "Search which layers to leave in float for an accuracy.",
+    "tune": "Search which layers get int16 or float for an accuracy, or int4 for flash.",
     "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "report": "One page about a build: layers, time, memory, accuracy, what was left out.",

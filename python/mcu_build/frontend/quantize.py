@@ -76,11 +76,12 @@ def convert(
     quantizer: "Quantizer | None" = None,
     in_float: Mapping[str, str] = MappingProxyType({}),
     in_int16: Collection[str] = (),
+    in_int4: Collection[str] = (),
 ) -> tuple[GraphModule, FloatValues]:
     """Likewise, as a graph that runs in PyTorch and is not exported yet, with the float model's values.
 
     `in_float` are operators that our own quantizer leaves in float: their names in `exported`, and why;
-    `in_int16` those that it gives 16 bits.
+    `in_int16` those that it gives 16 bits, `in_int4` those whose weights get 4.
     """
     with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -96,7 +97,7 @@ def convert(
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
             left = {**in_float, **refused}
-            ours = annotate.Quantizer(refused=left, wide=in_int16)
+            ours = annotate.Quantizer(refused=left, wide=in_int16, narrow=in_int4)
             chosen = quantizer or (GivenQuantizer(refused=left) if is_given else ours)
             with named("quantized"):
                 module = _with_own_weights(exported)

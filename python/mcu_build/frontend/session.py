@@ -73,18 +73,23 @@ class Captured:
 
 
 def run(
-    file: Path, folder: Path, npu_kind: str | None, progress: _Progress, libraries: Sequence[Path] = ()
+    file: Path,
+    folder: Path,
+    npu_kind: str | None,
+    progress: _Progress,
+    libraries: Sequence[Path] = (),
+    wishes: Mapping[str, str] | None = None,
 ) -> Dependencies:
     """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
 
     `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone. `libraries` define custom
-    operators.
+    operators. `wishes` stand for `precision` of the model file.
 
     Returns what `file` depends on, itself included. No path of this machine is written.
     """
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
-        captured = capture_file(file)
+        captured = capture_file(file, wishes)
         from mcu_build.frontend.capture import names_of_outputs
 
         if captured.stream:
@@ -146,9 +151,9 @@ def whole(file: Path) -> "Whole":
     return Whole(captured.exported, first_inputs(captured, float_vectors(file, captured, [])))
 
 
-def capture_file(file: Path) -> Captured:
-    """The float program of a model.py or .pt2, and its data."""
-    return _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file)
+def capture_file(file: Path, wishes: Mapping[str, str] | None = None) -> Captured:
+    """The float program of a model.py or .pt2, and its data; `wishes` stand for its `precision`."""
+    return _capture_exported(file) if file.suffix == ".pt2" else _capture_model(file, wishes)
 
 
 def _write(
@@ -266,7 +271,7 @@ def _stepper(captured: Captured) -> "Stepper":
     return Stepper(captured.exported.module(check_guards=False), captured.state)
 
 
-def _capture_model(file: Path) -> Captured:
+def _capture_model(file: Path, wishes: Mapping[str, str] | None) -> Captured:
     from mcu_build.frontend.model_file import load
 
     model = load(file)
@@ -281,7 +286,8 @@ def _capture_model(file: Path) -> Captured:
 
     exported, state = lift_state(capture(model, first))
     usual = precision.INT16 if model.activation_bits == 16 else precision.INT8
-    precision.apply(exported, model.precision, file, usual)
+    wishes = model.precision if wishes is None else wishes
+    precision.apply(exported, wishes, file, usual)
     warnings = []
     if model.calibration is None:
         warnings.append(
@@ -306,7 +312,7 @@ def _capture_model(file: Path) -> Captured:
         model.activation_bits,
         model.stream,
         model.latency,
-        model.precision,
+        wishes,
         model.metric,
         model.place,
     )

@@ -12,6 +12,7 @@ cache: a search that was interrupted goes on where it was.
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,13 +53,22 @@ class Aim:
     min_sqnr: float | None = None
     max_drop: float | None = None
 
+    def met(self, trial: "Trial", float_accuracy: float | None) -> bool:
+        """Whether a trial is as good; what has no labels drops nothing."""
+        known = float_accuracy is not None and trial.accuracy is not None
+        drop = 100 * ((float_accuracy or 0.0) - (trial.accuracy or 0.0)) if known else 0.0
+        enough = self.min_sqnr is None or trial.sqnr_db >= self.min_sqnr
+        return enough and (self.max_drop is None or drop <= self.max_drop)
+
 
 @dataclass(frozen=True)
 class Trial:
-    """The model with some layers in float, or with some in int16. `accuracy` is a share, None without labels.
+    """The model with some layers in float, in int16, or with weights of 4 bits. `accuracy` is a share, None
+    without labels.
 
     `float_share` is the share of the model's multiply-accumulates that are in float, `extra_flash` the bytes
-    that float weights take beyond those of int8.
+    that float weights take beyond those of int8. `flash` and `cycles` are those of an image for a board,
+    modelled, where one was built.
     """
 
     in_float: tuple[str, ...]
@@ -67,11 +77,14 @@ class Trial:
     float_share: float
     extra_flash: int
     in_int16: tuple[str, ...] = ()
+    in_int4: tuple[str, ...] = ()
+    flash: int | None = None
+    cycles: int | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Those with more bits."""
-        return self.in_float + self.in_int16
+        """Those that are not int8."""
+        return self.in_float + self.in_int16 + self.in_int4
 
 
 @dataclass(frozen=True)
@@ -93,20 +106,11 @@ class Tuned:
 
 def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tuned:
     """Search for `file`, a model.py. McuError for any other, and without labels where `aim` needs them."""
-    if file.suffix != ".py":
-        raise McuError(f"{file}: only a model.py can say which layers stay in float", "Give the model.py.")
-    bench = _Bench(file)
-    if aim.max_drop is not None and bench.float_accuracy is None:
-        raise McuError(f"{file}: --max-drop: the model has no labelled `evaluation` data", "Add it.")
-
-    usual = aim == Aim()
-    least = LEAST_SQNR_DB if usual else aim.min_sqnr
-    most = MOST_DROP if usual else aim.max_drop
+    bench = bench_of(file, aim)
+    aim = Aim(LEAST_SQNR_DB, MOST_DROP) if aim == Aim() else aim
 
     def met(trial: Trial) -> bool:
-        known = bench.float_accuracy is not None and trial.accuracy is not None
-        drop = 100 * ((bench.float_accuracy or 0.0) - (trial.accuracy or 0.0)) if known else 0.0
-        return (least is None or trial.sqnr_db >= least) and (most is None or drop <= most)
+        return aim.met(trial, bench.float_accuracy)
 
     known: dict[tuple[str, frozenset[str]], tuple[Trial, Sequence[frozenset[str]]]] = {}
 
@@ -114,7 +118,7 @@ def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tun
         key = (width if chosen else precision.INT8, frozenset(chosen))
         if key not in known:
             step(f"trial {len(known) + 1} of at most {_MOST_TRIALS}: {len(chosen)} layers in {width}")
-            known[key] = _kept(cache, bench, chosen, width)
+            known[key] = kept(cache, bench, chosen, width)
         return known[key]
 
     width = precision.INT16
@@ -129,8 +133,18 @@ def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tun
     return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen), len(known), ended())
 
 
-def _kept(
-    cache: Cache, bench: "_Bench", chosen: Collection[str], width: str
+def bench_of(file: Path, aim: Aim) -> "Bench":
+    """A model to be tried. McuError for what is no model.py, and without labels where `aim` needs them."""
+    if file.suffix != ".py":
+        raise McuError(f"{file}: only a model.py has `precision`", "Give the model.py.")
+    bench = Bench(file)
+    if aim.max_drop is not None and bench.float_accuracy is None:
+        raise McuError(f"{file}: --max-drop: the model has no labelled `evaluation` data", "Add it.")
+    return bench
+
+
+def kept(
+    cache: Cache, bench: "Bench", chosen: Collection[str], width: str
 ) -> tuple[Trial, Sequence[frozenset[str]]]:
     """A trial of this model that was made before, or a new one."""
     if bench.key is None:
@@ -144,7 +158,7 @@ def _kept(
     entry, _ = cache.get(hash_text("trial", bench.key, width, *sorted(chosen)), produce)
     document = json.loads((entry / "trial.json").read_text())
     fields = document["trial"]
-    named = {name: tuple(fields[name]) for name in ("in_float", "in_int16")}
+    named = {name: tuple(fields[name]) for name in ("in_float", "in_int16", "in_int4")}
     return Trial(**{**fields, **named}), [frozenset(one) for one in document["damaged"]]
 
 
@@ -199,23 +213,23 @@ def _without_needless(
     return trial
 
 
-class _Bench:
+class Bench:
     """A captured model that is quantized again and again, over the same data."""
 
     def __init__(self, file: Path) -> None:
-        self._captured = session.capture_file(file)
-        self.wishes = self._captured.precision
-        self._calibration = list(session.calibration_calls(self._captured))
-        self._vectors = session.float_vectors(file, self._captured, [])
-        self._layers = _Layers(self._captured.exported)
-        vectors = session.judged(self._captured.exported)
+        self.captured = session.capture_file(file)
+        self.wishes = self.captured.precision
+        self._calibration = list(session.calibration_calls(self.captured))
+        self._vectors = session.float_vectors(file, self.captured, [])
+        self._layers = _Layers(self.captured.exported)
+        vectors = session.judged(self.captured.exported)
         labels = self._vectors.get("labels")
         self._labels = None
         self.float_accuracy = None
         if labels is not None and (labels[:_MOST_VECTORS] != UNLABELLED).any():
             self._labels, vectors = labels[:_MOST_VECTORS], max(vectors, _MOST_VECTORS)
             self.float_accuracy = accuracy(self._vectors["float_0"][:_MOST_VECTORS], self._labels)
-        observed = self._captured.dependencies()
+        observed = self.captured.dependencies()
         # None where the state of a file is not known: nothing is kept then.
         self.key: str | None = None
         if observed.settled:
@@ -230,6 +244,15 @@ class _Bench:
         """All of the model, by the names that `precision` knows."""
         return frozenset(self._layers.keys.values())
 
+    @property
+    def names(self) -> "Mapping[Node, str]":
+        """The name that `precision` knows each operator by."""
+        return self._layers.keys
+
+    def examples(self, most: int) -> "list[session.Inputs]":
+        """The inputs of the first calls of its data."""
+        return list(islice(session.first_inputs(self.captured, self._vectors), most))
+
     def run(self, chosen: Collection[str], width: str) -> tuple[Trial, Sequence[frozenset[str]]]:
         """Quantize with some layers in `width`: how good it is, and which layers lose most, by tensor."""
         from mcu_build.frontend.layer_quality import quality_by_node
@@ -238,15 +261,15 @@ class _Bench:
         from mcu_build.lower.upstream import quiet
 
         named = [node.name for node, key in self._layers.keys.items() if key in chosen]
-        is_float = width == precision.FLOAT
         converted, floats = convert(
-            self._captured.exported,
+            self.captured.exported,
             self._calibration,
-            lambda: session.first_inputs(self._captured, self._vectors),
-            in_float=dict.fromkeys(named, _WHY) if is_float else {},
-            in_int16=() if is_float else named,
+            lambda: session.first_inputs(self.captured, self._vectors),
+            in_float=dict.fromkeys(named, _WHY) if width == precision.FLOAT else {},
+            in_int16=named if width == precision.INT16 else (),
+            in_int4=named if width == precision.INT4 else (),
         )
-        found = session.outputs_of(self._captured, converted, self._vectors, len(self._floats[0]))
+        found = session.outputs_of(self.captured, converted, self._vectors, len(self._floats[0]))
         with quiet():
             rows = quality_by_node(converted, floats)
         lost: dict[str, float] = {}
@@ -261,9 +284,10 @@ class _Bench:
             share = accuracy(found[0][: len(self._labels)], self._labels)
         worst = min(one.worst for one in judge(self._floats, found))
         names = tuple(sorted(chosen, key=lambda key: (-self._layers.work[key], key)))
-        if not is_float:
-            return Trial((), worst, share, 0.0, 0, names), damaged
-        return Trial(names, worst, share, *self._layers.price(chosen)), damaged
+        if width == precision.FLOAT:
+            return Trial(names, worst, share, *self._layers.price(chosen)), damaged
+        narrow = width == precision.INT4
+        return Trial((), worst, share, 0.0, 0, () if narrow else names, names if narrow else ()), damaged
 
 
 class _Layers:

@@ -70,7 +70,7 @@ BUDGETS = (
         "Fail (status 6) above this many bytes of flash, such as 64K.",
         name="max_flash",
         kind="size",
-        verbs=("build", "size", "report", "ci"),
+        verbs=("build", "size", "tune", "report", "ci"),
     ),
     Budget(
         "Fail (status 6) above this many bytes of RAM.",

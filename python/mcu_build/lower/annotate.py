@@ -27,6 +27,7 @@ from mcu_build.lower.assigned import (
     is_int4,
     is_int16,
     keep_in_float,
+    make_int4,
     make_int16,
     origin,
     remember_origin,
@@ -88,7 +89,8 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
     """CortexMQuantizer over a graph that has been brought into the form that it knows.
 
     `chosen` says which operators it may rewrite and annotate; `refused` are those that stay in float, by
-    their names in the float graph, with the reason; `wide` are those that get 16 bits.
+    their names in the float graph, with the reason; `wide` are those that get 16 bits, `narrow`
+    those whose weights get 4.
     """
 
     def __init__(
@@ -96,13 +98,14 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         chosen: Chosen = everything,
         refused: Mapping[str, str] | None = None,
         wide: Collection[str] = (),
+        narrow: Collection[str] = (),
     ) -> None:
         super().__init__()
         self._known: Chosen = lambda node: chosen(node) and not why_in_float(node)
         # Of these, int16 operators are annotated apart.
         self._chosen: Chosen = lambda node: self._known(node) and not is_int16(node)
         self._refused = refused or {}
-        self._wide = frozenset(wide)
+        self._wide, self._narrow = frozenset(wide), frozenset(narrow)
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite the float graph before it is annotated."""
@@ -113,6 +116,8 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 keep_in_float(node, self._refused[node.name])
             elif node.name in self._wide:
                 make_int16(node)
+            elif node.name in self._narrow:
+                make_int4(node)
         for node in computed_weights.convolutions(model.graph):
             keep_in_float(node, computed_weights.WHY)
         int16_annotate.keep_unknown_in_float(model)

@@ -31,7 +31,15 @@ def by_group() -> Any:
 
 def may_have_form(node: Node) -> bool:
     """Whether an operator of the user's graph is of a kind that weights of 4 bits are for."""
-    return node.target in _LIKE_LAYERS and all(size == 1 for size in shape(node.args[1])[2:])
+    if node.target not in _LIKE_LAYERS:
+        return False
+    weight = shape(node.args[1])
+    if node.target is aten.linear.default:
+        return len(weight) == 2
+    given = (*node.args, *(None, 1, 0, 1, 1)[len(node.args) - 2 :])
+    steps, padding = ({*one} if isinstance(one, list | tuple) else {one} for one in given[3:5])
+    is_whole = steps <= {1} and padding <= {0, "same", "valid"} and given[6] == 1
+    return is_whole and all(size == 1 for size in weight[2:])
 
 
 def is_pointwise(node: Node) -> bool:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcu_build.board import NpuChoice
 from mcu_build.cache import Cache, hash_text, own_code, versions
@@ -14,9 +14,8 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
 from mcu_build.progress import Progress
 
-if TYPE_CHECKING:
-    pass
-
+# Wishes by layer in place of the model file's; None where that decides.
+Precision = Mapping[str, str] | None
 
 # What a model depended on when it was captured last.
 _OBSERVED = "observed.json"
@@ -49,9 +48,16 @@ def quantized_quality(
 
 
 def quantized(
-    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+    file: Path,
+    npu_kind: str | None,
+    cache: Cache,
+    progress: Progress,
+    libraries: Sequence[Path],
+    precision: Precision = None,
 ) -> tuple[str, Path, Dependencies]:
     """The key and the cache entry of a captured and quantized model, and what it depends on.
+
+    `precision` stands for what the model file has.
 
     It is found without torch where nothing has changed. What is kept of dependencies is relative to the
     model, and is this file's alone: a copy of the project has its own.
@@ -61,13 +67,13 @@ def quantized(
         / "dependencies"
         / hash_text(str(file.resolve()), *(str(library.resolve()) for library in libraries))
     )
-    found = _known(file, npu_kind, notes, cache)
+    found = _known(file, npu_kind, notes, cache, precision)
     if found is None:
         # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
         with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it")):
-            found = _known(file, npu_kind, notes, cache)
+            found = _known(file, npu_kind, notes, cache, precision)
             if found is None:
-                key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries)
+                key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries, precision)
                 if observed.settled:
                     kept = json.dumps(observed.document(file.resolve().parent))
                     write_atomically(notes / _OBSERVED, kept.encode())
@@ -79,7 +85,7 @@ def quantized(
 
 
 def _known(
-    file: Path, npu_kind: str | None, notes: Path, cache: Cache
+    file: Path, npu_kind: str | None, notes: Path, cache: Cache, precision: Precision
 ) -> tuple[str, Path, Dependencies] | None:
     """The key and the entry of a model that was quantized before, where it still depends on the same."""
     kept = notes / _OBSERVED
@@ -88,12 +94,13 @@ def _known(
     observed = Dependencies.read(json.loads(kept.read_text()), file.resolve().parent)
     if not observed.are_there:
         return None
-    key = _front_end_key(file, npu_kind, observed)
+    key = _front_end_key(file, npu_kind, observed, precision)
     entry = cache.find(key)
     return (key, entry, observed) if entry else None
 
 
-def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies) -> str:
+def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies, precision: Precision) -> str:
+    wishes = () if precision is None else ("precision", json.dumps(list(precision.items())))
     return hash_text(
         "quantized",
         npu_kind or "",
@@ -101,11 +108,17 @@ def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies) -> 
         versions("torch", "torchao", "executorch", "numpy"),
         own_code(*FRONT_END_CODE),
         observed.key(file.resolve().parent),
+        *wishes,
     )
 
 
 def _run_front_end(
-    file: Path, npu_kind: str | None, cache: Cache, progress: Progress, libraries: Sequence[Path]
+    file: Path,
+    npu_kind: str | None,
+    cache: Cache,
+    progress: Progress,
+    libraries: Sequence[Path],
+    precision: Precision,
 ) -> tuple[str, Path, Dependencies]:
     """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
     import tempfile
@@ -115,9 +128,9 @@ def _run_front_end(
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root) as made:
         folder = Path(made)
-        observed = session.run(file, folder, npu_kind, progress, libraries)
+        observed = session.run(file, folder, npu_kind, progress, libraries, precision)
         _without_model_file(folder / "info.json", file)
-        key = _front_end_key(file, npu_kind, observed)
+        key = _front_end_key(file, npu_kind, observed, precision)
         if not observed.settled:
             key = hash_text(key, folder.name)  # of use to nobody else
         return key, cache.get(key, lambda entry: _move_all(folder, entry))[0], observed

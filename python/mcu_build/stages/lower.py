@@ -46,8 +46,12 @@ def lower_model(
     options: BuildOptions,
     cache: Cache,
     progress: Progress,
+    precision: Mapping[str, str] | None = None,
 ) -> Lowered:
-    """Everything up to the program, from whatever kind of file the model is."""
+    """Everything up to the program, from whatever kind of file the model is.
+
+    `precision` stands for what a model.py has.
+    """
     io, method, libraries, data = options.io, options.method, options.op_library, options.data
     check_model(file)
     op_library.check(libraries)
@@ -60,7 +64,7 @@ def lower_model(
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     if data:
         raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
-    key, entry, observed = quantized(file, quantization_kind(npu), cache, progress, libraries)
+    key, entry, observed = quantized(file, quantization_kind(npu), cache, progress, libraries, precision)
     info = json.loads((entry / "info.json").read_text())
     _check_latency(file, info["stream"], options.latency)
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))

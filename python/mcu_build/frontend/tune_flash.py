@@ -1,0 +1,247 @@
+"""Which layers have weights of 4 bits, so that a model fits the flash of a board.
+
+Linear layers and convolutions of 1x1 are put in an order: those first that lose least at the model's outputs
+for each byte that they save. As few of that order as are needed are taken. What a layer loses is measured
+alone, in the float program; what is chosen is quantized and built, so that the figures of each step are those
+of an image. Like tune.py, the search has no randomness and goes on where it was interrupted.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mcu_build.cache import Cache, hash_text
+from mcu_build.errors import McuError
+from mcu_build.frontend import precision
+from mcu_build.frontend.tune import Aim, Bench, Trial, Tuned, bench_of, kept
+
+if TYPE_CHECKING:
+    import torch
+    from torch.fx import GraphModule, Node
+
+# Inputs over which a layer's loss is measured, and layers that are measured: the largest.
+_INPUTS = 4
+_MOST_MEASURED = 64
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an image takes: bytes of flash, and modelled cycles where the board can be simulated."""
+
+    flash: int
+    cycles: int | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a search has to know of a board: a text that stands for all that an image depends on, and the
+    price of the image with some `precision`."""
+
+    key: str
+    price: Callable[[Mapping[str, str]], Price]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer: bytes that weights of 4 bits save, and the noise at the outputs, as a share of the signal."""
+
+    name: str
+    saved: int
+    noise: float
+
+
+def tune_flash(
+    file: Path, most: int, aim: Aim, board: Board, step: Callable[[str], None], cache: Cache
+) -> Tuned:
+    """Search for `file`, a model.py, whose image may have `most` bytes. McuError as from `tune`.
+
+    Where `aim` says nothing, any accuracy will do. What does not even link for the board is too large; where
+    that is so with all layers, the error of its build is raised.
+    """
+    bench = bench_of(file, aim)
+    order = in_order(_candidates(bench))
+    known: dict[int, Trial] = {}
+    failed: dict[int, McuError] = {}
+
+    def attempt(count: int) -> Trial:
+        if count not in known:
+            step(f"trial {len(known) + 1}: weights of 4 bits in {count} of {len(order)} layers")
+            chosen = [one.name for one in order[:count]]
+            trial, _ = kept(cache, bench, chosen, precision.INT4)
+            known[count] = trial
+            try:
+                price = _kept_price(cache, bench, board, _wishes(bench, trial))
+                known[count] = replace(trial, flash=price.flash, cycles=price.cycles)
+            except McuError as error:
+                failed[count] = error
+        return known[count]
+
+    def flash(count: int) -> float:
+        found = attempt(count).flash
+        return inf if found is None else found
+
+    chosen = search_flash(order, flash, most)
+    if chosen in failed:
+        raise failed[chosen]
+    trial, fits = attempt(chosen), flash(chosen) <= most
+    steps = tuple(known[count] for count in sorted(known))
+    return Tuned(
+        steps,
+        trial,
+        _wishes(bench, trial),
+        bench.float_accuracy,
+        fits and aim.met(trial, bench.float_accuracy),
+        len(known),
+    )
+
+
+def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those first that bring least noise for each byte saved."""
+    return sorted(candidates, key=lambda one: (one.noise / one.saved, -one.saved, one.name))
+
+
+def search_flash(order: Sequence[Candidate], flash: Callable[[int], float], most: int) -> int:
+    """How many of the first layers are needed for `most` bytes; all where that is not enough.
+
+    `flash` of a number of layers falls; it is infinite where nothing can be built. Steps are where a straight
+    line between what is known leads to, and halves, in turns: about two for each doubling of the layers.
+    """
+    low, high = 0, len(order)
+    if not order or flash(low) <= most:
+        return 0
+    if flash(high) > most:
+        return high
+    saved = np.concatenate([[0], np.cumsum([one.saved for one in order])])
+    straight = True
+    while high - low > 1:
+        middle = (low + high) // 2
+        if straight and flash(low) < inf:
+            share = (flash(low) - most) / max(flash(low) - flash(high), 1)
+            wanted = saved[low] + share * (saved[high] - saved[low])
+            middle = min(max(int(np.searchsorted(saved, wanted)), low + 1), high - 1)
+        straight = not straight
+        low, high = (low, middle) if flash(middle) <= most else (middle, high)
+    return high
+
+
+def _wishes(bench: Bench, trial: Trial) -> Mapping[str, str]:
+    return {**bench.wishes, **dict.fromkeys(trial.in_int4, precision.INT4)}
+
+
+def _kept_price(cache: Cache, bench: Bench, board: Board, wishes: Mapping[str, str]) -> Price:
+    if bench.key is None:
+        return board.price(wishes)
+
+    def produce(folder: Path) -> None:
+        (folder / "price.json").write_text(json.dumps(asdict(board.price(wishes))))
+
+    key = hash_text("price", bench.key, board.key, json.dumps(list(wishes.items())))
+    entry, _ = cache.get(key, produce)
+    return Price(**json.loads((entry / "price.json").read_text()))
+
+
+def _candidates(bench: Bench) -> list[Candidate]:
+    """The layers that weights of 4 bits are for. Of many, the largest are measured; all others come last."""
+    layers = _layers(bench)
+    saved = {name: _saved(nodes) for name, nodes in layers.items()}
+    by_size = sorted((name for name in layers if saved[name] > 0), key=lambda name: (-saved[name], name))
+    measured = by_size[:_MOST_MEASURED]
+    noises = _noises(bench, {name: layers[name] for name in measured})
+    return [Candidate(name, saved[name], noises.get(name, inf)) for name in by_size]
+
+
+def _layers(bench: Bench) -> "Mapping[str, list[Node]]":
+    """Layers by name whose weights may have 4 bits, and that `precision` of the file leaves in int8."""
+    from mcu_build.lower.assigned import is_int4, is_int16, why_in_float
+    from mcu_build.lower.int4_annotate import may_have_form
+
+    found: dict[str, list[Node]] = {}
+    settled = set()
+    for node, name in bench.names.items():
+        if is_int4(node) or is_int16(node) or why_in_float(node):
+            settled.add(name)
+        elif may_have_form(node) and node.args[1].name in _held(bench):
+            found.setdefault(name, []).append(node)
+    return {name: nodes for name, nodes in found.items() if name not in settled}
+
+
+def _held(bench: Bench) -> Mapping[str, str]:
+    """What holds each weight of the program, by the name of the weight's node."""
+    signature = bench.captured.exported.graph_signature
+    return {**signature.inputs_to_buffers, **signature.inputs_to_parameters}
+
+
+def _saved(nodes: "Sequence[Node]") -> int:
+    """Bytes of the weights of layers in 8 bits, less those in 4."""
+    from mcu_build.lower.builder import shape
+    from mcu_build.reference_int4 import GROUP, MOST_INPUTS, row_bytes
+
+    total = 0
+    for outputs, inputs, *_ in {node.args[1].name: shape(node.args[1]) for node in nodes}.values():
+        if 1 < inputs <= MOST_INPUTS:
+            factors = inputs // GROUP if inputs > GROUP and inputs % GROUP == 0 else 0
+            total += outputs * (inputs - row_bytes(inputs) - factors)
+    return total
+
+
+def _noises(bench: Bench, layers: "Mapping[str, Sequence[Node]]") -> dict[str, float]:
+    """What the outputs of the float program lose when one layer's weights are rounded: noise to signal."""
+    import torch
+
+    module = bench.captured.exported.module(check_guards=False)
+    inputs = bench.examples(_INPUTS)
+    held = _held(bench)
+    with torch.no_grad():
+        wanted = _outputs(module, inputs)
+        found = {}
+        for name, nodes in layers.items():
+            weights = [_attribute(module, held[node.args[1].name]) for node in nodes]
+            before = [one.clone() for one in weights]
+            for one in weights:
+                one.copy_(_rounded(one))
+            found[name] = _noise(wanted, _outputs(module, inputs))
+            for one, old in zip(weights, before, strict=True):
+                one.copy_(old)
+    return found
+
+
+def _attribute(module: "GraphModule", path: str) -> "torch.Tensor":
+    owner, _, name = path.rpartition(".")
+    found: torch.Tensor = getattr(module.get_submodule(owner), name)
+    return found
+
+
+def _rounded(weight: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    from mcu_build.reference_int4 import GROUP, integers_of, scales_of
+
+    rows = weight.reshape(len(weight), -1).to(torch.float64).numpy()
+    scales = scales_of(rows, rows.shape[1] > GROUP and rows.shape[1] % GROUP == 0)
+    parts = integers_of(rows, scales).reshape(*scales.shape, -1) * scales[..., None]
+    return torch.from_numpy(parts).reshape(weight.shape).to(weight.dtype)
+
+
+def _outputs(module: "GraphModule", inputs: Sequence[Any]) -> "list[list[torch.Tensor]]":
+    import torch
+
+    def floats(given: Any) -> "list[torch.Tensor]":
+        leaves = torch.utils._pytree.tree_leaves(module(*given))
+        return [one.to(torch.float64) for one in leaves if one.is_floating_point()]
+
+    return [floats(given) for given in inputs]
+
+
+def _noise(wanted: "Sequence[Sequence[torch.Tensor]]", found: "Sequence[Sequence[torch.Tensor]]") -> float:
+    """Of the worst output: the squares of what differs over the squares of what it should be."""
+    shares = []
+    for right, made in zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True):
+        signal = sum(float(one.square().sum()) for one in right)
+        noise = sum(float((one - other).square().sum()) for one, other in zip(right, made, strict=True))
+        shares.append(noise / signal if signal else 0.0)
+    return max(shares, default=0.0)
