@@ -1,8 +1,10 @@
 """Operators that search, count and repeat, as simpler ones: there are no kernels of their own for them.
 
-`searchsorted` and `bucketize` count the boundaries below a value, `histc` the values of each bin.
+`searchsorted` and `bucketize` count the boundaries below a value, `histc` the values of each bin; `kthvalue`
+is the last of the k smallest.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,10 +85,25 @@ def _repeated(build: Builder, node: Node) -> Node:
     return build(aten.index_select.default, source, axis, places)
 
 
+def _kth_smallest(build: Builder, node: Node) -> Node:
+    """The last of the k smallest, and its index: of equal entries that which topk names."""
+    source, number = node.args[0], node.args[1]
+    axis, keeps = _argument(node, "dim"), _argument(node, "keepdim")
+    smallest = build(aten.topk.default, source, number, axis, False, True)
+    for reader in list(node.users):
+        found = build(operator.getitem, smallest, reader.args[1])
+        if shape(source):
+            last = (axis, number - 1, number) if keeps else (axis, number - 1)
+            found = build(aten.slice.Tensor if keeps else aten.select.int, found, *last)
+        reader.replace_all_uses_with(found)
+    return smallest
+
+
 RULES: Mapping[Any, Callable[[Builder, Node], Node | None]] = {
     aten.bucketize.Tensor: _bucketize,
     aten.searchsorted.Tensor: _searchsorted,
     aten.histc.default: _histogram,
+    aten.kthvalue.default: _kth_smallest,
     aten.logcumsumexp.default: _log_of_sums,
     aten.repeat_interleave.self_Tensor: _repeated,
 }
