@@ -1,13 +1,15 @@
 """Ranges from histograms, found as torchao finds them, in a small part of the time.
 
 torchao compares elements of a tensor one by one, a tenth of a second for each activation: most of the
-time of quantization. Here the same search walks a list of numbers. The ranges are the same to the bit.
+time of quantization. Here the same search goes from bin to bin. The ranges are the same to the bit.
 Values that no range holds have no part in them: infinities, and the ends of float32 that nan_to_num puts
 in its place. A NaN ends the search for a range with an error.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +44,11 @@ def quick_histograms() -> Iterator[None]:
 
 
 def search(observer: Any) -> "tuple[torch.Tensor, torch.Tensor]":
-    """The least and the largest value of a range: that of torchao."""
+    """The least and the largest value of a range: that of torchao.
+
+    torchao takes steps of a share of all elements off one end or the other. Most of them reach no other bin:
+    they are passed over, by bisection for the next that does.
+    """
     import torch
 
     width = (observer.max_val - observer.min_val) / observer.bins
@@ -50,26 +56,37 @@ def search(observer: Any) -> "tuple[torch.Tensor, torch.Tensor]":
     sums = torch.cumsum(observer.histogram, dim=0).tolist()
     # A tensor's elements are compared as its type has them.
     real = np.float32 if observer.histogram.dtype == torch.float32 else np.float64
-    alpha, beta = 0.0, 1.0
+    lows, highs = _steps()
+
+    def reaches(taken: int) -> bool:
+        return bool(sums[end] > real(highs[taken] * total))
+
+    below, above = 0, 0  # Steps taken from either end.
     start, end = 0, observer.bins - 1
     least = float("inf")
-    while alpha < beta:
-        low, high = alpha + _STEP, beta - _STEP
-        left, below = start, float(real(low * total))
-        while left < end and sums[left] < below:
-            left += 1
-        right, above = end, float(real(high * total))
-        while right > start and sums[right] > above:
-            right -= 1
+    while lows[below] < highs[above]:
+        left = min(bisect_left(sums, real(lows[below + 1] * total), lo=start), end)
+        right = max(bisect_right(sums, real(highs[above + 1] * total), hi=end + 1) - 1, start)
+        if left == start and right == end:
+            above = bisect_left(range(len(highs)), True, lo=above + 2, key=reaches) - 1
+            continue
         next_start, next_end = start, end
         if left - start > end - right:
-            next_start, alpha = left, low
+            next_start, below = left, below + 1
         else:
-            next_end, beta = right, high
-        if (next_start, next_end) == (start, end):
-            continue
+            next_end, above = right, above + 1
         error = observer._compute_quantization_error(next_start, next_end)
         if error > least:
             break
         least, start, end = error, next_start, next_end
     return observer.min_val + width * start, observer.min_val + width * (end + 1)
+
+
+@cache
+def _steps() -> tuple[list[float], list[float]]:
+    """The shares that torchao's search comes by, from either end, rounded as there; the last is never met."""
+    count = round(1 / _STEP) + 2
+    steps = np.full(count, _STEP)
+    lows = np.add.accumulate(np.concatenate(([0.0], steps)))
+    highs = np.subtract.accumulate(np.concatenate(([1.0], steps)))
+    return lows.tolist(), highs.tolist()
