@@ -1,5 +1,20 @@
-"""`python -m mcu_build`: the command, where its script is not on PATH."""
+"""The command as a process: `mcu-build`, and `python -m mcu_build` where its script is not on PATH."""
 
-from mcu_build.cli import program
+import signal
+import sys
+from typing import NoReturn
 
-program()
+
+def run() -> NoReturn:
+    """Import the command and run it. Ctrl-C before it can answer ends the process without a word."""
+    answers = signal.getsignal(signal.SIGINT)
+    if answers is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from mcu_build.cli import program
+
+    signal.signal(signal.SIGINT, answers)
+    program()
+
+
+if __name__ == "__main__":
+    sys.exit(run())

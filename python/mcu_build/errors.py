@@ -17,6 +17,7 @@ class Exit(IntEnum):
     TIMEOUT = 5
     BUDGET = 6
     INTERRUPTED = 130
+    CLOSED = 141
 
 
 class McuError(Exception):

@@ -79,10 +79,15 @@ class Project:
         """The folder that it lies in."""
         return self.file.parent
 
-    def model_file(self, name: str) -> Path | None:
-        """The file of the model called `name`."""
-        found = self.models.get(name)
-        return self.folder / found["file"] if found else None
+    def model_file(self, name: str) -> Path:
+        """The file of a model of this project. McuError where there is no such file."""
+        file = Path(self.folder / self.models[name]["file"])
+        if not file.exists():
+            raise McuError(
+                f"{self.file}: models.{name}.file: {file}: no such file",
+                "Paths begin at the folder of the project file.",
+            )
+        return file
 
     def settings(self, model: Path | None = None) -> dict[str, Any]:
         """What is set for a model file: its own where it has any, else the project's. Paths are whole."""
@@ -128,7 +133,8 @@ def resolve(model: Path, start: Path | None = None) -> Path:
         return _of_folder(model)
     if not model.exists() and not model.suffix:
         project = find(start or Path.cwd())
-        return (project.model_file(model.name) if project else None) or model
+        if project and model.name in project.models:
+            return project.model_file(model.name)
     return model
 
 
@@ -157,7 +163,7 @@ def _of_folder(folder: Path) -> Path:
     project = find(folder)
     if project and project.folder == folder.absolute() and project.models:
         if len(project.models) == 1:
-            return Path(project.folder / next(iter(project.models.values()))["file"])
+            return project.model_file(next(iter(project.models)))
         names = ", ".join(project.models)
         raise McuError(
             f"{folder}: {project.file.name} names {len(project.models)} models", f"Give one: {names}."

@@ -118,7 +118,7 @@ def check_inputs(source: str, arrays: Sequence[Array], ports: Sequence[Port]) ->
         if list(array.shape[1:]) != port["shape"] or array.dtype != port["dtype"]:
             raise McuError(
                 f"{source}: input_{index}: {array.dtype}{list(array.shape)}, the model takes "
-                f"{port['dtype']}{['vectors', *port['shape']]}",
+                f"{port['dtype']}[{', '.join(map(str, ['vectors', *port['shape']]))}]",
                 "The first dimension counts the vectors; the others are the model's own.",
             )
     counts = {len(array) for array in arrays}

@@ -1,5 +1,7 @@
 """The command line: verbs, usage errors, JSON; nothing heavy is imported to answer."""
 
+import shlex
+import signal
 import subprocess
 import sys
 
@@ -45,6 +47,37 @@ def test_a_process_ends_with_its_status_and_all_that_it_printed():
     )
 
 
+def test_where_what_is_printed_cannot_go():
+    """A reader that has gone, a full disk, no stdout: the right status, and nothing of Python's."""
+    run = [sys.executable, "-m", "mcu_build", "boards"]
+    for words, target, status in (
+        ("", "| (exec <&-; sleep 0.1)", 141),
+        ("--json", "| (exec <&-; sleep 0.1)", 141),
+        ("", ">/dev/full", 1),
+        ("--json", ">/dev/full", 1),
+        ("--help", ">/dev/full", 1),
+        ("", ">&-", 0),
+    ):
+        line = f"{shlex.join(run)} {words} {target}; echo ${{PIPESTATUS[0]}} >&2"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+        *told, last = done.stderr.splitlines()
+        assert (int(last), "Traceback" in done.stderr) == (status, False), (words, target, done.stderr)
+        assert ("error: stdout: No space left on device" in told) == (target == ">/dev/full" and words == "")
+
+
+def test_an_interruption_before_the_command_answers_leaves_no_traceback():
+    code = (
+        "import os, signal, sys, mcu_build.__main__ as entry\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mcu_build.cli':\n            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts())\nentry.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
 @pytest.mark.parametrize("verb", list(VERBS))
 def test_every_verb_has_help(verb):
     result = mcu_build(verb, "--help")
@@ -80,6 +113,13 @@ def test_usage_errors_have_status_2(words):
     assert result.err.startswith("error: ")
     assert "hint: " in result.err
     assert not result.out
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1"])
+def test_a_run_takes_time(seconds):
+    result = mcu_build("test", "--board", "host", "--timeout", seconds, "model.py")
+    assert result.status == 2
+    assert "--timeout" in result.err
 
 
 def test_the_verb_may_be_left_out():

@@ -68,6 +68,9 @@ def test_a_model_by_name_and_a_folder(folder):
     assert "no verb 'smal'. Did you mean small?" in mcu_build("smal").err
     refused = mcu_build("build", "nets", "-b", "host").err
     assert "no model in this folder" in refused and "mcu-build new" in refused
+    (folder / "nets" / "small.py").unlink()
+    gone = mcu_build("build", "-b", "host", "small").err
+    assert "mcu-build.toml: models.small.file: " in gone and "no such file" in gone
     (folder / "nets" / "model.py").write_text("raise RuntimeError('found')")
     assert "found" in mcu_build("build", "nets", "-b", "host").err
 

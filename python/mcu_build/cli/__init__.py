@@ -142,16 +142,30 @@ def program() -> NoReturn:
 
     It ends without giving memory back, which takes half a second once torch is imported.
     """
+    if sys.stdout is None:
+        # The descriptor is closed: nobody wants to read what is printed.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         main()
     except SystemExit as end:
         status = int(end.code or 0)
     # What Python does at its end, as far as others notice it.
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            stream.flush()
-    os._exit(status)
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit(status or _flushed())
+
+
+def _flushed() -> Exit:
+    """Write what is left for stdout; whether that went."""
+    try:
+        with suppress(ValueError):
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return Exit.CLOSED
+    except OSError:
+        return Exit.INPUT
+    return Exit.OK
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -19,7 +19,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 timeout_option = click.option(
-    "--timeout", type=float, default=300.0, show_default=True, help="Seconds that a run may take."
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    help="Seconds that a run may take.",
 )
 
 

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+import click
+
 from mcu_build.errors import Exit, McuError
 
 # Seconds between two states of the line on a terminal, and after which a stage runs long elsewhere.
@@ -25,13 +27,19 @@ _COLORS = {"error": "1;31", "warning": "1;33", "hint": "1;36"}
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
-    json.dump({"schema": 1, **document}, sys.stdout, indent=2)
-    sys.stdout.write("\n")
+    print_text(json.dumps({"schema": 1, **document}, indent=2))
 
 
 def print_text(text: str) -> None:
-    """Text for a person, on stdout."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    """Text for a person, on stdout. McuError where it has no room; where nobody reads, the end."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read what is printed, `head` for one, has read enough.
+        raise click.exceptions.Exit(Exit.CLOSED) from None
+    except OSError as error:
+        raise McuError(f"stdout: {error.strerror or error}", "Choose a file that has room.") from error
 
 
 def print_warning(text: str) -> None:
@@ -48,7 +56,8 @@ def error_document(error: McuError) -> dict[str, Any]:
 def report_error(error: McuError, as_json: bool) -> Exit:
     """Tell the user what is wrong and what to do; the exit status to leave with."""
     if as_json:
-        print_json(error_document(error))
+        with contextlib.suppress(OSError, McuError):
+            print_json(error_document(error))
     else:
         lines = [f"{_heading('error')} {line}" for line in error.message.split("\n")]
         if error.hint:

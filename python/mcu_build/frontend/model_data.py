@@ -74,7 +74,8 @@ def evaluation(
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise McuError(
                     f"{path}: {key}: {kind_of(item)}, not (inputs, label)",
-                    "Yield pairs: the inputs (a tensor or a tuple), and the right class or None.",
+                    "Yield pairs: the inputs (a tensor or a tuple; of a model that keeps state "
+                    "also a list of such calls), and the right class or None.",
                 )
             yield _labelled(path, key, item[0], item[1], example, kind)
 
