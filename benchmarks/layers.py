@@ -86,7 +86,7 @@ def measure(board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Pa
         }
     rows: dict[str, Row] = {}
     for layer in chosen:
-        steps = [step for step in found.layers if layer.name in step.name.split()[0].split(".")]
+        steps = [step for step in found.layers if layer.name in step.name.partition(" ")[0].split(".")]
         macs = sum(step.macs for step in steps)
         shape = max((step.shape for step in steps), key=math.prod, default=())
         units = macs or math.prod(shape)

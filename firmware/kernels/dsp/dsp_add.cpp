@@ -30,14 +30,33 @@ void add(const DspAddParams& params, const int8_t* first, const int8_t* second, 
     }
 }
 
+template <int kPoint>
+void add_lines(const DspAddLinesParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
+    const DspAddParams& line = params.line;
+    const LineOfSums<int8_t> all = {first, second, line.first_factor, line.second_factor, line.addend};
+    for_each_line_of_sums(params.walk, all, output, [&](const LineOfSums<int8_t>& one, int8_t* to) {
+        add<kPoint>({line.count, one.first, one.second, one.addend}, one.a, one.b, to);
+    });
+}
+
 }  // namespace
 
 void dsp_add_21_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     add<21>(params, first, second, output);
 }
 
+void dsp_add_lines_21_s8(const DspAddLinesParams& params, const int8_t* first, const int8_t* second,
+                         int8_t* output) {
+    add_lines<21>(params, first, second, output);
+}
+
 void dsp_add_22_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     add<22>(params, first, second, output);
+}
+
+void dsp_add_lines_22_s8(const DspAddLinesParams& params, const int8_t* first, const int8_t* second,
+                         int8_t* output) {
+    add_lines<22>(params, first, second, output);
 }
 
 }  // namespace mcu::kernels

@@ -7,9 +7,9 @@ constexpr int32_t kNormalizedBits = 19;
 constexpr int32_t kResultBits = 16;
 constexpr int32_t kResultBitsS16 = 12;
 
-// A factor of 31 bits and the shift to the right that belongs to it.
+// A factor and the shift to the right that belongs to it.
 struct Factor {
-    int64_t multiplier;
+    int32_t multiplier;
     int32_t shift;
 };
 
@@ -37,7 +37,10 @@ Factor inverse_root(uint64_t value) {
     for (; value < uint64_t{1} << 60; value <<= 2) {
         ++half;
     }
-    return {static_cast<int64_t>((uint64_t{1} << 61) / root(value)), 61 - kNormalizedBits - half};
+    const uint64_t factor = (uint64_t{1} << 61) / root(value);
+    // 2^31 is 2^30 shifted by one less: 32 bits hold the factor.
+    const int32_t ones = factor >> 31 != 0 ? 1 : 0;
+    return {static_cast<int32_t>(factor >> ones), 61 - kNormalizedBits - half - ones};
 }
 
 template <typename Params, typename Function>
@@ -64,10 +67,14 @@ void norm_group(const Params& params, int32_t zero_point, const Number* input, c
     sum = params.centered ? sum : 0;
     const int64_t spread = count * squares - sum * sum + params.epsilon;
     const Factor factor = inverse_root(static_cast<uint64_t>(spread > 0 ? spread : 1));
+    // Differences and what is normalized have 32 bits: products of two of those are one instruction.
+    const auto elements = static_cast<int32_t>(count);
+    const auto all = static_cast<int32_t>(sum);
     for_each_element(params, [&](int32_t at, int32_t channel) {
-        const int64_t difference = count * (input[at] - zero_point) - sum;
-        const int64_t normalized = rounding_shift(difference * factor.multiplier, factor.shift);
-        finish(at, rounding_shift(normalized * weight[channel], params.shift) + bias[channel]);
+        const int32_t difference = elements * (input[at] - zero_point) - all;
+        const auto normalized =
+            static_cast<int32_t>(rounding_shift(int64_t{difference} * factor.multiplier, factor.shift));
+        finish(at, rounding_shift(int64_t{normalized} * weight[channel], params.shift) + bias[channel]);
     });
 }
 

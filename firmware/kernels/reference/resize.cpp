@@ -11,13 +11,28 @@ int32_t nearest(int32_t at, float scale, int32_t size) {
     return std::min(static_cast<int32_t>(math::floor(static_cast<float>(at) * scale)), size - 1);
 }
 
+// All channels of a pixel.
+template <typename Number>
+inline void copy_pixel(const Planes& in, const Number* from, const Planes& out, Number* to) {
+    if (in.channel_stride == 1 && out.channel_stride == 1) {
+        std::copy_n(from, in.channels, to);
+        return;
+    }
+    for (int32_t c = in.channels; c > 0; --c, from += in.channel_stride, to += out.channel_stride) {
+        *to = *from;
+    }
+}
+
 template <typename Number>
 void resize_nearest(const ResizeParams& params, const Number* input, Number* output) {
-    const Planes& in = params.input;
-    for_each_pixel(params.output, [&](int32_t n, int32_t c, int32_t z, int32_t y, int32_t x) {
+    const Planes in = params.input;
+    Planes pixels = params.output;
+    pixels.channels = 1;
+    for_each_pixel(pixels, [&](int32_t n, int32_t, int32_t z, int32_t y, int32_t x) {
         const int32_t row = nearest(y, params.scale[0], in.rows);
         const int32_t column = nearest(x, params.scale[1], in.columns);
-        output[pixel_offset(params.output, n, c, z, y, x)] = input[pixel_offset(in, n, c, z, row, column)];
+        copy_pixel(in, input + pixel_offset(in, n, 0, z, row, column), pixels,
+                   output + pixel_offset(pixels, n, 0, z, y, x));
     });
 }
 

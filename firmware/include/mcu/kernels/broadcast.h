@@ -40,6 +40,36 @@ inline void for_each_line(const Broadcast& walk, const In* first, const In* seco
     }
 }
 
+// A line of sums of a * first + b * second + addend. An operand that is repeated in it is a part of the
+// addend.
+template <typename In>
+struct LineOfSums {
+    const In* a;
+    const In* b;
+    int32_t first;
+    int32_t second;
+    int32_t addend;
+};
+
+// Calls sums(LineOfSums, output) where each innermost line starts, whose strides are 0 or 1, one of them 1.
+template <typename In, typename Out, typename Sums>
+inline void for_each_line_of_sums(const Broadcast& walk, const LineOfSums<In>& all, Out* output,
+                                  const Sums& sums) {
+    for_each_line(walk, all.a, all.b, output, [&](const In* a, const In* b, Out* to) {
+        LineOfSums<In> line = {a, b, all.first, all.second, all.addend};
+        if (walk.first[5] == 0) {
+            line.addend += *a * line.first;
+            line.first = 0;
+            line.a = b;
+        } else if (walk.second[5] == 0) {
+            line.addend += *b * line.second;
+            line.second = 0;
+            line.b = a;
+        }
+        sums(line, to);
+    });
+}
+
 template <typename In, typename Out, typename Function>
 inline void for_each_pair(const Broadcast& walk, const In* first, const In* second, Out* output,
                           const Function& function) {

@@ -1,4 +1,5 @@
-// Sum of two int8 tensors of one shape in one order, clamped to int8 alone.
+// Sum of two int8 tensors, clamped to int8 alone: of operands of one shape in one order, or (lines) that
+// broadcast, innermost lines of which are dense or one value, not both of them one value.
 //
 //   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> point)
 //
@@ -10,6 +11,8 @@
 
 #include <cstdint>
 
+#include "mcu/kernels/broadcast.h"
+
 namespace mcu::kernels {
 
 struct DspAddParams {
@@ -19,10 +22,19 @@ struct DspAddParams {
     int32_t addend;
 };
 
+struct DspAddLinesParams {
+    Broadcast walk;
+    DspAddParams line;
+};
+
 // point = 21
 void dsp_add_21_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+void dsp_add_lines_21_s8(const DspAddLinesParams& params, const int8_t* first, const int8_t* second,
+                         int8_t* output);
 
 // point = 22
 void dsp_add_22_s8(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+void dsp_add_lines_22_s8(const DspAddLinesParams& params, const int8_t* first, const int8_t* second,
+                         int8_t* output);
 
 }  // namespace mcu::kernels

@@ -1,4 +1,5 @@
-// Sum of two int8 tensors on Helium, of operands of one shape in one order, clamped to int8 alone.
+// Sum of two int8 tensors on Helium, clamped to int8 alone: of operands of one shape in one order, or (lines)
+// that broadcast, innermost lines of which are dense or one value, not both of them one value.
 //
 //   output = saturate(int8, (first * first_factor + second * second_factor + addend) * 2^left >> 24)
 //
@@ -10,6 +11,8 @@
 
 #include <cstdint>
 
+#include "mcu/kernels/broadcast.h"
+
 namespace mcu::kernels {
 
 struct MveAddParams {
@@ -20,6 +23,13 @@ struct MveAddParams {
     int32_t left;
 };
 
+struct MveAddLinesParams {
+    Broadcast walk;
+    MveAddParams line;
+};
+
 void mve_add_s8(const MveAddParams& params, const int8_t* first, const int8_t* second, int8_t* output);
+void mve_add_lines_s8(const MveAddLinesParams& params, const int8_t* first, const int8_t* second,
+                      int8_t* output);
 
 }  // namespace mcu::kernels

@@ -165,6 +165,11 @@ class Broadcast(Struct):
         return self.is_dense(self.first) and self.is_dense(self.second)
 
     @property
+    def has_dense_lines(self) -> bool:
+        """Whether an innermost line is dense or one value for each operand, not one value for both."""
+        return sorted((self.first[-1], self.second[-1])) in ([0, 1], [1, 1])
+
+    @property
     def is_line(self) -> bool:
         """Whether both operands and the output are one line of elements."""
         return self.shape[:-1] == (1, 1, 1, 1, 1) and self.first[-1] == self.second[-1] == 1

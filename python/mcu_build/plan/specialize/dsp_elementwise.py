@@ -26,6 +26,14 @@ class DspAddParams(Struct):
 
 
 @dataclass(frozen=True)
+class DspAddLinesParams(Struct):
+    """Parameters of dsp_add.h, of operands that broadcast."""
+
+    walk: Broadcast
+    line: DspAddParams
+
+
+@dataclass(frozen=True)
 class DspMulParams(Struct):
     """Parameters of dsp_mul.h."""
 
@@ -36,13 +44,21 @@ class DspMulParams(Struct):
 
 
 def add(context: Context, step: Step, call: Add) -> Step | None:
-    """Two dense operands, with the factors that Helium's kernel takes too."""
-    return add_by("dsp", step, call)
+    """Lines that are dense or one value, with the factors that Helium's kernel takes too."""
+    walk = call.params.walk
+    if walk.both_dense:
+        return add_by("dsp", step, call)
+    found = factors(call) if walk.has_dense_lines else None
+    if found is None:
+        return None
+    line = DspAddParams(walk.shape[-1], found.first, found.second, found.addend)
+    kernel = f"dsp_add_lines_{found.point}_s8"
+    return replace(step, kernel=kernel, source="dsp_add", params=DspAddLinesParams(walk, line))
 
 
 def add_by(core: str, step: Step, call: Add) -> Step | None:
-    """By the kernel of dsp/ or thumb/, which share their form."""
-    found = factors(call)
+    """Two dense operands, by the kernel of dsp/ or thumb/, which share their form."""
+    found = factors(call) if call.params.walk.both_dense else None
     if found is None:
         return None
     params = DspAddParams(call.params.walk.elements, found.first, found.second, found.addend)

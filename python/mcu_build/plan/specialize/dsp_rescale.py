@@ -86,14 +86,16 @@ def convolution(
     )
 
 
-def one_scale(multiplier: int, shift: int, stage: OutputStage, largest: int) -> DspScale | None:
-    """The constants, form `ties`, for sums of at most `largest` and one multiplier and shift.
+def one_scale(
+    multiplier: int, shift: int, stage: OutputStage, largest: int, bias: int = 0
+) -> DspScale | None:
+    """The constants, form `ties`, for sums of at most `largest` beside the bias and one multiplier and shift.
 
     None: the kernels cannot.
     """
     if not stage.is_whole:
         return None
-    found = _scale("ties", 0, largest, multiplier, shift, stage.zero_point)
+    found = _scale("ties", bias, largest, multiplier, shift, stage.zero_point)
     return None if found is None else DspScale(*found)
 
 

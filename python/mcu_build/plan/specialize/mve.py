@@ -2,18 +2,27 @@
 
 from mcu_build.ir.calls.boundary import Dequantize, Quantize
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
-from mcu_build.ir.calls.int8 import Recurrent, Softmax
+from mcu_build.ir.calls.int8 import Recurrent, Resample, Softmax
 from mcu_build.ir.calls.int16 import Conv2dS16, LinearS16
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
-from mcu_build.plan.specialize import int16, mve_conv, mve_depthwise, mve_elementwise, mve_linear, mve_pool
+from mcu_build.plan.specialize import (
+    int16,
+    mve_conv,
+    mve_depthwise,
+    mve_elementwise,
+    mve_linear,
+    mve_pool,
+    resampling,
+)
 from mcu_build.plan.specialize.context import Rule, Table
 
 TABLE: Table = (
     Rule(LinearS16, int16.mve),
     Rule(Conv2dS16, int16.mve),
     Rule(AvgPool2d, mve_pool.average),
+    Rule(Resample, resampling.mve),
     Rule(MaxPool2d, mve_pool.maximum),
     Rule(Quantize, mve_elementwise.quantize),
     Rule(Dequantize, mve_elementwise.dequantize),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from mcu_build.ir.calls.boundary import Dequantize, Quantize
 from mcu_build.ir.calls.int8 import Softmax
 from mcu_build.ir.calls.pairs import Add, Mul
-from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.calls.struct import Broadcast, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
@@ -27,14 +27,25 @@ class MveAddParams(Struct):
     left: int
 
 
+@dataclass(frozen=True)
+class MveAddLinesParams(Struct):
+    """Parameters of mve_add.h, of operands that broadcast."""
+
+    walk: Broadcast
+    line: MveAddParams
+
+
 def add(context: Context, step: Step, call: Add) -> Step | None:
-    """Two dense operands, where factors are found that give every sum exactly."""
-    found = factors(call)
+    """Lines that are dense or one value, where factors are found that give every sum exactly."""
+    walk = call.params.walk
+    found = factors(call) if walk.both_dense or walk.has_dense_lines else None
     if found is None:
         return None
-    elements = call.params.walk.elements
-    params = MveAddParams(elements, found.first, found.second, found.addend, 24 - found.point)
-    return replace(step, kernel="mve_add_s8", source="mve_add", params=params)
+    count = walk.elements if walk.both_dense else walk.shape[-1]
+    params = MveAddParams(count, found.first, found.second, found.addend, 24 - found.point)
+    if walk.both_dense:
+        return replace(step, kernel="mve_add_s8", source="mve_add", params=params)
+    return replace(step, kernel="mve_add_lines_s8", source="mve_add", params=MveAddLinesParams(walk, params))
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:

@@ -28,7 +28,7 @@ class Factors:
 
 
 def factors(call: Add) -> Factors | None:
-    """Those that give add.h's sum for all pairs of values of two dense operands; None where there are none.
+    """Those that give add.h's sum for all pairs of values; None where there are none.
 
     For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
     lie from it, a clamped one to one side only.
@@ -37,7 +37,7 @@ def factors(call: Add) -> Factors | None:
     # Further shifts, and those to the left, wrap in add.h; no network has them.
     shifts = (given.first.shift, given.second.shift, given.shift)
     near = all(-_FARTHEST <= shift <= 0 for shift in shifts)
-    if not given.walk.both_dense or not near or not given.stage.is_whole:
+    if not near or not given.stage.is_whole:
         return None
     values = np.arange(-128, 128, dtype=np.int64)
     wanted = _sums(given, values[:, None], values[None, :])
