@@ -76,7 +76,7 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         known = all(id(one) in self._known for one in operands) and (bool(operands) or name in _MAKERS)
         if known and name in _NUMBERS:
             return self._computed(func, args, kwargs)
-        result = func(*args, **kwargs)
+        result = self._called(func, args, kwargs)
         traced = _pytree.tree_leaves(result)
         is_small = all(isinstance(one, torch.Tensor) and one.numel() <= _MOST for one in traced)
         writes = _is_write(name, kwargs)
@@ -85,6 +85,13 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         if writes and not known:
             self._forget(operands)
         return result
+
+    @staticmethod
+    def _called(func: Any, args: Any, kwargs: Any) -> Any:
+        if not _writes_entry(func, args):
+            return func(*args, **kwargs)
+        _write_entry(*args)
+        return None
 
     def _follow(self, func: Any, args: Any, kwargs: Any, traced: Sequence[Any]) -> bool:
         """Compute what a call gives, or writes, beside what was traced; False where that cannot be done.
@@ -124,3 +131,23 @@ def _is_write(name: str, kwargs: Mapping[str, Any]) -> bool:
     """Whether a function writes an operand: `add_`, `__setitem__`, `__iadd__`, `out=`."""
     is_inplace = name.endswith("_") and not name.endswith("__")
     return is_inplace or name == "__setitem__" or name.startswith("__i") or "out" in kwargs
+
+
+def _writes_entry(func: Any, args: Any) -> bool:
+    """Whether a call is `x[t] = y`, or `x[0, t] = y`, t a tensor of one integer in place of a number."""
+    if func is not torch.Tensor.__setitem__:
+        return False
+    index = args[1] if isinstance(args[1], tuple) else (args[1],)
+    tensors = [one for one in index if isinstance(one, torch.Tensor)]
+    numbers = (torch.int64, torch.int32, torch.int16, torch.int8)
+    return bool(tensors) and all(one.dim() == 0 and one.dtype in numbers for one in tensors)
+
+
+def _write_entry(whole: torch.Tensor, index: Any, value: Any) -> None:
+    """The same as a write into the view `x[t]`, which torch.export can trace."""
+    entry = whole[index]
+    if not isinstance(value, torch.Tensor):
+        entry.fill_(value)
+        return
+    extra = value.dim() - entry.dim()
+    entry.copy_(value.reshape(value.shape[extra:]) if extra > 0 else value)

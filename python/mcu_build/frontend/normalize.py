@@ -21,6 +21,8 @@ from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.complex_numbers import without_complex
 from mcu_build.lower.control_flow import without_branches
+from mcu_build.lower.element_index import RULES as ENTRIES
+from mcu_build.lower.element_index import copy_entries, forget_numbers
 from mcu_build.lower.fold import fold_constants, is_fill, is_symbolic
 from mcu_build.lower.kernels import without_kernel, without_type
 from mcu_build.lower.layout import make_channels_last
@@ -58,7 +60,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     """
     without_branches(exported)
     refused = [*_loops(exported), *_attributes(exported, state)]
-    functional = exported if refused else fold_constants(_flat_outputs(_without_writes(exported)))
+    functional = exported if refused else fold_constants(_without_numbers(_without_writes(exported)))
     refused += _random(functional)
     if functional is not exported:  # Some sizes and types become known only when constants are folded.
         refused += [*_dynamic(functional), *_without_type(functional)]
@@ -81,6 +83,14 @@ def _raise(path: Path, refused: Sequence[Refusal]) -> None:
     if refused:
         hints = dict.fromkeys(hint for _, hint in refused)
         raise McuError("\n".join(f"{path}: {line}" for line, _ in refused), " ".join(hints))
+
+
+def _without_numbers(exported: ExportedProgram) -> ExportedProgram:
+    """Numbers among the outputs as tensors, and those that index a tensor as the tensors they come from."""
+    flat = _flat_outputs(exported)
+    _rewrite(flat, ENTRIES)
+    forget_numbers(flat.graph)
+    return flat
 
 
 def _without_kernel(exported: ExportedProgram) -> list[Refusal]:
@@ -108,6 +118,7 @@ def _without_writes(exported: ExportedProgram) -> ExportedProgram:
     else:
         return exported
     _copy_copied_buffers(exported)
+    copy_entries(exported)
     return _without_written_inputs(exported.run_decompositions({}))
 
 

@@ -71,6 +71,8 @@ MOVES = frozenset(
         aten.upsample_nearest2d.vec,
         aten.flip.default,
         aten.roll.default,
+        aten.index.Tensor,
+        aten.gather.default,
         aten.index_select.default,
         aten.index_copy.default,
         aten.index_put.default,

@@ -196,7 +196,7 @@ class Site:
 
 HINT = (
     "What mixes all of time (attention, normalization over time, a second direction) has no steps: build "
-    " the model without `stream`, or train it with layers that look back only."
+    "the model without `stream`, or train it with layers that look back only."
 )
 
 
