@@ -71,10 +71,10 @@ REASONS: Mapping[str, str] = {
     "dsp_depthwise_3x3_relu": "no product shares its pixel with another channel: 69 instructions for 36. "
     "Rescaling for nine products: 0.7. The rest finds nine pointers for a pixel",
     "dsp_linear_ties": "two outputs, of four that are made: 2.1",
-    "thumb_conv2d_relu": "27 products of 32: 1.7 on the M3, 2.7 on the M0, whose rescaling has no 64-bit "
-    "product. The rest brings windows of three rows of nine bytes together, for eight channels",
-    "thumb_depthwise_relu": "each product loads its own pixel and weight: 3.7 on the M3. Rescaling, 25 "
-    "instructions and a call on the M0, is for nine products",
+    "thumb_conv2d": "27 products of 28: 2.1. Rescaling: 0.9 on the M0, which has no 64-bit product. The rest "
+    "brings windows of three rows of nine bytes together, for eight channels",
+    "thumb_depthwise": "a product is a copy, a multiplication and an addition, and three of them share a "
+    "pixel: 3.5. Rescaling and storing, on the M0 25 instructions, is for nine products",
     "thumb2_linear_ties": "two outputs, of four that are made: 2.9. The rest takes sums of 24 bits apart and "
     "rescales",
     "thumb_linear_ties": "two outputs, of four that are made: 7.1",

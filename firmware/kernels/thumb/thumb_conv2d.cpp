@@ -1,88 +1,7 @@
 #include "mcu/kernels/thumb_conv2d.h"
 
-#include "rescale.h"
-
 namespace mcu::kernels {
 namespace {
-
-using thumb::Form;
-
-// Sums over the words of pixels 0 and 1, and of pixels 2 and 3.
-struct Sums {
-    uint32_t words01;
-    uint32_t high01;
-    uint32_t words23;
-    uint32_t high23;
-};
-
-#if defined(__thumb2__)
-
-// Two products of four pixels: 11 instructions for 8 products.
-#define THUMB_BLOCK(first, second)                                \
-    "ldm %[x]!, {r0, r1, r2, r3}\n"                               \
-    "ldrsb %[t], " first                                          \
-    "\nmla r0, r0, %[t], %[half]\nmla r1, r1, %[t], %[half]\n"    \
-    "ldrsb %[t], " second                                         \
-    "\nmla r0, r2, %[t], r0\nmla r1, r3, %[t], r1\n"              \
-    "add %[high01], %[high01], r0, asr #16\nadd %[words01], r0\n" \
-    "add %[high23], %[high23], r1, asr #16\nadd %[words23], r1\n"
-
-inline __attribute__((always_inline)) Sums sums(const int32_t* patch, const int32_t* patch_end,
-                                                const int8_t* weights, int32_t first) {
-    Sums found = {static_cast<uint32_t>(first), 0, static_cast<uint32_t>(first), 0};
-    const int32_t* x = patch;
-    const int8_t* w = weights - 8;
-    int32_t t;
-    __asm__ volatile(
-        "1:\n" THUMB_BLOCK("[%[w], #8]", "[%[w], #16]") THUMB_BLOCK("[%[w], #24]", "[%[w], #32]")
-            THUMB_BLOCK("[%[w], #40]", "[%[w], #48]")
-                THUMB_BLOCK("[%[w], #56]", "[%[w], #64]!") "cmp %[x], %[end]\nbne 1b\n"
-        : [words01] "+&r"(found.words01), [high01] "+&r"(found.high01), [words23] "+&r"(found.words23),
-          [high23] "+&r"(found.high23), [x] "+&r"(x), [w] "+&r"(w), [t] "=&r"(t)
-        : [half] "r"(1 << 15), [end] "r"(patch_end)
-        : "r0", "r1", "r2", "r3", "cc", "memory");
-    return found;
-}
-
-#else
-
-// Two products of four pixels: 18 instructions for 8 products. A weight lies as far from its product's
-// pixels in every turn, eight bytes each, so that one offset finds them all.
-#define THUMB_BLOCK                                                                 \
-    "ldm %[x]!, {r0, r1}\nldrsb %[t], [%[x], %[w]]\nmuls r0, %[t]\nmuls r1, %[t]\n" \
-    "add r0, r12\nadd r1, r12\n"                                                    \
-    "ldm %[x]!, {r2, r3}\nldrsb %[t], [%[x], %[w]]\nmuls r2, %[t]\nmuls r3, %[t]\n" \
-    "adds r0, r0, r2\nadds r1, r1, r3\n"                                            \
-    "asrs %[t], r0, #16\nadd r8, r0\nadd r9, %[t]\nasrs %[t], r1, #16\nadd r10, r1\nadd r11, %[t]\n"
-
-inline __attribute__((always_inline)) Sums sums(const int32_t* patch, const int32_t* patch_end,
-                                                const int8_t* weights, int32_t first) {
-    Sums found;
-    const int32_t* x = patch;
-    // In the order of the assembly; results go where they lay.
-    struct {
-        const int32_t* end;
-        int32_t first;
-        int32_t half;
-        int32_t zero;
-    } arguments = {patch_end, first, 1 << 15, 0};
-    static_assert(sizeof arguments == sizeof found);
-    void* t = &arguments;
-    const auto w = reinterpret_cast<uintptr_t>(weights) - reinterpret_cast<uintptr_t>(patch) - 8;
-    __asm__ volatile(
-        ".syntax unified\npush {%[t]}\nldm %[t]!, {r0, r1, r2, r3}\nmov lr, r0\nmov r12, r2\n"
-        "mov r8, r1\nmov r9, r3\nmov r10, r1\nmov r11, r3\n"
-        "1:\n" THUMB_BLOCK THUMB_BLOCK THUMB_BLOCK THUMB_BLOCK
-        "cmp %[x], lr\nbne 1b\n"
-        "pop {%[t]}\nmov r0, r8\nmov r1, r9\nmov r2, r10\nmov r3, r11\nstm %[t]!, {r0, r1, r2, r3}\n"
-        : [x] "+&l"(x), [t] "+&l"(t)
-        : [w] "l"(w)
-        : "r0", "r1", "r2", "r3", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
-    __builtin_memcpy(&found, &arguments, sizeof found);
-    return found;
-}
-
-#endif
 
 // Where the four pixels of a tile are stored: bytes behind the first, 0 where there is none.
 struct Offsets {
@@ -93,39 +12,60 @@ inline Offsets offsets(int32_t left, int32_t channels) {
     return {{0, left > 1 ? channels : 0, left > 2 ? 2 * channels : 0, left > 3 ? 3 * channels : 0}};
 }
 
-// All channels of four pixels.
-template <Form kForm>
-__attribute__((noinline)) void four_pixels(const ThumbTileParams& params, const int32_t* patch,
-                                           const int32_t* packed, int8_t* output, const Offsets& to) {
-    const DspBounds bounds = params.bounds;
-    const int32_t* const patch_end = patch + 2 * params.products;
-    const auto eights = static_cast<int32_t>(static_cast<uint32_t>(params.channels + 7) / 8);
-    const auto* scale = reinterpret_cast<const DspScale*>(packed + 2 * eights * params.products);
-    const auto* weights = reinterpret_cast<const int8_t*>(packed);
-    const int32_t first = -params.products * (1 << 14);
-    int8_t* const end = output + params.channels;
-    for (int32_t in_eight = 8; output != end; ++output, ++scale) {
-        const Sums found = sums(patch, patch_end, weights, first);
-        const uint32_t low[2] = {found.words01 - (found.high01 << 16), found.words23 - (found.high23 << 16)};
-        // The first pixel last: where one is missing, it is stored in its place before.
-        output[to.of[3]] = thumb::rescale<kForm>(static_cast<int32_t>(found.high23), *scale, bounds);
-        output[to.of[2]] = thumb::rescale<kForm>(static_cast<int32_t>(low[1]), *scale, bounds);
-        output[to.of[1]] = thumb::rescale<kForm>(static_cast<int32_t>(found.high01), *scale, bounds);
-        output[0] = thumb::rescale<kForm>(static_cast<int32_t>(low[0]), *scale, bounds);
-        ++weights;
-        if (--in_eight == 0) {
-            in_eight = 8;
-            weights += 8 * (params.products - 1);
-        }
+// Calls the core for all channels of four pixels.
+class Tiles {
+public:
+    Tiles(const ThumbTileParams& params, ThumbCore core, const int32_t* packed, int32_t* patch)
+        : core_(core), channels_(params.channels) {
+        const auto eights = static_cast<int32_t>(static_cast<uint32_t>(params.channels + 7) / 8);
+        tile_ = {};
+        tile_.patch = patch;
+        tile_.patch_end = patch + 2 * params.products;
+        tile_.weights =
+            static_cast<int32_t>(reinterpret_cast<uintptr_t>(packed) - reinterpret_cast<uintptr_t>(patch));
+        tile_.scales = packed + 2 * eights * params.products;
+        tile_.eight_stride = 8 * (params.products - 1);
+        tile_.in_eight = 8;
+        tile_.bounds = params.bounds;
     }
+
+    // Of `left` pixels the first four, or all; where the next one's output goes.
+    int8_t* make(int32_t left, int8_t* output) {
+        const Offsets to = offsets(left, channels_);
+        tile_.output = output;
+        tile_.second = to.of[1];
+        tile_.third = to.of[2];
+        tile_.fourth = to.of[3];
+        tile_.output_end = output + channels_;
+        core_(tile_);
+        return output + 4 * channels_;
+    }
+
+private:
+    ThumbTile tile_;
+    ThumbCore core_;
+    int32_t channels_;
+};
+
+inline int32_t both(const int8_t* first, const int8_t* second) {
+    return *first + *second * (1 << 16);
 }
 
-// Two runs of bytes into one column of the patch; the slot behind them.
+// Two runs of bytes into the patch, two words of every four; the slot behind them. Slots of odd products have
+// bit 2 in their address.
 __attribute__((noinline)) int32_t* pair(const int8_t* first, const int8_t* second, int32_t count,
                                         int32_t* slot) {
-#pragma GCC unroll 4
-    for (; count > 0; --count, slot += 2) {
-        *slot = *first++ + *second++ * (1 << 16);
+    if ((reinterpret_cast<uintptr_t>(slot) & 4) != 0 && count > 0) {
+        *slot = both(first++, second++);
+        slot += 3;
+        --count;
+    }
+    for (; count > 1; count -= 2, slot += 4, first += 2, second += 2) {
+        slot[0] = both(first, second);
+        slot[1] = both(first + 1, second + 1);
+    }
+    if (count > 0) {
+        *slot++ = both(first, second);
     }
     return slot;
 }
@@ -202,50 +142,33 @@ private:
     int32_t row_ = 0;
 };
 
-template <Form kForm>
-inline void conv2d(const ThumbConv2dParams& params, const int8_t* input, const int32_t* packed,
-                   const int8_t* edge, int8_t* output, uint8_t* patch) {
+}  // namespace
+
+void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t* input, const int32_t* packed,
+                  const int8_t* edge, int8_t* output, uint8_t* patch) {
     const auto slots = reinterpret_cast<int32_t*>(patch);
-    const int32_t channels = params.tile.channels;
+    Tiles tiles(params.tile, core, packed, slots);
     Walk walk(params, input);
     for (int32_t left = params.batch * params.output.height * params.output.width; left > 0; left -= 4) {
         const Origin first = walk.next();
         windows(params, first, left > 1 ? walk.next() : first, edge, slots);
         const Origin third = left > 2 ? walk.next() : first;
-        windows(params, third, left > 3 ? walk.next() : first, edge, slots + 1);
-        four_pixels<kForm>(params.tile, slots, packed, output, offsets(left, channels));
-        output += 4 * channels;
+        windows(params, third, left > 3 ? walk.next() : first, edge, slots + 2);
+        output = tiles.make(left, output);
     }
 }
 
-template <Form kForm>
-inline void pointwise(const ThumbPointwiseParams& params, const int8_t* input, const int32_t* packed,
-                      int8_t* output, uint8_t* patch) {
+void thumb_pointwise(const ThumbPointwiseParams& params, ThumbCore core, const int8_t* input,
+                     const int32_t* packed, int8_t* output, uint8_t* patch) {
     const auto slots = reinterpret_cast<int32_t*>(patch);
+    Tiles tiles(params.tile, core, packed, slots);
     for (int32_t left = params.pixels; left > 0; left -= 4) {
         const Offsets from = offsets(left, params.depth);
         pair(input, input + from.of[1], params.depth, slots);
-        pair(input + from.of[2], input + from.of[3], params.depth, slots + 1);
-        four_pixels<kForm>(params.tile, slots, packed, output, offsets(left, params.tile.channels));
+        pair(input + from.of[2], input + from.of[3], params.depth, slots + 2);
         input += 4 * params.depth;
-        output += 4 * params.tile.channels;
+        output = tiles.make(left, output);
     }
 }
-
-}  // namespace
-
-#define MCU_THUMB_CONVOLUTIONS(form, kForm)                                                               \
-    void thumb_conv2d_##form(const ThumbConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                             const int8_t* edge, int8_t* output, uint8_t* patch) {                        \
-        conv2d<kForm>(params, input, packed, edge, output, patch);                                        \
-    }                                                                                                     \
-    void thumb_pointwise_##form(const ThumbPointwiseParams& params, const int8_t* input,                  \
-                                const int32_t* packed, int8_t* output, uint8_t* patch) {                  \
-        pointwise<kForm>(params, input, packed, output, patch);                                           \
-    }
-
-MCU_THUMB_CONVOLUTIONS(relu, Form::kRelu)
-MCU_THUMB_CONVOLUTIONS(ties, Form::kTies)
-MCU_THUMB_CONVOLUTIONS(bounded, Form::kBounded)
 
 }  // namespace mcu::kernels

@@ -1,108 +1,94 @@
 #include "mcu/kernels/thumb_depthwise.h"
 
 #include "mcu/kernels/taps.h"
-#include "rescale.h"
 
 namespace mcu::kernels {
 namespace {
 
-using thumb::Form;
-
-// Sums of four channels.
-struct Sums {
-    int32_t of[4];
+// Pixels of the output that follow each other in a row: the first one, and how many.
+struct Block {
+    int32_t y;
+    int32_t x;
+    int32_t count;
 };
 
-#if defined(__thumb2__)
-
-// Three taps of four channels: 44 instructions for 12 products with the loop. In DS-CNN a product takes 5.4
-// with its share of the rest, from clang 19's C++ 7.5: that keeps pointers and sums on the stack.
-#define THUMB_CHANNEL(at, sum) "ldrsb r1, [r0, #" at "]\nldrsb r2, [%[w]], #1\nmla " sum ", r1, r2, " sum "\n"
-#define THUMB_TAP                                                                                     \
-    "ldr r0, [%[tap]], #4\nadd r0, %[from]\n" THUMB_CHANNEL("0", "%[s0]") THUMB_CHANNEL("1", "%[s1]") \
-        THUMB_CHANNEL("2", "%[s2]") THUMB_CHANNEL("3", "%[s3]")
-
-inline __attribute__((always_inline)) Sums sums(const Tap* tap, const Tap* end, int32_t from,
-                                                const int8_t*& weights) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    __asm__ volatile(
-        "1:\n" THUMB_TAP THUMB_TAP THUMB_TAP "cmp %[tap], %[end]\nbne 1b\n"
-        : [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2), [s3] "+&r"(s3), [tap] "+&r"(tap), [w] "+&r"(weights)
-        : [end] "r"(end), [from] "r"(from)
-        : "r0", "r1", "r2", "cc", "memory");
-    return {{s0, s1, s2, s3}};
-}
-
-#else
-
-inline __attribute__((always_inline)) Sums sums(const Tap* tap, const Tap* end, int32_t from,
-                                                const int8_t*& weights) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    do {
-#pragma GCC unroll 3
-        for (int32_t i = 0; i < 3; ++i, ++tap, weights += 4) {
-            const int8_t* const pixel = *tap + from;
-            s0 += pixel[0] * weights[0];
-            s1 += pixel[1] * weights[1];
-            s2 += pixel[2] * weights[2];
-            s3 += pixel[3] * weights[3];
-        }
-    } while (tap != end);
-    return {{s0, s1, s2, s3}};
-}
-
-#endif
-
-// All channels of one pixel.
-template <Form kForm>
-__attribute__((noinline)) void one_pixel(const ThumbDepthwiseParams& params, const Tap* taps, int32_t offset,
-                                         const int32_t* packed, int8_t* output) {
-    const DspBounds bounds = params.bounds;
-    const Tap* const end = taps + params.taps;
-    const int32_t last = params.input.channels - 4;
-    const auto* weights = reinterpret_cast<const int8_t*>(packed);
-    for (int32_t channel = 0;;) {
-        const Sums found = sums(taps, end, offset + channel, weights);
-        const auto* scales = reinterpret_cast<const DspScale*>(weights);
-        int8_t* const out = output + channel;
-#pragma GCC unroll 4
-        for (int32_t i = 0; i < 4; ++i) {
-            out[i] = thumb::rescale<kForm>(found.of[i], scales[i], bounds);
-        }
-        weights += 4 * sizeof(DspScale);
-        if (channel == last) {
-            return;
-        }
-        channel = channel + 4 < last ? channel + 4 : last;
+class Blocks {
+public:
+    Blocks(const ThumbDepthwiseParams& params, ThumbTapsCore core, const int32_t* packed, const int8_t* edge,
+           Tap* table)
+        : params_(params), core_(core), edge_(edge), table_(table) {
+        taps_.packed = packed;
+        taps_.table = table;
+        taps_.table_end = table + params.window.size.y * params.reach;
+        taps_.bounds = params.bounds;
     }
-}
 
-template <Form kForm>
-inline void depthwise(const ThumbDepthwiseParams& params, const int8_t* input, const int32_t* packed,
-                      const int8_t* edge, int8_t* output, uint8_t* scratch) {
-    const auto taps = reinterpret_cast<Tap*>(scratch);
-    const auto aim = [&](const int8_t* image, Pair origin) {
-        // Taps beyond the window's are its last, with weights of zero.
-        for (Tap* behind = point(params, image, origin, edge, taps); behind != taps + params.taps; ++behind) {
-            *behind = behind[-1];
+    // Where the table serves the block too, it is not made anew.
+    void make(const int8_t* image, const Block& block, int8_t* output) {
+        const Window& window = params_.window;
+        const Pair origin = {block.y * window.stride.y - window.padding.y,
+                             block.x * window.stride.x - window.padding.x};
+        const bool whole = block.count == params_.together && origin.y >= 0 && origin.x >= 0 &&
+                           origin.y + (window.size.y - 1) * window.dilation.y < params_.input.height &&
+                           origin.x + params_.reach <= params_.input.width;
+        if (whole && whole_ == image && row_ == block.y) {
+            offset_ += (origin.x - column_) * params_.input.channels;
+        } else {
+            point(image, origin);
+            offset_ = 0;
+            whole_ = whole ? image : nullptr;
+            row_ = block.y;
         }
-    };
-    for_each_window(params, input, aim, [&](int32_t offset) {
-        one_pixel<kForm>(params, taps, offset, packed, output);
-        output += params.input.channels;
-    });
-}
+        column_ = origin.x;
+        taps_.from = offset_;
+        taps_.from_end = offset_ + params_.input.channels;
+        for (int32_t i = 0; i < params_.together; ++i) {
+            taps_.outputs[i] = output + (i < block.count ? i * params_.input.channels : 0) - offset_;
+        }
+        core_(taps_);
+    }
+
+private:
+    void point(const int8_t* image, Pair origin) {
+        const ImageSize& size = params_.input;
+        Tap* tap = table_;
+        for (int32_t ky = 0; ky < params_.window.size.y; ++ky, origin.y += params_.window.dilation.y) {
+            const bool inside = static_cast<uint32_t>(origin.y) < static_cast<uint32_t>(size.height);
+            const auto width = inside ? static_cast<uint32_t>(size.width) : 0;
+            const int8_t* pixel = image + (origin.y * size.width + origin.x) * size.channels;
+            for (int32_t x = origin.x; x != origin.x + params_.reach; ++x, pixel += size.channels) {
+                *tap++ = static_cast<uint32_t>(x) < width ? pixel : edge_;
+            }
+        }
+    }
+
+    const ThumbDepthwiseParams& params_;
+    ThumbTapsCore core_;
+    const int8_t* edge_;
+    Tap* table_;
+    ThumbTaps taps_ = {};
+    const int8_t* whole_ = nullptr;  // the image that all of the table points into
+    int32_t row_ = 0;
+    int32_t column_ = 0;
+    int32_t offset_ = 0;
+};
 
 }  // namespace
 
-#define MCU_THUMB_DEPTHWISE(form, kForm)                                                                    \
-    void thumb_depthwise_##form(const ThumbDepthwiseParams& params, const int8_t* input,                    \
-                                const int32_t* packed, const int8_t* edge, int8_t* output, uint8_t* taps) { \
-        depthwise<kForm>(params, input, packed, edge, output, taps);                                        \
+void thumb_depthwise(const ThumbDepthwiseParams& params, ThumbTapsCore core, const int8_t* input,
+                     const int32_t* packed, const int8_t* edge, int8_t* output, uint8_t* table) {
+    for (int32_t n = 0; n < params.batch; ++n) {
+        Blocks blocks(params, core, packed, edge, reinterpret_cast<Tap*>(table));
+        for (int32_t y = 0; y < params.output.y; ++y) {
+            for (int32_t x = 0; x < params.output.x; x += params.together) {
+                const int32_t left = params.output.x - x;
+                const int32_t count = left < params.together ? left : params.together;
+                blocks.make(input, {y, x, count}, output);
+                output += count * params.input.channels;
+            }
+        }
+        input += params.input.height * params.input.width * params.input.channels;
     }
-
-MCU_THUMB_DEPTHWISE(relu, Form::kRelu)
-MCU_THUMB_DEPTHWISE(ties, Form::kTies)
-MCU_THUMB_DEPTHWISE(bounded, Form::kBounded)
+}
 
 }  // namespace mcu::kernels

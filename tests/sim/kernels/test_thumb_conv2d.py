@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
+from mcu_build.kernels.thumb.tile import loop_of
 from mcu_build.resources import data_dir
 from tests.sim.kernels.convolution_cases import (
     PLAIN,
@@ -64,17 +65,30 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("shape", "stage", "kernel"),
+    ("shape", "stage", "kernel", "core"),
     [
-        (Shape((1, 5, 5), 64, 12), STAGES[0], "thumb_pointwise_relu"),
-        (Shape((1, 5, 5), 8, 12), STAGES[2], "thumb_pointwise_ties"),
-        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "thumb_conv2d_bounded"),
-        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "thumb_conv2d_relu"),
+        (Shape((1, 5, 5), 64, 12), STAGES[0], "thumb_pointwise", "tile_4_each_plain"),
+        (Shape((1, 5, 5), 8, 12), STAGES[2], "thumb_pointwise", "tile_4_ties"),
+        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "thumb_conv2d", "tile_6_each_ties_clamps"),
+        (Shape((1, 9, 9), 3, 12, (3, 3)), STAGES[0], "thumb_conv2d", "tile_7_each_plain"),
+        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "thumb_conv2d", "tile_5_each_plain"),
     ],
 )
-def test_the_kernel_is_the_one_for_the_shape(shape: Shape, stage: Sequence[int], kernel: str) -> None:
+def test_the_kernel_is_the_one_for_the_shape(
+    shape: Shape, stage: Sequence[int], kernel: str, core: str
+) -> None:
     (plan,) = plans_on("microbit", [case(np.random.default_rng(1), shape, stage)])
-    assert [step.kernel for step in plan.steps] == [kernel]
+    (step,) = plan.steps
+    assert step.core is not None
+    assert (step.kernel, step.core.name) == (kernel, core)
+
+
+def test_loops_make_few_products_of_zeros() -> None:
+    for products in range(1, 2000):
+        for small in (False, True):
+            blocks = -(-products // 2)
+            made = loop_of(products, small).padded(blocks)
+            assert blocks <= made <= blocks + max(3, blocks // 25)
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
+from mcu_build.ir.plan import Optimize
 from tests.sim.kernels.convolution_cases import (
     PLAIN,
     STAGES,
@@ -24,6 +25,15 @@ from tests.support.cases import Case, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
 SHAPES = [*SQUARE, *OTHERS]
+# Rows of one block, of several, and with some left; windows of several threes; few channels.
+WINDOWS = [
+    Shape((2, 7, 13), 17, 0, (3, 3), (2, 2), (1, 1), copies=1),
+    Shape((1, 6, 5), 9, 0, (3, 3), padding=(1, 1), copies=1),
+    Shape((1, 9, 8), 6, 0, (5, 7), padding=(2, 3), copies=1),
+    Shape((1, 1, 30), 3, 0, (1, 15), padding=(0, 7), copies=1),
+    Shape((1, 16, 9), 2, 0, (2, 4), (4, 5), (0, 2), copies=1),
+    Shape((1, 5, 16), 3, 0, (3, 3), padding=(4, 4), dilation=(1, 4), copies=1),
+]
 
 
 def extreme_row(inputs: int) -> Case:
@@ -39,7 +49,7 @@ def extreme_row(inputs: int) -> Case:
 
 @pytest.mark.parametrize(("board", "toolchain"), CORES, ids=names)
 def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
-    made = cases(71, SHAPES, extra=1)
+    made = cases(71, [*SHAPES, *WINDOWS], extra=1)
     made += [extreme_row(inputs) for inputs in (504, 505, 1013)]
     made += [layer(seed, size, stage) for seed, size in enumerate(SIZES) for stage in STAGES]
     made += [*sums()[:2], *(short_sum(count) for count in (1, 3, 4, 33))]
@@ -50,10 +60,28 @@ def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -
     assert share_that_varies(wanted) > 0.9
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [*SHAPES, *WINDOWS])
 def test_the_kernel_of_depthwise_layers(shape: Shape) -> None:
     (plan,) = plans_on("microbit", [case(np.random.default_rng(1), shape, PLAIN)])
-    assert [step.kernel for step in plan.steps] == ["thumb_depthwise_relu"]
+    assert [step.kernel for step in plan.steps] == ["thumb_depthwise"]
+
+
+@pytest.mark.parametrize(
+    ("width", "optimize", "outputs"), [(5, "speed", 5), (12, "speed", 6), (3, "size", 3), (7, "size", 4)]
+)
+def test_blocks_of_a_row(width: int, optimize: Optimize, outputs: int) -> None:
+    given = case(
+        np.random.default_rng(1), Shape((1, 6, width), 8, 0, (3, 3), padding=(1, 1), copies=1), PLAIN
+    )
+    (plan,) = plans_on("microbit", [given], optimize=optimize)
+    core = plan.steps[0].core
+    assert core is not None and core.name == f"depthwise_3_stride_1_dilation_1_by_{outputs}_plain"
+
+
+def test_a_window_too_wide_stays_with_the_reference() -> None:
+    given = case(np.random.default_rng(1), Shape((1, 1, 70), 4, 0, (1, 3), dilation=(1, 30), copies=1), PLAIN)
+    (plan,) = plans_on("microbit", [given])
+    assert [step.kernel for step in plan.steps] == ["depthwise_conv2d_s8"]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -6,20 +6,21 @@
 //   output = rescale(sum), see dsp_rescale.h
 //
 // One 32-bit multiplication makes the products of two pixels with one weight. The windows of four pixels are
-// brought together in `patch`, two pixels in a word:
-//   [product][words: pixel0 + 65536 * pixel1, pixel2 + 65536 * pixel3]
-// Products are summed by twos: 32768 + two products = 65536 * a + b with 0 <= b < 65536, because no two
-// weights of a block are both -128. The sums S of these words (modulo 2^32) and A of their a give
-//   sum of pixel 1 = A,  sum of pixel 0 = S - 65536 * A - 32768 * blocks.
+// brought together in `patch`, aligned to eight bytes, two pixels in a word:
+//   [block of two products][pixels 0 and 1, pixels 2 and 3][product: pixel + 65536 * next pixel]
+// then a core that python/mcu_build/kernels/thumb/tile.py emits makes all channels of these. The products of
+// a block are summed: 65536 * a + b with -32768 <= b < 32768, because no two weights of a block are both
+// -128. The sums S of these words (modulo 2^32) and A of their a give
+//   sum of pixel 1 = A,  sum of pixel 0 = S - 65536 * A.
 //
-// `packed`, products filled up with weights of zero to a multiple of eight, channels to one of eight:
-//   [eight channels][product][8 channels: bytes], then DspScale[channels]
+// `packed`, products filled up with weights of zero to what the core makes, channels to a multiple of eight:
+//   [eight channels][product][8 channels: bytes], then ThumbScale[channels]
 //
 // Input and output lie as in conv2d.h. Output pixels are made in memory order, four by four, over the
 // ends of rows too. A pixel's window is not read any more when the first of its four pixels is stored; where
 // fewer than four are left, the first is stored several times. `edge` is a pixel of -input_offset.
 //
-// Exact. Inner loop for 32 products: 46 instructions (Armv7-M), 74 (Armv6-M).
+// Exact. Inner loop: 16 instructions for 8 products.
 
 #pragma once
 
@@ -30,8 +31,33 @@
 
 namespace mcu::kernels {
 
+// Constants of one output channel: dsp_rescale.h's, the bias not doubled.
+struct ThumbScale {
+    int32_t bias;
+    int32_t multiplier;
+    int32_t addend;
+    int32_t shift;
+};
+
+// What a core reads, in the order that it takes it.
+struct ThumbTile {
+    const int32_t* patch;
+    const int32_t* patch_end;
+    int32_t weights;  // where those of a channel begin, less where the patch does
+    const int32_t* scales;
+    int8_t* output;  // of pixel 0; the others so many bytes behind it, 0 where there is none
+    int32_t second;
+    int32_t third;
+    int32_t fourth;
+    const int8_t* output_end;  // of pixel 0
+    int32_t eight_stride;      // bytes of weights between the last of eight channels and the next
+    int32_t in_eight;          // channels left of eight
+    DspBounds bounds;
+};
+using ThumbCore = void (*)(const ThumbTile&);
+
 struct ThumbTileParams {
-    int32_t products;  // of a window, a multiple of eight
+    int32_t products;  // of a window, filled up
     int32_t channels;  // of the output
     DspBounds bounds;
 };
@@ -52,15 +78,9 @@ struct ThumbPointwiseParams {
     ThumbTileParams tile;
 };
 
-#define MCU_THUMB_CONVOLUTIONS(form)                                                                      \
-    void thumb_conv2d_##form(const ThumbConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                             const int8_t* edge, int8_t* output, uint8_t* patch);                         \
-    void thumb_pointwise_##form(const ThumbPointwiseParams& params, const int8_t* input,                  \
-                                const int32_t* packed, int8_t* output, uint8_t* patch);
-
-MCU_THUMB_CONVOLUTIONS(relu)
-MCU_THUMB_CONVOLUTIONS(ties)
-MCU_THUMB_CONVOLUTIONS(bounded)
-#undef MCU_THUMB_CONVOLUTIONS
+void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t* input, const int32_t* packed,
+                  const int8_t* edge, int8_t* output, uint8_t* patch);
+void thumb_pointwise(const ThumbPointwiseParams& params, ThumbCore core, const int8_t* input,
+                     const int32_t* packed, int8_t* output, uint8_t* patch);
 
 }  // namespace mcu::kernels

@@ -1,17 +1,22 @@
 """Steps for firmware/kernels/thumb, and for thumb2, which only Armv7-M runs."""
 
+from functools import partial
+
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
 from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.pairs import Add
-from mcu_build.plan.specialize import thumb_conv, thumb_layers
+from mcu_build.plan.specialize import thumb_conv, thumb_depthwise, thumb_layers
 from mcu_build.plan.specialize.context import Rule, Table
 
-TABLE: Table = (
-    Rule(Add, thumb_layers.add),
-    Rule(Conv2d, thumb_conv.conv2d),
-    Rule(DepthwiseConv2d, thumb_conv.one_channel),
-    Rule(DepthwiseConv2d, thumb_layers.depthwise),
-    Rule(Linear, thumb_layers.linear),
-)
 
-TABLE_2: Table = (Rule(Linear, thumb_layers.linear_pairs),)
+def _emitted(thumb2: bool) -> Table:
+    return (
+        Rule(Conv2d, partial(thumb_conv.conv2d, thumb2=thumb2)),
+        Rule(DepthwiseConv2d, partial(thumb_conv.one_channel, thumb2=thumb2)),
+        Rule(DepthwiseConv2d, partial(thumb_depthwise.depthwise, thumb2=thumb2)),
+    )
+
+
+TABLE: Table = (Rule(Add, thumb_layers.add), *_emitted(thumb2=False), Rule(Linear, thumb_layers.linear))
+
+TABLE_2: Table = (*_emitted(thumb2=True), Rule(Linear, thumb_layers.linear_pairs))

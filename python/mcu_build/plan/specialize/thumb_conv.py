@@ -8,11 +8,13 @@ from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
 from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.function import Finish
+from mcu_build.kernels.thumb import tile as family
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
 from mcu_build.plan.specialize.dsp_packing import Bytes
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
-from mcu_build.plan.specialize.thumb_packing import fits_blocks, products, tiles
+from mcu_build.plan.specialize.thumb_packing import fits_blocks, tiles
 
 _PIXELS = 4  # made together
 _PATCH_BYTES = 2 * _PIXELS  # for a product
@@ -49,20 +51,25 @@ class ThumbPointwiseParams(Struct):
     tile: ThumbTileParams
 
 
-def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
+def conv2d(context: Context, step: Step, call: Conv2d, *, thumb2: bool) -> Step | None:
     """One group, constant weights."""
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.groups != 1:
         return None
-    return _convolution(context, step, call, weights)
+    return _convolution(context, step, call, weights, thumb2)
 
 
-def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
     """An image with one channel: a convolution like any other."""
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.input.channels != 1:
         return None
-    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0))
+    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0), thumb2)
+
+
+def finish_of(rescaling: Rescaling) -> Finish:
+    """What an emitted core does to sums beside multiplying and shifting."""
+    return Finish(rescaling.form != "relu", rescaling.form == "bounded")
 
 
 def takes(rescaling: Rescaling) -> bool:
@@ -70,7 +77,9 @@ def takes(rescaling: Rescaling) -> bool:
     return bool((rescaling.bounds + np.abs(rescaling.scales[:, 0]) // 2 < _MOST).all())
 
 
-def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Step | None:
+def _convolution(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, thumb2: bool
+) -> Step | None:
     given, pad_value = call.params, -call.params.input_offset
     # The edge is filled with the value that adds nothing.
     if given.window.dilation != ONE or not -128 <= pad_value <= 127:
@@ -80,28 +89,31 @@ def _convolution(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, w
     rescaling = convolution(context, call, flat)
     if rescaling is None or not takes(rescaling) or not fits_blocks(flat):
         return None
-    tile = ThumbTileParams(products(flat.shape[1]), channels, rescaling.limits)
-    packed = tiles(flat, rescaling.scales)
-    patch = context.scratch(_PATCH_BYTES * products(flat.shape[1]))
+    loop = family.loop_of(flat.shape[1], context.optimize == "size")
+    products = 2 * loop.padded(-(-flat.shape[1] // 2))
+    tile = ThumbTileParams(products, channels, rescaling.limits)
+    packed = tiles(flat, rescaling.scales, products)
+    patch = context.scratch(_PATCH_BYTES * products)
     arguments: list[int | None] = [
         call.input,
         context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
     ]
     if given.window.is_pointwise:
-        stem = "thumb_pointwise"
+        kernel = "thumb_pointwise"
         params: Struct = ThumbPointwiseParams(given.batch * given.input.pixels, given.input.channels, tile)
     else:
         edge = bytes([pad_value & 0xFF]) * given.input.channels
         arguments.append(context.constant("edge", DType.I8, (len(edge),), edge))
-        stem = "thumb_conv2d"
+        kernel = "thumb_conv2d"
         params = ThumbConv2dParams(given.batch, given.input, given.output, given.window, tile)
     starts = window_starts(given.batch, given.input, given.output, given.window)
     return replace(
         step,
-        kernel=f"{stem}_{rescaling.form}",
+        kernel=kernel,
         source="thumb_conv2d",
         params=params,
         arguments=(*arguments, call.output, patch),
         writes=(call.output, patch),
         inplace={call.input: distance(starts, len(starts), _PIXELS, channels)},
+        core=family.emit(loop, finish_of(rescaling), thumb2),
     )

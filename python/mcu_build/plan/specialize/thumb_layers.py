@@ -1,35 +1,22 @@
-"""Depthwise convolutions, linear layers and sums by firmware/kernels/thumb and thumb2."""
+"""Linear layers and sums by firmware/kernels/thumb and thumb2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_build.ir.calls.convolution import DepthwiseConv2d
 from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.pairs import Add
-from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
+from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
-from mcu_build.plan.specialize import dsp_depthwise, dsp_elementwise, dsp_linear, thumb_packing
+from mcu_build.plan.specialize import dsp_elementwise, dsp_linear, thumb_packing
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_packing import Bytes, Ints
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, array
 from mcu_build.plan.specialize.thumb_conv import takes
 
 _MOST_INPUTS = 8064  # of thumb2_linear.h
-
-
-@dataclass(frozen=True)
-class ThumbDepthwiseParams(Struct):
-    """Parameters of thumb_depthwise.h."""
-
-    batch: int
-    input: ImageSize
-    output: Pair
-    window: Window
-    taps: int
-    bounds: DspBounds
 
 
 @dataclass(frozen=True)
@@ -50,28 +37,6 @@ class Thumb2LinearParams(Struct):
     inputs: int
     outputs: int
     bounds: DspBounds
-
-
-_DEPTHWISE = dsp_depthwise.Kernels(
-    source="thumb_depthwise",
-    function=lambda layer: f"thumb_depthwise_{layer.rescaling.form}",
-    packed=lambda layer: thumb_packing.depthwise(layer.taps, layer.rescaling.scales),
-    takes=lambda layer: takes(layer.rescaling),
-    taps=thumb_packing.taps,
-    params=lambda given, layer: ThumbDepthwiseParams(
-        given.batch,
-        given.input,
-        given.output.extent,
-        given.window,
-        thumb_packing.taps(layer.taps.shape[1]),
-        layer.rescaling.limits,
-    ),
-)
-
-
-def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
-    """One output channel for each of four input channels at least."""
-    return dsp_depthwise.step_of(_DEPTHWISE, context, step, call)
 
 
 def add(context: Context, step: Step, call: Add) -> Step | None:

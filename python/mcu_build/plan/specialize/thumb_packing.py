@@ -4,15 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mcu_build.plan.specialize.dsp_packing import Bytes, Ints, as_words, fours
+from mcu_build.plan.specialize.dsp_packing import Bytes, Ints, as_words
 
-_TOGETHER = 8  # products of an unrolled loop, and channels that lie side by side
-_TAPS_TOGETHER = 3  # of an unrolled loop
-
-
-def products(count: int) -> int:
-    """Products of a window, filled up."""
-    return -(-count // _TOGETHER) * _TOGETHER
+_TOGETHER = 8  # channels that lie side by side
 
 
 def fits_blocks(weights: Bytes) -> bool:
@@ -22,27 +16,17 @@ def fits_blocks(weights: Bytes) -> bool:
     return not (even[:, ::2] & even[:, 1::2]).any()
 
 
-def tiles(weights: Bytes, scales: Ints) -> bytes:
-    """`packed` of thumb_conv2d.h from weights [channels][products]."""
+def tiles(weights: Bytes, scales: Ints, products: int) -> bytes:
+    """`packed` of thumb_conv2d.h from weights [channels][products], filled up to so many."""
     channels, count = weights.shape
-    filled = np.pad(weights, ((0, -channels % _TOGETHER), (0, products(count) - count)))
-    eights = filled.reshape(-1, _TOGETHER, filled.shape[1]).transpose(0, 2, 1)
-    return np.ascontiguousarray(eights).tobytes() + as_words(scales.reshape(-1))
+    filled = np.pad(weights, ((0, -channels % _TOGETHER), (0, products - count)))
+    eights = filled.reshape(-1, _TOGETHER, products).transpose(0, 2, 1)
+    return np.ascontiguousarray(eights).tobytes() + as_words(halved(scales).reshape(-1))
 
 
-def taps(count: int) -> int:
-    """Taps of a window, filled up."""
-    return -(-count // _TAPS_TOGETHER) * _TAPS_TOGETHER
-
-
-def depthwise(weights: Bytes, scales: Ints) -> bytes:
-    """`packed` of thumb_depthwise.h from weights [channels][taps]."""
-    filled = np.pad(weights, ((0, 0), (0, taps(weights.shape[1]) - weights.shape[1])))
-    parts = []
-    for first in fours(len(weights)):
-        four = slice(first, first + 4)
-        parts += [np.ascontiguousarray(filled[four].T).tobytes(), as_words(scales[four].reshape(-1))]
-    return b"".join(parts)
+def halved(scales: Ints) -> Ints:
+    """Scales whose bias is not doubled."""
+    return np.concatenate([scales[:, :1] // 2, scales[:, 1:]], axis=1)
 
 
 def linear(weights: Bytes, scales: Ints) -> bytes:

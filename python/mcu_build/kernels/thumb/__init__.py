@@ -1,0 +1,1 @@
+"""Kernels for cores without DSP instructions, emitted for their layers."""

@@ -1,0 +1,103 @@
+"""Depthwise convolutions by firmware/kernels/thumb/thumb_depthwise: the core for a layer, its weights."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mcu_build.ir.calls.convolution import DepthwiseConv2d, DepthwiseConv2dParams
+from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.kernels.thumb import depthwise as family
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_conv import window_starts
+from mcu_build.plan.specialize.dsp_packing import as_words
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
+from mcu_build.plan.specialize.thumb_conv import finish_of, takes
+from mcu_build.plan.specialize.thumb_packing import halved
+
+_POINTER_BYTES = 4
+
+
+@dataclass(frozen=True)
+class ThumbDepthwiseParams(Struct):
+    """Parameters of thumb_depthwise.h."""
+
+    batch: int
+    input: ImageSize
+    output: Pair
+    window: Window
+    together: int
+    reach: int
+    bounds: DspBounds
+
+
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
+    """One output channel for each input channel."""
+    given, window = call.params, call.params.window
+    weights = array(context, call.weights, np.int8)
+    pad_value, channels = -given.input_offset, given.input.channels
+    if weights is None or given.output.channels != channels or not -128 <= pad_value <= 127:
+        return None
+    flat = weights.reshape(window.size.y, window.size.x, channels).transpose(2, 0, 1)
+    rescaling = convolution(context, call, flat.reshape(channels, -1))
+    if rescaling is None or not takes(rescaling):
+        return None
+    core = family.core_of(
+        (window.size.y, window.size.x),
+        window.stride.x,
+        window.dilation.x,
+        given.output.width,
+        finish_of(rescaling),
+        thumb2,
+        context.optimize == "size",
+    )
+    if core is None:
+        return None
+    packed = as_words(family.packed(flat, halved(rescaling.scales)).reshape(-1))
+    edge = bytes([pad_value & 0xFF]) * channels
+    needs_edge = call.leaves_image or given.output.width % core.outputs != 0
+    table = context.scratch(_POINTER_BYTES * window.size.y * core.reach)
+    return replace(
+        step,
+        kernel="thumb_depthwise",
+        source="thumb_depthwise",
+        params=ThumbDepthwiseParams(
+            given.batch,
+            given.input,
+            given.output.extent,
+            window,
+            core.outputs,
+            core.reach,
+            rescaling.limits,
+        ),
+        arguments=(
+            call.input,
+            context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
+            context.constant("edge", DType.I8, (channels,), edge) if needs_edge else None,
+            call.output,
+            table,
+        ),
+        writes=(call.output, table),
+        inplace={call.input: _distance(given, core.outputs)},
+        core=family.emit(core),
+    )
+
+
+def _distance(given: DepthwiseConv2dParams, together: int) -> int:
+    """As Call.inplace_distances.
+
+    While a channel of a block is stored, later channels of what the block sees are still to be read, and all
+    of what later blocks see.
+    """
+    channels, width = given.input.channels, given.output.width
+    starts = window_starts(given.batch, given.input, given.output, given.window)
+    needed = [*starts, starts[-1] + (1 << 40)]
+    for pixel in range(len(starts) - 1, -1, -1):
+        needed[pixel] = min(needed[pixel], needed[pixel + 1])
+    found = 0
+    for row in range(0, len(starts), width):
+        for pixel in range(row, row + width, together):
+            end = min(pixel + together, row + width)
+            found = max(found, (end - 1) * channels - needed[pixel], end * channels - needed[end])
+    return found
