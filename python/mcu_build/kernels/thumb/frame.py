@@ -16,7 +16,8 @@ _HIGH = ("r8", "r9", "r10", "r11")
 
 def entered() -> Iterator[str]:
     """Registers are saved, and the words that r0 points to lie on the stack (`slot`)."""
-    yield "push {r4-r7, lr}"
+    # GCC takes another syntax for Armv6-M unless it is told.
+    yield from (".syntax unified", "push {r4-r7, lr}")
     yield from (f"mov r{4 + i}, {high}" for i, high in enumerate(_HIGH))
     yield "push {r4-r7}"
     yield from ("ldm r0!, {r1-r7}", "push {r1-r7}", "ldm r0!, {r1-r6}", "push {r1-r6}")
