@@ -109,13 +109,13 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     sizes, counts = [], []
     for share in (1.0, 0.6, 0.4):
         most = int(whole.arena.size * share)
-        made = fit_ram(plan, most, finish)
+        made = fit_ram(Search(plan), most, finish)
         assert made.arena.size <= most
         sizes.append(made.arena.size)
         counts.append(len(made.steps))
     assert counts[0] == len(plan.steps) < counts[1] < counts[2]
     # What no chain reaches is not promised: the smallest there is comes back.
-    least = fit_ram(plan, 1, finish)
+    least = fit_ram(Search(plan), 1, finish)
     assert 1 < least.arena.size <= sizes[-1]
     front = [choice.nbytes for choice in Search(plan).leaner()]
     assert front == sorted(front, reverse=True)
@@ -302,7 +302,7 @@ def test_a_build_takes_what_fit_says(tmp_path):
 
 def test_the_same_plan_comes_out_every_time():
     texts = {
-        str(generate(fit_ram(plan := wide_net(), 30_000, lambda chains: finished(plan, chains))))
+        str(generate(fit_ram(Search(plan := wide_net()), 30_000, lambda chains: finished(plan, chains))))
         for _ in range(2)
     }
     assert len(texts) == 1
@@ -376,6 +376,6 @@ def test_two_thousand_layers_are_chosen_from_in_time():
         image = draw.added(image, draw.convolution(draw.table(draw.convolution(image, 32, True)), 8, True))
     plan = allow_inplace(draw.plan("deep", [image]))
     start = time.process_time()
-    fit_ram(plan, 1, lambda chains: finished(plan, chains))
+    fit_ram(Search(plan), 1, lambda chains: finished(plan, chains))
     assert len(plan.steps) == 2000
     assert time.process_time() - start < 15

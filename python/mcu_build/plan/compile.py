@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 
 from mcu_build.custom import Signature
 from mcu_build.errors import McuError
@@ -21,7 +23,8 @@ from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
-from mcu_build.plan.rows.choose import Finish, LowScratch, cheapest, fit_ram, front
+from mcu_build.plan.rows.choose import Finish, LowScratch, Search, cheapest, fit_ram, front
+from mcu_build.plan.rows.recompute import recomputed
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
@@ -62,25 +65,40 @@ def compile_program(
     """
     with _consistent(name):
         plan = _chosen(program, name, npu, whole, custom, state, by_rows)
-        finish, frugal = _finishers(plan, kernel_folders, optimize, room, memories)
+        finishers = partial(
+            _finishers, kernel_folders=kernel_folders, optimize=optimize, room=room, memories=memories
+        )
+        finish, _ = finishers(plan)
         placed = finish(())
         check_pins(placed, memories.pins, memories.names)
         if ram is None or whole:
             return placed
         if memories.differ and placed.arena.waits:
             return cheapest(plan, ram, finish)
-        tried = [placed]
-        # Copies that save a little RAM come before bands of rows.
-        ways: tuple[Callable[[], Plan], ...] = (
-            lambda: frugal(()),
-            lambda: fit_ram(plan, ram, finish),
-            lambda: fit_ram(plan, ram, frugal),
-        )
-        for way in ways:
-            if tried[-1].arena.size <= ram and not tried[-1].arena.over:
-                return tried[-1]
-            tried.append(way())
+        tried = []
+        for way in chain([placed], _leaner(plan, ram, finishers)):
+            if way.arena.size <= ram and not way.arena.over:
+                return way
+            tried.append(way)
         return min(tried, key=lambda one: (one.arena.over, one.arena.size))
+
+
+def _leaner(plan: Plan, ram: int, finishers: Callable[[Plan], tuple[Finish, Finish]]) -> Iterator[Plan]:
+    """Placed plans that are to take no more than `ram` bytes, what costs few cycles first.
+
+    Copies that save a little RAM come before bands of rows, and these before layers that run twice.
+    """
+    finish, frugal = finishers(plan)
+    yield frugal(())
+    search = Search(plan)
+    again = tuple(recomputed(plan))
+    if not again or search.within(ram):
+        yield fit_ram(search, ram, finish)
+        yield fit_ram(search, ram, frugal)
+    for index, one in enumerate(again):
+        search = Search(one.plan)
+        if index == len(again) - 1 or search.within(ram):
+            yield fit_ram(search, ram, finishers(one.plan)[0])
 
 
 def compile_front(
@@ -95,11 +113,22 @@ def compile_front(
     by_rows: bool = False,
     memories: Memories = _ANYWHERE,
 ) -> tuple[LowScratch, ...]:
-    """The plans of a program from the quickest to the one with the smallest arena, by more and more rows."""
+    """The plans of a program from the quickest to the one with the smallest arena.
+
+    By more and more rows, and then by layers that run twice.
+    """
     with _consistent(name):
         plan = _chosen(program, name, npu, False, custom, state, by_rows)
-        finish, frugal = _finishers(plan, kernel_folders, optimize, room, memories)
-        return tuple(front(plan, finish, frugal))
+        made = list(front(plan, *_finishers(plan, kernel_folders, optimize, room, memories)))
+        for again in recomputed(plan):
+            ways = _finishers(again.plan, kernel_folders, optimize, room, memories)
+            least = made[-1].plan.arena.size
+            made += [
+                LowScratch(one.plan, one.cycles + again.cycles)
+                for one in front(again.plan, *ways)
+                if one.plan.arena.size < least
+            ]
+        return tuple(made)
 
 
 def _chosen(

@@ -170,12 +170,12 @@ def _is_around(block: Block, first: int, end: int) -> bool:
     return block.first < end and block.last >= first and not (first <= block.first and block.last < end)
 
 
-def fit_ram(plan: Plan, most: int, finish: Finish) -> Plan:
+def fit_ram(search: Search, most: int, finish: Finish) -> Plan:
     """The plan with chains that run row by row: an arena of `most` bytes, else the smallest found.
 
-    `finish` places a plan with the chains that it is given.
+    `finish` places the plan that is searched with the chains that it is given.
     """
-    search, asked = Search(plan), most
+    asked = most
     best: Plan | None = None
     for _ in range(_MOST_TRIES):
         choice = search.within(asked)

@@ -20,8 +20,9 @@ def specialized_rows(context: Context, step: Step, best: Callable[[Step], Step])
     """
     call = step.call
     assert isinstance(call, Rows)
-    found: dict[Call, Sequence[Step]] = {}
-    inner = _fitting(context, call, [_ways(context, one, found, best) for one in step.inner])
+    found: dict[Call, dict[int, Sequence[Step]]] = {}
+    bands = zip(call.layers, step.inner, strict=True)
+    inner = _fitting(context, call, [_ways(context, layer, one, found, best) for layer, one in bands])
     pool = _pool(context, call, inner)
     used = dict.fromkeys(id for one in inner for id in one.arguments if id is not None)
     constants = [id for id in used if context.tensors[id].is_constant]
@@ -44,7 +45,11 @@ def _fitting(context: Context, call: Rows, ways: Sequence[Sequence[Step]]) -> tu
 
 
 def _ways(
-    context: Context, step: Step, found: dict[Call, Sequence[Step]], best: Callable[[Step], Step]
+    context: Context,
+    layer: int,
+    step: Step,
+    found: dict[Call, dict[int, Sequence[Step]]],
+    best: Callable[[Step], Step],
 ) -> list[Step]:
     """A band by its best kernel, the quickest way first, the leanest last."""
     images = [
@@ -53,15 +58,24 @@ def _ways(
         if id is not None and context.tensors[id].alias_of is not None
     ]
     here = {id: -1 - index for index, id in enumerate(images)}
-    key = step.call.renamed(here)
-    if key not in found:
+    known = found.setdefault(step.call.renamed(here), {})
+    if not known:
         made = best(step)
-        found[key] = [replace(way, low_scratch=()).renamed(here) for way in (made, *made.low_scratch)]
+        known[layer] = [replace(way, low_scratch=()).renamed(here) for way in (made, *made.low_scratch)]
+    if layer not in known:
+        known[layer] = _with_own_scratch(context, next(iter(known.values())))
     there = {number: id for id, number in here.items()}
     return [
         replace(way.renamed(there), name=step.name, layer=step.layer, part_of=step.part_of)
-        for way in found[key]
+        for way in known[layer]
     ]
+
+
+def _with_own_scratch(context: Context, ways: Sequence[Step]) -> list[Step]:
+    """Ways of another layer that makes the same call: both may hold something at a time."""
+    ids = {id for way in ways for id in way.writes if id >= 0 and context.tensors[id].name == "scratch"}
+    own = {id: context.scratch(context.tensors[id].nbytes) for id in sorted(ids)}
+    return [way.renamed(own) for way in ways]
 
 
 def _owner(context: Context, id: int) -> int:
