@@ -295,8 +295,10 @@ def _call(functional: Any, operator: str, arguments: Sequence[Any], named: dict[
     try:
         return functional(*wide, **named)
     except NotImplementedError:
-        # torch moves and compares int8 in fewer operators than executorch; float64 holds every int8.
-        return functional(*[_widen(argument, torch.int8) for argument in wide], **named)
+        # torch moves and compares integers in fewer operators than executorch; float64 holds them all.
+        for dtype in (torch.int8, torch.int16):
+            wide = [_widen(argument, dtype) for argument in wide]
+        return functional(*wide, **named)
 
 
 def _widen(argument: Any, dtype: torch.dtype) -> Any:

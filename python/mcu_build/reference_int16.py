@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS
 from mcu_build.reference_int8 import normalized_steps, pooled, rounding_shift, windows
 from mcu_build.reference_integer import correlate, scatter
 
@@ -171,6 +172,27 @@ def avg_pool2d_s16(
     return result
 
 
+def resample_s16(
+    image: Int16,
+    row_starts: Int32,
+    row_weights: Int16,
+    column_starts: Int32,
+    column_weights: Int16,
+    multiplier: int,
+    shift: int,
+    low: int,
+    high: int,
+) -> Int16:
+    """As `resample` of int8: sums over runs of columns are rounded to 7 bits behind the point, then those of
+    rows to the output."""
+    columns = column_starts[:, None] + np.arange(column_weights.shape[1])
+    lines = (image.astype(np.int64)[:, :, :, columns] * column_weights.astype(np.int64)).sum(axis=-1)
+    shortened = rounding_shift(lines, TAP_BITS - LINE_BITS)
+    rows = row_starts[:, None] + np.arange(row_weights.shape[1])
+    sums = (shortened[:, :, rows, :] * row_weights.astype(np.int64)[:, :, None]).sum(axis=3)
+    return saturated(rounded(sums, multiplier, shift), low, high)
+
+
 def lookup_s16(values: Int16, table: Int16, bits: int) -> Int16:
     """A function between table entries 2^bits apart, the first for -32768, by straight lines."""
     places = values.astype(np.int64) - LOW
@@ -238,6 +260,7 @@ DEFINITIONS: Mapping[str, Callable[..., npt.NDArray[Any]]] = {
         matmul_s16,
         max_pool2d_s16,
         avg_pool2d_s16,
+        resample_s16,
         lookup_s16,
         softmax_s16,
         masked_softmax_s16,

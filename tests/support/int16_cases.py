@@ -107,6 +107,7 @@ def cases() -> Iterator[Case]:
     yield from _boundaries(dice)
     yield from _pairs(dice)
     yield from _pools(dice)
+    yield from _resized(dice)
     yield from _rows(dice)
 
 
@@ -153,6 +154,23 @@ def _pools(dice: np.random.Generator) -> Iterator[Case]:
             counts = np.maximum(np.arange(kernel[0] * kernel[1] + 1), 1)
             multipliers = constant(np.rint(1.7 * 2**29 / counts))
             yield int16_case("avg_pool2d_s16", image, kernel, stride, padding, rounds_up, multipliers, 29)
+
+
+def _resized(dice: np.random.Generator) -> Iterator[Case]:
+    for (height, width, channels), (rows, columns), (taps_y, taps_x) in (
+        ((1, 1, 1), (3, 2), (1, 1)),
+        ((4, 5, 3), (8, 9), (2, 2)),
+        ((6, 7, 17), (2, 3), (4, 3)),
+    ):
+        image = T(int16s(dice, (2, channels, height, width)), CHANNELS_LAST)
+        runs = []
+        for size, count, taps in ((height, rows, taps_y), (width, columns, taps_x)):
+            runs.append(constant(dice.integers(0, size - taps + 1, count)))
+            runs.append(
+                constant(dice.integers(-(1 << 15) // taps, (1 << 15) // taps, (count, taps)), "int16")
+            )
+        for multiplier, shift, low in (((1 << 23) - 1, 45, -30000), (1, 21, 0)):
+            yield int16_case("resample_s16", image, *runs, multiplier, shift, low, 32767)
 
 
 def _rows(dice: np.random.Generator) -> Iterator[Case]:

@@ -21,7 +21,7 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, SharedQuantizationSpec
 
-from mcu_build.lower import masked_softmax, norms
+from mcu_build.lower import masked_softmax, norms, resample
 from mcu_build.lower.assigned import Chosen, is_int16, keep_in_float, make_int16, why_in_float
 from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
@@ -47,7 +47,7 @@ SHARES = FixedQParamsQuantizationSpec(
     dtype=torch.int16, scale=2.0**-15, zero_point=0, quant_min=-32768, quant_max=32767
 )
 LAYERS = frozenset({aten.conv2d.default, aten.linear.default, aten.conv_transpose2d.input})
-PAIRS = frozenset({aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor})
+PAIRS = frozenset({aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor})
 NORMS = frozenset(
     {aten.layer_norm.default, aten.rms_norm.default, aten.group_norm.default, aten.instance_norm.default}
 )
@@ -134,7 +134,9 @@ def _operands(node: Node) -> dict[Node, Any]:
 def _result(node: Node) -> Any:
     """Nothing where a clamp behind has it."""
     users = list(node.users)
-    if len(users) == 1 and is_int16(users[0]) and _is_clamp(users[0]):
+    # A quotient has no clamp of its own.
+    fuses = node.target is not aten.div.Tensor
+    if fuses and len(users) == 1 and is_int16(users[0]) and _is_clamp(users[0]):
         return None
     if node.target in (aten.softmax.int, masked_softmax.softmax_where()):
         return SHARES
@@ -180,4 +182,5 @@ _FORMS: Mapping[Any, Callable[[Node], bool]] = {
     aten.softmax.int: lambda node: True,
     masked_softmax.softmax_where(): lambda node: True,
     **dict.fromkeys(NORMS, _norm),
+    **dict.fromkeys(resample.RESIZING, lambda node: len(shape(node)) == 4),
 }

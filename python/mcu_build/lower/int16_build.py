@@ -12,7 +12,7 @@ from executorch.backends.transforms.utils import get_param_tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from mcu_build.lower import masked_softmax, norms
+from mcu_build.lower import masked_softmax, norms, resample
 from mcu_build.lower.annotate import is_move
 from mcu_build.lower.assigned import Chosen, everything, is_int16
 from mcu_build.lower.builder import aten, run_fake, shape
@@ -201,6 +201,16 @@ def _product(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | Non
     return site.call("mul_s16", site.source, second.args[0], *factor(scale, 1 << 30), *bounds)
 
 
+def _quotient(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
+    second = arguments[1]
+    if not _is_dequantized(second):
+        return None
+    scale = site.input_scale / float(second.args[1]) / site.output_scale
+    return site.call_operator(
+        torch.ops.cortex_m.quantized_div.default, site.source, 0, second.args[0], 0, 0, scale
+    )
+
+
 def _matmul(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
     right = arguments[1]
     if not _is_dequantized(right):
@@ -261,6 +271,10 @@ def _norm(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
     return norms.FORMS[site.node.target].build(site)
 
 
+def _resized(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
+    return resample.build_int16(site, bounds)
+
+
 def _function(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     """A function of one tensor: a clamp as such, all others as straight lines between entries of a table."""
     found = cluster(end.args[0], lambda node: chosen(node) and is_int16(node), torch.int16)
@@ -318,10 +332,12 @@ _BUILDS: Mapping[Any, Build] = {
     aten.add.Tensor: _sum,
     aten.sub.Tensor: _sum,
     aten.mul.Tensor: _product,
+    aten.div.Tensor: _quotient,
     aten.bmm.default: _matmul,
     aten.max_pool2d.default: _maximum,
     aten.avg_pool2d.default: _average,
     aten.softmax.int: _softmax,
     masked_softmax.softmax_where(): _masked,
     **dict.fromkeys(NORMS, _norm),
+    **dict.fromkeys(resample.RESIZING, _resized),
 }

@@ -24,6 +24,8 @@ SCHEMAS: Mapping[str, str] = {
     "bool rounds_up",
     "avg_pool2d_s16": "Tensor input, int[] kernel_size, int[] stride, int[] padding, bool rounds_up, "
     "Tensor multipliers, int shift",
+    "resample_s16": "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
+    "Tensor column_weights, int multiplier, int shift, int low, int high",
     "lookup_s16": "Tensor input, Tensor table, int bits",
     "softmax_s16": "Tensor input, int dimension, Tensor table, int multiplier, int shift",
     "masked_softmax_s16": "Tensor input, Tensor mask, Tensor table, int multiplier, int shift",
@@ -78,6 +80,12 @@ def _averaged(
     return _image(input, input.shape[1], [windows(*axis, 1, rounds_up=rounds_up) for axis in axes])
 
 
+def _resampled(
+    input: torch.Tensor, row_starts: torch.Tensor, _: object, column_starts: torch.Tensor, *rest: Any
+) -> torch.Tensor:
+    return _image(input, input.shape[1], [len(row_starts), len(column_starts)])
+
+
 def _maximal(
     input: torch.Tensor,
     kernel: list[int],
@@ -101,4 +109,5 @@ SHAPES: Mapping[str, Callable[..., torch.Tensor]] = {
     "matmul_s16": _product,
     "max_pool2d_s16": _maximal,
     "avg_pool2d_s16": _averaged,
+    "resample_s16": _resampled,
 }

@@ -16,6 +16,9 @@ from mcu_build.ir.arithmetic import SUM_BITS, TAP_BITS
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, multiplier_and_shift
 
+# Sums over rows and columns of int16: weights add up to 2 at most along each, signs aside.
+_LARGEST_INT16 = 1 << (15 + SUM_BITS + 2)
+
 # What an operator does along one of its axes: (images of one row, operator, axis) → images of one row.
 Along = Callable[[torch.Tensor, Node, int], torch.Tensor]
 
@@ -167,13 +170,27 @@ def _pair(value: Any) -> tuple[int, int]:
     return int(items[0]), int(items[-1])
 
 
+def build_int16(site: Site, bounds: tuple[int, int]) -> Node:
+    """On int16, of an operator of `RESIZING`."""
+    from mcu_build.lower.int16_build import factor
+
+    rows, columns = (taps(_matrix(site.node, axis, RESIZING[site.node.target])) for axis in (0, 1))
+    scale = site.input_scale / site.output_scale / (1 << SUM_BITS)
+    tables = (rows.starts, rows.weights, columns.starts, columns.weights)
+    return site.call("resample_s16", site.source, *tables, *factor(scale, _LARGEST_INT16), *bounds)
+
+
+RESIZING: Mapping[Any, Along] = {
+    aten.upsample_bilinear2d.vec: _resized(aten.upsample_bilinear2d.default),
+    aten.upsample_bicubic2d.vec: _resized(aten.upsample_bicubic2d.default),
+    aten._upsample_bilinear2d_aa.vec: _resized(aten._upsample_bilinear2d_aa.default),
+    aten._upsample_bicubic2d_aa.vec: _resized(aten._upsample_bicubic2d_aa.default),
+    aten._upsample_nearest_exact2d.vec: _nearest,
+    aten.adaptive_avg_pool2d.default: _averaged,
+}
 # Cubic interpolation overshoots: its results have a range of their own.
+_OVERSHOOTS = frozenset({aten.upsample_bicubic2d.vec, aten._upsample_bicubic2d_aa.vec})
 FORMS: Mapping[Any, Int8Form] = {
-    aten.upsample_bilinear2d.vec: _form(_resized(aten.upsample_bilinear2d.default)),
-    aten.upsample_bicubic2d.vec: _form(_resized(aten.upsample_bicubic2d.default), shares=False),
-    aten._upsample_bilinear2d_aa.vec: _form(_resized(aten._upsample_bilinear2d_aa.default)),
-    aten._upsample_bicubic2d_aa.vec: _form(_resized(aten._upsample_bicubic2d_aa.default), shares=False),
-    aten._upsample_nearest_exact2d.vec: _form(_nearest),
-    aten.adaptive_avg_pool2d.default: _form(_averaged),
+    **{target: _form(along, shares=target not in _OVERSHOOTS) for target, along in RESIZING.items()},
     aten.avg_pool2d.default: Int8Form(_accepts_pool, _pool),
 }

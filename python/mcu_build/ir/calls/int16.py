@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.int8 import NormStrides
-from mcu_build.ir.calls.struct import Broadcast, ImageSize, Long, Struct, Window
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, Long, Pair, Struct, Window
 from mcu_build.ir.tensor import DType, Tensor
 
 
@@ -50,6 +50,19 @@ class Conv2dS16Params(Struct):
     window: Window
     groups: int
     is_long: bool
+    bounds: BoundsS16
+
+
+@dataclass(frozen=True)
+class ResampleS16Params(Struct):
+    """Parameters of resample_s16.h."""
+
+    batch: int
+    input: ImageSize
+    output: ImageSize
+    taps: Pair
+    multiplier: int
+    shift: int
     bounds: BoundsS16
 
 
@@ -284,6 +297,27 @@ class MatmulS16(Call):
     def macs(self) -> int:
         """Multiply-accumulates."""
         return self.params.batch * self.params.rows * self.params.columns * self.params.inner
+
+
+@dataclass(frozen=True)
+class ResampleS16(Call):
+    """Each row and each column of the output from a few of the input, by tables of starts and weights."""
+
+    KERNEL, SOURCE = "resample_s16", "resample_s16"
+
+    params: ResampleS16Params
+    input: Read
+    row_starts: Read
+    row_weights: Read
+    column_starts: Read
+    column_weights: Read
+    output: Written
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates."""
+        output = self.params.output
+        return self.params.batch * output.pixels * output.channels * self.params.taps.product
 
 
 @dataclass(frozen=True)

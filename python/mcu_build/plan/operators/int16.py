@@ -22,13 +22,16 @@ from mcu_build.ir.calls.int16 import (
     NormS16Params,
     PairS16,
     PoolS16Params,
+    ResampleS16,
+    ResampleS16Params,
     RescaleS16,
     RescaleS16Params,
     SoftmaxS16Params,
     TransposeConv2dS16,
 )
-from mcu_build.ir.calls.struct import ImageSize, Window
+from mcu_build.ir.calls.struct import ImageSize, Pair, Window
 from mcu_build.ir.tensor import DType, Tensor
+from mcu_build.plan.operators.int8_forms import check_taps
 from mcu_build.plan.operators.layout import (
     broadcast,
     contiguous,
@@ -211,6 +214,23 @@ def _pool(call: Call, dilation: tuple[int, int], shift: int) -> tuple[Tensor, Te
     return source, output, PoolS16Params(source_size[0], *sizes, moved, shift)
 
 
+def resample(call: Call) -> None:
+    """(input, row_starts, row_weights, column_starts, column_weights, multiplier, shift, low, high, out)."""
+    source, source_size = image(call, call.tensor(0))
+    output, output_size = image_output(call)
+    _all_int16(call, (source, output))
+    tables = [call.tensor(index) for index in range(1, 5)]
+    for axis, (starts, weights) in enumerate((tables[:2], tables[2:])):
+        check_taps(call, starts, weights, source_size[1 + axis], output_size[1 + axis])
+    sizes = image_size(source_size), image_size(output_size)
+    taps = Pair(tables[1].shape[1], tables[3].shape[1])
+    params = ResampleS16Params(
+        source_size[0], *sizes, taps, call.integer(5), _shift(call, 6), _bounds(call, 7)
+    )
+    starts_y, weights_y, starts_x, weights_x = (table.id for table in tables)
+    call.append(ResampleS16(params, source.id, starts_y, weights_y, starts_x, weights_x, output.id))
+
+
 def lookup(call: Call) -> None:
     """(input, table, bits, out)."""
     output = call.output
@@ -301,6 +321,7 @@ SELECTORS: dict[str, Selector] = {
         "matmul": matmul,
         "max_pool2d": max_pool2d,
         "avg_pool2d": avg_pool2d,
+        "resample": resample,
         "lookup": lookup,
         "softmax": softmax,
         "masked_softmax": masked_softmax,

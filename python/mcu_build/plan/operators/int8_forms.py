@@ -109,7 +109,7 @@ def resample(call: Call) -> None:
         raise call.refuse(f"{source.dtype.numpy_name} to {output.dtype.numpy_name}")
     tables = [call.tensor(index) for index in range(1, 5)]
     for axis, (starts, weights) in enumerate((tables[:2], tables[2:])):
-        _check_taps(call, starts, weights, source_size[1 + axis], output_size[1 + axis])
+        check_taps(call, starts, weights, source_size[1 + axis], output_size[1 + axis])
     params = ResampleParams(
         batch=source_size[0],
         input=image_size(source_size),
@@ -124,7 +124,7 @@ def resample(call: Call) -> None:
     call.append(Resample(params, source.id, starts_y, weights_y, starts_x, weights_x, output.id))
 
 
-def _check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, outputs: int) -> None:
+def check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, outputs: int) -> None:
     """Runs have to lie inside the image, and their weights may not be so large that sums leave 32 bits."""
     if starts.data is None or weights.data is None or starts.shape != (outputs,):
         raise call.refuse(f"{starts.name} is no constant with an entry for each of {outputs} rows or columns")
