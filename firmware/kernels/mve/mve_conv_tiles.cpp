@@ -9,6 +9,7 @@ namespace {
 
 constexpr int32_t kPixels = 4;
 constexpr int32_t kVector = 16;
+constexpr int32_t kSmallRows = 384;  // bytes
 
 int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
@@ -118,35 +119,74 @@ struct Rows {
     int32_t rows;
     int32_t bytes;
     int32_t step;
-    int32_t pixel;  // as in MveWindowTilesParams
 };
 
-// Rows of less than 16 bytes. Assembly because compilers predicate every load by itself.
-MCU_INLINE void copy_dense(const Rows& rows, const int8_t* from, int32_t row, int8_t* to) {
-    const int8_t* a = from;
-    const int8_t* b = a + rows.step;
-    const int8_t* c = b + rows.step;
-    const int8_t* d = c + rows.step;
-    int8_t* e = to + rows.pixel;
-    int8_t* f = e + rows.pixel;
-    int8_t* g = f + rows.pixel;
-    for (int32_t y = rows.rows; y > 0; --y) {
-        __asm__ volatile(
-            "vctp.8 %[bytes]\n vpstttt\n vldrbt.u8 q0, [%[a]]\n vldrbt.u8 q1, [%[b]]\n"
-            "vldrbt.u8 q2, [%[c]]\n vldrbt.u8 q3, [%[d]]\n vpstttt\n vstrbt.8 q0, [%[to]]\n"
-            "vstrbt.8 q1, [%[e]]\n vstrbt.8 q2, [%[f]]\n vstrbt.8 q3, [%[g]]\n"
-            :
-            : [bytes] "r"(rows.bytes), [a] "r"(a), [b] "r"(b), [c] "r"(c), [d] "r"(d), [to] "r"(to),
-              [e] "r"(e), [f] "r"(f), [g] "r"(g)
-            : "q0", "q1", "q2", "q3", "memory");
-        a += row;
-        b += row;
-        c += row;
-        d += row;
-        to += rows.bytes;
-        e += rows.bytes;
-        f += rows.bytes;
-        g += rows.bytes;
+// `count` windows that are `step` bytes apart to places `pixel` bytes apart.
+struct Neighbours {
+    const int8_t* from;
+    int32_t step;
+    int32_t count;
+    int8_t* to;
+    int32_t pixel;
+};
+
+// Up to four rows of less than 16 bytes of each of some windows. Assembly because compilers predicate every
+// access by itself and move the pointers before them: 2 instructions and two additions a row here.
+#define MVE_LOAD(q, from) "vldrbt.u8 " q ", [%[" from "]]\n"
+#define MVE_STORE(q, to) "vstrbt.8 " q ", [%[" to "]]\n"
+#define MVE_MOVE(from, to) "add %[" from "], %[step]\n add %[" to "], %[pixel]\n"
+#define MVE_COPY(then, loads, stores, moves)                                                             \
+    __asm__ volatile(                                                                                    \
+        "vctp.8 %[bytes]\n dls lr, %[count]\n 1:\n vpst" then "\n" loads "vpst" then "\n" stores moves   \
+        "le lr, 1b\n"                                                                                    \
+        : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [d] "+r"(d), [e] "+r"(e), [f] "+r"(f), [g] "+r"(g),     \
+          [h] "+r"(h)                                                                                    \
+        : [bytes] "r"(bytes), [count] "r"(given.count), [step] "r"(given.step), [pixel] "r"(given.pixel) \
+        : "q0", "q1", "q2", "q3", "lr", "memory")
+__attribute__((noinline)) void copy_short_rows(const Neighbours& given, int32_t rows, int32_t bytes,
+                                               int32_t row) {
+    const int8_t* a = given.from;
+    const int8_t* b = a + row;
+    const int8_t* c = b + row;
+    const int8_t* d = c + row;
+    int8_t* e = given.to;
+    int8_t* f = e + bytes;
+    int8_t* g = f + bytes;
+    int8_t* h = g + bytes;
+    if (rows >= 4) {
+        MVE_COPY("ttt", MVE_LOAD("q0", "a") MVE_LOAD("q1", "b") MVE_LOAD("q2", "c") MVE_LOAD("q3", "d"),
+                 MVE_STORE("q0", "e") MVE_STORE("q1", "f") MVE_STORE("q2", "g") MVE_STORE("q3", "h"),
+                 MVE_MOVE("a", "e") MVE_MOVE("b", "f") MVE_MOVE("c", "g") MVE_MOVE("d", "h"));
+    } else if (rows == 3) {
+        MVE_COPY("tt", MVE_LOAD("q0", "a") MVE_LOAD("q1", "b") MVE_LOAD("q2", "c"),
+                 MVE_STORE("q0", "e") MVE_STORE("q1", "f") MVE_STORE("q2", "g"),
+                 MVE_MOVE("a", "e") MVE_MOVE("b", "f") MVE_MOVE("c", "g"));
+    } else if (rows == 2) {
+        MVE_COPY("t", MVE_LOAD("q0", "a") MVE_LOAD("q1", "b"), MVE_STORE("q0", "e") MVE_STORE("q1", "f"),
+                 MVE_MOVE("a", "e") MVE_MOVE("b", "f"));
+    } else {
+        MVE_COPY("", MVE_LOAD("q0", "a"), MVE_STORE("q0", "e"), MVE_MOVE("a", "e"));
+    }
+}
+#undef MVE_LOAD
+#undef MVE_STORE
+#undef MVE_MOVE
+#undef MVE_COPY
+
+// Windows of neighbours into the patch, dense.
+void copy_neighbours(const Pieces& pieces, Neighbours given) {
+    if (pieces.columns == 1 && pieces.bytes < kVector) {
+        for (int32_t left = pieces.rows; left > 0; left -= 4) {
+            copy_short_rows(given, left, pieces.bytes, pieces.row);
+            given.from += 4 * pieces.row;
+            given.to += 4 * pieces.bytes;
+        }
+        return;
+    }
+    for (int32_t left = given.count; left > 0; --left) {
+        copy_window(pieces, given.from, kVector, given.to);
+        given.from += given.step;
+        given.to += given.pixel;
     }
 }
 
@@ -244,10 +284,83 @@ MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, cons
     }
 }
 
+// Windows of pixels in memory order, dense in a patch that has room for some, behind that for three.
+class DenseTiles {
+public:
+    DenseTiles(const MveWindowTilesParams& params, MveCore core, const int8_t* weights, const int32_t* scales,
+               int8_t* output, int8_t* patch)
+        : params_(params),
+          core_(core),
+          tile_(tile_of(params.stage, weights, scales)),
+          output_(output),
+          windows_(patch + kKept * params.pixel),
+          edge_(patch + params.patch_bytes),
+          pieces_(pieces_in_image(params)),
+          most_((params.patch_bytes - kVector) / params.pixel - kKept) {
+        tile_.input_step = kPixels * params.pixel;
+        tile_.output_step = kPixels * params.stage.channels;
+        // Compilers are not to conclude from a naked function's text that it reads no tile.
+        __asm__("" : "+r"(core_));
+    }
+
+    int32_t room() const { return most_ - held_; }
+
+    // `count` windows from `at` on, of which those that leave the image have `columns` columns together.
+    void add(const int8_t* input, Pair at, int32_t count, int32_t columns) {
+        const int32_t channels = params_.input.channels;
+        Pieces pieces = pieces_;
+        const int8_t* from = input + (at.y * params_.input.width + at.x) * channels;
+        if (columns > 0) {
+            copy_edges(params_, input, at, columns, edge_);
+            from = edge_;
+            pieces.row = columns * channels;
+        }
+        int8_t* const to = windows_ + held_ * params_.pixel;
+        copy_neighbours(pieces, {from, params_.window.stride.x * channels, count, to, params_.pixel});
+        held_ += count;
+        if (held_ == most_) {
+            run_from(0, most_ / kPixels);
+            // What the last tile of all may take again.
+            const int32_t kept = kKept * params_.pixel;
+            mve::copy_bytes(windows_ - kept, windows_ + most_ * params_.pixel - kept, kept);
+            output_ += most_ * params_.stage.channels;
+            held_ = 0;
+        }
+    }
+
+    // Those that are left, of which the last four may be computed again.
+    void end() {
+        if (held_ >= kPixels) {
+            run_from(0, held_ / kPixels);
+        }
+        if (held_ % kPixels != 0) {
+            run_from(held_ - kPixels, 1);
+        }
+    }
+
+private:
+    static constexpr int32_t kKept = kPixels - 1;
+
+    void run_from(int32_t pixel, int32_t tiles) {
+        tile_.tiles = tiles;
+        tile_.input = windows_ + pixel * params_.pixel;
+        run(core_, tile_, output_ + pixel * params_.stage.channels);
+    }
+
+    const MveWindowTilesParams& params_;
+    MveCore core_;
+    MveTile tile_;
+    int8_t* output_;
+    int8_t* const windows_;
+    int8_t* const edge_;
+    const Pieces pieces_;
+    const int32_t most_;
+    int32_t held_ = 0;
+};
+
 Rows rows_of(const MveWindowTilesParams& params) {
     const int32_t channels = params.input.channels;
-    return {params.window.size.y, params.window.size.x * channels, params.window.stride.x * channels,
-            params.pixel};
+    return {params.window.size.y, params.window.size.x * channels, params.window.stride.x * channels};
 }
 
 // Four pixels of all groups, whose windows are in `patch`.
@@ -344,15 +457,42 @@ void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const 
                     });
 }
 
-void mve_dense_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
+void mve_dense_tiles_s8(const MveWindowTilesParams& given, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    const Rows rows = rows_of(params);
-    auto* const to = reinterpret_cast<int8_t*>(patch);
-    for_tiles<false>(params, core, input, weights, scales, output, patch,
-                     [&](MveTile& tile, const int8_t* from, int32_t row) {
-                         copy_dense(rows, from, row, to);
-                         tile.input = to;
-                     });
+    const MveWindowTilesParams params = given;  // which stores of int8 cannot change
+    DenseTiles tiles(params, core, weights, scales, output, reinterpret_cast<int8_t*>(patch));
+    const Window& window = params.window;
+    const int32_t channels = params.input.channels;
+    const int32_t reach = (window.size.x - 1) * window.dilation.x + 1;
+    const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
+    const int32_t spare = params.input.width - reach + window.padding.x;
+    // Between these columns of the output windows leave the image neither to the left nor to the right.
+    int32_t begin = smaller((window.padding.x + window.stride.x - 1) / window.stride.x, params.output.x);
+    int32_t end = larger(begin, spare < 0 ? 0 : smaller(spare / window.stride.x + 1, params.output.x));
+    if (end - begin < params.output.x && window.size.y * params.input.width * channels <= kSmallRows) {
+        // To copy rows with what is beside them takes less than to begin three times.
+        begin = params.output.x;
+        end = begin;
+    }
+    for (int32_t n = 0; n < params.batch; ++n) {
+        int32_t y = -window.padding.y;
+        for (int32_t oy = params.output.y; oy > 0; --oy, y += window.stride.y) {
+            const bool in_rows = y >= 0 && y < height;
+            for (int32_t ox = 0; ox < params.output.x;) {
+                const bool inside = in_rows && ox >= begin && ox < end;
+                const int32_t last = !in_rows     ? params.output.x
+                                     : ox < begin ? begin
+                                     : inside     ? end
+                                                  : params.output.x;
+                const int32_t count = smaller(last - ox, tiles.room());
+                const int32_t x = ox * window.stride.x - window.padding.x;
+                tiles.add(input, {y, x}, count, inside ? 0 : (count - 1) * window.stride.x + reach);
+                ox += count;
+            }
+        }
+        input += params.input.height * params.input.width * channels;
+    }
+    tiles.end();
 }
 
 void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,

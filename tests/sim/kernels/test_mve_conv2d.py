@@ -39,7 +39,6 @@ KERNELS = {
     "mve_image_tiles_s8": [
         Shape((1, 9, 10), 16, 8, (3, 3)),
         Shape((2, 7, 11), 24, 5, (3, 3), padding=(1, 1)),
-        Shape((1, 9, 9), 8, 6, (3, 3), (2, 2), (1, 1)),
         Shape((1, 9, 9), 16, 8, stride=(2, 2)),
         Shape((1, 5, 8), 12, 4, (3, 5), padding=(0, 2), dilation=(2, 1)),
         Shape((1, 1, 30), 20, 9, (1, 9), padding=(0, 4)),
@@ -53,9 +52,16 @@ KERNELS = {
         Shape((2, 7, 6), 4, 4, (3, 3), padding=(1, 1)),
         Shape((1, 9, 15), 6, 3, (2, 2), (2, 3), (0, 1)),
         Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), (4, 1), copies=20),
+        Shape((1, 9, 9), 8, 6, (3, 3), (2, 2), (1, 1)),
+        Shape((2, 2, 2), 20, 6, (2, 2), padding=(1, 1)),
+        Shape((1, 20, 1), 12, 33, (5, 1), (2, 1), (4, 0), (2, 1)),
+        Shape((1, 9, 9), 5, 6, (3, 3), padding=(2, 2), dilation=(2, 2)),
+        Shape((1, 9, 70), 3, 5, (3, 3), (2, 2), (1, 1)),  # more than there is room for, ends of rows apart
+        Shape((2, 3, 41), 7, 9, (3, 2), padding=(2, 1)),
+        Shape((1, 2, 5), 1, 2, (2, 9), padding=(1, 6)),  # windows wider than the image
     ],
     "mve_turns_tiles_s8": [
-        Shape((1, 6, 6), 64, 5, (3, 3), padding=(1, 1)),
+        Shape((1, 6, 8), 64, 5, (3, 3), padding=(1, 1)),
         Shape((2, 5, 8), 45, 6, (5, 5), padding=(2, 2)),
         Shape((1, 9, 25), 35, 3, (2, 3), (2, 4), (0, 1)),
         Shape((1, 3, 4), 513, 4, stride=(1, 1)),
@@ -64,9 +70,6 @@ KERNELS = {
         Shape((2, 5, 5), 45, 6, (5, 5), padding=(2, 2)),  # tiles of a row would do three pixels twice
         Shape((1, 1, 1), 49, 5),
         Shape((1, 1, 2), 64, 8),
-        Shape((2, 2, 2), 20, 6, (2, 2), padding=(1, 1)),
-        Shape((1, 20, 1), 12, 33, (5, 1), (2, 1), (4, 0), (2, 1)),
-        Shape((1, 9, 9), 5, 6, (3, 3), padding=(2, 2), dilation=(2, 2)),
         Shape((1, 9, 9), 64, 3, (3, 3), padding=(2, 2), dilation=(2, 2)),
         Shape((3, 3, 3), 19, 2, (3, 3), (3, 3)),
     ],

@@ -10,25 +10,24 @@
 //   pointwise  1x1, stride 1, at least 4 pixels: they lie in the image
 //   image      outputs at least 4 pixels wide, no horizontal dilation: the rows of a window have the vectors
 //              above, and are read where they lie
-//   dense      likewise, rows of less than 16 bytes; windows are copied to `patch`, where they have the
-//   vectors
-//              above
-//   turns      likewise, rows of at least 16 bytes; in `patch` the vectors of a row are those above, and
-//   those
-//              of four pixels are neighbours
-//   window     everything else, as dense (`vector` is 16) or turns (`vector` is 64). The pieces of a window
-//              are its rows or, with horizontal dilation, its pixels
+//   dense      windows of some pixels are copied to `patch`, where they have the vectors above; the pieces of
+//              a window are its rows or, with horizontal dilation, its pixels. At least 4 pixels
+//   turns      as image, rows of at least 16 bytes; in `patch` the vectors of a row are those above, and
+//              those of four pixels are neighbours
+//   window     everything else, as dense (`vector` is 16) or turns (`vector` is 64)
 //
 //   grouped    as window, of several groups: pieces are a group's bytes of a pixel. Weights and scales of the
 //              groups lie one behind the other, and so do their windows in `patch`
 //   transposed transpose_conv2d.h with strides of 1 and 2, without dilation: as window, for each phase of the
 //              output's rows and columns. Weights and scales of the phases lie one behind the other
 //
-// Four pixels are computed at once, for all channels: of window in memory order, elsewhere of a row,
-// of which the last four may be computed again. Pointwise takes the image as one row. Before pixels are
-// written, their windows were read for the last time, but for those computed again.
-// `patch` is scratch: patch_bytes, and what windows that leave the image take: all their bytes for window,
-// else the rows of four windows.
+// Four pixels are computed at once, for all channels: of window and dense in memory order, elsewhere of a
+// row, of which the last four may be computed again; of dense those of all, from windows that are kept.
+// Pointwise takes the image as one row. Before pixels are written, their windows were read for the last time,
+// but for those computed again. `patch` is scratch: patch_bytes, and what windows that leave the image take:
+// all their bytes for window, the rows of those that are copied at once for dense, else the rows of four
+// windows. Of dense, patch_bytes is that of the windows that are computed at once, four times some, of three
+// more, and 16.
 
 #pragma once
 

@@ -150,6 +150,21 @@ class Patch:
         """Bytes of all windows, and what the last vector may cover."""
         return PIXELS * self.core.nbytes + LANES
 
+    def room(self, most: int) -> int:
+        """Windows that are dense and computed at once, whole tiles of them, in about `most` bytes."""
+        return max(PIXELS, most // self.pixel // PIXELS * PIXELS)
+
+    def dense_size(self, room: int) -> int:
+        """Bytes of so many dense windows, of those that are kept, and what the last vector may cover."""
+        return (room + PIXELS - 1) * self.pixel + LANES
+
+    @property
+    def dense_cycles(self) -> int:
+        """Modelled cycles of a Cortex-M55 to copy one window beside others of its row."""
+        if self.nbytes < LANES:
+            return 5 * self.pieces + 4 * -(-self.pieces // 4)
+        return 20 + self.pieces * (10 + 6 * -(-self.nbytes // LANES))
+
     @property
     def instructions(self) -> int:
         """What it takes to bring one window here by itself; some are at the image's edge."""
@@ -169,6 +184,13 @@ def patch_of(pieces: int, nbytes: int) -> Patch:
     if nbytes >= LANES or not core.is_encodable:
         core = Core(0, pieces * -(-nbytes // LANES) * LANES)
     return Patch(pieces, nbytes, core)
+
+
+def dense_patch(pieces: int, nbytes: int) -> Patch | None:
+    """The patch for pieces of any length one behind the other, where loads reach them."""
+    dense = -(-pieces * nbytes // 4) * 4
+    core = Core(dense, dense)
+    return Patch(pieces, nbytes, core) if core.is_encodable else None
 
 
 def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None:

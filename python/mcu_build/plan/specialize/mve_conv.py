@@ -33,6 +33,10 @@ from mcu_build.plan.specialize.mve_packing import (
 _PIXELS = 3  # that a kernel computes at once
 # Kernels whose tiles are four pixels of one row.
 _EVEN = ("mve_pointwise_tiles_s8", "mve_image_tiles_s8", "mve_dense_tiles_s8")
+# Modelled cycles of a Cortex-M55: to call a core, to begin with windows of a row, and to copy a row of four
+# windows, beside those for each of its vectors.
+_CALL, _RUN, _ROW, _VECTOR = 100, 80, 20, 4
+_ROOMS = (1024, 384, 0)  # bytes of dense windows
 
 P = TypeVar("P", bound=Conv2dParams | DepthwiseConv2dParams)
 
@@ -334,10 +338,13 @@ def _windows(
     if is_column(given):
         given, weights = lying(given), weights.transpose(0, 2, 1, 3)
         step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
-    found = _tiles_of(given, weights)
-    tiles = _window_params(given, found.places, stage.of_tiles)
-    scratch = (context.scratch(found.scratch) if found.scratch else None,)
-    return _in_tiles(context, step, call, found.kernel, tiles, found.rows, rescaling, found.core, scratch)
+    steps = list[Step]()
+    for found in _tiles_of(given, weights):
+        tiles = _window_params(given, found.places, stage.of_tiles)
+        scratch = (context.scratch(found.scratch) if found.scratch else None,)
+        args = (step, call, found.kernel, tiles, found.rows, rescaling, found.core, scratch)
+        steps.append(_in_tiles(context, *args))
+    return replace(steps[0], low_scratch=tuple(steps[1:]))
 
 
 _Places = tuple[int, int, int, int]
@@ -347,13 +354,15 @@ _Places = tuple[int, int, int, int]
 class _Tiles:
     """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and bytes of scratch memory.
 
-    `places` are members of its parameters (`_places_of`), 0 where windows are read in the image.
+    `cycles` are modelled ones of a Cortex-M55, to compare kernels by; `places` are members of its parameters
+    (`_places_of`), 0 where windows are read in the image.
     """
 
     kernel: str
     core: convolution.Core
     rows: Bytes
     scratch: int
+    cycles: int
     places: _Places = (0, 0, 0, 0)
 
 
@@ -369,35 +378,78 @@ def _window_params(
     return MveWindowTilesParams(*image, *places, stage)
 
 
-def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _Tiles:
-    """The kernel of tiles for a convolution with these parameters."""
+def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> list[_Tiles]:
+    """The kernel of tiles for a convolution with these parameters, the one of the fewest modelled cycles.
+
+    Behind it the same with less scratch memory, where that is a matter of choice.
+    """
+    ways = [[_in_memory_order(given, weights)], _dense(given, weights), _of_rows(given, weights)]
+    return min(filter(None, ways), key=lambda way: way[0].cycles)
+
+
+def _pieces(given: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
+    """Pieces of a window in memory, and bytes of each."""
+    size, channels = given.window.size, given.input.channels
+    return (size.y, size.x * channels) if given.window.dilation.x == 1 else (size.product, channels)
+
+
+def _in_memory_order(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> _Tiles:
+    """The kernel that takes everything, window by window."""
+    patch = convolution.patch_of(*_pieces(given))
+    edge = weights[0].size if given.window.leaves(given.input, given.output) else 0
+    tiles = -(-given.batch * given.output.pixels // convolution.PIXELS)
+    quads = -(-len(weights) // convolution.QUAD)
+    cycles = tiles * (quads * patch.core.cycles + _CALL + convolution.PIXELS * patch.instructions)
+    rows = patch.vectors_of(weights.reshape(len(weights), -1))
+    return _Tiles("mve_window_tiles_s8", patch.core, rows, patch.size + edge, cycles, _places_of(patch))
+
+
+def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> list[_Tiles]:
+    """Many windows one behind the other, and fewer of them; none where windows or images do not fit."""
+    patch, pixels = convolution.dense_patch(*_pieces(given)), given.batch * given.output.pixels
+    if patch is None or pixels < convolution.PIXELS:
+        return []
+    window, width = given.window, given.output.width
+    leaves = window.leaves(given.input, given.output)
+    rows = patch.vectors_of(weights.reshape(len(weights), -1))
+    quads, lines = -(-len(weights) // convolution.QUAD), given.batch * given.output.height
+    tiles = -(-pixels // convolution.PIXELS)
+    made = (
+        tiles * quads * patch.core.cycles + pixels * patch.dense_cycles + lines * _RUN * (3 if leaves else 1)
+    )
+    places, found = _places_of(patch), list[_Tiles]()
+    for room in dict.fromkeys(patch.room(min(most, pixels * patch.pixel)) for most in _ROOMS):
+        columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
+        edge = window.size.y * columns * given.input.channels if leaves else 0
+        size = patch.dense_size(room)
+        cycles = made + -(-pixels // room) * _CALL
+        at = (places[0], places[1], size, places[3])
+        found.append(_Tiles("mve_dense_tiles_s8", patch.core, rows, size + edge, cycles, at))
+    return found
+
+
+def _of_rows(given: Conv2dParams | DepthwiseConv2dParams, weights: Bytes) -> list[_Tiles]:
+    """Four pixels of a row: where it has five, three are computed twice. In the image or in turns."""
     outputs, height, width, inputs = weights.shape
+    stride = given.window.stride.x
+    if given.window.dilation.x != 1 or given.output.width < convolution.PIXELS:
+        return []
     leaves = given.window.leaves(given.input, given.output)
-    stride, dilation = given.window.stride.x, given.window.dilation.x
-    pieces = height * width if dilation != 1 else height
-    patch = convolution.patch_of(pieces, height * width * inputs // pieces)
-    places = _places_of(patch)
-    rows = patch.vectors_of(weights.reshape(outputs, -1))
-    edge = height * width * inputs if leaves else 0
-    anywhere = _Tiles("mve_window_tiles_s8", patch.core, rows, patch.size + edge, places)
-    # Tiles of four pixels of a row: where it has five, three are computed twice.
-    lines = given.batch * given.output.height
-    in_row, in_image = -(-given.output.width // convolution.PIXELS), given.batch * given.output.pixels
-    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
-    quads = -(-outputs // convolution.QUAD)
-    tiles = -(-in_image // convolution.PIXELS)
-    slow = tiles * (quads * patch.core.cycles + convolution.PIXELS * patch.instructions)
-    fast = lines * in_row * quads * (core or patch.core).cycles
-    if dilation != 1 or given.output.width < convolution.PIXELS or fast > slow:
-        return anywhere
     edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
+    lines, quads = given.batch * given.output.height, -(-outputs // convolution.QUAD)
+    in_row = -(-given.output.width // convolution.PIXELS)
+    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
     if core is not None:
         spread = convolution.spread(weights.reshape(outputs * height, -1)).reshape(outputs, -1)
-        return _Tiles("mve_image_tiles_s8", core, spread, edge)
-    if bool(patch.core.pitch) != (patch.nbytes < LANES):
-        return anywhere
-    kernel = "mve_dense_tiles_s8" if patch.core.pitch else "mve_turns_tiles_s8"
-    return _Tiles(kernel, patch.core, rows, patch.size + edge, places)
+        cycles = lines * (in_row * quads * core.cycles + _CALL * (3 if leaves else 1))
+        return [_Tiles("mve_image_tiles_s8", core, spread, edge, cycles)]
+    patch = convolution.patch_of(height, width * inputs)
+    if patch.core.pitch or patch.nbytes < LANES:
+        return []
+    copied = height * (_ROW + convolution.PIXELS * _VECTOR * -(-patch.nbytes // LANES))
+    cycles = lines * in_row * (quads * patch.core.cycles + _CALL + copied)
+    rows, size = patch.vectors_of(weights.reshape(outputs, -1)), patch.size + edge
+    return [_Tiles("mve_turns_tiles_s8", patch.core, rows, size, cycles, _places_of(patch))]
 
 
 def _grouped(context: Context, step: Step, call: Conv2d, weights: Bytes) -> Step | None:
