@@ -94,6 +94,35 @@ CAUSAL: dict[str, tuple[nn.Module, int, int | None]] = {
         6,
     ),
     "norm of channels": (Of(lambda m, x: m.n(x.transpose(1, 2)).softmax(-1), n=nn.LayerNorm(3)), 1, 0),
+    "norms of a batch, gates": (
+        Of(
+            lambda m, x: m.b(
+                m.p(F.glu(m.a(m.c(past(x, 2))), 1)) + F.hardswish(x)[:, :2].movedim(1, 2).swapaxes(1, 2)
+            ),
+            c=nn.Conv1d(3, 4, 3),
+            a=nn.BatchNorm1d(4),
+            p=nn.PReLU(2),
+            b=nn.BatchNorm1d(2),
+        ),
+        1,
+        0,
+    ),
+    "statistics of channels": (
+        Of(
+            lambda m, x: torch.cat(
+                [
+                    F.normalize(x, dim=1) * x.std(1, keepdim=True),
+                    x.roll(1, 1).cumsum(1) + x.logsumexp(1, keepdim=True),
+                    (x.max(1)[0] + x.unbind(1)[0] + x.norm(dim=1))[:, None].repeat(1, 2, 1),
+                    x.topk(2, 1)[0].narrow(1, 1, 1),
+                    F.adaptive_avg_pool2d(x[:, None], (1, LENGTH))[:, 0],
+                ],
+                1,
+            )
+        ),
+        1,
+        0,
+    ),
     "windows": (Of(lambda m, x: m.l(x.unfold(2, 8, 4)).amax(1), l=nn.Linear(8, 5)), 4, 1),
     "cut into frames": (Of(lambda m, x: m.l(x.reshape(1, 3, -1, 4)), l=nn.Linear(4, 5)), 4, 0),
     "longer": (
@@ -241,6 +270,7 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     ),
     "mean of padding": (Of(lambda m, x: m.c(x).mean(2), c=nn.Conv1d(3, 4, 3, padding=1)), "padding behind"),
     "backwards": (Of(lambda m, x: x.flip(2)), "whole recording ahead"),
+    "sum without end": (Of(lambda m, x: x.cumsum(2)), "without end"),
     "a part of a step": (
         Of(lambda m, x: m.c(x).mean(2), c=nn.Conv1d(3, 2, 1, stride=5)),
         "no multiple of a step's 5",

@@ -179,7 +179,7 @@ def chosen(site: Site) -> Rewrite:
 
 
 def upsampled(site: Site) -> Rewrite:
-    """upsample_nearest2d by a whole number."""
+    """upsample_nearest by a whole number."""
     operand, time = site.only
     sizes, given = shape(site.node), shape(operand)
     factor, rest = divmod(sizes[time.axis], given[time.axis])
@@ -218,5 +218,6 @@ RULES: dict[Any, Rule] = {
     aten.pad.default: padding,
     aten.slice.Tensor: part,
     aten.select.int: chosen,
+    aten.upsample_nearest1d.vec: upsampled,
     aten.upsample_nearest2d.vec: upsampled,
 }

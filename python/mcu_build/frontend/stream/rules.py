@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from mcu_build.frontend.stream import geometry
+from mcu_build.frontend.stream import geometry, other_axes
 from mcu_build.frontend.stream.timeline import (
     LAST,
     Last,
@@ -188,25 +188,6 @@ def _stacked(site: Site) -> Rewrite:
     )
 
 
-def _along(site: Site, dimensions: Any, keeps: bool) -> Rewrite:
-    """An operator that joins all of `dimensions` (None: of all), which it keeps as ones or does away with."""
-    operand, time = site.only
-    rank = len(shape(operand))
-    given = range(rank) if dimensions in (None, []) else dimensions
-    gone = {int(d) % rank for d in (given if isinstance(given, Sequence | range) else [given])}
-    if time.axis in gone:
-        return site.window(operand)
-    return site.rewrite(replace(time, axis=time.axis - (0 if keeps else sum(d < time.axis for d in gone))))
-
-
-def _reduced(site: Site) -> Rewrite:
-    return _along(site, site.argument(1, "dim", None), bool(site.argument(2, "keepdim", False)))
-
-
-def _extreme(site: Site) -> Rewrite:
-    return _along(site, site.argument(1, "dim", []), bool(site.argument(2, "keepdim", False)))
-
-
 def _normalized(site: Site) -> Rewrite:
     """softmax and its like: over one dimension, which is not time."""
     operand, time = site.only
@@ -305,10 +286,15 @@ _PLAIN = (
     aten.detach.default,
     aten.dropout.default,
     aten.hardtanh.default,
+    # Of one operand, and without torch's tag of those that compute each element alone.
+    aten.hardswish.default,
+    aten.log_sigmoid.default,
+    aten.feature_dropout.default,
 )
 
 _RULES: dict[Any, Rule] = {
     **geometry.RULES,
+    **other_axes.RULES,
     **dict.fromkeys(_PLAIN, _same),
     **dict.fromkeys(LAYERS, _recurrent),
     operator.getitem: _item,
@@ -325,14 +311,9 @@ _RULES: dict[Any, Rule] = {
     aten.flatten.using_ints: _reshaped,
     aten.unflatten.int: _reshaped,
     aten.expand.default: _expanded,
+    aten.expand_as.default: _pointwise,
     aten.cat.default: _joined,
     aten.stack.default: _stacked,
-    aten.mean.dim: _reduced,
-    aten.sum.dim_IntList: _reduced,
-    aten.amax.default: _extreme,
-    aten.amin.default: _extreme,
-    aten.argmax.default: _reduced,
-    aten.argmin.default: _reduced,
     aten.softmax.int: _normalized,
     aten._softmax.default: _normalized,
     aten.log_softmax.int: _normalized,

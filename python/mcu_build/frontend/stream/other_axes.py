@@ -1,0 +1,170 @@
+"""Step by step: operators along dimensions that are not time, which are the same in each step."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mcu_build.frontend.stream.timeline import Rewrite, Rule, Site
+from mcu_build.lower.builder import aten, shape
+
+
+def along(site: Site, dimensions: Any, keeps: bool) -> Rewrite:
+    """An operator that joins all of `dimensions` (None: of all), which it keeps as ones or does away with."""
+    operand, time = site.only
+    rank = len(shape(operand))
+    given = range(rank) if dimensions in (None, []) else dimensions
+    gone = {int(d) % rank for d in (given if isinstance(given, Sequence | range) else [given])}
+    if time.axis in gone:
+        return site.window(operand)
+    return site.rewrite(replace(time, axis=time.axis - (0 if keeps else sum(d < time.axis for d in gone))))
+
+
+def reduced(dimensions: int, keeps: int) -> Rule:
+    """A rule for an operator that joins dimensions, by the positions of `dim` and `keepdim`."""
+
+    def rule(site: Site) -> Rewrite:
+        return along(
+            site, site.argument(dimensions, "dim", None), bool(site.argument(keeps, "keepdim", False))
+        )
+
+    return rule
+
+
+def _apart(dimension: Callable[[Site], Any]) -> Rule:
+    """A rule for an operator that mixes the elements of dimensions: not of time."""
+
+    def rule(site: Site) -> Rewrite:
+        operand, time = site.only
+        given = dimension(site)
+        found = given if isinstance(given, Sequence) else [given]
+        if time.axis in {int(one) % len(shape(operand)) for one in found}:
+            raise site.whole()
+        return site.rewrite(time)
+
+    return rule
+
+
+def _of(index: int, default: int) -> Rule:
+    return _apart(lambda site: site.argument(index, "dim", default))
+
+
+def _accumulated(site: Site) -> Rewrite:
+    """cumsum, cumprod."""
+    operand, time = site.only
+    if int(site.node.args[1]) % len(shape(operand)) == time.axis:
+        raise site.refusal(
+            "it adds up over all of time, without end",
+            "Write a step with a buffer instead of `stream`: self.total.mul_(0.99).add_(x).",
+        )
+    return site.rewrite(time)
+
+
+def _batch_norm(site: Site) -> Rewrite:
+    """With the statistics of its training; channels are dimension 1."""
+    operand, time = site.only
+    if operand is not site.node.args[0] or site.argument(5, "training", False) or time.axis == 1:
+        raise site.whole()
+    return site.rewrite(time)
+
+
+def _prelu(site: Site) -> Rewrite:
+    operand, time = site.only
+    if operand is not site.node.args[0] or (time.axis == 1 and shape(site.node.args[1]) != (1,)):
+        raise site.refusal("its slopes change over time", "Have channels in dimension 1.")
+    return site.rewrite(time)
+
+
+def _rms_norm(site: Site) -> Rewrite:
+    operand, time = site.only
+    if time.axis >= len(shape(operand)) - len(site.node.args[1]):
+        raise site.whole()
+    return site.rewrite(time)
+
+
+def _narrowed(site: Site) -> Rewrite:
+    operand, time = site.only
+    if int(site.node.args[1]) % len(shape(operand)) == time.axis:
+        raise site.refusal("it cuts time into pieces", "Cut with a slice: x[..., start:].")
+    return site.rewrite(time)
+
+
+def _unbound(site: Site) -> Rewrite:
+    operand, time = site.only
+    dimension = int(site.argument(1, "dim", 0)) % len(shape(operand))
+    if dimension == time.axis:
+        raise site.refusal("it cuts time into pieces")
+    return site.rewrite(replace(time, axis=time.axis - (dimension < time.axis)))
+
+
+def _moved(site: Site) -> Rewrite:
+    """movedim: where time comes to lie, dimensions of a tensor on the meta device tell."""
+    operand, time = site.only
+    sizes = torch.empty([int(d == time.axis) + 1 for d in range(len(shape(operand)))], device="meta")
+    moved = site.node.target(sizes, *site.node.args[1:])
+    return site.rewrite(replace(time, axis=list(moved.shape).index(2)))
+
+
+def _repeated(site: Site) -> Rewrite:
+    operand, time = site.only
+    counts = site.node.args[1]
+    axis = time.axis + len(counts) - len(shape(operand))
+    if counts[axis] != 1:
+        raise site.refusal("it repeats the recording")
+    return site.rewrite(replace(time, axis=axis))
+
+
+def _adaptive(site: Site) -> Rewrite:
+    """adaptive_avg_pool: all of a dimension that is not time, or all of time."""
+    operand, time = site.only
+    sizes = list(site.node.args[1])
+    index = time.axis - (len(shape(operand)) - len(sizes))
+    if index < 0:
+        return site.rewrite(time)
+    if sizes[index] == time.length:
+        sizes[index] = time.hop
+        return site.rewrite(time, (operand, sizes))
+    if sizes[index] != 1:
+        raise site.refusal("it cuts time into windows", "Give the window: nn.AvgPool1d(4).")
+    return site.window(operand)
+
+
+RULES: dict[Any, Rule] = {
+    aten.batch_norm.default: _batch_norm,
+    aten.prelu.default: _prelu,
+    aten.rms_norm.default: _rms_norm,
+    aten.narrow.default: _narrowed,
+    aten.unbind.int: _unbound,
+    aten.movedim.int: _moved,
+    aten.movedim.intlist: _moved,
+    aten.swapaxes.default: _moved,
+    aten.swapdims.default: _moved,
+    aten.repeat.default: _repeated,
+    aten.adaptive_avg_pool1d.default: _adaptive,
+    aten.adaptive_avg_pool2d.default: _adaptive,
+    aten.glu.default: _of(1, -1),
+    aten.cumsum.default: _accumulated,
+    aten.cumprod.default: _accumulated,
+    aten.topk.default: _of(2, -1),
+    aten.sort.default: _of(1, -1),
+    aten.argsort.default: _of(1, -1),
+    aten.roll.default: _apart(lambda site: site.argument(2, "dims", ()) or range(len(shape(site.node)))),
+    aten.mean.dim: reduced(1, 2),
+    aten.sum.dim_IntList: reduced(1, 2),
+    aten.amax.default: reduced(1, 2),
+    aten.amin.default: reduced(1, 2),
+    aten.argmax.default: reduced(1, 2),
+    aten.argmin.default: reduced(1, 2),
+    aten.max.dim: reduced(1, 2),
+    aten.min.dim: reduced(1, 2),
+    aten.any.dim: reduced(1, 2),
+    aten.all.dim: reduced(1, 2),
+    aten.prod.dim_int: reduced(1, 2),
+    aten.logsumexp.default: reduced(1, 2),
+    aten.var.dim: reduced(1, 3),
+    aten.std.dim: reduced(1, 3),
+    aten.var.correction: reduced(1, 3),
+    aten.std.correction: reduced(1, 3),
+    aten.linalg_vector_norm.default: reduced(2, 3),
+}
