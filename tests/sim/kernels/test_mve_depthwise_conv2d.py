@@ -52,6 +52,8 @@ WINDOWS = [
     Shape((1, 30, 1), 24, 0, (15, 1), (2, 1), (3, 0), copies=1),
     Shape((1, 9, 1), 4, 0, (3, 3), padding=(1, 1), copies=1),
     Shape((1, 12, 9), 7, 0, (8, 2), (3, 7), (2, 0), copies=1),
+    Shape((1, 1, 30), 16, 0, (1, 5), padding=(0, 4), dilation=(1, 2), copies=1),  # with zeros between
+    Shape((1, 14, 15), 9, 0, (4, 5), (1, 2), (3, 4), (2, 3), copies=1),
 ]
 ELSEWHERE = [
     Shape((1, 12, 12), 4, 0, (9, 3), copies=1),

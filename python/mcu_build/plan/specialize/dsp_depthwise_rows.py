@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcu_build.ir.calls.convolution import DepthwiseConv2d, DepthwiseConv2dParams
-from mcu_build.ir.calls.struct import ONE, ImageSize, Pair, Struct, Window
+from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.dsp import depthwise as family
 from mcu_build.kernels.function import Finish
 from mcu_build.plan.specialize import dsp_depthwise
@@ -38,13 +39,15 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
 
     Where it does not, or memory is short, by dsp_depthwise.
     """
-    given, window = call.params, call.params.window
+    given = call.params
     weights = array(context, call.weights, np.int8)
     pad_value, channels = -given.input_offset, given.input.channels
     other = dsp_depthwise.depthwise(context, step, call)
-    if other is None or weights is None or context.optimize == "size" or window.dilation != ONE:
+    if other is None or weights is None or context.optimize == "size":
         return other
-    flat = weights.reshape(window.size.y, window.size.x, channels).transpose(2, 0, 1)
+    size = given.window.size
+    window, taps = filled(given.window, weights.reshape(size.y, size.x, channels))
+    flat = taps.transpose(2, 0, 1)
     rescaling = convolution(context, call, flat.reshape(channels, -1))
     if rescaling is None:
         return other
@@ -84,7 +87,7 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
             scratch,
         ),
         writes=(call.output, scratch),
-        inplace={call.input: _distance(given)},
+        inplace={call.input: _distance(replace(given, window=window))},
         inplace_multiple=channels,
         core=family.emit(core),
     )
@@ -93,8 +96,8 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
 
 def _cycles(call: DepthwiseConv2d, core: family.Core) -> float:
     """Modelled cycles of a Cortex-M4 for four channels of an image."""
-    given, window = call.params, call.params.window
-    read = min(window.stride.y, window.size.y)
+    given = call.params
+    read = min(given.window.stride.y, core.rows)
     return given.output.height * core.cycles(given.output.width, read, given.input.width // 2)
 
 

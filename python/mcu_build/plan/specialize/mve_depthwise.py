@@ -8,6 +8,7 @@ from mcu_build.ir.calls.convolution import DepthwiseConv2d, DepthwiseConv2dParam
 from mcu_build.ir.calls.struct import ONE, ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.function import Finish
 from mcu_build.kernels.helium import depthwise as family
 from mcu_build.plan.specialize.context import Context
@@ -45,7 +46,11 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     copies, rest = divmod(given.output.channels, given.input.channels)
     if weights is None or rest:
         return None
+    taps = weights.reshape(window.size.y, window.size.x, -1)
     gathered = family.Windows((window.size.y, window.size.x), window.dilation.x)
+    if not gathered.fits(stride):
+        window, taps = filled(window, taps, rows=False)
+        gathered = family.Windows((window.size.y, window.size.x), 1)
     wanted = requantization(context, call, weights.reshape(-1, weights.shape[3]).T)
     rescaling = None if wanted is None else scales(wanted)
     known = rescaling is not None and -128 <= -given.input_offset <= 127
@@ -54,7 +59,7 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     pairs = gathered.are_pairs and window.stride == ONE and given.output.height > 1
     finish = Finish(rescaling.ties, rescaling.clamps)
     core = family.emit(family.Core(gathered.bases, gathered.groups, stride, pairs, finish))
-    vectors = gathered.vectors_of(weights.reshape(*gathered.size, -1))
+    vectors = gathered.vectors_of(taps)
     packed = family.records(vectors, rescaling.channels(), copies, pairs)
     name = context.tensor(call.weights).name
     constant = context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
