@@ -12,39 +12,40 @@ inline Offsets offsets(int32_t left, int32_t channels) {
     return {{0, left > 1 ? channels : 0, left > 2 ? 2 * channels : 0, left > 3 ? 3 * channels : 0}};
 }
 
-// Calls the core for all channels of four pixels.
+// Calls the core for channels of four pixels.
 class Tiles {
 public:
     Tiles(const ThumbTileParams& params, ThumbCore core, const int32_t* packed, int32_t* patch)
-        : core_(core), channels_(params.channels) {
-        const auto eights = static_cast<int32_t>(static_cast<uint32_t>(params.channels + 7) / 8);
-        tile_ = {};
+        : params_(params), core_(core), packed_(packed) {
         tile_.patch = patch;
         tile_.patch_end = patch + 2 * params.products;
-        tile_.weights =
-            static_cast<int32_t>(reinterpret_cast<uintptr_t>(packed) - reinterpret_cast<uintptr_t>(patch));
-        tile_.scales = packed + 2 * eights * params.products;
         tile_.eight_stride = 8 * (params.products - 1);
-        tile_.in_eight = 8;
         tile_.bounds = params.bounds;
     }
 
-    // Of `left` pixels the first four, or all; where the next one's output goes.
-    int8_t* make(int32_t left, int8_t* output) {
-        const Offsets to = offsets(left, channels_);
-        tile_.output = output;
+    // `count` channels from `channel` on, of the first four of `left` pixels; `output` is the first pixel's.
+    void make(int32_t left, int32_t channel, int32_t count, int8_t* output) {
+        const auto eight = static_cast<int32_t>(static_cast<uint32_t>(channel) / 8);
+        const auto eights = static_cast<int32_t>(static_cast<uint32_t>(params_.channels + 7) / 8);
+        const int32_t in_eight = channel - 8 * eight;
+        const auto weights = reinterpret_cast<uintptr_t>(packed_ + 2 * eight * params_.products);
+        tile_.weights = static_cast<int32_t>(weights - reinterpret_cast<uintptr_t>(tile_.patch)) + in_eight;
+        tile_.in_eight = 8 - in_eight;
+        tile_.scales = packed_ + 2 * eights * params_.products + 4 * channel;
+        const Offsets to = offsets(left, params_.channels);
+        tile_.output = output + channel;
         tile_.second = to.of[1];
         tile_.third = to.of[2];
         tile_.fourth = to.of[3];
-        tile_.output_end = output + channels_;
+        tile_.output_end = tile_.output + count;
         core_(tile_);
-        return output + 4 * channels_;
     }
 
 private:
-    ThumbTile tile_;
+    const ThumbTileParams& params_;
     ThumbCore core_;
-    int32_t channels_;
+    const int32_t* packed_;
+    ThumbTile tile_ = {};
 };
 
 inline int32_t both(const int8_t* first, const int8_t* second) {
@@ -81,7 +82,7 @@ inline bool is_inside(int32_t at, int32_t size) {
     return static_cast<uint32_t>(at) < static_cast<uint32_t>(size);
 }
 
-// One row of a window: all its columns are in the image, or each is looked at.
+// One row of a window: all its columns are in the image and follow each other, or each is looked at.
 struct Row {
     const int8_t* pixels;
     bool whole;
@@ -89,26 +90,29 @@ struct Row {
 
     Row(const ThumbConv2dParams& params, const Origin& origin, int32_t y)
         : pixels(origin.image + (y * params.input.width + origin.x) * params.input.channels),
-          whole(origin.x >= 0 && origin.x + params.window.size.x <= params.input.width),
+          whole(params.groups == 1 && params.window.dilation.x == 1 && origin.x >= 0 &&
+                origin.x + params.window.size.x <= params.input.width),
           inside(is_inside(y, params.input.height)) {}
 };
 
 inline void windows(const ThumbConv2dParams& params, const Origin& a, const Origin& b, const int8_t* edge,
                     int32_t* slot) {
-    const int32_t depth = params.input.channels;
+    const int32_t depth = params.depth;
     const int32_t columns = params.window.size.x;
+    const Pair dilation = params.window.dilation;
+    const int32_t apart = dilation.x * params.input.channels;
     for (int32_t ky = 0; ky < params.window.size.y; ++ky) {
-        const Row first(params, a, a.y + ky);
-        const Row second(params, b, b.y + ky);
+        const Row first(params, a, a.y + ky * dilation.y);
+        const Row second(params, b, b.y + ky * dilation.y);
         if (first.whole && second.whole && first.inside && second.inside) {
             slot = pair(first.pixels, second.pixels, columns * depth, slot);
             continue;
         }
         for (int32_t kx = 0; kx < columns; ++kx) {
-            const bool a_inside = first.inside && is_inside(a.x + kx, params.input.width);
-            const bool b_inside = second.inside && is_inside(b.x + kx, params.input.width);
-            slot = pair(a_inside ? first.pixels + kx * depth : edge,
-                        b_inside ? second.pixels + kx * depth : edge, depth, slot);
+            const bool a_inside = first.inside && is_inside(a.x + kx * dilation.x, params.input.width);
+            const bool b_inside = second.inside && is_inside(b.x + kx * dilation.x, params.input.width);
+            slot = pair(a_inside ? first.pixels + kx * apart : edge,
+                        b_inside ? second.pixels + kx * apart : edge, depth, slot);
         }
     }
 }
@@ -149,12 +153,21 @@ void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t*
     const auto slots = reinterpret_cast<int32_t*>(patch);
     Tiles tiles(params.tile, core, packed, slots);
     Walk walk(params, input);
+    const int32_t channels = params.tile.channels / params.groups;
     for (int32_t left = params.batch * params.output.height * params.output.width; left > 0; left -= 4) {
-        const Origin first = walk.next();
-        windows(params, first, left > 1 ? walk.next() : first, edge, slots);
-        const Origin third = left > 2 ? walk.next() : first;
-        windows(params, third, left > 3 ? walk.next() : first, edge, slots + 2);
-        output = tiles.make(left, output);
+        Origin pixels[4];
+        for (int32_t i = 0; i < 4; ++i) {
+            pixels[i] = i < left ? walk.next() : pixels[0];
+        }
+        for (int32_t channel = 0; channel < params.tile.channels; channel += channels) {
+            windows(params, pixels[0], pixels[1], edge, slots);
+            windows(params, pixels[2], pixels[3], edge, slots + 2);
+            tiles.make(left, channel, channels, output);
+            for (Origin& pixel : pixels) {
+                pixel.image += params.depth;
+            }
+        }
+        output += 4 * params.tile.channels;
     }
 }
 
@@ -166,8 +179,9 @@ void thumb_pointwise(const ThumbPointwiseParams& params, ThumbCore core, const i
         const Offsets from = offsets(left, params.depth);
         pair(input, input + from.of[1], params.depth, slots);
         pair(input + from.of[2], input + from.of[3], params.depth, slots + 2);
+        tiles.make(left, 0, params.tile.channels, output);
         input += 4 * params.depth;
-        output = tiles.make(left, output);
+        output += 4 * params.tile.channels;
     }
 }
 

@@ -52,6 +52,12 @@ SHAPES = [
     Shape((1, 3, 3), 4, 6, (3, 3), padding=(3, 3)),
     Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), (4, 1), copies=20),
     Shape((1, 6, 5), 1, 0, (3, 3), padding=(1, 1), copies=7),
+    Shape((2, 6, 5), 12, 18, (3, 3), (2, 2), padding=(1, 1), groups=6),
+    Shape((1, 4, 5), 8, 8, groups=4),
+    Shape((1, 1, 30), 8, 9, (1, 3), padding=(0, 4), dilation=(1, 4)),
+    Shape((1, 9, 5), 4, 10, (3, 2), padding=(2, 1), dilation=(2, 3), groups=2),
+    Shape((1, 6, 5), 5, 0, (3, 3), padding=(1, 1), copies=3),
+    Shape((1, 9, 70), 6, 0, (1, 3), dilation=(1, 30), copies=1),
 ]
 
 

@@ -78,10 +78,10 @@ def test_blocks_of_a_row(width: int, optimize: Optimize, outputs: int) -> None:
     assert core is not None and core.name == f"depthwise_3_stride_1_dilation_1_by_{outputs}_plain"
 
 
-def test_a_window_too_wide_stays_with_the_reference() -> None:
+def test_a_window_too_wide_is_brought_together() -> None:
     given = case(np.random.default_rng(1), Shape((1, 1, 70), 4, 0, (1, 3), dilation=(1, 30), copies=1), PLAIN)
     (plan,) = plans_on("microbit", [given])
-    assert [step.kernel for step in plan.steps] == ["depthwise_conv2d_s8"]
+    assert [step.kernel for step in plan.steps] == ["thumb_conv2d"]
 
 
 @pytest.mark.parametrize("size", SIZES)

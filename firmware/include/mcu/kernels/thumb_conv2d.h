@@ -1,5 +1,5 @@
-// Convolution of int8 images on cores without DSP instructions: what conv2d.h computes, for one group and
-// dilation 1, from packed weights and with the input's offset folded into the bias.
+// Convolution of int8 images on cores without DSP instructions: what conv2d.h computes, from packed weights
+// and with the input's offset folded into the bias.
 //
 //   sum    = sum over ky, kx, i of pixel(ky, kx, i) * weights[o][ky][kx][i]; outside the image a pixel is
 //            -input_offset, so that it adds nothing to sum + bias
@@ -17,7 +17,8 @@
 //   [eight channels][product][8 channels: bytes], then ThumbScale[channels]
 //
 // Input and output lie as in conv2d.h. Output pixels are made in memory order, four by four, over the
-// ends of rows too. A pixel's window is not read any more when the first of its four pixels is stored; where
+// ends of rows too. A pixel's window is not read any more when the first of its four pixels is stored (of
+// several groups: of the last one); where
 // fewer than four are left, the first is stored several times. `edge` is a pixel of -input_offset.
 //
 // Exact. Inner loop: 16 instructions for 8 products.
@@ -62,12 +63,14 @@ struct ThumbTileParams {
     DspBounds bounds;
 };
 
-// Any window.
+// Any window. The channels of a group see `depth` channels of the input.
 struct ThumbConv2dParams {
     int32_t batch;
     ImageSize input;
     ImageSize output;
     Window window;
+    int32_t groups;
+    int32_t depth;
     ThumbTileParams tile;
 };
 

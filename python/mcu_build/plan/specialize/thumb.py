@@ -12,8 +12,8 @@ from mcu_build.plan.specialize.context import Rule, Table
 def _emitted(thumb2: bool) -> Table:
     return (
         Rule(Conv2d, partial(thumb_conv.conv2d, thumb2=thumb2)),
-        Rule(DepthwiseConv2d, partial(thumb_conv.one_channel, thumb2=thumb2)),
         Rule(DepthwiseConv2d, partial(thumb_depthwise.depthwise, thumb2=thumb2)),
+        Rule(DepthwiseConv2d, partial(thumb_conv.depthwise, thumb2=thumb2)),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
-from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
+from mcu_build.ir.calls.struct import ImageSize, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.function import Finish
@@ -39,6 +39,8 @@ class ThumbConv2dParams(Struct):
     input: ImageSize
     output: ImageSize
     window: Window
+    groups: int
+    depth: int
     tile: ThumbTileParams
 
 
@@ -52,19 +54,18 @@ class ThumbPointwiseParams(Struct):
 
 
 def conv2d(context: Context, step: Step, call: Conv2d, *, thumb2: bool) -> Step | None:
-    """One group, constant weights."""
+    """Constant weights."""
     weights = array(context, call.weights, np.int8)
-    if weights is None or call.params.groups != 1:
-        return None
-    return _convolution(context, step, call, weights, thumb2)
+    return None if weights is None else _convolution(context, step, call, weights, call.params.groups, thumb2)
 
 
-def one_channel(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
-    """An image with one channel: a convolution like any other."""
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
+    """Several outputs for each channel of the input, which is a group of its own."""
     weights = array(context, call.weights, np.int8)
-    if weights is None or call.params.input.channels != 1:
+    if weights is None:
         return None
-    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0), thumb2)
+    groups = call.params.input.channels
+    return _convolution(context, step, call, weights.transpose(3, 1, 2, 0), groups, thumb2)
 
 
 def finish_of(rescaling: Rescaling) -> Finish:
@@ -78,11 +79,17 @@ def takes(rescaling: Rescaling) -> bool:
 
 
 def _convolution(
-    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, thumb2: bool
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    weights: Bytes,
+    groups: int,
+    thumb2: bool,
 ) -> Step | None:
+    """By weights [channels][y][x][channels of a group's input]."""
     given, pad_value = call.params, -call.params.input_offset
     # The edge is filled with the value that adds nothing.
-    if given.window.dilation != ONE or not -128 <= pad_value <= 127:
+    if not -128 <= pad_value <= 127:
         return None
     channels = len(weights)
     flat = weights.reshape(channels, -1)
@@ -98,14 +105,15 @@ def _convolution(
         call.input,
         context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
     ]
-    if given.window.is_pointwise:
+    if given.window.is_pointwise and groups == 1:
         kernel = "thumb_pointwise"
         params: Struct = ThumbPointwiseParams(given.batch * given.input.pixels, given.input.channels, tile)
     else:
         edge = bytes([pad_value & 0xFF]) * given.input.channels
         arguments.append(context.constant("edge", DType.I8, (len(edge),), edge))
         kernel = "thumb_conv2d"
-        params = ThumbConv2dParams(given.batch, given.input, given.output, given.window, tile)
+        depth = given.input.channels // groups
+        params = ThumbConv2dParams(given.batch, given.input, given.output, given.window, groups, depth, tile)
     starts = window_starts(given.batch, given.input, given.output, given.window)
     return replace(
         step,
@@ -114,6 +122,19 @@ def _convolution(
         params=params,
         arguments=(*arguments, call.output, patch),
         writes=(call.output, patch),
-        inplace={call.input: distance(starts, len(starts), _PIXELS, channels)},
+        inplace={call.input: _distance(starts, channels, groups)},
         core=family.emit(loop, finish_of(rescaling), thumb2),
     )
+
+
+def _distance(starts: list[int], channels: int, groups: int) -> int:
+    """As Call.inplace_distances.
+
+    Of several groups, the first are stored while others are still to be read.
+    """
+    found = distance(starts, len(starts), _PIXELS, channels)
+    if groups == 1:
+        return found
+    needed = np.minimum.accumulate(starts[::-1])[::-1][::_PIXELS]
+    ends = np.minimum(np.arange(len(needed)) * _PIXELS + _PIXELS, len(starts)) * channels
+    return max(found, int((ends - needed).max()))
