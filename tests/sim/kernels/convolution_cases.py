@@ -96,7 +96,7 @@ def cases(seed: int, shapes: Sequence[Shape], extra: int = 0) -> list[Case]:
         for _ in range(extra):
             n, height, width = shape.image
             image = (n, height + int(dice.integers(0, 4)), width + int(dice.integers(0, 4)))
-            other = replace(shape, image=image, outputs=int(dice.integers(1, 21)))
+            other = replace(shape, image=image, outputs=shape.groups * int(dice.integers(1, 21)))
             found.append(case(dice, other, STAGES[int(dice.integers(len(STAGES)))]))
     return found
 
