@@ -23,6 +23,7 @@ OPTION_ATTRS = {
     "reserve_ram": attr.string(doc = "Bytes of RAM at least for what a plan computes with: for a later one that needs more."),
     "reserve_scratch": attr.string(doc = "Bytes of an NPU's fast scratch memory at least, likewise."),
     "program_slot": attr.string(doc = "Keep the program apart from the image, in flash with room for two of them; mcuboot: in the slot of MCUboot's second image."),
+    "program_key": attr.label(allow_single_file = [".pem"], doc = "An Ed25519 key in PEM format: the firmware takes programs alone that are signed with it."),
 }
 
 FIRMWARE_BUDGETS = {

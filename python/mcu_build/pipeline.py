@@ -14,7 +14,6 @@ from mcu_build.codegen.table_model import first_slot
 from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically, write_changed
-from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.kernel_sources import check_kernels, check_sources, prototypes, with_headers
 from mcu_build.lowered import Lowered
@@ -84,7 +83,7 @@ def _key(request: Request, lowered: Lowered) -> str:
         repr(request.npu),
         " ".join(request.options.emit),
         _executorch_key(request),
-        _table_key(request.options),
+        _table_key(request),
         request.options.optimize,
         request.board.model_dump_json(),
         request.toolchain,
@@ -96,11 +95,12 @@ def _key(request: Request, lowered: Lowered) -> str:
     )
 
 
-def _table_key(options: BuildOptions) -> str:
+def _table_key(request: Request) -> str:
+    options = request.options
     if options.runtime != "table":
         return ""
     programs = [hash_file(file) for file in options.ops_from if file.is_file()]
-    slots = options.program_slot, options.reserve_ram, options.reserve_scratch
+    slots = request.slots, options.reserve_ram, options.reserve_scratch
     return hash_text("table", repr(slots), *programs)
 
 
@@ -161,7 +161,7 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
         texts = {
             **made.texts,
             **board_files(request.board, request.toolchain, request.cmsis_nn, request.options.optimize),
-            "depends.txt": "".join(f"{line}\n" for line in lowered.watched),
+            "depends.txt": "".join(f"{line}\n" for line in _watched(request, lowered)),
         }
         for file, text in texts.items():
             write_changed(output / file, text)
@@ -171,6 +171,13 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     return Generated(
         made.plan.name, files, sources, made.kernels, lowered.dependencies, config, made.runtime, made.slots
     )
+
+
+def _watched(request: Request, lowered: Lowered) -> tuple[str, ...]:
+    """What a build system has to watch: what the model depends on, and files that options name."""
+    options = request.options
+    named = (*options.ops_from, *((options.program_key,) if options.program_key else ()))
+    return (*lowered.watched, *(str(file.absolute()) for file in named))
 
 
 def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:

@@ -21,7 +21,7 @@ from mcu_build.codegen.kernel_set import VERSION, Numbers
 from mcu_build.codegen.pte import encode as encode_program
 from mcu_build.codegen.slot import MODEL_SLOT, Region, check_capacity, slot_file
 from mcu_build.codegen.table import encode as encode_table
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.flash.sign import Order, signed_files
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import ALIGNMENT, Plan
@@ -32,6 +32,7 @@ from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import BACKEND
 from mcu_build.npu.payload import parse as parse_payload
 from mcu_build.planning import plan_program
+from mcu_build.program_key import ProgramKey
 from mcu_build.progress import Progress
 from mcu_build.stages.lower import lower_model
 
@@ -43,22 +44,48 @@ def program_file(
     method: str | None,
     data: Sequence[Path],
     progress: Progress,
+    key: ProgramKey | None = None,
 ) -> bytes:
     """What to flash of the model in `file` for the firmware that was built in the folder `firmware`.
 
-    `data` are files with weights of it. McuError names everything that keeps the firmware from running it, as
-    far as can be told without running, and the options that help.
+    `data` are files with weights of it; `key` signs it. McuError names everything that
+    keeps the firmware from running it, as far as can be determined without running, and the options that
+    help.
     """
     built = manifest.require(firmware)
     memory = built.memory
     if not memory.get("program_slot"):
         raise McuError(f"{firmware}: this firmware has no program slots", "Build it with --program-slot.")
+    region = Region(**memory["program_slot"])
+    _check_key(firmware, region, key)
     if memory.get("kernels") is None:
         made = _as_given(file, firmware, built, method, data)
     else:
         made = _made(file, firmware, built, method, data, progress)
-    check_capacity(str(file), made, Region(**memory["program_slot"]))
-    return slot_file(made, memory["operators"], sequence)
+    check_capacity(str(file), made, region)
+    return slot_file(made, memory["operators"], sequence, key)
+
+
+def _check_key(firmware: Path, region: Region, key: ProgramKey | None) -> None:
+    """McuError (status 2) where the firmware would not take what is signed with `key`, or is not."""
+    if region.public_key and key is None:
+        raise McuError(
+            f"{firmware}: this firmware takes signed programs alone",
+            "Add --program-key with the key that it was built with.",
+            Exit.USAGE,
+        )
+    if key is not None and not region.public_key:
+        raise McuError(
+            f"--program-key: {firmware}: this firmware has no key and would not look at a signature",
+            "Build it with --program-key, or leave the option out.",
+            Exit.USAGE,
+        )
+    if key is not None and key.public != region.public_key:
+        raise McuError(
+            f"--program-key: this is not the key that {firmware} was built with",
+            f"The public half of that is {region.public_key}.",
+            Exit.USAGE,
+        )
 
 
 def sign_program(file: Path, firmware: Path, order: Order) -> dict[str, Path]:

@@ -20,6 +20,7 @@ from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options as ExecutorchOptions
 from mcu_build.fronts.options import BuildOptions
+from mcu_build.program_key import read_key
 
 # What is not told in the name of a build folder.
 _USUAL = ("float", "arm-clang", "host", "speed")
@@ -139,7 +140,19 @@ def request_on(
 
 def _slots(options: BuildOptions, board: Board) -> Region | None:
     """Where programs are kept apart from the image."""
-    slot = options.program_slot
+    region = _region(options.program_slot, board)
+    if options.program_key is None:
+        return region
+    if region is None:
+        raise McuError(
+            "--program-key: the image has no program slots, whose programs it would verify",
+            "Add --program-slot ADDRESS:SIZE, or leave it out.",
+            Exit.USAGE,
+        )
+    return region.signed_with(read_key(options.program_key, "--program-key"))
+
+
+def _region(slot: str | None, board: Board) -> Region | None:
     if slot is None:
         return None
     if slot == MODEL_SLOT:

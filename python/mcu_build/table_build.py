@@ -1,6 +1,6 @@
 """Plan → the C++ of a model whose plan is data, with room for plans that come later."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from mcu_build.board import Board
@@ -51,5 +51,5 @@ def memory(plan: Plan, given: Deployment) -> dict[str, Any]:
         "fast": fast,
         "operators": list(given.kernels.numbers.lines),
         "kernels": list(given.kernels.numbers.lines),
-        "program_slot": asdict(given.slots) if given.slots else None,
+        "program_slot": given.slots.document if given.slots else None,
     }

@@ -5,6 +5,7 @@
 //   rewritten slot_driver cuts OPERATORS HALF PAGE UNIT KEEP FILES   an update by the last of FILES with the
 //   power cut
 //                                                          at every access to the flash
+// SLOT_KEY in the environment, in hexadecimal digits: the firmware takes programs that are signed with it.
 // KEEP is "right" or, as a control, "wrong": the update takes the slot that is not running for the running
 // one.
 
@@ -16,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "mcu/ed25519.h"
 #include "mcu/slot.h"
 
 namespace slot = mcu::slot;
@@ -96,8 +98,20 @@ Memory read(const char* name) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+slot::Signer signer() {
+    static unsigned char key[mcu::ed25519::kKeyBytes];
+    const char* digits = std::getenv("SLOT_KEY");
+    if (digits == nullptr) {
+        return {};
+    }
+    for (size_t at = 0; at < sizeof(key); ++at) {
+        key[at] = static_cast<unsigned char>(std::stoi(std::string(digits + 2 * at, 2), nullptr, 16));
+    }
+    return {key, mcu::ed25519::verify};
+}
+
 slot::Slots booted(const Memory& memory, uint64_t operators) {
-    slot::Slots slots{memory, {0x32315445, operators}};
+    slot::Slots slots{memory, {0x32315445, operators, signer()}};
     look(slots);
     slots.running = newest(slots);
     return slots;

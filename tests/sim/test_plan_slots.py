@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mcu_build import process
 from mcu_build.board import find_board
@@ -11,6 +13,7 @@ from mcu_build.codegen.slot import HEADER_BYTES, slot_file
 from mcu_build.codegen.table import sealed
 from mcu_build.errors import Exit, McuError
 from mcu_build.manifest import require
+from mcu_build.program_key import SIGNATURE_BYTES, read_key
 from mcu_build.simulate.run import run
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project
@@ -53,15 +56,25 @@ def built(models: Path, name: str, folder: Path, *more: object, runtime: str = "
 
 
 @pytest.fixture(scope="module")
-def small(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return built(models, "small", tmp_path_factory.mktemp("build"))
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two keys; the first one is the firmware's of `small`."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("ours", "another"):
+        key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / f"{name}.pem").write_bytes(key)
+    return folder / "ours.pem", folder / "another.pem"
 
 
-def filed(firmware: Path, model: Path, folder: Path, sequence: int) -> bytes:
+@pytest.fixture(scope="module")
+def small(models: Path, keys: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(models, "small", tmp_path_factory.mktemp("build"), "--program-key", keys[0])
+
+
+def filed(firmware: Path, model: Path, folder: Path, sequence: int, key: Path | None = None) -> bytes:
     """What the command makes of a model."""
     made = folder / "new.slot"
     words = ("program", model, "--into", made, "--firmware", firmware, "--sequence", sequence, "--json")
-    result = mcu_build(*words)
+    result = mcu_build(*words, *(("--program-key", key) if key else ()))
     assert result.status == 0, result.out + result.err
     assert result.json["bytes"] == made.stat().st_size
     return made.read_bytes()
@@ -78,29 +91,49 @@ def outputs(firmware: Path, folder: Path, *slots: bytes) -> bytes:
     return run(find_board("host"), elf, INPUTS, 60).outputs
 
 
-def test_the_newest_plan_that_can_run_is_loaded(small: Path, models: Path, tmp_path: Path) -> None:
+def test_the_newest_plan_that_can_run_is_loaded(
+    small: Path, models: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
     factory = (small / "program.slot").read_bytes()
-    assert factory == filed(small, models / "small.py", tmp_path, 1)
-    assert factory == filed(small, small / "program.pte", tmp_path, 1)
-    newer = filed(small, models / "other.py", tmp_path, 2)
+    assert factory == filed(small, models / "small.py", tmp_path, 1, keys[0])
+    assert factory == filed(small, small / "program.pte", tmp_path, 1, keys[0])
+    newer = filed(small, models / "other.py", tmp_path, 2, keys[0])
     old, new = outputs(small, tmp_path, factory), outputs(small, tmp_path, newer)
     assert old != new
     assert outputs(small, tmp_path, factory, newer) == outputs(small, tmp_path, newer, factory) == new
     lines = require(small).memory["operators"]
-    table = newer[HEADER_BYTES:-4]
+    table = newer[HEADER_BYTES : -4 - SIGNATURE_BYTES]
+    ours, another = (read_key(key, "--program-key") for key in keys)
     unfit = {
         "truncated": newer[:-30],
-        "a bit of a weight": newer[:-40] + bytes([newer[-40] ^ 1]) + newer[-39:],
-        "other kernels": slot_file(table, [*lines, "another"], 2),
+        "a bit of a weight": newer[:-100] + bytes([newer[-100] ^ 1]) + newer[-99:],
+        "not signed": slot_file(table, lines, 2),
+        "signed with another key": slot_file(table, lines, 2, another),
+        "other kernels": slot_file(table, [*lines, "another"], 2, ours),
         # Whole for the slot's header, and refused by the runner.
-        "another checksum": slot_file(table[:100] + bytes([table[100] ^ 1]) + table[101:], lines, 2),
-        "more memory": slot_file(sealed(table[:24] + b"\0\0\1\0" + table[28:]), lines, 2),
-        "fewer inputs": slot_file(sealed(table[:48] + b"\0\0\0\0" + table[52:]), lines, 2),
+        "another checksum": slot_file(table[:100] + bytes([table[100] ^ 1]) + table[101:], lines, 2, ours),
+        "more memory": slot_file(sealed(table[:24] + b"\0\0\1\0" + table[28:]), lines, 2, ours),
+        "fewer inputs": slot_file(sealed(table[:48] + b"\0\0\0\0" + table[52:]), lines, 2, ours),
     }
+    assert slot_file(table, lines, 2, ours) == newer
     for why, slot in unfit.items():
         assert outputs(small, tmp_path, factory, slot) == old, why
     with pytest.raises(McuError, match=r"SIGILL|SIGTRAP"):
         outputs(small, tmp_path, unfit["more memory"])
+
+
+def test_a_key_that_does_not_fit_is_named_before_anything_is_made(
+    small: Path, models: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    made = tmp_path / "new.slot"
+    words = ("program", models / "other.py", "--into", made, "--firmware", small, "--sequence", 2)
+    for more, message in (
+        ((), "this firmware takes signed programs alone"),
+        (("--program-key", keys[1]), "this is not the key that"),
+        (("--program-key", tmp_path / "none.pem"), "No such file"),
+    ):
+        refused = mcu_build(*words, *more)
+        assert refused.status == Exit.USAGE and message in refused.err and not made.exists()
 
 
 @pytest.mark.parametrize("runtime", ["table", pytest.param("executorch", marks=pytest.mark.slow)])
@@ -134,7 +167,10 @@ def test_options_that_do_nothing_are_refused(models: Path, tmp_path: Path) -> No
         refused = mcu_build(*words, option, "0:64K" if option == "--program-slot" else "64K")
         assert refused.status == Exit.USAGE
         assert f"{option}: it has no effect without --runtime table" in refused.json["error"]["message"]
-    small = (*words, "--runtime", "table", "--io", "int8", "--program-slot", "0:512")
+    table = (*words, "--runtime", "table")
+    lonely = mcu_build(*table, "--program-key", tmp_path / "key.pem")
+    assert lonely.status == Exit.USAGE and "no program slots" in lonely.json["error"]["message"]
+    small = (*table, "--io", "int8", "--program-slot", "0:512")
     assert "a slot takes 220" in mcu_build(*small).json["error"]["message"]
 
 
@@ -183,33 +219,36 @@ int main(int, char** words) {
 
 
 @pytest.mark.slow
-def test_an_application_updates_its_model(small: Path, models: Path, tmp_path: Path) -> None:
+def test_an_application_updates_its_model(
+    small: Path, models: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    key = ("--program-key", keys[0])
     words = ("generate", *WORDS, models / "small.py", "--name", "loaded", "--output", tmp_path / "loaded")
-    made = mcu_build(*words)
+    made = mcu_build(*words, *key)
     assert made.status == 0, made.err
     project = Project(tmp_path).write(
         "mcu_add_model(loaded GENERATED loaded)\nmcu_add_firmware(update SOURCES main.cpp MODELS loaded)",
         main=UPDATE,
     )
     image = project.made(None).tree / "update.elf"
-    filed(small, models / "other.py", tmp_path, 2)
+    filed(small, models / "other.py", tmp_path, 2, keys[0])
     first, said, second = process.run([image, tmp_path / "new.slot"]).stdout.splitlines()
     assert said == "ok"
     assert first.startswith("0 ") and second.startswith("1 ") and first[2:] != second[2:]
-    filed(small, models / "other.py", tmp_path, 1)
+    filed(small, models / "other.py", tmp_path, 1, keys[0])
     first, said, second = process.run([image, tmp_path / "new.slot"]).stdout.splitlines()
     assert said == "not newer" and first == second
 
 
 @pytest.mark.slow
-def test_slots_of_a_core(models: Path, tmp_path: Path) -> None:
+def test_slots_of_a_core(models: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     """The production image holds no plan; the test image brings it at its address."""
     words = ("--board", "corstone-300", "--npu", "none", "--io", "int8", "--runtime", "table")
-    slots = ("--program-slot", "0x111C0000:256K")
+    slots = ("--program-slot", "0x111C0000:256K", "--program-key", keys[0])
     proof = mcu_build("test", *words, *slots, models / "larger.py", "--build-dir", tmp_path, "--json")
     assert proof.status == 0, proof.out + proof.err
     folder = tmp_path / "larger" / "corstone-300-no-npu-int8-table"
     slot = (folder / "program.slot").read_bytes()
     assert slot in (folder / "test.elf").read_bytes()
     assert slot[:200] not in (folder / "firmware.elf").read_bytes()
-    assert filed(folder, models / "larger.py", tmp_path, 1) == slot
+    assert filed(folder, models / "larger.py", tmp_path, 1, keys[0]) == slot

@@ -7,13 +7,14 @@
 // A slot is one half of the region. It begins with what `mcu-build program --into` writes, little-endian:
 //   0  magic "MCUP"; written last, so that a slot whose update was cut off has none
 //   4  CRC-32 (as zlib's) of bytes 8 to 32 + length
-//   8  format of this header: 1
+//   8  format of this header: 1; 2: the program is signed
 //  12  sequence: of two programs, the one with the greater number is the newer
 //  16  length of the program in bytes
 //  20  identifier of the program's schema, bytes 4 to 7 of a .pte: "ET12"; of a plan that is data: "PM01"
 //  24  the first 8 bytes of the SHA-256 of the names of the firmware's operators, or of what its kernels are:
 //      sorted, each with a newline
-//  32  the program, zeros up to a multiple of 4 bytes, and the end mark "MCUE"
+//  32  the program, zeros up to a multiple of 4 bytes, where it is signed the Ed25519 signature (64 bytes) of
+//      bytes 8 to 32 + length, and the end mark "MCUE"
 
 #pragma once
 
@@ -40,6 +41,8 @@ enum class Status : int32_t {
     kNotLoaded,       // whole, but it could not be loaded: its memory, inputs or outputs do not fit
     kFlashFailed,     // the flash could not be erased or written
     kNotOurs,         // the one slot is MCUboot's: it alone writes there
+    kNotSigned,       // it has no signature, and the firmware takes signed programs alone
+    kOtherKey,        // its signature is not that of the firmware's key
 };
 
 // A few words on a status, for a log.
@@ -48,10 +51,18 @@ inline const char* words(Status status);
 inline constexpr size_t kHeaderBytes = 32;
 inline constexpr int kNone = -1;
 
-// What the firmware can run, as headers tell it.
+// Who signs programs: a public key, and what verifies the signature of two pieces, one after the other.
+struct Signer {
+    const unsigned char* key = nullptr;
+    bool (*verify)(const unsigned char* key, std::span<const unsigned char> first,
+                   std::span<const unsigned char> second, const unsigned char* signature) = nullptr;
+};
+
+// What the firmware can run, as headers tell it. Without a signer it takes any program.
 struct Firmware {
     uint32_t schema;
     uint64_t operators;
+    Signer signer{};
 };
 
 // The region, and what was last found in it.
@@ -133,7 +144,9 @@ namespace detail {
 inline constexpr uint32_t kMagic = 0x5055434D;  // "MCUP"
 inline constexpr uint32_t kEnd = 0x4555434D;    // "MCUE"
 inline constexpr uint32_t kErased = 0xFFFFFFFF;
-inline constexpr uint32_t kFormat = 1;
+inline constexpr uint32_t kUnsigned = 1;
+inline constexpr uint32_t kSigned = 2;
+inline constexpr size_t kSignatureBytes = 64;
 inline constexpr size_t kChecked = 8;  // the checksum begins here
 inline constexpr size_t kEndBytes = 4;
 
@@ -154,9 +167,18 @@ inline uint32_t length(Bytes header) {
     return word(header, 16);
 }
 
-// Where the end mark begins. `length` must fit.
-inline size_t end_of(Bytes header) {
+inline bool is_signed(Bytes header) {
+    return word(header, 8) == kSigned;
+}
+
+// Where the program with its padding ends. `length` must fit.
+inline size_t end_of_program(Bytes header) {
     return kHeaderBytes + (size_t{length(header)} + 3) / 4 * 4;
+}
+
+// Where the end mark begins.
+inline size_t end_of(Bytes header) {
+    return end_of_program(header) + (is_signed(header) ? kSignatureBytes : 0);
 }
 
 // Schemas are "ET" and two digits: they compare as text does.
@@ -170,8 +192,8 @@ inline Status check_shape(Bytes header, size_t capacity) {
     if (magic != kMagic) {
         return magic == kErased ? Status::kEmpty : Status::kNoProgram;
     }
-    if (word(header, 8) != kFormat) {
-        return word(header, 8) > kFormat ? Status::kTooNew : Status::kTooOld;
+    if (word(header, 8) != kUnsigned && !is_signed(header)) {
+        return word(header, 8) > kSigned ? Status::kTooNew : Status::kTooOld;
     }
     if (capacity < kHeaderBytes + kEndBytes || length(header) > capacity - kHeaderBytes - kEndBytes ||
         end_of(header) > capacity - kEndBytes) {
@@ -185,18 +207,28 @@ inline Status check_fit(Bytes header, const Firmware& firmware) {
     if (schema != firmware.schema) {
         return age(schema) > age(firmware.schema) ? Status::kTooNew : Status::kTooOld;
     }
+    if (firmware.signer.verify != nullptr && !is_signed(header)) {
+        return Status::kNotSigned;
+    }
     const uint64_t operators = word(header, 24) | uint64_t{word(header, 28)} << 32;
     return operators == firmware.operators ? Status::kOk : Status::kOtherOperators;
 }
 
 // The program in `slot` against its header, which may not be there yet.
-inline Status check_content(Bytes header, Bytes slot) {
+inline Status check_content(Bytes header, Bytes slot, const Signer& signer) {
     if (word(slot, end_of(header)) != kEnd) {
         return Status::kTruncated;
     }
-    uint32_t crc = crc32(kErased, header.subspan(kChecked, kHeaderBytes - kChecked));
-    crc = crc32(crc, slot.subspan(kHeaderBytes, length(header)));
-    return ~crc == word(header, 4) ? Status::kOk : Status::kCorrupted;
+    const Bytes described = header.subspan(kChecked, kHeaderBytes - kChecked);
+    const Bytes body = slot.subspan(kHeaderBytes, length(header));
+    if (~crc32(crc32(kErased, described), body) != word(header, 4)) {
+        return Status::kCorrupted;
+    }
+    if (signer.verify == nullptr || !is_signed(header)) {
+        return Status::kOk;
+    }
+    const unsigned char* signature = slot.data() + end_of_program(header);
+    return signer.verify(signer.key, described, body, signature) ? Status::kOk : Status::kOtherKey;
 }
 
 inline int keep(Slots& slots) {
@@ -239,6 +271,10 @@ inline const char* words(Status status) {
             return "flash failed";
         case Status::kNotOurs:
             return "the slot is MCUboot's";
+        case Status::kNotSigned:
+            return "not signed";
+        case Status::kOtherKey:
+            return "signed with another key";
     }
     return "?";
 }
@@ -250,7 +286,7 @@ inline Status check(Bytes slot, const Firmware& firmware) {
     const Bytes header = slot.first(kHeaderBytes);
     Status status = check_shape(header, slot.size());
     if (status == Status::kOk) {
-        status = check_content(header, slot);
+        status = check_content(header, slot, firmware.signer);
     }
     return status == Status::kOk ? check_fit(header, firmware) : status;
 }
@@ -359,7 +395,7 @@ inline Status Update::commit() {
         }
     }
     const Bytes slot = slots_.slot(target_);
-    if (const Status status = check_content(header_, slot); status != Status::kOk) {
+    if (const Status status = check_content(header_, slot, slots_.firmware.signer); status != Status::kOk) {
         return status;
     }
     // Back to front: the magic comes last.

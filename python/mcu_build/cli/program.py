@@ -34,6 +34,7 @@ _path = click.Path(path_type=Path)
 )
 @build_option("method", help="The firmware's method, where the program has several.")
 @build_option("data")
+@build_option("program_key", help="The key that the firmware was built with: it signs the program.")
 @sign_options
 @update_options
 @click.option(
@@ -50,6 +51,7 @@ def command(
     sequence: int,
     method: str | None,
     data: tuple[Path, ...],
+    program_key: Path | None,
     sign: Path | None,
     version: str,
     security_counter: str | None,
@@ -67,10 +69,12 @@ def command(
     del debug
     from mcu_build.files import write_atomically
     from mcu_build.flash.sign import order
+    from mcu_build.program_key import read_key
     from mcu_build.replace import program_file, sign_program
 
     signing = order(sign, version, security_counter, encrypt, pad, confirm, needs)
-    made = program_file(program, firmware, sequence, method, data, StageTimes())
+    key = read_key(program_key, "--program-key") if program_key else None
+    made = program_file(program, firmware, sequence, method, data, StageTimes(), key)
     write_atomically(into, made)
     signed = sign_program(into, firmware, signing) if signing else {}
     if as_json:

@@ -161,7 +161,7 @@ def _source(given: Deployment) -> str:
         BANNER,
         f'#include "{name}.h"\n\n',
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
-        '#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
+        f'{given.slots.includes}#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
         '#include "mcu/executorch/weights.h"\n' if given.weights else "",
         *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in given.backends),
         '#include "mcu/executorch/upstream.h"\n' if given.upstream else "",
@@ -283,11 +283,9 @@ def _slots(given: Deployment) -> str:
     if not given.slots:
         return ""
     schema = int.from_bytes(given.data[4:8], "little")
-    return (
-        "\n// The schema and the operators that programs must have been made for.\n"
-        f"constinit mcu::slot::Slots program_slots{{\n    {_program_name(given)}, "
-        f"{{{schema:#010x}, {operators_hash(given.contract):#018x}}}{given.slots.kind}}};\n"
-    )
+    operators = f"{operators_hash(given.contract):#018x}"
+    made = given.slots.definition(_program_name(given), f"{schema:#010x}", operators)
+    return f"\n// The schema and the operators that programs must have been made for.\n{made}"
 
 
 def _program_size(given: Deployment) -> int:
@@ -308,7 +306,7 @@ def _program(given: Deployment) -> str:
     name = _program_name(given)
     if given.slots:
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-        data = slot_file(given.data, given.contract, FIRST_SEQUENCE)
+        data = slot_file(given.data, given.contract, FIRST_SEQUENCE, given.slots.key)
         made = region(name, data, given.slots.size, SLOT_ALIGNMENT, given.is_host)
     else:
         said = "The program as ExecuTorch's exporter wrote it."

@@ -1,19 +1,22 @@
-"""Programs for the program slots of a firmware: mcu/slot.h tells the layout."""
+"""Programs for the program slots of a firmware: mcu/slot.h has the layout."""
 
 import binascii
 import hashlib
 import re
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import PROGRAM_SLOTS, Memory
+from mcu_build.program_key import SIGNATURE_BYTES, ProgramKey
 
 HEADER_BYTES = 32
 _END = b"MCUE"
-_FORMAT = 1
+# Of the header: of programs without and with a signature.
+_UNSIGNED, _SIGNED = 1, 2
 # A slot begins where a page of flash does; 32 bytes are the widest unit that flash is written in.
 ALIGNMENT = 64
 # What --program-slot calls the slot of the second image of MCUboot's.
@@ -24,21 +27,51 @@ FIRST_SEQUENCE = 1
 
 @dataclass(frozen=True)
 class Region:
-    """Flash for two programs, a half each: from `address`, `size` bytes; `single`: for one."""
+    """Flash for two programs, a half each: from `address`, `size` bytes; `single`: for one.
+
+    `public_key`: programs must be signed; in hexadecimal digits. `key` is the private one, where it is known.
+    """
 
     address: int
     size: int
     single: bool = False
+    public_key: str = ""
+    key: ProgramKey | None = None
 
-    @property
-    def kind(self) -> str:
-        """What follows in the initializer of mcu::slot::Slots."""
-        return ", true" if self.single else ""
+    def signed_with(self, key: ProgramKey) -> "Region":
+        """The same for programs that are signed."""
+        return replace(self, public_key=key.public, key=key)
 
     @property
     def capacity(self) -> int:
         """The longest program in bytes."""
-        return self.size // (1 if self.single else 2) - HEADER_BYTES - len(_END)
+        signature = SIGNATURE_BYTES if self.public_key else 0
+        return self.size // (1 if self.single else 2) - HEADER_BYTES - signature - len(_END)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """For the manifest: all but the private key."""
+        return {
+            "address": self.address,
+            "size": self.size,
+            "single": self.single,
+            "public_key": self.public_key,
+        }
+
+    @property
+    def includes(self) -> str:
+        """What the source that defines the slots includes."""
+        return '#include "mcu/ed25519.h"\n' if self.public_key else ""
+
+    def definition(self, symbol: str, schema: str, operators: str) -> str:
+        """C++ of `program_slots`, for programs of a schema and for these operators, at `symbol`."""
+        firmware, key = f"{schema}, {operators}", ""
+        if self.public_key:
+            digits = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(self.public_key))
+            key = f"constexpr unsigned char program_key[] = {{{digits}}};\n"
+            firmware += ", {program_key, mcu::ed25519::verify}"
+        kind = ", true" if self.single else ""
+        return f"{key}constinit mcu::slot::Slots program_slots{{\n    {symbol}, {{{firmware}}}{kind}}};\n"
 
 
 def memory_region(name: str, board: Board) -> Region:
@@ -104,11 +137,18 @@ def operators_hash(operators: Iterable[str]) -> int:
     return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "little")
 
 
-def slot_file(program: bytes, operators: Iterable[str], sequence: int) -> bytes:
-    """A program with its header and its end mark: what a slot holds, for firmware with these `operators`."""
-    checked = struct.pack("<III4sQ", _FORMAT, sequence, len(program), program[4:8], operators_hash(operators))
+def slot_file(
+    program: bytes, operators: Iterable[str], sequence: int, key: ProgramKey | None = None
+) -> bytes:
+    """A program with its header and its end mark: what a slot holds, for firmware with these `operators`.
+
+    Signed where there is a `key`.
+    """
+    form = _SIGNED if key else _UNSIGNED
+    checked = struct.pack("<III4sQ", form, sequence, len(program), program[4:8], operators_hash(operators))
     header = struct.pack("<4sI", b"MCUP", binascii.crc32(checked + program)) + checked
-    return header + program + bytes(-len(program) % 4) + _END
+    signature = key.sign(checked + program) if key else b""
+    return header + program + bytes(-len(program) % 4) + signature + _END
 
 
 def check_capacity(name: str, program: bytes, region: Region) -> None:

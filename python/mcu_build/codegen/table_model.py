@@ -68,7 +68,8 @@ def table_of(plan: Plan, given: Deployment) -> bytes:
 
 def first_slot(plan: Plan, given: Deployment) -> bytes:
     """What a slot holds of it."""
-    return slot_file(table_of(plan, given), given.kernels.numbers.lines, FIRST_SEQUENCE)
+    key = given.slots.key if given.slots else None
+    return slot_file(table_of(plan, given), given.kernels.numbers.lines, FIRST_SEQUENCE, key)
 
 
 _SLOT_INCLUDES = '#include "mcu/runtime/plan.h"\n#include "mcu/slot.h"\n'
@@ -95,7 +96,7 @@ def source(plan: Plan, given: Deployment, size: int) -> str:
             BANNER,
             f'#include "{name}.h"\n\n#include <span>\n\n',
             *kernels.includes(),
-            '#include "mcu/runtime/slot_loader.h"\n' if given.slots else "",
+            f'{given.slots.includes}#include "mcu/runtime/slot_loader.h"\n' if given.slots else "",
             "\n",
             *kernels.emitted(),
             'extern "C" {\n',
@@ -105,7 +106,7 @@ def source(plan: Plan, given: Deployment, size: int) -> str:
             "}\n\nnamespace {\n\n",
             kernels.array(),
             f"constinit mcu::runtime::Plan loaded(kernels_of_model, {{{places}}});\n\n",
-            *(_newest(plan, given.slots.kind) if given.slots else _own(plan)),
+            *(_newest(plan, given.slots) if given.slots else _own(plan)),
             "// A plan that is not whole ends the firmware, as any fault does.\n"
             "const mcu::runtime::Plan& plan() noexcept {\n"
             "    if (!loaded.is_loaded() && load_plan() != mcu::runtime::Status::kOk) {\n"
@@ -123,14 +124,13 @@ def _own(plan: Plan) -> Iterator[str]:
     yield f"    return loaded.load({plan.name}_plan);\n}}\n\n"
 
 
-def _newest(plan: Plan, slot_kind: str) -> Iterator[str]:
+def _newest(plan: Plan, slots: Region) -> Iterator[str]:
     for kind, ids in (("input", plan.inputs), ("output", plan.outputs)):
         sizes = ", ".join(str(plan.tensors[id].nbytes) for id in ids)
         yield f"constexpr std::size_t {kind}_sizes[] = {{{sizes}}};\n"
+    yield slots.definition(_slots_name(plan), "mcu::runtime::kFormat", "kernels_of_model.id")
     yield (
-        "constinit mcu::slot::Slots program_slots{\n"
-        f"    {_slots_name(plan)}, {{mcu::runtime::kFormat, kernels_of_model.id}}{slot_kind}}};\n\n"
-        "mcu::runtime::Status load_plan() noexcept {\n"
+        "\nmcu::runtime::Status load_plan() noexcept {\n"
         "    return mcu::runtime::load_newest(loaded, program_slots, input_sizes, output_sizes);\n}\n\n"
     )
 

@@ -1,7 +1,7 @@
 """A program for ExecuTorch's runtime with memory of exact size: build, run, read the use, build again."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ def build_measured(
         write_atomically(images["delegated"], given.data)
     if slots:
         images["program_slot"] = folder / "program.slot"
-        write_atomically(images["program_slot"], slot_file(given.data, given.contract, FIRST_SEQUENCE))
+        first = slot_file(given.data, given.contract, FIRST_SEQUENCE, slots.key)
+        write_atomically(images["program_slot"], first)
     return images, _memory(given)
 
 
@@ -156,5 +157,5 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "kernels": list(given.kernels.numbers.lines) if given.has_plans else None,
         "backends": list(given.backends),
         "method": given.program.method,
-        "program_slot": asdict(given.slots) if given.slots else None,
+        "program_slot": given.slots.document if given.slots else None,
     }

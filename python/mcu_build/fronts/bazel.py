@@ -56,6 +56,8 @@ def _attribute(option: Option) -> str:
     doc = f"doc = {json.dumps(option.help)}"
     if option.many and option.kind == "path":
         return f"attr.label_list(allow_files = {json.dumps(list(option.endings))}, {doc})"
+    if option.kind == "path":
+        return f"attr.label(allow_single_file = {json.dumps(list(option.endings))}, {doc})"
     if option.many:
         return f"attr.string_list({doc})"
     if option.kind == "number":

@@ -393,6 +393,17 @@ class BuildOptions:
             page="program-slot.md",
         ),
     ] = None
+    program_key: Annotated[
+        Path | None,
+        Option(
+            "An Ed25519 key in PEM format: the firmware takes programs alone that are signed with it.",
+            group="Compiler, kernels, runtime",
+            metavar="KEY.pem",
+            needs=_REPLACED,
+            endings=(".pem",),
+            page="program-slot.md",
+        ),
+    ] = None
     console: Annotated[
         ConsoleKind | None,
         Option(
@@ -537,6 +548,7 @@ class SourceKeywords(TypedDict, total=False):
     reserve_ram: int | str | None
     reserve_scratch: int | str | None
     program_slot: str | None
+    program_key: str | Path | None
 
 
 class Keywords(SourceKeywords, total=False):
