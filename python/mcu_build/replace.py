@@ -18,6 +18,7 @@ from mcu_build.cache import Cache
 from mcu_build.codegen.delegated import delegated, is_left
 from mcu_build.codegen.executorch import planned_bytes
 from mcu_build.codegen.kernel_set import VERSION, Numbers
+from mcu_build.codegen.program_key import ProgramKey
 from mcu_build.codegen.pte import encode as encode_program
 from mcu_build.codegen.slot import MODEL_SLOT, Region, check_capacity, slot_file
 from mcu_build.codegen.table import encode as encode_table
@@ -32,7 +33,6 @@ from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import BACKEND
 from mcu_build.npu.payload import parse as parse_payload
 from mcu_build.planning import plan_program
-from mcu_build.program_key import ProgramKey
 from mcu_build.progress import Progress
 from mcu_build.stages.lower import lower_model
 

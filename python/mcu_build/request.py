@@ -8,6 +8,7 @@ from mcu_build.board import Board, NpuChoice, find_board
 from mcu_build.cache import hash_text
 from mcu_build.choices import Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
+from mcu_build.codegen.program_key import read_key
 from mcu_build.codegen.slot import (
     MODEL_SLOT,
     Region,
@@ -20,7 +21,6 @@ from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options as ExecutorchOptions
 from mcu_build.fronts.options import BuildOptions
-from mcu_build.program_key import read_key
 
 # What is not told in the name of a build folder.
 _USUAL = ("float", "arm-clang", "host", "speed")

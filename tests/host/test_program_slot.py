@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.codegen.program_key import ProgramKey, read_key
 from mcu_build.codegen.slot import Region, memory_region, operators_hash, parse_region, slot_file
 from mcu_build.errors import Exit, McuError
-from mcu_build.program_key import ProgramKey, read_key
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = ("aten::cat.out", "cortex_m::softmax.out")

@@ -9,11 +9,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mcu_build import process
 from mcu_build.board import find_board
+from mcu_build.codegen.program_key import SIGNATURE_BYTES, read_key
 from mcu_build.codegen.slot import HEADER_BYTES, slot_file
 from mcu_build.codegen.table import sealed
 from mcu_build.errors import Exit, McuError
 from mcu_build.manifest import require
-from mcu_build.program_key import SIGNATURE_BYTES, read_key
 from mcu_build.simulate.run import run
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project

@@ -67,9 +67,9 @@ def command(
     PROGRAM is any model file; for firmware with --kernels upstream, a .pte.
     """
     del debug
+    from mcu_build.codegen.program_key import read_key
     from mcu_build.files import write_atomically
     from mcu_build.flash.sign import order
-    from mcu_build.program_key import read_key
     from mcu_build.replace import program_file, sign_program
 
     signing = order(sign, version, security_counter, encrypt, pad, confirm, needs)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mcu_build.board import Board
+from mcu_build.codegen.program_key import SIGNATURE_BYTES, ProgramKey
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import PROGRAM_SLOTS, Memory
-from mcu_build.program_key import SIGNATURE_BYTES, ProgramKey
 
 HEADER_BYTES = 32
 _END = b"MCUE"
