@@ -386,6 +386,40 @@ def test_firmware_takes_steps(file, tmp_path) -> None:
     assert "inline constexpr std::size_t hop = STREAMS_HOP;" in header
 
 
+SPECTROGRAM = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.n = nn.Conv2d(1, 4, 3, stride=(1, 2), padding=(0, 1)), nn.BatchNorm2d(4)
+        self.p, self.b = nn.MaxPool2d((2, 2)), nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = self.p(F.hardswish(self.n(self.a(F.pad(x, (0, 0, 2, 0))))))
+        return self.b(y.permute(0, 2, 1, 3).flatten(2))
+
+torch.manual_seed(0)
+model = Net().eval()
+stream = {"x": 2}
+example_inputs = (torch.randn(1, 1, 16, 8),)
+calibration = [torch.randn(1, 1, 16, 8) for _ in range(4)]
+evaluation = [(torch.randn(1, 1, 16, 8), None)]
+"""
+
+
+def test_firmware_steps_over_images_of_one_channel(tmp_path) -> None:
+    """Their strides do not tell the order of their dimensions; a step has two rows."""
+    path = tmp_path / "spectrogram.py"
+    path.write_text(SPECTROGRAM)
+    document = mcu_build("test", "--board", "host", "--build-dir", tmp_path, "--json", path).json
+    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
+    assert document["state"] == {"elements": 8 * 16, "mismatches": 0}
+    assert document["quality"][0]["sqnr_db"] > 25
+
+
 def test_run_takes_recordings(file, tmp_path) -> None:
     """Two recordings of another length in one boot: the second begins anew, so that both are alike."""
     recording = np.random.default_rng(0).standard_normal((1, 1, 4, 32)).astype(np.float32)

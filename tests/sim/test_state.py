@@ -1,4 +1,4 @@
-"""State on simulated cores: programs that others exported, and a stream beside an NPU."""
+"""State on simulated cores: programs that others exported, and beside an NPU under both runtimes."""
 
 from pathlib import Path
 
@@ -36,3 +36,40 @@ def test_a_stream_beside_an_npu(tmp_path: Path) -> None:
     assert (tested.json["mismatches"], tested.json["outputs_vary"]) == (0, True)
     assert tested.json["state"] == {"elements": 193_200, "mismatches": 0}
     assert min(one["sqnr_db"] for one in tested.json["quality"]) > 30
+
+
+RING = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("past", torch.zeros(1, 8, 2))
+        self.a, self.b, self.o = nn.Conv1d(8, 16, 3), nn.Conv1d(16, 8, 1), nn.Linear(8, 4)
+
+    def forward(self, x):
+        window = torch.cat([self.past, x], 2)
+        self.past.copy_(window[..., 1:])
+        return self.o(torch.relu(self.b(torch.relu(self.a(window)))).flatten(1))
+
+def calls(count):
+    return [(torch.randn(1, 8, 1),) for _ in range(count)]
+
+torch.manual_seed(0)
+model = Net()
+example_inputs = calls(1)[0]
+calibration = [calls(60)]
+evaluation = [(calls(20), None), (calls(5), None)]
+"""
+
+
+@pytest.mark.slow
+def test_executorchs_runtime_carries_state_beside_delegates(tmp_path: Path) -> None:
+    path = tmp_path / "ring.py"
+    path.write_text(RING)
+    command = ("test", "--board", "host", "--npu", "ethos-u55-128", "--runtime", "executorch")
+    tested = mcu_build(*command, "--build-dir", tmp_path, "--json", path)
+    assert tested.status == 0, tested.err
+    assert (tested.json["mismatches"], tested.json["outputs_vary"]) == (0, True)
+    assert tested.json["state"] == {"elements": 25 * 16, "mismatches": 0}

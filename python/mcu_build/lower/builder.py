@@ -47,7 +47,17 @@ def inherit(node: Node, origin: Node) -> None:
 
 
 def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The same values in the memory layout of another tensor."""
+    """The same values in the memory layout of another tensor.
+
+    With a single channel the strides of channels-last do not tell the order of dimensions, and are asked for.
+    """
+    last = torch.channels_last
+    if (
+        like.dim() == 4
+        and like.stride() == torch.empty_like(like, device="meta", memory_format=last).stride()
+    ):
+        strides = torch.empty(tensor.shape, device="meta", memory_format=last).stride()
+        return tensor.new_empty_strided(tuple(tensor.shape), strides).copy_(tensor)
     order = sorted(range(tensor.dim()), key=lambda d: (-like.stride(d), d))
     strides, step = [0] * tensor.dim(), 1
     for dimension in reversed(order):
