@@ -17,7 +17,7 @@ from mcu_build.lower.annotate import is_move
 from mcu_build.lower.assigned import Chosen, everything, is_int16
 from mcu_build.lower.builder import aten, run_fake, shape
 from mcu_build.lower.clusters import CLAMPS
-from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site
+from mcu_build.lower.int8_forms import DEQUANTIZE, Site, replace_ends
 from mcu_build.lower.int16_annotate import LAYERS, NORMS
 from mcu_build.lower.tables import cluster, evaluated, merge_quantizers
 from mcu_build.reference_int16 import HIGH, LOW, exp2_table, lookup_s16
@@ -37,18 +37,7 @@ Bounds = tuple[int, int]
 def build_int16(exported: ExportedProgram, chosen: Chosen = everything) -> None:
     """Replace quantize(operator(dequantize(x), ...)) of int16 operators, and changes of scale around them."""
     merge_quantizers(exported, chosen)
-    for end in list(exported.graph.nodes):
-        if end.target is not QUANTIZE or not isinstance(end.args[0], Node):
-            continue
-        made = _made(exported, end, chosen)
-        if made is None:
-            continue
-        if made.op == "call_function" and "val" not in made.meta:
-            made.meta["val"] = run_fake(made, end.meta["val"].fake_mode)
-        end.replace_all_uses_with(made, propagate_meta=False)
-    exported.graph.eliminate_dead_code()
-    exported.graph.lint()
-    exported.graph_module.recompile()
+    replace_ends(exported, lambda end: _made(exported, end, chosen))
 
 
 def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
@@ -65,7 +54,7 @@ def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     build = _BUILDS.get(layer.target)
     start = layer.args[0] if layer.args else None
     if build is not None and _is_dequantized(start):
-        made = build(_site(exported, layer, start, end), layer.args, (low, high))
+        made = build(Site.between(exported, layer, start, end, is_int16=True), layer.args, (low, high))
         if made is not None:
             return made
     return _function(exported, end, chosen) or _moved(exported, node, end)
@@ -97,11 +86,6 @@ def _is_dequantized(node: Any, dtypes: Sequence[torch.dtype] = _INT16) -> bool:
     return isinstance(node, Node) and node.target is DEQUANTIZE and node.args[5] in dtypes
 
 
-def _site(exported: ExportedProgram, node: Node, start: Node, end: Node) -> Site:
-    scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
-    return Site(exported, node, start.args[0], *scales, is_int16=True)
-
-
 def factor(real: float, largest: float) -> tuple[int, int]:
     """A positive number as multiplier / 2^shift, for sums up to `largest`: their product is below 2^62."""
     bits = min(31, 62 - max(int(largest), 1).bit_length())
@@ -113,7 +97,7 @@ def factor(real: float, largest: float) -> tuple[int, int]:
 def _rescale(
     exported: ExportedProgram, node: Node, start: Node, end: Node, bounds: Bounds | None = None
 ) -> Node:
-    site = _site(exported, node, start, end)
+    site = Site.between(exported, node, start, end, is_int16=True)
     multiplier, shift = factor(site.input_scale / site.output_scale, 1 << 16)
     low, high = bounds or (int(end.args[3]), int(end.args[4]))
     bits = 8 if end.args[5] is torch.int8 else 16
@@ -285,7 +269,9 @@ def _function(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | No
     if len(inside) == 1 and node.target in CLAMPS:
         return _rescale(exported, node, start, end, _bounds(node, float(end.args[1])))
     table, bits = _table(end, start, inside)
-    return _site(exported, inside[-1], start, end).call("lookup_s16", start.args[0], table, bits)
+    return Site.between(exported, inside[-1], start, end, is_int16=True).call(
+        "lookup_s16", start.args[0], table, bits
+    )
 
 
 def _table(end: Node, start: Node, inside: Sequence[Node]) -> tuple[torch.Tensor, int]:
@@ -318,7 +304,7 @@ def _moved(exported: ExportedProgram, node: Node, end: Node) -> Node | None:
     args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), integer)
     if node.target is aten.constant_pad_nd.default:
         args = (*args[:2], _step(args[2], end) if len(args) > 2 else 0)
-    made = _site(exported, node, starts[0], end).call_operator(node.target, *args)
+    made = Site.between(exported, node, starts[0], end, is_int16=True).call_operator(node.target, *args)
     made.kwargs = kwargs
     return made
 

@@ -9,10 +9,10 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mcu_build.lower.assigned import Chosen, everything
-from mcu_build.lower.builder import aten, run_fake
+from mcu_build.lower.builder import aten
 from mcu_build.lower.clusters import CLAMPS
 from mcu_build.lower.int4_annotate import LAYERS, by_group
-from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site
+from mcu_build.lower.int8_forms import DEQUANTIZE, Site, replace_ends
 from mcu_build.lower.int16_build import factor
 from mcu_build.reference_int4 import LARGEST_FACTOR, LEAST_SHIFT, WHOLE_FACTOR, pack
 
@@ -22,16 +22,7 @@ _LEAST, _MOST_INT8 = -128, 127
 
 def build_int4(exported: ExportedProgram, chosen: Chosen = everything) -> None:
     """Replace quantize(layer(dequantize(x), dequantized int4 weights)) by the integer operator on x."""
-    for end in list(exported.graph.nodes):
-        if end.target is not QUANTIZE or end.args[5] is not torch.int8:
-            continue
-        made = _made(exported, end, chosen)
-        if made is not None:
-            made.meta["val"] = run_fake(made, end.meta["val"].fake_mode)
-            end.replace_all_uses_with(made, propagate_meta=False)
-    exported.graph.eliminate_dead_code()
-    exported.graph.lint()
-    exported.graph_module.recompile()
+    replace_ends(exported, lambda end: _made(exported, end, chosen))
 
 
 def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
@@ -43,10 +34,9 @@ def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     start, held = layer.args[0], _dequantized(layer.args[1])
     if held is None or not isinstance(start, Node) or start.target is not DEQUANTIZE:
         return None
-    if start.args[5] is not torch.int8:
+    if not start.args[5] is end.args[5] is torch.int8:
         return None
-    scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
-    site = Site(exported, layer, start.args[0], *scales)
+    site = Site.between(exported, layer, start, end)
     weight, by_group = (get_param_tensor(exported, held.args[index]).detach().numpy() for index in (0, 1))
     bias = site.value_of(layer.args[2]) if len(layer.args) > 2 else None
     constants = _integers(weight, by_group, None if bias is None else bias.numpy().reshape(-1), site)

@@ -22,7 +22,7 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
 from mcu_build.lower.assigned import Chosen, everything
-from mcu_build.lower.builder import inherit
+from mcu_build.lower.builder import inherit, run_fake
 from mcu_build.lower.integer_ops import operator
 
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
@@ -42,6 +42,14 @@ class Site:
     output_scale: float
     output_zero_point: int
     is_int16: bool = False
+
+    @classmethod
+    def between(
+        cls, exported: ExportedProgram, node: Node, start: Node, end: Node, is_int16: bool = False
+    ) -> "Site":
+        """An operator behind the dequantize `start` of its first operand and before the quantize `end`."""
+        scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
+        return cls(exported, node, start.args[0], *scales, is_int16=is_int16)
 
     def call(self, name: str, *arguments: Any) -> Node:
         """A call of `mcu_build::name`; tensors among the arguments become constants of the program."""
@@ -121,28 +129,40 @@ def annotate_forms(model: GraphModule, chosen: Chosen = everything) -> None:
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
 
 
-def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
-    """Replace quantize(operator(dequantize(x))) by the integer operator on x."""
-    known = forms()
+def replace_ends(exported: ExportedProgram, make: Callable[[Node], Node | None]) -> None:
+    """Put integer operators in the place of quantizes: what `make` gives for one, nothing where it stays."""
     for end in list(exported.graph.nodes):
-        node = end.args[0] if end.target is QUANTIZE else None
-        if not isinstance(node, Node) or node.target not in known or not chosen(node):
-            continue
-        start = node.args[0]
-        if start.target is not DEQUANTIZE or start.args[5] is not torch.int8:
-            continue
-        if end.args[5] is not torch.int8:
-            continue
-        scales = (float(start.args[1]), int(start.args[2]), float(end.args[1]), int(end.args[2]))
-        made = known[node.target].build(Site(exported, node, start.args[0], *scales))
+        made = make(end) if end.target is QUANTIZE and isinstance(end.args[0], Node) else None
         if made is None:
-            _leave_to_executorch(node, known[node.target])
             continue
-        made.meta["val"] = end.meta["val"]
+        if made.op == "call_function" and "val" not in made.meta:
+            made.meta["val"] = run_fake(made, end.meta["val"].fake_mode)
         end.replace_all_uses_with(made, propagate_meta=False)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()
+
+
+def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
+    """Replace quantize(operator(dequantize(x))) by the integer operator on x."""
+    known = forms()
+
+    def make(end: Node) -> Node | None:
+        node = end.args[0]
+        form = known.get(node.target)
+        if form is None or not chosen(node):
+            return None
+        start = node.args[0]
+        if start.target is not DEQUANTIZE or not start.args[5] is end.args[5] is torch.int8:
+            return None
+        made = form.build(Site.between(exported, node, start, end))
+        if made is None:
+            _leave_to_executorch(node, form)
+        else:
+            made.meta["val"] = end.meta["val"]
+        return made
+
+    replace_ends(exported, make)
 
 
 def _leave_to_executorch(node: Node, form: Int8Form) -> None:
