@@ -75,7 +75,5 @@ REASONS: Mapping[str, str] = {
     "brings windows of three rows of nine bytes together, for eight channels",
     "thumb_depthwise": "a product is a copy, a multiplication and an addition, and three of them share a "
     "pixel: 3.5. Rescaling and storing, on the M0 25 instructions, is for nine products",
-    "thumb2_linear_ties": "two outputs, of four that are made: 2.9. The rest takes sums of 24 bits apart and "
-    "rescales",
-    "thumb_linear_ties": "two outputs, of four that are made: 7.1",
+    "thumb_linear": "two outputs, of four that are made: 7.5",
 }

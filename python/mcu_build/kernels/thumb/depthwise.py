@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
 from mcu_build.kernels.function import Finish, naked
-from mcu_build.kernels.thumb.frame import Requantization, entered, far, left, slot
+from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 
 MOST = 6  # outputs
 _SMALL = 4
@@ -25,6 +25,8 @@ _SEGMENT = 3  # weights
 _MOST_COLUMNS = 60  # pixels of a row that an addition to a pointer reaches
 # The words of ThumbTaps.
 _PACKED, _TABLE, _TABLE_END, _FROM, _FROM_END, _LOW, _OUTPUTS = 0, 1, 2, 3, 4, 5, 7
+_FRAME = Frame(13)
+_ENDS = _FRAME.slot(_LOW), _FRAME.slot(_LOW + 1)
 # Modelled cycles of a Cortex-M0+ for what every output, and every channel, takes beside products.
 _OUTPUT_CYCLES, _CHANNEL_CYCLES = 32, 50
 
@@ -111,26 +113,35 @@ def packed(weights: NDArray[np.int8], scales: NDArray[np.int64]) -> NDArray[np.i
 
 def emit(core: Core) -> Emitted:
     """The core as a function of C++."""
-    lines = [*entered(), f"ldr r7, {slot(_PACKED)}", f"ldr r5, {slot(_FROM)}", "1:"]
+    lines = [*_FRAME.entered(), f"ldr r7, {_FRAME.slot(_PACKED)}", f"ldr r5, {_FRAME.slot(_FROM)}", "1:"]
     lines += ["ldm r7!, {r3}", *(f"mov {sum}, r3" for sum in _SUMS[: core.outputs])]
     rows = [line for first in range(0, core.columns, _SEGMENT) for line in core.segment(first)]
-    rows += [f"ldr r3, {slot(_TABLE_END)}", "cmp r6, r3"]
-    lines += [f"ldr r6, {slot(_TABLE)}", "2:", *rows, *far("bne", "beq", "2", rows)]
+    rows += [f"ldr r3, {_FRAME.slot(_TABLE_END)}", "cmp r6, r3"]
+    lines += [f"ldr r6, {_FRAME.slot(_TABLE)}", "2:", *rows, *far("bne", "beq", "2", rows)]
     lines += _stored(core)
-    lines += [*far("bne", "beq", "1", lines), *left()]
+    lines += [*far("bne", "beq", "1", lines), *_FRAME.left()]
     return naked("thumb", core.name, "const ThumbTaps&", lines)
 
 
 def _stored(core: Core) -> Iterator[str]:
     """All outputs of a channel, the first last: others may lie there. Z: it was the last channel."""
     # Sums are taken from the last register, which is scratch then.
-    made = Requantization(core.finish, core.thumb2, _LOW, addend="r5", multiplier="r7", sign="lr")
-    yield from (f"str r5, {slot(_FROM)}", *made.constants("r7"), f"str r7, {slot(_PACKED)}", *made.spread())
+    made = Requantization(core.finish, core.thumb2, _ENDS, addend="r5", multiplier="r7", sign="lr")
+    yield from (
+        f"str r5, {_FRAME.slot(_FROM)}",
+        *made.constants("r7"),
+        f"str r7, {_FRAME.slot(_PACKED)}",
+        *made.spread(),
+    )
     for output in reversed(range(core.outputs)):
         yield from (f"mov r6, {_SUMS[output]}", *made.of("r6"))
-        yield from (f"ldr r0, {slot(_OUTPUTS + output)}", f"ldr r1, {slot(_FROM)}", "strb r6, [r0, r1]")
-    yield from ("mov r5, r1", "adds r5, #1", f"ldr r7, {slot(_PACKED)}")
-    yield from (f"ldr r0, {slot(_FROM_END)}", "cmp r5, r0")
+        yield from (
+            f"ldr r0, {_FRAME.slot(_OUTPUTS + output)}",
+            f"ldr r1, {_FRAME.slot(_FROM)}",
+            "strb r6, [r0, r1]",
+        )
+    yield from ("mov r5, r1", "adds r5, #1", f"ldr r7, {_FRAME.slot(_PACKED)}")
+    yield from (f"ldr r0, {_FRAME.slot(_FROM_END)}", "cmp r5, r0")
 
 
 def _moved(pointer: str, words: int) -> Iterator[str]:

@@ -9,42 +9,47 @@ from dataclasses import dataclass
 
 from mcu_build.kernels.function import Finish
 
-WORDS = 13  # of what a core is passed
 _FIRST = 7  # that a load can take, and so many are pushed last
 _HIGH = ("r8", "r9", "r10", "r11")
 
 
-def entered() -> Iterator[str]:
-    """Registers are saved, and the words that r0 points to lie on the stack (`slot`)."""
-    # GCC takes another syntax for Armv6-M unless it is told.
-    yield from (".syntax unified", "push {r4-r7, lr}")
-    yield from (f"mov r{4 + i}, {high}" for i, high in enumerate(_HIGH))
-    yield "push {r4-r7}"
-    yield from ("ldm r0!, {r1-r7}", "push {r1-r7}", "ldm r0!, {r1-r6}", "push {r1-r6}")
+@dataclass(frozen=True)
+class Frame:
+    """What a core is passed: r0 points to so many words, from 8 to 14, which are copied onto the stack."""
 
+    words: int
 
-def left() -> Iterator[str]:
-    """The end of a core."""
-    yield from (f"add sp, #{4 * WORDS}", "pop {r4-r7}")
-    yield from (f"mov {high}, r{4 + i}" for i, high in enumerate(_HIGH))
-    yield "pop {r4-r7, pc}"
+    def entered(self) -> Iterator[str]:
+        """Registers are saved, and the words lie where `slot` says."""
+        # GCC takes another syntax for Armv6-M unless it is told.
+        yield from (".syntax unified", "push {r4-r7, lr}")
+        yield from (f"mov r{4 + i}, {high}" for i, high in enumerate(_HIGH))
+        yield "push {r4-r7}"
+        yield from ("ldm r0!, {r1-r7}", "push {r1-r7}")
+        rest = f"{{r1-r{self.words - _FIRST}}}" if self.words > _FIRST + 1 else "{r1}"
+        yield from (f"ldm r0!, {rest}", f"push {rest}")
 
+    def left(self) -> Iterator[str]:
+        """The end of a core."""
+        yield from (f"add sp, #{4 * self.words}", "pop {r4-r7}")
+        yield from (f"mov {high}, r{4 + i}" for i, high in enumerate(_HIGH))
+        yield "pop {r4-r7, pc}"
 
-def slot(word: int) -> str:
-    """Where a word lies."""
-    return f"[sp, #{4 * (word - _FIRST if word >= _FIRST else word + WORDS - _FIRST)}]"
+    def slot(self, word: int) -> str:
+        """Where a word lies."""
+        return f"[sp, #{4 * ((word - _FIRST) % self.words)}]"
 
 
 @dataclass(frozen=True)
 class Requantization:
-    """Sums to bytes by dsp_rescale.h's formula; `low` is the first of two words that hold the ends.
+    """Sums to bytes by dsp_rescale.h's formula; `ends` are the slots of what clamps.
 
     `addend`, `multiplier` (Armv6-M: its low half) and `sign` are registers; the last is scratch.
     """
 
     finish: Finish
     thumb2: bool
-    low: int
+    ends: tuple[str, str]
     addend: str
     multiplier: str
     sign: str
@@ -66,8 +71,8 @@ class Requantization:
         yield f"lsls {sum}, {sum}, #1"
         yield from self._product_thumb2(sum) if self.thumb2 else self._product(sum)
         if self.finish.clamps:
-            for word, keeps in ((self.low, "bge"), (self.low + 1, "ble")):
-                yield from (f"ldr r0, {slot(word)}", f"cmp {sum}, r0", f"{keeps} 9f", f"mov {sum}, r0", "9:")
+            for end, keeps in zip(self.ends, ("bge", "ble"), strict=True):
+                yield from (f"ldr r0, {end}", f"cmp {sum}, r0", f"{keeps} 9f", f"mov {sum}, r0", "9:")
         elif self.thumb2:
             yield f"ssat {sum}, #8, {sum}"
         else:

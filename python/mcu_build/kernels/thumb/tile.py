@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from mcu_build.ir.plan import Emitted
 from mcu_build.kernels.function import Finish, naked
-from mcu_build.kernels.thumb.frame import Requantization, entered, far, left, slot
+from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 
 # The words of ThumbTile.
 _PATCH, _PATCH_END, _WEIGHTS, _SCALES, _OUTPUT, _SECOND, _THIRD = range(7)
 _FOURTH, _OUTPUT_END, _EIGHT_STRIDE, _IN_EIGHT, _LOW = range(7, 12)
+_FRAME = Frame(13)
+_ENDS = _FRAME.slot(_LOW), _FRAME.slot(_LOW + 1)
 _STRAIGHT = {False: 8, True: 4}  # blocks of a core without a loop, by whether it is to be small
 _ROUND = range(4, 8)  # blocks of a loop
 # Modelled cycles of a Cortex-M0+.
@@ -58,21 +60,26 @@ def loop_of(products: int, small: bool = False) -> Loop:
 def emit(loop: Loop, finish: Finish, thumb2: bool) -> Emitted:
     """The core as a function of C++."""
     name = f"tile_{loop.name}_{finish.name}"
-    lines = [*entered(), f"ldr r5, {slot(_WEIGHTS)}", "mov r12, r5", "1:", *_begun()]
+    lines = [*_FRAME.entered(), f"ldr r5, {_FRAME.slot(_WEIGHTS)}", "mov r12, r5", "1:", *_begun()]
     blocks = [line for _ in range(loop.each) for line in _block()]
     if loop.repeats:
         blocks = ["2:", *blocks, "cmp r4, r10", "bne 2b"]
     lines += blocks
-    lines += _stored(Requantization(finish, thumb2, _LOW, addend="r10", multiplier="lr", sign="r11"))
-    lines += [*_next_channel(), *far("bne", "beq", "1", lines), *left()]
+    lines += _stored(Requantization(finish, thumb2, _ENDS, addend="r10", multiplier="lr", sign="r11"))
+    lines += [*_next_channel(), *far("bne", "beq", "1", lines), *_FRAME.left()]
     return naked("thumb", name, "const ThumbTile&", lines)
 
 
 def _begun() -> Iterator[str]:
     """Both sums with the bias in each pixel's half."""
-    yield from (f"ldr r0, {slot(_SCALES)}", "ldr r6, [r0]", "mov r7, r6")
+    yield from (f"ldr r0, {_FRAME.slot(_SCALES)}", "ldr r6, [r0]", "mov r7, r6")
     yield from ("lsls r0, r6, #16", "adds r0, r0, r6", "mov r8, r0", "mov r9, r0")
-    yield from (f"ldr r4, {slot(_PATCH)}", f"ldr r0, {slot(_PATCH_END)}", "mov r10, r0", "mov r5, r12")
+    yield from (
+        f"ldr r4, {_FRAME.slot(_PATCH)}",
+        f"ldr r0, {_FRAME.slot(_PATCH_END)}",
+        "mov r10, r0",
+        "mov r5, r12",
+    )
 
 
 def _block() -> Iterator[str]:
@@ -90,14 +97,24 @@ def _words(high: str, words: str) -> Iterator[str]:
 
 def _stored(made: Requantization) -> Iterator[str]:
     """Four outputs; r0 is where the next channel's first goes. Pixel 0 is last: others may lie there."""
-    yield from (f"ldr r0, {slot(_SCALES)}", "adds r0, #4", *made.constants("r0"), f"str r0, {slot(_SCALES)}")
+    yield from (
+        f"ldr r0, {_FRAME.slot(_SCALES)}",
+        "adds r0, #4",
+        *made.constants("r0"),
+        f"str r0, {_FRAME.slot(_SCALES)}",
+    )
     yield from made.spread()
     yield from _low_half("r7", "r9")
     for sum, offset in (("r5", _THIRD), ("r7", _FOURTH)):
         yield from (*made.of(sum), *_put(sum, offset))
     yield from _low_half("r6", "r8")
     yield from (*made.of("r6"), *_put("r6", _SECOND), *made.of("r5"))
-    yield from (f"ldr r0, {slot(_OUTPUT)}", "strb r5, [r0]", "adds r0, #1", f"str r0, {slot(_OUTPUT)}")
+    yield from (
+        f"ldr r0, {_FRAME.slot(_OUTPUT)}",
+        "strb r5, [r0]",
+        "adds r0, #1",
+        f"str r0, {_FRAME.slot(_OUTPUT)}",
+    )
 
 
 def _low_half(high: str, words: str) -> Iterator[str]:
@@ -106,12 +123,17 @@ def _low_half(high: str, words: str) -> Iterator[str]:
 
 
 def _put(sum: str, offset: int) -> Iterator[str]:
-    yield from (f"ldr r0, {slot(_OUTPUT)}", f"ldr r1, {slot(offset)}", f"strb {sum}, [r0, r1]")
+    yield from (f"ldr r0, {_FRAME.slot(_OUTPUT)}", f"ldr r1, {_FRAME.slot(offset)}", f"strb {sum}, [r0, r1]")
 
 
 def _next_channel() -> Iterator[str]:
     """Of eight that lie side by side, or the first of the next eight. Z: it was the last."""
     yield from ("movs r1, #1", "add r12, r1")
-    yield from (f"ldr r1, {slot(_IN_EIGHT)}", "subs r1, #1", "bne 3f")
-    yield from (f"ldr r1, {slot(_EIGHT_STRIDE)}", "add r12, r1", "movs r1, #8")
-    yield from ("3:", f"str r1, {slot(_IN_EIGHT)}", f"ldr r1, {slot(_OUTPUT_END)}", "cmp r0, r1")
+    yield from (f"ldr r1, {_FRAME.slot(_IN_EIGHT)}", "subs r1, #1", "bne 3f")
+    yield from (f"ldr r1, {_FRAME.slot(_EIGHT_STRIDE)}", "add r12, r1", "movs r1, #8")
+    yield from (
+        "3:",
+        f"str r1, {_FRAME.slot(_IN_EIGHT)}",
+        f"ldr r1, {_FRAME.slot(_OUTPUT_END)}",
+        "cmp r0, r1",
+    )

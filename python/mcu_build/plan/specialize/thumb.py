@@ -14,9 +14,10 @@ def _emitted(thumb2: bool) -> Table:
         Rule(Conv2d, partial(thumb_conv.conv2d, thumb2=thumb2)),
         Rule(DepthwiseConv2d, partial(thumb_depthwise.depthwise, thumb2=thumb2)),
         Rule(DepthwiseConv2d, partial(thumb_conv.depthwise, thumb2=thumb2)),
+        Rule(Linear, partial(thumb_layers.linear, thumb2=thumb2)),
     )
 
 
-TABLE: Table = (Rule(Add, thumb_layers.add), *_emitted(thumb2=False), Rule(Linear, thumb_layers.linear))
+TABLE: Table = (Rule(Add, thumb_layers.add), *_emitted(thumb2=False))
 
-TABLE_2: Table = (*_emitted(thumb2=True), Rule(Linear, thumb_layers.linear_pairs))
+TABLE_2: Table = _emitted(thumb2=True)
