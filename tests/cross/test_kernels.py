@@ -37,6 +37,21 @@ def test_kernels_compile_for_size(board: str, folder: str, toolchain: Toolchain,
     assert not any(_UNDEFINED in one.read_bytes() for one in objects)
 
 
+@pytest.mark.parametrize("toolchain", ["arm-gcc", "arm-clang"])
+def test_the_platform_calls_nothing_that_throws(toolchain: Toolchain, tmp_path: Path) -> None:
+    """No image links the C++ library, which `substr` and `at` call where they are not inlined."""
+    options = target(find_board("mps2-an386"), toolchain, optimize="size")
+    firmware = data_dir() / "firmware"
+    sources = [file for name in ("console", "cortex_m") for file in (firmware / "platform" / name).glob("*.cpp")]
+    machine = ["-DMCU_INTERRUPTS=32", "-DMCU_UART_BASE=0x40000000", "-DMCU_UART_DIVIDER=16"]
+    command = [options.cxx, *options.compile_options, *machine, f"-I{firmware / 'include'}", "-c", *sources]
+    finished = process.run(command, cwd=tmp_path, timeout=300)
+    assert finished.status == 0, finished.stderr
+    assert (tmp_path / "rtt.o").exists()
+    needed = process.run(["arm-none-eabi-nm", "--undefined-only", *tmp_path.glob("*.o")]).stdout
+    assert "memcpy" in needed and "_ZSt" not in needed
+
+
 # What compilers' own library offers to cores without division or floating point.
 _COMPILERS = ("__aeabi_", "__clz", "_ZN3mcu7kernels")
 _LIBC = {"memcpy", "memmove", "memset"}

@@ -52,7 +52,7 @@ void write_console(std::string_view text) {
     UpBuffer& up = _SEGGER_RTT.up;
     // One byte stays free: equal offsets mean an empty buffer.
     const uint32_t used = (up.write + up.size - up.read) % up.size;
-    text = text.substr(0, up.size - 1 - used);
+    text = {text.data(), std::min<size_t>(text.size(), up.size - 1 - used)};
     const size_t before_end = std::min<size_t>(text.size(), up.size - up.write);
     std::memcpy(up.bytes + up.write, text.data(), before_end);
     std::memcpy(up.bytes, text.data() + before_end, text.size() - before_end);
