@@ -42,7 +42,8 @@ def test_the_platform_calls_nothing_that_throws(toolchain: Toolchain, tmp_path: 
     """No image links the C++ library, which `substr` and `at` call where they are not inlined."""
     options = target(find_board("mps2-an386"), toolchain, optimize="size")
     firmware = data_dir() / "firmware"
-    sources = [file for name in ("console", "cortex_m") for file in (firmware / "platform" / name).glob("*.cpp")]
+    folders = [firmware / "platform" / name for name in ("console", "cortex_m")]
+    sources = [file for folder in folders for file in folder.glob("*.cpp")]
     machine = ["-DMCU_INTERRUPTS=32", "-DMCU_UART_BASE=0x40000000", "-DMCU_UART_DIVIDER=16"]
     command = [options.cxx, *options.compile_options, *machine, f"-I{firmware / 'include'}", "-c", *sources]
     finished = process.run(command, cwd=tmp_path, timeout=300)

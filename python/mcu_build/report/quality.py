@@ -1,5 +1,6 @@
 """How good a quantized program is, in words: the verdict on a build, and the table by layer."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -88,9 +89,9 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
     if found >= least:
         return None
     hint = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
-    return McuError(
-        f"{name}: {found:.1f} dB against the float model, the least is {least:g}", hint, Exit.BUDGET
-    )
+    # Rounded down: 35.96 is not 36.
+    told = f"{name}: {math.floor(found * 10) / 10} dB against the float model, the least is {least:g}"
+    return McuError(told, hint, Exit.BUDGET)
 
 
 def cells(row: Row) -> tuple[str, ...]:
