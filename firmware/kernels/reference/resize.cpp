@@ -1,6 +1,8 @@
 #include "mcu/kernels/resize.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "mcu/kernels/math_f32.h"
 
@@ -15,7 +17,7 @@ int32_t nearest(int32_t at, float scale, int32_t size) {
 template <typename Number>
 inline void copy_pixel(const Planes& in, const Number* from, const Planes& out, Number* to) {
     if (in.channel_stride == 1 && out.channel_stride == 1) {
-        std::copy_n(from, in.channels, to);
+        std::memcpy(to, from, static_cast<std::size_t>(in.channels) * sizeof(Number));
         return;
     }
     for (int32_t c = in.channels; c > 0; --c, from += in.channel_stride, to += out.channel_stride) {
