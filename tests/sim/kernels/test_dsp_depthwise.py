@@ -53,7 +53,6 @@ ROWS = [
     Shape((1, 16, 9), 5, 0, (2, 6), (4, 2), (0, 2), copies=1),
     Shape((1, 1, 9), 12, 0, (1, 2), copies=1),
     Shape((1, 1, 40), 8, 0, (1, 5), padding=(0, 4), dilation=(1, 2), copies=1),  # with zeros between
-    Shape((2, 12, 14), 6, 0, (3, 4), (1, 2), (2, 3), (2, 2), copies=1),
 ]
 
 

@@ -16,6 +16,9 @@ from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_packing import as_words
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
 
+# Zeros between weights take flash: of its cycles, the part that a layer with dilation may keep for them.
+_WORTH_ZEROS = 0.5
+
 
 @dataclass(frozen=True)
 class DspDepthwiseRowsParams(Struct):
@@ -56,7 +59,8 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     # The image begins with a pair.
     phase = padding % 2
     core = family.core_of(window.size.y, window.size.x, stride, phase, given.output.width, finish)
-    if core is None or _cycles(call, core) > _cycles_of_taps(call):
+    worth = 1.0 if window == given.window else _WORTH_ZEROS
+    if core is None or _cycles(call, core) > worth * _cycles_of_taps(call):
         return other
     packed = as_words(family.records(core, flat, rescaling.scales).reshape(-1))
     pairs = (phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
