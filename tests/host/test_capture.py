@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mcu_build.errors import Exit, McuError
+from mcu_build.frontend import session
 from mcu_build.frontend.capture import (
     capture,
     channels_last,
@@ -558,6 +559,21 @@ def test_searches_and_counts_are_comparisons(tmp_path):
     same(tmp_path, body)
 
 
+def test_einsum_and_bilinear_are_products_of_matrices(tmp_path):
+    body = (
+        "q, k = y.reshape(1, 2, 6, 10), y.tanh().reshape(1, 2, 6, 10)\n"
+        "scores = torch.einsum('b h i d, b h j d -> b h i j', q, k)\n"
+        "rows = torch.einsum('bhij,bhjd->bihd', scores.softmax(-1), q)\n"
+        "weight = torch.ones(3, 10, 10).cumsum(0).tril()\n"
+        "layer = torch.nn.functional.bilinear(q, k, weight, torch.arange(3.0))\n"
+        "return rows, torch.einsum('bihd,ho->bo', rows, torch.ones(2, 4).cumsum(0)), layer,"
+        " torch.einsum('bhii->bhi', scores), torch.einsum('...id,...id->...i', q, k)"
+    )
+    same(tmp_path, body)
+    graph = targets(capture(load(network(tmp_path, body))))
+    assert not any("einsum" in target or "bilinear" in target for target in graph)
+
+
 def test_everything_that_is_refused_comes_at_once(tmp_path):
     body = (
         "values, _ = torch.mode(y, 2)\n"
@@ -595,3 +611,19 @@ def test_example_inputs_may_be_views(tmp_path):
         "import torch\nmodel = torch.nn.Linear(4, 2)\nexample_inputs = (torch.ones(8, 4).split(1)[3],)\n",
     )
     assert capture(load(file)).graph.nodes
+
+
+def test_made_up_inputs_are_what_the_model_can_take(tmp_path):
+    """Columns are indices into tables of different lengths, and a power has no negative base."""
+    path = write(
+        tmp_path,
+        "import torch\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = torch.nn.Embedding(4, 3), torch.nn.Embedding(9, 3)\n"
+        "    def forward(self, x, which):\n"
+        "        return self.a(which[:, 0]) + self.b(which[:, 1]) + x**0.3\n"
+        "model, example_inputs = Net(), (torch.rand(1, 3), torch.tensor([[3, 8]]))\n",
+    )
+    captured = session.capture_file(path)
+    calls = list(session.calibration_calls(captured))
+    assert all(torch.equal(which, torch.tensor([[3, 8]])) for _, which in calls)
+    assert all(float(x.min()) >= 0 for x, _ in calls) and len({float(x.sum()) for x, _ in calls}) > 2

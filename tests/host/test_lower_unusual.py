@@ -112,8 +112,30 @@ CASES = {
     "a share of counts": on(
         lambda m, x: x / 2 + (x > 0).long().sum(0).float() / ((x > 1).long().sum() / 3 + 1), (4, 6)
     ),
+    "a weight that is read as it is and transposed": on(
+        lambda m, x: m.weight.permute(1, 0) @ x + torch.relu(m.weight @ (x * 2)),
+        (6, 6),
+        weight=lambda: torch.randn(6, 6) * 0.3,
+    ),
+    "pixels to channels": on(lambda m, x: F.pixel_unshuffle(torch.tanh(x), 2) * 0.7, (1, 2, 4, 6)),
+    "masks that are added up, of integers and of floats": on(
+        lambda m, x: _masked(m.layer(x), x, torch.long) + 2 * _masked(x, x, torch.float32),
+        (2, 6, 6),
+        layer=lambda: nn.Linear(6, 6),
+    ),
     "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
 }
+
+
+_LEAST = torch.finfo(torch.float32).min
+_LATER = torch.full((6, 6), _LEAST).triu(1)
+
+
+def _masked(scores: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Attention to what lies before and counts, as transformers add their masks up."""
+    counts = (x[:, :, 0] > torch.tensor([-9.0, 9, -9, -9, 9, -9])).to(dtype)
+    mask = (_LATER + (1.0 - counts[:, None, :].to(torch.float32)) * _LEAST).clamp(min=_LEAST)
+    return (scores + mask).softmax(-1) @ x
 
 
 @pytest.fixture(scope="module")

@@ -294,14 +294,14 @@ def _capture_model(file: Path, wishes: Mapping[str, str] | None) -> Captured:
             f"{file}: no `calibration`: int8 ranges come from example_inputs and random variations of them, "
             "and accuracy will suffer. Add `calibration`, an iterable of typical inputs."
         )
-    calibration = model.calibration() if model.calibration else _only_inputs(model.example_inputs)
+    calibration = model.calibration() if model.calibration else _only_inputs(model.example_inputs, exported)
     evaluation: Iterator[Any]
     if model.evaluation is not None:
         evaluation = model.evaluation()
     elif model.calibration is not None:
         evaluation = (_unlabelled(item) for item in model.calibration())
     else:
-        evaluation = _around(model.example_inputs)
+        evaluation = _around(model.example_inputs, exported)
     return Captured(
         exported,
         state,
@@ -352,19 +352,26 @@ def _capture_exported(file: Path) -> Captured:
         "suffer. Give a model.py with `calibration` instead."
     )
     inputs: Inputs = example[0][: len(example[0]) - len(state)]
-    calibration, evaluation = _sequences(_only_inputs(inputs)), _sequences(_around(inputs))
+    calibration, evaluation = (
+        _sequences(_only_inputs(inputs, exported)),
+        _sequences(_around(inputs, exported)),
+    )
     return Captured(
         exported, state, calibration, evaluation, [warning], lambda: Dependencies((file.resolve(),))
     )
 
 
-def _only_inputs(example: Inputs) -> Iterator[Inputs]:
+def _only_inputs(example: Inputs, exported: "ExportedProgram") -> Iterator[Inputs]:
     """Stands in for calibration data. Example inputs alone are often zeros, which say nothing of ranges."""
-    return (inputs for inputs, _ in _around(example))
+    return (inputs for inputs, _ in _around(example, exported))
 
 
-def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
-    """The example inputs, then seeded variations of them: floats scaled and shifted, integers shuffled."""
+def _around(example: Inputs, exported: "ExportedProgram") -> Iterator[tuple[Inputs, None]]:
+    """The example inputs, then seeded variations of them: floats scaled and shifted, integers shuffled.
+
+    Where the model cannot take those (indices into tables of different lengths, roots of what is below zero),
+    floats stay in the example's range, and integers as they are.
+    """
     import torch
 
     dice = torch.Generator().manual_seed(0)
@@ -378,8 +385,41 @@ def _around(example: Inputs) -> Iterator[tuple[Inputs, None]]:
         return tensor.reshape(-1)[order].reshape(tensor.shape)
 
     yield example, None
+    takes = _takes(exported) if any(map(_is_special, example)) else None
     for _ in range(_MADE_UP - 1):
-        yield tuple(vary(tensor) for tensor in example), None
+        varied = tuple(vary(tensor) for tensor in example)
+        if takes and not takes(varied):
+            varied = tuple(_like(given, made) for given, made in zip(example, varied, strict=True))
+        yield varied, None
+
+
+def _is_special(tensor: "torch.Tensor") -> bool:
+    """Whether not every number may be meant by it: integers, and floats that are never below zero."""
+    return not tensor.dtype.is_floating_point or (bool(tensor.any()) and float(tensor.min()) >= 0)
+
+
+def _like(given: "torch.Tensor", made: "torch.Tensor") -> "torch.Tensor":
+    return made.clamp(given.min(), given.max()) if made.dtype.is_floating_point else given
+
+
+def _takes(exported: "ExportedProgram") -> Callable[[Inputs], bool]:
+    """Whether the model can be called with some inputs, in its initial state, and gives numbers."""
+    import torch
+    from torch.utils import _pytree
+
+    module, given = exported.module(check_guards=False), exported.example_inputs
+    assert given is not None
+
+    def takes(inputs: Inputs) -> bool:
+        try:
+            with torch.no_grad():
+                found = module(*inputs, *given[0][len(inputs) :])
+        except (IndexError, RuntimeError):
+            return False
+        floats = [one for one in _pytree.tree_leaves(found) if one.dtype.is_floating_point]
+        return all(bool(one.isfinite().all()) for one in floats)
+
+    return takes
 
 
 def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[str, npz.Array]:

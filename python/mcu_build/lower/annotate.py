@@ -33,7 +33,7 @@ from mcu_build.lower.assigned import (
     remember_origin,
     why_in_float,
 )
-from mcu_build.lower.builder import aten
+from mcu_build.lower.builder import aten, attribute
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
@@ -188,9 +188,20 @@ def _own_weights(model: GraphModule, chosen: Chosen) -> None:
 
 
 def _again(constant: Node) -> Node:
-    """A second reading of a constant, which is quantized apart."""
+    """A second reading of a constant, which is quantized apart.
+
+    It has a name of its own: torchao removes what it folds, whoever else reads it.
+    """
+    owner = constant.graph.owning_module
+    value, name = attribute(owner, constant), f"_{str(constant.target).replace('.', '_')}_again"
+    while hasattr(owner, name):
+        name += "_"
+    if isinstance(value, torch.nn.Parameter):
+        owner.register_parameter(name, value)
+    else:
+        owner.register_buffer(name, value)
     with constant.graph.inserting_after(constant):
-        made = constant.graph.get_attr(str(constant.target))
+        made = constant.graph.get_attr(name)
     made.meta = dict(constant.meta)
     return made
 

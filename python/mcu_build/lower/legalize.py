@@ -414,6 +414,16 @@ def _pixel_shuffle(build: Builder, node: Node) -> Node:
     return build.reshape(moved, shape(node))
 
 
+def _pixel_unshuffle(build: Builder, node: Node) -> Node:
+    """pixel_unshuffle likewise."""
+    source, factor = node.args[:2]
+    assert isinstance(source, Node) and isinstance(factor, int)
+    *batch, channels, height, width = shape(source)
+    sizes = (prod(batch), channels, height // factor, factor, width // factor, factor)
+    moved = build(aten.permute.default, build.reshape(source, sizes), [0, 1, 3, 5, 2, 4])
+    return build.reshape(moved, shape(node))
+
+
 _VIEWS = frozenset(
     {
         aten.view.default,
@@ -517,6 +527,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     **MOVE_RULES,
     aten.pad.default: (*MOVE_RULES[aten.pad.default], _pad),
     aten.pixel_shuffle.default: (_pixel_shuffle,),
+    aten.pixel_unshuffle.default: (_pixel_unshuffle,),
     aten.prelu.default: (prelu.one_slope,),
     aten.embedding.default: (pick.own_table,),
     **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),

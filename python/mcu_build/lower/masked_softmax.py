@@ -104,12 +104,18 @@ def _all_of(build: Builder, masks: list[Node]) -> Node:
     if known:
         constant = functools.reduce(torch.logical_and, known)
         computed = [*computed, build.constant(constant)]
-    flags = [_as_flags(build, mask) if len(computed) > 1 else mask for mask in computed]
-    return functools.reduce(lambda a, b: build(aten.logical_and.default, a, b), flags)
+    if all(mask.meta["val"].dtype is torch.bool for mask in computed):
+        return functools.reduce(lambda a, b: build(aten.logical_and.default, a, b), computed)
+    # Masks of zeros and ones in float become int8, and so does their product.
+    floats = [_as_float(build, mask) for mask in computed]
+    return functools.reduce(lambda a, b: build(aten.mul.Tensor, a, b), floats)
 
 
-def _as_flags(build: Builder, mask: Node) -> Node:
-    return mask if mask.meta["val"].dtype is torch.bool else build(aten.gt.Scalar, mask, 0.5)
+def _as_float(build: Builder, mask: Node) -> Node:
+    if mask.meta["val"].dtype is not torch.bool:
+        return mask
+    value = build.value_of(mask)
+    return build(aten.to.dtype, mask, torch.float32) if value is None else build.constant(value.float())
 
 
 def _three_dimensions(build: Builder, mask: Node, sizes: tuple[int, ...]) -> Node:
@@ -171,14 +177,26 @@ def _added(build: Builder, scores: Node, mask: Node) -> _Peeled | None:
         rest = torch.where(allowed, value, 0.0)
         left = build(aten.add.Tensor, scores, build.constant(rest)) if bool(rest.any()) else scores
         return _Peeled(left, build.constant(allowed))
+    allowed = _allowed(build, mask)
+    return None if allowed is None else _Peeled(scores, allowed)
+
+
+def _allowed(build: Builder, mask: Any) -> Node | None:
+    """Where a mask, 0 or far below everywhere, leaves a score; None for what is no mask."""
+    if not isinstance(mask, Node):
+        return None
+    value = build.value_of(mask)
+    if value is not None:
+        is_mask = value.is_floating_point() and bool(((value == 0) | (value <= _FAR)).all())
+        return build.constant(value == 0) if is_mask else None
     views, core = _behind_views(mask)
-    allowed_core = _counted(build, core)
-    if allowed_core is None:
+    found = _counted(build, core)
+    if found is None:
         return None
     for view in reversed(views):
         if view.target in _VIEWS:
-            allowed_core = build(view.target, allowed_core, *view.args[1:], **view.kwargs)
-    return _Peeled(scores, allowed_core)
+            found = build(view.target, found, *view.args[1:], **view.kwargs)
+    return found
 
 
 def _behind_views(node: Node) -> tuple[list[Node], Node]:
@@ -192,8 +210,18 @@ def _behind_views(node: Node) -> tuple[list[Node], Node]:
 
 
 def _counted(build: Builder, mask: Node) -> Node | None:
-    """Where an added mask leaves a score: zeros filled with something far below, or a factor of that."""
+    """Where an added mask leaves a score: zeros filled with something far below, a factor of that, or a sum
+    of such masks, which is kept above the least float.
+    """
     args = mask.args
+    if mask.target is aten.add.Tensor and not mask.kwargs:
+        both = [_allowed(build, one) for one in args]
+        return _all_of(build, [one for one in both if one is not None]) if all(both) else None
+    if mask.target is aten.clamp.default and _is_far(build, args[1]) and args[2:] in ((), (None,)):
+        return _allowed(build, args[0])
+    if mask.target in _FILLS and _is_far(build, args[2]) and not _is_zero(build, args[0]):
+        rest = _allowed(build, args[0])
+        return _all_of(build, [build(aten.logical_not.default, args[1]), rest]) if rest is not None else None
     if mask.target in _FILLS and _is_far(build, args[2]) and _is_zero(build, args[0]):
         return build(aten.logical_not.default, args[1])
     if mask.target in (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf, aten.where.Scalar):
@@ -206,8 +234,30 @@ def _counted(build: Builder, mask: Node) -> Node | None:
     if mask.target in (aten.mul.Tensor, aten.mul.Scalar):
         for factor, far in (args[:2], args[1::-1]):
             if isinstance(factor, Node) and _is_far(build, far):
-                return _where_zero(build, factor, far)
+                return _counts(build, factor) or _where_zero(build, factor, far)
     return None
+
+
+def _counts(build: Builder, factor: Node) -> Node | None:
+    """Where 1 - mask is 0, for a mask of integers or booleans that was cast to floats: where it is not 0."""
+    args = factor.args
+    if factor.target is aten.rsub.Scalar and args[1] == 1 and len(args) == 2 and not factor.kwargs:
+        mask = args[0]
+    elif factor.target is aten.sub.Tensor and _is_one(build, args[0]) and not factor.kwargs:
+        mask = args[1]
+    else:
+        return None
+    while isinstance(mask, Node) and mask.target in _CASTS and mask.meta["val"].dtype.is_floating_point:
+        mask = mask.args[0]
+    is_count = isinstance(mask, Node) and not mask.meta["val"].dtype.is_floating_point
+    if not is_count:
+        return None
+    return mask if mask.meta["val"].dtype is torch.bool else build(aten.ne.Scalar, mask, 0)
+
+
+def _is_one(build: Builder, value: Any) -> bool:
+    known = build.value_of(value) if isinstance(value, Node) else None
+    return bool((known == 1).all()) if known is not None else not isinstance(value, Node) and value == 1
 
 
 def _where_zero(build: Builder, factor: Node, far: Any) -> Node:
@@ -224,7 +274,7 @@ def _where_zero(build: Builder, factor: Node, far: Any) -> Node:
 
 def is_mask(build: Builder, added: Node) -> bool:
     """Whether what is added to scores, and computed, is a mask: 0 or far below everywhere."""
-    return _counted(build, _behind_views(added)[1]) is not None
+    return _allowed(build, added) is not None
 
 
 def _is_zero(build: Builder, value: Any) -> bool:

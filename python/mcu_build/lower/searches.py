@@ -1,4 +1,4 @@
-"""Operators that search, count and repeat, as simpler ones: there are no kernels of their own for them.
+"""Operators that search, count, repeat and multiply, as simpler ones: there are no kernels for them.
 
 `searchsorted` and `bucketize` count the boundaries below a value, `histc` the values of each bin; `kthvalue`
 is the last of the k smallest.
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.fx import Node
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mcu_build.lower.builder import Builder, aten, shape
 
@@ -99,8 +100,36 @@ def _kth_smallest(build: Builder, node: Node) -> Node:
     return smallest
 
 
+def _bilinear(build: Builder, node: Node) -> Node:
+    """x W y for each output: a linear layer over x, and its products with y added up."""
+    first, second, weight, bias = (*node.args, None)[:4]
+    outputs, rows, columns = shape(weight)
+    flat = build.reshape(build(aten.permute.default, weight, [0, 2, 1]), (outputs * columns, rows))
+    wide = build(aten.linear.default, first, flat)
+    apart = build.reshape(wide, (*shape(wide)[:-1], outputs, columns))
+    products = build(aten.mul.Tensor, apart, build(aten.unsqueeze.default, second, -2))
+    sums = build(aten.sum.dim_IntList, products, [-1])
+    return sums if bias is None else build(aten.add.Tensor, sums, bias)
+
+
+def _einsum(build: Builder, node: Node) -> Node:
+    """Sums of products as permutations and matrix products: what PyTorch makes of them."""
+    equation, operands = node.args[:2]
+    values = [one.meta["val"] for one in operands]
+    with build.mode:
+        traced = make_fx(lambda *given: torch.einsum(equation, *given))(*values)
+    known = dict(zip(traced.graph.find_nodes(op="placeholder"), operands, strict=True))
+    for one in traced.graph.nodes:
+        if one.op == "call_function":
+            args, kwargs = torch.fx.map_arg((one.args, one.kwargs), known.__getitem__)
+            known[one] = build(one.target, *args, **kwargs)
+    return known[traced.graph.output_node().args[0]]
+
+
 RULES: Mapping[Any, Callable[[Builder, Node], Node | None]] = {
+    aten.bilinear.default: _bilinear,
     aten.bucketize.Tensor: _bucketize,
+    aten.einsum.default: _einsum,
     aten.searchsorted.Tensor: _searchsorted,
     aten.histc.default: _histogram,
     aten.kthvalue.default: _kth_smallest,
