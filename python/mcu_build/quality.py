@@ -18,6 +18,8 @@ from mcu_build.npz import Array
 
 # Below it a user is warned: noise of a tenth of the signal, with which classifiers change their answers.
 LEAST_SQNR_DB = 20.0
+# The same of integers (classes, orders): which is not near, but equal or another one.
+LEAST_EQUAL = 0.9
 # Points of accuracy whose loss a user is warned of.
 MOST_DROP = 2.0
 # What an exact match is given, so that figures stay finite.
@@ -41,13 +43,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Quality:
-    """One output. `groups` is empty where its channels are alike; `equal` is the share of equal elements."""
+    """One output. `groups` is empty where its channels are alike; `equal` is the share of equal elements;
+    `integers`: the float model's are integers, whose decibels mean little.
+    """
 
     output: int
     sqnr_db: float
     cosine: float
     equal: float
     groups: tuple[Group, ...] = ()
+    integers: bool = False
 
     @property
     def worst(self) -> float:
@@ -83,10 +88,10 @@ def _judge(index: int, reference: Array, found: Array) -> Quality:
     cosine = float((wide * other).sum() / product) if product else float(_power(wide) == _power(other))
     known = ~np.isnan(reference) if reference.dtype.kind == "f" else np.ones(reference.shape, bool)
     equal = float((reference == found)[known].mean()) if known.any() else 1.0
-    groups = tuple(_groups(wide, other))
-    return Quality(
-        index, sqnr_db(wide, other), cosine, equal, groups if 1 < len(groups) <= _MOST_GROUPS else ()
-    )
+    integers = reference.dtype.kind != "f"
+    groups = () if integers else tuple(_groups(wide, other))
+    unlike = groups if 1 < len(groups) <= _MOST_GROUPS else ()
+    return Quality(index, sqnr_db(wide, other), cosine, equal, unlike, integers)
 
 
 def _power(values: Array) -> float:

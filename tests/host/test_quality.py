@@ -1,6 +1,7 @@
 """The verdict on an int8 program: figures against the float model, layers that lose most, gates."""
 
 import re
+from dataclasses import asdict
 from html import unescape
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
 from mcu_build.quality import judge, sqnr_db
-from mcu_build.report.quality import cause
+from mcu_build.report.quality import cause, lines, verdict
 from tests.support.cli import mcu_build
 from tests.support.pages import Tags
 
@@ -79,6 +80,22 @@ def test_what_is_not_finite_counts_nothing():
     values = np.array([[1.0, np.inf, 2.0]], np.float32)
     (found,) = judge([values], [np.array([[1.0, 3.0, 2.0]], np.float32)])
     assert (found.sqnr_db, found.cosine) == (150, pytest.approx(1))
+
+
+def test_integers_are_equal_or_not():
+    """A class is not nearer to its neighbour than to any other."""
+    classes = np.arange(20).reshape(20, 1)
+    for wrong, warned in ((1, False), (4, True)):
+        found = np.where(classes < wrong, 19, classes)
+        (one,) = judge([classes], [found])
+        assert one.integers and one.equal == 1 - wrong / 20 and not one.groups
+        assert list(lines([asdict(one)])) == [f"{1 - wrong / 20:.1%} of its integers are equal"]
+        assert bool(verdict("net.py", [asdict(one)], [])) is warned
+    (real,) = judge([classes.astype(np.float32)], [found.astype(np.float32)])
+    assert not real.integers and "dB" in next(lines([asdict(real)]))
+    assert "other integers in 20% of its elements" in verdict("net.py", [asdict(one)], [])[0]
+    assert "An index" in verdict("net.py", [asdict(one)], [])[0]
+    assert "An index" not in verdict("net.py", [asdict(real)], [])[0]
 
 
 def test_layers_of_a_ruined_model(files):

@@ -6,7 +6,7 @@ from typing import Any
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.layer_names import layer_at, layer_name
-from mcu_build.quality import LEAST_SQNR_DB
+from mcu_build.quality import LEAST_EQUAL, LEAST_SQNR_DB
 from mcu_build.report.tables import render
 
 Row = Mapping[str, Any]
@@ -18,6 +18,10 @@ _MUCH_CLIPPED = 0.01
 _UNLIKE = 16.0
 # A layer that keeps this much is not what has ruined an output.
 _HARMLESS_DB = 30.0
+_CHOICE = (
+    " An index (argmax, topk, sort) is another one, and so is what it picks, where candidates are nearer to "
+    "each other than a step of int8: `evaluation` with labels shows whether that matters."
+)
 HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
 RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
 
@@ -31,6 +35,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     told = [
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
         f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
+        f"{_CHOICE if any(row.get('integers') for row in quality) else ''}"
         f"{' The layers that lose most:' if worst else ' No layer loses much alone.'}",
         *(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}" for row in worst),
     ]
@@ -70,6 +75,9 @@ def lines(quality: Sequence[Row]) -> Iterator[str]:
     """'31.2 dB, cosine 0.9996' for each output, with the worst group where channels are unlike."""
     for row in quality:
         name = f"output {row['output']}: " if len(quality) > 1 else ""
+        if row.get("integers"):
+            yield f"{name}{row['equal']:.1%} of its integers are equal"
+            continue
         worst = min(row["groups"], key=lambda group: float(group["sqnr_db"]), default=None)
         group = f"; {_group(worst)}: {worst['sqnr_db']:.1f} dB" if worst else ""
         yield f"{name}{row['sqnr_db']:.1f} dB, cosine {row['cosine']:.4f}{group}"
@@ -114,6 +122,10 @@ def by_loss(layers: Sequence[Row]) -> list[Row]:
 
 
 def _bad_outputs(row: Row) -> Iterator[str]:
+    if row.get("integers"):
+        if row["equal"] < LEAST_EQUAL:
+            yield f"output {row['output']} has other integers in {1 - row['equal']:.0%} of its elements"
+        return
     for part in row["groups"] or [row]:
         if part["sqnr_db"] < LEAST_SQNR_DB:
             where = f" {_group(part)}" if "first" in part else ""
