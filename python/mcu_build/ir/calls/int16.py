@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.int8 import NormStrides
+from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
 from mcu_build.ir.calls.struct import Broadcast, ImageSize, Long, Pair, Struct, Window
 from mcu_build.ir.tensor import DType, Tensor
 
@@ -180,7 +181,7 @@ class RescaleS16(Call):
 
 
 @dataclass(frozen=True)
-class LinearS16(Call):
+class LinearS16(RowsTimesMatrix):
     """Rows times a matrix [outputs][inputs]."""
 
     KERNEL, SOURCE = "linear_s16", "linear_s16"
@@ -192,16 +193,6 @@ class LinearS16(Call):
     multipliers: Read
     shifts: Read
     output: Written
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates."""
-        return self.params.rows * self.params.inputs * self.params.outputs
-
-    @property
-    def weight_operand(self) -> int | None:
-        """The weights."""
-        return self.weights
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """Two rows of the output at a time: the first of their inputs is read until the end."""

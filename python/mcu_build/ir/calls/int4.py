@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from mcu_build.ir.calls.call import Call, Read, Written
+from mcu_build.ir.calls.call import Read, Written
 from mcu_build.ir.calls.int16 import BoundsS16
+from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
 from mcu_build.ir.calls.struct import Struct
 
 
@@ -20,7 +21,7 @@ class LinearW4Params(Struct):
 
 
 @dataclass(frozen=True)
-class LinearW4(Call):
+class LinearW4(RowsTimesMatrix):
     """Rows times a packed matrix [outputs][inputs]."""
 
     KERNEL, SOURCE = "linear_w4", "linear_w4"
@@ -33,13 +34,3 @@ class LinearW4(Call):
     multipliers: Read
     shifts: Read
     output: Written
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates."""
-        return self.params.rows * self.params.inputs * self.params.outputs
-
-    @property
-    def weight_operand(self) -> int | None:
-        """The weights."""
-        return self.weights

@@ -8,6 +8,7 @@ import numpy as np
 
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.convolution import folded, needed
+from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
 from mcu_build.ir.calls.rescaled import rescaled, sums_of
 from mcu_build.ir.calls.struct import OutputStage, Struct
 from mcu_build.ir.channels import Cut, Mask, Range, Tie, Values, channels_of
@@ -44,7 +45,7 @@ class BatchMatmulParams(Struct):
 
 
 @dataclass(frozen=True)
-class Linear(Call):
+class Linear(RowsTimesMatrix):
     """Rows times a matrix [outputs][inputs]."""
 
     KERNEL, SOURCE = "linear_s8", "linear"
@@ -54,16 +55,6 @@ class Linear(Call):
     weights: Read
     bias: Read | None
     output: Written
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates."""
-        return self.params.rows * self.params.inputs * self.params.outputs
-
-    @property
-    def weight_operand(self) -> int | None:
-        """The weights."""
-        return self.weights
 
     @property
     def row_distance(self) -> int:
