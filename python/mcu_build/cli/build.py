@@ -1,13 +1,15 @@
 """`mcu-build build`: firmware for a board."""
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from mcu_build.cli.options import build_options, sign_options, update_options
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
+
+if TYPE_CHECKING:
+    from mcu_build.flash.sign import Order
 
 
 @click.command()
@@ -20,20 +22,13 @@ def command(
     max_flash: int | None,
     max_ram: int | None,
     min_sqnr: float | None,
-    sign: Path | None,
-    version: str,
-    security_counter: str | None,
-    encrypt: Path | None,
-    pad: bool,
-    confirm: bool,
+    signing: "Order | None",
     **options: Any,
 ) -> Exit:
     """Make firmware for a board from MODEL: a model.py, a saved .pt2 or a .pte program."""
     del debug
-    from mcu_build.flash.sign import order
     from mcu_build.preflight import check_command
 
-    signing = order(sign, version, security_counter, encrypt, pad, confirm)
     check_command("build", **options)
     from mcu_build.api import build
     from mcu_build.pipeline import summary
@@ -48,7 +43,7 @@ def command(
         return end_json({**told, "stages": times.stages}, error)
     print_text(describe(firmware.built))
     for name, file in signed.items():
-        print_text(f"  {name}     {file}, version {version}")
+        print_text(f"  {name}     {file}, version {signing.version if signing else ''}")
     return end_text(error)
 
 

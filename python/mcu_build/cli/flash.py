@@ -1,7 +1,7 @@
 """`mcu-build flash`: firmware onto a board, verified and running."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -9,6 +9,9 @@ from mcu_build.cli.options import build_options, sign_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.cli.via import ViaCommand, flash_via_option
 from mcu_build.errors import Exit, McuError
+
+if TYPE_CHECKING:
+    from mcu_build.flash.sign import Order
 
 
 @click.command(cls=ViaCommand)
@@ -20,10 +23,7 @@ def command(
     debug: bool,
     via: str | None,
     probe: str | None,
-    sign: Path | None,
-    version: str,
-    security_counter: str | None,
-    encrypt: Path | None,
+    signing: "Order | None",
     **options: Any,
 ) -> None:
     """Build, write the firmware to a board, read it back, reset and let it run.
@@ -36,9 +36,7 @@ def command(
     from mcu_build.flash import uf2
     from mcu_build.flash import via as ways
     from mcu_build.flash.probe import verify
-    from mcu_build.flash.sign import order
 
-    signing = order(sign, version, security_counter, encrypt)
     board = board_for(options["model"], options["board"])
     way = ways.parse(via or ways.usual(board, probe), probe)
     if board.is_host:
@@ -77,7 +75,9 @@ def command(
     print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")
 
 
-def _image(board: Any, times: StageTimes, signing: Any, options: dict[str, Any]) -> tuple[Any, Any, Path]:
+def _image(
+    board: Any, times: StageTimes, signing: "Order | None", options: dict[str, Any]
+) -> tuple[Any, Any, Path]:
     """What to write, for which board, and its file."""
     from mcu_build.api import build
     from mcu_build.flash.image import read_image

@@ -181,10 +181,22 @@ def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[s
     return settled
 
 
+# The parameters of what is made for MCUboot: of all, of updates, and of a model in a slot of its own.
+_SIGNING = ("sign", "version", "security_counter", "encrypt", "pad", "confirm", "needs")
+
+
 def sign_options(function: F) -> F:
-    """An image for MCUboot."""
+    """An image for MCUboot: the function is given `signing`, the checked order, or None."""
+
+    @functools.wraps(function)
+    def ordered(**options: Any) -> Any:
+        from mcu_build.flash.sign import order
+
+        given = {name: options.pop(name) for name in _SIGNING if name in options}
+        return function(**options, signing=order(given.pop("sign"), **given))
+
     return _all(
-        function,
+        cast(F, ordered),
         click.option(
             "--sign",
             type=click.Path(path_type=Path),

@@ -1,6 +1,7 @@
 """`mcu-build program`: a program for a firmware with program slots."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -14,6 +15,9 @@ from mcu_build.cli.options import (
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
 _path = click.Path(path_type=Path)
+
+if TYPE_CHECKING:
+    from mcu_build.flash.sign import Order
 
 
 @click.command()
@@ -52,13 +56,7 @@ def command(
     method: str | None,
     data: tuple[Path, ...],
     program_key: Path | None,
-    sign: Path | None,
-    version: str,
-    security_counter: str | None,
-    encrypt: Path | None,
-    pad: bool,
-    confirm: bool,
-    needs: str | None,
+    signing: "Order | None",
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -69,10 +67,8 @@ def command(
     del debug
     from mcu_build.codegen.program_key import read_key
     from mcu_build.files import write_atomically
-    from mcu_build.flash.sign import order
     from mcu_build.replace import program_file, sign_program
 
-    signing = order(sign, version, security_counter, encrypt, pad, confirm, needs)
     key = read_key(program_key, "--program-key") if program_key else None
     made = program_file(program, firmware, sequence, method, data, StageTimes(), key)
     write_atomically(into, made)
@@ -82,5 +78,7 @@ def command(
         print_json({"file": str(into), "bytes": len(made), "sequence": sequence, **files})
         return
     print_text(f"{into}: {len(made):,} bytes, sequence {sequence}")
-    for file in signed.values():
-        print_text(f"{file}: version {version}, for an application of {needs or 'any version'}")
+    if signing:
+        needed = signing.needs or "any version"
+        for file in signed.values():
+            print_text(f"{file}: version {signing.version}, for an application of {needed}")
