@@ -1,16 +1,29 @@
-"""For MODULE.bazel of Bazel 6 and newer. Untried."""
+"""For MODULE.bazel of Bazel 6 and newer. Untried.
 
-load("//bazel:repositories.bzl", "mcu_boards_repository")
+    boards = use_extension("@mcu_build//bazel:extensions.bzl", "mcu_build")
+    boards.boards(boards = ["//:mine.toml"], project = "//:mcu-build.toml")
+    use_repo(boards, "mcu_boards")
+"""
 
-_boards = tag_class(attrs = {
-    "boards": attr.label_list(doc = "Board files of the project's own"),
-})
+load("//bazel:repositories.bzl", "BOARDS_ATTRS", "mcu_boards_repository")
 
 def _mcu_build_impl(module_ctx):
-    own = [board for module in module_ctx.modules for tag in module.tags.boards for board in tag.boards]
-    mcu_boards_repository(name = "mcu_boards", boards = own)
+    boards, executorch, cmsis_nn, project = [], {}, {}, None
+    for module in module_ctx.modules:
+        for tag in module.tags.boards:
+            boards += tag.boards
+            executorch.update(tag.executorch)
+            cmsis_nn.update(tag.cmsis_nn)
+            project = project or tag.project
+    mcu_boards_repository(
+        name = "mcu_boards",
+        boards = boards,
+        cmsis_nn = cmsis_nn,
+        executorch = executorch,
+        project = project,
+    )
 
 mcu_build = module_extension(
     implementation = _mcu_build_impl,
-    tag_classes = {"boards": _boards},
+    tag_classes = {"boards": tag_class(attrs = BOARDS_ATTRS)},
 )

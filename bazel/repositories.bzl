@@ -96,15 +96,18 @@ def _mcu_boards_repository_impl(repository_ctx):
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
     repository_ctx.file("BUILD.bazel", _BUILD, executable = False)
 
+# What a WORKSPACE and a MODULE.bazel say alike.
+BOARDS_ATTRS = {
+    "boards": attr.label_list(doc = "Board files of the project's own"),
+    "cmsis_nn": attr.string_dict(doc = "Builds of CMSIS-NN by the board that they are for"),
+    "executorch": attr.string_dict(doc = "Installs of ExecuTorch by the board that they are for"),
+    "project": attr.label(doc = "mcu-build.toml, or pyproject.toml"),
+}
+
 mcu_boards_repository = repository_rule(
     implementation = _mcu_boards_repository_impl,
     doc = "The boards as platforms with their toolchains, the firmware's sources, and the command.",
-    attrs = {
-        "boards": attr.label_list(doc = "Board files of the project's own"),
-        "cmsis_nn": attr.string_dict(doc = "Builds of CMSIS-NN by the board that they are for"),
-        "executorch": attr.string_dict(doc = "Installs of ExecuTorch by the board that they are for"),
-        "project": attr.label(doc = "mcu-build.toml, or pyproject.toml"),
-    },
+    attrs = BOARDS_ATTRS,
     environ = ["MCU_BUILD_PYTHON", "PATH", "PYTHONPATH"],
     configure = True,
     local = True,
