@@ -59,11 +59,11 @@ def _python(repository_ctx):
              "Install it (python3 -m pip install mcu-build), or set MCU_BUILD_PYTHON to the interpreter that has it.")
     return repository_ctx.read(command).split("\n")[0].replace("#!", "").strip()
 
-def _link_executorch(repository_ctx, board, told):
+def _link_executorch(repository_ctx, board, described):
     """Headers and library of an install of ExecuTorch, in executorch/<board>."""
     folder = "executorch/" + board + "/"
-    repository_ctx.symlink(told["prefix"] + "/include", folder + "include")
-    repository_ctx.symlink(told["library"], folder + told["library"].split("/")[-1])
+    repository_ctx.symlink(described["prefix"] + "/include", folder + "include")
+    repository_ctx.symlink(described["library"], folder + described["library"].split("/")[-1])
 
 def _mcu_boards_repository_impl(repository_ctx):
     python = _python(repository_ctx)
@@ -75,24 +75,24 @@ def _mcu_boards_repository_impl(repository_ctx):
     asked = repository_ctx.execute([python, "-m", "mcu_build", "bazel", "describe"] + installs + named + own)
     if asked.return_code != 0:
         fail("mcu-build bazel describe failed (status {}).\n{}".format(asked.return_code, asked.stderr))
-    told = json.decode(asked.stdout)
-    repository_ctx.symlink(told["package"], "python/mcu_build")
-    repository_ctx.symlink(told["data"] + "/boards", "boards")
-    repository_ctx.symlink(told["data"] + "/firmware", "firmware")
+    described = json.decode(asked.stdout)
+    repository_ctx.symlink(described["package"], "python/mcu_build")
+    repository_ctx.symlink(described["data"] + "/boards", "boards")
+    repository_ctx.symlink(described["data"] + "/firmware", "firmware")
     for board in own:
         repository_ctx.symlink(board, "own/" + board.basename)
-    for name, text in told["linker_scripts"].items():
+    for name, text in described["linker_scripts"].items():
         repository_ctx.file(name, text, executable = False)
-    repository_ctx.file("versions.txt", told["versions"], executable = False)
-    executorch = {board: one for board, one in told["executorch"].items() if one}
+    repository_ctx.file("versions.txt", described["versions"], executable = False)
+    executorch = {board: one for board, one in described["executorch"].items() if one}
     for board, one in executorch.items():
         _link_executorch(repository_ctx, board, one)
-    for board, one in told["cmsis_nn"].items():
+    for board, one in described["cmsis_nn"].items():
         repository_ctx.symlink(one["include"], "cmsis_nn/" + board + "/include")
         repository_ctx.symlink(one["archive"], "cmsis_nn/" + board + "/libcmsis-nn.a")
-    facts = "BOARDS = {}\nEXECUTORCH = {}\nCMSIS_NN = {}\nPROJECT = {}\n".format(repr(told["boards"]), repr(executorch), repr(told["cmsis_nn"].keys()), repr(told["project"]))
+    facts = "BOARDS = {}\nEXECUTORCH = {}\nCMSIS_NN = {}\nPROJECT = {}\n".format(repr(described["boards"]), repr(executorch), repr(described["cmsis_nn"].keys()), repr(described["project"]))
     repository_ctx.file("facts.bzl", facts, executable = False)
-    interpreter = repository_ctx.path(told["python"])
+    interpreter = repository_ctx.path(described["python"])
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
     repository_ctx.file("BUILD.bazel", _BUILD, executable = False)
 

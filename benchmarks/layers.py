@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/layers.py --boards mps2-an386 --families depthwise grouped
     .venv/bin/python benchmarks/layers.py --write                      # into benchmarks/results/layers.json
 
-Layers without multiplications are told for each element of their output. A layer is a cliff where it takes
+Layers without multiplications are given for each element of their output. A layer is a cliff where it takes
 more than its family's goal, or more than LIMIT times the curve through its neighbours of 16, 32, 64 and 128
 channels.
 """

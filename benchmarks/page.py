@@ -138,9 +138,9 @@ def _layers() -> Iterator[str]:
         measured = {name: row for name, row in rows.items() if "error" not in row}
         flagged = sorted(cliffs(core, rows), key=lambda item: -item[1])
         yield f"### {_core(core)}\n"
-        told = f"{len(measured)} layers, {len({name for name, _, _ in flagged})} of them cliffs"
+        summary = f"{len(measured)} layers, {len({name for name, _, _ in flagged})} of them cliffs"
         unbuilt = len(rows) - len(measured)
-        yield told + (f"; {unbuilt} could not be built.\n" if unbuilt else ".\n")
+        yield summary + (f"; {unbuilt} could not be built.\n" if unbuilt else ".\n")
         for curve in PLOTS:
             yield from _plot(curve, measured)
         lines = []

@@ -115,12 +115,12 @@ function(_mcu_generate call name model board folder out)
     execute_process(
         COMMAND ${CMAKE_COMMAND} -E env ${environment}
                 ${command} generate ${with} ${ARGN} --name ${name} --output ${fresh} --json ${model}
-        RESULT_VARIABLE status OUTPUT_VARIABLE document ERROR_VARIABLE told)
+        RESULT_VARIABLE status OUTPUT_VARIABLE document ERROR_VARIABLE messages)
     if(NOT status EQUAL 0)
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${depends})
-        _mcu_refuse("${call}" ${status} "${document}" "${told}")
+        _mcu_refuse("${call}" ${status} "${document}" "${messages}")
     endif()
-    _mcu_warn("${call}" "${told}")
+    _mcu_warn("${call}" "${messages}")
     _mcu_watched(${fresh}/depends.txt listed)
     list(APPEND depends ${listed})
     string(JSON project GET "${document}" project)
@@ -143,13 +143,13 @@ function(_mcu_generate call name model board folder out)
     set(${out} "${document}" PARENT_SCOPE)
 endfunction()
 
-# Stop with the error that the command has told: in JSON, else in what it wrote to stderr.
-function(_mcu_refuse call status document told)
+# Stop with the error that the command has printed: in JSON, else in what it wrote to stderr.
+function(_mcu_refuse call status document messages)
     string(JSON message ERROR_VARIABLE none GET "${document}" error message)
     if(none)
         # Indented lines are left as they are.
-        string(REPLACE "\n" "\n  " told "\n${told}")
-        message(FATAL_ERROR "${call}: mcu-build generate failed (status ${status}).${told}")
+        string(REPLACE "\n" "\n  " messages "\n${messages}")
+        message(FATAL_ERROR "${call}: mcu-build generate failed (status ${status}).${messages}")
     endif()
     string(JSON hint GET "${document}" error hint)
     if(message MATCHES "^--board: missing")
@@ -195,9 +195,9 @@ function(_mcu_watched list out)
     set(${out} "${there}" PARENT_SCOPE)
 endfunction()
 
-# Warnings among what the command told on stderr become CMake's own.
-function(_mcu_warn call told)
-    string(REGEX MATCHALL "warning: [^\n]*" warnings "${told}")
+# Warnings among what the command printed on stderr become CMake's own.
+function(_mcu_warn call messages)
+    string(REGEX MATCHALL "warning: [^\n]*" warnings "${messages}")
     foreach(line IN LISTS warnings)
         message(WARNING "${call}: ${line}")
     endforeach()

@@ -329,7 +329,7 @@ function(_mcu_check_models call models board out out_npu)
     set(${out_npu} "${npu}" PARENT_SCOPE)
 endfunction()
 
-# The sources of main: the user's, or the objects of one of ours, which wants one model.
+# The sources of main: the user's, or the objects of one of ours, which needs one model.
 function(_mcu_application call sources models image board out)
     if(sources)
         if(NOT image STREQUAL "PRODUCTION")

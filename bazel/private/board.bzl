@@ -13,19 +13,19 @@ def _executorch(ctx):
     """ExecuTorch for the board: context and linking_context; None where there is none."""
     if not ctx.attr.executorch:
         return None
-    told = struct(**json.decode(ctx.attr.executorch))
+    facts = struct(**json.decode(ctx.attr.executorch))
     root = "external/mcu_boards/executorch/" + json.decode(ctx.attr.facts)["board"] + "/"
-    name = told.library.rpartition("/")[2]
+    name = facts.library.rpartition("/")[2]
     library = [file for file in ctx.files.executorch_files if file.path == root + name]
     linked = cc_common.create_linker_input(
         owner = ctx.label,
         additional_inputs = depset(library),
-        user_link_flags = depset([root + name] + told.link_options),
+        user_link_flags = depset([root + name] + facts.link_options),
     )
     context = cc_common.create_compilation_context(
-        defines = depset(told.defines),
+        defines = depset(facts.defines),
         headers = depset([file for file in ctx.files.executorch_files if file not in library]),
-        system_includes = depset([root + include for include in told.includes]),
+        system_includes = depset([root + include for include in facts.includes]),
     )
     return struct(context = context, linking_context = cc_common.create_linking_context(linker_inputs = depset([linked])))
 

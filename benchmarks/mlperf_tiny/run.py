@@ -2,7 +2,7 @@
 
     python benchmarks/mlperf_tiny/run.py [--boards ...] [--models ...] [--toolchains ...] [--write | --check]
 
-Prints the tables of what was measured; what fails is told, and makes the exit status 1. --write puts it,
+Prints the tables of what was measured; what fails is printed, and makes the exit status 1. --write puts it,
 together with what was measured before, into benchmarks/results/mlperf_tiny.json; benchmarks/page.py makes
 docs/performance.md of that. --check compares with it and exits with 1 where anything has grown by more than
 1 %.
@@ -75,10 +75,10 @@ def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Re
     try:
         built = build(request, cache, Quiet())
     except McuError as error:
-        told = error.message.splitlines()[0]
-        if not re.search(r"needs [\d,]+ bytes", told):
+        text = error.message.splitlines()[0]
+        if not re.search(r"needs [\d,]+ bytes", text):
             raise
-        return {"error": told}
+        return {"error": text}
     found = profile(built, board, own_inputs(built), TIMEOUT, cache)
     manifest = built.manifest
     return {
@@ -124,8 +124,8 @@ def main() -> int:
                     print(wrong[-1], file=sys.stderr)
                     continue
                 count = results[key].get("instructions")
-                told = f"{count:>14,}" if count else results[key]["error"]
-                print(f"{key:<32} {told}", file=sys.stderr)
+                text = f"{count:>14,}" if count else results[key]["error"]
+                print(f"{key:<32} {text}", file=sys.stderr)
     committed = json.loads(TABLE.read_text())["results"] if TABLE.is_file() else {}
     print(document(results))
     if options.write:

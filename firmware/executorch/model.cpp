@@ -167,7 +167,7 @@ Status Model::load_method() {
 // Each input is either part of the memory plan and gets its values there, or it is ours.
 //
 // mutable_input() is deprecated in favour of set_input(), which copies each of them; there is no other way to
-// the memory that the plan gives them. It also counts as setting the input, which ExecuTorch wants to see
+// the memory that the plan gives them. It also counts as setting the input, which ExecuTorch needs to see
 // once.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"

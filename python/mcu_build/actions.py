@@ -1,6 +1,6 @@
 """The pipeline in steps for build systems that keep and move files themselves: Bazel's actions.
 
-A step reads the files that it was given and writes those that it was told to, nothing else: no cache, no
+A step reads the files that it was given and writes those that it was asked for, nothing else: no cache, no
 home. A model that reads more than was declared is refused, so that results may be shared between machines.
 """
 

@@ -64,17 +64,17 @@ def build(
 
     `options` are those of `mcu-build build`, `board` among them: docs/command.md lists them. `image` is a
     test image that another build system has made with the same options: it is run instead of one that would
-    be made now. `in_slot` links the image for a slot of MCUboot's. `progress` is told of stages and warnings;
+    be made now. `in_slot` links the image for a slot of MCUboot's. `progress` receives stages and warnings;
     without it they go to the logger "mcu_build". McuError says what is wrong with the model or the board.
     """
     request = request_for(model, BuildOptions.of(**options), in_slot=in_slot)
-    told = progress or _own_progress()
+    listener = progress or _own_progress()
     with reported():
         if image is None:
-            built = pipeline.build(request, Cache(), told)
+            built = pipeline.build(request, Cache(), listener)
         else:
-            built = pipeline.adopt(request, Path(image), Cache(), told)
-    return Firmware(built, request.board, told)
+            built = pipeline.adopt(request, Path(image), Cache(), listener)
+    return Firmware(built, request.board, listener)
 
 
 def generate(
@@ -135,14 +135,14 @@ def fit(
     """
     from mcu_build.report.fitting import Limits
 
-    limits, told = Limits(flash, cycles), progress or _own_progress()
-    found = list(_plans(model, told, options))
+    limits, listener = Limits(flash, cycles), progress or _own_progress()
+    found = list(_plans(model, listener, options))
     if not (measure or limits.any):
         return tuple(found)
-    found = [_measured(model, one, told, options) for one in found]
+    found = [_measured(model, one, listener, options) for one in found]
     if flash is not None and min(one.flash or 0 for one in found) > flash and found[0].optimize != "size":
         smaller: Any = {**options, "optimize": "size"}
-        found += [_measured(model, one, told, smaller) for one in _plans(model, told, smaller)]
+        found += [_measured(model, one, listener, smaller) for one in _plans(model, listener, smaller)]
     return tuple(found)
 
 
@@ -324,8 +324,8 @@ class Firmware:
         single = all(list(array.shape) == port["shape"] for array, port in zip(arrays, ports, strict=False))
         given = [array[None] if single else array for array in arrays]
         outputs = self.execute(given, timeout=timeout, sim=sim).outputs
-        told = tuple(array[0] if single else array for array in outputs)
-        return told[0] if len(told) == 1 else told
+        results = tuple(array[0] if single else array for array in outputs)
+        return results[0] if len(results) == 1 else results
 
     def execute(
         self,

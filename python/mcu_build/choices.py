@@ -1,4 +1,4 @@
-"""The words that options with a choice take: what they mean is told in fronts/options.py."""
+"""The words that options with a choice take: what they mean is in fronts/options.py."""
 
 from typing import Literal
 

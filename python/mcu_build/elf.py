@@ -134,7 +134,7 @@ def _image(elf: "ELFFile") -> Image:  # type: ignore[name-defined]  # noqa: F821
             symbols.append(Symbol(symbol.name, address, symbol["st_size"]))
     return Image(
         tuple(sorted(sections, key=lambda section: section.address)),
-        # Of several names for one place the largest is told, then the first by name.
+        # Of several names for one place the largest is reported, then the first by name.
         tuple(sorted(symbols, key=lambda symbol: (symbol.address, -symbol.size, symbol.name))),
     )
 

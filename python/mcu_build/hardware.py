@@ -1,4 +1,4 @@
-"""The parts of a board file: memories, blocks that a chip wants, consoles, registers, ways to write it."""
+"""The parts of a board file: memories, blocks that a chip needs, consoles, registers, ways to write it."""
 
 from typing import Annotated, Literal
 
@@ -137,7 +137,7 @@ class Protected(Strict):
 
 
 class Fixed(Strict):
-    """Bytes that every image has at an address, as the boot ROM wants them; no image may differ there."""
+    """Bytes that every image has at an address, as the boot ROM needs them; no image may differ there."""
 
     name: str
     origin: Address

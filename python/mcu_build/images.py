@@ -53,7 +53,7 @@ class BuildInputs:
 
 
 def build(inputs: BuildInputs, step: Callable[[str], None] = lambda text: None) -> dict[str, Path]:
-    """Compile and link. Returns the images by kind. `step` is told what is being done.
+    """Compile and link. Returns the images by kind. `step` receives what is being done.
 
     `elf` and `map` are of the production image, with `hex`, `bin` and a `bin_<memory>` for each further
     memory that is loaded, where the board is not the host, and `uf2` where its drive takes that; `test_elf`
@@ -123,20 +123,20 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path, step: Callable[[st
     with log.open("a") as stream:
         stream.write(finished.stdout + finished.stderr)
     if finished.status != 0:
-        told = finished.stdout + finished.stderr
+        output = finished.stdout + finished.stderr
         raise (
-            missing_kernels(inputs.name, inputs.prototypes, told)
-            or _overflow(inputs, told + _without_assertions(inputs, tree, told))
-            or _failure(inputs, told, log)
+            missing_kernels(inputs.name, inputs.prototypes, output)
+            or _overflow(inputs, output + _without_assertions(inputs, tree, output))
+            or _failure(inputs, output, log)
         )
 
 
-def _without_assertions(inputs: BuildInputs, tree: Path, told: str) -> str:
+def _without_assertions(inputs: BuildInputs, tree: Path, output: str) -> str:
     """What the linker says of a memory that is too small when the script's own ASSERTs are out of the way.
 
     lld stops at an ASSERT and does not come to say by how much a memory overflows.
     """
-    if _TOO_SMALL not in told or _OVERFLOW.search(told):
+    if _TOO_SMALL not in output or _OVERFLOW.search(output):
         return ""
     script = inputs.folder / "src" / LINKER_SCRIPT
     whole = script.read_text()
@@ -159,9 +159,9 @@ def _ninja() -> Path:
     return Path(ninja.BIN_DIR) / "ninja"
 
 
-def _failure(inputs: BuildInputs, told: str, log: Path) -> McuError:
-    """The first mistakes in what a compiler or CMake has told."""
-    lines = list(dict.fromkeys(line.strip() for line in told.splitlines()))
+def _failure(inputs: BuildInputs, output: str, log: Path) -> McuError:
+    """The first mistakes in what a compiler or CMake has printed."""
+    lines = list(dict.fromkeys(line.strip() for line in output.splitlines()))
     errors = [line for line in lines if _ERROR.search(line) and "command failed" not in line]
     shown = errors[:_SHOWN_ERRORS] or [line for line in lines if line][-_SHOWN_ERRORS:]
     more = f"\n({len(errors) - len(shown)} more)" if len(errors) > len(shown) else ""
@@ -176,9 +176,9 @@ _TOO_SMALL = "is too small for"
 _OVERFLOW = re.compile(r"region [`'](\w+)':? overflowed by (\d+) bytes")
 
 
-def _overflow(inputs: BuildInputs, told: str) -> McuError | None:
+def _overflow(inputs: BuildInputs, output: str) -> McuError | None:
     """The memories that are too small, if that is why the link failed."""
-    for image, words in _failed_links(told):
+    for image, words in _failed_links(output):
         excess: dict[str, int] = {}
         for region, count in _OVERFLOW.findall(words):
             excess[region] = max(excess.get(region, 0), int(count))
@@ -196,9 +196,9 @@ def _overflow(inputs: BuildInputs, told: str) -> McuError | None:
     return None
 
 
-def _failed_links(told: str) -> Iterator[tuple[str, str]]:
+def _failed_links(output: str) -> Iterator[tuple[str, str]]:
     """Name of the image and the linker's words, the production image first."""
-    parts = re.split(r"^FAILED: (?:\[code=\d+\] )?", told, flags=re.MULTILINE)[1:]
+    parts = re.split(r"^FAILED: (?:\[code=\d+\] )?", output, flags=re.MULTILINE)[1:]
     for image in ("firmware", "test", "device"):
         yield from ((image, part) for part in parts if part.startswith(f"{image}.elf"))
 

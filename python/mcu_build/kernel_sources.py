@@ -58,9 +58,9 @@ def check_kernels(plan: Plan, sources: Sequence[Path]) -> None:
         )
 
 
-def missing_kernels(name: str, wanted: Mapping[str, str], told: str) -> McuError | None:
+def missing_kernels(name: str, wanted: Mapping[str, str], output: str) -> McuError | None:
     """The functions that the linker did not find, if that is why it failed."""
-    missing = [function for function in dict.fromkeys(_UNDEFINED.findall(told)) if function in wanted]
+    missing = [function for function in dict.fromkeys(_UNDEFINED.findall(output)) if function in wanted]
     if not missing:
         return None
     return McuError(

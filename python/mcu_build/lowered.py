@@ -22,7 +22,7 @@ class Lowered:
     `program` is the .pte; `vectors` an archive of inputs to test with (input_0 ..., labels, float_0 ...),
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
     among it, and `watched` is what a build system has to watch (frontend.dependencies).
-    `boundaries` is the quantization of each input, then of each output, where lowering told it.
+    `boundaries` is the quantization of each input, then of each output, where lowering reports it.
     `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and

@@ -284,7 +284,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
 
 
 def _stack(elf: Path, name: str, board: Board) -> int | None:
-    """Bytes of stack that a run of the model needs; None where that cannot be told."""
+    """Bytes of stack that a run of the model needs; None where that cannot be determined."""
     from mcu_build.elf import read_elf
     from mcu_build.profile.decode import disassemble
     from mcu_build.report.stack import stack_needed

@@ -137,12 +137,12 @@ class Proof:
         if self.metric and least is None and most_drop is not None:
             if self.drop <= most_drop:
                 return None
-            told = (
+            problem = (
                 f"{self.metric.name} on the device is {self.metric.device:.4g}, that of the float model "
                 f"{self.metric.float_model:.4g}: {self.drop:.2f} {_unit(self.metric)} worse, the most is "
                 f"{most_drop:g}"
             )
-            return McuError(f"{self.name}: {told}", _TUNE, Exit.BUDGET)
+            return McuError(f"{self.name}: {problem}", _TUNE, Exit.BUDGET)
         if self.accuracy is None:
             option = "--max-drop" if least is None else "--min-accuracy"
             return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
@@ -150,11 +150,11 @@ class Proof:
             f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. {_TUNE}"
         )
         if least is not None and self.accuracy.device < least:
-            told = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"
-            return McuError(f"{self.name}: {told}", found, Exit.BUDGET)
+            problem = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"
+            return McuError(f"{self.name}: {problem}", found, Exit.BUDGET)
         if most_drop is not None and self.drop > most_drop:
-            told = f"accuracy on the device drops by {self.drop:.2f} points, the most is {most_drop:g}"
-            return McuError(f"{self.name}: {told}", found, Exit.BUDGET)
+            problem = f"accuracy on the device drops by {self.drop:.2f} points, the most is {most_drop:g}"
+            return McuError(f"{self.name}: {problem}", found, Exit.BUDGET)
         return None
 
 

@@ -22,7 +22,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options as ExecutorchOptions
 from mcu_build.fronts.options import BuildOptions
 
-# What is not told in the name of a build folder.
+# What is not part of the name of a build folder.
 _USUAL = ("float", "arm-clang", "host", "speed")
 
 

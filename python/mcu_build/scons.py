@@ -40,7 +40,7 @@ from mcu_build.resources import data_dir
 _OPTIONS = tuple(option for option in OPTIONS if option.in_front("scons"))
 _BUILD_DIR = "MCU_BUILD_DIR"
 
-# What is not told in the name of a board's folder.
+# What is not part of the name of a board's folder.
 _USUAL = ("arm-clang", "host", "speed")
 # What archives of ours are called, in the order in which GNU ld has to meet them.
 _ARCHIVES = ("kernels_of_", "executorch_calls_", "executorch_", "kernel_")
@@ -369,12 +369,12 @@ def _object(env: Any, target: str, source: Path) -> Any:
 def _shared_arena(env: Any, platform: _Platform, name: str, models: Sequence[Model]) -> Any:
     """The object of one arena for several models."""
     template = (data_dir() / "firmware" / "app" / "shared_arena.cpp.in").read_text()
-    for word, told in {
+    for word, value in {
         "@image@": Path(name).name,
         "@includes@": "\n".join(f'#include "{model.name}.h"' for model in models),
         "@models@": "\n".join(f"MCU_SHARES({model.name})" for model in models),
     }.items():
-        template = template.replace(word, told)
+        template = template.replace(word, value)
     file = Path(env.Dir(platform.folder).abspath) / f"{Path(name).name}_arena.cpp"
     write_changed(file, template)
     return _object(env, f"{file}.obj", file)

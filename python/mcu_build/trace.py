@@ -57,7 +57,7 @@ def first_difference(
 ) -> Divergence | None:
     """The first layer whose result differs for `inputs`, arrays [1, ...]; it is known that an output does.
 
-    Its element is None where it is the last layer: the output's own is known. None where nothing can be told:
+    Its element is None where it is the last layer: the output's own is known. None where it is unknown:
     another build system has made the image, the program runs under ExecuTorch's runtime, or a part of it
     cannot be built alone.
     """

@@ -56,7 +56,7 @@ class Difference:
 
     layer: Layer
     element: Mismatch | None
-    told: str
+    text: str
     model: Path | None = None
     layers: str = ""
     shows: bool = False
@@ -134,10 +134,10 @@ def _float_against_quantized(question: Question) -> Difference | None:
         return None
     row = layers[place]
     layer = Layer(row["operator"], row["line"], row["name"], tuple(row["shape"]))
-    told = f"{row['accumulated_db']:.1f} dB up to here, {row['sqnr_db']:.1f} dB alone"
+    text = f"{row['accumulated_db']:.1f} dB up to here, {row['sqnr_db']:.1f} dB alone"
     with question.progress.stage("quantize"), about(request.model):
         element = _worst_element(request.model, kind, place, question.progress)
-    found = Difference(layer, element, told)
+    found = Difference(layer, element, text)
 
     def shows(file: Path) -> bool:
         quality, _ = quantized_quality(file, request.npu, question.cache, question.progress)
@@ -166,14 +166,14 @@ def _firmware(question: Question) -> Difference | None:
     if not proof.comparison.mismatches:
         return None
     compared = proof.comparison
-    told = f"{compared.mismatches:,} of {compared.elements:,} outputs differ"
+    text = f"{compared.mismatches:,} of {compared.elements:,} outputs differ"
     if len(proof.suspects) != 1:
-        return Difference(Layer("", ""), compared.first, f"{told}; which layer is the first cannot be told")
+        return Difference(Layer("", ""), compared.first, f"{text}; the first layer cannot be determined")
 
     def shows(file: Path) -> bool:
         return bool(_proof(question, replace(question.request, model=file)).comparison.mismatches)
 
-    return _cut(question, Difference(proof.suspects[0], proof.element, told), shows)
+    return _cut(question, Difference(proof.suspects[0], proof.element, text), shows)
 
 
 def _proof(question: Question, request: Request) -> prove.Proof:
@@ -212,12 +212,12 @@ def _cut(question: Question, found: Difference, shows: Callable[[Path], bool]) -
     return replace(found, model=file, layers=layers, shows=found_again)
 
 
-def _written(question: Question, whole: "Whole", part: "Part", folder: Path, told: str) -> Path:
+def _written(question: Question, whole: "Whole", part: "Part", folder: Path, text: str) -> Path:
     from mcu_build.lower.upstream import quiet
 
     name = f"{model_name(question.request.model)}_part"
     with quiet(), about(question.request.model):
-        return whole.write(part, folder, name, told)
+        return whole.write(part, folder, name, text)
 
 
 def _list(names: Sequence[str]) -> str:

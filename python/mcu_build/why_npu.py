@@ -43,13 +43,13 @@ def compare_delegates(
     lowered = lower_model(request.model, request.board, request.npu, request.options, cache, progress)
     with tempfile.TemporaryDirectory() as made:
         verdict = verify(lowered, request.board, vectors, Path(made), cache, progress)
-        told = _differences(verdict, after)
-        if not told:
+        text = _differences(verdict, after)
+        if not text:
             return None
         found = _first(request, lowered, after, Path(made), progress) if search else None
     if found is None:
-        return Difference(Layer("", ""), None, f"{told}; which layer is the first cannot be told")
-    return Difference(*found, told)
+        return Difference(Layer("", ""), None, f"{text}; the first layer cannot be determined")
+    return Difference(*found, text)
 
 
 def _differences(verdict: Verdict, after: str) -> str:

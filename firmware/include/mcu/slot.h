@@ -186,7 +186,7 @@ inline uint32_t age(uint32_t schema) {
     return schema << 24 | (schema << 8 & 0xFF0000) | (schema >> 8 & 0xFF00) | schema >> 24;
 }
 
-// What can be told before the program is there.
+// What can be determined before the program is there.
 inline Status check_shape(Bytes header, size_t capacity) {
     const uint32_t magic = word(header, 0);
     if (magic != kMagic) {

@@ -98,7 +98,7 @@ void cmsis_nn_linear_s8(const LinearParams& params, const int8_t* input, const i
     const cmsis_nn_dims filter = {params.inputs, 1, 1, params.outputs};
     const cmsis_nn_dims channels = {1, 1, 1, params.outputs};
     const cmsis_nn_dims to = {params.rows, 1, 1, params.outputs};
-    // Where it wants a buffer (Helium), that holds the sums' constant parts, and the bias is not looked at.
+    // Where it needs a buffer (Helium), that holds the sums' constant parts, and the bias is not looked at.
     const int32_t wanted = arm_fully_connected_s8_get_buffer_size(&filter);
     const cmsis_nn_context sums = {const_cast<int32_t*>(bias), wanted};
     check(arm_fully_connected_s8(&sums, &options, &scale, &from, input, &filter, weights, &channels, bias,

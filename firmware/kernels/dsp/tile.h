@@ -22,7 +22,7 @@ constexpr int32_t kGroupsOfPart = 124;
 constexpr int32_t kPairEnd = 10;
 
 // All channels of the two pixels at `out0` and `out1`, of sums of any size: the products come in parts whose
-// sums of a can be told from those of b. 18 instructions for 16 products.
+// sums of a can be separated from those of b. 18 instructions for 16 products.
 template <Form kForm>
 __attribute__((noinline)) inline void two_pixels_long(const DspTileParams& params, const int32_t* patch,
                                                       const int32_t* packed, int8_t* out0, int8_t* out1) {

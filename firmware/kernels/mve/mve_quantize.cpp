@@ -7,7 +7,7 @@
 namespace mcu::kernels {
 
 // Vectors of floats flush denormals to zero, which scales within 2^100 of one never meet here. The compiler
-// is not to use them elsewhere (mve.fp is switched off), so the assembler has to be told.
+// is not to use them elsewhere (mve.fp is switched off), so the assembler needs a directive.
 //
 // Assembly because gcc 12 makes no tail-predicated loop: 16 instructions for four elements from intrinsics.
 void mve_quantize_f32_s8(const QuantizeParams& params, const float* input, int8_t* output) {

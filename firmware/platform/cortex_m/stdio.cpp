@@ -12,7 +12,7 @@
 namespace {
 
 #ifndef MCU_STDIO_MEMORY
-// newlib's printf wants memory for a line, and for the digits of floats.
+// newlib's printf needs memory for a line, and for the digits of floats.
 #define MCU_STDIO_MEMORY 4096
 #endif
 

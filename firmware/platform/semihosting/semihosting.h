@@ -27,7 +27,7 @@ inline uint32_t word(const void* pointer) {
     return reinterpret_cast<uintptr_t>(pointer);
 }
 
-// Characters to the debugger's console. SYS_WRITE0 wants a zero byte at the end.
+// Characters to the debugger's console. SYS_WRITE0 needs a zero byte at the end.
 inline void write(std::string_view text) {
     char piece[64];
     while (!text.empty()) {

@@ -94,8 +94,8 @@ def _check_verb(word: str, context: click.Context) -> None:
     if word in models:
         return
     near = difflib.get_close_matches(word, [*VERBS, "help", "version", *models], n=1)
-    told = f"Did you mean {near[0]}?" if near else "It is no file either."
-    raise click.UsageError(f"there is no verb {word!r}. {told}", context)
+    advice = f"Did you mean {near[0]}?" if near else "It is no file either."
+    raise click.UsageError(f"there is no verb {word!r}. {advice}", context)
 
 
 def _models() -> Sequence[str]:
@@ -143,7 +143,7 @@ def program() -> NoReturn:
     It ends without giving memory back, which takes half a second once torch is imported.
     """
     if sys.stdout is None:
-        # The descriptor is closed: nobody wants to read what is printed.
+        # The descriptor is closed: nobody needs to read what is printed.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         main()

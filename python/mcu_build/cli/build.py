@@ -38,9 +38,9 @@ def command(
     error = _over(firmware, max_flash, max_ram, min_sqnr)
     signed = firmware.sign(signing) if signing and not error else {}
     if as_json:
-        told = summary(firmware.built)
-        told["artefacts"] |= {name: str(file) for name, file in signed.items()}
-        return end_json({**told, "stages": times.stages}, error)
+        document = summary(firmware.built)
+        document["artefacts"] |= {name: str(file) for name, file in signed.items()}
+        return end_json({**document, "stages": times.stages}, error)
     print_text(describe(firmware.built))
     for name, file in signed.items():
         print_text(f"  {name}     {file}, version {signing.version if signing else ''}")

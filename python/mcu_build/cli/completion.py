@@ -10,7 +10,7 @@ from mcu_build.cli.options import debug_option, json_option
 from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit, McuError
 
-# Where each shell looks by itself, below the home folder, and what it has to be told else.
+# Where each shell looks by itself, below the home folder, and what it has to be configured with else.
 _PLACES = {
     "bash": (".local/share/bash-completion/completions/mcu-build", "Needs the package bash-completion."),
     "zsh": (".zfunc/_mcu-build", "Needs `fpath+=~/.zfunc; autoload -U compinit; compinit` in ~/.zshrc."),

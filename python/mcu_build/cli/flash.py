@@ -48,9 +48,9 @@ def command(
     if way.kind == "uf2":
         with times.stage("flash"):
             place = str(uf2.copy(image, board, way.address))
-        told = "written, not read back: the board restarts"
+        outcome = "written, not read back: the board restarts"
     else:
-        place, told = str(way), "written, verified, running"
+        place, outcome = str(way), "written, verified, running"
         with ways.opened(way, board) as target:
             with times.stage("flash"), ways.doing(f"writing {image.name}"):
                 target.load(image.segments)
@@ -72,7 +72,7 @@ def command(
             }
         )
         return
-    print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {told}")
+    print_text(f"{image.name} on {board.id} via {place}: {image.size:,} bytes {outcome}")
 
 
 def _image(

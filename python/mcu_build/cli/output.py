@@ -49,8 +49,8 @@ def print_warning(text: str) -> None:
 
 def error_document(error: McuError) -> dict[str, Any]:
     """An error as --json tells it, alone or beside the results that it judges."""
-    told = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
-    return {"error": told}
+    fields = {"message": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
+    return {"error": fields}
 
 
 def report_error(error: McuError, as_json: bool) -> Exit:
@@ -118,7 +118,7 @@ class _Above(io.TextIOBase):
 
 @dataclass
 class StageTimes:
-    """The stages of one command: told on stderr as they run unless `quiet`, and kept for the JSON.
+    """The stages of one command: printed on stderr as they run unless `quiet`, and kept for the JSON.
 
     On a terminal one line shows the stage that runs, its time and what it is doing. Elsewhere a stage that
     runs long says so once before it ends.

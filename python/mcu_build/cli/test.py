@@ -161,11 +161,11 @@ def text(built: Any, proof: Any, where: str) -> str:
         )
     if proof.state:
         kept = proof.state
-        told = f"all {kept.elements:,} equal"
+        text = f"all {kept.elements:,} equal"
         if kept.mismatches:
-            told = f"WRONG: {kept.mismatches:,} of {kept.elements:,} differ from"
-        lines.append(f"  state      {told} the quantized program's, after each call")
-    lines += [f"  quality    against float {told}" for told in quality_lines(proof.quality)]
+            text = f"WRONG: {kept.mismatches:,} of {kept.elements:,} differ from"
+        lines.append(f"  state      {text} the quantized program's, after each call")
+    lines += [f"  quality    against float {text}" for text in quality_lines(proof.quality)]
     if compared.first:
         first = compared.first
         lines.append(

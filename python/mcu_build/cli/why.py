@@ -84,7 +84,7 @@ def _text(link: Any) -> list[str]:
     found = link.difference
     if found is None:
         return [f"{link.before} and {link.after} agree"]
-    lines = [f"{link.before} and {link.after} differ: {found.told}"]
+    lines = [f"{link.before} and {link.after} differ: {found.text}"]
     if found.layer.operator:
         lines.append(f"  layer      {found.layer} is the first")
     if one := found.element:

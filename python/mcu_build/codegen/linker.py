@@ -68,7 +68,7 @@ def _memories(board: Board) -> str:
 
 
 def _fixed(board: Board, place: Placement, before: bool) -> Iterator[str]:
-    """The blocks that the board's boot ROM wants, before or behind the vector table."""
+    """The blocks that the board's boot ROM needs, before or behind the vector table."""
     for block in sorted(board.fixed, key=lambda block: block.origin):
         memory = board.memory_at(block.origin)
         assert memory is not None, "the board file was checked"

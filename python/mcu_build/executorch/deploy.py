@@ -29,7 +29,7 @@ from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.select import select
 
 # Bytes on a 32-bit core and on a 64-bit host: an upper bound of what the runtime keeps for a value, for an
-# argument and for an instruction, what it wants for each argument while it looks an operator up, and an upper
+# argument and for an instruction, what it needs for each argument while it looks an operator up, and an upper
 # bound of what it and our back end keep for a delegate.
 _VALUE = (112, 208)
 _ARGUMENT = (4, 8)
@@ -206,9 +206,9 @@ def exact_pools(measured: Pools, program: Program, options: Options, is_host: bo
 _WANTED = re.compile(r"method pool (\d+) of \d+, temporary (\d+) of \d+")
 
 
-def wanted_pools(pools: Pools, told: str) -> Pools | None:
+def wanted_pools(pools: Pools, output: str) -> Pools | None:
     """Larger pools, from what a firmware said whose pools were too small; None where they were not."""
-    found = _WANTED.search(told)
+    found = _WANTED.search(output)
     if not found:
         return None
     wanted = Pools(aligned(int(found.group(1))), aligned(int(found.group(2))))

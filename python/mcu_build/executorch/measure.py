@@ -23,7 +23,7 @@ from mcu_build.plan.fit import check_fit
 from mcu_build.progress import Progress
 from mcu_build.simulate.run import run
 
-# Every operator that wants more temporary memory than the pool has costs a try.
+# Every operator that needs more temporary memory than the pool has costs a try.
 _TRIES = 16
 _TIMEOUT = 600.0
 

@@ -32,7 +32,7 @@ _RESTART, _SILENT_RESTART = "vRun;", "R00"
 # OpenOCD, pyOCD and J-Link; QEMU.
 _RESETS = ("reset halt", "system_reset")
 _REFUSED = re.compile(r"unknown|invalid|unsupported|not supported|not recogni[sz]ed", re.IGNORECASE)
-# Black Magic Probe looks for cores when it is told to, and numbers them from 1.
+# Black Magic Probe looks for cores when it is asked to, and numbers them from 1.
 _SCANS, _FIRST_CORE = ("swdp_scan", "swd_scan", "jtag_scan"), "vAttach;1"
 _STOPPED = ("S", "T")
 # Bytes that a binary packet escapes.
@@ -54,7 +54,7 @@ class GdbServer(GdbRemote):
     reads_while_running = False
 
     def handshake(self) -> None:
-        """Agree on features. A server that has no core yet is told to look for one and to take it."""
+        """Agree on features. A server that has no core yet is asked to look for one and to take it."""
         self._agree()
         if self._ask("?").startswith(("W", "X")):
             self._attach()
@@ -132,10 +132,10 @@ class GdbServer(GdbRemote):
         self._send(f"qRcmd,{command.encode().hex()}")
         deadline = time.monotonic() + _RESET_SECONDS
         self._confirm(deadline)
-        told = ""
+        printed = ""
         while (reply := self._receive(deadline)).startswith("O") and reply != "OK":
-            told += bytes.fromhex(reply[1:]).decode(errors="replace")
-        return reply == "OK" and not _REFUSED.search(told)
+            printed += bytes.fromhex(reply[1:]).decode(errors="replace")
+        return reply == "OK" and not _REFUSED.search(printed)
 
     def _write_flash(self, part: Segment) -> None:
         # Escaping may double it.
@@ -172,7 +172,7 @@ def connect(via: str, timeout: float = 5.0) -> GdbServer:
 
 
 def look(via: str) -> None:
-    """McuError as from `connect`, where that would fail as far as can be told without stopping the core."""
+    """McuError as from `connect`, as far as it can be foreseen without stopping the core."""
     if Path(via).is_char_device():
         try:
             _SerialLine(via).close()

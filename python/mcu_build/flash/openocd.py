@@ -37,9 +37,9 @@ def connect(board: Board, serial: str) -> Iterator[gdb_server.GdbServer]:
         deadline = time.monotonic() + _START_SECONDS
         while not gdb_server.listens(port):
             if openocd.has_ended or time.monotonic() > deadline:
-                told = _reasons(openocd.finish(0).stderr)
+                reasons = _reasons(openocd.finish(0).stderr)
                 raise McuError(
-                    "\n".join(["--via openocd: no probe, or no board behind it", *told]),
+                    "\n".join(["--via openocd: no probe, or no board behind it", *reasons]),
                     "Check cable, power and, on Linux, udev rules; with several probes name one: --probe.",
                     Exit.TOOL_MISSING,
                 )
@@ -91,8 +91,8 @@ def _arguments(board: Board, serial: str) -> list[str]:
 
 def _reasons(said: str) -> list[str]:
     """The lines that say what is wrong: those from the first error on."""
-    told = (line.strip().removeprefix("embedded:startup.tcl:28: ") for line in said.splitlines())
-    lines = [line for line in told if line and not line.startswith(_ASIDE)]
+    reasons = (line.strip().removeprefix("embedded:startup.tcl:28: ") for line in said.splitlines())
+    lines = [line for line in reasons if line and not line.startswith(_ASIDE)]
     first = next((number for number, line in enumerate(lines) if "Error:" in line), 0)
     return [line.removeprefix("Error: ") for line in lines[first:][:_SHOWN]]
 

@@ -23,7 +23,7 @@ def connect(board: Board, serial: str) -> Iterator["PyocdProbe"]:
     from pyocd.core.session import Session
 
     ways, probe = look(board, serial)
-    # Its own words for errors that are told here.
+    # Its own words for errors that are reported here.
     logging.getLogger("pyocd").setLevel(logging.CRITICAL)
     options = {"hide_programming_progress": True, "connect_mode": "halt"}
     try:

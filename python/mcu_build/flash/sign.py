@@ -130,10 +130,10 @@ def _imgtool(binary: Path, signed: Path, board: Board, order: Order, more: list[
     )
     if finished.status != 0:
         partial.unlink(missing_ok=True)
-        told = (finished.stderr or finished.stdout).strip().splitlines()
+        lines = (finished.stderr or finished.stdout).strip().splitlines()
         keys = f"--sign {order.key}" + (f", --encrypt {order.encrypt}" if order.encrypt else "")
         raise McuError(
-            f"{keys}: imgtool: {told[-1].removeprefix('Error: ') if told else 'failed'}",
+            f"{keys}: imgtool: {lines[-1].removeprefix('Error: ') if lines else 'failed'}",
             "Is it a private key without a password, and does the image leave room for MCUboot's trailer?",
         )
     partial.replace(signed)

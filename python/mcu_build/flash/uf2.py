@@ -70,7 +70,7 @@ def _takes_uf2(folder: Path) -> bool:
 
 
 def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
-    """What the board's drive wants, and where it is.
+    """What the board's drive needs, and where it is.
 
     McuError: status 1 the board has none, 2 there are several, 3 it is not there.
     """

@@ -67,7 +67,7 @@ def needs_probe(via: Via) -> None:
 
 
 def look(via: Via, board: Board) -> None:
-    """McuError as from `opened`, where that would fail as far as can be told without stopping the core."""
+    """McuError as from `opened`, as far as it can be foreseen without stopping the core."""
     if via.kind == "uf2":
         uf2.find_drive(board, via.address)
     elif via.kind == "gdb":

@@ -168,8 +168,8 @@ def _line_in(path: Path, error: Exception) -> str | None:
         if trace.tb_frame.f_code.co_filename == file:
             found = str(trace.tb_lineno)
         trace = trace.tb_next
-    told = [line for name, line in _FRAME.findall(str(error)) if os.path.realpath(name) == file]
-    return found or (told[-1] if told else None)
+    lines_of_error = [line for name, line in _FRAME.findall(str(error)) if os.path.realpath(name) == file]
+    return found or (lines_of_error[-1] if lines_of_error else None)
 
 
 def _check_inputs_fixed(exported: ExportedProgram, path: Path) -> None:

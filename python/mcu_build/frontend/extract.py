@@ -30,7 +30,7 @@ _VECTORS = 16
 _FUSED = frozenset(
     {"batch_norm", "_native_batch_norm_legit_no_training", "relu", "relu_", "hardtanh", "clamp"}
 )
-_TEXT = '''"""{told}
+_TEXT = '''"""{summary}
 
 Written by `mcu-build why`, with what these operators read in the whole model.
 """
@@ -105,7 +105,7 @@ class Whole:
         inputs = [one for one in self._module.graph.nodes if one.op == "placeholder" and one in needed]
         return Part(self._module, self.alone(node).output, tuple(inputs))
 
-    def write(self, part: Part, folder: Path, name: str, told: str) -> Path:
+    def write(self, part: Part, folder: Path, name: str, summary: str) -> Path:
         """Write a part as the model file `name`.py in `folder`, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
         values = [_Kept(self._module, part.sources).values(call) for call in self._calls]
@@ -113,7 +113,7 @@ class Whole:
         torch.export.save(program, folder / "layer.pt2")
         arrays = [torch.stack(list(column)).numpy() for column in zip(*values, strict=True)]
         npz.save(folder / "inputs.npz", {f"input_{index}": array for index, array in enumerate(arrays)})
-        text = _TEXT.format(told=told) + (_INT16 if is_int16(part.output) else "")
+        text = _TEXT.format(summary=summary) + (_INT16 if is_int16(part.output) else "")
         write_atomically(folder / f"{name}.py", text.encode())
         return folder / f"{name}.py"
 

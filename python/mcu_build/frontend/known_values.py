@@ -2,7 +2,7 @@
 
 torch.export sees no value of any tensor, a buffer's as little as an input's. While a model is exported, what
 is computed from the tensors that it holds, or makes of numbers (`torch.full`), is computed beside it with
-their values; where Python wants a number of that, it gets it. The exported program holds what was decided, as
+their values; where Python needs a number of that, it gets it. The exported program holds what was decided, as
 it does for a number in the model's code.
 """
 
@@ -24,7 +24,7 @@ _MOST = 1 << 16
 _MAKERS = frozenset(
     {"full", "zeros", "ones", "arange", "linspace", "eye", "tensor", "tril_indices", "triu_indices"}
 )
-# What Python asks for when it wants numbers.
+# What Python asks for when it needs numbers.
 _NUMBERS = ("item", "tolist", "__bool__", "__int__", "__float__", "__index__", "__contains__")
 _RANDOM = ("rand", "bernoulli", "normal", "multinomial", "poisson", "dropout", "uniform", "exponential")
 

@@ -35,7 +35,7 @@ from mcu_build.plan.select import operators
 Refusal = tuple[str, str]
 
 _RANDOM_HINT = (
-    "Give the random numbers to `forward` as an input; `F.dropout` wants `training=self.training`, or use "
+    "Give the random numbers to `forward` as an input; `F.dropout` needs `training=self.training`, or use "
     "nn.Dropout."
 )
 _LOOP_HINT = (
@@ -74,7 +74,7 @@ def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = fr
     refused += _without_kernel(functional)
     _raise(path, refused)
     _forget_strides(functional)
-    # Once more: what strided reads gather is told by index arithmetic.
+    # Once more: index arithmetic states what strided reads gather.
     return make_channels_last(fold_constants(functional))
 
 

@@ -145,7 +145,7 @@ def _inputs(overload: Any) -> list[tuple[str, str]]:
 
 
 def _add_out_form(operator: str) -> Any:
-    """The overload that writes results where it is told, which programs call; made where there is none."""
+    """The overload that writes into tensors which it is given; programs call it; made where there is none."""
     packet, functional = _packet(operator), _overload(operator)
     for name in packet.overloads():
         overload = getattr(packet, name)

@@ -73,7 +73,7 @@ def quantize_for_npu(
     """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
 
     Activations have 8 bits or 16, weights 8. The core has no kernels for 16: what is rejected then stays in
-    float. `examples` as in quantize.quantize_layers. `step` is told of every round.
+    float. `examples` as in quantize.quantize_layers. `step` reports every round.
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")

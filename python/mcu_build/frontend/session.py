@@ -1,6 +1,6 @@
 """Run a model file once, and keep all that later stages need of it.
 
-Everything that wants the user's objects happens here, in one process: capture, calibration, the float
+Everything that needs the user's objects happens here, in one process: capture, calibration, the float
 model's outputs for the evaluation data. What comes after starts from files.
 """
 
@@ -471,8 +471,8 @@ def _targets(file: Path, metric: str, labels: Sequence[Label]) -> dict[str, npz.
         )
     shapes = {one.shape for one in found}
     if len(shapes) > 1:
-        told = " and ".join(str(list(shape)) for shape in sorted(shapes)[:2])
-        raise McuError(f"{file}: evaluation: labels of shapes {told}", "Labels are of one shape.")
+        sizes = " and ".join(str(list(shape)) for shape in sorted(shapes)[:2])
+        raise McuError(f"{file}: evaluation: labels of shapes {sizes}", "Labels are of one shape.")
     return {"targets": np.stack(found), "target_vectors": np.array(known), "metric": np.array(metric)}
 
 

@@ -85,7 +85,7 @@ class Surroundings:
         return module
 
     def iterate(self, key: str, source: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-        """Items of `source`, each made there; what raises is told as a mistake under `key`."""
+        """Items of `source`, each made there; what raises is reported as a mistake under `key`."""
         with self.active(), self.explain(key):
             _seed()
             items = iter(source())

@@ -65,7 +65,7 @@ class Values(Protocol):
         """A tensor of the plan."""
 
     def known(self, id: int) -> Range | None:
-        """What the calls so far have told of a tensor."""
+        """What the calls so far found of a tensor."""
 
     def of(self, id: int, channels: int | None = None) -> Range:
         """The range of a tensor, counted in its own channels or in `channels`."""

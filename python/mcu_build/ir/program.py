@@ -470,7 +470,7 @@ class _Reader:
     def _segment(self, index: int, start: int, nbytes: int) -> bytes:
         offset, size = self.segments[index]
         if start + nbytes > size:
-            raise ValueError(f"segment {index} has {size} bytes, a constant wants {nbytes} from byte {start}")
+            raise ValueError(f"segment {index} has {size} bytes, a constant needs {nbytes} from byte {start}")
         begin = self.segment_base + offset + start
         found = self.data[begin : begin + nbytes]
         if len(found) != nbytes:

@@ -1,6 +1,6 @@
 """Convolutions and linear layers whose weights an input decides: correlation, CondConv, hyper-networks.
 
-An int8 layer wants its weights at build time, for the scale of each channel and for their order in memory. A
+An int8 layer needs its weights at build time, for the scale of each channel and for their order in memory. A
 convolution with others stays in float; no NPU takes one.
 """
 

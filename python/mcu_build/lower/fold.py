@@ -194,7 +194,7 @@ class _Folding:
         return self.made[key]
 
     def _refresh(self) -> None:
-        """Sizes that were symbols until a constant told them."""
+        """Sizes that were symbols until a constant gave them."""
         for node in self.exported.graph.nodes:
             if node.op == "call_function" and is_symbolic(node.meta.get("val")):
                 node.meta["val"] = run_fake(node, self.mode)

@@ -140,7 +140,7 @@ def _type(node: Node) -> Any:
 
 
 def _alone(node: Node) -> list[Node]:
-    """The calls that `node` is decomposed into; none where it cannot be told."""
+    """The calls that `node` is decomposed into; none where it cannot be determined."""
     operands = node.all_input_nodes
 
     def call(*tensors: torch.Tensor) -> Any:

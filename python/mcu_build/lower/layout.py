@@ -81,7 +81,7 @@ def lay_out(model: GraphModule, chosen: Chosen = everything) -> None:
 
 
 def needs_channels_last(node: Node) -> bool:
-    """Whether an operator wants a channels-last operand, and has another."""
+    """Whether an operator needs a channels-last operand, and has another."""
     return node.target in _CHANNELS_LAST_ONLY and not is_channels_last(node.args[0].meta["val"])
 
 

@@ -28,5 +28,5 @@ def module_path(node: torch.fx.Node) -> str:
     """'features.0': the innermost layer whose forward makes the call, empty for the model itself."""
     stack = node.meta.get("nn_module_stack") or {}
     path = next(reversed(list(stack.values())))[0] if stack else ""
-    # Calls of one layer after the first are told apart by "@1" and so on.
+    # Calls of one layer after the first are distinguished by "@1" and so on.
     return str(path).removeprefix("L['self']").strip(".").partition("@")[0]

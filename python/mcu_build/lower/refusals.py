@@ -71,8 +71,8 @@ def without_refused(attempt: Callable[[Mapping[str, str]], T], graph: Graph | No
     """What `attempt` gives, called again with the operators that it refuses, by name, until it refuses none.
 
     Where that is one after the other, all of the same operator, with operands of the same sizes, are left in
-    float at once, as far as `graph` holds them. RefusedError where it refuses again what it was told to leave
-    in float, or something without a name.
+    float at once, as far as `graph` holds them. RefusedError where it refuses again what it was to leave in
+    float, or something without a name.
     """
     refused: dict[str, str] = {}
     for count in range(_ATTEMPTS):

@@ -1,4 +1,4 @@
-"""Which inputs of a graph are state, told by their names (frontend/state.py gives them)."""
+"""Which inputs of a graph are state, recognized by their names (frontend/state.py gives them)."""
 
 from torch.fx import Graph, Node
 

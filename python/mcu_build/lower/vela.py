@@ -150,9 +150,9 @@ def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, Any]:
     words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
     origin = find(words["tensor"], names)
     origin = origin or Origin("", "", "")
-    told = {"output_of": origin.operator, "layer": origin.layer, "name": origin.module}
+    origin_words = {"output_of": origin.operator, "layer": origin.layer, "name": origin.module}
     counts = {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
-    return {**words, **told, "shape": list(origin.shape), **counts}
+    return {**words, **origin_words, "shape": list(origin.shape), **counts}
 
 
 def _table(folder: Path, pattern: str) -> list[dict[str, str]]:

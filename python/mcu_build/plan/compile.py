@@ -151,7 +151,7 @@ def _chosen(
 def _finishers(
     plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None, memories: Memories
 ) -> tuple[Finish, Finish]:
-    """What gives a plan the kernels of its core, and places it, with the chains it is told.
+    """What gives a plan the kernels of its core, and places it, with the chains that it is given.
 
     The second gives away no byte for speed.
     """

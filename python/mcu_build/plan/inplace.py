@@ -1,7 +1,7 @@
 """How far an output may reach into an input that the same step uses up.
 
 Output and input may share bytes if the output starts at least so many bytes below the input as the call says
-(Call.inplace_distances). A kernel that works on some channels after the others wants more: an output that
+(Call.inplace_distances). A kernel that works on some channels after the others needs more: an output that
 starts a multiple of a pixel's bytes below the input, so that channels meet only themselves.
 """
 

@@ -10,7 +10,7 @@ def separate_outputs(plan: Plan) -> Plan:
     """Copy outputs that would otherwise be an input's, a constant's or another output's bytes.
 
     An application may write an input while it still reads an output; two outputs that share bytes could be
-    told apart by nobody; a constant cannot be handed out as memory to write.
+    distinguished by nobody; a constant cannot be handed out as memory to write.
     """
     tensors, steps, outputs = dict(plan.tensors), list(plan.steps), list(plan.outputs)
     taken = {plan.owner(id).id for id in plan.inputs}

@@ -11,7 +11,7 @@ from mcu_build.profile.operations import Operation, operation
 
 @dataclass(frozen=True)
 class Prepared:
-    """An instruction with what a pipeline wants to know of it."""
+    """An instruction with what a pipeline needs to know of it."""
 
     instruction: Instruction
     operation: Operation

@@ -36,12 +36,12 @@ def page(name: str, quality: Sequence[Row], layers: Sequence[Row]) -> str:
 
 def _card(row: Row) -> Mapping[str, Any]:
     worst = min([row, *row["groups"]], key=lambda one: float(one["sqnr_db"]))
-    (told,) = lines([row])
+    (line_of_row,) = lines([row])
     return {
         "name": f"output {row['output']}",
         "sqnr": f"{row['sqnr_db']:.1f}",
         "cosine": f"{row['cosine']:.4f}",
-        "group": told.partition("; ")[2],
+        "group": line_of_row.partition("; ")[2],
         "bad": worst["sqnr_db"] < LEAST_SQNR_DB,
     }
 

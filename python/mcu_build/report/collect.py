@@ -58,9 +58,14 @@ def of_build(
 
 def _accuracy(proof: Proof) -> Accuracy:
     compared, shares = proof.comparison, proof.accuracy
-    told = Accuracy(compared.vectors, compared.elements, compared.mismatches)
+    counts = Accuracy(compared.vectors, compared.elements, compared.mismatches)
     if shares is None:
-        return told
+        return counts
     return Accuracy(
-        told.vectors, told.elements, told.mismatches, shares.float_model, shares.int8_model, shares.device
+        counts.vectors,
+        counts.elements,
+        counts.mismatches,
+        shares.float_model,
+        shares.int8_model,
+        shares.device,
     )

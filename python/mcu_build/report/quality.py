@@ -32,7 +32,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     if not bad:
         return ()
     worst = [row for row in by_loss(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
-    told = [
+    sentences = [
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
         f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
         f"{_CHOICE if any(row.get('integers') for row in quality) else ''}"
@@ -42,7 +42,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     hint = f"  `mcu-build accuracy {file}` lists all layers"
     if file.endswith(".py"):
         hint += f"; `mcu-build tune {file}` finds those that need more bits"
-    return ("\n".join((*told, f"{hint}.")),)
+    return ("\n".join((*sentences, f"{hint}.")),)
 
 
 def cause(row: Row) -> str:
@@ -98,8 +98,8 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
         return None
     hint = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
     # Rounded down: 35.96 is not 36.
-    told = f"{name}: {math.floor(found * 10) / 10} dB against the float model, the least is {least:g}"
-    return McuError(told, hint, Exit.BUDGET)
+    worst = f"{name}: {math.floor(found * 10) / 10} dB against the float model, the least is {least:g}"
+    return McuError(worst, hint, Exit.BUDGET)
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ _BYTES = {"s": 4, "d": 8, "q": 16}
 
 @dataclass(frozen=True)
 class Stack:
-    """Bytes that are needed; None where that cannot be told, with the reason."""
+    """Bytes that are needed; None where that cannot be determined, with the reason."""
 
     size: int | None
     reason: str = ""

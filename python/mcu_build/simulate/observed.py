@@ -50,7 +50,7 @@ class Observed:
     """A model, with the time spent in it and the first error that it met.
 
     `settle` is called behind each write, to bring memory up to date. Registers that no model has are refused:
-    firmware that uses them is wrong, or wants more than is modelled.
+    firmware that uses them is wrong, or needs more than is modelled.
     """
 
     def __init__(self, model: NpuModel, kind: str, settle: Callable[[], None] = lambda: None) -> None:

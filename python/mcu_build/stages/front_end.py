@@ -69,7 +69,7 @@ def quantized(
     )
     found = _known(file, npu_kind, notes, cache, precision)
     if found is None:
-        # What the model depends on is known only at the end: who wants the same meanwhile waits for it.
+        # What the model depends on is known only at the end: who needs the same meanwhile waits for it.
         with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it")):
             found = _known(file, npu_kind, notes, cache, precision)
             if found is None:

@@ -33,7 +33,7 @@ _LOWER_CODE = ("lower", "plan/operators", "plan/layouts.py", "layer_names.py")
 def lowering_core(board: Board) -> str:
     """The core that a program is lowered for.
 
-    Lowering differs only between Helium, which wants the sums of weights beforehand, and all others: boards
+    Lowering differs only between Helium, which needs the sums of weights beforehand, and all others: boards
     of one kind share a program.
     """
     return "cortex-m55" if board.mve else "cortex-m4"

@@ -2,7 +2,7 @@
 // `--kernels cmsis-nn` links the user's own library (docs/cmsis-nn.md).
 //
 // Layouts and formulas are those of the kernels with these parameters (conv2d.h and so on). `scratch` is the
-// bytes of the buffer that the last argument points to; a library that wants more, or refuses an argument,
+// bytes of the buffer that the last argument points to; a library that needs more, or refuses an argument,
 // ends the program in a fault. Output and input do not overlap.
 
 #pragma once

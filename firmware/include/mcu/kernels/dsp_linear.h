@@ -10,7 +10,7 @@
 // A group is four inputs; the last is filled up with weights of zero.
 //
 // The input is read until the last output is made. Exact. Inner loop: 67 instructions for 64 products. The
-// `long` forms take sums of any size: a and c are told from b and d after every 496 inputs.
+// `long` forms take sums of any size: a and c are separated from b and d after every 496 inputs.
 
 #pragma once
 

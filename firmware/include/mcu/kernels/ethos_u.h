@@ -18,7 +18,7 @@ struct EthosUParams {
     uint32_t fast_scratch;
 };
 
-// Bytes before a command stream: the header of the payload that Arm's driver wants, where that one runs it.
+// Bytes before a command stream: the header of the payload that Arm's driver needs, where that one runs it.
 #ifdef MCU_ETHOSU_PAYLOAD
 inline constexpr uint32_t kPayloadHeader = 32;
 #else

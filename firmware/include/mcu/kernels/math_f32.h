@@ -91,7 +91,7 @@ inline float sqrt(float x) {
 #if !defined(__arm__)
     return __builtin_sqrtf(x);
 #elif defined(__ARM_FP) && (__ARM_FP & 4)
-    // Of the builtin compilers make a call of sqrtf too, which sets errno, unless they are told not to.
+    // Of the builtin compilers make a call of sqrtf too, which sets errno, unless they are instructed not to.
     float root;
     __asm__("vsqrt.f32 %0, %1" : "=t"(root) : "t"(x));
     return root;

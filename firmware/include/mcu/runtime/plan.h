@@ -177,7 +177,7 @@ inline bool is_aligned(const void* pointer) {
     return reinterpret_cast<uintptr_t>(pointer) % kAlignment == 0;
 }
 
-// All that can be told without the counts of steps and places.
+// All that can be determined without the counts of steps and places.
 inline Status Plan::check_header() const {
     const Header found = header();
     if (found.magic != kMagic) {

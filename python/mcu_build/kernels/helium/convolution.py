@@ -112,7 +112,7 @@ class Core:
 
     @property
     def rounds(self) -> int:
-        """Of its loop, which a core of vectors in turns is told."""
+        """Of its loop, which a core of vectors in turns takes."""
         return self.loop.rounds
 
     @property

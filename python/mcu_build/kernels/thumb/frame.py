@@ -21,7 +21,7 @@ class Frame:
 
     def entered(self) -> Iterator[str]:
         """Registers are saved, and the words lie where `slot` says."""
-        # GCC takes another syntax for Armv6-M unless it is told.
+        # GCC takes another syntax for Armv6-M unless a directive names it.
         yield from (".syntax unified", "push {r4-r7, lr}")
         yield from (f"mov r{4 + i}, {high}" for i, high in enumerate(_HIGH))
         yield "push {r4-r7}"

@@ -1,4 +1,4 @@
-"""Order of memory: transposes, padding, and the helpers that bring operands into the order a kernel wants."""
+"""Order of memory: transposes, padding, and the helpers that bring operands into the order a kernel needs."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

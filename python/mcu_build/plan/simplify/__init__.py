@@ -24,7 +24,7 @@ _MOST_CHANNELS = 1 << 18
 
 
 def remove_channels(plan: Plan) -> Plan:
-    """The plan without channels that never matter, and told which; itself where all do or very many are."""
+    """The plan without channels that never matter, and which; itself where all do or very many are."""
     if sum(channels_of(tensor) for tensor in plan.tensors.values()) > _MOST_CHANNELS:
         return plan
     ranges, ties = Ranges(plan), Ties(plan)

@@ -42,7 +42,7 @@ class Ranges:
         return self.plan.tensors[id]
 
     def known(self, id: int) -> Range | None:
-        """What steps so far have told of a tensor."""
+        """What steps so far found of a tensor."""
         return self._known.get(id)
 
     def of(self, id: int, channels: int | None = None) -> Range:
