@@ -40,7 +40,7 @@ from mcu_build.lower.assigned import (
 )
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.ethos_u_partition import Partitioner
-from mcu_build.lower.legalize import legalize
+from mcu_build.lower.legalize import ATTENTION_RULES, legalize
 from mcu_build.lower.legalize_moves import NPU_RULES
 from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
@@ -125,6 +125,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         if self._cpu is None:
             # The core has no products of 16 bits: each has to be known by name to stay in float where it is
             # rejected, and those that executorch makes later have none.
+            legalize(model, rules=ATTENTION_RULES)
             model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):
             _take_stride_off_single_window(node)
@@ -222,7 +223,7 @@ def copied_inputs(graph: Graph) -> Iterable[Node]:
 
 def in_words(reason: str) -> str:
     """A reason of the partitioner as a user reads it."""
-    if "fp dtype" in reason:
+    if "fp dtype" in reason or "_NotForCpu" in reason:
         return _CUT_OFF
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"

@@ -261,6 +261,10 @@ def _attention(build: Builder, node: Node) -> Node | None:
     return build(aten.matmul.default, build(aten.softmax.int, scores, -1), value)
 
 
+# Attention alone: products that are left to the core have to be known before the NPU's quantizer makes them.
+ATTENTION_RULES: Mapping[Any, tuple[Rule, ...]] = {aten.scaled_dot_product_attention.default: (_attention,)}
+
+
 def _baddbmm(build: Builder, node: Node) -> Node | None:
     """a + b @ c as a sum and a product."""
     if node.kwargs:

@@ -59,6 +59,8 @@ def _narrow(graph: Graph, output: str, problem: Callable[..., str]) -> Fault | N
     tensors: tuple[str, ...] = (output,)
     while wrong := next((tensor for tensor in tensors if problem(tensor)), None):
         line = graph.leading_to(wrong)
+        if not line:  # An input that is an output.
+            return fault or Fault(wrong, problem(wrong))
         low, high = 0, len(line) - 1
         while low < high:
             middle = (low + high) // 2
@@ -88,6 +90,8 @@ def _problem(graph: Graph, tensors: tuple[str, ...], build: Build, config: Confi
             expected = oracle.run(inputs)
         except McuError:
             return ""
+        if len(delegate.inputs) != len(inputs):  # One that is an output: Vela drops it.
+            return _WRONG
         try:
             found = simulate.run(delegate, config, inputs, fast_scratch)
         except McuError:

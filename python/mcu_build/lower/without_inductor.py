@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-_NAME = "torch._inductor.fx_passes.post_grad"
+STAND_IN = "torch._inductor.fx_passes.post_grad"
 
 
 class _Later(ModuleType):
@@ -35,4 +35,4 @@ class _Later(ModuleType):
 
 def load_inductor_late() -> None:
     """Have executorch load without it, where it is not loaded already."""
-    sys.modules.setdefault(_NAME, _Later(_NAME))
+    sys.modules.setdefault(STAND_IN, _Later(STAND_IN))
