@@ -129,12 +129,14 @@ def _made(
     is_table = built.memory["runtime"] == "table"
     lowered, plan = _plan(file, built, method, data, progress, not is_table)
     missing = numbers.missing(step for step in plan.steps if is_table or not is_left(step))
-    _check(file, [*_missing(missing, file), *_plan_problems(plan, built)])
+    # Of a model file the program is in the cache: the hint works as it stands.
+    kernels_of = f"--ops-from {file if file.suffix == '.pte' else lowered.program}"
+    _check(file, [*_missing(missing, kernels_of), *_plan_problems(plan, built)])
     if is_table:
         return encode_table(plan, numbers)
     given = load(lowered.program, lowered.method, lowered.data)
     made = encode_program(delegated(plan, given, numbers))
-    _check(file, list(_problems(parse(made), built, f"--ops-from {file}")))
+    _check(file, list(_problems(parse(made), built, kernels_of)))
     return made
 
 
@@ -183,10 +185,9 @@ def _check(file: Path, problems: Sequence[Problem]) -> None:
         raise McuError("\n".join(lines), f"Build the firmware with {options}." if options else "")
 
 
-def _missing(kernels: Sequence[str], file: Path) -> Iterator[Problem]:
+def _missing(kernels: Sequence[str], option: str) -> Iterator[Problem]:
     if kernels:
-        program = file if file.suffix == ".pte" else "<program>.pte"
-        yield Problem(f"it calls {', '.join(kernels)}, which the firmware lacks", f"--ops-from {program}")
+        yield Problem(f"it calls {', '.join(kernels)}, which the firmware lacks", option)
 
 
 def _plan_problems(plan: Plan, built: Manifest) -> Iterator[Problem]:

@@ -151,6 +151,10 @@ def test_what_a_larger_model_needs_is_named_and_the_hint_works(
     assert "bytes of RAM, the firmware has" in error["message"]
     options = error["hint"].removeprefix("Build the firmware with ").removesuffix(".").split()
     assert options[::2] == ["--ops-from", "--reserve-ram"]
+    # Of a model file the hint names a program that is there.
+    of_file = mcu_build("program", models / "larger.py", "--firmware", small, *words).json["error"]["hint"]
+    named = Path(of_file.split("--ops-from ")[1].split()[0].removesuffix("."))
+    assert named.read_bytes() == program.read_bytes()
     grown = built(models, "small", tmp_path, *options, runtime=runtime)
     newer = filed(grown, program, tmp_path, 2)
     factory = (grown / "program.slot").read_bytes()

@@ -149,6 +149,15 @@ def cases() -> Mapping[str, Model]:
             ),
             (image,),
         ),
+        "padding by what is at the edges": Model(
+            nn.Sequential(
+                nn.Conv2d(3, 5, 3, padding=(2, 1), padding_mode="reflect"),
+                nn.Conv2d(5, 4, 3, padding=1, padding_mode="replicate"),
+                nn.Conv2d(4, 4, 3, padding=2, padding_mode="circular"),
+                nn.ReflectionPad2d((6, 6, 0, 0)),
+            ),
+            (image,),
+        ),
         "prelu": Model(nn.Sequential(nn.Conv2d(3, 5, 3), _prelu(5), nn.Conv2d(5, 4, 3)), (image,)),
         "prelu, one slope": Model(
             nn.Sequential(nn.Conv2d(3, 5, 3), nn.PReLU(), nn.Conv2d(5, 4, 3)), (image,)

@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
+import torch
 from torch.fx import Node
 
 from mcu_build.lower.builder import Builder, aten, shape
 
 _PADDED_RANK = 4  # of cortex_m.pad
+# Of a concatenation that pads: beyond them elements by index take fewer operators.
+_MOST_PIECES = 9
 
 
 def _get(node: Node, index: int, name: str, default: Any) -> Any:
@@ -20,6 +23,10 @@ def _sides(node: Node) -> list[tuple[int, int]] | None:
     """(before, after) of each dimension of a pad by a constant; None for other modes."""
     if node.target is aten.pad.default and _get(node, 2, "mode", "constant") != "constant":
         return None
+    return _pairs(node)
+
+
+def _pairs(node: Node) -> list[tuple[int, int]]:
     amounts = node.args[1]
     assert isinstance(amounts, Sequence) and isinstance(node.args[0], Node)
     pairs = [(int(amounts[k]), int(amounts[k + 1])) for k in range(0, len(amounts), 2)]
@@ -68,6 +75,53 @@ def _pad_of_many_dimensions(build: Builder, node: Node) -> Node | None:
     return build.reshape(padded, shape(node))
 
 
+def _pad_by_elements(build: Builder, node: Node) -> Node | None:
+    """A pad by what is at the edges: pieces put together, or, where these are many, elements by index."""
+    result = node.args[0]
+    assert isinstance(result, Node)
+    mode = _MODES.get(node.target) or _get(node, 2, "mode", "constant")
+    sides = _pairs(node)
+    if mode not in _EDGES or min(_flat(sides)) < 0:
+        return None
+    for dim, (before, after) in enumerate(sides):
+        if before or after:
+            result = _with_edges(build, result, dim, _EDGES[mode](before, after, shape(result)[dim]))
+    return result
+
+
+def _with_edges(build: Builder, source: Node, dim: int, edges: tuple[list[int], list[int]]) -> Node:
+    before, after = edges
+    pieces = [*_runs(before), None, *_runs(after)]
+    if len(pieces) > _MOST_PIECES:
+        indices = torch.tensor([*before, *range(shape(source)[dim]), *after])
+        return build(aten.index_select.default, source, dim, build.constant(indices))
+    parts = [source if piece is None else build(aten.slice.Tensor, source, dim, *piece) for piece in pieces]
+    return build(aten.cat.default, parts, dim)
+
+
+def _runs(indices: Sequence[int]) -> list[tuple[int, int]]:
+    """Indices as (first, end) of runs that ascend."""
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index:
+            runs[-1] = (runs[-1][0], index + 1)
+        else:
+            runs.append((index, index + 1))
+    return runs
+
+
+def _mirrored(before: int, after: int, size: int) -> tuple[list[int], list[int]]:
+    return [*range(before, 0, -1)], [size - 2 - step for step in range(after)]
+
+
+def _repeated(before: int, after: int, size: int) -> tuple[list[int], list[int]]:
+    return [0] * before, [size - 1] * after
+
+
+def _from_the_other_side(before: int, after: int, size: int) -> tuple[list[int], list[int]]:
+    return [*range(size - before, size)], [*range(after)]
+
+
 def _slice_scatter(build: Builder, node: Node) -> Node | None:
     """x[a:b] = y as what lies before, y, and what lies behind."""
     source, piece = node.args[:2]
@@ -113,8 +167,21 @@ def _of_one_number(build: Builder, node: Node) -> Node | None:
     return build.reshape(result, ())
 
 
+# Operators that pad by what is at the edges, and how each mode of them goes on beyond the edges.
+_MODES = {
+    getattr(aten, f"{name}_pad{rank}d").default: mode
+    for name, mode in (("reflection", "reflect"), ("replication", "replicate"))
+    for rank in (1, 2, 3)
+}
+_EDGES: Mapping[str, Callable[[int, int, int], tuple[list[int], list[int]]]] = {
+    "reflect": _mirrored,
+    "replicate": _repeated,
+    "circular": _from_the_other_side,
+}
+
 MOVE_RULES: Mapping[Any, tuple[Callable[[Builder, Node], Node | None], ...]] = {
-    aten.pad.default: (_crop, _pad_of_many_dimensions),
+    aten.pad.default: (_crop, _pad_of_many_dimensions, _pad_by_elements),
+    **dict.fromkeys(_MODES, (_pad_by_elements,)),
     aten.constant_pad_nd.default: (_crop, _pad_of_many_dimensions),
     aten.slice_scatter.default: (_slice_scatter,),
     aten.select_scatter.default: (_select_scatter,),
