@@ -36,7 +36,7 @@ MISTAKES = {
     "no_inputs": ("import torch\nmodel = torch.nn.ReLU()\n", ["example_inputs: not defined"]),
     "wrong_inputs": (
         "import torch\nmodel = torch.nn.ReLU()\nexample_inputs = ([1, 2],)\n",
-        ["example_inputs", "list"],
+        ["example_inputs[0][0]", "int"],
     ),
     "float64": (
         "import torch\nmodel = torch.nn.ReLU()\nexample_inputs = (torch.zeros(2, dtype=torch.float64),)\n",

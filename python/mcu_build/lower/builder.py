@@ -49,11 +49,12 @@ def inherit(node: Node, origin: Node) -> None:
 def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """The same values in the memory layout of another tensor.
 
-    With a single channel the strides of channels-last do not tell the order of dimensions, and are asked for.
+    With a single channel and several rows the strides of channels-last do not show the order of dimensions.
     """
     last = torch.channels_last
     if (
         like.dim() == 4
+        and like.shape[1] == 1 < like.shape[2]
         and like.stride() == torch.empty_like(like, device="meta", memory_format=last).stride()
     ):
         strides = torch.empty(tensor.shape, device="meta", memory_format=last).stride()
