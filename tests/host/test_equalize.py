@@ -52,6 +52,19 @@ def test_equalized_weights_compute_the_same():
     assert sqnr_db(before, outputs(copied, items)) < 100
 
 
+def test_channels_are_counted_before_they_are_flattened():
+    items = data(2, 5, 5)
+    torch.manual_seed(0)
+    model = unlike(nn.Sequential(nn.Conv2d(2, 8, 3), nn.Flatten(), nn.Linear(72, 4)).eval(), "0")
+    with torch.no_grad():  # Small channels matter as much as large ones.
+        sizes = model[0].weight.flatten(1).norm(dim=1).repeat_interleave(9)  # type: ignore[operator,union-attr]
+        model[2].weight.div_(sizes)  # type: ignore[operator,union-attr]
+    module = torch.export.export(model, items[0]).module(check_guards=False)
+    before = outputs(module, items)
+    assert equalize(module, items) == 1
+    assert sqnr_db(before, outputs(module, items)) > 100
+
+
 def test_what_does_not_commute_is_left():
     class Twice(nn.Module):
         """One layer called twice, and a sum that reads what a layer made."""

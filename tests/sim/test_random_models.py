@@ -19,7 +19,7 @@ from tests.support.generator.operators import RARE, TEMPLATES
 
 # As many models in a batch as flash and RAM of the boards hold.
 BATCH = 20
-MODELS, MORE_MODELS = 80, 3000
+MODELS, MORE_MODELS = 180, 3000
 NPU_FIRST = 152  # Models of layers: convolutions, pools, norms.
 M4, M55, NPU = Target("mps2-an386"), Target("corstone-300"), Target("host", "ethos-u55-128")
 

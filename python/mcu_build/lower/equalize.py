@@ -75,8 +75,10 @@ class Pair:
 
     @property
     def observed(self) -> Node:
-        """What is quantized first: the activation where one follows, the layer itself else."""
-        return (*self.between, self.norm or self.layer)[0]
+        """What is quantized first, by channels: the activation where one follows, the layer itself else."""
+        made = self.norm or self.layer
+        first = self.between[0] if self.between else made
+        return made if first.target in _FLATTEN else first
 
 
 def equalize(module: GraphModule, inputs: Iterable[Inputs]) -> int:
