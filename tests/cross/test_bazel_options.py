@@ -152,6 +152,7 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         assert judged.status != 0 and "modelled cycles, the budget is 10" in judged.told
         assert "below --min-sqnr" in judged.told or "300" in judged.told
         # Kernels of the user's own CMSIS-NN, in the image.
+        made.built("//options:theirs_image")
         listed = process.run(["arm-none-eabi-nm", made.output("options/theirs_image.elf")]).stdout
         assert "arm_convolve_wrapper_s8" in listed
         assert "there is no CMSIS-NN for corstone-300" in made.run("build", "//options:nobodys").told
