@@ -14,7 +14,6 @@ namespace mcu::ed25519 {
 using Bytes = std::span<const unsigned char>;
 
 inline constexpr size_t kKeyBytes = 32;
-inline constexpr size_t kSignatureBytes = 64;
 
 // Whether `signature` is that of `first` followed by `second`, by who has the private half of `key`.
 inline bool verify(const unsigned char* key, Bytes first, Bytes second, const unsigned char* signature);

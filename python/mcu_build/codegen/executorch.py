@@ -302,12 +302,17 @@ def _program_name(given: Deployment) -> str:
     return content_name("mcu_program", given.data)
 
 
+def first_slot(given: Deployment) -> bytes:
+    """What a slot holds of the program."""
+    key = given.slots.key if given.slots else None
+    return slot_file(given.data, given.contract, FIRST_SEQUENCE, key)
+
+
 def _program(given: Deployment) -> str:
     name = _program_name(given)
     if given.slots:
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-        data = slot_file(given.data, given.contract, FIRST_SEQUENCE, given.slots.key)
-        made = region(name, data, given.slots.size, SLOT_ALIGNMENT, given.is_host)
+        made = region(name, first_slot(given), given.slots.size, SLOT_ALIGNMENT, given.is_host)
     else:
         said = "The program as ExecuTorch's exporter wrote it."
         made = definition(name, given.data, ALIGNMENT, constants_section(name))

@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build.board import Board, NpuChoice
-from mcu_build.codegen.executorch import Deployment, Pools, generate, planned_bytes, port_bytes
-from mcu_build.codegen.slot import FIRST_SEQUENCE, slot_file
+from mcu_build.codegen.executorch import (
+    Deployment,
+    Pools,
+    first_slot,
+    generate,
+    planned_bytes,
+    port_bytes,
+)
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.deploy import deployment, exact_pools, wanted_pools
@@ -76,8 +82,7 @@ def build_measured(
         write_atomically(images["delegated"], given.data)
     if slots:
         images["program_slot"] = folder / "program.slot"
-        first = slot_file(given.data, given.contract, FIRST_SEQUENCE, slots.key)
-        write_atomically(images["program_slot"], first)
+        write_atomically(images["program_slot"], first_slot(given))
     return images, _memory(given)
 
 
