@@ -523,7 +523,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.softmax.int: (masked_softmax.with_mask, _softmax),
     aten.log_softmax.int: (_softmax,),
     aten.baddbmm.default: (_baddbmm,),
-    aten.scaled_dot_product_attention.default: (_attention,),
+    **ATTENTION_RULES,
     aten.addmm.default: (_addmm,),
     aten.adaptive_avg_pool2d.default: (_adaptive_pool,),
     aten.stack.default: (_stack,),

@@ -76,7 +76,7 @@ def _prelu(site: Site) -> Rewrite:
     return site.rewrite(time)
 
 
-def _rms_norm(site: Site) -> Rewrite:
+def _norm_of_rows(site: Site) -> Rewrite:
     operand, time = site.only
     if time.axis >= len(shape(operand)) - len(site.node.args[1]):
         raise site.whole()
@@ -133,7 +133,7 @@ def _adaptive(site: Site) -> Rewrite:
 RULES: dict[Any, Rule] = {
     aten.batch_norm.default: _batch_norm,
     aten.prelu.default: _prelu,
-    aten.rms_norm.default: _rms_norm,
+    **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), _norm_of_rows),
     aten.narrow.default: _narrowed,
     aten.unbind.int: _unbound,
     aten.movedim.int: _moved,

@@ -196,13 +196,6 @@ def _normalized(site: Site) -> Rewrite:
     return site.rewrite(time)
 
 
-def _layer_norm(site: Site) -> Rewrite:
-    operand, time = site.only
-    if time.axis >= len(shape(operand)) - len(site.node.args[1]):
-        raise site.whole()
-    return site.rewrite(time)
-
-
 def _linear(site: Site) -> Rewrite:
     operand, time = site.only
     if operand is not site.node.args[0]:
@@ -317,7 +310,6 @@ _RULES: dict[Any, Rule] = {
     aten.softmax.int: _normalized,
     aten._softmax.default: _normalized,
     aten.log_softmax.int: _normalized,
-    aten.layer_norm.default: _layer_norm,
     aten.group_norm.default: _grouped,
     aten.instance_norm.default: _grouped,
     aten.linear.default: _linear,

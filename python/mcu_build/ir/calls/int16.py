@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.int8 import NormStrides
 from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
+from mcu_build.ir.calls.resampling import Windows
 from mcu_build.ir.calls.struct import Broadcast, ImageSize, Long, Pair, Struct, Window
 from mcu_build.ir.tensor import DType, Tensor
 
@@ -291,7 +292,7 @@ class MatmulS16(Call):
 
 
 @dataclass(frozen=True)
-class ResampleS16(Call):
+class ResampleS16(Windows):
     """Each row and each column of the output from a few of the input, by tables of starts and weights."""
 
     KERNEL, SOURCE = "resample_s16", "resample_s16"
@@ -303,12 +304,6 @@ class ResampleS16(Call):
     column_starts: Read
     column_weights: Read
     output: Written
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates."""
-        output = self.params.output
-        return self.params.batch * output.pixels * output.channels * self.params.taps.product
 
 
 @dataclass(frozen=True)

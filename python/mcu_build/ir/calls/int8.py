@@ -9,6 +9,7 @@ import numpy as np
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.images import ByChannel
+from mcu_build.ir.calls.resampling import Windows
 from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
 from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
@@ -206,7 +207,7 @@ class Softmax(Call):
 
 
 @dataclass(frozen=True)
-class Resample(ByChannel):
+class Resample(Windows, ByChannel):
     """Each row and each column of the output from a few of the input, by tables of starts and weights."""
 
     KERNEL, SOURCE = "resample_s8", "resample"
@@ -218,12 +219,6 @@ class Resample(ByChannel):
     column_starts: Read
     column_weights: Read
     output: Written
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates."""
-        output = self.params.output
-        return self.params.batch * output.pixels * output.channels * self.params.taps.product
 
     def value_range(self, values: Values) -> Range | None:
         """Averages: weights of one sign keep the order of what they sum."""
