@@ -5,7 +5,7 @@
     use_repo(boards, "mcu_boards")
 """
 
-load("//bazel:repositories.bzl", "BOARDS_ATTRS", "mcu_boards_repository")
+load("//bazel:repositories.bzl", "BOARDS_ATTRS", "mcu_boards")
 
 def _mcu_build_impl(module_ctx):
     boards, executorch, cmsis_nn, project = [], {}, {}, None
@@ -15,8 +15,7 @@ def _mcu_build_impl(module_ctx):
             executorch.update(tag.executorch)
             cmsis_nn.update(tag.cmsis_nn)
             project = project or tag.project
-    mcu_boards_repository(
-        name = "mcu_boards",
+    mcu_boards(
         boards = boards,
         cmsis_nn = cmsis_nn,
         executorch = executorch,
