@@ -192,6 +192,7 @@ example_inputs = (torch.rand(1, 4),)
         "return torch.stack([x + k for k in self.plain.tolist()])",
         "m = torch.full((2, 2), 1.0).triu(1)\n        return x + 1 if torch.all(m == m.tril()) else x",
         "m = self.n.clone()\n        m[0] = 2\n        m += 1\n        return x * int(m[0])",
+        "k = self.n.sum() * 1.0\n        return torch.cond(x.sum() > 0, lambda y: y + k, torch.relu, (x,))",
     ],
 )
 def test_control_flow_over_what_nothing_writes_is_decided(tmp_path, body):

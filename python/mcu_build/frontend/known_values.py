@@ -76,7 +76,7 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         known = all(id(one) in self._known for one in operands) and (bool(operands) or name in _MAKERS)
         if known and name in _NUMBERS:
             return self._computed(func, args, kwargs)
-        result = self._called(func, args, kwargs)
+        result = _called(func, args, kwargs)
         traced = _pytree.tree_leaves(result)
         is_small = all(isinstance(one, torch.Tensor) and one.numel() <= _MOST for one in traced)
         writes = _is_write(name, kwargs)
@@ -85,13 +85,6 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         if writes and not known:
             self._forget(operands)
         return result
-
-    @staticmethod
-    def _called(func: Any, args: Any, kwargs: Any) -> Any:
-        if not _writes_entry(func, args):
-            return func(*args, **kwargs)
-        _write_entry(*args)
-        return None
 
     def _follow(self, func: Any, args: Any, kwargs: Any, traced: Sequence[Any]) -> bool:
         """Compute what a call gives, or writes, beside what was traced; False where that cannot be done.
@@ -125,6 +118,14 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
             for key, (traced, value) in self._known.items()
             if value.untyped_storage().data_ptr() not in places
         }
+
+
+def _called(func: Any, args: Any, kwargs: Any) -> Any:
+    """`func(...)`; a write of one entry in a form that can be traced. No method: torch.cond compiles it."""
+    if not _writes_entry(func, args):
+        return func(*args, **kwargs)
+    _write_entry(*args)
+    return None
 
 
 def _is_write(name: str, kwargs: Mapping[str, Any]) -> bool:
