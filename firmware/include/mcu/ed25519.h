@@ -199,26 +199,72 @@ inline void add_small(Number& a, uint32_t value) {
     return a;
 }
 
-[[gnu::noinline]] inline Number multiply(const Number& a, const Number& b) {
-    uint32_t product[16]{};
-    for (size_t i = 0; i < 8; ++i) {
-        uint64_t carry = 0;
-        for (size_t j = 0; j < 8; ++j) {
-            carry += uint64_t{a.limbs[i]} * b.limbs[j] + product[i + j];
-            product[i + j] = static_cast<uint32_t>(carry);
-            carry >>= 32;
-        }
-        product[i + 8] = static_cast<uint32_t>(carry);
-    }
+// a * b. Armv6-M multiplies 32 bits by 32 to 32: a library's 64 by 64 takes longer.
+inline uint64_t product(uint32_t a, uint32_t b) {
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+    const uint32_t low = (a & 0xffff) * (b & 0xffff);
+    const uint32_t middle = (a >> 16) * (b & 0xffff) + (low >> 16);  // does not wrap
+    const uint32_t other = (a & 0xffff) * (b >> 16) + (middle & 0xffff);
+    const uint32_t high = (a >> 16) * (b >> 16) + (middle >> 16) + (other >> 16);
+    return uint64_t{high} << 32 | other << 16 | (low & 0xffff);
+#else
+    return uint64_t{a} * b;
+#endif
+}
+
+// 512 bits modulo the prime.
+[[gnu::noinline]] inline Number folded(const uint32_t (&wide)[16]) {
     Number result{};
     uint64_t carry = 0;
     for (size_t at = 0; at < 8; ++at) {
-        carry += uint64_t{product[at + 8]} * 38 + product[at];
+        carry += product(wide[at + 8], 38) + wide[at];
         result.limbs[at] = static_cast<uint32_t>(carry);
         carry >>= 32;
     }
     add_small(result, static_cast<uint32_t>(carry) * 38);
     return result;
+}
+
+[[gnu::noinline]] inline Number multiply(const Number& a, const Number& b) {
+    uint32_t wide[16]{};
+    for (size_t i = 0; i < 8; ++i) {
+        uint32_t carry = 0;
+        for (size_t j = 0; j < 8; ++j) {
+            const uint64_t sum = product(a.limbs[i], b.limbs[j]) + wide[i + j] + carry;
+            wide[i + j] = static_cast<uint32_t>(sum);
+            carry = static_cast<uint32_t>(sum >> 32);
+        }
+        wide[i + 8] = carry;
+    }
+    return folded(wide);
+}
+
+// Twice the products of different limbs, and those of each with itself: 36 products in place of 64.
+[[gnu::noinline]] inline Number square(const Number& a) {
+    uint32_t wide[16]{};
+    for (size_t i = 0; i < 7; ++i) {
+        uint32_t carry = 0;
+        for (size_t j = i + 1; j < 8; ++j) {
+            const uint64_t sum = product(a.limbs[i], a.limbs[j]) + wide[i + j] + carry;
+            wide[i + j] = static_cast<uint32_t>(sum);
+            carry = static_cast<uint32_t>(sum >> 32);
+        }
+        wide[i + 8] = carry;
+    }
+    uint32_t top = 0;
+    uint32_t carry = 0;
+    for (size_t i = 0; i < 8; ++i) {
+        const uint64_t own = product(a.limbs[i], a.limbs[i]);
+        for (size_t half = 0; half < 2; ++half) {
+            uint32_t& limb = wide[2 * i + half];
+            const uint64_t sum =
+                uint64_t{limb << 1 | top} + static_cast<uint32_t>(own >> (32 * half)) + carry;
+            top = limb >> 31;
+            limb = static_cast<uint32_t>(sum);
+            carry = static_cast<uint32_t>(sum >> 32);
+        }
+    }
+    return folded(wide);
 }
 
 [[gnu::noinline]] inline bool are_equal(const Number& a, const Number& b) {
@@ -227,21 +273,36 @@ inline void add_small(Number& a, uint32_t value) {
     return std::all_of(difference.limbs, difference.limbs + 8, [](uint32_t limb) { return limb == 0; });
 }
 
-// a to the power of a number whose bits are ones from 5 up to `bits`, and `low` below.
-[[gnu::noinline]] inline Number power(const Number& a, size_t bits, uint32_t low) {
-    Number result = {{1}};
-    for (size_t index = bits; index-- != 0;) {
-        result = multiply(result, result);
-        if (index >= 5 || (low >> index & 1) != 0) {
-            result = multiply(result, a);
-        }
+// a squared so many times, times b.
+[[gnu::noinline]] inline Number raised(Number a, size_t times, const Number& b) {
+    for (; times != 0; --times) {
+        a = square(a);
     }
-    return result;
+    return multiply(a, b);
 }
 
-// 1 / a: to the power of 2^255 - 21.
+// a to the power of 2^250 - 1: of powers whose exponents are ones, twice as many.
+[[gnu::noinline]] inline Number ones(const Number& a) {
+    const Number a2 = raised(a, 1, a);
+    const Number a4 = raised(a2, 2, a2);
+    const Number a5 = raised(a4, 1, a);
+    const Number a10 = raised(a5, 5, a5);
+    const Number a20 = raised(a10, 10, a10);
+    const Number a40 = raised(a20, 20, a20);
+    const Number a50 = raised(a40, 10, a10);
+    const Number a100 = raised(a50, 50, a50);
+    const Number a200 = raised(a100, 100, a100);
+    return raised(a200, 50, a50);
+}
+
+// 1 / a: to the power of 2^255 - 21 = (2^250 - 1) 2^5 + 11.
 inline Number inverse(const Number& a) {
-    return power(a, 255, 11);
+    return raised(ones(a), 5, multiply(raised(square(a), 2, a), square(a)));
+}
+
+// To the power of 2^252 - 3 = (2^250 - 1) 2^2 + 1.
+inline Number root(const Number& a) {
+    return raised(ones(a), 2, a);
 }
 
 // A point of the curve, x = X / Z, y = Y / Z, T = X Y / Z.
@@ -261,17 +322,37 @@ inline constexpr Point kBase = {
     {{1}},
     {{0xa5b7dda3, 0x6dde8ab3, 0x775152f5, 0x20f09f80, 0x64abe37d, 0x66ea4e8e, 0xd78b7665, 0x67875f0f}}};
 
-// The sum of any two points (RFC 8032, 5.1.4).
-[[gnu::noinline]] inline Point add(const Point& a, const Point& b) {
-    const Number minus = multiply(subtracted(a.y, a.x), subtracted(b.y, b.x));
-    const Number plus = multiply(add(a.y, a.x), add(b.y, b.x));
-    const Number t = multiply(multiply(a.t, kTwiceCurve), b.t);
-    const Number z = multiply(add(a.z, a.z), b.z);
-    const Number e = subtracted(plus, minus);
-    const Number f = subtracted(z, t);
-    const Number g = add(z, t);
-    const Number h = add(plus, minus);
+// A point as sums take it: Y - X, Y + X, 2 Z, 2 d T.
+struct Addend {
+    Number minus, plus, z, t;
+};
+
+[[gnu::noinline]] inline Addend addend(const Point& a) {
+    return {subtracted(a.y, a.x), add(a.y, a.x), add(a.z, a.z), multiply(a.t, kTwiceCurve)};
+}
+
+// X / Z = e / g, Y / Z = h / f.
+inline Point quotient(const Number& e, const Number& f, const Number& g, const Number& h) {
     return {multiply(e, f), multiply(g, h), multiply(f, g), multiply(e, h)};
+}
+
+// The sum of any two points (RFC 8032, 5.1.4).
+[[gnu::noinline]] inline Point add(const Point& a, const Addend& b) {
+    const Number minus = multiply(subtracted(a.y, a.x), b.minus);
+    const Number plus = multiply(add(a.y, a.x), b.plus);
+    const Number t = multiply(a.t, b.t);
+    const Number z = multiply(a.z, b.z);
+    return quotient(subtracted(plus, minus), subtracted(z, t), add(z, t), add(plus, minus));
+}
+
+// Twice a point (RFC 8032, 5.1.4).
+[[gnu::noinline]] inline Point twice(const Point& a) {
+    const Number x = square(a.x);
+    const Number y = square(a.y);
+    const Number z = square(a.z);
+    const Number h = add(x, y);
+    const Number g = subtracted(x, y);
+    return quotient(subtracted(h, square(add(a.x, a.y))), add(add(z, z), g), g, h);
 }
 
 // The point that 32 bytes stand for, with the other sign (RFC 8032, 5.1.3); whether there is one.
@@ -283,16 +364,15 @@ inline bool negated(const unsigned char* bytes, Point& point) {
         return false;
     }
     const Number one = {{1}};
-    const Number squared = multiply(y, y);
+    const Number squared = square(y);
     const Number u = subtracted(squared, one);
     const Number v = add(multiply(squared, kCurve), one);
-    const Number v3 = multiply(multiply(v, v), v);
-    const Number v7 = multiply(multiply(v3, v3), v);
-    // To the power of (2^255 - 19 - 5) / 8 = 2^252 - 3.
-    Number x = multiply(multiply(u, v3), power(multiply(u, v7), 252, 29));
-    if (!are_equal(multiply(v, multiply(x, x)), u)) {
+    const Number v3 = raised(v, 1, v);
+    const Number v7 = raised(v3, 1, v);
+    Number x = multiply(multiply(u, v3), root(multiply(u, v7)));
+    if (!are_equal(multiply(v, square(x)), u)) {
         x = multiply(x, kRootOfMinusOne);
-        if (!are_equal(multiply(v, multiply(x, x)), u)) {
+        if (!are_equal(multiply(v, square(x)), u)) {
             return false;
         }
     }
@@ -324,14 +404,15 @@ inline Number scalar(const unsigned char (&digest)[64]) {
 
 // a A + b B.
 inline Point combined(const Number& a, const Point& A, const Number& b, const Point& B) {
-    const Point both = add(A, B);
-    Point sum = {{}, {{1}}, {{1}}, {}};
+    Addend addends[3] = {addend(A), addend(B), {}};
+    Point sum = add(A, addends[1]);
+    addends[2] = addend(sum);
+    sum = {{}, {{1}}, {{1}}, {}};
     for (size_t index = 253; index-- != 0;) {
-        sum = add(sum, sum);
-        if (bit(a, index)) {
-            sum = add(sum, bit(b, index) ? both : A);
-        } else if (bit(b, index)) {
-            sum = add(sum, B);
+        sum = twice(sum);
+        const int number = (bit(a, index) ? 1 : 0) + (bit(b, index) ? 2 : 0);
+        if (number != 0) {
+            sum = add(sum, addends[number - 1]);
         }
     }
     return sum;
