@@ -7,6 +7,8 @@ from pathlib import Path
 
 _CACHE = Path(__file__).parents[1] / "build" / "test-cache"
 
+# Tests run at the same time on every core, so that torch's threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MCU_BUILD_CACHE", str(_CACHE))
 # Tests compile the same kernels in many folders.
 if shutil.which("ccache"):

@@ -1,5 +1,6 @@
 """The command line: verbs, usage errors, JSON; nothing heavy is imported to answer."""
 
+import os
 import shlex
 import signal
 import subprocess
@@ -63,6 +64,27 @@ def test_where_what_is_printed_cannot_go():
         *told, last = done.stderr.splitlines()
         assert (int(last), "Traceback" in done.stderr) == (status, False), (words, target, done.stderr)
         assert ("error: stdout: No space left on device" in told) == (target == ">/dev/full" and words == "")
+
+
+@pytest.mark.parametrize("chosen, policy", [("", "passive"), ("active", "active")])
+def test_waiting_threads_sleep_unless_the_environment_chooses(chosen, policy):
+    """Before torch is loaded: its threads' library reads the environment once."""
+    code = (
+        "import os, sys, mcu_build.__main__ as entry\n"
+        "class Asks:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'mcu_build.cli':\n"
+        "            os.write(1, os.environ['OMP_WAIT_POLICY'].encode())\n"
+        "sys.meta_path.insert(0, Asks())\nsys.argv[1:] = ['--version']\nentry.run()"
+    )
+    given = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=given | ({"OMP_WAIT_POLICY": chosen} if chosen else {}),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.startswith(policy)) == (0, True), done.stderr
 
 
 def test_an_interruption_before_the_command_answers_leaves_no_traceback():
