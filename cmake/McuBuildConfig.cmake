@@ -67,7 +67,8 @@ function(mcu_add_model name)
 endfunction()
 
 # mcu_add_firmware(<target> [SOURCES <file>...] MODELS <name>... [BOARD <board>] [SHARE_ARENA] [TEST | DEVICE_TEST]
-#                  [MAX_FLASH <size>] [MAX_RAM <size>])
+#                  [MAX_FLASH <size>] [MAX_RAM <size>]
+#                  [SIGN <key> [VERSION <version>] [SECURITY_COUNTER <n>] [ENCRYPT <public key>] [PAD] [CONFIRM]])
 #
 # An image <target>.elf with .map and, except for the host and tests, .hex and .bin, and targets <target>.run, <target>.size and
 # <target>.flash.
@@ -77,16 +78,21 @@ endfunction()
 # inputs. TEST makes the image that `mcu-build test` runs: harness and semihosting instead of SOURCES and console.
 # DEVICE_TEST makes that of `mcu-build test --on-device`: the harness, and files through the debug probe.
 # The build fails where the image takes more than MAX_FLASH or MAX_RAM, such as 64K; else than the variables MCU_MAX_FLASH and
-# MCU_MAX_RAM, else, with one model, than the project file says.
+# MCU_MAX_RAM, else, with one model, than the project file says. With SIGN it is linked for MCUboot's slot, and there is
+# <target>.signed.bin; with PAD, CONFIRM or ENCRYPT <target>.update.bin, too: as `mcu-build build --sign`.
 function(mcu_add_firmware name)
     get_property(budgets GLOBAL PROPERTY MCU_BUDGETS_SIZE)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST;DEVICE_TEST" "BOARD;${budgets}" "SOURCES;MODELS")
+    get_property(signing GLOBAL PROPERTY MCU_SIGNING_VALUES)
+    get_property(marks GLOBAL PROPERTY MCU_SIGNING_FLAGS)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SHARE_ARENA;TEST;DEVICE_TEST;${marks}" "BOARD;${budgets};${signing}" "SOURCES;MODELS")
     set(call "mcu_add_firmware(${name})")
     if(TARGET zephyr_interface)
         _mcu_fail("${call}" "Zephyr links the image" "Write target_link_libraries(app PRIVATE mcu::model::<name>).")
     endif()
     list(JOIN budgets " " budgets)
-    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST DEVICE_TEST ${budgets}"
+    list(JOIN signing " " signing)
+    list(JOIN marks " " marks)
+    _mcu_check_arguments("${call}" "SOURCES MODELS BOARD SHARE_ARENA TEST DEVICE_TEST ${budgets} ${signing} ${marks}"
                          "${arg_UNPARSED_ARGUMENTS}" "${arg_KEYWORDS_MISSING_VALUES}")
     _mcu_check_models("${call}" "${arg_MODELS}" "${arg_BOARD}" board npu)
     foreach(source IN LISTS arg_SOURCES)
@@ -113,7 +119,8 @@ function(mcu_add_firmware name)
     endif()
     _mcu_add_platform(${name} ${board} ${image})
     target_link_libraries(${name} PRIVATE ${models} ${board})
-    _mcu_link(${name} ${board} ${image})
+    _mcu_signing_words("${call}" ${image} build signing)
+    _mcu_link(${name} ${board} ${image} "${signing}")
     set(limits "")
     if(image STREQUAL "PRODUCTION")
         list(LENGTH arg_MODELS count)
@@ -123,7 +130,11 @@ function(mcu_add_firmware name)
         endif()
         _mcu_budget_words(size "${only}" limits)
     endif()
-    _mcu_add_verbs(${name} ${board} "${npu}" ${image} "${limits}")
+    _mcu_signing_words("${call}" ${image} flash flashed)
+    _mcu_add_verbs(${name} ${board} "${npu}" ${image} "${limits}" "${flashed}")
+    if(signing)
+        _mcu_sign("${call}" ${name} ${board} "${signing}")
+    endif()
 endfunction()
 
 # mcu_add_test(<target> MODEL <name> [VECTORS <count>] [<BUDGET> <value>]...)

@@ -1,5 +1,6 @@
 # Build options as arguments of mcu_add_model, by what they take, and as variables for all models; budgets by
-# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test.
+# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test; how an
+# image is signed, arguments of mcu_add_firmware with a value and without.
 # Made from python/mcu_build/fronts/ by scripts/update-docs.
 set_property(GLOBAL PROPERTY MCU_OPTIONS_SINGLE BOARD NPU IO LATENCY OPTIMIZE RAM INPUT_BY METHOD KERNELS CMSIS_NN RUNTIME EXECUTORCH_PREFIX METHOD_POOL TEMP_POOL RESERVE_RAM RESERVE_SCRATCH PROGRAM_SLOT PROGRAM_KEY)
 set_property(GLOBAL PROPERTY MCU_OPTIONS_SEVERAL PLACE OP_LIBRARY KERNEL_SOURCES DATA OPS OPS_FROM)
@@ -13,3 +14,5 @@ set_property(GLOBAL PROPERTY MCU_OPTIONS_VALUES_RUNTIME static table executorch)
 set_property(GLOBAL PROPERTY MCU_BUDGETS_SIZE MAX_FLASH MAX_RAM)
 set_property(GLOBAL PROPERTY MCU_BUDGETS_TEST MIN_ACCURACY MIN_SQNR MAX_DROP)
 set_property(GLOBAL PROPERTY MCU_BUDGETS_PROFILE MAX_INSTRUCTIONS MAX_CYCLES)
+set_property(GLOBAL PROPERTY MCU_SIGNING_VALUES SIGN VERSION SECURITY_COUNTER ENCRYPT)
+set_property(GLOBAL PROPERTY MCU_SIGNING_FLAGS PAD CONFIRM)

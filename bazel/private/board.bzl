@@ -59,6 +59,7 @@ def _mcu_board_impl(ctx):
         facts = struct(**json.decode(ctx.attr.facts)),
         file = ctx.file.file,
         linker_script = ctx.file.linker_script,
+        slot_script = ctx.file.slot_script,
     )
     return [platform_common.ToolchainInfo(board = board)]
 
@@ -71,11 +72,12 @@ mcu_board = rule(
         "facts": attr.string(doc = "codegen/toolchain_config.py of a board and a compiler, as JSON"),
         "file": attr.label(allow_single_file = [".toml"]),
         "linker_script": attr.label(allow_single_file = [".ld"]),
+        "slot_script": attr.label(allow_single_file = [".ld"], doc = "For an image in MCUboot's slot"),
     },
 )
 
 def board_of(ctx):
-    """The board that `ctx` builds for: cmsis_nn, executorch, facts, file, linker_script. The rule's toolchains hold BOARD."""
+    """The board that `ctx` builds for: cmsis_nn, executorch, facts, file, linker_script, slot_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
 def _compilers(board, toolchain):

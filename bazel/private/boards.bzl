@@ -61,6 +61,7 @@ def _declare_toolchains(name, board, facts, executorch, cmsis_nn, constraints):
         facts = facts,
         file = board["file"],
         linker_script = board["linker_script"] or None,
+        slot_script = board["slot_script"] or None,
     )
     native.toolchain(
         name = name + "-board-toolchain",

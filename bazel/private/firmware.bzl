@@ -3,7 +3,7 @@
 load("//bazel/private:board.bzl", "BOARD", "BOARD_ATTRS", "CC", "board_of", "board_transition", "project_setting", "setting")
 load("//bazel/private:compile.bzl", "compile_objects")
 load("//bazel/private:link.bzl", "link")
-load("//bazel/private:options.bzl", "FIRMWARE_BUDGETS", "TEST_BUDGETS")
+load("//bazel/private:options.bzl", "FIRMWARE_BUDGETS", "SIGNING", "TEST_BUDGETS")
 load("//bazel/private:providers.bzl", "McuFirmwareInfo", "McuModelInfo")
 load("//bazel/private:verbs.bzl", "budget_words", "mcu_firmware_verb")
 
@@ -76,8 +76,8 @@ def _check_models(ctx, board):
         fail("{}: models: they were made for {}: a board has one NPU".format(ctx.label, " and ".join(npus)))
     return npus.keys()[0] if npus else "none"
 
-def _slots(ctx):
-    """The linker script and the options of the model with program slots: an image has one region for them."""
+def _slots(ctx, board):
+    """The linker script, where it is not the board's, and the options of the model with program slots: an image has one region for them."""
     infos = [model[McuModelInfo] for model in ctx.attr.models if model[McuModelInfo].slots]
     if len(infos) > 1:
         fail("{}: models: {} and {} both have program slots\n\nhint: Link one of them without, or make two images.".format(
@@ -85,7 +85,47 @@ def _slots(ctx):
             infos[0].name,
             infos[1].name,
         ))
-    return (infos[0].linker_script, [infos[0].slots]) if infos else (None, [])
+    options = [infos[0].slots] if infos else []
+    if ctx.file.sign:
+        if not board.slot_script:
+            fail("{}: sign: {} describes no slot\n\nhint: Its file needs [mcuboot]: docs/boards.md.".format(ctx.label, board.facts.board))
+        return infos[0].slot_script if infos else board.slot_script, options
+    return infos[0].linker_script if infos else None, options
+
+def _signing(ctx, verb):
+    """How the image is signed, in words of the command and files; nothing where it is not."""
+    words = []
+    for name in SIGNING:
+        value = getattr(ctx.file, name) if name in ("sign", "encrypt") else getattr(ctx.attr, name)
+        if not value:
+            continue
+        if not ctx.file.sign:
+            fail("{}: {}: for signed images only\n\nhint: Add sign = \"key.pem\".".format(ctx.label, name))
+        is_flag = type(value) == "bool"
+        if not (is_flag and verb == "flash"):
+            words += ["--" + name.replace("_", "-")] + ([] if is_flag else [value])
+    return words
+
+def _signed(ctx, board, image):
+    """The signed files of the image."""
+    words = _signing(ctx, "sign")
+    if not words:
+        return []
+    keys = [file for file in (ctx.file.sign, ctx.file.encrypt) if file]
+    names = [".signed.bin"] + ([".update.bin"] if ctx.attr.pad or ctx.attr.confirm or ctx.file.encrypt else [])
+    outputs = [ctx.actions.declare_file(ctx.label.name + name) for name in names]
+    args = ctx.actions.args()
+    args.add_all(["sign", "--board", board.file] + words + [image.elf])
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._command,
+        inputs = [board.file, image.elf] + keys,
+        mnemonic = "McuSign",
+        outputs = outputs,
+        progress_message = "Signing {}".format(ctx.label.name),
+        tools = ctx.attr._command_files[DefaultInfo].files,
+    )
+    return outputs
 
 def _budgets(ctx, names):
     """Budgets of the image: its own, else those that the project file has for its only model, else for all."""
@@ -119,7 +159,7 @@ def _mcu_firmware_impl(ctx):
     main = _application(ctx, [library.compilation_context for library in libraries])
     if ctx.attr.share_arena:
         main = main + _shared_arena(ctx)
-    script, slots = _slots(ctx)
+    script, slots = _slots(ctx, board)
     image = link(ctx, ctx.label.name, main, ctx.files._platform_production, libraries, script, slots)
     tests = []
     for model in ctx.attr.models:
@@ -129,7 +169,7 @@ def _mcu_firmware_impl(ctx):
         test = link(ctx, name, harness, ctx.files._platform_test, [model[CcInfo]], info.linker_script)
         tests.append(struct(model = info.name, elf = test.elf, program = info.program))
     return [
-        DefaultInfo(files = depset(image.files + _check_size(ctx, board, image))),
+        DefaultInfo(files = depset(image.files + _check_size(ctx, board, image) + _signed(ctx, board, image))),
         McuFirmwareInfo(
             board = board.facts.board,
             board_file = board.file,
@@ -138,6 +178,7 @@ def _mcu_firmware_impl(ctx):
             npu = npu,
             tests = tests,
             budgets = _budgets(ctx, TEST_BUDGETS),
+            signing = _signing(ctx, "flash"),
         ),
         OutputGroupInfo(
             elf = depset([image.elf]),
@@ -148,7 +189,7 @@ def _mcu_firmware_impl(ctx):
 _mcu_firmware = rule(
     implementation = _mcu_firmware_impl,
     attrs = dict(
-        dict(BOARD_ATTRS, **FIRMWARE_BUDGETS),
+        dict(dict(BOARD_ATTRS, **FIRMWARE_BUDGETS), **SIGNING),
         srcs = attr.label_list(allow_files = [".cpp", ".cc", ".c", ".S", ".h", ".hpp", ".inc"]),
         models = attr.label_list(mandatory = True, allow_empty = False, providers = [McuModelInfo, CcInfo]),
         deps = attr.label_list(providers = [CcInfo]),
@@ -185,7 +226,9 @@ def mcu_firmware(name, models, srcs = [], board = "", deps = [], copts = [], def
       toolchain: arm-clang or arm-gcc, as its models; clang where it is installed.
       share_arena: one arena of the largest's size for all models; a model's outputs are lost when another is
         given its inputs.
-      **common: budgets, max_flash and max_ram, beyond which the build fails; and attributes that every rule has.
+      **common: budgets, max_flash and max_ram, beyond which the build fails; how the image is signed for MCUboot's
+        slot, sign = "key.pem", version = "1.2.3" and so on, which makes <name>.signed.bin and <name>.update.bin;
+        and attributes that every rule has.
     """
     _mcu_firmware(
         name = name,

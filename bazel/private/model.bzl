@@ -152,7 +152,7 @@ def _mcu_model_impl(ctx):
     npu = _setting(ctx, "npu") or board.facts.default_npu
     slots = []
     if runtime != "static" and _setting(ctx, "program_slot") and board.linker_script:
-        slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt")]
+        slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt", "memory-mcuboot.ld")]
     _generate(ctx, board, npu, header, program, sources + slots)
 
     _, objects = compile_objects(
@@ -185,6 +185,7 @@ def _mcu_model_impl(ctx):
             runtime = runtime,
             linker_script = slots[0] if slots else None,
             slots = slots[1] if slots else None,
+            slot_script = slots[2] if slots else None,
         ),
         OutputGroupInfo(program = depset([program])),
     ]

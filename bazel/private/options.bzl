@@ -1,4 +1,4 @@
-"""Build options and budgets as attributes. Made from fronts/ by scripts/update-docs."""
+"""Build options, budgets and signing as attributes. Made by scripts/update-docs."""
 
 OPTION_ATTRS = {
     "board": attr.string(doc = "A board's name, or a .toml file; else that of MCU_BOARD, else that of the project file."),
@@ -37,4 +37,13 @@ TEST_BUDGETS = {
     "min_accuracy": attr.string(doc = "Fail (status 6) below this share of right answers on the device, such as 0.95."),
     "min_sqnr": attr.string(doc = "Fail (status 6) where an output, or a group of its channels, is noisier than this against float."),
     "max_drop": attr.string(doc = "Fail (status 6) where accuracy is so many points of 100 below the float model's."),
+}
+
+SIGNING = {
+    "sign": attr.label(allow_single_file = [".pem"], doc = "Make an image for MCUboot's slot, signed with this key (PEM)."),
+    "version": attr.string(doc = "The signed image's version, such as 1.2.3."),
+    "security_counter": attr.string(doc = "MCUboot refuses images with a lower one than it has run; auto makes it of the version."),
+    "encrypt": attr.label(allow_single_file = [".pem"], doc = "Encrypt the signed update for bootloaders with this key (PEM)."),
+    "pad": attr.bool(doc = "Make an update of the slot's size, for MCUboot to try once."),
+    "confirm": attr.bool(doc = "As --pad, for MCUboot to keep."),
 }

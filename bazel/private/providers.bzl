@@ -9,6 +9,7 @@ McuModelInfo = provider(
         "npu": "the NPU that it is for, or none",
         "optimize": "what it gives priority to: speed, size or ram",
         "runtime": "what runs it: static, table or executorch",
+        "slot_script": "likewise for MCUboot's slot",
         "linker_script": "a linker script with room for its program slots; None where it has none",
         "slots": "a file with the options of a link that tell where these are; None where it has none",
         "place": "where the model file lies, as the project file names it",
@@ -25,6 +26,7 @@ McuFirmwareInfo = provider(
         "map": "what the linker put where",
         "npu": "the NPU of its models, or none",
         "tests": "for each model a struct: model, elf, program",
+        "signing": "how `flash` signs it, in words of the command and files; empty where it does not",
         "budgets": "what the project file says of the budgets of tests, by name",
     },
 )

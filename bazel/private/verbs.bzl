@@ -23,8 +23,12 @@ def _mcu_firmware_verb_impl(ctx):
     if ctx.attr.verb == "run":
         # It ends where the image ends.
         words += ["--npu", firmware.npu, "--timeout", "1000000"]
+    keys = []
+    if ctx.attr.verb == "flash":
+        words += firmware.signing
+        keys = [word for word in firmware.signing if type(word) == "File"]
     words.append(elf)
-    return [script(ctx, words, [elf, firmware.map, firmware.board_file], ctx.attr._command_files[DefaultInfo].files)]
+    return [script(ctx, words, [elf, firmware.map, firmware.board_file] + keys, ctx.attr._command_files[DefaultInfo].files)]
 
 mcu_firmware_verb = rule(
     implementation = _mcu_firmware_verb_impl,

@@ -16,7 +16,7 @@ from typing import Any
 from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
-from mcu_build.codegen.cmake import LINKER_SCRIPT
+from mcu_build.codegen.cmake import LINKER_SCRIPT, SLOT_SCRIPT, slot_script
 from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
@@ -72,6 +72,8 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
                 write_changed(sources / name, text)
         if made.slots:
             write_changed(sources / LINKER_SCRIPT, linker_script(request.board))
+            # Bazel has to have each file that a rule declares.
+            write_changed(sources / SLOT_SCRIPT, "".join(slot_script(request.board).values()))
             write_changed(sources / _SLOTS, f"-Wl,--defsym={made.slots}\n")
         _keep(declared, lowered, made.plan, program)
 

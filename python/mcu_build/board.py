@@ -361,6 +361,16 @@ class Board(Strict):
         boot, name = self.mcuboot, self.placement.vectors
         if {self.placement.code, *self.placement.weights} != {name}:
             raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
+        end = boot.slot + boot.size
+        if any(
+            one.name == PROGRAM_SLOTS and boot.slot < one.origin + one.size and one.origin < end
+            for one in self.memory
+        ):
+            raise McuError(
+                f"--sign: {self.id}: program slots lie in the slot of MCUboot's",
+                "Put them elsewhere.",
+                Exit.USAGE,
+            )
         own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
         memory = tuple(one.model_copy(update=own) if one.name == name else one for one in self.memory)
         return self.model_copy(update={"memory": memory})

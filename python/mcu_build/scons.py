@@ -21,14 +21,14 @@ from SCons.Errors import UserError
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
 from mcu_build.cli.output import StageTimes, report_error
-from mcu_build.codegen.cmake import LINKER_SCRIPT
+from mcu_build.codegen.cmake import LINKER_SCRIPT, SLOT_SCRIPT
 from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, kernel_files, toolchain_config
 from mcu_build.errors import McuError
 from mcu_build.executorch.package import Linkage, linkage
 from mcu_build.failures import reported
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
-from mcu_build.fronts import budgets
+from mcu_build.fronts import budgets, signing
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, Option, respelt
 from mcu_build.pipeline import Generated, generate
 from mcu_build.project import settled, settled_budgets
@@ -134,36 +134,44 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
 
 
 def _firmware(
-    env: Any, name: str, sources: Sequence[Any], share_arena: bool = False, **limits: Any
+    env: Any, name: str, sources: Sequence[Any], share_arena: bool = False, **others: Any
 ) -> list[Any]:
     """McuFirmware('demo', ['main.cpp', kws]): an image with .map and, but for the host, .hex and .bin.
 
     `sources` are files, objects and models; with `share_arena` the models use one arena, of the largest's
-    size. `limits` are the budgets max_flash and max_ram, beyond which the build fails; else those of the
-    environment, MCU_MAX_FLASH, else, with one model, of the project file. Returns the nodes; demo.run, .size
-    and .flash are aliases.
+    size. `others` are the budgets max_flash and max_ram, beyond which the build fails; else those of the
+    environment, MCU_MAX_FLASH, else, with one model, of the project file. And how the image is signed for
+    MCUboot: sign='key.pem', version='1.2.3' and so on. Returns the nodes; demo.run, .size and .flash are
+    aliases.
     """
     call = f"McuFirmware({name})"
+    limits = {key: value for key, value in others.items() if key not in signing.BY_NAME}
+    signed = _signed(call, env, {key: value for key, value in others.items() if key in signing.BY_NAME})
     models = [source for source in sources if isinstance(source, Model)]
-    others = [source for source in sources if not isinstance(source, Model)]
+    given = [source for source in sources if not isinstance(source, Model)]
     platform = _one_platform(call, models)
-    if not others and len(models) > 1:
+    if not given and len(models) > 1:
         raise UserError(
             f"{call}: sources: missing. Without them, an image runs one model; there are {len(models)}."
         )
     application = _application_env(env, platform, models)
-    objects = application.Object(others) if others else _main(platform, models[0], "default_main")
+    objects = application.Object(given) if given else _main(platform, models[0], "default_main")
     if share_arena:
         objects = [objects, _shared_arena(application, platform, name, models)]
-    files = _link(
-        env, platform, name, objects, models, platform.config.production_sources, _slots(call, models)
-    )
+    script = LINKER_SCRIPT
+    if signed:
+        script = _slot_script(call, platform)
+    started, slots = platform.config.production_sources, _slots(call, models)
+    files = _link(env, platform, name, objects, models, started, slots, script)
     found = _budgets(call, env, models, limits, "size")
     if found:
         # A post-action has no part in what SCons compares.
         env.Depends(files[0], env.Value(str(sorted(found.items()))))
         env.AddPostAction(files[0], env.Action(_judged(models[0].board, str(models[0].file), found), None))
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
+    if signed:
+        verbs["flash"] += signing.words(signed, "flash")
+        files += _sign(env, name, files[0], models[0].board, signed)
     npus = {model.npu for model in models if model.npu != "none"}
     verbs["run"] = list(platform.config.run_command)
     if npus:
@@ -172,6 +180,41 @@ def _firmware(
     for verb, words in verbs.items():
         _verb(env, f"{name}.{verb}", files[0], [*words, "$SOURCE"])
     return files
+
+
+def _signed(call: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """How an image is signed, its keys as files; nothing where it is not. UserError: there is no key."""
+    found = {
+        name: Path(env.File(value).srcnode().abspath) if signing.BY_NAME[name].kind == "path" else value
+        for name, value in given.items()
+        if value
+    }
+    try:
+        signing.words(found, "sign")
+    except McuError as error:
+        raise _user_error(call, error) from None
+    return found
+
+
+def _slot_script(call: str, platform: _Platform) -> str:
+    """The linker script for MCUboot's slot. UserError where the board has no slot for an image."""
+    try:
+        platform.board.in_slot()
+    except McuError as error:
+        raise _user_error(call, error) from None
+    return SLOT_SCRIPT
+
+
+def _sign(env: Any, name: str, elf: Any, board: str, signed: Mapping[str, Any]) -> list[Any]:
+    """The signed files of an image."""
+    files = [f"{name}.signed.bin"]
+    if signed.keys() & {"pad", "confirm", "encrypt"}:
+        files.append(f"{name}.update.bin")
+    words = [*_command(), "sign", "--board", board, *signing.words(signed, "sign"), "$SOURCE"]
+    caller = env.Clone(ENV=dict(os.environ))
+    made: list[Any] = caller.Command(files, elf, [words])
+    caller.Depends(made, [str(signed[key]) for key in ("sign", "encrypt") if key in signed])
+    return made
 
 
 def _test(env: Any, name: str, model: Model, vectors: int | None = None, **limits: Any) -> list[Any]:
@@ -403,6 +446,7 @@ def _link(
     models: Sequence[Model],
     sources: Sequence[str],
     slots: Sequence[str] = (),
+    linker_script: str = LINKER_SCRIPT,
 ) -> list[Any]:
     """The image and the files beside it."""
     config = platform.config
@@ -418,7 +462,7 @@ def _link(
     executorch = [word for one in runtimes for word in (str(one.library), *one.link_options)]
     # Where a model has program slots, its script leaves room for them.
     first = next((model for model in models if model.slots), models[0])
-    script = Path(first.include[0]) / LINKER_SCRIPT
+    script = Path(first.include[0]) / linker_script
     options = [
         *config.link_options,
         *slots,
@@ -487,7 +531,7 @@ def _command() -> list[str]:
 def _user_error(call: str, error: McuError) -> UserError:
     hint = f"\n\nhint: {error.hint}" if error.hint else ""
     text = f"{call}: error: {error.message}{hint}"
-    return UserError(respelt(text, "scons", (*OPTIONS, *budgets.BUDGETS)))
+    return UserError(respelt(text, "scons", (*OPTIONS, *budgets.BUDGETS, *signing.SIGNING)))
 
 
 __all__ = ["Model", "tool"]

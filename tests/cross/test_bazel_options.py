@@ -1,6 +1,7 @@
 """Build options in Bazel: those of the project file, weights apart from a program, a late stream, slots."""
 
 import re
+import sys
 
 import pytest
 
@@ -75,6 +76,17 @@ mcu_model(
 mcu_model(name = "nobodys", model = "late.py", kernels = "cmsis-nn", board = "corstone-300")
 mcu_firmware(name = "theirs_image", models = ["theirs"], board = "mps2-an386", toolchain = "arm-gcc")
 mcu_firmware_test(name = "theirs_test", firmware = "theirs_image", vectors = 3)
+mcu_model(name = "slot", model = "slots.pte", board = "netduinoplus2", runtime = "static", optimize = "speed")
+mcu_firmware(
+    name = "signed",
+    models = ["slot"],
+    board = "netduinoplus2",
+    confirm = True,
+    optimize = "speed",
+    sign = "key.pem",
+    version = "1.2.3",
+)
+mcu_firmware(name = "keyless", models = ["slot"], board = "netduinoplus2", optimize = "speed", pad = True)
 mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
 mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
 [mcu_firmware(
@@ -122,6 +134,8 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
     (folder / "table.pte").write_bytes(table.read_bytes())
     (folder / "table.ptd").write_bytes(table.with_suffix(".ptd").read_bytes())
     (folder / "slots.pte").write_bytes(whole.read_bytes())
+    imgtool = (sys.executable, "-m", "imgtool.main")
+    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", folder / "key.pem"]).status == 0
     (made.folder / "mcu-build.toml").write_text(PROJECT)
     workspace = made.folder / "WORKSPACE"
     text = workspace.read_text()
@@ -156,6 +170,12 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         listed = process.run(["arm-none-eabi-nm", made.output("options/theirs_image.elf")]).stdout
         assert "arm_convolve_wrapper_s8" in listed
         assert "there is no CMSIS-NN for corstone-300" in made.run("build", "//options:nobodys").told
+        # Signed for the slot of MCUboot's that the board describes.
+        made.built("//options:signed")
+        for kind in ("signed", "update"):
+            words = ("verify", "-k", folder / "key.pem", made.output(f"options/signed.{kind}.bin"))
+            assert process.run([*imgtool, *words]).status == 0
+        assert "pad: for signed images only" in made.run("build", "//options:keyless").told
         refused = made.run("build", "//options:idle")
         assert "ops: it has no effect without kernels upstream" in refused.told
         apart = made.run("build", "//options/apart")

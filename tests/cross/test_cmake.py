@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from mcu_build import process
 from mcu_build.elf import read_elf, read_map
 from mcu_build.resources import data_dir
+from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project, concatenation, dequantizer, model_sources, quantizer, write_model
 
 BOARD = "mps2-an386"
@@ -117,6 +119,43 @@ def test_a_changed_list_of_kernels_configures_again(project, tmp_path):
     assert any("concat" in name for name in objects(copy, "own"))
 
 
+def test_an_image_is_signed_for_mcuboots_slot(tmp_path):
+    write_model(quantizer(), "first", "netduinoplus2", "arm-clang", tmp_path / "first")
+    imgtool = (sys.executable, "-m", "imgtool.main")
+    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", tmp_path / "key.pem"]).status == 0
+    text = (
+        "mcu_add_model(first GENERATED first)\nmcu_add_firmware(plain MODELS first)\n"
+        "mcu_add_firmware(demo MODELS first SIGN key.pem VERSION 1.2.3 SECURITY_COUNTER auto CONFIRM)\n"
+    )
+    made = Project(tmp_path).write(text).made("arm-clang")
+    signed, update = (made.tree / f"demo.{kind}.bin" for kind in ("signed", "update"))
+    for file in (signed, update):
+        assert process.run([*imgtool, "verify", "-k", tmp_path / "key.pem", file]).status == 0
+    raw = (made.tree / "demo.bin").read_bytes()
+    assert (
+        signed.read_bytes()[0x200 : 0x200 + len(raw)] == raw
+        and signed.read_bytes()[20:24] == b"\x01\x02\x03\0"
+    )
+    assert update.stat().st_size == 384 << 10
+    symbols = {name: read_elf(made.tree / f"{name}.elf").symbols for name in ("plain", "demo")}
+    places = {
+        name: next(one.address for one in found if one.name == "mcu_vectors")
+        for name, found in symbols.items()
+    }
+    assert places == {"plain": 0x0800_0000, "demo": 0x0802_0200}
+    # What is linked for elsewhere is not signed, with that script or without.
+    words = ("sign", "-b", "netduinoplus2", "--sign", tmp_path / "key.pem", made.tree / "plain.elf")
+    told = command(*words)
+    assert told.status == 1 and "behind the header of MCUboot's slot is 0x08020200" in told.err
+    # Another version signs again; nothing changed does not.
+    assert "no work to do" in made.build()
+    (tmp_path / "CMakeLists.txt").write_text(
+        (tmp_path / "CMakeLists.txt").read_text().replace("1.2.3", "1.2.4")
+    )
+    made.build()
+    assert signed.read_bytes()[20:24] == b"\x01\x02\x04\0"
+
+
 def test_size_adds_up_to_the_image(project):
     told = project.build("own.size")
     loaded = sum(path.stat().st_size for path in project.tree.glob("own*.bin"))
@@ -207,6 +246,9 @@ REFUSED = {
     GENERATED + "mcu_add_firmware(demo SOURCES main.cpp FOO MODELS first)": ["'FOO' is not a source file"],
     GENERATED + "mcu_add_firmware(demo SOURCES main.cpp MODELS first TEST)": ["a main of its own"],
     GENERATED + "mcu_add_firmware(demo FOO MODELS first)": ["unknown argument 'FOO'"],
+    GENERATED + "mcu_add_firmware(demo MODELS first VERSION 1.2.3)": ["VERSION: for signed images only"],
+    GENERATED + "mcu_add_firmware(demo MODELS first SIGN k.pem)": ["SIGN: mps2-an386 describes no slot"],
+    GENERATED + "mcu_add_firmware(demo MODELS first SIGN k.pem TEST)": ["SIGN: a test image is not signed"],
 }  # fmt: skip
 
 

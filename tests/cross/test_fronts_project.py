@@ -274,3 +274,31 @@ def test_scons_links_program_slots_where_they_lie(folder):
     # In a production image they are an address, in a test image part of it.
     assert "-Wl,--defsym=net_program_slots=0x21ff0000" in links["demo.elf"]
     assert "defsym" not in links["net_test.elf"]
+
+
+SIGNED = """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool], MCU_BOARD="netduinoplus2")
+net = env.McuModel("nets/net.pte", name="net")
+env.McuFirmware("demo", [net], sign="key.pem", version="1.2.3", pad=True)
+"""
+
+
+def test_scons_signs_an_image_for_mcuboots_slot(folder):
+    (folder / "SConstruct").write_text(SIGNED)
+    imgtool = (sys.executable, "-m", "imgtool.main")
+    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", folder / "key.pem"]).status == 0
+    scons = (sys.executable, "-m", "SCons", "-Q")
+    done = process.run([*scons, "."], cwd=folder)
+    assert done.status == 0, done.stdout + done.stderr
+    for kind in ("signed", "update"):
+        verified = process.run([*imgtool, "verify", "-k", folder / "key.pem", folder / f"demo.{kind}.bin"])
+        assert verified.status == 0
+    listed = process.run([*scons, "--dry-run", "demo.flash"], cwd=folder).stdout
+    assert f"--sign {folder / 'key.pem'} --version 1.2.3" in listed and "--pad" not in listed
+    (folder / "SConstruct").write_text(SIGNED.replace('sign="key.pem", ', ""))
+    done = process.run(scons, cwd=folder)
+    assert done.status != 0 and "version, pad: for signed images only" in done.stdout + done.stderr
+    (folder / "SConstruct").write_text(SIGNED.replace("netduinoplus2", "mps2-an386"))
+    done = process.run(scons, cwd=folder)
+    assert done.status != 0 and "sign: mps2-an386 describes no slot" in done.stdout + done.stderr

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
@@ -12,7 +13,8 @@ from mcu_build import project
 from mcu_build.api import Firmware
 from mcu_build.cli import VERBS, cli
 from mcu_build.errors import Exit, McuError
-from mcu_build.fronts import budgets
+from mcu_build.flash.sign import Order
+from mcu_build.fronts import budgets, signing
 from mcu_build.fronts.bazel import option_attributes
 from mcu_build.fronts.cmake import option_lists
 from mcu_build.fronts.options import (
@@ -81,6 +83,32 @@ def test_every_budget_is_an_argument_of_an_image_or_of_a_test():
     with pytest.raises(McuError, match="--max-flash: 'lots' is not a size") as caught:
         budgets.of_variables({"MCU_MAX_FLASH": "lots"})
     assert "--max-flash 64K" in caught.value.hint
+
+
+def test_how_an_image_is_signed_has_one_name_everywhere():
+    cmake, bazel = option_lists(), option_attributes().partition("SIGNING = {")[2]
+    order = {one.name for one in fields(Order)}
+    for option in signing.SIGNING:
+        kind = "FLAGS" if option.is_flag else "VALUES"
+        assert re.search(rf"MCU_SIGNING_{kind} .*\b{option.cmake}\b", cmake)
+        assert f'"{option.name}": attr.' in bazel
+        assert {"sign": "key"}.get(option.name, option.name) in order
+        assert option.name not in BY_NAME and option.name not in budgets.BY_NAME
+    assert order == {"key", "needs", *signing.BY_NAME} - {"sign"}
+    given = {"sign": "k.pem", "version": "1.2.3", "pad": True, "confirm": False, "encrypt": None}
+    assert signing.words(given, "sign") == ["--sign", "k.pem", "--version", "1.2.3", "--pad"]
+    assert signing.words(given, "flash") == ["--sign", "k.pem", "--version", "1.2.3"]
+    assert signing.words({}, "sign") == []
+    with pytest.raises(McuError, match="--version, --pad: for signed images only"):
+        signing.words({"version": "1.2.3", "pad": True}, "sign")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_signs_has_the_options_of_that(verb):
+    there = parameters(verb)
+    for option in signing.SIGNING:
+        # An export has a version of its own.
+        assert (option.name in there and there[option.name].help == option.help) == (verb in option.verbs)
 
 
 def test_the_page_of_options_is_made_from_the_list():

@@ -44,6 +44,7 @@ VERBS = {
     "completion": "Let the shell complete verbs, options, boards and NPUs.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
     "program": "Make the file to flash of a program for a firmware with program slots.",
+    "sign": "Sign an image that a build system has linked for MCUboot's slot.",
     "npu": "Look at the NPU's part of a program: its commands in words.",
     "clean": "Remove build folders, or the cache.",
     "ci": "Check models on boards as a CI job does, and report what has changed.",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_options, sign_options, update_options
+from mcu_build.cli.options import build_options, sign_options
 from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @build_options("build")
-@sign_options
-@update_options
+@sign_options("build")
 def command(
     as_json: bool,
     debug: bool,

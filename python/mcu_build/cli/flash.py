@@ -8,7 +8,7 @@ import rich_click as click
 from mcu_build.cli.options import build_options, sign_options
 from mcu_build.cli.output import StageTimes, print_json, print_text
 from mcu_build.cli.via import ViaCommand, flash_via_option
-from mcu_build.errors import Exit, McuError
+from mcu_build.errors import McuError
 
 if TYPE_CHECKING:
     from mcu_build.flash.sign import Order
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=ViaCommand)
 @build_options("flash")
-@sign_options
+@sign_options("flash")
 @flash_via_option
 def command(
     as_json: bool,
@@ -81,13 +81,14 @@ def _image(
     """What to write, for which board, and its file."""
     from mcu_build.api import build
     from mcu_build.flash.image import read_image
-    from mcu_build.flash.sign import signed_image
+    from mcu_build.flash.sign import sign_elf, signed_image
 
     model: Path = options["model"]
     if model.suffix == ".elf":
-        if signing:
-            raise McuError(f"{model}: --sign is for models: an image is linked for its place", "", Exit.USAGE)
-        return read_image(model), board, model
+        if signing is None:
+            return read_image(model), board, model
+        slot, file = board.in_slot(), sign_elf(model, board, signing)["signed"]
+        return signed_image(read_image(model), slot, file), slot, file
     firmware = build(**options, in_slot=signing is not None, progress=times)
     image, file = read_image(firmware.path("elf")), firmware.path("elf")
     if signing:

@@ -7,6 +7,7 @@ from rich_click.utils import OptionGroupDict
 
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import OPTIONS
+from mcu_build.fronts.signing import SIGNING
 
 # Options beside the build options, by group, in the order in which groups are read. What is in none of them
 # comes last, under "Options".
@@ -26,7 +27,7 @@ _OTHERS: Mapping[str, tuple[str, ...]] = {
         "--port",
     ),
     "Budgets": tuple(budget.flag for budget in BUDGETS),
-    "Image": ("--sign", "--version", "--security-counter", "--encrypt", "--pad", "--confirm"),
+    "Image": tuple(option.flag for option in SIGNING),
     "Output": ("--html", "--trace", "--model-explorer", "--symbols", "--json", "--debug"),
     "Compiler, kernels, runtime": (),
 }
@@ -57,6 +58,7 @@ EXAMPLES: Mapping[str, str] = {
     "export": "mcu-build export kws -b nucleo-f446re model.py --format stm32cube",
     "completion": "mcu-build completion bash --install",
     "program": "mcu-build program new.pte --firmware build/net/host-executorch --into new.slot --sequence 2",
+    "sign": "mcu-build sign -b nrf52840-dk --sign key.pem --version 1.2.3 demo.elf",
     "npu": "mcu-build npu dump build/net/corstone-300/program.pte",
     "cmake-dir": "cmake -B build -DMcuBuild_DIR=$(mcu-build cmake-dir)",
     "bazel": "mcu-build bazel dir",

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from mcu_build.errors import McuError
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, check_needs, no_board, without_idle
+from mcu_build.fronts.signing import SIGNING, Signing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -181,52 +182,29 @@ def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[s
     return settled
 
 
-# The parameters of what is made for MCUboot: of all, of updates, and of a model in a slot of its own.
-_SIGNING = ("sign", "version", "security_counter", "encrypt", "pad", "confirm", "needs")
-
-
-def sign_options(function: F) -> F:
+def sign_options(verb: str) -> Callable[[F], F]:
     """An image for MCUboot: the function is given `signing`, the checked order, or None."""
+    there = [option for option in SIGNING if verb in option.verbs]
+    # What a model needs of its application is said to `program` alone.
+    names = [*(option.name for option in there), "needs"]
 
-    @functools.wraps(function)
-    def ordered(**options: Any) -> Any:
-        from mcu_build.flash.sign import order
+    def given(function: F) -> F:
+        @functools.wraps(function)
+        def ordered(**options: Any) -> Any:
+            from mcu_build.flash.sign import order
 
-        given = {name: options.pop(name) for name in _SIGNING if name in options}
-        return function(**options, signing=order(given.pop("sign"), **given))
+            chosen = {name: options.pop(name) for name in names if name in options}
+            return function(**options, signing=order(chosen.pop("sign"), **chosen))
 
-    return _all(
-        cast(F, ordered),
-        click.option(
-            "--sign",
-            type=click.Path(path_type=Path),
-            metavar="KEY",
-            help="Make an image for MCUboot's slot, signed with this key (PEM).",
-        ),
-        click.option("--version", default="0.0.0", help="The signed image's version, such as 1.2.3."),
-        click.option(
-            "--security-counter",
-            metavar="N",
-            help="MCUboot refuses images with a lower one than it has run; auto makes it of the version.",
-        ),
-        click.option(
-            "--encrypt",
-            type=click.Path(path_type=Path),
-            metavar="PUBLIC_KEY",
-            help="Encrypt the signed update for bootloaders with this key (PEM).",
-        ),
-    )
+        return _all(cast(F, ordered), *map(_sign_option, there))
+
+    return given
 
 
-def update_options(function: F) -> F:
-    """An update for MCUboot's second slot."""
-    return _all(
-        function,
-        click.option(
-            "--pad", is_flag=True, help="Make an update of the slot's size, for MCUboot to try once."
-        ),
-        click.option("--confirm", is_flag=True, help="As --pad, for MCUboot to keep."),
-    )
+def _sign_option(option: Signing) -> Callable[[F], F]:
+    if option.is_flag:
+        return click.option(option.flag, is_flag=True, help=option.help)
+    return _click_option(option, show_default=False, envvar=None)
 
 
 def run_options(function: F) -> F:

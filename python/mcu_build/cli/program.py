@@ -10,7 +10,6 @@ from mcu_build.cli.options import (
     debug_option,
     json_option,
     sign_options,
-    update_options,
 )
 from mcu_build.cli.output import StageTimes, print_json, print_text
 
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 @build_option("method", help="The firmware's method, where the program has several.")
 @build_option("data")
 @build_option("program_key", help="The key that the firmware was built with: it signs the program.")
-@sign_options
-@update_options
+@sign_options("program")
 @click.option(
     "--needs",
     metavar="VERSION",

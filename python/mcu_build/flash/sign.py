@@ -1,14 +1,16 @@
 """Images for MCUboot: a header, the image, and a signature, made by MCUboot's own imgtool."""
 
 import re
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcu_build import process
 from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash.image import LoadImage, Segment
+from mcu_build.flash.image import LoadImage, Segment, read_image
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(\+\d+)?")
 # MCUboot's number of the image that a model depends on.
@@ -93,6 +95,33 @@ def signed_files(binary: Path, board: Board, order: Order) -> dict[str, Path]:
     """`signed` for the first slot and, where it is ordered, `update` for the second. McuError as `sign`."""
     files = {"signed": sign(binary, board, order)}
     return files | ({"update": update(binary, board, order)} if order.is_update else {})
+
+
+def sign_elf(elf: Path, board: Board, order: Order) -> dict[str, Path]:
+    """`signed_files` of an image that is linked behind the header of the slot of `board`, beside it.
+
+    McuError: status 1 it is linked for another place, or as `sign`; 2 the board describes no slot.
+    """
+    image, boot, behind = read_image(elf), board.mcuboot, board.in_slot()
+    assert boot is not None, "the board was put into its slot"
+    start, end = image.segments[0].address, image.segments[-1].end
+    first = boot.slot + boot.header
+    if start != first or end > boot.slot + boot.size:
+        raise McuError(
+            f"{elf}: linked for {start:#010x} to {end - 1:#010x}; behind the header of MCUboot's slot is "
+            f"{first:#010x} to {boot.slot + boot.size - 1:#010x}",
+            "Link it for the slot: mcu_add_firmware(... SIGN key.pem), and likewise in SCons and Bazel. "
+            "`mcu-build build --sign key.pem` does all of it.",
+        )
+    raw = bytearray(end - start)
+    for segment in image.segments:
+        raw[segment.address - start : segment.end - start] = segment.data
+    binary = elf.with_suffix(".bin")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / binary.name
+        copy.write_bytes(raw)
+        made = signed_files(copy, behind, order)
+        return {name: Path(shutil.copy(file, binary.with_name(file.name))) for name, file in made.items()}
 
 
 def sign(binary: Path, board: Board, order: Order) -> Path:

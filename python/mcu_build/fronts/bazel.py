@@ -9,19 +9,21 @@ from mcu_build.board import load_board
 from mcu_build.fronts import budgets
 from mcu_build.fronts.budgets import of_judge
 from mcu_build.fronts.options import OPTIONS, Option
+from mcu_build.fronts.signing import SIGNING, Signing
 from mcu_build.project import read
 
 
 def option_attributes() -> str:
-    """The text of the file: attributes of mcu_model, and the budgets of mcu_firmware and of its test."""
+    """The text of the file: attributes of mcu_model, and of mcu_firmware and its test budgets and signing."""
     known = [option for option in OPTIONS if option.in_front("bazel")]
     return "\n".join(
         [
-            '"""Build options and budgets as attributes. Made from fronts/ by scripts/update-docs."""',
+            '"""Build options, budgets and signing as attributes. Made by scripts/update-docs."""',
             "",
             *_table("OPTION_ATTRS", known),
             *_table("FIRMWARE_BUDGETS", of_judge("size")),
             *_table("TEST_BUDGETS", of_judge("test", "profile")),
+            *_table("SIGNING", SIGNING),
         ]
     )
 
@@ -54,6 +56,8 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 def _attribute(option: Option) -> str:
     """What is not set has the value that stands for that: "", [] or -1."""
     doc = f"doc = {json.dumps(option.help)}"
+    if isinstance(option, Signing) and option.is_flag:
+        return f"attr.bool({doc})"
     if option.many and option.kind == "path":
         return f"attr.label_list(allow_files = {json.dumps(list(option.endings))}, {doc})"
     if option.kind == "path":

@@ -9,6 +9,7 @@ from typing import Any
 from mcu_build import process
 from mcu_build.board import Board, board_files, load_board
 from mcu_build.cache import versions
+from mcu_build.codegen.cmake import slot_script
 from mcu_build.codegen.cmsis_nn import find_cmsis_nn
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.target import Toolchain, default_toolchain, include_folders
@@ -41,9 +42,7 @@ def describe(
         "package": str(Path(__file__).parents[1]),
         "data": str(data_dir()),
         "versions": python_versions(),
-        "linker_scripts": {
-            f"{board.id}.ld": linker_script(board) for board in boards.values() if not board.is_host
-        },
+        "linker_scripts": {name: text for board in boards.values() for name, text in _scripts(board).items()},
         "executorch": {board.id: _executorch(executorch.get(board.id), board) for board in boards.values()},
         "cmsis_nn": {
             board: {"include": str(found.include), "archive": str(found.archive)}
@@ -81,11 +80,20 @@ def python_versions() -> str:
     return "".join(f"{line}\n" for line in (f"Python {sys.version}", *map(versions, packages)))
 
 
+def _scripts(board: Board) -> dict[str, str]:
+    """Linker scripts by name: the board's, and for MCUboot's slot."""
+    if board.is_host:
+        return {}
+    in_slot = {f"{board.id}-mcuboot.ld": text for text in slot_script(board).values()}
+    return {f"{board.id}.ld": linker_script(board), **in_slot}
+
+
 def _board(label: str, board: Board) -> dict[str, Any]:
     return {
         "name": board.id,
         "file": label,
         "linker_script": "" if board.is_host else f"{board.id}.ld",
+        "slot_script": f"{board.id}-mcuboot.ld" if slot_script(board) else "",
         "platforms": _platforms(board),
     }
 

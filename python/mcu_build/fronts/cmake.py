@@ -5,10 +5,12 @@ from typing import get_args
 
 from mcu_build.fronts.budgets import Judge, of_judge
 from mcu_build.fronts.options import OPTIONS, Option
+from mcu_build.fronts.signing import SIGNING
 
 _BANNER = """\
 # Build options as arguments of mcu_add_model, by what they take, and as variables for all models; budgets by
-# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test.
+# the verb that judges: those of `size` are arguments of mcu_add_firmware, the others of mcu_add_test; how an
+# image is signed, arguments of mcu_add_firmware with a value and without.
 # Made from python/mcu_build/fronts/ by scripts/update-docs.
 """
 
@@ -27,6 +29,9 @@ def option_lists() -> str:
     for verb in get_args(Judge):
         names = " ".join(_names(of_judge(verb)))
         lines.append(f"set_property(GLOBAL PROPERTY MCU_BUDGETS_{verb.upper()} {names})\n")
+    for name, flags in (("VALUES", False), ("FLAGS", True)):
+        names = " ".join(_names(one for one in SIGNING if one.is_flag == flags))
+        lines.append(f"set_property(GLOBAL PROPERTY MCU_SIGNING_{name} {names})\n")
     return _BANNER + "".join(lines)
 
 

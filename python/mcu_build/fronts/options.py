@@ -410,7 +410,7 @@ class BuildOptions:
             "Where firmware prints; the board's own otherwise. semihosting needs a debugger.",
             group="Image",
             verbs=("build", "flash"),
-            elsewhere=_OURS,
+            elsewhere=tuple((front, "`console` in a board file") for front in FRONTS),
             page="flashing.md",
         ),
     ] = None

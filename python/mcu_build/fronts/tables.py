@@ -1,9 +1,10 @@
-"""Build options and budgets in docs/command.md, in tables between marks, which scripts/update-docs writes."""
+"""Build options, budgets and signing in docs/command.md, in tables that scripts/update-docs writes."""
 
 import re
 
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.options import FRONTS, OPTIONS, VERBS, Front, Option
+from mcu_build.fronts.signing import SIGNING
 
 _BEGIN, _END = "<!-- {}: made by scripts/update-docs -->", "<!-- end of {} -->"
 _NAMES: dict[Front, str] = {"cmake": "CMake", "scons": "SCons", "bazel": "Bazel"}
@@ -12,7 +13,11 @@ _PROJECT = {"anywhere": "yes", "model": "of a model", "never": ""}
 
 def with_table(page: str) -> str:
     """The page with the tables between its marks renewed."""
-    for name, table in (("options", option_table()), ("budgets", budget_table())):
+    for name, table in (
+        ("options", option_table()),
+        ("budgets", budget_table()),
+        ("signing", signing_table()),
+    ):
         begin, end = _BEGIN.format(name), _END.format(name)
         made = f"{begin}\n\n{table}\n{end}"
         page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: made, page, flags=re.DOTALL)  # noqa: B023
@@ -31,6 +36,15 @@ def budget_table() -> str:
     for one in BUDGETS:
         value, verbs = one.metavar or one.kind.upper(), ", ".join(one.verbs)
         rows.append(f"| `{one.flag} {value}` | `{one.name}` | {one.help} | {verbs} |")
+    return "".join(f"{row}\n" for row in rows)
+
+
+def signing_table() -> str:
+    """A row for each option of signed images: how it is given, what it means, and the verbs that have it."""
+    rows = ["| option | in build systems | meaning | verbs |", "|---|---|---|---|"]
+    for one in SIGNING:
+        given = " ".join([one.flag, *([] if one.is_flag else [one.metavar or one.name.upper()])])
+        rows.append(f"| `{given}` | `{one.cmake}`, `{one.name}` | {one.help} | {', '.join(one.verbs)} |")
     return "".join(f"{row}\n" for row in rows)
 
 
