@@ -16,10 +16,10 @@ _HINT = "Please report it, with the model."
 
 @dataclass(frozen=True)
 class Compiled:
-    """The archive, bytes of code, and the stack that the functions of the model need."""
+    """The archive, bytes that are loaded of it, and the stack that the functions of the model need."""
 
     archive: bytes
-    code: int
+    loaded: int
     stack: Stack
 
 
@@ -44,7 +44,7 @@ def compiled(
     _run([config.cxx, *link, "-o", image, *objects, *config.libraries], scratch)
     linked = read_elf(scratch / image)
     stack = stack_needed(linked, disassemble(scratch / image), [f"{name}_run"])
-    return Compiled(data, _code(linked), stack)
+    return Compiled(data, _loaded(linked), stack)
 
 
 def compiler_name(config: ToolchainConfig) -> str:
@@ -53,8 +53,8 @@ def compiler_name(config: ToolchainConfig) -> str:
     return f"{Path(config.cxx).name} {version}"
 
 
-def _code(image: Image) -> int:
-    return sum(section.size for section in image.sections if section.executable)
+def _loaded(image: Image) -> int:
+    return sum(section.size for section in image.sections if section.load_address is not None)
 
 
 def _run(words: Sequence[str | Path], folder: Path) -> None:

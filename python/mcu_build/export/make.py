@@ -202,8 +202,9 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
             arena_size(plan),
             plan.fast_size,
             len(plan.initial_state),
-            constant_bytes(plan),
-            found.code,
+            constants := constant_bytes(plan),
+            # Not on the host, of which nothing is loaded.
+            max(found.loaded - constants, 0),
             found.stack,
         ),
         ports=inputs_and_outputs,

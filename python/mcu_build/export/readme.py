@@ -28,7 +28,7 @@ The header has shapes, scales and sizes as macros.
 | RAM: arena | {arena:,} | `{prefix}_ARENA_SIZE`: inputs, outputs and all between |
 {fast}| RAM: state | {state:,} | kept from call to call |
 | Flash: constants | {constants:,} | weights, tables |
-| Flash: code | {code:,} | as {compiler} makes it |
+| Flash: code | {code:,} | with its parameters and tables, as {compiler} makes it |
 | Stack | {stack} |
 
 Beside the stack of a call there is that of interrupts. The arena is aligned to {alignment} bytes by its
