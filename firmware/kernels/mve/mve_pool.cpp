@@ -5,7 +5,8 @@
 namespace mcu::kernels {
 namespace {
 
-constexpr int32_t kBlock = 8;  // channels
+constexpr int32_t kBlock = 8;   // channels whose sums are made at once
+constexpr int32_t kLanes = 16;  // channels whose maxima are
 
 int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
@@ -27,53 +28,77 @@ struct Patch {
 template <typename Load>
 int16x8_t sums_of(const Patch& patch, const int8_t* first, const Load& load) {
     int16x8_t sums = vdupq_n_s16(0);
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        const int8_t* at = first + y * patch.row_pitch;
-        for (int32_t x = 0; x < patch.columns; ++x) {
+    for (int32_t y = patch.rows; y > 0; --y, first += patch.row_pitch) {
+        const int8_t* at = first;
+        for (int32_t x = patch.columns; x > 0; --x, at += patch.pixel) {
             sums = vaddq_s16(sums, load(at));
-            at += patch.pixel;
         }
     }
     return sums;
 }
 
+// Quotients of numbers below 2^15 by `count`, at least 2: (a * factor >> 16) >> shift, exactly, with factor =
+// ceil(2^(16 + shift) / count) and 2^(shift + 1) >= count (Granlund and Montgomery, 1994).
+struct Divisor {
+    int16_t half;
+    uint16_t factor;
+    int32_t shift;
+};
+
+Divisor divisor_of(int32_t count) {
+    const int32_t shift = 31 - __builtin_clz(static_cast<uint32_t>(count - 1));
+    const int32_t factor = ((int32_t{1} << (16 + shift)) + count - 1) / count;
+    return {static_cast<int16_t>(count / 2), static_cast<uint16_t>(factor), shift};
+}
+
 // To the nearest, ties away from zero.
-int32_t divide_round(int32_t value, int32_t count) {
-    return (value < 0 ? value - count / 2 : value + count / 2) / count;
+int16x8_t divide_round(int16x8_t sums, const Divisor& divisor) {
+    const int16x8_t magnitudes = vaddq_n_s16(vabsq_s16(sums), divisor.half);
+    const uint16x8_t high = vmulhq_u16(vreinterpretq_u16_s16(magnitudes), vdupq_n_u16(divisor.factor));
+    const int16x8_t found = vreinterpretq_s16_u16(vshlq_r_u16(high, -divisor.shift));
+    return vnegq_m_s16(found, found, vcmpltq_n_s16(sums, 0));
 }
 
 // All channels of one output pixel.
-void average(const Patch& patch, int8_t* output) {
-    const int32_t count = patch.rows * patch.columns;
-    for (int32_t c = 0; c < patch.pixel; c += kBlock) {
-        const int32_t channels = smaller(patch.pixel - c, kBlock);
-        const mve_pred16_t some = vctp16q(static_cast<uint32_t>(channels));
-        const int8_t* first = patch.first + c;
-        int16_t sums[kBlock];
-        vst1q_s16(sums,
-                  channels == kBlock
-                      ? sums_of(patch, first, [](const int8_t* at) { return vldrbq_s16(at); })
-                      : sums_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s16(at, some); }));
-        for (int32_t i = 0; i < channels; ++i) {
-            *output++ = static_cast<int8_t>(divide_round(sums[i], count));
-        }
+void average(const Patch& patch, const Divisor& divisor, int8_t* output) {
+    const int8_t* first = patch.first;
+    for (int32_t left = patch.pixel; left > 0; left -= kBlock, first += kBlock, output += kBlock) {
+        const mve_pred16_t some = vctp16q(static_cast<uint32_t>(left));
+        const int16x8_t sums =
+            left >= kBlock
+                ? sums_of(patch, first, [](const int8_t* at) { return vldrbq_s16(at); })
+                : sums_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s16(at, some); });
+        vstrbq_p_s16(output, patch.rows * patch.columns > 1 ? divide_round(sums, divisor) : sums, some);
     }
 }
 
-void maximum(const Patch& patch, const MaxPool2dParams& params, int8_t* output) {
-    for (int32_t c = 0; c < patch.pixel; c += 16) {
-        const mve_pred16_t some = vctp8q(static_cast<uint32_t>(patch.pixel - c));
-        int8x16_t found = vdupq_n_s8(-128);
-        for (int32_t y = 0; y < patch.rows; ++y) {
-            const int8_t* at = patch.first + y * patch.row_pitch + c;
-            for (int32_t x = 0; x < patch.columns; ++x) {
-                found = vmaxq_s8(found, vldrbq_z_s8(at, some));
-                at += patch.pixel;
-            }
+// Maxima of two columns in turns: a result of VMAX is read three cycles later.
+template <typename Load>
+int8x16_t maxima_of(const Patch& patch, const int8_t* first, const Load& load) {
+    int8x16_t even = vdupq_n_s8(-128);
+    int8x16_t odd = even;
+    for (int32_t y = patch.rows; y > 0; --y, first += patch.row_pitch) {
+        const int8_t* at = first;
+        for (int32_t x = patch.columns / 2; x > 0; --x, at += 2 * patch.pixel) {
+            even = vmaxq_s8(even, load(at));
+            odd = vmaxq_s8(odd, load(at + patch.pixel));
         }
-        found = vmaxq_s8(found, vdupq_n_s8(static_cast<int8_t>(params.activation_min)));
-        found = vminq_s8(found, vdupq_n_s8(static_cast<int8_t>(params.activation_max)));
-        vstrbq_p_s8(output + c, found, some);
+        if (patch.columns % 2 != 0) {
+            even = vmaxq_s8(even, load(at));
+        }
+    }
+    return vmaxq_s8(even, odd);
+}
+
+void maximum(const Patch& patch, int8x16_t low, int8x16_t high, int8_t* output) {
+    const int8_t* first = patch.first;
+    for (int32_t left = patch.pixel; left > 0; left -= kLanes, first += kLanes, output += kLanes) {
+        const mve_pred16_t some = vctp8q(static_cast<uint32_t>(left));
+        const int8x16_t found =
+            left >= kLanes
+                ? maxima_of(patch, first, [](const int8_t* at) { return vldrbq_s8(at); })
+                : maxima_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s8(at, some); });
+        vstrbq_p_s8(output, vminq_s8(vmaxq_s8(found, low), high), some);
     }
 }
 
@@ -103,12 +128,22 @@ inline void for_each_patch(const Params& params, const int8_t* input, int8_t* ou
 }  // namespace
 
 void mve_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [](const Patch& patch, int8_t* to) { average(patch, to); });
+    int32_t count = 0;
+    Divisor divisor = {};
+    for_each_patch(params, input, output, [&](const Patch& patch, int8_t* to) {
+        if (patch.rows * patch.columns != count) {
+            count = patch.rows * patch.columns;
+            divisor = count > 1 ? divisor_of(count) : Divisor{};
+        }
+        average(patch, divisor, to);
+    });
 }
 
 void mve_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {
+    const int8x16_t low = vdupq_n_s8(static_cast<int8_t>(params.activation_min));
+    const int8x16_t high = vdupq_n_s8(static_cast<int8_t>(params.activation_max));
     for_each_patch(params, input, output,
-                   [&params](const Patch& patch, int8_t* to) { maximum(patch, params, to); });
+                   [&](const Patch& patch, int8_t* to) { maximum(patch, low, high, to); });
 }
 
 }  // namespace mcu::kernels

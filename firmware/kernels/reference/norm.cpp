@@ -1,46 +1,15 @@
 #include "mcu/kernels/norm.h"
 
+#include "mcu/kernels/inverse_root.h"
+
 namespace mcu::kernels {
 namespace {
 
-constexpr int32_t kNormalizedBits = 19;
 constexpr int32_t kResultBits = 16;
 constexpr int32_t kResultBitsS16 = 12;
 
-// A factor and the shift to the right that belongs to it.
-struct Factor {
-    int32_t multiplier;
-    int32_t shift;
-};
-
 int64_t rounding_shift(int64_t value, int32_t bits) {
     return (value + (int64_t{1} << (bits - 1))) >> bits;
-}
-
-// floor(sqrt(value)) for values below 2^62.
-uint32_t root(uint64_t value) {
-    uint64_t found = 0;
-    for (uint64_t bit = uint64_t{1} << 60; bit != 0; bit >>= 2) {
-        const uint64_t next = found + bit;
-        found >>= 1;
-        if (value >= next) {
-            value -= next;
-            found += bit;
-        }
-    }
-    return static_cast<uint32_t>(found);
-}
-
-// 2^19 / sqrt(value) for values in [1, 2^62).
-Factor inverse_root(uint64_t value) {
-    int32_t half = 0;
-    for (; value < uint64_t{1} << 60; value <<= 2) {
-        ++half;
-    }
-    const uint64_t factor = (uint64_t{1} << 61) / root(value);
-    // 2^31 is 2^30 shifted by one less: 32 bits hold the factor.
-    const int32_t ones = factor >> 31 != 0 ? 1 : 0;
-    return {static_cast<int32_t>(factor >> ones), 61 - kNormalizedBits - half - ones};
 }
 
 template <typename Params, typename Function>
@@ -66,7 +35,7 @@ void norm_group(const Params& params, int32_t zero_point, const Number* input, c
     });
     sum = params.centered ? sum : 0;
     const int64_t spread = count * squares - sum * sum + params.epsilon;
-    const Factor factor = inverse_root(static_cast<uint64_t>(spread > 0 ? spread : 1));
+    const InverseRoot factor = inverse_root(static_cast<uint64_t>(spread > 0 ? spread : 1));
     // Differences and what is normalized have 32 bits: products of two of those are one instruction.
     const auto elements = static_cast<int32_t>(count);
     const auto all = static_cast<int32_t>(sum);

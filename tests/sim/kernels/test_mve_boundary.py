@@ -72,6 +72,7 @@ CASES = [
     maximum((2, 5, 7, 6), 3, 1, (-100, 90)),
     maximum((1, 35, 8, 9), 2, 0, (-128, 127)),
     maximum((1, 16, 5, 5), 3, 0, (-128, 127)),
+    maximum((1, 3, 9, 7), 5, 2, (-90, 127)),
 ]
 # A scale whose products are too small for vectors.
 TINY = [quantized(40, 2.0**110, 0), dequantized(40, 2.0**-130, 5)]

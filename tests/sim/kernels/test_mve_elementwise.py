@@ -50,13 +50,18 @@ def short_sum(count: int) -> Case:
     return Case("cortex_m::quantized_add.out", arguments, [Out((count,), "int8")])
 
 
-def average(image: tuple[int, int, int, int], kernel: tuple[int, int], padding: tuple[int, int]) -> Case:
+def average(
+    image: tuple[int, int, int, int],
+    kernel: tuple[int, int],
+    padding: tuple[int, int],
+    stride: tuple[int, int] = (2, 2),
+) -> Case:
     dice = np.random.default_rng(image[1])
     x = T(dice.integers(-128, 128, image).astype(np.int8), CHANNELS_LAST)
-    sizes = [(image[2 + i] + 2 * padding[i] - kernel[i]) // 2 + 1 for i in range(2)]
+    sizes = [(image[2 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
     zero_point = int(dice.choice((-128, 127, -3)))
     scratch = T(np.zeros(1, np.uint8))
-    arguments = [x, list(kernel), [2, 2], list(padding), False, zero_point, 1 << 30, 1, scratch]
+    arguments = [x, list(kernel), list(stride), list(padding), False, zero_point, 1 << 30, 1, scratch]
     return Case(
         "cortex_m::quantized_avg_pool2d.out", arguments, [Out((*image[:2], *sizes), "int8", CHANNELS_LAST)]
     )
@@ -67,6 +72,10 @@ AVERAGES = [
     average((2, 5, 7, 6), (3, 2), (1, 1)),
     average((1, 9, 8, 8), (2, 2), (0, 0)),
     average((1, 20, 15, 17), (15, 17), (0, 0)),
+    average((1, 1, 9, 13), (5, 1), (2, 0), (1, 1)),
+    average((2, 17, 6, 5), (3, 1), (0, 0), (3, 1)),
+    average((1, 13, 5, 7), (3, 3), (2, 2)),
+    average((1, 37, 4, 4), (1, 1), (0, 0)),
 ]
 
 

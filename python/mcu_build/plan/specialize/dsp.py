@@ -1,7 +1,7 @@
 """Steps for firmware/kernels/dsp."""
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
-from mcu_build.ir.calls.int8 import Gru, Lstm, Resample, Rnn
+from mcu_build.ir.calls.int8 import Gru, Lstm, Norm, Resample, Rnn
 from mcu_build.ir.calls.int16 import Conv2dS16, LinearS16
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
@@ -15,6 +15,7 @@ from mcu_build.plan.specialize import (
     dsp_recurrent,
     dsp_taps,
     int16,
+    norms,
     resampling,
 )
 from mcu_build.plan.specialize.context import Rule, Table
@@ -26,6 +27,7 @@ TABLE: Table = (
     Rule(Mul, dsp_elementwise.mul),
     Rule(AvgPool2d, dsp_elementwise.average),
     Rule(Resample, resampling.dsp),
+    Rule(Norm, norms.dsp),
     Rule(MaxPool2d, dsp_elementwise.maximum),
     Rule(BatchMatmul, dsp_matmul.batch_matmul),
     Rule(Linear, dsp_linear.linear),

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, MaxPool2dParams
-from mcu_build.ir.calls.struct import Broadcast, ImageSize, Struct, Window
+from mcu_build.ir.calls.struct import Broadcast, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_rescale import DspScale, one_scale
+from mcu_build.plan.specialize.pools import MOST_PIXELS, columns_as_channels
 from mcu_build.plan.specialize.sums import factors
 
-_MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
 _LEAST_CHANNELS = 4
 _LARGEST_PRODUCT = 255 * 255
 
@@ -77,27 +77,18 @@ def mul(context: Context, step: Step, call: Mul) -> Step | None:
 
 def average(context: Context, step: Step, call: AvgPool2d) -> Step | None:
     """Windows that are not too large."""
-    return _pool(step, call.params) if call.params.window.size.product <= _MOST_PIXELS else None
+    if call.params.window.size.product > MOST_PIXELS:
+        return None
+    return _pool(step, columns_as_channels(call.params))
 
 
 def maximum(context: Context, step: Step, call: MaxPool2d) -> Step | None:
     """Any windows."""
-    return _pool(step, call.params)
+    return _pool(step, columns_as_channels(call.params))
 
 
 def _pool(step: Step, given: AvgPool2dParams | MaxPool2dParams) -> Step | None:
-    """A pool of four channels at least by dsp_pool. Columns that no window joins are as good as channels."""
-    if _is_column(given.window) and given.input.channels == 1:
-        given = replace(given, input=_as_channels(given.input), output=_as_channels(given.output))
+    """A pool of four channels at least by dsp_pool."""
     if given.input.channels < _LEAST_CHANNELS:
         return None
     return replace(step, kernel=f"dsp_{step.kernel}", source="dsp_pool", params=given)
-
-
-def _is_column(window: Window) -> bool:
-    """Whether a window is one pixel wide and moves from each column to the next."""
-    return (window.size.x, window.stride.x, window.padding.x) == (1, 1, 0)
-
-
-def _as_channels(image: ImageSize) -> ImageSize:
-    return ImageSize(image.height, 1, image.width)

@@ -2,7 +2,7 @@
 
 from mcu_build.ir.calls.boundary import Dequantize, Quantize
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
-from mcu_build.ir.calls.int8 import Recurrent, Resample, Softmax
+from mcu_build.ir.calls.int8 import Norm, Recurrent, Resample, Softmax
 from mcu_build.ir.calls.int16 import Conv2dS16, LinearS16
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
@@ -14,6 +14,7 @@ from mcu_build.plan.specialize import (
     mve_elementwise,
     mve_linear,
     mve_pool,
+    norms,
     resampling,
 )
 from mcu_build.plan.specialize.context import Rule, Table
@@ -23,6 +24,7 @@ TABLE: Table = (
     Rule(Conv2dS16, int16.mve),
     Rule(AvgPool2d, mve_pool.average),
     Rule(Resample, resampling.mve),
+    Rule(Norm, norms.mve),
     Rule(MaxPool2d, mve_pool.maximum),
     Rule(Quantize, mve_elementwise.quantize),
     Rule(Dequantize, mve_elementwise.dequantize),

@@ -5,17 +5,18 @@ from dataclasses import replace
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
-
-_MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
+from mcu_build.plan.specialize.pools import MOST_PIXELS, columns_as_channels
 
 
 def maximum(context: Context, step: Step, call: MaxPool2d) -> Step | None:
     """Any windows."""
-    return replace(step, kernel="mve_max_pool2d_s8", source="mve_pool")
+    params = columns_as_channels(call.params)
+    return replace(step, kernel="mve_max_pool2d_s8", source="mve_pool", params=params)
 
 
 def average(context: Context, step: Step, call: AvgPool2d) -> Step | None:
     """Windows that are not too large."""
-    if call.params.window.size.product > _MOST_PIXELS:
+    if call.params.window.size.product > MOST_PIXELS:
         return None
-    return replace(step, kernel="mve_avg_pool2d_s8", source="mve_pool")
+    params = columns_as_channels(call.params)
+    return replace(step, kernel="mve_avg_pool2d_s8", source="mve_pool", params=params)

@@ -1,0 +1,111 @@
+"""Norms of int8 in 32 bits by firmware/kernels/dsp and mve."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mcu_build.ir.calls.int8 import Norm
+from mcu_build.ir.calls.struct import Long, Struct
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.reference_int8 import NORMALIZED_BITS, RESULT_BITS
+
+_LARGEST_GROUP = 1 << 16
+_UPPER = 33  # bits that a shift leaves out at least, so that only a product's upper half counts
+_BIAS = 1 << 30  # beyond which the output is at an end in any case
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NormRowsParams(Struct):
+    """Parameters of norm_rows.h."""
+
+    batches: int
+    groups: int
+    rows: int
+    row: int
+    batch_step: int
+    group_step: int
+    row_step: int
+    entry_step: int
+    by_row: bool
+    centered: bool
+    input_zero_point: int
+    left: int
+    right: int
+    epsilon: Long
+
+
+def dsp(context: Context, step: Step, call: Norm) -> Step | None:
+    """On cores with the DSP extension."""
+    return _rows(context, step, call, "dsp")
+
+
+def mve(context: Context, step: Step, call: Norm) -> Step | None:
+    """On Helium."""
+    return _rows(context, step, call, "mve")
+
+
+def _rows(context: Context, step: Step, call: Norm, core: str) -> Step | None:
+    """Groups whose channels, or whose positions, lie side by side, where 32 bits hold all."""
+    given = call.params
+    weight, bias = (array(context, id, np.int32) for id in (call.weight, call.bias))
+    strides, channels, positions = given.strides, given.channels_per_group, given.positions
+    by_row = positions > 1 and strides.channel != 1
+    if weight is None or bias is None or (strides.position if by_row else strides.channel) != 1:
+        return None
+    rows, row = (channels, positions) if by_row else (positions, channels)
+    weights = weight.astype(np.int64)
+    shifts = _shifts(weights, given.shift, rows * row)
+    if shifts is None:
+        return None
+    ahead, left, right = shifts
+    entries = given.groups * channels
+    addends = bias.astype(np.int64).clip(-_BIAS, _BIAS)
+    addends += (1 << (RESULT_BITS - 1)) + (given.output_zero_point << RESULT_BITS)
+    params = NormRowsParams(
+        batches=given.batches,
+        groups=given.groups,
+        rows=rows,
+        row=row,
+        batch_step=strides.batch,
+        group_step=channels * strides.channel,
+        row_step=strides.channel if by_row else strides.position,
+        entry_step=channels,
+        by_row=by_row,
+        centered=given.centered,
+        input_zero_point=given.input_zero_point,
+        left=left,
+        right=right,
+        epsilon=given.epsilon,
+    )
+    packed = [
+        _entries(context, call, id, values, entries)
+        for id, values in ((call.weight, weights << ahead), (call.bias, addends))
+    ]
+    arguments = (call.input, *packed, call.output)
+    return replace(
+        step, kernel=f"{core}_norm_rows_s8", source="norm_rows", params=params, arguments=arguments
+    )
+
+
+def _shifts(weights: Ints, shift: int, count: int) -> tuple[int, int, int] | None:
+    """Bits to shift weights, what is normalized, and their product; None where 32 are not enough."""
+    if count > _LARGEST_GROUP:
+        return None
+    missing = max(_UPPER - shift, 0)
+    ahead = min(missing, 31 - int(np.abs(weights).max()).bit_length())
+    left = missing - ahead
+    # What is normalized is at most the root of `count`, but for the rounding of its factor.
+    fits = 1.01 * count * 4 ** (NORMALIZED_BITS + left) < 4**31
+    return (ahead, left, shift + missing - 32) if fits else None
+
+
+def _entries(context: Context, call: Norm, id: int, values: Ints, count: int) -> int:
+    """One for each channel."""
+    words = np.broadcast_to(values.reshape(-1), count).astype(np.int32)
+    return context.constant(f"{context.tensor(id).name} (packed)", DType.I32, (count,), words.tobytes())
