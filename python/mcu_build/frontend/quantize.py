@@ -4,7 +4,7 @@ The quantizer is executorch's CortexMQuantizer (per-channel weights, int8 activa
 of quantize_npu.py. Nothing here depends on the board's core, so that boards share the result.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Inputs = tuple[torch.Tensor, ...]
 # Calls over which channels are compared before they are equalized.
 _EQUALIZED = 16
+# Calls over which rows are.
+_COMPARED = 4
 _NORMS = (torch.ops.aten.batch_norm.default, torch.ops.aten._native_batch_norm_legit_no_training.default)
 
 
@@ -94,9 +96,11 @@ def convert(
 
         is_given = is_marked(exported)
         first, calibration = first_of(calibration, _EQUALIZED)
+        unlike = {} if is_given or quantizer else rows_in_float(exported, first)
+        unlike = {name: why for name, why in unlike.items() if name not in in_int16}
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
-            left = {**in_float, **refused}
+            left = {**unlike, **in_float, **refused}
             ours = annotate.Quantizer(refused=left, wide=in_int16, narrow=in_int4)
             chosen = quantizer or (GivenQuantizer(refused=left) if is_given else ours)
             with named("quantized"):
@@ -115,6 +119,14 @@ def convert(
                 put_back(converted)
                 round_weights(converted)
         return converted, floats
+
+
+def rows_in_float(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
+    """Operators whose rows are too unlike for one int8 scale, with the reason, by a few calls."""
+    from mcu_build.lower.unlike_rows import unlike_rows
+
+    with quiet(), named("quantized"):
+        return unlike_rows(exported.module(check_guards=False), calibration[:_COMPARED])
 
 
 def _with_own_weights(exported: ExportedProgram) -> GraphModule:

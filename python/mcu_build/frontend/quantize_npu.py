@@ -6,6 +6,7 @@ trial, and quantized again with the rejected operators given to the core, until 
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers
+from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers, rows_in_float
 from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
@@ -84,11 +85,13 @@ def quantize_for_npu(
         rejected |= {node.name: _WIDE for node in graph.nodes if is_int16(node)}
     rejected |= {node.name: _NARROW for node in graph.nodes if is_int4(node)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
+    unlike = rows_in_float(exported, items) if activation_bits == 8 else {}
+    rejected |= unlike
     rejected |= {node.name: _COPY for node in copied_inputs(graph)}
 
     def attempt() -> Quantized:
         with quiet():
-            quantizer = SplitQuantizer(spec, rejected, activation_bits)
+            quantizer = SplitQuantizer(spec, rejected, activation_bits, unlike)
         return quantize_layers(exported, items, examples, quantizer)
 
     for number in range(1, _ROUNDS + 1):
@@ -107,11 +110,20 @@ def quantize_for_npu(
 
 
 class SplitQuantizer(Quantizer):  # type: ignore[misc]
-    """EthosUQuantizer for all operators but `rejected` (their names in the float graph, with the reason)."""
+    """EthosUQuantizer for all operators but `rejected` (their names in the float graph, with the reason).
 
-    def __init__(self, spec: EthosUCompileSpec, rejected: Mapping[str, str], activation_bits: int) -> None:
+    Of these, `in_float` stay in float.
+    """
+
+    def __init__(
+        self,
+        spec: EthosUCompileSpec,
+        rejected: Mapping[str, str],
+        activation_bits: int,
+        in_float: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._rejected = rejected
-        self._cpu = annotate.Quantizer(is_for_cpu) if activation_bits == 8 else None
+        self._cpu = annotate.Quantizer(is_for_cpu, in_float) if activation_bits == 8 else None
         self._npu = EthosUQuantizer(spec)
         wide = activation_bits == 16
         self._npu.set_global(
