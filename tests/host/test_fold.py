@@ -69,6 +69,13 @@ def test_masks_and_positions_are_constants():
     assert len(constants) == 2
 
 
+def test_what_is_like_an_input_takes_its_shape_alone():
+    def masked(_, x):
+        return torch.where(x > 0, x, -9e15 * torch.ones_like(x)) + x.new_full((4,), 2.0).cumsum(0)
+
+    assert fold(Function(masked), torch.randn(3, 4))[0] == ["gt", "where", "add"]
+
+
 def test_numbers_out_of_a_buffer():
     def anchors(module, x):
         return x * torch.full((6,), module.strides[1]) + module.strides[0].item()

@@ -9,7 +9,7 @@ from torch import nn
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.normalize import normalize
-from mcu_build.frontend.quantize import quantize
+from mcu_build.frontend.quantize import convert, quantize
 from mcu_build.frontend.store import load_quantized, save
 from mcu_build.ir.program import parse
 from mcu_build.lower.cortex_m import lower
@@ -113,6 +113,33 @@ def test_a_norm_changes_nothing_for_other_readers_of_its_layer() -> None:
     (x,) = _draws(3)[-1]
     (ours,), (real,) = evaluate(program, [x.numpy()]), arrays(net(x))
     assert np.abs(ours - real).max() < 0.05 * np.abs(real).max()
+
+
+class Shared(nn.Module):
+    """A convolution without a bias and its norm, called twice, and a linear layer likewise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.first, self.norm = nn.Conv2d(3, 3, 3, bias=False), nn.BatchNorm2d(3)
+        self.last, self.other = nn.Linear(3, 3, bias=False), nn.BatchNorm1d(3)
+        for norm in (self.norm, self.other):
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.norm(self.first(torch.relu(self.norm(self.first(x))))).mean((2, 3))
+        return self.other(self.last(torch.relu(self.other(self.last(z)))))
+
+
+def test_a_layer_and_its_norm_may_be_shared() -> None:
+    net = Shared().eval()
+    exported = normalize(_export(net, torch.zeros(1, 3, 6, 6)), Path("net.py"))
+    converted, _ = convert(exported, _draws(8))
+    assert not any("batch_norm" in str(node.target) for node in converted.graph.nodes)
+    (x,) = _draws(3)[-1]
+    with torch.no_grad():
+        torch.testing.assert_close(converted(x), net(x), rtol=0.05, atol=0.05)
 
 
 def test_the_file_of_a_quantized_program_lowers_to_the_same_bytes(

@@ -17,6 +17,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.frontend.not_finite import first_not_finite
+from mcu_build.lower.builder import shape
 from mcu_build.lower.refusals import named, without_refused
 from mcu_build.lower.upstream import quick, quiet, without_training
 
@@ -145,6 +146,7 @@ def _with_own_weights(exported: ExportedProgram) -> GraphModule:
                     kept = owner._parameters if isinstance(copied, torch.nn.Parameter) else owner._buffers
                     kept[name] = copied
     _keep_norms_apart(module.graph)
+    _give_biases(module)
     module.recompile()
     return module
 
@@ -165,6 +167,28 @@ def _keep_norms_apart(graph: Graph) -> None:
                 apart = graph.call_function(torch.ops.aten.alias.default, (layer,))
             apart.meta = dict(layer.meta)
             node.replace_input_with(layer, apart)
+
+
+def _give_biases(module: GraphModule) -> None:
+    """Give layers that share a weight, with a norm behind each, a bias of zeros where they have none.
+
+    torchao folds the norm into their weights once, and takes the bias that comes of it away at the next.
+    """
+    for weight in [node for node in module.graph.nodes if node.op == "get_attr" and len(node.users) > 1]:
+        layers = [reader for reader in weight.users if any(user.target in _NORMS for user in reader.users)]
+        without = [layer for layer in layers if layer.args[2:3] in ((), (None,))]
+        rows = any(layer.target is torch.ops.aten.linear.default and shape(layer)[2:] for layer in layers)
+        if not without or rows:
+            continue
+        norm = next(user for user in without[0].users if user.target in _NORMS)
+        name = f"{weight.name}_zeros"
+        zeros = torch.zeros(shape(norm)[1])
+        module.register_parameter(name, torch.nn.Parameter(zeros, requires_grad=False))
+        with module.graph.inserting_after(weight):
+            bias = module.graph.get_attr(name)
+        bias.meta["val"] = norm.meta["val"].fake_mode.from_tensor(zeros)
+        for layer in without:
+            layer.args = (*layer.args[:2], bias, *layer.args[3:])
 
 
 def _is_normed_alike(layer: Node, norm: Node) -> bool:

@@ -56,7 +56,23 @@ def evaluated(exported: ExportedProgram, dequantize: bool = False) -> dict[Node,
                 continue
             if all(operand in known for operand in node.all_input_nodes):
                 known[node] = _value(node, known)
+            elif (like := _like(node)) is not None and set(node.all_input_nodes) <= {like, *known}:
+                known[node] = _value(node, known | {like: _unset(like)})
     return known
+
+
+def _like(node: Node) -> Node | None:
+    """The operand of a fill that gives it nothing but shape and type, as for `ones_like`."""
+    like = node.args[0] if is_fill(node) and node.args else None
+    if not isinstance(like, Node) or is_symbolic(like.meta.get("val")):
+        return None
+    return like if like not in node.args[1:] else None
+
+
+def _unset(node: Node) -> torch.Tensor:
+    """Memory like a node's value."""
+    value = node.meta["val"]
+    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype)
 
 
 def constants(exported: ExportedProgram) -> Iterator[tuple[Node, torch.Tensor]]:
