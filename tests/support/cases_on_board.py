@@ -14,6 +14,7 @@ import numpy as np
 from mcu_build import process
 from mcu_build.board import Board, find_board
 from mcu_build.codegen.cmsis_nn import CmsisNn
+from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
@@ -113,8 +114,19 @@ def build_cases(
     return image
 
 
+# Calls of kernels need no optimizing compiler, which would take four times as long over them.
+_CALLS = """#ifdef __clang__
+#pragma clang optimize off
+#else
+#pragma GCC optimize("O0")
+#endif"""
+
+
 def _aggregate(plans: Sequence[Plan]) -> str:
+    kernels = KernelSet.of(step for plan in plans for step in plan.steps)
     lines = ['#include "cases.h"', "#include <cstdint>"]
+    # Kernels that are emitted for a shape are compiled as in a build; what is included again is skipped.
+    lines += ["".join((*kernels.includes(), *kernels.emitted())), _CALLS]
     lines += [line for plan in plans for line in included(plan)]
     ports = {
         "input_bytes": [(plan.name, index) for plan in plans for index in range(len(plan.inputs))],

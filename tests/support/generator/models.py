@@ -134,7 +134,7 @@ def _node(name: str, draft: Draft, operands: tuple[int, ...], values: Values) ->
 def evaluate(draft: Draft, operands: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor] | None:
     """What a call gives for each sample of its operands; None where it is not valid."""
     try:
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # `torch.manual_seed` looks for GPUs each time
         module = eval(draft.module, dict(_NAMES)).eval() if draft.module else None
         text = _call(draft, [f"v{k}" for k in range(len(operands))], "m")
         results = [
@@ -233,13 +233,13 @@ class Net(nn.Module):
 
 
 def sample(number):
-    torch.manual_seed({seed} * 1000 + number)
+    torch.default_generator.manual_seed({seed} * 1000 + number)
     return ({samples},)
 
 
 @torch.no_grad()
 def seeded():  # weights as large as trained ones, and batch norms that fit what comes in
-    torch.manual_seed({seed})
+    torch.default_generator.manual_seed({seed})
     net = Net().eval()
     for name, weight in net.named_parameters():
         low, high = (-0.2, 0.2) if "bias" in name else (0.5, 1.5)
