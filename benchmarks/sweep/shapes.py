@@ -143,7 +143,9 @@ def _linear() -> Iterator[Layer]:
     ):
         name = f"linear_{inputs}_to_{outputs}"
         yield Layer(name, "linear", f"nn.Linear({inputs}, {outputs})", (1, inputs))
-    yield Layer("linear_24_rows_of_64", "linear", "nn.Linear(64, 48)", (1, 24, 64))
+    for rows, inputs, outputs in ((24, 64, 48), (8, 30, 10), (2, 64, 64), (50, 96, 96)):
+        name = f"linear_{rows}_rows_of_{inputs}"
+        yield Layer(name, "linear", f"nn.Linear({inputs}, {outputs})", (1, rows, inputs))
 
 
 def _rest() -> Iterator[Layer]:

@@ -1,6 +1,7 @@
 """Channels that never matter are left out, no others are, and every output stays what it was."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan import simplify
 from mcu_build.plan.compile import compile_program
+from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify.ranges import Ranges
+from mcu_build.plan.specialize import price
 from tests.support.cases import run_plans
 from tests.support.graphs import Graph, Ref
 
@@ -134,6 +137,38 @@ def test_a_constant_that_is_no_zero_point_stays_where_windows_leave_the_image():
 
     assert sum(one.channels for one in made(0).removed) == 4
     assert not made(1).removed
+
+
+def test_a_layer_that_would_take_longer_keeps_its_channels():
+    """Helium loads pixels of less than a vector with a predicate: of 16 channels four that are dead stay."""
+    graph = Graph(8)
+    x = layer(graph, graph.input(*SIZE), 16, dead=range(4))
+    program = graph.program(layer(graph, x, 24))
+    helium, portable = (
+        compile_program(program, "m", folders) for folders in (("mve", "reference"), ("reference",))
+    )
+    assert not helium.removed
+    assert sum(one.channels for one in portable.removed) == 4
+
+
+@pytest.mark.parametrize("folder", ["mve", "dsp", "thumb"])
+def test_no_change_of_a_plan_makes_a_layer_slower(folder):
+    """By prices, of layers with any number of dead channels; without prices some would be slower."""
+    known = partial(price, kernel_folders=(folder, "reference"))
+
+    def slower(plan, made):
+        pairs = zip(plan.steps, made.steps, strict=True)
+        return [step for step, now in pairs if (known(made, now) or 0) > (known(plan, step) or 0)]
+
+    found = []
+    for dead in range(4, 24, 4):
+        graph = Graph(dead)
+        x = layer(graph, graph.input(*SIZE), 24, 3, dead=range(dead), padding=1)
+        x = layer(graph, depthwise(graph, x), 16, dead=range(dead % 16))
+        plan = fuse_padding(select(graph.program(layer(graph, x, 12)), "m"))
+        assert not slower(plan, simplify.remove_channels(plan, known))
+        found += slower(plan, simplify.remove_channels(plan))
+    assert found or folder != "mve"
 
 
 def test_what_went_is_told():

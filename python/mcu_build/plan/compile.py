@@ -28,7 +28,7 @@ from mcu_build.plan.rows.recompute import recomputed
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
-from mcu_build.plan.specialize import specialize
+from mcu_build.plan.specialize import price, specialize
 from mcu_build.plan.views import without_views
 
 # How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
@@ -64,7 +64,7 @@ def compile_program(
     where one of them is slower, layers run row by row where that costs less than its waits.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, whole, custom, state, by_rows)
+        plan = _chosen(program, name, npu, whole, custom, state, by_rows, kernel_folders)
         finishers = partial(
             _finishers, kernel_folders=kernel_folders, optimize=optimize, room=room, memories=memories
         )
@@ -118,7 +118,7 @@ def compile_front(
     By more and more rows, and then by layers that run twice.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, False, custom, state, by_rows)
+        plan = _chosen(program, name, npu, False, custom, state, by_rows, kernel_folders)
         made = list(front(plan, *_finishers(plan, kernel_folders, optimize, room, memories)))
         for again in recomputed(plan):
             ways = _finishers(again.plan, kernel_folders, optimize, room, memories)
@@ -139,12 +139,15 @@ def _chosen(
     custom: Sequence[Signature],
     state: Sequence[bytes],
     by_rows: bool,
+    kernel_folders: Sequence[str],
 ) -> Plan:
     """The plan by portable kernels, before anything is placed."""
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
     plan = fuse_float_pools(fuse_padding(separate_outputs(without_views(selected))))
-    plan = keep_state(plan if whole else remove_channels(plan), state)
+    plan = keep_state(
+        plan if whole else remove_channels(plan, partial(price, kernel_folders=kernel_folders)), state
+    )
     return allow_inplace(take_rows(plan) if by_rows else plan)
 
 

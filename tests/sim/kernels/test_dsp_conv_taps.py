@@ -50,7 +50,8 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     made = served()
     plans = plans_on(board, made)
     sources = [step.source for plan in plans for step in plan.steps]
-    assert set(sources) == {"dsp_conv_taps", "dsp_conv2d"} and sources.count("dsp_conv2d") == 2 * len(STAGES)
+    # Three of small groups are quicker as plain convolutions.
+    assert set(sources) == {"dsp_conv_taps", "dsp_conv2d"} and sources.count("dsp_conv2d") == 3 * len(STAGES)
     cores = {step.core.name for plan in plans for step in plan.steps if step.core}
     finishes = {re.sub(r"tile_[\d_]+(or_none_)?", "", name) for name in cores}
     assert {"plain", "ties", "ties_clamps", "numbered", "ties_numbered"} <= finishes

@@ -74,12 +74,12 @@ KERNELS = {
         Shape((3, 3, 3), 19, 2, (3, 3), (3, 3)),
     ],
     "mve_grouped_tiles_s8": [
-        Shape((1, 6, 7), 16, 16, (3, 3), padding=(1, 1), groups=4),
-        Shape((2, 5, 5), 12, 24, (3, 3), (2, 2), (1, 1), groups=6),  # joined by fours
-        Shape((1, 1, 3), 48, 24, (1, 1), groups=2),
-        Shape((1, 6, 6), 10, 15, (2, 3), padding=(0, 1), dilation=(1, 2), groups=5),
-        Shape((1, 1, 3), 24, 9, (1, 3), padding=(0, 1), groups=3),
-        Shape((1, 5, 5), 66, 6, (3, 3), padding=(1, 1), groups=2),
+        Shape((1, 6, 7), 32, 32, (3, 3), padding=(1, 1), groups=8),  # joined by fours
+        Shape((2, 5, 5), 48, 96, (3, 3), (2, 2), (1, 1), groups=6),
+        Shape((1, 1, 3), 96, 96, (1, 1), groups=2),
+        Shape((1, 6, 6), 50, 75, (2, 3), padding=(0, 1), dilation=(1, 2), groups=5),
+        Shape((1, 1, 3), 72, 81, (1, 3), padding=(0, 1), groups=3),
+        Shape((1, 5, 5), 66, 30, (3, 3), padding=(1, 1), groups=2),
     ],
 }
 # Neighbours in the number of channels, of which the larger one may not be the faster one by more than this.

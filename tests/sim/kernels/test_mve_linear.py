@@ -34,6 +34,7 @@ SHAPES = {
         (1, 640, 12),
         (1, 128, 5),
     ],
+    "mve_pointwise_tiles_s8": [(4, 64, 24), (7, 30, 10), (24, 64, 48)],
 }
 
 
@@ -52,7 +53,8 @@ def linear(dice: np.random.Generator, shape: tuple[int, int, int], stage: Sequen
 
 def cases(kernel: str) -> list[Case]:
     dice = np.random.default_rng(51)
-    stages = [stage for stage in STAGES if kernel == "mve_linear_s8" or stage[1:] == (-128, 127)]
+    own = "linear_tiles" not in kernel
+    stages = [stage for stage in STAGES if own or stage[1:] == (-128, 127)]
     return [linear(dice, shape, stage) for shape in SHAPES[kernel] for stage in stages]
 
 

@@ -25,6 +25,8 @@ _UNROLLED = {False: 12, True: 4}  # steps of a core without a loop, by whether i
 _ROUND = {False: 8, True: 4}
 # Modelled cycles of a Cortex-M4.
 _STEP_CYCLES, _ROUND_CYCLES = 15, 5
+_QUAD_CYCLES = 80  # of four channels, beside their products
+_PIXELS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,30 @@ def loop_of(steps: Sequence[int], small: bool = False) -> Loop:
         return Loop(count)
     each = _ROUND[small]  # the same code for as many layers as can be
     return Loop((count - 2) % each + 2, each)
+
+
+def window_cycles(pixels: int, rows: int, products: int, channels: int, whole: bool) -> int:
+    """Modelled cycles of a Cortex-M4 for windows of some rows in the image, `whole` words or bytes."""
+    window = 50 + 20 * rows + 12 * -(-products // 4) + (0 if whole else 140 + 4 * products)
+    return _cycles(pixels, window, products, channels)
+
+
+def pointwise_cycles(pixels: int, depth: int, channels: int) -> int:
+    """Modelled cycles of a Cortex-M4 for windows of one pixel."""
+    return _cycles(pixels, 20 + 12 * -(-depth // 4), depth, channels)
+
+
+def gathered_cycles(pixels: int, taps: int, depth: int, channels: int) -> int:
+    """Modelled cycles of a Cortex-M4 for windows of taps that are brought together one by one."""
+    window = 175 + taps * (45 + 4 * -(-depth // 4)) + 7 * -(-taps * depth // 4)
+    return _cycles(pixels, window, taps * depth, channels)
+
+
+def _cycles(pixels: int, window: int, products: int, channels: int) -> int:
+    """`window` is what it takes to bring one together, as words of two products."""
+    steps = 2 * -(-products // 4)
+    quads = -(-channels // 4) * (_QUAD_CYCLES + loop_of([steps]).cycles(steps))
+    return -(-pixels // _PIXELS_AT_ONCE) * (2 * window + 80 + quads)
 
 
 def emit(loop: Loop, finish: TileFinish) -> Emitted:

@@ -20,6 +20,7 @@ _VECTOR_BYTES = 56  # of code, in a half
 _LARGE = 1000  # bytes of code, beyond which windows are rather copied for a core that others share
 _PEELED = 1400  # bytes of code, beyond which no row is peeled
 _QUAD_CYCLES = 52  # for a quad, beside its products
+_SHORT_CYCLES = 7  # more where loads are predicated
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ class Core:
     def cycles(self) -> int:
         """Modelled cycles of a Cortex-M55 for a quad."""
         rows = 0 if self.loop.first else 18
-        return 2 * (16 * self.vectors * self.rows + 6 * self.loop.rounds + rows) + _QUAD_CYCLES
+        short = _SHORT_CYCLES if self.is_short else 0
+        return 2 * (16 * self.vectors * self.rows + 6 * self.loop.rounds + rows) + _QUAD_CYCLES + short
 
 
 @dataclass(frozen=True)
@@ -201,24 +203,6 @@ def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None
     core = Core(pitch, nbytes, rows, aligned)
     fits = core.is_encodable and core.code <= _LARGE
     return core if fits and (rows == 1 or nbytes >= LANES) else None
-
-
-def joined_groups(groups: int, depth: int) -> int:
-    """Groups of `depth` channels that are computed as one, as their pieces are less than half a vector."""
-    most = LANES // 2 // depth
-    return max((count for count in range(1, min(groups, most) + 1) if groups % count == 0), default=1)
-
-
-def is_quicker_dense(patch: Patch, outputs: int, groups: int, channels: int, pixels: int) -> bool:
-    """Whether `pixels` of 1x1 are made in fewer cycles by all `channels` than by groups, each from its patch.
-
-    A group has so many `outputs`.
-    """
-    core = image_core(1, channels, channels, channels % 4 == 0)
-    if core is None or pixels < PIXELS:
-        return False
-    grouped = groups * (-(-outputs // QUAD) * patch.core.cycles + PIXELS * patch.instructions)
-    return -(-outputs * groups // QUAD) * core.cycles < grouped
 
 
 def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> tuple[NDArray[np.int8], Pair, Pair]:

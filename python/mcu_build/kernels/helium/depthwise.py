@@ -24,6 +24,9 @@ COLUMNS = 4  # of a vector
 COLUMN = 64  # bytes of 16 channels
 _BLOCK = 16  # channels
 _REACH = 508  # bytes that a gather reaches
+# Modelled cycles of a Cortex-M55.
+_CHANNEL_CYCLES, _PAIRS_CYCLES, _STEP_CYCLES, _VECTOR_CYCLES = 19, 21, 10, 12.5
+ROW_CYCLES, _COPY_CYCLES, _COLUMN_CYCLES = 200, 250, 25
 _SUMS = ("r4", "r6", "r8", "r10")
 # Places of MveDepthwiseWalk.
 _END, _LOOPS, _PITCH, _BACK, _NEXT, _LOW, _HIGH, _REST, _WRITTEN, _LOWER = range(8, 48, 4)
@@ -54,6 +57,12 @@ class Core:
     def vectors(self) -> int:
         """Of a channel's weights."""
         return self.bases * self.groups
+
+    def cycles(self, width: int) -> float:
+        """Modelled cycles of a Cortex-M55 for a channel of a row of `width` outputs, or of two with pairs."""
+        steps = -(-width // (2 if self.pairs else COLUMNS))
+        each = _PAIRS_CYCLES if self.pairs else _STEP_CYCLES + _VECTOR_CYCLES * self.vectors
+        return _CHANNEL_CYCLES + steps * each
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,11 @@ class Windows:
         padded = np.pad(weights, ((0, ROWS * self.planes - rows), (0, wide - columns), (0, 0)))
         split = padded.reshape(self.planes, ROWS, wide // COLUMNS, COLUMNS, channels)
         return split.transpose(4, 0, 2, 3, 1).reshape(channels, -1)
+
+
+def copy_cycles(columns: int) -> int:
+    """Modelled cycles of a Cortex-M55 to copy so many pixels of 16 channels and four rows."""
+    return _COPY_CYCLES + _COLUMN_CYCLES * columns
 
 
 def records(vectors: NDArray[np.int8], scales: bytes, copies: int, pairs: bool) -> bytes:

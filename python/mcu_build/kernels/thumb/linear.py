@@ -22,6 +22,8 @@ from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 _PACKED, _INPUT, _INPUT_END, _MOVED, _OUTPUT, _OUTPUT_END, _LOW = range(7)
 _FRAME = Frame(8)
 _EACH = {False: 8, True: 2}  # inputs of a loop, by whether the core is to be small
+# Modelled cycles of a Cortex-M0+: of a row, of four outputs, and for each input of these.
+_ROW_CYCLES, _FOUR_CYCLES, _INPUT_CYCLES = 60, 200, 18
 _MASK = 0x00FF00FF
 _ORDER = (0, 2, 1, 3)  # of the biases: those of even bytes first
 
@@ -43,6 +45,11 @@ def loop_of(inputs: int, small: bool = False) -> Loop:
     """The loop over so many inputs."""
     each = _EACH[small]
     return Loop(inputs, 0) if inputs <= each else Loop(inputs % each, each)
+
+
+def cycles(inputs: int, outputs: int) -> int:
+    """Modelled cycles of a Cortex-M0+ for a row."""
+    return _ROW_CYCLES + 3 * inputs + -(-outputs // 4) * (_FOUR_CYCLES + _INPUT_CYCLES * inputs)
 
 
 def packed(weights: NDArray[np.int8], scales: NDArray[np.int64]) -> bytes:

@@ -23,7 +23,9 @@ _ENDS = _FRAME.slot(_LOW), _FRAME.slot(_LOW + 1)
 _STRAIGHT = {False: 8, True: 4}  # blocks of a core without a loop, by whether it is to be small
 _ROUND = range(4, 8)  # blocks of a loop
 # Modelled cycles of a Cortex-M0+.
-_BLOCK_CYCLES, _ROUND_CYCLES = 22, 3
+_BLOCK_CYCLES, _ROUND_CYCLES, _CHANNEL_CYCLES, _TILE_CYCLES, _BYTE_CYCLES = 22, 3, 190, 120, 4
+WINDOW, TAP = 35, 17  # what one that is brought together takes beside its bytes, in bytes
+_PIXELS = 4  # made together
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Loop:
     def padded(self, blocks: int) -> int:
         """The blocks that are made for so many, those beyond them of zeros."""
         return -(-blocks // self.each) * self.each
+
+    def cycles(self, blocks: int) -> int:
+        """Modelled cycles of a Cortex-M0+ for the sums of a channel."""
+        padded = self.padded(blocks)
+        return padded * _BLOCK_CYCLES + (padded // self.each * _ROUND_CYCLES if self.repeats else 0)
 
     @property
     def name(self) -> str:
@@ -51,10 +58,14 @@ def loop_of(products: int, small: bool = False) -> Loop:
     if small:
         return Loop(_ROUND[0], True)
 
-    def cycles(way: Loop) -> int:
-        return way.padded(blocks) * (_BLOCK_CYCLES * way.each + _ROUND_CYCLES) // way.each
+    return min((Loop(each, True) for each in _ROUND), key=lambda way: way.cycles(blocks))
 
-    return min((Loop(each, True) for each in _ROUND), key=cycles)
+
+def cycles(loop: Loop, pixels: int, window: int, products: int, channels: int) -> int:
+    """Modelled cycles of a Cortex-M0+ for all channels; `window` is what one takes to copy, in bytes."""
+    tile = _TILE_CYCLES + _PIXELS * _BYTE_CYCLES * window
+    tile += channels * (_CHANNEL_CYCLES + loop.cycles(-(-products // 2)))
+    return -(-pixels // _PIXELS) * tile
 
 
 def emit(loop: Loop, finish: Finish, thumb2: bool) -> Emitted:

@@ -6,7 +6,7 @@ Where a window reaches beyond the image, a constant other than the zero point ad
 channel stays. The outputs are equal to the bit.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,19 +21,44 @@ from mcu_build.plan.simplify.ties import Ties, ties_of
 _TOGETHER = 4
 # Each channel costs some microseconds here. Nets for microcontrollers have thousands.
 _MOST_CHANNELS = 1 << 18
+# Modelled cycles of a step of a plan, where they are known.
+Price = Callable[[Plan, Step], float | None]
 
 
-def remove_channels(plan: Plan) -> Plan:
-    """The plan without channels that never matter, and which; itself where all do or very many are."""
+def _unknown(plan: Plan, step: Step) -> None:
+    return None
+
+
+def remove_channels(plan: Plan, price: Price = _unknown) -> Plan:
+    """The plan without channels that never matter, and which; itself where all do or very many are.
+
+    A layer that would take longer without some, by its `price` before and after, keeps them.
+    """
     if sum(channels_of(tensor) for tensor in plan.tensors.values()) > _MOST_CHANNELS:
         return plan
     ranges, ties = Ranges(plan), Ties(plan)
-    gone = _removable(plan, ranges, ties)
-    if not gone:
-        return plan
-    keep = {id: ~np.isin(groups, list(gone)) for id, groups in ties.groups.items()}
-    made = shrink(plan, keep, ranges)
-    return replace(made, removed=tuple(_removed(plan, made, keep)))
+    kept = set(ties.kept)
+    while gone := _removable(plan, ranges, ties, kept):
+        keep = {id: ~np.isin(groups, list(gone)) for id, groups in ties.groups.items()}
+        made = shrink(plan, keep, ranges)
+        needed = _of_slower(plan, made, ties, price) & gone
+        if not needed:
+            return replace(made, removed=tuple(_removed(plan, made, keep)))
+        kept |= needed
+    return plan
+
+
+def _of_slower(plan: Plan, made: Plan, ties: Ties, price: Price) -> set[int]:
+    """The groups of channels that layers read and write which take longer as they were made."""
+    found: set[int] = set()
+    for before, after in zip(plan.steps, made.steps, strict=True):
+        if before is after:
+            continue
+        was, now = price(plan, before), price(made, after)
+        if was is not None and now is not None and now > was:
+            ends = (before.reads[0], before.writes[0])
+            found |= {int(group) for id in ends for group in ties.groups[id]}
+    return found
 
 
 def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Removed]:
@@ -53,9 +78,9 @@ def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Remov
         )
 
 
-def _removable(plan: Plan, ranges: Ranges, ties: Ties) -> set[int]:
-    """The groups of channels that go."""
-    kept = set(ties.kept)
+def _removable(plan: Plan, ranges: Ranges, ties: Ties, given: set[int]) -> set[int]:
+    """The groups of channels that go, none of those `given`."""
+    kept = set(given)
     while True:
         gone = _unneeded(plan, ranges, ties, kept)
         back = _kept_back(ties, gone)

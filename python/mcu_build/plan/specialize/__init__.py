@@ -1,8 +1,9 @@
 """Kernels of the core in place of reference kernels, with weights laid out as they want them.
 
 Each folder of firmware/kernels that holds kernels with a layout of their own has a module here, with a table
-of functions that look at one step; the first that returns a step replaces it. A kernel that takes what the
-reference kernel takes needs nothing here: the build finds it by its file's name.
+of the kernels for each kind of call. Where several take a call, each has a price in modelled cycles of its
+core, and the cheapest replaces the step. A kernel that takes what the reference kernel takes needs nothing
+here: the build finds it by its file's name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from mcu_build.ir.plan import Optimize, Plan, Step
 from mcu_build.plan.fit import constant_bytes
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
-from mcu_build.plan.specialize.context import Context, Table
+from mcu_build.plan.specialize.context import Context, Table, Way
 from mcu_build.plan.specialize.rows import specialized_rows
 
 # A layer's weights are worth a slower kernel where they would take so many bytes more, and a quarter more.
@@ -65,10 +66,26 @@ def _constants(plan: Plan, step: Step) -> int:
     return sum(tensor.nbytes for tensor in tensors.values() if tensor.is_constant)
 
 
+def price(plan: Plan, step: Step, kernel_folders: Sequence[str]) -> float | None:
+    """Modelled cycles of the kernel that a step of portable kernels gets; None where no price is known."""
+    ways = _ways(Context(plan, "speed"), step, kernel_folders)
+    return (min(way.cycles for way in ways) if ways else 0) or None
+
+
 def _best(context: Context, step: Step, kernel_folders: Sequence[str]) -> Step:
+    ways = _ways(context, step, kernel_folders)
+    return cheapest(step, ways, context.optimize).make() if ways else step
+
+
+def cheapest(step: Step, ways: Sequence[Way], optimize: Optimize) -> Way:
+    """The kernel of fewest modelled cycles for a step; where size counts, the first, of the fewest bytes."""
+    return ways[0] if optimize == "size" else min(ways, key=lambda way: way.cycles)
+
+
+def _ways(context: Context, step: Step, kernel_folders: Sequence[str]) -> Sequence[Way]:
+    """The kernels of the best folder that has any for a step."""
     for folder in kernel_folders:
-        for rule in TABLES.get(folder, ()):
-            found = rule.apply(context, step)
-            if found is not None:
-                return found
-    return step
+        ways = [way for rule in TABLES.get(folder, ()) for way in rule.ways(context, step)]
+        if ways:
+            return ways
+    return []

@@ -58,16 +58,37 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A kernel that serves a call: modelled cycles on its core, and the step, whose weights `make` packs."""
+
+    cycles: float
+    make: Callable[[], Step]
+
+
+@dataclass(frozen=True)
 class Rule(Generic[C]):
-    """A kernel, or several, for calls of one kind: `make` replaces a step, or says None."""
+    """A kernel for calls of one kind without a rival in its folder: `make` replaces a step, or not."""
 
     kind: type[C]
     make: Callable[[Context, Step, C], Step | None]
 
-    def apply(self, context: Context, step: Step) -> Step | None:
-        """The step by this kernel; None where it is none for it."""
-        return self.make(context, step, step.call) if isinstance(step.call, self.kind) else None
+    def ways(self, context: Context, step: Step) -> Sequence[Way]:
+        """The step by this kernel, without a price; none where it is none for it."""
+        found = self.make(context, step, step.call) if isinstance(step.call, self.kind) else None
+        return [Way(0, lambda: found)] if found is not None else []
 
 
-# The kernels of a folder, best first.
-Table = tuple[Rule[Any], ...]
+@dataclass(frozen=True)
+class Priced(Generic[C]):
+    """Kernels for calls of one kind, those that need fewer bytes first: what each takes, none made yet."""
+
+    kind: type[C]
+    find: Callable[[Context, Step, C], Sequence[Way]]
+
+    def ways(self, context: Context, step: Step) -> Sequence[Way]:
+        """Each kernel that takes the call of a step."""
+        return self.find(context, step, step.call) if isinstance(step.call, self.kind) else []
+
+
+# The kernels of a folder.
+Table = tuple[Rule[Any] | Priced[Any], ...]

@@ -8,6 +8,7 @@ from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import (
     dsp_conv,
+    dsp_depthwise,
     dsp_depthwise_rows,
     dsp_elementwise,
     dsp_linear,
@@ -18,7 +19,7 @@ from mcu_build.plan.specialize import (
     norms,
     resampling,
 )
-from mcu_build.plan.specialize.context import Rule, Table
+from mcu_build.plan.specialize.context import Priced, Rule, Table
 
 TABLE: Table = (
     Rule(LinearS16, int16.dsp),
@@ -30,14 +31,15 @@ TABLE: Table = (
     Rule(Norm, norms.dsp),
     Rule(MaxPool2d, dsp_elementwise.maximum),
     Rule(BatchMatmul, dsp_matmul.batch_matmul),
-    Rule(Linear, dsp_linear.linear),
+    Priced(Linear, dsp_linear.linear),
     Rule(Lstm, dsp_recurrent.layer),
     Rule(Gru, dsp_recurrent.layer),
     Rule(Rnn, dsp_recurrent.layer),
-    Rule(Conv2d, dsp_conv.conv2d),
-    Rule(Conv2d, dsp_taps.conv2d),
-    Rule(DepthwiseConv2d, dsp_conv.one_channel),
-    Rule(DepthwiseConv2d, dsp_depthwise_rows.rows),
-    Rule(DepthwiseConv2d, dsp_taps.depthwise),
+    Priced(Conv2d, dsp_conv.conv2d),
+    Priced(Conv2d, dsp_taps.conv2d),
+    Priced(DepthwiseConv2d, dsp_conv.one_channel),
+    Priced(DepthwiseConv2d, dsp_depthwise.depthwise),
+    Priced(DepthwiseConv2d, dsp_depthwise_rows.rows),
+    Priced(DepthwiseConv2d, dsp_taps.depthwise),
     Rule(TransposeConv2d, dsp_taps.transpose),
 )

@@ -1,6 +1,6 @@
 """Convolutions by firmware/kernels/dsp/dsp_conv2d: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from mcu_build.ir.calls.struct import ONE, ImageSize, Struct, Window
 from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dsp import tile
-from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_packing import Bytes, follow, padded, pairwise, quads, takes_parts
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
 
@@ -68,20 +68,27 @@ class Tiling:
         return stem if self.core else f"{stem}_long_{self.rescaling.form}"
 
 
-def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
+def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
     """conv2d_s8 of one group with constant weights."""
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.groups != 1:
-        return None
-    return dense_convolution(context, step, call, weights)
+        return []
+    rescaling = convolution(context, call, weights.reshape(len(weights), -1))
+    if rescaling is None:
+        return []
+    return dense_convolution(context, step, call, weights.shape, lambda: weights, rescaling)
 
 
-def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """depthwise_conv2d_s8 of an image with one channel: a convolution like any other."""
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.input.channels != 1:
-        return None
-    return dense_convolution(context, step, call, weights.transpose(3, 1, 2, 0))
+        return []
+    filters = weights.transpose(3, 1, 2, 0)
+    rescaling = convolution(context, call, filters.reshape(len(filters), -1))
+    if rescaling is None:
+        return []
+    return dense_convolution(context, step, call, filters.shape, lambda: filters, rescaling)
 
 
 def tiling(context: Context, weights: Bytes, rescaling: Rescaling) -> Tiling:
@@ -114,22 +121,38 @@ def _steps(weights: Bytes) -> int:
 
 
 def dense_convolution(
-    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes
-) -> Step | None:
-    """By weights [channels][y][x][channels of the input]; those that a group lacks are zeros."""
-    given, pad_value = call.params, -call.params.input_offset
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    shape: Sequence[int],
+    weights: Callable[[], Bytes],
+    rescaling: Rescaling,
+) -> Sequence[Way]:
+    """By weights of this shape, [channels][y][x][channels of the input], zeros between groups."""
+    given = call.params
     # The edge is filled with the value that adds nothing.
-    if given.window.dilation != ONE or not -128 <= pad_value <= 127:
-        return None
-    channels = len(weights)
-    rescaling = convolution(context, call, weights.reshape(channels, -1))
-    if rescaling is None:
-        return None
+    if given.window.dilation != ONE or not -128 <= -given.input_offset <= 127:
+        return []
+    channels, height, width, depth = shape
+    pixels = given.batch * given.output.pixels
+    if given.window.is_pointwise:
+        cycles = tile.pointwise_cycles(pixels, depth, channels)
+    else:
+        cycles = tile.window_cycles(pixels, height, height * width * depth, channels, depth % 4 == 0)
+    return [Way(cycles, lambda: _dense(context, step, call, weights(), rescaling))]
+
+
+def _dense(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, rescaling: Rescaling
+) -> Step:
+    given, channels = call.params, len(weights)
     found = tiling(context, weights.reshape(channels, -1), rescaling)
     depth = given.input.channels
     if given.window.is_pointwise:
         return pointwise_step(context, step, found, given.batch * given.input.pixels, depth)
-    params = DspConv2dParams(given.batch, given.input, given.output, given.window, pad_value, found.params)
+    params = DspConv2dParams(
+        given.batch, given.input, given.output, given.window, -given.input_offset, found.params
+    )
     if depth % 4 == 0:
         made = _step(context, step, found, "dsp_conv2d", params)
     else:

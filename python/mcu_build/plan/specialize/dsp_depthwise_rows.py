@@ -1,5 +1,6 @@
 """Depthwise convolutions by firmware/kernels/dsp/dsp_depthwise_rows: for which layers, and their weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +13,9 @@ from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.dsp import depthwise as family
 from mcu_build.kernels.function import Finish
 from mcu_build.plan.specialize import dsp_depthwise
-from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_packing import as_words
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
+from mcu_build.plan.specialize.context import Context, Way
+from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
 
 # Zeros between weights take flash: of its cycles, the part that a layer with dilation may keep for them.
 _WORTH_ZEROS = 0.5
@@ -37,37 +38,50 @@ class DspDepthwiseRowsParams(Struct):
     bounds: DspBounds
 
 
-def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
-    """One output channel for each of four input channels at least, where that takes fewer cycles.
-
-    Where it does not, or memory is short, by dsp_depthwise.
-    """
+def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
+    """One output channel for each of four input channels at least; with less memory by dsp_depthwise."""
     given = call.params
     weights = array(context, call.weights, np.int8)
-    pad_value, channels = -given.input_offset, given.input.channels
-    other = dsp_depthwise.depthwise(context, step, call)
-    if other is None or weights is None or context.optimize == "size":
-        return other
+    others = dsp_depthwise.depthwise(context, step, call)
+    if not others or weights is None or context.optimize == "size":
+        return []
     size = given.window.size
-    window, taps = filled(given.window, weights.reshape(size.y, size.x, channels))
+    window, taps = filled(given.window, weights.reshape(size.y, size.x, given.input.channels))
     flat = taps.transpose(2, 0, 1)
-    rescaling = convolution(context, call, flat.reshape(channels, -1))
-    if rescaling is None:
-        return other
-    finish = Finish(rescaling.form != "relu", rescaling.form == "bounded")
-    stride, padding, width = window.stride.x, window.padding.x, given.input.width
+    found = convolution(context, call, flat.reshape(len(flat), -1))
+    if found is None:
+        return []
     # The image begins with a pair.
-    phase = padding % 2
-    core = family.core_of(window.size.y, window.size.x, stride, phase, given.output.width, finish)
+    finish, phase = Finish(found.form != "relu", found.form == "bounded"), window.padding.x % 2
+    core = family.core_of(window.size.y, window.size.x, window.stride.x, phase, given.output.width, finish)
+    if core is None:
+        return []
     worth = 1.0 if window == given.window else _WORTH_ZEROS
-    if core is None or _cycles(call, core) > worth * _cycles_of_taps(call):
-        return other
-    packed = as_words(family.records(core, flat, rescaling.scales).reshape(-1))
-    pairs = (phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
-    lead = (padding + phase) // 2
+
+    def make() -> Step:
+        made = _step(context, step, replace(call, params=replace(given, window=window)), flat, found, core)
+        return replace(made, low_scratch=(others[0].make(),))
+
+    return [Way(_cycles(call, core) / worth, make)]
+
+
+def _step(
+    context: Context,
+    step: Step,
+    call: DepthwiseConv2d,
+    weights: Bytes,
+    rescaling: Rescaling,
+    core: family.Core,
+) -> Step:
+    """By weights [channels][rows][columns], without dilation."""
+    given, window = call.params, call.params.window
+    stride, padding, width = window.stride.x, window.padding.x, given.input.width
+    packed = as_words(family.records(core, weights, rescaling.scales).reshape(-1))
+    pairs = (core.phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
+    lead = (padding + core.phase) // 2
     reached = max(pairs - lead, 0)
     scratch = context.scratch(window.size.y * pairs * family.PAIR)
-    made = replace(
+    return replace(
         step,
         kernel="dsp_depthwise_rows",
         source="dsp_depthwise_rows",
@@ -76,7 +90,7 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
             input=given.input,
             output=given.output.extent,
             window=window,
-            pad_value=pad_value,
+            pad_value=-given.input_offset,
             pairs=pairs,
             lead=lead,
             whole=min(width // 2, reached),
@@ -91,27 +105,18 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
             scratch,
         ),
         writes=(call.output, scratch),
-        inplace={call.input: _distance(replace(given, window=window))},
-        inplace_multiple=channels,
+        inplace={call.input: _distance(given)},
+        inplace_multiple=given.input.channels,
         core=family.emit(core),
     )
-    return replace(made, low_scratch=(other,))
 
 
 def _cycles(call: DepthwiseConv2d, core: family.Core) -> float:
-    """Modelled cycles of a Cortex-M4 for four channels of an image."""
+    """Modelled cycles of a Cortex-M4."""
     given = call.params
     read = min(given.window.stride.y, core.rows)
-    return given.output.height * core.cycles(given.output.width, read, given.input.width // 2)
-
-
-def _cycles_of_taps(call: DepthwiseConv2d) -> float:
-    """Those of dsp_depthwise.h. That a window meets the image's edge is shared by all channels."""
-    given, size = call.params, call.params.window.size
-    taps = size.y * size.x
-    pixel = 150 if size == Pair(3, 3) else 23 * -(-taps // 2) + 145
-    edge = 4 * (4 * taps + 60) / given.input.channels
-    return given.output.pixels * (pixel + edge)
+    row = core.cycles(given.output.width, read, given.input.width // 2)
+    return given.batch * given.output.height * -(-given.input.channels // 4) * row
 
 
 def _distance(given: DepthwiseConv2dParams) -> int:

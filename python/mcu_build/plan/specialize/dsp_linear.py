@@ -1,5 +1,6 @@
 """Linear layers by firmware/kernels/dsp: one row by dsp_linear, several as pixels of a convolution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,8 @@ from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
-from mcu_build.plan.specialize.context import Context
+from mcu_build.kernels.dsp import tile
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
 from mcu_build.plan.specialize.dsp_packing import linear as packed_linear
 from mcu_build.plan.specialize.dsp_packing import padded, takes_parts
@@ -24,17 +26,25 @@ class DspLinearParams(Struct):
     bounds: DspBounds
 
 
-def linear(context: Context, step: Step, call: Linear) -> Step | None:
+def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
     """linear_s8 with constant weights and bias, and a filter offset of 0."""
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.filter_offset != 0:
-        return None
+        return []
     scale = rescaling_of(context, call, weights)
     if scale is None:
-        return None
-    rows, inputs = call.params.rows, call.params.inputs
-    if rows > 1:
-        return pointwise_step(context, step, tiling(context, weights, scale), rows, inputs)
+        return []
+    rows, inputs, outputs = call.params.rows, call.params.inputs, call.params.outputs
+    pixels = Way(
+        tile.pointwise_cycles(rows, inputs, outputs),
+        lambda: pointwise_step(context, step, tiling(context, weights, scale), rows, inputs),
+    )
+    row = Way(-(-outputs // 4) * (112 + 5.4 * inputs), lambda: _row(context, step, call, weights, scale))
+    return [row, pixels] if rows == 1 else [pixels]
+
+
+def _row(context: Context, step: Step, call: Linear, weights: Bytes, scale: Rescaling) -> Step:
+    """One row, four outputs at once."""
     flat, bounds = padded(weights, 1), scale.bounds
     form: str = scale.form
     if takes_parts(flat, bounds):
@@ -44,7 +54,7 @@ def linear(context: Context, step: Step, call: Linear) -> Step | None:
         step,
         kernel=f"dsp_linear_{form}",
         source="dsp_linear",
-        params=DspLinearParams(inputs, fours, scale.limits),
+        params=DspLinearParams(call.params.inputs, fours, scale.limits),
         arguments=(
             call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),

@@ -10,9 +10,9 @@ from mcu_build.ir.calls.convolution import Conv2d, Convolution, DepthwiseConv2d,
 from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, Pair, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
-from mcu_build.kernels.dsp.tile import loop_of
+from mcu_build.kernels.dsp import tile
 from mcu_build.kernels.groups import between_groups
-from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import Tiling, dense_convolution, tilings
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
@@ -62,31 +62,48 @@ class Walk:
     every: Pair
 
 
-def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
+def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
     """Any groups and dilation, constant weights."""
     weights = array(context, call.weights, np.int8)
-    if weights is None:
-        return None
-    return _grouped(context, step, call, weights, call.params.groups)
+    return [] if weights is None else _grouped(context, step, call, weights, call.params.groups)
 
 
-def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """Any multiplier, constant weights: each input channel is a group."""
     weights = array(context, call.weights, np.int8)
     if weights is None:
-        return None
+        return []
     return _grouped(context, step, call, weights.transpose(3, 1, 2, 0), call.params.input.channels)
 
 
 def _grouped(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, groups: int
-) -> Step | None:
-    """A part for each group or for some as one, from weights [channels][y][x][depth]."""
+) -> Sequence[Way]:
+    """A part for each group or for some as one, or all dense: by weights [channels][y][x][depth]."""
+    given = call.params
+    rescaling = convolution(context, call, weights.reshape(len(weights), -1))
+    if rescaling is None or not -128 <= -given.input_offset <= 127:
+        return []
+    count, height, width, depth = weights.shape
+    pixels = given.batch * given.output.pixels
+
+    def way(joined: int) -> Way:
+        part = tile.gathered_cycles(pixels, height * width, depth * joined, count // groups * joined)
+        return Way(groups // joined * part, lambda: _in_parts(context, step, call, weights, groups, joined))
+
+    ways = [way(joined) for joined in range(1, groups + 1) if groups % joined == 0]
+    if groups > 1:
+        shape = (count, height, width, depth * groups)
+        ways += dense_convolution(
+            context, step, call, shape, lambda: between_groups(weights, groups, groups), rescaling
+        )
+    return ways
+
+
+def _in_parts(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, groups: int, joined: int
+) -> Step:
     window = call.params.window
-    dense = window.dilation == ONE
-    joined = 1 if context.optimize == "size" else joined_groups(weights, groups, dense)
-    if joined == groups and dense:
-        return dense_convolution(context, step, call, between_groups(weights, groups, groups))
     count, height, width, depth = weights.shape
     wide = between_groups(weights, groups, joined)
     each = count // groups * joined
@@ -106,26 +123,9 @@ def _grouped(
         for first in range(0, count, each)
     ]
     origin = Pair(-window.padding.y, -window.padding.x)
-    return _step(context, step, call, parts, Walk(origin, window.stride, ONE))
-
-
-def joined_groups(weights: Bytes, groups: int, dense: bool) -> int:
-    """Groups that are best computed as one. `dense`: all together they are a plain convolution."""
-    ways = [count for count in range(1, groups + 1) if groups % count == 0]
-    return min(ways, key=lambda joined: _cycles(weights, groups, joined, dense and joined == groups))
-
-
-def _cycles(weights: Bytes, groups: int, joined: int, dense: bool) -> int:
-    """Modelled cycles of a Cortex-M4 for two pixels: bringing their windows together, and the tiles."""
-    count, height, width, depth = (int(size) for size in weights.shape)
-    depth *= joined
-    words = -(-height * width * depth // 4)
-    tap = 14 + 4 * -(-depth // 4)
-    window = 50 + 20 * height + 12 * words if dense else 140 + height * width * tap + 7 * words
-    quads = -(-(count // groups * joined) // 4)
-    steps = 2 * words
-    tile = 80 + loop_of([steps]).cycles(steps)
-    return groups // joined * (2 * window + (80 if dense else 150) + quads * tile)
+    made = _step(context, step, call, parts, Walk(origin, window.stride, ONE))
+    assert made is not None  # the rescaling of all channels is exact
+    return made
 
 
 def transpose(context: Context, step: Step, call: TransposeConv2d) -> Step | None:

@@ -9,15 +9,17 @@ from mcu_build.ir.calls.pairs import Add, Mul
 from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import (
     int16,
-    mve_conv,
     mve_depthwise,
     mve_elementwise,
+    mve_grouped,
     mve_linear,
     mve_pool,
+    mve_tiles,
+    mve_transposed,
     norms,
     resampling,
 )
-from mcu_build.plan.specialize.context import Rule, Table
+from mcu_build.plan.specialize.context import Priced, Rule, Table
 
 TABLE: Table = (
     Rule(LinearS16, int16.mve),
@@ -33,11 +35,12 @@ TABLE: Table = (
     Rule(Softmax, mve_elementwise.softmax),
     # mve/recurrent.cpp takes the program's weights: no other folder is asked.
     Rule(Recurrent, lambda _, step, __: step),
-    Rule(Linear, mve_linear.linear),
+    Priced(Linear, mve_linear.linear),
     Rule(BatchMatmul, mve_linear.product),
-    Rule(Conv2d, mve_conv.conv2d),
-    Rule(TransposeConv2d, mve_conv.side_by_side),
-    Rule(TransposeConv2d, mve_conv.transposed),
-    Rule(DepthwiseConv2d, mve_conv.one_channel),
-    Rule(DepthwiseConv2d, mve_depthwise.windows),
+    Priced(Conv2d, mve_tiles.conv2d),
+    Priced(Conv2d, mve_grouped.conv2d),
+    Priced(TransposeConv2d, mve_transposed.side_by_side),
+    Priced(TransposeConv2d, mve_transposed.transposed),
+    Priced(DepthwiseConv2d, mve_tiles.one_channel),
+    Priced(DepthwiseConv2d, mve_depthwise.windows),
 )

@@ -1,6 +1,6 @@
 """Depthwise convolutions by firmware/kernels/mve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -11,9 +11,9 @@ from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.function import Finish
 from mcu_build.kernels.helium import depthwise as family
-from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.mve_conv import constant_bytes, lying, requantization
-from mcu_build.plan.specialize.mve_packing import scales
+from mcu_build.plan.specialize.mve_packing import Bytes, Scales, scales
 
 _BLOCK = 16  # channels at once
 
@@ -38,14 +38,14 @@ class MveDepthwiseWindowsParams(Struct):
     record: int
 
 
-def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
+def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """Any windows that a core's gathers reach, any number of outputs a channel."""
     given = lying(call.params)
     window, stride = given.window, given.window.stride.x
     weights = constant_bytes(context, call.weights)
     copies, rest = divmod(given.output.channels, given.input.channels)
     if weights is None or rest:
-        return None
+        return []
     taps = weights.reshape(window.size.y, window.size.x, -1)
     gathered = family.Windows((window.size.y, window.size.x), window.dilation.x)
     if not gathered.fits(stride):
@@ -55,25 +55,59 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     rescaling = None if wanted is None else scales(wanted)
     known = rescaling is not None and -128 <= -given.input_offset <= 127
     if rescaling is None or not known or not gathered.fits(stride):
-        return None
+        return []
     pairs = gathered.are_pairs and window.stride == ONE and given.output.height > 1
     finish = Finish(rescaling.ties, rescaling.clamps)
-    core = family.emit(family.Core(gathered.bases, gathered.groups, stride, pairs, finish))
-    vectors = gathered.vectors_of(taps)
-    packed = family.records(vectors, rescaling.channels(), copies, pairs)
+    core = family.Core(gathered.bases, gathered.groups, stride, pairs, finish)
+    layer = _Layer(replace(given, window=window), gathered, core, copies)
+    return [Way(layer.cycles, lambda: _step(context, step, call, layer, taps, rescaling))]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A layer with the core for its windows, without the dilation that gathers do not reach."""
+
+    given: DepthwiseConv2dParams
+    windows: family.Windows
+    core: family.Core
+    copies: int
+
+    def columns(self, strip: int) -> int:
+        """In scratch memory for a strip of the output."""
+        return self.windows.columns(strip, self.core.stride, self.core.pairs)
+
+    @property
+    def cycles(self) -> float:
+        """Modelled ones of a Cortex-M55."""
+        given = self.given
+        rows = given.batch * -(-given.output.height // (1 + self.core.pairs))
+        read = min(self.columns(given.output.width), given.input.width)
+        blocks = -(-given.input.channels // _BLOCK)
+        copied = blocks * self.windows.planes * family.copy_cycles(read)
+        return rows * (
+            family.ROW_CYCLES + copied + given.output.channels * self.core.cycles(given.output.width)
+        )
+
+
+def _step(
+    context: Context, step: Step, call: DepthwiseConv2d, layer: _Layer, taps: Bytes, rescaling: Scales
+) -> Step:
+    """The layer in one strip, and in narrower ones."""
+    given, core, gathered = layer.given, layer.core, layer.windows
+    packed = family.records(gathered.vectors_of(taps), rescaling.channels(), layer.copies, core.pairs)
     name = context.tensor(call.weights).name
     constant = context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
     ways = []
-    for strip in _narrower(given.output.width, 2 if pairs else family.COLUMNS):
-        columns = gathered.columns(strip, stride, pairs)
+    for strip in _narrower(given.output.width, 2 if core.pairs else family.COLUMNS):
+        columns = layer.columns(strip)
         plane = columns * family.COLUMN
         params = MveDepthwiseWindowsParams(
             batch=given.batch,
             input=given.input,
             output=given.output.extent,
-            window=window,
-            copies=copies,
-            pairs=pairs,
+            window=given.window,
+            copies=layer.copies,
+            pairs=core.pairs,
             pad_value=-given.input_offset,
             low=given.stage.activation_min,
             high=given.stage.activation_max,
@@ -91,9 +125,9 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
             params=params,
             arguments=(call.input, constant, call.output, scratch),
             writes=(call.output, scratch),
-            inplace={call.input: _distance(given, 1 + pairs, strip)} if copies == 1 else {},
+            inplace={call.input: _distance(given, 1 + core.pairs, strip)} if layer.copies == 1 else {},
             inplace_multiple=given.input.channels,
-            core=core,
+            core=family.emit(core),
         )
         ways.append(way)
     return replace(ways[0], low_scratch=tuple(ways[1:]))

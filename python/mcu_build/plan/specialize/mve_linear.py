@@ -1,5 +1,6 @@
 """Linear layers and products of matrices by firmware/kernels/mve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -9,15 +10,19 @@ from mcu_build.ir.calls.matmul import BatchMatmul, BatchMatmulParams, Linear, Li
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
-from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words
+from mcu_build.plan.specialize.context import Context, Way
+from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, stage_of
 from mcu_build.plan.specialize.mve_packing import (
+    LANES,
+    Bytes,
+    Ints,
     Requantization,
     Scales,
     linear_tiles,
     linear_weights,
     scales,
 )
+from mcu_build.plan.specialize.mve_tiles import Weights, pointwise_ways
 
 _TILE = 8  # outputs that the kernels of tiles compute at once
 _RESIDENT = 128  # inputs with a kernel of their own
@@ -66,42 +71,75 @@ class MveBatchMatmulParams(Struct):
     ties: bool
 
 
-def linear(context: Context, step: Step, call: Linear) -> Step | None:
-    """Constant weights, without a filter offset."""
+def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
+    """Constant weights, without a filter offset: row by row, or four rows at once as pixels."""
     given = call.params
     weights, bias = constant_bytes(context, call.weights), constant_words(context, call.bias)
     if weights is None or given.filter_offset != 0 or (bias is None and call.bias is not None):
-        return None
+        return []
     wide = weights.astype(np.int64)
     outputs, inputs = wide.shape
     folded = given.input_offset * wide.sum(axis=1) + (0 if bias is None else bias)
+    bounds = 128 * np.abs(wide).sum(axis=1)
     # One multiplier and shift for all outputs: those of the largest sum must do for every one.
-    largest = int((128 * np.abs(wide).sum(axis=1) + np.abs(folded)).max())
-    rescaling = _one_scale(largest, given)
+    rescaling = _one_scale(int((bounds + np.abs(folded)).max()), given)
     if rescaling is None:
-        return None
-    common = (given.rows, inputs, *_numbers(rescaling))
-    name = context.tensor(call.weights).name
+        return []
+    ways = [Way(_row_cycles(given), lambda: _by_fours(context, step, call, weights, folded, rescaling))]
     if outputs % _TILE == 0 and not rescaling.clamps and context.optimize != "size":
-        kernel = "mve_linear_tiles_128_s8" if inputs == _RESIDENT else "mve_linear_tiles_s8"
-        params: Struct = MveLinearTilesParams(*common, outputs // _TILE - 1 - (rescaling.ties << 31))
-        constants: tuple[int, ...] = (_bytes(context, name, linear_tiles(weights, folded)),)
-    else:
-        kernel = "mve_linear_s8"
-        ends = (given.stage.activation_min, given.stage.activation_max)
-        params = MveLinearParams(*common, outputs, rescaling.ties, *ends)
-        words = np.pad(folded, (0, -outputs % 4)).astype(np.int32)
-        constants = (
-            _bytes(context, name, linear_weights(weights)),
-            context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
-        )
-    return replace(
-        step,
-        kernel=kernel,
-        source="mve_linear",
-        params=params,
-        arguments=(call.input, *constants, call.output),
+        cycles = _tiles_cycles(given)
+        ways.append(Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, rescaling)))
+    each = scales(_requantization(folded, bounds, outputs, given))
+    if each is not None and given.rows > 1:
+        stage = stage_of(each, outputs, given.stage)
+        as_pixels = Weights((outputs, 1, 1, inputs), lambda: weights)
+        ways += pointwise_ways(context, step, call, given.rows, as_pixels, each, stage)
+    return ways
+
+
+def _by_fours(
+    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales
+) -> Step:
+    """Four outputs at once."""
+    given, name = call.params, context.tensor(call.weights).name
+    ends = (given.stage.activation_min, given.stage.activation_max)
+    numbers = (given.rows, given.inputs, *_numbers(rescaling))
+    words = np.pad(folded, (0, -len(folded) % 4)).astype(np.int32)
+    constants = (
+        _bytes(context, name, linear_weights(weights)),
+        context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
     )
+    params = MveLinearParams(*numbers, given.outputs, rescaling.ties, *ends)
+    return _step(step, call, "mve_linear_s8", params, constants)
+
+
+def _by_tiles(
+    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales
+) -> Step:
+    """Eight outputs at once."""
+    given, name = call.params, context.tensor(call.weights).name
+    kernel = "mve_linear_tiles_128_s8" if given.inputs == _RESIDENT else "mve_linear_tiles_s8"
+    last = given.outputs // _TILE - 1 - (rescaling.ties << 31)
+    params = MveLinearTilesParams(given.rows, given.inputs, *_numbers(rescaling), last)
+    return _step(step, call, kernel, params, (_bytes(context, name, linear_tiles(weights, folded)),))
+
+
+def _step(step: Step, call: Linear, kernel: str, params: Struct, constants: tuple[int, ...]) -> Step:
+    arguments = (call.input, *constants, call.output)
+    return replace(step, kernel=kernel, source="mve_linear", params=params, arguments=arguments)
+
+
+def _row_cycles(given: LinearParams) -> int:
+    """Modelled cycles of a Cortex-M55, four outputs of a row at once."""
+    vectors, fours = -(-given.inputs // LANES), -(-given.outputs // 4)
+    return given.rows * (10 + fours * (58 + 8 * vectors))
+
+
+def _tiles_cycles(given: LinearParams) -> int:
+    """Modelled cycles of a Cortex-M55, eight outputs of a row at once: eight vectors in a row, then each."""
+    vectors = -(-given.inputs // LANES)
+    single = 0 if given.inputs == _RESIDENT else vectors % _TILE
+    return given.rows * (10 + given.outputs // _TILE * (55 + 17 * vectors + 5 * single))
 
 
 def _bytes(context: Context, name: str, packed: bytes) -> int:
@@ -122,16 +160,21 @@ def product(context: Context, step: Step, call: BatchMatmul) -> Step | None:
 
 def _one_scale(bound: int, given: LinearParams | BatchMatmulParams) -> Scales | None:
     """The rescaling of a call with one multiplier and shift, whose sums are at most `bound`."""
-    return scales(
-        Requantization(
-            np.zeros(1, np.int64),
-            np.array([bound]),
-            np.array([given.multiplier], np.int64),
-            np.array([given.shift], np.int64),
-            given.stage.zero_point,
-            given.stage.activation_min,
-            given.stage.activation_max,
-        )
+    return scales(_requantization(np.zeros(1, np.int64), np.array([bound]), 1, given))
+
+
+def _requantization(
+    bias: Ints, bounds: Ints, channels: int, given: LinearParams | BatchMatmulParams
+) -> Requantization:
+    """That of so many channels, all with one multiplier and shift."""
+    return Requantization(
+        bias,
+        bounds,
+        np.full(channels, given.multiplier, np.int64),
+        np.full(channels, given.shift, np.int64),
+        given.stage.zero_point,
+        given.stage.activation_min,
+        given.stage.activation_max,
     )
 
 

@@ -6,15 +6,15 @@ from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
 from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.pairs import Add
 from mcu_build.plan.specialize import thumb_conv, thumb_depthwise, thumb_layers
-from mcu_build.plan.specialize.context import Rule, Table
+from mcu_build.plan.specialize.context import Priced, Rule, Table
 
 
 def _emitted(thumb2: bool) -> Table:
     return (
-        Rule(Conv2d, partial(thumb_conv.conv2d, thumb2=thumb2)),
-        Rule(DepthwiseConv2d, partial(thumb_depthwise.depthwise, thumb2=thumb2)),
-        Rule(DepthwiseConv2d, partial(thumb_conv.depthwise, thumb2=thumb2)),
-        Rule(Linear, partial(thumb_layers.linear, thumb2=thumb2)),
+        Priced(Conv2d, partial(thumb_conv.conv2d, thumb2=thumb2)),
+        Priced(DepthwiseConv2d, partial(thumb_depthwise.depthwise, thumb2=thumb2)),
+        Priced(DepthwiseConv2d, partial(thumb_conv.depthwise, thumb2=thumb2)),
+        Priced(Linear, partial(thumb_layers.linear, thumb2=thumb2)),
     )
 
 

@@ -1,16 +1,18 @@
 """Convolutions by firmware/kernels/thumb/thumb_conv2d: which kernel takes a step, and its packed weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
+from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.struct import ImageSize, Struct, Window
-from mcu_build.ir.plan import Step
+from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.function import Finish
 from mcu_build.kernels.thumb import tile as family
-from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
 from mcu_build.plan.specialize.dsp_packing import Bytes
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
@@ -53,17 +55,17 @@ class ThumbPointwiseParams(Struct):
     tile: ThumbTileParams
 
 
-def conv2d(context: Context, step: Step, call: Conv2d, *, thumb2: bool) -> Step | None:
+def conv2d(context: Context, step: Step, call: Conv2d, *, thumb2: bool) -> Sequence[Way]:
     """Constant weights."""
     weights = array(context, call.weights, np.int8)
-    return None if weights is None else _convolution(context, step, call, weights, call.params.groups, thumb2)
+    return [] if weights is None else _convolution(context, step, call, weights, call.params.groups, thumb2)
 
 
-def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
-    """Several outputs for each channel of the input, which is a group of its own."""
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Sequence[Way]:
+    """Each channel of the input as a group of its own."""
     weights = array(context, call.weights, np.int8)
     if weights is None:
-        return None
+        return []
     groups = call.params.input.channels
     return _convolution(context, step, call, weights.transpose(3, 1, 2, 0), groups, thumb2)
 
@@ -85,45 +87,113 @@ def _convolution(
     weights: Bytes,
     groups: int,
     thumb2: bool,
-) -> Step | None:
+) -> Sequence[Way]:
     """By weights [channels][y][x][channels of a group's input]."""
-    given, pad_value = call.params, -call.params.input_offset
+    given = call.params
     # The edge is filled with the value that adds nothing.
-    if not -128 <= pad_value <= 127:
-        return None
-    channels = len(weights)
-    flat = weights.reshape(channels, -1)
+    if not -128 <= -given.input_offset <= 127:
+        return []
+    flat = weights.reshape(len(weights), -1)
     rescaling = convolution(context, call, flat)
     if rescaling is None or not takes(rescaling) or not fits_blocks(flat):
-        return None
-    loop = family.loop_of(flat.shape[1], context.optimize == "size")
-    products = 2 * loop.padded(-(-flat.shape[1] // 2))
-    tile = ThumbTileParams(products, channels, rescaling.limits)
-    packed = tiles(flat, rescaling.scales, products)
-    patch = context.scratch(_PATCH_BYTES * products)
-    arguments: list[int | None] = [
-        call.input,
-        context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
-    ]
+        return []
+    tile = tile_of(context, flat, rescaling, thumb2)
+    pixels = given.batch * given.output.pixels
     if given.window.is_pointwise and groups == 1:
-        kernel = "thumb_pointwise"
-        params: Struct = ThumbPointwiseParams(given.batch * given.input.pixels, given.input.channels, tile)
-    else:
-        edge = bytes([pad_value & 0xFF]) * given.input.channels
-        arguments.append(context.constant("edge", DType.I8, (len(edge),), edge))
-        kernel = "thumb_conv2d"
-        depth = given.input.channels // groups
-        params = ThumbConv2dParams(given.batch, given.input, given.output, given.window, groups, depth, tile)
+        cycles = family.cycles(tile.loop, pixels, flat.shape[1], flat.shape[1], len(flat))
+        return [Way(cycles, lambda: pointwise_step(context, step, call, tile))]
+    window = family.WINDOW + family.TAP * given.window.size.product + flat.shape[1]
+    cycles = groups * family.cycles(tile.loop, pixels, window, flat.shape[1], len(flat) // groups)
+    return [Way(cycles, lambda: _windows(context, step, call, tile, groups))]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Weights [channels][products], and the core that makes their sums."""
+
+    weights: Bytes
+    rescaling: Rescaling
+    loop: family.Loop
+    thumb2: bool
+
+    @property
+    def params(self) -> ThumbTileParams:
+        """The parameters of the tile."""
+        return ThumbTileParams(self.products, len(self.weights), self.rescaling.limits)
+
+    @property
+    def products(self) -> int:
+        """Of a channel, those beyond the weights of zeros."""
+        return 2 * self.loop.padded(-(-self.weights.shape[1] // 2))
+
+    @property
+    def core(self) -> Emitted:
+        """The core as a function of C++."""
+        return family.emit(self.loop, finish_of(self.rescaling), self.thumb2)
+
+    def packed(self, context: Context) -> int:
+        """The constant of packed weights."""
+        packed = tiles(self.weights, self.rescaling.scales, self.products)
+        return context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed)
+
+
+def tile_of(context: Context, flat: Bytes, rescaling: Rescaling, thumb2: bool) -> Tile:
+    """The tile for weights [channels][products]."""
+    return Tile(flat, rescaling, family.loop_of(flat.shape[1], context.optimize == "size"), thumb2)
+
+
+def pointwise_step(context: Context, step: Step, call: Conv2d | DepthwiseConv2d | Linear, tile: Tile) -> Step:
+    """A step for windows of one pixel, or for rows."""
+    depth = tile.weights.shape[1]
+    pixels = context.tensor(call.input).nbytes // depth
+    params = ThumbPointwiseParams(pixels, depth, tile.params)
+    starts = [depth * pixel for pixel in range(pixels)]
+    return _step(
+        context, step, call, tile, "thumb_pointwise", params, (), _distance(starts, len(tile.weights), 1)
+    )
+
+
+def _windows(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, tile: Tile, groups: int) -> Step:
+    given = call.params
+    edge = bytes([-given.input_offset & 0xFF]) * given.input.channels
+    border = (context.constant("edge", DType.I8, (len(edge),), edge),)
+    depth = given.input.channels // groups
+    params = ThumbConv2dParams(
+        given.batch, given.input, given.output, given.window, groups, depth, tile.params
+    )
     starts = window_starts(given.batch, given.input, given.output, given.window)
+    return _step(
+        context,
+        step,
+        call,
+        tile,
+        "thumb_conv2d",
+        params,
+        border,
+        _distance(starts, len(tile.weights), groups),
+    )
+
+
+def _step(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d | Linear,
+    tile: Tile,
+    kernel: str,
+    params: Struct,
+    border: tuple[int, ...],
+    distance: int,
+) -> Step:
+    patch = context.scratch(_PATCH_BYTES * tile.products)
     return replace(
         step,
         kernel=kernel,
         source="thumb_conv2d",
         params=params,
-        arguments=(*arguments, call.output, patch),
+        arguments=(call.input, tile.packed(context), *border, call.output, patch),
         writes=(call.output, patch),
-        inplace={call.input: _distance(starts, channels, groups)},
-        core=family.emit(loop, finish_of(rescaling), thumb2),
+        inplace={call.input: distance},
+        core=tile.core,
     )
 
 

@@ -1,5 +1,6 @@
 """Depthwise convolutions by firmware/kernels/thumb/thumb_depthwise: the core for a layer, its weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,14 +10,15 @@ from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.thumb import depthwise as family
-from mcu_build.plan.specialize.context import Context
+from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import window_starts
-from mcu_build.plan.specialize.dsp_packing import as_words
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
+from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
+from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
 from mcu_build.plan.specialize.thumb_conv import finish_of, takes
 from mcu_build.plan.specialize.thumb_packing import halved
 
 _POINTER_BYTES = 4
+_ROW_CYCLES = 300  # modelled ones of a Cortex-M0+, for pointers to pixels
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,17 @@ class ThumbDepthwiseParams(Struct):
     bounds: DspBounds
 
 
-def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Step | None:
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Sequence[Way]:
     """One output channel for each input channel."""
     given, window = call.params, call.params.window
     weights = array(context, call.weights, np.int8)
     pad_value, channels = -given.input_offset, given.input.channels
     if weights is None or given.output.channels != channels or not -128 <= pad_value <= 127:
-        return None
+        return []
     flat = weights.reshape(window.size.y, window.size.x, channels).transpose(2, 0, 1)
     rescaling = convolution(context, call, flat.reshape(channels, -1))
     if rescaling is None or not takes(rescaling):
-        return None
+        return []
     core = family.core_of(
         (window.size.y, window.size.x),
         window.stride.x,
@@ -53,9 +55,28 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bo
         context.optimize == "size",
     )
     if core is None:
-        return None
+        return []
+    rows = given.batch * given.output.height
+    cycles = rows * (channels * core.cycles(window.size.y, given.output.width) + _ROW_CYCLES)
+
+    def make() -> Step:
+        return _step(context, step, call, flat, rescaling, core)
+
+    return [Way(cycles, make)]
+
+
+def _step(
+    context: Context,
+    step: Step,
+    call: DepthwiseConv2d,
+    flat: Bytes,
+    rescaling: Rescaling,
+    core: family.Core,
+) -> Step:
+    """By weights [channels][rows][columns]."""
+    given, window, channels = call.params, call.params.window, call.params.input.channels
     packed = as_words(family.packed(flat, halved(rescaling.scales)).reshape(-1))
-    edge = bytes([pad_value & 0xFF]) * channels
+    edge = bytes([-given.input_offset & 0xFF]) * channels
     needs_edge = call.leaves_image or given.output.width % core.outputs != 0
     table = context.scratch(_POINTER_BYTES * window.size.y * core.reach)
     return replace(

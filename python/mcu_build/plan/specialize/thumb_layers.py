@@ -1,5 +1,6 @@
 """Linear layers and sums by firmware/kernels/thumb."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,12 @@ from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.thumb import linear as family
+from mcu_build.kernels.thumb import tile
 from mcu_build.plan.specialize import dsp_elementwise, dsp_linear
-from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, array
-from mcu_build.plan.specialize.thumb_conv import finish_of, takes
-from mcu_build.plan.specialize.thumb_packing import halved
+from mcu_build.plan.specialize.context import Context, Way
+from mcu_build.plan.specialize.dsp_rescale import Bytes, DspBounds, Rescaling, array
+from mcu_build.plan.specialize.thumb_conv import finish_of, pointwise_step, takes, tile_of
+from mcu_build.plan.specialize.thumb_packing import fits_blocks, halved
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,36 @@ def add(context: Context, step: Step, call: Add) -> Step | None:
     return dsp_elementwise.add_by("thumb", step, call)
 
 
-def linear(context: Context, step: Step, call: Linear, *, thumb2: bool) -> Step | None:
-    """Constant weights and bias, and a filter offset of 0."""
+def linear(context: Context, step: Step, call: Linear, *, thumb2: bool) -> Sequence[Way]:
+    """Constant weights and bias, and a filter offset of 0: row by row, or four rows as pixels."""
     given = call.params
     weights = array(context, call.weights, np.int8)
     if weights is None or given.filter_offset != 0:
-        return None
+        return []
     rescaling = dsp_linear.rescaling_of(context, call, weights)
     if rescaling is None or not takes(rescaling):
-        return None
-    packed = family.packed(weights, halved(rescaling.scales))
+        return []
     loop = family.loop_of(given.inputs, context.optimize == "size")
+    cycles = given.rows * family.cycles(given.inputs, given.outputs)
+    ways = [Way(cycles, lambda: _by_rows(context, step, call, weights, rescaling, loop, thumb2))]
+    if given.rows > 1 and fits_blocks(weights):
+        made = tile_of(context, weights, rescaling, thumb2)
+        cycles = tile.cycles(made.loop, given.rows, given.inputs, given.inputs, given.outputs)
+        ways.append(Way(cycles, lambda: pointwise_step(context, step, call, made)))
+    return ways
+
+
+def _by_rows(
+    context: Context,
+    step: Step,
+    call: Linear,
+    weights: Bytes,
+    rescaling: Rescaling,
+    loop: family.Loop,
+    thumb2: bool,
+) -> Step:
+    given = call.params
+    packed = family.packed(weights, halved(rescaling.scales))
     return replace(
         step,
         kernel="thumb_linear",

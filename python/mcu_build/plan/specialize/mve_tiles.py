@@ -1,0 +1,321 @@
+"""Convolutions of one group by firmware/kernels/mve: the kernels that take one, and what each costs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mcu_build.ir.calls.convolution import Conv2d, Conv2dParams, DepthwiseConv2d, DepthwiseConv2dParams
+from mcu_build.ir.calls.matmul import Linear
+from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.kernels.helium import convolution
+from mcu_build.plan.specialize.context import Context, Way
+from mcu_build.plan.specialize.mve_conv import (
+    MveConvStage,
+    MveTileStage,
+    Places,
+    constant_bytes,
+    core_of,
+    is_column,
+    lying,
+    packed_step,
+    places_of,
+    rescaling_of,
+    stage_of,
+    window_params,
+)
+from mcu_build.plan.specialize.mve_packing import LANES, Bytes, Scales, linear_weights, quads_of_weights
+
+PIXELS = 3  # that kernels of mve_conv2d.h compute at once
+# Modelled cycles of a Cortex-M55: to call a core, to begin with windows of a row, and to copy a row of four
+# windows, beside those for each of its vectors.
+CALL, _RUN, _ROW, _VECTOR = 100, 80, 20, 4
+_ROOMS = (1024, 384, 0)  # bytes of dense windows
+
+
+@dataclass(frozen=True)
+class MvePointwiseParams(Struct):
+    """Parameters of mve_conv2d.h, for windows of one pixel."""
+
+    pixels: int
+    vectors: int
+    stage: MveConvStage
+
+
+@dataclass(frozen=True)
+class MveConvParams(Struct):
+    """Parameters of mve_conv2d.h."""
+
+    batch: int
+    input: ImageSize
+    output: Pair
+    window: Window
+    pad_value: int
+    vectors: int
+    stage: MveConvStage
+
+
+@dataclass(frozen=True)
+class MvePointwiseTilesParams(Struct):
+    """Parameters of mve_conv_tiles.h, for windows of one pixel."""
+
+    pixels: int
+    depth: int
+    stage: MveTileStage
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Those of a convolution: outputs, rows, columns and inputs, and the array of that shape, when needed."""
+
+    shape: tuple[int, int, int, int]
+    array: Callable[[], Bytes]
+
+    @staticmethod
+    def of(array: Bytes) -> "Weights":
+        """Weights that are there."""
+        outputs, height, width, inputs = array.shape
+        return Weights((outputs, height, width, inputs), lambda: array)
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the output."""
+        return self.shape[0]
+
+    @property
+    def quads(self) -> int:
+        """Channels by fours."""
+        return -(-self.outputs // convolution.QUAD)
+
+    @property
+    def window(self) -> int:
+        """Bytes of a window."""
+        return self.shape[1] * self.shape[2] * self.shape[3]
+
+    def rows(self) -> Bytes:
+        """[outputs][bytes of a window]."""
+        return self.array().reshape(self.outputs, -1)
+
+    @property
+    def lying(self) -> "Weights":
+        """Those of the layer with rows and columns exchanged."""
+        outputs, height, width, inputs = self.shape
+        return Weights((outputs, width, height, inputs), lambda: self.array().transpose(0, 2, 1, 3))
+
+
+def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
+    """One group, constant weights."""
+    weights = constant_bytes(context, call.weights)
+    if weights is None or call.params.groups != 1:
+        return []
+    return _priced(context, step, call, weights)
+
+
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
+    """An image with one channel: a convolution like any other."""
+    weights = constant_bytes(context, call.weights)
+    if weights is None or call.params.input.channels != 1:
+        return []
+    return _priced(context, step, call, weights.transpose(3, 1, 2, 0))
+
+
+def _priced(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Sequence[Way]:
+    rescaling = rescaling_of(context, call, weights)
+    return [] if rescaling is None else convolution_ways(context, step, call, Weights.of(weights), rescaling)
+
+
+def convolution_ways(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, rescaling: Scales
+) -> Sequence[Way]:
+    """The kernels for a convolution of one group."""
+    given = call.params
+    stage = stage_of(rescaling, weights.outputs, given.stage)
+    ways = list[Way]()
+    if given.window.is_pointwise:
+        ways += pointwise_ways(
+            context, step, call, given.batch * given.input.pixels, weights, rescaling, stage
+        )
+    if context.optimize == "size":  # one kernel for all
+        return [*ways, Way(0, lambda: _patches(context, step, call, weights, rescaling, stage))]
+    if is_column(given):
+        given, weights = lying(given), weights.lying
+        step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
+    for kernel in _tiles_of(given, weights):
+        ways.append(_way(context, step, call, given, kernel, rescaling, stage.of_tiles))
+    return ways
+
+
+def pointwise_ways(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d | Linear,
+    pixels: int,
+    weights: Weights,
+    rescaling: Scales,
+    stage: MveConvStage,
+) -> Sequence[Way]:
+    """The kernels for windows of one pixel, whose image is one row of `pixels`."""
+    outputs, _, _, channels = weights.shape
+
+    def placed(found: Step, at_once: int) -> Step:
+        return replace(found, inplace={call.input: _pointwise_distance(pixels, at_once, channels, outputs)})
+
+    def in_tiles(core: convolution.Core) -> Step:
+        params, kernel = MvePointwiseTilesParams(pixels, channels, stage.of_tiles), "mve_pointwise_tiles_s8"
+        packed = linear_weights(convolution.spread(weights.rows()))
+        found = packed_step(context, step, call, kernel, params, packed, rescaling.quads())
+        emitted = core_of(core, rescaling, outputs, kernel)
+        return placed(replace(found, source="mve_conv_tiles", core=emitted), convolution.PIXELS)
+
+    def in_threes() -> Step:
+        params = MvePointwiseParams(pixels, channels // LANES, stage)
+        packed = quads_of_weights(weights.rows())
+        found = packed_step(context, step, call, "mve_pointwise_s8", params, packed, rescaling.quads())
+        return placed(found, PIXELS)
+
+    if context.optimize == "size":
+        return [Way(0, in_threes)] if channels % LANES == 0 and pixels >= PIXELS else []
+    core = convolution.image_core(1, channels, channels, channels % 4 == 0)
+    if core is None or pixels < convolution.PIXELS:
+        return []
+    cycles = -(-pixels // convolution.PIXELS) * weights.quads * core.cycles + CALL
+    return [Way(cycles, lambda: in_tiles(core))]
+
+
+def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
+    """As the calls' own distances: while pixels are written, they and those behind them are still read."""
+    firsts = [min(pixel, pixels - at_once) for pixel in range(0, pixels, at_once)]
+    return max((first + at_once) * outputs - first * inputs for first in firsts)
+
+
+def _patches(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    weights: Weights,
+    rescaling: Scales,
+    stage: MveConvStage,
+) -> Step:
+    """By the kernel that takes everything in few bytes of code."""
+    given: Conv2dParams | DepthwiseConv2dParams = call.params
+    vectors = -(-weights.window // LANES)
+    params = MveConvParams(
+        given.batch, given.input, given.output.extent, given.window, -given.input_offset, vectors, stage
+    )
+    patch = context.scratch(PIXELS * LANES * vectors)
+    packed, scale = quads_of_weights(weights.rows()), rescaling.quads()
+    return packed_step(context, step, call, "mve_conv_patches_s8", params, packed, scale, (patch,))
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and what it takes.
+
+    `rooms` are bytes of scratch memory and members of its parameters (`places_of`, 0 where windows are read
+    in the image), those of the fewest cycles first. `cycles` are modelled ones of a Cortex-M55.
+    """
+
+    kernel: str
+    core: convolution.Core
+    rows: Callable[[], Bytes]
+    rooms: tuple[tuple[int, Places], ...]
+    cycles: int
+
+
+def _way(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    given: Conv2dParams | DepthwiseConv2dParams,
+    tiles: _Tiles,
+    rescaling: Scales,
+    stage: MveTileStage,
+) -> Way:
+    """The step by a kernel of tiles; behind it the same with less scratch memory."""
+
+    def make() -> Step:
+        packed, scale = linear_weights(tiles.rows()), rescaling.quads()
+        core = core_of(tiles.core, rescaling, stage.channels, tiles.kernel)
+        steps = list[Step]()
+        for size, places in tiles.rooms:
+            params, scratch = window_params(given, places, stage), context.scratch(size) if size else None
+            args = (step, call, tiles.kernel, params, packed, scale, (scratch,))
+            steps.append(replace(packed_step(context, *args), source="mve_conv_tiles", core=core))
+        return replace(steps[0], low_scratch=tuple(steps[1:]))
+
+    return Way(tiles.cycles, make)
+
+
+def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """The kernels of tiles for a convolution with these parameters."""
+    yield _in_memory_order(given, weights)
+    yield from _dense(given, weights)
+    yield from _of_rows(given, weights)
+
+
+def _pieces(given: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
+    """Pieces of a window in memory, and bytes of each."""
+    size, channels = given.window.size, given.input.channels
+    return (size.y, size.x * channels) if given.window.dilation.x == 1 else (size.product, channels)
+
+
+def _in_memory_order(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> _Tiles:
+    """The kernel that takes everything, window by window."""
+    patch = convolution.patch_of(*_pieces(given))
+    edge = weights.window if given.window.leaves(given.input, given.output) else 0
+    tiles = -(-given.batch * given.output.pixels // convolution.PIXELS)
+    cycles = tiles * (weights.quads * patch.core.cycles + CALL + convolution.PIXELS * patch.instructions)
+    room = (patch.size + edge, places_of(patch))
+    return _Tiles(
+        "mve_window_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), (room,), cycles
+    )
+
+
+def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """Many windows one behind the other, and fewer of them; none where windows or images do not fit."""
+    patch, pixels = convolution.dense_patch(*_pieces(given)), given.batch * given.output.pixels
+    if patch is None or pixels < convolution.PIXELS:
+        return
+    window, width = given.window, given.output.width
+    leaves = window.leaves(given.input, given.output)
+    lines, tiles = given.batch * given.output.height, -(-pixels // convolution.PIXELS)
+    cycles = tiles * weights.quads * patch.core.cycles + pixels * patch.dense_cycles
+    cycles += lines * _RUN * (3 if leaves else 1)
+    pixel, vector, _, rounds = places_of(patch)
+    kept = list(dict.fromkeys(patch.room(min(most, pixels * patch.pixel)) for most in _ROOMS))
+    rooms = []
+    for room in kept:
+        columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
+        edge = window.size.y * columns * given.input.channels if leaves else 0
+        size = patch.dense_size(room)
+        rooms.append((size + edge, (pixel, vector, size, rounds)))
+    cycles += -(-pixels // kept[0]) * CALL
+    yield _Tiles(
+        "mve_dense_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), tuple(rooms), cycles
+    )
+
+
+def _of_rows(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """Four pixels of a row: where it has five, three are computed twice. In the image or in turns."""
+    outputs, height, width, inputs = weights.shape
+    stride = given.window.stride.x
+    if given.window.dilation.x != 1 or given.output.width < convolution.PIXELS:
+        return
+    leaves = given.window.leaves(given.input, given.output)
+    edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
+    lines, in_row = given.batch * given.output.height, -(-given.output.width // convolution.PIXELS)
+    core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
+    if core is not None:
+
+        def spread() -> Bytes:
+            return convolution.spread(weights.array().reshape(outputs * height, -1)).reshape(outputs, -1)
+
+        cycles = lines * (in_row * weights.quads * core.cycles + CALL * (3 if leaves else 1))
+        yield _Tiles("mve_image_tiles_s8", core, spread, ((edge, (0, 0, 0, 0)),), cycles)
+        return
+    patch = convolution.patch_of(height, width * inputs)
+    if patch.core.pitch or patch.nbytes < LANES:
+        return
+    copied = height * (_ROW + convolution.PIXELS * _VECTOR * -(-patch.nbytes // LANES))
+    cycles = lines * in_row * (weights.quads * patch.core.cycles + CALL + copied)
+    room = (patch.size + edge, places_of(patch))
+    yield _Tiles("mve_turns_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), (room,), cycles)
