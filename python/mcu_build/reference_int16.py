@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS
-from mcu_build.reference_int8 import normalized_steps, pooled, rounding_shift, windows
+from mcu_build.reference_int8 import log2_fixed, normalized_steps, pooled, rounding_shift, windows
 from mcu_build.reference_integer import correlate, scatter
 
 Int8 = npt.NDArray[np.int8]
@@ -224,9 +224,32 @@ def masked_softmax_s16(
     return _shares(values, counts, -1, table, multiplier, shift)
 
 
+def log_softmax_s16(
+    values: Int16, table: Int32, multiplier: int, shift: int, step: int, octave: int, output_shift: int
+) -> Int16:
+    """log_softmax over the rows of a matrix: -((max - value) * step + log2(sum) * octave) >> output_shift.
+
+    sum is that of the powers of `softmax_s16`; its logarithm has 16 bits behind the point, the rest cut off.
+    """
+    parts = _powers(values, np.ones(values.shape, bool), 1, table, multiplier, shift)
+    totals = parts.sum(axis=1, keepdims=True) << (31 - EXP2_BITS)
+    logarithms = np.array([log2_fixed(int(total)) for total in totals.ravel()], np.int64)
+    below = values.max(axis=1, keepdims=True).astype(np.int64) - values
+    return saturated(-rounding_shift(below * step + logarithms[:, None] * octave, output_shift))
+
+
 def _shares(
     values: Int16, counts: npt.NDArray[np.bool_], dimension: int, table: Int32, multiplier: int, shift: int
 ) -> Int16:
+    parts = _powers(values, counts, dimension, table, multiplier, shift)
+    inverse = (1 << _INVERSE_BITS) // np.maximum(parts.sum(axis=dimension, keepdims=True), 1)
+    return saturated(rounding_shift(parts * inverse, _INVERSE_BITS - SHARE_BITS))
+
+
+def _powers(
+    values: Int16, counts: npt.NDArray[np.bool_], dimension: int, table: Int32, multiplier: int, shift: int
+) -> Int64:
+    """2^-octaves of what counts below the largest, in units of 2^-30, 0 of the rest."""
     wide = values.astype(np.int64)
     highest = np.where(counts, wide, LOW).max(axis=dimension, keepdims=True)
     octaves = rounded(np.maximum(highest - wide, 0), multiplier, shift)
@@ -235,9 +258,7 @@ def _shares(
     index, rest = fraction >> step, fraction & ((1 << step) - 1)
     entries = table.astype(np.int64)
     powers = entries[index] + rounding_shift((entries[index + 1] - entries[index]) * rest, step)
-    parts = np.where(counts, rounding_shift(powers, whole), 0)
-    inverse = (1 << _INVERSE_BITS) // np.maximum(parts.sum(axis=dimension, keepdims=True), 1)
-    return saturated(rounding_shift(parts * inverse, _INVERSE_BITS - SHARE_BITS))
+    return np.where(counts, rounding_shift(powers, whole), 0)
 
 
 def norm_s16(
@@ -264,6 +285,7 @@ DEFINITIONS: Mapping[str, Callable[..., npt.NDArray[Any]]] = {
         lookup_s16,
         softmax_s16,
         masked_softmax_s16,
+        log_softmax_s16,
         norm_s16,
     )
 }

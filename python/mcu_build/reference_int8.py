@@ -203,7 +203,9 @@ def log_softmax(
     table[max - q] / 2^31 and its logarithm has 16 bits behind the point, the rest cut off.
     """
     _, total = _parts(values, np.ones(values.shape, bool), table)
-    logarithms = np.array([_log2(int(number)) for number in total.ravel()], np.int64).reshape(total.shape)
+    logarithms = np.array([log2_fixed(int(number)) for number in total.ravel()], np.int64).reshape(
+        total.shape
+    )
     below = values.max(axis=-1, keepdims=True).astype(np.int64) - values
     return _saturate(output_zero_point - rounding_shift(below * step + logarithms * octave, shift))
 
@@ -217,7 +219,7 @@ def _parts(values: Int8, counts: npt.NDArray[np.bool_], table: Int32) -> tuple[I
     return parts, parts.sum(axis=-1, keepdims=True)
 
 
-def _log2(number: int) -> int:
+def log2_fixed(number: int) -> int:
     """log2(number / 2^31) with 16 bits behind the point, for a number from 2^31, by squaring."""
     whole = number.bit_length() - 32
     mantissa, result = number >> whole, whole

@@ -1,9 +1,10 @@
-"""Exact definitions of the int8 recurrent layers that are ours: `mcu_build::lstm`, `gru` and `rnn`, in NumPy.
+"""Exact definitions of the recurrent layers that are ours: `mcu_build::lstm`, `gru` and `rnn`, in NumPy.
 
-One layer in one direction. The kernel of firmware/kernels/reference/recurrent.cpp gives the same numbers to
-the bit. x is the int8 input [steps, n, inputs] ([n, steps, inputs] where batch_first), h the int8 output
-[steps, n, units] likewise, `hidden` the h before the first step (zeros where None). Weights are
-[gates * units, inputs] and [gates * units, units] in PyTorch's order of gates, with a scale for each row.
+One layer in one direction. The kernels of firmware/kernels/reference/recurrent.cpp and recurrent_s16.cpp give
+the same numbers to the bit. x is the input [steps, n, inputs] ([n, steps, inputs] where batch_first), h the
+output [steps, n, units] likewise, `hidden` the h before the first step (zeros where None): all three int8, or
+all int16 with a zero point of 0. Weights are int8, [gates * units, inputs] and [gates * units, units] in
+PyTorch's order of gates, with a scale for each row; those of int16 keep sums of products within 32 bits.
 
     p = ((x . input_weights) * multipliers[0] + (h . hidden_weights) * multipliers[1] >> shift) + biases
 
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from mcu_build.reference_int8 import Int8, Int16, Int32, Int64, rounding_shift
 
 Float32 = npt.NDArray[np.float32]
+Values = Int8 | Int16
 
 # Bits behind the point: of gates before their functions, before a ReLU, of functions, of an LSTM's cell.
 GATE_BITS = 12
@@ -28,8 +30,11 @@ RELU_BITS = 7
 FUNCTION_BITS = 15
 CELL_BITS = 11
 TABLE_ENTRIES = 257
-# A sum of products of 8 bits, times a multiplier of 30, has to stay below 2^62.
+# A sum of products of 8 bits, times a multiplier of 30, has to stay below 2^59; so has one of 31 bits, times
+# a multiplier of 28, where x and h are int16.
 MOST_INPUTS = 1 << 15
+MULTIPLIER_BITS = {8: 30, 16: 28}
+MOST_WEIGHT_S16 = (1 << 16) - 1  # absolute weights of a row, added up: sums stay within 32 bits
 
 
 def tanh_table() -> Int16:
@@ -39,8 +44,8 @@ def tanh_table() -> Int16:
 
 
 def lstm(
-    x: Int8,
-    hidden: Int8 | None,
+    x: Values,
+    hidden: Values | None,
     cell: Float32 | None,
     input_weights: Int8,
     hidden_weights: Int8,
@@ -52,7 +57,7 @@ def lstm(
     zero_point: int,
     output_multiplier: int,
     output_shift: int,
-) -> tuple[Int8, Float32]:
+) -> tuple[Values, Float32]:
     """h = o * tanh(c), c = f * c + i * g of 16 bits, 11 behind the point; gates i, f, g, o.
 
     `cell` is c [1, n, units] before the first step in float, as is the second result, c after the last.
@@ -67,7 +72,9 @@ def lstm(
         added = rounding_shift(_sigmoid(enter, table) * _tanh(update, table), 2 * FUNCTION_BITS - CELL_BITS)
         c = _int16(kept + added)
         shown = _sigmoid(leave, table) * _tanh(c << (GATE_BITS - CELL_BITS), table)
-        return _output(rounding_shift(shown, FUNCTION_BITS), output_multiplier, output_shift, zero_point)
+        return _output(
+            rounding_shift(shown, FUNCTION_BITS), output_multiplier, output_shift, zero_point, x.dtype
+        )
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift)
     h = _over_time(x, hidden, batch_first, zero_point, gates, step)
@@ -75,8 +82,8 @@ def lstm(
 
 
 def gru(
-    x: Int8,
-    hidden: Int8 | None,
+    x: Values,
+    hidden: Values | None,
     state: Float32 | None,
     input_weights: Int8,
     hidden_weights: Int8,
@@ -91,7 +98,7 @@ def gru(
     state_bits: int,
     state_multiplier: int,
     state_shift: int,
-) -> tuple[Int8, Float32]:
+) -> tuple[Values, Float32]:
     """s = (1 - z) * n + z * s of 16 bits, `state_bits` behind the point, of which h shows 8; gates r, z, n.
 
     n = tanh(a + r * b), where a is what the input makes of its gate and b what h does, each with a bias of
@@ -106,7 +113,8 @@ def gru(
         s = _int16(rounding_shift(start, state_shift))
     if state is not None:
         s = _fixed(state, state_bits)
-        hidden = _output(s, output_multiplier, output_shift, zero_point).astype(np.int8)
+        shown: Any = _output(s, output_multiplier, output_shift, zero_point, x.dtype).astype(x.dtype)
+        hidden = shown
 
     def step(gates: Int64, from_hidden: Int64) -> Int64:
         nonlocal s
@@ -115,7 +123,7 @@ def gru(
         update = rounding_shift(_tanh(_int16(new + gated), table), FUNCTION_BITS - state_bits)
         share = _sigmoid(keep, table)
         s = rounding_shift(((1 << FUNCTION_BITS) - share) * update + share * s, FUNCTION_BITS)
-        return _output(s, output_multiplier, output_shift, zero_point)
+        return _output(s, output_multiplier, output_shift, zero_point, x.dtype)
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift, 2 * units)
     h = _over_time(x, hidden, batch_first, zero_point, gates, step)
@@ -123,8 +131,8 @@ def gru(
 
 
 def rnn(
-    x: Int8,
-    hidden: Int8 | None,
+    x: Values,
+    hidden: Values | None,
     input_weights: Int8,
     hidden_weights: Int8,
     multipliers: Int32,
@@ -135,12 +143,12 @@ def rnn(
     zero_point: int,
     output_multiplier: int,
     output_shift: int,
-) -> Int8:
+) -> Values:
     """h = tanh(p), or a ReLU of p where there is no table."""
 
     def step(gates: Int64, _: Int64) -> Int64:
         shown = np.maximum(gates, 0) if table is None else _tanh(gates, table)
-        return _output(shown, output_multiplier, output_shift, zero_point)
+        return _output(shown, output_multiplier, output_shift, zero_point, x.dtype)
 
     gates = _Gates(input_weights, hidden_weights, multipliers, biases, shift)
     return _over_time(x, hidden, batch_first, zero_point, gates, step)
@@ -167,7 +175,7 @@ class _Gates:
         self._shift = shift
         self._split = self._rows if split is None else split
 
-    def __call__(self, x: Int8, h: Int64) -> tuple[Int64, Int64]:
+    def __call__(self, x: Values, h: Int64) -> tuple[Int64, Int64]:
         """From rows of x and of h."""
         rows: list[npt.NDArray[Any]] = [x, h]
         products = [
@@ -181,31 +189,35 @@ class _Gates:
 
 
 def _over_time(
-    x: Int8,
-    hidden: Int8 | None,
+    x: Values,
+    hidden: Values | None,
     batch_first: bool,
     zero_point: int,
     gates: _Gates,
     step: Callable[[Int64, Int64], Int64],
-) -> Int8:
+) -> Values:
     steps = x.transpose(1, 0, 2) if batch_first else x
     units = gates._weights[1].shape[0]
     h = np.full((steps.shape[1], units), zero_point, np.int64)
     if hidden is not None:
         h = hidden.astype(np.int64).reshape(h.shape)
-    result = np.empty((len(steps), *h.shape), np.int8)
+    shape = (len(steps), *h.shape)
+    result: Values = np.empty(shape, np.int8) if x.dtype == np.int8 else np.empty(shape, np.int16)
     for index, values in enumerate(steps):
         h = step(*gates(values, h))
         result[index] = h
-    return np.ascontiguousarray(result.transpose(1, 0, 2)) if batch_first else result
+    return result.transpose(1, 0, 2).copy() if batch_first else result
 
 
 def _int16(values: Int64) -> Int64:
     return np.clip(values, -(1 << 15), (1 << 15) - 1)
 
 
-def _output(values: Int64, multiplier: int, shift: int, zero_point: int) -> Int64:
-    return np.asarray(np.clip(rounding_shift(values * multiplier, shift) + zero_point, -128, 127))
+def _output(
+    values: Int64, multiplier: int, shift: int, zero_point: int, dtype: np.dtype[np.signedinteger[Any]]
+) -> Int64:
+    ends = np.iinfo(dtype)
+    return np.asarray(np.clip(rounding_shift(values * multiplier, shift) + zero_point, ends.min, ends.max))
 
 
 def _fixed(state: Float32, bits: int) -> Int64:

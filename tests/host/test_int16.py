@@ -81,7 +81,25 @@ class Mixed(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.b(torch.relu(self.a(x)))
         z = torch.relu(self.c(y)) + self.d(x)
-        return torch.log_softmax(z.flatten(2).transpose(1, 2), -1)
+        return torch.cumsum(z.flatten(2).transpose(1, 2), -1)
+
+
+class Recurrent(nn.Module):
+    """Layers of all kinds, in both directions, from a first state, and logarithms of shares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(5, 6, num_layers=2, bidirectional=True, batch_first=True)
+        self.gru = nn.GRU(12, 7)
+        self.rnn, self.relu = nn.RNN(7, 6, batch_first=True), nn.RNN(6, 4, nonlinearity="relu")
+        self.cell = nn.GRUCell(4, 4)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y, (last, cell) = self.lstm(x)
+        y, _ = self.gru(y, torch.tanh(h))
+        z, _ = self.relu(self.rnn(y)[0])
+        z = z + self.cell(z[0], z[1]).unsqueeze(0)
+        return torch.log_softmax(z, -1), torch.cat([last, cell], -1)
 
 
 ALL = {"*": "int16"}
@@ -94,11 +112,12 @@ MODELS = {
         ALL,
         38.0,
     ),
+    "recurrent": (Recurrent(), (torch.zeros(2, 4, 5), torch.zeros(1, 4, 7)), ALL, 36.0),
     "resized": (Resized(), (torch.zeros(1, 3, 7, 6),), ALL, 40.0),
     "mixed": (
         Mixed(),
         (torch.zeros(1, 4, 6, 5),),
-        {"b": "int16", "d": "int16", "c": "float", "log_softmax": "int16", "add": "int16"},
+        {"b": "int16", "d": "int16", "c": "float", "cumsum": "int16", "add": "int16"},
         20.0,
     ),
     "two inputs": (
@@ -155,7 +174,7 @@ def test_layers_have_the_width_that_was_asked_for(outcomes: dict[str, Outcome]) 
 
 def test_what_has_no_int16_form_is_said(outcomes: dict[str, Outcome]) -> None:
     (warning,) = [text for text in outcomes["mixed"].lowered.warnings if "asks for int16" in text]
-    assert "log_softmax" in warning
+    assert "cumsum" in warning
     assert "`precision` asks for int16, of which this operator has no form" in warning
 
 

@@ -88,19 +88,18 @@ def take(model: nn.Module, channels: int) -> LoweredForNpu:
     return lower(quantized, U55, "cortex-m55", supported=frozenset(operators()))
 
 
-def test_a_product_of_16_bits_stays_in_float_and_is_named() -> None:
+def test_a_product_of_16_bits_runs_on_the_core() -> None:
     torch.manual_seed(4)
     samples = [(torch.randn(1, 4, 8),) for _ in range(4)]
     exported = torch.export.export(Product().eval(), samples[0])
     quantized = quantize_for_npu(exported, samples, "ethos-u55", 16).program
     lowered = lower(quantized, U55, "cortex-m55", supported=frozenset(operators())).program
-    rows = [row for row in lowered.operators if row.where == "float"]
-    products = [row for row in rows if row.operator.startswith("aten::bmm")]
-    assert len(products) == 2
+    products = [row for row in lowered.operators if row.operator == "mcu_build::matmul_s16"]
+    assert [row.where for row in products] == ["int16"] * 2
     for row in products:
         assert row.layer.startswith("test_lower_ethos_u.py:")
         assert "the NPU has no tensors of int16 there" in row.why
-    assert all("Rejected" not in row.why for row in rows)
+    assert {row.where for row in lowered.operators} == {"npu", "int16", "boundary"}
     assert sum("linear" in row.operator for row in lowered.operators if row.where == "npu") == 2
 
 

@@ -30,10 +30,40 @@ def prove(model: Path, npu: str, board: str = "corstone-300") -> dict:
 
 
 def test_half_on_the_npu(tmp_path: Path) -> None:
-    """What the NPU rejects stays in float, between boundaries of 16 bits."""
+    """What the NPU rejects is computed by the core in 16 bits, too."""
     model = wide(tmp_path, "half_on_npu")
     proof = prove(model, "ethos-u55-128")
-    assert "aten::convolution.out" in proof["float_operators"]
+    assert proof["float_operators"] == []
+
+
+ATTENTION = """
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.before, self.after = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+    def forward(self, x):
+        q, k, v = self.before(self.norm(x)).chunk(3, -1)
+        return x + self.after(nn.functional.scaled_dot_product_attention(q, k, v))
+
+torch.manual_seed(0)
+model = Block()
+example_inputs = (torch.randn(1, 6, 8),)
+calibration = [(torch.randn(1, 6, 8),) for _ in range(8)]
+evaluation = [(x, None) for x in calibration]
+activation_bits = 16
+"""
+
+
+@pytest.mark.slow
+def test_products_of_attention_run_on_the_core(tmp_path: Path) -> None:
+    model = tmp_path / "attention.py"
+    model.write_text(ATTENTION)
+    proof = prove(model, "ethos-u55-128")
+    assert proof["float_operators"] == []
+    assert proof["quality"][0]["sqnr_db"] > 45
 
 
 def test_a_core_alone_has_16_bits_too(tmp_path: Path) -> None:

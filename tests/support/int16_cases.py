@@ -178,6 +178,10 @@ def _rows(dice: np.random.Generator) -> Iterator[Case]:
     for multiplier, shift in ((1 << 30, 25), (2047, 10), (1, 62)):
         for shape, dimension in (((1, 1), 1), ((2, 9), -1), ((3, 4, 5), 1), ((40,), 0)):
             yield int16_case("softmax_s16", T(int16s(dice, shape)), dimension, table, multiplier, shift)
+        for shape in ((1, 1), (5, 9), (2, 300)):
+            for step, octave, last in ((1 << 30, 12345, 30), (2**31 - 1, 2**31 - 1, 45), (3, 1, 1)):
+                factors = (multiplier, shift, step, octave, last)
+                yield int16_case("log_softmax_s16", T(int16s(dice, shape)), table, *factors)
         for rows in (1, 3):
             mask = T((dice.random((1, rows, 6)) < 0.5).astype(np.int8))
             yield int16_case("masked_softmax_s16", T(int16s(dice, (2, 3, 6))), mask, table, multiplier, shift)

@@ -8,6 +8,7 @@ namespace {
 
 // Four rows by the linear layer's sums.
 struct Dsp {
+    using Value = int8_t;
     using Weight = int32_t;
     static constexpr bool kByVectors = false;
 

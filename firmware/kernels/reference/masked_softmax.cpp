@@ -6,8 +6,6 @@
 namespace mcu::kernels {
 namespace {
 
-constexpr int32_t kLogBits = 16;
-
 // How far to shift `sum`, and parts of it, to leave 24 bits of it at most.
 int32_t excess_bits(uint64_t sum) {
     int32_t bits = 0;
@@ -33,21 +31,6 @@ void masked_row(int32_t columns, const int8_t* input, const uint8_t* mask, const
             mask[i] != 0 ? softmax_share(static_cast<uint32_t>(table[highest - input[i]]), sum, excess) : 0;
         output[i] = static_cast<int8_t>(clamp(share - 128, -128, 127));
     }
-}
-
-// log2(value / 2^31) with 16 bits behind the point, for a value from 2^31, by squaring.
-int64_t log2_of(uint64_t value) {
-    int64_t result = 0;
-    for (; value >= uint64_t{1} << 32; value >>= 1) {
-        ++result;
-    }
-    for (int32_t bit = 0; bit < kLogBits; ++bit) {
-        value = value * value >> 31;
-        const auto above = static_cast<int32_t>(value >> 32);
-        value >>= above;
-        result = 2 * result + above;
-    }
-    return result;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ namespace {
 
 // Four rows as they are, so that a value is loaded once for four products.
 struct Portable {
+    using Value = int8_t;
     using Weight = int8_t;
     static constexpr bool kByVectors = false;
 

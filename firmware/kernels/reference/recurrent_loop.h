@@ -1,9 +1,9 @@
 // The recurrent layers of mcu/kernels/recurrent.h but for their products, which a core makes in its own way:
 //
+//   Core::Value                                           what x and h are: int8 or int16
 //   Core::Weight                                          what a matrix of weights is an array of
 //   Core::four_sums(values, count, weights, rows)         sums of four rows, or of the rows that are left,
-//   over
-//                                                         `count` int8; `weights` is moved behind them
+//                                                         over `count` values; `weights` is moved behind them
 //   Core::gates(...)                                      where a core has it: gates of up to four sums, of
 //                                                         which both products are added, at a shift above 32
 //   Core::lstm_units, gru_units, rnn_units                where a core has them: the functions below of that
@@ -62,15 +62,47 @@ inline int16_t to_fixed(float value, int32_t bits) {
     return static_cast<int16_t>(bit_cast<int32_t>(limited + kRound) - bit_cast<int32_t>(kRound));
 }
 
-inline int8_t to_output(const RecurrentParams& params, int32_t value) {
+template <typename Value>
+Value to_output(const RecurrentParams& params, int32_t value) {
+    constexpr int32_t most = (1 << (8 * sizeof(Value) - 1)) - 1;
     const int32_t moved = rounding_shift(value * params.output_multiplier, params.output_shift);
-    return static_cast<int8_t>(clamp(moved + params.zero_point, -128, 127));
+    return static_cast<Value>(clamp(moved + params.zero_point, -most - 1, most));
 }
 
 // Sums of four rows of weights, or of those that are left.
 struct FourSums {
     int32_t of[4];
 };
+
+// Sums of products of one row of values and four of weights, in plain C++.
+struct Dots {
+    template <int R, int O>
+    static void dots(const int16_t* const (&values)[R], const int8_t* const (&rows)[O], int32_t count,
+                     int32_t (&sums)[R][O]) {
+        static_assert(R == 1 && O == 4);
+        for (int32_t i = 0; i < count; ++i) {
+            const int32_t value = values[0][i];
+            sums[0][0] += value * rows[0][i];
+            sums[0][1] += value * rows[1][i];
+            sums[0][2] += value * rows[2][i];
+            sums[0][3] += value * rows[3][i];
+        }
+    }
+};
+
+// Sums of four rows of plain weights over values of int16, by Core::dots: the above, or ../mve/dots_s16.h.
+template <typename Core>
+FourSums four_rows(const int16_t* values, int32_t count, const int8_t*& weights, int32_t rows) {
+    int32_t sums[1][4] = {};
+    const int16_t* const from[1] = {values};
+    // Of the last rows, those that are not there are the first of them once more.
+    const int8_t* const filters[4] = {weights, rows > 1 ? weights + count : weights,
+                                      rows > 2 ? weights + 2 * count : weights,
+                                      rows > 3 ? weights + 3 * count : weights};
+    Core::dots(from, filters, count, sums);
+    weights += rows < 4 ? rows * count : 4 * count;
+    return {{sums[0][0], sums[0][1], sums[0][2], sums[0][3]}};
+}
 
 // Rows in memory order, as Core reads them. A Core with kByVectors has gates, lstm_units, gru_units
 // and rnn_units of its own, for several units at a time.
@@ -108,8 +140,8 @@ inline int16_t gate_of(int64_t sum, const GateShift& shift, int32_t bias) {
 
 // All gates of a step; what h alone makes of rows from `split` on goes behind them.
 template <typename Core>
-void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const int8_t* x, const int8_t* h,
-              int16_t* gates) {
+void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const typename Core::Value* x,
+              const typename Core::Value* h, int16_t* gates) {
     const typename Core::Weight* of_x = weights.input;
     const typename Core::Weight* of_h = weights.hidden;
     const GateShift shift(params.shift);
@@ -149,8 +181,9 @@ void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const
     }
 }
 
-inline void lstm_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table,
-                       int16_t* cell, int8_t* output) {
+template <typename Value>
+void lstm_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table, int16_t* cell,
+                Value* output) {
     const int32_t units = params.units;
     for (int32_t u = 0; u < units; ++u) {
         const int32_t enter = sigmoid_of(gates[u], table), forget = sigmoid_of(gates[units + u], table);
@@ -159,12 +192,13 @@ inline void lstm_units(const RecurrentParams& params, const int16_t* gates, cons
         const int32_t kept = rounding_shift(forget * cell[u], kFunctionBits);
         cell[u] = saturated(kept + rounding_shift(enter * update, 2 * kFunctionBits - kCellBits));
         const int32_t shown = leave * tanh_of(cell[u] * (1 << (kGateBits - kCellBits)), table);
-        output[u] = to_output(params, rounding_shift(shown, kFunctionBits));
+        output[u] = to_output<Value>(params, rounding_shift(shown, kFunctionBits));
     }
 }
 
-inline void gru_units(const GruParams& params, const int16_t* gates, const int16_t* table, int16_t* state,
-                      int8_t* output) {
+template <typename Value>
+void gru_units(const GruParams& params, const int16_t* gates, const int16_t* table, int16_t* state,
+               Value* output) {
     const int32_t units = params.layer.units;
     for (int32_t u = 0; u < units; ++u) {
         const int32_t reset = sigmoid_of(gates[u], table), share = sigmoid_of(gates[units + u], table);
@@ -173,58 +207,58 @@ inline void gru_units(const GruParams& params, const int16_t* gates, const int16
         const int32_t update = rounding_shift(fresh, kFunctionBits - params.state_bits);
         const int32_t mixed = ((1 << kFunctionBits) - share) * update + share * state[u];
         state[u] = static_cast<int16_t>(rounding_shift(mixed, kFunctionBits));
-        output[u] = to_output(params.layer, state[u]);
+        output[u] = to_output<Value>(params.layer, state[u]);
     }
 }
 
-inline void rnn_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table,
-                      int8_t* output) {
+template <typename Value>
+void rnn_units(const RecurrentParams& params, const int16_t* gates, const int16_t* table, Value* output) {
     for (int32_t u = 0; u < params.units; ++u) {
         const int32_t shown = table != nullptr ? tanh_of(gates[u], table) : (gates[u] > 0 ? gates[u] : 0);
-        output[u] = to_output(params, shown);
+        output[u] = to_output<Value>(params, shown);
     }
 }
 
 // h before the first step, in `zeros` where there is none.
-inline const int8_t* first_hidden(const RecurrentParams& params, const int8_t* hidden, int32_t batch,
-                                  int8_t* zeros) {
+template <typename Value>
+const Value* first_hidden(const RecurrentParams& params, const Value* hidden, int32_t batch, Value* zeros) {
     if (hidden != nullptr) {
         return hidden + batch * params.units;
     }
     for (int32_t u = 0; u < params.units; ++u) {
-        zeros[u] = static_cast<int8_t>(params.zero_point);
+        zeros[u] = static_cast<Value>(params.zero_point);
     }
     return zeros;
 }
 
 // step(x, h, output) for every step of one element of the batch.
-template <typename Step>
-void for_each_step(const RecurrentParams& params, int32_t batch, const int8_t* input, const int8_t* hidden,
-                   int8_t* output, const Step& step) {
+template <typename Value, typename Step>
+void for_each_step(const RecurrentParams& params, int32_t batch, const Value* input, const Value* hidden,
+                   Value* output, const Step& step) {
     for (int32_t t = 0; t < params.steps; ++t) {
         const int32_t row = t * params.strides.step + batch * params.strides.batch;
-        int8_t* const written = output + row * params.units;
+        Value* const written = output + row * params.units;
         step(input + row * params.inputs, hidden, written);
         hidden = written;
     }
 }
 
-template <typename Core>
-void lstm(const RecurrentParams& params, const int8_t* input, const int8_t* hidden, const float* cell,
+template <typename Core, typename Value = typename Core::Value>
+void lstm(const RecurrentParams& params, const Value* input, const Value* hidden, const float* cell,
           const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
           const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* cell_output,
-          int8_t* output, uint8_t* scratch) {
+          Value* output, uint8_t* scratch) {
     const int32_t units = params.units, rows = 4 * units;
     const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, rows};
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
     int16_t* const state = gates + rows;
-    auto* const zeros = reinterpret_cast<int8_t*>(state + units);
+    auto* const zeros = reinterpret_cast<Value*>(state + units);
     for (int32_t n = 0; n < params.batches; ++n) {
         for (int32_t u = 0; u < units; ++u) {
             state[u] = cell != nullptr ? to_fixed(cell[n * units + u], kCellBits) : int16_t{0};
         }
-        const int8_t* const first = first_hidden(params, hidden, n, zeros);
-        for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+        const Value* const first = first_hidden(params, hidden, n, zeros);
+        for_each_step(params, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
             gates_of(params, weights, x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::lstm_units(params, gates, table, state, out);
@@ -238,29 +272,29 @@ void lstm(const RecurrentParams& params, const int8_t* input, const int8_t* hidd
     }
 }
 
-template <typename Core>
-void gru(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,
+template <typename Core, typename Value = typename Core::Value>
+void gru(const GruParams& params, const Value* input, const Value* hidden, const float* state,
          const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
          const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* state_output,
-         int8_t* output, uint8_t* scratch) {
+         Value* output, uint8_t* scratch) {
     const RecurrentParams& layer = params.layer;
     const int32_t units = layer.units, rows = 3 * units;
     const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, 2 * units};
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
     int16_t* const mixed = gates + rows + units;
-    auto* const shown = reinterpret_cast<int8_t*>(mixed + units);
+    auto* const shown = reinterpret_cast<Value*>(mixed + units);
     for (int32_t n = 0; n < layer.batches; ++n) {
-        const int8_t* const first = first_hidden(layer, hidden, n, shown);
+        const Value* const first = first_hidden(layer, hidden, n, shown);
         for (int32_t u = 0; u < units; ++u) {
             if (state != nullptr) {
                 mixed[u] = to_fixed(state[n * units + u], params.state_bits);
-                shown[u] = to_output(layer, mixed[u]);
+                shown[u] = to_output<Value>(layer, mixed[u]);
             } else {
                 const int32_t steps = (first[u] - layer.zero_point) * params.state_multiplier;
                 mixed[u] = saturated(rounding_shift(steps, params.state_shift));
             }
         }
-        for_each_step(layer, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+        for_each_step(layer, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
             gates_of(layer, weights, x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::gru_units(params, gates, table, mixed, out);
@@ -275,18 +309,18 @@ void gru(const GruParams& params, const int8_t* input, const int8_t* hidden, con
     }
 }
 
-template <typename Core>
-void rnn(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,
+template <typename Core, typename Value = typename Core::Value>
+void rnn(const RecurrentParams& params, const Value* input, const Value* hidden,
          const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
-         const int32_t* multipliers, const int32_t* biases, const int16_t* table, int8_t* output,
+         const int32_t* multipliers, const int32_t* biases, const int16_t* table, Value* output,
          uint8_t* scratch) {
     const int32_t units = params.units;
     const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, units, units};
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
-    auto* const zeros = reinterpret_cast<int8_t*>(gates + units);
+    auto* const zeros = reinterpret_cast<Value*>(gates + units);
     for (int32_t n = 0; n < params.batches; ++n) {
-        const int8_t* const first = first_hidden(params, hidden, n, zeros);
-        for_each_step(params, n, input, first, output, [&](const int8_t* x, const int8_t* h, int8_t* out) {
+        const Value* const first = first_hidden(params, hidden, n, zeros);
+        for_each_step(params, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
             gates_of(params, weights, x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::rnn_units(params, gates, table, out);
@@ -298,28 +332,29 @@ void rnn(const RecurrentParams& params, const int8_t* input, const int8_t* hidde
 }
 
 // The functions of recurrent.h by another core: `name` completes their names.
-#define MCU_RECURRENT(name, Core)                                                                           \
-    void name(lstm)(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,               \
-                    const float* cell, const Core::Weight* input_weights,                                   \
-                    const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,  \
-                    const int16_t* table, float* cell_output, int8_t* output, uint8_t* scratch) {           \
-        recurrent::lstm<Core>(params, input, hidden, cell, input_weights, hidden_weights, multipliers,      \
-                              biases, table, cell_output, output, scratch);                                 \
-    }                                                                                                       \
-    void name(gru)(const GruParams& params, const int8_t* input, const int8_t* hidden, const float* state,  \
-                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                   \
-                   const int32_t* multipliers, const int32_t* biases, const int16_t* table,                 \
-                   float* state_output, int8_t* output, uint8_t* scratch) {                                 \
-        recurrent::gru<Core>(params, input, hidden, state, input_weights, hidden_weights, multipliers,      \
-                             biases, table, state_output, output, scratch);                                 \
-    }                                                                                                       \
-    void name(rnn)(const RecurrentParams& params, const int8_t* input, const int8_t* hidden,                \
-                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                   \
-                   const int32_t* multipliers, const int32_t* biases, const int16_t* table, int8_t* output, \
-                   uint8_t* scratch) {                                                                      \
-        recurrent::rnn<Core>(params, input, hidden, input_weights, hidden_weights, multipliers, biases,     \
-                             table, output, scratch);                                                       \
+#define MCU_RECURRENT(name, Core)                                                                          \
+    void name(lstm)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,    \
+                    const float* cell, const Core::Weight* input_weights,                                  \
+                    const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases, \
+                    const int16_t* table, float* cell_output, Core::Value* output, uint8_t* scratch) {     \
+        recurrent::lstm<Core>(params, input, hidden, cell, input_weights, hidden_weights, multipliers,     \
+                              biases, table, cell_output, output, scratch);                                \
+    }                                                                                                      \
+    void name(gru)(const GruParams& params, const Core::Value* input, const Core::Value* hidden,           \
+                   const float* state, const Core::Weight* input_weights,                                  \
+                   const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,  \
+                   const int16_t* table, float* state_output, Core::Value* output, uint8_t* scratch) {     \
+        recurrent::gru<Core>(params, input, hidden, state, input_weights, hidden_weights, multipliers,     \
+                             biases, table, state_output, output, scratch);                                \
+    }                                                                                                      \
+    void name(rnn)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,     \
+                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                  \
+                   const int32_t* multipliers, const int32_t* biases, const int16_t* table,                \
+                   Core::Value* output, uint8_t* scratch) {                                                \
+        recurrent::rnn<Core>(params, input, hidden, input_weights, hidden_weights, multipliers, biases,    \
+                             table, output, scratch);                                                      \
     }
 #define MCU_RECURRENT_S8(layer) layer##_s8
+#define MCU_RECURRENT_S16(layer) layer##_s16
 
 }  // namespace mcu::kernels::recurrent

@@ -8,6 +8,7 @@ namespace {
 
 // Four rows by the linear layer's sums, eight values at a time.
 struct Thumb {
+    using Value = int8_t;
     using Weight = int8_t;
     static constexpr bool kByVectors = false;
 

@@ -12,6 +12,7 @@ namespace {
 
 // Four rows: 9 instructions for 4 products, 10.5 with the loop.
 struct Thumb2 {
+    using Value = int8_t;
     using Weight = int8_t;
     static constexpr bool kByVectors = false;
 

@@ -4,6 +4,7 @@ What it can take is known only after quantization. So the model is quantized for
 trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
 """
 
+import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -20,7 +21,6 @@ from executorch.backends.arm.quantizer import (
 )
 from executorch.backends.cortex_m.edge_compile_config import cortex_m_edge_compile_config
 from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatcher
-from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
 from executorch.exir import to_edge_transform_and_lower
 from executorch.exir.backend.partitioner import PartitionResult
 from torch.export import ExportedProgram
@@ -35,9 +35,11 @@ from mcu_build.lower.assigned import (
     is_for_cpu,
     is_int4,
     is_int16,
+    make_int16,
     origin,
     remember_origin,
     why_in_float,
+    why_on_cpu,
 )
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.ethos_u_partition import Partitioner
@@ -73,15 +75,15 @@ def quantize_for_npu(
 ) -> Quantized:
     """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
 
-    Activations have 8 bits or 16, weights 8. The core has no kernels for 16: what is rejected then stays in
-    float. `examples` as in quantize.quantize_layers. `step` reports every round.
+    Activations have 8 bits or 16, weights 8, on the core as on the NPU. `examples` as in
+    quantize.quantize_layers. `step` reports every round.
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
     graph = exported.module(check_guards=False).graph
     rejected = {node.name: computed_weights.WHY for node in computed_weights.layers(graph)}
+    rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
     if activation_bits == 8:
-        rejected |= {node.name: recurrent.WHY for node in recurrent.calls(graph)}
         rejected |= {node.name: _WIDE for node in graph.nodes if is_int16(node)}
     rejected |= {node.name: _NARROW for node in graph.nodes if is_int4(node)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
@@ -123,28 +125,28 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         in_float: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._rejected = rejected
-        self._cpu = annotate.Quantizer(is_for_cpu, in_float) if activation_bits == 8 else None
+        self._wide = activation_bits == 16
+        self._cpu = annotate.Quantizer(_is_wide_for_cpu if self._wide else is_for_cpu, in_float)
         self._npu = EthosUQuantizer(spec)
-        wide = activation_bits == 16
         self._npu.set_global(
-            get_symmetric_a16w8_quantization_config() if wide else get_symmetric_quantization_config()
+            get_symmetric_a16w8_quantization_config() if self._wide else get_symmetric_quantization_config()
         )
         self._npu.set_node_finder(None, _ForCpu())
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite every operator for where it will run."""
         legalize(model, rules=NPU_RULES)
-        if self._cpu is None:
-            # The core has no products of 16 bits: each has to be known by name to stay in float where it is
-            # rejected, and those that executorch makes later have none.
+        if self._wide:
+            # The NPU has no products of 16 bits: each has to be known by name to be left to the core, and
+            # those that executorch makes later have none.
             legalize(model, rules=ATTENTION_RULES)
             model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):
             _take_stride_off_single_window(node)
             remember_origin(node)
-            if node.name in self._rejected:
-                assign_to_cpu(node, self._rejected[node.name])
-        if self._rejected and self._cpu is not None:
+            if why := self._rejected.get(node.name) or _why_of_source(node):
+                self._leave(node, why)
+        if self._rejected:
             model = self._cpu.transform_for_annotation(model)
         return self._npu.transform_for_annotation(model)
 
@@ -157,17 +159,32 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
             found = node.meta.get(Q_ANNOTATION_KEY)
             # Moves among operators of the core have no quantized neighbour that the NPU's quantizer knows.
             if found is None and is_float(node) and not is_for_cpu(node):
-                assign_to_cpu(node, _CUT_OFF)
+                self._leave(node, _CUT_OFF)
             if is_for_cpu(node):
                 node.meta.pop(Q_ANNOTATION_KEY, None)
                 node.meta.pop(PatternMatcher.Q_PATTERN_MATCHED_KEY, None)
-        if self._cpu is not None:
-            self._cpu.annotate(model)
-            _join_boundaries(model)
+        self._cpu.annotate(model)
+        _join_boundaries(model, self._wide)
         return model
+
+    def _leave(self, node: Node, why: str) -> None:
+        """To the core, in as many bits as the NPU has."""
+        assign_to_cpu(node, why)
+        if self._wide and not is_int4(node):
+            make_int16(node)
 
     def validate(self, model: GraphModule) -> None:
         """Nothing that the two have not checked."""
+
+
+def _why_of_source(node: Node) -> str:
+    """Of one of several results: why what gives them is left to the core."""
+    is_part = node.target is operator.getitem and isinstance(node.args[0], Node)
+    return why_on_cpu(node.args[0]) if is_part else ""
+
+
+def _is_wide_for_cpu(node: Node) -> bool:
+    return is_for_cpu(node) and is_int16(node)
 
 
 class _Trial(Partitioner):
@@ -272,17 +289,18 @@ def _operators(model: GraphModule) -> list[Node]:
     return [node for node in model.graph.nodes if node.op == "call_function"]
 
 
-def _join_boundaries(model: GraphModule) -> None:
+def _join_boundaries(model: GraphModule, wide: bool) -> None:
     """One quantization for a tensor that one side writes and the other reads: no rescaling between them."""
     for node in _operators(model):
         found = node.meta.get(Q_ANNOTATION_KEY)
         for operand, spec in list(found.input_qspec_map.items()) if found else []:
             written = operand.meta.get(Q_ANNOTATION_KEY)
             crosses = operand.op == "call_function" and is_for_cpu(operand) != is_for_cpu(node)
-            crosses = crosses and not is_int16(operand)
-            if crosses and written and written.output_qspec is not None and _is_observed(spec):
+            has_range = written is not None and written.output_qspec is not None
+            dtype = torch.int16 if wide or is_int16(operand) else torch.int8
+            if crosses and has_range and _is_observed(spec, dtype):
                 found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 
-def _is_observed(spec: Any) -> bool:
-    return isinstance(spec, QuantizationSpec) and spec.dtype is INT8_ACTIVATION_PER_TENSOR_QSPEC.dtype
+def _is_observed(spec: Any, dtype: Any) -> bool:
+    return isinstance(spec, QuantizationSpec) and spec.dtype is dtype

@@ -122,7 +122,6 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
                 make_int4(node)
         for node in computed_weights.convolutions(model.graph):
             keep_in_float(node, computed_weights.WHY)
-        int16_annotate.keep_unknown_in_float(model)
         self._scale_outputs(model)
         legalize(model, self._known)
         lay_out(model, self._known)

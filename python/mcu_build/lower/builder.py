@@ -44,6 +44,9 @@ def shape(node: Node) -> tuple[int, ...]:
 def inherit(node: Node, origin: Node) -> None:
     """Give `node` the place of `origin` in the user's model."""
     node.meta.update({key: origin.meta[key] for key in _KEPT_META if key in origin.meta})
+    if "custom" in node.meta:
+        # Of its own: executorch writes into it whether the node is quantized.
+        node.meta["custom"] = dict(node.meta["custom"])
 
 
 def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

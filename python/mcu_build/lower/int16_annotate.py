@@ -5,6 +5,7 @@ is built. What has no int16 form stays in float, with the reason. What only move
 and a clamp behind a layer, follows without being asked for.
 """
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,11 +22,12 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import MinMaxObserver
 from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, SharedQuantizationSpec
 
-from mcu_build.lower import masked_softmax, norms, resample
+from mcu_build.lower import masked_softmax, norms, recurrent, resample
 from mcu_build.lower.assigned import Chosen, is_int16, keep_in_float, make_int16, why_in_float
 from mcu_build.lower.builder import aten, shape
 from mcu_build.lower.clusters import find_sources, is_float, is_fused_clamp
 from mcu_build.lower.int8_forms import are_constants
+from mcu_build.lower.recurrent_shapes import LAYERS as LAYERS_OVER_TIME
 
 _NO_FORM = "`precision` asks for int16, of which this operator has no form"
 # Values in use go beyond those of calibration. Rounding to 15 bits in place of 16 costs nothing beside
@@ -51,16 +53,8 @@ PAIRS = frozenset({aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.T
 NORMS = frozenset(
     {aten.layer_norm.default, aten.rms_norm.default, aten.group_norm.default, aten.instance_norm.default}
 )
-_RECURRENT = frozenset({aten.lstm.input, aten.gru.input, aten.rnn_tanh.input, aten.rnn_relu.input})
 # Sums of squares of a group, times their number, stay below 2^62.
 _LARGEST_GROUP = 1 << 15
-
-
-def keep_unknown_in_float(model: GraphModule) -> None:
-    """Recurrent layers have no int16 form; they are rewritten before others are looked at."""
-    for node in model.graph.nodes:
-        if node.target in _RECURRENT and is_int16(node):
-            keep_in_float(node, _NO_FORM)
 
 
 def choose(model: GraphModule, is_move: Callable[[Node], bool], chosen: Chosen) -> None:
@@ -73,8 +67,18 @@ def choose(model: GraphModule, is_move: Callable[[Node], bool], chosen: Chosen) 
         if node.op != "call_function" or not is_int16(node) or node in sources:
             continue
         floats = is_float(node) or any(is_float(operand) for operand in node.all_input_nodes)
-        if floats and not (is_float(node) and (is_move(node) or _is_clamp(node) or _accepts(node))):
+        if (
+            floats
+            and not _is_recurrent(node)
+            and not (is_float(node) and (is_move(node) or _is_clamp(node) or _accepts(node)))
+        ):
             keep_in_float(node, _NO_FORM)
+
+
+def _is_recurrent(node: Node) -> bool:
+    """A recurrent layer that has an integer form, or a result of it."""
+    layer = node.args[0] if node.target is operator.getitem else node
+    return isinstance(layer, Node) and layer.target in LAYERS_OVER_TIME and recurrent.accepts(layer)
 
 
 def _follows(node: Node, is_move: Callable[[Node], bool]) -> bool:
@@ -94,9 +98,10 @@ def _accepts(node: Node) -> bool:
 
 def annotate(model: GraphModule, is_move: Callable[[Node], bool]) -> None:
     """Mark them as quantized."""
+    recurrent.annotate(model, is_int16, _ACTIVATION)
     sources = find_sources(model.graph, is_int16)
     for node in model.graph.nodes:
-        if node.op != "call_function" or not is_int16(node) or not is_float(node):
+        if node.op != "call_function" or not is_int16(node) or not is_float(node) or _is_recurrent(node):
             continue
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         if node in sources:
@@ -181,6 +186,7 @@ _FORMS: Mapping[Any, Callable[[Node], bool]] = {
     aten.avg_pool2d.default: _average,
     aten.softmax.int: lambda node: True,
     masked_softmax.softmax_where(): lambda node: True,
+    aten.log_softmax.int: masked_softmax.accepts_rows,
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(resample.RESIZING, lambda node: len(shape(node)) == 4),
 }

@@ -251,6 +251,13 @@ def _masked(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None
     return site.call("masked_softmax_s16", site.source, site.integer(arguments[1]), table, *_octaves(site))
 
 
+def _log_softmax(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
+    table = torch.from_numpy(exp2_table())
+    return site.call(
+        "log_softmax_s16", site.source, table, *_octaves(site), *masked_softmax.log_factors(site)
+    )
+
+
 def _norm(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
     return norms.FORMS[site.node.target].build(site)
 
@@ -324,6 +331,7 @@ _BUILDS: Mapping[Any, Build] = {
     aten.avg_pool2d.default: _average,
     aten.softmax.int: _softmax,
     masked_softmax.softmax_where(): _masked,
+    aten.log_softmax.int: _log_softmax,
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(resample.RESIZING, _resized),
 }

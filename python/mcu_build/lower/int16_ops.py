@@ -28,6 +28,8 @@ SCHEMAS: Mapping[str, str] = {
     "Tensor column_weights, int multiplier, int shift, int low, int high",
     "lookup_s16": "Tensor input, Tensor table, int bits",
     "softmax_s16": "Tensor input, int dimension, Tensor table, int multiplier, int shift",
+    "log_softmax_s16": "Tensor input, Tensor table, int multiplier, int shift, int step, int octave, "
+    "int output_shift",
     "masked_softmax_s16": "Tensor input, Tensor mask, Tensor table, int multiplier, int shift",
     "norm_s16": "Tensor input, Tensor weight, Tensor bias, int groups, bool centered, int epsilon, int shift",
 }

@@ -303,23 +303,22 @@ def _masked_softmax(site: Site) -> Node:
     return site.call("masked_softmax", site.source, site.integer(mask), exponentials(site.input_scale))
 
 
-def _accepts_rows(node: Node) -> bool:
+def accepts_rows(node: Node) -> bool:
+    """Whether a log_softmax is one over the rows of a matrix, as legalize.py leaves it."""
     return len(shape(node)) == 2 and node.args[1] in (1, -1)
 
 
-def _log_softmax(site: Site) -> Node:
+def log_factors(site: Site) -> tuple[int, int, int]:
+    """Of a step below the largest, of 2^-16 octaves of the sum, and the shift of both."""
     step = site.input_scale / site.output_scale
     octave = log(2) / site.output_scale / (1 << LOG_BITS)
     factors, shift = fixed_point(torch.tensor([step, octave], dtype=torch.float64), 31, (1, 45))
-    return site.call(
-        "log_softmax",
-        site.source,
-        exponentials(site.input_scale),
-        int(factors[0]),
-        int(factors[1]),
-        shift,
-        site.output_zero_point,
-    )
+    return int(factors[0]), int(factors[1]), shift
+
+
+def _log_softmax(site: Site) -> Node:
+    table = exponentials(site.input_scale)
+    return site.call("log_softmax", site.source, table, *log_factors(site), site.output_zero_point)
 
 
 def forms() -> Mapping[Any, Int8Form]:
@@ -328,5 +327,5 @@ def forms() -> Mapping[Any, Int8Form]:
         softmax_where(): Int8Form(
             lambda node: True, _masked_softmax, output=SOFTMAX_OUTPUT_FIXED_QSPEC, others=mask_operands
         ),
-        aten.log_softmax.int: Int8Form(_accepts_rows, _log_softmax),
+        aten.log_softmax.int: Int8Form(accepts_rows, _log_softmax),
     }

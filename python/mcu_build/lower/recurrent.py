@@ -212,19 +212,21 @@ def _unsqueezed(build: Builder, state: Node) -> Node:
 RULES: Mapping[Any, Any] = {**dict.fromkeys(LAYERS, (layers,)), **dict.fromkeys(_CELLS, (cell,))}
 
 
-def annotate(model: GraphModule, chosen: Chosen = everything) -> None:
+def annotate(
+    model: GraphModule, chosen: Chosen = everything, spec: Any = INT8_ACTIVATION_PER_TENSOR_QSPEC
+) -> None:
     """Mark recurrent calls as quantized: their input, the sequence that they make, and h before the first."""
     for node in model.graph.nodes:
-        if node.target not in LAYERS or not chosen(node) or not _accepts(node):
+        if node.target not in LAYERS or not chosen(node) or not accepts(node):
             continue
         call = RecurrentCall.of(node)
         sequence = call.results()[0]
         state = call.states[0]
-        inputs: dict[Node, Any] = {call.source: INT8_ACTIVATION_PER_TENSOR_QSPEC}
-        output: Any = INT8_ACTIVATION_PER_TENSOR_QSPEC
+        inputs: dict[Node, Any] = {call.source: spec}
+        output: Any = spec
         if not _is_zero(model, state):
             # One quantization for h before and after every step.
-            inputs[state] = INT8_ACTIVATION_PER_TENSOR_QSPEC
+            inputs[state] = spec
             output = SharedQuantizationSpec((state, node))
         _mark_node_as_quantized(node, inputs, None, is_quantized=False)
         _mark_node_as_quantized(sequence, {}, output, is_quantized=False)
@@ -232,7 +234,8 @@ def annotate(model: GraphModule, chosen: Chosen = everything) -> None:
             part.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
 
 
-def _accepts(node: Node) -> bool:
+def accepts(node: Node) -> bool:
+    """Whether a recurrent layer has an integer form."""
     call = RecurrentCall.of(node)
     constant = all(weight.op == "get_attr" for weight in call.weights)
     fits = all(shape(weight)[-1] <= MOST_INPUTS for weight in call.weights[:2])

@@ -1,4 +1,5 @@
-"""Recurrent calls between int8 input and output as `mcu_build::lstm`, `gru` or `rnn`, after calibration.
+"""Recurrent calls between input and output of int8, or of int16, as `mcu_build::lstm`, `gru` or `rnn`, after
+calibration.
 
 Weights are rounded to int8 here, with a scale for each row; the gates that they make need no calibration.
 """
@@ -20,9 +21,15 @@ from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site, fixed_point
 from mcu_build.lower.recurrent import RecurrentCall
 from mcu_build.lower.recurrent_shapes import LAYERS
 from mcu_build.lower.state_inputs import PREFIX
-from mcu_build.reference_recurrent import FUNCTION_BITS, GATE_BITS, RELU_BITS, tanh_table
+from mcu_build.reference_recurrent import (
+    FUNCTION_BITS,
+    GATE_BITS,
+    MOST_WEIGHT_S16,
+    MULTIPLIER_BITS,
+    RELU_BITS,
+    tanh_table,
+)
 
-_MULTIPLIER_BITS = 30
 # Bits of factors for differences of 8 bits, and for 16 bits: rounded products stay within 31 bits.
 _BITS_FOR_8, _BITS_FOR_16 = 22, 15
 _LARGEST_BIAS = (1 << 30) - 1
@@ -40,12 +47,12 @@ class _Rounded:
 # Which result of a call is the state of 16 bits.
 _KEPT = {aten.lstm.input: 2, aten.gru.input: 1}
 
-# Constants by the float weights that they are made from: cells in a loop share theirs.
-_Known = dict[Node, _Rounded]
+# Constants by the float weights that they are made from, and whether for int16: cells in a loop share theirs.
+_Known = dict[tuple[Node, bool], _Rounded]
 
 
 def build_recurrent(exported: ExportedProgram, chosen: Chosen = everything) -> None:
-    """Replace the float calls by int8 operators of ours."""
+    """Replace the float calls by integer operators of ours."""
     known: _Known = {}
     for node in list(exported.graph.nodes):
         if node.target in LAYERS and chosen(node):
@@ -66,12 +73,12 @@ def _name_outputs(exported: ExportedProgram) -> None:
 def _replace(exported: ExportedProgram, call: RecurrentCall, known: _Known) -> None:
     results = call.results()
     end = next(iter(results[0].users)) if 0 in results else None
-    if end is None or end.target is not QUANTIZE or len(results[0].users) != 1 or not _is_int8(call.source):
+    if end is None or end.target is not QUANTIZE or len(results[0].users) != 1:
         return
-    start = call.source.args
-    scales = (float(start[1]), int(start[2]), float(end.args[1]), int(end.args[2]))
-    site = Site(exported, call.node, start[0], *scales)
-    first, is_known = _first(site, call.states[0])
+    if not _is_integer(call.source, end):
+        return
+    site = Site.between(exported, call.node, call.source, end, is_int16=end.args[5] is torch.int16)
+    first, is_known = _first(site, call.states[0], end)
     if not is_known and not _is_carried(call):
         return
     made = _BUILDERS[call.node.target](site, call, first, known)
@@ -95,15 +102,16 @@ def _piece(made: Node, index: int, before: Node) -> Node:
     return piece
 
 
-def _is_int8(node: Node) -> bool:
-    return node.target is DEQUANTIZE and node.args[5] is torch.int8
+def _is_integer(node: Node, end: Node) -> bool:
+    """Whether it is dequantized from the type of the output."""
+    return node.target is DEQUANTIZE and node.args[5] is end.args[5]
 
 
-def _first(site: Site, state: Node) -> tuple[Node | None, bool]:
-    """The int8 h before the first step, None for zeros, and whether it has the quantization of the output."""
+def _first(site: Site, state: Node, end: Node) -> tuple[Node | None, bool]:
+    """The h before the first step, None for zeros, and whether it has the quantization of the output."""
     if _is_zero(site, state):
         return None, True
-    fits = _is_int8(state) and state.args[1:3] == (site.output_scale, site.output_zero_point)
+    fits = _is_integer(state, end) and state.args[1:3] == (site.output_scale, site.output_zero_point)
     return (state.args[0], True) if fits else (None, False)
 
 
@@ -121,15 +129,20 @@ def _is_zero(site: Site, node: Node) -> bool:
 
 
 def _rounded(site: Site, weight: Node, known: _Known) -> _Rounded:
-    if weight not in known:
+    key = weight, site.is_int16
+    if key not in known:
         value = site.value_of(weight)
         assert value is not None
         wide = value.to(torch.float64)
         scales = (wide.abs().amax(dim=1) / 127).clamp(min=1e-30)
+        if site.is_int16:
+            # Half a step more for each weight that is rounded up.
+            room = MOST_WEIGHT_S16 - wide.shape[1] / 2
+            scales = torch.maximum(scales, wide.abs().sum(dim=1) / room)
         integers = torch.round(wide / scales.unsqueeze(1)).to(torch.int8)
         sums = integers.to(torch.float64).sum(dim=1)
-        known[weight] = _Rounded(site.constant(f"{weight.name}_rows", integers), scales, sums)
-    return known[weight]
+        known[key] = _Rounded(site.constant(f"{weight.name}_rows", integers), scales, sums)
+    return known[key]
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ def _gates(site: Site, call: RecurrentCall, known: _Known, unit: float) -> _Gate
     weights = [_rounded(site, weight, known) for weight in call.weights[:2]]
     steps = (site.input_scale / unit, site.output_scale / unit)
     factors = torch.stack([each.scales * step for each, step in zip(weights, steps, strict=True)])
-    multipliers, shift = fixed_point(factors, _MULTIPLIER_BITS, (1, 61))
+    multipliers, shift = fixed_point(factors, MULTIPLIER_BITS[_bits(site)], (1, 61))
     exact = multipliers.to(torch.float64) / 2.0**shift
     biases = []
     for index, zero_point in enumerate((site.input_zero_point, site.output_zero_point)):
@@ -155,6 +168,10 @@ def _gates(site: Site, call: RecurrentCall, known: _Known, unit: float) -> _Gate
         real = torch.zeros(len(exact[index]), dtype=torch.float64) if bias is None else bias / unit
         biases.append(real - zero_point * weights[index].sums * exact[index])
     return _Gates(tuple(each.constant for each in weights), multipliers, shift, tuple(biases))
+
+
+def _bits(site: Site) -> int:
+    return 16 if site.is_int16 else 8
 
 
 def _integers(biases: torch.Tensor) -> torch.Tensor:
@@ -207,13 +224,14 @@ def _gru(site: Site, call: RecurrentCall, first: Node | None, known: _Known) -> 
         site.output_zero_point,
         *_factor(2.0**-bits / site.output_scale, _BITS_FOR_16),
         bits,
-        *_factor(site.output_scale * 2.0**bits, _BITS_FOR_8),
+        *_factor(site.output_scale * 2.0**bits, _BITS_FOR_16 if site.is_int16 else _BITS_FOR_8),
     )
 
 
 def _state_bits(site: Site) -> int:
-    """Bits behind the point of a state of 16 that holds all that int8 can be at first."""
-    largest = site.output_scale * max(127 - site.output_zero_point, 128 + site.output_zero_point)
+    """Bits behind the point of a state of 16 that holds all that h can be at first."""
+    least = 1 << (_bits(site) - 1)
+    largest = site.output_scale * max(least - 1 - site.output_zero_point, least + site.output_zero_point)
     return min(FUNCTION_BITS, max(1, FUNCTION_BITS - ceil(log2(largest))))
 
 
@@ -223,8 +241,9 @@ def _rnn_tanh(site: Site, call: RecurrentCall, first: Node | None, known: _Known
 
 
 def _rnn_relu(site: Site, call: RecurrentCall, first: Node | None, known: _Known) -> Node:
-    gates = _gates(site, call, known, site.output_scale * 2.0**-RELU_BITS)
-    return _rnn(site, call, first, gates, None, (1, RELU_BITS))
+    bits = 0 if site.is_int16 else RELU_BITS
+    gates = _gates(site, call, known, site.output_scale * 2.0**-bits)
+    return _rnn(site, call, first, gates, None, (2, 1 + bits) if site.is_int16 else (1, bits))
 
 
 def _rnn(

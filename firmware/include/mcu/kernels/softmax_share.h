@@ -1,4 +1,4 @@
-// The quotient of softmax.h, shared by its kernels.
+// The quotient of softmax.h, shared by its kernels, and the logarithm of those of log_softmax.
 
 #pragma once
 
@@ -22,6 +22,21 @@ inline int32_t softmax_share(uint64_t part, uint64_t sum, int32_t excess) {
     }
     const bool up = 2 * rest > whole || (2 * rest == whole && quotient % 2 != 0);
     return quotient + (up ? 1 : 0);
+}
+
+// log2(value / 2^31) with 16 bits behind the point, for a value from 2^31, by squaring.
+inline int64_t log2_of(uint64_t value) {
+    int64_t result = 0;
+    for (; value >= uint64_t{1} << 32; value >>= 1) {
+        ++result;
+    }
+    for (int32_t bit = 0; bit < 16; ++bit) {
+        value = value * value >> 31;
+        const auto above = static_cast<int32_t>(value >> 32);
+        value >>= above;
+        result = 2 * result + above;
+    }
+    return result;
 }
 
 }  // namespace mcu::kernels

@@ -132,6 +132,19 @@ class SoftmaxS16Params(Struct):
 
 
 @dataclass(frozen=True)
+class LogSoftmaxS16Params(Struct):
+    """Parameters of softmax_s16.h."""
+
+    rows: int
+    columns: int
+    multiplier: int
+    shift: int
+    step: int
+    octave: int
+    output_shift: int
+
+
+@dataclass(frozen=True)
 class MaskedSoftmaxS16Params(Struct):
     """Parameters of softmax_s16.h."""
 

@@ -13,7 +13,7 @@ from mcu_build.ir.calls.resampling import Windows
 from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
 from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
-from mcu_build.ir.tensor import Tensor
+from mcu_build.ir.tensor import DType, Tensor
 
 
 @dataclass(frozen=True)
@@ -298,13 +298,24 @@ class LogSoftmax(Call):
 
 @dataclass(frozen=True)
 class Recurrent(Call):
-    """What recurrent layers have in common: a layer and direction that loops over time."""
+    """What recurrent layers have in common: a layer and direction that loops over time, on int8 or int16."""
 
-    SOURCE = "recurrent"
+    LAYER = ""
     GATES = 1
 
     params: RecurrentParams | GruParams
+    dtype: DType
     input: Read
+
+    @property
+    def kernel(self) -> str:
+        """One for each type."""
+        return f"{self.LAYER}_s{8 * self.dtype.size}"
+
+    @property
+    def source(self) -> str:
+        """Likewise."""
+        return "recurrent" if self.dtype is DType.I8 else "recurrent_s16"
 
     @property
     def layer(self) -> RecurrentParams:
@@ -322,7 +333,7 @@ class Recurrent(Call):
 class Rnn(Recurrent):
     """A plain recurrent layer. Without a table its activation is ReLU."""
 
-    KERNEL = "rnn_s8"
+    LAYER = "rnn"
 
     params: RecurrentParams
     hidden: Read | None
@@ -339,7 +350,7 @@ class Rnn(Recurrent):
 class Lstm(Recurrent):
     """An LSTM layer."""
 
-    KERNEL = "lstm_s8"
+    LAYER = "lstm"
     GATES = 4
 
     params: RecurrentParams
@@ -359,7 +370,7 @@ class Lstm(Recurrent):
 class Gru(Recurrent):
     """A GRU layer."""
 
-    KERNEL = "gru_s8"
+    LAYER = "gru"
     GATES = 3
 
     params: GruParams

@@ -13,6 +13,7 @@ from mcu_build.ir.calls.int16 import (
     DepthwiseS16,
     LinearS16,
     LinearS16Params,
+    LogSoftmaxS16Params,
     LookupS16,
     LookupS16Params,
     MaskedSoftmaxS16Params,
@@ -256,6 +257,18 @@ def softmax(call: Call) -> None:
         call.emit("softmax_s16", "softmax_s16", params, [source, table], [output])
 
 
+def log_softmax(call: Call) -> None:
+    """(input, table, multiplier, shift, step, octave, output_shift, out): over the rows of a matrix."""
+    source, table, shape = contiguous(call, call.tensor(0)), call.tensor(1), call.output.model_shape
+    _all_int16(call, (source, call.output))
+    if len(shape) != 2 or table.dtype is not DType.I32 or table.elements != _EXP2_ENTRIES:
+        raise call.refuse(f"{list(shape)} with a table of {table.elements} entries")
+    factors = call.integer(4), call.integer(5), _shift(call, 6)
+    params = LogSoftmaxS16Params(*shape, call.integer(2), _shift(call, 3), *factors)
+    with contiguous_output(call) as output:
+        call.emit("log_softmax_s16", "softmax_s16", params, [source, table], [output])
+
+
 def masked_softmax(call: Call) -> None:
     """(input [b, r, c], mask [1 | b, 1 | r, c] of bool or int8, table, multiplier, shift, out)."""
     source, mask, table = contiguous(call, call.tensor(0)), contiguous(call, call.tensor(1)), call.tensor(2)
@@ -325,6 +338,7 @@ SELECTORS: dict[str, Selector] = {
         "lookup": lookup,
         "softmax": softmax,
         "masked_softmax": masked_softmax,
+        "log_softmax": log_softmax,
         "norm": norm,
     }.items()
 }

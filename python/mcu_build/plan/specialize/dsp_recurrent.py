@@ -13,7 +13,12 @@ from mcu_build.plan.specialize.dsp_rescale import array
 
 
 def layer(context: Context, step: Step, call: Lstm | Gru | Rnn) -> Step | None:
-    """Constant weights without a pair of rows that 16 bits do not hold (-128 beside a negative one)."""
+    """Constant weights without a pair of rows that 16 bits do not hold (-128 beside a negative one).
+
+    Of int16, dsp/recurrent_s16.cpp takes the program's weights.
+    """
+    if call.dtype is not DType.I8:
+        return None
     packed = {}
     for id in (call.input_weights, call.hidden_weights):
         weights = array(context, id, np.int8)
