@@ -42,7 +42,7 @@ from mcu_build.simulate.run import Sim
 if TYPE_CHECKING:
     from mcu_build.export.make import Exported, Format
     from mcu_build.flash.layers import LayerCycles
-    from mcu_build.frontend.tune_flash import Board as TunedBoard
+    from mcu_build.frontend.image_price import Board as TunedBoard
     from mcu_build.profile.measure import Profile
     from mcu_build.report.fitting import Fitting
 
@@ -176,8 +176,8 @@ def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: K
 
 def priced(model: str | Path, **options: Unpack[Keywords]) -> "TunedBoard":
     """What images of a model.py take with one `precision` or another, for `tune`. No build folder is left."""
-    from mcu_build.frontend.tune_flash import Board as TunedBoard
-    from mcu_build.frontend.tune_flash import Price
+    from mcu_build.frontend.image_price import Board as TunedBoard
+    from mcu_build.frontend.image_price import Price
 
     request = request_for(model, BuildOptions.of(**options))
 
@@ -188,7 +188,7 @@ def priced(model: str | Path, **options: Unpack[Keywords]) -> "TunedBoard":
             wanted = replace(request, precision=precision, build_root=Path(scratch))
             made = Firmware(pipeline.build(wanted, cache, silent), request.board, silent)
             cycles = _or_note(lambda: made.cycles, "no cycles", "profile", [])
-            return Price(made.flash, cycles)
+            return Price(made.flash, made.ram, cycles)
 
     words = request.board.model_dump_json(), repr(request.npu), request.toolchain, request.options.optimize
     code = own_code(), own_data("firmware", "cmake", "toolchains")

@@ -10,8 +10,9 @@ from mcu_build.cache import Cache
 from mcu_build.cli import main
 from mcu_build.errors import McuError
 from mcu_build.frontend import quantize
-from mcu_build.frontend.tune import Aim, Trial, search
-from mcu_build.frontend.tune_flash import Board, Candidate, Price, in_order, search_flash, tune_flash
+from mcu_build.frontend.image_price import Board, Price
+from mcu_build.frontend.tune import Aim, Trial, search, tune
+from mcu_build.frontend.tune_flash import Candidate, in_order, search_flash, tune_flash
 from tests.support.cli import mcu_build
 
 MODEL = """
@@ -91,6 +92,38 @@ def test_a_search_ends_where_it_has_to():
     assert chosen.sqnr_db >= 20
 
 
+def test_layers_for_which_there_is_no_room_are_not_tried():
+    made, attempt = attempts(["b"])
+    _, chosen = search(attempt, met(20), fits=lambda layers: "a" not in layers)
+    assert chosen.in_float == ("b",)
+    assert all("a" not in layers for layers in made)
+    _, chosen = search(attempt, met(20), fits=lambda layers: "b" not in layers)
+    assert chosen.sqnr_db < 20
+
+
+def test_steps_are_priced_and_keep_the_ram(tmp_path):
+    """RAM of a made-up board: more for each layer that is not int8; images are made once."""
+    (tmp_path / "gem.py").write_text(MODEL)
+    made: list[tuple[str, ...]] = []
+
+    def price(precision):
+        made.append(tuple(precision))
+        return Price(9000, 1000 + 100 * len(precision), 50 + len(precision))
+
+    def run(most: int | None):
+        board, cache = Board("board", price), Cache()
+        return tune(tmp_path / "gem.py", Aim(min_sqnr=32), lambda text: None, cache, board, most)
+
+    free = run(None)
+    assert free.met and all((one.flash, one.cycles) == (9000, 50 + len(one.layers)) for one in free.steps)
+    assert free.chosen.ram == 1000 + 100 * len(free.chosen.layers) > 1000
+    made.clear()
+    tight = run(1000)
+    assert not tight.met and tight.chosen.layers == () and tight.chosen.ram == 1000
+    assert run(free.chosen.ram).chosen == free.chosen
+    assert len(made) == len(set(made))
+
+
 def run(file: Path, capsys, *options: str) -> tuple[int, dict]:
     with pytest.raises(SystemExit) as ended:
         main(["tune", "--json", str(file), *options])
@@ -100,8 +133,10 @@ def run(file: Path, capsys, *options: str) -> tuple[int, dict]:
 def test_what_it_prints_reaches_the_aim_when_it_is_followed(tmp_path, capsys, monkeypatch):
     """The model with the chosen layers is as good as was promised, and then nothing is left to do."""
     (tmp_path / "gem.py").write_text(MODEL)
-    status, found = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32")
+    out = tmp_path / "made" / "gem.json"
+    status, found = run(tmp_path / "gem.py", capsys, "--min-sqnr", "32", "--out", str(out))
     assert status == 0
+    assert json.loads(out.read_text()) == found["precision"]
 
     def never(*_):
         raise AssertionError("a trial is made once")
@@ -185,7 +220,7 @@ def test_layers_that_lose_least_have_4_bits_first(tmp_path):
         made.append(tuple(precision))
         if not precision:
             raise McuError("it does not link")
-        return Price(20_000 - sum(sizes[name] // 2 for name in precision), 1000 + len(precision))
+        return Price(20_000 - sum(sizes[name] // 2 for name in precision), 5000, 1000 + len(precision))
 
     def run(most: int, aim: Aim = ANY):
         return tune_flash(file, most, aim, Board("board", price), lambda text: None, Cache(tmp_path / "c"))
@@ -222,4 +257,4 @@ def test_flash_is_a_boards(tmp_path):
     (tmp_path / "net.py").write_text(NARROW)
     refused = mcu_build("tune", tmp_path / "net.py", "--max-flash", "20K")
     assert refused.status == 2
-    assert "--max-flash: host has no flash" in refused.err
+    assert "--max-flash: the host's memory is no price" in refused.err

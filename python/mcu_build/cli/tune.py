@@ -1,5 +1,6 @@
 """`mcu-build tune`: which layers have 16 bits or float for an accuracy, or 4 for flash."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ from mcu_build.errors import Exit, McuError
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@build_option("board", default="host", help="A board's name, or a .toml file, for --max-flash.")
+@build_option("board", default="host", help="A board's name, or a .toml file: steps are priced on it.")
 @build_option("npu")
 @build_option("optimize")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the chosen precision to this file, JSON.",
+)
 @budgets("tune")
 @json_option
 @debug_option
@@ -25,7 +31,9 @@ def command(
     board: str,
     npu: str | None,
     optimize: Any,
+    out: Path | None,
     max_flash: int | None,
+    max_ram: int | None,
     min_sqnr: float | None,
     max_drop: float | None,
     as_json: bool,
@@ -33,39 +41,59 @@ def command(
 ) -> Exit:
     """Search which layers need 16 bits or float, on the model's own data, and print the `precision` to write.
 
-    It looks for a model within the budgets: without any, 20 dB, and 2 points where there are labels. Where
-    the image for --board has more than --max-flash, it looks for layers whose weights have 4 bits instead,
-    and builds each step. Nothing is written. Status 6 where none is found.
+    It looks for a model within the budgets: without any, 20 dB, and 2 points where there are labels. With
+    --board each step is built for its flash, RAM and cycles, and layers get bits only where --max-ram is
+    kept. Where the image has more than --max-flash, it looks for layers whose weights have 4 bits instead.
+    Status 6 where none is found.
     """
     del debug
     from mcu_build.cache import Cache
+    from mcu_build.files import write_atomically
     from mcu_build.frontend.names import check_model
     from mcu_build.frontend.tune import Aim, tune
 
     check_model(model)
     times, aim = StageTimes(), Aim(min_sqnr, max_drop)
+    images = _images(model, max_flash, max_ram, board=board, npu=npu, optimize=optimize)
     with times.stage("tune"):
         found = None
         if max_flash is not None:
-            found = _for_flash(model, max_flash, aim, times, board=board, npu=npu, optimize=optimize)
+            found = _for_flash(model, max_flash, max_ram, aim, times, images)
         if found is None:
-            found = tune(model, aim, times.step, Cache())
+            found = tune(model, aim, times.step, Cache(), images, max_ram)
+    if out is not None:
+        write_atomically(out, (json.dumps(dict(found.precision), indent=2) + "\n").encode())
     if as_json:
         print_json({**asdict(found), "stages": times.stages})
     else:
         print_text(_text(found))
+        first = found.steps[0].ram
+        if max_ram is not None and first is not None and first > max_ram:
+            hint = f"`mcu-build fit {model} --board {board}` lists plans that take less"
+            print_text(f"int8 takes {first:,} bytes of RAM, more than {max_ram:,}: {hint}.")
     return Exit.OK if found.met else Exit.BUDGET
 
 
-def _for_flash(model: Path, most: int, aim: Any, times: StageTimes, **options: Any) -> Any:
-    """The layers whose weights have 4 bits; None where the image fits without any."""
+def _images(model: Path, max_flash: int | None, max_ram: int | None, **options: Any) -> Any:
+    """What prices images for the board; None for the host, whose memory is no price."""
     from mcu_build.api import priced
+
+    if options["board"] != "host":
+        return priced(model, **options)
+    for flag, given in (("--max-flash", max_flash), ("--max-ram", max_ram)):
+        if given is not None:
+            raise McuError(
+                f"{flag}: the host's memory is no price", "Name the board: --board nrf52840-dk.", Exit.USAGE
+            )
+    return None
+
+
+def _for_flash(model: Path, most: int, max_ram: int | None, aim: Any, times: StageTimes, images: Any) -> Any:
+    """The layers whose weights have 4 bits; None where the image fits without any."""
     from mcu_build.cache import Cache
     from mcu_build.frontend.tune_flash import tune_flash
 
-    if options["board"] == "host":
-        raise McuError("--max-flash: host has no flash", "Name the board: --board nrf52840-dk.", Exit.USAGE)
-    found = tune_flash(model, most, aim, priced(model, **options), times.step, Cache())
+    found = tune_flash(model, most, aim, images, times.step, Cache(), max_ram)
     fits = (found.chosen.flash or 0) <= most
     return None if fits and not found.chosen.layers else found
 
@@ -73,8 +101,8 @@ def _for_flash(model: Path, most: int, aim: Any, times: StageTimes, **options: A
 def _text(found: Any) -> str:
     from mcu_build.report.tables import render
 
-    is_built = any(trial.in_int4 for trial in found.steps)
-    costs = ("flash", "kilocycles") if is_built else ("float MACs", "flash")
+    is_built = any(trial.flash for trial in found.steps)
+    costs = ("flash", "RAM", "kilocycles") if is_built else ("float MACs", "flash")
     rows = [
         (
             _layers(trial),
@@ -104,9 +132,10 @@ def _more(trial: Any) -> tuple[str, str]:
     return f"{trial.float_share:.0%}", f"+{trial.extra_flash:,}"
 
 
-def _price(trial: Any) -> tuple[str, str]:
-    flash = "does not link" if trial.flash is None else f"{trial.flash:,}"
-    return flash, "" if trial.cycles is None else f"{trial.cycles / 1000:,.0f}"
+def _price(trial: Any) -> tuple[str, str, str]:
+    if trial.flash is None:
+        return "does not fit", "", ""
+    return f"{trial.flash:,}", f"{trial.ram:,}", "" if trial.cycles is None else f"{trial.cycles / 1000:,.0f}"
 
 
 def _layers(trial: Any) -> str:

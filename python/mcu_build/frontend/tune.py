@@ -5,13 +5,14 @@ A value is rounded between two layers, so it is a tensor that gets more bits: al
 together. Tensors are tried in the order of what they lose alone, a few at each step, and the one that helps
 most is kept. Once the aim is met, what is not needed for it goes back to int8, by halves, dearest first.
 int16 costs little, so float is tried only where all of the model in int16 is not enough. The search has no
-randomness: the same model gives the same answer. It ends after a number of trials, and each is kept in the
+randomness: the same model gives the same answer. With a board, each step is priced by an image, and no
+tensor gets bits for which there is no RAM. It ends after a number of trials, and each is kept in the
 cache: a search that was interrupted goes on where it was.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -23,6 +24,7 @@ from mcu_build.compare import accuracy
 from mcu_build.dependencies import FRONT_END_CODE
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision, session
+from mcu_build.frontend.image_price import Board, Price
 from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
 from mcu_build.vectors import UNLABELLED
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 # Tensors that are tried at each step, and steps.
 _TRIED = 3
 _MOST_STEPS = 16
+# Sets of layers that are priced at each step for those that fit.
+_MOST_PRICED = 8
 # Trials of a search, each of which quantizes the model.
 _MOST_TRIALS = 40
 # Vectors over which accuracy is counted.
@@ -67,8 +71,8 @@ class Trial:
     without labels.
 
     `float_share` is the share of the model's multiply-accumulates that are in float, `extra_flash` the bytes
-    that float weights take beyond those of int8. `flash` and `cycles` are those of an image for a board,
-    modelled, where one was built.
+    that float weights take beyond those of int8. `flash`, `ram` and modelled `cycles` are those of an
+    image for a board, where one was built.
     """
 
     in_float: tuple[str, ...]
@@ -79,7 +83,12 @@ class Trial:
     in_int16: tuple[str, ...] = ()
     in_int4: tuple[str, ...] = ()
     flash: int | None = None
+    ram: int | None = None
     cycles: int | None = None
+
+    def at(self, price: Price) -> "Trial":
+        """With what its image takes."""
+        return replace(self, flash=price.flash, ram=price.ram, cycles=price.cycles)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -104,8 +113,18 @@ class Tuned:
     ended: bool = False
 
 
-def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tuned:
-    """Search for `file`, a model.py. McuError for any other, and without labels where `aim` needs them."""
+def tune(
+    file: Path,
+    aim: Aim,
+    step: Callable[[str], None],
+    cache: Cache,
+    board: Board | None = None,
+    max_ram: int | None = None,
+) -> Tuned:
+    """Search for `file`, a model.py. McuError for any other, and without labels where `aim` needs them.
+
+    With a `board` the steps are priced; layers get bits only where the image then has `max_ram` bytes of RAM.
+    """
     bench = bench_of(file, aim)
     aim = Aim(LEAST_SQNR_DB, MOST_DROP) if aim == Aim() else aim
 
@@ -128,9 +147,35 @@ def tune(file: Path, aim: Aim, step: Callable[[str], None], cache: Cache) -> Tun
     def ended() -> bool:
         return len(known) >= _MOST_TRIALS
 
+    def wishes(layers: Iterable[str]) -> Mapping[str, str]:
+        return {**bench.wishes, **dict.fromkeys(layers, width)}
+
+    def price(layers: Collection[str]) -> Price | None:
+        step(f"image for the board: {len(layers)} layers in {width}")
+        # In one order: whatever finds them, the same layers are one image.
+        named = sorted(layers, key=lambda key: (-bench.work[key], key))
+        try:
+            return board.kept(cache, bench.key, wishes(named)) if board else None
+        except McuError:
+            if not layers:
+                raise
+            return None  # what does not link is too large
+
+    def fits(layers: Collection[str]) -> bool:
+        if board is None or max_ram is None:
+            return True
+        found = price(layers)
+        return found is not None and found.ram <= max_ram
+
     steps, chosen = search(lambda layers: attempt(layers, width), met, ended)
-    wishes = {**bench.wishes, **dict.fromkeys(chosen.layers, width)}
-    return Tuned(tuple(steps), chosen, wishes, bench.float_accuracy, met(chosen), len(known), ended())
+    if not fits(chosen.layers):
+        steps, chosen = search(lambda layers: attempt(layers, width), met, ended, fits)
+    if board is not None:
+        steps = [one.at(made) if (made := price(one.layers)) else one for one in steps]
+        chosen = steps[-1]
+    enough = met(chosen) and fits(chosen.layers)
+    named = wishes(chosen.layers)
+    return Tuned(tuple(steps), chosen, named, bench.float_accuracy, enough, len(known), ended())
 
 
 def bench_of(file: Path, aim: Aim) -> "Bench":
@@ -166,17 +211,19 @@ def search(
     attempt: Callable[[Collection[str]], tuple[Trial, Sequence[frozenset[str]]]],
     met: Callable[[Trial], bool],
     ended: Callable[[], bool] = lambda: False,
+    fits: Callable[[Collection[str]], bool] = lambda layers: True,
 ) -> tuple[list[Trial], Trial]:
     """The trials that were kept, and the last.
 
     `attempt` gives a trial, and sets of layers that share a tensor, those first that lose most. Once `ended`
-    says so there are no more.
+    says so there are no more. Layers for which there is no room are not tried: `fits` says so.
     """
     trial, damaged = attempt(())
     steps = [trial]
     while not met(trial) and len(steps) <= _MOST_STEPS and not ended():
         chosen = frozenset(trial.layers)
-        wider = list(dict.fromkeys(chosen | one for one in damaged if not one <= chosen))[:_TRIED]
+        sets = dict.fromkeys(chosen | one for one in damaged if not one <= chosen)
+        wider = list(islice((one for one in islice(sets, _MOST_PRICED) if fits(one)), _TRIED))
         if not wider:
             break
         tried = [attempt(sorted(one)) for one in wider]
@@ -243,6 +290,11 @@ class Bench:
     def layers(self) -> Collection[str]:
         """All of the model, by the names that `precision` knows."""
         return frozenset(self._layers.keys.values())
+
+    @property
+    def work(self) -> Mapping[str, int]:
+        """Multiply-accumulates of each layer."""
+        return self._layers.work
 
     @property
     def names(self) -> "Mapping[Node, str]":

@@ -6,18 +6,18 @@ alone, in the float program; what is chosen is quantized and built, so that the 
 of an image. Like tune.py, the search has no randomness and goes on where it was interrupted.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcu_build.cache import Cache, hash_text
+from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
+from mcu_build.frontend.image_price import Board
 from mcu_build.frontend.tune import Aim, Bench, Trial, Tuned, bench_of, kept
 
 if TYPE_CHECKING:
@@ -30,23 +30,6 @@ _MOST_MEASURED = 64
 
 
 @dataclass(frozen=True)
-class Price:
-    """What an image takes: bytes of flash, and modelled cycles where the board can be simulated."""
-
-    flash: int
-    cycles: int | None
-
-
-@dataclass(frozen=True)
-class Board:
-    """What a search has to know of a board: a text that stands for all that an image depends on, and the
-    price of the image with some `precision`."""
-
-    key: str
-    price: Callable[[Mapping[str, str]], Price]
-
-
-@dataclass(frozen=True)
 class Candidate:
     """A layer: bytes that weights of 4 bits save, and the noise at the outputs, as a share of the signal."""
 
@@ -56,7 +39,13 @@ class Candidate:
 
 
 def tune_flash(
-    file: Path, most: int, aim: Aim, board: Board, step: Callable[[str], None], cache: Cache
+    file: Path,
+    most: int,
+    aim: Aim,
+    board: Board,
+    step: Callable[[str], None],
+    cache: Cache,
+    max_ram: int | None = None,
 ) -> Tuned:
     """Search for `file`, a model.py, whose image may have `most` bytes. McuError as from `tune`.
 
@@ -75,8 +64,7 @@ def tune_flash(
             trial, _ = kept(cache, bench, chosen, precision.INT4)
             known[count] = trial
             try:
-                price = _kept_price(cache, bench, board, _wishes(bench, trial))
-                known[count] = replace(trial, flash=price.flash, cycles=price.cycles)
+                known[count] = trial.at(board.kept(cache, bench.key, _wishes(bench, trial)))
             except McuError as error:
                 failed[count] = error
         return known[count]
@@ -88,7 +76,8 @@ def tune_flash(
     chosen = search_flash(order, flash, most)
     if chosen in failed:
         raise failed[chosen]
-    trial, fits = attempt(chosen), flash(chosen) <= most
+    trial = attempt(chosen)
+    fits = flash(chosen) <= most and (max_ram is None or (trial.ram or 0) <= max_ram)
     steps = tuple(known[count] for count in sorted(known))
     return Tuned(
         steps,
@@ -131,18 +120,6 @@ def search_flash(order: Sequence[Candidate], flash: Callable[[int], float], most
 
 def _wishes(bench: Bench, trial: Trial) -> Mapping[str, str]:
     return {**bench.wishes, **dict.fromkeys(trial.in_int4, precision.INT4)}
-
-
-def _kept_price(cache: Cache, bench: Bench, board: Board, wishes: Mapping[str, str]) -> Price:
-    if bench.key is None:
-        return board.price(wishes)
-
-    def produce(folder: Path) -> None:
-        (folder / "price.json").write_text(json.dumps(asdict(board.price(wishes))))
-
-    key = hash_text("price", bench.key, board.key, json.dumps(list(wishes.items())))
-    entry, _ = cache.get(key, produce)
-    return Price(**json.loads((entry / "price.json").read_text()))
 
 
 def _candidates(bench: Bench) -> list[Candidate]:

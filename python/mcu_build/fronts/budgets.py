@@ -76,7 +76,7 @@ BUDGETS = (
         "Fail (status 6) above this many bytes of RAM.",
         name="max_ram",
         kind="size",
-        verbs=("build", "size", "report", "ci"),
+        verbs=("build", "size", "tune", "report", "ci"),
     ),
     Budget(
         "Fail (status 6) above this many instructions of one inference.",
