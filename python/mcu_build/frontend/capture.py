@@ -16,6 +16,7 @@ from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.assigned_buffers import assignments_copied
 from mcu_build.frontend.first_call import FirstCall, call_once, flat_outputs, output_names
 from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
@@ -61,6 +62,7 @@ def capture(model: Model, first: FirstCall | None = None) -> ExportedProgram:
             torch.no_grad(),
             flat_outputs(model.model),
             known_values(model.model, first.written),
+            assignments_copied(model.model),
         ):
             exported = torch.export.export(model.model, model.example_inputs, strict=False)
     except Exception as error:

@@ -51,24 +51,20 @@ def call_once(model: Model) -> FirstCall:
     Buffers are as before afterwards; what the model makes once and keeps (a mask for the length that it has
     seen) stays. McuError where a call fails or gives what firmware cannot.
     """
-    buffers = [(buffer, buffer.clone()) for buffer in model.model.buffers() if not _is_lazy(buffer)]
+    buffers = _Buffers(model.model)
     given, once = _buffers(model.model), {}
     seen, versions, values = [], _versions(model.model), _values(model.model)
     first_result = None
     for number in range(2):
         before, once = dict(_attributes(model.model)), _buffers(model.model)
         parameters = {name: one.clone() for name, one in model.model.named_parameters() if not _is_lazy(one)}
-        result, assigned = _called(model)
+        result = _called(model)
         if number == 0:
             first_result = [leaf.clone() for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor)]
+            buffers.note_kept()
         seen.append((before, dict(_attributes(model.model))))
     _check_parameters(model, parameters)
     _check_buffers(model.path, given, once, _buffers(model.model))
-    if assigned:
-        raise McuError(
-            f"{model.path}: buffer {assigned[0]!r}: an input itself is assigned to it",
-            f"Copy it: self.{assigned[0]}.copy_(...).",
-        )
     _check_outputs(model.path, result)
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
     first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
@@ -76,14 +72,14 @@ def call_once(model: Model) -> FirstCall:
         check_labels(model.path, model.labels, first_output.numel())
     before, after = seen[1]
     state = {name for name in before if name in after and not _same(before[name], after[name])}
-    _restore(buffers)
+    buffers.restore()
     changed = sorted(name for name, value in _values(model.model).items() if values.get(name) != value)
     if changed and first_result is not None and not state:
         _check_values(model, changed, first_result)
-        _restore(buffers)
+        buffers.restore()
     outputs = [leaf for _, leaf in leaves(result)]
-    check_outputs(model, outputs, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs)[0])])
-    _restore(buffers)
+    check_outputs(model, outputs, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs))])
+    buffers.restore()
     first = seen[0][0]
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
@@ -91,19 +87,36 @@ def call_once(model: Model) -> FirstCall:
     return FirstCall(frozenset(state), frozenset(written), output_names(result))
 
 
-def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> tuple[Any, list[str]]:
-    """What the model gives for its example inputs, or others, and the buffers to which it assigns one."""
+def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
+    """What the model gives for its example inputs, or others."""
     given = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
     with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
-        result = model.model(*given)
-    buffers = model.model.named_buffers()
-    return result, [name for name, buffer in buffers if any(buffer is tensor for tensor in given)]
+        return model.model(*given)
 
 
-def _restore(buffers: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> None:
-    with torch.no_grad():
-        for buffer, value in buffers:
-            buffer.copy_(value)
+class _Buffers:
+    """The buffers of a model, and what they hold, before it is called."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._held = [
+            (module, name, buffer, buffer.clone())
+            for module in model.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None and not _is_lazy(buffer)
+        ]
+        self._kept: list[torch.Tensor | None] = []
+
+    def note_kept(self) -> None:
+        """Note the tensors after the first call: those that are there after others, too, it has made once."""
+        self._kept = [module._buffers.get(name) for module, name, _, _ in self._held]
+
+    def restore(self) -> None:
+        """Give buffers that calls write, or assign each time, what they held."""
+        with torch.no_grad():
+            for (module, name, buffer, value), kept in zip(self._held, self._kept, strict=True):
+                buffer.copy_(value)
+                if module._buffers.get(name) is not kept:
+                    module._buffers[name] = buffer
 
 
 def _check_parameters(model: Model, before: Mapping[str, torch.Tensor]) -> None:
@@ -120,7 +133,7 @@ def _check_values(model: Model, changed: Sequence[str], first: Sequence[torch.Te
     """McuError where attributes that are no tensors (`changed`) make a call depend on those before it: from
     the same buffers and inputs it does not give what the `first` one gave.
     """
-    again = [leaf for _, leaf in leaves(_called(model)[0]) if isinstance(leaf, torch.Tensor)]
+    again = [leaf for _, leaf in leaves(_called(model)) if isinstance(leaf, torch.Tensor)]
     if len(again) == len(first) and all(_same(one, other) for one, other in zip(first, again, strict=True)):
         return
     raise McuError(
