@@ -423,10 +423,15 @@ class Board(Strict):
             return None
         found = self.npu.find(wanted) if self.npu else None
         if found is None:
-            names = ("none", *(self.npu.names if self.npu else ()))
+            if self.npu is None:
+                raise McuError(
+                    f"--npu: {self.id} has no NPU",
+                    "Leave --npu out; `mcu-build boards` lists the NPUs of boards.",
+                    Exit.USAGE,
+                )
             raise McuError(
                 f"--npu: {self.id} has no NPU called {wanted!r}",
-                f"Possible: {', '.join(names)}.",
+                f"Possible: {', '.join(('none', *self.npu.names))}.",
                 Exit.USAGE,
             )
         return found
@@ -522,11 +527,20 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _near(place: Sequence[Any]) -> str:
+    """For a key of the board itself, the one that it may be meant to be."""
+    known = ["extends", *Board.model_fields] if len(place) == 1 else []
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
 def _mistakes(error: ValidationError) -> Iterator[str]:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
-        if key:
+        if item["type"] == "extra_forbidden":
+            yield f"{key}: no such key{_near(item['loc'])}"
+        elif key:
             yield (
                 f"{key}: {message} (found {item['input']!r})"
                 if item["type"] != "missing"

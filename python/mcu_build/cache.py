@@ -19,6 +19,8 @@ from filelock import FileLock
 from mcu_build.errors import McuError
 from mcu_build.resources import data_dir
 
+# What to do where the cache cannot be written.
+ROOM = "Set MCU_BUILD_CACHE to a folder that can be written and has room."
 _COMPLETE = "entry.json"
 _SOURCES = (".py", ".h", ".cpp", ".c", ".S", ".cmake", ".toml", ".in", ".html")
 
@@ -52,7 +54,7 @@ class Cache:
         except OSError as error:
             raise McuError(
                 f"{error.filename or self.root}: {error.strerror or error}",
-                "Set MCU_BUILD_CACHE to a folder that can be written and has room.",
+                ROOM,
             ) from error
 
     def _fill(self, key: str, produce: Callable[[Path], None]) -> Path:

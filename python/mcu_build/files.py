@@ -36,10 +36,12 @@ def write_atomically(file: Path, data: bytes) -> None:
         raise McuError(f"{file}: {error.strerror or error}", _ROOM) from error
 
 
-def lock(folder: Path, waits: Callable[[], None] | None = None) -> AbstractContextManager[Any]:
+def lock(
+    folder: Path, waits: Callable[[], None] | None = None, hint: str = _ROOM
+) -> AbstractContextManager[Any]:
     """Keep other processes out of `folder`, which is made where it is missing, until the end of a block.
 
-    `waits` is called first where another process is in there.
+    `waits` is called first where another process is in there. McuError with `hint` where it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,9 +53,9 @@ def lock(folder: Path, waits: Callable[[], None] | None = None) -> AbstractConte
                 waits()
             return found.acquire()
     except OSError as error:
-        raise not_writable(folder, error) from error
+        raise not_writable(folder, error, hint) from error
 
 
-def not_writable(folder: Path, error: OSError) -> McuError:
+def not_writable(folder: Path, error: OSError, hint: str = _ROOM) -> McuError:
     """The error for a folder in which a file could not be made."""
-    return McuError(f"{error.filename or folder}: {error.strerror or error}", _ROOM)
+    return McuError(f"{error.filename or folder}: {error.strerror or error}", hint)

@@ -19,7 +19,7 @@ def load(file: Path) -> dict[str, Array]:
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not an .npz archive"
         raise McuError(f"{file}: {reason}", "Write it with numpy.savez(file, input_0=...).") from error
 

@@ -129,6 +129,7 @@ def resolve(model: Path, start: Path | None = None) -> Path:
     What is none of these is given back as it is, and refused where it is used. `start` is the current folder
     where it is not given.
     """
+    _check_name(model)
     if model.is_dir():
         return _of_folder(model)
     if not model.exists() and not model.suffix:
@@ -136,6 +137,18 @@ def resolve(model: Path, start: Path | None = None) -> Path:
         if project and model.name in project.models:
             return project.model_file(model.name)
     return model
+
+
+def _check_name(model: Path) -> None:
+    """McuError for a name that no file can have, or that cannot be written into what is generated."""
+    try:
+        str(model).encode()
+        model.exists()
+    except UnicodeEncodeError:
+        shown = str(model).encode(errors="backslashreplace").decode()
+        raise McuError(f"{shown}: its name is not UTF-8", "Give the file another name.") from None
+    except OSError as error:
+        raise McuError(f"{str(model)[:40]}...: {error.strerror}", "Give the file a shorter name.") from None
 
 
 def settled(
@@ -210,6 +223,8 @@ def _read(file: Path, table: Mapping[str, Any]) -> Project:
 
 def _words(error: Mapping[str, Any]) -> str:
     name = str(error["loc"][-1])
+    if error["loc"][0] == "models" and error["type"] in ("model_type", "mapping_type"):
+        return "a table is expected, [models.<name>] with `file`"
     if error["type"] != "extra_forbidden":
         return str(error["msg"]).removeprefix("Value error, ")
     if len(error["loc"]) == 1 and name in _MODELS_OWN:

@@ -10,8 +10,10 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
+from mcu_build import npz
 from mcu_build.cli import VERBS, cli
 from mcu_build.cli.help import EXAMPLES
+from mcu_build.errors import McuError
 from tests.support.cli import mcu_build
 
 
@@ -235,7 +237,7 @@ def test_an_image_to_run_is_looked_at_first(tmp_path):
     ports = mcu_build("run", "--board", "corstone-300", junk, "--json")
     assert ports.status == 2 and "are for models" in ports.json["error"]["message"]
     other = mcu_build("run", "--board", "mps2-an386", "--npu", "ethos-u55-128", junk)
-    assert other.status == 2 and "no NPU called" in other.err
+    assert other.status == 2 and "mps2-an386 has no NPU" in other.err and "Leave --npu out" in other.err
 
 
 def commands(command, name):
@@ -253,8 +255,34 @@ def test_every_verb_has_json():
     for verb in VERBS:
         for name, command in commands(cli.get_command(None, verb), verb).items():
             assert "--json" in {word for parameter in command.params for word in parameter.opts}, name
+            # What is wrong is one JSON document, too.
+            refused = mcu_build(*name.split(), "--json", "--no-such-option")
+            assert (refused.status, refused.json["error"]["exit_code"]) == (2, 2), name
     assert mcu_build("cmake-dir", "--json").json["folder"] == mcu_build("cmake-dir").out.strip()
     assert mcu_build("bazel", "dir", "--json").json["folder"] == mcu_build("bazel", "dir").out.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        (("size", "-b", "host", "--vectors", "5", "net.py"), "--vectors", "It is an option of test, "),
+        (("build", "-b", "host", "na\udcefve.py"), "its name is not UTF-8", "another name"),
+        (("build", "-b", "host", f"{'n' * 300}.py"), "File name too long", "a shorter name"),
+        (("build", "-b", "near.toml", "net.py"), "clok: no such key: did you mean clock?", "docs/boards.md"),
+    ],
+)
+def test_unusual_words_of_the_command_line(words, said, hint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "near.toml").write_text('extends = "microbit"\nclok = 5\n')
+    told = mcu_build(*words)
+    assert told.status in (1, 2) and said in told.err and hint in told.err
+
+
+def test_an_archive_that_ends_too_early(tmp_path):
+    (tmp_path / "in.npz").write_bytes(b"")
+    with pytest.raises(McuError, match=r"not an \.npz archive"):
+        npz.load(tmp_path / "in.npz")
 
 
 def test_help_has_options_in_groups_and_an_example_that_works():

@@ -13,7 +13,7 @@ from mcu_build.errors import Exit
 from mcu_build.metrics import Metric
 from mcu_build.profile.decode import Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
-from mcu_build.report import exports, svg
+from mcu_build.report import exports, svg, tables
 from mcu_build.report.limits import exceeded, limited
 from mcu_build.report.notebook import ShownProfile
 from mcu_build.report.page import fragment, page
@@ -239,6 +239,30 @@ def test_areas_of_a_treemap_are_sizes():
     assert len(areas) == 8
     assert sum(areas) == pytest.approx(200 * 100, rel=0.01)
     assert areas[0] == pytest.approx(200 * 100 * 50 / 103, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("label", "width", "height", "lines"),
+    [
+        ("mcu::platform::write_console", 300, 20, ["mcu::platform::write_console"]),
+        ("mcu::platform::write_console", 72, 60, ["mcu::", "platform::", "write_", "console"]),
+        # Where the whole has no room: what is behind the last colons, or nothing at all.
+        ("net::constants::c12", 30, 30, ["c12"]),
+        ("quantize_f32_s8", 40, 20, []),
+        ("backbone.0.depth depthwise_conv2d", 80, 30, ["backbone.0.", "depth dept…"]),
+    ],
+)
+def test_labels_are_not_cut_beyond_recognition(label, width, height, lines):
+    drawn = svg.box(svg.Box(0, 0, width, height, "kind", label))
+    assert re.findall(r"<text[^>]*>([^<]*)</text>", drawn) == lines
+
+
+def test_sentences_are_as_wide_as_the_terminal():
+    text = f"{'word ' * 40}\n  indented {'word ' * 30}\n    {'x' * 90}\n| {'cell ' * 30}|"
+    lines = tables.wrapped(text, 80).split("\n")
+    assert max(map(len, lines[:-2])) <= 80 and lines[-2:] == text.split("\n")[-2:]
+    assert " ".join(" ".join(lines[:-2]).split()) == " ".join(" ".join(text.split("\n")[:2]).split())
+    assert tables.wrapped(text, 10_000) == text
 
 
 def test_lanes_of_a_graph_do_not_meet():

@@ -128,9 +128,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         status = report_error(error, as_json)
     except click.ClickException as error:
         status = report_error(McuError(error.format_message(), _usage_hint(error), Exit.USAGE), as_json)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as stop:
         stopped = McuError("interrupted", "The next build takes up what is whole.", Exit.INTERRUPTED)
-        status = report_error(stopped, as_json)
+        # click makes the same of Ctrl-C and of a file that ends too early.
+        early = stop.__cause__ if isinstance(stop.__cause__, EOFError) else None
+        status = report_error(unexpected(early) if early else stopped, as_json)
     except Exception as error:
         if debug:
             raise
@@ -173,4 +175,14 @@ def _usage_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
     if context is None:
         return "`mcu-build --help`"
-    return f"`{context.command_path} --help` lists the {'options' if context.parent else 'verbs'}."
+    listed = f"`{context.command_path} --help` lists the {'options' if context.parent else 'verbs'}."
+    if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        others = [verb for verb in VERBS if _has_option(verb, error.option_name)]
+        if others:
+            return f"It is an option of {', '.join(others)}. {listed}"
+    return listed
+
+
+def _has_option(verb: str, flag: str) -> bool:
+    command = cli.get_command(click.Context(cli), verb)
+    return command is not None and any(flag in one.opts for one in command.params)

@@ -27,11 +27,20 @@ _COLORS = {"error": "1;31", "warning": "1;33", "hint": "1;36"}
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
-    print_text(json.dumps({"schema": 1, **document}, indent=2))
+    _print(json.dumps({"schema": 1, **document}, indent=2))
 
 
 def print_text(text: str) -> None:
-    """Text for a person, on stdout. McuError where it has no room; where nobody reads, the end."""
+    """Text for a person, on stdout, its sentences as wide as the terminal. Errors as `_print`."""
+    if sys.stdout.isatty():
+        from mcu_build.report.tables import wrapped
+
+        text = wrapped(text)
+    _print(text)
+
+
+def _print(text: str) -> None:
+    """Write to stdout. McuError where it has no room; where nobody reads, the end."""
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()

@@ -264,15 +264,23 @@ def _place(node: Node, previous: _Place) -> _Place:
     own = _user_frame(trace)
     if own is None and origin(node):
         own = _NOWHERE, 0  # a layer of torch.nn that no line of the user's calls
-    file, line = own or _neighbour_frame(node) or (previous.file, previous.line)
+    delegated = next((inside for user in node.users if (inside := _inside(user))), ())
+    handed_over = _line_of(delegated[0]) if delegated else None
+    file, line = own or _neighbour_frame(node) or handed_over or (previous.file, previous.line)
     if inside := _inside(node):
         modules = list(dict.fromkeys(one.module for one in inside if one.module))
         return _Place(file, line, _RANGE.join(dict.fromkeys(modules[:1] + modules[-1:])))
-    if delegated := next((inside for user in node.users if (inside := _inside(user))), ()):
+    if delegated:
         return _Place(file, line, delegated[0].module)
     made_from, last = origin_near(node), previous.module.rpartition(_RANGE)[2]
     module = made_from.module if made_from else module_path(node) or _own_frame(trace) or last
     return _Place(file, line, module)
+
+
+def _line_of(made_from: Origin) -> tuple[str, int] | None:
+    """File name and line of an operator of the model."""
+    file, _, line = made_from.layer.rpartition(":")
+    return (file, int(line)) if file and line.isdecimal() else None
 
 
 def _own_frame(trace: str) -> str:

@@ -51,6 +51,7 @@ def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
     inputs, states = plan.inputs[: -len(initial)], plan.inputs[-len(initial) :]
     outputs, results = plan.outputs[: -len(initial)], plan.outputs[-len(initial) :]
     tensors, memory, copies = dict(plan.tensors), bytearray(), []
+    makers = {plan.owner(id).id: step for step in plan.steps for id in step.writes}
     for id, result, value in zip(states, results, initial, strict=True):
         assert len(value) == tensors[id].nbytes
         assert tensors[id].shape == tensors[result].shape, (
@@ -60,7 +61,9 @@ def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
         tensors[id] = replace(tensors[id], state=len(memory))
         memory += value
         # Behind all else: the state is read until the end of the call.
-        copies.append(Step.of("state", "", Copy.of(tensors[result], tensors[id])))
+        maker = makers.get(plan.owner(result).id)
+        line, name = (maker.layer, maker.name) if maker else ("", "")
+        copies.append(Step.of("state", line, Copy.of(tensors[result], tensors[id]), name))
     return replace(
         plan,
         tensors=tensors,

@@ -1,12 +1,17 @@
 """Drawings as SVG text: pure functions from numbers to markup, without a library, a font or a script."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 # A letter of the labels is about so wide, in units of the drawing.
-_LETTER = 6.2
+_LETTER = 6.6
 _TEXT_HEIGHT = 14
+# Letters of a line from which on a word may be cut.
+_READABLE = 8
+# The words of a name: with the point, the colons, the underscore or the bracket behind them.
+_PARTS = re.compile(r"[^.:_<,\s]+[.:_<,\s]*|[.:_<,\s]+")
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,47 @@ def drawing(width: float, height: float, parts: Iterable[str], label: str) -> st
 def box(one: Box) -> str:
     """A rectangle, its label as far as it fits, its title."""
     title = f"<title>{escape(one.title)}</title>" if one.title else ""
-    letters = int((one.width - 6) / _LETTER)
-    fits = one.height >= _TEXT_HEIGHT and letters >= 3
-    label = one.label if len(one.label) <= letters else f"{one.label[: letters - 1]}…"
-    words = text(one.x + 3, one.y + min(one.height / 2 + 4, 14), label) if one.label and fits else ""
+    lines = _lines(one.label, int((one.width - 6) / _LETTER), int(one.height / _TEXT_HEIGHT))
+    # A single line stands in the middle of a low box.
+    top = one.y + min((one.height - _TEXT_HEIGHT * (len(lines) - 1)) / 2 + 4, _TEXT_HEIGHT)
+    words = "".join(text(one.x + 3, top + _TEXT_HEIGHT * index, part) for index, part in enumerate(lines))
     place = f'x="{one.x:.2f}" y="{one.y:.2f}"'
     size = f'width="{max(one.width, 0.5):.2f}" height="{one.height:.2f}"'
     return f'<g class="{one.style}">{title}<rect {place} {size}/>{words}</g>'
+
+
+def _lines(label: str, letters: int, most: int) -> list[str]:
+    """A label in at most `most` lines of so many letters, cut behind what parts its words; or none.
+
+    Where there is no room for a name in namespaces, what is behind the last stands for it. A label ends in an
+    ellipsis only where enough of it is left to be told from others.
+    """
+    if letters < 3 or not most:
+        return []
+    for words in dict.fromkeys((label, label.rpartition("::")[2])):
+        lines = _filled(words, letters)
+        if len(lines) <= most and (letters >= _READABLE or not _splits(words, letters)):
+            return lines
+    if letters * most < 2 * _READABLE or letters < _READABLE:
+        return []
+    lines = _filled(label, letters)
+    cut = "".join(lines[most - 1 :])[: letters - 1]
+    return [*lines[: most - 1], f"{cut}…"]
+
+
+def _filled(label: str, letters: int) -> list[str]:
+    """Lines of so many letters; only a word that is longer is cut anywhere."""
+    lines = [""]
+    for part in _PARTS.findall(label):
+        for piece in (part[at : at + letters] for at in range(0, len(part), letters)):
+            if len(lines[-1] + piece) > letters:
+                lines.append("")
+            lines[-1] += piece
+    return lines
+
+
+def _splits(label: str, letters: int) -> bool:
+    return any(len(part) > letters for part in _PARTS.findall(label))
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Iterable, Sequence
 from io import StringIO
 from typing import Literal
@@ -18,6 +19,24 @@ def width() -> int:
     if not sys.stdout.isatty():
         return _UNLIMITED
     return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size().columns))
+
+
+def wrapped(text: str, columns: int | None = None) -> str:
+    """A text whose lines are no wider than `columns` (the terminal), broken between words.
+
+    Rows of tables, and what is set in by four spaces to be copied, stay as they are.
+    """
+    most = columns or width()
+    return "\n".join(part for line in text.split("\n") for part in _wrapped(line, most))
+
+
+def _wrapped(line: str, columns: int) -> list[str]:
+    if len(line) <= columns or line.startswith(("    ", "|")):
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    return textwrap.wrap(
+        line, columns, subsequent_indent=f"{indent}  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def render(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build.board import NpuChoice
-from mcu_build.cache import Cache, hash_text, own_code, versions
+from mcu_build.cache import ROOM, Cache, hash_text, own_code, versions
 from mcu_build.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
@@ -70,7 +70,7 @@ def quantized(
     found = _known(file, npu_kind, notes, cache, precision)
     if found is None:
         # What the model depends on is known only at the end: who needs the same meanwhile waits for it.
-        with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it")):
+        with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it"), ROOM):
             found = _known(file, npu_kind, notes, cache, precision)
             if found is None:
                 key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries, precision)
