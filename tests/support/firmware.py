@@ -17,6 +17,7 @@ from mcu_build.ir.plan import Optimize
 from mcu_build.plan.compile import compile_program
 from mcu_build.resources import data_dir
 from tests.support.cases import Case, Out, T, program_of
+from tests.support.preloaded import environment
 
 CMAKE = Path(cmake.CMAKE_BIN_DIR) / "cmake"
 NINJA = Path(ninja.BIN_DIR) / "ninja"
@@ -102,13 +103,14 @@ class Project:
                 f"-DMCU_BUILD_COMMAND={COMMAND}",
                 *chosen,
                 *words,
-            ]
+            ],
+            env=environment(),
         )
 
     def build(self, *targets: str) -> str:
         """Build, and return what was said. AssertionError with it on a failure."""
         wanted = [word for target in targets for word in ("--target", target)]
-        finished = process.run([CMAKE, "--build", self.tree, *wanted])
+        finished = process.run([CMAKE, "--build", self.tree, *wanted], env=environment())
         assert finished.status == 0, finished.stdout + finished.stderr
         return finished.stdout
 

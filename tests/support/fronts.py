@@ -14,6 +14,7 @@ from mcu_build import process
 from mcu_build.resources import data_dir
 from mcu_build.simulate.qemu import HINT
 from tests.support.firmware import CMAKE, NINJA
+from tests.support.preloaded import environment
 
 _TOOLS = Path(sys.executable).parent
 _SECONDS = 120
@@ -79,7 +80,7 @@ class Front:
         """Run a command as a user of the installed wheel."""
         env = {
             "PATH": f"{self.site / 'bin'}:{_TOOLS}:{os.environ['PATH']}",
-            "PYTHONPATH": str(self.site),
+            **environment(self.site),
             "MCU_BUILD_CACHE": str(self.cache),
         }
         return process.run(words, cwd=self.folder, env=env)
