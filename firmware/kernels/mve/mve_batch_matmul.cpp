@@ -6,6 +6,7 @@ namespace mcu::kernels {
 namespace {
 
 constexpr int32_t kColumns = 4;
+constexpr int32_t kVector = 16;
 
 struct Columns {
     const int8_t* at[kColumns];
@@ -39,8 +40,36 @@ int32_t sum_of(const int8_t* values, int32_t count) {
     return vaddq_n_s32(sums, right_offset * sum);
 }
 
+// Four sums to int8, as mve_conv2d.h has it.
+inline int32x4_t requantized(const MveBatchMatmulParams& params, int32x4_t sums) {
+    int32x4_t v = vqrdmulhq_n_s32(sums, params.multiplier);
+    if (params.ties) {
+        v = vaddq_s32(v, vshrq_n_s32(v, 31));
+    }
+    return vshrq_n_s32(vqshlq_r_s32(vaddq_n_s32(v, params.addend), params.shift), 24);
+}
+
+// Four columns by all rows, whose products are one vector each: columns stay in registers.
+void multiply_short(const MveBatchMatmulParams& params, const int8_t* left, const Columns& columns,
+                    int32x4_t offset, mve_pred16_t some, int8_t* output) {
+    const int32_t inner = params.inner;
+    const mve_pred16_t used = vctp8q(static_cast<uint32_t>(inner));
+    const int8x16_t first = vldrbq_z_s8(columns.at[0], used);
+    const int8x16_t second = vldrbq_z_s8(columns.at[1], used);
+    const int8x16_t third = vldrbq_z_s8(columns.at[2], used);
+    const int8x16_t fourth = vldrbq_z_s8(columns.at[3], used);
+    for (int32_t r = params.rows; r > 0; --r, left += inner, output += params.columns) {
+        const int8x16_t row = vldrbq_z_s8(left, used);
+        const int32x4_t sums = {vmladavq_s8(row, first), vmladavq_s8(row, second), vmladavq_s8(row, third),
+                                vmladavq_s8(row, fourth)};
+        const int32x4_t moved = vaddq_n_s32(offset, params.right_offset * vaddvq_s8(row));
+        vstrbq_p_s32(output, requantized(params, vaddq_s32(sums, moved)), some);
+    }
+}
+
 // One product: four columns after four.
-void multiply(const MveBatchMatmulParams& params, const int8_t* left, const int8_t* right, int8_t* output) {
+void multiply(const MveBatchMatmulParams& given, const int8_t* left, const int8_t* right, int8_t* output) {
+    const MveBatchMatmulParams params = given;  // which stores of int8 cannot change
     const int32_t inner = params.inner;
     for (int32_t c = 0; c < params.columns; c += kColumns) {
         const mve_pred16_t some = vctp32q(static_cast<uint32_t>(params.columns - c));
@@ -52,14 +81,13 @@ void multiply(const MveBatchMatmulParams& params, const int8_t* left, const int8
             offsets[i] = params.left_offset * (sum_of(columns.at[i], inner) + inner * params.right_offset);
         }
         const int32x4_t offset = vldrwq_s32(offsets);
+        if (inner <= kVector) {
+            multiply_short(params, left, columns, offset, some, output + c);
+            continue;
+        }
         for (int32_t r = 0; r < params.rows; ++r) {
             const int32x4_t sums = sums_of(left + r * inner, columns, inner, params.right_offset);
-            int32x4_t v = vqrdmulhq_n_s32(vaddq_s32(sums, offset), params.multiplier);
-            if (params.ties) {
-                v = vaddq_s32(v, vshrq_n_s32(v, 31));
-            }
-            v = vshrq_n_s32(vqshlq_r_s32(vaddq_n_s32(v, params.addend), params.shift), 24);
-            vstrbq_p_s32(output + r * params.columns + c, v, some);
+            vstrbq_p_s32(output + r * params.columns + c, requantized(params, vaddq_s32(sums, offset)), some);
         }
     }
 }

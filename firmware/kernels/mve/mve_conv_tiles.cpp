@@ -238,13 +238,25 @@ MCU_INLINE void run(MveCore core, MveTile& tile, int8_t* output) {
     core(tile);
 }
 
+// Bytes from an output to the next of a row, of a column, and of an image.
+struct Places {
+    int32_t pixel;
+    int32_t row;
+    int32_t image;
+};
+
+Places places_of(const MveWindowTilesParams& params, int32_t channels) {
+    const int32_t row = params.output.x * channels;
+    return {channels, row, params.output.y * row};
+}
+
 // Every four pixels of a row of the output. `bring`(tile, from, row) brings their windows, whose rows are
 // `row` bytes apart from `from` on, to where the core reads them. Where it leaves them in the image
 // (`kStay`), the core goes on to the tiles beside.
 template <bool kStay, typename Bring>
-MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
-                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch,
-                          const Bring& bring) {
+MCU_INLINE void for_tiles(const MveWindowTilesParams& params, const Places& places, MveCore core,
+                          const int8_t* input, const int8_t* weights, const int32_t* scales, int8_t* output,
+                          uint8_t* patch, const Bring& bring) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t columns = window.size.x + (kPixels - 1) * window.stride.x;
@@ -255,11 +267,15 @@ MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, cons
     MveTile tile = tile_of(params.stage, weights, scales);
     const int32_t apart = kPixels * window.stride.x;
     tile.input_step = apart * channels;
-    tile.output_step = kPixels * params.stage.channels;
+    tile.output_step = kPixels * places.pixel;
+    for (int32_t p = 1; p < kPixels; ++p) {
+        tile.further[p - 1] = p * places.pixel;
+    }
     // Compilers are not to conclude from a naked function's text that it reads no tile.
     __asm__("" : "+r"(core));
     for (int32_t n = 0; n < params.batch; ++n) {
         int32_t y = -window.padding.y;
+        int8_t* out = output;
         for (int32_t oy = params.output.y; oy > 0; --oy, y += window.stride.y) {
             for (int32_t pixel = 0; pixel < params.output.x; pixel += kPixels * tile.tiles) {
                 const int32_t ox = smaller(pixel, params.output.x - kPixels);
@@ -276,12 +292,24 @@ MCU_INLINE void for_tiles(const MveWindowTilesParams& params, MveCore core, cons
                     copy_edges(params, input, {y, x}, columns, edge);
                     bring(tile, edge, columns * channels);
                 }
-                run(core, tile, output + ox * params.stage.channels);
+                run(core, tile, out + ox * places.pixel);
             }
-            output += params.output.x * params.stage.channels;
+            out += places.row;
         }
         input += params.input.height * pitch;
+        output += places.image;
     }
+}
+
+// Tiles whose windows are read where they lie in the image.
+MCU_INLINE void run_image(const MveWindowTilesParams& params, const Places& places, MveCore core,
+                          const int8_t* input, const int8_t* weights, const int32_t* scales, int8_t* output,
+                          uint8_t* patch) {
+    for_tiles<true>(params, places, core, input, weights, scales, output, patch,
+                    [&](MveTile& tile, const int8_t* from, int32_t row) {
+                        tile.input = from;
+                        tile.rounds = params.window.size.y > 1 ? row : places.pixel;
+                    });
 }
 
 // Windows of pixels in memory order, dense in a patch that has room for some, behind that for three.
@@ -378,18 +406,6 @@ MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& 
     }
 }
 
-// Bytes from an output to the next of a row, of a column, and of an image.
-struct Places {
-    int32_t pixel;
-    int32_t row;
-    int32_t image;
-};
-
-Places places_of(const MveWindowTilesParams& params, int32_t channels) {
-    const int32_t row = params.output.x * channels;
-    return {channels, row, params.output.y * row};
-}
-
 // Every four pixels in memory order; `inside` are the pieces of a group's window in the image.
 MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups& groups, const Pieces& inside,
                             const Places& places, MveCore core, const int8_t* input, const int8_t* weights,
@@ -446,15 +462,33 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
     }
 }
 
+// Calls run(phase, places, weights, scales, its first output) for each phase of a transposed convolution.
+template <typename Run>
+MCU_INLINE void for_phases(const MveTransposedTilesParams& params, const int8_t* weights,
+                           const int32_t* scales, int8_t* output, const Run& run_phase) {
+    MveWindowTilesParams phase = params.windows;
+    const Pair size = phase.output;
+    const Pair stride = params.stride;
+    const int32_t channels = phase.stage.channels;
+    const int32_t row = size.x * channels;
+    const Places places = {stride.x * channels, stride.y * row, size.y * row};
+    for (int32_t y = 0; y < stride.y; ++y) {
+        for (int32_t x = 0; x < stride.x; ++x) {
+            phase.window.padding = {phase.window.size.y - 1 - (y + params.padding.y) / stride.y,
+                                    phase.window.size.x - 1 - (x + params.padding.x) / stride.x};
+            phase.output = {(size.y - y + stride.y - 1) / stride.y, (size.x - x + stride.x - 1) / stride.x};
+            run_phase(phase, places, weights, scales, output + y * row + x * channels);
+            weights += params.weights;
+            scales += (channels + 3) / 4 * 16;
+        }
+    }
+}
+
 }  // namespace
 
 void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    for_tiles<true>(params, core, input, weights, scales, output, patch,
-                    [&](MveTile& tile, const int8_t* from, int32_t row) {
-                        tile.input = from;
-                        tile.rounds = params.window.size.y > 1 ? row : params.stage.channels;
-                    });
+    run_image(params, places_of(params, params.stage.channels), core, input, weights, scales, output, patch);
 }
 
 void mve_dense_tiles_s8(const MveWindowTilesParams& given, MveCore core, const int8_t* input,
@@ -499,8 +533,8 @@ void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const 
                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
     const Rows rows = rows_of(params);
     auto* const to = reinterpret_cast<int8_t*>(patch);
-    for_tiles<false>(params, core, input, weights, scales, output, patch,
-                     [&](MveTile& tile, const int8_t* from, int32_t row) {
+    for_tiles<false>(params, places_of(params, params.stage.channels), core, input, weights, scales, output,
+                     patch, [&](MveTile& tile, const int8_t* from, int32_t row) {
                          copy_turns(rows, from, row, to);
                          tile.input = to;
                          tile.rounds = params.rounds;
@@ -545,23 +579,22 @@ void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, con
 
 void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
                              const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    MveWindowTilesParams phase = params.windows;
-    const Pair size = phase.output;
-    const Pair stride = params.stride;
-    const int32_t channels = phase.stage.channels;
-    const int32_t row = size.x * channels;
-    const Places places = {stride.x * channels, stride.y * row, size.y * row};
-    for (int32_t y = 0; y < stride.y; ++y) {
-        for (int32_t x = 0; x < stride.x; ++x) {
-            phase.window.padding = {y == 0 ? params.first.y : params.second.y,
-                                    x == 0 ? params.first.x : params.second.x};
-            phase.output = {(size.y - y + stride.y - 1) / stride.y, (size.x - x + stride.x - 1) / stride.x};
-            run_windows(phase, {1, 0, 0}, pieces_in_image(phase), places, core, input, weights, scales,
-                        output + y * row + x * channels, patch);
-            weights += params.weights;
-            scales += (channels + 3) / 4 * 16;
-        }
-    }
+    for_phases(params, weights, scales, output,
+               [&](const MveWindowTilesParams& phase, const Places& places, const int8_t* its_weights,
+                   const int32_t* its_scales, int8_t* first) {
+                   run_windows(phase, {1, 0, 0}, pieces_in_image(phase), places, core, input, its_weights,
+                               its_scales, first, patch);
+               });
+}
+
+void mve_transposed_image_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
+                                   const int8_t* weights, const int32_t* scales, int8_t* output,
+                                   uint8_t* patch) {
+    for_phases(params, weights, scales, output,
+               [&](const MveWindowTilesParams& phase, const Places& places, const int8_t* its_weights,
+                   const int32_t* its_scales, int8_t* first) {
+                   run_image(phase, places, core, input, its_weights, its_scales, first, patch);
+               });
 }
 
 }  // namespace mcu::kernels

@@ -24,17 +24,29 @@ struct Patch {
     int32_t pixel;
 };
 
-// `load` gives the block's channels of the pixel at a place.
-template <typename Load>
-int16x8_t sums_of(const Patch& patch, const int8_t* first, const Load& load) {
-    int16x8_t sums = vdupq_n_s16(0);
+// Calls add(place) for each pixel of a window; windows of 2x2 and 3x3 without loops.
+template <typename Add>
+inline void for_each_pixel(const Patch& patch, const int8_t* first, const Add& add) {
+    if (patch.columns == 2 && patch.rows == 2) {
+        add(first);
+        add(first + patch.pixel);
+        add(first + patch.row_pitch);
+        add(first + patch.row_pitch + patch.pixel);
+        return;
+    }
+    const bool three = patch.columns == 3 && patch.rows == 3;
     for (int32_t y = patch.rows; y > 0; --y, first += patch.row_pitch) {
+        if (three) {
+            add(first);
+            add(first + patch.pixel);
+            add(first + 2 * patch.pixel);
+            continue;
+        }
         const int8_t* at = first;
         for (int32_t x = patch.columns; x > 0; --x, at += patch.pixel) {
-            sums = vaddq_s16(sums, load(at));
+            add(at);
         }
     }
-    return sums;
 }
 
 // Quotients of numbers below 2^15 by `count`, at least 2: (a * factor >> 16) >> shift, exactly, with factor =
@@ -64,41 +76,21 @@ void average(const Patch& patch, const Divisor& divisor, int8_t* output) {
     const int8_t* first = patch.first;
     for (int32_t left = patch.pixel; left > 0; left -= kBlock, first += kBlock, output += kBlock) {
         const mve_pred16_t some = vctp16q(static_cast<uint32_t>(left));
-        const int16x8_t sums =
-            left >= kBlock
-                ? sums_of(patch, first, [](const int8_t* at) { return vldrbq_s16(at); })
-                : sums_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s16(at, some); });
+        int16x8_t sums = vdupq_n_s16(0);
+        for_each_pixel(patch, first,
+                       [&](const int8_t* at) { sums = vaddq_s16(sums, vldrbq_z_s16(at, some)); });
         vstrbq_p_s16(output, patch.rows * patch.columns > 1 ? divide_round(sums, divisor) : sums, some);
     }
-}
-
-// Maxima of two columns in turns: a result of VMAX is read three cycles later.
-template <typename Load>
-int8x16_t maxima_of(const Patch& patch, const int8_t* first, const Load& load) {
-    int8x16_t even = vdupq_n_s8(-128);
-    int8x16_t odd = even;
-    for (int32_t y = patch.rows; y > 0; --y, first += patch.row_pitch) {
-        const int8_t* at = first;
-        for (int32_t x = patch.columns / 2; x > 0; --x, at += 2 * patch.pixel) {
-            even = vmaxq_s8(even, load(at));
-            odd = vmaxq_s8(odd, load(at + patch.pixel));
-        }
-        if (patch.columns % 2 != 0) {
-            even = vmaxq_s8(even, load(at));
-        }
-    }
-    return vmaxq_s8(even, odd);
 }
 
 void maximum(const Patch& patch, int8x16_t low, int8x16_t high, int8_t* output) {
     const int8_t* first = patch.first;
     for (int32_t left = patch.pixel; left > 0; left -= kLanes, first += kLanes, output += kLanes) {
         const mve_pred16_t some = vctp8q(static_cast<uint32_t>(left));
-        const int8x16_t found =
-            left >= kLanes
-                ? maxima_of(patch, first, [](const int8_t* at) { return vldrbq_s8(at); })
-                : maxima_of(patch, first, [some](const int8_t* at) { return vldrbq_z_s8(at, some); });
-        vstrbq_p_s8(output, vminq_s8(vmaxq_s8(found, low), high), some);
+        int8x16_t found = low;
+        for_each_pixel(patch, first,
+                       [&](const int8_t* at) { found = vmaxq_s8(found, vldrbq_z_s8(at, some)); });
+        vstrbq_p_s8(output, vminq_s8(found, high), some);
     }
 }
 

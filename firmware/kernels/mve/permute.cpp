@@ -14,6 +14,71 @@ struct Line {
     int32_t to;
 };
 
+constexpr int32_t kRun = 16;  // elements that are moved together
+constexpr int32_t kWord = 4;
+
+// A matrix of bytes, whose words are aligned: `rows` are dense in the input, `columns` in the output. 16 by 4
+// elements pass through memory, where VST4 and VLD4 bring them into turns. The last ones may be moved again.
+void scatter_words(const Line& rows, const Line& columns, const int8_t* in, int8_t* out) {
+    alignas(16) int8_t turns[kWord * kRun];
+    const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(rows.to));
+    for (int32_t column = 0; column < columns.count; column += kWord) {
+        const int8_t* const from = in + column * columns.from;
+        for (int32_t x = 0; x < rows.count; x += kRun) {
+            const int32_t row = x < rows.count - kRun ? x : rows.count - kRun;
+            int8x16x4_t lines;
+            for (int32_t i = 0; i < kWord; ++i) {
+                lines.val[i] = vldrbq_s8(from + row + i * columns.from);
+            }
+            vst4q_s8(turns, lines);
+            int8_t* to = out + column + row * rows.to;
+            for (int32_t i = 0; i < kRun; i += kWord, to += kWord * rows.to) {
+                const int32x4_t words = vldrwq_s32(reinterpret_cast<const int32_t*>(turns + kWord * i));
+                vstrwq_scatter_offset_s32(reinterpret_cast<int32_t*>(to), places, words);
+            }
+        }
+    }
+}
+
+// The same of more columns than rows.
+void gather_words(const Line& rows, const Line& columns, const int8_t* in, int8_t* out) {
+    alignas(16) int8_t turns[kWord * kRun];
+    const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(columns.from));
+    for (int32_t row = 0; row < rows.count; row += kWord) {
+        int8_t* const to = out + row * rows.to;
+        for (int32_t y = 0; y < columns.count; y += kRun) {
+            const int32_t column = y < columns.count - kRun ? y : columns.count - kRun;
+            const int8_t* from = in + row + column * columns.from;
+            for (int32_t i = 0; i < kRun; i += kWord, from += kWord * columns.from) {
+                const auto* const words = reinterpret_cast<const int32_t*>(from);
+                vstrwq_s32(reinterpret_cast<int32_t*>(turns + kWord * i),
+                           vldrwq_gather_offset_s32(words, places));
+            }
+            const int8x16x4_t lines = vld4q_s8(turns);
+            for (int32_t i = 0; i < kWord; ++i) {
+                vstrbq_s8(to + column + i * rows.to, lines.val[i]);
+            }
+        }
+    }
+}
+
+bool is_aligned(const void* pointer) {
+    return reinterpret_cast<uintptr_t>(pointer) % kWord == 0;
+}
+
+// Whether a matrix of bytes was moved by words.
+bool move_words(const Line& rows, const Line& columns, const int8_t* in, int8_t* out) {
+    if (columns.count % kWord == 0 && rows.count >= kRun && rows.to % kWord == 0 && is_aligned(out)) {
+        scatter_words(rows, columns, in, out);
+        return true;
+    }
+    if (rows.count % kWord == 0 && columns.count >= kRun && columns.from % kWord == 0 && is_aligned(in)) {
+        gather_words(rows, columns, in, out);
+        return true;
+    }
+    return false;
+}
+
 // Assembly because gcc 12 makes no tail-predicated loop. Five instructions for four elements.
 #define MVE_LINE(load, store)                                                                  \
     __asm__ volatile("wlstp.32 lr, %[count], 2f\n 1: " load " q0, [%[in], %q[gather]]\n" store \
@@ -43,7 +108,7 @@ void move_line(const Line& line, int32_t element, const int8_t* in, int8_t* out)
 
 }  // namespace
 
-// The longer of the two inner dimensions is moved by vectors.
+// Of bytes by words, else the longer of the two inner dimensions by vectors.
 void permute(const PermuteParams& params, const void* input, void* output) {
     const int32_t* const shape = params.shape;
     const int32_t* const strides = params.strides;
@@ -54,13 +119,17 @@ void permute(const PermuteParams& params, const void* input, void* output) {
     const Line outer = {shape[4], strides[4], shape[5] * element};
     const Line line = inner.count < outer.count ? outer : inner;
     const Line lines = inner.count < outer.count ? inner : outer;
+    const bool is_matrix = element == 1 && outer.from == 1;
     for (int32_t a = 0; a < shape[0]; ++a) {
         for (int32_t b = 0; b < shape[1]; ++b) {
             for (int32_t c = 0; c < shape[2]; ++c) {
                 for (int32_t d = 0; d < shape[3]; ++d) {
                     const int32_t offset = a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3];
-                    for (int32_t i = 0; i < lines.count; ++i) {
-                        move_line(line, element, source + offset + i * lines.from, to + i * lines.to);
+                    const int8_t* const from = source + offset;
+                    if (!is_matrix || !move_words(outer, inner, from, to)) {
+                        for (int32_t i = 0; i < lines.count; ++i) {
+                            move_line(line, element, from + i * lines.from, to + i * lines.to);
+                        }
                     }
                     to += outer.count * outer.to;
                 }

@@ -5,6 +5,7 @@ from math import prod
 from typing import Any
 
 from torch.fx import Node
+from torch.nn.functional import pad
 
 from mcu_build.lower.builder import Builder, aten, shape
 
@@ -91,14 +92,20 @@ def _named_padding(build: Builder, node: Node) -> Node | None:
 
 
 def _conv_transpose2d(build: Builder, node: Node) -> Node | None:
-    """A transposed convolution that quantized_transpose_conv2d lacks (groups, output padding, dilation) as a
-    convolution over the input with zeros between its elements, by the flipped kernel."""
+    """Transposed convolutions that quantized_transpose_conv2d lacks.
+
+    Output padding becomes zeros behind the kernel. With groups or dilation it is a convolution over the input
+    with zeros between its elements, by the flipped kernel.
+    """
     source, weight = node.args[0], build.value_of(node.args[1])
     assert isinstance(source, Node)
     stride, padding = _pair(_get(node, 3, 1)), _pair(_get(node, 4, 0))
     more, groups, dilation = _pair(_get(node, 5, 0)), _get(node, 6, 1), _pair(_get(node, 7, 1))
     if weight is None or (more == [0, 0] and groups == 1 and dilation == [1, 1]):
         return None
+    if groups == 1 and dilation == [1, 1]:
+        wider = pad(weight, (0, more[1], 0, more[0]))
+        return build(node.target, source, build.constant(wider), _get(node, 2, None), stride, padding)
     # One row before the first element would be cut off: no convolution pads by a negative number.
     margin = [d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding, strict=True)]
     if min(margin) < 0:

@@ -12,7 +12,15 @@ from tests.support.cases_on_board import plans_on, run_cases_on
 
 BOARD = "corstone-300"
 # Batch, rows, columns, inner.
-SHAPES = [(2, 16, 16, 16), (1, 3, 5, 40), (3, 1, 1, 1), (1, 7, 9, 17), (2, 2, 4, 64), (1, 5, 3, 300)]
+SHAPES = [
+    (2, 16, 16, 16),
+    (1, 3, 5, 40),
+    (3, 1, 1, 1),
+    (1, 7, 9, 17),
+    (2, 2, 4, 64),
+    (1, 5, 3, 300),
+    (1, 9, 6, 13),
+]
 # Zero point of the output, and what operands are offset by.
 STAGES = [(-128, 0, 0), (127, 128, -127), (5, -3, 11), (-20, 128, 128)]
 

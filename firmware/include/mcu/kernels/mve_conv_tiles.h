@@ -18,8 +18,10 @@
 //
 //   grouped    as window, of several groups: pieces are a group's bytes of a pixel. Weights and scales of the
 //              groups lie one behind the other, and so do their windows in `patch`
-//   transposed transpose_conv2d.h with strides of 1 and 2, without dilation: as window, for each phase of the
-//              output's rows and columns. Weights and scales of the phases lie one behind the other
+//   transposed transpose_conv2d.h without dilation: as window, for each phase of the output's rows and
+//   columns.
+//              Weights and scales of the phases lie one behind the other
+//   transposed_image  likewise as image, of phases at least 4 pixels wide
 //
 // Four pixels are computed at once, for all channels: of window and dense in memory order, elsewhere of a
 // row, of which the last four may be computed again; of dense those of all, from windows that are kept.
@@ -99,10 +101,9 @@ struct MveGroupedTilesParams {
 // pixels, some with weights of zero.
 struct MveTransposedTilesParams {
     MveWindowTilesParams windows;  // of a phase; output is that of all
-    Pair stride;                   // at most 2
-    Pair first;                    // padding of the first phase
-    Pair second;                   // and of the second
-    int32_t weights;               // bytes from a phase's to the next's
+    Pair stride;
+    Pair padding;     // of the transposed convolution
+    int32_t weights;  // bytes from a phase's to the next's
 };
 
 #define MCU_MVE_TILES(name)                                                                                 \
@@ -117,5 +118,8 @@ void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, con
                           const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
 void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
                              const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
+void mve_transposed_image_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
+                                   const int8_t* weights, const int32_t* scales, int8_t* output,
+                                   uint8_t* patch);
 
 }  // namespace mcu::kernels

@@ -205,18 +205,31 @@ def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None
     return core if fits and (rows == 1 or nbytes >= LANES) else None
 
 
-def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> tuple[NDArray[np.int8], Pair, Pair]:
+@dataclass(frozen=True)
+class Phases:
     """A transposed convolution as plain ones of stride 1, one for each phase of the output.
 
-    `weights` are [outputs][rows][columns][inputs], strides 1 or 2. Gives [phases][outputs][rows][columns]
-    [inputs], all with the taps of the largest, and the padding of the first and of the second phase.
+    `weights` are [rows of phases][columns of phases][outputs][rows][columns][inputs], all with the taps of
+    the largest; `padding` that of each phase's rows, and of its columns.
     """
+
+    weights: NDArray[np.int8]
+    padding: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @property
+    def columns_are_alike(self) -> bool:
+        """Whether phases of columns see the same pixels, so that they are as good as channels."""
+        return len(set(self.padding[1])) == 1
+
+
+def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> Phases:
+    """Those of `weights` [outputs][rows][columns][inputs]."""
     rows, before_y = _axis(weights.shape[1], stride.y, padding.y)
     columns, before_x = _axis(weights.shape[2], stride.x, padding.x)
     # Tap number -1 is a zero behind the others.
     padded = np.pad(weights, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    taps = [padded[:, np.array(y)[:, None], np.array(x)[None, :]] for y in rows for x in columns]
-    return np.stack(taps), Pair(before_y[0], before_x[0]), Pair(before_y[-1], before_x[-1])
+    taps = [[padded[:, np.array(y)[:, None], np.array(x)[None, :]] for x in columns] for y in rows]
+    return Phases(np.array(taps), (before_y, before_x))
 
 
 def _axis(size: int, stride: int, padding: int) -> tuple[list[list[int]], tuple[int, ...]]:
@@ -226,7 +239,7 @@ def _axis(size: int, stride: int, padding: int) -> tuple[list[list[int]], tuple[
         first = (phase + padding) % stride
         reached = [first + stride * number for number in reversed(range(count))]
         taps.append([tap if tap < size else -1 for tap in reached])
-        before.append(count - 1 - (phase + padding - first) // stride)
+        before.append(count - 1 - (phase + padding) // stride)
     return taps, tuple(before)
 
 

@@ -15,7 +15,12 @@ from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.mve_packing import Bytes, Ints, Requantization, Scales, scales
 
 # Kernels whose tiles are four pixels of one row.
-_EVEN = ("mve_pointwise_tiles_s8", "mve_image_tiles_s8", "mve_dense_tiles_s8")
+_EVEN = (
+    "mve_pointwise_tiles_s8",
+    "mve_image_tiles_s8",
+    "mve_dense_tiles_s8",
+    "mve_transposed_image_tiles_s8",
+)
 
 P = TypeVar("P", bound=Conv2dParams | DepthwiseConv2dParams)
 

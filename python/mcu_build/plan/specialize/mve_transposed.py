@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mcu_build.ir.calls.convolution import TransposeConv2d
 from mcu_build.ir.calls.struct import NONE, ONE, Pair, Struct, Window
@@ -11,9 +12,11 @@ from mcu_build.kernels.helium.convolution import QUAD
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.mve_conv import (
     MveWindowTilesParams,
+    Places,
     constant_bytes,
     core_of,
     packed_step,
+    places_of,
     requantization,
     stage_of,
 )
@@ -43,12 +46,11 @@ class MveSideBySideParams(Struct):
 
 @dataclass(frozen=True)
 class MveTransposedTilesParams(Struct):
-    """Parameters of mve_conv_tiles.h, for transposed convolutions whose windows overlap."""
+    """Parameters of mve_conv_tiles.h, for transposed convolutions."""
 
     windows: MveWindowTilesParams
     stride: Pair
-    first: Pair
-    second: Pair
+    padding: Pair
     weights: int
 
 
@@ -91,56 +93,106 @@ def _side_by_side(
 
 
 def transposed(context: Context, step: Step, call: TransposeConv2d) -> Sequence[Way]:
-    """Strides up to 2, without gaps: a convolution for each phase of the output."""
+    """Without dilation: a convolution for each phase of the output, whose columns are channels if alike."""
     given, weights = call.params, constant_bytes(context, call.weights)
-    size, stride = given.window.size, given.window.stride
-    fits = stride.y <= min(2, size.y) and stride.x <= min(2, size.x) and given.window.dilation == ONE
-    if weights is None or not fits or context.optimize == "size":
+    if weights is None or given.window.dilation != ONE or context.optimize == "size":
         return []
-    taps, first, second = convolution.phases_of(weights, stride, given.window.padding)
-    count, outputs, height, width, inputs = taps.shape
-    wanted = requantization(context, call, taps.reshape(count * outputs, -1), copies=count)
+    phases = _phases_of(call, weights)
+    rows = phases.taps.reshape(-1, phases.taps[0, 0].size)
+    wanted = requantization(context, call, rows, copies=len(rows) // given.output.channels)
     rescaling = None if wanted is None else scales(wanted)
     if rescaling is None or not -128 <= -given.input_offset <= 127:
         return []
+    return [
+        Way(tiles.cycles, partial(_made, context, step, call, rescaling, phases, tiles))
+        for tiles in (_copied(call, phases), _in_image(call, phases))
+        if tiles is not None
+    ]
+
+
+@dataclass(frozen=True)
+class _Phases:
+    """Weights [phase][channels][rows][columns][inputs], and what there is of the output in their terms."""
+
+    taps: Bytes
+    stride: Pair
+    padding: Pair
+    output: Pair
+
+    @property
+    def largest(self) -> Pair:
+        """Rows and columns of the output of the first phase."""
+        return Pair(-(-self.output.y // self.stride.y), -(-self.output.x // self.stride.x))
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """A kernel for phases: its core, weights [phase * channels][vectors * 16], bytes of scratch memory."""
+
+    kernel: str
+    core: convolution.Core
+    rows: Bytes
+    scratch: int
+    cycles: float
+    places: Places = (0, 0, 0, 0)
+
+
+def _phases_of(call: TransposeConv2d, weights: Bytes) -> _Phases:
+    given = call.params
+    stride, padding, output = given.window.stride, given.window.padding, given.output.extent
+    found = convolution.phases_of(weights, stride, padding)
+    taps = found.weights
+    if found.columns_are_alike and output.x % stride.x == 0:
+        taps = taps.reshape(stride.y, 1, -1, *taps.shape[3:])
+        padding = Pair(padding.y, taps.shape[4] - 1 - found.padding[1][0])
+        stride, output = Pair(stride.y, 1), Pair(output.y, output.x // stride.x)
+    return _Phases(taps.reshape(-1, *taps.shape[2:]), stride, padding, output)
+
+
+def _copied(call: TransposeConv2d, phases: _Phases) -> _Tiles:
+    """Each window copied by itself."""
+    count, channels, height, width, inputs = phases.taps.shape
     patch = convolution.patch_of(height, width * inputs)
-    tiles = count * given.batch * -(-given.input.pixels // convolution.PIXELS)
-    quads = -(-outputs // QUAD)
+    pixels = call.params.batch * phases.largest.product
+    tiles, quads = count * -(-pixels // convolution.PIXELS), -(-channels // QUAD)
     cycles = tiles * (quads * patch.core.cycles + CALL + _PHASE + convolution.PIXELS * patch.instructions)
-
-    def make() -> Step:
-        return _phases(context, step, call, rescaling, (taps, first, second), patch)
-
-    return [Way(cycles, make)]
+    rows = patch.vectors_of(phases.taps.reshape(count * channels, -1))
+    scratch = patch.size + height * width * inputs
+    return _Tiles("mve_transposed_tiles_s8", patch.core, rows, scratch, cycles, places_of(patch))
 
 
-def _phases(
-    context: Context,
-    step: Step,
-    call: TransposeConv2d,
-    rescaling: Scales,
-    phases: tuple[Bytes, Pair, Pair],
-    patch: convolution.Patch,
+def _in_image(call: TransposeConv2d, phases: _Phases) -> _Tiles | None:
+    """Windows read where they lie, those of four pixels of a row; None where there is no core for them."""
+    count, channels, height, width, inputs = phases.taps.shape
+    core = convolution.image_core(height, width * inputs, inputs, inputs % 4 == 0)
+    if core is None or phases.output.x // phases.stride.x < convolution.PIXELS:
+        return None
+    lines, in_row = count * call.params.batch * phases.largest.y, -(-phases.largest.x // convolution.PIXELS)
+    cycles = lines * (in_row * -(-channels // QUAD) * core.cycles + 3 * CALL)
+    spread = convolution.spread(phases.taps.reshape(-1, width * inputs))
+    rows = spread.reshape(count * channels, -1)
+    edge = height * (width + convolution.PIXELS - 1) * inputs
+    return _Tiles("mve_transposed_image_tiles_s8", core, rows, edge, cycles)
+
+
+def _made(
+    context: Context, step: Step, call: TransposeConv2d, rescaling: Scales, phases: _Phases, tiles: _Tiles
 ) -> Step:
-    """A convolution of windows of `taps` for each phase, whose first and second have this padding."""
-    given, (taps, first, second) = call.params, phases
-    count, outputs, height, width, inputs = taps.shape
-    parts = [slice(phase * outputs, (phase + 1) * outputs) for phase in range(count)]
-    packed = b"".join(linear_weights(patch.vectors_of(phase.reshape(outputs, -1))) for phase in taps)
+    given = call.params
+    count, channels, height, width, _ = phases.taps.shape
+    packed = [linear_weights(part) for part in tiles.rows.reshape(count, channels, -1)]
+    parts = [slice(phase * channels, (phase + 1) * channels) for phase in range(count)]
     scale = b"".join(rescaling.part(part).quads() for part in parts)
     windows = MveWindowTilesParams(
-        batch=given.batch,
-        input=given.input,
-        output=given.output.extent,
-        window=Window(Pair(height, width), ONE, NONE, ONE),
-        pad_value=-given.input_offset,
-        pixel=patch.pixel,
-        vector=patch.vector,
-        patch_bytes=patch.size,
-        rounds=patch.core.rounds,
-        stage=stage_of(rescaling, outputs, given.stage).of_tiles,
+        given.batch,
+        given.input,
+        phases.output,
+        Window(Pair(height, width), ONE, NONE, ONE),
+        -given.input_offset,
+        *tiles.places,
+        stage_of(rescaling, channels, given.stage).of_tiles,
     )
-    params = MveTransposedTilesParams(windows, given.window.stride, first, second, len(packed) // count)
-    scratch = (context.scratch(patch.size + height * width * inputs),)
-    found = packed_step(context, step, call, "mve_transposed_tiles_s8", params, packed, scale, scratch)
-    return replace(found, source="mve_conv_tiles", core=core_of(patch.core, rescaling, outputs, found.kernel))
+    params = MveTransposedTilesParams(windows, phases.stride, phases.padding, len(packed[0]))
+    scratch = (context.scratch(tiles.scratch),)
+    made = packed_step(context, step, call, tiles.kernel, params, b"".join(packed), scale, scratch)
+    return replace(made, source="mve_conv_tiles", core=core_of(tiles.core, rescaling, channels, made.kernel))
