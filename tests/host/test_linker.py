@@ -48,6 +48,7 @@ def test_a_change_of_placement_changes_the_script() -> None:
     [
         ("corstone-300", ("npu", "mve", "dsp", "reference")),
         ("mps2-an386", ("dsp", "reference")),
+        ("mps2-an500", ("dsp", "dual_issue", "reference")),
         ("mps2-an505", ("dsp", "reference")),
         ("mps2-an385", ("thumb2", "thumb", "reference")),
         ("microbit", ("thumb", "reference")),

@@ -12,7 +12,7 @@ from mcu_build.choices import Toolchain as Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import SetupStep
-from mcu_build.ir.plan import Optimize
+from mcu_build.ir.plan import DUAL_ISSUE, Optimize
 from mcu_build.resources import data_dir
 
 # A test image reaches its files through semihosting, a device image through any debug probe.
@@ -141,13 +141,14 @@ def _console(board: Board) -> str:
 
 
 def kernel_folders(board: Board, cmsis_nn: CmsisNn | None = None) -> tuple[str, ...]:
-    """Folders of firmware/kernels for the board's core, best first."""
+    """Folders of firmware/kernels for the board's core, best first, and DUAL_ISSUE where it has that."""
     plain = not (board.dsp or board.is_host)
     own = (
         ("cmsis_nn", cmsis_nn is not None),
         ("npu", board.npu is not None),
         ("mve", board.mve),
         ("dsp", board.dsp),
+        (DUAL_ISSUE, board.core == "cortex-m7"),
         ("thumb2", plain and board.core not in _ARMV6_M),
         ("thumb", plain),
     )

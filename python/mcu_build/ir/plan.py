@@ -17,6 +17,9 @@ from mcu_build.ir.tensor import DType as DType
 from mcu_build.ir.tensor import Quantization as Quantization
 from mcu_build.ir.tensor import Tensor as Tensor
 
+# Among a board's folders of kernels: its core starts two instructions a cycle, as emitted code is to know.
+DUAL_ISSUE = "dual_issue"
+
 
 @dataclass(frozen=True)
 class Emitted:

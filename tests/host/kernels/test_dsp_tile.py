@@ -21,9 +21,10 @@ def test_several_counts_share_a_core() -> None:
     assert not loop_of([20, 36]).skips
 
 
-@pytest.mark.parametrize(("core", "most"), [("cortex-m4", 1.12), ("cortex-m33", 1.05), ("cortex-m7", 0.76)])
+@pytest.mark.parametrize(("core", "most"), [("cortex-m4", 1.12), ("cortex-m33", 1.05), ("cortex-m7", 0.65)])
 def test_cycles_of_a_product(core: str, most: float) -> None:
     """Of 64 products, with the rescaling of their sums: 8 sums of a quad."""
     loop = loop_of([32])
-    taken = loop_cycles(core, emit(loop, TileFinish()), {"2": (32 - loop.first) // loop.each})
+    emitted = emit(loop, TileFinish(), core == "cortex-m7")
+    taken = loop_cycles(core, emitted, {"2": (32 - loop.first) // loop.each})
     assert taken / (8 * 64) < most

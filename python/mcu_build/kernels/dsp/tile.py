@@ -3,7 +3,9 @@
 A core is a naked function, whose contract is in dsp_conv2d.h. For two products of each sum (a step) it takes
 4 loads, 8 SMLAD and 2 SXTB16: on a Cortex-M4, whose loads take a cycle in a row and one more behind the last,
 15 cycles for 16 products. Eight sums, two words each of pixels and weights and the pointers to these are all
-the registers that there are, so nothing is ahead of its use, and a round's end is read from the stack.
+the registers that there are, so nothing is ahead of its use, and a round's end is read from the stack. A
+Cortex-M7 starts two instructions a cycle, but no two products: there the loads of a step go with the last
+products of the one before, 8.4 cycles in place of 10.3.
 
     r0 pixels  r1 weights, both a word before what is next  r2 r3 words of the two pixels  r4 r5 of weights
     r6 r7 sums of channel b  r8 r9 of 256 * a + b  r10 r11 of d  r12 lr of 256 * c + d
@@ -105,21 +107,22 @@ def _cycles(pixels: int, window: int, products: int, channels: int) -> int:
     return -(-pixels // _PIXELS_AT_ONCE) * (2 * window + 80 + quads)
 
 
-def emit(loop: Loop, finish: TileFinish) -> Emitted:
-    """The core as a function of C++."""
-    name = f"tile_{loop.name}_{finish.name}"
+def emit(loop: Loop, finish: TileFinish, dual_issue: bool = False) -> Emitted:
+    """The core as a function of C++, for cores that start one instruction a cycle, or two."""
+    name = f"tile_{loop.name}_{finish.name}" + "_dual_issue" * dual_issue
+    steps = _steps_in_pairs if dual_issue else _steps
     lines = [
         "push {r4-r11, lr}",
         "ldm r0, {r1-r8}",
         "push {r2-r8}",
         "1:",
         f"ldr r0, [sp, #{_PIXELS}]",
-        *_steps(loop.first, first=True),
+        *steps(loop.first, first=True),
     ]
     if loop.each:
         end = [f"ldr r2, [sp, #{_PIXELS_END}]", "cmp r0, r2"]
         lines += [*end, "beq.w 3f"] if loop.skips else []
-        lines += ["2:", *_steps(loop.each, first=False), *end, "bne.w 2b", "3:"]
+        lines += ["2:", *steps(loop.each, first=False), *end, "bne.w 2b", "3:"]
     lines += [*_requantized(finish), *_stored(finish), "cmp r1, r5", "bne.w 1b"]
     lines += [f"add sp, #{_FRAME}", "pop {r4-r11, pc}"]
     return naked("dsp", name, "const DspTile&", lines)
@@ -128,12 +131,8 @@ def emit(loop: Loop, finish: TileFinish) -> Emitted:
 def _steps(count: int, first: bool) -> Iterator[str]:
     """`count` steps, after which the pointers have moved on. The first sets the sums, the others add."""
     for step in range(count):
-        at = 8 * step
-        on = "!" if step == count - 1 else ""
-        yield f"ldr r4, [r1, #{at + 4}]"
-        yield f"ldr r5, [r1, #{at + 8}]{on}"
-        yield f"ldr r2, [r0, #{at + 4}]"
-        yield f"ldr r3, [r0, #{at + 8}]{on}"
+        weights, pixels = _loads(step, step == count - 1)
+        yield from (*weights, *pixels)
         sets = first and step == 0
         # Results of SXTB16 are wanted two instructions later at the earliest.
         yield from (_product(_A, 0, "r4", sets), _product(_A, 1, "r4", sets), _product(_C, 0, "r5", sets))
@@ -142,6 +141,32 @@ def _steps(count: int, first: bool) -> Iterator[str]:
         yield "sxtb16 r5, r5"
         yield from (_product(_B, 0, "r4", sets), _product(_B, 1, "r4", sets))
         yield from (_product(_D, 0, "r5", sets), _product(_D, 1, "r5", sets))
+
+
+def _steps_in_pairs(count: int, first: bool) -> Iterator[str]:
+    """The same, with the loads of a step between the products of the one before."""
+    weights, pixels = _loads(0, count == 1)
+    yield from (*weights, *pixels)
+    for step in range(count):
+        sets = first and step == 0
+        yield from (_product(_A, 0, "r4", sets), _product(_A, 1, "r4", sets), "sxtb16 r4, r4")
+        yield from (_product(_C, 0, "r5", sets), _product(_C, 1, "r5", sets), "sxtb16 r5, r5")
+        yield from (_product(_B, 0, "r4", sets), _product(_B, 1, "r4", sets))
+        last = [_product(_D, 0, "r5", sets), _product(_D, 1, "r5", sets)]
+        if step == count - 1:
+            yield from last
+            return
+        weights, pixels = _loads(step + 1, step + 1 == count - 1)
+        yield from (weights[0], last[0], pixels[0], last[1], pixels[1], weights[1])
+
+
+def _loads(step: int, last: bool) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Those of a step's weights, and of its pixels; those of the last one move the pointers on."""
+    at, on = 8 * step, "!" if last else ""
+    return (
+        (f"ldr r4, [r1, #{at + 4}]", f"ldr r5, [r1, #{at + 8}]{on}"),
+        (f"ldr r2, [r0, #{at + 4}]", f"ldr r3, [r0, #{at + 8}]{on}"),
+    )
 
 
 def _product(sums: tuple[str, str], pixel: int, weights: str, sets: bool) -> str:

@@ -9,7 +9,7 @@ here: the build finds it by its file's name.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mcu_build.ir.plan import Optimize, Plan, Step
+from mcu_build.ir.plan import DUAL_ISSUE, Optimize, Plan, Step
 from mcu_build.plan.fit import constant_bytes
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 from mcu_build.plan.specialize.context import Context, Table, Way
@@ -36,7 +36,7 @@ def specialize(
     and the reference kernel, where its own would take much more and `optimize` is size; and, those first that
     take the most more, where constants would else take more than `room` bytes.
     """
-    context = Context(plan, optimize)
+    context = Context(plan, optimize, DUAL_ISSUE in kernel_folders)
     steps = [
         specialized_rows(context, step, lambda one: _best(context, one, kernel_folders))
         if step.inner

@@ -13,11 +13,15 @@ T = TypeVar("T")
 
 
 class Context:
-    """The tensors of a plan while its steps are replaced."""
+    """The tensors of a plan while its steps are replaced.
 
-    def __init__(self, plan: Plan, optimize: Optimize) -> None:
+    `dual_issue`: the core starts two instructions a cycle.
+    """
+
+    def __init__(self, plan: Plan, optimize: Optimize, dual_issue: bool = False) -> None:
         self.plan = plan
         self.optimize = optimize
+        self.dual_issue = dual_issue
         self.tensors = dict(plan.tensors)
         self._next_id = max(self.tensors, default=-1) + 1
         self._constants: dict[tuple[DType, tuple[int, ...], bytes], int] = {}

@@ -108,7 +108,8 @@ def tilings(context: Context, weights: Sequence[Bytes], rescalings: Sequence[Res
     numbered = not all(follow(one, scale.bounds) for one, scale in scaled)
     packed = [quads(one, scale.scales, scale.bounds, numbered) for one, scale in scaled]
     form = rescalings[0].form
-    core = tile.emit(loop, tile.TileFinish(form != "relu", form == "bounded", numbered))
+    finish = tile.TileFinish(form != "relu", form == "bounded", numbered)
+    core = tile.emit(loop, finish, context.dual_issue)
     return [
         Tiling(words, rows.shape[1] // 4, len(rows), scale, core)
         for words, (rows, scale) in zip(packed, scaled, strict=True)
