@@ -490,11 +490,11 @@ def _lay_out_state(lowered: ExportedProgram) -> None:
     results = list(output.args[0])
     pairs = tied(lowered.graph)
     for index, (state, result) in enumerate(pairs, len(results) - len(pairs)):
-        order = list(state.meta["val"].dim_order())
         source = result.args[0] if result.target is clone else result
-        if list(source.meta["val"].dim_order()) != order:
+        if _order(source) != _order(state):
+            order = {"dim_order": list(state.meta["val"].dim_order())}
             with lowered.graph.inserting_before(output):
-                source = lowered.graph.call_function(clone, (source,), {"dim_order": order})
+                source = lowered.graph.call_function(clone, (source,), order)
             inherit(source, result)
             source.meta["val"] = run_fake(source, state.meta["val"].fake_mode)
         results[index] = source
@@ -503,6 +503,12 @@ def _lay_out_state(lowered: ExportedProgram) -> None:
     output.meta["val"] = tuple(node.meta["val"] for node in results)
     lowered.graph.eliminate_dead_code()
     lowered.graph_module.recompile()
+
+
+def _order(node: Node) -> list[int]:
+    """The dimensions of more than one element as they lie in memory."""
+    value = node.meta["val"]
+    return [dimension for dimension in value.dim_order() if value.shape[dimension] != 1]
 
 
 def _is_dequantize(node: Node) -> bool:

@@ -54,9 +54,8 @@ def keep_state(plan: Plan, initial: Sequence[bytes]) -> Plan:
     makers = {plan.owner(id).id: step for step in plan.steps for id in step.writes}
     for id, result, value in zip(states, results, initial, strict=True):
         assert len(value) == tensors[id].nbytes
-        assert tensors[id].shape == tensors[result].shape, (
-            "state is written in another layout than it is read"
-        )
+        read, written = ([size for size in tensors[one].shape if size != 1] for one in (id, result))
+        assert read == written, "state is written in another layout than it is read"
         memory += bytes(-len(memory) % ALIGNMENT)
         tensors[id] = replace(tensors[id], state=len(memory))
         memory += value

@@ -92,12 +92,12 @@ def maximum(site: Site) -> Rewrite:
 
 
 def _pool(site: Site, dilated: bool) -> Rewrite:
-    operand, time = site.only
     sizes = shape(site.node)
     count = 1 if "1d" in str(site.node.target) else 2
-    index = time.axis - (len(sizes) - count)
+    index = site.only_rows[1].axis - (len(sizes) - count)
     if index < 0:
-        return _unchanged(site)
+        return site.rewrite(site.only_rows[1])
+    operand, time = site.only
     kernel = site.argument(1, "kernel_size", None)
     stride = site.argument(2, "stride", kernel) or kernel
     padding = site.argument(3, "padding", [0])
@@ -113,11 +113,6 @@ def _pool(site: Site, dilated: bool) -> Rewrite:
             raise site.refusal("padding in front of samples that come late", _PAD_HINT)
         args[3] = _without(padding, index, count)
     return _read(site, taps, tuple(args), float("-inf") if dilated else 0.0)
-
-
-def _unchanged(site: Site) -> Rewrite:
-    _, time = site.only
-    return site.rewrite(time)
 
 
 def frames(site: Site) -> Rewrite:
@@ -191,16 +186,34 @@ def upsampled(site: Site) -> Rewrite:
 
 
 def transposed(site: Site) -> Rewrite:
-    """conv_transpose: where its windows do not overlap in time."""
+    """conv_transpose: a sample of the input is `stride` of the output, which as many before it reach, too.
+
+    Of the output of those that a step has and the `past` before them, the padding cuts off what is not new.
+    """
     operand, time = site.only
-    index = time.axis - 2
-    stride, pads = site.argument(3, "stride", [1]), site.argument(4, "padding", [0])
-    kernel = shape(site.node.args[1])[time.axis] if index >= 0 else 0
-    factor = _pair(stride, index) if index >= 0 else 0
-    if operand is not site.node.args[0] or kernel != factor or _pair(pads, index):
-        raise site.refusal("transposed convolutions run step by step where the kernel is the stride")
-    length = shape(site.node)[time.axis]
-    return site.rewrite(Timeline(time.axis, time.hop * factor, time.delay * factor, length))
+    index, count = time.axis - 2, len(shape(site.node)) - 2
+    if operand is not site.node.args[0]:
+        raise site.refusal("its weights depend on the recording")
+    if index < 0:
+        raise site.whole()
+    stride, padding, rest, dilation = (
+        [_pair(site.argument(place, name, [default]), each) for each in range(count)]
+        for place, name, default in (
+            (3, "stride", 1),
+            (4, "padding", 0),
+            (5, "output_padding", 0),
+            (7, "dilation", 1),
+        )
+    )
+    factor, cut = stride[index], padding[index]
+    span = (shape(site.node.args[1])[time.axis] - 1) * dilation[index] + 1
+    past = -(-span // factor) - 1
+    padding[index], rest[index] = past * factor, (past + 1) * factor - span
+    out = Timeline(time.axis, time.hop * factor, time.delay * factor + cut, shape(site.node)[time.axis])
+    layer = (*site.node.args[:2], site.argument(2, "bias", None))
+    args = (*layer, stride, padding, rest, site.argument(6, "groups", 1), dilation)
+    made = replace(site.rewrite(out, args), kwargs={}).reading(operand, Reading(past))
+    return replace(made, zeroed=(operand,)) if past > 0 and time.delay > 0 else made
 
 
 RULES: dict[Any, Rule] = {

@@ -12,12 +12,12 @@ from mcu_build.lower.builder import aten, shape
 
 def along(site: Site, dimensions: Any, keeps: bool) -> Rewrite:
     """An operator that joins all of `dimensions` (None: of all), which it keeps as ones or does away with."""
-    operand, time = site.only
+    operand, time = site.only_rows
     rank = len(shape(operand))
     given = range(rank) if dimensions in (None, []) else dimensions
     gone = {int(d) % rank for d in (given if isinstance(given, Sequence | range) else [given])}
     if time.axis in gone:
-        return site.window(operand)
+        return site.window(site.only[0])
     return site.rewrite(replace(time, axis=time.axis - (0 if keeps else sum(d < time.axis for d in gone))))
 
 
@@ -162,6 +162,8 @@ RULES: dict[Any, Rule] = {
     aten.all.dim: reduced(1, 2),
     aten.prod.dim_int: reduced(1, 2),
     aten.logsumexp.default: reduced(1, 2),
+    aten.median.dim: reduced(1, 2),
+    aten.kthvalue.default: reduced(2, 3),
     aten.var.dim: reduced(1, 3),
     aten.std.dim: reduced(1, 3),
     aten.var.correction: reduced(1, 3),

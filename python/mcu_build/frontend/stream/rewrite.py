@@ -181,12 +181,23 @@ def _analyzed(
                 if node.op == "call_function":
                     rewrites[node] = rewrite(Site(node, times, recording))
                     times[node] = rewrites[node].out
+            _check_outputs(program.graph, times, recording)
             return recording, times, rewrites
         except LongerHopError as longer:
             hop *= longer.factor
     raise McuError(
         f"stream: a step would have {hop} samples: the recordings of example_inputs have {length}", _HOP_HINT
     )
+
+
+def _check_outputs(graph: Graph, times: Mapping[Node, Time], recording: Recording) -> None:
+    """McuError for an output of which no samples can be told apart."""
+    for node in graph.output_node().args[0]:
+        if isinstance(time := times.get(node), Timeline) and time.rows > 1:
+            raise Site(node, times, recording).refusal(
+                "this output joins time and what is before it to one dimension",
+                "Return it with time as a dimension.",
+            )
 
 
 def _needed(rewrites: Mapping[Node, Rewrite], final: Mapping[Node, int]) -> set[str]:

@@ -61,16 +61,27 @@ def _aligned(site: Site, axes: set[int], args: tuple[Any, ...]) -> Rewrite:
     axis = axes.pop()
     delay = max(time.delay for time in times.values())
     first = next(iter(times.values()))
-    made = site.rewrite(Timeline(axis, first.hop, delay, shape(site.node)[axis]), args)
+    if first.rows > 1 and not _are_rows(site, first, axis):
+        raise site.refusal("time and what is before it were joined to one dimension of one operand alone")
+    out = Timeline(axis, first.hop, delay, shape(site.node)[axis] // first.rows, first.rows)
+    made = site.rewrite(out, args)
     for node, time in times.items():
         wait = delay - time.delay
         made = made.reading(node, Reading(wait, wait))
     return made
 
 
+def _are_rows(site: Site, first: Timeline, axis: int) -> bool:
+    """Whether all operands have the rows of `first`, and come at its time, or are the same for all of it."""
+    from_end = len(shape(site.node)) - axis
+    others = [node for node in site.node.all_input_nodes if node not in site.timelines]
+    alike = {(time.rows, time.delay) for time in site.timelines.values()} == {(first.rows, first.delay)}
+    return alike and all(len(shape(one)) < from_end or shape(one)[-from_end] == 1 for one in others)
+
+
 def _same(site: Site) -> Rewrite:
     """One operand, the same axis."""
-    return site.rewrite(site.only[1])
+    return site.rewrite(site.only_rows[1])
 
 
 def _moved(axis_of: Any) -> Any:
@@ -114,13 +125,14 @@ def _squeezed(site: Site) -> Rewrite:
 
 def _reshaped(site: Site) -> Rewrite:
     """view, reshape, flatten: time stays a dimension, is cut into windows, or takes in what follows it."""
-    operand, time = site.only
+    operand, time = site.only_rows
     before, after = shape(operand), shape(site.node)
-    front, axis = prod(before[: time.axis]), 0
+    front, axis = prod(before[: time.axis]) * time.rows, 0
     while axis < len(after) and prod(after[:axis]) != front:
         axis += 1
     if axis == len(after):
-        return _as_reshape(site.window(operand, (operand, list(after))))
+        return _joined_in_front(site, front)
+    time = replace(time, rows=1)
     # Dimensions of one element may stand before it.
     while after[axis] == 1 and before[time.axis] != 1 and axis + 1 < len(after):
         axis += 1
@@ -137,6 +149,18 @@ def _reshaped(site: Site) -> Rewrite:
     return _as_reshape(site.rewrite(out, (operand, step_shape(site.node, out))))
 
 
+def _joined_in_front(site: Site, front: int) -> Rewrite:
+    """A reshape whose first dimension takes in time and the `front` elements before it; else it is a window."""
+    operand, time = site.only_rows
+    after = shape(site.node)
+    factor, rest = divmod(after[0], front * time.length)
+    if factor == 0 or rest or len(after) == 1:
+        operand, _ = site.only
+        return _as_reshape(site.window(operand, (operand, list(after))))
+    out = Timeline(0, time.hop * factor, time.delay * factor, time.length * factor, front)
+    return _as_reshape(site.rewrite(out, (operand, step_shape(site.node, out))))
+
+
 def _as_reshape(made: Rewrite) -> Rewrite:
     return replace(made, kwargs={}, target=aten.reshape.default)
 
@@ -147,9 +171,11 @@ def _is_cut(sizes: tuple[int, ...], axis: int, length: int) -> bool:
 
 
 def _cut(site: Site, axis: int, window: int) -> Rewrite:
-    operand, time = site.only
+    operand, time = site.only_rows
     site.multiple(time, window)
     wait = -time.delay % window
+    if wait:
+        operand, time = site.only
     out = Timeline(axis, time.hop // window, (time.delay + wait) // window, shape(site.node)[axis])
     made = site.rewrite(out, (operand, step_shape(site.node, out)))
     return _as_reshape(made.reading(operand, Reading(wait, wait)))
@@ -197,14 +223,18 @@ def _normalized(site: Site) -> Rewrite:
 
 
 def _linear(site: Site) -> Rewrite:
-    operand, time = site.only
+    operand, time = site.only_rows
     if operand is not site.node.args[0]:
         raise site.refusal("its weights depend on the recording")
-    return site.window(operand) if time.axis == len(shape(operand)) - 1 else site.rewrite(time)
+    return site.window(site.only[0]) if time.axis == len(shape(operand)) - 1 else site.rewrite(time)
 
 
 def _product(site: Site) -> Rewrite:
-    """matmul, mm, bmm of a tensor over time with one that is the same in all steps."""
+    """matmul, mm, bmm: with a tensor that is the same in all steps, or of matrices for each sample."""
+    rank = len(shape(site.node))
+    batches = {time.axis - len(shape(node)) + rank for node, time in site.timelines.items()}
+    if len(site.timelines) > 1 and len(batches) == 1 and max(batches) < rank - 2:
+        return _pointwise(site)
     operand, time = site.only
     first = site.node.args[0]
     rank, result = len(shape(operand)), len(shape(site.node))
@@ -212,6 +242,19 @@ def _product(site: Site) -> Rewrite:
     if time.axis == contracted:
         return site.window(operand)
     return site.rewrite(replace(time, axis=time.axis + result - rank))
+
+
+def _summed(site: Site) -> Rewrite:
+    """einsum: of matrices for each sample, time being one letter of all operands with time and of the result."""
+    inputs, result = str(site.node.args[0]).replace(" ", "").split("->")
+    letters = {
+        terms[time.axis]
+        for terms, node in zip(inputs.split(","), site.node.args[1], strict=True)
+        if isinstance(time := site.time(node), Timeline)
+    }
+    if "." in inputs or len(letters) != 1 or not letters <= set(result):
+        raise site.whole()
+    return _aligned(site, {result.index(letters.pop())}, site.node.args)
 
 
 def _pieces(site: Site) -> Rewrite:
@@ -316,6 +359,7 @@ _RULES: dict[Any, Rule] = {
     aten.matmul.default: _product,
     aten.mm.default: _product,
     aten.bmm.default: _product,
+    aten.einsum.default: _summed,
     aten.split.Tensor: _pieces,
     aten.split_with_sizes.default: _pieces,
     aten.chunk.default: _pieces,

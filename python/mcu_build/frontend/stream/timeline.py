@@ -17,7 +17,7 @@ come out of a program with a delay before its first sample, and mean nothing.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd
+from math import ceil, gcd
 from typing import Any
 
 from torch.fx import Node
@@ -30,12 +30,17 @@ from mcu_build.lower.lines import source_line
 
 @dataclass(frozen=True)
 class Timeline:
-    """A tensor with time along `axis`: `length` samples in the whole recording, `hop` in a step."""
+    """A tensor with time along `axis`: `length` samples in the whole recording, `hop` in a step.
+
+    The axis may hold `rows` of so many samples one behind the other, as where channels and time are flattened
+    to one dimension: no samples are kept of it, but what computes along other dimensions goes on.
+    """
 
     axis: int
     hop: int
     delay: int
     length: int
+    rows: int = 1
 
     def __post_init__(self) -> None:
         assert self.hop > 0 and self.length > 0
@@ -139,7 +144,17 @@ class Site:
 
     @property
     def only(self) -> tuple[Node, Timeline]:
-        """The one operand with time. McuError where there are several."""
+        """The one operand with time. McuError where there are several, or where time has rows."""
+        operand, time = self.only_rows
+        if time.rows > 1:
+            raise self.refusal(
+                "time and what is before it were joined to one dimension", "Have time first: transpose(1, 2)."
+            )
+        return operand, time
+
+    @property
+    def only_rows(self) -> tuple[Node, Timeline]:
+        """The one operand with time, which may have rows. McuError where there are several."""
         found = self.timelines
         if len(found) != 1 or any(isinstance(self.times.get(n), Last) for n in self.node.all_input_nodes):
             raise self.refusal("it mixes several tensors over time")
@@ -209,7 +224,7 @@ def operator(node: Node) -> str:
 def step_shape(node: Node, time: Timeline) -> list[int]:
     """The shape of a step of a tensor."""
     sizes = list(shape(node))
-    sizes[time.axis] = time.hop
+    sizes[time.axis] = time.rows * time.hop
     return sizes
 
 
@@ -217,7 +232,7 @@ def ahead(time: Timeline, recording: Recording) -> int:
     """How many samples of the input late a tensor is complete; 0 where it is causal."""
     rate = Fraction(time.hop, recording.hop)
     late = time.delay + time.length - recording.length * rate
-    return int(late // 1 / rate) if late >= 1 else 0
+    return ceil(late // 1 / rate) if late >= 1 else 0
 
 
 Rule = Callable[[Site], Rewrite]
