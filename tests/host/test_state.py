@@ -83,8 +83,7 @@ def test_firmware_steps_as_the_quantized_program_does(file, board):
     assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (12, 0, True)
     # 8 samples, 6 means and a counter, after each call.
     assert document["state"] == {"elements": 12 * 15, "mismatches": 0}
-    # A running mean in eight bits forgets what is below half a step.
-    assert document["quality"][0]["sqnr_db"] > 12
+    assert document["quality"][0]["sqnr_db"] > 20
     assert document["quality"][1]["equal"] == 1.0
 
 
@@ -107,9 +106,10 @@ def test_a_wrong_state_is_noticed_where_outputs_are_right() -> None:
 
 def test_state_is_integers_where_its_readers_are(file):
     built = mcu_build("build", "--board", "host", "--json", file).json
-    # past: 8 bytes, mean: 6, calls: 4, each aligned to 16.
-    assert built["ram"]["state"] == 36
-    assert {row["where"] for row in built["operators"]} <= {"int8", "boundary"}
+    # past: 8 bytes, mean: 24, since it adds up, calls: 4, each aligned to 16.
+    assert built["ram"]["state"] == 52
+    in_float = {row["kernel"] for row in built["operators"] if row["where"] == "float"}
+    assert in_float <= {"mul_f32", "add_f32", "copy"}
 
 
 def test_state_goes_on_where_it_is_not_reset(file, tmp_path):

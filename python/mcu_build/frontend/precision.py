@@ -39,23 +39,25 @@ def read(path: Path, found: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, usual: str = INT8) -> None:
-    """Mark the operators that stay in float or have 16 bits; `usual` is what no key is about. Of several
-    keys that fit one, the last decides.
+    """Mark the operators that stay in float or have 16 bits; `usual` is what no key is about, but for state
+    that adds up (accumulators.py). Of several keys that fit one, the last decides.
 
     McuError, with names that are alike, for keys that fit none.
     """
+    from mcu_build.frontend import accumulators
     from mcu_build.lower.assigned import keep_in_float, make_int4, make_int16
 
+    adding = accumulators.accumulating(exported) if usual == INT8 else set()
     names = {node: names_of(node) for node in exported.graph.nodes if node.op == "call_function"}
     unused = set(wishes)
     for node, (module, full) in names.items():
-        width = usual
+        width, why = (FLOAT, accumulators.WHY) if node in adding else (usual, _WHY)
         for key, wish in wishes.items():
             if fits(key, module, full):
                 unused.discard(key)
-                width = wish
+                width, why = wish, _WHY
         if width == FLOAT:
-            keep_in_float(node, _WHY)
+            keep_in_float(node, why)
         elif width == INT16:
             make_int16(node)
         elif width == INT4:

@@ -1,0 +1,67 @@
+"""State that calls add to or let decay, such as a running mean: it stays in float.
+
+In int8 a mean that a call moves by a hundredth of the difference stops where that is below half a step, and a
+level that decays stays where it is. What only moves (a ring buffer), what is chosen (a maximum without decay)
+and what passes a layer or a saturating function (the state of a recurrent cell that is written out: `tanh`)
+does not add up, and stays int8.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Node
+
+from mcu_build.lower.annotate import MOVES
+from mcu_build.lower.state_inputs import tied
+
+WHY = "a state that adds up or decays: eight bits lose what is below a step (`precision` can ask for int8)"
+_ARITHMETIC = frozenset(
+    f"aten::{name}" for name in ("add", "sub", "rsub", "mul", "div", "neg", "lerp", "addcmul", "addcdiv")
+)
+_PASSES = frozenset(
+    {*_ARITHMETIC, *(f"aten::{name}" for name in ("where", "clamp", "max", "min", "clone", "alias", "copy"))}
+    | {target._schema.name for target in MOVES}
+)
+
+
+def accumulating(exported: ExportedProgram) -> set[Node]:
+    """The operators between a state and its new value, where arithmetic of elements leads from one to the
+    other."""
+    found = set()
+    for state, result in tied(exported.graph):
+        if not _is_float(state):
+            continue
+        after = _reached(state, lambda node: node.users)
+        between = after & _reached(result, lambda node: node.all_input_nodes)
+        if result in after and any(_name(node) in _ARITHMETIC for node in between):
+            found |= between
+    return found
+
+
+def _reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> set[Node]:
+    """The operators on elements that lead on from `start`, itself among them where it is one."""
+    found, queue = {start} if start.op == "call_function" else set(), [start]
+    if start in found and not _passes(start):
+        return set()
+    while queue:
+        for node in neighbours(queue.pop()):
+            if node not in found and _passes(node):
+                found.add(node)
+                queue.append(node)
+    return found
+
+
+def _passes(node: Node) -> bool:
+    return _name(node) in _PASSES and _is_float(node)
+
+
+def _is_float(node: Node) -> bool:
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and value.dtype.is_floating_point
+
+
+def _name(node: Node) -> str:
+    """'aten::add', of `add_` too; empty for what is no operator."""
+    schema = getattr(node.target, "_schema", None)
+    return "" if node.op != "call_function" or schema is None else str(schema.name).removesuffix("_")
