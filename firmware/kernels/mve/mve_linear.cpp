@@ -56,6 +56,26 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
     }
 }
 
+void mve_row_s8(const MveRowParams& params, const int8_t* input, const int8_t* weights, const int32_t* scales,
+                int8_t* output) {
+    const int32_t inputs = params.inputs;
+    int32_t where_ties = params.ties ? -1 : 0;  // hidden as above
+    __asm__("" : "+r"(where_ties));
+    const int32x4_t ties = vdupq_n_s32(where_ties);
+    const int32x4_t low = vdupq_n_s32(params.low);
+    const int32x4_t high = vdupq_n_s32(params.high);
+    for (int32_t left = params.outputs; left > 0; left -= 4) {
+        const int32x4_t sums = vaddq_s32(sums_of(input, inputs, weights), vldrwq_s32(scales));
+        int32x4_t v = vqrdmulhq_s32(sums, vldrwq_s32(scales + 4));
+        v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), ties));
+        v = vqshlq_s32(vaddq_s32(v, vldrwq_s32(scales + 8)), vldrwq_s32(scales + 12));
+        v = vminq_s32(vmaxq_s32(vshrq_n_s32(v, 24), low), high);
+        vstrbq_p_s32(output, v, vctp32q(static_cast<uint32_t>(left)));
+        output += 4;
+        scales += 16;
+    }
+}
+
 // Kernels of eight outputs at once. Whole functions of assembly, for the reason that tile_cores.h gives.
 //
 //   r1 input  r3 weights  r5 addend  r7 output  r9 tiles after this one, and bit 31 set where ties show

@@ -43,6 +43,10 @@ SHAPES = [
     Shape((1, 3, 3), 4, 6, (3, 3), padding=(3, 3)),
     Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), (4, 1), copies=20),
     Shape((1, 6, 5), 1, 0, (3, 3), padding=(1, 1), copies=7),
+    # One pixel: rows of a linear layer, but for the second, whose rows of the window are apart.
+    Shape((1, 1, 3), 16, 16, (1, 3)),
+    Shape((1, 3, 4), 16, 5, (2, 2), (2, 3)),
+    Shape((1, 5, 3), 5, 6, (4, 3), (2, 1)),
 ]
 
 

@@ -68,10 +68,17 @@ KERNELS = {
     ],
     "mve_window_tiles_s8": [
         Shape((2, 5, 5), 45, 6, (5, 5), padding=(2, 2)),  # tiles of a row would do three pixels twice
-        Shape((1, 1, 1), 49, 5),
         Shape((1, 1, 2), 64, 8),
+        Shape((1, 3, 4), 16, 5, (2, 2), (2, 3)),  # one pixel, rows of the window apart
         Shape((1, 9, 9), 64, 3, (3, 3), padding=(2, 2), dilation=(2, 2)),
         Shape((3, 3, 3), 19, 2, (3, 3), (3, 3)),
+    ],
+    "mve_row_s8": [  # one pixel
+        Shape((1, 1, 1), 49, 5),
+        Shape((1, 1, 3), 16, 16, (1, 3)),
+        Shape((1, 1, 8), 24, 7, (1, 7), (1, 3)),  # of eight columns the last is not read
+        Shape((1, 5, 3), 5, 6, (4, 3), (2, 1)),
+        Shape((1, 4, 4), 1, 0, (4, 4), copies=6),
     ],
     "mve_grouped_tiles_s8": [
         Shape((1, 6, 7), 32, 32, (3, 3), padding=(1, 1), groups=8),  # joined by fours

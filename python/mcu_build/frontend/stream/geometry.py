@@ -68,17 +68,24 @@ def convolution(site: Site) -> Rewrite:
     stride, dilation = site.argument(3, "stride", [1]), site.argument(5, "dilation", [1])
     taps = _Taps(kernel, _pair(stride, index), _pair(dilation, index), _pair(padding, index))
     bias = site.argument(2, "bias", None)
+    dilations = [_pair(dilation, each) for each in range(count)]
+    if shape(site.node)[time.axis] == 1 and not taps.before:
+        made = site.window(operand)
+    else:
+        made = _read(site, taps, ())
+        if isinstance(made.out, Timeline) and made.out.hop == 1:
+            # The taps of the only sample, one beside the other.
+            made = made.reading(operand, replace(made.readings[operand], every=taps.dilation))
+            dilations[index] = 1
     args = (
         *site.node.args[:2],
         bias,
         [_pair(stride, each) for each in range(count)],
         _without(padding, index, count),
-        [_pair(dilation, each) for each in range(count)],
+        dilations,
         site.argument(6, "groups", 1),
     )
-    if shape(site.node)[time.axis] == 1 and not taps.before:
-        return replace(site.window(operand, args), kwargs={})
-    return replace(_read(site, taps, args), kwargs={})
+    return replace(made, args=args, kwargs={})
 
 
 def average(site: Site) -> Rewrite:

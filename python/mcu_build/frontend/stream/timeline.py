@@ -58,12 +58,14 @@ Time = Timeline | Last | None
 @dataclass(frozen=True)
 class Reading:
     """The samples that an operator reads beside those of the step: `past` more before them, the `drop` newest
-    not. What is before the first sample reads as `fill`.
+    not. What is before the first sample reads as `fill`. Of these, the first and each that is `every` samples
+    behind it.
     """
 
     past: int
     drop: int = 0
     fill: float = 0.0
+    every: int = 1
 
     @property
     def is_plain(self) -> bool:

@@ -16,7 +16,7 @@ from mcu_build.ir.calls.rows import (
     window_rows,
     windows_of_rows,
 )
-from mcu_build.ir.calls.struct import ImageSize, OutputStage, Struct, Window
+from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputStage, Struct, Window
 from mcu_build.ir.channels import Cut, Ints, Mask, Range, Tie, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
@@ -108,6 +108,14 @@ class _Padded(Convolution):
     def leaves_image(self) -> bool:
         """Whether a window reaches beyond the image."""
         return self.params.window.leaves(self.params.input, self.params.output)
+
+    @property
+    def is_one_row(self) -> bool:
+        """Whether it makes one pixel of bytes that lie one behind the other: a linear layer of one row."""
+        given, window = self.params, self.params.window
+        dense = window.dilation == ONE and window.padding == NONE
+        lies = window.size.x == given.input.width or window.size.y == 1
+        return given.batch * given.output.pixels == 1 and dense and lies
 
     def value_range(self, values: Values) -> Range | None:
         """Of the sums of least and of largest products, requantized."""

@@ -13,6 +13,7 @@ from mcu_build.kernels.dsp import tile
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_packing import Bytes, follow, padded, pairwise, quads, takes_parts
 from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.dsp_row import row_cycles, row_step
 
 _GROUP_BYTES = 16  # of the patch, for four products
 
@@ -140,7 +141,15 @@ def dense_convolution(
         cycles = tile.pointwise_cycles(pixels, depth, channels)
     else:
         cycles = tile.window_cycles(pixels, height, height * width * depth, channels, depth % 4 == 0)
-    return [Way(cycles, lambda: _dense(context, step, call, weights(), rescaling))]
+    ways = [Way(cycles, lambda: _dense(context, step, call, weights(), rescaling))]
+    if call.is_one_row:
+        products = height * width * depth
+        row = Way(
+            row_cycles(products, channels),
+            lambda: row_step(context, step, weights().reshape(channels, products), rescaling),
+        )
+        return [row, *ways]
+    return ways
 
 
 def _dense(

@@ -1,29 +1,16 @@
 """Linear layers by firmware/kernels/dsp: one row by dsp_linear, several as pixels of a convolution."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcu_build.ir.calls.matmul import Linear
-from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
-from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dsp import tile
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
-from mcu_build.plan.specialize.dsp_packing import linear as packed_linear
-from mcu_build.plan.specialize.dsp_packing import padded, takes_parts
-from mcu_build.plan.specialize.dsp_rescale import Bytes, DspBounds, Rescaling, array, rescaling
-
-
-@dataclass(frozen=True)
-class DspLinearParams(Struct):
-    """Parameters of dsp_linear.h."""
-
-    inputs: int
-    fours: int
-    bounds: DspBounds
+from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, rescaling
+from mcu_build.plan.specialize.dsp_row import row_cycles, row_step
 
 
 def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
@@ -39,30 +26,8 @@ def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
         tile.pointwise_cycles(rows, inputs, outputs),
         lambda: pointwise_step(context, step, tiling(context, weights, scale), rows, inputs),
     )
-    row = Way(-(-outputs // 4) * (112 + 5.4 * inputs), lambda: _row(context, step, call, weights, scale))
+    row = Way(row_cycles(inputs, outputs), lambda: row_step(context, step, weights, scale))
     return [row, pixels] if rows == 1 else [pixels]
-
-
-def _row(context: Context, step: Step, call: Linear, weights: Bytes, scale: Rescaling) -> Step:
-    """One row, four outputs at once."""
-    flat, bounds = padded(weights, 1), scale.bounds
-    form: str = scale.form
-    if takes_parts(flat, bounds):
-        form, bounds = f"long_{form}", np.zeros_like(bounds)
-    packed, fours = packed_linear(flat, scale.scales, bounds)
-    return replace(
-        step,
-        kernel=f"dsp_linear_{form}",
-        source="dsp_linear",
-        params=DspLinearParams(call.params.inputs, fours, scale.limits),
-        arguments=(
-            call.input,
-            context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
-            call.output,
-        ),
-        # The whole row is read until the end.
-        inplace={call.input: len(weights)},
-    )
 
 
 def rescaling_of(context: Context, call: Linear, weights: Bytes) -> Rescaling | None:

@@ -33,6 +33,17 @@ _ROOMS = (1024, 384, 0)  # bytes of dense windows
 
 
 @dataclass(frozen=True)
+class MveRowParams(Struct):
+    """Parameters of mve_linear.h, for one pixel."""
+
+    inputs: int
+    outputs: int
+    ties: bool
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
 class MvePointwiseParams(Struct):
     """Parameters of mve_conv2d.h, for windows of one pixel."""
 
@@ -136,12 +147,30 @@ def convolution_ways(
         )
     if context.optimize == "size":  # one kernel for all
         return [*ways, Way(0, lambda: _patches(context, step, call, weights, rescaling, stage))]
+    if call.is_one_row:
+        ways.append(_row(context, step, call, weights, rescaling))
     if is_column(given):
         given, weights = lying(given), weights.lying
         step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
     for kernel in _tiles_of(given, weights):
         ways.append(_way(context, step, call, given, kernel, rescaling, stage.of_tiles))
     return ways
+
+
+def _row(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, rescaling: Scales
+) -> Way:
+    """One pixel, whose window lies in one piece, four outputs at once."""
+
+    def make() -> Step:
+        ends = (call.params.stage.activation_min, call.params.stage.activation_max)
+        params = MveRowParams(weights.window, weights.outputs, rescaling.ties, *ends)
+        packed, scale = linear_weights(weights.rows()), rescaling.quads()
+        made = packed_step(context, step, call, "mve_row_s8", params, packed, scale)
+        # The whole window is read until the end.
+        return replace(made, source="mve_linear", inplace={call.input: weights.outputs})
+
+    return Way(10 + weights.quads * (66 + 8 * -(-weights.window // LANES)), make)
 
 
 def pointwise_ways(
