@@ -91,7 +91,7 @@ def states(stepper: Stepper, sequence: list[tuple[torch.Tensor, ...]]) -> np.nda
 
 @pytest.mark.parametrize("name", ["moved by a part of the difference", "decaying maximum"])
 def test_nothing_sticks(name: str) -> None:
-    """Loud, then quiet, for many steps: int8 that is asked for (the control) stays where rounding leaves it."""
+    """Loud, then quiet: int8 that is asked for (the control) stays where rounding leaves it."""
     dice = torch.Generator().manual_seed(1)
     loud = torch.tensor([2.0, 0.3]).repeat_interleave(STEPS // 2)
     inputs = [(one[None],) for one in loud[:, None] * torch.randn(STEPS, 4, generator=dice)]

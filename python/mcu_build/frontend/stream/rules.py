@@ -150,7 +150,7 @@ def _reshaped(site: Site) -> Rewrite:
 
 
 def _joined_in_front(site: Site, front: int) -> Rewrite:
-    """A reshape whose first dimension takes in time and the `front` elements before it; else it is a window."""
+    """A reshape whose first dimension takes in time and the `front` elements before it, or a window."""
     operand, time = site.only_rows
     after = shape(site.node)
     factor, rest = divmod(after[0], front * time.length)
@@ -245,7 +245,7 @@ def _product(site: Site) -> Rewrite:
 
 
 def _summed(site: Site) -> Rewrite:
-    """einsum: of matrices for each sample, time being one letter of all operands with time and of the result."""
+    """einsum of matrices for each sample: time is one letter, of all operands with time and of the result."""
     inputs, result = str(site.node.args[0]).replace(" ", "").split("->")
     letters = {
         terms[time.axis]
