@@ -138,14 +138,13 @@ class Surgeon:
                 self._windows[key] = self._with_past(build, operand, time, reading)
             source = self._windows[key]
         if reading.every > 1:
-            return self._taps(build, operand, source, range(first, end, reading.every))
+            return self._taps(build, operand, source, time.axis, range(first, end, reading.every))
         if (first, end) == (0, max(0, reading.past) + time.hop):
             return source
         return self._move(build, operand, aten.slice.Tensor, source, time.axis, first, end)
 
-    def _taps(self, build: Builder, operand: Node, source: Node, taps: range) -> Node:
+    def _taps(self, build: Builder, operand: Node, source: Node, axis: int, taps: range) -> Node:
         """Some samples of `source`, one behind the other."""
-        axis = self._times[operand].axis
         samples = [self._move(build, operand, aten.slice.Tensor, source, axis, tap, tap + 1) for tap in taps]
         return self._move(build, operand, aten.cat.default, samples, axis)
 
