@@ -221,6 +221,12 @@ def test_an_input_that_does_not_fit_names_its_line():
     assert "[1, 4]" in error.message or "1x4" in error.message
 
 
+def test_an_input_that_is_reshaped_in_place_is_named(tmp_path):
+    body = "return x.unsqueeze_(0)[0]"
+    error = error_of(lambda path: capture(load(path)), write(tmp_path, CONTROL.format(body=body)))
+    assert "input 0: `forward` changes its shape from [1, 4] to [1, 1, 4] in place" in error.message
+
+
 def test_a_shape_from_data_names_its_line():
     error = error_of(lambda path: capture(load(path)), BAD / "shape_from_data.py")
     assert "shape_from_data.py:6" in error.message

@@ -84,6 +84,14 @@ def _filled(scores: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     return scores.masked_fill(numbers < 3, float("-inf"))
 
 
+def _biased(scores: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """As in T5: relative positions and the mask are added as one."""
+    far = torch.arange(_LENGTH)[:, None] - torch.arange(_LENGTH)
+    return scores + (
+        far.abs() / 3 + (1.0 - (numbers >= 3).to(torch.float32)) * torch.finfo(torch.float32).min
+    )
+
+
 def _multihead(m: nn.Module, x: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     return m.attention(x, x, x, key_padding_mask=numbers < 3, need_weights=False)[0]
 
@@ -285,4 +293,5 @@ def cases() -> Mapping[str, Model]:
         "average, own divisor": Model(
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(3, 2, divisor_override=5)), (image,), 27.0
         ),
+        "attention, bias and mask": Model(_Encoder(_biased), (tokens, numbers), 28.0),
     }

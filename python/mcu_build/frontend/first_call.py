@@ -90,8 +90,17 @@ def call_once(model: Model) -> FirstCall:
 def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
     """What the model gives for its example inputs, or others."""
     given = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
+    shapes = [tensor.shape for tensor in given]
     with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
-        return model.model(*given)
+        result = model.model(*given)
+    for index, (tensor, shape) in enumerate(zip(given, shapes, strict=True)):
+        if tensor.shape != shape:
+            raise McuError(
+                f"{model.path}: input {index}: `forward` changes its shape from {list(shape)} to "
+                f"{list(tensor.shape)} in place, for its caller too",
+                "Take the form without an underscore: x = x.unsqueeze(1), squeeze, transpose, t.",
+            )
+    return result
 
 
 class _Buffers:

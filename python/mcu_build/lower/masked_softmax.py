@@ -178,7 +178,16 @@ def _added(build: Builder, scores: Node, mask: Node) -> _Peeled | None:
         left = build(aten.add.Tensor, scores, build.constant(rest)) if bool(rest.any()) else scores
         return _Peeled(left, build.constant(allowed))
     allowed = _allowed(build, mask)
-    return None if allowed is None else _Peeled(scores, allowed)
+    if allowed is not None:
+        return _Peeled(scores, allowed)
+    views, both = _behind_views(mask)
+    if both.target is aten.add.Tensor and not both.kwargs:
+        # A bias with a mask on it, added as one: relative positions.
+        for bias, rest in (both.args[:2], both.args[1::-1]):
+            if isinstance(bias, Node) and (allowed := _allowed(build, rest)) is not None:
+                biased = build(aten.add.Tensor, scores, _seen_through(build, views, bias))
+                return _Peeled(biased, _seen_through(build, views, allowed))
+    return None
 
 
 def _allowed(build: Builder, mask: Any) -> Node | None:
@@ -191,12 +200,14 @@ def _allowed(build: Builder, mask: Any) -> Node | None:
         return build.constant(value == 0) if is_mask else None
     views, core = _behind_views(mask)
     found = _counted(build, core)
-    if found is None:
-        return None
+    return None if found is None else _seen_through(build, views, found)
+
+
+def _seen_through(build: Builder, views: list[Node], node: Node) -> Node:
     for view in reversed(views):
         if view.target in _VIEWS:
-            found = build(view.target, found, *view.args[1:], **view.kwargs)
-    return found
+            node = build(view.target, node, *view.args[1:], **view.kwargs)
+    return node
 
 
 def _behind_views(node: Node) -> tuple[list[Node], Node]:
