@@ -10,10 +10,15 @@ MAIN = r"""
 #include <cstdio>
 
 #include "first.h"
+#include "mcu/platform.h"
 int main() {
+    const uint32_t start = mcu::platform::cycles();
     first::run();
     std::printf("%d outputs, the last %d, a third is %.3f\n", static_cast<int>(first::output().size()),
                 first::output()[63], 1.0 / 3);
+    const auto [used, size] = mcu::platform::stack_use();
+    std::printf("%u cycles, stack %d %d\n", static_cast<unsigned>(mcu::platform::cycles() - start),
+                used > 0 && used < size, mcu::platform::stack_overflowed());
     std::printf("no end of line");
     return 0;
 }
@@ -36,7 +41,7 @@ def test_printf(tmp_path, board, toolchain, machine):
     words = ["qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none", "-serial", "stdio"]
     finished = process.run([*words, "-kernel", made.tree / "demo.elf"], timeout=5)
     assert finished.timed_out  # a production image never ends
-    assert finished.stdout == "64 outputs, the last 19, a third is 0.333\nno end of line"
+    assert finished.stdout == "64 outputs, the last 19, a third is 0.333\n0 cycles, stack 1 0\nno end of line"
     symbols = process.run(["arm-none-eabi-nm", made.tree / "silent.elf"]).stdout
     assert "mcu_start" in symbols and "_write" not in symbols and "_sbrk" not in symbols
 

@@ -12,8 +12,10 @@
 namespace {
 
 #ifndef MCU_STDIO_MEMORY
-// newlib's printf needs memory for a line, and for the digits of floats.
-#define MCU_STDIO_MEMORY 4096
+// newlib's printf needs memory for a line, and for the digits of floats. Its malloc takes what is left of a
+// page of 4096 bytes, then a whole one: wherever the memory begins, 4 KB at least are of use, enough for any
+// double.
+#define MCU_STDIO_MEMORY 8192
 #endif
 
 alignas(8) char memory[MCU_STDIO_MEMORY];
@@ -52,6 +54,7 @@ int _lseek(int /*file*/, int /*offset*/, int /*from*/) {
 // A terminal: lines are written when they end.
 int _fstat(int /*file*/, struct stat* status) {
     status->st_mode = S_IFCHR;
+    status->st_blksize = 256;
     return 0;
 }
 

@@ -1,7 +1,6 @@
 // Semihosting as Arm defines it: a breakpoint instruction that debugger or simulator know. Without one it is
 // a fault.
 
-#include "mcu/platform.h"
 #include "semihosting.h"
 
 namespace mcu::platform::semihosting {
@@ -14,12 +13,3 @@ int32_t call(Operation operation, const void* argument) {
 }
 
 }  // namespace mcu::platform::semihosting
-
-namespace mcu::platform {
-
-// Under a simulator there is no time.
-uint32_t cycles() {
-    return 0;
-}
-
-}  // namespace mcu::platform

@@ -3,8 +3,6 @@
 // on at lr with the result in r0. So the body below is never executed: where it is, no host is there, and the
 // image waits for one.
 
-#include "../cortex_m/core.h"
-#include "mcu/platform.h"
 #include "semihosting.h"
 
 // In assembly, because a compiler that sees the body would leave out the arguments.
@@ -27,21 +25,3 @@ int32_t call(Operation operation, const void* argument) {
 }
 
 }  // namespace mcu::platform::semihosting
-
-namespace mcu::platform {
-
-// DWT's cycle counter, turned on at the first call (Armv7-M and Armv8-M Architecture Reference Manuals,
-// "DWT").
-uint32_t cycles() {
-#if MCU_MAINLINE
-    constexpr uintptr_t kDemcr = 0xE000EDFC, kDwtControl = 0xE0001000, kDwtCycles = 0xE0001004;
-    constexpr uint32_t kTraceEnable = 1u << 24, kCount = 1u << 0;
-    reg(kDemcr) = reg(kDemcr) | kTraceEnable;
-    reg(kDwtControl) = reg(kDwtControl) | kCount;
-    return reg(kDwtCycles);
-#else
-    return 0;
-#endif
-}
-
-}  // namespace mcu::platform

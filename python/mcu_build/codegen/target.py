@@ -48,6 +48,7 @@ _COMMON = (
 
 
 _SEMIHOSTING = ("platform/semihosting/semihosting.cpp", "platform/semihosting/bkpt.cpp")
+_CYCLES = "platform/cortex_m/cycles.cpp"
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,14 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
         return ("platform/host/host.cpp",)
     core = tuple(f"platform/cortex_m/{name}.cpp" for name in ("vectors", "startup", "fault"))
     if image == "test":
-        return (*core, *_SEMIHOSTING)
+        return (*core, *_SEMIHOSTING, "platform/semihosting/no_cycles.cpp")
     if image == "device":
-        return (*core, _SEMIHOSTING[0], "platform/semihosting/probe.cpp")
+        return (*core, _SEMIHOSTING[0], "platform/semihosting/probe.cpp", _CYCLES)
     more = _SEMIHOSTING[1:] if board.console == "semihosting" else ()
     # An application may print; models, which test images prove, use no memory but their own.
     stdio = "platform/cortex_m/stdio.cpp"
-    return (*core, stdio, "platform/console/halt.cpp", f"platform/console/{_console(board)}.cpp", *more)
+    console = f"platform/console/{_console(board)}.cpp"
+    return (*core, stdio, _CYCLES, "platform/console/halt.cpp", console, *more)
 
 
 def _console(board: Board) -> str:
