@@ -2,7 +2,7 @@
 // or one value, and shifts are from -31 to 15, clamped to the ends of int8.
 //
 // Exact: rounded twice as requantize.h does. Element by element in memory order, four at a time: 17
-// instructions.
+// instructions; eight at a time where both operands are dense: 19.
 
 #pragma once
 
