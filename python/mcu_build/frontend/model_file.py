@@ -24,6 +24,7 @@ from mcu_build.frontend.model_data import (
 )
 from mcu_build.frontend.names import model_name
 from mcu_build.frontend.nested import Nested, fixed, leaves
+from mcu_build.frontend.rounded import keep_rounded
 from mcu_build.frontend.surroundings import Surroundings
 from mcu_build.frontend.values import described, dtype_name, kind_of
 from mcu_build.frontend.weights import check_weights
@@ -67,6 +68,7 @@ class Model:
     latency: int = 0
     labels: tuple[int | None, ...] = ()
     place: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def dependencies(self) -> tuple[Path, ...]:
@@ -92,6 +94,7 @@ def load(path: Path) -> Model:
     found = vars(surroundings.run())
     model = _model(surroundings, found)
     example = _example_inputs(surroundings, found, model)
+    warnings = keep_rounded(path, model)
     check_weights(path, model)
     metric = _metric(path, found)
     return Model(
@@ -109,6 +112,7 @@ def load(path: Path) -> Model:
         precision=precision.read(path, found),
         metric=metric,
         place=_place(path, found),
+        warnings=warnings,
     )
 
 

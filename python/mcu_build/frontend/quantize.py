@@ -91,22 +91,29 @@ def convert(
 
         from mcu_build.lower import annotate
         from mcu_build.lower.equalize import equalize, first_of
-        from mcu_build.lower.given import GivenQuantizer, is_marked, put_back
+        from mcu_build.lower.given import (
+            GivenQuantizer,
+            WeightsQuantizer,
+            has_scales,
+            is_marked,
+            put_back,
+        )
         from mcu_build.lower.int4_annotate import round_weights
         from mcu_build.lower.scales import settle_scales
 
-        is_given = is_marked(exported)
+        is_given, is_rounded = has_scales(exported), is_marked(exported)
         first, calibration = first_of(calibration, _EQUALIZED)
         unlike = {} if is_given or quantizer else rows_in_float(exported, first)
         unlike = {name: why for name, why in unlike.items() if name not in in_int16}
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
             left = {**unlike, **in_float, **refused}
-            ours = annotate.Quantizer(refused=left, wide=in_int16, narrow=in_int4)
+            own = WeightsQuantizer if is_rounded else annotate.Quantizer
+            ours = own(refused=left, wide=in_int16, narrow=in_int4)
             chosen = quantizer or (GivenQuantizer(refused=left) if is_given else ours)
             with named("quantized"):
                 module = _with_own_weights(exported)
-                if not is_given:
+                if not is_rounded:
                     equalize(module, first)
                 return prepare_pt2e(module, chosen)
 

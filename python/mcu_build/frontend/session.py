@@ -288,7 +288,7 @@ def _capture_model(file: Path, wishes: Mapping[str, str] | None) -> Captured:
     usual = precision.INT16 if model.activation_bits == 16 else precision.INT8
     wishes = model.precision if wishes is None else wishes
     precision.apply(exported, wishes, file, usual)
-    warnings = []
+    warnings = list(model.warnings)
     if model.calibration is None:
         warnings.append(
             f"{file}: no `calibration`: int8 ranges come from example_inputs and random variations of them, "
@@ -337,7 +337,7 @@ def _capture_exported(file: Path) -> Captured:
     with quiet():
         from mcu_build.frontend.capture import load_exported
         from mcu_build.frontend.state import lift_state
-        from mcu_build.lower.given import is_marked
+        from mcu_build.lower.given import has_scales
 
     exported, state = lift_state(load_exported(file))
     example = exported.example_inputs
@@ -347,7 +347,7 @@ def _capture_exported(file: Path) -> Captured:
         )
     warning = f"{file}: a .pt2 has no calibration data: " + (
         "its scales are kept, and what it is tried on are random variations of its example inputs."
-        if is_marked(exported)
+        if has_scales(exported)
         else "int8 ranges come from its example inputs and random variations of them, and accuracy will "
         "suffer. Give a model.py with `calibration` instead."
     )

@@ -4,6 +4,7 @@ stay in float, and what each was in the user's model.
 It is text in `node.meta["custom"]`, which survives quantization, export and saving.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -124,9 +125,10 @@ class Origin:
 
 def remember_origin(node: Node) -> None:
     """Note what the node is, so that what it becomes can be traced back to it."""
+    is_part = node.target is operator.getitem and isinstance(node.args[0], Node)
     values = {
         "name": node.name,
-        "operator": operator_name(node),
+        "operator": operator_name(node.args[0] if is_part else node),  # a result of several is of its layer
         "layer": source_line(node),
         "module": module_path(node),
         "sizes": "x".join(map(str, output_shape(node))),

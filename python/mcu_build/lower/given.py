@@ -7,7 +7,6 @@ programs. What the int8 kernels cannot compute in the author's scales stays in f
 the bit.
 """
 
-import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from mcu_build.lower.annotate import Quantizer, root_place
 from mcu_build.lower.assigned import operator_name
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, shape
 from mcu_build.lower.fold import evaluated, fold_constants
+from mcu_build.lower.given_markers import marker, weights_marker
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.per_channel import as_convolution
 from mcu_build.lower.refusals import refusal
@@ -40,6 +40,9 @@ _QUANTIZE = "quantize_per_tensor"
 _DEQUANTIZE = ("dequantize_per_tensor", "dequantize_per_channel")
 _FLOAT = "it is in float in the given program"
 _OTHER = "its int8 kernel takes other scales than the given program has"
+_AT_RUN_TIME = (
+    "Give the model.py: there the weights of torchao's `quantize_` are kept, activations get fixed ranges."
+)
 _HINT = (
     "int8 activations with one scale a tensor, and int8 weights with one a tensor or output channel, are "
     "kept: quantize with CortexMQuantizer, XNNPACKQuantizer or EthosUQuantizer, or give the float model."
@@ -61,33 +64,14 @@ class _Given(FixedQParamsQuantizationSpec):  # type: ignore[misc]
     """The scale of a marker, as opposed to one that a kernel prescribes."""
 
 
-@functools.cache
-def _library() -> torch.library.Library:
-    library = torch.library.Library("mcu_build", "FRAGMENT")
-    library.define("quantized_as(Tensor x, float scale, int zero_point, int low, int high) -> Tensor")
-    library.define(
-        "quantized_weights(Tensor x, float[] scale, int[] zero_point, int low, int high, int axis) -> Tensor"
-    )
-    for name in ("quantized_as", "quantized_weights"):
-        library.impl(name, lambda x, *_: x.clone(), "CompositeExplicitAutograd")
-    return library
-
-
-def marker() -> Any:
-    """The operator that gives back its operand and says how the author has rounded it."""
-    _library()
-    return torch.ops.mcu_build.quantized_as.default
-
-
-def weights_marker() -> Any:
-    """The operator that gives back constant weights and says how the author has rounded them."""
-    _library()
-    return torch.ops.mcu_build.quantized_weights.default
-
-
 def is_marked(exported: ExportedProgram) -> bool:
-    """Whether `take_out` has put markers into a program."""
+    """Whether anything of a program was rounded by its author."""
     return any(node.target in (marker(), weights_marker()) for node in exported.graph.nodes)
+
+
+def has_scales(exported: ExportedProgram) -> bool:
+    """Whether its activations have scales of its author's, too."""
+    return any(node.target is marker() for node in exported.graph.nodes)
 
 
 def take_out(exported: ExportedProgram) -> ExportedProgram:
@@ -95,6 +79,11 @@ def take_out(exported: ExportedProgram) -> ExportedProgram:
 
     McuError with everything that is quantized in a way that no int8 kernel has.
     """
+    anew = [node for node in exported.graph.nodes if operator_name(node).startswith("torchao::choose_")]
+    if anew:
+        places = (f"{source_line(node) or 'the model'}: {operator_name(node)}" for node in anew)
+        wrong = [f"{place}: activations are quantized anew at each call" for place in places]
+        raise McuError("\n".join(wrong), _AT_RUN_TIME)
     if not any(_kind(node) for node in exported.graph.nodes):
         return exported
     known = evaluated(exported, dequantize=True)
@@ -122,11 +111,11 @@ def put_back(converted: GraphModule) -> None:
     converted.recompile()
 
 
-class GivenQuantizer(Quantizer):
-    """The quantizer of our own, with the author's scales in place of observed ones."""
+class WeightsQuantizer(Quantizer):
+    """The quantizer of our own, with the author's scales for weights that have them."""
 
-    def __init__(self, refused: Mapping[str, str]) -> None:
-        super().__init__(refused=refused)
+    def __init__(self, **choices: Any) -> None:
+        super().__init__(**choices)
         self._weights: Mapping[str, Scales] = {}
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
@@ -135,7 +124,11 @@ class GivenQuantizer(Quantizer):
         return super().transform_for_annotation(model)
 
     def _scale_outputs(self, model: GraphModule) -> None:
-        """Those whose author has given each output its scale."""
+        """Also of those whose author has given each output its scale."""
+        self._split_known(model)
+        super()._scale_outputs(model)
+
+    def _split_known(self, model: GraphModule) -> None:
         for node in list(model.graph.nodes):
             if node.target is aten.linear.default:
                 found = self._scales(model, node)
@@ -143,31 +136,16 @@ class GivenQuantizer(Quantizer):
                     as_convolution(model, node)
 
     def annotate(self, model: GraphModule) -> GraphModule:
-        """Mark what is quantized, and how. RefusedError for what cannot be in the author's scales."""
-        markers = [node for node in model.graph.nodes if node.target is marker()]
-        for node in markers:
-            node.meta[Q_ANNOTATION_KEY] = _as_given(node)
+        """Mark what is quantized, and how. RefusedError for layers that cannot have the author's weights."""
         super().annotate(model)
-        for node in markers:
-            _give_scale(node)
-        refused = dict(self._refused_nodes(model))
+        layers = [node for node in model.graph.nodes if Q_ANNOTATION_KEY in node.meta]
+        known = [node for node in layers if self._scales(model, node) is not None]
+        refused = {
+            node: _OTHER for node in known if not self._keep_weights(model, node, node.meta[Q_ANNOTATION_KEY])
+        }
         if refused:
             raise refusal(refused)
         return model
-
-    def _refused_nodes(self, model: GraphModule) -> Iterator[tuple[Node, str]]:
-        for node in model.graph.nodes:
-            found = node.meta.get(Q_ANNOTATION_KEY)
-            if found is None or node.target is marker():
-                continue
-            if not self._keep_weights(model, node, found):
-                yield node, _OTHER
-            elif node.op == "placeholder" and not _is_given(node):
-                yield from ((user, _FLOAT) for user in node.users if user.target is not marker())
-            elif node.op == "call_function" and found.output_qspec is not None and not _is_given(node):
-                yield node, _FLOAT if not _marker_behind(node) else _OTHER
-            elif any(_is_observed(spec) for spec in found.input_qspec_map.values()):
-                yield node, _FLOAT
 
     def _keep_weights(self, model: GraphModule, node: Node, found: QuantizationAnnotation) -> bool:
         """Quantize the weights of a layer as the author did. False where its kernel cannot."""
@@ -189,6 +167,40 @@ class GivenQuantizer(Quantizer):
         if not isinstance(weight, Node) or weight.op != "get_attr":
             return None
         return self._weights.get(_numbers(attribute(model, weight).detach()))
+
+
+class GivenQuantizer(WeightsQuantizer):
+    """Likewise, with the author's scales in place of observed ones for activations, too."""
+
+    def _scale_outputs(self, model: GraphModule) -> None:
+        self._split_known(model)
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Mark what is quantized, and how. RefusedError for what cannot be in the author's scales."""
+        markers = [node for node in model.graph.nodes if node.target is marker()]
+        for node in markers:
+            node.meta[Q_ANNOTATION_KEY] = _as_given(node)
+        Quantizer.annotate(self, model)
+        for node in markers:
+            _give_scale(node)
+        refused = dict(self._refused_nodes(model))
+        if refused:
+            raise refusal(refused)
+        return model
+
+    def _refused_nodes(self, model: GraphModule) -> Iterator[tuple[Node, str]]:
+        for node in model.graph.nodes:
+            found = node.meta.get(Q_ANNOTATION_KEY)
+            if found is None or node.target is marker():
+                continue
+            if not self._keep_weights(model, node, found):
+                yield node, _OTHER
+            elif node.op == "placeholder" and not _is_given(node):
+                yield from ((user, _FLOAT) for user in node.users if user.target is not marker())
+            elif node.op == "call_function" and found.output_qspec is not None and not _is_given(node):
+                yield node, _FLOAT if not _marker_behind(node) else _OTHER
+            elif any(_is_observed(spec) for spec in found.input_qspec_map.values()):
+                yield node, _FLOAT
 
 
 def _kind(node: Node) -> str:
