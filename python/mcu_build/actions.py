@@ -54,7 +54,7 @@ class Declared:
 
 def generate(declared: Declared, sources: Path, program: Path, progress: Progress) -> None:
     """Write a model's C++ into the folder `sources`, its program and what tests need into `program`."""
-    from mcu_build.codegen.model import CMAKE_FACTS
+    from mcu_build.codegen.model import CMAKE_CONFIG
 
     sources, program = sources.absolute(), program.absolute()
     with _workspace(declared.files) as (workspace, cache):
@@ -68,7 +68,7 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
         with progress.stage("plan"):
             made = model_sources(request, lowered, declared.name)
         for name, text in made.texts.items():
-            if name != CMAKE_FACTS:
+            if name != CMAKE_CONFIG:
                 write_changed(sources / name, text)
         if made.slots:
             write_changed(sources / LINKER_SCRIPT, linker_script(request.board))

@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import (
@@ -21,8 +21,10 @@ from mcu_build.hardware import (
     FlashWays,
     Mcuboot,
     Memory,
+    NpuOptions,
     Placement,
     Protected,
+    RunTargets,
     SetupStep,
     Size,
     Strict,
@@ -67,23 +69,6 @@ CORES: Mapping[str, CoreFeatures] = {
 }
 
 
-NpuKind = Literal["ethos-u55", "ethos-u65", "ethos-u85"]
-
-
-class NpuOptions(Strict):
-    """Sizes of one kind of NPU that a board can have, and how Vela calls the system around it."""
-
-    kind: NpuKind
-    macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...]
-    system_config: str
-    memory_mode: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What `--npu` calls them, such as "ethos-u55-128"."""
-        return tuple(f"{self.kind}-{macs}" for macs in self.macs)
-
-
 @dataclass(frozen=True)
 class NpuChoice:
     """An NPU that a board has: its name for `--npu`, and how Vela calls the system around it."""
@@ -118,39 +103,6 @@ class Npu(Strict):
             if name in option.names:
                 return NpuChoice(name, option.kind, option.system_config, option.memory_mode)
         return None
-
-
-class Qemu(Strict):
-    """How QEMU runs the board."""
-
-    machine: str
-    cpu: str | None = None
-
-
-def _pairs(value: object) -> object:
-    """A table as pairs: a board can be hashed."""
-    return tuple(value.items()) if isinstance(value, dict) else value
-
-
-class Fvp(Strict):
-    """Arm's models of the board: what their parameters are called, and the program for each kind of NPU.
-
-    The first program runs images without an NPU too.
-    """
-
-    platform: Literal["mps3", "mps4"]
-    binaries: Annotated[tuple[tuple[NpuKind, str], ...], BeforeValidator(_pairs)] = Field(min_length=1)
-
-    def binary(self, kind: str | None) -> str:
-        """The program for a kind of NPU, or None."""
-        return next(name for has, name in self.binaries if kind in (None, has))
-
-
-class RunTargets(Strict):
-    """The simulators that know the board."""
-
-    qemu: Qemu | None = None
-    fvp: Fvp | None = None
 
 
 class Board(Strict):

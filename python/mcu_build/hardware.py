@@ -1,4 +1,4 @@
-"""The parts of a board file: memories, blocks that a chip needs, consoles, registers, ways to write it."""
+"""The parts of a board file: memories, blocks, consoles, NPUs, ways to write and to run it."""
 
 from typing import Annotated, Literal
 
@@ -16,6 +16,7 @@ def parse_size(value: object) -> object:
     return value
 
 
+NpuKind = Literal["ethos-u55", "ethos-u65", "ethos-u85"]
 # A core has 32-bit addresses.
 ADDRESSES = 1 << 32
 Size = Annotated[int, BeforeValidator(parse_size), Field(gt=0, le=ADDRESSES)]
@@ -230,3 +231,50 @@ class Mcuboot(Strict):
     model_size: Size | None = None
     header: Size = 0x200
     align: Literal[1, 2, 4, 8, 16, 32] = 4
+
+
+class NpuOptions(Strict):
+    """Sizes of one kind of NPU that a board can have, and how Vela calls the system around it."""
+
+    kind: NpuKind
+    macs: tuple[Literal[32, 64, 128, 256, 512, 1024, 2048], ...]
+    system_config: str
+    memory_mode: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `--npu` calls them, such as "ethos-u55-128"."""
+        return tuple(f"{self.kind}-{macs}" for macs in self.macs)
+
+
+class Qemu(Strict):
+    """How QEMU runs the board."""
+
+    machine: str
+    cpu: str | None = None
+
+
+def _pairs(value: object) -> object:
+    """A table as pairs: a board can be hashed."""
+    return tuple(value.items()) if isinstance(value, dict) else value
+
+
+class Fvp(Strict):
+    """Arm's models of the board: what their parameters are called, and the program for each kind of NPU.
+
+    The first program runs images without an NPU too.
+    """
+
+    platform: Literal["mps3", "mps4"]
+    binaries: Annotated[tuple[tuple[NpuKind, str], ...], BeforeValidator(_pairs)] = Field(min_length=1)
+
+    def binary(self, kind: str | None) -> str:
+        """The program for a kind of NPU, or None."""
+        return next(name for has, name in self.binaries if kind in (None, has))
+
+
+class RunTargets(Strict):
+    """The simulators that know the board."""
+
+    qemu: Qemu | None = None
+    fvp: Fvp | None = None

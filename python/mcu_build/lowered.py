@@ -23,7 +23,7 @@ class Lowered:
     absent for a .pte. `key` stands for everything that went into the program, `dependencies` are the files
     among it, and `watched` is what a build system has to watch (frontend.dependencies).
     `boundaries` is the quantization of each input, then of each output, where lowering reports it.
-    `operators` says where each operator went (lower.cortex_m.Lowering as plain data); `npu` is the NPU that
+    `operators` says where each operator went (lower.rows.Lowering as plain data); `npu` is the NPU that
     the program is for, `delegates` what was compiled for it, in the program's order. `method` is the
     program's method, where it was asked for. `custom` are the signatures of the user's own operators, and
     `definitions` the files that define them in Python. `data` are .ptd files with weights of the program.

@@ -17,7 +17,8 @@ from mcu_build.board import PROJECT_FILES
 from mcu_build.errors import McuError
 from mcu_build.fronts import budgets
 from mcu_build.fronts.budgets import BUDGETS
-from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, of_environment, without_idle
+from mcu_build.fronts.option import Option
+from mcu_build.fronts.options import BY_NAME, OPTIONS, of_environment, without_idle
 from mcu_build.hardware import Strict
 
 FILE, _PYPROJECT = PROJECT_FILES

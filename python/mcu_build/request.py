@@ -1,7 +1,7 @@
 """What to build: a model file with its options, and what follows from them for a board."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build.board import Board, NpuChoice, find_board
@@ -89,7 +89,8 @@ def request_on(
 ) -> Request:
     """The request for a model on a board that was read already."""
     library = _library(options, board)
-    executorch = _executorch(options, board)
+    slots = _slots(options, board)
+    executorch = _executorch(options, board, slots)
     variants: list[str] = []
     if options.console and options.console != board.console:
         board = board.with_console(options.console)
@@ -117,7 +118,6 @@ def request_on(
         board = board.in_slot()
         variants.append("mcuboot")
     npu = board.choose_npu(options.npu)
-    slots = _slots(options, board)
     if slots:
         board = (
             with_model_slot(board, slots)
@@ -183,8 +183,8 @@ def _library(options: BuildOptions, board: Board) -> CmsisNn | None:
     return None
 
 
-def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None:
-    """How ExecuTorch's own runtime is linked, where it runs the program."""
+def _executorch(options: BuildOptions, board: Board, slots: Region | None) -> ExecutorchOptions | None:
+    """How ExecuTorch's own runtime is linked, where it runs the program, which may be kept in `slots`."""
     if options.runtime != "executorch":
         return None
     upstream = options.kernels == "upstream"
@@ -194,7 +194,7 @@ def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None
             "Choose another board, or leave it out.",
             Exit.USAGE,
         )
-    found = ExecutorchOptions(
+    return ExecutorchOptions(
         options.executorch_prefix,
         options.ops,
         options.ops_from,
@@ -202,5 +202,5 @@ def _executorch(options: BuildOptions, board: Board) -> ExecutorchOptions | None
         options.temp_pool,
         upstream=upstream,
         reserve_ram=options.reserve_ram or 0,
+        program_slot=slots,
     )
-    return replace(found, program_slot=_slots(options, board))

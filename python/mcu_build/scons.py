@@ -29,7 +29,8 @@ from mcu_build.failures import reported
 from mcu_build.files import write_changed
 from mcu_build.frontend.names import model_name
 from mcu_build.fronts import budgets, signing
-from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, Option, respelt
+from mcu_build.fronts.option import Option
+from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt
 from mcu_build.pipeline import Generated, generate
 from mcu_build.project import settled, settled_budgets
 from mcu_build.report import size

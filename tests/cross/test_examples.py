@@ -6,7 +6,7 @@ import shutil
 from mcu_build import process
 from mcu_build.elf import read_elf
 from mcu_build.resources import data_dir
-from tests.support.firmware import CMAKE, COMMAND, Project
+from tests.support.firmware import COMMAND, Project
 
 EXAMPLES = data_dir() / "examples"
 
@@ -27,13 +27,6 @@ def promised(name: str) -> list[str]:
     return re.findall(
         r"^    (.+)$", (EXAMPLES / name / "README.md").read_text().partition("\nprints\n")[2], re.M
     )
-
-
-def test_examples_have_the_presets_of_all_boards():
-    for name in ("camera", "streams", "vibration"):
-        listed = process.run([CMAKE, "--list-presets"], cwd=EXAMPLES / name)
-        assert listed.status == 0, listed.stderr
-        assert '"mps2-an386"' in listed.stdout and '"corstone-300-gcc"' in listed.stdout
 
 
 def test_a_worn_bearing_is_heard_by_both_applications(tmp_path):

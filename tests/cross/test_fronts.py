@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import mcu_build
-from mcu_build import npz
+from mcu_build import npz, process
 from mcu_build.cache import Cache
 from mcu_build.fronts.options import respelt
 from mcu_build.fronts.presets import presets
 from mcu_build.resources import data_dir
 from mcu_build.stages.reference import expected_outputs
+from tests.support.cli import mcu_build as command
 from tests.support.firmware import CMAKE, NINJA
 from tests.support.fronts import BAD, Front, console, copied_examples, installed_wheel, loaded
 
@@ -222,16 +223,26 @@ def test_bad_input_is_told_as_by_the_command(fronts, tmp_path, name, case):
         assert " ".join(respelt(text, "scons" if name == "scons" else "cmake").split()) in told
 
 
-def test_presets_are_those_of_the_boards():
-    assert (data_dir() / "cmake" / "presets.json").read_text() == presets(), "run scripts/update-docs"
+def test_presets_are_those_of_the_boards(tmp_path, monkeypatch):
+    """CMake lists them, with a board of the project's own."""
+    board = (data_dir() / "boards" / "mps2-an386.toml").read_text()
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "boards" / "own.toml").write_text(board.replace('"mps2-an386"', '"own"'))
+    (tmp_path / "mcu-build.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "CMakeUserPresets.json").write_text(command("cmake-dir", "--presets").out)
+    (tmp_path / "CMakeLists.txt").write_text("")
+    listed = process.run([CMAKE, "--list-presets"], cwd=tmp_path)
+    assert listed.status == 0, listed.stderr
+    assert all(f'"{name}"' in listed.stdout for name in ("own", "own-gcc", "corstone-300-gcc", "host"))
 
 
 @pytest.mark.slow
 def test_a_preset_configures_builds_and_tests(fronts, tmp_path):
     front, _ = fronts["cmake_consumer"]
     other = Front("cmake_consumer", copied_examples(tmp_path), front.site, front.cache)
-    included = front.site / "mcu_build" / "data" / "cmake" / "presets.json"
-    (other.folder / "CMakeUserPresets.json").write_text(f'{{"version": 4, "include": ["{included}"]}}')
+    text = presets(front.site / "mcu_build" / "data" / "cmake")
+    (other.folder / "CMakeUserPresets.json").write_text(text)
     listed = other.call(CMAKE, "--list-presets").stdout
     assert '"corstone-300-gcc"' in listed and '"host"' in listed
     configured = other.call(CMAKE, "--preset", "host", f"-DCMAKE_MAKE_PROGRAM={NINJA}")

@@ -17,6 +17,7 @@ from mcu_build.frontend.capture import (
     names_of_outputs,
     source_line,
 )
+from mcu_build.frontend.captured import capture_file
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.nested import leaves
 from mcu_build.ir.plan import Plan
@@ -630,7 +631,7 @@ def test_made_up_inputs_are_what_the_model_can_take(tmp_path):
         "        return self.a(which[:, 0]) + self.b(which[:, 1]) + x**0.3\n"
         "model, example_inputs = Net(), (torch.rand(1, 3), torch.tensor([[3, 8]]))\n",
     )
-    captured = session.capture_file(path)
+    captured = capture_file(path)
     calls = list(session.calibration_calls(captured))
     assert all(torch.equal(which, torch.tensor([[3, 8]])) for _, which in calls)
     assert all(float(x.min()) >= 0 for x, _ in calls) and len({float(x.sum()) for x, _ in calls}) > 2

@@ -300,6 +300,11 @@ def test_options_choose_memories(tmp_path):
         ({"arena": ["dtcm", "dtcm"]}, "--arena: .* is no list of different memories"),
         ({"board": "host", "arena": ["dtcm"]}, "--arena: host has no memories to choose from"),
         ({"place": ["a=dtcm"], "runtime": "table"}, "--place: it has no effect without --runtime static"),
+        (
+            {"input_by": "rows", "runtime": "executorch"},
+            "--input-by: it has no effect without --runtime static: ExecuTorch's Method and the runner of "
+            "tables take an input as one tensor, whole",
+        ),
     ):
         with pytest.raises(McuError, match=message) as found:
             request_for("m.py", BuildOptions.of(**{"board": file, **options}))

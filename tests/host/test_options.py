@@ -17,15 +17,8 @@ from mcu_build.flash.sign import Order
 from mcu_build.fronts import budgets, signing
 from mcu_build.fronts.bazel import option_attributes
 from mcu_build.fronts.cmake import option_lists
-from mcu_build.fronts.options import (
-    BY_NAME,
-    FRONTS,
-    OPTIONS,
-    BuildOptions,
-    Keywords,
-    SourceKeywords,
-    without_idle,
-)
+from mcu_build.fronts.option import FRONTS
+from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, Keywords, SourceKeywords, without_idle
 from mcu_build.fronts.tables import with_table
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build as command

@@ -117,7 +117,7 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     # What no chain reaches is not promised: the smallest there is comes back.
     least = fit_ram(Search(plan), 1, finish)
     assert 1 < least.arena.size <= sizes[-1]
-    front = [choice.nbytes for choice in Search(plan).leaner()]
+    front = [choice.nbytes for choice in Search(plan).smaller()]
     assert front == sorted(front, reverse=True)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mcu_build.codegen.model import generate
-from mcu_build.frontend.session import judged
+from mcu_build.frontend.evaluation import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program

@@ -1,5 +1,7 @@
 #include "mcu/kernels/resample_s16.h"
 
+#include "mcu/kernels/resample_windows.h"
+
 namespace mcu::kernels {
 namespace {
 
@@ -27,20 +29,14 @@ void resample_s16(const ResampleS16Params& params, const int16_t* input, const i
                   const int16_t* row_weights, const int32_t* column_starts, const int16_t* column_weights,
                   int16_t* output) {
     const int32_t channels = params.input.channels;
-    for (int32_t n = 0; n < params.batch; ++n) {
-        for (int32_t y = 0; y < params.output.height; ++y) {
-            const int16_t* const rows = row_weights + y * params.taps.y;
-            const int32_t top = n * params.input.height + row_starts[y];
-            for (int32_t x = 0; x < params.output.width; ++x) {
-                const int16_t* const columns = column_weights + x * params.taps.x;
-                const int16_t* const first = input + (top * params.input.width + column_starts[x]) * channels;
-                for (int32_t c = 0; c < channels; ++c) {
-                    const int64_t sum = weighted_sum(params, first + c, rows, columns);
-                    *output++ = to_int16(sum, params.multiplier, params.shift, params.bounds);
-                }
-            }
-        }
-    }
+    const ResampleTables tables = {row_starts, row_weights, column_starts, column_weights};
+    for_each_window(params, input, tables,
+                    [&](const int16_t* first, const int16_t* rows, const int16_t* columns) {
+                        for (int32_t c = 0; c < channels; ++c) {
+                            const int64_t sum = weighted_sum(params, first + c, rows, columns);
+                            *output++ = to_int16(sum, params.multiplier, params.shift, params.bounds);
+                        }
+                    });
 }
 
 }  // namespace mcu::kernels

@@ -12,7 +12,8 @@ from click.core import ParameterSource
 
 from mcu_build.errors import McuError
 from mcu_build.fronts.budgets import BUDGETS
-from mcu_build.fronts.options import BY_NAME, OPTIONS, Option, check_needs, no_board, without_idle
+from mcu_build.fronts.option import Option
+from mcu_build.fronts.options import BY_NAME, OPTIONS, check_needs, no_board, without_idle
 from mcu_build.fronts.signing import SIGNING, Signing
 
 F = TypeVar("F", bound=Callable[..., Any])

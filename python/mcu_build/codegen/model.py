@@ -19,7 +19,7 @@ from mcu_build.npu.config import name_of
 from mcu_build.npu.payload import driver_header
 
 _VALUES_PER_LINE = 20
-CMAKE_FACTS = "model.cmake"
+CMAKE_CONFIG = "model.cmake"
 
 
 def generate(plan: Plan) -> dict[str, str]:
@@ -29,7 +29,7 @@ def generate(plan: Plan) -> dict[str, str]:
         f"{plan.name}.cpp": source(plan),
         f"{plan.name}_constants.cpp": constants(plan),
         f"{plan.name}_arena.cpp": arena(plan),
-        CMAKE_FACTS: cmake_config(plan),
+        CMAKE_CONFIG: cmake_config(plan),
     }
 
 

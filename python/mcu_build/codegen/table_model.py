@@ -48,16 +48,16 @@ def generate(plan: Plan, given: Deployment) -> dict[str, str]:
     table = table_of(plan, given)
     size, fast, _ = given.memory(plan)
     grown = plan.with_arena(replace(plan.arena, size=size))
-    facts = model.cmake_config(plan, given.kernels.sources)
+    config = model.cmake_config(plan, given.kernels.sources)
     if symbol := given.slot_symbol(plan):
-        facts += f"set(MCU_MODEL_SLOTS {symbol})\n"
+        config += f"set(MCU_MODEL_SLOTS {symbol})\n"
     include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if given.slots else ("", "")
     return {
         f"{name}.h": header(grown, include, functions),
         f"{name}.cpp": source(plan, given, len(table)),
         f"{name}_constants.cpp": _slots(plan, given) if given.slots else constants(name, table),
         f"{name}_arena.cpp": model.arena(grown, fast),
-        model.CMAKE_FACTS: facts,
+        model.CMAKE_CONFIG: config,
     }
 
 

@@ -135,11 +135,10 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Rewrite every operator for where it will run."""
-        legalize(model, rules=NPU_RULES)
+        # The NPU has no products of 16 bits: each has to be known by name to be left to the core, and those
+        # that executorch makes later have none.
+        legalize(model, rules={**NPU_RULES, **ATTENTION_RULES} if self._wide else NPU_RULES)
         if self._wide:
-            # The NPU has no products of 16 bits: each has to be known by name to be left to the core, and
-            # those that executorch makes later have none.
-            legalize(model, rules=ATTENTION_RULES)
             model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):
             _take_stride_off_single_window(node)

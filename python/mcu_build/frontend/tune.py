@@ -23,7 +23,8 @@ from mcu_build.cache import Cache, hash_text, own_code
 from mcu_build.compare import accuracy
 from mcu_build.dependencies import FRONT_END_CODE
 from mcu_build.errors import McuError
-from mcu_build.frontend import precision, session
+from mcu_build.frontend import evaluation, precision, session
+from mcu_build.frontend.captured import Inputs, capture_file
 from mcu_build.frontend.image_price import Board, Price
 from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
 from mcu_build.vectors import UNLABELLED
@@ -264,12 +265,12 @@ class Bench:
     """A captured model that is quantized again and again, over the same data."""
 
     def __init__(self, file: Path) -> None:
-        self.captured = session.capture_file(file)
+        self.captured = capture_file(file)
         self.wishes = self.captured.precision
         self._calibration = list(session.calibration_calls(self.captured))
-        self._vectors = session.float_vectors(file, self.captured, [])
+        self._vectors = evaluation.float_vectors(file, self.captured, [])
         self._layers = _Layers(self.captured.exported)
-        vectors = session.judged(self.captured.exported)
+        vectors = evaluation.judged(self.captured.exported)
         labels = self._vectors.get("labels")
         self._labels = None
         self.float_accuracy = None
@@ -301,9 +302,9 @@ class Bench:
         """The name that `precision` knows each operator by."""
         return self._layers.keys
 
-    def examples(self, most: int) -> "list[session.Inputs]":
+    def examples(self, most: int) -> "list[Inputs]":
         """The inputs of the first calls of its data."""
-        return list(islice(session.first_inputs(self.captured, self._vectors), most))
+        return list(islice(evaluation.first_inputs(self.captured, self._vectors), most))
 
     def run(self, chosen: Collection[str], width: str) -> tuple[Trial, Sequence[frozenset[str]]]:
         """Quantize with some layers in `width`: how good it is, and which layers lose most, by tensor."""
@@ -316,12 +317,12 @@ class Bench:
         converted, floats = convert(
             self.captured.exported,
             self._calibration,
-            lambda: session.first_inputs(self.captured, self._vectors),
+            lambda: evaluation.first_inputs(self.captured, self._vectors),
             in_float=dict.fromkeys(named, _WHY) if width == precision.FLOAT else {},
             in_int16=named if width == precision.INT16 else (),
             in_int4=named if width == precision.INT4 else (),
         )
-        found = session.outputs_of(self.captured, converted, self._vectors, len(self._floats[0]))
+        found = evaluation.outputs_of(self.captured, converted, self._vectors, len(self._floats[0]))
         with quiet():
             rows = quality_by_node(converted, floats)
         lost: dict[str, float] = {}

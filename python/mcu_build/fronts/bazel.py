@@ -8,7 +8,8 @@ from typing import Any
 from mcu_build.board import load_board
 from mcu_build.fronts import budgets
 from mcu_build.fronts.budgets import of_judge
-from mcu_build.fronts.options import OPTIONS, Option
+from mcu_build.fronts.option import Option
+from mcu_build.fronts.options import OPTIONS
 from mcu_build.fronts.signing import SIGNING, Signing
 from mcu_build.project import read
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from mcu_build.errors import Exit, McuError
-from mcu_build.fronts.options import Group, Option
+from mcu_build.fronts.option import Group, Option
 
 # The verbs that judge an image which a build system has made.
 Judge = Literal["size", "test", "profile"]

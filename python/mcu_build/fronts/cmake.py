@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import get_args
 
 from mcu_build.fronts.budgets import Judge, of_judge
-from mcu_build.fronts.options import OPTIONS, Option
+from mcu_build.fronts.option import Option
+from mcu_build.fronts.options import OPTIONS
 from mcu_build.fronts.signing import SIGNING
 
 _BANNER = """\

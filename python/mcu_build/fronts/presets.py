@@ -1,18 +1,21 @@
-"""Boards → cmake/presets.json: a preset for each board and compiler, for a user's own presets to include."""
+"""Boards → presets of CMake: one for each board and compiler."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mcu_build.board import board_files, load_board
 
-# 4 knows ${fileDir}, the folder of the file of presets itself: CMake 3.23.
-_VERSION = 4
+_VERSION = 4  # CMake 3.23
 
 
-def presets() -> str:
-    """The text of presets.json: `cmake --preset <board>`, <board>-gcc with the other compiler."""
-    listed = list(_configure_presets())
+def presets(folder: Path, project: Path | None = None) -> str:
+    """The text of CMakeUserPresets.json: `cmake --preset <board>`, <board>-gcc with the other compiler.
+
+    `folder` is where find_package(McuBuild) finds us; boards of `project`, a folder, are among them.
+    """
+    listed = list(_configure_presets(folder, project))
     names = [preset["name"] for preset in listed if not preset.get("hidden")]
     document = {
         "version": _VERSION,
@@ -25,15 +28,15 @@ def presets() -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _configure_presets() -> Iterator[dict[str, Any]]:
+def _configure_presets(folder: Path, project: Path | None) -> Iterator[dict[str, Any]]:
     yield {
         "name": "mcu-build",
         "hidden": True,
         "generator": "Ninja",
         "binaryDir": "${sourceDir}/build/${presetName}",
-        "cacheVariables": {"McuBuild_DIR": "${fileDir}"},
+        "cacheVariables": {"McuBuild_DIR": folder.as_posix()},
     }
-    for id, file in board_files().items():
+    for id, file in board_files(project).items():
         board = load_board(file)
         compilers = {"": "host"} if board.is_host else {"": "arm-clang", "-gcc": "arm-gcc"}
         for suffix, toolchain in compilers.items():
@@ -41,6 +44,6 @@ def _configure_presets() -> Iterator[dict[str, Any]]:
                 "name": id + suffix,
                 "inherits": "mcu-build",
                 "displayName": f"{board.name}, {toolchain}",
-                "toolchainFile": f"${{fileDir}}/../toolchains/{toolchain}.cmake",
+                "toolchainFile": (folder.parent / "toolchains" / f"{toolchain}.cmake").as_posix(),
                 "cacheVariables": {"MCU_BOARD": id},
             }

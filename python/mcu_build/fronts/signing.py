@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mcu_build.errors import Exit, McuError
-from mcu_build.fronts.options import Group, Option
+from mcu_build.fronts.option import Group, Option
 
 _SIGNERS = ("build", "flash", "program", "sign")
 _UPDATERS = ("build", "program", "sign")

@@ -3,7 +3,8 @@
 import re
 
 from mcu_build.fronts.budgets import BUDGETS
-from mcu_build.fronts.options import FRONTS, OPTIONS, VERBS, Front, Option
+from mcu_build.fronts.option import FRONTS, VERBS, Front, Option
+from mcu_build.fronts.options import OPTIONS
 from mcu_build.fronts.signing import SIGNING
 
 _BEGIN, _END = "<!-- {}: made by scripts/update-docs -->", "<!-- end of {} -->"

@@ -16,7 +16,7 @@ from mcu_build.ir.tensor import DType, Tensor
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 # Channels of one tensor and those of another that they are tied to, in pairs.
-Tie = tuple[int, Ints, int, Ints]
+Coupling = tuple[int, Ints, int, Ints]
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ def array_of(tensor: Tensor) -> Ints:
     return np.frombuffer(tensor.data, tensor.dtype.numpy_name).reshape(tensor.shape).astype(np.int64)
 
 
-def by_channel(one: int, other: int, channels: int) -> Tie:
+def by_channel(one: int, other: int, channels: int) -> Coupling:
     """Channel by channel."""
     return one, np.arange(channels), other, np.arange(channels)
 
 
-def repeated(tensors: Mapping[int, Tensor], one: int, other: int) -> Iterator[Tie]:
+def repeated(tensors: Mapping[int, Tensor], one: int, other: int) -> Iterator[Coupling]:
     """The same elements under two shapes, where the channels of one are a multiple of the other's."""
     if channels_of(tensors[one]) < channels_of(tensors[other]):
         one, other = other, one

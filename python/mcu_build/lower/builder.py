@@ -41,6 +41,11 @@ def shape(node: Node) -> tuple[int, ...]:
     return tuple(node.meta["val"].shape)
 
 
+def argument(node: Node, index: int, name: str, default: Any = None) -> Any:
+    """An argument of a call, wherever it stands."""
+    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
+
+
 def inherit(node: Node, origin: Node) -> None:
     """Give `node` the place of `origin` in the user's model."""
     node.meta.update({key: origin.meta[key] for key in _KEPT_META if key in origin.meta})
@@ -50,18 +55,7 @@ def inherit(node: Node, origin: Node) -> None:
 
 
 def in_order_of(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The same values in the memory layout of another tensor.
-
-    With a single channel and several rows the strides of channels-last do not show the order of dimensions.
-    """
-    last = torch.channels_last
-    if (
-        like.dim() == 4
-        and like.shape[1] == 1 < like.shape[2]
-        and like.stride() == torch.empty_like(like, device="meta", memory_format=last).stride()
-    ):
-        strides = torch.empty(tensor.shape, device="meta", memory_format=last).stride()
-        return tensor.new_empty_strided(tuple(tensor.shape), strides).copy_(tensor)
+    """The same values in the memory layout of another tensor."""
     order = sorted(range(tensor.dim()), key=lambda d: (-like.stride(d), d))
     strides, step = [0] * tensor.dim(), 1
     for dimension in reversed(order):

@@ -1,13 +1,11 @@
 """Quantized ExportedProgram → program.pte for a Cortex-M core, with a row for every operator call."""
 
 import copy
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import TensorArgument
 from torch.fx import Node
@@ -16,44 +14,42 @@ from mcu_build.custom import is_custom
 from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Quantization
-from mcu_build.layer_names import frame_function, layer_at, module_of
+from mcu_build.layer_names import frame_function, module_of
 from mcu_build.lower.assigned import (
     Origin,
     everything,
-    is_boundary,
     is_for_cpu,
     operator_name,
     origin,
     origin_near,
-    output_shape,
     why_in_float,
-    why_on_cpu,
 )
-from mcu_build.lower.builder import attribute, inherit, run_fake
+from mcu_build.lower.builder import inherit, run_fake
 from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.lines import module_path
 from mcu_build.lower.one_order import bring_into_order
 from mcu_build.lower.refusals import named, refusal, without_refused
+from mcu_build.lower.rows import (
+    FRAME,
+    RANGE,
+    Lowering,
+    inside,
+    is_call,
+    is_float,
+    is_integer,
+    rows_of,
+    warnings_of,
+)
 from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream import lines_of_delegates, quick, quiet
 from mcu_build.plan.left_out import no_kernel
-
-Where = Literal["npu", "int8", "int16", "float", "boundary"]
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"
 # The file of a call that belongs to no layer of the model, at line 0.
 _NOWHERE = "<model>"
-# Between the first and the last module of a delegate.
-_RANGE = " .. "
-_LISTED = 3  # names in a warning
 _NOT_LOWERED = "it would take int8 numbers without their scale"
-_FRAME = re.compile(r'File "(?P<file>[^"]*)", line (?P<line>\d+), in (?P<name>[^\n]+)')
 
-# Take no time: our plan reads the same bytes by another shape.
-_VIEWS = (
-    "aten::view_copy", "aten::squeeze_copy", "aten::unsqueeze_copy", "dim_order_ops::_clone_dim_order"
-)  # fmt: skip
 
 # Operators outside cortex_m that give back elements of what they read, whatever these stand for.
 # fmt: off
@@ -66,21 +62,6 @@ _MOVES = frozenset({
     "transpose_copy", "unfold_copy", "unsqueeze_copy", "upsample_nearest2d", "view_copy", "where",
 })
 # fmt: on
-
-
-@dataclass(frozen=True)
-class Lowering:
-    """One operator call of the program: where it computes, from which line of the model, and why there.
-
-    `name` is the path of the module that it belongs to, `shape` that of its output.
-    """
-
-    operator: str
-    where: Where
-    layer: str
-    why: str
-    name: str = ""
-    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,9 +101,9 @@ def finish(
             raise refusal(misfits)
         if missing := without_out_variant(graph.graph, supported):
             raise McuError(*no_kernel(missing))
-        rows = tuple(row for node in graph.graph.nodes for row in _rows(node))
+        rows = tuple(row for node in graph.graph.nodes for row in rows_of(node))
         pte = _emit(graph)
-    return Lowered(pte, rows, _warnings(rows), inputs, outputs)
+    return Lowered(pte, rows, warnings_of(rows), inputs, outputs)
 
 
 def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) -> ExportedProgram:
@@ -264,15 +245,15 @@ def _place(node: Node, previous: _Place) -> _Place:
     own = _user_frame(trace)
     if own is None and origin(node):
         own = _NOWHERE, 0  # a layer of torch.nn that no line of the user's calls
-    delegated = next((inside for user in node.users if (inside := _inside(user))), ())
+    delegated = next(filter(None, map(inside, node.users)), ())
     handed_over = _line_of(delegated[0]) if delegated else None
     file, line = own or _neighbour_frame(node) or handed_over or (previous.file, previous.line)
-    if inside := _inside(node):
-        modules = list(dict.fromkeys(one.module for one in inside if one.module))
-        return _Place(file, line, _RANGE.join(dict.fromkeys(modules[:1] + modules[-1:])))
+    if parts := inside(node):
+        modules = list(dict.fromkeys(one.module for one in parts if one.module))
+        return _Place(file, line, RANGE.join(dict.fromkeys(modules[:1] + modules[-1:])))
     if delegated:
         return _Place(file, line, delegated[0].module)
-    made_from, last = origin_near(node), previous.module.rpartition(_RANGE)[2]
+    made_from, last = origin_near(node), previous.module.rpartition(RANGE)[2]
     module = made_from.module if made_from else module_path(node) or _own_frame(trace) or last
     return _Place(file, line, module)
 
@@ -285,7 +266,7 @@ def _line_of(made_from: Origin) -> tuple[str, int] | None:
 
 def _own_frame(trace: str) -> str:
     """The module of a frame that was left here before: what it was lowered from had one."""
-    match = _FRAME.search(trace)
+    match = FRAME.search(trace)
     return module_of(match["name"]) if match else ""
 
 
@@ -297,7 +278,7 @@ def _neighbour_frame(node: Node) -> tuple[str, int] | None:
 def _user_frame(trace: str) -> tuple[str, int] | None:
     """File name and line of the innermost frame of a stack trace that is not torch's or executorch's."""
     found = None
-    for match in _FRAME.finditer(trace):
+    for match in FRAME.finditer(trace):
         if not match["file"].startswith("<") and is_users_file(match["file"]):
             found = Path(match["file"]).name, int(match["line"])
     return found
@@ -305,17 +286,7 @@ def _user_frame(trace: str) -> tuple[str, int] | None:
 
 def _calls(lowered: ExportedProgram) -> list[Node]:
     """The nodes that become operator calls."""
-    return [node for node in lowered.graph.nodes if _is_call(node)]
-
-
-def _is_call(node: Node) -> bool:
-    skipped = ("getitem", "alloc", "get_item", "call_delegate")
-    return node.op == "call_function" and not any(part in str(node.target) for part in skipped)
-
-
-def _is_float(value: object) -> bool:
-    values = value if isinstance(value, list | tuple) else [value]
-    return any(isinstance(v, torch.Tensor) and v.dtype.is_floating_point for v in values)
+    return [node for node in lowered.graph.nodes if is_call(node)]
 
 
 def _misfits(lowered: ExportedProgram) -> dict[Node, str]:
@@ -325,104 +296,13 @@ def _misfits(lowered: ExportedProgram) -> dict[Node, str]:
 
 def _is_misfit(node: Node) -> bool:
     name = operator_name(node)
-    int8s = any(_is_integer(operand) for operand in node.all_input_nodes)
-    floats = any(_is_float(one.meta.get("val")) for one in (node, *node.all_input_nodes))
+    int8s = any(is_integer(operand) for operand in node.all_input_nodes)
+    floats = any(is_float(one.meta.get("val")) for one in (node, *node.all_input_nodes))
     if is_custom(name) or "quantize_per_tensor" in name or name.startswith("mcu_build::"):
         return False
     if name.startswith("cortex_m::") or name.split("::")[1].split(".")[0] in _MOVES:
         return int8s and floats
     return int8s
-
-
-def _is_integer(node: Node) -> bool:
-    """Whether it is a quantized tensor."""
-    value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and value.dtype in (torch.int8, torch.int16)
-
-
-def _rows(node: Node) -> Iterator[Lowering]:
-    """What a node becomes: one call, nothing, or, for a delegate, the operators of the model inside it."""
-    if "call_delegate" in str(node.target):
-        for found in _inside(node):
-            yield Lowering(found.operator, "npu", found.layer, "", found.module, found.shape)
-    elif _is_call(node):
-        match = _FRAME.search(node.meta.get("stack_trace") or "")
-        line = f"{match['file']}:{match['line']}" if match and int(match["line"]) else ""
-        where, why = _where(node)
-        module = module_of(match["name"]) if match else ""
-        yield Lowering(operator_name(node), where, line, why, module, output_shape(node))
-
-
-def _inside(node: Node) -> tuple[Origin, ...]:
-    """The operators of the model in a delegate, empty for any other node."""
-    if "call_delegate" not in str(node.target):
-        return ()
-    module = attribute(node.graph.owning_module, node.args[0])
-    found = (origin(inner) for inner in module.original_module.graph.nodes)
-    return tuple(dict.fromkeys(one for one in found if one))
-
-
-def _where(node: Node) -> tuple[Where, str]:
-    """Where a call computes, and why there."""
-    name = operator_name(node)
-    if "quantize_per_tensor" in name:
-        return "boundary", f"between float and {_width(node)}"
-    floats = _is_float(node.meta.get("val")) or any(
-        _is_float(n.meta.get("val")) for n in node.all_input_nodes
-    )
-    # The cell of an LSTM goes in and out as float.
-    if not floats or name.startswith("mcu_build::"):
-        return _width(node), _why_on_cpu(node) or "integer arithmetic"
-    if is_custom(name):
-        return "float", "a custom operator on float tensors"
-    if is_boundary(node):
-        return "boundary", "parts of an output with scales of their own, joined in float"
-    if kept := why_in_float(node):
-        return "float", kept
-    why = why_on_cpu(node)
-    no_form = "no int8 form of this operator with these operands"
-    return "float", f"{why}; {no_form}" if why else no_form
-
-
-def _width(node: Node) -> Where:
-    """By activations: int8 operators have constants of 16 bits."""
-    near = (node, *(one for one in node.all_input_nodes if one.op == "call_function"))
-    values = [one.meta.get("val") for one in near]
-    return "int16" if any(getattr(value, "dtype", None) is torch.int16 for value in values) else "int8"
-
-
-def _why_on_cpu(node: Node) -> str:
-    """The reason that is noted of the node, or of a neighbour: what a rewrite adds belongs to both."""
-    near = (node, *node.all_input_nodes, *node.users)
-    return next((why for one in near if (why := why_on_cpu(one))), "")
-
-
-def _warnings(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
-    """One for each reason, with what it is true of: a model may have hundreds of such calls."""
-    reasons: dict[str, list[Lowering]] = {}
-    for row in rows:
-        if row.where == "float" and not is_custom(row.operator) and row.operator not in _VIEWS:
-            reasons.setdefault(row.why, []).append(row)
-    return tuple(
-        f"{_count(len(found))} in float ({_listed(_named(row) for row in found)}): {why}. "
-        "Float is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
-        for why, found in reasons.items()
-    )
-
-
-def _named(row: Lowering) -> str:
-    return layer_at(row.name, row.operator, row.shape, row.layer)
-
-
-def _count(number: int) -> str:
-    return f"{number} operators stay" if number > 1 else "1 operator stays"
-
-
-def _listed(names: Iterable[str]) -> str:
-    """The first of the different names, and how many there are beside them."""
-    different = list(dict.fromkeys(names))
-    more = len(different) - _LISTED
-    return ", ".join(different[:_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _quantization(node: Node) -> Quantization:

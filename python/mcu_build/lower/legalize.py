@@ -14,12 +14,13 @@ from torch.fx import GraphModule, Node
 
 from mcu_build.lower import masked_softmax, norms, pick, prelu, recurrent, resample, where
 from mcu_build.lower.assigned import Chosen, everything
-from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, run_fake, shape
+from mcu_build.lower.builder import Builder, argument, aten, attribute, fake_mode, run_fake, shape
 from mcu_build.lower.clusters import CLAMPABLE, CLAMPS
 from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.layer_scale import into_weights
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 from mcu_build.lower.legalize_moves import MOVE_RULES
+from mcu_build.lower.legalize_products import addmm, attention, baddbmm, matmul, softmax
 from mcu_build.lower.refusals import named
 
 Rule = Callable[[Builder, Node], Node | None]
@@ -73,10 +74,6 @@ def _apply(rule: Rule, model: GraphModule, mode: Any, node: Node) -> bool:
     node.replace_all_uses_with(replacement, propagate_meta=False)
     model.graph.erase_node(node)
     return True
-
-
-def _argument(node: Node, index: int, name: str, default: Any) -> Any:
-    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
 
 
 def _identity(build: Builder, node: Node) -> Node | None:
@@ -215,107 +212,8 @@ def _reversed_subtraction(build: Builder, node: Node) -> Node | None:
     return build(aten.sub.Tensor, node.args[1], node.args[0], **node.kwargs)
 
 
-def _softmax(build: Builder, node: Node) -> Node | None:
-    """Softmax, or its logarithm, along the rows of a matrix.
-
-    CortexMSoftmaxCheck takes 4-D tensors of one channel or pixel for channels-last, and refuses theirs.
-    """
-    source, dim = node.args[0], node.args[1]
-    assert isinstance(source, Node) and isinstance(dim, int)
-    sizes = shape(source)
-    dim %= max(len(sizes), 1)
-    if len(sizes) == 2 and dim == 1:
-        return None
-    order = [d for d in range(len(sizes)) if d != dim] + [dim]
-    moved = source if dim == len(sizes) - 1 else build(aten.permute.default, source, order)
-    rows = build.reshape(moved, (prod(sizes) // sizes[dim], sizes[dim]))
-    shares = build(node.target, rows, 1)
-    back = build.reshape(shares, [sizes[d] for d in order])
-    if dim == len(sizes) - 1:
-        return back
-    return build(aten.permute.default, back, [order.index(d) for d in range(len(sizes))])
-
-
-def _attention(build: Builder, node: Node) -> Node | None:
-    """torch's attention as matrix products and a softmax: to_edge takes it apart in float.
-
-    executorch issue 21943 is about the same.
-    """
-    query, key, value = node.args[:3]
-    assert isinstance(query, Node) and isinstance(key, Node) and isinstance(value, Node)
-    mask, causal = _argument(node, 3, "attn_mask", None), _argument(node, 5, "is_causal", False)
-    if node.kwargs.get("enable_gqa"):
-        return None
-    scale = node.kwargs.get("scale") or shape(query)[-1] ** -0.5
-    scaled = build(aten.mul.Tensor, query, scale)
-    scores = build(aten.matmul.default, scaled, build(aten.transpose.int, key, -2, -1))
-    if causal:
-        rows, columns = shape(scores)[-2:]
-        mask = build.constant(torch.ones(rows, columns, dtype=torch.bool).tril())
-    if isinstance(mask, Node) and mask.meta["val"].dtype is torch.bool:
-        scores = build(aten.where.ScalarOther, mask, scores, -torch.inf)
-    elif isinstance(mask, Node):
-        if build.value_of(mask) is None and not masked_softmax.is_mask(build, mask):
-            return None
-        scores = build(aten.add.Tensor, scores, mask)
-    return build(aten.matmul.default, build(aten.softmax.int, scores, -1), value)
-
-
 # Attention alone: products that are left to the core have to be known before the NPU's quantizer makes them.
-ATTENTION_RULES: Mapping[Any, tuple[Rule, ...]] = {aten.scaled_dot_product_attention.default: (_attention,)}
-
-
-def _baddbmm(build: Builder, node: Node) -> Node | None:
-    """a + b @ c as a sum and a product."""
-    if node.kwargs:
-        return None
-    return build(aten.add.Tensor, build(aten.bmm.default, *node.args[1:3]), node.args[0])
-
-
-def _matmul(build: Builder, node: Node) -> Node | None:
-    """Matrix products as linear (constant right side) or as bmm of equal batches."""
-    left, right = node.args[:2]
-    assert isinstance(left, Node) and isinstance(right, Node)
-    weight = build.value_of(right)
-    if weight is not None and weight.dim() == 2:
-        return build(aten.linear.default, left, build.constant(weight.T))
-    ranks = len(shape(left)), len(shape(right))
-    if min(ranks) < 2 or (node.target is aten.bmm.default and ranks == (3, 3)):
-        return None
-    batch = torch.broadcast_shapes(shape(left)[:-2], shape(right)[:-2])
-    first = build.expand(left, (*batch, *shape(left)[-2:]))
-    product = build(
-        aten.bmm.default,
-        build.reshape(first, (prod(batch), *shape(left)[-2:])),
-        _right_batches(build, right, batch),
-    )
-    return build.reshape(product, shape(node))
-
-
-def _right_batches(build: Builder, right: Node, batch: tuple[int, ...]) -> Node:
-    """The right side as (batches, k, n); a transposition is kept outermost, where it meets bmm's own."""
-    if right.target is aten.transpose.int and {d % len(shape(right)) for d in right.args[1:]} == {
-        len(shape(right)) - 2,
-        len(shape(right)) - 1,
-    }:
-        source = right.args[0]
-        assert isinstance(source, Node)
-        wide = build.expand(source, (*batch, *shape(source)[-2:]))
-        flat = build.reshape(wide, (prod(batch), *shape(source)[-2:]))
-        return build(aten.transpose.int, flat, 1, 2)
-    wide = build.expand(right, (*batch, *shape(right)[-2:]))
-    return build.reshape(wide, (prod(batch), *shape(right)[-2:]))
-
-
-def _addmm(build: Builder, node: Node) -> Node | None:
-    """bias + x @ constant as linear."""
-    bias, left, right = node.args[:3]
-    weight = build.value_of(right)
-    if weight is None or node.kwargs:
-        return (
-            build(aten.add.Tensor, build(aten.matmul.default, left, right), bias) if not node.kwargs else None
-        )
-    return build(aten.linear.default, left, build.constant(weight.T), bias)
+ATTENTION_RULES: Mapping[Any, tuple[Rule, ...]] = {aten.scaled_dot_product_attention.default: (attention,)}
 
 
 def _mean(build: Builder, node: Node) -> Node | None:
@@ -372,7 +270,7 @@ def _split(build: Builder, node: Node) -> Node | None:
     source = pieces.args[0]
     assert isinstance(source, Node) and isinstance(index, int)
     place = 1 if pieces.target is aten.unbind.int else 2
-    dim = _argument(pieces, place, "dim", 0)
+    dim = argument(pieces, place, "dim", 0)
     if pieces.target is aten.unbind.int:
         return build(aten.select.int, source, dim, index)
     sizes = [value.shape[dim] for value in pieces.meta["val"]]
@@ -382,7 +280,7 @@ def _split(build: Builder, node: Node) -> Node | None:
 
 def _stack(build: Builder, node: Node) -> Node:
     """stack as cat of unsqueezed tensors."""
-    dim = _argument(node, 1, "dim", 0) % len(shape(node))
+    dim = argument(node, 1, "dim", 0) % len(shape(node))
     pieces = [build(aten.unsqueeze.default, piece, dim) for piece in node.args[0]]
     return build(aten.cat.default, pieces, dim)
 
@@ -401,9 +299,9 @@ def _repeat(build: Builder, node: Node) -> Node:
 
 def _pad(build: Builder, node: Node) -> Node | None:
     """pad in constant mode by its name in the core operators."""
-    if _argument(node, 2, "mode", "constant") != "constant":
+    if argument(node, 2, "mode", "constant") != "constant":
         return None
-    value = _argument(node, 3, "value", None)
+    value = argument(node, 3, "value", None)
     return build(aten.constant_pad_nd.default, node.args[0], node.args[1], 0.0 if value is None else value)
 
 
@@ -505,7 +403,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.mul.Tensor: (_without_zeros, into_weights, _binary),
     **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
     **dict.fromkeys(CLAMPS, (_pool_after_clamp, _clamp_before_moves)),
-    **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (_matmul,)),
+    **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (matmul,)),
     **dict.fromkeys((aten.mean.dim, aten.mean.default), (_mean,)),
     **dict.fromkeys((aten.sum.dim_IntList, aten.sum.default), (_sum,)),
     **dict.fromkeys(
@@ -520,11 +418,11 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     ),
     aten.relu6.default: (_relu6,),
     aten.rsub.Tensor: (_reversed_subtraction,),
-    aten.softmax.int: (masked_softmax.with_mask, _softmax),
-    aten.log_softmax.int: (_softmax,),
-    aten.baddbmm.default: (_baddbmm,),
+    aten.softmax.int: (masked_softmax.with_mask, softmax),
+    aten.log_softmax.int: (softmax,),
+    aten.baddbmm.default: (baddbmm,),
     **ATTENTION_RULES,
-    aten.addmm.default: (_addmm,),
+    aten.addmm.default: (addmm,),
     aten.adaptive_avg_pool2d.default: (_adaptive_pool,),
     aten.stack.default: (_stack,),
     aten.repeat.default: (_repeat,),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from mcu_build.lower.builder import Builder, aten, shape
+from mcu_build.lower.builder import Builder, argument, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, are_constants, fixed_point
 from mcu_build.reference_int8 import NORMALIZED_BITS, RESULT_BITS
 from mcu_build.reference_int16 import RESULT_BITS_S16
@@ -18,10 +18,6 @@ from mcu_build.reference_int16 import RESULT_BITS_S16
 # Elements of a group: sums of squares, times their number, stay below 2^62.
 _LARGEST_GROUP = 1 << 22
 _LARGEST_EPSILON = 1 << 61
-
-
-def _argument(node: Node, index: int, name: str, default: Any = None) -> Any:
-    return node.args[index] if len(node.args) > index else node.kwargs.get(name, default)
 
 
 def rows(build: Builder, node: Node) -> Node | None:
@@ -37,10 +33,10 @@ def rows(build: Builder, node: Node) -> Node | None:
         return None
     if node.target is aten.rms_norm.default:
         flat = flat[:1]
-        rest = [_argument(node, 3, "eps")]
+        rest = [argument(node, 3, "eps")]
     else:
         flat += [None] * (2 - len(flat))
-        rest = [_argument(node, 4, "eps", 1e-5)]
+        rest = [argument(node, 4, "eps", 1e-5)]
     matrix = build.reshape(source, (prod(sizes) // count, count))
     return build.reshape(build(node.target, matrix, [count], *flat, *rest), sizes)
 
@@ -51,29 +47,29 @@ def _accepts_rows(node: Node) -> bool:
 
 
 def _weights_of_rows(node: Node) -> tuple[Any, Any]:
-    weight = _argument(node, 2, "weight")
-    return weight, None if node.target is aten.rms_norm.default else _argument(node, 3, "bias")
+    weight = argument(node, 2, "weight")
+    return weight, None if node.target is aten.rms_norm.default else argument(node, 3, "bias")
 
 
 def _layer_norm(site: Site) -> Node:
-    return _norm(site, 1, *_weights_of_rows(site.node), _argument(site.node, 4, "eps", 1e-5))
+    return _norm(site, 1, *_weights_of_rows(site.node), argument(site.node, 4, "eps", 1e-5))
 
 
 def _rms_norm(site: Site) -> Node:
-    epsilon = _argument(site.node, 3, "eps")
+    epsilon = argument(site.node, 3, "eps")
     epsilon = torch.finfo(torch.float32).eps if epsilon is None else epsilon
     return _norm(site, 1, *_weights_of_rows(site.node), epsilon, centered=False)
 
 
 def _accepts_groups(node: Node) -> bool:
     channels, *rest = shape(node)[1:]
-    weights = (_argument(node, 2, "weight"), _argument(node, 3, "bias"))
+    weights = (argument(node, 2, "weight"), argument(node, 3, "bias"))
     return channels // int(node.args[1]) * prod(rest) <= _LARGEST_GROUP and are_constants(*weights)
 
 
 def _group_norm(site: Site) -> Node:
-    weights = (_argument(site.node, 2, "weight"), _argument(site.node, 3, "bias"))
-    return _norm(site, int(site.node.args[1]), *weights, _argument(site.node, 4, "eps", 1e-5))
+    weights = (argument(site.node, 2, "weight"), argument(site.node, 3, "bias"))
+    return _norm(site, int(site.node.args[1]), *weights, argument(site.node, 4, "eps", 1e-5))
 
 
 def known_statistics(build: Builder, node: Node) -> Node | None:

@@ -76,14 +76,14 @@ def compile_program(
         if memories.differ and placed.arena.waits:
             return cheapest(plan, ram, finish)
         tried = []
-        for way in chain([placed], _leaner(plan, ram, finishers)):
+        for way in chain([placed], _smaller(plan, ram, finishers)):
             if way.arena.size <= ram and not way.arena.over:
                 return way
             tried.append(way)
         return min(tried, key=lambda one: (one.arena.over, one.arena.size))
 
 
-def _leaner(plan: Plan, ram: int, finishers: Callable[[Plan], tuple[Finish, Finish]]) -> Iterator[Plan]:
+def _smaller(plan: Plan, ram: int, finishers: Callable[[Plan], tuple[Finish, Finish]]) -> Iterator[Plan]:
     """Placed plans that are to take no more than `ram` bytes, what costs few cycles first.
 
     Copies that save a little RAM come before bands of rows, and these before layers that run twice.

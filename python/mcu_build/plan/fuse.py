@@ -115,13 +115,13 @@ def _padding_itself(pad: Pad, call: Call) -> Conv2d | DepthwiseConv2d | None:
     return call.reading(pad.input, source, replace(given.window, padding=padding))
 
 
-def _inner_image(border: PadParams, batch: int, padded: ImageSize) -> tuple[Pair, Pair] | None:
+def _inner_image(padding: PadParams, batch: int, padded: ImageSize) -> tuple[Pair, Pair] | None:
     """Height and width of the image inside a `padded` one, and the rows and columns before it.
 
     None where it does not lie in memory as an image, or where batch or channels grow. A dimension of size 1
     may stand anywhere in memory, so only the wider ones are looked at.
     """
-    rows = zip(border.shape, border.inside, border.strides, border.before, strict=True)
+    rows = zip(padding.shape, padding.inside, padding.strides, padding.before, strict=True)
     wide = [row for row in rows if row[0] != 1]
     sizes = (batch, padded.height, padded.width, padded.channels)
     order = [axis for axis, size in enumerate(sizes) if size != 1]

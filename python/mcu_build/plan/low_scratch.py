@@ -12,9 +12,9 @@ from mcu_build.plan.memory import live_bytes
 
 
 def choose_low_scratch(plan: Plan, allowance: float) -> Plan:
-    """Replace steps by leaner ones where the arena's lower bound would else grow by more than `allowance`.
+    """Take ways with less scratch memory where the arena's bound would else grow by more than `allowance`.
 
-    The bound is that of the leanest plan; `allowance` is a share of it.
+    The bound is that of the plan with the least; `allowance` is a share of it.
     """
     steps = list(plan.steps)
     choices = {index: (step, *step.low_scratch) for index, step in enumerate(steps) if step.low_scratch}

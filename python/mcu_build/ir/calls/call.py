@@ -6,7 +6,7 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
 
 from mcu_build.ir.calls.struct import Struct
-from mcu_build.ir.channels import Cut, Mask, Range, Tie, Values
+from mcu_build.ir.channels import Coupling, Cut, Mask, Range, Values
 from mcu_build.ir.tensor import Tensor
 
 
@@ -118,7 +118,7 @@ class Call:
         """The values that each channel of the output can take. None: all."""
         return None
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channels that can only be left out together. None: all of its channels must stay."""
         return None
 

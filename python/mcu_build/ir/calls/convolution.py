@@ -17,7 +17,7 @@ from mcu_build.ir.calls.rows import (
     windows_of_rows,
 )
 from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputStage, Struct, Window
-from mcu_build.ir.channels import Cut, Ints, Mask, Range, Tie, Values, channels_of
+from mcu_build.ir.channels import Coupling, Cut, Ints, Mask, Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
 _MOST = 1 << 31
@@ -201,7 +201,7 @@ class Conv2d(_Padded):
         pixels = taps.shape[1] // (given.input.channels // given.groups)
         return np.tile(image.reshape(given.groups, -1)[groups], (1, pixels))
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """None: it reads some channels and makes others."""
         return [] if self._fits(tensors) and self.params.groups == 1 else None
 
@@ -252,7 +252,7 @@ class DepthwiseConv2d(_Padded):
     def _per_tap(self, image: Ints, taps: Ints) -> Ints:
         return image[np.arange(len(taps)) // self._multiplier, None]
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Each of the output with that of the input."""
         if not self._fits(tensors):
             return None

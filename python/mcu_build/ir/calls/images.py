@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from mcu_build.ir.calls.call import Call
-from mcu_build.ir.channels import Cut, Tie, by_channel, channels_of
+from mcu_build.ir.channels import Coupling, Cut, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
 
 
@@ -16,7 +16,7 @@ class ByChannel(Call):
     input: int
     output: int
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channel by channel."""
         channels = channels_of(tensors[self.output])
         if self.params.output.channels != channels or channels_of(tensors[self.input]) != channels:

@@ -12,7 +12,7 @@ from mcu_build.ir.calls.images import ByChannel
 from mcu_build.ir.calls.resampling import Windows
 from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
-from mcu_build.ir.channels import Cut, Ints, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.channels import Coupling, Cut, Ints, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
 
 
@@ -178,7 +178,7 @@ class Lookup(Call):
         ]
         return Range(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channel by channel."""
         channels = channels_of(tensors[self.output])
         if channels_of(tensors[self.input]) != channels:

@@ -11,7 +11,7 @@ from mcu_build.ir.calls.convolution import folded, needed
 from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
 from mcu_build.ir.calls.rescaled import rescaled, sums_of
 from mcu_build.ir.calls.struct import OutputStage, Struct
-from mcu_build.ir.channels import Cut, Mask, Range, Tie, Values, channels_of
+from mcu_build.ir.channels import Coupling, Cut, Mask, Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
 
@@ -78,7 +78,7 @@ class Linear(RowsTimesMatrix):
         sums = sums_of(Range(np.minimum(low, high), np.maximum(low, high)), bias)
         return rescaled(sums, np.full(1, given.multiplier), np.full(1, given.shift), given.stage)
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """None: it reads some channels and makes others."""
         fits = (
             channels_of(tensors[self.input]) == self.params.inputs

@@ -10,7 +10,7 @@ import numpy as np
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rows import height_of, share_of_rows
 from mcu_build.ir.calls.struct import Ints4, Ints6, Struct
-from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.channels import Coupling, Cut, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
 
 # A copy may be to any place: no distance keeps its output from its input.
@@ -166,7 +166,7 @@ class Pad(Movement):
         around = np.full(1, self.byte)
         return values.of(self.input, channels_of(values.tensor(self.output))).hull(Range(around, around))
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channel by channel, of whole pixels that lie together."""
         given = self.params
         channels = given.shape[-1]
@@ -241,7 +241,7 @@ class Concat(Movement):
         found = source.over(channels)
         return found if so_far is None else found.hull(so_far)
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channels behind channels, or whole pixels behind pixels."""
         read, written = (channels_of(tensors[id]) for id in (self.input, self.output))
         if self._adds_channels(read, written):

@@ -11,7 +11,7 @@ from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rescaled import rescaled
 from mcu_build.ir.calls.rows import same_rows, share_of_rows
 from mcu_build.ir.calls.struct import Broadcast, OutputStage, Struct
-from mcu_build.ir.channels import Cut, Range, Tie, Values, by_channel, channels_of
+from mcu_build.ir.channels import Coupling, Cut, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
 
 HEADROOM = 20  # of add.h
@@ -113,7 +113,7 @@ class _ByChannel(Pairs):
 
     params: AddParams | MulParams
 
-    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Tie] | None:
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Both operands with the output, of one line of elements."""
         channels = channels_of(tensors[self.output])
         operands = (self.first, self.second)

@@ -91,7 +91,7 @@ class Search:
                 best[end] = min(there, key=lambda choice: (choice.cycles, choice.nbytes))
         return best[count]
 
-    def leaner(self) -> Iterator[Choice]:
+    def smaller(self) -> Iterator[Choice]:
         """The front: choices of ever fewer live bytes, from no chains to as few bytes as there can be."""
         choice: Choice | None = Choice(nbytes=max(self._live, default=0))
         while choice is not None:
@@ -187,7 +187,7 @@ def fit_ram(search: Search, most: int, finish: Finish) -> Plan:
         if placed.arena.size <= most and not placed.arena.over:
             return placed
         asked = min(asked, choice.nbytes) - max(placed.arena.size - most, placed.arena.over)
-    *_, choice = search.leaner()
+    *_, choice = search.smaller()
     leanest = finish(choice.chains)
     return leanest if best is None or leanest.arena.size < best.arena.size else best
 
@@ -202,7 +202,7 @@ def cheapest(plan: Plan, most: int, finish: Finish) -> Plan:
         arena = one.plan.arena
         return max(arena.size - most, arena.over, 0), one.cycles + arena.waits
 
-    every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in Search(plan).leaner())
+    every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in Search(plan).smaller())
     return min(every, key=cost).plan
 
 
@@ -220,7 +220,7 @@ def front(plan: Plan, finish: Finish, frugal: Finish | None = None) -> Iterator[
     Where a placement takes more than has to be live, `frugal` may take less.
     """
     least: int | None = None
-    for choice in Search(plan).leaner():
+    for choice in Search(plan).smaller():
         placed = finish(choice.chains)
         ways = [placed]
         if frugal is not None and placed.arena.size > placed.arena.lower_bound:

@@ -2,7 +2,7 @@
 
 A channel may go where every layer that reads it (a plain convolution or a linear layer) can do without: its
 weights for the channel are all 0, or the channel is constant and its share of the sums goes into the bias.
-Where a window reaches beyond the image, a constant other than the zero point adds less at the border: such a
+Where a window reaches beyond the image, a constant other than the zero point adds less at the padding: such a
 channel stays. The outputs are equal to the bit.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from mcu_build.ir.channels import Mask, channels_of
 from mcu_build.ir.plan import Plan, Removed, Step
+from mcu_build.plan.simplify.coupled import Coupled, coupled_of
+from mcu_build.plan.simplify.cut import without_channels
 from mcu_build.plan.simplify.ranges import Ranges
-from mcu_build.plan.simplify.shrink import shrink
-from mcu_build.plan.simplify.ties import Ties, ties_of
 
 # Kernels take channels by fours; a channel more costs them nothing then.
 _TOGETHER = 4
@@ -36,19 +36,19 @@ def remove_channels(plan: Plan, price: Price = _unknown) -> Plan:
     """
     if sum(channels_of(tensor) for tensor in plan.tensors.values()) > _MOST_CHANNELS:
         return plan
-    ranges, ties = Ranges(plan), Ties(plan)
-    kept = set(ties.kept)
-    while gone := _removable(plan, ranges, ties, kept):
-        keep = {id: ~np.isin(groups, list(gone)) for id, groups in ties.groups.items()}
-        made = shrink(plan, keep, ranges)
-        needed = _of_slower(plan, made, ties, price) & gone
+    ranges, coupled = Ranges(plan), Coupled(plan)
+    kept = set(coupled.kept)
+    while gone := _removable(plan, ranges, coupled, kept):
+        keep = {id: ~np.isin(groups, list(gone)) for id, groups in coupled.groups.items()}
+        made = without_channels(plan, keep, ranges)
+        needed = _of_slower(plan, made, coupled, price) & gone
         if not needed:
             return replace(made, removed=tuple(_removed(plan, made, keep)))
         kept |= needed
     return plan
 
 
-def _of_slower(plan: Plan, made: Plan, ties: Ties, price: Price) -> set[int]:
+def _of_slower(plan: Plan, made: Plan, coupled: Coupled, price: Price) -> set[int]:
     """The groups of channels that layers read and write which take longer as they were made."""
     found: set[int] = set()
     for before, after in zip(plan.steps, made.steps, strict=True):
@@ -57,7 +57,7 @@ def _of_slower(plan: Plan, made: Plan, ties: Ties, price: Price) -> set[int]:
         was, now = price(plan, before), price(made, after)
         if was is not None and now is not None and now > was:
             ends = (before.reads[0], before.writes[0])
-            found |= {int(group) for id in ends for group in ties.groups[id]}
+            found |= {int(group) for id in ends for group in coupled.groups[id]}
     return found
 
 
@@ -78,54 +78,54 @@ def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Remov
         )
 
 
-def _removable(plan: Plan, ranges: Ranges, ties: Ties, given: set[int]) -> set[int]:
+def _removable(plan: Plan, ranges: Ranges, coupled: Coupled, given: set[int]) -> set[int]:
     """The groups of channels that go, none of those `given`."""
     kept = set(given)
     while True:
-        gone = _unneeded(plan, ranges, ties, kept)
-        back = _kept_back(ties, gone)
+        gone = _unneeded(plan, ranges, coupled, kept)
+        back = _kept_back(coupled, gone)
         if not back:
             return gone
         kept |= back
 
 
-def _unneeded(plan: Plan, ranges: Ranges, ties: Ties, kept: set[int]) -> set[int]:
+def _unneeded(plan: Plan, ranges: Ranges, coupled: Coupled, kept: set[int]) -> set[int]:
     """All groups but `kept` that every reader can do without.
 
     A channel that is read only for channels that go goes too, so readers are asked until nothing changes.
     """
-    readers = [step for step in plan.steps if ties_of(plan, step) == []]
-    everything = {int(group) for groups in ties.groups.values() for group in groups}
+    readers = [step for step in plan.steps if coupled_of(plan, step) == []]
+    everything = {int(group) for groups in coupled.groups.values() for group in groups}
     gone: set[int] = set()
     while True:
         needed = set(kept)
         for step in readers:
-            needed |= _needed(ranges, ties, step, gone)
+            needed |= _needed(ranges, coupled, step, gone)
         found = everything - needed
         if found == gone:
             return gone
         gone = found
 
 
-def _needed(ranges: Ranges, ties: Ties, step: Step, gone: set[int]) -> set[int]:
+def _needed(ranges: Ranges, coupled: Coupled, step: Step, gone: set[int]) -> set[int]:
     """The groups that a reader cannot do without when its outputs in `gone` are left out."""
-    written = ~np.isin(ties.groups[step.writes[0]], list(gone))
-    groups = ties.groups[step.reads[0]]
+    written = ~np.isin(coupled.groups[step.writes[0]], list(gone))
+    groups = coupled.groups[step.reads[0]]
     needed = step.call.needed_channels(ranges, written)
     return {int(group) for group in (groups if needed is None else groups[needed])}
 
 
-def _kept_back(ties: Ties, gone: set[int]) -> set[int]:
+def _kept_back(coupled: Coupled, gone: set[int]) -> set[int]:
     """Groups to keep all the same: so that channels go by fours, and that no tensor loses all of them."""
     places: dict[int, set[int]] = {group: set() for group in gone}
-    for id, groups in ties.groups.items():
+    for id, groups in coupled.groups.items():
         for group in {*groups.tolist()} & gone:
             places[group].add(id)
     together: dict[frozenset[int], list[int]] = {}
     for group in sorted(gone):
         together.setdefault(frozenset(places[group]), []).append(group)
     back = {group for groups in together.values() for group in groups[: len(groups) % _TOGETHER]}
-    for groups in ties.groups.values():
+    for groups in coupled.groups.values():
         if {*groups.tolist()} <= gone - back:
             back |= {int(group) for group in groups[:_TOGETHER]}
     return back

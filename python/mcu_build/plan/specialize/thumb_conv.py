@@ -156,7 +156,7 @@ def pointwise_step(context: Context, step: Step, call: Conv2d | DepthwiseConv2d 
 def _windows(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, tile: Tile, groups: int) -> Step:
     given = call.params
     edge = bytes([-given.input_offset & 0xFF]) * given.input.channels
-    border = (context.constant("edge", DType.I8, (len(edge),), edge),)
+    outside = (context.constant("edge", DType.I8, (len(edge),), edge),)
     depth = given.input.channels // groups
     params = ThumbConv2dParams(
         given.batch, given.input, given.output, given.window, groups, depth, tile.params
@@ -169,7 +169,7 @@ def _windows(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, tile:
         tile,
         "thumb_conv2d",
         params,
-        border,
+        outside,
         _distance(starts, len(tile.weights), groups),
     )
 
@@ -181,7 +181,7 @@ def _step(
     tile: Tile,
     kernel: str,
     params: Struct,
-    border: tuple[int, ...],
+    outside: tuple[int, ...],
     distance: int,
 ) -> Step:
     patch = context.scratch(_PATCH_BYTES * tile.products)
@@ -190,7 +190,7 @@ def _step(
         kernel=kernel,
         source="thumb_conv2d",
         params=params,
-        arguments=(call.input, tile.packed(context), *border, call.output, patch),
+        arguments=(call.input, tile.packed(context), *outside, call.output, patch),
         writes=(call.output, patch),
         inplace={call.input: distance},
         core=tile.core,

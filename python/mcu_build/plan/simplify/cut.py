@@ -9,8 +9,8 @@ from mcu_build.ir.tensor import Tensor
 from mcu_build.plan.simplify.ranges import Ranges
 
 
-def shrink(plan: Plan, keep: Mapping[int, Mask], ranges: Ranges) -> Plan:
-    """`keep` says of every tensor which channels stay; those that do not must be of no use (ties.py)."""
+def without_channels(plan: Plan, keep: Mapping[int, Mask], ranges: Ranges) -> Plan:
+    """`keep` says of every tensor which channels stay; those that do not must be of no use (coupled.py)."""
     tensors = {id: _tensor(tensor, keep[id]) for id, tensor in plan.tensors.items()}
     cut = Cut(plan.tensors, keep, ranges, tensors)
     steps = tuple(_step(cut, step) for step in plan.steps)

@@ -1,22 +1,22 @@
 """Which channels of a plan's tensors can only be left out together.
 
 A depthwise convolution, an addition, a pool and their like need the same channels in what they read and in
-what they write, so those are tied: a union-find over pairs of a tensor and a channel. Plain convolutions and
-linear layers tie nothing: they read some channels and make others. What any other kernel touches is kept, and
-so are the model's inputs and outputs.
+what they write, so those are coupled: a union-find over pairs of a tensor and a channel. Plain convolutions
+and linear layers couple nothing: they read some channels and make others. What any other kernel touches is
+kept, and so are the model's inputs and outputs.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from mcu_build.ir.channels import Ints, Tie, channels_of, repeated
+from mcu_build.ir.channels import Coupling, Ints, channels_of, repeated
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.simplify.ranges import is_whole
 
 
-class Ties:
+class Coupled:
     """The groups of channels of a plan; a group is named by a number."""
 
     def __init__(self, plan: Plan) -> None:
@@ -28,23 +28,23 @@ class Ties:
         self._parent = np.arange(count)
         kept: set[int] = {*plan.inputs, *plan.outputs}
         for step in plan.steps:
-            found = ties_of(plan, step)
+            found = coupled_of(plan, step)
             if found is None:
                 kept.update(id for id in step.arguments if id is not None)
                 continue
             # Weights and tables are nobody's channels; a step that has some as an operand keeps them all.
             kept.update(id for id in step.reads if id not in _images(step, found))
-            self._tie(found)
+            self._couple(found)
         for id, tensor in plan.tensors.items():
             if tensor.alias_of is not None:
                 between = _alias(plan, id, tensor.alias_of)
                 kept.update(() if between else (id, tensor.alias_of))
-                self._tie(between)
+                self._couple(between)
         self.groups = {id: self._roots(id, channels_of(tensor)) for id, tensor in plan.tensors.items()}
         self.kept = {int(group) for id in kept for group in self.groups[id]}
 
-    def _tie(self, ties: Sequence[Tie]) -> None:
-        for one, channels, other, others in ties:
+    def _couple(self, coupled: Sequence[Coupling]) -> None:
+        for one, channels, other, others in coupled:
             for a, b in zip(channels.tolist(), others.tolist(), strict=True):
                 self._parent[self._root(self._first[one] + a)] = self._root(self._first[other] + b)
 
@@ -58,21 +58,21 @@ class Ties:
         return np.array([self._root(self._first[id] + channel) for channel in range(channels)])
 
 
-def _images(step: Step, ties: Sequence[Tie]) -> set[int | None]:
+def _images(step: Step, coupled: Sequence[Coupling]) -> set[int | None]:
     """What a step reads as channels."""
-    tied = {id for tie in ties for id in (tie[0], tie[2])}
-    return {*tied} if tied else {step.arguments[0]}
+    ids = {id for coupling in coupled for id in (coupling[0], coupling[2])}
+    return {*ids} if ids else {step.arguments[0]}
 
 
-def _alias(plan: Plan, id: int, source: int) -> list[Tie]:
+def _alias(plan: Plan, id: int, source: int) -> list[Coupling]:
     """An alias and its source; empty where their channels are not of one kind."""
     if not is_whole(plan.tensors[id], plan.tensors[source]):
         return []
     return list(repeated(plan.tensors, id, source))
 
 
-def ties_of(plan: Plan, step: Step) -> list[Tie] | None:
-    """What a step ties; None where its channels must stay."""
+def coupled_of(plan: Plan, step: Step) -> list[Coupling] | None:
+    """What a step couples; None where its channels must stay."""
     if len(step.writes) != 1 or plan.tensors[step.writes[0]].alias_of is not None:
         return None
     image = step.arguments[0]
