@@ -96,7 +96,7 @@ def pointwise_cycles(pixels: int, depth: int, channels: int) -> int:
 
 def gathered_cycles(pixels: int, taps: int, depth: int, channels: int) -> int:
     """Modelled cycles of a Cortex-M4 for windows of taps that are brought together one by one."""
-    window = 175 + taps * (45 + 4 * -(-depth // 4)) + 7 * -(-taps * depth // 4)
+    window = 175 + taps * (22 + 4 * -(-depth // 4)) + 7 * -(-taps * depth // 4)
     return _cycles(pixels, window, taps * depth, channels)
 
 

@@ -63,9 +63,10 @@ class Walk:
 
 
 def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
-    """Any groups and dilation, constant weights."""
-    weights = array(context, call.weights, np.int8)
-    return [] if weights is None else _grouped(context, step, call, weights, call.params.groups)
+    """Several groups or dilation, constant weights."""
+    weights, given = array(context, call.weights, np.int8), call.params
+    plain = given.groups == 1 and given.window.dilation == ONE
+    return [] if weights is None or plain else _grouped(context, step, call, weights, call.params.groups)
 
 
 def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
