@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Inputs = tuple[torch.Tensor, ...]
 # Calls over which channels are compared before they are equalized.
 _EQUALIZED = 16
-# Calls over which rows are.
+# Calls over which ranges are looked at.
 _COMPARED = 4
 _NORMS = (torch.ops.aten.batch_norm.default, torch.ops.aten._native_batch_norm_legit_no_training.default)
 
@@ -103,11 +103,11 @@ def convert(
 
         is_given, is_rounded = has_scales(exported), is_marked(exported)
         first, calibration = first_of(calibration, _EQUALIZED)
-        unlike = {} if is_given or quantizer else rows_in_float(exported, first)
-        unlike = {name: why for name, why in unlike.items() if name not in in_int16}
+        ruined = {} if is_given or quantizer else ruined_by_int8(exported, first)
+        ruined = {name: why for name, why in ruined.items() if name not in in_int16}
 
         def prepare(refused: Mapping[str, str]) -> GraphModule:
-            left = {**unlike, **in_float, **refused}
+            left = {**ruined, **in_float, **refused}
             own = WeightsQuantizer if is_rounded else annotate.Quantizer
             ours = own(refused=left, wide=in_int16, narrow=in_int4)
             chosen = quantizer or (GivenQuantizer(refused=left) if is_given else ours)
@@ -129,12 +129,14 @@ def convert(
         return converted, floats
 
 
-def rows_in_float(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
-    """Operators whose rows are too unlike for one int8 scale, with the reason, by a few calls."""
+def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
+    """Operators that int8 would leave little of, by a few calls, with the reason."""
     from mcu_build.lower.unlike_rows import unlike_rows
+    from mcu_build.lower.wide_arguments import wide_arguments
 
     with quiet(), named("quantized"):
-        return unlike_rows(exported.module(check_guards=False), calibration[:_COMPARED])
+        module, calls = exported.module(check_guards=False), calibration[:_COMPARED]
+        return {**wide_arguments(module, calls), **unlike_rows(module, calls)}
 
 
 def _with_own_weights(exported: ExportedProgram) -> GraphModule:

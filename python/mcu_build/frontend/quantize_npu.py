@@ -28,7 +28,7 @@ from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, SharedQuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers, rows_in_float
+from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers, ruined_by_int8
 from mcu_build.lower import annotate, computed_weights, recurrent
 from mcu_build.lower.assigned import (
     assign_to_cpu,
@@ -87,13 +87,13 @@ def quantize_for_npu(
         rejected |= {node.name: _WIDE for node in graph.nodes if is_int16(node)}
     rejected |= {node.name: _NARROW for node in graph.nodes if is_int4(node)}
     rejected |= {node.name: why for node in graph.nodes if (why := why_in_float(node))}
-    unlike = rows_in_float(exported, items) if activation_bits == 8 else {}
-    rejected |= unlike
+    ruined = ruined_by_int8(exported, items) if activation_bits == 8 else {}
+    rejected |= ruined
     rejected |= {node.name: _COPY for node in copied_inputs(graph)}
 
     def attempt() -> Quantized:
         with quiet():
-            quantizer = SplitQuantizer(spec, rejected, activation_bits, unlike)
+            quantizer = SplitQuantizer(spec, rejected, activation_bits, ruined)
         return quantize_layers(exported, items, examples, quantizer)
 
     for number in range(1, _ROUNDS + 1):
