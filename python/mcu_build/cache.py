@@ -122,6 +122,7 @@ def _tree_key(base: Path, parts: Iterable[str]) -> str:
     return hash_files((file for file in files if file.is_file() and file.suffix in _SOURCES), base)
 
 
+@cache
 def versions(*packages: str) -> str:
     """'name==version' of installed packages, in one line."""
 
