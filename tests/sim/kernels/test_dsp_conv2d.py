@@ -21,11 +21,12 @@ from tests.support.cases import Case, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
 BOARD = "mps2-an386"
-CORES: list[tuple[str, Toolchain]] = [
+# In every run each instruction set and each compiler.
+CORES = [
     ("mps2-an386", "arm-clang"),
-    ("mps2-an386", "arm-gcc"),
-    ("mps2-an500", "arm-clang"),
     ("mps2-an505", "arm-gcc"),
+    pytest.param("mps2-an386", "arm-gcc", marks=pytest.mark.slow),
+    pytest.param("mps2-an500", "arm-clang", marks=pytest.mark.slow),
 ]
 SHAPES = [
     Shape((1, 5, 5), 64, 12),

@@ -12,11 +12,12 @@ from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
 BOARD = "mps2-an386"
-CORES: list[tuple[str, Toolchain]] = [
+# In every run each instruction set and each compiler.
+CORES = [
     ("mps2-an386", "arm-clang"),
-    ("mps2-an386", "arm-gcc"),
-    ("mps2-an500", "arm-clang"),
     ("mps2-an505", "arm-gcc"),
+    pytest.param("mps2-an386", "arm-gcc", marks=pytest.mark.slow),
+    pytest.param("mps2-an500", "arm-clang", marks=pytest.mark.slow),
 ]
 # Rows, inputs, outputs.
 SIZES = [(1, 64, 12), (1, 16, 1), (1, 1, 2), (1, 17, 3), (1, 35, 7), (1, 640, 128), (3, 17, 5), (4, 8, 8)]

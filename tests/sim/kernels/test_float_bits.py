@@ -22,13 +22,14 @@ FUNCTIONS = (
 )
 PAIRS = ("aten::add.out", "aten::atan2.out", "aten::div.out", "aten::fmod.Tensor_out", "aten::mul.out")
 PAIRS += ("aten::pow.Tensor_Tensor_out", "aten::remainder.Tensor_out", "aten::sub.out")
-# Without a floating point unit, arithmetic is libgcc's under either compiler.
-BUILDS: list[tuple[str, Toolchain]] = [
+# Without a floating point unit, arithmetic is libgcc's under either compiler. In every run each core and each
+# compiler.
+BUILDS = [
     ("corstone-300", "arm-clang"),
-    ("corstone-300", "arm-gcc"),
-    ("mps2-an386", "arm-clang"),
     ("mps2-an386", "arm-gcc"),
     ("mps2-an385", "arm-clang"),
+    pytest.param("corstone-300", "arm-gcc", marks=pytest.mark.slow),
+    pytest.param("mps2-an386", "arm-clang", marks=pytest.mark.slow),
 ]
 CORNERS = (0.0, 1e-45, 3e-39, 1e-38, 0.5, 1.0, 2.5, 88.7, 1e9, 3e38, np.inf, np.nan)
 
