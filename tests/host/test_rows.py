@@ -64,7 +64,7 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
         inputs += [image] * len(made)
     # Otherwise this says little.
     assert {"Conv2d", "DepthwiseConv2d", "TransposeConv2d", "MaxPool2d", "AvgPool2d"} <= kinds
-    assert {"Add", "Lookup", "Pad", "Concat"} <= kinds
+    assert {"Add", "Lookup", "Pad", "Concat", "Upsample"} <= kinds
     found = run_plans(plans, inputs, tmp_path)
     at, noticed = 0, 0
     for plain in plans[::3]:
@@ -119,6 +119,26 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     assert 1 < least.arena.size <= sizes[-1]
     front = [choice.nbytes for choice in Search(plan).smaller()]
     assert front == sorted(front, reverse=True)
+
+
+def test_images_that_stay_are_made_as_their_chain_goes_on(tmp_path):
+    # As in an hourglass: one branch is kept, the other one goes on at half the size.
+    draw = Draw(3, 32, 32, 4)
+    image = draw.convolution(draw.input, 16, True)
+    kept = draw.depthwise(draw.convolution(image, 8, True))
+    small = draw.depthwise(draw.depthwise(image))
+    plan = allow_inplace(draw.plan("glass", [kept, small]))
+    rows = finished(plan, [Chain(0, len(plan.steps), 1)])
+    # But for a few rows that of 16 channels is never there.
+    ports = sum(plan.tensors[id].nbytes for id in (plan.inputs[0], kept, small))
+    assert rows.arena.size < ports + 8 * 32 * 16 < finished(plan, []).arena.size
+    whole, kept_apart = (
+        replace(one, name=name) for one, name in ((finished(plan, []), "whole"), (rows, "rows"))
+    )
+    given = np.random.default_rng(0).integers(-128, 128, 4096).astype(np.int8)
+    found = run_plans([whole, kept_apart], [given, given], tmp_path)
+    half = len(found) // 2
+    assert found[:half] == found[half:] and len(set(found[:half])) > 5
 
 
 PUSH = """

@@ -12,6 +12,7 @@ from mcu_build.ir.calls.convolution import (
     TransposeConv2d,
     TransposeConv2dParams,
 )
+from mcu_build.ir.calls.images import Upsample, UpsampleParams
 from mcu_build.ir.calls.int8 import Lookup, LookupParams
 from mcu_build.ir.calls.moves import Concat, ConcatParams, Pad, PadParams
 from mcu_build.ir.calls.pairs import Add, AddOperand, AddParams
@@ -54,7 +55,7 @@ class Draw:
         values = self.dice.integers(low, high, shape).astype(dtype.numpy_name)
         return self._add(dtype, shape, values.tobytes())
 
-    def _emit(self, call: Conv2d | DepthwiseConv2d | TransposeConv2d | Add | Lookup | Pad) -> int:
+    def _emit(self, call: Conv2d | DepthwiseConv2d | TransposeConv2d | Add | Lookup | Pad | Upsample) -> int:
         self.steps.append(Step.of(type(call).__name__, f"net.py:{len(self.steps)}", call))
         return call.output
 
@@ -110,6 +111,13 @@ class Draw:
         weights = self._constant((image.channels, 3, 2, image.channels), -127, 128)
         bias, multipliers, shifts = self._scaled(image.channels)
         return self._emit(TransposeConv2d(params, id, weights, bias, multipliers, shifts, self._image(size)))
+
+    def upsampled(self, id: int) -> int:
+        """Each pixel three times below itself, and twice beside."""
+        image = self.size(id)
+        size = ImageSize(image.height * 3, image.width * 2, image.channels)
+        params = UpsampleParams(1, image, size, Pair(3, 2), 0)
+        return self._emit(Upsample(params, id, self._image(size)))
 
     def pool(self, id: int) -> int:
         """The maxima or the averages of windows without gaps."""
@@ -168,7 +176,7 @@ def drawn(seed: int) -> tuple[Plan, int]:
     for _ in range(4):
         kind = int(draw.dice.integers(7))
         if min(draw.size(image).height, draw.size(image).width) < 4 or kind == 0:
-            image = draw.transposed(image)
+            image = draw.upsampled(image) if image % 2 else draw.transposed(image)
         elif kind == 1:
             image = draw.added(image, draw.convolution(draw.table(image), draw.size(image).channels, True))
         elif kind == 2:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from mcu_build.ir.calls.images import Upsample, UpsampleParams
 from mcu_build.ir.calls.portable import (
     AdaptivePoolParams,
     ConvF32Params,
@@ -11,6 +14,7 @@ from mcu_build.ir.calls.portable import (
     Planes,
     ResizeParams,
 )
+from mcu_build.ir.calls.struct import ImageSize, Pair
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, model_strides
 from mcu_build.plan.operators.portable_fourier import as_stft
@@ -208,13 +212,39 @@ def _resize(call: Call, name: str, dtypes: Sequence[DType], factors: Sequence[ob
     source, output = call.tensor(0), call.output
     dtype = _require(call, [source, output], dtypes)
     sizes = zip(source.model_shape[2:], output.model_shape[2:], factors, strict=True)
+    scale = tuple(_scale(old, new, factor, align) for old, new, factor in sizes)
+    if name == "nearest" and dtype is DType.I8 and (found := _upsample(source, output, scale)):
+        call.append(found)
+        return
     params = ResizeParams(
         input=_planes(call, source),
         output=_planes(call, output),
-        scale=tuple(_scale(old, new, factor, align) for old, new, factor in sizes),
+        scale=scale,
         align_corners=align,
     )
     call.emit(f"resize_{name}_{SUFFIX[dtype]}", "resize", params, [source], [output])
+
+
+def _upsample(source: Tensor, output: Tensor, scale: Sequence[float]) -> Upsample | None:
+    """Nearest resizing by whole factors of images with their channels last; None: it is another."""
+    order = (0, 2, 3, 1)
+    if any(tensor.dim_order != order for tensor in (source, output)):
+        return None
+    factors = []
+    for old, new, step in zip(source.shape[1:3], output.shape[1:3], scale, strict=True):
+        at = np.floor(np.arange(new, dtype=np.float32) * np.float32(step)).astype(np.int64)
+        factor = max(new // old, 1)
+        if not np.array_equal(np.minimum(at, old - 1), np.arange(new) // factor):
+            return None
+        factors.append(factor)
+    params = UpsampleParams(
+        batch=source.shape[0],
+        input=ImageSize(*source.shape[1:]),
+        output=ImageSize(*output.shape[1:]),
+        factor=Pair(*factors),
+        above=0,
+    )
+    return Upsample(params, source.id, output.id)
 
 
 def _scale(old: int, new: int, factor: object, align: bool) -> float:

@@ -1,8 +1,8 @@
 """When a chain of layers makes which rows of its images, and how many of them it keeps.
 
 The last layer of a chain sets the pace: for each band of its rows, every layer before it makes just the rows
-that are needed, as late as possible. No row is computed twice. Of an image that only the chain uses, those
-rows are kept that are still to be read.
+that are needed, as late as possible; images that others read, too, are made as evenly. No row is computed
+twice. Of an image that only the chain uses, those rows are kept that are still to be read.
 """
 
 from collections import defaultdict
@@ -112,11 +112,13 @@ class _Chain:
 
     def schedule(self) -> Schedule:
         last = len(self._calls) - 1
-        for end in range(self._band, self._heights[self._outputs[-1]] + self._band, self._band):
+        height = self._heights[self._outputs[-1]]
+        whole = [index for index in range(last) if self._outputs[index] not in self._capacity]
+        for end in range(self._band, height + self._band, self._band):
             self._make(last, end)
-        for index in range(last):
-            if self._outputs[index] not in self._capacity:
-                self._make(index, self._heights[self._outputs[index]])
+            # Images that are made whole keep pace, so that nothing that they are made of waits for them.
+            for index in whole:
+                self._make(index, self._heights[self._outputs[index]] * min(end, height) // height)
         alive = tuple(map(frozenset, self._alive))
         return Schedule(tuple(self._bands), self._capacity, alive, self._lead)
 
