@@ -20,6 +20,7 @@ from mcu_build.plan.layouts import propagate_layouts
 from mcu_build.plan.low_scratch import choose_low_scratch
 from mcu_build.plan.memories import Memories, check_pins
 from mcu_build.plan.operators.custom import selectors, user_calls
+from mcu_build.plan.order import reordered
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
@@ -148,7 +149,8 @@ def _chosen(
     plan = keep_state(
         plan if whole else remove_channels(plan, partial(price, kernel_folders=kernel_folders)), state
     )
-    return allow_inplace(take_rows(plan) if by_rows else plan)
+    plan = allow_inplace(take_rows(plan) if by_rows else plan)
+    return plan if whole else reordered(plan)
 
 
 def _finishers(

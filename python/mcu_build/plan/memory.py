@@ -106,15 +106,22 @@ def block_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
     by_id = {block.id: block for block in blocks}
     found: dict[tuple[int, int], Distance] = {}
     for index, step in enumerate(plan.steps):
-        for id, distance in step.inplace.items():
-            source, output = plan.owner(id), plan.owner(step.writes[0])
-            whole = all(plan.tensors[t].nbytes == plan.owner(t).nbytes for t in (id, step.writes[0]))
-            fixed = source.is_constant or source.is_apart
-            if not whole or fixed or source.id == output.id or _read_twice(plan, step, id):
-                continue
-            if by_id[source.id].last == index == by_id[output.id].first:
-                found[source.id, output.id] = Distance.of(distance, step.inplace_multiple)
+        for id in step.inplace:
+            source, output = plan.owner(id).id, plan.owner(step.writes[0]).id
+            distance = distance_of(plan, step, id)
+            if distance is not None and by_id[source].last == index == by_id[output].first:
+                found[source, output] = distance
     return found
+
+
+def distance_of(plan: Plan, step: Step, id: int) -> Distance | None:
+    """How far below its input `id` a step's output starts, where the step is the input's last; else None."""
+    source, output = plan.owner(id), plan.owner(step.writes[0])
+    whole = all(plan.tensors[t].nbytes == plan.owner(t).nbytes for t in (id, step.writes[0]))
+    fixed = source.is_constant or source.is_apart
+    if not whole or fixed or source.id == output.id or _read_twice(plan, step, id):
+        return None
+    return Distance.of(step.inplace[id], step.inplace_multiple)
 
 
 def _read_twice(plan: Plan, step: Step, id: int) -> bool:
