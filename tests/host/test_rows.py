@@ -229,7 +229,7 @@ def test_only_an_image_comes_by_rows():
 
 def test_a_front_says_what_fits():
     plan = wide_net()
-    made = list(front(plan, lambda chains: finished(plan, chains)))
+    made = list(front(Search(plan), lambda chains: finished(plan, chains)))
     arenas = [one.plan.arena.size for one in made]
     assert arenas == sorted(set(arenas), reverse=True)
     assert len(arenas) > 3
@@ -256,8 +256,8 @@ def test_a_front_gives_no_byte_away_where_a_placement_takes_more_than_it_has_to(
         made = frugal(chains)
         return replace(made, placed=replace(made.arena, size=made.arena.size + 64))
 
-    least = [one.plan.arena.size for one in front(plan, frugal)]
-    found = [one.plan.arena.size for one in front(plan, generous, frugal)]
+    least = [one.plan.arena.size for one in front(Search(plan), frugal)]
+    found = [one.plan.arena.size for one in front(Search(plan), generous, frugal)]
     assert set(least) < set(found)
     assert found == sorted(found, reverse=True)
 

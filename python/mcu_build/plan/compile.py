@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 
@@ -17,14 +18,23 @@ from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
-from mcu_build.plan.low_scratch import choose_low_scratch
+from mcu_build.plan.low_scratch import choose_low_scratch, leanest
 from mcu_build.plan.memories import Memories, check_pins
+from mcu_build.plan.memory import live_bytes
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.order import reordered
 from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
-from mcu_build.plan.rows.choose import Finish, LowScratch, Search, cheapest, fit_ram, front
+from mcu_build.plan.rows.choose import (
+    Finish,
+    LowScratch,
+    Search,
+    cheapest,
+    fit_ram,
+    front,
+    with_bounds,
+)
 from mcu_build.plan.rows.recompute import recomputed
 from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.select import select
@@ -120,16 +130,24 @@ def compile_front(
     """
     with _consistent(name):
         plan = _chosen(program, name, npu, False, custom, state, by_rows, kernel_folders)
-        made = list(front(plan, *_finishers(plan, kernel_folders, optimize, room, memories)))
-        for again in recomputed(plan):
-            ways = _finishers(again.plan, kernel_folders, optimize, room, memories)
-            least = made[-1].plan.arena.size
+        searches, made = list[tuple[int, Search]](), list[LowScratch]()
+        for more, one in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
+            ways = _finishers(one, kernel_folders, optimize, room, memories)
+            search = Search(one, _live(one, kernel_folders, optimize, room))
+            searches.append((more, search))
+            least = made[-1].plan.arena.size if made else None
             made += [
-                LowScratch(one.plan, one.cycles + again.cycles)
-                for one in front(again.plan, *ways)
-                if one.plan.arena.size < least
+                replace(found, cycles=found.cycles + more)
+                for found in front(search, *ways)
+                if least is None or found.plan.arena.size < least
             ]
-        return tuple(made)
+        return tuple(with_bounds(made, searches))
+
+
+def _live(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> list[int]:
+    """Bytes that each step of a plan needs by the kernels of its core, before anything is placed."""
+    made = leanest(specialize(join_scratch(plan), kernel_folders, optimize, room))
+    return live_bytes(made)[1:-1]
 
 
 def _chosen(

@@ -45,6 +45,12 @@ def join_in_place(plan: Plan, place: Placed) -> Plan:
     return best
 
 
+def operands_in_place(plan: Plan) -> set[int]:
+    """Ids of the tensors that may become a part of what they are joined to."""
+    fixed = {plan.owner(id).id for id in (*plan.inputs, *plan.outputs)}
+    return {part.id for step in plan.steps if (part := _part(plan, step, fixed)) is not None}
+
+
 def _joined(plan: Plan, group: Sequence[Step]) -> Plan | None:
     """The plan without those concatenation steps of a group whose operand can be a part of the output."""
     tensors = dict(plan.tensors)

@@ -16,15 +16,23 @@ def choose_low_scratch(plan: Plan, allowance: float) -> Plan:
 
     The bound is that of the plan with the least; `allowance` is a share of it.
     """
-    steps = list(plan.steps)
-    choices = {index: (step, *step.low_scratch) for index, step in enumerate(steps) if step.low_scratch}
-    for index, ways in choices.items():
-        _, chosen = min((_live(plan, steps, index, way), number) for number, way in enumerate(ways))
-        steps[index] = ways[chosen]
+    steps = list(leanest(plan).steps)
+    choices = {index: (step, *step.low_scratch) for index, step in enumerate(plan.steps) if step.low_scratch}
     limit = (1 + allowance) * max(live_bytes(replace(plan, steps=tuple(steps))), default=0)
     for index, ways in choices.items():
         fitting = (way for way in ways if _live(plan, steps, index, way) <= limit)
         steps[index] = replace(next(fitting), low_scratch=())
+    return replace(plan, steps=tuple(steps))
+
+
+def leanest(plan: Plan) -> Plan:
+    """The plan with each step done in the way that needs the fewest live bytes."""
+    steps = list(plan.steps)
+    for index, step in enumerate(plan.steps):
+        ways = (step, *step.low_scratch)
+        if len(ways) > 1:
+            _, chosen = min((_live(plan, steps, index, way), number) for number, way in enumerate(ways))
+            steps[index] = ways[chosen]
     return replace(plan, steps=tuple(steps))
 
 

@@ -12,7 +12,7 @@ from mcu_build.plan.rows.choose import LowScratch
 from mcu_build.report.tables import render
 
 _HEADINGS = (
-    *("", "arena", "of the first", "lower bound", "bands", "more cycles, about"),
+    *("", "arena", "of the first", "lower bound", "from the least", "bands", "more cycles, about"),
     *("flash", "cycles, modelled"),
 )
 
@@ -26,6 +26,9 @@ class Fitting:
     `fullest` names the layer. `flash` and `measured_cycles` are those of its image, where it was built:
     bytes of code and constants, cycles modelled from what the simulator counted. `slowest` names the layer
     that takes the most of these, `largest` what is largest in flash.
+
+    `least`: no plan of the same layers, whole or in chains, that is thought to cost as few cycles has an
+    arena of fewer bytes; None where not all of them were looked at.
     """
 
     arena: int
@@ -39,6 +42,12 @@ class Fitting:
     measured_cycles: int | None = None
     slowest: str = ""
     largest: str = ""
+    least: int | None = None
+
+    @property
+    def from_least(self) -> str:
+        """By how much the arena is larger than the least, at most."""
+        return "-" if self.least is None else f"{self.arena / max(self.least, 1) - 1:.1%}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ def fittings(front: Sequence[LowScratch], board: Board, optimize: Optimize = "sp
             fits=(room is None or plan.arena.size <= room) and not plan.arena.over,
             fullest=peak(plan),
             optimize=optimize,
+            least=one.least,
         )
 
 
@@ -142,6 +152,7 @@ def table(found: Sequence[Fitting], chosen: int | None) -> str:
                 f"{one.arena:,}{size}",
                 f"{one.arena / max(found[0].arena, 1):.0%}",
                 f"{one.lower_bound:,}",
+                one.from_least,
                 f"{one.bands:,}",
                 f"{one.cycles:,}",
                 "-" if one.flash is None else f"{one.flash:,}",

@@ -4,12 +4,16 @@ A chain costs cycles: calls for each band of rows, and copies of the rows that a
 dynamic programming over the steps: the cheapest of those, one behind the other, that leave no step with more
 live bytes than are allowed. That is the optimum over all chains that are looked at, by an estimate that knows
 no scratch memory and no gaps; so what is placed in the end may take more, and then less is asked for.
+
+The same search with bytes that no placement can do without proves how far an arena is from the least: no plan
+that is thought to cost as few cycles takes less (`Search.least`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from mcu_build.ir.plan import Plan
+from mcu_build.plan.concat_in_place import operands_in_place
 from mcu_build.plan.memory import Block, lifetimes, live_bytes
 from mcu_build.plan.rows.build import Chain, scheduled
 from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
@@ -35,11 +39,15 @@ Finish = Callable[[Sequence[Chain]], Plan]
 
 @dataclass(frozen=True)
 class Costs:
-    """What a chain takes: live bytes at its fullest, and cycles beyond those of its layers one by one."""
+    """What a chain takes: live bytes at its fullest, and cycles beyond those of its layers one by one.
+
+    `least` are those bytes without what a placement might share.
+    """
 
     chain: Chain
     nbytes: int
     cycles: float
+    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,9 @@ class Choice:
     nbytes: int = 0
     cycles: float = 0.0
 
-    def then(self, costs: Costs) -> "Choice":
-        """With a chain behind."""
-        chains, nbytes = (*self.chains, costs.chain), max(self.nbytes, costs.nbytes)
-        return Choice(chains, nbytes, self.cycles + costs.cycles)
+    def then(self, costs: Costs, nbytes: int) -> "Choice":
+        """With a chain behind that takes so many bytes."""
+        return Choice((*self.chains, costs.chain), max(self.nbytes, nbytes), self.cycles + costs.cycles)
 
     def passing(self, live: int) -> "Choice":
         """With a step behind that runs as it is."""
@@ -61,42 +68,72 @@ class Choice:
 
 
 class Search:
-    """Chains of a plan that is not placed yet, with their costs, each of them looked at once."""
+    """Chains of a plan that is not placed yet, with their costs, each of them looked at once.
 
-    def __init__(self, plan: Plan) -> None:
+    `whole` are the live bytes of each step by the kernels of the core; else those of the plan's own.
+    """
+
+    def __init__(self, plan: Plan, whole: Sequence[int] | None = None) -> None:
         self._plan = plan
         self._blocks = {block.id: block for block in lifetimes(plan)}
         self._live = live_bytes(plan)[1:-1]
+        self._parts = operands_in_place(plan)
+        self._live_least = self._without_parts(self._live if whole is None else whole)
         self._needs: Needs = {}
         self._bands = 0
         share = _FEW_LAYERS / max(len(plan.steps), _FEW_LAYERS)
         self._most_bands = max(_LEAST_BANDS, int(_MOST_BANDS * share))
         self._known: dict[Chain, Costs | None] = {}
-        self._around: dict[tuple[int, int], int] = {}
+        self._known_around: dict[tuple[int, int], int] = {}
         self._longest = self._reach()
+        self._front: tuple[Choice, ...] = ()
 
-    def within(self, most: int) -> Choice | None:
-        """The cheapest chains with which no step has more than `most` live bytes; None: there are none."""
-        count = len(self._live)
+    @property
+    def is_complete(self) -> bool:
+        """Whether all chains were looked at."""
+        return self._bands < self._most_bands
+
+    def within(self, most: int, least: bool = False) -> Choice | None:
+        """The cheapest chains with which no step has more than `most` live bytes; None: there are none.
+
+        `least`: by bytes that no placement can do without.
+        """
+        live = self._live_least if least else self._live
+        count = len(live)
         best: list[Choice | None] = [Choice(), *[None] * count]
         for at in range(count):
             here = best[at]
             if here is None:
                 continue
-            options = {at + 1: [here.passing(self._live[at])]} if self._live[at] <= most else {}
-            for costs in self._chains(at, most):
-                options.setdefault(costs.chain.end, []).append(here.then(costs))
+            options = {at + 1: [here.passing(live[at])]} if live[at] <= most else {}
+            for costs in self._chains(at, most, least):
+                options.setdefault(costs.chain.end, []).append(here.then(costs, _bytes(costs, least)))
             for end, choices in options.items():
                 there = [choice for choice in (best[end], *choices) if choice]
                 best[end] = min(there, key=lambda choice: (choice.cycles, choice.nbytes))
         return best[count]
 
-    def smaller(self) -> Iterator[Choice]:
+    def smaller(self, least: bool = False) -> Iterator[Choice]:
         """The front: choices of ever fewer live bytes, from no chains to as few bytes as there can be."""
-        choice: Choice | None = Choice(nbytes=max(self._live, default=0))
+        choice: Choice | None = Choice(nbytes=max(self._live_least if least else self._live, default=0))
         while choice is not None:
             yield choice
-            choice = self.within(int(choice.nbytes * _FINER))
+            choice = self.within(int(choice.nbytes * _FINER), least)
+
+    def least(self, cycles: float) -> int:
+        """Bytes that the arena of each plan takes at least that costs no more cycles."""
+        self._front = self._front or tuple(self.smaller(least=True))
+        most = min(one.nbytes for one in self._front if one.cycles <= cycles)
+        # The next one of the front costs more.
+        too_few, asked = int(most * _FINER), most - 1
+        while asked > too_few:
+            less = self.within(asked, least=True)
+            if less is not None and less.cycles <= cycles:
+                most = less.nbytes
+            else:
+                too_few = asked
+            asked = (too_few + most) // 2
+        return too_few + 1
 
     def _reach(self) -> list[int]:
         """For each step the end of the longest run of steps from it on that may work row by row."""
@@ -110,26 +147,39 @@ class Search:
         layers = max(4, min(_MOST_LAYERS, _MOST_CHAINS // max(len(reach), 1)))
         return [min(end, index + layers) for index, end in enumerate(reach)]
 
-    def _chains(self, first: int, most: int) -> Iterator[Costs]:
-        """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
-        for end in range(first + 2, self._longest[first] + 1):
-            if max(self._live[first:end]) <= most or self._least(first, end) > most:
-                continue
-            if (least := self._costs(Chain(first, end, 1))) is None:
-                break
-            if least.nbytes <= most:
-                wider = (self._costs(Chain(first, end, band)) for band in _BANDS)
-                yield next((costs for costs in wider if costs and costs.nbytes <= most), least)
+    def _without_parts(self, live: Sequence[int]) -> list[int]:
+        """Live bytes without those of operands that may be made where they are joined."""
+        found = list(live)
+        for block in map(self._blocks.__getitem__, self._parts & self._blocks.keys()):
+            for index in range(max(block.first, 0), min(block.last + 1, len(found))):
+                found[index] -= block.size
+        return found
 
-    def _least(self, first: int, end: int) -> int:
+    def _chains(self, first: int, most: int, least: bool) -> Iterator[Costs]:
+        """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
+        live = self._live_least if least else self._live
+        for end in range(first + 2, self._longest[first] + 1):
+            if max(live[first:end]) <= most or self._around(first, end) > most:
+                continue
+            if (single := self._costs(Chain(first, end, 1))) is None:
+                break
+            if _bytes(single, least) <= most:
+                wider = (self._costs(Chain(first, end, band)) for band in _BANDS)
+                yield next((costs for costs in wider if costs and _bytes(costs, least) <= most), single)
+
+    def _around(self, first: int, end: int) -> int:
         """Bytes that a chain takes at least: those of the images that it does not make in bands."""
-        if (first, end) not in self._around:
-            around = [block for block in self._blocks.values() if _is_around(block, first, end)]
+        if (first, end) not in self._known_around:
+            around = [
+                block
+                for block in self._blocks.values()
+                if _is_around(block, first, end) and block.id not in self._parts
+            ]
             output = self._blocks.get(output_of(self._plan.steps[end - 1].call))
             used_up = (block.size for block in around if block.last < end and block is not output)
             shared = min(output.size if output else 0, max(used_up, default=0))
-            self._around[first, end] = sum(block.size for block in around) - shared
-        return self._around[first, end]
+            self._known_around[first, end] = sum(block.size for block in around) - shared
+        return self._known_around[first, end]
 
     def _costs(self, chain: Chain) -> Costs | None:
         if chain not in self._known:
@@ -151,7 +201,18 @@ class Search:
             if outputs[band.layer] in found.capacity
         )
         calls = len(found.bands) - (chain.end - chain.first)
-        return Costs(chain, held + live, _CYCLES_OF_CALL * calls + _CYCLES_OF_BYTE * copied)
+        least = self._around(chain.first, chain.end) + self._held_least(chain, found, rows)
+        return Costs(chain, held + live, _CYCLES_OF_CALL * calls + _CYCLES_OF_BYTE * copied, least)
+
+    def _held_least(self, chain: Chain, found: Schedule, rows: Mapping[int, int]) -> int:
+        """Bytes of rows that are kept while some layer runs, its output over the largest that it reads."""
+        size = {id: count * rows[id] for id, count in found.capacity.items()}
+        most = 0
+        for step, alive in zip(self._plan.steps[chain.first : chain.end], found.alive, strict=True):
+            read = max((size[id] for id in step.reads if id in size), default=0)
+            shared = min(size.get(output_of(step.call), 0), read)
+            most = max(most, sum(size[id] for id in alive) - shared)
+        return most
 
     def _shared(self, chain: Chain, found: Schedule) -> int:
         """Bytes that the last output shares with an image that the chain uses up."""
@@ -163,6 +224,10 @@ class Search:
                 together = max(output.size, source.size + max(lead, 0))
                 shared = max(shared, output.size + source.size - together)
         return shared
+
+
+def _bytes(costs: Costs, least: bool) -> int:
+    return costs.least if least else costs.nbytes
 
 
 def _is_around(block: Block, first: int, end: int) -> bool:
@@ -208,19 +273,23 @@ def cheapest(plan: Plan, most: int, finish: Finish) -> Plan:
 
 @dataclass(frozen=True)
 class LowScratch:
-    """A placed plan, and the cycles that its bands are thought to cost."""
+    """A placed plan, and the cycles that its bands are thought to cost.
+
+    `least`: no plan that is thought to cost as few has an arena of fewer bytes; None where that is not known.
+    """
 
     plan: Plan
     cycles: int
+    least: int | None = None
 
 
-def front(plan: Plan, finish: Finish, frugal: Finish | None = None) -> Iterator[LowScratch]:
+def front(search: Search, finish: Finish, frugal: Finish | None = None) -> Iterator[LowScratch]:
     """Placed plans, each with a smaller arena than the one before; the first without chains.
 
     Where a placement takes more than has to be live, `frugal` may take less.
     """
     least: int | None = None
-    for choice in Search(plan).smaller():
+    for choice in search.smaller():
         placed = finish(choice.chains)
         ways = [placed]
         if frugal is not None and placed.arena.size > placed.arena.lower_bound:
@@ -229,3 +298,17 @@ def front(plan: Plan, finish: Finish, frugal: Finish | None = None) -> Iterator[
             if least is None or way.arena.size < least:
                 least = way.arena.size
                 yield LowScratch(way, int(choice.cycles))
+
+
+def with_bounds(made: Sequence[LowScratch], searches: Sequence[tuple[int, Search]]) -> list[LowScratch]:
+    """Plans with the least that any of these searches could find for as few cycles.
+
+    Each search comes with cycles that its plans cost besides their bands.
+    """
+
+    def least(cycles: int) -> int | None:
+        # Cycles of plans are cut to whole ones.
+        found = [search.least(cycles + 1 - more) for more, search in searches if more <= cycles]
+        return min(found) if all(search.is_complete for _, search in searches) else None
+
+    return [replace(one, least=least(one.cycles)) for one in made]

@@ -1,0 +1,98 @@
+"""How far an arena is from the least: the bound that `fit` prints, against all plans there are."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from mcu_build.board import find_board
+from mcu_build.ir.plan import Plan
+from mcu_build.plan.compile import Memories, _finishers, _live
+from mcu_build.plan.inplace import allow_inplace
+from mcu_build.plan.memory import lifetimes
+from mcu_build.plan.rows.build import Chain, scheduled
+from mcu_build.plan.rows.choose import LowScratch, Search, front, with_bounds
+from mcu_build.plan.rows.schedule import output_of
+from mcu_build.report.fitting import fittings, table
+from tests.support.row_chains import Draw
+
+BANDS = (1, 2, 4, 8)
+
+
+def wide(seed: int) -> Plan:
+    """Five layers, one of them wide, with a skip connection or without."""
+    draw = Draw(seed, 12, 8, 8)
+    image = draw.convolution(draw.input, 24, same=True)
+    image = draw.depthwise(image) if seed % 2 else draw.table(image)
+    narrow = draw.convolution(image, 8, same=True)
+    last = draw.added(narrow, draw.input) if not seed % 2 else draw.pool(narrow)
+    return allow_inplace(draw.plan(f"wide{seed}", [draw.convolution(last, 4, same=True)]))
+
+
+def chains(start: int, end: int) -> Iterator[tuple[Chain, ...]]:
+    """All ways to cut steps into chains and single layers, with bands of any number of rows."""
+    if start >= end:
+        yield ()
+        return
+    for rest in chains(start + 1, end):
+        yield rest
+    for stop in range(start + 2, end + 1):
+        for band, rest in product(BANDS, chains(stop, end)):
+            yield (Chain(start, stop, band), *rest)
+
+
+def cycles(plan: Plan, chosen: Sequence[Chain]) -> float | None:
+    """What chains are thought to cost: 200 a call, half a cycle a byte of rows that are kept."""
+    blocks, total = {block.id: block for block in lifetimes(plan)}, 0.0
+    for chain in chosen:
+        found = scheduled(plan, chain, blocks, {})
+        if found is None:
+            return None
+        total += 200 * (len(found.bands) - (chain.end - chain.first))
+        for band in found.bands:
+            image = plan.tensors[output_of(plan.steps[chain.first + band.layer].call)]
+            if image.id in found.capacity:
+                total += (band.rows.start - band.kept) * (image.nbytes // image.shape[1]) / 2
+    return total
+
+
+@pytest.mark.parametrize("folders", [("reference",), ("dsp", "reference")])
+def test_no_plan_of_as_few_cycles_takes_less(folders):
+    tight = noticed = 0
+    for seed in range(3):
+        plan = wide(seed)
+        finish, frugal = _finishers(plan, folders, "speed", None, Memories())
+        every = []
+        for chosen in chains(0, len(plan.steps)):
+            if (cost := cycles(plan, chosen)) is not None:
+                every.append((cost, frugal(chosen).arena.size))
+        search = Search(plan, _live(plan, folders, "speed", None))
+        made = with_bounds(list(front(search, finish, frugal)), [(0, search)])
+        assert search.is_complete and len(every) > 20 and len(made) > 1
+        for one in made:
+            best = min(size for cost, size in every if cost <= one.cycles + 1)
+            assert one.least <= best <= one.plan.arena.size
+            tight += one.least == one.plan.arena.size
+            # A bound of more bytes than that would be noticed.
+            noticed += one.least + 64 > best
+    assert tight and noticed
+
+
+def test_what_is_not_proven_is_not_said():
+    plan = wide(1)
+    finish, _ = _finishers(plan, ("reference",), "speed", None, Memories())
+    search = Search(plan)
+    made = list(front(search, finish))
+    search._bands = search._most_bands
+    assert [one.least for one in with_bounds(made, [(0, search)])] == [None] * len(made)
+    # Plans that cost more cycles beforehand say nothing of those that cost fewer.
+    again = Search(replace(plan, name="again"))
+    known = [(0, Search(plan)), (1 << 40, again)]
+    assert with_bounds(made, known) == with_bounds(made, known[:1])
+    shown = list(
+        fittings([replace(made[0], least=made[0].plan.arena.size // 2), *made[1:]], find_board("host"))
+    )
+    lines = table(shown, None).splitlines()
+    assert "100.0%" in lines[2] and " - " in lines[3]
+    assert LowScratch(made[0].plan, 0).least is None
