@@ -15,6 +15,7 @@ from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.copy_weights import copy_weights
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
+from mcu_build.plan.fuse_repeats import fuse_repeats
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
@@ -163,7 +164,7 @@ def _chosen(
     """The plan by portable kernels, before anything is placed."""
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
-    plan = fuse_float_pools(fuse_padding(separate_outputs(without_views(selected))))
+    plan = fuse_repeats(fuse_float_pools(fuse_padding(separate_outputs(without_views(selected)))))
     plan = keep_state(
         plan if whole else remove_channels(plan, partial(price, kernel_folders=kernel_folders)), state
     )

@@ -85,15 +85,18 @@ class Pairs(Call):
         return {id: 0 for id, strides in operands if walk.is_dense(strides)}
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
-        """Row by row of an operand that is not repeated; of one that is the same for each row, none."""
+        """Row by row of an operand, repeated within a row or not; none of one that is the same for each."""
         walk, output = self.params.walk, tensors[self.output]
         axis = walk.outermost
         if len(output.shape) != 4 or walk.shape[axis] % output.shape[1]:
             return None
         found: dict[int, range] = {}
         for id, strides in ((self.first, walk.first), (self.second, walk.second)):
-            needed = same_rows(tensors, id, self.output, rows) if walk.is_dense(strides) else {}
-            if needed is None or (not needed and strides[axis]):
+            whole = walk.shape[axis] * strides[axis]
+            if not walk.is_dense(strides) and not whole:
+                continue
+            needed = same_rows(tensors, id, self.output, rows, whole)
+            if needed is None:
                 return None
             found |= needed
         return found

@@ -88,11 +88,15 @@ def transposed_of_rows(params: P, rows: range) -> P:
 
 
 def same_rows(
-    tensors: Mapping[int, Tensor], source: int, output: int, rows: range
+    tensors: Mapping[int, Tensor], source: int, output: int, rows: range, elements: int | None = None
 ) -> Mapping[int, range] | None:
-    """The rows of `source` that an operation element by element makes `rows` of."""
+    """The rows of `source` that an operation element by element makes `rows` of.
+
+    It reads all `elements` of it, row by row: else as many as it makes.
+    """
     read, made = tensors[source], tensors[output]
-    fits = height_of(read) is not None and read.shape[1] == height_of(made) and read.elements == made.elements
+    all_read = read.elements == (made.elements if elements is None else elements)
+    fits = height_of(read) is not None and read.shape[1] == height_of(made) and all_read
     words = (
         all(tensor.nbytes // max(tensor.shape[1], 1) % _WORD == 0 for tensor in (read, made))
         if fits
