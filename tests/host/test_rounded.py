@@ -7,6 +7,7 @@ import torch
 
 from mcu_build.errors import McuError
 from mcu_build.frontend import session
+from mcu_build.frontend.captured import capture_file
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.quantize import quantize_layers
 
@@ -51,7 +52,7 @@ def written(folder: Path, parts: tuple[str, str]) -> Path:
 
 def quantized(file: Path) -> tuple[list[torch.Tensor], list[str]]:
     """The int8 weights of the quantized program, and the warnings."""
-    captured = session.capture_file(file)
+    captured = capture_file(file)
     program = quantize_layers(captured.exported, list(session.calibration_calls(captured))).program
     held = [*program.state_dict.values(), *program.constants.values()]
     return [
