@@ -26,9 +26,12 @@ def assignments_copied(model: nn.Module) -> Iterator[None]:
     def leave(_module: nn.Module, _inputs: Any, _result: Any) -> None:
         given.clear()
 
-    def clone(_module: nn.Module, _name: str, value: Any) -> Any:
+    def clone(module: nn.Module, name: str, value: Any) -> Any:
         if not given or not isinstance(value, torch.Tensor):
             return None
+        old = module._buffers.get(name)
+        if old is not None and _place(value) == _place(old):
+            return None  # `self.count += 1` assigns the buffer to itself.
         return value.clone() if _memory(value) in map(_memory, given) else None
 
     handles = [
@@ -46,3 +49,7 @@ def assignments_copied(model: nn.Module) -> Iterator[None]:
 
 def _memory(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
+
+
+def _place(tensor: torch.Tensor) -> tuple[object, ...]:
+    return _memory(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride()

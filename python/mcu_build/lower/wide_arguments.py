@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from mcu_build.lower.annotate import is_move
 from mcu_build.lower.assigned import is_int16
 from mcu_build.lower.builder import aten
+from mcu_build.lower.clusters import is_float
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -33,7 +34,8 @@ def wide_arguments(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, s
 
     `inputs` are a few calls of calibration data.
     """
-    functions = [node for node in module.graph.nodes if node.target in _FUNCTIONS and not is_int16(node)]
+    found = (node for node in module.graph.nodes if node.target in _FUNCTIONS and is_float(node))
+    functions = [node for node in found if not is_int16(node)]
     made = _made_of_inputs(module) if functions else set()
     widths = _Widths(module, {node.args[0] for node in functions if node.args[0] in made})
     with torch.no_grad():
@@ -71,7 +73,7 @@ def _before(functions: Iterable[Node], made: set[Node]) -> Iterator[Node]:
     waiting, seen = [node.args[0] for node in functions], set[Any]()
     while waiting:
         node = waiting.pop()
-        if node in made and node not in seen and node.op == "call_function":
+        if node in made and node not in seen and node.op == "call_function" and is_float(node):
             seen.add(node)
             yield node
             waiting += node.all_input_nodes
