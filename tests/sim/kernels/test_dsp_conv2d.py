@@ -86,6 +86,21 @@ def test_the_kernel_is_the_one_for_the_shape(shape: Shape, stage: Sequence[int],
     assert [step.kernel for step in plan.steps] == [kernel]
 
 
+def test_for_size_layers_with_and_without_relu_share_a_core(tmp_path: Path) -> None:
+    shapes = (Shape((1, 5, 5), 20, 12), Shape((1, 4, 3), 17, 7))
+    made = [case(np.random.default_rng(7), shape, stage) for shape in shapes for stage in (PLAIN, STAGES[2])]
+    names = [[step.core and step.core.name for step in plan.steps] for plan in plans_on(BOARD, made)]
+    assert names[0] != names[1]
+    names = [
+        [step.core and step.core.name for step in plan.steps]
+        for plan in plans_on(BOARD, made, optimize="size")
+    ]
+    assert names[0] == names[1] and names[2] == names[3]
+    (tmp_path / "host").mkdir()
+    wanted = run_cases(made, tmp_path / "host")
+    assert differing(run_cases_on(BOARD, made, tmp_path / "board", optimize="size"), wanted) == []
+
+
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
     given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), STAGES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)

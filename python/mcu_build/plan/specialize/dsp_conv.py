@@ -103,13 +103,14 @@ def tiling(context: Context, weights: Bytes, rescaling: Rescaling) -> Tiling:
 
 def tilings(context: Context, weights: Sequence[Bytes], rescalings: Sequence[Rescaling]) -> list[Tiling]:
     """Packed weights of several tiles with one core, each from [channels][products]."""
-    loop = tile.loop_of([_steps(one) for one in weights], context.optimize == "size")
+    form, small = rescalings[0].form, context.optimize == "size"
+    loop = tile.loop_of([_steps(one) for one in weights], small)
     flat = [padded(one, loop.padded(_steps(one)) // 2) for one in weights]
     scaled = list(zip(flat, rescalings, strict=True))
     numbered = not all(follow(one, scale.bounds) for one, scale in scaled)
     packed = [quads(one, scale.scales, scale.bounds, numbered) for one, scale in scaled]
-    form = rescalings[0].form
-    finish = tile.TileFinish(form != "relu", form == "bounded", numbered)
+    # Cores that care for ties are right where none show, and serve more layers.
+    finish = tile.TileFinish(form != "relu" or small, form == "bounded", numbered)
     core = tile.emit(loop, finish, context.dual_issue)
     return [
         Tiling(words, rows.shape[1] // 4, len(rows), scale, core)
