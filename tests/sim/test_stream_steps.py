@@ -29,14 +29,15 @@ calibration = [torch.randn(1, 16, 64) for _ in range(4)]
 
 
 @pytest.mark.slow
-def test_a_step_takes_its_share_of_the_recording(tmp_path: Path) -> None:
-    """Of 64 hops: a 64th of the products, and not a third more than that of the instructions."""
+@pytest.mark.parametrize(("board", "share"), [("mps2-an386", 1.15), ("corstone-300", 1.8)])
+def test_a_step_takes_its_share_of_the_recording(board: str, share: float, tmp_path: Path) -> None:
+    """Of 64 hops: a 64th of the products, and little more than that of the instructions."""
     profiles = []
     for name, text in (("whole", MODEL), ("steps", MODEL + 'stream = {"x": 2}\n')):
         file = tmp_path / f"{name}.py"
         file.write_text(text)
-        built = mcu_build.build(file, board="mps2-an386", build_dir=tmp_path)
+        built = mcu_build.build(file, board=board, npu="none", build_dir=tmp_path)
         profiles.append(built.profile())
     whole, step = profiles
     assert whole.macs == 64 * step.macs
-    assert 1 < 64 * step.total.instructions / whole.total.instructions < 1.33
+    assert 0.9 < 64 * step.total.instructions / whole.total.instructions < share
