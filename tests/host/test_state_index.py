@@ -45,6 +45,7 @@ def calls(count):
 
 calibration = [calls(25), calls(25)]
 evaluation = [(calls(13), None), (calls(5), None)]
+precision = {"*": "int8"}  # State that is added to or halved would be float.
 """
 
 
