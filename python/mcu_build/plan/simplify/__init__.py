@@ -21,6 +21,8 @@ from mcu_build.plan.simplify.ranges import Ranges
 _TOGETHER = 4
 # Each channel costs some microseconds here. Nets for microcontrollers have thousands.
 _MOST_CHANNELS = 1 << 18
+# A layer that keeps its channels may make a neighbour slower, which keeps its own then, and so on.
+_MOST_ROUNDS = 8
 # Modelled cycles of a step of a plan, where they are known.
 Price = Callable[[Plan, Step], float | None]
 
@@ -32,13 +34,17 @@ def _unknown(plan: Plan, step: Step) -> None:
 def remove_channels(plan: Plan, price: Price = _unknown) -> Plan:
     """The plan without channels that never matter, and which; itself where all do or very many are.
 
-    A layer that would take longer without some, by its `price` before and after, keeps them.
+    A layer that would take longer without some, by its `price` before and after, keeps them. So do all where
+    that does not settle.
     """
     if sum(channels_of(tensor) for tensor in plan.tensors.values()) > _MOST_CHANNELS:
         return plan
     ranges, coupled = Ranges(plan), Coupled(plan)
     kept = set(coupled.kept)
-    while gone := _removable(plan, ranges, coupled, kept):
+    for _ in range(_MOST_ROUNDS):
+        gone = _removable(plan, ranges, coupled, kept)
+        if not gone:
+            return plan
         keep = {id: ~np.isin(groups, list(gone)) for id, groups in coupled.groups.items()}
         made = without_channels(plan, keep, ranges)
         needed = _of_slower(plan, made, coupled, price) & gone
