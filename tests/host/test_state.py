@@ -83,7 +83,7 @@ def test_firmware_steps_as_the_quantized_program_does(file, board):
     assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (12, 0, True)
     # 8 samples, 6 means and a counter, after each call.
     assert document["state"] == {"elements": 12 * 15, "mismatches": 0}
-    assert document["quality"][0]["sqnr_db"] > 20
+    assert document["quality"][0]["sqnr_db"] > 15
     assert document["quality"][1]["equal"] == 1.0
 
 
@@ -235,6 +235,7 @@ def calls(count):
 
 calibration = [calls(20), calls(20)]
 evaluation = [(calls(12), None), (calls(5), None)]
+precision = {"*": "int8"}  # What decays would be float.
 """
 
 
@@ -443,7 +444,7 @@ def test_state_returned_by_reference_is_its_new_value(tmp_path):
 
 def test_state_that_does_not_fit_is_named_before_compiling(file, tmp_path):
     path = tmp_path / "large.py"
-    path.write_text(BAD.format(initial="torch.zeros(5000, 4)", body="self.past.mul_(0.5).add_(x)"))
+    path.write_text(BAD.format(initial="torch.zeros(5000, 4)", body="self.past.copy_(torch.cat([self.past[1:], x]))"))
     refused = mcu_build("build", "--board", "microbit", path)
     assert refused.status == 1
     assert "+ state 20,000 + stack" in refused.err
@@ -457,7 +458,7 @@ def test_executorchs_runtime_carries_state(file, tmp_path):
     assert (tested.json["mismatches"], tested.json["outputs_vary"]) == (0, True)
     assert tested.json["state"] == {"elements": 12 * (8 + 6 + 1), "mismatches": 0}
     program = load_program(tmp_path / "keeps" / "host-executorch" / "delegated.pte")
-    assert program.planned_sizes[1:] == (48,)
+    assert program.planned_sizes[1:] == (64,)
     # What fits is our own plan's, under this runtime, too.
     refused = mcu_build("build", *words, "--ram", 32)
     assert refused.status == 1
