@@ -444,7 +444,9 @@ def test_state_returned_by_reference_is_its_new_value(tmp_path):
 
 def test_state_that_does_not_fit_is_named_before_compiling(file, tmp_path):
     path = tmp_path / "large.py"
-    path.write_text(BAD.format(initial="torch.zeros(5000, 4)", body="self.past.copy_(torch.cat([self.past[1:], x]))"))
+    path.write_text(
+        BAD.format(initial="torch.zeros(5000, 4)", body="self.past.copy_(torch.cat([self.past[1:], x]))")
+    )
     refused = mcu_build("build", "--board", "microbit", path)
     assert refused.status == 1
     assert "+ state 20,000 + stack" in refused.err
