@@ -92,9 +92,11 @@ def test_a_window_too_wide_is_brought_together() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_kernel_of_linear_layers(size: tuple[int, int, int]) -> None:
+    """Some rows are cheaper as pixels of a convolution, but for one whose sums are made in parts."""
+    wanted = "thumb_pointwise" if size in ((3, 17, 5), (4, 8, 8)) else "thumb_linear"
     for board in ("mps2-an385", "microbit"):
         (plan,) = plans_on(board, [layer(1, size, STAGES[2])])
-        assert [step.kernel for step in plan.steps] == ["thumb_linear"]
+        assert [step.kernel for step in plan.steps] == [wanted]
 
 
 @pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M], ids=names)
