@@ -11,9 +11,9 @@ from mcu_build.lower.assigned import Chosen
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, shape
 from mcu_build.lower.clusters import is_fused_clamp
 
-# What half of the rows, and more, have to lose in one scale, as noise for signal: 38 dB, a little less than a
-# normal distribution of weights has in it. Such a convolution takes about as long as a linear kernel.
-_MUCH = 10 ** (-38 / 10)
+# What half of the rows, and more, have to lose in one scale, as noise for signal: 26 dB. Convolutions take
+# longer than linear kernels, a quarter on Helium, and a few small rows are often of no use.
+_MUCH = 10 ** (-26 / 10)
 
 
 def split_scales(model: GraphModule, chosen: Chosen) -> None:
