@@ -1,18 +1,10 @@
-#include "mcu/kernels/permute.h"
-
 #include <cstring>
 
+#include "mcu/kernels/permute_lines.h"
 #include "words.h"
 
 namespace mcu::kernels {
 namespace {
-
-// Elements along one dimension, and bytes from one to the next in the input and in the output.
-struct Line {
-    int32_t count;
-    int32_t from;
-    int32_t to;
-};
 
 // Size is 0 where it is known at run time only. A copy of constant size is a load and a store.
 template <std::size_t Size>
@@ -88,31 +80,17 @@ void transpose_bytes(const Line& rows, const Line& columns, const int8_t* in, in
 }  // namespace
 
 void permute(const PermuteParams& params, const void* input, void* output) {
-    const int32_t* const shape = params.shape;
-    const int32_t* const strides = params.strides;
-    const auto* const source = static_cast<const int8_t*>(input);
-    auto* to = static_cast<int8_t*>(output);
     const int32_t element = params.element_bytes;
-    const Line inner = {shape[5], strides[5], element};
-    const Line outer = {shape[4], strides[4], shape[5] * element};
-    const bool is_matrix = element == 1 && outer.from == 1 && outer.count >= 4 && inner.count >= 4;
-    const bool swapped = inner.count < outer.count;
-    for (int32_t a = 0; a < shape[0]; ++a) {
-        for (int32_t b = 0; b < shape[1]; ++b) {
-            for (int32_t c = 0; c < shape[2]; ++c) {
-                for (int32_t d = 0; d < shape[3]; ++d) {
-                    const int8_t* const from =
-                        source + a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3];
-                    if (is_matrix) {
-                        transpose_bytes(outer, inner, from, to);
-                    } else {
-                        move_lines(swapped ? inner : outer, swapped ? outer : inner, element, from, to);
-                    }
-                    to += outer.count * outer.to;
-                }
-            }
+    const auto move = [element](const Line& outer, const Line& inner, const int8_t* from, int8_t* to) {
+        if (element == 1 && outer.from == 1 && outer.count >= 4 && inner.count >= 4) {
+            transpose_bytes(outer, inner, from, to);
+        } else if (inner.count < outer.count) {
+            move_lines(inner, outer, element, from, to);
+        } else {
+            move_lines(outer, inner, element, from, to);
         }
-    }
+    };
+    for_each_matrix(params, input, output, move);
 }
 
 }  // namespace mcu::kernels

@@ -1,18 +1,10 @@
-#include "mcu/kernels/permute.h"
-
 #include <arm_mve.h>
 
 #include "copy_vectors.h"
+#include "mcu/kernels/permute_lines.h"
 
 namespace mcu::kernels {
 namespace {
-
-// Elements along one dimension, and bytes from one to the next in the input and in the output.
-struct Line {
-    int32_t count;
-    int32_t from;
-    int32_t to;
-};
 
 constexpr int32_t kRun = 16;  // elements that are moved together
 constexpr int32_t kWord = 4;
@@ -110,32 +102,18 @@ void move_line(const Line& line, int32_t element, const int8_t* in, int8_t* out)
 
 // Of bytes by words, else the longer of the two inner dimensions by vectors.
 void permute(const PermuteParams& params, const void* input, void* output) {
-    const int32_t* const shape = params.shape;
-    const int32_t* const strides = params.strides;
-    const auto* const source = static_cast<const int8_t*>(input);
-    auto* to = static_cast<int8_t*>(output);
     const int32_t element = params.element_bytes;
-    const Line inner = {shape[5], strides[5], element};
-    const Line outer = {shape[4], strides[4], shape[5] * element};
-    const Line line = inner.count < outer.count ? outer : inner;
-    const Line lines = inner.count < outer.count ? inner : outer;
-    const bool is_matrix = element == 1 && outer.from == 1;
-    for (int32_t a = 0; a < shape[0]; ++a) {
-        for (int32_t b = 0; b < shape[1]; ++b) {
-            for (int32_t c = 0; c < shape[2]; ++c) {
-                for (int32_t d = 0; d < shape[3]; ++d) {
-                    const int32_t offset = a * strides[0] + b * strides[1] + c * strides[2] + d * strides[3];
-                    const int8_t* const from = source + offset;
-                    if (!is_matrix || !move_words(outer, inner, from, to)) {
-                        for (int32_t i = 0; i < lines.count; ++i) {
-                            move_line(line, element, from + i * lines.from, to + i * lines.to);
-                        }
-                    }
-                    to += outer.count * outer.to;
-                }
-            }
+    const auto move = [element](const Line& outer, const Line& inner, const int8_t* from, int8_t* to) {
+        if (element == 1 && outer.from == 1 && move_words(outer, inner, from, to)) {
+            return;
         }
-    }
+        const Line& line = inner.count < outer.count ? outer : inner;
+        const Line& lines = inner.count < outer.count ? inner : outer;
+        for (int32_t i = 0; i < lines.count; ++i) {
+            move_line(line, element, from + i * lines.from, to + i * lines.to);
+        }
+    };
+    for_each_matrix(params, input, output, move);
 }
 
 }  // namespace mcu::kernels
