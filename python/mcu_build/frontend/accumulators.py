@@ -8,11 +8,11 @@ does not add up, and stays int8.
 
 from collections.abc import Callable, Iterable
 
-import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mcu_build.lower.annotate import MOVES
+from mcu_build.lower.clusters import is_float
 from mcu_build.lower.state_inputs import tied
 
 WHY = "a state that adds up or decays: eight bits lose what is below a step (`precision` can ask for int8)"
@@ -30,7 +30,7 @@ def accumulating(exported: ExportedProgram) -> set[Node]:
     other."""
     found = set()
     for state, result in tied(exported.graph):
-        if not _is_float(state):
+        if not is_float(state):
             continue
         after = _reached(state, lambda node: node.users)
         between = after & _reached(result, lambda node: node.all_input_nodes)
@@ -53,12 +53,7 @@ def _reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> set[N
 
 
 def _passes(node: Node) -> bool:
-    return _name(node) in _PASSES and _is_float(node)
-
-
-def _is_float(node: Node) -> bool:
-    value = node.meta.get("val")
-    return isinstance(value, torch.Tensor) and value.dtype.is_floating_point
+    return _name(node) in _PASSES and is_float(node)
 
 
 def _name(node: Node) -> str:
