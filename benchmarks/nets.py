@@ -23,10 +23,10 @@ from mcu_build.board import find_board  # noqa: E402
 from mcu_build.cache import Cache  # noqa: E402
 from mcu_build.errors import McuError  # noqa: E402
 from mcu_build.fronts.options import BuildOptions  # noqa: E402
-from mcu_build.pipeline import build  # noqa: E402
 from mcu_build.profile.measure import profile  # noqa: E402
-from mcu_build.prove import own_inputs  # noqa: E402
-from mcu_build.request import request_on  # noqa: E402
+from mcu_build.stages.pipeline import build  # noqa: E402
+from mcu_build.stages.request import request_on  # noqa: E402
+from mcu_build.verify.prove import own_inputs  # noqa: E402
 
 RESULTS = HERE / "results" / "nets.json"
 NETS: Mapping[str, Path] = {

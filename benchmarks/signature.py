@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey 
 
 from mcu_build.board import find_board  # noqa: E402
 from mcu_build.cache import Cache  # noqa: E402
-from mcu_build.elf import Symbol  # noqa: E402
+from mcu_build.image.elf import Symbol  # noqa: E402
 from mcu_build.profile.attribute import Counts  # noqa: E402
 from mcu_build.profile.measure import Executable, count, cycles_of, read  # noqa: E402
 from tests.support.image import build_image, fake_model, vector  # noqa: E402

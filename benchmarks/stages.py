@@ -20,8 +20,8 @@ from large_models import LARGE
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.fronts.options import BuildOptions
-from mcu_build.planning import plan_program
 from mcu_build.stages.lower import lower_model
+from mcu_build.stages.planning import plan_program
 
 _MODEL = """
 import sys

@@ -25,10 +25,10 @@ from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
-from mcu_build.pipeline import build
 from mcu_build.profile.measure import profile
-from mcu_build.prove import own_inputs
-from mcu_build.request import request_on
+from mcu_build.stages.pipeline import build
+from mcu_build.stages.request import request_on
+from mcu_build.verify.prove import own_inputs
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn.utils import parametrize
 
-from mcu_build.reference_int4 import GROUP, integers_of, scales_of
+from mcu_build.arithmetic.int4 import GROUP, integers_of, scales_of
 
 HELD_OUT = 450
 EPOCHS = 40

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build import manifest as manifests
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.codegen.cmake import LINKER_SCRIPT, SLOT_SCRIPT, slot_script
@@ -21,12 +20,13 @@ from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.ir.plan import Plan, Quantization
-from mcu_build.lowered import Lowered, LoweredDelegate, read_signatures
-from mcu_build.pipeline import Built, lowered_for, model_sources, planned_manifest
 from mcu_build.progress import Progress
-from mcu_build.prove import Proof, expectation, test
-from mcu_build.request import Request
-from mcu_build.vectors import load_inputs
+from mcu_build.stages import manifest as manifests
+from mcu_build.stages.lowered import Lowered, LoweredDelegate, read_signatures
+from mcu_build.stages.pipeline import Built, lowered_for, model_sources, planned_manifest
+from mcu_build.stages.request import Request
+from mcu_build.vectors.pack import load_inputs
+from mcu_build.verify.prove import Proof, expectation, test
 
 _LOWERED = "lowered.json"
 # Options of the link of a production image with program slots.
@@ -117,7 +117,7 @@ def over_budget(
     """The error of a test image whose inference costs more than it may, counted in the simulator."""
     from mcu_build.profile.budget import over_budget
     from mcu_build.profile.measure import profile
-    from mcu_build.prove import own_inputs
+    from mcu_build.verify.prove import own_inputs
 
     with _built(program, inputs) as built:
         whole = replace(

@@ -16,9 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from mcu_build import manifest as manifests
-from mcu_build import pipeline, planning, prove
-from mcu_build import vectors as archives
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache, hash_text, own_code, own_data
 from mcu_build.errors import Exit, McuError
@@ -26,24 +23,29 @@ from mcu_build.failures import reported
 from mcu_build.flash import sign as signing
 from mcu_build.flash.via import Via
 from mcu_build.fronts.options import BuildOptions, Keywords, SourceKeywords
-from mcu_build.manifest import Manifest
-from mcu_build.npz import Array
-from mcu_build.pipeline import Built, Generated
-from mcu_build.progress import Progress, Silent
-from mcu_build.prove import Proof
-from mcu_build.report import size as sizes
+from mcu_build.progress import Mark, Progress, Silent
+from mcu_build.quality.verdict import too_noisy
 from mcu_build.report.collect import of_build
-from mcu_build.report.quality import too_noisy
 from mcu_build.report.report import Report
-from mcu_build.request import request_for
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
+from mcu_build.stages import manifest as manifests
+from mcu_build.stages import pipeline, planning
+from mcu_build.stages.manifest import Manifest
+from mcu_build.stages.pipeline import Built, Generated
+from mcu_build.stages.request import request_for
+from mcu_build.terminal import StageTimes
+from mcu_build.vectors import pack as archives
+from mcu_build.vectors.npz import Array
+from mcu_build.verify import prove
+from mcu_build.verify.prove import Proof
 
 if TYPE_CHECKING:
     from mcu_build.export.make import Exported, Format
-    from mcu_build.flash.layers import LayerCycles
     from mcu_build.frontend.image_price import Board as TunedBoard
+    from mcu_build.image.size import Size
     from mcu_build.profile.measure import Profile
+    from mcu_build.profile.on_device import LayerCycles
     from mcu_build.report.fitting import Fitting
 
 TIMEOUT = 300.0
@@ -158,7 +160,7 @@ def _plans(model: str | Path, progress: Progress, options: Keywords) -> Iterator
 
 def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: Keywords) -> "Fitting":
     """A plan with what its image takes."""
-    from mcu_build.report.size import FLASH
+    from mcu_build.image.size import FLASH
 
     words: Any = {**options, "ram": plan.arena}
     made = build(model, progress=progress, **words)
@@ -266,10 +268,13 @@ class Firmware:
             raise ValueError(f"no artefact {artefact!r}; there are {', '.join(self.manifest.artefacts)}")
         return self.manifest.path(self.folder, artefact)
 
-    def size(self) -> sizes.Size:
+    def size(self) -> "Size":
         """Where flash and RAM go, by region and by symbol. Rows add up to the image."""
+        from mcu_build.image.size import measure
+        from mcu_build.report.notebook import ShownSize
+
         self._check_current()
-        return sizes.measure(self.path("elf"), self.path("map"), self.board)
+        return ShownSize.of(measure(self.path("elf"), self.path("map"), self.board))
 
     def report(
         self,
@@ -451,17 +456,10 @@ def _or_note(find: Callable[[], T], missing: str, verb: str, notes: list[str]) -
         return None
 
 
-@dataclass
-class _Mark:
-    cached: bool = False
-
-
 def _own_progress() -> Progress:
     """Where the user sits in front of it, in a notebook or at a prompt, the command's; else the logger."""
     ipython = sys.modules.get("IPython")
     if hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None):
-        from mcu_build.cli.output import StageTimes
-
         return StageTimes()
     return _Logged()
 
@@ -470,9 +468,9 @@ class _Logged:
     """Progress for the logger."""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[_Mark]:
+    def stage(self, name: str) -> Iterator[Mark]:
         """Log a stage at its end."""
-        mark = _Mark()
+        mark = Mark()
         yield mark
         _LOG.info("%s%s", name, " (cached)" if mark.cached else "")
 

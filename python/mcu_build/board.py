@@ -399,7 +399,7 @@ def _is_word(name: str) -> bool:
     return name.isidentifier() and name.isascii()
 
 
-# Where a project's settings stand: in the first, or in a table of the second (project.py).
+# Where a project's settings stand: in the first, or in a table of the second (fronts/project.py).
 PROJECT_FILES = ("mcu-build.toml", "pyproject.toml")
 
 

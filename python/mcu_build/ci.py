@@ -13,9 +13,9 @@ from mcu_build.api import Firmware, build
 from mcu_build.errors import Exit, McuError
 from mcu_build.profile.budget import over_budget
 from mcu_build.progress import Progress
-from mcu_build.prove import Proof
 from mcu_build.simulate import fvp
 from mcu_build.simulate.run import Sim
+from mcu_build.verify.prove import Proof
 
 # Files of a build that are worth keeping.
 _KEPT = ("elf", "map", "hex", "bin", "header", "plan")

@@ -44,7 +44,7 @@ _FILE_NAME = re.compile(r"[\w./-]+\.\w{1,8}")
 
 
 # What of our own code a quantized model depends on.
-FRONT_END_CODE = ("frontend", "lower", "quality.py", "layer_names.py", "reference_int4.py")
+FRONT_END_CODE = ("arithmetic", "frontend", "layer_names.py", "lower", "quality")
 
 
 @dataclass(frozen=True)

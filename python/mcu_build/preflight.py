@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from mcu_build import npz, process
+from mcu_build import process
 from mcu_build.board import Board, NpuChoice, board_files, find_board, load_board
 from mcu_build.codegen.target import GCC_HINT, Toolchain, default_toolchain, kernel_folders, target
 from mcu_build.errors import Exit, McuError
 from mcu_build.frontend.names import check_model
 from mcu_build.simulate import qemu
 from mcu_build.simulate.run import Sim, check_simulator, simulator
+from mcu_build.vectors import npz
 
 Purpose = Literal["build", "run", "profile"]
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Mark(Protocol):
-    """What a stage says of itself."""
+@dataclass
+class Mark:
+    """Set by the stage itself: whether its result was in the cache."""
 
-    cached: bool
+    cached: bool = False
 
 
 class Progress(Protocol):
@@ -25,11 +26,6 @@ class Progress(Protocol):
         """Tell the user something that should not be overlooked."""
 
 
-@dataclass
-class _Unseen:
-    cached: bool = False
-
-
 class Silent:
     """Progress of what nobody waits for."""
 
@@ -37,7 +33,7 @@ class Silent:
     def stage(self, name: str) -> Iterator[Mark]:
         """Nothing is shown."""
         del name
-        yield _Unseen()
+        yield Mark()
 
     def step(self, text: str) -> None:
         """Nothing is shown."""

@@ -9,10 +9,10 @@ from typing import Any
 from mcu_build.api import TIMEOUT, Firmware, Run, build
 from mcu_build.cache import hash_text
 from mcu_build.flash.via import Via
-from mcu_build.npz import Array
-from mcu_build.project import resolve, settled
-from mcu_build.prove import Proof
+from mcu_build.fronts.project import resolve, settled
 from mcu_build.simulate.run import Sim
+from mcu_build.vectors.npz import Array
+from mcu_build.verify.prove import Proof
 
 
 @dataclass(frozen=True)

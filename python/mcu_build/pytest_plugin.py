@@ -62,7 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _usual(config: pytest.Config) -> list[str]:
     """The board of MCU_BOARD, else of the project file, if there is one."""
-    from mcu_build.project import settled
+    from mcu_build.fronts.project import settled
 
     board = settled(config.rootpath, {}).get("board")
     return [board] if board else []

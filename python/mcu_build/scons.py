@@ -20,7 +20,7 @@ from SCons.Errors import UserError
 
 from mcu_build.board import Board, find_board
 from mcu_build.cache import Cache
-from mcu_build.cli.output import StageTimes, report_error
+from mcu_build.cli.output import report_error
 from mcu_build.codegen.cmake import LINKER_SCRIPT, SLOT_SCRIPT
 from mcu_build.codegen.toolchain_config import ToolchainConfig, is_cxx_only, kernel_files, toolchain_config
 from mcu_build.errors import McuError
@@ -31,11 +31,13 @@ from mcu_build.frontend.names import model_name
 from mcu_build.fronts import budgets, signing
 from mcu_build.fronts.option import Option
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt
-from mcu_build.pipeline import Generated, generate
-from mcu_build.project import settled, settled_budgets
-from mcu_build.report import size
-from mcu_build.request import Request, request_for
+from mcu_build.fronts.project import settled, settled_budgets
+from mcu_build.image.size import measure
+from mcu_build.report.size import over_budget
 from mcu_build.resources import data_dir
+from mcu_build.stages.pipeline import Generated, generate
+from mcu_build.stages.request import Request, request_for
+from mcu_build.terminal import StageTimes
 
 # Build options that the environment and McuModel take, and where generated files go.
 _OPTIONS = tuple(option for option in OPTIONS if option.in_front("scons"))
@@ -264,8 +266,8 @@ def _judged(board: str, model: str, limits: Mapping[str, Any]) -> Callable[..., 
     def judge(target: Sequence[Any], source: Any, env: Any) -> int:
         del source, env
         elf = Path(target[0].abspath)
-        measured = size.measure(elf, elf.with_suffix(".map"), find_board(board, Path(model).parent))
-        error = size.over_budget(elf.stem, measured, limits.get("max_flash"), limits.get("max_ram"))
+        measured = measure(elf, elf.with_suffix(".map"), find_board(board, Path(model).parent))
+        error = over_budget(elf.stem, measured, limits.get("max_flash"), limits.get("max_ram"))
         return int(report_error(error, as_json=False)) if error else 0
 
     return judge

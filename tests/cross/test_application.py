@@ -7,9 +7,9 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
-from mcu_build.elf import read_elf, read_map
 from mcu_build.errors import Exit
-from mcu_build.report.size import measure
+from mcu_build.image.elf import read_elf, read_map
+from mcu_build.image.size import measure
 from mcu_build.resources import data_dir
 from tests.support.firmware import CMAKE, COMMAND, Project
 

@@ -10,8 +10,8 @@ import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
-from mcu_build.elf import read_elf
 from mcu_build.fronts.options import respelt
+from mcu_build.image.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.bazel import Workspace
 from tests.support.boards import empty_board, until

@@ -11,9 +11,9 @@ from mcu_build import process
 from mcu_build.board import board_files, find_board
 from mcu_build.errors import McuError
 from mcu_build.flash.image import LoadImage, Segment, check, read_image
-from mcu_build.images import BuildInputs, build
-from mcu_build.report.size import FLASH, measure
+from mcu_build.image.size import FLASH, measure
 from mcu_build.resources import data_dir
+from mcu_build.stages.images import BuildInputs, build
 from tests.support.firmware import model_sources, quantizer
 from tests.support.image import CROSS, build_image
 

@@ -13,11 +13,11 @@ from intelhex import IntelHex
 
 from mcu_build import process
 from mcu_build.board import find_board, load_board
-from mcu_build.elf import Image, read_elf, read_map
 from mcu_build.errors import McuError
 from mcu_build.files import write_changed
-from mcu_build.images import BuildInputs, build
-from mcu_build.report.size import FLASH, RAM, Size, measure
+from mcu_build.image.elf import Image, read_elf, read_map
+from mcu_build.image.size import FLASH, RAM, Size, measure
+from mcu_build.stages.images import BuildInputs, build
 from tests.support.firmware import concatenation, model_sources, quantizer
 
 FVP_BOARDS = ("corstone-310", "corstone-315", "corstone-320")
@@ -205,7 +205,7 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_is_right(tmp_path):
     words = (
         "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom mcu_build.board import find_board\n"
-        "from mcu_build.images import BuildInputs, build\n"
+        "from mcu_build.stages.images import BuildInputs, build\n"
         f"build(BuildInputs('tiny', find_board('corstone-300'), 'arm-clang', Path({str(folder)!r})))\n"
     )
     running = subprocess.Popen([sys.executable, "-c", words], stderr=subprocess.PIPE)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build import process
-from mcu_build.elf import read_elf, read_map
+from mcu_build.image.elf import read_elf, read_map
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project, concatenation, dequantizer, model_sources, quantizer, write_model

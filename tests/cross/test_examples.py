@@ -4,7 +4,7 @@ import re
 import shutil
 
 from mcu_build import process
-from mcu_build.elf import read_elf
+from mcu_build.image.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.firmware import COMMAND, Project
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import mcu_build
-from mcu_build import npz, process
+from mcu_build import process
 from mcu_build.cache import Cache
 from mcu_build.fronts.options import respelt
 from mcu_build.fronts.presets import presets
 from mcu_build.resources import data_dir
 from mcu_build.stages.reference import expected_outputs
+from mcu_build.vectors import npz
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import CMAKE, NINJA
 from tests.support.fronts import BAD, Front, console, copied_examples, installed_wheel, loaded

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import mcu_build
-from mcu_build import prove
 from mcu_build.errors import Exit, McuError
+from mcu_build.verify import prove
 from tests.support.cli import mcu_build as command
 
 MODEL = """

@@ -223,7 +223,7 @@ def test_no_room_for_a_build(tmp_path):
 
 
 def test_an_interrupted_build_is_taken_up(tmp_path, monkeypatch):
-    import mcu_build.images as driver
+    import mcu_build.stages.images as driver
 
     file = write(tmp_path, LINEAR)
     real = driver.build

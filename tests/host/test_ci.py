@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import mcu_build
-from mcu_build import prove
 from mcu_build.resources import data_dir
+from mcu_build.verify import prove
 from tests.support.cli import mcu_build as command
 
 MODEL = """

@@ -10,10 +10,10 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
-from mcu_build import npz
 from mcu_build.cli import VERBS, cli
 from mcu_build.cli.help import EXAMPLES
 from mcu_build.errors import McuError
+from mcu_build.vectors import npz
 from tests.support.cli import mcu_build
 
 

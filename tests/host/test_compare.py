@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.compare import accuracy, compare, custom_allowance
+from mcu_build.vectors.compare import accuracy, compare, custom_allowance
 
 
 def outputs(dtype=np.int8):

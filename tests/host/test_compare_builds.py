@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from mcu_build import manifest
 from mcu_build.errors import McuError
 from mcu_build.report.compare import Variant, document, names, of_error, page, table
+from mcu_build.stages import manifest
 from tests.support.cli import mcu_build
 from tests.support.pages import Tags
 

@@ -46,7 +46,7 @@ def concats(program: Program) -> int:
 
 
 def test_parts_are_made_in_place(tmp_path: Path) -> None:
-    from mcu_build.reference import evaluate
+    from mcu_build.oracle.reference import evaluate
 
     program = joined_tables((16, 32, 5), (2,))
     dice = np.random.default_rng(3)

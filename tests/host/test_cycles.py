@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
+from mcu_build.image.decode import Instruction
 from mcu_build.profile import cycles
 from mcu_build.profile.blocks import flow
 from mcu_build.profile.budget import over_budget
 from mcu_build.profile.cores import CORES
-from mcu_build.profile.decode import Instruction
 from mcu_build.profile.operands import operands
 from mcu_build.profile.operations import Operation, operation
 

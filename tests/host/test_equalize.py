@@ -7,7 +7,7 @@ from torch import nn
 
 from mcu_build.frontend.quantize import quantize, quantize_layers
 from mcu_build.lower.equalize import equalize
-from mcu_build.quality import sqnr_db
+from mcu_build.quality.sqnr import sqnr_db
 
 
 def data(*sizes: int) -> list[tuple[torch.Tensor, ...]]:

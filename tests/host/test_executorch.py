@@ -6,21 +6,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from mcu_build import replace as slots
 from mcu_build.board import find_board
 from mcu_build.codegen.executorch import Deployment, Pools, generate
 from mcu_build.codegen.executorch_operators import ADAPTERS
 from mcu_build.codegen.slot import Region
 from mcu_build.errors import Exit, McuError
-from mcu_build.executorch import deploy, measure, package
-from mcu_build.executorch.deploy import exact_pools, operators, wanted_pools
+from mcu_build.executorch import package
 from mcu_build.executorch.options import Options
 from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.plan import Arena, DType, Plan, Step
 from mcu_build.ir.program import Delegate, KernelCall, Program, TensorValue
-from mcu_build.lowered import Lowered
 from mcu_build.plan.select import operators as selectors
 from mcu_build.progress import Silent
+from mcu_build.stages import executorch_deploy as deploy
+from mcu_build.stages import executorch_measure as measure
+from mcu_build.stages import replace as slots
+from mcu_build.stages.executorch_deploy import exact_pools, operators, wanted_pools
+from mcu_build.stages.lowered import Lowered
 from tests.host.test_vela_payload import payload as vela_payload
 from tests.support.cli import mcu_build
 

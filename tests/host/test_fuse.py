@@ -61,7 +61,7 @@ def kernels(program):
 
 @pytest.mark.parametrize("depthwise", [False, True])
 def test_the_pad_is_gone_and_nothing_changes(depthwise, tmp_path):
-    from mcu_build.reference import evaluate
+    from mcu_build.oracle.reference import evaluate
 
     program, x = padded_convolution(depthwise=depthwise)
     assert "pad_x8" not in kernels(program)

@@ -7,10 +7,10 @@ import numpy as np
 
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, TensorValue
+from mcu_build.oracle.reference import evaluate
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.layouts import propagate_layouts
 from mcu_build.plan.select import select
-from mcu_build.reference import evaluate
 from tests.support.cases import run_plans
 from tests.support.graphs import Graph, Ref
 

@@ -19,8 +19,8 @@ from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.memories import Memories, Pin, Room, check_pins, reads, spread, spread_constants
 from mcu_build.plan.memory import block_distances, lifetimes, live_of, place
 from mcu_build.plan.specialize import specialize
-from mcu_build.request import request_for
 from mcu_build.resources import data_dir
+from mcu_build.stages.request import request_for
 from tests.host.test_memory import overlaps, plan_of, step, tensor
 from tests.support.row_chains import Draw, drawn
 

@@ -9,7 +9,7 @@ from sklearn import metrics as theirs
 import mcu_build
 from mcu_build.errors import McuError
 from mcu_build.frontend.model_file import load
-from mcu_build.metrics import Metric, named
+from mcu_build.quality.metrics import Metric, named
 
 DICE = np.random.default_rng(0)
 

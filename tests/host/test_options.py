@@ -9,12 +9,11 @@ from typing import get_type_hints
 import pytest
 
 import mcu_build
-from mcu_build import project
 from mcu_build.api import Firmware
 from mcu_build.cli import VERBS, cli
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.sign import Order
-from mcu_build.fronts import budgets, signing
+from mcu_build.fronts import budgets, project, signing
 from mcu_build.fronts.bazel import option_attributes
 from mcu_build.fronts.cmake import option_lists
 from mcu_build.fronts.option import FRONTS

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mcu_build.errors import Exit, McuError
+from mcu_build.image.decode import Instruction, Kind
 from mcu_build.profile.attribute import phases, steps
-from mcu_build.profile.decode import Instruction, Kind
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
 from mcu_build.report import layers
 from mcu_build.report.page import page

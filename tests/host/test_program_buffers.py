@@ -12,7 +12,7 @@ from mcu_build.lower.upstream import quiet
 from tests.support.cli import mcu_build
 
 with quiet():
-    from mcu_build.reference import Evaluator
+    from mcu_build.oracle.reference import Evaluator
 
 
 class Mean(nn.Module):

@@ -7,10 +7,11 @@ import threading
 
 import pytest
 
+from mcu_build import terminal
 from mcu_build.cli import output
-from mcu_build.cli.output import StageTimes
 from mcu_build.errors import McuError
 from mcu_build.files import lock
+from mcu_build.terminal import StageTimes
 
 
 class _Written(io.StringIO):
@@ -40,7 +41,7 @@ def stderr_as(monkeypatch):
 
     def replaced(is_terminal):
         written = _Written(is_terminal)
-        monkeypatch.setattr(output.sys, "stderr", written)
+        monkeypatch.setattr(terminal.sys, "stderr", written)
         return written
 
     return replaced
@@ -48,7 +49,7 @@ def stderr_as(monkeypatch):
 
 def test_a_terminal_shows_each_step_in_one_line(stderr_as, monkeypatch):
     stderr = stderr_as(is_terminal=True)
-    monkeypatch.setattr(output, "_REFRESH", 0.001)
+    monkeypatch.setattr(terminal, "_REFRESH", 0.001)
     times = StageTimes()
     with times.stage("quantize"):
         for step in ("calibration item 1", "calibration item 2"):
@@ -61,11 +62,11 @@ def test_a_terminal_shows_each_step_in_one_line(stderr_as, monkeypatch):
 
 def test_elsewhere_a_long_stage_has_a_line_at_its_start(stderr_as, monkeypatch):
     stderr = stderr_as(is_terminal=False)
-    monkeypatch.setattr(output, "_LONG", 0.001)
+    monkeypatch.setattr(terminal, "_LONG", 0.001)
     times = StageTimes()
     with times.stage("quantize"):
         stderr.wait_for("quantize     ...\n")
-    monkeypatch.setattr(output, "_LONG", 60.0)
+    monkeypatch.setattr(terminal, "_LONG", 60.0)
     with times.stage("lower"):
         times.step("never shown")
     lines = stderr.getvalue().splitlines()
@@ -90,7 +91,7 @@ def test_a_stage_that_fails_leaves_no_thread():
 
 def test_what_a_model_prints_stands_above_the_live_line(stderr_as, monkeypatch):
     stderr = stderr_as(is_terminal=True)
-    monkeypatch.setattr(output, "_REFRESH", 0.001)
+    monkeypatch.setattr(terminal, "_REFRESH", 0.001)
     with StageTimes().stage("capture"):
         stderr.wait_for(f"{'capture':<12} {0:6.1f} s")
         print("epoch 1\nepo", end="", file=sys.stderr)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mcu_build import project
 from mcu_build.board import board_files, find_board
 from mcu_build.errors import McuError
 from mcu_build.flash import via
+from mcu_build.fronts import project
 from tests.support.cli import mcu_build
 
 TEXT = """

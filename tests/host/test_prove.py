@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mcu_build import planning, prove
 from mcu_build.errors import Exit
+from mcu_build.stages import planning
+from mcu_build.verify import prove
 from tests.support.cli import mcu_build
 
 MODEL = """

@@ -6,7 +6,7 @@ import pytest
 
 import mcu_build
 import mcu_build.pytest_firmware  # in this process once: a session inside a session unloads what it loads
-from mcu_build import prove
+from mcu_build.verify import prove
 
 pytest_plugins = ["pytester"]
 
@@ -20,7 +20,7 @@ calibration = [torch.randn(1, 6) for _ in range(16)]
 # Tells of every time that images are made, in whichever process.
 CONFTEST = """
 from pathlib import Path
-from mcu_build import images
+from mcu_build.stages import images
 real = images.build
 
 def counted(*arguments):
@@ -69,7 +69,7 @@ def programs(tmp_path_factory):
 @pytest.fixture
 def project(pytester, programs, monkeypatch):
     """A user's project: a model and its tests."""
-    monkeypatch.setattr("mcu_build.images.build", mcu_build.images.build)
+    monkeypatch.setattr("mcu_build.stages.images.build", mcu_build.stages.images.build)
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_net=TESTS)
     (pytester.path / "net.pte").write_bytes(programs[0])
@@ -109,7 +109,7 @@ def test_without():
 """
 PRINTING = """
 from dataclasses import replace
-from mcu_build import prove
+from mcu_build.verify import prove
 
 prove_simulate = prove.simulate
 prove.simulate = lambda *words: replace(prove_simulate(*words), console="hello from the core\\n")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
-from mcu_build.quality import judge, sqnr_db
-from mcu_build.report.quality import cause, lines, verdict
+from mcu_build.quality.sqnr import judge, sqnr_db
+from mcu_build.quality.verdict import cause, lines, verdict
 from tests.support.cli import mcu_build
 from tests.support.pages import Tags
 

@@ -15,7 +15,7 @@ from mcu_build.failures import reported
 from mcu_build.frontend.normalize import normalize
 from mcu_build.lower.assigned import remember_origin
 from mcu_build.lower.refusals import RefusedError, named, without_refused
-from mcu_build.reference import Evaluator
+from mcu_build.oracle.reference import Evaluator
 from tests.support.lowering import Function, take
 
 Tensor = torch.Tensor

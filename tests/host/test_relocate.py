@@ -39,7 +39,7 @@ def test_nothing_moves_where_that_gains_nothing():
 
 
 def test_a_moved_chain_computes_the_same(tmp_path):
-    from mcu_build.reference import evaluate
+    from mcu_build.oracle.reference import evaluate
     from tests.support.cases import run_plans
     from tests.support.chains import depthwise_chain
 

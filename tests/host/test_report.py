@@ -9,18 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from mcu_build import tables
 from mcu_build.errors import Exit
-from mcu_build.metrics import Metric
-from mcu_build.profile.decode import Kind
+from mcu_build.image.decode import Kind
+from mcu_build.image.size import Region, Row, Size
 from mcu_build.profile.measure import Cost, Function, Kernel, Layer, Profile
-from mcu_build.report import exports, svg, tables
+from mcu_build.quality.metrics import Metric
+from mcu_build.report import exports, svg
 from mcu_build.report.limits import exceeded, limited
-from mcu_build.report.notebook import ShownProfile
+from mcu_build.report.notebook import ShownProfile, ShownSize
 from mcu_build.report.page import fragment, page
 from mcu_build.report.report import Accuracy, Budget, Report, of_profile, of_size
-from mcu_build.report.size import Region, Row, Size
 from mcu_build.report.summary import document, text
-from mcu_build.report.tables import render
+from mcu_build.tables import render
 from tests.support.pages import Tags
 
 KERNELS = (
@@ -164,7 +165,7 @@ def test_parts_that_are_missing_leave_no_trace():
 def test_objects_of_the_api_show_themselves():
     for made, line in (
         (ShownProfile.of(profile()), "<profile of net on board: 1,000 instructions, 1,500 cycles modelled>"),
-        (size(), f"<size: {size().flash['total']:,} bytes of flash, 12,288 of RAM>"),
+        (ShownSize.of(size()), f"<size: {size().flash['total']:,} bytes of flash, 12,288 of RAM>"),
         (report(), "<report on net for board>"),
     ):
         assert repr(made) == line
@@ -175,7 +176,7 @@ def test_objects_of_the_api_show_themselves():
         rules = re.findall(r"(?:^|[{}])\s*([^{}@]+?)\s*(?=\{)", style)
         assert rules and all(rule.startswith(".mcu") for rule in rules), rules
     assert fragment(of_profile(profile())) == ShownProfile.of(profile())._repr_html_()
-    assert fragment(of_size(size())) == size()._repr_html_()
+    assert fragment(of_size(size())) == ShownSize.of(size())._repr_html_()
 
 
 def test_a_wrong_output_is_seen():

@@ -25,8 +25,8 @@ from mcu_build.plan.rows.take import take_rows
 from mcu_build.plan.specialize import specialize
 from mcu_build.plan.views import without_views
 from mcu_build.report.fitting import Fitting, Limits, choose, fittings, refusal, table, to_keep
-from mcu_build.request import request_for
 from mcu_build.resources import data_dir
+from mcu_build.stages.request import request_for
 from tests.support.cases import run_plans
 from tests.support.row_chains import Draw, drawn
 

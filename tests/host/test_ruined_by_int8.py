@@ -9,7 +9,7 @@ from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import convert, ruined_by_int8
 from mcu_build.lower import wide_arguments
 from mcu_build.lower.unlike_rows import WHY
-from mcu_build.quality import sqnr_db
+from mcu_build.quality.sqnr import sqnr_db
 
 CALLS = [(torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(number)),) for number in range(4)]
 

@@ -109,7 +109,7 @@ def nhwc(array: np.ndarray) -> np.ndarray:
 
 def both(program: Program, plans: list[Plan], folder):
     """What the definitions say for a random input, and what each plan gives."""
-    from mcu_build.reference import evaluate
+    from mcu_build.oracle.reference import evaluate
 
     x = np.random.default_rng(1).integers(-128, 128, SIZE).astype(np.int8)
     (expected,) = evaluate(program, [x])

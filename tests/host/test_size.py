@@ -7,7 +7,8 @@ import pytest
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.errors import McuError
-from mcu_build.report.size import FLASH, RAM, Region, Row, Size, document, measure, table
+from mcu_build.image.size import FLASH, RAM, Region, Row, Size, measure
+from mcu_build.report.size import document, table
 
 SOURCE = """
 alignas(16) __attribute__((section(".bss.mcu_arena.tiny"))) unsigned char tiny_arena[320];

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mcu_build.elf import Image, Symbol
-from mcu_build.profile.decode import Instruction
-from mcu_build.report.stack import Stack, frame_bytes, stack_needed
+from mcu_build.image.decode import Instruction
+from mcu_build.image.elf import Image, Symbol
+from mcu_build.image.stack import Stack, frame_bytes, stack_needed
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import mcu_build
 from mcu_build.api import generate
-from mcu_build.cli.output import StageTimes
+from mcu_build.terminal import StageTimes
 
 MODEL = """import os
 from pathlib import Path

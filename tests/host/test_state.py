@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from mcu_build import process, vectors
-from mcu_build.compare import compare
+from mcu_build import process
 from mcu_build.errors import McuError
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.quantize_npu import copied_inputs
 from mcu_build.frontend.state import Stepper, lift_state
 from mcu_build.ir.program import load as load_program
-from mcu_build.prove import Proof
 from mcu_build.resources import data_dir
+from mcu_build.vectors import pack as vectors
+from mcu_build.vectors.compare import compare
+from mcu_build.verify.prove import Proof
 from tests.support.cli import mcu_build
 
 # A ring buffer for a convolution over time, a running mean that begins at 1, and a counter of calls.

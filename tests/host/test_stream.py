@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mcu_build import stream_proof
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Stepper
 from mcu_build.frontend.stream import Streamed, check_stream, to_stream
 from mcu_build.frontend.stream.recordings import cut, describe
+from mcu_build.oracle import stream_proof
 from mcu_build.stages.lower import _check_latency
-from mcu_build.vectors import joined
-from mcu_build.vectors import stepped as in_steps
+from mcu_build.vectors.pack import joined
+from mcu_build.vectors.pack import stepped as in_steps
 from tests.support.cli import mcu_build
 
 LENGTH = 24

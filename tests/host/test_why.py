@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mcu_build import planning, verify_streams
 from mcu_build.errors import Exit
+from mcu_build.stages import planning
+from mcu_build.verify import command_streams as verify_streams
 from tests.host.test_quality import GOOD, RUINED
 from tests.support.cli import mcu_build
 

@@ -15,10 +15,10 @@ from mcu_build.flash import gdb_server, layers
 from mcu_build.flash.gdb_server import GdbServer
 from mcu_build.flash.image import read_image
 from mcu_build.flash.probe import PC, program
-from mcu_build.images import BuildInputs, build
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.describe import describe
 from mcu_build.profile.measure import read
+from mcu_build.stages.images import BuildInputs, build
 from tests.support.boards import empty_board
 from tests.support.chains import depthwise_chain
 from tests.support.image import CROSS

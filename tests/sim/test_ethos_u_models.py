@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.ir.program import load
 from mcu_build.npu.payload import parse
 from mcu_build.npu.registers import BASEP, Npu
-from mcu_build.reference_stream import CommandStream
+from mcu_build.oracle.command_streams import CommandStream
+from mcu_build.vectors import npz
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ def built(tmp_path_factory) -> Path:
 
 
 def test_the_stack_of_a_run_is_known(built):
-    from mcu_build.manifest import require
+    from mcu_build.stages.manifest import require
 
     (build,) = (built / "digits").iterdir()
     assert 0 < require(build).memory["stack_needed"] < 1024
@@ -88,10 +88,10 @@ def test_the_stack_of_a_run_is_known(built):
 def run_with(folder: Path, old: bytes, new: bytes, tmp_path: Path, model: type[Npu] = Npu):
     """Outputs of the test image with `old` replaced, on the NPU `model`."""
     from mcu_build.board import find_board
-    from mcu_build.manifest import require
     from mcu_build.npu.config import find
     from mcu_build.simulate import cosim
-    from mcu_build.vectors import pack, unpack
+    from mcu_build.stages.manifest import require
+    from mcu_build.vectors.pack import pack, unpack
 
     (build,) = (folder / "digits").iterdir()
     image = (build / "test.elf").read_bytes()
@@ -228,15 +228,15 @@ def test_verify_agrees_and_can_disagree(monkeypatch):
     assert found.json["agrees"]
     assert found.json["outputs"][0]["mean_steps"] < 0.5
 
-    from mcu_build import reference_tosa
+    from mcu_build.lower import tosa_reference
 
-    real = reference_tosa.TosaGraph.run
+    real = tosa_reference.TosaGraph.run
 
     def negated(graph, inputs):
         return [-1 - output for output in real(graph, inputs)]
 
     # Another number of vectors: what was quantized, and proven meanwhile, is found in the cache.
-    monkeypatch.setattr(reference_tosa.TosaGraph, "run", negated)
+    monkeypatch.setattr(tosa_reference.TosaGraph, "run", negated)
     wrong = mcu_build(*words, 21)
     assert wrong.status == 4
     assert not wrong.json["agrees"]

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from mcu_build import api, process
-from mcu_build.elf import read_elf
 from mcu_build.export.contents import PROLOGUE
 from mcu_build.export.make import FORMATS, write
+from mcu_build.image.elf import read_elf
 from mcu_build.resources import data_dir
 from tests.support.export import compiled, exported, linked, run
 

@@ -10,7 +10,7 @@ from mcu_build.cache import Cache
 from mcu_build.export.make import FORMATS, gathered, write
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.progress import Silent
-from mcu_build.request import request_for
+from mcu_build.stages.request import request_for
 from tests.support.cli import mcu_build
 from tests.support.export import compiled, linked
 from tests.support.firmware import COMMAND

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build.board import find_board
-from mcu_build.elf import read_elf
+from mcu_build.image.elf import read_elf
 from tests.support.cli import mcu_build
 
 KWS = Path(__file__).resolve().parents[2] / "tests" / "models" / "ds_cnn.py"

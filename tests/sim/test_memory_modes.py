@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build.board import find_board
-from mcu_build.elf import read_elf
+from mcu_build.image.elf import read_elf
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project
 

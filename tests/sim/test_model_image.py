@@ -9,8 +9,8 @@ import pytest
 from mcu_build import process
 from mcu_build.board import find_board, load_board
 from mcu_build.errors import Exit, McuError
-from mcu_build.manifest import require
 from mcu_build.simulate.run import run
+from mcu_build.stages.manifest import require
 from tests.support.cli import mcu_build
 
 BOARD = """

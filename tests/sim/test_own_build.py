@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mcu_build import process
-from mcu_build.elf import read_elf
+from mcu_build.image.elf import read_elf
 from tests.support.firmware import Project, concatenation, model_sources, quantizer, write_model
 
 BOARD = "netduinoplus2"

@@ -13,8 +13,8 @@ from mcu_build.codegen.program_key import SIGNATURE_BYTES, read_key
 from mcu_build.codegen.slot import HEADER_BYTES, slot_file
 from mcu_build.codegen.table import sealed
 from mcu_build.errors import Exit, McuError
-from mcu_build.manifest import require
 from mcu_build.simulate.run import run
+from mcu_build.stages.manifest import require
 from tests.support.cli import mcu_build
 from tests.support.firmware import Project
 

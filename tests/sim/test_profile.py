@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcu_build import manifest as manifests
-from mcu_build import vectors
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
 from mcu_build.errors import Exit
@@ -19,6 +17,8 @@ from mcu_build.profile.measure import count, cycles_of, read
 from mcu_build.profile.memory import code_timing
 from mcu_build.simulate import plugin
 from mcu_build.simulate.run import run
+from mcu_build.stages import manifest as manifests
+from mcu_build.vectors import pack as vectors
 from tests.support.cli import mcu_build
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from mcu_build import npz, process
+from mcu_build import process
 from mcu_build.board import find_board
-from mcu_build.manifest import require
 from mcu_build.npu.config import find
 from mcu_build.npu.registers import Npu
 from mcu_build.simulate import cosim
-from mcu_build.vectors import pack, unpack
+from mcu_build.stages.manifest import require
+from mcu_build.vectors import npz
+from mcu_build.vectors.pack import pack, unpack
 from tests.support.cli import mcu_build
 from tests.support.image import build_image
 

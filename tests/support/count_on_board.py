@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
-from mcu_build.elf import Symbol
+from mcu_build.image.elf import Symbol
 from mcu_build.profile.measure import Executable, count, read
 from mcu_build.resources import data_dir
 from tests.support.cases import Case, program_of

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from mcu_build.image.decode import Instruction
 from mcu_build.ir.plan import Emitted
 from mcu_build.profile import cycles
 from mcu_build.profile.cores import CORES
-from mcu_build.profile.decode import Instruction
 
 
 def loop_cycles(core: str, emitted: Emitted, rounds: Mapping[str, int], times: int = 1000) -> float:

@@ -12,9 +12,9 @@ from mcu_build.export.make import collect
 from mcu_build.export.vectors import Vectors
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
-from mcu_build.pipeline import Sources
 from mcu_build.plan.compile import compile_program
-from mcu_build.request import Request, request_for
+from mcu_build.stages.pipeline import Sources
+from mcu_build.stages.request import Request, request_for
 from tests.support.cases import program_of
 from tests.support.firmware import concatenation
 

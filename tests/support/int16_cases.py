@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mcu_build.arithmetic.int16 import DEFINITIONS, exp2_table
 from mcu_build.lower.int16_build import factor
-from mcu_build.reference_int16 import DEFINITIONS, exp2_table
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
 

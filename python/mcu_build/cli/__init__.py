@@ -101,7 +101,7 @@ def _check_verb(word: str, context: click.Context) -> None:
 
 def _models() -> Sequence[str]:
     """The names of models in the project file."""
-    from mcu_build import project
+    from mcu_build.fronts import project
 
     found = project.find(Path.cwd())
     return list(found.models) if found else ()

@@ -5,8 +5,9 @@ from pathlib import Path
 import rich_click as click
 
 from mcu_build.cli.options import budgets, build_option, debug_option, json_option, projected
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit
+from mcu_build.terminal import StageTimes
 
 
 @click.command()
@@ -42,8 +43,8 @@ def command(
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
     from mcu_build.files import write_atomically
+    from mcu_build.quality.verdict import lines, table, too_noisy
     from mcu_build.report.accuracy_page import page
-    from mcu_build.report.quality import lines, table, too_noisy
     from mcu_build.stages.front_end import quantized_quality
 
     times = StageTimes()

@@ -9,9 +9,10 @@ from click import get_current_context
 from click.core import ParameterSource
 
 from mcu_build.cli.options import budgets, build_option, json_option
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_json, print_text
+from mcu_build.cli.output import end_json, end_text, print_json, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BY_NAME, OPTIONS, BuildOptions, respelt, without_idle
+from mcu_build.terminal import StageTimes
 
 _file = click.Path(path_type=Path)
 
@@ -106,7 +107,7 @@ def generate(
     """Write a model's sources and its program."""
     from mcu_build import actions
     from mcu_build.board import load_board
-    from mcu_build.request import request_on
+    from mcu_build.stages.request import request_on
 
     places = {place: Path(file) for file, _, place in (word.rpartition("=") for word in files)}
     try:
@@ -189,9 +190,10 @@ def size(
 ) -> Exit:
     """Measure an image, with its .map beside it, against budgets."""
     from mcu_build.board import load_board
+    from mcu_build.image.size import measure
     from mcu_build.report import size
 
-    measured = size.measure(image, image.with_suffix(".map"), load_board(board))
+    measured = measure(image, image.with_suffix(".map"), load_board(board))
     error = size.over_budget(image.stem, measured, max_flash, max_ram)
     if error is None:
         output.write_text("")

@@ -33,7 +33,7 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
     """List the boards, or show one."""
     del debug
     from mcu_build.board import board_files, find_board, load_board
-    from mcu_build.report.tables import render
+    from mcu_build.tables import render
 
     project = Path.cwd()
     if name:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, sign_options
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
+from mcu_build.terminal import StageTimes
 
 if TYPE_CHECKING:
     from mcu_build.flash.sign import Order
@@ -30,7 +31,7 @@ def command(
 
     check_command("build", **options)
     from mcu_build.api import build
-    from mcu_build.pipeline import summary
+    from mcu_build.stages.pipeline import summary
 
     times = StageTimes()
     firmware = build(**options, in_slot=signing is not None, progress=times)
@@ -88,7 +89,7 @@ def describe(built: Any) -> str:
         count, _, rest = sentence(manifest.removed).partition(" ")
         lines.append(f"  removed    {count:>10} {rest}")
     if built.lowered.quality:
-        from mcu_build.report.quality import lines as quality_lines
+        from mcu_build.quality.verdict import lines as quality_lines
 
         lines += [f"  quality    int8 against float {text}" for text in quality_lines(built.lowered.quality)]
     if manifest.npu:

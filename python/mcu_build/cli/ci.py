@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_build.cli.options import budgets, build_option, debug_option, json_option
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import no_board
+from mcu_build.terminal import StageTimes
 
 if TYPE_CHECKING:
     from mcu_build.ci import Job
@@ -69,7 +70,7 @@ def command(
 
 def _models(given: tuple[str, ...]) -> list[Path]:
     """The files of the models that are given, else of all in the project file."""
-    from mcu_build import project
+    from mcu_build.fronts import project
 
     found = None if given else project.find(Path.cwd())
     named = given or (tuple(found.models) if found else ())
@@ -84,8 +85,8 @@ def _jobs(
     model: Path, boards: tuple[str, ...], given: Mapping[str, Any], limits: Mapping[str, float | None]
 ) -> "list[Job]":
     """A model on each board that is given, else on that of the project file."""
-    from mcu_build import project
     from mcu_build.ci import Job
+    from mcu_build.fronts import project
 
     found = project.find(model if model.exists() else Path.cwd())
     settings = found.settings(model) if found else {}

@@ -7,8 +7,9 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_option, debug_option, json_option, several, timeout_option
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit, McuError
+from mcu_build.terminal import StageTimes
 
 # What a comparison may have several of, in the order of its columns.
 _VARIED = ("board", "npu", "optimize", "toolchain")
@@ -49,9 +50,10 @@ def command(
     and the others go on. Exit status: 0 where one is done, else that of the first failure; 4: wrong outputs.
     """
     del debug
-    from mcu_build import manifest, project
     from mcu_build.files import write_atomically
+    from mcu_build.fronts import project
     from mcu_build.report import compare
+    from mcu_build.stages import manifest
 
     folders = [model for model in models if model.is_dir() and manifest.is_begun(model)]
     given = [project.resolve(model) for model in models if model not in folders]

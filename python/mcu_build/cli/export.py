@@ -6,7 +6,8 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
+from mcu_build.terminal import StageTimes
 
 FORMATS = ("folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube")
 

@@ -6,8 +6,9 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import SIZE, build_options
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit
+from mcu_build.terminal import StageTimes
 
 
 class _Count(click.ParamType[int]):

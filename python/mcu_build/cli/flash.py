@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, sign_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.cli.via import ViaCommand, flash_via_option
 from mcu_build.errors import McuError
+from mcu_build.terminal import StageTimes
 
 if TYPE_CHECKING:
     from mcu_build.flash.sign import Order

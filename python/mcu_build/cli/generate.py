@@ -6,7 +6,8 @@ from typing import Any, get_args
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
+from mcu_build.terminal import StageTimes
 
 
 @click.command()
@@ -29,8 +30,7 @@ def command(as_json: bool, debug: bool, name: str | None, output: Path, **option
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
     """What was generated for, the project file included, as words for other verbs."""
-    from mcu_build import project
-    from mcu_build.fronts import budgets
+    from mcu_build.fronts import budgets, project
     from mcu_build.fronts.options import OPTIONS
 
     found = project.find(options["model"])

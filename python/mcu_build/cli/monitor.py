@@ -27,10 +27,10 @@ def command(
     With --json all of it at the end.
     """
     del debug
-    from mcu_build import project
     from mcu_build.board import find_board
     from mcu_build.flash import monitor
     from mcu_build.flash import via as ways
+    from mcu_build.fronts import project
 
     found = project.find(Path.cwd())
     options = with_project({"board": board}, found.settings() if found else {})

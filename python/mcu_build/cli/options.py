@@ -160,7 +160,7 @@ def projected(function: F) -> F:
 
     @functools.wraps(function)
     def completed(**options: Any) -> Any:
-        from mcu_build import project
+        from mcu_build.fronts import project
 
         options["model"] = model = project.resolve(options["model"])
         found = project.find(model if model.exists() else Path.cwd())

@@ -13,7 +13,7 @@ def command(as_json: bool, debug: bool) -> None:
     """List debug probes, drives that take UF2 files, and serial ports, with the option that names each."""
     del debug
     from mcu_build.flash.connected import connected
-    from mcu_build.report.tables import render
+    from mcu_build.tables import render
 
     found = connected()
     if as_json:

@@ -6,9 +6,10 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, timeout_option
-from mcu_build.cli.output import StageTimes, end_json, print_json, print_text
+from mcu_build.cli.output import end_json, print_json, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit, McuError
+from mcu_build.terminal import StageTimes
 
 
 @click.command(cls=ViaCommand)
@@ -85,7 +86,7 @@ def command(
 def _on_device(way: Any, as_json: bool, timeout: float, counted: bool, **options: Any) -> Exit:
     """Cycles of each layer, by the core's own counter."""
     from mcu_build.api import build
-    from mcu_build.flash.layers import table
+    from mcu_build.profile.on_device import table
 
     if counted:
         raise McuError(

@@ -11,7 +11,8 @@ from mcu_build.cli.options import (
     json_option,
     sign_options,
 )
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
+from mcu_build.terminal import StageTimes
 
 _path = click.Path(path_type=Path)
 
@@ -65,7 +66,7 @@ def command(
     del debug
     from mcu_build.codegen.program_key import read_key
     from mcu_build.files import write_atomically
-    from mcu_build.replace import program_file, sign_program
+    from mcu_build.stages.replace import program_file, sign_program
 
     key = read_key(program_key, "--program-key") if program_key else None
     made = program_file(program, firmware, sequence, method, data, StageTimes(), key)

@@ -7,9 +7,10 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.budgets import BUDGETS
+from mcu_build.terminal import StageTimes
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 

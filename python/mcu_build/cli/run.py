@@ -6,9 +6,10 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit, McuError
+from mcu_build.terminal import StageTimes
 
 
 @click.command(cls=ViaCommand)
@@ -41,13 +42,13 @@ def command(
     del debug
     if options["model"].suffix == ".elf":
         return _show(timeout, inputs or outputs, as_json, **options)
-    from mcu_build import npz
     from mcu_build.preflight import check_command
+    from mcu_build.vectors import npz
 
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
     check_command("build" if way else "run", sim=sim, files=[inputs], **options)
     from mcu_build.api import build
-    from mcu_build.vectors import load_inputs
+    from mcu_build.vectors.pack import load_inputs
 
     times = StageTimes()
     firmware = build(**options, progress=times)
@@ -83,7 +84,7 @@ def command(
 def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -> Exit:
     """Run an image that is there."""
     from mcu_build.api import board_for
-    from mcu_build.elf import read_elf
+    from mcu_build.image.elf import read_elf
     from mcu_build.simulate.run import show
 
     model = options["model"]

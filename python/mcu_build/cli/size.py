@@ -5,8 +5,9 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.errors import Exit
+from mcu_build.terminal import StageTimes
 
 
 @click.command()
@@ -21,12 +22,13 @@ def command(
     """
     del debug
     from mcu_build.api import board_for, build
+    from mcu_build.image.size import measure
     from mcu_build.report import size
     from mcu_build.report.npu import estimates
 
     model, npu, memory, gone = options["model"], None, None, None
     if model.suffix == ".elf":
-        measured = size.measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
+        measured = measure(model, model.with_suffix(".map"), board_for(model, options["board"]))
     else:
         built = build(**options, progress=StageTimes())
         measured, npu, memory = built.size(), built.manifest.npu, built.manifest.memory

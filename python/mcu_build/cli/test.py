@@ -6,10 +6,11 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, end_json, end_text, print_text
+from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
-from mcu_build.report.quality import lines as quality_lines
+from mcu_build.quality.verdict import lines as quality_lines
+from mcu_build.terminal import StageTimes
 
 # Layers that a text names where it is not known which one is wrong.
 _LISTED = 5

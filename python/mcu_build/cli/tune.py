@@ -8,8 +8,9 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import budgets, build_option, debug_option, json_option, projected
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit, McuError
+from mcu_build.terminal import StageTimes
 
 
 @click.command()
@@ -99,7 +100,7 @@ def _for_flash(model: Path, most: int, max_ram: int | None, aim: Any, times: Sta
 
 
 def _text(found: Any) -> str:
-    from mcu_build.report.tables import render
+    from mcu_build.tables import render
 
     is_built = any(trial.flash for trial in found.steps)
     costs = ("flash", "RAM", "kilocycles") if is_built else ("float MACs", "flash")

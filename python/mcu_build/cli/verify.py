@@ -7,8 +7,9 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_option, debug_option, json_option
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit
+from mcu_build.terminal import StageTimes
 
 
 @click.command()
@@ -31,7 +32,7 @@ def command(
     from mcu_build.cache import Cache
     from mcu_build.fronts.options import BuildOptions
     from mcu_build.stages.lower import lower_model
-    from mcu_build.verify import document, verify
+    from mcu_build.verify.tosa import document, verify
 
     times, cache = StageTimes(), Cache()
     chosen = board_for(model, board)

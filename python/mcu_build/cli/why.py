@@ -7,9 +7,10 @@ from typing import Any
 import rich_click as click
 
 from mcu_build.cli.options import build_options, run_options
-from mcu_build.cli.output import StageTimes, print_json, print_text
+from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit
-from mcu_build.quality import LEAST_SQNR_DB
+from mcu_build.quality.sqnr import LEAST_SQNR_DB
+from mcu_build.terminal import StageTimes
 
 _FORM = click.Choice(["float", "quantized", "tosa", "npu", "firmware"])
 
@@ -49,8 +50,8 @@ def command(
     from mcu_build.failures import reported
     from mcu_build.fronts.options import BuildOptions
     from mcu_build.preflight import check_command
-    from mcu_build.request import request_for
-    from mcu_build.why import Question, why
+    from mcu_build.stages.request import request_for
+    from mcu_build.verify.why import Question, why
 
     check_command("run" if "firmware" in (before, after) else "build", sim=sim, **options)
     times = StageTimes()

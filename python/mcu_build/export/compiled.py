@@ -6,10 +6,10 @@ from pathlib import Path
 
 from mcu_build import process
 from mcu_build.codegen.toolchain_config import ToolchainConfig
-from mcu_build.elf import Image, read_elf
 from mcu_build.errors import McuError
-from mcu_build.profile.decode import disassemble
-from mcu_build.report.stack import Stack, stack_needed
+from mcu_build.image.decode import disassemble
+from mcu_build.image.elf import Image, read_elf
+from mcu_build.image.stack import Stack, stack_needed
 
 _HINT = "Please report it, with the model."
 

@@ -10,9 +10,9 @@ from posixpath import normpath
 from mcu_build.codegen.header import Port
 from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files
 from mcu_build.export.vectors import Vectors
-from mcu_build.kernel_sources import SUFFIXES
-from mcu_build.report.stack import Stack
+from mcu_build.image.stack import Stack
 from mcu_build.resources import data_dir
+from mcu_build.stages.kernel_sources import SUFFIXES
 
 # What Arduino's and PlatformIO's cores compile with; a user's own operators are C++20 (std::span).
 STANDARD = "gnu++17"

@@ -10,12 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from mcu_build import __version__, pipeline, prove
+from mcu_build import __version__
 from mcu_build.cache import Cache
 from mcu_build.codegen.header import arena_size, ports
 from mcu_build.codegen.target import machine_options, optimize_option
 from mcu_build.codegen.toolchain_config import toolchain_config
-from mcu_build.compare import custom_allowance
 from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
 from mcu_build.export import arduino, cmsis_pack, folder, lib, platformio, stm32cube, zephyr
@@ -33,15 +32,18 @@ from mcu_build.export.contents import (
 from mcu_build.export.selftest import selftest
 from mcu_build.export.vectors import Vectors, chosen
 from mcu_build.files import write_atomically
-from mcu_build.kernel_sources import check_sources, with_headers
-from mcu_build.lowered import Lowered
-from mcu_build.pipeline import Built, Sources
 from mcu_build.plan.describe import describe
 from mcu_build.plan.fit import constant_bytes
 from mcu_build.progress import Progress
-from mcu_build.request import Request
 from mcu_build.resources import data_dir
-from mcu_build.vectors import sequence_starts
+from mcu_build.stages import pipeline
+from mcu_build.stages.kernel_sources import check_sources, with_headers
+from mcu_build.stages.lowered import Lowered
+from mcu_build.stages.pipeline import Built, Sources
+from mcu_build.stages.request import Request
+from mcu_build.vectors.compare import custom_allowance
+from mcu_build.vectors.pack import sequence_starts
+from mcu_build.verify import prove
 
 Format = Literal["folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "stm32cube"]
 # Whose chips have no Ethos-U.

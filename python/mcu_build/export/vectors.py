@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcu_build import vectors
-from mcu_build.npz import Array
+from mcu_build.vectors import pack as vectors
+from mcu_build.vectors.npz import Array
 
 # They go into flash of the self-test.
 _MOST = 8

@@ -6,10 +6,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_build import npz
 from mcu_build.dependencies import Dependencies
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
+from mcu_build.vectors import npz
 
 if TYPE_CHECKING:
     import torch

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend.captured import Captured, Inputs, Label
 from mcu_build.frontend.labels import check_labels
-from mcu_build.quality import Quality, judge
-from mcu_build.vectors import UNLABELLED, sequence_starts
+from mcu_build.quality.sqnr import Quality, judge
+from mcu_build.vectors import npz
+from mcu_build.vectors.pack import UNLABELLED, sequence_starts
 
 if TYPE_CHECKING:
     import torch

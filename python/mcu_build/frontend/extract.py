@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
-from mcu_build import npz
 from mcu_build.files import write_atomically
 from mcu_build.layer_names import short_operator
 from mcu_build.lower.assigned import is_int16, output_shape
 from mcu_build.lower.lines import module_path, source_line
+from mcu_build.vectors import npz
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -13,7 +13,7 @@ import torch
 from torch.fx import GraphModule, Interpreter, Node
 
 from mcu_build.lower.lines import module_path, source_line
-from mcu_build.quality import sqnr_db
+from mcu_build.quality.sqnr import sqnr_db
 
 Inputs = tuple[torch.Tensor, ...]
 # Bytes of activations that are kept while layers are compared: a large model is looked at with fewer inputs.

@@ -28,7 +28,7 @@ from mcu_build.frontend.rounded import keep_rounded
 from mcu_build.frontend.surroundings import Surroundings
 from mcu_build.frontend.values import described, dtype_name, kind_of
 from mcu_build.frontend.weights import check_weights
-from mcu_build.metrics import NAMES, OWN
+from mcu_build.quality.metrics import NAMES, OWN
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcu_build import npz
 from mcu_build.dependencies import Dependencies, without_folders
 from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library
@@ -25,6 +24,7 @@ from mcu_build.frontend.evaluation import (
     steps_of,
 )
 from mcu_build.frontend.names import model_name
+from mcu_build.vectors import npz
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

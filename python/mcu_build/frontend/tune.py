@@ -18,16 +18,16 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_build import npz
 from mcu_build.cache import Cache, hash_text, own_code
-from mcu_build.compare import accuracy
 from mcu_build.dependencies import FRONT_END_CODE
 from mcu_build.errors import McuError
 from mcu_build.frontend import evaluation, precision, session
 from mcu_build.frontend.captured import Inputs, capture_file
 from mcu_build.frontend.image_price import Board, Price
-from mcu_build.quality import LEAST_SQNR_DB, MOST_DROP, judge
-from mcu_build.vectors import UNLABELLED
+from mcu_build.quality.sqnr import LEAST_SQNR_DB, MOST_DROP, judge
+from mcu_build.vectors import npz
+from mcu_build.vectors.compare import accuracy
+from mcu_build.vectors.pack import UNLABELLED
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -155,8 +155,8 @@ def _held(bench: Bench) -> Mapping[str, str]:
 
 def _saved(nodes: "Sequence[Node]") -> int:
     """Bytes of the weights of layers in 8 bits, less those in 4."""
+    from mcu_build.arithmetic.int4 import GROUP, MOST_INPUTS, row_bytes
     from mcu_build.lower.builder import shape
-    from mcu_build.reference_int4 import GROUP, MOST_INPUTS, row_bytes
 
     total = 0
     for outputs, inputs, *_ in {node.args[1].name: shape(node.args[1]) for node in nodes}.values():
@@ -196,7 +196,7 @@ def _attribute(module: "GraphModule", path: str) -> "torch.Tensor":
 def _rounded(weight: "torch.Tensor") -> "torch.Tensor":
     import torch
 
-    from mcu_build.reference_int4 import GROUP, integers_of, scales_of
+    from mcu_build.arithmetic.int4 import GROUP, integers_of, scales_of
 
     rows = weight.reshape(len(weight), -1).to(torch.float64).numpy()
     scales = scales_of(rows, rows.shape[1] > GROUP and rows.shape[1] % GROUP == 0)

@@ -10,8 +10,8 @@ from mcu_build.fronts import budgets
 from mcu_build.fronts.budgets import of_judge
 from mcu_build.fronts.option import Option
 from mcu_build.fronts.options import OPTIONS
+from mcu_build.fronts.project import read
 from mcu_build.fronts.signing import SIGNING, Signing
-from mcu_build.project import read
 
 
 def option_attributes() -> str:

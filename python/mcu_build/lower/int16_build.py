@@ -1,6 +1,6 @@
 """Operators on int16 activations: what stands between dequantize and quantize becomes one integer operator.
 
-Factors between scales become multipliers of as many bits as the largest sum leaves (reference_int16.py).
+Factors between scales become multipliers of as many bits as the largest sum leaves (arithmetic/int16.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ from executorch.backends.transforms.utils import get_param_tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from mcu_build.arithmetic.int16 import HIGH, LOW, exp2_table, lookup_s16
 from mcu_build.lower import masked_softmax, norms, resample
 from mcu_build.lower.annotate import is_move
 from mcu_build.lower.assigned import Chosen, everything, is_int16
@@ -20,7 +21,6 @@ from mcu_build.lower.clusters import CLAMPS
 from mcu_build.lower.int8_forms import DEQUANTIZE, Site, replace_ends
 from mcu_build.lower.int16_annotate import LAYERS, NORMS
 from mcu_build.lower.tables import cluster, evaluated, merge_quantizers
-from mcu_build.reference_int16 import HIGH, LOW, exp2_table, lookup_s16
 
 _MOST = 1 << 31
 _LARGEST_SHIFT = 62

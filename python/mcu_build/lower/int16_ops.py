@@ -1,11 +1,11 @@
-"""Schemas and result shapes of operators on int16 activations; reference_int16.py has their arithmetic."""
+"""Schemas and result shapes of operators on int16 activations; arithmetic/int16.py has their arithmetic."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from mcu_build.reference_int8 import windows
+from mcu_build.arithmetic.int8 import windows
 
 _LAYER = "Tensor input, Tensor weight, Tensor bias, Tensor multipliers, Tensor shifts"
 _PAIR = "Tensor first, Tensor second"

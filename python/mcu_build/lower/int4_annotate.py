@@ -14,11 +14,11 @@ from executorch.backends.cortex_m.quantizer.pattern_matcher import PatternMatche
 from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACTIVATION_PER_TENSOR_QSPEC
 from torch.fx import GraphModule, Node
 
+from mcu_build.arithmetic.int4 import GROUP, HIGH, LOW, MOST_INPUTS, integers_of, scales_of
 from mcu_build.lower.assigned import Chosen, is_int4
 from mcu_build.lower.builder import aten, attribute, shape
 from mcu_build.lower.clusters import is_fused_clamp
 from mcu_build.lower.int8_forms import DEQUANTIZE, are_constants
-from mcu_build.reference_int4 import GROUP, HIGH, LOW, MOST_INPUTS, integers_of, scales_of
 
 LAYERS = frozenset({aten.linear.default, aten.conv2d.default})
 _LIKE_LAYERS = LAYERS | {aten.conv1d.default, aten.conv2d.padding, aten.conv1d.padding}

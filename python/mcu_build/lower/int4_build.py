@@ -1,4 +1,4 @@
-"""Layers with weights of 4 bits as integer operators (reference_int4.py), after int4_annotate.py."""
+"""Layers with weights of 4 bits as integer operators (arithmetic/int4.py), after int4_annotate.py."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from executorch.backends.transforms.utils import get_param_tensor
 from torch.export import ExportedProgram
 from torch.fx import Node
 
+from mcu_build.arithmetic.int4 import LARGEST_FACTOR, LEAST_SHIFT, WHOLE_FACTOR, pack
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import aten
 from mcu_build.lower.clusters import CLAMPS
 from mcu_build.lower.int4_annotate import LAYERS, by_group
 from mcu_build.lower.int8_forms import DEQUANTIZE, Site, replace_ends
 from mcu_build.lower.int16_build import factor
-from mcu_build.reference_int4 import LARGEST_FACTOR, LEAST_SHIFT, WHOLE_FACTOR, pack
 
 _MOST = 1 << 31
 _LEAST, _MOST_INT8 = -128, 127

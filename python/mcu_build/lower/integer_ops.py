@@ -1,5 +1,5 @@
 """The integer operators that are ours, `mcu_build::*`, for torch: schemas, shapes, and the arithmetic of
-reference_int8.py, reference_int16.py and reference_recurrent.py.
+arithmetic/int8.py, arithmetic/int16.py and arithmetic/recurrent.py.
 
 They take and give int8 or int16 tensors, so that a lowered graph runs in PyTorch, and have the out forms that
 a program calls.
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from mcu_build import reference_int4, reference_int8, reference_int16, reference_recurrent
+from mcu_build.arithmetic import int4, int8, int16, recurrent
+from mcu_build.arithmetic.int8 import windows
 from mcu_build.lower import int16_ops
-from mcu_build.reference_int8 import windows
 
 _DEFINITIONS: Mapping[str, Callable[..., Any]] = {
-    **reference_int8.DEFINITIONS,
-    **reference_int16.DEFINITIONS,
-    **reference_recurrent.DEFINITIONS,
-    **reference_int4.DEFINITIONS,
+    **int8.DEFINITIONS,
+    **int16.DEFINITIONS,
+    **recurrent.DEFINITIONS,
+    **int4.DEFINITIONS,
 }
 _RECURRENT = (
     "Tensor input_weights, Tensor hidden_weights, Tensor multipliers, Tensor biases, Tensor? table, "

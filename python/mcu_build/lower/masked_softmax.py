@@ -16,9 +16,9 @@ from executorch.backends.cortex_m.quantizer.quantization_configs import SOFTMAX_
 from torch.fx import Node
 from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec
 
+from mcu_build.arithmetic.int8 import LOG_BITS
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, fixed_point
-from mcu_build.reference_int8 import LOG_BITS
 
 # What lowers a score at least this far leaves nothing of it: exp(-100) is 2^-144.
 _FAR = -100.0

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.fx import Node
 
+from mcu_build.arithmetic.int8 import NORMALIZED_BITS, RESULT_BITS
+from mcu_build.arithmetic.int16 import RESULT_BITS_S16
 from mcu_build.lower.builder import Builder, argument, aten, shape
 from mcu_build.lower.int8_forms import Int8Form, Site, are_constants, fixed_point
-from mcu_build.reference_int8 import NORMALIZED_BITS, RESULT_BITS
-from mcu_build.reference_int16 import RESULT_BITS_S16
 
 # Elements of a group: sums of squares, times their number, stay below 2^62.
 _LARGEST_GROUP = 1 << 22

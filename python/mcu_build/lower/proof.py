@@ -13,10 +13,10 @@ import numpy as np
 
 from mcu_build.errors import McuError
 from mcu_build.lower.tosa_graph import Graph
+from mcu_build.lower.tosa_reference import TosaGraph
 from mcu_build.npu import simulate
 from mcu_build.npu.config import Config, find
 from mcu_build.npu.payload import parse
-from mcu_build.reference_tosa import TosaGraph
 
 # A payload and its bytes of fast scratch memory, of a TOSA flatbuffer. McuError where Vela refuses it.
 Build = Callable[[bytes], tuple[bytes, int]]

@@ -18,10 +18,10 @@ from executorch.backends.cortex_m.quantizer.quantization_configs import INT8_ACT
 from torch.fx import Graph, GraphModule, Node
 from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
+from mcu_build.arithmetic.recurrent import MOST_INPUTS
 from mcu_build.lower.assigned import Chosen, everything
 from mcu_build.lower.builder import Builder, aten, attribute, shape
 from mcu_build.lower.recurrent_shapes import LAYERS
-from mcu_build.reference_recurrent import MOST_INPUTS
 
 _CELLS = {
     aten.lstm_cell.default: aten.lstm.input,

@@ -15,13 +15,7 @@ from executorch.backends.transforms.utils import is_param_node
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from mcu_build.lower.assigned import Chosen, everything
-from mcu_build.lower.builder import aten, shape
-from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site, fixed_point
-from mcu_build.lower.recurrent import RecurrentCall
-from mcu_build.lower.recurrent_shapes import LAYERS
-from mcu_build.lower.state_inputs import PREFIX
-from mcu_build.reference_recurrent import (
+from mcu_build.arithmetic.recurrent import (
     FUNCTION_BITS,
     GATE_BITS,
     MOST_WEIGHT_S16,
@@ -29,6 +23,12 @@ from mcu_build.reference_recurrent import (
     RELU_BITS,
     tanh_table,
 )
+from mcu_build.lower.assigned import Chosen, everything
+from mcu_build.lower.builder import aten, shape
+from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE, Site, fixed_point
+from mcu_build.lower.recurrent import RecurrentCall
+from mcu_build.lower.recurrent_shapes import LAYERS
+from mcu_build.lower.state_inputs import PREFIX
 
 # Bits of factors for differences of 8 bits, and for 16 bits: rounded products stay within 31 bits.
 _BITS_FOR_8, _BITS_FOR_16 = 22, 15

@@ -13,7 +13,7 @@ from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.calls.pairs import Mul
 from mcu_build.ir.calls.struct import Broadcast
 from mcu_build.ir.plan import DType, Plan, Step
-from mcu_build.npz import Array
+from mcu_build.vectors.npz import Array
 
 
 def fuse_repeats(plan: Plan) -> Plan:

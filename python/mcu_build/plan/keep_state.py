@@ -8,8 +8,8 @@ import numpy as np
 from mcu_build.ir.calls.moves import Copy
 from mcu_build.ir.plan import ALIGNMENT, Plan, Quantization, Step
 from mcu_build.ir.program import Program, TensorValue
-from mcu_build.npz import Array
-from mcu_build.vectors import quantize
+from mcu_build.vectors.npz import Array
+from mcu_build.vectors.pack import quantize
 
 
 def initial_values(

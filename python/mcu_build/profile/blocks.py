@@ -8,7 +8,7 @@ reached from what lies before it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mcu_build.profile.decode import Instruction, Kind
+from mcu_build.image.decode import Instruction, Kind
 
 _CONDITIONS = ("eq", "ne", "cs", "hs", "cc", "lo", "mi", "pl", "vs", "vc", "hi", "ls", "ge", "lt", "gt", "le")
 _LOOPS = frozenset({"le", "letp", "wls", "wlstp"})

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mcu_build.hardware import MemoryTiming
+from mcu_build.image.decode import Instruction
 from mcu_build.profile.blocks import Edge, Flow, flow
 from mcu_build.profile.core import Core
-from mcu_build.profile.decode import Instruction
 from mcu_build.profile.issue import Pipeline, Prepared, prepare
 from mcu_build.profile.memory import fetch_waits
 from mcu_build.profile.operations import Operation

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from math import ceil
 
+from mcu_build.image.decode import Instruction
 from mcu_build.profile.core import Core, Slot, Timing
-from mcu_build.profile.decode import Instruction
 from mcu_build.profile.operands import Operands, operands
 from mcu_build.profile.operations import Operation, operation
 

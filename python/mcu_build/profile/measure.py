@@ -8,23 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build import vectors
 from mcu_build.board import Board, NpuChoice
 from mcu_build.cache import Cache
-from mcu_build.elf import Image, Symbol, demangle, read_elf
 from mcu_build.errors import McuError
 from mcu_build.hardware import MemoryTiming
+from mcu_build.image.decode import VECTOR_KINDS, Instruction, Kind, disassemble
+from mcu_build.image.elf import Image, Symbol, demangle, read_elf
 from mcu_build.layer_names import layer_name
-from mcu_build.npz import Array
-from mcu_build.pipeline import Built
 from mcu_build.preflight import check_runs
 from mcu_build.profile import cycles
 from mcu_build.profile.attribute import Counts, Phases, Step, layers_of, phases, steps
 from mcu_build.profile.cores import CORES
-from mcu_build.profile.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.profile.memory import code_timing, waiting
 from mcu_build.simulate import cosim, plugin
 from mcu_build.simulate.run import run
+from mcu_build.stages.pipeline import Built
+from mcu_build.vectors import pack as vectors
+from mcu_build.vectors.npz import Array
 
 NO_SYMBOL = "[no symbol]"
 
@@ -121,7 +121,7 @@ class Profile:
     """One inference. Instructions of layers, of kernels and of functions each add up to those of `total`.
 
     `startup` is from reset to main; `harness` is what the test image does around the inference. `npu` is that
-    of report/npu.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
+    of stages/lowered.py: what the NPU does is no instruction, and its compiler's estimates stand beside them.
     `removed` is the manifest's: channels that the plan has left out. `clock` is the board's, in Hz, where its
     file has one. `longest` is the step that takes longest, its `index` that for <model>_step(): a layer, or
     some rows of one.

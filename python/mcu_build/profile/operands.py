@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mcu_build.profile.decode import Instruction
+from mcu_build.image.decode import Instruction
 
 _REGISTER = re.compile(r"\b(r1[0-5]|r\d|sp|lr|pc|ip|fp|sl|sb|q[0-7]|s[12]\d|s3[01]|s\d|d1[0-5]|d\d)\b")
 _RANGE = re.compile(r"\b([rsdq])(\d+)\s*-\s*[rsdq](\d+)\b")

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from mcu_build.profile.decode import Instruction, Kind
+from mcu_build.image.decode import Instruction, Kind
 
 
 class Operation(StrEnum):

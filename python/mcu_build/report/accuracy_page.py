@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mcu_build.layer_names import layer_at
-from mcu_build.quality import LEAST_SQNR_DB
+from mcu_build.quality.sqnr import LEAST_SQNR_DB
+from mcu_build.quality.verdict import HEADINGS, RIGHT, by_loss, cause, cells, lines
 from mcu_build.report import page as pages
 from mcu_build.report import svg
-from mcu_build.report.quality import HEADINGS, RIGHT, by_loss, cause, cells, lines
 
 Row = Mapping[str, Any]
 

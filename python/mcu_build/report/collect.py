@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mcu_build.board import Board
-from mcu_build.pipeline import Built
-from mcu_build.prove import Proof
+from mcu_build.image.size import Size
 from mcu_build.report.limits import limited
 from mcu_build.report.report import Accuracy, Report, regions
-from mcu_build.report.size import Size
+from mcu_build.stages.pipeline import Built
+from mcu_build.verify.prove import Proof
 
 if TYPE_CHECKING:
     from mcu_build.profile.measure import Profile

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from mcu_build.errors import McuError
-from mcu_build.manifest import Manifest
 from mcu_build.report.report import Report
-from mcu_build.report.tables import render
+from mcu_build.stages.manifest import Manifest
+from mcu_build.tables import render
 
 _HEADINGS = {
     "flash": "flash",

@@ -9,7 +9,7 @@ from mcu_build.choices import Optimize
 from mcu_build.errors import Exit, McuError
 from mcu_build.plan.fit import peak, room_for_arena
 from mcu_build.plan.rows.choose import LowScratch
-from mcu_build.report.tables import render
+from mcu_build.tables import render
 
 _HEADINGS = (
     *("", "arena", "of the first", "lower bound", "from the least", "bands", "more cycles, about"),

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mcu_build.profile.decode import VECTOR_KINDS, Kind
+from mcu_build.image.decode import VECTOR_KINDS, Kind
 from mcu_build.profile.measure import Cost, Profile
 from mcu_build.report.npu import estimates, layer_rows
 from mcu_build.report.removed import sentence
-from mcu_build.report.tables import render, width
+from mcu_build.tables import render, width
 
 # What every kernel would begin with.
 _NAMESPACES = ("(anonymous namespace)::", "mcu::kernels::")

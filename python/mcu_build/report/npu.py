@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcu_build.layer_names import layer_name
-from mcu_build.lowered import Lowered
-from mcu_build.report.tables import render
+from mcu_build.tables import render
 
 # Where the compiler counts cycles and bytes, and its words for them.
 _PARTS = {
@@ -21,25 +20,6 @@ _WHERE = {
     "int16": "int16 on the core",
     "float": "float on the core",
 }
-
-
-def document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:
-    """The facts as plain data; None where there is no NPU. Sizes in bytes, cycles of the NPU's clock."""
-    if lowered.npu is None:
-        return None
-    return {
-        "name": lowered.npu.name,
-        "system_config": lowered.npu.system_config,
-        "memory_mode": lowered.npu.memory_mode,
-        "operators": [dict(row) for row in lowered.operators],
-        "compiler_estimates": {
-            "compiler": compiler,
-            "delegates": [
-                {**one.estimates, "layers": [dict(layer) for layer in one.layers]}
-                for one in lowered.delegates
-            ],
-        },
-    }
 
 
 def table(facts: Mapping[str, Any]) -> str:

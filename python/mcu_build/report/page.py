@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcu_build.image.size import FLASH, RAM, Kind, Size
 from mcu_build.report import svg
 from mcu_build.report.layers import function_name
 from mcu_build.report.npu import estimates
 from mcu_build.report.removed import sentence
 from mcu_build.report.report import Report, Row
-from mcu_build.report.size import FLASH, RAM, Kind, Size
 
 if TYPE_CHECKING:
     from jinja2 import Template

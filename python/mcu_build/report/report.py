@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mcu_build.image.size import Size
 from mcu_build.layer_names import layer_name, short_operator
-from mcu_build.metrics import Metric
-from mcu_build.report.size import Size
+from mcu_build.quality.metrics import Metric
 
 if TYPE_CHECKING:
     from mcu_build.profile.measure import Profile

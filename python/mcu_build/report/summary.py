@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mcu_build.report.report import Report, Row
-from mcu_build.report.tables import render
+from mcu_build.tables import render
 
 
 def document(report: Report) -> dict[str, Any]:

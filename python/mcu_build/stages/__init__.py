@@ -1,4 +1,4 @@
-"""The stages that need torch, each behind the cache: a model file in, a program and its vectors out.
+"""From a request to a build folder: each stage behind the cache.
 
 Nothing here imports torch unless a stage has to run.
 """

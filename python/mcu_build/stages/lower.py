@@ -14,11 +14,11 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Quantization
-from mcu_build.lowered import Lowered, LoweredDelegate, read_signatures
 from mcu_build.progress import Progress
-from mcu_build.report.quality import verdict
+from mcu_build.quality.verdict import verdict
 from mcu_build.stages.front_end import MODEL, quantization_kind, quantized
 from mcu_build.stages.given import given_program
+from mcu_build.stages.lowered import Lowered, LoweredDelegate, read_signatures
 from mcu_build.stages.stream import prove_stream
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mcu_build.lower.cortex_m import Lowered as LoweredProgram
 
 
-_LOWER_CODE = ("lower", "plan/operators", "plan/layouts.py", "layer_names.py")
+_LOWER_CODE = ("arithmetic", "lower", "plan/operators", "plan/layouts.py", "layer_names.py")
 
 
 def lowering_core(board: Board) -> str:

@@ -7,34 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcu_build import npz
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
-from mcu_build.lowered import Lowered
-from mcu_build.npz import Array
+from mcu_build.oracle.float_kernels import KERNEL_SOURCES
 from mcu_build.plan.keep_state import initial_values
 from mcu_build.progress import Progress
-from mcu_build.reference_float import KERNEL_SOURCES
-from mcu_build.vectors import sequence_starts
+from mcu_build.stages.lowered import Lowered
+from mcu_build.vectors import npz
+from mcu_build.vectors.npz import Array
+from mcu_build.vectors.pack import sequence_starts
 
 if TYPE_CHECKING:
-    from mcu_build.reference import Evaluator
+    from mcu_build.oracle.reference import Evaluator
 
 
 # Vectors made up where the user gave none.
 _MADE_UP_VECTORS = 16
 
 _REFERENCE_CODE = (
-    "reference.py",
-    "reference_float.py",
-    "reference_int4.py",
-    "reference_int8.py",
-    "reference_int16.py",
-    "reference_integer.py",
-    "reference_recurrent.py",
-    "reference_stream.py",
-    "reference_tosa.py",
+    "arithmetic",
+    "oracle",
+    "lower/tosa_reference.py",
     "npu",
     "ir",
     # Floats are computed by the kernels that a plan selects.
@@ -104,8 +98,8 @@ def evaluate_program(lowered: Lowered, vectors: Path, folder: Path) -> None:
     initial = initial_values(loaded, lowered.initial_state(), lowered.boundaries[: len(loaded.inputs)])
     op_library.ensure([signature.operator for signature in lowered.custom], lowered.definitions)
     with quiet():
-        from mcu_build.reference import Evaluator
-        from mcu_build.reference_stream import delegates_of
+        from mcu_build.oracle.command_streams import delegates_of
+        from mcu_build.oracle.reference import Evaluator
 
         with _given(lowered):
             evaluator = Evaluator(loaded, delegates_of(loaded, [one.tosa for one in lowered.delegates]))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mcu_build import npz
-from mcu_build.npz import Array
 from mcu_build.plan.keep_state import initial_values
 from mcu_build.stages.reference import outputs_by_step
+from mcu_build.vectors import npz
+from mcu_build.vectors.npz import Array
 
 if TYPE_CHECKING:
     from mcu_build.ir.program import Program
@@ -24,14 +24,14 @@ def prove_stream(
     folder: Path,
 ) -> None:
     """McuError unless the program of a step, called for every step, gives what that of the recording does."""
-    from mcu_build import stream_proof
     from mcu_build.ir import program
     from mcu_build.lower.upstream import quiet
-    from mcu_build.vectors import quantize
+    from mcu_build.oracle import stream_proof
+    from mcu_build.vectors.pack import quantize
 
     with quiet():
-        from mcu_build.reference import Evaluator
-        from mcu_build.reference_tosa import TosaGraph
+        from mcu_build.lower.tosa_reference import TosaGraph
+        from mcu_build.oracle.reference import Evaluator
 
     def loaded(lowered: "LoweredProgram", file: Path) -> "Program":
         file.write_bytes(lowered.pte)

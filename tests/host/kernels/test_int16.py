@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.reference_int16 import DEFINITIONS, exp2_table
+from mcu_build.arithmetic.int16 import DEFINITIONS, exp2_table
 from tests.host.kernels.definitions import differing, share_that_varies
 from tests.support.cases import run_cases
 from tests.support.int16_cases import cases, definition, int16s, layer

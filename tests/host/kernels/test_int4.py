@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.reference_int4 import GROUP, integers_of, pack, row_bytes, scales_of, unpack
+from mcu_build.arithmetic.int4 import GROUP, integers_of, pack, row_bytes, scales_of, unpack
 from tests.host.kernels.definitions import differing, share_that_varies
 from tests.support.cases import run_cases
 from tests.support.int4_cases import cases, definition, layer

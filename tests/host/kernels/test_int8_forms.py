@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from mcu_build.arithmetic.int8 import DEFINITIONS, norm
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
-from mcu_build.reference_int8 import DEFINITIONS, norm
 from tests.host.kernels.definitions import differing, integers, same, share_that_varies
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of, run_cases
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from mcu_build.arithmetic.integer import STAND_INS
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
-from mcu_build.reference_integer import STAND_INS
 from tests.host.kernels.definitions import definition, differing, integers, share_that_varies, with_output
 from tests.support.cases import CHANNELS_LAST, Case, T, program_of, run_cases
 

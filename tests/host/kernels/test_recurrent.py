@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
+from mcu_build.arithmetic.recurrent import DEFINITIONS, MULTIPLIER_BITS, tanh_table
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
-from mcu_build.reference_recurrent import DEFINITIONS, MULTIPLIER_BITS, tanh_table
 from tests.host.kernels.definitions import integers, same, share_that_varies
 from tests.support.cases import Case, Out, T, program_of, run_cases
 

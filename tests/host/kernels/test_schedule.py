@@ -4,9 +4,9 @@ from collections import Counter
 
 import pytest
 
+from mcu_build.image.decode import Instruction
 from mcu_build.kernels.helium import convolution, tile_core
 from mcu_build.kernels.helium.schedule import schedule
-from mcu_build.profile.decode import Instruction
 from mcu_build.profile.operands import operands
 from tests.support.emitted import loop_cycles
 

@@ -10,11 +10,11 @@ from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir import program
 from mcu_build.lower import ethos_u
 from mcu_build.lower.tosa_graph import Graph
+from mcu_build.lower.tosa_reference import TosaGraph
 from mcu_build.npu import simulate
 from mcu_build.npu.config import find
 from mcu_build.npu.payload import parse
-from mcu_build.reference import Evaluator
-from mcu_build.reference_tosa import TosaGraph
+from mcu_build.oracle.reference import Evaluator
 from tests.support.npu_cases import graph_inputs, run_reference
 
 U55 = NpuChoice("ethos-u55-128", "ethos-u55", "Ethos_U55_High_End_Embedded", "Shared_Sram")

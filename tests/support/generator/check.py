@@ -15,20 +15,20 @@ from typing import Literal
 
 import numpy as np
 
-from mcu_build import npz
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
-from mcu_build.compare import compare
 from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
-from mcu_build.lowered import Lowered
 from mcu_build.plan.compile import NOT_PLANNED
-from mcu_build.planning import plan_program
 from mcu_build.simulate import run
 from mcu_build.stages.lower import lower_model
+from mcu_build.stages.lowered import Lowered
+from mcu_build.stages.planning import plan_program
 from mcu_build.stages.reference import expected_outputs
-from mcu_build.verify_streams import run_streams
+from mcu_build.vectors import npz
+from mcu_build.vectors.compare import compare
+from mcu_build.verify.command_streams import run_streams
 from tests.support import cases, cases_on_board
 
 Outcome = Literal["exact", "wrong", "refused", "internal"]

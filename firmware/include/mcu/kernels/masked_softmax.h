@@ -9,7 +9,7 @@
 //
 // Layouts: input and output [batches][rows][columns], the mask [1 or batches][1 or rows][columns] with
 // strides 0 for what it repeats, a byte an element. Exact, equal to mcu_build::masked_softmax and log_softmax
-// (python/mcu_build/reference_int8.py). Inner loop: a load of value, mask and table.
+// (python/mcu_build/arithmetic/int8.py). Inner loop: a load of value, mask and table.
 
 #pragma once
 

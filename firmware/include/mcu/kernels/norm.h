@@ -14,8 +14,8 @@
 // one batch with all their positions; element (n, c, p) lies at n * strides.batch + c * strides.channel + p *
 // strides.position. weight and bias have an entry for each channel, or one for all (parameter_stride 0). A
 // group has at most 2^22 elements, epsilon at most 2^61: all sums and products fit 64 bits. Exact, equal to
-// mcu_build::norm (python/mcu_build/reference_int8.py). Inner loops: one of a load and a multiply-add, one of
-// two products of 64 bits an element, and a root and a division a group.
+// mcu_build::norm (python/mcu_build/arithmetic/int8.py). Inner loops: one of a load and a multiply-add, one
+// of two products of 64 bits an element, and a root and a division a group.
 
 #pragma once
 

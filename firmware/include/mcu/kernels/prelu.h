@@ -6,7 +6,7 @@
 // The shift rounds: half of its unit is added first. Layouts: input and output [outer][channel][inner]:
 // images that are channels-last have inner 1. positive and slopes are below 2^22, so that 32 bits hold
 // everything; shift is 1 ... 30. Exact. Inner loop: a load, a choice of the factor, a multiply-add, a shift,
-// a clamp and a store an element. Source: mcu_build::prelu (python/mcu_build/reference_int8.py).
+// a clamp and a store an element. Source: mcu_build::prelu (python/mcu_build/arithmetic/int8.py).
 
 #pragma once
 

@@ -15,7 +15,7 @@
 // Gates p have 16 bits, saturated, of which 12 are fraction (7 without a table), functions 15 bits behind the
 // point, c 11, s state_bits. sigmoid(p) = 1/2 + tanh(p / 2) / 2; tanh is interpolated in a table of 257
 // entries from 0 to 8. Zero points are a part of the biases. Exact, equal to mcu_build::lstm, gru and rnn
-// (python/mcu_build/reference_recurrent.py). Inner loop: a value is
+// (python/mcu_build/arithmetic/recurrent.py). Inner loop: a value is
 // loaded once for four products.
 
 #pragma once

@@ -2,7 +2,7 @@
 //
 // All else is the same: weights of int8, gates, functions and states of 16 bits. Zero points are 0. No sum of
 // products over a row leaves 32 bits: the weights of each are small enough. Scratch: 2 bytes a gate (of a GRU
-// 8 a unit), then 4 a unit. Exact, equal to mcu_build::lstm, gru and rnn (reference_recurrent.py).
+// 8 a unit), then 4 a unit. Exact, equal to mcu_build::lstm, gru and rnn (arithmetic/recurrent.py).
 
 #pragma once
 

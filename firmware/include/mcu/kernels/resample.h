@@ -9,7 +9,7 @@
 //
 // Weights have 14 bits behind the point; those of one output add up to 2 at most, signs aside, so that 32
 // bits hold all sums. Rounding: half of the unit is added before the shift. Exact, equal to
-// mcu_build::resample (python/mcu_build/reference_int8.py). Inner loop: a load and a multiply-add for each
+// mcu_build::resample (python/mcu_build/arithmetic/int8.py). Inner loop: a load and a multiply-add for each
 // row and column of a run.
 
 #pragma once

@@ -3,7 +3,7 @@
 //   rounded(sum, m, s) = (sum * m + 2^(s - 1)) >> s          halves up; s from 1 to 62
 //
 // Multipliers have as many bits as the largest sum leaves: the product is below 2^62, or sums of 32 bits are
-// multiplied by 31. Exact, equal to python/mcu_build/reference_int16.py.
+// multiplied by 31. Exact, equal to python/mcu_build/arithmetic/int16.py.
 
 #pragma once
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from mcu_build import npz
 from mcu_build.errors import McuError
 from mcu_build.frontend.stream.rewrite import Streamed
 from mcu_build.frontend.stream.timeline import Timeline
-from mcu_build.vectors import UNLABELLED, cut_steps
+from mcu_build.vectors import npz
+from mcu_build.vectors.pack import UNLABELLED, cut_steps
 
 Labels = int | tuple[int | None, ...] | None
 

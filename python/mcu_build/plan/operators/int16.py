@@ -1,4 +1,4 @@
-"""Operators on int16 activations (python/mcu_build/reference_int16.py)."""
+"""Operators on int16 activations (python/mcu_build/arithmetic/int16.py)."""
 
 from math import prod
 

@@ -1,15 +1,15 @@
-"""Layers with weights of 4 bits (python/mcu_build/reference_int4.py)."""
+"""Layers with weights of 4 bits (python/mcu_build/arithmetic/int4.py)."""
 
 from math import prod
 
 import numpy as np
 
+from mcu_build.arithmetic.int4 import GROUP, LEAST_SHIFT, MOST_INPUTS, row_bytes
 from mcu_build.ir.calls.int4 import LinearW4, LinearW4Params
 from mcu_build.ir.calls.int16 import BoundsS16
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.operators.layout import contiguous, contiguous_output, image, image_output
 from mcu_build.plan.select import Call, Selector
-from mcu_build.reference_int4 import GROUP, LEAST_SHIFT, MOST_INPUTS, row_bytes
 
 
 def linear(call: Call) -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcu_build.arithmetic.recurrent import MOST_INPUTS, MOST_WEIGHT_S16, MULTIPLIER_BITS, TABLE_ENTRIES
 from mcu_build.ir.calls.int8 import Gru, GruParams, Lstm, RecurrentParams, RecurrentStrides, Rnn
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.operators.layout import contiguous, contiguous_output
 from mcu_build.plan.select import Call, Selector
-from mcu_build.reference_recurrent import MOST_INPUTS, MOST_WEIGHT_S16, MULTIPLIER_BITS, TABLE_ENTRIES
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mcu_build.arithmetic.int8 import NORMALIZED_BITS, RESULT_BITS
 from mcu_build.ir.calls.int8 import Norm
 from mcu_build.ir.calls.struct import Long, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_rescale import array
-from mcu_build.reference_int8 import NORMALIZED_BITS, RESULT_BITS
 
 _LARGEST_GROUP = 1 << 16
 _UPPER = 33  # bits that a shift leaves out at least, so that only a product's upper half counts

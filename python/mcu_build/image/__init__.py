@@ -1,0 +1,1 @@
+"""Linked images: sections, symbols, instructions, stack, and where flash and RAM go."""

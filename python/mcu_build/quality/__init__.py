@@ -1,0 +1,1 @@
+"""How good a quantized program is: decibels, metrics, the verdict in words."""

@@ -1,0 +1,142 @@
+"""How good a quantized program is, in words: the verdict on a build, and the table by layer."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mcu_build.errors import Exit, McuError
+from mcu_build.layer_names import layer_at, layer_name
+from mcu_build.quality.sqnr import LEAST_EQUAL, LEAST_SQNR_DB
+from mcu_build.tables import render
+
+Row = Mapping[str, Any]
+
+# Layers that a warning names.
+_SHOWN = 3
+_MUCH_CLIPPED = 0.01
+# A channel that reaches so many times as far as the others takes four of eight bits from them.
+_UNLIKE = 16.0
+# A layer that keeps this much is not what has ruined an output.
+_HARMLESS_DB = 30.0
+_CHOICE = (
+    " An index (argmax, topk, sort) is another one, and so is what it picks, where candidates are nearer to "
+    "each other than a step of int8: `evaluation` with labels shows whether that matters."
+)
+HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "dead")
+RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
+
+
+def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[str, ...]:
+    """A warning where int8 has ruined an output, with the layers that lose most; else nothing."""
+    bad = [text for row in quality for text in _bad_outputs(row)]
+    if not bad:
+        return ()
+    worst = [row for row in by_loss(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
+    sentences = [
+        f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
+        f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
+        f"{_CHOICE if any(row.get('integers') for row in quality) else ''}"
+        f"{' The layers that lose most:' if worst else ' No layer loses much alone.'}",
+        *(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}" for row in worst),
+    ]
+    hint = f"  `mcu-build accuracy {file}` lists all layers"
+    if file.endswith(".py"):
+        hint += f"; `mcu-build tune {file}` finds those that need more bits"
+    return ("\n".join((*sentences, f"{hint}.")),)
+
+
+def cause(row: Row) -> str:
+    """What a layer's loss comes from, and what would help, as far as its figures tell."""
+    if row["clipped"] > _MUCH_CLIPPED:
+        return (
+            f"{row['clipped']:.0%} of its values lie beyond the range that calibration has seen; "
+            "`calibration` should be like the data in use"
+        )
+    if row.get("spread", 1.0) > _UNLIKE:
+        read = "reads" if row["weights_db"] is not None else "makes"
+        return (
+            f"channel {row['largest_channel']} of what it {read} reaches {row['spread']:.0f} times as far as "
+            "half of the channels, which have few of 256 steps left; a norm there, ReLU between two "
+            "convolutions (they are equalized then), or float for the layers that make and read it"
+        )
+    weights = row["weights_db"]
+    if weights is not None and weights < row["sqnr_db"] + 3:
+        return (
+            "its rounded weights: a few are much larger than the others (clip them), or its sums cancel, "
+            "small differences of large values (leave it in float)"
+        )
+    return (
+        f"values from {row['low']:.3g} to {row['high']:.3g} share 256 steps; clamp or normalise what is "
+        "large, or keep large and small values in tensors of their own"
+    )
+
+
+def lines(quality: Sequence[Row]) -> Iterator[str]:
+    """'31.2 dB, cosine 0.9996' for each output, with the worst group where channels are unlike."""
+    for row in quality:
+        name = f"output {row['output']}: " if len(quality) > 1 else ""
+        if row.get("integers"):
+            yield f"{name}{row['equal']:.1%} of its integers are equal"
+            continue
+        worst = min(row["groups"], key=lambda group: float(group["sqnr_db"]), default=None)
+        group = f"; {_group(worst)}: {worst['sqnr_db']:.1f} dB" if worst else ""
+        yield f"{name}{row['sqnr_db']:.1f} dB, cosine {row['cosine']:.4f}{group}"
+
+
+def table(layers: Sequence[Row]) -> str:
+    """All layers, those that lose most first. Decibels: alone, its rounded weights alone, lost so far."""
+    optional = ("clipped", "dead", "range", "line")
+    return render(HEADINGS, [cells(row) for row in by_loss(layers)], RIGHT, optional=optional)
+
+
+def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | None:
+    """The error (status 6) where an output, or a group of its channels, has less than `least` dB."""
+    if not quality:
+        return McuError(f"{name}: --min-sqnr: a .pte holds no float model to compare with", "Leave it out.")
+    found = min(float(part["sqnr_db"]) for row in quality for part in (row["groups"] or [row]))
+    if found >= least:
+        return None
+    hint = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
+    # Rounded down: 35.96 is not 36.
+    worst = f"{name}: {math.floor(found * 10) / 10} dB against the float model, the least is {least:g}"
+    return McuError(worst, hint, Exit.BUDGET)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the table, below HEADINGS."""
+    return (
+        layer_name(row["name"], row["operator"], row["shape"]),
+        str(row["line"]),
+        f"{row['sqnr_db']:.1f}",
+        "" if row["weights_db"] is None else f"{row['weights_db']:.1f}",
+        f"{row['accumulated_db']:.1f}",
+        f"{row['low']:.3g} .. {row['high']:.3g}",
+        f"{row['clipped']:.1%}" if row["clipped"] else "",
+        str(row["dead"] or ""),
+    )
+
+
+def by_loss(layers: Sequence[Row]) -> list[Row]:
+    """By what each loses alone: behind the cause of a loss, every layer is as bad."""
+    return sorted(layers, key=lambda row: float(row["sqnr_db"]))
+
+
+def _bad_outputs(row: Row) -> Iterator[str]:
+    if row.get("integers"):
+        if row["equal"] < LEAST_EQUAL:
+            yield f"output {row['output']} has other integers in {1 - row['equal']:.0%} of its elements"
+        return
+    for part in row["groups"] or [row]:
+        if part["sqnr_db"] < LEAST_SQNR_DB:
+            where = f" {_group(part)}" if "first" in part else ""
+            yield f"output {row['output']}{where} has {part['sqnr_db']:.1f} dB"
+
+
+def _group(group: Row) -> str:
+    first, last = group["first"], group["last"]
+    named = f"channel {first}" if first == last else f"channels {first} to {last}"
+    return f"{named} (dimension {group['axis']})"
+
+
+def _place(row: Row) -> str:
+    return layer_at(row["name"], row["operator"], row["shape"], row["line"])

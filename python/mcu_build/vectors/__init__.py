@@ -1,0 +1,1 @@
+"""Inputs and outputs of firmware as arrays: archives, their packing, their comparison."""

@@ -1,0 +1,1 @@
+"""Firmware, command streams and programs compared with the oracle, and where they differ."""
