@@ -41,9 +41,10 @@ from mcu_build.lower.assigned import (
     why_in_float,
     why_on_cpu,
 )
+from mcu_build.lower.bounded_masks import bound_masks
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.ethos_u_partition import Partitioner
-from mcu_build.lower.legalize import ATTENTION_RULES, legalize
+from mcu_build.lower.legalize import ATTENTION_RULES, MASKED_ATTENTION_RULES, legalize
 from mcu_build.lower.legalize_moves import NPU_RULES
 from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
@@ -93,7 +94,7 @@ def quantize_for_npu(
 
     def attempt() -> Quantized:
         with quiet():
-            quantizer = SplitQuantizer(spec, rejected, activation_bits, ruined)
+            quantizer = SplitQuantizer(spec, rejected, activation_bits, ruined, items)
         return quantize_layers(exported, items, examples, quantizer)
 
     for number in range(1, _ROUNDS + 1):
@@ -114,7 +115,7 @@ def quantize_for_npu(
 class SplitQuantizer(Quantizer):  # type: ignore[misc]
     """EthosUQuantizer for all operators but `rejected` (their names in the float graph, with the reason).
 
-    Of these, `in_float` stay in float.
+    Of these, `in_float` stay in float. `calls` are calibration data, which masks are bounded by.
     """
 
     def __init__(
@@ -123,7 +124,9 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         rejected: Mapping[str, str],
         activation_bits: int,
         in_float: Mapping[str, str] = MappingProxyType({}),
+        calls: Sequence[Inputs] = (),
     ) -> None:
+        self._bits, self._calls = activation_bits, calls
         self._rejected = rejected
         self._wide = activation_bits == 16
         self._cpu = annotate.Quantizer(_is_wide_for_cpu if self._wide else is_for_cpu, in_float)
@@ -137,7 +140,9 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         """Rewrite every operator for where it will run."""
         # The NPU has no products of 16 bits: each has to be known by name to be left to the core, and those
         # that executorch makes later have none.
-        legalize(model, rules={**NPU_RULES, **ATTENTION_RULES} if self._wide else NPU_RULES)
+        attention = ATTENTION_RULES if self._wide else MASKED_ATTENTION_RULES
+        legalize(model, rules={**NPU_RULES, **attention})
+        bound_masks(model, self._calls, margin=self._bits)
         if self._wide:
             model = _Products(tfa_pass=True)(model).graph_module
         for node in _operators(model):

@@ -20,7 +20,7 @@ from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.layer_scale import into_weights
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
 from mcu_build.lower.legalize_moves import MOVE_RULES
-from mcu_build.lower.legalize_products import addmm, attention, baddbmm, matmul, softmax
+from mcu_build.lower.legalize_products import addmm, attention, baddbmm, masked_attention, matmul, softmax
 from mcu_build.lower.refusals import named
 
 Rule = Callable[[Builder, Node], Node | None]
@@ -214,6 +214,10 @@ def _reversed_subtraction(build: Builder, node: Node) -> Node | None:
 
 # Attention alone: products that are left to the core have to be known before the NPU's quantizer makes them.
 ATTENTION_RULES: Mapping[Any, tuple[Rule, ...]] = {aten.scaled_dot_product_attention.default: (attention,)}
+# Masks have to be known before the scores have a range (bounded_masks.py).
+MASKED_ATTENTION_RULES: Mapping[Any, tuple[Rule, ...]] = {
+    aten.scaled_dot_product_attention.default: (masked_attention,)
+}
 
 
 def _mean(build: Builder, node: Node) -> Node | None:

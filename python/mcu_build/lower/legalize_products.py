@@ -55,6 +55,12 @@ def attention(build: Builder, node: Node) -> Node | None:
     return build(aten.matmul.default, build(aten.softmax.int, scores, -1), value)
 
 
+def masked_attention(build: Builder, node: Node) -> Node | None:
+    """Attention with a mask alone, likewise."""
+    is_masked = argument(node, 3, "attn_mask", None) is not None or argument(node, 5, "is_causal", False)
+    return attention(build, node) if is_masked else None
+
+
 def baddbmm(build: Builder, node: Node) -> Node | None:
     """a + b @ c as a sum and a product."""
     if node.kwargs:

@@ -81,6 +81,13 @@ class _Peeled:
 
 def with_mask(build: Builder, node: Node) -> Node | None:
     """softmax over the last dimension of masked scores as softmax_where."""
+    found = unmasked(build, node)
+    return build.reshape(build(softmax_where(), *found), shape(node)) if found else None
+
+
+def unmasked(build: Builder, node: Node) -> tuple[Node, Node] | None:
+    """Scores [b, r, c] of a softmax over the last dimension, and where they count [1 | b, 1 | r, c]; None
+    where nothing is masked."""
     scores, sizes = node.args[0], shape(node)
     if node.args[1] not in (-1, len(sizes) - 1):
         return None
@@ -93,8 +100,7 @@ def with_mask(build: Builder, node: Node) -> Node | None:
         return None
     allowed = _all_of(build, masks)
     rows = sizes[-2] if len(sizes) > 1 else 1
-    matrix = build.reshape(scores, (prod(sizes) // (rows * sizes[-1]), rows, sizes[-1]))
-    return build.reshape(build(softmax_where(), matrix, allowed), sizes)
+    return build.reshape(scores, (prod(sizes) // (rows * sizes[-1]), rows, sizes[-1])), allowed
 
 
 def _all_of(build: Builder, masks: list[Node]) -> Node:
@@ -274,13 +280,14 @@ def _is_one(build: Builder, value: Any) -> bool:
 def _where_zero(build: Builder, factor: Node, far: Any) -> Node:
     """(1 - mask) * -10000 is 0 or far below: 1 where the factor is 0, and 0 where its product counts.
 
-    The product itself may be as large as floats are (`torch.finfo.min`): beside it int8 would have no 1.
+    The product itself may be as large as floats are (`torch.finfo.min`): beside it int8 would have no 1. What
+    is cut off at 1 is larger than 1 by more than a step of int8.
     """
     least = (
         float(value.max()) if isinstance(far, Node) and (value := build.value_of(far)) is not None else far
     )
-    scaled = build(aten.mul.Tensor, factor, -min(least / _FAR, _STEEP))
-    return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.0), 0.0, 1.0)
+    scaled = build(aten.mul.Tensor, factor, -1.5 * min(least / _FAR, _STEEP))
+    return build(aten.clamp.default, build(aten.add.Tensor, scaled, 1.5), 0.0, 1.0)
 
 
 def is_mask(build: Builder, added: Node) -> bool:

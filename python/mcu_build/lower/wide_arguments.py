@@ -37,11 +37,9 @@ def wide_arguments(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, s
     found = (node for node in module.graph.nodes if node.target in _FUNCTIONS and is_float(node))
     functions = [node for node in found if not is_int16(node)]
     made = _made_of_inputs(module) if functions else set()
-    widths = _Widths(module, {node.args[0] for node in functions if node.args[0] in made})
-    with torch.no_grad():
-        for given in inputs if widths.watched else ():
-            widths.run(*given)
-    kept = [node for node in functions if widths.of(node.args[0]) > _WIDE or _is_cast(node)]
+    widths = ranges(module, {node.args[0] for node in functions if node.args[0] in made}, inputs)
+    wide = {node for node, (low, high) in widths.items() if high - low > _WIDE}
+    kept = [node for node in functions if node.args[0] in wide or _is_cast(node)]
     return {node.name: WHY for node in [*kept, *_before(kept, made)]}
 
 
@@ -79,23 +77,34 @@ def _before(functions: Iterable[Node], made: set[Node]) -> Iterator[Node]:
             waiting += node.all_input_nodes
 
 
-class _Widths(Interpreter):  # type: ignore[misc]
+def ranges(
+    module: GraphModule, watched: set[Node], calls: Iterable[Inputs]
+) -> dict[Node, tuple[float, float]]:
+    """What some nodes of a graph are at least and at most over calls, zero included. State is kept."""
+    if not watched:
+        return {}
+    state = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    run = _Ranges(module, watched)
+    with torch.no_grad():
+        for inputs in calls:
+            run.run(*inputs)
+        for name, buffer in module.named_buffers():
+            buffer.copy_(state[name])
+    return run.found
+
+
+class _Ranges(Interpreter):  # type: ignore[misc]
     """The ranges that some nodes have had, zero included."""
 
     def __init__(self, module: GraphModule, watched: set[Node]) -> None:
         super().__init__(module)
-        self.watched = watched
-        self._ranges: dict[Node, tuple[float, float]] = {}
+        self._watched = watched
+        self.found = dict.fromkeys(watched, (0.0, 0.0))
 
     def run_node(self, n: Node) -> Any:
         """The node's result, its range noted."""
         result = super().run_node(n)
-        if n in self.watched and result.is_floating_point() and result.numel():
-            low, high = self._ranges.get(n, (0.0, 0.0))
-            self._ranges[n] = min(low, float(result.min())), max(high, float(result.max()))
+        if n in self._watched and result.is_floating_point() and result.numel():
+            low, high = self.found[n]
+            self.found[n] = min(low, float(result.min())), max(high, float(result.max()))
         return result
-
-    def of(self, node: Any) -> float:
-        """The width of a node's range."""
-        low, high = self._ranges.get(node, (0.0, 0.0))
-        return high - low
