@@ -10,7 +10,7 @@ import torch
 
 from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
 from mcu_build.quality.sqnr import judge, sqnr_db
-from mcu_build.quality.verdict import cause, lines, verdict
+from mcu_build.quality.verdict import card, cause, lines, verdict
 from tests.support.cli import mcu_build
 from tests.support.pages import Tags
 
@@ -64,6 +64,16 @@ def test_small_channels_beside_large_ones_are_judged_apart():
     assert found.worst < 10
     (alike,) = judge([boxes], [np.rint(boxes)])
     assert alike.groups == ()
+
+
+def test_outputs_are_called_what_the_model_calls_them():
+    """Keys and fields have names, places in a list have numbers: in lines, warnings and on pages."""
+    signal = [np.arange(8.0).reshape(8, 1)] * 4
+    rows = [asdict(one) for one in judge(signal, [-one for one in signal], ("boxes", "a[0]", "[2]"))]
+    names = ["output boxes", "output a[0]", "output 2", "output 3"]
+    assert [line.partition(":")[0] for line in lines(rows)] == names
+    assert [card(row)["name"] for row in rows] == names
+    assert all(f"{name} has -6.0 dB" in verdict("net.py", rows, [])[0] for name in names)
 
 
 def test_rare_classes_are_no_group_of_their_own():

@@ -9,6 +9,7 @@ from mcu_build.cli.options import build_options, run_options
 from mcu_build.cli.output import end_json, end_text, print_text
 from mcu_build.cli.via import ViaCommand, chosen_way, on_device_option, via_option
 from mcu_build.errors import Exit
+from mcu_build.layer_names import output_name
 from mcu_build.quality.verdict import lines as quality_lines
 from mcu_build.terminal import StageTimes
 
@@ -170,8 +171,8 @@ def text(built: Any, proof: Any, where: str) -> str:
     if compared.first:
         first = compared.first
         lines.append(
-            f"  first      vector {first.vector}, output {first.output}{list(first.index)}: "
-            f"{first.found:g} instead of {first.expected:g}"
+            f"  first      vector {first.vector}, {output_name(first.output, proof.outputs)}"
+            f"{list(first.index)}: {first.found:g} instead of {first.expected:g}"
         )
         lines += _suspects(proof)
     if outcome.stack_size:

@@ -9,6 +9,7 @@ import rich_click as click
 from mcu_build.cli.options import build_option, debug_option, json_option
 from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit
+from mcu_build.layer_names import output_name
 from mcu_build.terminal import StageTimes
 
 
@@ -48,7 +49,7 @@ def command(
 
 def _text(found: Any) -> list[str]:
     return [
-        *(_line(index, one) for index, one in enumerate(found.outputs)),
+        *(_line(output_name(index, found.names), one) for index, one in enumerate(found.outputs)),
         *(_stream_line(index, one) for index, one in enumerate(found.delegates)),
         "agrees" if found.agrees else "DOES NOT AGREE: wrong, too many steps apart on average, or constant",
     ]
@@ -64,8 +65,8 @@ def _stream_line(index: int, one: Any) -> str:
     return f"delegate {index}: its command stream in the model of {one.npu}: {wrong} TOSA's{constant}"
 
 
-def _line(index: int, one: Any) -> str:
+def _line(name: str, one: Any) -> str:
     return (
-        f"output {index}: {one.equal:,} of {one.elements:,} values equal, {one.mean_steps:.3f} steps apart "
+        f"{name}: {one.equal:,} of {one.elements:,} values equal, {one.mean_steps:.3f} steps apart "
         f"on average, {one.largest_steps:g} at most{'' if one.varies else '; the same for every vector'}"
     )

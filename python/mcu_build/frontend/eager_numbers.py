@@ -14,13 +14,13 @@ from torch.overrides import TorchFunctionMode
 from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.frontend.model_file import Model
-from mcu_build.layer_names import layer_at
+from mcu_build.layer_names import layer_at, output_name
 
 # Called with inputs, what the model gives as a flat list.
 Call = Callable[[Sequence[torch.Tensor]], Sequence[Any]]
 
 
-def check_outputs(model: Model, outputs: Sequence[Any], call: Call) -> None:
+def check_outputs(model: Model, outputs: Sequence[Any], names: Sequence[str], call: Call) -> None:
     """McuError where an output is NaN throughout for the example inputs, and for the first of `calibration`.
 
     Example inputs are often zeros, which may be outside of what a model is made for.
@@ -38,7 +38,7 @@ def check_outputs(model: Model, outputs: Sequence[Any], call: Call) -> None:
         call(inputs)
     where = f", first in {finder.found}" if finder.found else ""
     raise McuError(
-        f"{model.path}: {which}: output {index} is NaN, in PyTorch already{where}",
+        f"{model.path}: {which}: {output_name(index, names)} is NaN, in PyTorch already{where}",
         "Its operands there are finite: is it a logarithm, a root or a quotient?",
     )
 

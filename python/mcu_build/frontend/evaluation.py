@@ -10,6 +10,7 @@ import numpy as np
 from mcu_build.errors import McuError
 from mcu_build.frontend.captured import Captured, Inputs, Label
 from mcu_build.frontend.labels import check_labels
+from mcu_build.layer_names import output_name
 from mcu_build.quality.sqnr import Quality, judge
 from mcu_build.vectors import npz
 from mcu_build.vectors.pack import UNLABELLED, sequence_starts
@@ -62,7 +63,7 @@ def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[s
         raise McuError(
             f"{file}: evaluation: it holds no item", "Give (inputs, label) pairs, or leave it out."
         )
-    check_outputs(file, outputs, captured.warnings, lambda: _nan_place(captured, inputs[0]))
+    check_outputs(file, outputs, captured, lambda: _nan_place(captured, inputs[0]))
     arrays = {f"input_{i}": np.stack([row[i] for row in inputs]) for i in range(len(inputs[0]))}
     arrays |= {f"float_{i}": np.stack([row[i] for row in outputs]) for i in range(len(outputs[0]))}
     if captured.state:
@@ -138,8 +139,11 @@ def quality_of(
     captured: Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
 ) -> tuple[Quality, ...]:
     """The int8 program against the float model, over the first vectors."""
+    from mcu_build.frontend.capture import names_of_outputs
+
     found = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
-    return judge([array[: len(found[0])] for array in npz.numbered(vectors, "float")], found)
+    floats = [array[: len(found[0])] for array in npz.numbered(vectors, "float")]
+    return judge(floats, found, names_of_outputs(captured.exported))
 
 
 def outputs_of(
@@ -162,20 +166,24 @@ def outputs_of(
 
 
 def check_outputs(
-    file: Path, outputs: list[list[npz.Array]], warnings: list[str], nan_place: Callable[[], str]
+    file: Path, outputs: list[list[npz.Array]], captured: Captured, nan_place: Callable[[], str]
 ) -> None:
     """McuError where an output is never a number, a warning where only some vectors give NaN."""
+    from mcu_build.frontend.capture import names_of_outputs
+
+    names = names_of_outputs(captured.exported)
     for index in range(len(outputs[0])):
+        which = output_name(index, names)
         rows = [row[index] for row in outputs]
         lost = sum(bool(np.isnan(row).any()) for row in rows if row.dtype.kind == "f")
         if lost == len(rows) and all(np.isnan(row).all() for row in rows):
             raise McuError(
-                f"{file}: model: output {index} is NaN for every input, in PyTorch already"
+                f"{file}: model: {which} is NaN for every input, in PyTorch already"
                 f"{f', first in {where}' if (where := nan_place()) else ''}",
                 "Its operands there are finite: is it a logarithm, a root or a quotient?",
             )
         if lost:
-            warnings.append(f"{file}: model: output {index} holds NaN for {lost} of {len(rows)} inputs.")
+            captured.warnings.append(f"{file}: model: {which} holds NaN for {lost} of {len(rows)} inputs.")
 
 
 def numpy_of(tensor: "torch.Tensor") -> npz.Array:

@@ -77,8 +77,8 @@ def call_once(model: Model) -> FirstCall:
     if changed and first_result is not None and not state:
         _check_values(model, changed, first_result)
         buffers.restore()
-    outputs = [leaf for _, leaf in leaves(result)]
-    check_outputs(model, outputs, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs))])
+    names, outputs = zip(*leaves(result), strict=True)
+    check_outputs(model, outputs, names, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs))])
     buffers.restore()
     first = seen[0][0]
     for name in state & first.keys():

@@ -146,6 +146,7 @@ def _streamed(
 
     The program over whole recordings is kept as recording.pt2, to be compared with.
     """
+    from mcu_build.frontend.capture import names_of_outputs
     from mcu_build.frontend.store import save
     from mcu_build.frontend.stream import recordings, to_stream
     from mcu_build.lower.upstream import quiet
@@ -157,7 +158,9 @@ def _streamed(
     with about(file), quiet():
         made = to_stream(quantized, captured.stream, examples)
     cut = recordings.cut(file, vectors, labels, made, captured.stream)
-    described = recordings.describe(made, captured.stream, captured.latency)
+    described = recordings.describe(
+        made, captured.stream, captured.latency, names_of_outputs(captured.exported)
+    )
     return described, (made.program, made.state), cut
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mcu_build.errors import McuError
+from mcu_build.layer_names import output_name
 from mcu_build.vectors import npz
 from mcu_build.vectors.npz import Array
 
@@ -68,9 +69,10 @@ def prove(
             wanted = _delivered(expected[index], time, found)
             if not np.array_equal(found, wanted, equal_nan=found.dtype.kind == "f"):
                 different = np.argwhere(found != wanted)[0].tolist()
+                output = output_name(index, stream.get("names", ()))
                 raise McuError(
-                    f"{name}: stream: recording {number}: output {index}{different} is not what one call "
-                    f"gives: {found[tuple(different)]} instead of {wanted[tuple(different)]}",
+                    f"{name}: stream: recording {number}: {output}{different} is not what one call gives: "
+                    f"{found[tuple(different)]} instead of {wanted[tuple(different)]}",
                     "Build the model without `stream`, and please report it.",
                 )
             compared += found.size

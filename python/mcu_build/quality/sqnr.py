@@ -10,10 +10,11 @@ group.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mcu_build.layer_names import own_name
 from mcu_build.vectors.npz import Array
 
 # Below it a user is warned: noise of a tenth of the signal, with which classifiers change their answers.
@@ -43,8 +44,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Quality:
-    """One output. `groups` is empty where its channels are alike; `equal` is the share of equal elements;
-    `integers`: the float model's are integers, whose decibels mean little.
+    """One output, called `name` in the model's result. `groups` is empty where its channels are alike;
+    `equal` is the share of equal elements; `integers`: those of the float model are integers, whose decibels
+    mean little.
     """
 
     output: int
@@ -53,6 +55,7 @@ class Quality:
     equal: float
     groups: tuple[Group, ...] = ()
     integers: bool = False
+    name: str = ""
 
     @property
     def worst(self) -> float:
@@ -60,12 +63,16 @@ class Quality:
         return min((group.sqnr_db for group in self.groups), default=self.sqnr_db)
 
 
-def judge(reference: Sequence[Array], found: Sequence[Array]) -> tuple[Quality, ...]:
+def judge(
+    reference: Sequence[Array], found: Sequence[Array], names: Sequence[str] = ()
+) -> tuple[Quality, ...]:
     """The quality of each output: arrays [vectors, ...] of the float model and of the quantized program.
+    `names` are the outputs', where they are known.
 
     Shapes must be equal (ValueError). Values that are not finite in the float model are left out.
     """
-    return tuple(_judge(index, *pair) for index, pair in enumerate(zip(reference, found, strict=True)))
+    pairs = enumerate(zip(reference, found, strict=True))
+    return tuple(replace(_judge(index, *pair), name=own_name(index, names)) for index, pair in pairs)
 
 
 def sqnr_db(reference: Array, found: Array) -> float:

@@ -74,13 +74,21 @@ def cause(row: Row) -> str:
 def lines(quality: Sequence[Row]) -> Iterator[str]:
     """'31.2 dB, cosine 0.9996' for each output, with the worst group where channels are unlike."""
     for row in quality:
-        name = f"output {row['output']}: " if len(quality) > 1 else ""
+        name = f"{output_of(row)}: " if len(quality) > 1 else ""
         if row.get("integers"):
             yield f"{name}{row['equal']:.1%} of its integers are equal"
             continue
-        worst = min(row["groups"], key=lambda group: float(group["sqnr_db"]), default=None)
-        group = f"; {_group(worst)}: {worst['sqnr_db']:.1f} dB" if worst else ""
-        yield f"{name}{row['sqnr_db']:.1f} dB, cosine {row['cosine']:.4f}{group}"
+        yield f"{name}{row['sqnr_db']:.1f} dB, cosine {row['cosine']:.4f}{_worst_group(row)}"
+
+
+def card(row: Row) -> Mapping[str, Any]:
+    """One output on a page: its figure, what belongs to it, whether it is bad."""
+    if row.get("integers"):
+        figure, notes, bad = f"{row['equal']:.1%}", "of its integers are equal", row["equal"] < LEAST_EQUAL
+    else:
+        figure, notes = f"{row['sqnr_db']:.1f} dB", f"cosine {row['cosine']:.4f}{_worst_group(row)}"
+        bad = any(part["sqnr_db"] < LEAST_SQNR_DB for part in [row, *row["groups"]])
+    return {"name": output_of(row), "figure": figure, "notes": notes, "bad": bad}
 
 
 def table(layers: Sequence[Row]) -> str:
@@ -121,15 +129,25 @@ def by_loss(layers: Sequence[Row]) -> list[Row]:
     return sorted(layers, key=lambda row: float(row["sqnr_db"]))
 
 
+def output_of(row: Row) -> str:
+    """'output boxes' of a row of `quality`, 'output 0' where it has no name."""
+    return f"output {row.get('name') or row['output']}"
+
+
 def _bad_outputs(row: Row) -> Iterator[str]:
     if row.get("integers"):
         if row["equal"] < LEAST_EQUAL:
-            yield f"output {row['output']} has other integers in {1 - row['equal']:.0%} of its elements"
+            yield f"{output_of(row)} has other integers in {1 - row['equal']:.0%} of its elements"
         return
     for part in row["groups"] or [row]:
         if part["sqnr_db"] < LEAST_SQNR_DB:
             where = f" {_group(part)}" if "first" in part else ""
-            yield f"output {row['output']}{where} has {part['sqnr_db']:.1f} dB"
+            yield f"{output_of(row)}{where} has {part['sqnr_db']:.1f} dB"
+
+
+def _worst_group(row: Row) -> str:
+    worst = min(row["groups"], key=lambda group: float(group["sqnr_db"]), default=None)
+    return f"; {_group(worst)}: {worst['sqnr_db']:.1f} dB" if worst else ""
 
 
 def _group(group: Row) -> str:

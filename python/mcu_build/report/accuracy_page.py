@@ -5,7 +5,7 @@ from typing import Any
 
 from mcu_build.layer_names import layer_at
 from mcu_build.quality.sqnr import LEAST_SQNR_DB
-from mcu_build.quality.verdict import HEADINGS, RIGHT, by_loss, cause, cells, lines
+from mcu_build.quality.verdict import HEADINGS, RIGHT, by_loss, card, cause, cells
 from mcu_build.report import page as pages
 from mcu_build.report import svg
 
@@ -25,25 +25,13 @@ def page(name: str, quality: Sequence[Row], layers: Sequence[Row]) -> str:
         "accuracy.html",
         title=title,
         least=f"{LEAST_SQNR_DB:.0f}",
-        outputs=[_card(row) for row in quality],
+        outputs=[card(row) for row in quality],
         picture=Markup(svg.losses([_loss(row) for row in layers], LEAST_SQNR_DB)),
         headings=HEADINGS,
         words=[heading for heading in HEADINGS if heading not in RIGHT],
         rows=rows,
     )
     return pages.document(title, body)
-
-
-def _card(row: Row) -> Mapping[str, Any]:
-    worst = min([row, *row["groups"]], key=lambda one: float(one["sqnr_db"]))
-    (line_of_row,) = lines([row])
-    return {
-        "name": f"output {row['output']}",
-        "sqnr": f"{row['sqnr_db']:.1f}",
-        "cosine": f"{row['cosine']:.4f}",
-        "group": line_of_row.partition("; ")[2],
-        "bad": worst["sqnr_db"] < LEAST_SQNR_DB,
-    }
 
 
 def _loss(row: Row) -> svg.Loss:

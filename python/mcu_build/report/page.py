@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.image.size import FLASH, RAM, Kind, Size
+from mcu_build.quality.verdict import card
 from mcu_build.report import svg
 from mcu_build.report.layers import function_name
 from mcu_build.report.npu import estimates
@@ -76,6 +77,7 @@ def _body(report: Report) -> "Markup":
         report=report,
         title=_title(report),
         rows=rows,
+        outputs=[card(row) for row in report.quality],
         has_lines=any(row.line for row in rows),
         largest=max((row.cycles or row.instructions or 0 for row in rows if not row.inner), default=0),
         largest_inner=max((row.cycles or 0 for row in rows if row.inner), default=0),

@@ -12,6 +12,7 @@ import numpy as np
 
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import ALIGNMENT, Quantization
+from mcu_build.layer_names import output_name
 from mcu_build.vectors import npz
 from mcu_build.vectors.npz import Array
 
@@ -55,8 +56,8 @@ def stepped(
     if late:
         index, first = late[0]
         raise McuError(
-            f"{source}: recordings of {count} samples are shorter than the window: output {index} has its "
-            f"first result after {first * hop}",
+            f"{source}: recordings of {count} samples are shorter than the window: "
+            f"{output_name(index, stream.get('names', ()))} has its first result after {first * hop}",
             "Give longer recordings, or steps of one: the outputs of the first steps then mean nothing.",
         )
     if count % hop:

@@ -1,6 +1,6 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from mcu_build.custom import is_custom
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage
 from mcu_build.flash.via import Via
+from mcu_build.layer_names import output_name
 from mcu_build.progress import Progress
 from mcu_build.quality.metrics import OWN, Metric, is_higher_better, named
 from mcu_build.quality.sqnr import MOST_DROP, judge
@@ -54,6 +55,7 @@ class Proof:
     `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
     `streams`: an NPU's delegates came without TOSA, and are compared with our model of the NPU alone.
+    `outputs` are the model's names for its outputs, as far as they are known.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Proof:
     element: Mismatch | None = None
     metric: Metric | None = None
     streams: bool = False
+    outputs: tuple[str, ...] = ()
 
     def failure(
         self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
@@ -103,9 +106,9 @@ class Proof:
         compared, own = self.comparison, [layer for layer in self.suspects if is_custom(layer.operator)]
         parts = [f"{self.name}: {compared.mismatches:,} of {compared.elements:,} outputs are wrong"]
         if first := compared.first:
-            element = f"{first.output}{list(first.index)}"
+            element = f"{output_name(first.output, self.outputs)}{list(first.index)}"
             parts.append(
-                f"the first is output {element} of vector {first.vector}, {first.found:g} instead of "
+                f"the first is {element} of vector {first.vector}, {first.found:g} instead of "
                 f"{first.expected:g}; the largest difference is {compared.max_abs_difference:g}"
             )
         if len(self.suspects) == 1:
@@ -293,12 +296,13 @@ def test(
         float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
-        quality=_quality(own, built.manifest.outputs, found, limit),
+        quality=_quality(built, own, found, limit),
         suspects=layers,
         element=element,
         metric=_metric(built, own, expected, found, limit),
         streams=built.lowered.has_unknown_delegates
         and any(row["where"] == "npu" for row in built.manifest.operators),
+        outputs=built.lowered.outputs,
     )
 
 
@@ -358,14 +362,16 @@ def _float_operators(built: Built) -> tuple[str, ...]:
 
 
 def _quality(
-    archive: Mapping[str, Array], ports: Sequence[vectors.Port], found: list[Array], limit: int | None
+    built: Built, archive: Mapping[str, Array], found: list[Array], limit: int | None
 ) -> tuple[Mapping[str, Any], ...]:
     """The firmware against the float model, where that is known."""
     floats = npz.numbered(archive, "float")
     if not floats:
         return ()
-    real = [vectors.dequantized(array, port) for array, port in zip(found, ports, strict=True)]
-    return tuple(asdict(one) for one in judge([array[:limit] for array in floats], real))
+    pairs = zip(found, built.manifest.outputs, strict=True)
+    real = [vectors.dequantized(array, port) for array, port in pairs]
+    judged = judge([array[:limit] for array in floats], real, built.lowered.outputs)
+    return tuple(asdict(one) for one in judged)
 
 
 def _accuracy(

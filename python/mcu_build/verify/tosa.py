@@ -15,6 +15,7 @@ import numpy as np
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code
 from mcu_build.errors import McuError
+from mcu_build.layer_names import output_name
 from mcu_build.progress import Progress
 from mcu_build.stages.lowered import Lowered
 from mcu_build.stages.reference import expected_outputs
@@ -52,10 +53,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Each output of the program, and each delegate's command stream."""
+    """Each output of the program, with the model's names for them, and each delegate's command stream."""
 
     outputs: tuple[Agreement, ...]
     delegates: tuple["Exactness", ...]
+    names: tuple[str, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -87,7 +89,7 @@ def verify(
     with progress.stage("npu"):
         from mcu_build.verify.command_streams import run_streams
 
-        return Verdict(outputs, run_streams(lowered, chosen))
+        return Verdict(outputs, run_streams(lowered, chosen), lowered.outputs)
 
 
 def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]]:
@@ -100,8 +102,9 @@ def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]
     for index, id in enumerate(plan.outputs):
         tensor = quantized_port(plan, id)
         if tensor is None or tensor.quantization is None:
+            output = output_name(index, lowered.outputs)
             raise McuError(
-                f"{lowered.name}: output {index} is float: it has no quantization to compare by",
+                f"{lowered.name}: {output} is float: it has no quantization to compare by",
                 "Let the model end in an operator that is quantized.",
             )
         found.append((tensor.quantization.scale, tensor.dtype.size))

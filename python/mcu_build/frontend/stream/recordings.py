@@ -16,11 +16,13 @@ from mcu_build.vectors.pack import UNLABELLED, cut_steps
 Labels = int | tuple[int | None, ...] | None
 
 
-def describe(streamed: Streamed, axes: Mapping[int, int], latency: int) -> dict[str, Any]:
+def describe(
+    streamed: Streamed, axes: Mapping[int, int], latency: int, names: Sequence[str] = ()
+) -> dict[str, Any]:
     """A stream as plain data: `inputs` [index, axis], samples in a step, steps of a recording, outputs.
 
     `latency` are the samples that the model file permits, `first` the steps before each output's first
-    result.
+    result, `names` what the model calls its outputs.
     """
     ahead = streamed.ahead
     return {
@@ -28,6 +30,7 @@ def describe(streamed: Streamed, axes: Mapping[int, int], latency: int) -> dict[
         "hop": streamed.hop,
         "steps": streamed.steps,
         "outputs": [asdict(time) if time else None for time in streamed.outputs],
+        "names": list(names),
         "first": list(streamed.first),
         "ahead": {**asdict(ahead), "text": str(ahead)} if ahead else None,
         "latency": latency,
