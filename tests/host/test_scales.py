@@ -31,9 +31,9 @@ def near(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(10 * np.log10(np.square(wanted.astype(np.float64)).sum() / noise))
 
 
-@pytest.mark.parametrize(("power", "expected"), [(0, POOL), (4, RESAMPLE)])
-def test_a_mean_shares_the_scale_of_what_is_alike(power: int, expected: str) -> None:
-    outcome = outcome_of(lambda m, x: F.avg_pool2d(x + 6 if power == 0 else x.pow(power), 4))
+@pytest.mark.parametrize(("power", "window", "expected"), [(0, 2, POOL), (0, 4, RESAMPLE), (4, 2, RESAMPLE)])
+def test_small_means_share_the_scale_of_what_is_alike(power: int, window: int, expected: str) -> None:
+    outcome = outcome_of(lambda m, x: F.avg_pool2d(x.pow(power) if power else x + 6, window))
     assert [name for name in operators(outcome) if name in (POOL, RESAMPLE)] == [expected]
     assert near(outcome.evaluated[0], outcome.in_float[0]) > 30
 

@@ -6,6 +6,7 @@ ranges are alike, a shared scale costs nothing in accuracy and saves arithmetic:
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from math import prod
 from typing import Any
 
 from executorch.backends.arm.common.annotation_meta import ArmAnnotationInfo
@@ -16,8 +17,10 @@ from mcu_build.lower.assigned import mark_boundary
 from mcu_build.lower.builder import aten
 from mcu_build.lower.state_inputs import tied
 
-# A mean in the scale of what it averages loses the logarithm of this factor in bits, but is not requantized.
+# Up to this factor, means that are slow to requantize have the scale of what they average: those of padded
+# windows, and of so few elements that there are many of them.
 _MEAN = 2.0
+_FEW = 4
 # Likewise a part of an output that is joined: with scales of their own, parts are joined in float.
 _PART = 4.0
 _JOINED = "mcu_build_joined"
@@ -57,7 +60,7 @@ def settle_scales(prepared: GraphModule) -> None:
     for group in groups.values():
         _settle_joined(prepared, group)
     for node in prepared.graph.nodes:
-        if node.target is aten.avg_pool2d.default:
+        if node.target is aten.avg_pool2d.default and _is_slow(node):
             _settle_mean(prepared, node)
     prepared.graph.lint()
     prepared.recompile()
@@ -71,6 +74,13 @@ def _settle_mean(prepared: GraphModule, node: Node) -> None:
     # A mean that shares its scale with others may have a wider one.
     if low <= mean_low and mean_high <= high and _factor((before, after)) <= _MEAN:
         _replace(prepared, after, before)
+
+
+def _is_slow(node: Node) -> bool:
+    """Whether windows are small, or reach beyond the image by padding or ceil_mode."""
+    window, padding = node.args[1], node.args[3] if len(node.args) > 3 else 0
+    sizes = [window] * 2 if isinstance(window, int) else [window[0], window[-1]]
+    return prod(sizes) <= _FEW or padding not in (0, [0], [0, 0]) or True in node.args[4:5]
 
 
 def _settle_joined(prepared: GraphModule, group: Sequence[Node]) -> None:

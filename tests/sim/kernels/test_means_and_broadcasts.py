@@ -1,4 +1,4 @@
-"""Means, resizing, and sums of operands that broadcast equal the reference bit for bit, on both cores."""
+"""Means, resizing, and sums of operands that broadcast equal the reference bit for bit on every core."""
 
 from pathlib import Path
 
@@ -102,6 +102,14 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     (tmp_path / "host").mkdir()
     outputs = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), outputs) == []
+    assert share_that_varies(outputs) > 0.6
+
+
+@pytest.mark.parametrize("board", ["microbit", pytest.param("mps2-an385", marks=pytest.mark.slow)])
+def test_means_equal_the_reference_without_the_extension(board: str, tmp_path: Path) -> None:
+    assert {plan.steps[0].kernel for plan in plans_on(board, MEANS)} == {"thumb_mean_s8"}
+    outputs = run_cases(MEANS, tmp_path)
+    assert differing(run_cases_on(board, MEANS, tmp_path / "board"), outputs) == []
     assert share_that_varies(outputs) > 0.6
 
 

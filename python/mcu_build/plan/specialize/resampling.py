@@ -1,4 +1,4 @@
-"""Resizing and averages by firmware/kernels/dsp and mve; means and sums are those of equal weights."""
+"""Resizing by firmware/kernels/dsp and mve, averages by thumb too; means and sums have equal weights."""
 
 from dataclasses import dataclass, replace
 
@@ -11,6 +11,8 @@ from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_rescale import DspScale, array, one_scale
 
+# Magnitude of sums, the bias among them, that the requantization of Armv6-M takes (thumb/rescale.h).
+_MOST = (1 << 29) - (1 << 16)
 _LINE = 1 << (TAP_BITS - LINE_BITS)  # a multiple of which is exact as a line
 
 
@@ -46,6 +48,16 @@ class _Windows:
 def dsp(context: Context, step: Step, call: Resample) -> Step | None:
     """On cores with the DSP extension."""
     return _mean(context, step, call, "dsp_mean") or _resample(context, step, call, "dsp_resample")
+
+
+def thumb(context: Context, step: Step, call: Resample) -> Step | None:
+    """On cores without the extension: means alone."""
+    made = _mean(context, step, call, "thumb_mean")
+    if made is None or not isinstance(made.params, MeanParams):
+        return None
+    params, point = made.params, call.params.input_zero_point
+    largest = (params.factor // 2) * params.taps.product * max(point + 128, 127 - point)
+    return made if largest < _MOST else None
 
 
 def mve(context: Context, step: Step, call: Resample) -> Step | None:

@@ -3,9 +3,10 @@
 from functools import partial
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d
+from mcu_build.ir.calls.int8 import Resample
 from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.pairs import Add
-from mcu_build.plan.specialize import thumb_conv, thumb_depthwise, thumb_layers
+from mcu_build.plan.specialize import resampling, thumb_conv, thumb_depthwise, thumb_layers
 from mcu_build.plan.specialize.context import Priced, Rule, Table
 
 
@@ -18,6 +19,6 @@ def _emitted(thumb2: bool) -> Table:
     )
 
 
-TABLE: Table = (Rule(Add, thumb_layers.add), *_emitted(thumb2=False))
+TABLE: Table = (Rule(Add, thumb_layers.add), Rule(Resample, resampling.thumb), *_emitted(thumb2=False))
 
 TABLE_2: Table = _emitted(thumb2=True)
