@@ -17,6 +17,7 @@ from mcu_build.hardware import (
     PROGRAM_SLOTS,
     Address,
     ConsoleKind,
+    Dma,
     Fixed,
     FlashWays,
     Mcuboot,
@@ -132,6 +133,7 @@ class Board(Strict):
     flash: FlashWays = FlashWays()
     mcuboot: Mcuboot | None = None
     npu: Npu | None = None
+    dma: Dma | None = None
     run: RunTargets = RunTargets()
     sources: tuple[str, ...] = Field((), description="Where the numbers come from.")
 
@@ -296,11 +298,11 @@ class Board(Strict):
         return self.model_copy(update={"placement": place})
 
     def in_one_memory(self) -> "Board":
-        """The board with the first of its memories for activations, and for weights, alone."""
+        """The board with the first of its memories for activations, and for weights, alone, and no DMA."""
         if self.placement is None:
             return self
         place = self.placement.model_copy(update={"arena_then": (), "constants_then": ()})
-        return self.model_copy(update={"placement": place})
+        return self.model_copy(update={"placement": place, "dma": None})
 
     def in_slot(self) -> "Board":
         """The board with flash as MCUboot leaves it to an image: the slot without its header."""

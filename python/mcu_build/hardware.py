@@ -48,6 +48,11 @@ class MemoryTiming(Strict):
     prefetch: bool = False
     cache: Size | None = None
 
+    @property
+    def wait_of_byte(self) -> float:
+        """Cycles that a byte waits where memory is read in its order."""
+        return self.waits / self.line
+
     @model_validator(mode="after")
     def _check(self) -> "MemoryTiming":
         if self.kind == "tcm" and self.waits:
@@ -59,8 +64,14 @@ class MemoryTiming(Strict):
         return self
 
 
+class Dma(Strict):
+    """What copies weights ahead. `driver`: "application", whose mcu_dma_start() and mcu_dma_wait() do."""
+
+    driver: Literal["application"]
+
+
 class Memory(Strict):
-    """A range of addresses: `secure_alias` is its secure view, `npu` whether the NPU reaches it."""
+    """A range of addresses: `secure_alias` is its secure view, `npu` and `dma` whether these reach it."""
 
     name: str
     origin: Address
@@ -68,6 +79,7 @@ class Memory(Strict):
     size: Size
     access: Literal["rx", "rw", "rwx"]
     npu: bool = False
+    dma: bool = True
     timing: MemoryTiming | None = None
 
     def address(self, secure: bool) -> int:

@@ -93,3 +93,29 @@ def test_what_an_npu_works_on_stays_where_it_reaches(tmp_path: Path) -> None:
     assert set(plan["memory"]["arena_elsewhere"]) == {"sram"} and used["sram"] > 0
     refused = mcu_build("build", "--board", board, "--place", "*=dtcm", "--io", "int8", DIGITS)
     assert refused.status == 2 and "the NPU does not reach dtcm" in refused.err
+
+
+@pytest.mark.slow
+def test_weights_that_a_dma_copies_ahead_are_exact(tmp_path: Path) -> None:
+    """With the stand-in for a DMA; they cost fewer cycles than the core's copies."""
+    found, ram = {}, ("--ram", "40K")
+    for name, more in (("core", ""), ("dma", '[dma]\ndriver = "application"\n')):
+        board = tmp_path / f"{name}.toml"
+        board.write_text(SMALL.replace('size = "11K"', 'size = "64K"') + more)
+        _, _, plan = check(tmp_path / name, board, DIGITS, *ram)
+        kernels = [row["kernel"] for row in plan["operators"]]
+        assert ("dma_start" in kernels) == (name == "dma")
+        words = (
+            "--board",
+            board,
+            "--io",
+            "int8",
+            "--ram",
+            "40K",
+            "--build-dir",
+            tmp_path / name,
+            DIGITS,
+            "--json",
+        )
+        found[name] = mcu_build("profile", *words).json["cycles"]
+    assert found["dma"] < found["core"]

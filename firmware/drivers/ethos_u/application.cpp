@@ -1,6 +1,6 @@
 // The defaults of mcu/npu.h.
 
-#include "cache.h"
+#include "mcu/cache.h"
 #include "mcu/drivers/ethos_u.h"
 #ifndef __ZEPHYR__
 
@@ -24,15 +24,14 @@ const int32_t mcu_npu_irq = MCU_NPU_IRQ;
 }
 
 [[gnu::weak]] void mcu_npu_lend(const void* memory, size_t bytes, int written) {
-    if (ethos_u::cache::is_on()) {
-        ethos_u::cache::each_line(written ? ethos_u::cache::kCleanInvalidate : ethos_u::cache::kClean,
-                                  {memory, bytes});
+    if (mcu::cache::is_on()) {
+        mcu::cache::each_line(written ? mcu::cache::kCleanInvalidate : mcu::cache::kClean, memory, bytes);
     }
 }
 
 [[gnu::weak]] void mcu_npu_take_back(void* memory, size_t bytes) {
-    if (ethos_u::cache::is_on()) {
-        ethos_u::cache::invalidate({memory, bytes});
+    if (mcu::cache::is_on()) {
+        mcu::cache::invalidate(memory, bytes);
     }
 }
 

@@ -2,14 +2,12 @@
 
 #pragma once
 
-#include "cache.h"
+#include "mcu/cache.h"
 #include "mcu/drivers/ethos_u.h"
 
 namespace mcu::ethos_u::bus {
 
-inline void barrier() {
-    __asm volatile("dsb\n isb" ::: "memory");
-}
+using cache::barrier;
 
 // The NPU's address of what the core has at `pointer`.
 inline uint64_t address(const void* pointer) {
@@ -19,10 +17,10 @@ inline uint64_t address(const void* pointer) {
 // From here on the NPU sees what the core has written to the job's memory.
 inline void lend(const Job& job) {
     if (cache::is_on()) {
-        cache::clean(job.commands);
-        cache::clean(job.weights);
-        cache::clean_and_invalidate(job.scratch);
-        cache::clean_and_invalidate(job.fast_scratch);
+        cache::clean(job.commands.data, job.commands.size);
+        cache::clean(job.weights.data, job.weights.size);
+        cache::clean_and_invalidate(job.scratch.data, job.scratch.size);
+        cache::clean_and_invalidate(job.fast_scratch.data, job.fast_scratch.size);
     }
     barrier();
 }
@@ -31,8 +29,8 @@ inline void lend(const Job& job) {
 inline void take_back(const Job& job) {
     barrier();
     if (cache::is_on()) {
-        cache::invalidate(job.scratch);
-        cache::invalidate(job.fast_scratch);
+        cache::invalidate(job.scratch.data, job.scratch.size);
+        cache::invalidate(job.fast_scratch.data, job.fast_scratch.size);
         barrier();
     }
 }

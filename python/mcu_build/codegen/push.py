@@ -1,6 +1,7 @@
 """push_row(): a model's input row by row, and the steps that each row makes possible. Pure text."""
 
 from mcu_build.codegen.header import by_rows
+from mcu_build.ir.calls.dma import DmaStart
 from mcu_build.ir.calls.moves import Take
 from mcu_build.ir.plan import Plan
 
@@ -47,7 +48,7 @@ bool {name}_push_row(const {type} *row) noexcept {{
 }}
 
 void {name}_first_row() noexcept {{
-    waiting = 0;
+{settle}    waiting = 0;
     arrived = 0;
 }}
 """
@@ -76,5 +77,6 @@ def functions(plan: Plan) -> str:
         type=image.dtype.c_name,
         nbytes=row,
         nowhere=_NOWHERE,
+        settle="    mcu_dma_wait();\n" if any(isinstance(step.call, DmaStart) for step in plan.steps) else "",
         waits="".join(waits),
     )

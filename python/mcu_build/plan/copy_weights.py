@@ -2,20 +2,51 @@
 
 A layer reads its weights many times. From a memory whose reads wait, it is quicker to read them once, into
 the arena, and then from there. That takes room only while the layer runs: layers with many weights have small
-images. What has no room is read where it lies.
+images. What has no room is read where it lies. Where the board has a DMA, it copies the largest weights of a
+layer while those before run (plan/copy_ahead.py), and the core what else is read often enough.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from mcu_build.ir.calls.dma import DmaStart
 from mcu_build.ir.calls.moves import Copy
 from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import aligned
+from mcu_build.plan.copy_ahead import (
+    CYCLES_OF_BYTE,
+    Candidate,
+    buffer_bytes,
+    choose,
+    step_cycles,
+    with_copies_ahead,
+)
 from mcu_build.plan.memories import Memories, reads, spread_constants
 from mcu_build.plan.memory import live_bytes
 
 # Cycles that a copied byte costs besides its waits.
 _CYCLES_OF_BYTE = 0.5
+_NOT_BY_CORE = EthosU | Delegated | DmaStart
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """A constant that one step reads: its bytes, the cycles that reads of it wait where it lies, and a byte.
+
+    `by_dma`: a DMA reaches it.
+    """
+
+    id: int
+    reader: int
+    nbytes: int
+    waits: float
+    wait: float
+    by_dma: bool
+
+    @property
+    def saved(self) -> float:
+        """Cycles that a copy by the core saves."""
+        return self.waits - self.nbytes * (self.wait + _CYCLES_OF_BYTE)
 
 
 def copy_weights(plan: Plan, memories: Memories) -> Plan:
@@ -23,28 +54,48 @@ def copy_weights(plan: Plan, memories: Memories) -> Plan:
 
     No step has more live bytes for it than the fullest one has without, or than `memories` permit.
     """
-    waits = {room.name: room.wait for room in memories.constants}
-    if not any(waits.values()) or not plan.steps:
+    if not any(room.wait for room in memories.constants) or not plan.steps:
         return plan
+    room = max(memories.copies, *live_bytes(plan)[1:-1])
+    if memories.dma is not None:
+        plan = _copied_ahead(plan, memories, room)
+    live = live_bytes(plan)[1:-1]
+    copied: dict[int, int] = {}
+    for one in sorted(_constants(plan, memories), key=lambda one: (-one.saved, one.id)):
+        size = aligned(one.nbytes)
+        if one.saved > 0 and live[one.reader] + size <= room:
+            live[one.reader] += size
+            copied[one.id] = one.reader
+    return _with_copies(plan, copied)
+
+
+def _copied_ahead(plan: Plan, memories: Memories, room: int) -> Plan:
+    """The plan with copies by a DMA, of one constant a step: that whose copy saves most."""
+    assert memories.dma is not None
+    best: dict[int, Candidate] = {}
+    for one in _constants(plan, memories):
+        cycles = one.nbytes * (one.wait + CYCLES_OF_BYTE)
+        size = buffer_bytes(plan.tensors[one.id])
+        found = Candidate(one.id, one.reader, size, cycles, one.waits - max(one.saved, 0.0))
+        if one.by_dma and (one.reader not in best or found.saved > best[one.reader].saved):
+            best[one.reader] = found
+    cycles_of = [step_cycles(step, plan, memories.dma) for step in plan.steps]
+    candidates = [best[reader] for reader in sorted(best)]
+    return with_copies_ahead(plan, choose(candidates, cycles_of, live_bytes(plan)[1:-1], room))
+
+
+def _constants(plan: Plan, memories: Memories) -> list[_Constant]:
+    """The constants that may be copied: one step reads them, on the core."""
     found = reads(plan)
     lies = spread_constants(plan, memories.constants, memories.pins).constants_in
+    rooms = {room.name: room for room in memories.constants}
     quick = min((room.wait for room in memories.arenas), default=0.0)
-    readers = _readers(plan)
-    live = live_bytes(plan)[1:-1]
-    room = max(memories.copies, *live)
-    savings = []
-    for id in readers:
-        wait, size = waits[lies.get(id, memories.constants[0].name)], plan.tensors[id].nbytes
-        saved = found[id] * (wait - quick) - size * (wait + _CYCLES_OF_BYTE)
-        if saved > 0:
-            savings.append((-saved, id))
-    copied: dict[int, int] = {}
-    for _, id in sorted(savings):
-        size = aligned(plan.tensors[id].nbytes)
-        if live[readers[id]] + size <= room:
-            live[readers[id]] += size
-            copied[id] = readers[id]
-    return _with_copies(plan, copied)
+    constants = []
+    for id, reader in _readers(plan).items():
+        room = rooms[lies.get(id, memories.constants[0].name)]
+        waits = found[id] * (room.wait - quick)
+        constants.append(_Constant(id, reader, plan.tensors[id].nbytes, waits, room.wait, room.dma))
+    return constants
 
 
 def _readers(plan: Plan) -> dict[int, int]:
@@ -53,8 +104,8 @@ def _readers(plan: Plan) -> dict[int, int]:
     for index, step in enumerate(plan.steps):
         for id in step.arguments:
             if id is not None and plan.owner(id).is_constant:
-                # Parts of constants are left where they are, and what an NPU reads.
-                fixed = plan.tensors[id].alias_of is not None or isinstance(step.call, EthosU | Delegated)
+                # Parts of constants are left where they are, what an NPU reads, and what is copied already.
+                fixed = plan.tensors[id].alias_of is not None or isinstance(step.call, _NOT_BY_CORE)
                 steps.setdefault(plan.owner(id).id, set()).update({index, -1} if fixed else {index})
     return {id: next(iter(found)) for id, found in steps.items() if len(found) == 1}
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mcu_build.ir.calls.boundary import Boundary
+from mcu_build.ir.calls.dma import DmaStart
 from mcu_build.ir.calls.moves import Move
 from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import DType, Plan, Step
@@ -114,7 +115,8 @@ def removed(plan: Plan) -> dict[str, Any] | None:
 def operators(plan: Plan) -> list[dict[str, Any]]:
     """A row for every layer: module, operator, output shape, kernel, where it computes, line of the model.
 
-    `bands` are the parts in which its rows are made, where these are several.
+    `bands` are the parts in which its rows are made, where these are several; `copied` the bytes that a DMA
+    begins to copy, and their memory (None: the first for constants).
     """
     return [_layer(plan, steps) for steps in layers_of(plan)]
 
@@ -132,7 +134,12 @@ def _layer(plan: Plan, steps: Sequence[int]) -> dict[str, Any]:
         "layer": step.layer,
         "macs": sum(one.macs for one in own),
         **({"bands": sum(not isinstance(one.call, Move) for one in own)} if len(own) > 1 else {}),
+        **({"copied": _copied(plan, step.call)} if isinstance(step.call, DmaStart) else {}),
     }
+
+
+def _copied(plan: Plan, call: DmaStart) -> dict[str, Any]:
+    return {"bytes": call.params.bytes, "memory": plan.constants_in.get(call.input)}
 
 
 def _main(steps: Sequence[Step]) -> Step:

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from mcu_build.errors import Exit, McuError
+from mcu_build.ir.calls.dma import DmaStart
 from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import Arena, Plan, Step
 from mcu_build.ir.ports import port_names
@@ -32,13 +33,14 @@ _MOST_ROUNDS = 4
 class Room:
     """A memory: the bytes that activations, or constants, may take there, and what reading it costs.
 
-    `wait` are the cycles that a byte waits, `npu` is whether an NPU reaches it.
+    `wait` are the cycles that a byte waits, `npu` and `dma` are whether an NPU, and the DMA, reach it.
     """
 
     name: str
     size: int
     wait: float = 0.0
     npu: bool = True
+    dma: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,15 @@ class Memories:
     """Where a plan may lie: rooms for activations, rooms for constants, and what is placed by name.
 
     One room, or none, is the arena as a whole. `copies` are the bytes up to which the arena may grow for
-    copies of weights (plan/copy_weights.py); they may always be as large as it is without.
+    copies of weights (plan/copy_weights.py); they may always be as large as it is without. Where a DMA can
+    copy them ahead, `dma` are the cycles that a multiply-accumulate takes meanwhile.
     """
 
     arenas: tuple[Room, ...] = ()
     constants: tuple[Room, ...] = ()
     pins: tuple[Pin, ...] = ()
     copies: int = 0
+    dma: float | None = None
 
     @property
     def differ(self) -> bool:
@@ -174,13 +178,16 @@ class _Choices:
     def __init__(self, plan: Plan, rooms: Sequence[Room], pins: Sequence[Pin]) -> None:
         self._rooms, self._pins = rooms, pins
         self._reads, self._names = reads(plan), _names(plan)
-        self._of_npu = {
-            plan.owner(id).id
-            for step in _calls(plan)
-            if isinstance(step.call, EthosU | Delegated)
-            for id in step.arguments
-            if id is not None
-        }
+        self._of_npu, self._of_dma = (
+            {
+                plan.owner(id).id
+                for step in _calls(plan)
+                if isinstance(step.call, kind)
+                for id in step.arguments
+                if id is not None
+            }
+            for kind in (EthosU | Delegated, DmaStart)
+        )
         self._known: dict[int, list[int]] = {}
 
     def of(self, id: int) -> list[int]:
@@ -200,21 +207,25 @@ class _Choices:
 
     def _allowed(self, id: int) -> list[int]:
         every = range(len(self._rooms))
-        reached = [number for number in every if id not in self._of_npu or self._rooms[number].npu]
+        reached = [number for number in every if self._reaches(id, self._rooms[number])]
         names = self._names.get(id, set())
         for pin in self._pins:
             if any(map(pin.names, names)):
                 pinned = [number for number in every if self._rooms[number].name == pin.memory]
-                if pinned and pinned[0] not in reached:
+                if pinned and id in self._of_npu and pinned[0] not in reached:
                     raise McuError(
                         f"--place: {pin.layer}={pin.memory}: the NPU does not reach {pin.memory}",
                         "Take a memory that it reaches: `npu = true` in the board file.",
                         Exit.USAGE,
                     )
-                if pinned:
+                # A buffer that a DMA fills is no layer's own.
+                if pinned and pinned[0] in reached:
                     return pinned
         # Where the NPU reaches none, the check of what fits says so.
         return reached or list(every)
+
+    def _reaches(self, id: int, room: Room) -> bool:
+        return (room.npu or id not in self._of_npu) and (room.dma or id not in self._of_dma)
 
 
 class _Spread:

@@ -16,7 +16,7 @@ from mcu_build.image.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.image.elf import Image, Symbol, demangle, read_elf
 from mcu_build.layer_names import layer_name
 from mcu_build.preflight import check_runs
-from mcu_build.profile import cycles
+from mcu_build.profile import cycles, dma
 from mcu_build.profile.attribute import Counts, Phases, Step, layers_of, phases, steps
 from mcu_build.profile.cores import CORES
 from mcu_build.profile.memory import code_timing, waiting
@@ -181,14 +181,17 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
     if "method_pool" in manifest.memory:
         # ExecuTorch's runtime calls the operators, out of sight: the inference is one layer.
         rows = (_whole(rows),)
-        owners: tuple[int, ...] = (0,)
+        owners, kernels = tuple[int, ...]((0,)), [""]
         entries = [frozenset(executable.code)]
     else:
         calls = manifest.calls or tuple((index, row["kernel"]) for index, row in enumerate(rows))
-        entries = [executable.kernel_entries(kernel) for _, kernel in calls]
+        kernels = [kernel for _, kernel in calls]
+        entries = [executable.kernel_entries(kernel) for kernel in kernels]
         owners = tuple(row for row, _ in calls)
     fetched_from = code_timing(board)
-    found = steps(counted.inferences[0], entries)
+    found = dma.without_copies(
+        steps(counted.inferences[0], entries), kernels, executable.image.symbols, executable.run
+    )
     per_step = [
         _Step(step.counts, cycles_of(step, executable, fetched_from)) for step in layers_of(found, owners)
     ]
@@ -205,6 +208,7 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         )
         for index, (row, step) in enumerate(zip(rows, per_step, strict=True))
     )
+    layers = _with_waits(layers, rows, board)
     longest = max(layers, key=lambda layer: (layer.cost.cycles or 0, layer.cost.instructions), default=None)
     if len(found) > len(layers):
         index = max(range(len(found)), key=lambda index: found[index].counts.total())
@@ -226,6 +230,17 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         removed=manifest.removed,
         clock=board.clock,
         longest=longest,
+    )
+
+
+def _with_waits(
+    layers: Sequence[Layer], rows: Sequence[Mapping[str, Any]], board: Board
+) -> tuple[Layer, ...]:
+    """Layers with what they wait for a DMA."""
+    waited = dma.waits(rows, [layer.cost.cycles or 0 for layer in layers], board)
+    return tuple(
+        replace(layer, cost=replace(layer.cost, cycles=(layer.cost.cycles or 0) + more)) if more else layer
+        for layer, more in zip(layers, waited, strict=True)
     )
 
 

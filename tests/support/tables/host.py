@@ -32,6 +32,7 @@ _SANITIZED = (
 )
 # Between constants: more than the widest load of any kernel.
 GAP = 32
+_PUBLIC_HEADER = re.compile(r'^#include "(mcu/\w+\.h)"', re.MULTILINE)
 _SIGNATURE = re.compile(
     r"^(.*?):\S* T mcu::kernels::(\w+)\(mcu::kernels::(\w+) const&, (?!void \(\*)", re.MULTILINE
 )
@@ -119,16 +120,16 @@ def subclasses(kind: type[Struct]) -> set[type[Struct]]:
 
 def kernel_object(source: Path, firmware: Path) -> Path:
     """The compiled kernel, kept between runs under the hash of all that goes into it."""
-    # A kernel's source includes nothing but headers of this folder.
-    headers = sorted((firmware / "include" / "mcu" / "kernels").glob("*.h")) + sorted(
-        source.parent.glob("*.h")
-    )
+    include = firmware / "include"
+    headers = sorted((include / "mcu" / "kernels").glob("*.h")) + sorted(source.parent.glob("*.h"))
+    # Others are included by name alone.
+    headers += [include / name for name in _PUBLIC_HEADER.findall(source.read_text())]
     digest = hashlib.sha256(repr((_FLAGS, _SANITIZED)).encode())
     for file in (source, *headers):
         digest.update(file.read_bytes())
     kept = _kept(f"{source.stem}-{digest.hexdigest()[:16]}.o")
     if not kept.exists():
-        _compile([firmware / "include"], _SANITIZED, ["-c", source], kept)
+        _compile([include], _SANITIZED, ["-c", source], kept)
     return kept
 
 
