@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/nets.py                        # all on Cortex-M55 and Cortex-M4
     .venv/bin/python benchmarks/nets.py --nets kws tcn --boards corstone-300 --write
 
-The four of MLPerf Tiny, MobileNetV2 0.35 on 96x96, and three written for this: a net as BC-ResNet, a temporal
-convolutional net, a small vision transformer. --write keeps them in benchmarks/results/nets.json.
+The four of MLPerf Tiny; MobileNetV2 0.35, MobileNetV3-Small 0.5 and EfficientNet-Lite0 on 96x96; and four
+written for this: nets as MCUNet and BC-ResNet, a temporal convolutional net, a small vision transformer.
+--write keeps them in benchmarks/results/nets.json.
 """
 
 import argparse
@@ -32,7 +33,13 @@ RESULTS = HERE / "results" / "nets.json"
 NETS: Mapping[str, Path] = {
     **{name: HERE / "mlperf_tiny" / "models" / f"{name}.py" for name in ("kws", "vww", "ic", "ad")},
     "mobilenet_v2_035": HERE.parent / "tests" / "models" / "mobilenet_v2_035.py",
-    **{name: HERE / "nets_models" / f"{name}.py" for name in ("bc_resnet", "tcn", "tiny_vit")},
+    **{
+        name: HERE / "nets_models" / f"{name}.py"
+        for name in (
+            *("mobilenet_v3_small_05", "efficientnet_lite0", "mcunet_like"),
+            *("bc_resnet", "tcn", "tiny_vit"),
+        )
+    },
 }
 
 

@@ -27,6 +27,9 @@ NAMES = {
     "ic": "IC: image classification, ResNet8",
     "ad": "AD: anomalies in sound, autoencoder",
     "mobilenet_v2_035": "MobileNetV2 0.35 on 96x96",
+    "mobilenet_v3_small_05": "MobileNetV3-Small 0.5 on 96x96",
+    "efficientnet_lite0": "EfficientNet-Lite0 on 96x96",
+    "mcunet_like": "as MCUNet, on 176x176",
     "bc_resnet": "as BC-ResNet-1: keyword spotting",
     "tcn": "temporal convolutions, 8 sensors",
     "tiny_vit": "vision transformer, 32x32",
@@ -43,7 +46,7 @@ outputs are int8; weights are random, so that nothing is skipped.
 
 This page is written by `benchmarks/page.py` from `benchmarks/results`. To repeat the figures:
 
-    .venv/bin/python benchmarks/nets.py --write                   # eight nets
+    .venv/bin/python benchmarks/nets.py --write                   # eleven nets
     .venv/bin/python benchmarks/layers.py --write                 # some 150 layers
     .venv/bin/python benchmarks/mlperf_tiny/run.py --write        # four nets, every core, both compilers
     .venv/bin/python benchmarks/mlperf_tiny/run.py --check        # fails where anything has grown by 1 %
@@ -65,7 +68,7 @@ def _core(name: str) -> str:
 
 
 def _nets() -> Iterator[str]:
-    rows = _results("nets")
+    rows, nets = _results("nets"), list(NAMES)
     yield "## Whole nets\n"
     for core in dict.fromkeys(row["core"] for row in rows.values()):
         lines = [
@@ -78,7 +81,7 @@ def _nets() -> Iterator[str]:
                 f"{row['flash']:,}",
                 f"{row['arena']:,}",
             ]
-            for key, row in rows.items()
+            for key, row in sorted(rows.items(), key=lambda item: nets.index(item[0].split("/")[0]))
             if row["core"] == core
         ]
         yield f"{_core(core)}, clang. Millions of MACs, instructions and modelled cycles; bytes:\n"

@@ -15,7 +15,7 @@ def loop_cycles(core: str, emitted: Emitted, rounds: Mapping[str, int], times: i
     A label holds until the branch to it.
     """
     text = re.findall(r'"([^"]*)\\n"', emitted.text)
-    end = next(i for i, line in enumerate(text) if re.fullmatch(r"bne(\.w)? 1b", line))
+    end = next(i for i, line in enumerate(text) if re.fullmatch(r"(bne(\.w)?|le lr,) 1b", line))
     code: dict[int, Instruction] = {}
     labels: dict[str, int] = {}
     counts: dict[int, int] = {}
@@ -27,8 +27,9 @@ def loop_cycles(core: str, emitted: Emitted, rounds: Mapping[str, int], times: i
             now = times * rounds.get(line[:-1], 1)
             continue
         word, _, rest = line.partition(" ")
-        if word.startswith("bne"):
-            rest = f"{labels[rest[:-1]]:x} <core>"
+        branches = word.startswith(("bne", "le"))
+        if branches:
+            rest = f"{labels[rest[-2]]:x} <core>"
         code[address], counts[address] = Instruction(address, 4, word, rest), now
-        now = times if word.startswith("bne") else now
+        now = times if branches else now
     return sum(cycles.model(counts, code, CORES[core]).values()) / times

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from mcu_build.image.decode import Instruction
-from mcu_build.kernels.helium import convolution, tile_core
+from mcu_build.kernels.helium import convolution, linear, tile_core
 from mcu_build.kernels.helium.schedule import schedule
 from mcu_build.profile.operands import operands
 from tests.support.emitted import loop_cycles
@@ -69,3 +69,11 @@ def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
     emitted = tile_core.emit(core, tile_core.TileFinish())
     taken = loop_cycles("cortex-m55", emitted, {"2": core.loop.rounds})
     assert taken / (16 * core.nbytes * core.rows) < most
+
+
+@pytest.mark.parametrize(("inputs", "most"), [(128, 0.146), (640, 0.145)])
+def test_linear_cores_hardly_wait(inputs: int, most: float) -> None:
+    """Cycles of a Cortex-M55 for a product of eight outputs among many."""
+    core = linear.Core(inputs, right=7, ties=False)
+    taken = loop_cycles("cortex-m55", linear.emit(core), {"2": core.loop.rounds})
+    assert taken / (linear.TILE * inputs) < most

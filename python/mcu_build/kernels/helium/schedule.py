@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 _REGISTER = re.compile(r"\b(r1[0-2]|r\d|lr|q[0-7]|d1[0-5]|d\d)\b")
 _STACK = re.compile(r"\[(?:sp|r9), #(\d+)\]")
 _ADDRESS = re.compile(r"\[([^\]]*)\](!|, #-?\d+)?")
-_ACCUMULATES = ("vmladava",)
+_NARROWING = ("vqshrn", "vqrshrn")
+_ACCUMULATES = ("vmladava", *_NARROWING)
 _MEMORY = ("vldr", "vstr", "ldr", "str")
 _MULTIPLY = ("vmladav", "vqrdmulh", "vmul", "vmov")
-_INTEGER = ("vadd", "vqshl", "vshr", "vmax", "vmin", "vdup")
-_LATENCIES = {"vmladav": 2, "vqrdmulh": 2, "vmul": 2, "vqshl": 2, "vmov": 2, "ldr": 2}
+_INTEGER = ("vadd", "vqadd", "vqshl", "vshr", "vmax", "vmin", "vdup", *_NARROWING)
+_LATENCIES = {
+    **{"vmladav": 2, "vqrdmulh": 2, "vmul": 2, "vqshl": 2, "vmov": 2, "ldr": 2},
+    **dict.fromkeys(_NARROWING, 3),
+}
 _GATHER_EARLY = 3  # cycles that a gather's address is read before its start
 
 

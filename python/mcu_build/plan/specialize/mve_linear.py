@@ -10,6 +10,7 @@ from mcu_build.ir.calls.matmul import BatchMatmul, BatchMatmulParams, Linear, Li
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
+from mcu_build.kernels.helium.linear import TILE, Core, emit
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, stage_of
 from mcu_build.plan.specialize.mve_packing import (
@@ -18,14 +19,10 @@ from mcu_build.plan.specialize.mve_packing import (
     Ints,
     Requantization,
     Scales,
-    linear_tiles,
     linear_weights,
     scales,
 )
 from mcu_build.plan.specialize.mve_tiles import Weights, pointwise_ways
-
-_TILE = 8  # outputs that the kernels of tiles compute at once
-_RESIDENT = 128  # inputs with a kernel of their own
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,21 @@ class MveLinearParams(Struct):
 
 
 @dataclass(frozen=True)
+class MveLinearTile(Struct):
+    """Parameters of mve_linear.h, for a core of tiles of eight outputs."""
+
+    multiplier: int
+    zero_point: int
+    outputs: int
+
+
+@dataclass(frozen=True)
 class MveLinearTilesParams(Struct):
     """Parameters of mve_linear.h, for tiles of eight outputs."""
 
     rows: int
     inputs: int
-    multiplier: int
-    addend: int
-    shift: int
-    last_tile: int
+    tile: MveLinearTile
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,11 @@ def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
     if rescaling is None:
         return []
     ways = [Way(_row_cycles(given), lambda: _by_fours(context, step, call, weights, folded, rescaling))]
-    if outputs % _TILE == 0 and not rescaling.clamps and context.optimize != "size":
-        cycles = _tiles_cycles(given)
-        ways.append(Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, rescaling)))
+    core = Core(inputs, int(rescaling.right[0]), rescaling.ties)
+    tiles = outputs % TILE == 0 and not rescaling.clamps and core.is_encodable
+    if tiles and context.optimize != "size":
+        cycles = given.rows * core.cycles(outputs)
+        ways.append(Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, rescaling, core)))
     each = scales(_requantization(folded, bounds, outputs, given))
     if each is not None and given.rows > 1:
         stage = stage_of(each, outputs, given.stage)
@@ -114,14 +119,15 @@ def _by_fours(
 
 
 def _by_tiles(
-    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales
+    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales, core: Core
 ) -> Step:
     """Eight outputs at once."""
     given, name = call.params, context.tensor(call.weights).name
-    kernel = "mve_linear_tiles_128_s8" if given.inputs == _RESIDENT else "mve_linear_tiles_s8"
-    last = given.outputs // _TILE - 1 - (rescaling.ties << 31)
-    params = MveLinearTilesParams(given.rows, given.inputs, *_numbers(rescaling), last)
-    return _step(step, call, kernel, params, (_bytes(context, name, linear_tiles(weights, folded)),))
+    zero_point = given.stage.zero_point << core.shifts[1]
+    tile = MveLinearTile(int(rescaling.multiplier[0]), zero_point, given.outputs)
+    params = MveLinearTilesParams(given.rows, given.inputs, tile)
+    packed = _bytes(context, name, core.pack(weights, folded))
+    return replace(_step(step, call, "mve_linear_tiles_s8", params, (packed,)), core=emit(core))
 
 
 def _step(step: Step, call: Linear, kernel: str, params: Struct, constants: tuple[int, ...]) -> Step:
@@ -132,14 +138,7 @@ def _step(step: Step, call: Linear, kernel: str, params: Struct, constants: tupl
 def _row_cycles(given: LinearParams) -> int:
     """Modelled cycles of a Cortex-M55, four outputs of a row at once."""
     vectors, fours = -(-given.inputs // LANES), -(-given.outputs // 4)
-    return given.rows * (10 + fours * (58 + 8 * vectors))
-
-
-def _tiles_cycles(given: LinearParams) -> int:
-    """Modelled cycles of a Cortex-M55, eight outputs of a row at once: eight vectors in a row, then each."""
-    vectors = -(-given.inputs // LANES)
-    single = 0 if given.inputs == _RESIDENT else vectors % _TILE
-    return given.rows * (10 + given.outputs // _TILE * (55 + 17 * vectors + 5 * single))
+    return 85 + given.rows * (8 + fours * (40 + 9 * vectors))
 
 
 def _bytes(context: Context, name: str, packed: bytes) -> int:

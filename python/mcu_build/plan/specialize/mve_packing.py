@@ -41,6 +41,11 @@ class Scales:
     ties: bool
     clamps: bool
 
+    @property
+    def right(self) -> Ints:
+        """Bits that products are shifted to the right by; `shift` makes int8 the highest byte."""
+        return 24 - self.shift
+
     def part(self, channels: slice) -> "Scales":
         """Those of some channels."""
         return replace(
@@ -99,13 +104,3 @@ def linear_weights(rows: Bytes) -> bytes:
     outputs, inputs = rows.shape
     padded = np.pad(rows, ((0, -outputs % 4), (0, -inputs % LANES)))
     return padded.reshape(-1, 4, padded.shape[1] // LANES, LANES).transpose(0, 2, 1, 3).tobytes()
-
-
-def linear_tiles(rows: Bytes, bias: Ints) -> bytes:
-    """[outputs][inputs] as [outputs / 8] of biases int32[8] and [vector][8][16] (mve_linear.h)."""
-    outputs, inputs = rows.shape
-    padded = np.pad(rows, ((0, 0), (0, -inputs % LANES)))
-    order = [0, 2, 4, 6, 1, 3, 5, 7]
-    tiles = padded.reshape(outputs // 8, 8, -1, LANES)[:, order].transpose(0, 2, 1, 3)
-    biases = bias.reshape(-1, 8)[:, order].astype(np.int32)
-    return b"".join(each.tobytes() for pair in zip(biases, tiles, strict=True) for each in pair)
