@@ -102,3 +102,21 @@ def test_what_cannot_be_kept_is_named(parts, what, hint, tmp_path):
     with pytest.raises(McuError, match=what) as caught:
         load(written(tmp_path, parts))
     assert hint in caught.value.hint
+
+
+def test_saved_programs_name_what_is_rounded_anew(tmp_path):
+    from torchao.quantization import Int8WeightOnlyConfig, IntxWeightOnlyConfig, quantize_
+    from torchao.quantization.granularity import PerGroup
+
+    net = torch.nn.Sequential(torch.nn.Linear(32, 8), torch.nn.Linear(8, 4), torch.nn.Linear(4, 4)).eval()
+    groups = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(16))
+    quantize_(net[0], groups)
+    quantize_(net[1], Int8WeightOnlyConfig())
+    example, file = (torch.randn(1, 32),), tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(net, example), file)
+    captured = capture_file(file)
+    assert "rounded 0.weight, 1.weight: rounded anew" in captured.warnings[1]
+    found = captured.exported.module(check_guards=False)(*example)
+    assert torch.allclose(found, net(*example), atol=1e-5)
+    torch.export.save(torch.export.export(net[2], (torch.randn(1, 4),)), file)
+    assert len(capture_file(file).warnings) == 1

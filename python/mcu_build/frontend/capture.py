@@ -22,6 +22,7 @@ from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
+from mcu_build.frontend.rounded import saved_rounded
 from mcu_build.lower.layout import channels_last
 from mcu_build.lower.lines import source_line
 from mcu_build.lower.recurrent_shapes import recurrent_shapes
@@ -29,6 +30,7 @@ from mcu_build.lower.upstream import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 _NAMES = "mcu_build_output_names"
+_ROUNDED = "mcu_build_rounded"
 _DATA = "an `if`, a loop, an index or a number that depends on the values of inputs or state (data-dependent)"
 _DATA_HINT = (
     "Choose with torch.where or torch.cond, index with a tensor (`x[index]`, torch.gather), count to a fixed "
@@ -95,9 +97,11 @@ def load_exported(path: Path) -> ExportedProgram:
         raise McuError(
             f"{path}: inputs that are not tensors", "Give `forward` what is no tensor as attributes."
         )
-    names = _saved_names(exported)
+    names, rounded = _saved_names(exported), saved_rounded(exported)
     _inputs_in_a_row(exported, inputs)
-    return _normalized(exported, path, names)
+    made = _normalized(exported, path, names)
+    made.graph.output_node().meta[_ROUNDED] = rounded
+    return made
 
 
 def _inputs_in_a_row(exported: ExportedProgram, inputs: Sequence[torch.Tensor]) -> None:
@@ -107,6 +111,11 @@ def _inputs_in_a_row(exported: ExportedProgram, inputs: Sequence[torch.Tensor]) 
     root.in_spec = _pytree.tree_structure((tuple(inputs), {}))
     root.forward_arg_names = list(exported.graph_signature.user_inputs)
     exported.example_inputs = (tuple(inputs), {})
+
+
+def rounded_weights(exported: ExportedProgram) -> tuple[str, ...]:
+    """The weights of a loaded program that torchao has rounded, which are floats in it."""
+    return tuple(exported.graph.output_node().meta.get(_ROUNDED, ()))
 
 
 def names_of_outputs(exported: ExportedProgram) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcu_build.dependencies import Dependencies
 from mcu_build.errors import McuError
 from mcu_build.frontend import precision
+from mcu_build.frontend.rounded import warn_saved
 from mcu_build.vectors import npz
 
 if TYPE_CHECKING:
@@ -121,11 +122,13 @@ def _capture_exported(file: Path) -> Captured:
     from mcu_build.lower.upstream import quiet
 
     with quiet():
-        from mcu_build.frontend.capture import load_exported
+        from mcu_build.frontend.capture import load_exported, rounded_weights
         from mcu_build.frontend.state import lift_state
         from mcu_build.lower.given import has_scales
 
-    exported, state = lift_state(load_exported(file))
+    loaded = load_exported(file)
+    rounded = rounded_weights(loaded)
+    exported, state = lift_state(loaded)
     example = exported.example_inputs
     if example is None:
         raise McuError(
@@ -142,8 +145,9 @@ def _capture_exported(file: Path) -> Captured:
         _sequences(_only_inputs(inputs, exported)),
         _sequences(_around(inputs, exported)),
     )
+    warnings = [warning, *([warn_saved(file, rounded)] if rounded else [])]
     return Captured(
-        exported, state, calibration, evaluation, [warning], lambda: Dependencies((file.resolve(),))
+        exported, state, calibration, evaluation, warnings, lambda: Dependencies((file.resolve(),))
     )
 
 

@@ -5,6 +5,7 @@ they stand for, behind the marker that PT2E's programs have (lower/given.py). Ot
 that they stand for, and named. What has no such floats is refused.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from mcu_build.errors import McuError
 
 if TYPE_CHECKING:
     import torch
+    from torch.export import ExportedProgram
 
 _EAGER = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 _UNFINISHED = "torchao.quantization.qat"
@@ -49,6 +51,19 @@ def keep_rounded(path: Path, model: "torch.nn.Module") -> tuple[str, ...]:
             else:
                 torch.nn.utils.parametrize.register_parametrization(module, key, _marked(scales), unsafe=True)
     return tuple(_warnings(path, anew, dynamic))
+
+
+def saved_rounded(exported: "ExportedProgram") -> tuple[str, ...]:
+    """The weights of a saved program that torchao's `quantize_` has rounded: they are folded into floats."""
+    return tuple(name for name, tensor in exported.state_dict.items() if _is_rounded(tensor))
+
+
+def warn_saved(path: Path, names: Sequence[str]) -> str:
+    """What becomes of them, in words."""
+    return (
+        f"{path}: torchao has rounded {_listed(list(names))}: rounded anew from what that stands for. Give "
+        "the model.py: there int8 weights with one scale for each output are kept to the bit."
+    )
 
 
 def _warnings(path: Path, anew: list[str], dynamic: list[str]) -> "list[str]":

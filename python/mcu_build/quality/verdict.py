@@ -49,8 +49,8 @@ def cause(row: Row) -> str:
     """What a layer's loss comes from, and what would help, as far as its figures tell."""
     if row["clipped"] > _MUCH_CLIPPED:
         return (
-            f"{row['clipped']:.0%} of its values lie beyond the range that calibration has seen; "
-            "`calibration` should be like the data in use"
+            f"{row['clipped']:.0%} of its values lie beyond its range, which is from `calibration` or from "
+            "whoever quantized the program: the data for it should be like the data in use"
         )
     if row.get("spread", 1.0) > _UNLIKE:
         read = "reads" if row["weights_db"] is not None else "makes"
