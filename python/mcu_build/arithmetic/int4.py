@@ -128,8 +128,8 @@ def linear_w4(
     is_grouped = factors.ndim == 2
     weights = weights * (np.repeat(factors.astype(np.int64), GROUP, axis=1) if is_grouped else WHOLE_FACTOR)
     sums = rows @ weights.T + bias
-    found = np.clip(rounded(sums, multipliers, shifts) + zero_point, low, high).astype(np.int8)
-    return np.ascontiguousarray(np.moveaxis(found, -1, dimension))
+    outputs = np.clip(rounded(sums, multipliers, shifts) + zero_point, low, high).astype(np.int8)
+    return np.ascontiguousarray(np.moveaxis(outputs, -1, dimension))
 
 
 DEFINITIONS: Mapping[str, Callable[..., npt.NDArray[Any]]] = {"linear_w4": linear_w4}

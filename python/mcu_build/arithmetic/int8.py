@@ -93,8 +93,8 @@ def normalized_steps(
 
 def _inverse_roots(numbers: Int64) -> tuple[Int64, Int64]:
     """For every number t in [1, 2^62): i and s with i / 2^s = 2^19 / sqrt(t), i of 31 bits."""
-    found = [_inverse_root(int(number)) for number in numbers.ravel()]
-    inverse, right = (np.array(part, np.int64).reshape(numbers.shape) for part in zip(*found, strict=True))
+    roots = [_inverse_root(int(number)) for number in numbers.ravel()]
+    inverse, right = (np.array(part, np.int64).reshape(numbers.shape) for part in zip(*roots, strict=True))
     return inverse, right
 
 

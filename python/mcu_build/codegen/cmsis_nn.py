@@ -32,15 +32,15 @@ def find_cmsis_nn(folder: Path | None) -> CmsisNn:
     """The library in `folder`. McuError (status 3) says what is missing and where it was looked for."""
     if folder is None:
         raise McuError("--kernels: cmsis-nn: there is no --cmsis-nn DIR", _HINT, Exit.TOOL_MISSING)
-    found = {name: _shallowest(folder, name) for name in (_HEADER, _ARCHIVE)}
-    missing = [name for name, file in found.items() if file is None]
+    files = {name: _shallowest(folder, name) for name in (_HEADER, _ARCHIVE)}
+    missing = [name for name, file in files.items() if file is None]
     if missing:
         raise McuError(
             f"--cmsis-nn: {folder}: {' and '.join(missing)}: in neither it nor the folders below",
             _HINT,
             Exit.TOOL_MISSING,
         )
-    header, archive = (file.resolve() for file in found.values() if file)
+    header, archive = (file.resolve() for file in files.values() if file)
     return CmsisNn(header.parent, archive)
 
 

@@ -109,15 +109,19 @@ class _Made:
         state = bytes(len(self.plan.initial_state))
         part = replace(self.plan, steps=steps, inputs=inputs, outputs=outputs, initial_state=state)
         self.delegates.append(Delegate(BACKEND, encode(part, kernels)))
-        given = (*range(len(self.memories)), *map(self.tensor, part.inputs), *map(self.tensor, part.outputs))
-        self.instructions.append(DelegateCall(len(self.delegates) - 1, given))
+        operands = (
+            *range(len(self.memories)),
+            *map(self.tensor, part.inputs),
+            *map(self.tensor, part.outputs),
+        )
+        self.instructions.append(DelegateCall(len(self.delegates) - 1, operands))
 
     def keep(self, step: Step, call: KernelCall | DelegateCall) -> None:
         """A call of the program, on the plan's tensors."""
         if isinstance(call, DelegateCall):
             self.delegates.append(self.program.delegates[call.delegate])
-            given = tuple(self.tensor(id) for id in step.arguments if id is not None)
-            self.instructions.append(replace(call, delegate=len(self.delegates) - 1, arguments=given))
+            arguments = tuple(self.tensor(id) for id in step.arguments if id is not None)
+            self.instructions.append(replace(call, delegate=len(self.delegates) - 1, arguments=arguments))
             return
         self.instructions.append(replace(call, arguments=tuple(self._arguments(step, call))))
 
@@ -146,10 +150,10 @@ class _Made:
 
     def _by_owner(self, ids: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
         """Tensors with their place among `ids`, by the one in whose memory they lie."""
-        found: dict[int, list[tuple[int, int]]] = {}
+        accesses: dict[int, list[tuple[int, int]]] = {}
         for place, id in enumerate(dict.fromkeys(ids)):
-            found.setdefault(self.plan.owner(id).id, []).append((place, id))
-        return found
+            accesses.setdefault(self.plan.owner(id).id, []).append((place, id))
+        return accesses
 
     def _add(self, value: Value) -> int:
         self.values.append(value)
@@ -158,4 +162,4 @@ class _Made:
 
 def _found(owners: Iterable[int], known: Mapping[int, Sequence[tuple[int, int]]]) -> tuple[int, ...]:
     """The tensors of `owners` that are known, by their place."""
-    return tuple(id for _, id in sorted(one for owner in owners for one in known.get(owner, ())))
+    return tuple(id for _, id in sorted(access for owner in owners for access in known.get(owner, ())))

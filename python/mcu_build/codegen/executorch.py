@@ -119,21 +119,21 @@ def port_bytes(program: Program) -> int:
     return sum(aligned(value.nbytes) for value in free)
 
 
-def generate(given: Deployment) -> dict[str, str]:
+def generate(deployment: Deployment) -> dict[str, str]:
     """The files of a model by name: <name>.h, .cpp, _program.cpp, _arena.cpp and model.cmake."""
-    name = given.name
-    arena = given.arena
-    plan = given.plan.with_arena(Arena(arena, {}, 0, arena))
+    name = deployment.name
+    arena = deployment.arena
+    plan = deployment.plan.with_arena(Arena(arena, {}, 0, arena))
     includes, functions = '#include "mcu/executorch/status.h"\n', _FUNCTIONS
-    if given.slots:
+    if deployment.slots:
         includes, functions = f'#include "mcu/slot.h"\n{includes}', _FUNCTIONS + _SLOT_FUNCTIONS
     return {
         f"{name}.h": header(plan, f"{includes}\n", functions, has_steps=False),
-        f"{name}.cpp": _source(given),
-        f"{name}_program.cpp": _program(given),
+        f"{name}.cpp": _source(deployment),
+        f"{name}_program.cpp": _program(deployment),
         f"{name}_arena.cpp": _arena(name, arena),
-        **weights.sources(name, given.weights),
-        "model.cmake": _cmake_config(given),
+        **weights.sources(name, deployment.weights),
+        "model.cmake": _cmake_config(deployment),
     }
 
 
@@ -155,55 +155,60 @@ mcu::slot::Slots& slots();
 """
 
 
-def _source(given: Deployment) -> str:
-    name, plan, pools, state = given.name, given.plan, given.pools, f"{given.name}_state_bytes"
+def _source(deployment: Deployment) -> str:
+    name, plan, pools, state = (
+        deployment.name,
+        deployment.plan,
+        deployment.pools,
+        f"{deployment.name}_state_bytes",
+    )
     parts = [
         BANNER,
         f'#include "{name}.h"\n\n',
         '#include "mcu/executorch/model.h"\n#include "mcu/executorch/operators.h"\n',
-        f'{given.slots.includes}#include "mcu/executorch/slot_loader.h"\n' if given.slots else "",
-        '#include "mcu/executorch/weights.h"\n' if given.weights else "",
-        *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in given.backends),
-        '#include "mcu/executorch/upstream.h"\n' if given.upstream else "",
-        _USER_INCLUDES if given.custom else "",
-        *(given.kernels.includes() if given.has_plans else ()),
+        f'{deployment.slots.includes}#include "mcu/executorch/slot_loader.h"\n' if deployment.slots else "",
+        '#include "mcu/executorch/weights.h"\n' if deployment.weights else "",
+        *(f'#include "mcu/executorch/{BACKENDS[name]}_backend.h"\n' for name in deployment.backends),
+        '#include "mcu/executorch/upstream.h"\n' if deployment.upstream else "",
+        _USER_INCLUDES if deployment.custom else "",
+        *(deployment.kernels.includes() if deployment.has_plans else ()),
         "\n",
-        *(given.kernels.emitted() if given.has_plans else ()),
-        user_calls.declarations(given.custom.values()),
-        upstream.declarations(given.upstream),
+        *(deployment.kernels.emitted() if deployment.has_plans else ()),
+        user_calls.declarations(deployment.custom.values()),
+        upstream.declarations(deployment.upstream),
         'extern "C" {\n',
-        f"extern unsigned char {name}_arena[{given.arena}];\n",
-        f"extern const unsigned char {_program_name(given)}[{_program_size(given)}];\n",
-        weights.declarations(given.weights),
-        model.memory(state, arena_section(state), given.state) if given.state else "",
+        f"extern unsigned char {name}_arena[{deployment.arena}];\n",
+        f"extern const unsigned char {_program_name(deployment)}[{_program_size(deployment)}];\n",
+        weights.declarations(deployment.weights),
+        model.memory(state, arena_section(state), deployment.state) if deployment.state else "",
         "}\n\n",
         f"namespace {name} {{\nnamespace {{\n\n",
-        given.kernels.array() if given.has_plans else "",
-        *(user_calls.adapter(call) for _, call in sorted(given.custom.items())),
-        upstream.adapters(given.upstream),
-        _kernel_table(given),
-        weights.table(given.weights),
+        deployment.kernels.array() if deployment.has_plans else "",
+        *(user_calls.adapter(call) for _, call in sorted(deployment.custom.items())),
+        upstream.adapters(deployment.upstream),
+        _kernel_table(deployment),
+        weights.table(deployment.weights),
         _memory("method_pool", pools.method),
-        _memory("temp_pool", pools.temp, arena_section(name) if given.has_npu else None),
-        _memory("ports", port_bytes(given.program)),
+        _memory("temp_pool", pools.temp, arena_section(name) if deployment.has_npu else None),
+        _memory("ports", port_bytes(deployment.program)),
         _sizes("input_sizes", (plan.tensors[id].nbytes for id in plan.inputs)),
         _sizes("output_sizes", (plan.tensors[id].nbytes for id in plan.outputs)),
-        _slots(given),
-        _backends(given),
+        _slots(deployment),
+        _backends(deployment),
         "\nconstinit mcu::et::Model model({\n"
-        f'    .name = "{name}",\n    .program = {"{}" if given.slots else _program_name(given)},\n'
-        f'    .method = "{given.program.method}",\n'
-        f"    .kernels = {'kernels' if given.operators else '{}'},\n    .planned = {name}_arena,\n"
+        f'    .name = "{name}",\n    .program = {"{}" if deployment.slots else _program_name(deployment)},\n'
+        f'    .method = "{deployment.program.method}",\n'
+        f"    .kernels = {'kernels' if deployment.operators else '{}'},\n    .planned = {name}_arena,\n"
         "    .method_pool = method_pool,\n    .temp_pool = temp_pool,\n    .ports = ports,\n"
         "    .input_bytes = input_sizes,\n    .output_bytes = output_sizes,\n",
-        f"    .state = {state},\n" if given.state else "",
-        _BACKEND_PARTS if given.backends else "",
-        _SLOT_PARTS if given.slots else "",
-        weights.PART if given.weights else "",
+        f"    .state = {state},\n" if deployment.state else "",
+        _BACKEND_PARTS if deployment.backends else "",
+        _SLOT_PARTS if deployment.slots else "",
+        weights.PART if deployment.weights else "",
         "});\n\n}  // namespace\n\n",
     ]
-    load = "mcu::et::load_newest(model, program_slots)" if given.slots else "model.load()"
-    if given.slots:
+    load = "mcu::et::load_newest(model, program_slots)" if deployment.slots else "model.load()"
+    if deployment.slots:
         parts.append("mcu::slot::Slots& slots() {\n    return program_slots;\n}\n\n")
     parts.append(
         f"mcu::et::Status load() {{\n    return {load};\n}}\n\n"
@@ -213,26 +218,26 @@ def _source(given: Deployment) -> str:
     )
     ports = loaded_ports(plan, f"{name}::model", f"{name}::{{kind}}_count", "std::byte")
     run = f"void {name}_run() noexcept {{\n    {name}::model.run_or_stop();\n}}\n"
-    return "".join((*parts, *ports, _state(given), run))
+    return "".join((*parts, *ports, _state(deployment), run))
 
 
-def _state(given: Deployment) -> str:
+def _state(deployment: Deployment) -> str:
     """reset() and state(). Loading the program resets: nobody else has to clear it."""
-    if not given.state:
+    if not deployment.state:
         return ""
-    name = given.name
+    name = deployment.name
     return (
         f"void {name}_reset() noexcept {{\n    {name}::model.reset_or_stop();\n}}\n\n"
         f"void *{name}_state() noexcept {{\n    return {name}::model.state().data();\n}}\n\n"
     )
 
 
-def _kernel_table(given: Deployment) -> str:
-    if not given.operators:
+def _kernel_table(deployment: Deployment) -> str:
+    if not deployment.operators:
         return ""
     rows = "".join(
-        f'    ::executorch::runtime::Kernel("{operator}", {_function(given, operator)}),\n'
-        for operator in given.operators
+        f'    ::executorch::runtime::Kernel("{operator}", {_function(deployment, operator)}),\n'
+        for operator in deployment.operators
     )
     return (
         "// Every operator that a program can call here. In flash: nothing registers, none is too many.\n"
@@ -240,10 +245,10 @@ def _kernel_table(given: Deployment) -> str:
     )
 
 
-def _function(given: Deployment, operator: str) -> str:
-    if operator in given.custom:
-        return user_calls.adapter_name(given.custom[operator])
-    if operator in given.upstream:
+def _function(deployment: Deployment, operator: str) -> str:
+    if operator in deployment.custom:
+        return user_calls.adapter_name(deployment.custom[operator])
+    if operator in deployment.upstream:
         return upstream.adapter_name(operator)
     return f"mcu::et::{ADAPTERS[operator].function}"
 
@@ -254,19 +259,21 @@ def _memory(name: str, size: int, section: str | None = None) -> str:
     return f"alignas({ALIGNMENT}) {where}constinit unsigned char {name}[{max(size, 1)}] = {{}};\n"
 
 
-def _backends(given: Deployment) -> str:
+def _backends(deployment: Deployment) -> str:
     """The back ends of delegates, and the memory that they work in beside the temporary pool."""
-    if not given.backends:
+    if not deployment.backends:
         return ""
-    calls = [step.call for step in given.plan.steps if isinstance(step.call, Delegated)]
+    calls = [step.call for step in deployment.plan.steps if isinstance(step.call, Delegated)]
     fast = max((call.fast_scratch for call in calls), default=0)
-    section = (fast_section if any(call.fast_apart for call in calls) else arena_section)(given.name)
+    section = (fast_section if any(call.fast_apart for call in calls) else arena_section)(deployment.name)
     arguments = {BACKEND: "fast_scratch" if fast else "{}", OUR_BACKEND: "known_kernels"}
-    added = "".join(f"    mcu::et::add_{BACKENDS[name]}({arguments[name]});\n" for name in given.backends)
+    added = "".join(
+        f"    mcu::et::add_{BACKENDS[name]}({arguments[name]});\n" for name in deployment.backends
+    )
     known = "constinit mcu::et::Kernels known_kernels{kernels_of_model};\n"
     return (
         (_memory("fast_scratch", fast, section) if fast else "")
-        + (known if given.has_plans else "")
+        + (known if deployment.has_plans else "")
         + f"\nvoid add_backends() {{\n{added}}}\n"
     )
 
@@ -279,43 +286,43 @@ _BACKEND_PARTS = "    .add_backends = add_backends,\n"
 _SLOT_PARTS = "    .load = load,\n    .explain = [] { mcu::et::explain(program_slots); },\n"
 
 
-def _slots(given: Deployment) -> str:
-    if not given.slots:
+def _slots(deployment: Deployment) -> str:
+    if not deployment.slots:
         return ""
-    schema = int.from_bytes(given.data[4:8], "little")
-    operators = f"{operators_hash(given.contract):#018x}"
-    made = given.slots.definition(_program_name(given), f"{schema:#010x}", operators)
+    schema = int.from_bytes(deployment.data[4:8], "little")
+    operators = f"{operators_hash(deployment.contract):#018x}"
+    made = deployment.slots.definition(_program_name(deployment), f"{schema:#010x}", operators)
     return f"\n// The schema and the operators that programs must have been made for.\n{made}"
 
 
-def _program_size(given: Deployment) -> int:
-    return given.slots.size if given.slots else len(given.data)
+def _program_size(deployment: Deployment) -> int:
+    return deployment.slots.size if deployment.slots else len(deployment.data)
 
 
-def _program_name(given: Deployment) -> str:
+def _program_name(deployment: Deployment) -> str:
     """The program's symbol, by its content: models of one file, each a method of it, share its bytes.
 
     With slots it is their region.
     """
-    if given.slots:
-        return f"{given.name}_program_slots"
-    return content_name("mcu_program", given.data)
+    if deployment.slots:
+        return f"{deployment.name}_program_slots"
+    return content_name("mcu_program", deployment.data)
 
 
-def first_slot(given: Deployment) -> bytes:
+def first_slot(deployment: Deployment) -> bytes:
     """What a slot holds of the program."""
-    key = given.slots.key if given.slots else None
-    return slot_file(given.data, given.contract, FIRST_SEQUENCE, key)
+    key = deployment.slots.key if deployment.slots else None
+    return slot_file(deployment.data, deployment.contract, FIRST_SEQUENCE, key)
 
 
-def _program(given: Deployment) -> str:
-    name = _program_name(given)
-    if given.slots:
+def _program(deployment: Deployment) -> str:
+    name = _program_name(deployment)
+    if deployment.slots:
         said = "Both program slots, as part of the image: on the host, which has no flash, and in tests."
-        made = region(name, first_slot(given), given.slots.size, SLOT_ALIGNMENT, given.is_host)
+        made = region(name, first_slot(deployment), deployment.slots.size, SLOT_ALIGNMENT, deployment.is_host)
     else:
         said = "The program as ExecuTorch's exporter wrote it."
-        made = definition(name, given.data, ALIGNMENT, constants_section(name))
+        made = definition(name, deployment.data, ALIGNMENT, constants_section(name))
     return f"{BANNER}// {said}\n{made}"
 
 
@@ -324,50 +331,61 @@ def _arena(name: str, size: int) -> str:
     return f'{BANNER}// The program\'s own memory plan.\nextern "C" {{\n{made}}}\n'
 
 
-def _cmake_config(given: Deployment) -> str:
-    name = given.name
-    sources = f"{name}.cpp", f"{name}_program.cpp", f"{name}_arena.cpp", *weights.sources(name, given.weights)
-    adapters = _adapters(given)
-    kernels = "".join(f"set(MCU_MODEL_{one}_KERNELS {' '.join(KERNELS[one])})\n" for one in adapters)
+def _cmake_config(deployment: Deployment) -> str:
+    name = deployment.name
+    sources = (
+        f"{name}.cpp",
+        f"{name}_program.cpp",
+        f"{name}_arena.cpp",
+        *weights.sources(name, deployment.weights),
+    )
+    adapters = _adapters(deployment)
+    kernels = "".join(
+        f"set(MCU_MODEL_{adapter}_KERNELS {' '.join(KERNELS[adapter])})\n" for adapter in adapters
+    )
     return (
         BANNER.replace("//", "#")
         + f"set(MCU_MODEL_NAME {name})\n"
         + "set(MCU_MODEL_RUNTIME executorch)\n"
-        + f'set(MCU_MODEL_NPU "{name_of(given.plan.npu) or ""}")\n'
+        + f'set(MCU_MODEL_NPU "{name_of(deployment.plan.npu) or ""}")\n'
         + f"set(MCU_MODEL_SOURCES {' '.join(sources)})\n"
         + f"set(MCU_MODEL_ADAPTERS {' '.join(adapters)})\n"
-        + "".join(f"list(APPEND MCU_MODEL_BACKENDS {BACKENDS[one]})\n" for one in given.backends)
+        + "".join(f"list(APPEND MCU_MODEL_BACKENDS {BACKENDS[backend]})\n" for backend in deployment.backends)
         + kernels
-        + f"set(MCU_MODEL_UPSTREAM {'ON' if given.upstream else 'OFF'})\n"
-        + f"set(MCU_MODEL_KERNELS {' '.join(given.kernels.sources)})\n"
-        + (f"set(MCU_MODEL_SLOTS {slot_symbol(given)})\n" if slot_symbol(given) else "")
+        + f"set(MCU_MODEL_UPSTREAM {'ON' if deployment.upstream else 'OFF'})\n"
+        + f"set(MCU_MODEL_KERNELS {' '.join(deployment.kernels.sources)})\n"
+        + (f"set(MCU_MODEL_SLOTS {slot_symbol(deployment)})\n" if slot_symbol(deployment) else "")
     )
 
 
-def slot_symbol(given: Deployment) -> str:
+def slot_symbol(deployment: Deployment) -> str:
     """`name=address`: the symbol that a production image has for its program slots, which are in flash apart.
 
     Empty where there are none, and for the host, whose slots are part of the image.
     """
-    return f"{_program_name(given)}={given.slots.address:#x}" if given.slots and not given.is_host else ""
+    return (
+        f"{_program_name(deployment)}={deployment.slots.address:#x}"
+        if deployment.slots and not deployment.is_host
+        else ""
+    )
 
 
-def _adapters(given: Deployment) -> tuple[str, ...]:
-    others = {*given.custom, *given.upstream}
-    return tuple(sorted({ADAPTERS[op].source for op in given.operators if op not in others}))
+def _adapters(deployment: Deployment) -> tuple[str, ...]:
+    others = {*deployment.custom, *deployment.upstream}
+    return tuple(sorted({ADAPTERS[op].source for op in deployment.operators if op not in others}))
 
 
-def runtime_sources(given: Deployment) -> tuple[str, ...]:
+def runtime_sources(deployment: Deployment) -> tuple[str, ...]:
     """Sources below firmware/executorch that the program calls, for who does not read model.cmake.
 
     Whoever needs another comes before it.
     """
-    backends = [source for one in given.backends for source in _BACKEND_SOURCES[BACKENDS[one]]]
-    return (*(f"operators/{one}.cpp" for one in _adapters(given)), *backends)
+    backends = [source for backend in deployment.backends for source in _BACKEND_SOURCES[BACKENDS[backend]]]
+    return (*(f"operators/{adapter}.cpp" for adapter in _adapters(deployment)), *backends)
 
 
-def runtime_kernels(given: Deployment) -> tuple[str, ...]:
+def runtime_kernels(deployment: Deployment) -> tuple[str, ...]:
     """Stems of the kernel sources that these call, sorted; a back end's driver is in one of them."""
-    called = {kernel for one in _adapters(given) for kernel in KERNELS[one]}
-    drivers = {BACKENDS[BACKEND]} if given.has_npu else set()
-    return tuple(sorted({*ARGUMENT_KERNELS, *called, *drivers, *given.kernels.sources}))
+    called = {kernel for adapter in _adapters(deployment) for kernel in KERNELS[adapter]}
+    drivers = {BACKENDS[BACKEND]} if deployment.has_npu else set()
+    return tuple(sorted({*ARGUMENT_KERNELS, *called, *drivers, *deployment.kernels.sources}))

@@ -60,5 +60,5 @@ def kernel_name(operator: str) -> str:
 
 
 def _types(parameters: str) -> list[str]:
-    given = (word.split() for word in parameters.split(", ") if word != "*")
-    return [_TYPES[type] for type, _ in given]
+    fields = (word.split() for word in parameters.split(", ") if word != "*")
+    return [_TYPES[type] for type, _ in fields]

@@ -41,15 +41,15 @@ def table(files: Sequence[WeightFile]) -> str:
     """Every tensor of the files: its name, where it is, its layout. Data of delegates have none."""
     if not files:
         return ""
-    found = [(file, weight) for file in files for weight in (*file.weights, *_blobs(file))]
+    weights = [(file, weight) for file in files for weight in (*file.weights, *_blobs(file))]
     lines = []
-    for index, (_, weight) in enumerate(found):
+    for index, (_, weight) in enumerate(weights):
         if weight.shape:
             sizes, order = ", ".join(map(str, weight.shape)), ", ".join(map(str, weight.dim_order))
             lines.append(f"constexpr std::int32_t weight_sizes_{index}[] = {{{sizes}}};\n")
             lines.append(f"constexpr std::uint8_t weight_order_{index}[] = {{{order}}};\n")
     lines.append("// What programs find by name.\nconstexpr mcu::et::Weight weights[] = {\n")
-    for index, (file, weight) in enumerate(found):
+    for index, (file, weight) in enumerate(weights):
         layout = f"weight_sizes_{index}, weight_order_{index}" if weight.shape else "{}, {}"
         lines.append(
             f'    {{"{weight.key}", {{{_symbol(file)} + {weight.start}, {weight.nbytes}}}, '

@@ -104,15 +104,18 @@ def header(
     """
     if has_start:
         functions += start.wrappers(plan)
-    found = ports(plan)
+    all_ports = ports(plan)
     return "".join(
         (
             BANNER,
             f"#ifndef MCU_MODEL_{plan.name}_H\n#define MCU_MODEL_{plan.name}_H\n\n",
             "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n",
-            *_macros(plan, found),
+            *_macros(plan, all_ports),
             _LINKAGE,
-            *(f"{one.tensor.dtype.c_name} *{plan.name}_{one.name}(void) MCU_NOTHROW;\n" for one in found),
+            *(
+                f"{port.tensor.dtype.c_name} *{plan.name}_{port.name}(void) MCU_NOTHROW;\n"
+                for port in all_ports
+            ),
             "\n/* One inference: reads the inputs, writes the outputs. Inputs do not survive it. */\n",
             f"void {plan.name}_run(void) MCU_NOTHROW;\n\n",
             _step_functions(plan) if has_steps else "",
@@ -121,10 +124,10 @@ def header(
             _state_functions(plan),
             "/* Inputs and outputs by number, for code that serves any model; NULL beyond the last. */\n",
             *(f"void *{plan.name}_{kind}_at({_AT}) MCU_NOTHROW;\n" for kind in ("input", "output")),
-            *(_helpers(plan.name, one) for one in found),
+            *(_helpers(plan.name, port) for port in all_ports),
             '\n#ifdef __cplusplus\n}  // extern "C"\n#endif\n\n',
             "#if defined(__cplusplus) && __cplusplus >= 201703L\n",
-            _cplusplus(plan, found, include, functions + (_STEP.format(plan.name) if has_steps else "")),
+            _cplusplus(plan, all_ports, include, functions + (_STEP.format(plan.name) if has_steps else "")),
             "#endif\n\n#endif\n",
         )
     )
@@ -152,7 +155,7 @@ def arena_size(plan: Plan) -> int:
     return max(plan.arena.first_size, ALIGNMENT)
 
 
-def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
+def _macros(plan: Plan, all_ports: list[Port]) -> Iterator[str]:
     prefix = plan.name.upper()
     yield "/* Bytes of RAM for inputs, outputs and everything between; of an NPU's fast scratch memory. */\n"
     yield f"#define {prefix}_ARENA_SIZE {arena_size(plan)}\n#define {prefix}_FAST_SIZE {plan.fast_size}\n\n"
@@ -168,8 +171,8 @@ def _macros(plan: Plan, found: list[Port]) -> Iterator[str]:
         yield f"#define {prefix}_HOP {plan.hop}\n#define {prefix}_FIRST_RESULT {plan.first_result}\n\n"
     yield f"#define {prefix}_INPUT_COUNT {len(plan.inputs)}\n"
     yield f"#define {prefix}_OUTPUT_COUNT {len(plan.outputs)}\n\n"
-    for one in found:
-        yield from _port_macros(f"{prefix}_{one.name.upper()}", one)
+    for port in all_ports:
+        yield from _port_macros(f"{prefix}_{port.name.upper()}", port)
     if classes := _class_count(plan):
         yield f"#define {prefix}_CLASS_COUNT {classes}\n\n"
 
@@ -247,7 +250,7 @@ def _helpers(model: str, port: Port) -> str:
     )
 
 
-def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> str:
+def _cplusplus(plan: Plan, all_ports: list[Port], include: str, functions: str) -> str:
     name, prefix = plan.name, plan.name.upper()
     numbers = ["input_count", "output_count", "arena_size", "fast_size", "state_size"]
     numbers += ["class_count"] * bool(_class_count(plan)) + ["hop", "first_result"] * bool(plan.hop)
@@ -256,12 +259,12 @@ def _cplusplus(plan: Plan, found: list[Port], include: str, functions: str) -> s
         _SPAN,
         include,
         f"\nnamespace {name} {{\n\n",
-        *(f"inline constexpr std::size_t {one} = {prefix}_{one.upper()};\n" for one in numbers),
-        *(_scale(prefix, one) for one in found if one.quantization),
+        *(f"inline constexpr std::size_t {number} = {prefix}_{number.upper()};\n" for number in numbers),
+        *(_scale(prefix, port) for port in all_ports if port.quantization),
         f"\n{functions}{_row_wrappers(plan)}inline void run() noexcept {{\n    {name}_run();\n}}\n",
         f"inline void reset() noexcept {{\n{f'    {name}_reset();' if plan.initial_state else ''}\n}}\n",
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
-        *(_span(name, one) for one in found),
+        *(_span(name, port) for port in all_ports),
         *(_bytes(name, kind) for kind in ("input", "output")),
         _state_span(plan),
         f"\n}}  // namespace MCU_SPAN_NAMESPACE\n}}  // namespace {name}\n",

@@ -46,7 +46,7 @@ class Kernel:
     def contract(self) -> str:
         """What a table must have been made for: one line."""
         params = layout(self.params).members if self.params else ()
-        members = " ".join(f"{one.offset}{one.format}:{one.path}" for one in params)
+        members = " ".join(f"{param.offset}{param.format}:{param.path}" for param in params)
         core = hashlib.sha256(self.core.text.encode()).hexdigest() if self.core else ""
         return f"{self.function}({members}) {self.core.name if self.core else ''} {core} {self.user or ''}"
 
@@ -106,8 +106,8 @@ class KernelSet:
 
     def joined(self, other: "KernelSet") -> "KernelSet":
         """With the kernels of another one."""
-        found = {*self.kernels, *other.kernels}
-        return KernelSet(tuple(sorted(found, key=lambda kernel: kernel.contract)))
+        kernels = {*self.kernels, *other.kernels}
+        return KernelSet(tuple(sorted(kernels, key=lambda kernel: kernel.contract)))
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -162,11 +162,11 @@ class KernelSet:
             core = kernel.core
             cores = f", &mcu::kernels::{core.scope}::{core.name}" if core else ""
             return f"mcu::runtime::kernel<&mcu::kernels::{kernel.function}{cores}>()"
-        tensors = [one for one in kernel.user.operands if isinstance(one, UserTensor)]
-        constness = ("" if one.written else "const " for one in tensors)
-        types = [f"{word}{one.dtype.c_name}" for word, one in zip(constness, tensors, strict=True)]
+        tensors = [operand for operand in kernel.user.operands if isinstance(operand, UserTensor)]
+        constness = ("" if tensor.written else "const " for tensor in tensors)
+        types = [f"{word}{tensor.dtype.c_name}" for word, tensor in zip(constness, tensors, strict=True)]
         pointers = [f"static_cast<{type}*>(operands[{index}])" for index, type in enumerate(types)]
         call = user_calls.arguments(f"user_{number}", kernel.user, pointers)
         operands = f"mcu::runtime::kOperands<{', '.join(types)}>" if types else "{}"
-        given = "void* const* operands" if types else "void* const*"
-        return f"{{[](const void*, {given}) {{ ::{kernel.function}({call}); }}, 0, 1, {operands}}}"
+        operand_type = "void* const* operands" if types else "void* const*"
+        return f"{{[](const void*, {operand_type}) {{ ::{kernel.function}({call}); }}, 0, 1, {operands}}}"

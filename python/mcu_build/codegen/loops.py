@@ -32,9 +32,9 @@ def loops(items: Sequence[Item]) -> Iterator[Loop]:
     numbers = [kinds.setdefault(item.kind, len(kinds)) for item in items]
     at = 0
     while at < len(items):
-        found = _best(items, numbers, at)
-        yield found
-        at += found.length * found.turns
+        loop = _best(items, numbers, at)
+        yield loop
+        at += loop.length * loop.turns
 
 
 def _best(items: Sequence[Item], numbers: Sequence[int], at: int) -> Loop:
@@ -44,9 +44,9 @@ def _best(items: Sequence[Item], numbers: Sequence[int], at: int) -> Loop:
     for length in range(1, min(_LONGEST, (len(items) - at) // 2) + 1):
         if numbers[at + length] != numbers[at]:
             continue
-        found = _loop(items, numbers, at, length)
-        if (found.turns - 1) * length > saved:
-            best, saved = found, (found.turns - 1) * length
+        loop = _loop(items, numbers, at, length)
+        if (loop.turns - 1) * length > saved:
+            best, saved = loop, (loop.turns - 1) * length
     return best
 
 

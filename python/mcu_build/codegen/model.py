@@ -90,10 +90,10 @@ def source(plan: Plan) -> str:
     ]
     parts += [user_calls.constants(f"step_{index}", user) for index, user in users]
     parts.append("}  // namespace\n\n")
-    for one, id in zip(ports(plan), (*plan.inputs, *plan.outputs), strict=True):
-        type = one.tensor.dtype.c_name
+    for port, id in zip(ports(plan), (*plan.inputs, *plan.outputs), strict=True):
+        type = port.tensor.dtype.c_name
         parts.append(
-            f"{type} *{plan.name}_{one.name}() noexcept {{\n    return {_pointer(plan, id)};\n}}\n\n"
+            f"{type} *{plan.name}_{port.name}() noexcept {{\n    return {_pointer(plan, id)};\n}}\n\n"
         )
     parts.append(_port_table(plan, "input", plan.inputs))
     parts.append(_port_table(plan, "output", plan.outputs))
@@ -380,9 +380,9 @@ def _call(plan: Plan, index: int, step: Step, name: str, further: Sequence[int] 
     if isinstance(step.call, UserFunction):
         call = f"::{step.kernel}({user_calls.arguments(name, step.call.user, pointers)})"
     else:
-        given = [name] * bool(step.params)
-        given += [f"kernels::{step.core.scope}::{step.core.name}"] if step.core else []
-        call = f"kernels::{step.kernel}({', '.join(given + pointers)})"
+        arguments = [name] * bool(step.params)
+        arguments += [f"kernels::{step.core.scope}::{step.core.name}"] if step.core else []
+        call = f"kernels::{step.kernel}({', '.join(arguments + pointers)})"
     where = "".join(f", {part}" for part in (step.name, step.layer) if part)
     return f"    // {index}: {step.operator}{where}\n    {call};\n"
 

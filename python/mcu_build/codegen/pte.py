@@ -31,11 +31,13 @@ _HEADER = struct.Struct("<4sIQQQ")
 def encode(program: Program) -> bytes:
     """The file of a program. Places in the user's model, which its calls may know, are left out."""
     segments = _Segments()
-    constants = [one.data for one in program.values if isinstance(one, TensorValue) and one.data is not None]
+    constants = [
+        value.data for value in program.values if isinstance(value, TensorValue) and value.data is not None
+    ]
     offsets = segments.constants(constants)
     named = {name: segments.add(data) for name, data in _named(program).items()}
     out = _Writer()
-    payloads = [out.table({0: out.payload(one.payload)}) for one in program.delegates]
+    payloads = [out.table({0: out.payload(delegate.payload)}) for delegate in program.delegates]
     rows = [out.table({}, {0: ("Uint64", start), 1: ("Uint64", size)}) for start, size in segments.rows]
     keys = [out.table({0: out.text(name)}, {1: ("Uint32", index)}) for name, index in named.items()]
     root = {1: out.tables([_method(out, program)]), 3: out.tables(payloads)}
@@ -47,7 +49,7 @@ def encode(program: Program) -> bytes:
 
 
 def _named(program: Program) -> Mapping[str, bytes]:
-    return {name: data for one in program.delegates for name, data in one.named_data.items()}
+    return {name: data for delegate in program.delegates for name, data in delegate.named_data.items()}
 
 
 @dataclass
@@ -95,8 +97,8 @@ def _method(out: "_Writer", program: Program) -> int:
     chain = out.table({2: out.tables(calls)})
     names = [name.rpartition(".") if "." in name else (name, "", "") for name in operators]
     delegates = [
-        out.table({0: out.text(one.id), 1: out.table({}, {1: ("Uint32", index)}), 2: out.tables([])})
-        for index, one in enumerate(program.delegates)
+        out.table({0: out.text(delegate.id), 1: out.table({}, {1: ("Uint32", index)}), 2: out.tables([])})
+        for index, delegate in enumerate(program.delegates)
     ]
     return out.table(
         {

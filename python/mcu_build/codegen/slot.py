@@ -103,12 +103,12 @@ def with_model_slot(board: Board, region: Region) -> Board:
     """The board with `model_region` set apart for programs. What is behind it in its memory is not used."""
     assert board.mcuboot is not None and board.placement is not None
     start = region.address - board.mcuboot.header
-    found = board.memory_at(start)
-    before = start - board.address(found.name) if found else 0
-    rest = (found.model_copy(update={"size": before}),) if found and before else ()
-    near = found or board.memory_named(board.placement.constants)
+    holder = board.memory_at(start)
+    before = start - board.address(holder.name) if holder else 0
+    rest = (holder.model_copy(update={"size": before}),) if holder and before else ()
+    near = holder or board.memory_named(board.placement.constants)
     slot = Memory(name=PROGRAM_SLOTS, origin=region.address, size=region.size, access="rx", npu=near.npu)
-    memory = [part for one in board.memory for part in (rest if one is found else (one,))]
+    memory = [part for other in board.memory for part in (rest if other is holder else (other,))]
     return board.model_copy(update={"memory": (*memory, slot)})
 
 

@@ -66,15 +66,15 @@ def sealed(table: bytes) -> bytes:
 
 
 def _steps(plan: Plan, kernels: Numbers, tail: _Bytes) -> list[bytes]:
-    first, found = len(plan.inputs) + len(plan.outputs), []
+    first, steps = len(plan.inputs) + len(plan.outputs), []
     params: dict[bytes, int] = {}  # Bands of rows have the same.
     for step in plan.steps:
         data = packed(step.params) if step.params is not None else b""
         if data not in params:
             params[data] = tail.add(data, PARAMS_ALIGNMENT)
-        found.append(STEP.pack(kernels.number(step), params[data], first))
+        steps.append(STEP.pack(kernels.number(step), params[data], first))
         first += len(step.arguments)
-    return found
+    return steps
 
 
 def _constants(plan: Plan, operands: Iterable[int | None]) -> list[Tensor]:

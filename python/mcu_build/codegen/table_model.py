@@ -42,34 +42,34 @@ class Deployment:
         return f"{_slots_name(plan)}={self.slots.address:#x}"
 
 
-def generate(plan: Plan, given: Deployment) -> dict[str, str]:
+def generate(plan: Plan, deployment: Deployment) -> dict[str, str]:
     """The files of a model by name, as codegen/model.py has them; the constants are a table."""
     name = plan.name
-    table = table_of(plan, given)
-    size, fast, _ = given.memory(plan)
+    table = table_of(plan, deployment)
+    size, fast, _ = deployment.memory(plan)
     grown = plan.with_arena(replace(plan.arena, size=size))
-    config = model.cmake_config(plan, given.kernels.sources)
-    if symbol := given.slot_symbol(plan):
+    config = model.cmake_config(plan, deployment.kernels.sources)
+    if symbol := deployment.slot_symbol(plan):
         config += f"set(MCU_MODEL_SLOTS {symbol})\n"
-    include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if given.slots else ("", "")
+    include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if deployment.slots else ("", "")
     return {
         f"{name}.h": header(grown, include, functions),
-        f"{name}.cpp": source(plan, given, len(table)),
-        f"{name}_constants.cpp": _slots(plan, given) if given.slots else constants(name, table),
+        f"{name}.cpp": source(plan, deployment, len(table)),
+        f"{name}_constants.cpp": _slots(plan, deployment) if deployment.slots else constants(name, table),
         f"{name}_arena.cpp": model.arena(grown, fast),
         model.CMAKE_CONFIG: config,
     }
 
 
-def table_of(plan: Plan, given: Deployment) -> bytes:
+def table_of(plan: Plan, deployment: Deployment) -> bytes:
     """The plan as data."""
-    return encode(plan, given.kernels.numbers)
+    return encode(plan, deployment.kernels.numbers)
 
 
-def first_slot(plan: Plan, given: Deployment) -> bytes:
+def first_slot(plan: Plan, deployment: Deployment) -> bytes:
     """What a slot holds of it."""
-    key = given.slots.key if given.slots else None
-    return slot_file(table_of(plan, given), given.kernels.numbers.lines, FIRST_SEQUENCE, key)
+    key = deployment.slots.key if deployment.slots else None
+    return slot_file(table_of(plan, deployment), deployment.kernels.numbers.lines, FIRST_SEQUENCE, key)
 
 
 _SLOT_INCLUDES = '#include "mcu/runtime/plan.h"\n#include "mcu/slot.h"\n'
@@ -83,20 +83,20 @@ mcu::slot::Slots& slots() noexcept;
 """
 
 
-def source(plan: Plan, given: Deployment, size: int) -> str:
+def source(plan: Plan, deployment: Deployment, size: int) -> str:
     """What runs a table of `size` bytes, and access to inputs and outputs."""
-    name, kernels = plan.name, given.kernels
+    name, kernels = plan.name, deployment.kernels
     state = f"{name}_state_bytes"
-    memories = dict(zip((f"{name}_arena", f"{name}_fast", state), given.memory(plan), strict=True))
+    memories = dict(zip((f"{name}_arena", f"{name}_fast", state), deployment.memory(plan), strict=True))
     brought = [memory for memory in (f"{name}_arena", f"{name}_fast") if memories[memory]]
     places = ", ".join(memory if size else "{}" for memory, size in memories.items())
-    array = f"const unsigned char {_slots_name(plan)}[{given.slots.size}]" if given.slots else ""
+    array = f"const unsigned char {_slots_name(plan)}[{deployment.slots.size}]" if deployment.slots else ""
     return "".join(
         (
             BANNER,
             f'#include "{name}.h"\n\n#include <span>\n\n',
             *kernels.includes(),
-            f'{given.slots.includes}#include "mcu/runtime/slot_loader.h"\n' if given.slots else "",
+            f'{deployment.slots.includes}#include "mcu/runtime/slot_loader.h"\n' if deployment.slots else "",
             "\n",
             *kernels.emitted(),
             'extern "C" {\n',
@@ -106,12 +106,12 @@ def source(plan: Plan, given: Deployment, size: int) -> str:
             "}\n\nnamespace {\n\n",
             kernels.array(),
             f"constinit mcu::runtime::Plan loaded(kernels_of_model, {{{places}}});\n\n",
-            *(_newest(plan, given.slots) if given.slots else _own(plan)),
+            *(_newest(plan, deployment.slots) if deployment.slots else _own(plan)),
             "// A plan that is not whole ends the firmware, as any fault does.\n"
             "const mcu::runtime::Plan& plan() noexcept {\n"
             "    if (!loaded.is_loaded() && load_plan() != mcu::runtime::Status::kOk) {\n"
             "        __builtin_trap();\n    }\n    return loaded;\n}\n\n}  // namespace\n\n",
-            _slot_functions(plan) if given.slots else "",
+            _slot_functions(plan) if deployment.slots else "",
             *loaded_ports(plan, "plan()", "plan().{kind}_count()", "unsigned char"),
             *_state(plan),
             *_run(plan),
@@ -148,12 +148,18 @@ def _slots_name(plan: Plan) -> str:
     return f"{plan.name}_program_slots"
 
 
-def _slots(plan: Plan, given: Deployment) -> str:
+def _slots(plan: Plan, deployment: Deployment) -> str:
     """Both slots, the first with the plan, as part of the image."""
-    assert given.slots is not None
+    assert deployment.slots is not None
     return (
         f"{BANNER}// Both program slots: part of the image on the host, which has no flash, and in tests.\n"
-        + region(_slots_name(plan), first_slot(plan, given), given.slots.size, SLOT_ALIGNMENT, given.is_host)
+        + region(
+            _slots_name(plan),
+            first_slot(plan, deployment),
+            deployment.slots.size,
+            SLOT_ALIGNMENT,
+            deployment.is_host,
+        )
     )
 
 

@@ -84,13 +84,13 @@ def target(
 
     With `cmsis_nn` its headers are found, its archive is linked and its kernels come first.
     """
-    found = _target(board, toolchain, optimize)
+    flags = _target(board, toolchain, optimize)
     if cmsis_nn is None:
-        return found
+        return flags
     return replace(
-        found,
-        compile_options=(*found.compile_options, f"-isystem{cmsis_nn.include}"),
-        libraries=(str(cmsis_nn.archive), *found.libraries),
+        flags,
+        compile_options=(*flags.compile_options, f"-isystem{cmsis_nn.include}"),
+        libraries=(str(cmsis_nn.archive), *flags.libraries),
         kernel_folders=kernel_folders(board, cmsis_nn),
     )
 
@@ -275,10 +275,10 @@ def _clang_suffix() -> str | None:
 
 
 def _first(names: tuple[str, ...], hint: str) -> Path:
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
+    program = next((path for name in names if (path := shutil.which(name))), None)
+    if program is None:
         raise McuError(f"{' or '.join(names)}: not found on PATH", hint, Exit.TOOL_MISSING)
-    return Path(found)
+    return Path(program)
 
 
 def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
@@ -292,14 +292,14 @@ def _gcc_file(gcc: Path, board: Board, name: str) -> Path:
 def _gcc_includes(gcc: Path, board: Board) -> tuple[str, ...]:
     """Folders of the C++ and C headers, without the compiler's own."""
     # The compiler's own lie beside its libgcc; clang brings the like.
-    found = tuple(
+    folders = tuple(
         folder
         for folder in include_folders(gcc, _gcc_machine(board))
         if Path(folder).name not in ("include", "include-fixed") or (Path(folder) / "newlib.h").is_file()
     )
-    if not any((Path(folder) / "cstddef").is_file() for folder in found):
+    if not any((Path(folder) / "cstddef").is_file() for folder in folders):
         raise McuError(f"{gcc.name}: has no C++ headers", GCC_HINT, Exit.TOOL_MISSING)
-    return found
+    return folders
 
 
 def include_folders(cxx: Path, options: Sequence[str]) -> tuple[str, ...]:

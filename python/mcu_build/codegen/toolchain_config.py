@@ -112,13 +112,13 @@ def kernel_files(stem: str, folders: Sequence[str]) -> list[Path]:
     """The source of a kernel in the first of `folders` that has it, with its driver. McuError: none has."""
     firmware = data_dir() / "firmware"
     places = (firmware / "kernels" / folder / f"{stem}.cpp" for folder in folders)
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
         raise McuError(
             f"there is no kernel source {stem}.cpp in {', '.join(folders)}", "Install mcu-build again."
         )
     driver = firmware / "drivers" / stem / f"{stem}.cpp"
-    return [found, *([driver] if driver.is_file() else [])]
+    return [file, *([driver] if driver.is_file() else [])]
 
 
 def is_cxx_only(option: str) -> bool:

@@ -34,11 +34,11 @@ def constants(prefix: str, call: UserCall) -> str:
 
 def arguments(prefix: str, call: UserCall, pointers: Sequence[str]) -> str:
     """The arguments of a call; `pointers` are to its tensors, the arrays are those of `constants`."""
-    given, words = iter(pointers), []
+    remaining, words = iter(pointers), []
     for index, operand in enumerate(call.operands):
         array = f"{prefix}_{index}" if _items(operand) else "{}"
         if isinstance(operand, UserTensor):
-            words.append(f"{{{{{next(given)}, {math.prod(operand.shape)}}}, {array}}}")
+            words.append(f"{{{{{next(remaining)}, {math.prod(operand.shape)}}}, {array}}}")
         else:
             words.append(array if isinstance(operand.value, tuple) else _number(operand.value))
     return ", ".join(words)

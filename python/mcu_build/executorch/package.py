@@ -108,16 +108,16 @@ def _symbol(operator: str) -> bytes:
 
 def wheel() -> Path | None:
     """The folder of the executorch wheel, which carries the C++ runtime for this computer."""
-    found = importlib.util.find_spec("executorch")
-    places = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec("executorch")
+    places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0]) if places else None
 
 
 def _candidates(board: Board) -> Iterator[Path]:
     if board.is_host:
-        found = wheel()
-        if found is not None:
-            yield found
+        folder = wheel()
+        if folder is not None:
+            yield folder
     yield from (Path(word) for word in os.environ.get("CMAKE_PREFIX_PATH", "").split(os.pathsep) if word)
 
 
@@ -134,10 +134,10 @@ def _check(folder: Path, board: Board) -> None:
             f"looked for {', '.join(_CONFIGS)}",
             _hint(board),
         )
-    found = _version(folder, config)
-    if found != VERSION:
+    version = _version(folder, config)
+    if version != VERSION:
         raise McuError(
-            f"{folder}: ExecuTorch {found or 'older than ' + VERSION}; {VERSION} is expected", _hint(board)
+            f"{folder}: ExecuTorch {version or 'older than ' + VERSION}; {VERSION} is expected", _hint(board)
         )
     libraries = [name for pattern in _libraries(board) for name in folder.glob(pattern)]
     if not libraries:

@@ -71,8 +71,8 @@ def files(contents: Contents) -> dict[str, bytes]:
         **{f"test/{path}": text for path, text in contents.test.items()},
         "README.md": readme(contents, _USAGE.format(pack=pack, name=contents.name), "test/"),
     }
-    found = {path: text.encode() for path, text in texts.items()}
-    return {**found, pack: _zip({**found, "LICENSE": contents.license.encode()})}
+    contents_of = {path: text.encode() for path, text in texts.items()}
+    return {**contents_of, pack: _zip({**contents_of, "LICENSE": contents.license.encode()})}
 
 
 def pdsc(contents: Contents) -> str:

@@ -191,13 +191,13 @@ def self_contained(
 def _included(firmware: Path, path: str, text: str) -> list[str]:
     """Paths of headers of ours that a text includes, as the exported folder has them."""
     beside = PurePosixPath(path).parent
-    found = []
+    headers = []
     for _, name in _INCLUDE.findall(text):
         for candidate in (normpath(f"{beside}/{name}"), name):
             if _place(firmware, candidate).is_file():
-                found.append(candidate)
+                headers.append(candidate)
                 break
-    return found
+    return headers
 
 
 def _place(firmware: Path, path: str) -> Path:

@@ -182,7 +182,7 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
     headers |= {f"{name}_npu.h": npu_header(name)} if npu else {}
     flags = compile_flags(STANDARD_OF_OPERATORS if request.options.kernel_sources else STANDARD)
     options = (*flags, optimize_option(request.toolchain, request.options.optimize))
-    found = compiled(name, {**headers, **sources, **internal}, options, config, scratch)
+    built = compiled(name, {**headers, **sources, **internal}, options, config, scratch)
     inputs_and_outputs = tuple(ports(plan))
     return Contents(
         name=name,
@@ -197,7 +197,7 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
         headers=headers,
         sources=sources,
         internal=internal,
-        archive=found.archive,
+        archive=built.archive,
         test=selftest(name, inputs_and_outputs, vectors, bool(plan.initial_state)),
         vectors=vectors,
         sizes=Sizes(
@@ -206,8 +206,8 @@ def collect(request: Request, made: Sources, vectors: Vectors, version: str, scr
             len(plan.initial_state),
             constants := constant_bytes(plan),
             # Not on the host, of which nothing is loaded.
-            max(found.loaded - constants, 0),
-            found.stack,
+            max(built.loaded - constants, 0),
+            built.stack,
         ),
         ports=inputs_and_outputs,
         license=(data_dir() / "LICENSE").read_text(),

@@ -112,16 +112,16 @@ def readme(contents: Contents, usage: str, test: str, is_zephyr: bool = False) -
         if stack.size is not None
         else f"unknown | {stack.reason}: measure it"
     )
-    given, result = contents.input, contents.output
+    first, result = contents.input, contents.output
     return _TEXT.format(
         name=contents.name,
         prefix=contents.name.upper(),
         core=contents.core,
         version=__version__,
-        type=given.tensor.dtype.c_name,
+        type=first.tensor.dtype.c_name,
         npu=_npu(contents, is_zephyr),
-        input=given.name,
-        input_macro=given.name.upper(),
+        input=first.name,
+        input_macro=first.name.upper(),
         output=result.name,
         output_type=result.tensor.dtype.c_name,
         usage=usage,

@@ -120,8 +120,8 @@ def _source(
     if has_state:
         parts.append(f"        if (starts[v]) {{\n            {name}_reset();\n        }}\n")
     parts += [
-        f"        memcpy({name}_{one.name}(), {one.name}[given], sizeof {one.name}[given]);\n"
-        for one in inputs
+        f"        memcpy({name}_{port.name}(), {port.name}[given], sizeof {port.name}[given]);\n"
+        for port in inputs
     ]
     parts.append(f"        {name}_run();\n")
     parts += [
@@ -134,10 +134,12 @@ def _source(
 
 
 def _compared(name: str, port: Port, allowed: float) -> str:
-    found, expected, count = f"{name}_{port.name}()", f"{port.name}[v]", port.tensor.elements
+    actual, expected, count = f"{name}_{port.name}()", f"{port.name}[v]", port.tensor.elements
     if port.tensor.dtype is DType.F32:
-        return f"        wrong += differing_floats({found}, {expected}, {count}, {float_literal(allowed)});\n"
-    return f"        wrong += differing_elements({found}, {expected}, {count}, {port.tensor.dtype.size});\n"
+        return (
+            f"        wrong += differing_floats({actual}, {expected}, {count}, {float_literal(allowed)});\n"
+        )
+    return f"        wrong += differing_elements({actual}, {expected}, {count}, {port.tensor.dtype.size});\n"
 
 
 def _rows(name: str, array: Array) -> str:

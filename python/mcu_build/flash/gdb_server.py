@@ -239,10 +239,10 @@ class _SerialLine:
 
     def recv(self, size: int) -> bytes:
         """As of a socket: what has come, at least a byte."""
-        found = bytes(self._port.read(max(1, min(size, self._port.in_waiting))))
-        if not found:
+        received = bytes(self._port.read(max(1, min(size, self._port.in_waiting))))
+        if not received:
             raise TimeoutError
-        return found
+        return received
 
     def close(self) -> None:
         """As of a socket."""
@@ -305,17 +305,17 @@ def _in_regions(
 
 def _blocks(segments: Sequence[Segment], regions: Sequence[FlashRegion]) -> list[tuple[int, int]]:
     """Start and end of the flash to erase: whole blocks, each once."""
-    found: list[tuple[int, int]] = []
+    blocks: list[tuple[int, int]] = []
     for part, region in _in_regions(segments, regions):
         if region is None:
             continue
         start = part.address - (part.address - region.start) % region.block
         end = part.end + (region.start - part.end) % region.block
-        if found and start <= found[-1][1]:
-            start, end = found[-1][0], max(end, found[-1][1])
-            found.pop()
-        found.append((start, end))
-    return found
+        if blocks and start <= blocks[-1][1]:
+            start, end = blocks[-1][0], max(end, blocks[-1][1])
+            blocks.pop()
+        blocks.append((start, end))
+    return blocks
 
 
 def _escaped(data: bytes) -> bytes:

@@ -69,13 +69,13 @@ def read_image(file: Path) -> LoadImage:
 
 def merged(parts: Sequence[Segment]) -> tuple[Segment, ...]:
     """Segments by address, those that touch each other as one."""
-    found: list[Segment] = []
+    joined: list[Segment] = []
     for part in sorted(parts, key=lambda part: part.address):
-        if found and found[-1].end == part.address:
-            found[-1] = Segment(found[-1].address, found[-1].data + part.data)
+        if joined and joined[-1].end == part.address:
+            joined[-1] = Segment(joined[-1].address, joined[-1].data + part.data)
         else:
-            found.append(part)
-    return tuple(found)
+            joined.append(part)
+    return tuple(joined)
 
 
 def check(image: LoadImage, board: Board) -> None:
@@ -94,8 +94,8 @@ def _problems(segment: Segment, board: Board) -> Iterator[str]:
         if segment.overlap(kept.origin, kept.size):
             yield f"{where}: it overlaps {kept.name} at {kept.origin:#010x}: {kept.why}"
     for block in board.fixed:
-        found = segment.overlap(block.origin, len(block.data))
-        if found and found.data != block.data[found.address - block.origin :][: len(found.data)]:
+        overlap = segment.overlap(block.origin, len(block.data))
+        if overlap and overlap.data != block.data[overlap.address - block.origin :][: len(overlap.data)]:
             yield f"{where}: it changes {block.name} at {block.origin:#010x}: {block.why}"
     if _covered(segment, board) < segment.end:
         yield f"{where}: it lies in no memory of {board.id}"

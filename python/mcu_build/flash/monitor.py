@@ -98,10 +98,10 @@ class _Listener:
             self._search_at = time.monotonic() + _SEARCH_SECONDS
         if self._terminal is None:
             return b""
-        found = self._terminal.read(self._probe)
-        if found is None:
+        text = self._terminal.read(self._probe)
+        if text is None:
             self._terminal = None
-        return found or b""
+        return text or b""
 
     def _semihosting(self) -> bytes:
         """The core has stopped by itself: at a semihosting call, which is answered, or for good."""

@@ -40,25 +40,25 @@ def _device(part: str, pack: Path | None) -> Any:
         devices = {device.part_number: device for device in CmsisPack(str(pack)).devices}
     except (OSError, Error, KeyError, ValueError) as error:
         raise McuError(f"{pack}: not a CMSIS-Pack: {error}") from error
-    found = _named(part, devices)
-    if found is None:
+    name = _named(part, devices)
+    if name is None:
         raise McuError(
             f"--from-pack {part}: {pack} has no such part", f"It has: {', '.join(sorted(devices))}."
         )
-    return found
+    return name
 
 
 def _installed(part: str) -> Any:
     from pyocd.target.pack.pack_target import ManagedPacks
 
-    found = _named(part, {device.part_number: device for device in ManagedPacks.get_installed_targets()})
-    if found is None:
+    target = _named(part, {device.part_number: device for device in ManagedPacks.get_installed_targets()})
+    if target is None:
         raise McuError(
             f"--from-pack {part}: no pack with this part is installed",
             f"With a network: pyocd pack install {part}. Without one: --pack FILE, the vendor's .pack.",
             Exit.TOOL_MISSING,
         )
-    return found
+    return target
 
 
 def _named(part: str, devices: Mapping[str, Any]) -> Any:
@@ -83,8 +83,12 @@ def _text(
     part: str, core: str, processor: Mapping[str, str], memories: list[dict[str, Any]], pack: str
 ) -> str:
     can = CORES[core]
-    flash = sorted((one for one in memories if one["access"] == "rx"), key=lambda one: not one["startup"])
-    ram = sorted((one for one in memories if one["access"] == "rwx"), key=lambda one: -one["size"])
+    flash = sorted(
+        (memory for memory in memories if memory["access"] == "rx"), key=lambda memory: not memory["startup"]
+    )
+    ram = sorted(
+        (memory for memory in memories if memory["access"] == "rwx"), key=lambda memory: -memory["size"]
+    )
     if not flash or not ram:
         raise McuError(f"{part}: {pack} lists no {'RAM' if flash else 'flash'}", "Write the file by hand.")
     fpu = _FPU.get(processor.get("Dfpu", "0"), "none")
@@ -100,9 +104,10 @@ def _text(
     }
     head = "".join(f"{key} = {value}\n" for key, value in facts.items())
     listed = "".join(
-        f'\n[[memory]]\nname = "{one["name"]}"\norigin = {one["origin"]:#010x}\nsize = {one["size"]}\n'
-        f'access = "{one["access"]}"\n'
-        for one in (*flash, *ram)
+        f'\n[[memory]]\nname = "{memory["name"]}"\n'
+        f"origin = {memory['origin']:#010x}\nsize = {memory['size']}\n"
+        f'access = "{memory["access"]}"\n'
+        for memory in (*flash, *ram)
     )
     roles = dict.fromkeys(("vectors", "code", "constants"), flash[0])
     roles |= dict.fromkeys(("data", "arena", "stack"), ram[0])

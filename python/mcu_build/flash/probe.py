@@ -93,15 +93,15 @@ def verify(probe: Probe, image: LoadImage) -> None:
     """Compare what the board holds with the image, byte by byte."""
     differing, first = 0, ""
     for segment in image.segments:
-        found = probe.read_memory(segment.address, len(segment.data))
+        actual = probe.read_memory(segment.address, len(segment.data))
         wrong = [
-            index for index, pair in enumerate(zip(found, segment.data, strict=True)) if pair[0] != pair[1]
+            index for index, pair in enumerate(zip(actual, segment.data, strict=True)) if pair[0] != pair[1]
         ]
         differing += len(wrong)
         if wrong and not first:
             index = wrong[0]
             first = (
-                f"at {segment.address + index:#010x} it holds {found[index]:#04x} "
+                f"at {segment.address + index:#010x} it holds {actual[index]:#04x} "
                 f"instead of {segment.data[index]:#04x}"
             )
     if differing:

@@ -41,9 +41,9 @@ def connect(board: Board, serial: str) -> Iterator["PyocdProbe"]:
             Exit.TOOL_MISSING,
         ) from error
     with session:
-        found = PyocdProbe(session)
-        found.halt()
-        yield found
+        opened = PyocdProbe(session)
+        opened.halt()
+        yield opened
 
 
 def look(board: Board, serial: str) -> tuple[PyocdFlash, Any]:

@@ -38,11 +38,9 @@ class Terminal:
         if write == read:
             return b""
         parts = [(read, write)] if read < write else [(read, size), (0, write)]
-        found = b"".join(
-            probe.read_memory(buffer + start, end - start) for start, end in parts if start < end
-        )
+        data = b"".join(probe.read_memory(buffer + start, end - start) for start, end in parts if start < end)
         probe.write_memory(self.address + up + _READ, write.to_bytes(4, "little"))
-        return found
+        return data
 
 
 def find(probe: Probe, board: Board) -> Terminal | None:

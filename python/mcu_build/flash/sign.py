@@ -80,12 +80,17 @@ def order(
 ) -> Order | None:
     """What the command's options ask for, checked; None: nothing is to be signed. McuError as of `check`."""
     if key is not None:
-        found = Order(key, version, security_counter, encrypt, pad, confirm, needs)
-        found.check()
-        return found
-    given = {"--security-counter": security_counter, "--encrypt": encrypt, "--pad": pad, "--confirm": confirm}
-    given |= {"--needs": needs}
-    idle = ", ".join(name for name, value in given.items() if value)
+        checked = Order(key, version, security_counter, encrypt, pad, confirm, needs)
+        checked.check()
+        return checked
+    options = {
+        "--security-counter": security_counter,
+        "--encrypt": encrypt,
+        "--pad": pad,
+        "--confirm": confirm,
+    }
+    options |= {"--needs": needs}
+    idle = ", ".join(name for name, value in options.items() if value)
     if idle:
         raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
     return None

@@ -61,15 +61,15 @@ def copy(image: LoadImage, board: Board, drive: str) -> Path:
 
 def drives(volume: str = "*") -> list[Path]:
     """Mounted drives of that name that take UF2 files."""
-    found = (path for mount in _MOUNTS for path in Path("/").glob(f"{mount[1:]}/{volume}"))
-    return [path for path in found if _takes_uf2(path)]
+    paths = (path for mount in _MOUNTS for path in Path("/").glob(f"{mount[1:]}/{volume}"))
+    return [path for path in paths if _takes_uf2(path)]
 
 
 def _takes_uf2(folder: Path) -> bool:
     return (folder / "INFO_UF2.TXT").is_file()
 
 
-def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
+def find_drive(board: Board, drive: str) -> tuple[Uf2Flash, Path]:
     """What the board's drive needs, and where it is.
 
     McuError: status 1 the board has none, 2 there are several, 3 it is not there.
@@ -77,17 +77,17 @@ def find_drive(board: Board, given: str) -> tuple[Uf2Flash, Path]:
     ways = board.flash.uf2
     if ways is None:
         raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
-    found = [path for path in [Path(given)] if _takes_uf2(path)] if given else drives(ways.volume)
-    if len(found) == 1:
-        return ways, found[0]
-    if found:
+    paths = [path for path in [Path(drive)] if _takes_uf2(path)] if drive else drives(ways.volume)
+    if len(paths) == 1:
+        return ways, paths[0]
+    if paths:
         raise McuError(
-            f"--via uf2: there are {len(found)} drives: {', '.join(map(str, found))}",
+            f"--via uf2: there are {len(paths)} drives: {', '.join(map(str, paths))}",
             "Name one: --via uf2 /path/of/drive.",
             Exit.USAGE,
         )
     raise McuError(
-        f"--via uf2: {given or ways.volume}: no drive with an INFO_UF2.TXT",
+        f"--via uf2: {drive or ways.volume}: no drive with an INFO_UF2.TXT",
         "Hold BOOTSEL while plugging the board in; the drive must be mounted. Or name it: --via uf2 /path.",
         Exit.TOOL_MISSING,
     )

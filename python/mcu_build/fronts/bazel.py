@@ -39,19 +39,19 @@ def settings(project: Path, package: str) -> dict[str, Mapping[str, Any]]:
 
     Files that an option names are left out: Bazel has to know them as labels. A board's file is its name.
     """
-    found = read(project)
-    files = [one["file"] for one in found.models.values()]
-    models = {str(Path(package) / file): _known(found.settings(found.folder / file)) for file in files}
-    return {"": _known(found.settings()), **models}
+    options = read(project)
+    files = [model["file"] for model in options.models.values()]
+    models = {str(Path(package) / file): _known(options.settings(options.folder / file)) for file in files}
+    return {"": _known(options.settings()), **models}
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
     known = {option.name for option in OPTIONS if option.in_front("bazel") and option.kind != "path"}
     known |= set(budgets.BY_NAME)
-    found = {name: value for name, value in values.items() if name in known}
-    if str(found.get("board", "")).endswith(".toml"):
-        found["board"] = load_board(Path(found["board"])).id
-    return found
+    kept = {name: value for name, value in values.items() if name in known}
+    if str(kept.get("board", "")).endswith(".toml"):
+        kept["board"] = load_board(Path(kept["board"])).id
+    return kept
 
 
 def _attribute(option: Option) -> str:

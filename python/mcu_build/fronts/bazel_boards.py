@@ -45,8 +45,8 @@ def describe(
         "linker_scripts": {name: text for board in boards.values() for name, text in _scripts(board).items()},
         "executorch": {board.id: _executorch(executorch.get(board.id), board) for board in boards.values()},
         "cmsis_nn": {
-            board: {"include": str(found.include), "archive": str(found.archive)}
-            for board, found in libraries.items()
+            board: {"include": str(library.include), "archive": str(library.archive)}
+            for board, library in libraries.items()
         },
         "boards": [_board(label, board) for label, board in boards.items()],
     }
@@ -60,17 +60,17 @@ def _executorch(prefix: Path | None, board: Board) -> dict[str, Any]:
     if prefix is None and not board.is_host:
         return {}
     try:
-        found = linkage(prefix, board)
+        package = linkage(prefix, board)
     except McuError:
         if prefix is not None:
             raise
         return {}
     return {
-        "prefix": str(found.prefix),
-        "includes": found.includes,
-        "defines": found.defines,
-        "library": str(found.library),
-        "link_options": found.link_options,
+        "prefix": str(package.prefix),
+        "includes": package.includes,
+        "defines": package.defines,
+        "library": str(package.library),
+        "link_options": package.link_options,
     }
 
 
@@ -101,17 +101,17 @@ def _board(label: str, board: Board) -> dict[str, Any]:
 def _platforms(board: Board) -> list[dict[str, Any]]:
     """For every compiler that is installed a platform for speed and one for size. McuError for none."""
     first = default_toolchain(board)
-    found = []
+    lines = []
     for compiler in (first, "arm-gcc") if first == "arm-clang" else (first,):
         name = board.id if compiler == first else f"{board.id}-{compiler}"
         constraint = "native" if board.is_host else compiler
         config = _facts(board, compiler)
         smaller = _options(toolchain_config(board, compiler, optimize="size"))
-        found += [
+        lines += [
             {"name": name, "compiler": constraint, "optimize": "speed", "facts": config},
             {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "facts": config | smaller},
         ]
-    return found
+    return lines
 
 
 def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:

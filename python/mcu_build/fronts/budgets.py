@@ -30,19 +30,19 @@ class Budget(Option):
     unit: str = ""
     highest: float = math.inf
 
-    def _one(self, given: Any) -> Any:
+    def _one(self, word: Any) -> Any:
         if self.kind != "real":
             try:
-                return super()._one(given)
+                return super()._one(word)
             except McuError as error:
                 raise McuError(error.message, f"For example: {self._example}.", Exit.USAGE) from None
         try:
-            number = float(given)
+            number = float(word)
         except (TypeError, ValueError):
             number = math.nan
-        if isinstance(given, bool) or not -math.inf < number <= self.highest:
+        if isinstance(word, bool) or not -math.inf < number <= self.highest:
             raise McuError(
-                f"{self.flag}: {given!r} is {self.refusal}", f"For example: {self._example}.", Exit.USAGE
+                f"{self.flag}: {word!r} is {self.refusal}", f"For example: {self._example}.", Exit.USAGE
             )
         return number
 
@@ -126,7 +126,9 @@ def of_judge(*verbs: Judge) -> tuple[Budget, ...]:
 
 def words(values: Mapping[str, Any], verb: Judge) -> list[str]:
     """Those of `values` by which a verb judges, as words of the command."""
-    return [word for one in of_judge(verb) for word in one.arguments(one.value(values.get(one.name)))]
+    return [
+        word for budget in of_judge(verb) for word in budget.arguments(budget.value(values.get(budget.name)))
+    ]
 
 
 def of_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,5 +138,5 @@ def of_variables(variables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _set(variables: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for budget in BUDGETS:
-        if (given := variables.get(budget.variable or "")) not in (None, ""):
-            yield budget.name, budget.value(given)
+        if (word := variables.get(budget.variable or "")) not in (None, ""):
+            yield budget.name, budget.value(word)

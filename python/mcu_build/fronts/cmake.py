@@ -31,7 +31,7 @@ def option_lists() -> str:
         names = " ".join(_names(of_judge(verb)))
         lines.append(f"set_property(GLOBAL PROPERTY MCU_BUDGETS_{verb.upper()} {names})\n")
     for name, flags in (("VALUES", False), ("FLAGS", True)):
-        names = " ".join(_names(one for one in SIGNING if one.is_flag == flags))
+        names = " ".join(_names(order for order in SIGNING if order.is_flag == flags))
         lines.append(f"set_property(GLOBAL PROPERTY MCU_SIGNING_{name} {names})\n")
     return _BANNER + "".join(lines)
 

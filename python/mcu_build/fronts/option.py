@@ -72,31 +72,31 @@ class Option:
         """Whether a build system has it as it is."""
         return front not in dict(self.elsewhere)
 
-    def value(self, given: Any) -> Any:
+    def value(self, word: Any) -> Any:
         """What was given, as `BuildOptions` holds it. McuError (status 2) where there is no such value."""
-        if given is None or given == "":
+        if word is None or word == "":
             return self.default
         if not self.many:
-            return self._one(given)
-        several = [given] if isinstance(given, str | Path) else given
-        return tuple(self._one(one) for one in several)
+            return self._one(word)
+        several = [word] if isinstance(word, str | Path) else word
+        return tuple(self._one(item) for item in several)
 
     def arguments(self, value: Any) -> list[str]:
         """A value in words of the command line; none for the default."""
         if value == self.default or value is None:
             return []
-        return [word for one in (value if self.many else [value]) for word in (self.flag, str(one))]
+        return [word for item in (value if self.many else [value]) for word in (self.flag, str(item))]
 
-    def _one(self, given: Any) -> Any:
-        if self.kind == "path" and isinstance(given, str | Path):
-            return Path(given)
-        if self.kind == "choice" and given in self.choices:
-            return given
-        if self.kind == "text" and isinstance(given, str | Path):
-            return str(given)
-        number = _number(given, self.kind == "size") if self.kind in ("number", "size") else None
+    def _one(self, word: Any) -> Any:
+        if self.kind == "path" and isinstance(word, str | Path):
+            return Path(word)
+        if self.kind == "choice" and word in self.choices:
+            return word
+        if self.kind == "text" and isinstance(word, str | Path):
+            return str(word)
+        number = _number(word, self.kind == "size") if self.kind in ("number", "size") else None
         if number is None:
-            raise McuError(f"{self.flag}: {given!r} is {self.refusal}", _hint(self), Exit.USAGE)
+            raise McuError(f"{self.flag}: {word!r} is {self.refusal}", _hint(self), Exit.USAGE)
         return number
 
     @property
@@ -116,8 +116,8 @@ def _hint(option: Option) -> str:
     return f"{option.default} is the default." if option.default else "Leave it out for the default."
 
 
-def _number(given: Any, is_size: bool) -> int | None:
-    if isinstance(given, str):
-        text, unit = (given[:-1], given[-1]) if is_size and given[-1] in _SIZES else (given, "")
+def _number(word: Any, is_size: bool) -> int | None:
+    if isinstance(word, str):
+        text, unit = (word[:-1], word[-1]) if is_size and word[-1] in _SIZES else (word, "")
         return int(text) * _SIZES.get(unit, 1) if text.isdecimal() else None
-    return given if isinstance(given, int) and not isinstance(given, bool) and given >= 0 else None
+    return word if isinstance(word, int) and not isinstance(word, bool) and word >= 0 else None

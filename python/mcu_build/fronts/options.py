@@ -333,9 +333,9 @@ class BuildOptions:
         return [word for option in options for word in option.arguments(getattr(self, option.name))]
 
     @classmethod
-    def of(cls, **given: "Unpack[Keywords]") -> "BuildOptions":
+    def of(cls, **keywords: "Unpack[Keywords]") -> "BuildOptions":
         """The options from what a user has given. McuError (status 2) names a value that is wrong."""
-        values: dict[str, Any] = dict(given)
+        values: dict[str, Any] = dict(keywords)
         unknown = sorted(values.keys() - BY_NAME.keys())
         if unknown:
             raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
@@ -360,23 +360,23 @@ def check_needs(options: Mapping[str, Any]) -> None:
 
 def of_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     """The options of variables, MCU_OPTIMIZE and so on, as text; lists are split as the command does."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for option in OPTIONS:
         text = environment.get(option.variable or "", "")
         if text and option.many:
-            found[option.name] = text.split(os.pathsep if option.kind == "path" else None)
+            settings[option.name] = text.split(os.pathsep if option.kind == "path" else None)
         elif text:
-            found[option.name] = text
-    return found
+            settings[option.name] = text
+    return settings
 
 
-def without_idle(options: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
+def without_idle(options: Mapping[str, Any], chosen: Collection[str]) -> dict[str, Any]:
     """Options without those of a project that have no effect for this model; what was `given` stays.
 
     A project may say where its ExecuTorch is, and have models that need none.
     """
     return {
-        name: option.default if option and name not in given and _is_idle(option, options) else value
+        name: option.default if option and name not in chosen and _is_idle(option, options) else value
         for name, value in options.items()
         for option in [BY_NAME.get(name)]
     }
@@ -453,18 +453,18 @@ class Keywords(SourceKeywords, total=False):
 
 def _options() -> tuple[Option, ...]:
     hints = get_type_hints(BuildOptions, include_extras=True)
-    found = []
-    for one in fields(BuildOptions):
-        kind, option = get_args(hints[one.name])
-        default = None if one.default is MISSING else one.default
-        found.append(_read(replace(option, name=one.name, default=default), kind))
-    return tuple(found)
+    options = []
+    for field in fields(BuildOptions):
+        kind, option = get_args(hints[field.name])
+        default = None if field.default is MISSING else field.default
+        options.append(_read(replace(option, name=field.name, default=default), kind))
+    return tuple(options)
 
 
 def _read(option: Option, kind: Any) -> Option:
     """The option with what the type of its field says."""
     if get_origin(kind) in (Union, UnionType):
-        kind = next(one for one in get_args(kind) if one is not NoneType)
+        kind = next(argument for argument in get_args(kind) if argument is not NoneType)
     if get_origin(kind) is tuple:
         option, kind = replace(option, many=True), get_args(kind)[0]
     if get_origin(kind) is Literal:

@@ -28,11 +28,11 @@ _USUAL = ("model.py", "model.pt2", "model.pte")
 
 
 def _checked(option: Option) -> Callable[[Any], Any]:
-    def check(given: Any) -> Any:
-        if isinstance(given, list) != option.many:
+    def check(value: Any) -> Any:
+        if isinstance(value, list) != option.many:
             raise ValueError("a list is expected" if option.many else "one value is expected")
         try:
-            return option.value(given)
+            return option.value(value)
         except McuError as error:
             raise ValueError(error.message.removeprefix(f"{option.flag}: ")) from None
 
@@ -92,10 +92,12 @@ class Project:
 
     def settings(self, model: Path | None = None) -> dict[str, Any]:
         """What is set for a model file: its own where it has any, else the project's. Paths are whole."""
-        named = (one for one in self.models.values() if model and _same(self.folder / one["file"], model))
-        found = {**self.common, **next(named, {})}
-        found.pop("file", None)
-        return {name: self._whole(name, value) for name, value in found.items()}
+        named = (
+            entry for entry in self.models.values() if model and _same(self.folder / entry["file"], model)
+        )
+        settings = {**self.common, **next(named, {})}
+        settings.pop("file", None)
+        return {name: self._whole(name, value) for name, value in settings.items()}
 
     def _whole(self, name: str, value: Any) -> Any:
         """A value whose paths begin at the project file, with paths that lead from anywhere."""
@@ -104,7 +106,7 @@ class Project:
             return str(self.folder / value)
         if option is None or option.kind != "path":
             return value
-        return tuple(self.folder / one for one in value) if option.many else self.folder / value
+        return tuple(self.folder / item for item in value) if option.many else self.folder / value
 
 
 def find(start: Path) -> Project | None:
@@ -118,9 +120,9 @@ def find(start: Path) -> Project | None:
 
 def read(file: Path) -> Project:
     """A project file. McuError where it is none, or a key is wrong."""
-    for found, table in _documents(file.absolute().parent):
-        if found.name == file.name:
-            return _read(found, table)
+    for document, table in _documents(file.absolute().parent):
+        if document.name == file.name:
+            return _read(document, table)
     raise McuError(f"{file}: no project file", f"Its name is {FILE}, or {_PYPROJECT} with [tool.{_TABLE}].")
 
 
@@ -153,22 +155,22 @@ def _check_name(model: Path) -> None:
 
 
 def settled(
-    model: Path, given: Mapping[str, Any], variables: Mapping[str, Any] | None = None
+    model: Path, options: Mapping[str, Any], variables: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Build options for a model file: those that are `given`, else of variables, else of the project file.
 
     Variables are those of the environment, and `variables` of a build system before them.
     """
-    found = find(model)
-    settings = found.settings(model) if found else {}
+    file = find(model)
+    settings = file.settings(model) if file else {}
     project = {name: value for name, value in settings.items() if name in BY_NAME}
-    return without_idle({**project, **of_environment(os.environ), **(variables or {}), **given}, given)
+    return without_idle({**project, **of_environment(os.environ), **(variables or {}), **options}, options)
 
 
 def settled_budgets(model: Path, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The budgets of a model file: of variables, as for `settled`, else of the project file."""
-    found = find(model)
-    settings = found.settings(model) if found else {}
+    file = find(model)
+    settings = file.settings(model) if file else {}
     project = {name: value for name, value in settings.items() if name in budgets.BY_NAME}
     return {**project, **budgets.of_variables(os.environ), **budgets.of_variables(variables or {})}
 
@@ -182,17 +184,17 @@ def _of_folder(folder: Path) -> Path:
         raise McuError(
             f"{folder}: {project.file.name} names {len(project.models)} models", f"Give one: {names}."
         )
-    found = next((folder / name for name in _USUAL if (folder / name).is_file()), None)
-    if found is None:
+    model = next((folder / name for name in _USUAL if (folder / name).is_file()), None)
+    if model is None:
         raise McuError(
             f"{folder}: no model in this folder: neither {', '.join(_USUAL)} nor [models.<name>] in {FILE}",
             "Give the model's file, or write a starter with `mcu-build new`.",
         )
-    return found
+    return model
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def _same(file: Path, other: Path) -> bool:
+    return file.resolve() == other.resolve()
 
 
 def _documents(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -215,7 +217,9 @@ def _read(file: Path, table: Mapping[str, Any]) -> Project:
     try:
         document = _Document.model_validate(table)
     except ValidationError as error:
-        lines = [f"{file}: {'.'.join(map(str, one['loc']))}: {_words(one)}" for one in error.errors()]
+        lines = [
+            f"{file}: {'.'.join(map(str, problem['loc']))}: {_words(problem)}" for problem in error.errors()
+        ]
         raise McuError("\n".join(lines), _hint(error)) from error
     values = document.model_dump(exclude_unset=True)
     models = values.pop("models", {})

@@ -69,13 +69,13 @@ BY_NAME: Mapping[str, Signing] = MappingProxyType({option.name: option for optio
 
 def words(values: Mapping[str, Any], verb: str) -> list[str]:
     """Those of `values` that a verb has, in words of the command. McuError (status 2): they lack a key."""
-    given = {name: value for name, value in values.items() if value}
-    if given and "sign" not in given:
-        idle = ", ".join(BY_NAME[name].flag for name in given)
+    chosen = {name: value for name, value in values.items() if value}
+    if chosen and "sign" not in chosen:
+        idle = ", ".join(BY_NAME[name].flag for name in chosen)
         raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
     return [
         word
-        for one in SIGNING
-        if verb in one.verbs
-        for word in one.arguments(given.get(one.name, one.default))
+        for option in SIGNING
+        if verb in option.verbs
+        for word in option.arguments(chosen.get(option.name, option.default))
     ]

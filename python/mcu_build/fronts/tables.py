@@ -34,18 +34,20 @@ def option_table() -> str:
 def budget_table() -> str:
     """A row for each budget: how it is given, its key, what it limits, and the verbs that hold to it."""
     rows = ["| budget | key | meaning | verbs |", "|---|---|---|---|"]
-    for one in BUDGETS:
-        value, verbs = one.metavar or one.kind.upper(), ", ".join(one.verbs)
-        rows.append(f"| `{one.flag} {value}` | `{one.name}` | {one.help} | {verbs} |")
+    for budget in BUDGETS:
+        value, verbs = budget.metavar or budget.kind.upper(), ", ".join(budget.verbs)
+        rows.append(f"| `{budget.flag} {value}` | `{budget.name}` | {budget.help} | {verbs} |")
     return "".join(f"{row}\n" for row in rows)
 
 
 def signing_table() -> str:
     """A row for each option of signed images: how it is given, what it means, and the verbs that have it."""
     rows = ["| option | in build systems | meaning | verbs |", "|---|---|---|---|"]
-    for one in SIGNING:
-        given = " ".join([one.flag, *([] if one.is_flag else [one.metavar or one.name.upper()])])
-        rows.append(f"| `{given}` | `{one.cmake}`, `{one.name}` | {one.help} | {', '.join(one.verbs)} |")
+    for option in SIGNING:
+        words = " ".join([option.flag, *([] if option.is_flag else [option.metavar or option.name.upper()])])
+        rows.append(
+            f"| `{words}` | `{option.cmake}`, `{option.name}` | {option.help} | {', '.join(option.verbs)} |"
+        )
     return "".join(f"{row}\n" for row in rows)
 
 

@@ -105,8 +105,8 @@ class Instruction:
     @property
     def target(self) -> int | None:
         """Where a branch or a call to a fixed place goes."""
-        found = _TARGET.search(self.operands) if self.kind is Kind.BRANCH else None
-        return int(found.group(1), 16) if found else None
+        match = _TARGET.search(self.operands) if self.kind is Kind.BRANCH else None
+        return int(match.group(1), 16) if match else None
 
 
 _SCALAR_KINDS = (
@@ -124,7 +124,7 @@ def disassemble(elf: Path) -> Mapping[int, Instruction]:
     finished = process.run([tool, "--disassemble", "--wide", "-m", "armv8.1-m.main", elf])
     if finished.status != 0:
         raise McuError(f"{elf}: {tool.name}: {finished.stderr.strip()}", "Build it again.")
-    found = {}
+    instructions = {}
     for line in finished.stdout.splitlines():
         parts = _LINE.match(line)
         if parts is None or parts.group(3).startswith("."):
@@ -132,5 +132,5 @@ def disassemble(elf: Path) -> Mapping[int, Instruction]:
         address = int(parts.group(1), 16)
         size = 2 * len(parts.group(2).split())
         mnemonic = re.sub(r"\.[nw]$", "", parts.group(3))
-        found[address] = Instruction(address, size, mnemonic, (parts.group(4) or "").strip())
-    return found
+        instructions[address] = Instruction(address, size, mnemonic, (parts.group(4) or "").strip())
+    return instructions

@@ -98,12 +98,12 @@ def read_map(file: Path, image: Image) -> dict[str, tuple[Piece, ...]]:
             raise McuError(
                 f"{file}: {section.name}: is not that of the ELF", "Build again: one is of another build."
             )
-        found = [
+        listed = [
             Piece(part.sectionType, Path(part.filepath).name, part.vram, part.size)
             for part in segment
             if part.size and not part.isFill and part.vram is not None
         ]
-        pieces[section.name] = tuple(sorted(found, key=lambda piece: piece.address))
+        pieces[section.name] = tuple(sorted(listed, key=lambda piece: piece.address))
     return pieces
 
 

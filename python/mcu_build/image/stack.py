@@ -37,7 +37,7 @@ class Stack:
 def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[str]) -> Stack:
     """The most that one of the functions `names` needs."""
     functions = {symbol.address: symbol for symbol in image.symbols if symbol.address in code}
-    found: dict[int, int] = {}
+    depths: dict[int, int] = {}
     direct = {instruction.target for instruction in code.values()}
     kernels = [at for at, symbol in functions.items() if "kernels" in symbol.name and at not in direct]
     numbered = [at for at in kernels if _NUMBERED.search(functions[at].name)]
@@ -48,7 +48,7 @@ def stack_needed(image: Image, code: Mapping[int, Instruction], names: Sequence[
         pointed |= {at: numbered for at, symbol in functions.items() if "kernels" not in symbol.name}
     try:
         roots = [symbol for symbol in functions.values() if symbol.name in names]
-        return Stack(max(_depth(symbol, functions, code, pointed, found, ()) for symbol in roots))
+        return Stack(max(_depth(symbol, functions, code, pointed, depths, ()) for symbol in roots))
     except _UnknownError as unknown:
         return Stack(None, str(unknown))
 
@@ -62,7 +62,7 @@ def _depth(
     functions: Mapping[int, Symbol],
     code: Mapping[int, Instruction],
     pointed: Mapping[int, Sequence[int]],
-    found: dict[int, int],
+    depths: dict[int, int],
     above: tuple[int, ...],
 ) -> int:
     """Bytes from a function on; `above` are those that called it, `found` what is known already.
@@ -72,7 +72,7 @@ def _depth(
     start, end = function.address, function.address + function.size
     if start in above:
         raise _UnknownError(f"{function.name} calls itself")
-    if start not in found:
+    if start not in depths:
         own, deepest = 0, 0
         for instruction in _within(function, code):
             own += frame_bytes(instruction, function.name)
@@ -80,9 +80,9 @@ def _depth(
                 if not start <= target < end:
                     callee = _function_at(target, function.name, functions, code)
                     chain = (*above, start)
-                    deepest = max(deepest, _depth(callee, functions, code, pointed, found, chain))
-        found[start] = own + deepest
-    return found[start]
+                    deepest = max(deepest, _depth(callee, functions, code, pointed, depths, chain))
+        depths[start] = own + deepest
+    return depths[start]
 
 
 def _function_at(
@@ -99,7 +99,7 @@ def _function_at(
         if symbol.address < address < end:
             return replace(symbol, address=address, size=end - address)
     if address in code:
-        end = min((one for one in functions if one > address), default=max(code) + 4)
+        end = min((function for function in functions if function > address), default=max(code) + 4)
         return Symbol(f"the code at {address:#x}", address, end - address)
     raise _UnknownError(f"{caller} calls {address:#x}, which is no function")
 

@@ -23,18 +23,18 @@ def lift_buffers(program: Program) -> Program:
     values, calls = list(program.values), []
     newest = {id: id for id in written}
     for call in program.instructions:
-        given = tuple(newest.get(id, id) for id in call.arguments)
+        arguments = tuple(newest.get(id, id) for id in call.arguments)
         target = call.arguments[-1]
         if target not in written or not isinstance(call, KernelCall):
-            calls.append(replace(call, arguments=given))
+            calls.append(replace(call, arguments=arguments))
         elif call.operator == _WRITE_BACK:
-            newest[target] = given[1]
+            newest[target] = arguments[1]
         else:
             # A result of its own, in the buffer's place: views of the buffer are found there.
             values.append(replace(_tensor(program, target), data=None))
             newest[target] = len(values) - 1
             name = call.operator.removesuffix("_") + ".out"
-            calls.append(replace(call, operator=name, arguments=(*given[:-1], newest[target])))
+            calls.append(replace(call, operator=name, arguments=(*arguments[:-1], newest[target])))
     for id in written:
         values[id] = replace(_tensor(program, id), data=None)
     return replace(
@@ -50,16 +50,16 @@ def lift_buffers(program: Program) -> Program:
 def _written_buffers(program: Program) -> tuple[int, ...]:
     """Tensors that calls write in place and that nothing gives a value before, in the order of the writes."""
     known = set(program.inputs)
-    found: dict[int, None] = {}
+    written: dict[int, None] = {}
     for call in program.instructions:
         target = call.arguments[-1]
         is_in_place = isinstance(call, KernelCall) and call.operator.endswith("_")
         is_in_place = is_in_place and call.arguments[0] == target
         if is_in_place and target not in known and isinstance(program.values[target], TensorValue):
-            found[target] = None
+            written[target] = None
         elif not is_in_place:
             known.add(target)
-    return tuple(found)
+    return tuple(written)
 
 
 def _tensor(program: Program, id: int) -> TensorValue:

@@ -121,15 +121,15 @@ def array_of(tensor: Tensor) -> Ints:
     return np.frombuffer(tensor.data, tensor.dtype.numpy_name).reshape(tensor.shape).astype(np.int64)
 
 
-def by_channel(one: int, other: int, channels: int) -> Coupling:
+def by_channel(tensor: int, other: int, channels: int) -> Coupling:
     """Channel by channel."""
-    return one, np.arange(channels), other, np.arange(channels)
+    return tensor, np.arange(channels), other, np.arange(channels)
 
 
-def repeated(tensors: Mapping[int, Tensor], one: int, other: int) -> Iterator[Coupling]:
+def repeated(tensors: Mapping[int, Tensor], tensor: int, other: int) -> Iterator[Coupling]:
     """The same elements under two shapes, where the channels of one are a multiple of the other's."""
-    if channels_of(tensors[one]) < channels_of(tensors[other]):
-        one, other = other, one
-    more, fewer = (channels_of(tensors[id]) for id in (one, other))
+    if channels_of(tensors[tensor]) < channels_of(tensors[other]):
+        tensor, other = other, tensor
+    more, fewer = (channels_of(tensors[id]) for id in (tensor, other))
     if more % fewer == 0:
-        yield one, np.arange(more), other, np.arange(more) % fewer
+        yield tensor, np.arange(more), other, np.arange(more) % fewer

@@ -35,12 +35,12 @@ def quantized_port(plan: Plan, id: int) -> Tensor | None:
     owner = plan.owner(id).id
     for step in plan.steps:
         operands = [plan.tensors[argument] for argument in step.arguments if argument is not None]
-        if owner in [plan.owner(one.id).id for one in operands] and isinstance(step.call, Boundary):
-            return next((one for one in operands if one.quantization), None)
+        if owner in [plan.owner(operand.id).id for operand in operands] and isinstance(step.call, Boundary):
+            return next((operand for operand in operands if operand.quantization), None)
     return None
 
 
 def port_quantization(plan: Plan, id: int) -> Quantization | None:
     """The quantization of an input or output: its own, or that of the step at the boundary behind it."""
-    found = quantized_port(plan, id)
-    return found.quantization if found else None
+    port = quantized_port(plan, id)
+    return port.quantization if port else None

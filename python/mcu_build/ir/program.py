@@ -198,10 +198,10 @@ def parse(
 def _opened(data: bytes, name: str, weights: Weights, read: "Callable[[_Reader], T]") -> T:
     """What `read` finds in a program. McuError where the data are none, or damaged."""
     if data[4:8] != _IDENTIFIER:
-        found = data[4:8]
-        if found[:2] == b"ET" and found[2:].isdigit():
+        magic = data[4:8]
+        if magic[:2] == b"ET" and magic[2:].isdigit():
             raise McuError(
-                f"{name}: schema {found.decode()}: this version reads {_IDENTIFIER.decode()}",
+                f"{name}: schema {magic.decode()}: this version reads {_IDENTIFIER.decode()}",
                 "Export the program with executorch 1.5.1, or update mcu-build.",
             )
         raise McuError(
@@ -268,7 +268,7 @@ class _Reader:
         ]
 
     def operators(self) -> tuple[str, ...]:
-        named = (self._operator_name(one) for plan in self._plans() for one in plan.children(6))
+        named = (self._operator_name(child) for plan in self._plans() for child in plan.children(6))
         return tuple(dict.fromkeys(named))
 
     def delegates(self) -> tuple[str, ...]:
@@ -403,9 +403,9 @@ class _Reader:
     def _tensor(self, tensor: FlatTable, index: int) -> TensorValue:
         scalar = tensor.number(0, types.Int8Flags)
         if scalar not in SCALAR_TYPES:
-            found = _UNSUPPORTED_SCALARS.get(scalar, f"scalar type {scalar}")
+            name = _UNSUPPORTED_SCALARS.get(scalar, f"scalar type {scalar}")
             raise McuError(
-                f"{self.name}: value {index}: element type {found} has no kernel",
+                f"{self.name}: value {index}: element type {name} has no kernel",
                 "Use float32, int8, int16, int32, int64 or bool tensors.",
             )
         if tensor.number(8, types.Int8Flags) != 0:
@@ -443,13 +443,13 @@ class _Reader:
             self.missing.append(value.name)
             return b""
         file, weight = self.weights[value.name]
-        wanted, found = (
+        wanted, actual = (
             (scalar, value.shape, value.dim_order),
             (weight.scalar_type, weight.shape, weight.dim_order),
         )
-        if found != wanted or weight.nbytes < value.nbytes:
+        if actual != wanted or weight.nbytes < value.nbytes:
             raise McuError(
-                f"{file.path}: {value.name!r} has (type, shape, order) {found}, {self.name} needs {wanted}",
+                f"{file.path}: {value.name!r} has (type, shape, order) {actual}, {self.name} needs {wanted}",
                 "Give the file that was exported with this program.",
             )
         return file.bytes_of(weight)[: value.nbytes]
@@ -472,10 +472,10 @@ class _Reader:
         if start + nbytes > size:
             raise ValueError(f"segment {index} has {size} bytes, a constant needs {nbytes} from byte {start}")
         begin = self.segment_base + offset + start
-        found = self.data[begin : begin + nbytes]
-        if len(found) != nbytes:
+        piece = self.data[begin : begin + nbytes]
+        if len(piece) != nbytes:
             raise ValueError(f"segment {index} runs past the end of the file")
-        return found
+        return piece
 
     def _delegate(self, delegate: FlatTable) -> Delegate:
         reference = delegate.child(1)

@@ -69,14 +69,14 @@ class Weights:
 def load_weights(paths: Sequence[Path]) -> Weights:
     """Read .ptd files. McuError names what is wrong with one, and tensors that two of them have."""
     weights = Weights(tuple(_load(path) for path in paths))
-    found: dict[str, Path] = {}
+    files_of: dict[str, Path] = {}
     for file in weights.files:
         for weight in file.weights:
-            if weight.key in found:
+            if weight.key in files_of:
                 raise McuError(
-                    f"{file.path}: {weight.key!r} is in {found[weight.key]}, too", "Give one of them."
+                    f"{file.path}: {weight.key!r} is in {files_of[weight.key]}, too", "Give one of them."
                 )
-            found[weight.key] = file.path
+            files_of[weight.key] = file.path
     return weights
 
 
@@ -120,7 +120,7 @@ def _weight(key: str, layout: FlatTable | None, start: int, nbytes: int) -> Weig
     if layout is None:
         return None
     shape, order = layout.numbers(1, types.Int32Flags), layout.numbers(2, types.Uint8Flags)
-    if sorted(order) != list(range(len(shape))) or any(one < 0 for one in shape):
+    if sorted(order) != list(range(len(shape))) or any(size < 0 for size in shape):
         raise ValueError(f"{key!r} has shape {shape} in order {order}")
     if prod(shape) > nbytes:
         raise ValueError(f"{key!r} has {prod(shape)} elements in {nbytes} bytes")

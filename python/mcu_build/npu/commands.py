@@ -102,12 +102,12 @@ def _parse_table(commands: str, enums: str) -> InstructionSet:
     for row in _rows(enums):
         name, *values = row.split()
         names[name] = {int(value): word for value, _, word in (v.partition("=") for v in values)}
-    found = {}
+    parsed = {}
     for row in _rows(commands):
         payload, opcode, name, *fields = row.split()
         key = (payload == "1", int(opcode, 16))
-        found[key] = Command(name, key[1], key[0], tuple(_field(text, names) for text in fields))
-    return InstructionSet(found, names)
+        parsed[key] = Command(name, key[1], key[0], tuple(_field(text, names) for text in fields))
+    return InstructionSet(parsed, names)
 
 
 def _field(text: str, names: Mapping[str, Mapping[int, str]]) -> Field:

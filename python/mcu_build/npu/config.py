@@ -67,7 +67,7 @@ CONFIGS = {
 
 def name_of(value: int | None) -> str | None:
     """The NPU whose CONFIG register is `value`, such as "ethos-u55-128"; None where none is known."""
-    return next((one.name for one in CONFIGS.values() if one.config == value), None)
+    return next((config.name for config in CONFIGS.values() if config.config == value), None)
 
 
 def find(name: str) -> Config:

@@ -118,13 +118,13 @@ class DmaU85(Dma):
         step = 4 * rows + signed(self.state.field("DMA0_IDX_SKIP1", "addr"), 40)
         limit = self.state.field("DMA0_IDX_MAX", "idx_max")
         bus = self.bus.of(Channel.DMA_READ, region)
-        found = []
+        indices = []
         for plane in range(planes):
-            found.append(struct.unpack(f"<{rows}i", bus.read(start + plane * step, 4 * rows)))
-            wrong = [index for index in found[-1] if not 0 <= index <= limit]
+            indices.append(struct.unpack(f"<{rows}i", bus.read(start + plane * step, 4 * rows)))
+            wrong = [index for index in indices[-1] if not 0 <= index <= limit]
             if wrong:
                 raise CommandError(f"a DMA with index {wrong[0]}, where {limit} is the largest")
-        return found
+        return indices
 
     def _load(self, offset: int, length: int) -> bytes:
         if self._internal("SRC"):

@@ -170,13 +170,13 @@ class Executor:
     def _stream(self, name: str, channel: Channel) -> tuple[bytes, ...]:
         """The weight or scale streams, one of each core; those of length 0 are empty."""
         region = self.state.field(f"{name}_REGION", "region")
-        found = []
+        chunks = []
         for index in range(self._streams()):
             register = f"{name}{index or ''}"
             length = self.state.wide(f"{register}_LENGTH")
             address = self.regions.address(region, self.state.address(f"{register}_BASE"))
-            found.append(self.bus.of(channel, region).read(address, length) if length else b"")
-        return tuple(found)
+            chunks.append(self.bus.of(channel, region).read(address, length) if length else b"")
+        return tuple(chunks)
 
     def _convolution_scaling(self, depth: int) -> Scaling:
         if self.state.field("OFM_PRECISION", "scale_mode"):

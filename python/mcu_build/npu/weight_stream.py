@@ -84,7 +84,7 @@ class _Bits:
 def decode(data: bytes, wanted: int) -> NDArray[np.int16]:
     """The first `wanted` weights of the stream. CommandError where it is damaged or has fewer."""
     bits = _Bits(data)
-    found: list[Integers] = []
+    decoded: list[Integers] = []
     total = 0
     palette: _Palette | None = None
     while total < wanted:
@@ -104,8 +104,8 @@ def decode(data: bytes, wanted: int) -> NDArray[np.int16]:
             raise CommandError("the weight stream begins without a palette")
         values = _slice(bits, header, palette)
         total += len(values)
-        found.append(values)
-    return np.concatenate(found)[:wanted].astype(np.int16) if found else np.zeros(0, np.int16)
+        decoded.append(values)
+    return np.concatenate(decoded)[:wanted].astype(np.int16) if decoded else np.zeros(0, np.int16)
 
 
 def _only_padding(bits: _Bits) -> bool:

@@ -95,15 +95,15 @@ def _sub_kernels(geometry: Geometry) -> list[NDArray[np.int64]]:
     """Elements of each sub-kernel as y * width + x, padded with -1."""
     height, width = geometry.kernel
     step_y, step_x = 8 // geometry.dilation[0], 8 // geometry.dilation[1]
-    found = []
+    kernels = []
     for top in range(0, height, step_y):
         for left in range(0, width, step_x):
             ys = np.arange(top, min(top + step_y, height))
             xs = np.arange(left, min(left + step_x, width))
             elements = (ys[:, None] * width + xs).ravel()
             padding = _up(len(elements), geometry.element_multiple) - len(elements)
-            found.append(np.concatenate([elements, np.full(padding, -1)]))
-    return found
+            kernels.append(np.concatenate([elements, np.full(padding, -1)]))
+    return kernels
 
 
 def _piece(

@@ -35,8 +35,8 @@ class CommandStream:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs for `inputs`, whose elements are in memory order. McuError: the NPU's own."""
-        found = simulate.run(self._payload, self._config, inputs)
-        return [np.frombuffer(data, type) for data, type in zip(found, self._types, strict=True)]
+        outputs = simulate.run(self._payload, self._config, inputs)
+        return [np.frombuffer(data, type) for data, type in zip(outputs, self._types, strict=True)]
 
 
 def delegates_of(program: Program, tosa: Sequence[Path]) -> Sequence[CommandStream | TosaGraph]:

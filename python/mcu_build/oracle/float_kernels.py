@@ -172,8 +172,8 @@ def _body(plan: Plan, step: Step) -> str:
     ]
     if step.params is None:
         return f"{{\n    kernels::{step.kernel}({', '.join(arguments)});\n}}"
-    given = ", ".join(["params", *arguments])
-    return f"{{\n{parameters('params', step.params)}    kernels::{step.kernel}({given});\n}}"
+    passed = ", ".join(["params", *arguments])
+    return f"{{\n{parameters('params', step.params)}    kernels::{step.kernel}({passed});\n}}"
 
 
 def _library(bodies: Sequence[str], stems: Sequence[str], cache: Cache) -> ctypes.CDLL:

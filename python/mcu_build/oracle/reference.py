@@ -126,7 +126,7 @@ class Evaluator:
     def _results(self, id: int) -> list[torch.Tensor]:
         """The tensors of an `.out` argument: split and unbind write a list of them."""
         value = self._program.values[id]
-        return [self._tensor(one) for one in (value.items if isinstance(value, TensorListValue) else [id])]
+        return [self._tensor(item) for item in (value.items if isinstance(value, TensorListValue) else [id])]
 
     def _place(self, value: TensorValue) -> torch.Tensor:
         if value.data is not None:
@@ -150,13 +150,13 @@ class Evaluator:
             raise McuError(f"the program has {len(self._program.inputs)} inputs, {len(inputs)} were given")
         for index, (id, array) in enumerate(zip(self._program.inputs, inputs, strict=True)):
             tensor = self._tensor(id)
-            given = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
-            if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            value = torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+            if value.shape != tensor.shape or value.dtype != tensor.dtype:
                 raise McuError(
                     f"input {index} is {array.dtype}{list(array.shape)}, the program needs "
                     f"{str(tensor.dtype).removeprefix('torch.')}{list(tensor.shape)}"
                 )
-            tensor.copy_(given)
+            tensor.copy_(value)
 
     def _step(self, call: KernelCall | DelegateCall) -> Step:
         if isinstance(call, DelegateCall):

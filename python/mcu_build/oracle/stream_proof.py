@@ -61,21 +61,21 @@ def prove(
     `whole` gives the outputs of a recording, `step` those of its steps.
     """
     compared = 0
-    for number, given in enumerate(recordings(vectors, stream)):
-        expected = whole(whole_inputs(given, stream, sizes))
-        rows = step(given)
+    for number, recording in enumerate(recordings(vectors, stream)):
+        expected = whole(whole_inputs(recording, stream, sizes))
+        rows = step(recording)
         for index, time in enumerate(stream["outputs"]):
-            found = _placed([row[index] for row in rows], time)
-            wanted = _delivered(expected[index], time, found)
-            if not np.array_equal(found, wanted, equal_nan=found.dtype.kind == "f"):
-                different = np.argwhere(found != wanted)[0].tolist()
+            actual = _placed([row[index] for row in rows], time)
+            wanted = _delivered(expected[index], time, actual)
+            if not np.array_equal(actual, wanted, equal_nan=actual.dtype.kind == "f"):
+                different = np.argwhere(actual != wanted)[0].tolist()
                 output = output_name(index, stream.get("names", ()))
                 raise McuError(
                     f"{name}: stream: recording {number}: {output}{different} is not what one call gives: "
-                    f"{found[tuple(different)]} instead of {wanted[tuple(different)]}",
+                    f"{actual[tuple(different)]} instead of {wanted[tuple(different)]}",
                     "Build the model without `stream`, and please report it.",
                 )
-            compared += found.size
+            compared += actual.size
     if not compared:
         raise McuError(
             f"{name}: stream: no step of a recording gives a result",
@@ -93,8 +93,8 @@ def _placed(rows: list[Array], time: Mapping[str, Any] | None) -> Array:
     return joined.take(range(first, first + count), axis=int(time["axis"]))
 
 
-def _delivered(array: Array, time: Mapping[str, Any] | None, found: Array) -> Array:
+def _delivered(array: Array, time: Mapping[str, Any] | None, actual: Array) -> Array:
     if time is None:
         return array
     axis = int(time["axis"])
-    return array.take(range(found.shape[axis]), axis=axis)
+    return array.take(range(actual.shape[axis]), axis=axis)

@@ -57,28 +57,28 @@ def steps(inference: Sequence[Span], entries: Sequence[frozenset[int]]) -> tuple
     belongs to the step of that call, and what it does after the last to the last. McuError where the calls
     are not those of the steps.
     """
-    found: list[Step] = []
+    result: list[Step] = []
     pending = Step()
     for span in inference:
         pending.counts.update(span.counts)
         pending.waits.update(span.waits)
-        if len(found) < len(entries) and not entries[len(found)].isdisjoint(span.counts):
-            found.append(pending)
+        if len(result) < len(entries) and not entries[len(result)].isdisjoint(span.counts):
+            result.append(pending)
             pending = Step()
-    if len(found) < len(entries) or not found:
+    if len(result) < len(entries) or not result:
         raise McuError(
-            f"run() called {len(found)} of {len(entries)} kernels of the plan",
+            f"run() called {len(result)} of {len(entries)} kernels of the plan",
             "The image is of another build than the plan, or a kernel was inlined. Build again.",
         )
-    found[-1].counts.update(pending.counts)
-    found[-1].waits.update(pending.waits)
-    return tuple(found)
+    result[-1].counts.update(pending.counts)
+    result[-1].waits.update(pending.waits)
+    return tuple(result)
 
 
-def layers_of(found: Sequence[Step], owners: Sequence[int]) -> tuple[Step, ...]:
+def layers_of(spans: Sequence[Step], owners: Sequence[int]) -> tuple[Step, ...]:
     """The steps of each layer together; `owners` says for each step which layer it is a part of."""
     layers = [Step() for _ in range(max(owners) + 1)]
-    for step, owner in zip(found, owners, strict=True):
+    for step, owner in zip(spans, owners, strict=True):
         layers[owner].counts.update(step.counts)
         layers[owner].waits.update(step.waits)
     return tuple(layers)

@@ -36,21 +36,21 @@ def model(
 
     `fetched_from` is the memory of the code, where it makes the core wait.
     """
-    found = flow(counts, code)
-    ways: list[list[Edge]] = [[] for _ in found.blocks]
-    for edge in found.edges:
+    blocks = flow(counts, code)
+    ways: list[list[Edge]] = [[] for _ in blocks.blocks]
+    for edge in blocks.edges:
         ways[edge.target].append(edge)
     costs = _Costs(
         core,
-        found,
-        [[prepare(instruction, core) for instruction in block.instructions] for block in found.blocks],
+        blocks,
+        [[prepare(instruction, core) for instruction in block.instructions] for block in blocks.blocks],
         [sorted(edges, key=lambda edge: -edge.count)[:_WAYS] for edges in ways],
     )
-    for number in range(len(found.blocks)):
+    for number in range(len(blocks.blocks)):
         _add_block(costs, number)
         _add_branch(costs, number)
     if fetched_from is not None:
-        for address, waits in fetch_waits(found, costs.cycles, fetched_from).items():
+        for address, waits in fetch_waits(blocks, costs.cycles, fetched_from).items():
             costs.cycles[address] += waits
     return costs.cycles
 
@@ -87,14 +87,14 @@ def _execute(costs: _Costs, number: int, before: Sequence[Prepared], branched: b
 
 def _before(costs: _Costs, edge: Edge) -> Sequence[Prepared]:
     """The instructions that ran before `edge` was gone, as most often."""
-    found: list[Prepared] = []
+    previous: list[Prepared] = []
     number = edge.source
-    while len(found) < _BEFORE:
-        found = [*costs.prepared[number][-(_BEFORE - len(found)) :], *found]
+    while len(previous) < _BEFORE:
+        previous = [*costs.prepared[number][-(_BEFORE - len(previous)) :], *previous]
         if not costs.ways[number] or len(costs.prepared[number]) >= _BEFORE:
             break
         number = costs.ways[number][0].source
-    return found
+    return previous
 
 
 def _add_branch(costs: _Costs, number: int) -> None:

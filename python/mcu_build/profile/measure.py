@@ -41,10 +41,10 @@ class Executable:
 
     def symbol(self, name: str) -> Symbol:
         """The function called `name`. McuError where there is none."""
-        found = next((symbol for symbol in self.image.symbols if symbol.name == name), None)
-        if found is None:
+        match = next((symbol for symbol in self.image.symbols if symbol.name == name), None)
+        if match is None:
             raise McuError(f"{self.file}: has no function {name}", "Build it again.")
-        return found
+        return match
 
     @property
     def run(self) -> Symbol:
@@ -55,8 +55,8 @@ class Executable:
     def _called(self) -> str:
         """The model's name here: another build system may have given it one."""
         names = {symbol.name for symbol in self.image.symbols}
-        found = [name[:-4] for name in names if name.endswith("_run") and f"{name[:-4]}_arena" in names]
-        return found[0] if f"{self.name}_run" not in names and len(found) == 1 else self.name
+        models = [name[:-4] for name in names if name.endswith("_run") and f"{name[:-4]}_arena" in names]
+        return models[0] if f"{self.name}_run" not in names and len(models) == 1 else self.name
 
     def kernel_entries(self, kernel: str) -> frozenset[int]:
         """Where functions called mcu::kernels::<kernel> begin: one, or the instances of a template."""
@@ -189,11 +189,11 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
         entries = [executable.kernel_entries(kernel) for kernel in kernels]
         owners = tuple(row for row, _ in calls)
     fetched_from = code_timing(board)
-    found = dma.without_copies(
+    executed = dma.without_copies(
         steps(counted.inferences[0], entries), kernels, executable.image.symbols, executable.run
     )
     per_step = [
-        _Step(step.counts, cycles_of(step, executable, fetched_from)) for step in layers_of(found, owners)
+        _Step(step.counts, cycles_of(step, executable, fetched_from)) for step in layers_of(executed, owners)
     ]
     layers = tuple(
         Layer(
@@ -210,9 +210,9 @@ def profile(built: Built, board: Board, inputs: Sequence[Array], timeout: float,
     )
     layers = _with_waits(layers, rows, board)
     longest = max(layers, key=lambda layer: (layer.cost.cycles or 0, layer.cost.instructions), default=None)
-    if len(found) > len(layers):
-        index = max(range(len(found)), key=lambda index: found[index].counts.total())
-        own = _Step(found[index].counts, cycles_of(found[index], executable, fetched_from))
+    if len(executed) > len(layers):
+        index = max(range(len(executed)), key=lambda index: executed[index].counts.total())
+        own = _Step(executed[index].counts, cycles_of(executed[index], executable, fetched_from))
         longest = replace(layers[owners[index]], index=index, cost=own.cost(executable))
     return Profile(
         name=manifest.name,
@@ -290,10 +290,10 @@ def cycles_of(
     core = CORES.get(executable.core)
     if core is None:
         return None
-    found = cycles.model(step.counts, executable.code, core, fetched_from)
+    modelled = cycles.model(step.counts, executable.code, core, fetched_from)
     for address, waits in step.waits.items():
-        found[address] += waits
-    return found
+        modelled[address] += waits
+    return modelled
 
 
 def cost(counts: Counts, executable: Executable, modelled: Mapping[int, float] | None) -> Cost:
@@ -312,20 +312,20 @@ def _in_order(kinds: Counter[Kind]) -> Mapping[Kind, int]:
 def _added(costs: Iterable[Cost]) -> Cost:
     listed = list(costs)
     kinds: Counter[Kind] = Counter()
-    for one in listed:
-        kinds.update(one.kinds)
-    cycles = [one.cycles for one in listed if one.cycles is not None]
+    for item in listed:
+        kinds.update(item.kinds)
+    cycles = [item.cycles for item in listed if item.cycles is not None]
     whole = sum(cycles) if len(cycles) == len(listed) else None
-    return Cost(sum(one.instructions for one in listed), _in_order(kinds), whole)
+    return Cost(sum(item.instructions for item in listed), _in_order(kinds), whole)
 
 
 def _kernels(layers: Sequence[Layer]) -> tuple[Kernel, ...]:
-    found = []
+    kernels = []
     for name in dict.fromkeys(layer.kernel for layer in layers):
         own = [layer for layer in layers if layer.kernel == name]
         macs = sum(layer.macs for layer in own)
-        found.append(Kernel(name, len(own), macs, _added(layer.cost for layer in own)))
-    return tuple(sorted(found, key=lambda kernel: (-kernel.cost.instructions, kernel.name)))
+        kernels.append(Kernel(name, len(own), macs, _added(layer.cost for layer in own)))
+    return tuple(sorted(kernels, key=lambda kernel: (-kernel.cost.instructions, kernel.name)))
 
 
 def _functions(per_step: Iterable[_Step], executable: Executable) -> tuple[Function, ...]:
@@ -342,5 +342,6 @@ def _functions(per_step: Iterable[_Step], executable: Executable) -> tuple[Funct
             if step.cycles is not None and own.cycles is not None:
                 own.cycles[address] = own.cycles.get(address, 0.0) + step.cycles.get(address, 0.0)
     names = demangle(list(owners))
-    found = [Function(name, own.cost(executable)) for name, own in zip(names, owners.values(), strict=True)]
-    return tuple(sorted(found, key=lambda function: (-function.cost.instructions, function.name)))
+    costs = [own.cost(executable) for own in owners.values()]
+    functions = [Function(name, cost) for name, cost in zip(names, costs, strict=True)]
+    return tuple(sorted(functions, key=lambda function: (-function.cost.instructions, function.name)))

@@ -10,14 +10,14 @@ from mcu_build.simulate.plugin import Waiting
 
 def waiting(board: Board) -> Sequence[Waiting]:
     """The memories of `board` whose reads of data wait."""
-    found = []
+    spans = []
     for memory in board.memory:
         timing = memory.timing
         if timing is not None and timing.waits:
             start = board.address(memory.name)
             lines = max(1, (timing.cache or 0) // timing.line)
-            found.append(Waiting(start, start + memory.size, timing.waits, timing.line, lines))
-    return found
+            spans.append(Waiting(start, start + memory.size, timing.waits, timing.line, lines))
+    return spans
 
 
 def code_timing(board: Board) -> MemoryTiming | None:
@@ -35,20 +35,20 @@ def fetch_waits(flow: Flow, cycles: Mapping[int, float], timing: MemoryTiming) -
     prefetch, a line that is gone on into has been on its way while the one before it executed. A cache in
     front of code is taken to hold what loops: then nothing waits, and this is not called.
     """
-    found: dict[int, float] = {}
+    by_address: dict[int, float] = {}
     for edge in flow.edges:
         source, target = flow.blocks[edge.source].last, flow.blocks[edge.target]
         if (source.address + source.size - 1) // timing.line == target.start // timing.line:
             continue
         waits = timing.waits if edge.taken else _behind(flow, edge.source, cycles, timing)
-        found[target.start] = found.get(target.start, 0.0) + waits * edge.count
+        by_address[target.start] = by_address.get(target.start, 0.0) + waits * edge.count
     for number, block in enumerate(flow.blocks):
         end = block.last.address + block.last.size - 1
         lines = end // timing.line - block.start // timing.line
         if lines:
             waits = lines * block.count * _behind(flow, number, cycles, timing)
-            found[block.start] = found.get(block.start, 0.0) + waits
-    return found
+            by_address[block.start] = by_address.get(block.start, 0.0) + waits
+    return by_address
 
 
 def _behind(flow: Flow, number: int, cycles: Mapping[int, float], timing: MemoryTiming) -> float:
@@ -57,5 +57,7 @@ def _behind(flow: Flow, number: int, cycles: Mapping[int, float], timing: Memory
         return timing.waits
     block = flow.blocks[number]
     size = block.last.address + block.last.size - block.start
-    each = sum(cycles.get(one.address, 0.0) for one in block.instructions) / max(block.count, 1)
+    each = sum(cycles.get(instruction.address, 0.0) for instruction in block.instructions) / max(
+        block.count, 1
+    )
     return max(0.0, timing.waits - each * timing.line / size)

@@ -82,17 +82,17 @@ def _ends(executable: Executable, kernels: Sequence[str]) -> list[int]:
     """Where run() goes on after each call but the last, whose end is that of run()."""
     run = executable.run
     inside = sorted(address for address in executable.code if run.address <= address < run.address + run.size)
-    found: list[int] = []
+    ends: list[int] = []
     for address in inside:
         instruction = executable.code[address]
-        if len(found) < len(kernels) and instruction.target in executable.kernel_entries(kernels[len(found)]):
-            found.append(address + instruction.size)
-    if len(found) != len(kernels):
+        if len(ends) < len(kernels) and instruction.target in executable.kernel_entries(kernels[len(ends)]):
+            ends.append(address + instruction.size)
+    if len(ends) != len(kernels):
         raise McuError(
-            f"{executable.file}: run() calls {len(found)} of {len(kernels)} kernels of the plan",
+            f"{executable.file}: run() calls {len(ends)} of {len(kernels)} kernels of the plan",
             "A kernel was inlined, or the image is of another build. Build again.",
         )
-    return found[:-1]
+    return ends[:-1]
 
 
 def table(layers: Sequence[LayerCycles], clock: int | None = None) -> str:

@@ -51,12 +51,12 @@ def operands(instruction: Instruction) -> Operands:
     text = _RANGE.sub(_spelled_out, instruction.operands.partition("<")[0])
     addresses: list[str] = []
     updated: list[str] = []
-    found = _ADDRESS.search(_LANE.sub(r"\1", text))
-    if found:
-        addresses = _registers(found.group(1))
-        if found.group(2):
+    address = _ADDRESS.search(_LANE.sub(r"\1", text))
+    if address:
+        addresses = _registers(address.group(1))
+        if address.group(2):
             updated = addresses[:1]
-            addresses += _registers(found.group(2))
+            addresses += _registers(address.group(2))
         text = _ADDRESS.sub("", _LANE.sub(r"\1", text))
     elif word.startswith(("ldm", "stm", "vldm", "vstm")):
         base, _, text = text.partition(",")
@@ -104,8 +104,8 @@ def _operand_list(text: str) -> list[str]:
     return [part for part in text.split(",") if part.strip()]
 
 
-def _spelled_out(found: re.Match[str]) -> str:
-    bank, first, last = found.group(1), int(found.group(2)), int(found.group(3))
+def _spelled_out(match: re.Match[str]) -> str:
+    bank, first, last = match.group(1), int(match.group(2)), int(match.group(3))
     return ", ".join(f"{bank}{number}" for number in range(first, last + 1))
 
 

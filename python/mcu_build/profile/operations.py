@@ -132,14 +132,14 @@ def operation(instruction: Instruction) -> Operation:
         return _float(instruction, word, suffix)
     if instruction.is_conditional_branch and word != "b":
         return _O.BRANCH_CONDITIONAL
-    found = next((operation for pattern, operation in _SCALAR if pattern.match(word)), _O.ALU)
-    if found is _O.STORE and re.search(r"\[[^],]+,\s*[a-z]", instruction.operands):
+    matched = next((operation for pattern, operation in _SCALAR if pattern.match(word)), _O.ALU)
+    if matched is _O.STORE and re.search(r"\[[^],]+,\s*[a-z]", instruction.operands):
         return _O.STORE_INDEXED
-    if found is _O.ALU and _SHIFTED.search(instruction.operands):
+    if matched is _O.ALU and _SHIFTED.search(instruction.operands):
         return _O.SHIFT if _MOVE.match(word) else _O.ALU_SHIFTED
-    if found is _O.ALU and _SIMPLE.match(f"{word} {instruction.operands}"):
+    if matched is _O.ALU and _SIMPLE.match(f"{word} {instruction.operands}"):
         return _O.ALU_SIMPLE
-    return found
+    return matched
 
 
 def _vector(instruction: Instruction, word: str, suffix: str) -> Operation:
@@ -148,12 +148,12 @@ def _vector(instruction: Instruction, word: str, suffix: str) -> Operation:
         if word.startswith("vldr"):
             return _O.VECTOR_GATHER if gathers else _O.VECTOR_LOAD
         return _O.VECTOR_SCATTER if gathers else _O.VECTOR_STORE
-    found = next((operation for pattern, operation in _VECTOR if pattern.match(word)), None)
+    matched = next((operation for pattern, operation in _VECTOR if pattern.match(word)), None)
     is_float = suffix.startswith("f") or ".f" in suffix
-    if found is _O.VECTOR_MULTIPLY and is_float:
+    if matched is _O.VECTOR_MULTIPLY and is_float:
         return _O.VECTOR_FLOAT_MULTIPLY
-    if found is not None:
-        return found
+    if matched is not None:
+        return matched
     if word == "vmov" and _SCALAR_REGISTER.search(instruction.operands):
         first = instruction.operands.split(",")[0]
         return _O.VECTOR_TO_SCALAR if _SCALAR_REGISTER.search(first) else _O.VECTOR_FROM_SCALAR

@@ -50,44 +50,44 @@ class Metric:
         return 100 * (self.device - self.float_model) / max(abs(self.float_model), 1e-12)
 
 
-def _mae(found: Array, targets: Array) -> float:
-    return float(np.abs(found - _like(found, targets)).mean())
+def _mae(outputs: Array, targets: Array) -> float:
+    return float(np.abs(outputs - _like(outputs, targets)).mean())
 
 
-def _rmse(found: Array, targets: Array) -> float:
-    return float(np.sqrt(np.square(found - _like(found, targets)).mean()))
+def _rmse(outputs: Array, targets: Array) -> float:
+    return float(np.sqrt(np.square(outputs - _like(outputs, targets)).mean()))
 
 
-def _top5(found: Array, targets: Array) -> float:
-    scores, classes = found.reshape(len(found), -1), targets.reshape(len(found), -1)
+def _top5(outputs: Array, targets: Array) -> float:
+    scores, classes = outputs.reshape(len(outputs), -1), targets.reshape(len(outputs), -1)
     if classes.shape[1] != 1:
         raise ValueError(f"labels {targets.shape[1:]}, not one class each")
     return float((np.argsort(-scores, axis=1, kind="stable")[:, :5] == classes).any(axis=1).mean())
 
 
-def _f1(found: Array, targets: Array) -> float:
-    guesses, right = found > _threshold(found), _like(found, targets) > 0.5
+def _f1(outputs: Array, targets: Array) -> float:
+    guesses, right = outputs > _threshold(outputs), _like(outputs, targets) > 0.5
     hits, wrong = int((guesses & right).sum()), int((guesses != right).sum())
     return 2 * hits / (2 * hits + wrong) if hits or wrong else 1.0
 
 
-def _iou(found: Array, targets: Array) -> float:
+def _iou(outputs: Array, targets: Array) -> float:
     """Maps of classes: of the largest channel (dimension 1), of a threshold where there is one channel."""
-    if found.ndim > 2 and found.shape[1] > 1 and found.shape != targets.shape:
-        guesses = found.argmax(axis=1)
+    if outputs.ndim > 2 and outputs.shape[1] > 1 and outputs.shape != targets.shape:
+        guesses = outputs.argmax(axis=1)
     else:
-        guesses = (found > _threshold(found)).astype(np.int64)
+        guesses = (outputs > _threshold(outputs)).astype(np.int64)
     classes = _like(guesses, targets).round().astype(np.int64)
     shares = []
-    for one in np.unique(np.concatenate([guesses.reshape(-1), classes.reshape(-1)])):
-        either = (guesses == one) | (classes == one)
-        shares.append(((guesses == one) & (classes == one)).sum() / either.sum())
+    for label in np.unique(np.concatenate([guesses.reshape(-1), classes.reshape(-1)])):
+        either = (guesses == label) | (classes == label)
+        shares.append(((guesses == label) & (classes == label)).sum() / either.sum())
     return float(np.mean(shares))
 
 
-def _auc(found: Array, targets: Array) -> float:
-    scores = found.reshape(len(found), -1)
-    if scores.shape[1] == 2 and targets.size == len(found):
+def _auc(outputs: Array, targets: Array) -> float:
+    scores = outputs.reshape(len(outputs), -1)
+    if scores.shape[1] == 2 and targets.size == len(outputs):
         scores = scores[:, 1:] - scores[:, :1]
     columns = _like(scores, targets) > 0.5
     return float(np.mean([_ordered(scores[:, k], columns[:, k]) for k in range(scores.shape[1])]))
@@ -102,15 +102,15 @@ def _ordered(scores: Array, positive: Array) -> float:
     return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
-def _threshold(found: Array) -> float:
+def _threshold(outputs: Array) -> float:
     """Between yes and no: a half where all outputs are shares, 0 for scores."""
-    return 0.5 if float(found.min()) >= 0 and float(found.max()) <= 1 else 0.0
+    return 0.5 if float(outputs.min()) >= 0 and float(outputs.max()) <= 1 else 0.0
 
 
-def _like(found: Array, targets: Array) -> Array:
-    if found.size != targets.size:
-        raise ValueError(f"labels of shape {targets.shape[1:]} for an output of {found.shape[1:]}")
-    return targets.reshape(found.shape)
+def _like(outputs: Array, targets: Array) -> Array:
+    if outputs.size != targets.size:
+        raise ValueError(f"labels of shape {targets.shape[1:]} for an output of {outputs.shape[1:]}")
+    return targets.reshape(outputs.shape)
 
 
 _NAMED: Mapping[str, tuple[Callable[[Array, Array], float], bool]] = {

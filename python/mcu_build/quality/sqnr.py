@@ -64,20 +64,20 @@ class Quality:
 
 
 def judge(
-    reference: Sequence[Array], found: Sequence[Array], names: Sequence[str] = ()
+    reference: Sequence[Array], actual: Sequence[Array], names: Sequence[str] = ()
 ) -> tuple[Quality, ...]:
     """The quality of each output: arrays [vectors, ...] of the float model and of the quantized program.
     `names` are the outputs', where they are known.
 
     Shapes must be equal (ValueError). Values that are not finite in the float model are left out.
     """
-    pairs = enumerate(zip(reference, found, strict=True))
+    pairs = enumerate(zip(reference, actual, strict=True))
     return tuple(replace(_judge(index, *pair), name=own_name(index, names)) for index, pair in pairs)
 
 
-def sqnr_db(reference: Array, found: Array) -> float:
+def sqnr_db(reference: Array, actual: Array) -> float:
     """Signal to quantization noise of arrays of one shape, between -150 and 150 dB."""
-    signal, noise = _power(reference), _power(np.asarray(reference, np.float64) - found)
+    signal, noise = _power(reference), _power(np.asarray(reference, np.float64) - actual)
     if noise == 0:
         return _MOST_DB
     if signal == 0:
@@ -85,16 +85,16 @@ def sqnr_db(reference: Array, found: Array) -> float:
     return float(np.clip(10 * math.log10(signal / noise), -_MOST_DB, _MOST_DB))
 
 
-def _judge(index: int, reference: Array, found: Array) -> Quality:
-    if reference.shape != found.shape:
-        raise ValueError(f"output {index}: {found.shape} against {reference.shape}")
-    wide, other = reference.astype(np.float64), found.astype(np.float64)
+def _judge(index: int, reference: Array, actual: Array) -> Quality:
+    if reference.shape != actual.shape:
+        raise ValueError(f"output {index}: {actual.shape} against {reference.shape}")
+    wide, other = reference.astype(np.float64), actual.astype(np.float64)
     wide = np.where(np.isfinite(wide), wide, 0.0)
     other = np.where(np.isfinite(reference.astype(np.float64)) & np.isfinite(other), other, 0.0)
     product = math.sqrt(_power(wide) * _power(other))
     cosine = float((wide * other).sum() / product) if product else float(_power(wide) == _power(other))
     known = ~np.isnan(reference) if reference.dtype.kind == "f" else np.ones(reference.shape, bool)
-    equal = float((reference == found)[known].mean()) if known.any() else 1.0
+    equal = float((reference == actual)[known].mean()) if known.any() else 1.0
     integers = reference.dtype.kind != "f"
     groups = () if integers else tuple(_groups(wide, other))
     unlike = groups if 1 < len(groups) <= _MOST_GROUPS else ()
@@ -105,10 +105,10 @@ def _power(values: Array) -> float:
     return float(np.square(values, dtype=np.float64).sum())
 
 
-def _groups(reference: Array, found: Array) -> Iterator[Group]:
+def _groups(reference: Array, actual: Array) -> Iterator[Group]:
     """Runs of like channels along the dimension whose channels differ most; none where all are alike."""
     spreads = {axis: _spread(reference, axis) for axis in range(1, reference.ndim)}
-    axis = max(spreads, key=lambda one: spreads[one], default=0)
+    axis = max(spreads, key=lambda dimension: spreads[dimension], default=0)
     if not axis or spreads[axis] <= _UNLIKE or _is_distribution(reference, axis):
         return
     sizes = _sizes(reference, axis)
@@ -120,7 +120,7 @@ def _groups(reference: Array, found: Array) -> Iterator[Group]:
             part = (slice(None),) * axis + (slice(start, end),)
             # A group that is zero throughout has no signal to lose.
             if sizes[start:end].any():
-                yield Group(axis - 1, start, end - 1, sqnr_db(reference[part], found[part]))
+                yield Group(axis - 1, start, end - 1, sqnr_db(reference[part], actual[part]))
             start = end
 
 

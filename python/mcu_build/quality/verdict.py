@@ -101,12 +101,12 @@ def too_noisy(name: str, quality: Sequence[Row], least: float) -> McuError | Non
     """The error (status 6) where an output, or a group of its channels, has less than `least` dB."""
     if not quality:
         return McuError(f"{name}: --min-sqnr: a .pte holds no float model to compare with", "Leave it out.")
-    found = min(float(part["sqnr_db"]) for row in quality for part in (row["groups"] or [row]))
-    if found >= least:
+    lowest = min(float(part["sqnr_db"]) for row in quality for part in (row["groups"] or [row]))
+    if lowest >= least:
         return None
     hint = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
     # Rounded down: 35.96 is not 36.
-    worst = f"{name}: {math.floor(found * 10) / 10} dB against the float model, the least is {least:g}"
+    worst = f"{name}: {math.floor(lowest * 10) / 10} dB against the float model, the least is {least:g}"
     return McuError(worst, hint, Exit.BUDGET)
 
 

@@ -373,13 +373,13 @@ def _expanded(payload: bytes) -> bytes:
     """Without escapes (`}` and the byte with bit 5 changed) and run lengths (`*` and the count plus 29)."""
     if b"}" not in payload and b"*" not in payload:
         return payload
-    found = bytearray()
+    expanded = bytearray()
     rest = iter(payload)
     for byte in rest:
         if byte == ord("}"):
-            found.append(next(rest, 0) ^ 0x20)
-        elif byte == ord("*") and found:
-            found += found[-1:] * (next(rest, 29) - 29)
+            expanded.append(next(rest, 0) ^ 0x20)
+        elif byte == ord("*") and expanded:
+            expanded += expanded[-1:] * (next(rest, 29) - 29)
         else:
-            found.append(byte)
-    return bytes(found)
+            expanded.append(byte)
+    return bytes(expanded)

@@ -86,14 +86,14 @@ class Observed:
     def judge(self, image: Path, folder: Path, status: int, console: str, seconds: float) -> Outcome:
         """The outcome of a run as `outcome.judge` tells it. McuError also where the model met an error."""
         try:
-            found = judge(image, folder, status, console, seconds)
+            run = judge(image, folder, status, console, seconds)
         except McuError as error:
             if self.error is None:
                 raise
             raise McuError(f"{error.message}\nthe NPU: {self.error}", error.hint, error.exit_code) from None
         if self.error is not None:
             raise failure(image, f"it reports success, but the NPU met an error: {self.error}", console)
-        return found
+        return run
 
     def _check(self, offset: int) -> None:
         if offset not in self._known:

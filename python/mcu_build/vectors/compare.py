@@ -42,7 +42,7 @@ class Comparison:
     first: Mismatch | None
 
 
-def compare(expected: Sequence[Array], found: Sequence[Array], allowed: Sequence[float]) -> Comparison:
+def compare(expected: Sequence[Array], actual: Sequence[Array], allowed: Sequence[float]) -> Comparison:
     """Compare lists of outputs, arrays [vectors, ...] of equal shape; `allowed` difference of each output.
 
     NaN equals NaN. Arrays of different shape or type are the caller's error (ValueError).
@@ -50,7 +50,7 @@ def compare(expected: Sequence[Array], found: Sequence[Array], allowed: Sequence
     differing = mismatches = 0
     largest = 0.0
     first: Mismatch | None = None
-    for number, (want, have, limit) in enumerate(zip(expected, found, allowed, strict=True)):
+    for number, (want, have, limit) in enumerate(zip(expected, actual, allowed, strict=True)):
         if want.shape != have.shape or want.dtype != have.dtype:
             raise ValueError(f"output {number}: {have.dtype}{have.shape} against {want.dtype}{want.shape}")
         difference = _difference(want, have)
@@ -67,7 +67,7 @@ def compare(expected: Sequence[Array], found: Sequence[Array], allowed: Sequence
         differing=differing,
         mismatches=mismatches,
         max_abs_difference=largest,
-        outputs_vary=any(bool((array != array[:1]).any()) for array in found),
+        outputs_vary=any(bool((array != array[:1]).any()) for array in actual),
         first=first,
     )
 

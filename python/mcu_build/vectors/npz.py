@@ -33,7 +33,7 @@ def save(file: Path, arrays: Mapping[str, Array]) -> None:
 
 def numbered(arrays: Mapping[str, Array], prefix: str) -> list[Array]:
     """The arrays <prefix>_0, <prefix>_1 ... in order."""
-    found: list[Array] = []
-    while f"{prefix}_{len(found)}" in arrays:
-        found.append(arrays[f"{prefix}_{len(found)}"])
-    return found
+    in_order: list[Array] = []
+    while f"{prefix}_{len(in_order)}" in arrays:
+        in_order.append(arrays[f"{prefix}_{len(in_order)}"])
+    return in_order

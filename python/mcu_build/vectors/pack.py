@@ -180,13 +180,13 @@ def unpack_state(data: bytes, vectors: int, ports: Sequence[Port], like: Sequenc
     They are [vectors, elements] in memory order, one for each buffer.
     """
     rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)[:, row_bytes(ports) :]
-    found, start = [], 0
+    arrays, start = [], 0
     for array in like:
         start += -start % ALIGNMENT
         size = array[0].nbytes
-        found.append(np.ascontiguousarray(rows[:, start : start + size]).view(array.dtype))
+        arrays.append(np.ascontiguousarray(rows[:, start : start + size]).view(array.dtype))
         start += size
-    return found
+    return arrays
 
 
 def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:

@@ -91,8 +91,8 @@ class _Twin:
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The outputs of TOSA."""
         expected = self.graph.run(inputs)
-        found = simulate.run(self.payload, self.config, inputs, self.fast_scratch)
-        for output, (values, data) in enumerate(zip(expected, found, strict=True)):
+        outputs = simulate.run(self.payload, self.config, inputs, self.fast_scratch)
+        for output, (values, data) in enumerate(zip(expected, outputs, strict=True)):
             self.elements += values.size
             wanted, got = values.ravel(), np.frombuffer(data, values.dtype)
             wrong = np.flatnonzero(got != wanted)

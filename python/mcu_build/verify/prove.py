@@ -150,15 +150,15 @@ class Proof:
         if self.accuracy is None:
             option = "--max-drop" if least is None else "--min-accuracy"
             return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
-        found = (
+        message = (
             f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. {_TUNE}"
         )
         if least is not None and self.accuracy.device < least:
             problem = f"accuracy on the device is {self.accuracy.device:.4f}, the least is {least}"
-            return McuError(f"{self.name}: {problem}", found, Exit.BUDGET)
+            return McuError(f"{self.name}: {problem}", message, Exit.BUDGET)
         if most_drop is not None and self.drop > most_drop:
             problem = f"accuracy on the device drops by {self.drop:.2f} points, the most is {most_drop:g}"
-            return McuError(f"{self.name}: {problem}", found, Exit.BUDGET)
+            return McuError(f"{self.name}: {problem}", message, Exit.BUDGET)
         return None
 
 
@@ -185,16 +185,16 @@ def run(
     else:
         image = manifest.path(built.folder, "test_elf")
         outcome = simulate(board, image, packed, timeout, (), sim, built.lowered.npu)
-    given, wanted = len(inputs[0]), vectors.row_bytes(manifest.outputs) + manifest.memory.get("state", 0)
-    if outcome.vectors != given or len(outcome.outputs) != given * wanted:
+    count, row = len(inputs[0]), vectors.row_bytes(manifest.outputs) + manifest.memory.get("state", 0)
+    if outcome.vectors != count or len(outcome.outputs) != count * row:
         raise McuError(
-            f"{manifest.name}: the image took {outcome.vectors} vectors of {given} and gave "
-            f"{len(outcome.outputs):,} bytes, not {given * wanted:,}: "
+            f"{manifest.name}: the image took {outcome.vectors} vectors of {count} and gave "
+            f"{len(outcome.outputs):,} bytes, not {count * row:,}: "
             "its inputs and outputs are not the model's",
             "Give --image an image of this model.",
             Exit.FIRMWARE,
         )
-    return vectors.unpack(outcome.outputs, given, manifest.outputs), outcome
+    return vectors.unpack(outcome.outputs, count, manifest.outputs), outcome
 
 
 @contextmanager
@@ -211,11 +211,11 @@ def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple["Probe",
     file = built.manifest.path(built.folder, "device_elf")
     loaded = image.read_image(file)
     image.check(loaded, board)
-    with opened(via, board) as found:
+    with opened(via, board) as link:
         with doing(f"writing {loaded.name}"):
-            probe.program(found, loaded)
+            probe.program(link, loaded)
         with doing(f"running {loaded.name}"):
-            yield found, loaded, file
+            yield link, loaded, file
 
 
 def _on_device(built: Built, board: Board, inputs: bytes, timeout: float, via: Via) -> Outcome:
@@ -275,12 +275,12 @@ def test(
     own, starts = archive(built), own_starts(built)
     starts = None if starts is None else starts[:limit]
     with progress.stage("device" if via else "simulate"):
-        found, outcome = run(built, board, inputs, timeout, sim, via, starts)
+        actual, outcome = run(built, board, inputs, timeout, sim, via, starts)
     in_float = _float_operators(built)
     inexact = tuple(name for name in in_float if is_custom(name))
     steps = [port["scale"] for port in built.manifest.outputs]
     allowed = custom_allowance(expected, steps) if inexact else [0.0] * len(expected)
-    compared = compare(expected, found, allowed)
+    compared = compare(expected, actual, allowed)
     layers, element = _suspects(built, compared, inputs, timeout, progress, sim, via)
     state = None
     if kept and not inexact:
@@ -291,15 +291,15 @@ def test(
         name=built.manifest.name,
         comparison=compared,
         state=state,
-        accuracy=_accuracy(own, expected, found, limit),
+        accuracy=_accuracy(own, expected, actual, limit),
         outcome=outcome,
         float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
-        quality=_quality(built, own, found, limit),
+        quality=_quality(built, own, actual, limit),
         suspects=layers,
         element=element,
-        metric=_metric(built, own, expected, found, limit),
+        metric=_metric(built, own, expected, actual, limit),
         streams=built.lowered.has_unknown_delegates
         and any(row["where"] == "npu" for row in built.manifest.operators),
         outputs=built.lowered.outputs,
@@ -344,15 +344,15 @@ def _suspects(
     if compared.first is None or not compared.mismatches:
         return (), None
     vector = compared.first.vector
-    found = None
+    layer = None
     # What a vector gives depends on those before it where the model keeps state.
     if via is None and not built.manifest.memory.get("state"):
         with progress.stage("trace"):
-            found = first_difference(built, [array[vector : vector + 1] for array in inputs], timeout, sim)
-    if found is None:
+            layer = first_difference(built, [array[vector : vector + 1] for array in inputs], timeout, sim)
+    if layer is None:
         return suspects(built), None
-    element = found.element or compared.first
-    return (found.layer,), replace(element, vector=vector)
+    element = layer.element or compared.first
+    return (layer.layer,), replace(element, vector=vector)
 
 
 def _float_operators(built: Built) -> tuple[str, ...]:
@@ -362,20 +362,20 @@ def _float_operators(built: Built) -> tuple[str, ...]:
 
 
 def _quality(
-    built: Built, archive: Mapping[str, Array], found: list[Array], limit: int | None
+    built: Built, archive: Mapping[str, Array], actual: list[Array], limit: int | None
 ) -> tuple[Mapping[str, Any], ...]:
     """The firmware against the float model, where that is known."""
     floats = npz.numbered(archive, "float")
     if not floats:
         return ()
-    pairs = zip(found, built.manifest.outputs, strict=True)
+    pairs = zip(actual, built.manifest.outputs, strict=True)
     real = [vectors.dequantized(array, port) for array, port in pairs]
     judged = judge([array[:limit] for array in floats], real, built.lowered.outputs)
-    return tuple(asdict(one) for one in judged)
+    return tuple(asdict(quality) for quality in judged)
 
 
 def _accuracy(
-    archive: Mapping[str, Array], expected: list[Array], found: list[Array], limit: int | None
+    archive: Mapping[str, Array], expected: list[Array], actual: list[Array], limit: int | None
 ) -> Accuracy | None:
     if "labels" not in archive:
         return None
@@ -385,18 +385,18 @@ def _accuracy(
     return Accuracy(
         float_model=accuracy(archive["float_0"][:limit], labels),
         int8_model=accuracy(expected[0], labels),
-        device=accuracy(found[0], labels),
+        device=accuracy(actual[0], labels),
     )
 
 
 def _metric(
-    built: Built, archive: Mapping[str, Array], expected: list[Array], found: list[Array], limit: int | None
+    built: Built, archive: Mapping[str, Array], expected: list[Array], actual: list[Array], limit: int | None
 ) -> Metric | None:
     """The model file's own measure, over the vectors that have labels."""
     if "metric" not in archive:
         return None
     name, vectors_with = str(archive["metric"]), archive["target_vectors"]
-    chosen = vectors_with[vectors_with < len(found[0])]
+    chosen = vectors_with[vectors_with < len(actual[0])]
     if not len(chosen):
         return None
     if name != OWN:
@@ -414,7 +414,7 @@ def _metric(
 
     floats = [array[:limit][chosen] for array in npz.numbered(archive, "float")]
     shown = "metric" if name == OWN else name
-    return Metric(shown, measure(floats, targets), of(expected), of(found), is_higher_better(name))
+    return Metric(shown, measure(floats, targets), of(expected), of(actual), is_higher_better(name))
 
 
 def _unit(metric: Metric) -> str:

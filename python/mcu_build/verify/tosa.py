@@ -62,7 +62,8 @@ class Verdict:
     @property
     def agrees(self) -> bool:
         """Whether everything holds."""
-        return all(one.holds for one in self.outputs) and all(one.holds for one in self.delegates)
+        outputs = all(output.holds for output in self.outputs)
+        return outputs and all(delegate.holds for delegate in self.delegates)
 
 
 def verify(
@@ -98,7 +99,7 @@ def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]
     from mcu_build.stages.planning import plan_program
 
     plan = plan_program(lowered, lowered.name, board)
-    found = []
+    outputs = []
     for index, id in enumerate(plan.outputs):
         tensor = quantized_port(plan, id)
         if tensor is None or tensor.quantization is None:
@@ -107,8 +108,8 @@ def _quantized_outputs(lowered: Lowered, board: Board) -> list[tuple[float, int]
                 f"{lowered.name}: {output} is float: it has no quantization to compare by",
                 "Let the model end in an operator that is quantized.",
             )
-        found.append((tensor.quantization.scale, tensor.dtype.size))
-    return found
+        outputs.append((tensor.quantization.scale, tensor.dtype.size))
+    return outputs
 
 
 def agreement(tosa: Array, torch: Array, port: tuple[float, int]) -> Agreement:
@@ -165,9 +166,9 @@ def _flat(result: Any) -> list[Array]:
     return [leaf.contiguous().numpy() for leaf in _pytree.tree_leaves(result)]
 
 
-def document(found: Verdict) -> dict[str, Any]:
+def document(verdict: Verdict) -> dict[str, Any]:
     """The comparison as --json tells it."""
-    return {**asdict(found), "agrees": found.agrees}
+    return {**asdict(verdict), "agrees": verdict.agrees}
 
 
 __all__ = ["Agreement", "Verdict", "document", "verify"]

@@ -49,8 +49,8 @@ class Divergence:
 def suspects(built: Built) -> tuple[Layer, ...]:
     """Every layer that computes: the wrong one is among them."""
     rows = built.manifest.operators
-    found = (Layer(row["operator"], row["layer"], row["name"], tuple(row["shape"])) for row in rows)
-    return tuple(dict.fromkeys(found))
+    layers = (Layer(row["operator"], row["layer"], row["name"], tuple(row["shape"])) for row in rows)
+    return tuple(dict.fromkeys(layers))
 
 
 def first_difference(
@@ -69,15 +69,15 @@ def first_difference(
 
     lowered = built.lowered
     program = load(lowered.program, lowered.method, lowered.data)
-    delegates = delegates_of(program, [one.tosa for one in lowered.delegates])
+    delegates = delegates_of(program, [delegate.tosa for delegate in lowered.delegates])
     made = Lifetimes(program, [graph.input_count for graph in delegates])
     right, wrong, element = -1, len(program.instructions) - 1, None
     try:
         while wrong - right > 1:
             middle = (right + wrong) // 2
-            found = _difference(built, request, made.cut(middle), delegates, inputs, timeout, sim)
-            if found:
-                wrong, element = middle, found
+            difference = _difference(built, request, made.cut(middle), delegates, inputs, timeout, sim)
+            if difference:
+                wrong, element = middle, difference
             else:
                 right = middle
     except McuError:
@@ -169,8 +169,8 @@ def _difference(
     if not program.outputs:
         return None
     expected = Evaluator(program, delegates).run([array[0] for array in inputs])
-    found = _run(built, request, program, inputs, timeout, sim)
-    return compare([want[None] for want in expected], found, [0.0] * len(found)).first
+    actual = _run(built, request, program, inputs, timeout, sim)
+    return compare([want[None] for want in expected], actual, [0.0] * len(actual)).first
 
 
 def _run(

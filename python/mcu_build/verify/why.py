@@ -97,8 +97,8 @@ def why(question: Question, before: str, after: str) -> tuple[Link, ...]:
     if file.suffix == ".pte" and there[first] == "float":
         raise McuError(f"{file}: a .pte holds no float model", "Give `quantized firmware`, or the model.py.")
     links: list[Link] = []
-    for one, other in pairwise(there[first : last + 1]):
-        links.append(Link(one, other, _compared(question, one, other)))
+    for former, other in pairwise(there[first : last + 1]):
+        links.append(Link(former, other, _compared(question, former, other)))
         if links[-1].difference:
             break
     return tuple(links)
@@ -111,8 +111,10 @@ def _compared(question: Question, before: str, after: str) -> Difference | None:
         return _firmware(question)
     from mcu_build.verify.why_npu import compare_delegates
 
-    found = compare_delegates(question.request, after, question.vectors, question.cache, question.progress)
-    if found is None:
+    difference = compare_delegates(
+        question.request, after, question.vectors, question.cache, question.progress
+    )
+    if difference is None:
         return None
 
     def shows(file: Path) -> bool:
@@ -121,7 +123,7 @@ def _compared(question: Question, before: str, after: str) -> Difference | None:
             compare_delegates(asked, after, None, question.cache, question.progress, search=False) is not None
         )
 
-    return _cut(question, found, shows)
+    return _cut(question, difference, shows)
 
 
 def _float_against_quantized(question: Question) -> Difference | None:
@@ -138,13 +140,13 @@ def _float_against_quantized(question: Question) -> Difference | None:
     text = f"{row['accumulated_db']:.1f} dB up to here, {row['sqnr_db']:.1f} dB alone"
     with question.progress.stage("quantize"), about(request.model):
         element = _worst_element(request.model, kind, place, question.progress)
-    found = Difference(layer, element, text)
+    difference = Difference(layer, element, text)
 
     def shows(file: Path) -> bool:
         quality, _ = quantized_quality(file, request.npu, question.cache, question.progress)
-        return any(one["sqnr_db"] < least for one in quality)
+        return any(output["sqnr_db"] < least for output in quality)
 
-    return _cut(question, found, shows)
+    return _cut(question, difference, shows)
 
 
 def _worst_element(file: Path, npu_kind: str | None, place: int, progress: Progress) -> Mismatch:
@@ -156,10 +158,10 @@ def _worst_element(file: Path, npu_kind: str | None, place: int, progress: Progr
 
     quantized = session.quantized_again(file, npu_kind, progress)
     name = list(quality_by_node(quantized.converted, quantized.floats))[place].name
-    wanted, found = (one.numpy() for one in read_values(quantized.converted, quantized.floats, name))
-    vector, *index = np.unravel_index(int(np.abs(wanted - found).argmax()), wanted.shape)
+    wanted, actual = (value.numpy() for value in read_values(quantized.converted, quantized.floats, name))
+    vector, *index = np.unravel_index(int(np.abs(wanted - actual).argmax()), wanted.shape)
     at = (vector, *index)
-    return Mismatch(int(vector), 0, tuple(int(i) for i in index), float(wanted[at]), float(found[at]))
+    return Mismatch(int(vector), 0, tuple(int(i) for i in index), float(wanted[at]), float(actual[at]))
 
 
 def _firmware(question: Question) -> Difference | None:
@@ -190,27 +192,27 @@ def _proof(question: Question, request: Request) -> prove.Proof:
     )
 
 
-def _cut(question: Question, found: Difference, shows: Callable[[Path], bool]) -> Difference:
+def _cut(question: Question, difference: Difference, shows: Callable[[Path], bool]) -> Difference:
     """With a model file: of the layer alone where that differs in the same way, else of all up to it."""
     request = question.request
     if request.model.suffix == ".pte":
-        return found
+        return difference
     from mcu_build.frontend import op_library, session
 
     with question.progress.stage("cut"), about(request.model):
         op_library.load(request.options.op_library)
         whole = session.whole(request.model)
-        layer = found.layer
+        layer = difference.layer
         node = whole.like(layer.name, layer.operator, layer.line, layer.shape)
     if node is None:
-        return found
+        return difference
     folder = request.folder(model_name(request.model)) / _FOLDER
     for layers, part in (("alone", whole.alone(node)), ("up to it", whole.up_to(node))):
         file = _written(question, whole, part, folder, f"{layer}, {layers}, of {request.model.name}.")
         question.progress.step(f"trying {file}")
         if found_again := shows(file):
             break
-    return replace(found, model=file, layers=layers, shows=found_again)
+    return replace(difference, model=file, layers=layers, shows=found_again)
 
 
 def _written(question: Question, whole: "Whole", part: "Part", folder: Path, text: str) -> Path:

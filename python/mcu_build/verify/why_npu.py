@@ -46,19 +46,19 @@ def compare_delegates(
         text = _differences(verdict, after)
         if not text:
             return None
-        found = _first(request, lowered, after, Path(made), progress) if search else None
-    if found is None:
+        difference = _first(request, lowered, after, Path(made), progress) if search else None
+    if difference is None:
         return Difference(Layer("", ""), None, f"{text}; the first layer cannot be determined")
-    return Difference(*found, text)
+    return Difference(*difference, text)
 
 
 def _differences(verdict: Verdict, after: str) -> str:
     """What differs, in words; nothing where all agrees."""
-    far = [one for one in verdict.outputs if one.mean_steps > one.allowed_steps]
-    wrong = [one for one in verdict.delegates if one.mismatches]
+    far = [output for output in verdict.outputs if output.mean_steps > output.allowed_steps]
+    wrong = [delegate for delegate in verdict.delegates if delegate.mismatches]
     if after == "tosa":
-        return ", ".join(f"{one.mean_steps:.1f} steps apart on average" for one in far)
-    return ", ".join(f"{one.mismatches:,} of {one.elements:,} values differ" for one in wrong)
+        return ", ".join(f"{output.mean_steps:.1f} steps apart on average" for output in far)
+    return ", ".join(f"{stream.mismatches:,} of {stream.elements:,} values differ" for stream in wrong)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def _first(
         progress.step(f"cutting behind layer {middle + 1} of {len(places)}")
         here = folder / str(middle)
         try:
-            seen, found = _differs(_cut(module, places, middle), request, lowered, after, inputs, here)
+            seen, difference = _differs(_cut(module, places, middle), request, lowered, after, inputs, here)
         except McuError:
             return None
         if seen:
-            wrong, element = middle, found
+            wrong, element = middle, difference
         else:
             right = middle
     return None if wrong == len(places) else (_layer(places[wrong]), element)
@@ -97,13 +97,13 @@ def _first(
 
 def _places(module: "GraphModule") -> list["Node"]:
     """Where values are rounded, behind their operators: dequantize operators, one for each value."""
-    found: dict[Node, Node] = {}
+    nodes: dict[Node, Node] = {}
     for node in module.graph.nodes:
         source = node.all_input_nodes[0] if node.all_input_nodes else node
         rounded = _is(node, "dequantize_per_tensor") and _is(source, "quantize_per_tensor")
         if rounded and source.all_input_nodes[0].op == "call_function":
-            found.setdefault(source, node)
-    return list(found.values())
+            nodes.setdefault(source, node)
+    return list(nodes.values())
 
 
 def _cut(module: "GraphModule", places: Sequence["Node"], index: int) -> _Cut:
@@ -121,7 +121,7 @@ def _cut(module: "GraphModule", places: Sequence["Node"], index: int) -> _Cut:
     copies: dict[Node, Node] = {}
     for node in module.graph.nodes:
         if node.op != "output":
-            copies[node] = graph.node_copy(node, lambda one: copies[one])
+            copies[node] = graph.node_copy(node, lambda operand: copies[operand])
     graph.output(tuple(copies[node] for node in outputs))
     graph.eliminate_dead_code()
     return _Cut(GraphModule(module, graph), tuple(outputs))
@@ -147,15 +147,15 @@ def _differs(
     if not part.delegates:
         return False, None
     if after == "npu":
-        wrong = [one for one in run_streams(part, folder / "vectors.npz") if one.mismatches]
+        wrong = [stream for stream in run_streams(part, folder / "vectors.npz") if stream.mismatches]
         return bool(wrong), wrong[0].first if wrong else None
     evaluate_program(part, folder / "vectors.npz", folder)
     tosa = npz.numbered(npz.load(folder / "expected.npz"), "output")
     in_pytorch(folder / "quantized.pt2", folder / "vectors.npz", folder)
     torch_ = npz.numbered(npz.load(folder / "outputs.npz"), "output")
     for index, node in enumerate(cut.outputs):
-        found = agreement(tosa[index], torch_[index], _step(node))
-        if found.mean_steps > found.allowed_steps:
+        agreed = agreement(tosa[index], torch_[index], _step(node))
+        if agreed.mean_steps > agreed.allowed_steps:
             return True, _furthest(index, torch_[index], tosa[index])
     return False, None
 
@@ -165,8 +165,13 @@ def _part(lowered: Lowered, folder: Path) -> Lowered:
 
     details = json.loads((folder / "lowering.json").read_text())
     delegates = tuple(
-        LoweredDelegate(folder / one["tosa"], one["fast_scratch"], one["estimates"], tuple(one["layers"]))
-        for one in details["delegates"]
+        LoweredDelegate(
+            folder / delegate["tosa"],
+            delegate["fast_scratch"],
+            delegate["estimates"],
+            tuple(delegate["layers"]),
+        )
+        for delegate in details["delegates"]
     )
     return replace(
         lowered,
@@ -184,12 +189,12 @@ def _step(node: "Node") -> tuple[float, int]:
     return float(scale), 1 if high - low < 1 << 8 else 2
 
 
-def _furthest(output: int, wanted: Array, found: Array) -> Mismatch:
+def _furthest(output: int, wanted: Array, actual: Array) -> Mismatch:
     import numpy as np
 
-    vector, *index = np.unravel_index(int(np.abs(wanted - found).argmax()), wanted.shape)
+    vector, *index = np.unravel_index(int(np.abs(wanted - actual).argmax()), wanted.shape)
     at = (vector, *index)
-    return Mismatch(int(vector), output, tuple(map(int, index)), float(wanted[at]), float(found[at]))
+    return Mismatch(int(vector), output, tuple(map(int, index)), float(wanted[at]), float(actual[at]))
 
 
 def _layer(node: "Node") -> Layer:

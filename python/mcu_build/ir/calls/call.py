@@ -146,8 +146,8 @@ def element_distances(source: Tensor, output: Tensor) -> Mapping[int, int]:
 def roles_of(kind: type[Any]) -> Mapping[str, _Role]:
     """The operands among the fields of a call, in their order."""
     hints = get_type_hints(kind, include_extras=True)
-    found = {field.name: _role(hints[field.name]) for field in fields(kind)}
-    return {name: role for name, role in found.items() if role}
+    roles = {field.name: _role(hints[field.name]) for field in fields(kind)}
+    return {name: role for name, role in roles.items() if role}
 
 
 def _role(hint: object) -> _Role | None:

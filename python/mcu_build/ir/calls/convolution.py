@@ -86,14 +86,14 @@ class _Padded(Convolution):
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """By rows of the image."""
-        given = self.params
-        return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
+        params = self.params
+        return {self.input: row_distance(params.batch, params.input, params.output, params.window)}
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those that its windows see."""
-        given = self.params
-        needed = window_rows(given.input, given.window, rows)
-        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        params = self.params
+        needed = window_rows(params.input, params.window, rows)
+        fits = images_fit(params, tensors[self.input], tensors[self.output])
         return {self.input: needed} if needed and fits and tensors[self.weights].is_constant else None
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
@@ -112,10 +112,10 @@ class _Padded(Convolution):
     @property
     def is_one_row(self) -> bool:
         """Whether it makes one pixel of bytes that lie one behind the other: a linear layer of one row."""
-        given, window = self.params, self.params.window
+        params, window = self.params, self.params.window
         dense = window.dilation == ONE and window.padding == NONE
-        lies = window.size.x == given.input.width or window.size.y == 1
-        return given.batch * given.output.pixels == 1 and dense and lies
+        lies = window.size.x == params.input.width or window.size.y == 1
+        return params.batch * params.output.pixels == 1 and dense and lies
 
     def value_range(self, values: Values) -> Range | None:
         """Of the sums of least and of largest products, requantized."""
@@ -188,18 +188,18 @@ class Conv2d(_Padded):
     @property
     def macs(self) -> int:
         """Multiply-accumulates, padding counted in full."""
-        given = self.params
-        outputs = given.batch * given.output.pixels * given.output.channels
-        return outputs * given.window.size.product * (given.input.channels // given.groups)
+        params = self.params
+        outputs = params.batch * params.output.pixels * params.output.channels
+        return outputs * params.window.size.product * (params.input.channels // params.groups)
 
     def _taps(self, weights: Ints) -> Ints:
         return weights.reshape(self.params.output.channels, -1)
 
     def _per_tap(self, image: Ints, taps: Ints) -> Ints:
-        given = self.params
-        groups = np.arange(len(taps)) // (given.output.channels // given.groups)
-        pixels = taps.shape[1] // (given.input.channels // given.groups)
-        return np.tile(image.reshape(given.groups, -1)[groups], (1, pixels))
+        params = self.params
+        groups = np.arange(len(taps)) // (params.output.channels // params.groups)
+        pixels = taps.shape[1] // (params.input.channels // params.groups)
+        return np.tile(image.reshape(params.groups, -1)[groups], (1, pixels))
 
     def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """None: it reads some channels and makes others."""
@@ -237,9 +237,9 @@ class DepthwiseConv2d(_Padded):
     @property
     def macs(self) -> int:
         """Multiply-accumulates, padding counted in full."""
-        given = self.params
-        outputs = given.batch * given.output.pixels * given.output.channels
-        return outputs * given.window.size.product
+        params = self.params
+        outputs = params.batch * params.output.pixels * params.output.channels
+        return outputs * params.window.size.product
 
     @property
     def _multiplier(self) -> int:
@@ -276,9 +276,9 @@ class TransposeConv2d(Convolution):
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those that are spread over `rows`."""
-        given = self.params
-        needed = transposed_rows(given.input, given.window, rows)
-        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        params = self.params
+        needed = transposed_rows(params.input, params.window, rows)
+        fits = images_fit(params, tensors[self.input], tensors[self.output])
         return {self.input: needed} if needed and fits and tensors[self.weights].is_constant else None
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
@@ -288,9 +288,9 @@ class TransposeConv2d(Convolution):
     @property
     def macs(self) -> int:
         """Multiply-accumulates, what falls outside of the output counted too."""
-        given = self.params
-        pixels = given.batch * given.input.pixels * given.window.size.product
-        return pixels * given.input.channels * given.output.channels
+        params = self.params
+        pixels = params.batch * params.input.pixels * params.window.size.product
+        return pixels * params.input.channels * params.output.channels
 
 
 def needed(image: Range, taps: Ints, offset: int, only_zero_points: bool = False) -> Mask:
@@ -310,8 +310,8 @@ def needed(image: Range, taps: Ints, offset: int, only_zero_points: bool = False
 
 def folded(cut: Cut, image: int, bias: int | None, taps: Ints, offset: int) -> Ints:
     """The bias with what the channels that are left out have added, `taps` [outputs, inputs] in all."""
-    found = cut.values.of(image)
+    values = cut.values.of(image)
     # Channels that are not constant only go where their taps are 0.
-    constants = np.where(~cut.keep[image] & found.constant, found.low + offset, 0)
+    constants = np.where(~cut.keep[image] & values.constant, values.low + offset, 0)
     found_bias: Ints = taps @ constants
     return found_bias if bias is None else found_bias + cut.array(bias).reshape(-1)

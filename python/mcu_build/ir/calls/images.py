@@ -65,30 +65,30 @@ class Upsample(ByChannel):
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """The last row of the input is read when the first of its rows of the output is written."""
-        given = self.params
-        before = given.batch - 1
-        first = max((given.input.height - 1) * given.factor.y - given.above, 0)
-        written = (before * given.output.height + first + 1) * given.output.row
-        read = (given.batch * given.input.height - 1) * given.input.row
-        return {self.input: max(written - read, given.output.row)}
+        params = self.params
+        before = params.batch - 1
+        first = max((params.input.height - 1) * params.factor.y - params.above, 0)
+        written = (before * params.output.height + first + 1) * params.output.row
+        read = (params.batch * params.input.height - 1) * params.input.row
+        return {self.input: max(written - read, params.output.row)}
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those that are repeated."""
-        given = self.params
-        if not images_fit(given, tensors[self.input], tensors[self.output]):
+        params = self.params
+        if not images_fit(params, tensors[self.input], tensors[self.output]):
             return None
-        first, last = (row + given.above for row in (rows.start, rows.stop - 1))
-        return {self.input: range(first // given.factor.y, last // given.factor.y + 1)}
+        first, last = (row + params.above for row in (rows.start, rows.stop - 1))
+        return {self.input: range(first // params.factor.y, last // params.factor.y + 1)}
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
         """The first row of the input may be repeated above already."""
-        given, needed = self.params, self.needed_rows(tensors, rows)
+        own, needed = self.params, self.needed_rows(tensors, rows)
         assert needed is not None
         params = replace(
-            given,
-            input=replace(given.input, height=len(needed[self.input])),
-            output=replace(given.output, height=len(rows)),
-            above=(rows.start + given.above) % given.factor.y,
+            own,
+            input=replace(own.input, height=len(needed[self.input])),
+            output=replace(own.output, height=len(rows)),
+            above=(rows.start + own.above) % own.factor.y,
         )
         return replace(self, params=params)
 

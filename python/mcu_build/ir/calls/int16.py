@@ -232,10 +232,10 @@ class Conv2dS16(Call):
     @property
     def macs(self) -> int:
         """Multiply-accumulates, those outside of the image included."""
-        given = self.params
-        depth = given.input.channels // given.groups
-        made = given.batch * given.output.pixels * given.output.channels
-        return made * given.window.size.product * depth
+        params = self.params
+        depth = params.input.channels // params.groups
+        made = params.batch * params.output.pixels * params.output.channels
+        return made * params.window.size.product * depth
 
     @property
     def weight_operand(self) -> int | None:
@@ -259,9 +259,9 @@ class TransposeConv2dS16(Conv2dS16):
     @property
     def macs(self) -> int:
         """Multiply-accumulates, those outside of the output included."""
-        given = self.params
-        made = given.batch * given.input.pixels * given.output.channels
-        return made * given.window.size.product * given.input.channels
+        params = self.params
+        made = params.batch * params.input.pixels * params.output.channels
+        return made * params.window.size.product * params.input.channels
 
 
 @dataclass(frozen=True)

@@ -172,9 +172,9 @@ class Lookup(Call):
         table = values.constant(self.table)
         if table is None:
             return None
-        found = values.of(self.input, channels_of(values.tensor(self.output)))
+        span = values.of(self.input, channels_of(values.tensor(self.output)))
         parts = [
-            table[low + 128 : high + 129].reshape(-1) for low, high in zip(found.low, found.high, strict=True)
+            table[low + 128 : high + 129].reshape(-1) for low, high in zip(span.low, span.high, strict=True)
         ]
         return Range(np.array([part.min() for part in parts]), np.array([part.max() for part in parts]))
 
@@ -222,22 +222,22 @@ class Resample(Windows, ByChannel):
 
     def value_range(self, values: Values) -> Range | None:
         """Averages: weights of one sign keep the order of what they sum."""
-        given = self.params
+        params = self.params
         rows, columns = values.constant(self.row_weights), values.constant(self.column_weights)
         if rows is None or columns is None or rows.min() < 0 or columns.min() < 0:
             return None
         of_rows, of_columns = rows.sum(1), columns.sum(1)
-        found = values.of(self.input, channels_of(values.tensor(self.output)))
+        span = values.of(self.input, channels_of(values.tensor(self.output)))
 
         def ends(image: Ints) -> Ints:
             """What a whole image of each of the values becomes, [values, places of the output]."""
-            lines = np.multiply.outer(image - given.input_zero_point, of_columns)
+            lines = np.multiply.outer(image - params.input_zero_point, of_columns)
             rounded = (lines + (1 << (TAP_BITS - LINE_BITS - 1))) >> (TAP_BITS - LINE_BITS)
             sums = np.multiply.outer(rounded, of_rows).reshape(len(image), -1)
-            results = requantize(sums, given.multiplier, given.shift) + given.output_zero_point
+            results = requantize(sums, params.multiplier, params.shift) + params.output_zero_point
             return np.clip(results, -128, 127)
 
-        return Range(ends(found.low).min(1), ends(found.high).max(1))
+        return Range(ends(span.low).min(1), ends(span.high).max(1))
 
 
 @dataclass(frozen=True)
@@ -267,8 +267,8 @@ class Norm(Call):
     @property
     def macs(self) -> int:
         """Two for each element."""
-        given = self.params
-        return 2 * given.batches * given.groups * given.channels_per_group * given.positions
+        params = self.params
+        return 2 * params.batches * params.groups * params.channels_per_group * params.positions
 
 
 @dataclass(frozen=True)

@@ -68,15 +68,15 @@ class Linear(RowsTimesMatrix):
 
     def value_range(self, values: Values) -> Range | None:
         """Of the sums of least and of largest products, requantized."""
-        given = self.params
+        params = self.params
         weights, bias = values.constant(self.weights), values.constant(self.bias)
         if weights is None or (bias is None and self.bias is not None):
             return None
-        taps = weights + given.filter_offset
-        found = values.of(self.input, given.inputs)
-        low, high = (taps * (end + given.input_offset) for end in (found.low, found.high))
+        taps = weights + params.filter_offset
+        span = values.of(self.input, params.inputs)
+        low, high = (taps * (end + params.input_offset) for end in (span.low, span.high))
         sums = sums_of(Range(np.minimum(low, high), np.maximum(low, high)), bias)
-        return rescaled(sums, np.full(1, given.multiplier), np.full(1, given.shift), given.stage)
+        return rescaled(sums, np.full(1, params.multiplier), np.full(1, params.shift), params.stage)
 
     def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """None: it reads some channels and makes others."""

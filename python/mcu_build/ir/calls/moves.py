@@ -137,24 +137,24 @@ class Pad(Movement):
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those of the image inside, where rows are rows of the image."""
-        given, source, output = self.params, tensors[self.input], tensors[self.output]
-        images = height_of(source) is not None and height_of(output) == given.shape[1]
-        if not images or source.shape != given.inside or given.inside[0] != given.shape[0]:
+        params, source, output = self.params, tensors[self.input], tensors[self.output]
+        images = height_of(source) is not None and height_of(output) == params.shape[1]
+        if not images or source.shape != params.inside or params.inside[0] != params.shape[0]:
             return None
-        height, before = given.inside[1], given.before[1]
+        height, before = params.inside[1], params.before[1]
         first, last = (min(max(row - before, 0), height) for row in (rows.start, rows.stop))
         return {self.input: range(first, last)}
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
         """Rows of the image, rows of the value, or both."""
-        given, needed = self.params, self.needed_rows(tensors, rows)
+        own, needed = self.params, self.needed_rows(tensors, rows)
         assert needed is not None
-        above = max(given.before[1] - rows.start, 0) if needed[self.input] else 0
+        above = max(own.before[1] - rows.start, 0) if needed[self.input] else 0
         params = replace(
-            given,
-            shape=(given.shape[0], len(rows), *given.shape[2:]),
-            inside=(given.inside[0], len(needed[self.input]), *given.inside[2:]),
-            before=(given.before[0], above, *given.before[2:]),
+            own,
+            shape=(own.shape[0], len(rows), *own.shape[2:]),
+            inside=(own.inside[0], len(needed[self.input]), *own.inside[2:]),
+            before=(own.before[0], above, *own.before[2:]),
         )
         return replace(self, params=params)
 
@@ -168,28 +168,28 @@ class Pad(Movement):
 
     def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channel by channel, of whole pixels that lie together."""
-        given = self.params
-        channels = given.shape[-1]
-        dense = [prod(given.inside[position + 1 :]) for position in range(4)]
-        rows = zip(given.inside, given.strides, dense, strict=True)
+        params = self.params
+        channels = params.shape[-1]
+        dense = [prod(params.inside[position + 1 :]) for position in range(4)]
+        rows = zip(params.inside, params.strides, dense, strict=True)
         fits = (
             self.bits == 8
             and all(size == 1 or have == want for size, have, want in rows)
-            and given.inside[-1] == channels
+            and params.inside[-1] == channels
             and all(channels_of(tensors[id]) == channels for id in (self.input, self.output))
         )
         return [by_channel(self.input, self.output, channels)] if fits else None
 
     def without_channels(self, cut: Cut) -> Self:
         """Smaller pixels."""
-        given, kept = self.params, int(cut.keep[self.output].sum())
+        own, kept = self.params, int(cut.keep[self.output].sum())
         # Strides of sizes of 1 mean nothing.
-        outer = (cut.share(self.output, stride) for stride in given.strides[:-1])
+        outer = (cut.share(self.output, stride) for stride in own.strides[:-1])
         params = replace(
-            given,
-            shape=(*given.shape[:-1], kept),
-            inside=(*given.inside[:-1], kept),
-            strides=(*outer, given.strides[-1]),
+            own,
+            shape=(*own.shape[:-1], kept),
+            inside=(*own.inside[:-1], kept),
+            strides=(*outer, own.strides[-1]),
         )
         return replace(self, params=params)
 
@@ -206,10 +206,10 @@ class Concat(Movement):
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """The same, where it puts channels behind channels or pixels beside pixels."""
-        given, source, output = self.params, tensors[self.input], tensors[self.output]
+        params, source, output = self.params, tensors[self.input], tensors[self.output]
         height = height_of(output)
-        fits = height is not None and height_of(source) == height and given.rows % height == 0
-        whole = (given.rows * given.bytes, given.rows * given.stride) == (source.nbytes, output.nbytes)
+        fits = height is not None and height_of(source) == height and params.rows % height == 0
+        whole = (params.rows * params.bytes, params.rows * params.stride) == (source.nbytes, output.nbytes)
         return {self.input: rows} if fits and whole else None
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
@@ -223,23 +223,23 @@ class Concat(Movement):
 
     def _keeps_pixels(self, channels: int) -> bool:
         """Whether rows are whole pixels: pixels behind pixels."""
-        given = self.params
-        return all(size % channels == 0 for size in (given.bytes, given.stride, given.offset))
+        params = self.params
+        return all(size % channels == 0 for size in (params.bytes, params.stride, params.offset))
 
     def value_range(self, values: Values) -> Range | None:
         """Channels into their place among the output's, or pixels beside pixels."""
-        given, source = self.params, values.of(self.input)
+        params, source = self.params, values.of(self.input)
         channels, so_far = channels_of(values.tensor(self.output)), values.known(self.output)
         if self._adds_channels(len(source.low), channels):
             whole = so_far or Range.whole(channels)
             low, high = whole.low.copy(), whole.high.copy()
-            place = slice(given.offset, given.offset + given.bytes)
+            place = slice(params.offset, params.offset + params.bytes)
             low[place], high[place] = source.low, source.high
             return Range(low, high)
         if not self._keeps_pixels(channels):
             return Range.whole(channels)
-        found = source.over(channels)
-        return found if so_far is None else found.hull(so_far)
+        span = source.over(channels)
+        return span if so_far is None else span.hull(so_far)
 
     def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """Channels behind channels, or whole pixels behind pixels."""
@@ -252,12 +252,12 @@ class Concat(Movement):
 
     def without_channels(self, cut: Cut) -> Self:
         """Shorter rows."""
-        given, keep = self.params, cut.keep[self.output]
+        own, keep = self.params, cut.keep[self.output]
         adds = self._adds_channels(channels_of(cut.plan[self.input]), len(keep))
         params = replace(
-            given,
-            bytes=cut.share(self.input, given.bytes),
-            stride=cut.share(self.output, given.stride),
-            offset=int(keep[: given.offset].sum()) if adds else cut.share(self.output, given.offset),
+            own,
+            bytes=cut.share(self.input, own.bytes),
+            stride=cut.share(self.output, own.stride),
+            offset=int(keep[: own.offset].sum()) if adds else cut.share(self.output, own.offset),
         )
         return replace(self, params=params)

@@ -90,7 +90,7 @@ class Pairs(Call):
         axis = walk.outermost
         if len(output.shape) != 4 or walk.shape[axis] % output.shape[1]:
             return None
-        found: dict[int, range] = {}
+        rows_of: dict[int, range] = {}
         for id, strides in ((self.first, walk.first), (self.second, walk.second)):
             whole = walk.shape[axis] * strides[axis]
             if not walk.is_dense(strides) and not whole:
@@ -98,8 +98,8 @@ class Pairs(Call):
             needed = same_rows(tensors, id, self.output, rows, whole)
             if needed is None:
                 return None
-            found |= needed
-        return found
+            rows_of |= needed
+        return rows_of
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
         """A shorter walk."""

@@ -46,14 +46,14 @@ class Pool(ByChannel):
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """By rows of the image."""
-        given = self.params
-        return {self.input: row_distance(given.batch, given.input, given.output, given.window)}
+        params = self.params
+        return {self.input: row_distance(params.batch, params.input, params.output, params.window)}
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those that its windows see."""
-        given = self.params
-        needed = window_rows(given.input, given.window, rows)
-        fits = images_fit(given, tensors[self.input], tensors[self.output])
+        params = self.params
+        needed = window_rows(params.input, params.window, rows)
+        fits = images_fit(params, tensors[self.input], tensors[self.output])
         return {self.input: needed} if needed and fits else None
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:

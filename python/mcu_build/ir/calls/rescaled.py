@@ -28,5 +28,5 @@ def rescaled(sums: Range, multipliers: Ints, shifts: Ints, stage: OutputStage) -
     largest = np.maximum(np.abs(sums.low), np.abs(sums.high))
     if (largest >= _MOST >> np.maximum(shifts, 0)).any():
         return None
-    found = sums.mapped(lambda end: requantize(end, multipliers, shifts) + stage.zero_point)
-    return found.clipped(stage.activation_min, stage.activation_max)
+    span = sums.mapped(lambda end: requantize(end, multipliers, shifts) + stage.zero_point)
+    return span.clipped(stage.activation_min, stage.activation_max)

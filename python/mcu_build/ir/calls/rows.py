@@ -35,8 +35,8 @@ def window_rows(image: ImageSize, window: Window, rows: range) -> range | None:
     """The rows of an image that windows see which make `rows`; None where a window sees none."""
     first = rows.start * window.stride.y - window.padding.y
     last = (rows.stop - 1) * window.stride.y - window.padding.y + (window.size.y - 1) * window.dilation.y
-    found = range(max(first, 0), min(last + 1, image.height))
-    return found if found else None
+    rows_read = range(max(first, 0), min(last + 1, image.height))
+    return rows_read if rows_read else None
 
 
 def images_fit(params: Any, source: Tensor, output: Tensor) -> bool:
@@ -50,15 +50,15 @@ def images_fit(params: Any, source: Tensor, output: Tensor) -> bool:
 
 def windows_of_rows(params: P, rows: range) -> P:
     """The parameters of windows that make `rows` of the output from the rows they need."""
-    given: Any = params
-    needed = window_rows(given.input, given.window, rows)
+    fields: Any = params
+    needed = window_rows(fields.input, fields.window, rows)
     assert needed is not None
-    above = needed.start - (rows.start * given.window.stride.y - given.window.padding.y)
+    above = needed.start - (rows.start * fields.window.stride.y - fields.window.padding.y)
     changed: P = replace(
-        given,
-        input=replace(given.input, height=len(needed)),
-        output=replace(given.output, height=len(rows)),
-        window=replace(given.window, padding=Pair(above, given.window.padding.x)),
+        fields,
+        input=replace(fields.input, height=len(needed)),
+        output=replace(fields.output, height=len(rows)),
+        window=replace(fields.window, padding=Pair(above, fields.window.padding.x)),
     )
     return changed
 
@@ -68,21 +68,21 @@ def transposed_rows(image: ImageSize, window: Window, rows: range) -> range | No
     span = (window.size.y - 1) * window.dilation.y
     first = -(-(rows.start + window.padding.y - span) // window.stride.y)
     last = (rows.stop - 1 + window.padding.y) // window.stride.y
-    found = range(max(first, 0), min(last + 1, image.height))
-    return found if found else None
+    rows_read = range(max(first, 0), min(last + 1, image.height))
+    return rows_read if rows_read else None
 
 
 def transposed_of_rows(params: P, rows: range) -> P:
     """The parameters of a transposed convolution that makes `rows` of the output from the rows they need."""
-    given: Any = params
-    needed = transposed_rows(given.input, given.window, rows)
+    fields: Any = params
+    needed = transposed_rows(fields.input, fields.window, rows)
     assert needed is not None
-    above = given.window.padding.y + rows.start - needed.start * given.window.stride.y
+    above = fields.window.padding.y + rows.start - needed.start * fields.window.stride.y
     changed: P = replace(
-        given,
-        input=replace(given.input, height=len(needed)),
-        output=replace(given.output, height=len(rows)),
-        window=replace(given.window, padding=Pair(above, given.window.padding.x)),
+        fields,
+        input=replace(fields.input, height=len(needed)),
+        output=replace(fields.output, height=len(rows)),
+        window=replace(fields.window, padding=Pair(above, fields.window.padding.x)),
     )
     return changed
 

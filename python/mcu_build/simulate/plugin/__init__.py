@@ -55,7 +55,7 @@ class Span:
 
 def library(cache: Cache) -> Path:
     """The compiled plugin. McuError: status 3 no compiler for this computer, 1 it does not compile."""
-    compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
+    compiler = next((path for name in _COMPILERS if (path := shutil.which(name))), None)
     if compiler is None:
         raise McuError(
             f"{' or '.join(_COMPILERS[:3])}: not found on PATH: counting needs a C compiler",
