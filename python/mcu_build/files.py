@@ -1,6 +1,8 @@
 """Files that are whole or as they were before, whenever the process is stopped."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +14,8 @@ from filelock import FileLock, Timeout
 from mcu_build.errors import McuError
 
 _ROOM = "Choose a folder that can be written and has room."
+# Bytes, below which a disk counts as full.
+_LEAST = 65_536
 
 
 def write_changed(file: Path, text: str) -> None:
@@ -59,3 +63,10 @@ def lock(
 def not_writable(folder: Path, error: OSError, hint: str = _ROOM) -> McuError:
     """The error for a folder in which a file could not be made."""
     return McuError(f"{error.filename or folder}: {error.strerror or error}", hint)
+
+
+def disk_full(folder: Path) -> McuError | None:
+    """The error for a full disk where `folder` lies on one. For programs that fail without saying so."""
+    if shutil.disk_usage(folder).free >= _LEAST:
+        return None
+    return McuError(f"{folder}: {os.strerror(errno.ENOSPC)}", _ROOM)

@@ -28,7 +28,7 @@ def test_a_failure_is_a_row_with_its_reason(tmp_path):
     failed = of_error(tmp_path / "net.py", "microbit", None, "speed", None, error)
     made = table([DONE, failed])
     assert "corstone-300" in made and "1,234,567" in made and "97.00%" in made and "proven" in made
-    assert "microbit default: net: flash: 300,000 bytes, there are 262,144" in made
+    assert "microbit: net: flash: 300,000 bytes, there are 262,144" in made
     assert [row["state"] for row in document([DONE, failed])["variants"]] == ["proven", "failed"]
     html = page([DONE, failed])
     assert Tags(html).open == [] and Tags(html).loads == []
@@ -67,7 +67,10 @@ def test_the_command_goes_on_behind_failures(tmp_path):
 
 
 def test_a_comparison_needs_a_board(tmp_path):
-    result = mcu_build("compare", tmp_path / "net.py")
+    model = tmp_path / "net.py"
+    assert f"{model}: no such model or build folder" in mcu_build("compare", model).err
+    model.touch()
+    result = mcu_build("compare", model)
     assert result.status == 2 and "-b corstone-300" in result.err
 
 

@@ -64,6 +64,8 @@ def command(
         for model in given
         for words in product(boards or (None,), npus or (None,), optimizes or (None,), toolchains or (None,))
     ]
+    if missing := [choice["model"] for choice in choices if not choice["model"].exists()]:
+        raise McuError(f"{missing[0]}: no such model or build folder", exit_code=Exit.USAGE)
     if any(not choice.get("board") for choice in choices):
         raise McuError(
             "compare: no --board is given", "Name one or more: -b corstone-300 -b mps2-an386.", Exit.USAGE

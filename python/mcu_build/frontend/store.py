@@ -1,17 +1,21 @@
 """Exported programs as files between stages."""
 
+import io
 from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
 
+from mcu_build.files import write_atomically
 from mcu_build.lower.upstream import quick_files, quiet
 
 
 def save(exported: ExportedProgram, file: Path) -> None:
-    """Write a program."""
+    """Write a program. McuError where the disk has no room; torch itself does not say so."""
+    archive = io.BytesIO()
     with quiet(), quick_files():
-        torch.export.save(exported, file)
+        torch.export.save(exported, archive)
+    write_atomically(file, archive.getvalue())
 
 
 def load_quantized(file: Path) -> ExportedProgram:

@@ -21,6 +21,8 @@ _HEADINGS = {
     "sqnr_db": "dB",
     "accuracy": "accuracy",
 }
+# Of what was left to the board, and not built.
+_UNKNOWN = "default"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def of_error(
 ) -> Variant:
     """A variant that could not be built."""
     message, code = " ".join(error.message.split()), int(error.exit_code)
-    names = model.stem, board, npu or "default", optimize, toolchain or "default"
+    names = model.stem, board, npu or _UNKNOWN, optimize, toolchain or _UNKNOWN
     return Variant(*names, error=message, hint=error.hint, exit_code=code)
 
 
@@ -113,14 +115,16 @@ def document(variants: Sequence[Variant]) -> dict[str, Any]:
 def names(variants: Sequence[Variant]) -> list[str]:
     """What tells each variant from the others: only what differs among them, the board at least."""
     parts = ("model", "board", "npu", "optimize")
-    differing = [part for part in parts if len({getattr(one, part) for one in variants}) > 1] or ["board"]
+    values = {part: {getattr(one, part) for one in variants} - {_UNKNOWN} for part in parts}
+    differing = [part for part in parts if len(values[part]) > 1] or ["board"]
     labels = _labels(variants, differing)
     # A compiler follows from the board, unless it was chosen.
     return labels if len({*labels}) == len(labels) else _labels(variants, [*differing, "toolchain"])
 
 
 def _labels(variants: Sequence[Variant], parts: Sequence[str]) -> list[str]:
-    return [" ".join(_word(part, getattr(one, part)) for part in parts) for one in variants]
+    words = [[(part, getattr(one, part)) for part in parts] for one in variants]
+    return [" ".join(_word(*word) for word in row if word[1] != _UNKNOWN) or _UNKNOWN for row in words]
 
 
 def _word(part: str, value: str) -> str:

@@ -19,7 +19,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn
 from mcu_build.codegen.target import Toolchain, target
 from mcu_build.codegen.toolchain_config import loaded_sections
 from mcu_build.errors import McuError
-from mcu_build.files import not_writable, write_atomically, write_changed
+from mcu_build.files import disk_full, not_writable, write_atomically, write_changed
 from mcu_build.flash.image import read_image
 from mcu_build.flash.uf2 import encode
 from mcu_build.ir.plan import Optimize
@@ -116,7 +116,7 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path, step: Callable[[st
     finished = process.run(configure, env=_ENVIRONMENT)
     log.write_text(finished.stdout + finished.stderr)
     if finished.status != 0:
-        raise _failure(inputs, finished.stderr, log)
+        raise disk_full(source) or _failure(inputs, finished.stderr, log)
     step("compiling and linking")
     # -k 0: every mistake at once.
     finished = process.run([_ninja(), "-C", tree, "-k", "0"], env=_ENVIRONMENT)
@@ -127,6 +127,7 @@ def _run_cmake(inputs: BuildInputs, source: Path, tree: Path, step: Callable[[st
         raise (
             missing_kernels(inputs.name, inputs.prototypes, output)
             or _overflow(inputs, output + _without_assertions(inputs, tree, output))
+            or disk_full(source)
             or _failure(inputs, output, log)
         )
 
