@@ -9,7 +9,7 @@
 
 _BUILD = """\
 load("@mcu_build//bazel/private:boards.bzl", "declare_boards")
-load(":facts.bzl", "BOARDS", "CMSIS_NN", "EXECUTORCH")
+load(":boards_config.bzl", "BOARDS", "CMSIS_NN", "EXECUTORCH")
 
 package(default_visibility = ["//visibility:public"])
 
@@ -90,8 +90,8 @@ def _mcu_boards_repository_impl(repository_ctx):
     for board, one in described["cmsis_nn"].items():
         repository_ctx.symlink(one["include"], "cmsis_nn/" + board + "/include")
         repository_ctx.symlink(one["archive"], "cmsis_nn/" + board + "/libcmsis-nn.a")
-    facts = "BOARDS = {}\nEXECUTORCH = {}\nCMSIS_NN = {}\nPROJECT = {}\n".format(repr(described["boards"]), repr(executorch), repr(described["cmsis_nn"].keys()), repr(described["project"]))
-    repository_ctx.file("facts.bzl", facts, executable = False)
+    config = "BOARDS = {}\nEXECUTORCH = {}\nCMSIS_NN = {}\nPROJECT = {}\n".format(repr(described["boards"]), repr(executorch), repr(described["cmsis_nn"].keys()), repr(described["project"]))
+    repository_ctx.file("boards_config.bzl", config, executable = False)
     interpreter = repository_ctx.path(described["python"])
     repository_ctx.file("mcu-build", _COMMAND.format(python = interpreter, bin = interpreter.dirname))
     repository_ctx.file("BUILD.bazel", _BUILD, executable = False)

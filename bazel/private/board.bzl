@@ -1,6 +1,6 @@
 """What rules know of the board that they build for."""
 
-load("@mcu_boards//:facts.bzl", "BOARDS", "PROJECT")
+load("@mcu_boards//:boards_config.bzl", "BOARDS", "PROJECT")
 load("//bazel/private:options.bzl", "OPTION_ATTRS")
 
 BOARD = "@mcu_build//bazel:board_toolchain_type"
@@ -13,19 +13,19 @@ def _executorch(ctx):
     """ExecuTorch for the board: context and linking_context; None where there is none."""
     if not ctx.attr.executorch:
         return None
-    facts = struct(**json.decode(ctx.attr.executorch))
-    root = "external/mcu_boards/executorch/" + json.decode(ctx.attr.facts)["board"] + "/"
-    name = facts.library.rpartition("/")[2]
+    config = struct(**json.decode(ctx.attr.executorch))
+    root = "external/mcu_boards/executorch/" + json.decode(ctx.attr.config)["board"] + "/"
+    name = config.library.rpartition("/")[2]
     library = [file for file in ctx.files.executorch_files if file.path == root + name]
     linked = cc_common.create_linker_input(
         owner = ctx.label,
         additional_inputs = depset(library),
-        user_link_flags = depset([root + name] + facts.link_options),
+        user_link_flags = depset([root + name] + config.link_options),
     )
     context = cc_common.create_compilation_context(
-        defines = depset(facts.defines),
+        defines = depset(config.defines),
         headers = depset([file for file in ctx.files.executorch_files if file not in library]),
-        system_includes = depset([root + include for include in facts.includes]),
+        system_includes = depset([root + include for include in config.includes]),
     )
     return struct(context = context, linking_context = cc_common.create_linking_context(linker_inputs = depset([linked])))
 
@@ -33,7 +33,7 @@ def _cmsis_nn(ctx):
     """CMSIS-NN for the board: folder, files, context and linking_context; None where there is none."""
     if not ctx.attr.cmsis_nn:
         return None
-    folder = "external/mcu_boards/cmsis_nn/" + json.decode(ctx.attr.facts)["board"]
+    folder = "external/mcu_boards/cmsis_nn/" + json.decode(ctx.attr.config)["board"]
     library = [file for file in ctx.files.cmsis_nn if file.extension == "a"]
     linked = cc_common.create_linker_input(
         owner = ctx.label,
@@ -56,7 +56,7 @@ def _mcu_board_impl(ctx):
     board = struct(
         cmsis_nn = _cmsis_nn(ctx),
         executorch = _executorch(ctx),
-        facts = struct(**json.decode(ctx.attr.facts)),
+        config = struct(**json.decode(ctx.attr.config)),
         file = ctx.file.file,
         linker_script = ctx.file.linker_script,
         slot_script = ctx.file.slot_script,
@@ -69,7 +69,7 @@ mcu_board = rule(
         "cmsis_nn": attr.label(doc = "Headers and library of CMSIS-NN"),
         "executorch": attr.string(doc = "what `mcu-build bazel describe` tells of ExecuTorch for it, as JSON"),
         "executorch_files": attr.label(doc = "Headers and library of ExecuTorch"),
-        "facts": attr.string(doc = "codegen/toolchain_config.py of a board and a compiler, as JSON"),
+        "config": attr.string(doc = "codegen/toolchain_config.py of a board and a compiler, as JSON"),
         "file": attr.label(allow_single_file = [".toml"]),
         "linker_script": attr.label(allow_single_file = [".ld"]),
         "slot_script": attr.label(allow_single_file = [".ld"], doc = "For an image in MCUboot's slot"),
@@ -77,7 +77,7 @@ mcu_board = rule(
 )
 
 def board_of(ctx):
-    """The board that `ctx` builds for: cmsis_nn, executorch, facts, file, linker_script, slot_script. The rule's toolchains hold BOARD."""
+    """The board that `ctx` builds for: cmsis_nn, executorch, config, file, linker_script, slot_script. The rule's toolchains hold BOARD."""
     return ctx.toolchains[BOARD].board
 
 def _compilers(board, toolchain):
@@ -162,7 +162,7 @@ def _mcu_board_headers_impl(ctx):
     context = cc_common.create_compilation_context(
         headers = depset(headers),
         includes = depset([FIRMWARE + "/include"]),
-        defines = depset(board_of(ctx).facts.defines),
+        defines = depset(board_of(ctx).config.defines),
     )
     return [CcInfo(compilation_context = context)]
 

@@ -50,15 +50,15 @@ def _declare_board(board, executorch, has_cmsis_nn):
             constraint_values = constraints,
             parents = ["@local_config_platform//:host"] if one["compiler"] == "native" else [],
         )
-        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["facts"]), executorch, cmsis_nn, constraints)
+        _declare_toolchains(one["name"] + "-tools", board, json.encode(one["config"]), executorch, cmsis_nn, constraints)
 
-def _declare_toolchains(name, board, facts, executorch, cmsis_nn, constraints):
+def _declare_toolchains(name, board, config, executorch, cmsis_nn, constraints):
     mcu_board(
         name = name + "-board",
         cmsis_nn = cmsis_nn,
         executorch = json.encode(executorch) if executorch else "",
         executorch_files = ":executorch-" + board["name"] if executorch else None,
-        facts = facts,
+        config = config,
         file = board["file"],
         linker_script = board["linker_script"] or None,
         slot_script = board["slot_script"] or None,
@@ -69,7 +69,7 @@ def _declare_toolchains(name, board, facts, executorch, cmsis_nn, constraints):
         toolchain = ":" + name + "-board",
         toolchain_type = "@mcu_build//bazel:board_toolchain_type",
     )
-    mcu_cc_toolchain_config(name = name + "-config", facts = facts)
+    mcu_cc_toolchain_config(name = name + "-config", config = config)
     native.cc_toolchain(
         name = name + "-cc",
         all_files = ":none",

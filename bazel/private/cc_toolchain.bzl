@@ -48,14 +48,14 @@ def _tools(path, actions):
     return [action_config(action_name = action, enabled = True, tools = [tool(path = path)]) for action in actions]
 
 def _mcu_cc_toolchain_config_impl(ctx):
-    facts = struct(**json.decode(ctx.attr.facts))
+    config = struct(**json.decode(ctx.attr.config))
     return cc_common.create_cc_toolchain_config_info(
         ctx = ctx,
         abi_libc_version = "local",
         abi_version = "local",
-        action_configs = _tools(facts.cc, _C) + _tools(facts.cxx, _CXX) + _tools(facts.archiver, [ACTION_NAMES.cpp_link_static_library]),
-        compiler = facts.toolchain,
-        cxx_builtin_include_directories = facts.system_includes,
+        action_configs = _tools(config.cc, _C) + _tools(config.cxx, _CXX) + _tools(config.archiver, [ACTION_NAMES.cpp_link_static_library]),
+        compiler = config.toolchain,
+        cxx_builtin_include_directories = config.system_includes,
         features = [
             # All flags are those below.
             feature(name = "no_legacy_features"),
@@ -63,8 +63,8 @@ def _mcu_cc_toolchain_config_impl(ctx):
             _each("quote_includes", "-iquote", "quote_include_paths"),
             _each("includes", "-I", "include_paths"),
             _each("system_includes", "-isystem", "system_include_paths"),
-            _compile_feature("board_c", facts.c_compile_options, _C),
-            _compile_feature("board_cxx", facts.compile_options, _CXX),
+            _compile_feature("board_c", config.c_compile_options, _C),
+            _compile_feature("board_cxx", config.compile_options, _CXX),
             _compile_feature("user", ["%{user_compile_flags}"], iterate_over = "user_compile_flags", expand_if_available = "user_compile_flags"),
             _compile_feature("dependencies", ["-MD", "-MF", "%{dependency_file}"], expand_if_available = "dependency_file"),
             _compile_feature("input", ["-c", "%{source_file}"], expand_if_available = "source_file"),
@@ -73,23 +73,23 @@ def _mcu_cc_toolchain_config_impl(ctx):
             # Bazel's keys of compilations do not count the path of a compiler, still less its version.
             feature(name = "compiler", enabled = True, env_sets = [env_set(
                 actions = _C + _CXX,
-                env_entries = [env_entry(key = "MCU_COMPILER", value = facts.cxx + ": " + facts.compiler)],
+                env_entries = [env_entry(key = "MCU_COMPILER", value = config.cxx + ": " + config.compiler)],
             )]),
         ],
         host_system_name = "local",
-        target_cpu = facts.board,
+        target_cpu = config.board,
         target_libc = "newlib",
-        target_system_name = facts.board,
+        target_system_name = config.board,
         tool_paths = [
-            tool_path(name = "gcc", path = facts.cc),
-            tool_path(name = "ar", path = facts.archiver),
-            tool_path(name = "objcopy", path = facts.objcopy),
+            tool_path(name = "gcc", path = config.cc),
+            tool_path(name = "ar", path = config.archiver),
+            tool_path(name = "objcopy", path = config.objcopy),
         ] + [tool_path(name = name, path = "/bin/false") for name in ("cpp", "gcov", "ld", "nm", "objdump", "strip")],
         toolchain_identifier = ctx.label.name,
     )
 
 mcu_cc_toolchain_config = rule(
     implementation = _mcu_cc_toolchain_config_impl,
-    attrs = {"facts": attr.string()},
+    attrs = {"config": attr.string()},
     provides = [CcToolchainConfigInfo],
 )

@@ -27,7 +27,7 @@ def compile_objects(ctx, name, srcs, contexts, own = True, **options):
     cc = configure(ctx)
     flags = list(options.pop("user_compile_flags", []))
     if own:
-        flags = board_of(ctx).facts.warning_options + flags
+        flags = board_of(ctx).config.warning_options + flags
     return cc_common.compile(
         actions = ctx.actions,
         cc_toolchain = cc.toolchain,

@@ -88,7 +88,7 @@ def _slots(ctx, board):
     options = [infos[0].slots] if infos else []
     if ctx.file.sign:
         if not board.slot_script:
-            fail("{}: sign: {} describes no slot\n\nhint: Its file needs [mcuboot]: docs/boards.md.".format(ctx.label, board.facts.board))
+            fail("{}: sign: {} describes no slot\n\nhint: Its file needs [mcuboot]: docs/boards.md.".format(ctx.label, board.config.board))
         return infos[0].slot_script if infos else board.slot_script, options
     return infos[0].linker_script if infos else None, options
 
@@ -154,7 +154,7 @@ def _check_size(ctx, board, image):
 
 def _mcu_firmware_impl(ctx):
     board = board_of(ctx)
-    npu = _check_models(ctx, board.facts.board)
+    npu = _check_models(ctx, board.config.board)
     libraries = [dep[CcInfo] for dep in ctx.attr.deps + ctx.attr.models]
     main = _application(ctx, [library.compilation_context for library in libraries])
     if ctx.attr.share_arena:
@@ -171,7 +171,7 @@ def _mcu_firmware_impl(ctx):
     return [
         DefaultInfo(files = depset(image.files + _check_size(ctx, board, image) + _signed(ctx, board, image))),
         McuFirmwareInfo(
-            board = board.facts.board,
+            board = board.config.board,
             board_file = board.file,
             elf = image.elf,
             map = image.map,

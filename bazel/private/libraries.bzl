@@ -12,12 +12,12 @@ def _context(ctx):
     return ctx.attr._headers[CcInfo].compilation_context
 
 def _mcu_kernels_impl(ctx):
-    sources = _firmware_sources(ctx, board_of(ctx).facts.kernels)
+    sources = _firmware_sources(ctx, board_of(ctx).config.kernels)
     _, outputs = compile_objects(ctx, "kernels", sources, [_context(ctx)])
     return [CcInfo(linking_context = archive(ctx, "kernels", outputs))]
 
 def _mcu_executorch_impl(ctx):
-    executorch, facts = board_of(ctx).executorch, board_of(ctx).facts
+    executorch, config = board_of(ctx).executorch, board_of(ctx).config
     if not executorch:
         return [CcInfo()]
     files = [file for file in ctx.files._firmware if "/firmware/executorch/" in file.path]
@@ -26,7 +26,7 @@ def _mcu_executorch_impl(ctx):
         "executorch",
         [file for file in files if file.extension == "cpp"],
         [_context(ctx), executorch.context],
-        local_defines = ["MCU_NO_HEAP"] if facts.binaries else [],
+        local_defines = ["MCU_NO_HEAP"] if config.binaries else [],
         private_hdrs = [file for file in files if file.extension == "h"],
     )
     own = CcInfo(compilation_context = compiled, linking_context = archive(ctx, "executorch", outputs))
@@ -43,8 +43,8 @@ def _mcu_cmsis_nn_impl(ctx):
     return [cc_common.merge_cc_infos(direct_cc_infos = [own], cc_infos = [CcInfo(linking_context = library.linking_context)])]
 
 def _mcu_platform_impl(ctx):
-    facts = board_of(ctx).facts
-    paths = facts.test_sources if ctx.attr.image == "test" else facts.production_sources
+    config = board_of(ctx).config
+    paths = config.test_sources if ctx.attr.image == "test" else config.production_sources
     _, outputs = compile_objects(ctx, ctx.attr.image, _firmware_sources(ctx, paths), [_context(ctx)])
     return [DefaultInfo(files = depset(outputs.objects, order = "preorder"))]
 

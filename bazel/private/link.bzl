@@ -18,7 +18,7 @@ def link(ctx, name, main, platform, libraries, script = None, options = []):
       A struct: elf, map, and files, which are all of them.
     """
     board = board_of(ctx)
-    facts = board.facts
+    config = board.config
     elf = ctx.actions.declare_file(name + ".elf")
     map_file = ctx.actions.declare_file(name + ".map")
     context = cc_common.merge_cc_infos(cc_infos = libraries).linking_context
@@ -28,7 +28,7 @@ def link(ctx, name, main, platform, libraries, script = None, options = []):
     script = [script or board.linker_script] if board.linker_script else []
 
     args = ctx.actions.args()
-    args.add_all(facts.link_options)
+    args.add_all(config.link_options)
     args.add_all(options, format_each = "@%s")
     args.add(map_file, format = "-Wl,-Map=%s")
     args.add_all(script, before_each = "-T")
@@ -36,17 +36,17 @@ def link(ctx, name, main, platform, libraries, script = None, options = []):
     args.add("-o", elf)
     args.add_all(archives, map_each = _library)
     args.add_all(flags)
-    args.add_all(facts.libraries)
+    args.add_all(config.libraries)
     ctx.actions.run(
         arguments = [args],
-        env = {"MCU_COMPILER": facts.compiler, "PATH": "/usr/local/bin:/usr/bin:/bin"},
-        executable = facts.cxx,
+        env = {"MCU_COMPILER": config.compiler, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+        executable = config.cxx,
         inputs = objects + script + options + [archive.static_library for archive in archives] + others,
         mnemonic = "McuLink",
         outputs = [elf, map_file],
         progress_message = "Linking " + elf.short_path,
     )
-    return struct(elf = elf, map = map_file, files = [elf, map_file] + _loadable(ctx, facts, name, elf))
+    return struct(elf = elf, map = map_file, files = [elf, map_file] + _loadable(ctx, config, name, elf))
 
 def _inputs(context):
     libraries, flags, others = [], [], []
@@ -60,22 +60,22 @@ def _library(library):
     path = library.static_library.path
     return ["-Wl,--whole-archive", path, "-Wl,--no-whole-archive"] if library.alwayslink else [path]
 
-def _loadable(ctx, facts, name, elf):
+def _loadable(ctx, config, name, elf):
     """.hex with all that is loaded, and a .bin for each memory; nothing for the host."""
-    if not facts.binaries:
+    if not config.binaries:
         return []
-    files = [_objcopy(ctx, facts, elf, name + ".hex", ["-O", "ihex"])]
-    for index, (memory, sections) in enumerate(facts.binaries):
+    files = [_objcopy(ctx, config, elf, name + ".hex", ["-O", "ihex"])]
+    for index, (memory, sections) in enumerate(config.binaries):
         file = "{}-{}.bin".format(name, memory) if index else name + ".bin"
         words = ["-O", "binary"] + ["--only-section=" + section for section in sections]
-        files.append(_objcopy(ctx, facts, elf, file, words))
+        files.append(_objcopy(ctx, config, elf, file, words))
     return files
 
-def _objcopy(ctx, facts, elf, name, words):
+def _objcopy(ctx, config, elf, name, words):
     file = ctx.actions.declare_file(name)
     ctx.actions.run(
         arguments = words + [elf.path, file.path],
-        executable = facts.objcopy,
+        executable = config.objcopy,
         inputs = [elf],
         mnemonic = "McuObjcopy",
         outputs = [file],

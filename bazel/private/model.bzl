@@ -69,8 +69,8 @@ def _add_settings(ctx, args):
 def _add_options(ctx, args, board, npu):
     """The build options that are set, in words of the command."""
     _add_settings(ctx, args)
-    if board.facts.toolchain != "host":
-        args.add("--toolchain", board.facts.toolchain)
+    if board.config.toolchain != "host":
+        args.add("--toolchain", board.config.toolchain)
     args.add("--npu", npu)
     for name in OPTION_ATTRS:
         flag = "--" + name.replace("_", "-")
@@ -116,7 +116,7 @@ def _generate(ctx, board, npu, header, program, outputs):
         inputs = depset([board.file] + (library.files if library else []), transitive = [declared]),
         mnemonic = "McuGenerate",
         outputs = [header, program] + outputs,
-        progress_message = "Generating {} for {}".format(ctx.label.name, board.facts.board),
+        progress_message = "Generating {} for {}".format(ctx.label.name, board.config.board),
         tools = ctx.attr._command_files[DefaultInfo].files,
     )
 
@@ -129,16 +129,16 @@ def _mcu_model_impl(ctx):
         fail(("{}: runtime: there is no ExecuTorch for {}\n\nhint: In WORKSPACE, mcu_boards(executorch = " +
               "{{\"{}\": \"<folder>\"}}) names an install of it that was built for its core.").format(
             ctx.label,
-            board.facts.board,
-            board.facts.board,
+            board.config.board,
+            board.config.board,
         ))
     by_cmsis_nn = _setting(ctx, "kernels") == "cmsis-nn"
     if by_cmsis_nn and not board.cmsis_nn:
         fail(("{}: kernels: there is no CMSIS-NN for {}\n\nhint: In WORKSPACE, mcu_boards(cmsis_nn = " +
               "{{\"{}\": \"<folder>\"}}) names a build of it for its core.").format(
             ctx.label,
-            board.facts.board,
-            board.facts.board,
+            board.config.board,
+            board.config.board,
         ))
     if _setting(ctx, "kernels") == "upstream" and [file for file in ctx.files.data if file.extension == "ptd"]:
         fail(("{}: data: weights apart from a program that ExecuTorch's own kernels run are not for Bazel\n\n" +
@@ -149,7 +149,7 @@ def _mcu_model_impl(ctx):
     parts = "_program" if under_executorch else "_constants"
     sources = [ctx.actions.declare_file(folder + name + part + ".cpp") for part in ("", parts, "_arena")]
     program = ctx.actions.declare_directory(name + ".program")
-    npu = _setting(ctx, "npu") or board.facts.default_npu
+    npu = _setting(ctx, "npu") or board.config.default_npu
     slots = []
     if runtime != "static" and _setting(ctx, "program_slot") and board.linker_script:
         slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt", "memory-mcuboot.ld")]
@@ -176,7 +176,7 @@ def _mcu_model_impl(ctx):
         DefaultInfo(files = depset([header] + sources)),
         McuModelInfo(
             name = name,
-            board = board.facts.board,
+            board = board.config.board,
             board_file = board.file,
             npu = npu,
             optimize = _setting(ctx, "optimize"),

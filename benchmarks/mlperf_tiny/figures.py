@@ -70,7 +70,7 @@ REASONS: Mapping[str, str] = {
     "windows of three rows of nine bytes together, for eight channels",
     "dsp_depthwise_3x3_relu": "no product shares its pixel with another channel: 69 instructions for 36. "
     "Rescaling for nine products: 0.7. The rest finds nine pointers for a pixel",
-    "dsp_linear_ties": "two outputs, of four that are made: 2.1",
+    "dsp_linear_half_away": "two outputs, of four that are made: 2.1",
     "thumb_conv2d": "27 products of 28: 2.1. Rescaling: 0.9 on the M0, which has no 64-bit product. The rest "
     "brings windows of three rows of nine bytes together, for eight channels",
     "thumb_depthwise": "a product is a copy, a multiplication and an addition, and three of them share a "

@@ -126,14 +126,14 @@ void* Arguments::temporary(size_t bytes) {
 
 namespace {
 
-// A dimension of a walk: how many steps, and how far one is in the memory of either operand.
+// A dimension of an iteration space: how many steps, and how far one is in the memory of either operand.
 struct Row {
     int32_t size;
     int32_t stride[2];
 };
 
 // The dimensions of `output` in its memory layout, sizes of 1 left out, neighbours made one where every
-// operand walks them as one. Returns how many there are.
+// operand crosses them as one. Returns how many there are.
 int32_t merged(const Operand& output, const int32_t* const strides[], int32_t operands, Row* rows) {
     int32_t count = 0;
     for (int32_t position = 0; position < output.rank; ++position) {
@@ -235,8 +235,8 @@ void Arguments::copy_strided(const std::byte* data, std::span<const int32_t> str
         return;
     }
     Row rows[kRank];
-    const int32_t* const walked[] = {strides.data()};
-    int32_t count = merged(output, walked, 1, rows);
+    const int32_t* const operands[] = {strides.data()};
+    int32_t count = merged(output, operands, 1, rows);
     int32_t run = 1;
     if (count > 0 && rows[count - 1].stride[0] == 1) {
         run = rows[--count].size;

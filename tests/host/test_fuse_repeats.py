@@ -7,7 +7,7 @@ import pytest
 
 from mcu_build.ir.calls.moves import Permute, PermuteParams
 from mcu_build.ir.calls.pairs import Mul, MulParams
-from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputStage
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputEpilogue
 from mcu_build.ir.plan import Step
 from mcu_build.plan.fuse_repeats import fuse_repeats
 from mcu_build.plan.inplace import allow_inplace
@@ -33,8 +33,8 @@ def gated(swapped=False, wrong=False, first=False):
     factor = draw._image(SIZE)
     draw.steps.append(Step.of("clone", "", Permute(moved, planes, factor)))
     line = (0, 0, 0, 0, 0, 1)
-    walk = Broadcast((1, 1, 1, 1, 1, SIZE.pixels * CHANNELS), line, line)
-    params = MulParams(walk, 3, -20, 1 << 30, -6, OutputStage(-3, -128, 127))
+    space = Broadcast((1, 1, 1, 1, 1, SIZE.pixels * CHANNELS), line, line)
+    params = MulParams(space, 3, -20, 1 << 30, -6, OutputEpilogue(-3, -128, 127))
     product = draw._image(SIZE)
     pair = (factor, image) if swapped else (image, factor)
     draw.steps.append(Step.of("mul", "", Mul(params, *pair, product)))

@@ -6,7 +6,7 @@ from _weights import balanced, calibrated, varied
 from torch import nn
 
 # Of every stage: expansion, output channels at width 1, blocks, stride of the first.
-STAGES = [
+EPILOGUES = [
     (1, 16, 1, 1),
     (6, 24, 2, 2),
     (6, 32, 3, 2),
@@ -50,7 +50,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         channels = _channels(32)
         layers: list[nn.Module] = [*_conv(3, channels, 3, 2), nn.ReLU6()]
-        for expansion, wide, blocks, stride in STAGES:
+        for expansion, wide, blocks, stride in EPILOGUES:
             for block in range(blocks):
                 layers.append(_Block(channels, _channels(wide), stride if block == 0 else 1, expansion))
                 channels = _channels(wide)

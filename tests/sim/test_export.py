@@ -238,7 +238,7 @@ def test_in_a_project_of_strict_warnings(made, tmp_path):
     include = [f"-I{folder}", f"-I{data_dir() / 'firmware/include'}", f"-include{tmp_path / 'prologue.h'}"]
     cxx = [*flags, *STRICT_CXX, "-std=gnu++17"]
     kernels = data_dir() / "firmware/kernels"
-    casting = [kernels / f"dsp/{name}.cpp" for name in ("dsp_depthwise", "dsp_conv2d", "dsp_patches_s16")]
+    casting = [kernels / f"dsp/{name}.cpp" for name in ("dsp_depthwise", "dsp_conv2d", "dsp_im2col_s16")]
     compiled(tmp_path, sources_below(folder), [*cxx, include[0]])
     compiled(tmp_path, [*casting, kernels / "npu/ethos_u.cpp"], [*cxx, *include[1:]])
     use = "int use(void);\nint use(void) {\n    first_run();\n    return first_output()[0];\n}\n"

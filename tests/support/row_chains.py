@@ -17,11 +17,11 @@ from mcu_build.ir.calls.int8 import Lookup, LookupParams
 from mcu_build.ir.calls.moves import Concat, ConcatParams, Pad, PadParams
 from mcu_build.ir.calls.pairs import Add, AddOperand, AddParams
 from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, MaxPool2dParams
-from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputStage, Pair, Window
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputEpilogue, Pair, Window
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
 
-_STAGE = OutputStage(-3, -128, 127)
+_EPILOGUE = OutputEpilogue(-3, -128, 127)
 _HALF = AddOperand(4, 1 << 30, 0)
 
 
@@ -88,7 +88,7 @@ class Draw:
         if same:
             window, size = Window(Pair(1, 1), Pair(1, 1), Pair(0, 0)), image
         size = ImageSize(size.height, size.width, channels)
-        params = Conv2dParams(1, image, size, window, 1, 5, _STAGE)
+        params = Conv2dParams(1, image, size, window, 1, 5, _EPILOGUE)
         weights = self._constant((channels, window.size.y, window.size.x, image.channels), -127, 128)
         bias, multipliers, shifts = self._scaled(channels)
         return self._emit(Conv2d(params, id, weights, bias, multipliers, shifts, self._image(size)))
@@ -97,7 +97,7 @@ class Draw:
         """A depthwise convolution of any stride."""
         image = self.size(id)
         window, size = self.window(image, 5, 3)
-        params = DepthwiseConv2dParams(1, image, size, window, 5, _STAGE)
+        params = DepthwiseConv2dParams(1, image, size, window, 5, _EPILOGUE)
         weights = self._constant((1, window.size.y, window.size.x, image.channels), -127, 128)
         bias, multipliers, shifts = self._scaled(image.channels)
         return self._emit(DepthwiseConv2d(params, id, weights, bias, multipliers, shifts, self._image(size)))
@@ -107,7 +107,7 @@ class Draw:
         image = self.size(id)
         window = Window(Pair(3, 2), Pair(2, 2), Pair(1, 0))
         size = ImageSize(image.height * 2 - 1, image.width * 2, image.channels)
-        params = TransposeConv2dParams(1, image, size, window, 5, _STAGE)
+        params = TransposeConv2dParams(1, image, size, window, 5, _EPILOGUE)
         weights = self._constant((image.channels, 3, 2, image.channels), -127, 128)
         bias, multipliers, shifts = self._scaled(image.channels)
         return self._emit(TransposeConv2d(params, id, weights, bias, multipliers, shifts, self._image(size)))
@@ -152,8 +152,8 @@ class Draw:
     def added(self, first: int, second: int) -> int:
         """The sum of two images of one size."""
         line = (0, 0, 0, 0, 0, 1)
-        walk = Broadcast((1, 1, 1, 1, 1, self.tensors[first].elements), line, line)
-        params = AddParams(walk, _HALF, _HALF, 1 << 30, -18, _STAGE)
+        space = Broadcast((1, 1, 1, 1, 1, self.tensors[first].elements), line, line)
+        params = AddParams(space, _HALF, _HALF, 1 << 30, -18, _EPILOGUE)
         return self._emit(Add(params, first, second, self._image(self.size(first))))
 
     def joined(self, first: int, second: int) -> int:

@@ -26,8 +26,8 @@ cmsis_nn_tile tile(const Pair& pair) {
     return {pair.x, pair.y};
 }
 
-cmsis_nn_activation activation(const OutputStage& stage) {
-    return {stage.activation_min, stage.activation_max};
+cmsis_nn_activation activation(const OutputEpilogue& epilogue) {
+    return {epilogue.activation_min, epilogue.activation_max};
 }
 
 // The library takes pointers to what it does not change.
@@ -40,9 +40,9 @@ cmsis_nn_context context(uint8_t* scratch, int32_t planned, int32_t wanted) {
     return {scratch, wanted};
 }
 
-int32_t elements(const Broadcast& walk) {
+int32_t elements(const Broadcast& space) {
     int32_t product = 1;
-    for (const int32_t size : walk.shape) {
+    for (const int32_t size : space.shape) {
         product *= size;
     }
     return product;
@@ -55,9 +55,9 @@ void cmsis_nn_conv2d_s8(const CmsisNnConv2dParams& params, const int8_t* input, 
                         int8_t* output, uint8_t* scratch) {
     const Conv2dParams& conv = params.conv;
     const Window& window = conv.window;
-    const cmsis_nn_conv_params options = {conv.input_offset,     conv.stage.zero_point,
+    const cmsis_nn_conv_params options = {conv.input_offset,     conv.epilogue.zero_point,
                                           tile(window.stride),   tile(window.padding),
-                                          tile(window.dilation), activation(conv.stage)};
+                                          tile(window.dilation), activation(conv.epilogue)};
     const cmsis_nn_per_channel_quant_params scale = scales(multipliers, shifts);
     const cmsis_nn_dims from = dims(conv.batch, conv.input);
     const cmsis_nn_dims to = dims(conv.batch, conv.output);
@@ -75,9 +75,9 @@ void cmsis_nn_depthwise_conv2d_s8(const CmsisNnDepthwiseParams& params, const in
     const DepthwiseConv2dParams& conv = params.conv;
     const Window& window = conv.window;
     const cmsis_nn_dw_conv_params options = {
-        conv.input_offset,     conv.stage.zero_point, conv.output.channels / conv.input.channels,
-        tile(window.stride),   tile(window.padding),  tile(window.dilation),
-        activation(conv.stage)};
+        conv.input_offset,        conv.epilogue.zero_point, conv.output.channels / conv.input.channels,
+        tile(window.stride),      tile(window.padding),     tile(window.dilation),
+        activation(conv.epilogue)};
     const cmsis_nn_per_channel_quant_params scale = scales(multipliers, shifts);
     const cmsis_nn_dims from = dims(conv.batch, conv.input);
     const cmsis_nn_dims to = dims(conv.batch, conv.output);
@@ -92,7 +92,7 @@ void cmsis_nn_depthwise_conv2d_s8(const CmsisNnDepthwiseParams& params, const in
 
 void cmsis_nn_linear_s8(const LinearParams& params, const int8_t* input, const int8_t* weights,
                         const int32_t* bias, int8_t* output) {
-    const cmsis_nn_fc_params options = {0, 0, params.stage.zero_point, activation(params.stage)};
+    const cmsis_nn_fc_params options = {0, 0, params.epilogue.zero_point, activation(params.epilogue)};
     const cmsis_nn_per_tensor_quant_params scale = {params.multiplier, params.shift};
     const cmsis_nn_dims from = {params.rows, 1, 1, params.inputs};
     const cmsis_nn_dims filter = {params.inputs, 1, 1, params.outputs};
@@ -109,16 +109,16 @@ void cmsis_nn_add_s8(const AddParams& params, const int8_t* first, const int8_t*
     const AddOperand& a = params.first;
     const AddOperand& b = params.second;
     check(arm_elementwise_add_s8(first, second, -a.zero_point, a.multiplier, a.shift, -b.zero_point,
-                                 b.multiplier, b.shift, kHeadroom, output, params.stage.zero_point,
-                                 params.multiplier, params.shift, params.stage.activation_min,
-                                 params.stage.activation_max, elements(params.walk)));
+                                 b.multiplier, b.shift, kHeadroom, output, params.epilogue.zero_point,
+                                 params.multiplier, params.shift, params.epilogue.activation_min,
+                                 params.epilogue.activation_max, elements(params.space)));
 }
 
 void cmsis_nn_mul_s8(const MulParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     check(arm_elementwise_mul_s8(first, second, -params.first_zero_point, -params.second_zero_point, output,
-                                 params.stage.zero_point, params.multiplier, params.shift,
-                                 params.stage.activation_min, params.stage.activation_max,
-                                 elements(params.walk)));
+                                 params.epilogue.zero_point, params.multiplier, params.shift,
+                                 params.epilogue.activation_min, params.epilogue.activation_max,
+                                 elements(params.space)));
 }
 
 void cmsis_nn_avg_pool2d_s8(const CmsisNnAvgPool2dParams& params, const int8_t* input, int8_t* output,

@@ -22,15 +22,15 @@ inline int32_t high(int32_t pair) {
     return pair >> 16;
 }
 
-inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, int32_t (&sums)[4]) {
+inline void four_channels(const ClippedWindowS16& window, int32_t channels, int32_t c, int32_t (&sums)[4]) {
     int32_t a = sums[0];
     int32_t b = sums[1];
     int32_t d = sums[2];
     int32_t e = sums[3];
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        const int16_t* from = patch.first + y * patch.x_row + c;
-        const int8_t* tap = patch.weights + y * patch.w_row + c;
-        for (int32_t x = patch.columns; x > 0; --x, from += patch.x_column, tap += channels) {
+    for (int32_t y = 0; y < window.rows; ++y) {
+        const int16_t* from = window.first + y * window.x_row + c;
+        const int8_t* tap = window.weights + y * window.w_row + c;
+        for (int32_t x = window.columns; x > 0; --x, from += window.x_column, tap += channels) {
             const int32_t first = load_word(from);
             const int32_t second = load_word(from + 2);
             const int32_t taps = load_word(tap);
@@ -53,18 +53,18 @@ inline void four_channels(const PatchS16& patch, int32_t channels, int32_t c, in
 void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output) {
     const int32_t channels = params.input.channels;
-    for_each_patch(params, input, weights, output, [&](const PatchS16& patch, int16_t* to) {
+    for_each_window(params, input, weights, output, [&](const ClippedWindowS16& window, int16_t* to) {
         int32_t c = 0;
         for (; !params.is_long && c + 4 <= channels; c += 4) {
             int32_t sums[4] = {bias[c], bias[c + 1], bias[c + 2], bias[c + 3]};
-            four_channels(patch, channels, c, sums);
+            four_channels(window, channels, c, sums);
             for (int32_t k = 0; k < 4; ++k) {
                 to[c + k] = runs::finished(sums[k], multipliers[c + k], shifts[c + k], params.bounds);
             }
         }
         for (; c < channels; ++c) {
             to[c] =
-                to_int16(one_channel(patch, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
+                to_int16(one_channel(window, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
         }
     });
 }

@@ -34,7 +34,7 @@ template <int kPoint>
 void add_lines(const DspAddLinesParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     const DspAddParams& line = params.line;
     const LineOfSums<int8_t> all = {first, second, line.first_factor, line.second_factor, line.addend};
-    for_each_line_of_sums(params.walk, all, output, [&](const LineOfSums<int8_t>& one, int8_t* to) {
+    for_each_line_of_sums(params.space, all, output, [&](const LineOfSums<int8_t>& one, int8_t* to) {
         add<kPoint>({line.count, one.first, one.second, one.addend}, one.a, one.b, to);
     });
 }

@@ -66,10 +66,10 @@ struct Words {
     }
 };
 
-// Other windows: brought together byte by byte behind the patch, then widened.
+// Other windows: brought together byte by byte behind the im2col buffer, then widened.
 struct Bytes {
     static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
-        // Behind the patch; a word further on for the second pixel, as its slots are.
+        // Behind the im2col buffer; a word further on for the second pixel, as its slots are.
         const auto pad = static_cast<int8_t>(params.pad_value);
         int8_t* const window = reinterpret_cast<int8_t*>(slot + 4 * params.tile.groups);
         int8_t* to = window;
@@ -90,7 +90,7 @@ struct Bytes {
     }
 };
 
-// Calls two_pixels(their outputs) for all pixels, two at once, when their windows are in the patch.
+// Calls two_pixels(their outputs) for all pixels, two at once, when their windows are in the im2col buffer.
 template <typename Kind, typename TwoPixels>
 inline __attribute__((always_inline)) void conv2d(const DspConv2dParams& params, const int8_t* input,
                                                   int8_t* output, Slot slots, TwoPixels two_pixels) {
@@ -145,55 +145,55 @@ template <Form kForm>
 struct Long {
     const DspTileParams& params;
     const int32_t* packed;
-    const int32_t* patch;
+    const int32_t* im2col;
     void operator()(int8_t* first, int8_t* second) const {
-        dsp::two_pixels_long<kForm>(params, patch, packed, first, second);
+        dsp::two_pixels_long<kForm>(params, im2col, packed, first, second);
     }
 };
 
-inline Slot slots_of(uint8_t* patch) {
-    return reinterpret_cast<Slot>(patch);
+inline Slot slots_of(uint8_t* im2col) {
+    return reinterpret_cast<Slot>(im2col);
 }
 
 }  // namespace
 
 void dsp_conv2d(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                int8_t* output, uint8_t* patch) {
-    const Slot slots = slots_of(patch);
+                int8_t* output, uint8_t* im2col) {
+    const Slot slots = slots_of(im2col);
     conv2d<Words>(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
 }
 
 void dsp_conv2d_bytes(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                      int8_t* output, uint8_t* patch) {
-    const Slot slots = slots_of(patch);
+                      int8_t* output, uint8_t* im2col) {
+    const Slot slots = slots_of(im2col);
     conv2d<Bytes>(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
 }
 
 void dsp_pointwise(const DspPointwiseParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                   int8_t* output, uint8_t* patch) {
-    const Slot slots = slots_of(patch);
+                   int8_t* output, uint8_t* im2col) {
+    const Slot slots = slots_of(im2col);
     pointwise(params, input, output, slots, ByCore{core, dsp::tile_of(params.tile, packed, slots)});
 }
 
 #define MCU_DSP_LONG(form, kForm)                                                                          \
     void dsp_conv2d_long_##form(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                                int8_t* output, uint8_t* patch) {                                          \
-        conv2d<Words>(params, input, output, slots_of(patch),                                              \
-                      Long<kForm>{params.tile, packed, slots_of(patch)});                                  \
+                                int8_t* output, uint8_t* im2col) {                                         \
+        conv2d<Words>(params, input, output, slots_of(im2col),                                             \
+                      Long<kForm>{params.tile, packed, slots_of(im2col)});                                 \
     }                                                                                                      \
     void dsp_conv2d_bytes_long_##form(const DspConv2dParams& params, const int8_t* input,                  \
-                                      const int32_t* packed, int8_t* output, uint8_t* patch) {             \
-        conv2d<Bytes>(params, input, output, slots_of(patch),                                              \
-                      Long<kForm>{params.tile, packed, slots_of(patch)});                                  \
+                                      const int32_t* packed, int8_t* output, uint8_t* im2col) {            \
+        conv2d<Bytes>(params, input, output, slots_of(im2col),                                             \
+                      Long<kForm>{params.tile, packed, slots_of(im2col)});                                 \
     }                                                                                                      \
     void dsp_pointwise_long_##form(const DspPointwiseParams& params, const int8_t* input,                  \
-                                   const int32_t* packed, int8_t* output, uint8_t* patch) {                \
-        pointwise(params, input, output, slots_of(patch),                                                  \
-                  Long<kForm>{params.tile, packed, slots_of(patch)});                                      \
+                                   const int32_t* packed, int8_t* output, uint8_t* im2col) {               \
+        pointwise(params, input, output, slots_of(im2col),                                                 \
+                  Long<kForm>{params.tile, packed, slots_of(im2col)});                                     \
     }
 
 MCU_DSP_LONG(relu, Form::kRelu)
-MCU_DSP_LONG(ties, Form::kTies)
+MCU_DSP_LONG(half_away, Form::kHalfAway)
 MCU_DSP_LONG(bounded, Form::kBounded)
 
 }  // namespace mcu::kernels

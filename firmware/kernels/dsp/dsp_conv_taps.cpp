@@ -70,7 +70,7 @@ void row_of(const DspConvTapsParams& params, DspCore core, const DspPart& part, 
 }  // namespace
 
 void dsp_conv_taps(const DspConvTapsParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                   const int32_t* taps, int8_t* output, uint8_t* patch) {
+                   const int32_t* taps, int8_t* output, uint8_t* im2col) {
     const auto first = reinterpret_cast<const DspTap*>(taps);
     for (int32_t n = 0; n < params.batch; ++n) {
         Pair at = params.origin;
@@ -81,7 +81,7 @@ void dsp_conv_taps(const DspConvTapsParams& params, DspCore core, const int8_t* 
                 const DspPart& part = part_at(next);
                 if (part.row == row) {
                     row_of(params, core, part, first + part.first_tap, input, at, output + part.output,
-                           reinterpret_cast<int8_t*>(patch));
+                           reinterpret_cast<int8_t*>(im2col));
                 }
                 next += part.words;
             }

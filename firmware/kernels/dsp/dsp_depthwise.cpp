@@ -1,7 +1,7 @@
 #include "mcu/kernels/dsp_depthwise.h"
 
 #include "mcu/kernels/taps.h"
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
@@ -40,11 +40,11 @@ struct Sums {
     "smlabb %[s0], r1, r3, %[s0]\nsmlabb %[s1], r0, %[v], %[s1]\n" \
     "smlatt %[s2], r1, r3, %[s2]\nsmlatt %[s3], r0, %[v], %[s3]\n"
 
-// One channel's rescaling: six instructions (relu), 2.7 fewer than clang 19 made of C++ in DS-CNN. The output
-// before is stored behind the loads, which a Cortex-M4 makes wait for a store in front of them.
-#define DSP_CHANNEL(sum, before, ties, clamp)                      \
+// One channel's requantization: six instructions (relu), 2.7 fewer than clang 19 made of C++ in DS-CNN. The
+// output before is stored behind the loads, which a Cortex-M4 makes wait for a store in front of them.
+#define DSP_CHANNEL(sum, before, half_away, clamp)                 \
     "ldm %[w]!, {r0, r1, r2, r3}\n" before "add " sum ", r0, " sum \
-    ", lsl #1\n" ties(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum ", r3\n" clamp(sum)
+    ", lsl #1\n" half_away(sum) "smmlar " sum ", " sum ", r1, r2\nasr " sum ", " sum ", r3\n" clamp(sum)
 #define DSP_STORE(sum) "strb " sum ", [%[out]], #1\n"
 #define DSP_NO_TIES(sum)
 #define DSP_TIES(sum) "add r2, r2, " sum ", asr #31\n"
@@ -53,17 +53,17 @@ struct Sums {
     "ldrd r0, r1, [sp, #4]\ncmp " sum ", r0\nit lt\nmovlt " sum ", r0\ncmp " sum ", r1\nit gt\nmovgt " sum \
     ", r1\n"
 // Where the loop ends, and the bounds, wait on the stack.
-#define DSP_NINE(ties, clamp)                                                                             \
-    __asm__ volatile(                                                                                     \
-        "ldm %[v], {r0, r1, r2}\npush {r0, r1, r2}\n1:\n" DSP_FIRST("0", "4") DSP_NEXT("8", "12")         \
-            DSP_NEXT("16", "20") DSP_NEXT("24", "28") DSP_ONE("32") DSP_CHANNEL("%[s0]", "", ties, clamp) \
-                DSP_CHANNEL("%[s1]", DSP_STORE("%[s0]"), ties, clamp)                                     \
-                    DSP_CHANNEL("%[s2]", DSP_STORE("%[s1]"), ties, clamp)                                 \
-                        DSP_CHANNEL("%[s3]", DSP_STORE("%[s2]"), ties, clamp) "ldr r0, [sp]\n" DSP_STORE( \
-                            "%[s3]") "add %[c], #4\ncmp %[c], r0\nbne.w 1b\nadd sp, #12\n"                \
-        : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [w] "+&r"(packed),              \
-          [c] "+&r"(channel), [out] "+&r"(output), [v] "+&r"(v)                                           \
-        : [taps] "r"(taps)                                                                                \
+#define DSP_NINE(half_away, clamp)                                                                          \
+    __asm__ volatile(                                                                                       \
+        "ldm %[v], {r0, r1, r2}\npush {r0, r1, r2}\n1:\n" DSP_FIRST("0", "4") DSP_NEXT("8", "12") DSP_NEXT( \
+            "16", "20") DSP_NEXT("24", "28") DSP_ONE("32") DSP_CHANNEL("%[s0]", "", half_away, clamp)       \
+            DSP_CHANNEL("%[s1]", DSP_STORE("%[s0]"), half_away, clamp)                                      \
+                DSP_CHANNEL("%[s2]", DSP_STORE("%[s1]"), half_away, clamp)                                  \
+                    DSP_CHANNEL("%[s3]", DSP_STORE("%[s2]"), half_away, clamp) "ldr r0, [sp]\n" DSP_STORE(  \
+                        "%[s3]") "add %[c], #4\ncmp %[c], r0\nbne.w 1b\nadd sp, #12\n"                      \
+        : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [w] "+&r"(packed),                \
+          [c] "+&r"(channel), [out] "+&r"(output), [v] "+&r"(v)                                             \
+        : [taps] "r"(taps)                                                                                  \
         : "r0", "r1", "r2", "r3", "cc", "memory")
 
 // In the order of the assembly.
@@ -82,7 +82,7 @@ inline __attribute__((always_inline)) void nine_taps(const Tap* taps, int32_t ch
     int32_t s0, s1, s2, s3;
     if constexpr (kForm == Form::kRelu) {
         DSP_NINE(DSP_NO_TIES, DSP_SATURATED);
-    } else if constexpr (kForm == Form::kTies) {
+    } else if constexpr (kForm == Form::kHalfAway) {
         DSP_NINE(DSP_TIES, DSP_SATURATED);
     } else {
         DSP_NINE(DSP_TIES, DSP_CLAMPED);
@@ -137,7 +137,7 @@ __attribute__((noinline)) void any_tap_pixel(const DspDepthwiseParams& params, c
 #pragma GCC unroll 4
         for (int32_t i = 0; i < 4; ++i) {
             const DspScale scale = reinterpret_cast<const DspScale*>(packed)[i];
-            out[i] = dsp::rescale<kForm>(dsp::doubled(sums.of[i], scale), scale, bounds);
+            out[i] = dsp::requantize<kForm>(dsp::doubled(sums.of[i], scale), scale, bounds);
         }
         packed += 16;
         if (channel == last) {
@@ -178,10 +178,10 @@ inline void depthwise(const DspDepthwiseParams& params, const int8_t* input, con
     }
 
 MCU_DSP_DEPTHWISE(3x3_relu, Form::kRelu, true)
-MCU_DSP_DEPTHWISE(3x3_ties, Form::kTies, true)
+MCU_DSP_DEPTHWISE(3x3_half_away, Form::kHalfAway, true)
 MCU_DSP_DEPTHWISE(3x3_bounded, Form::kBounded, true)
 MCU_DSP_DEPTHWISE(relu, Form::kRelu, false)
-MCU_DSP_DEPTHWISE(ties, Form::kTies, false)
+MCU_DSP_DEPTHWISE(half_away, Form::kHalfAway, false)
 MCU_DSP_DEPTHWISE(bounded, Form::kBounded, false)
 
 }  // namespace mcu::kernels

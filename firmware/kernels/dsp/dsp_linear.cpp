@@ -1,7 +1,7 @@
 #include "mcu/kernels/dsp_linear.h"
 
 #include "four_sums.h"
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
@@ -25,7 +25,7 @@ inline void linear_long(const DspLinearParams& params, const int8_t* input, cons
         const int32_t all[4] = {sums.b, sums.a, sums.d, sums.c};
         for (int32_t i = 3; i >= 0; --i) {
             const int32_t doubled = dsp::doubled(all[i], four.scales[i]);
-            output[four.numbers[i]] = dsp::rescale<kForm>(doubled, four.scales[i], params.bounds);
+            output[four.numbers[i]] = dsp::requantize<kForm>(doubled, four.scales[i], params.bounds);
         }
     }
 }
@@ -44,7 +44,7 @@ inline void linear(const DspLinearParams& params, const int8_t* input, const int
         // From the last to the first: an output without a partner is stored after what stands for that.
 #pragma GCC unroll 4
         for (int32_t i = 3; i >= 0; --i) {
-            output[four.numbers[i]] = dsp::rescale<kForm>(doubled[i], four.scales[i], bounds);
+            output[four.numbers[i]] = dsp::requantize<kForm>(doubled[i], four.scales[i], bounds);
         }
     }
 }
@@ -62,7 +62,7 @@ inline void linear(const DspLinearParams& params, const int8_t* input, const int
     }
 
 MCU_DSP_LINEAR(relu, Form::kRelu)
-MCU_DSP_LINEAR(ties, Form::kTies)
+MCU_DSP_LINEAR(half_away, Form::kHalfAway)
 MCU_DSP_LINEAR(bounded, Form::kBounded)
 
 }  // namespace mcu::kernels

@@ -1,6 +1,6 @@
 #include "mcu/kernels/dsp_mean.h"
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
@@ -89,7 +89,7 @@ void dsp_mean_s8(const MeanParams& params, const int8_t* input, int8_t* output) 
     const int32_t factor = params.factor;
     const int32_t channels = params.input.channels;
     const auto finish = [=](int32_t sum) {
-        return dsp::rescale<dsp::Form::kTies>(scale.doubled_bias + factor * sum, scale, {});
+        return dsp::requantize<dsp::Form::kHalfAway>(scale.doubled_bias + factor * sum, scale, {});
     };
     for_each_mean(params, input, [&](const int8_t* first) {
         int32_t c = 0;

@@ -1,12 +1,12 @@
 #include "mcu/kernels/dsp_pool.h"
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
 
 // The part of a window that lies inside the image, at four channels.
-struct Patch {
+struct ClippedWindow {
     const int8_t* first;
     int32_t rows;
     int32_t columns;
@@ -21,31 +21,31 @@ inline int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// To the nearest, ties away from zero.
+// To the nearest, half away from zero.
 inline int8_t average(int32_t sum, int32_t count) {
     return static_cast<int8_t>((sum < 0 ? sum - count / 2 : sum + count / 2) / count);
 }
 
 // Calls function(word) for four channels of each pixel of a window.
 template <typename Function>
-inline void for_each_word(const Patch& patch, const Function& function) {
-    const int8_t* row = patch.first;
-    for (int32_t y = patch.rows; y > 0; --y, row += patch.row_stride) {
+inline void for_each_word(const ClippedWindow& window, const Function& function) {
+    const int8_t* row = window.first;
+    for (int32_t y = window.rows; y > 0; --y, row += window.row_stride) {
         const int8_t* pixel = row;
-        for (int32_t x = patch.columns; x > 0; --x, pixel += patch.column_stride) {
+        for (int32_t x = window.columns; x > 0; --x, pixel += window.column_stride) {
             function(dsp::load_word(pixel));
         }
     }
 }
 
-inline void average_four(const Patch& patch, int8_t* output) {
+inline void average_four(const ClippedWindow& window, int8_t* output) {
     int32_t even = 0;
     int32_t odd = 0;
-    for_each_word(patch, [&](int32_t word) {
+    for_each_word(window, [&](int32_t word) {
         even = dsp::add_even(even, word);
         odd = dsp::add_odd(odd, word);
     });
-    const int32_t count = patch.rows * patch.columns;
+    const int32_t count = window.rows * window.columns;
     output[0] = average(static_cast<int16_t>(even), count);
     output[1] = average(static_cast<int16_t>(odd), count);
     output[2] = average(even >> 16, count);
@@ -64,10 +64,10 @@ inline int32_t smaller_bytes(int32_t a, int32_t b) {
     return result;
 }
 
-// Calls function(patch, output) for each four channels of the output.
+// Calls function(window, output) for each four channels of the output.
 template <typename Params, typename Function>
-inline void for_each_patch(const Params& params, const int8_t* input, int8_t* output,
-                           const Function& function) {
+inline void for_each_window(const Params& params, const int8_t* input, int8_t* output,
+                            const Function& function) {
     const ImageSize& size = params.input;
     const Window& window = params.window;
     const int32_t row_stride = size.width * size.channels;
@@ -83,7 +83,7 @@ inline void for_each_patch(const Params& params, const int8_t* input, int8_t* ou
                 const int8_t* first = input + (n * size.height + y) * row_stride + x * size.channels;
                 for (int32_t c = 0; c < size.channels; c += 4) {
                     const int32_t four = smaller(c, size.channels - 4);
-                    function(Patch{first + four, bottom - y, right - x, row_stride, size.channels},
+                    function(ClippedWindow{first + four, bottom - y, right - x, row_stride, size.channels},
                              output + four);
                 }
             }
@@ -94,16 +94,17 @@ inline void for_each_patch(const Params& params, const int8_t* input, int8_t* ou
 }  // namespace
 
 void dsp_avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [](const Patch& patch, int8_t* to) { average_four(patch, to); });
+    for_each_window(params, input, output,
+                    [](const ClippedWindow& window, int8_t* to) { average_four(window, to); });
 }
 
 void dsp_max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {
     constexpr int32_t kBytes = 0x01010101;
     const int32_t low = static_cast<uint8_t>(params.activation_min) * kBytes;
     const int32_t high = static_cast<uint8_t>(params.activation_max) * kBytes;
-    for_each_patch(params, input, output, [=](const Patch& patch, int8_t* to) {
+    for_each_window(params, input, output, [=](const ClippedWindow& window, int8_t* to) {
         int32_t found = low;
-        for_each_word(patch, [&](int32_t word) { found = larger_bytes(found, word); });
+        for_each_word(window, [&](int32_t word) { found = larger_bytes(found, word); });
         dsp::store_word(smaller_bytes(found, high), to);
     });
 }

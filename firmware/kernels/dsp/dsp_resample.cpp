@@ -1,6 +1,6 @@
 #include "mcu/kernels/dsp_resample.h"
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
@@ -34,7 +34,7 @@ void resample(const RescaledResampleParams& params, const int8_t* input, const R
         const ResampleWindow window = given;
         for (int32_t c = 0; c < channels; ++c) {
             const int32_t sum = sum_of<kTaps>(windows.taps, window, window.first + c, channels, row_step);
-            *output++ = dsp::rescale<dsp::Form::kTies>(2 * sum, scale, {});
+            *output++ = dsp::requantize<dsp::Form::kHalfAway>(2 * sum, scale, {});
         }
     });
 }

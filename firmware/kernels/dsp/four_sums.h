@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels::dsp {
 

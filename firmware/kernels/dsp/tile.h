@@ -1,14 +1,14 @@
-// What the kernels with the tile of mcu/kernels/dsp_conv2d.h share: what fills its patch, and sums of any
-// size.
+// What the kernels with the tile of mcu/kernels/dsp_conv2d.h share: what fills its im2col buffer, and sums of
+// any size.
 
 #pragma once
 
 #include "mcu/kernels/dsp_conv2d.h"
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels::dsp {
 
-// A core's tile: `slots` is the patch, `packed` the weights of params.words words.
+// A core's tile: `slots` is the im2col buffer, `packed` the weights of params.words words.
 inline DspTile tile_of(const DspTileParams& params, const int32_t* packed, const int32_t* slots) {
     return {packed - 1,   slots - 1, slots + 4 * params.groups - 1,
             nullptr,      nullptr,   packed + params.words - 1,
@@ -24,7 +24,7 @@ constexpr int32_t kPairEnd = 10;
 // All channels of the two pixels at `out0` and `out1`, of sums of any size: the products come in parts whose
 // sums of a can be separated from those of b. 18 instructions for 16 products.
 template <Form kForm>
-__attribute__((noinline)) inline void two_pixels_long(const DspTileParams& params, const int32_t* patch,
+__attribute__((noinline)) inline void two_pixels_long(const DspTileParams& params, const int32_t* im2col,
                                                       const int32_t* packed, int8_t* out0, int8_t* out1) {
     struct Sums {
         int32_t b;
@@ -32,13 +32,13 @@ __attribute__((noinline)) inline void two_pixels_long(const DspTileParams& param
     };
     const auto store = [&params](const Sums& sums, const DspScale* scales, const int32_t* numbers,
                                  int8_t* out) {
-        out[numbers[1]] = rescale<kForm>(doubled(sums.a, scales[1]), scales[1], params.bounds);
-        out[numbers[0]] = rescale<kForm>(doubled(sums.b, scales[0]), scales[0], params.bounds);
+        out[numbers[1]] = requantize<kForm>(doubled(sums.a, scales[1]), scales[1], params.bounds);
+        out[numbers[0]] = requantize<kForm>(doubled(sums.b, scales[0]), scales[0], params.bounds);
     };
     const int32_t* const packed_end = packed + params.words;
     while (packed != packed_end) {
         Sums first = {0, 0}, second = {0, 0};
-        const int32_t* x = patch;
+        const int32_t* x = im2col;
         for (int32_t left = params.groups; left > 0; left -= kGroupsOfPart) {
             Sums part0 = {0, 0}, part1 = {0, 0};
             const int32_t* const end = x + 4 * (left < kGroupsOfPart ? left : kGroupsOfPart);
@@ -59,7 +59,7 @@ __attribute__((noinline)) inline void two_pixels_long(const DspTileParams& param
     }
 }
 
-// Where one pixel's window goes in the patch: every other word.
+// Where one pixel's window goes in the im2col buffer: every other word.
 using Slot = int32_t*;
 
 inline Slot put(int32_t word, Slot slot) {

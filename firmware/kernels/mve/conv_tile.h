@@ -66,23 +66,23 @@ MCU_INLINE Sums sums_of_long_run(const int8_t* in, int32_t vectors, int32_t pitc
     return sums;
 }
 
-// Where the next four channels of three pixels are rescaled from and stored to.
-struct Finish {
+// Where the next four channels of three pixels are requantized from and stored to.
+struct Epilogue {
     const int32_t* scales;
     int8_t* output[kPixels];
 };
 
 #define MVE_EACH(text) text(p0) text(p1) text(p2)
 #define MVE_HIGH(p) "vadd.i32 %q[" #p "], %q[" #p "], q0\n vqrdmulh.s32 %q[" #p "], %q[" #p "], q1\n"
-#define MVE_TIES(p) "vshr.s32 q4, %q[" #p "], #31\n vadd.i32 %q[" #p "], %q[" #p "], q4\n"
+#define MVE_HALF_AWAY(p) "vshr.s32 q4, %q[" #p "], #31\n vadd.i32 %q[" #p "], %q[" #p "], q4\n"
 #define MVE_LOW(p)                                                       \
     "vadd.i32 %q[" #p "], %q[" #p "], q2\n vqshl.s32 %q[" #p "], %q[" #p \
     "], q3\n"                                                            \
     "vshr.s32 %q[" #p "], %q[" #p "], #24\n"
-#define MVE_RESCALE(ties) \
+#define MVE_REQUANTIZE(half_away) \
     __asm__ volatile("vldrw.u32 q0, [%[scales]], #16\n vldrw.u32 q1, [%[scales]], #16\n"               \
                      "vldrw.u32 q2, [%[scales]], #16\n vldrw.u32 q3, [%[scales]], #16\n"               \
-                     MVE_EACH(MVE_HIGH) ties MVE_EACH(MVE_LOW) "vstrb.32 %q[p0], [%[o0]], #4\n"        \
+                     MVE_EACH(MVE_HIGH) half_away MVE_EACH(MVE_LOW) "vstrb.32 %q[p0], [%[o0]], #4\n"        \
                      "vstrb.32 %q[p1], [%[o1]], #4\n vstrb.32 %q[p2], [%[o2]], #4\n"                   \
                      : [p0] "+w"(sums.pixel[0]), [p1] "+w"(sums.pixel[1]), [p2] "+w"(sums.pixel[2]),   \
                        [scales] "+r"(at.scales), [o0] "+l"(at.output[0]), [o1] "+l"(at.output[1]),     \
@@ -90,38 +90,38 @@ struct Finish {
                      :                                                                                 \
                      : MVE_CLOBBERS)
 
-// What `finish` does where channels are left over, or clamped.
-[[gnu::noinline]] inline void finish_part(const MveConvStage& stage, const Sums& sums, int32_t channels,
-                                          const Finish& at) {
+// What `apply_epilogue` does where channels are left over, or clamped.
+[[gnu::noinline]] inline void epilogue_part(const MveConvEpilogue& epilogue, const Sums& sums,
+                                            int32_t channels, const Epilogue& at) {
     const int32x4_t bias = vldrwq_s32(at.scales);
     const int32x4_t multiplier = vldrwq_s32(at.scales + 4);
     const int32x4_t addend = vldrwq_s32(at.scales + 8);
     const int32x4_t shift = vldrwq_s32(at.scales + 12);
     const mve_pred16_t left = vctp32q(static_cast<uint32_t>(channels));
-    const int32x4_t sign = vdupq_n_s32(stage.ties ? -1 : 0);
+    const int32x4_t sign = vdupq_n_s32(epilogue.half_away ? -1 : 0);
     for (int p = 0; p < kPixels; ++p) {
         int32x4_t v = vqrdmulhq_s32(vaddq_s32(sums.pixel[p], bias), multiplier);
         v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), sign));
         v = vshrq_n_s32(vqshlq_s32(vaddq_s32(v, addend), shift), 24);
-        v = vminq_s32(vmaxq_s32(v, vdupq_n_s32(stage.low)), vdupq_n_s32(stage.high));
+        v = vminq_s32(vmaxq_s32(v, vdupq_n_s32(epilogue.low)), vdupq_n_s32(epilogue.high));
         vstrbq_p_s32(at.output[p], v, left);
     }
 }
 
-// Rescales four channels' sums of three pixels and stores them; `channels` are left. Assembly, as the sums:
-// from intrinsics clang 19 takes 34 instructions where these are 22.
-MCU_INLINE void finish(const MveConvStage& stage, Sums sums, int32_t channels, Finish& at) {
-    if (stage.plain) {
-        MVE_RESCALE("");
+// Requantizes four channels' sums of three pixels and stores them; `channels` are left. Assembly, as the
+// sums: from intrinsics clang 19 takes 34 instructions where these are 22.
+MCU_INLINE void apply_epilogue(const MveConvEpilogue& epilogue, Sums sums, int32_t channels, Epilogue& at) {
+    if (epilogue.plain) {
+        MVE_REQUANTIZE("");
         return;
     }
-    if (stage.whole) {
-        MVE_RESCALE(MVE_EACH(MVE_TIES));
+    if (epilogue.whole) {
+        MVE_REQUANTIZE(MVE_EACH(MVE_HALF_AWAY));
         return;
     }
     const Sums part = sums;
-    const Finish here = at;
-    finish_part(stage, part, channels, here);
+    const Epilogue here = at;
+    epilogue_part(epilogue, part, channels, here);
     for (int p = 0; p < kPixels; ++p) {
         at.output[p] += 4;
     }
@@ -129,16 +129,17 @@ MCU_INLINE void finish(const MveConvStage& stage, Sums sums, int32_t channels, F
 }
 
 // Three pixels that start `pitch` bytes apart.
-MCU_INLINE Finish finish_at(const int32_t* scales, int8_t* output, int32_t pitch) {
+MCU_INLINE Epilogue epilogue_at(const int32_t* scales, int8_t* output, int32_t pitch) {
     return {scales, {output, output + pitch, output + 2 * pitch}};
 }
 
 // All channels of three pixels: sums_of(weights) moves on through the weights.
 template <typename SumsOf>
-MCU_INLINE void tile(const MveConvStage& params, const int8_t* weights, Finish at, const SumsOf& sums_of) {
-    const MveConvStage stage = params;
-    for (int32_t channels = stage.channels; channels > 0; channels -= 4) {
-        finish(stage, sums_of(weights), channels, at);
+MCU_INLINE void tile(const MveConvEpilogue& params, const int8_t* weights, Epilogue at,
+                     const SumsOf& sums_of) {
+    const MveConvEpilogue epilogue = params;
+    for (int32_t channels = epilogue.channels; channels > 0; channels -= 4) {
+        apply_epilogue(epilogue, sums_of(weights), channels, at);
     }
 }
 

@@ -16,13 +16,13 @@ inline int32x4_t finished(int32x4_t sums, int32x4_t multipliers, int32x4_t shift
     return vminq_s32(vmaxq_s32(moved, vdupq_n_s32(bounds.low)), vdupq_n_s32(bounds.high));
 }
 
-inline void eight_channels(const PatchS16& patch, int32_t channels, int32_t c, int32x4x2_t& sums) {
+inline void eight_channels(const ClippedWindowS16& window, int32_t channels, int32_t c, int32x4x2_t& sums) {
     int32x4_t even = sums.val[0];
     int32x4_t odd = sums.val[1];
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        const int16_t* from = patch.first + y * patch.x_row + c;
-        const int8_t* tap = patch.weights + y * patch.w_row + c;
-        for (int32_t x = patch.columns; x > 0; --x, from += patch.x_column, tap += channels) {
+    for (int32_t y = 0; y < window.rows; ++y) {
+        const int16_t* from = window.first + y * window.x_row + c;
+        const int8_t* tap = window.weights + y * window.w_row + c;
+        for (int32_t x = window.columns; x > 0; --x, from += window.x_column, tap += channels) {
             const int16x8_t values = vldrhq_s16(from);
             const int16x8_t taps = vldrbq_s16(tap);
             even = vaddq_s32(even, vmullbq_int_s16(values, taps));
@@ -38,11 +38,11 @@ inline void eight_channels(const PatchS16& patch, int32_t channels, int32_t c, i
 void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output) {
     const int32_t channels = params.input.channels;
-    for_each_patch(params, input, weights, output, [&](const PatchS16& patch, int16_t* to) {
+    for_each_window(params, input, weights, output, [&](const ClippedWindowS16& window, int16_t* to) {
         int32_t c = 0;
         for (; !params.is_long && c + 8 <= channels; c += 8) {
             int32x4x2_t sums = vld2q_s32(bias + c);
-            eight_channels(patch, channels, c, sums);
+            eight_channels(window, channels, c, sums);
             const int32x4x2_t factors = vld2q_s32(multipliers + c);
             const int32x4x2_t right = vld2q_s32(shifts + c);
             const int32x4_t even = finished(sums.val[0], factors.val[0], right.val[0], params.bounds);
@@ -51,7 +51,7 @@ void depthwise_s16(const Conv2dS16Params& params, const int16_t* input, const in
         }
         for (; c < channels; ++c) {
             to[c] =
-                to_int16(one_channel(patch, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
+                to_int16(one_channel(window, channels, c, bias[c]), multipliers[c], shifts[c], params.bounds);
         }
     });
 }

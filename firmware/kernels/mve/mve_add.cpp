@@ -27,7 +27,7 @@ void mve_add_lines_s8(const MveAddLinesParams& params, const int8_t* first, cons
                       int8_t* output) {
     const MveAddParams& line = params.line;
     const LineOfSums<int8_t> all = {first, second, line.first_factor, line.second_factor, line.addend};
-    for_each_line_of_sums(params.walk, all, output, [&](const LineOfSums<int8_t>& one, int8_t* to) {
+    for_each_line_of_sums(params.space, all, output, [&](const LineOfSums<int8_t>& one, int8_t* to) {
         mve_add_s8({line.count, one.first, one.second, one.addend, line.left}, one.a, one.b, to);
     });
 }

@@ -43,7 +43,7 @@ int32_t sum_of(const int8_t* values, int32_t count) {
 // Four sums to int8, as mve_conv2d.h has it.
 inline int32x4_t requantized(const MveBatchMatmulParams& params, int32x4_t sums) {
     int32x4_t v = vqrdmulhq_n_s32(sums, params.multiplier);
-    if (params.ties) {
+    if (params.half_away) {
         v = vaddq_s32(v, vshrq_n_s32(v, 31));
     }
     return vshrq_n_s32(vqshlq_r_s32(vaddq_n_s32(v, params.addend), params.shift), 24);

@@ -76,11 +76,11 @@ MCU_INLINE void copy_neighbours(const MveConvParams& params, const int8_t* in, i
     }
 }
 
-// Calls run(outputs) for every three pixels, whose windows are then in `patch`. They may lie in two rows; the
-// last ones may be the same pixel.
+// Calls run(outputs) for every three pixels, whose windows are then in `im2col`. They may lie in two rows;
+// the last ones may be the same pixel.
 template <typename Run>
-MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, int8_t* output,
-                               uint8_t* patch, const Run& run) {
+MCU_INLINE void for_each_im2col(const MveConvParams& given, const int8_t* input, int8_t* output,
+                                uint8_t* im2col, const Run& run) {
     const MveConvParams params = given;  // which stores of int8 cannot change
     const Window& window = params.window;
     const int32_t size = params.vectors * 16;
@@ -89,7 +89,7 @@ MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, 
     const int32_t right = window.dilation.x == 1 && window.size.x * params.input.channels <= 16
                               ? params.input.width - width
                               : -1;
-    auto* to = reinterpret_cast<int8_t*>(patch);
+    auto* to = reinterpret_cast<int8_t*>(im2col);
     // Behind the windows weights are zero, but products are made.
     mve::fill_bytes(to, 0, kPixels * size);
     for (int32_t n = 0; n < params.batch; ++n) {
@@ -104,7 +104,7 @@ MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, 
                 copy_neighbours(params, input + (y * params.input.width + x) * params.input.channels, to);
                 for (int32_t p = 0; p < kPixels; ++p) {
                     outputs[p] = out;
-                    out += params.stage.channels;
+                    out += params.epilogue.channels;
                 }
                 at.x += kPixels;
             } else {
@@ -115,7 +115,7 @@ MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, 
                     outputs[p] = out;
                     if (p + 1 < left) {
                         ++at.x;
-                        out += params.stage.channels;
+                        out += params.epilogue.channels;
                     }
                 }
             }
@@ -123,16 +123,16 @@ MCU_INLINE void for_each_patch(const MveConvParams& given, const int8_t* input, 
             run(outputs);
         }
         input += params.input.height * params.input.width * params.input.channels;
-        output += params.output.y * params.output.x * params.stage.channels;
+        output += params.output.y * params.output.x * params.epilogue.channels;
     }
 }
 
 template <typename SumsOf>
-MCU_INLINE void conv_patches(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                             const int32_t* scales, int8_t* output, uint8_t* patch, const SumsOf& sums_of) {
-    const auto* in = reinterpret_cast<const int8_t*>(patch);
-    for_each_patch(params, input, output, patch, [&](int8_t* const(&outputs)[kPixels]) {
-        mve::tile(params.stage, weights, {scales, {outputs[0], outputs[1], outputs[2]}},
+MCU_INLINE void conv_im2col(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                            const int32_t* scales, int8_t* output, uint8_t* im2col, const SumsOf& sums_of) {
+    const auto* in = reinterpret_cast<const int8_t*>(im2col);
+    for_each_im2col(params, input, output, im2col, [&](int8_t* const(&outputs)[kPixels]) {
+        mve::tile(params.epilogue, weights, {scales, {outputs[0], outputs[1], outputs[2]}},
                   [&](const int8_t*& w) { return sums_of(in, w); });
     });
 }
@@ -142,12 +142,12 @@ MCU_INLINE void conv_patches(const MveConvParams& params, const int8_t* input, c
 void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, const int8_t* weights,
                       const int32_t* scales, int8_t* output) {
     const int32_t vectors = params.vectors;
-    const int32_t channels = params.stage.channels;
+    const int32_t channels = params.epilogue.channels;
     const int32_t last = params.pixels - kPixels;
     for (int32_t pixel = 0; pixel < params.pixels; pixel += kPixels) {
         const int32_t first = smaller(pixel, last);
         const int8_t* in = input + first * vectors * 16;
-        mve::tile(params.stage, weights, mve::finish_at(scales, output + first * channels, channels),
+        mve::tile(params.epilogue, weights, mve::epilogue_at(scales, output + first * channels, channels),
                   [=](const int8_t*& w) { return mve::sums_of_long_run(in, vectors, vectors * 16, w); });
     }
 }
@@ -155,24 +155,24 @@ void mve_pointwise_s8(const MvePointwiseParams& params, const int8_t* input, con
 void mve_side_by_side_s8(const MveSideBySideParams& params, const int8_t* input, const int8_t* weights,
                          const int32_t* scales, int8_t* output) {
     const MvePointwiseParams& row = params.row;
-    const int32_t quads = (row.stage.channels + 3) / 4;
+    const int32_t quads = (row.epilogue.channels + 3) / 4;
     for (int32_t y = 0; y < params.input_rows; ++y) {
         for (int32_t ky = 0; ky < params.window_rows; ++ky) {
             mve_pointwise_s8(row, input, weights + ky * quads * row.vectors * 64, scales + ky * quads * 16,
                              output);
-            output += row.pixels * row.stage.channels;
+            output += row.pixels * row.epilogue.channels;
         }
         input += row.pixels * row.vectors * 16;
     }
 }
 
-void mve_conv_patches_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
-                         const int32_t* scales, int8_t* output, uint8_t* patch) {
+void mve_conv_im2col_s8(const MveConvParams& params, const int8_t* input, const int8_t* weights,
+                        const int32_t* scales, int8_t* output, uint8_t* im2col) {
     const int32_t vectors = params.vectors;
-    conv_patches(params, input, weights, scales, output, patch,
-                 [vectors](const int8_t* in, const int8_t*& w) {
-                     return mve::sums_of_long_run(in, vectors, vectors * 16, w);
-                 });
+    conv_im2col(params, input, weights, scales, output, im2col,
+                [vectors](const int8_t* in, const int8_t*& w) {
+                    return mve::sums_of_long_run(in, vectors, vectors * 16, w);
+                });
 }
 
 }  // namespace mcu::kernels

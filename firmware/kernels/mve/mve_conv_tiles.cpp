@@ -27,8 +27,8 @@ struct Pieces {
     int32_t column;
 };
 
-// A window from `from` on into the patch. Of a piece of more than a vector, the last 16 bytes are copied
-// first to what may be the next piece's place.
+// A window from `from` on into the im2col buffer. Of a piece of more than a vector, the last 16 bytes are
+// copied first to what may be the next piece's place.
 MCU_INLINE void copy_window(const Pieces& pieces, const int8_t* from, int32_t step, int8_t* to) {
     const int32_t vectors = (pieces.bytes + kVector - 1) / kVector;
     const int32_t second = vectors > 1 ? pieces.bytes - kVector * (vectors - 1) : 0;
@@ -114,7 +114,8 @@ void copy_edges(const MveWindowTilesParams& params, const int8_t* input, Pair at
     }
 }
 
-// Rows of four windows into the patch: `rows` rows of `bytes`, `row` bytes apart, of windows `step` apart.
+// Rows of four windows into the im2col buffer: `rows` rows of `bytes`, `row` bytes apart, of windows `step`
+// apart.
 struct Rows {
     int32_t rows;
     int32_t bytes;
@@ -173,7 +174,7 @@ __attribute__((noinline)) void copy_short_rows(const Neighbours& given, int32_t 
 #undef MVE_MOVE
 #undef MVE_COPY
 
-// Windows of neighbours into the patch, dense.
+// Windows of neighbours into the im2col buffer, dense.
 void copy_neighbours(const Pieces& pieces, Neighbours given) {
     if (pieces.columns == 1 && pieces.bytes < kVector) {
         for (int32_t left = pieces.rows; left > 0; left -= 4) {
@@ -216,19 +217,19 @@ MCU_INLINE void copy_turns(const Rows& rows, const int8_t* from, int32_t row, in
 }
 
 // Of one tile, for all channels.
-MCU_INLINE MveTile tile_of(const MveTileStage& stage, const int8_t* weights, const int32_t* scales) {
+MCU_INLINE MveTile tile_of(const MveTileEpilogue& epilogue, const int8_t* weights, const int32_t* scales) {
     MveTile tile = {};
     tile.weights = weights;
     tile.scales = scales;
     tile.first_scales = scales;
-    tile.last_scales = scales + (stage.channels - 1) / 4 * 16;
+    tile.last_scales = scales + (epilogue.channels - 1) / 4 * 16;
     tile.tiles = 1;
     for (int32_t p = 1; p < kPixels; ++p) {
-        tile.further[p - 1] = p * stage.channels;
+        tile.further[p - 1] = p * epilogue.channels;
     }
-    tile.rounds = stage.channels;
-    tile.low = stage.low;
-    tile.high = stage.high;
+    tile.rounds = epilogue.channels;
+    tile.low = epilogue.low;
+    tile.high = epilogue.high;
     return tile;
 }
 
@@ -256,15 +257,15 @@ Places places_of(const MveWindowTilesParams& params, int32_t channels) {
 template <bool kStay, typename Bring>
 MCU_INLINE void for_tiles(const MveWindowTilesParams& params, const Places& places, MveCore core,
                           const int8_t* input, const int8_t* weights, const int32_t* scales, int8_t* output,
-                          uint8_t* patch, const Bring& bring) {
+                          uint8_t* im2col, const Bring& bring) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t columns = window.size.x + (kPixels - 1) * window.stride.x;
     const int32_t pitch = params.input.width * channels;
     const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
     const int32_t width = params.input.width - columns + 1;
-    auto* const edge = reinterpret_cast<int8_t*>(patch) + params.patch_bytes;
-    MveTile tile = tile_of(params.stage, weights, scales);
+    auto* const edge = reinterpret_cast<int8_t*>(im2col) + params.im2col_bytes;
+    MveTile tile = tile_of(params.epilogue, weights, scales);
     const int32_t apart = kPixels * window.stride.x;
     tile.input_step = apart * channels;
     tile.output_step = kPixels * places.pixel;
@@ -304,29 +305,29 @@ MCU_INLINE void for_tiles(const MveWindowTilesParams& params, const Places& plac
 // Tiles whose windows are read where they lie in the image.
 MCU_INLINE void run_image(const MveWindowTilesParams& params, const Places& places, MveCore core,
                           const int8_t* input, const int8_t* weights, const int32_t* scales, int8_t* output,
-                          uint8_t* patch) {
-    for_tiles<true>(params, places, core, input, weights, scales, output, patch,
+                          uint8_t* im2col) {
+    for_tiles<true>(params, places, core, input, weights, scales, output, im2col,
                     [&](MveTile& tile, const int8_t* from, int32_t row) {
                         tile.input = from;
                         tile.rounds = params.window.size.y > 1 ? row : places.pixel;
                     });
 }
 
-// Windows of pixels in memory order, dense in a patch that has room for some, behind that for three.
+// Windows of pixels in memory order, dense in a im2col buffer that has room for some, behind that for three.
 class DenseTiles {
 public:
     DenseTiles(const MveWindowTilesParams& params, MveCore core, const int8_t* weights, const int32_t* scales,
-               int8_t* output, int8_t* patch)
+               int8_t* output, int8_t* im2col)
         : params_(params),
           core_(core),
-          tile_(tile_of(params.stage, weights, scales)),
+          tile_(tile_of(params.epilogue, weights, scales)),
           output_(output),
-          windows_(patch + kKept * params.pixel),
-          edge_(patch + params.patch_bytes),
+          windows_(im2col + kKept * params.pixel),
+          edge_(im2col + params.im2col_bytes),
           pieces_(pieces_in_image(params)),
-          most_((params.patch_bytes - kVector) / params.pixel - kKept) {
+          most_((params.im2col_bytes - kVector) / params.pixel - kKept) {
         tile_.input_step = kPixels * params.pixel;
-        tile_.output_step = kPixels * params.stage.channels;
+        tile_.output_step = kPixels * params.epilogue.channels;
         // Compilers are not to conclude from a naked function's text that it reads no tile.
         __asm__("" : "+r"(core_));
     }
@@ -351,7 +352,7 @@ public:
             // What the last tile of all may take again.
             const int32_t kept = kKept * params_.pixel;
             mve::copy_bytes(windows_ - kept, windows_ + most_ * params_.pixel - kept, kept);
-            output_ += most_ * params_.stage.channels;
+            output_ += most_ * params_.epilogue.channels;
             held_ = 0;
         }
     }
@@ -372,7 +373,7 @@ private:
     void run_from(int32_t pixel, int32_t tiles) {
         tile_.tiles = tiles;
         tile_.input = windows_ + pixel * params_.pixel;
-        run(core_, tile_, output_ + pixel * params_.stage.channels);
+        run(core_, tile_, output_ + pixel * params_.epilogue.channels);
     }
 
     const MveWindowTilesParams& params_;
@@ -391,14 +392,14 @@ Rows rows_of(const MveWindowTilesParams& params) {
     return {params.window.size.y, params.window.size.x * channels, params.window.stride.x * channels};
 }
 
-// Four pixels of all groups, whose windows are in `patch`.
+// Four pixels of all groups, whose windows are in `im2col`.
 MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& groups, MveCore core,
                            MveTile tile) {
     for (int32_t g = groups.count; g > 0; --g) {
         run(core, tile, tile.output);
-        tile.input += params.patch_bytes;
+        tile.input += params.im2col_bytes;
         tile.weights += groups.weights;
-        tile.output += params.stage.channels;
+        tile.output += params.epilogue.channels;
         const int32_t* next = tile.last_scales + 16;
         tile.last_scales += next - tile.scales;
         tile.scales = next;
@@ -409,7 +410,7 @@ MCU_INLINE void run_groups(const MveWindowTilesParams& params, const MveGroups& 
 // Every four pixels in memory order; `inside` are the pieces of a group's window in the image.
 MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups& groups, const Pieces& inside,
                             const Places& places, MveCore core, const int8_t* input, const int8_t* weights,
-                            const int32_t* scales, int8_t* output, uint8_t* patch) {
+                            const int32_t* scales, int8_t* output, uint8_t* im2col) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t height = params.input.height - (window.size.y - 1) * window.dilation.y;
@@ -417,9 +418,9 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
     Pieces alone = inside;
     alone.column = groups.count > 1 ? channels : inside.bytes;
     alone.row = inside.columns * alone.column;
-    auto* const to = reinterpret_cast<int8_t*>(patch);
-    int8_t* const edge = to + groups.count * params.patch_bytes;
-    MveTile tile = tile_of(params.stage, weights, scales);
+    auto* const to = reinterpret_cast<int8_t*>(im2col);
+    int8_t* const edge = to + groups.count * params.im2col_bytes;
+    MveTile tile = tile_of(params.epilogue, weights, scales);
     tile.input = to;
     tile.rounds = params.rounds;
     // Compilers are not to conclude from a naked function's text that it reads no tile.
@@ -441,7 +442,7 @@ MCU_INLINE void run_windows(const MveWindowTilesParams& params, const MveGroups&
                     n + 1 == params.batch && oy + 1 == params.output.y && ox + 1 == params.output.x;
                 do {
                     int8_t* at = to + pixels * params.pixel;
-                    for (int32_t g = 0; g < groups.count; ++g, at += params.patch_bytes) {
+                    for (int32_t g = 0; g < groups.count; ++g, at += params.im2col_bytes) {
                         copy_window(whole ? inside : alone, from + g * groups.depth, params.vector, at);
                     }
                     if (pixels == 0) {
@@ -469,7 +470,7 @@ MCU_INLINE void for_phases(const MveTransposedTilesParams& params, const int8_t*
     MveWindowTilesParams phase = params.windows;
     const Pair size = phase.output;
     const Pair stride = params.stride;
-    const int32_t channels = phase.stage.channels;
+    const int32_t channels = phase.epilogue.channels;
     const int32_t row = size.x * channels;
     const Places places = {stride.x * channels, stride.y * row, size.y * row};
     for (int32_t y = 0; y < stride.y; ++y) {
@@ -487,14 +488,15 @@ MCU_INLINE void for_phases(const MveTransposedTilesParams& params, const int8_t*
 }  // namespace
 
 void mve_image_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
-                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    run_image(params, places_of(params, params.stage.channels), core, input, weights, scales, output, patch);
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
+    run_image(params, places_of(params, params.epilogue.channels), core, input, weights, scales, output,
+              im2col);
 }
 
 void mve_dense_tiles_s8(const MveWindowTilesParams& given, MveCore core, const int8_t* input,
-                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
     const MveWindowTilesParams params = given;  // which stores of int8 cannot change
-    DenseTiles tiles(params, core, weights, scales, output, reinterpret_cast<int8_t*>(patch));
+    DenseTiles tiles(params, core, weights, scales, output, reinterpret_cast<int8_t*>(im2col));
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t reach = (window.size.x - 1) * window.dilation.x + 1;
@@ -530,11 +532,11 @@ void mve_dense_tiles_s8(const MveWindowTilesParams& given, MveCore core, const i
 }
 
 void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
-                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+                        const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
     const Rows rows = rows_of(params);
-    auto* const to = reinterpret_cast<int8_t*>(patch);
-    for_tiles<false>(params, places_of(params, params.stage.channels), core, input, weights, scales, output,
-                     patch, [&](MveTile& tile, const int8_t* from, int32_t row) {
+    auto* const to = reinterpret_cast<int8_t*>(im2col);
+    for_tiles<false>(params, places_of(params, params.epilogue.channels), core, input, weights, scales,
+                     output, im2col, [&](MveTile& tile, const int8_t* from, int32_t row) {
                          copy_turns(rows, from, row, to);
                          tile.input = to;
                          tile.rounds = params.rounds;
@@ -543,8 +545,8 @@ void mve_turns_tiles_s8(const MveWindowTilesParams& params, MveCore core, const 
 
 void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
                             const int8_t* weights, const int32_t* scales, int8_t* output) {
-    MveTile tile = tile_of(params.stage, weights, scales);
-    const int32_t channels = params.stage.channels;
+    MveTile tile = tile_of(params.epilogue, weights, scales);
+    const int32_t channels = params.epilogue.channels;
     tile.input_step = kPixels * params.depth;
     tile.output_step = kPixels * channels;
     // Compilers are not to conclude from a naked function's text that it reads no tile.
@@ -561,39 +563,39 @@ void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core,
 }
 
 void mve_window_tiles_s8(const MveWindowTilesParams& params, MveCore core, const int8_t* input,
-                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
-    run_windows(params, {1, 0, 0}, pieces_in_image(params), places_of(params, params.stage.channels), core,
-                input, weights, scales, output, patch);
+                         const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
+    run_windows(params, {1, 0, 0}, pieces_in_image(params), places_of(params, params.epilogue.channels), core,
+                input, weights, scales, output, im2col);
 }
 
 void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
-                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
     const MveWindowTilesParams& windows = params.windows;
     const Window& window = windows.window;
     const int32_t channels = windows.input.channels;
     const Pieces pieces = {window.size.y, window.size.x, params.groups.depth,
                            window.dilation.y * windows.input.width * channels, window.dilation.x * channels};
-    const Places places = places_of(windows, params.groups.count * windows.stage.channels);
-    run_windows(windows, params.groups, pieces, places, core, input, weights, scales, output, patch);
+    const Places places = places_of(windows, params.groups.count * windows.epilogue.channels);
+    run_windows(windows, params.groups, pieces, places, core, input, weights, scales, output, im2col);
 }
 
 void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
-                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch) {
+                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col) {
     for_phases(params, weights, scales, output,
                [&](const MveWindowTilesParams& phase, const Places& places, const int8_t* its_weights,
                    const int32_t* its_scales, int8_t* first) {
                    run_windows(phase, {1, 0, 0}, pieces_in_image(phase), places, core, input, its_weights,
-                               its_scales, first, patch);
+                               its_scales, first, im2col);
                });
 }
 
 void mve_transposed_image_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
                                    const int8_t* weights, const int32_t* scales, int8_t* output,
-                                   uint8_t* patch) {
+                                   uint8_t* im2col) {
     for_phases(params, weights, scales, output,
                [&](const MveWindowTilesParams& phase, const Places& places, const int8_t* its_weights,
                    const int32_t* its_scales, int8_t* first) {
-                   run_image(phase, places, core, input, its_weights, its_scales, first, patch);
+                   run_image(phase, places, core, input, its_weights, its_scales, first, im2col);
                });
 }
 

@@ -17,32 +17,33 @@ int32_t larger(int32_t a, int32_t b) {
 }
 
 // For `rows` rows and `width` columns of the output. A step is two columns of two rows, or four columns.
-void set_size(const MveDepthwiseWindowsParams& params, int32_t rows, int32_t width, MveDepthwiseWalk& walk) {
+void set_size(const MveDepthwiseWindowsParams& params, int32_t rows, int32_t width,
+              MveDepthwiseSpace& space) {
     const int32_t step = params.pairs ? 2 : 4;
     const int32_t pixel = params.input.channels * params.copies;
-    walk.loops = (width + step - 1) / step - 1;
-    walk.pitch = step * pixel;
-    walk.back = params.copies - walk.loops * walk.pitch;
-    walk.next = 4 - (walk.loops + 1) * step * params.window.stride.x * kColumn;
-    walk.rest = (width - walk.loops * step) * (4 / step);
-    walk.lower = rows == 2 ? 256 : 1;
+    space.loops = (width + step - 1) / step - 1;
+    space.pitch = step * pixel;
+    space.back = params.copies - space.loops * space.pitch;
+    space.next = 4 - (space.loops + 1) * step * params.window.stride.x * kColumn;
+    space.rest = (width - space.loops * step) * (4 / step);
+    space.lower = rows == 2 ? 256 : 1;
     const int32_t below = rows == 2 ? params.output.x * pixel : 0;
     for (int32_t i = 0; i < 4; ++i) {
-        walk.offsets[i] = params.pairs ? (i / 2) * pixel + (i % 2) * below : i * pixel;
+        space.offsets[i] = params.pairs ? (i / 2) * pixel + (i % 2) * below : i * pixel;
     }
 }
 
-MveDepthwiseWalk walk_of(const MveDepthwiseWindowsParams& params, const int8_t* columns) {
-    MveDepthwiseWalk walk = {};
-    walk.low = params.low;
-    walk.high = params.high;
+MveDepthwiseSpace space_of(const MveDepthwiseWindowsParams& params, const int8_t* columns) {
+    MveDepthwiseSpace space = {};
+    space.low = params.low;
+    space.high = params.high;
     const int32_t before = params.pairs ? 2 : params.window.stride.x;
     const auto start = static_cast<int32_t>(reinterpret_cast<uintptr_t>(columns));
     for (int32_t i = 0; i < 4; ++i) {
-        walk.bases[0][i] = start + (i * params.window.dilation.x - before) * kColumn;
-        walk.bases[1][i] = walk.bases[0][i] + params.second;
+        space.bases[0][i] = start + (i * params.window.dilation.x - before) * kColumn;
+        space.bases[1][i] = space.bases[0][i] + params.second;
     }
-    return walk;
+    return space;
 }
 
 }  // namespace
@@ -58,9 +59,9 @@ void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthw
     auto* const at = reinterpret_cast<int8_t*>(columns);
     const int8_t* pad = at + params.planes * plane;
     mve::fill_bytes(at, value, params.planes * plane + kBlock);
-    MveDepthwiseWalk walk = walk_of(params, at);
+    MveDepthwiseSpace space = space_of(params, at);
     Pair size = {0, 0};
-    // Compilers are not to conclude from a naked function's text that it reads no walk.
+    // Compilers are not to conclude from a naked function's text that it reads no space.
     __asm__("" : "+r"(core));
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.y; oy += at_once) {
@@ -80,7 +81,7 @@ void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthw
                 const int32_t end = larger(smaller(left + wanted, params.input.width), first);
                 if (some != size.x || lines != size.y) {
                     size = {lines, some};
-                    set_size(params, lines, some, walk);
+                    set_size(params, lines, some, space);
                 }
                 // What a whole row has beside the image stays what it is.
                 for (int32_t p = 0; params.strip < width && p < params.planes; ++p) {
@@ -88,7 +89,7 @@ void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthw
                     mve::fill_bytes(at + p * plane + (end - left) * kColumn, value,
                                     (left + wanted - end) * kColumn);
                 }
-                walk.records = records;
+                space.records = records;
                 for (int32_t c = 0; c < pixel; c += kBlock) {
                     const int32_t channels = smaller(pixel - c, kBlock);
                     for (int32_t p = 0; end > first && p < params.planes; ++p) {
@@ -96,11 +97,11 @@ void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthw
                                        at + p * plane + (first - left) * kColumn);
                     }
                     for (int32_t copy = 0; copy < params.copies; ++copy) {
-                        walk.output = output + (ox * pixel + c) * params.copies + copy;
-                        walk.end = walk.records + channels * params.record;
-                        walk.written = 0;
-                        core(walk);
-                        walk.records = walk.end;
+                        space.output = output + (ox * pixel + c) * params.copies + copy;
+                        space.end = space.records + channels * params.record;
+                        space.written = 0;
+                        core(space);
+                        space.records = space.end;
                     }
                 }
             }

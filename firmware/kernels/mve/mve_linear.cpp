@@ -35,9 +35,9 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
     const int32_t addend = params.addend;
     const int32_t shift = params.shift;
     // Hidden, as clang 19 for size makes an undefined instruction of a vector that a flag selects.
-    int32_t where_ties = params.ties ? -1 : 0;
-    __asm__("" : "+r"(where_ties));
-    const int32x4_t ties = vdupq_n_s32(where_ties);
+    int32_t where_half_away = params.half_away ? -1 : 0;
+    __asm__("" : "+r"(where_half_away));
+    const int32x4_t half_away = vdupq_n_s32(where_half_away);
     const int32x4_t low = vdupq_n_s32(params.low);
     const int32x4_t high = vdupq_n_s32(params.high);
     for (int32_t row = 0; row < params.rows; ++row) {
@@ -45,7 +45,7 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
         const int32_t* b = bias;
         for (int32_t left = params.outputs; left > 0; left -= 4) {
             int32x4_t v = vqrdmulhq_n_s32(vaddq_s32(sums_of(input, inputs, w), vldrwq_s32(b)), multiplier);
-            v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), ties));
+            v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), half_away));
             v = vshrq_n_s32(vqshlq_r_s32(vaddq_n_s32(v, addend), shift), 24);
             v = vminq_s32(vmaxq_s32(v, low), high);
             vstrbq_p_s32(output, v, vctp32q(static_cast<uint32_t>(left)));
@@ -59,15 +59,15 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
 void mve_row_s8(const MveRowParams& params, const int8_t* input, const int8_t* weights, const int32_t* scales,
                 int8_t* output) {
     const int32_t inputs = params.inputs;
-    int32_t where_ties = params.ties ? -1 : 0;  // hidden as above
-    __asm__("" : "+r"(where_ties));
-    const int32x4_t ties = vdupq_n_s32(where_ties);
+    int32_t where_half_away = params.half_away ? -1 : 0;  // hidden as above
+    __asm__("" : "+r"(where_half_away));
+    const int32x4_t half_away = vdupq_n_s32(where_half_away);
     const int32x4_t low = vdupq_n_s32(params.low);
     const int32x4_t high = vdupq_n_s32(params.high);
     for (int32_t left = params.outputs; left > 0; left -= 4) {
         const int32x4_t sums = vaddq_s32(sums_of(input, inputs, weights), vldrwq_s32(scales));
         int32x4_t v = vqrdmulhq_s32(sums, vldrwq_s32(scales + 4));
-        v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), ties));
+        v = vaddq_s32(v, vandq_s32(vshrq_n_s32(v, 31), half_away));
         v = vqshlq_s32(vaddq_s32(v, vldrwq_s32(scales + 8)), vldrwq_s32(scales + 12));
         v = vminq_s32(vmaxq_s32(vshrq_n_s32(v, 24), low), high);
         vstrbq_p_s32(output, v, vctp32q(static_cast<uint32_t>(left)));

@@ -26,23 +26,23 @@ __attribute__((noinline)) void eights(const MulParams& params, int32_t count, co
         : [first] "+l"(first), [second] "+l"(second), [output] "+l"(output)
         : [count] "r"(count), [first_zero] "r"(params.first_zero_point),
           [second_zero] "r"(params.second_zero_point), [multiplier] "r"(params.multiplier),
-          [right] "r"(params.shift), [zero_point] "r"(params.stage.zero_point)
+          [right] "r"(params.shift), [zero_point] "r"(params.epilogue.zero_point)
         : "q0", "q1", "q2", "q3", "lr", "memory");
 }
 
-// The innermost line of the walk. Assembly because clang 19 loses the zero point in a predicated last pass,
-// and gcc 12 makes no tail-predicated loop. An operand that is repeated is gathered from its one place. vrshl
-// rounds ties upwards, so what is negative has one taken away, where there is a shift. Not
+// The innermost line of the iteration space. Assembly because clang 19 loses the zero point in a predicated
+// last pass, and gcc 12 makes no tail-predicated loop. An operand that is repeated is gathered from its one
+// place. vrshl rounds half up, so what is negative has one taken away, where there is a shift. Not
 // inlined: gcc would have too few registers.
 __attribute__((noinline)) void line(const MulParams& params, int32_t count, const int8_t* first,
                                     const int8_t* second, int8_t* output) {
     const uint32x4_t lanes = vidupq_n_u32(0, 1);
-    const uint32x4_t first_places = vmulq_n_u32(lanes, static_cast<uint32_t>(params.walk.first[5]));
-    const uint32x4_t second_places = vmulq_n_u32(lanes, static_cast<uint32_t>(params.walk.second[5]));
+    const uint32x4_t first_places = vmulq_n_u32(lanes, static_cast<uint32_t>(params.space.first[5]));
+    const uint32x4_t second_places = vmulq_n_u32(lanes, static_cast<uint32_t>(params.space.second[5]));
     const int32x4_t left = vdupq_n_s32(params.shift > 0 ? params.shift : 0);
     const int32x4_t right = vdupq_n_s32(params.shift < 0 ? params.shift : 0);
-    const int32_t first_step = kLanes * params.walk.first[5];
-    const int32_t second_step = kLanes * params.walk.second[5];
+    const int32_t first_step = kLanes * params.space.first[5];
+    const int32_t second_step = kLanes * params.space.second[5];
     __asm__ volatile(
         "wlstp.32 lr, %[count], 2f\n 1:\n"
         "vldrb.s32 q0, [%[first], %q[first_places]]\n vldrb.s32 q1, [%[second], %q[second_places]]\n"
@@ -57,7 +57,7 @@ __attribute__((noinline)) void line(const MulParams& params, int32_t count, cons
         : [first] "+r"(first), [second] "+r"(second), [output] "+l"(output)
         : [count] "r"(count), [first_zero] "r"(params.first_zero_point),
           [second_zero] "r"(params.second_zero_point), [multiplier] "r"(params.multiplier),
-          [zero_point] "r"(params.stage.zero_point), [first_step] "r"(first_step),
+          [zero_point] "r"(params.epilogue.zero_point), [first_step] "r"(first_step),
           [second_step] "r"(second_step), [first_places] "w"(first_places),
           [second_places] "w"(second_places), [left] "w"(left), [right] "w"(right)
         : "q0", "q1", "lr", "memory");
@@ -67,10 +67,10 @@ __attribute__((noinline)) void line(const MulParams& params, int32_t count, cons
 
 void mve_mul_s8(const MulParams& given, const int8_t* first, const int8_t* second, int8_t* output) {
     const MulParams params = given;  // which stores of int8 cannot change
-    const bool dense = params.walk.first[5] == 1 && params.walk.second[5] == 1 && params.shift < 0;
-    const int32_t count = params.walk.shape[5];
+    const bool dense = params.space.first[5] == 1 && params.space.second[5] == 1 && params.shift < 0;
+    const int32_t count = params.space.shape[5];
     const int32_t whole = dense ? count / kEight * kEight : 0;
-    for_each_line(params.walk, first, second, output, [&](const int8_t* a, const int8_t* b, int8_t* to) {
+    for_each_line(params.space, first, second, output, [&](const int8_t* a, const int8_t* b, int8_t* to) {
         if (whole > 0) {
             eights(params, whole / kEight, a, b, to);
         }

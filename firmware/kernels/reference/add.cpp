@@ -3,7 +3,7 @@
 namespace mcu::kernels {
 namespace {
 
-// Keeps the operands' precision through their rescaling.
+// Keeps the operands' precision through their requantization.
 constexpr int32_t kHeadroom = 1 << 20;
 
 int32_t fixed(const AddOperand& operand, int8_t value) {
@@ -13,9 +13,9 @@ int32_t fixed(const AddOperand& operand, int8_t value) {
 }  // namespace
 
 void add_s8(const AddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
-    for_each_pair(params.walk, first, second, output, [&params](int8_t a, int8_t b) {
+    for_each_pair(params.space, first, second, output, [&params](int8_t a, int8_t b) {
         const int32_t sum = wrapping_add(fixed(params.first, a), fixed(params.second, b));
-        return to_int8(sum, params.multiplier, params.shift, params.stage);
+        return to_int8(sum, params.multiplier, params.shift, params.epilogue);
     });
 }
 

@@ -84,7 +84,7 @@ bool is_bit(Number b) {
 
 #define MCU_PAIR(name, type, expression)                                                       \
     void name(const PairParams& params, const type* first, const type* second, type* output) { \
-        for_each_pair(params.walk, first, second, output,                                      \
+        for_each_pair(params.space, first, second, output,                                     \
                       [](type a, type b) { return static_cast<type>(expression); });           \
     }
 

@@ -13,7 +13,7 @@ void batch_matmul_s8(const BatchMatmulParams& params, const int8_t* left, const 
                 for (int32_t k = 0; k < params.inner; ++k) {
                     sum += (row[k] + params.left_offset) * (column[k] + params.right_offset);
                 }
-                *output++ = to_int8(sum, params.multiplier, params.shift, params.stage);
+                *output++ = to_int8(sum, params.multiplier, params.shift, params.epilogue);
             }
         }
     }

@@ -6,7 +6,7 @@ namespace mcu::kernels {
 
 #define MCU_COMPARE(name, type, function)                                                         \
     void name(const CompareParams& params, const type* first, const type* second, bool* output) { \
-        for_each_pair(params.walk, first, second, output, function{});                            \
+        for_each_pair(params.space, first, second, output, function{});                           \
     }
 #define MCU_COMPARES(suffix, type)                      \
     MCU_COMPARE(eq_##suffix, type, std::equal_to<>)     \

@@ -51,7 +51,7 @@ void conv2d_s8(const Conv2dParams& params, const int8_t* input, const int8_t* we
                     const int8_t* channels = image + o / group_outputs * depth;
                     const int32_t sum = (bias != nullptr ? bias[o] : 0) +
                                         window_sum(params, channels, weights + o * filter, origin);
-                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.stage);
+                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.epilogue);
                 }
             }
         }

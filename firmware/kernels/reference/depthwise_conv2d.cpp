@@ -41,7 +41,7 @@ void depthwise_conv2d_s8(const DepthwiseConv2dParams& params, const int8_t* inpu
                 for (int32_t o = 0; o < params.output.channels; ++o) {
                     const int32_t sum = (bias != nullptr ? bias[o] : 0) +
                                         window_sum(params, image + o / copies, weights + o, origin);
-                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.stage);
+                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.epilogue);
                 }
             }
         }

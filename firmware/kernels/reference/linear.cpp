@@ -12,7 +12,7 @@ void linear_s8(const LinearParams& params, const int8_t* input, const int8_t* we
             for (int32_t i = 0; i < params.inputs; ++i) {
                 sum += (row[i] + params.input_offset) * (filter[i] + params.filter_offset);
             }
-            *output++ = to_int8(sum, params.multiplier, params.shift, params.stage);
+            *output++ = to_int8(sum, params.multiplier, params.shift, params.epilogue);
         }
     }
 }

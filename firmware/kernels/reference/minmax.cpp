@@ -6,12 +6,12 @@ namespace {
 // a != a is a NaN; a NaN in b fails every comparison, so b is what is left.
 template <typename V>
 void minimum(const MinMaxParams& params, const V* first, const V* second, V* output) {
-    for_each_pair(params.walk, first, second, output, [](V a, V b) { return a < b || a != a ? a : b; });
+    for_each_pair(params.space, first, second, output, [](V a, V b) { return a < b || a != a ? a : b; });
 }
 
 template <typename V>
 void maximum(const MinMaxParams& params, const V* first, const V* second, V* output) {
-    for_each_pair(params.walk, first, second, output, [](V a, V b) { return a > b || a != a ? a : b; });
+    for_each_pair(params.space, first, second, output, [](V a, V b) { return a > b || a != a ? a : b; });
 }
 
 }  // namespace

@@ -4,14 +4,14 @@ namespace mcu::kernels {
 
 void add_s16(const AddS16Params& params, const int16_t* first, const int16_t* second, int16_t* output) {
     const int32_t half = (1 << params.shift) >> 1;
-    for_each_pair(params.walk, first, second, output, [&params, half](int16_t a, int16_t b) {
+    for_each_pair(params.space, first, second, output, [&params, half](int16_t a, int16_t b) {
         const int32_t sum = a * params.first_multiplier + b * params.second_multiplier + half;
         return bounded_s16(sum >> params.shift, params.bounds);
     });
 }
 
 void mul_s16(const MulS16Params& params, const int16_t* first, const int16_t* second, int16_t* output) {
-    for_each_pair(params.walk, first, second, output, [&params](int16_t a, int16_t b) {
+    for_each_pair(params.space, first, second, output, [&params](int16_t a, int16_t b) {
         return to_int16(a * b, params.multiplier, params.shift, params.bounds);
     });
 }

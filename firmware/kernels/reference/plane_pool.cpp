@@ -139,7 +139,7 @@ void average_quantized(const Params& params, const int8_t* input, int8_t* output
         params.pool, [&](int32_t at) { return static_cast<float>(input[at] - from.zero_point) * from.scale; },
         [&](int32_t position, float mean) {
             const float q = mean * to.inverse_scale;
-            // As quantize_f32_s8: a NaN becomes quant_min, ties go to even.
+            // As quantize_f32_s8: a NaN becomes quant_min, half to even.
             const float clamped = q > low ? (q < high ? q : high) : low;
             const int32_t nearest = bit_cast<int32_t>(clamped + kRound) - bit_cast<int32_t>(kRound);
             output[position] = static_cast<int8_t>(nearest + to.zero_point);

@@ -6,7 +6,7 @@ namespace mcu::kernels {
 namespace {
 
 // The pixels of one window: `first` is the channel's value in the first of them.
-struct Patch {
+struct ClippedWindow {
     const int8_t* first;
     int32_t rows;
     int32_t columns;
@@ -21,9 +21,9 @@ int32_t larger(int32_t a, int32_t b) {
     return a > b ? a : b;
 }
 
-// output = function(patch), for every output element in memory order.
+// output = function(window), for every output element in memory order.
 template <typename Params, typename Function>
-void for_each_patch(const Params& params, const int8_t* input, int8_t* output, const Function& function) {
+void for_each_window(const Params& params, const int8_t* input, int8_t* output, const Function& function) {
     const ImageSize& size = params.input;
     const Window& window = params.window;
     const int32_t row_stride = size.width * size.channels;
@@ -38,7 +38,8 @@ void for_each_patch(const Params& params, const int8_t* input, int8_t* output, c
                 const int32_t x = larger(left, 0);
                 const int8_t* first = input + (n * size.height + y) * row_stride + x * size.channels;
                 for (int32_t c = 0; c < size.channels; ++c) {
-                    *output++ = function(Patch{first + c, bottom - y, right - x, row_stride, size.channels});
+                    *output++ =
+                        function(ClippedWindow{first + c, bottom - y, right - x, row_stride, size.channels});
                 }
             }
         }
@@ -46,15 +47,15 @@ void for_each_patch(const Params& params, const int8_t* input, int8_t* output, c
 }
 
 template <typename Function>
-void for_each_pixel(const Patch& patch, const Function& function) {
-    for (int32_t row = 0; row < patch.rows; ++row) {
-        for (int32_t column = 0; column < patch.columns; ++column) {
-            function(patch.first[row * patch.row_stride + column * patch.column_stride]);
+void for_each_pixel(const ClippedWindow& window, const Function& function) {
+    for (int32_t row = 0; row < window.rows; ++row) {
+        for (int32_t column = 0; column < window.columns; ++column) {
+            function(window.first[row * window.row_stride + column * window.column_stride]);
         }
     }
 }
 
-// To the nearest, ties away from zero.
+// To the nearest, half away from zero.
 int32_t divide_round(int32_t value, int32_t count) {
     return (value < 0 ? value - count / 2 : value + count / 2) / count;
 }
@@ -62,17 +63,17 @@ int32_t divide_round(int32_t value, int32_t count) {
 }  // namespace
 
 void avg_pool2d_s8(const AvgPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [](const Patch& patch) {
+    for_each_window(params, input, output, [](const ClippedWindow& window) {
         int32_t sum = 0;
-        for_each_pixel(patch, [&](int8_t q) { sum += q; });
-        return static_cast<int8_t>(divide_round(sum, patch.rows * patch.columns));
+        for_each_pixel(window, [&](int8_t q) { sum += q; });
+        return static_cast<int8_t>(divide_round(sum, window.rows * window.columns));
     });
 }
 
 void max_pool2d_s8(const MaxPool2dParams& params, const int8_t* input, int8_t* output) {
-    for_each_patch(params, input, output, [&params](const Patch& patch) {
+    for_each_window(params, input, output, [&params](const ClippedWindow& window) {
         int32_t found = -128;
-        for_each_pixel(patch, [&](int8_t q) { found = larger(found, q); });
+        for_each_pixel(window, [&](int8_t q) { found = larger(found, q); });
         return static_cast<int8_t>(clamp(found, params.activation_min, params.activation_max));
     });
 }

@@ -5,7 +5,7 @@
 namespace mcu::kernels {
 namespace {
 
-// Added to a float of less than 2^22 it leaves the integer nearest to that, ties to even, in the lowest bits:
+// Added to a float of less than 2^22 it leaves the integer nearest to that, half to even, in the lowest bits:
 // cores without an instruction for std::rint call a library for it, 30 instructions an element.
 constexpr float kRound = 1.5F * (1 << 23);
 

@@ -21,7 +21,7 @@ constexpr int32_t kGateBits = 12;
 constexpr int32_t kFunctionBits = 15;
 constexpr int32_t kCellBits = 11;
 constexpr int32_t kLargest = (1 << 15) - 1;
-// As in quantize.cpp: rounds a float of less than 2^22, ties to even.
+// As in quantize.cpp: rounds a float of less than 2^22, half to even.
 constexpr float kRound = 1.5F * (1 << 23);
 
 template <typename Number>

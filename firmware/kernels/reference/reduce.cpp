@@ -5,7 +5,7 @@ namespace {
 
 // Call `visit` with the offset of every position of four dimensions, outermost first.
 template <typename Visit>
-void walk(const int32_t (&shape)[4], const int32_t (&strides)[4], const Visit& visit) {
+void for_each(const int32_t (&shape)[4], const int32_t (&strides)[4], const Visit& visit) {
     for (int32_t a = 0; a < shape[0]; ++a) {
         for (int32_t b = 0; b < shape[1]; ++b) {
             for (int32_t c = 0; c < shape[2]; ++c) {
@@ -19,10 +19,10 @@ void walk(const int32_t (&shape)[4], const int32_t (&strides)[4], const Visit& v
 // Fold every element into a value that starts as `initial`.
 template <typename In, typename Out, typename Fold>
 void fold(const ReduceParams& params, const In* input, Out* output, Out initial, const Fold& step) {
-    walk(params.kept, params.kept_strides, [&](int32_t start) {
+    for_each(params.kept, params.kept_strides, [&](int32_t start) {
         Out value = initial;
-        walk(params.reduced, params.reduced_strides,
-             [&](int32_t offset) { value = step(value, input[start + offset]); });
+        for_each(params.reduced, params.reduced_strides,
+                 [&](int32_t offset) { value = step(value, input[start + offset]); });
         *output++ = value;
     });
 }
@@ -42,9 +42,9 @@ bool wins(Number x, Number best) {
 
 template <bool Largest, typename Number>
 void extreme(const ReduceParams& params, const Number* input, Number* output) {
-    walk(params.kept, params.kept_strides, [&](int32_t start) {
+    for_each(params.kept, params.kept_strides, [&](int32_t start) {
         Number best = input[start];
-        walk(params.reduced, params.reduced_strides, [&](int32_t offset) {
+        for_each(params.reduced, params.reduced_strides, [&](int32_t offset) {
             const Number x = input[start + offset];
             if (wins<Largest>(x, best)) best = x;
         });
@@ -54,11 +54,11 @@ void extreme(const ReduceParams& params, const Number* input, Number* output) {
 
 template <bool Largest, typename Number>
 void position_of_extreme(const ReduceParams& params, const Number* input, int64_t* output) {
-    walk(params.kept, params.kept_strides, [&](int32_t start) {
+    for_each(params.kept, params.kept_strides, [&](int32_t start) {
         Number best = input[start];
         int64_t position = 0;
         int64_t found = 0;
-        walk(params.reduced, params.reduced_strides, [&](int32_t offset) {
+        for_each(params.reduced, params.reduced_strides, [&](int32_t offset) {
             const Number x = input[start + offset];
             if (wins<Largest>(x, best)) {
                 best = x;
@@ -98,22 +98,23 @@ void prod_s64(const ReduceParams& params, const int64_t* input, int64_t* output)
 
 void mean_f32(const ReduceParams& params, const float* input, float* output) {
     const auto count = static_cast<float>(reduced_count(params));
-    walk(params.kept, params.kept_strides, [&](int32_t start) {
+    for_each(params.kept, params.kept_strides, [&](int32_t start) {
         float sum = 0.0f;
-        walk(params.reduced, params.reduced_strides, [&](int32_t offset) { sum += input[start + offset]; });
+        for_each(params.reduced, params.reduced_strides,
+                 [&](int32_t offset) { sum += input[start + offset]; });
         *output++ = sum / count;
     });
 }
 
 void var_f32(const VarianceParams& params, const float* input, float* output) {
-    const ReduceParams& over = params.walk;
+    const ReduceParams& over = params.space;
     const auto count = static_cast<float>(reduced_count(over));
-    walk(over.kept, over.kept_strides, [&](int32_t start) {
+    for_each(over.kept, over.kept_strides, [&](int32_t start) {
         float sum = 0.0f;
-        walk(over.reduced, over.reduced_strides, [&](int32_t offset) { sum += input[start + offset]; });
+        for_each(over.reduced, over.reduced_strides, [&](int32_t offset) { sum += input[start + offset]; });
         const float mean = sum / count;
         float squares = 0.0f;
-        walk(over.reduced, over.reduced_strides, [&](int32_t offset) {
+        for_each(over.reduced, over.reduced_strides, [&](int32_t offset) {
             const float distance = input[start + offset] - mean;
             squares += distance * distance;
         });

@@ -57,7 +57,7 @@ void weighted_sums(const ResampleParams& params, const int8_t* first, const int1
 void resample_s8(const ResampleParams& params, const int8_t* input, const int32_t* row_starts,
                  const int16_t* row_weights, const int32_t* column_starts, const int16_t* column_weights,
                  int8_t* output) {
-    const OutputStage stage{params.output_zero_point, -128, 127};
+    const OutputEpilogue epilogue{params.output_zero_point, -128, 127};
     const int32_t channels = params.input.channels;
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t y = 0; y < params.output.height; ++y) {
@@ -75,7 +75,7 @@ void resample_s8(const ResampleParams& params, const int8_t* input, const int32_
                         weighted_sums(params, first + c, rows, columns, count, sums);
                     }
                     for (int32_t i = 0; i < count; ++i) {
-                        *output++ = to_int8(sums[i], params.multiplier, params.shift, stage);
+                        *output++ = to_int8(sums[i], params.multiplier, params.shift, epilogue);
                     }
                 }
             }

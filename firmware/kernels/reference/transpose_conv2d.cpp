@@ -53,7 +53,7 @@ void transpose_conv2d_s8(const TransposeConv2dParams& params, const int8_t* inpu
                 for (int32_t o = 0; o < params.output.channels; ++o) {
                     const int32_t sum =
                         (bias != nullptr ? bias[o] : 0) + window_sum(params, image, weights + o * filter, at);
-                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.stage);
+                    *output++ = to_int8(sum, multipliers[o], shifts[o], params.epilogue);
                 }
             }
         }

@@ -1,6 +1,6 @@
 #include "mcu/kernels/thumb_add.h"
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {

@@ -15,10 +15,10 @@ inline Offsets offsets(int32_t left, int32_t channels) {
 // Calls the core for channels of four pixels.
 class Tiles {
 public:
-    Tiles(const ThumbTileParams& params, ThumbCore core, const int32_t* packed, int32_t* patch)
+    Tiles(const ThumbTileParams& params, ThumbCore core, const int32_t* packed, int32_t* im2col)
         : params_(params), core_(core), packed_(packed) {
-        tile_.patch = patch;
-        tile_.patch_end = patch + 2 * params.products;
+        tile_.im2col = im2col;
+        tile_.im2col_end = im2col + 2 * params.products;
         tile_.eight_stride = 8 * (params.products - 1);
         tile_.bounds = params.bounds;
     }
@@ -29,7 +29,7 @@ public:
         const auto eights = static_cast<int32_t>(static_cast<uint32_t>(params_.channels + 7) / 8);
         const int32_t in_eight = channel - 8 * eight;
         const auto weights = reinterpret_cast<uintptr_t>(packed_ + 2 * eight * params_.products);
-        tile_.weights = static_cast<int32_t>(weights - reinterpret_cast<uintptr_t>(tile_.patch)) + in_eight;
+        tile_.weights = static_cast<int32_t>(weights - reinterpret_cast<uintptr_t>(tile_.im2col)) + in_eight;
         tile_.in_eight = 8 - in_eight;
         tile_.scales = packed_ + 2 * eights * params_.products + 4 * channel;
         const Offsets to = offsets(left, params_.channels);
@@ -52,8 +52,8 @@ inline int32_t both(const int8_t* first, const int8_t* second) {
     return *first + *second * (1 << 16);
 }
 
-// Two runs of bytes into the patch, two words of every four; the slot behind them. Slots of odd products have
-// bit 2 in their address.
+// Two runs of bytes into the im2col buffer, two words of every four; the slot behind them. Slots of odd
+// products have bit 2 in their address.
 __attribute__((noinline)) int32_t* pair(const int8_t* first, const int8_t* second, int32_t count,
                                         int32_t* slot) {
     if ((reinterpret_cast<uintptr_t>(slot) & 4) != 0 && count > 0) {
@@ -118,9 +118,9 @@ inline void windows(const ThumbConv2dParams& params, const Origin& a, const Orig
 }
 
 // Output pixels in memory order.
-class Walk {
+class Origins {
 public:
-    Walk(const ThumbConv2dParams& params, const int8_t* input)
+    Origins(const ThumbConv2dParams& params, const int8_t* input)
         : params_(params), at_{input, -params.window.padding.y, -params.window.padding.x} {}
 
     Origin next() {
@@ -149,15 +149,15 @@ private:
 }  // namespace
 
 void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t* input, const int32_t* packed,
-                  const int8_t* edge, int8_t* output, uint8_t* patch) {
-    const auto slots = reinterpret_cast<int32_t*>(patch);
+                  const int8_t* edge, int8_t* output, uint8_t* im2col) {
+    const auto slots = reinterpret_cast<int32_t*>(im2col);
     Tiles tiles(params.tile, core, packed, slots);
-    Walk walk(params, input);
+    Origins origins(params, input);
     const int32_t channels = params.tile.channels / params.groups;
     for (int32_t left = params.batch * params.output.height * params.output.width; left > 0; left -= 4) {
         Origin pixels[4];
         for (int32_t i = 0; i < 4; ++i) {
-            pixels[i] = i < left ? walk.next() : pixels[0];
+            pixels[i] = i < left ? origins.next() : pixels[0];
         }
         for (int32_t channel = 0; channel < params.tile.channels; channel += channels) {
             windows(params, pixels[0], pixels[1], edge, slots);
@@ -172,8 +172,8 @@ void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t*
 }
 
 void thumb_pointwise(const ThumbPointwiseParams& params, ThumbCore core, const int8_t* input,
-                     const int32_t* packed, int8_t* output, uint8_t* patch) {
-    const auto slots = reinterpret_cast<int32_t*>(patch);
+                     const int32_t* packed, int8_t* output, uint8_t* im2col) {
+    const auto slots = reinterpret_cast<int32_t*>(im2col);
     Tiles tiles(params.tile, core, packed, slots);
     for (int32_t left = params.pixels; left > 0; left -= 4) {
         const Offsets from = offsets(left, params.depth);

@@ -1,6 +1,6 @@
 #include "mcu/kernels/thumb_mean.h"
 
-#include "rescale.h"
+#include "requantize.h"
 
 namespace mcu::kernels {
 namespace {
@@ -25,7 +25,7 @@ void thumb_mean_s8(const MeanParams& params, const int8_t* input, int8_t* output
     for_each_mean(params, input, [&](const int8_t* first) {
         for (int32_t c = params.input.channels; c > 0; --c) {
             const int32_t sum = factor * sum_of(window, first++);
-            *output++ = thumb::rescale<thumb::Form::kTies>(sum, params.scale, {});
+            *output++ = thumb::requantize<thumb::Form::kHalfAway>(sum, params.scale, {});
         }
     });
 }

@@ -2,7 +2,7 @@
 
 The kernels of firmware/kernels/reference give the same numbers to the bit. Arrays are in the model's logical
 shape; `zero_point`s and fixed-point numbers are plain integers. Everything is int64 arithmetic that stays
-below 2^63; a shift to the right rounds down after half of its unit was added: ties go upwards.
+below 2^63; a shift to the right rounds down after half of its unit was added: half up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -187,7 +187,7 @@ def masked_softmax(values: Int8, mask: npt.NDArray[Any], table: Int32) -> Int8:
     point -128.
 
     table holds exp(-d * scale) for d = 0 ... 255 in units of 2^-31, as unsigned numbers. The share of 256 is
-    rounded, ties to even; nothing counts in a row whose mask is 0 everywhere.
+    rounded, half to even; nothing counts in a row whose mask is 0 everywhere.
     """
     counts = np.broadcast_to(mask != 0, values.shape)
     parts, total = _parts(values, counts, table)

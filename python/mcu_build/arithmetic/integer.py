@@ -262,7 +262,7 @@ def avg_pool2d(
     shift: int = 0,
     scratch: object = None,
 ) -> Int8:
-    """quantized_avg_pool2d: the mean over the part of the window inside the image, ties away from zero.
+    """quantized_avg_pool2d: the mean over the part of the window inside the image, half away from zero.
 
     As CMSIS-NN's arm_avgpool_s8, which ExecuTorch's own kernel calls; its Python definition rounds ties to
     even. Zero point and scale (multiplier, shift) cancel.
@@ -295,7 +295,7 @@ def _inside(start: int, length: int, size: int) -> tuple[int, int]:
 
 
 def divide_to_even(total: Int64, count: int | Int64) -> Int64:
-    """total / count, rounded to the nearest, ties to even."""
+    """total / count, rounded to the nearest, half to even."""
     quotient, rest = np.divmod(total, count)
     up = (2 * rest > count) | ((2 * rest == count) & (quotient % 2 == 1))
     return np.add(quotient, up, dtype=np.int64)

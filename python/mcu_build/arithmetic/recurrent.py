@@ -10,7 +10,7 @@ PyTorch's order of gates, with a scale for each row; those of int16 keep sums of
 
 are the gates before their functions: 16 bits, saturated, 12 of them behind the point (7 for a ReLU). Zero
 points are a part of the biases. Functions have 15 bits behind the point; sigmoid(p) = 1/2 + tanh(p / 2) / 2,
-and tanh is interpolated in a table of 257 entries from 0 to 8. Shifts to the right round, ties go upwards.
+and tanh is interpolated in a table of 257 entries from 0 to 8. Shifts to the right round, half up.
 """
 
 from collections.abc import Callable, Mapping
@@ -221,7 +221,7 @@ def _output(
 
 
 def _fixed(state: Float32, bits: int) -> Int64:
-    """A state in float in units of 2^-bits, ties to even; NaN is the least number."""
+    """A state in float in units of 2^-bits, half to even; NaN is the least number."""
     scaled = state.astype(np.float32) * np.float32(1 << bits)
     limited = np.where(scaled > -(1 << 15), np.minimum(scaled, (1 << 15) - 1), -(1 << 15))
     return np.asarray(np.rint(limited), np.int64).reshape(-1, state.shape[-1])

@@ -344,9 +344,9 @@ def _pointer(plan: Plan, id: int | None, further: int = 0) -> str:
 
 
 def _constant_pointer(plan: Plan, tensor: Tensor, owner: Tensor) -> str:
-    offset, walk = 0, tensor
-    while walk.alias_of is not None:
-        offset, walk = offset + walk.alias_offset, plan.tensors[walk.alias_of]
+    offset, root = 0, tensor
+    while root.alias_of is not None:
+        offset, root = offset + root.alias_offset, plan.tensors[root.alias_of]
     if tensor.dtype is owner.dtype:
         elements = offset // owner.dtype.size
         return f"constants::{_constant_name(owner)}" + (f" + {elements}" if elements else "")

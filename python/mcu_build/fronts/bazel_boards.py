@@ -105,16 +105,16 @@ def _platforms(board: Board) -> list[dict[str, Any]]:
     for compiler in (first, "arm-gcc") if first == "arm-clang" else (first,):
         name = board.id if compiler == first else f"{board.id}-{compiler}"
         constraint = "native" if board.is_host else compiler
-        config = _facts(board, compiler)
+        config = _config(board, compiler)
         smaller = _options(toolchain_config(board, compiler, optimize="size"))
         lines += [
-            {"name": name, "compiler": constraint, "optimize": "speed", "facts": config},
-            {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "facts": config | smaller},
+            {"name": name, "compiler": constraint, "optimize": "speed", "config": config},
+            {"name": f"{name}-size", "compiler": constraint, "optimize": "size", "config": config | smaller},
         ]
     return lines
 
 
-def _facts(board: Board, compiler: Toolchain) -> dict[str, Any]:
+def _config(board: Board, compiler: Toolchain) -> dict[str, Any]:
     config = toolchain_config(board, compiler)
     return {
         **asdict(config),

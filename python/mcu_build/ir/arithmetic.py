@@ -14,8 +14,8 @@ Int64 = npt.NDArray[np.int64]
 def requantize(accumulator: Int64, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> Int64:
     """CMSIS-NN's arm_nn_requantize: a doubling high multiplication, then a rounding shift to the right.
 
-    `multiplier` and `shift` broadcast against `accumulator`. The product with 2^-31 rounds ties upwards, the
-    shift rounds ties away from zero.
+    `multiplier` and `shift` broadcast against `accumulator`. The product with 2^-31 rounds half up, the
+    shift rounds half away from zero.
     """
     left = np.maximum(shift, 0).astype(np.int64)
     right = np.maximum(np.negative(shift), 0).astype(np.int64)

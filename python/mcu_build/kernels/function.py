@@ -7,10 +7,10 @@ from mcu_build.ir.plan import Emitted
 
 
 @dataclass(frozen=True)
-class Finish:
+class Epilogue:
     """What is done to sums beside multiplying and shifting."""
 
-    ties: bool = False
+    half_away: bool = False
     clamps: bool = False
 
     @property
@@ -19,7 +19,7 @@ class Finish:
         return "_".join(self._words()) or "plain"
 
     def _words(self) -> list[str]:
-        return ["ties"] * self.ties + ["clamps"] * self.clamps
+        return ["half_away"] * self.half_away + ["clamps"] * self.clamps
 
 
 def naked(scope: str, name: str, parameter: str, lines: Iterable[str]) -> Emitted:

@@ -6,7 +6,7 @@ number an index into a palette of up to 32 entries or, above them, a value direc
 `zdiv` is not 6, runs of zeros between the weights have codes of their own. Quotients and remainders come in
 chunks: the quotients of 12 unary places, then the remainders of the chunk before.
 
-The chunks are walked one by one, as each one's place depends on the last; their symbols are then taken apart
+The chunks are decoded one by one, as each one's place depends on the last; their symbols are then taken apart
 all at once. This is not done with the codec of the Vela package, which ends the process on a damaged stream.
 """
 
@@ -135,7 +135,7 @@ def _slice(bits: _Bits, header: _Header, palette: _Palette) -> Integers:
         size = len(palette.entries)
         shift = (size - 1).bit_length() if size else palette.bits
     places = 8 if header.uncompressed and shift > 5 else 12
-    weights, zeros = _walk(bits, header, shift, places)
+    weights, zeros = _chunks_of(bits, header, shift, places)
     numbers = _weight_numbers(bits.bits, weights, header, shift, places)
     values = _weight_values(numbers, palette)
     if not header.zero_runs:
@@ -144,7 +144,7 @@ def _slice(bits: _Bits, header: _Header, palette: _Palette) -> Integers:
     return _interleave(values, runs, header.new_palette)
 
 
-def _walk(bits: _Bits, header: _Header, shift: int, places: int) -> tuple[_Symbols, _Symbols]:
+def _chunks_of(bits: _Bits, header: _Header, shift: int, places: int) -> tuple[_Symbols, _Symbols]:
     """Step through the slice's chunks."""
     weights, zeros = _Symbols(), _Symbols()
     zero_places = 12 if header.zero_shift < 3 else 8

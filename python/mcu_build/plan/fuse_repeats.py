@@ -44,9 +44,9 @@ def _needed(steps: list[Step], makers: dict[int, Permute]) -> tuple[Step, ...]:
 
 def _reading(plan: Plan, makers: dict[int, Permute], call: Mul) -> Mul:
     """The product with one of its factors read where it lies, if that is copied for it."""
-    if not call.params.walk.both_dense or call.first == call.second:
+    if not call.params.space.both_dense or call.first == call.second:
         return call
-    count = call.params.walk.elements
+    count = call.params.space.elements
     for role, id in (("second", call.second), ("first", call.first)):
         source = _repeated(plan, makers, id, count)
         if source is None:
@@ -55,8 +55,8 @@ def _reading(plan: Plan, makers: dict[int, Permute], call: Mul) -> Mul:
         each = count // size
         dense, repeated = (0, 0, 0, 0, each, 1), (0, 0, 0, 0, 1, 0)
         strides = (repeated, dense) if role == "first" else (dense, repeated)
-        walk = Broadcast((1, 1, 1, 1, size, each), *strides)
-        return replace(call, params=replace(call.params, walk=walk), **{role: source})
+        space = Broadcast((1, 1, 1, 1, size, each), *strides)
+        return replace(call, params=replace(call.params, space=space), **{role: source})
     return call
 
 

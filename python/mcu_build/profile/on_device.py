@@ -45,7 +45,7 @@ def measure(
     start = executable.run.address
     clock: list[int] = []
 
-    def walk() -> None:
+    def count_layers() -> None:
         probe.clear_breakpoint(start)
         for end in (*ends, probe.read_register(LR) & ~1):
             clock.append(int.from_bytes(probe.read_memory(_CYCLES, 4), "little"))
@@ -57,7 +57,7 @@ def measure(
                 raise McuError(f"{image.name}: the core did not come to the end of a layer at {end:#010x}")
         clock.append(int.from_bytes(probe.read_memory(_CYCLES, 4), "little"))
 
-    device.run(probe, image, executable.file, inputs, timeout, {start: walk})
+    device.run(probe, image, executable.file, inputs, timeout, {start: count_layers})
     if clock[-1] == clock[0]:
         raise McuError(
             f"{executable.core}: its cycle counter stands still",

@@ -15,7 +15,7 @@ def _requantize(value: int, multiplier: int, shift: int) -> int:
     right = max(-shift, 0)
     if right == 0:
         return high
-    # Nearest, ties away from zero.
+    # Nearest, half away from zero.
     magnitude = (abs(high) + (1 << (right - 1))) >> right
     return magnitude if high >= 0 else -magnitude
 

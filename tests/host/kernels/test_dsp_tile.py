@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcu_build.kernels.dsp.tile import Loop, TileFinish, emit, loop_of
+from mcu_build.kernels.dsp.tile import Loop, TileEpilogue, emit, loop_of
 from tests.support.emitted import loop_cycles
 
 
@@ -25,6 +25,6 @@ def test_several_counts_share_a_core() -> None:
 def test_cycles_of_a_product(core: str, most: float) -> None:
     """Of 64 products, with the rescaling of their sums: 8 sums of a quad."""
     loop = loop_of([32])
-    emitted = emit(loop, TileFinish(), core == "cortex-m7")
+    emitted = emit(loop, TileEpilogue(), core == "cortex-m7")
     taken = loop_cycles(core, emitted, {"2": (32 - loop.first) // loop.each})
     assert taken / (8 * 64) < most

@@ -66,7 +66,7 @@ def test_each_instruction_reads_what_it_did() -> None:
 )
 def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of a quad that is one of many."""
-    emitted = tile_core.emit(core, tile_core.TileFinish())
+    emitted = tile_core.emit(core, tile_core.TileEpilogue())
     taken = loop_cycles("cortex-m55", emitted, {"2": core.loop.rounds})
     assert taken / (16 * core.nbytes * core.rows) < most
 
@@ -74,6 +74,6 @@ def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
 @pytest.mark.parametrize(("inputs", "most"), [(128, 0.146), (640, 0.145)])
 def test_linear_cores_hardly_wait(inputs: int, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of eight outputs among many."""
-    core = linear.Core(inputs, right=7, ties=False)
+    core = linear.Core(inputs, right=7, half_away=False)
     taken = loop_cycles("cortex-m55", linear.emit(core), {"2": core.loop.rounds})
     assert taken / (linear.TILE * inputs) < most

@@ -8,7 +8,7 @@ import numpy as np
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
 PLAIN = (-128, -128, 127)  # zero point and clamps of a layer with a ReLU
-STAGES = (PLAIN, (-128, -128, 127), (5, -128, 127), (127, -128, 127), (-100, -100, 50), (-20, -90, 127))
+EPILOGUES = (PLAIN, (-128, -128, 127), (5, -128, 127), (127, -128, 127), (-100, -100, 50), (-20, -90, 127))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Shape:
         return n, self.channels, height, width
 
 
-def case(dice: np.random.Generator, shape: Shape, stage: Sequence[int], corners: bool = False) -> Case:
+def case(dice: np.random.Generator, shape: Shape, epilogue: Sequence[int], corners: bool = False) -> Case:
     """A case with random operands. `corners`: a dead channel's shift and one of no right shift among them."""
     n, height, width = shape.image
     x = dice.integers(-128, 128, (n, shape.inputs, height, width)).astype(np.int8)
@@ -67,7 +67,7 @@ def case(dice: np.random.Generator, shape: Shape, stage: Sequence[int], corners:
     if corners:
         shifts[0], multipliers[-1], shifts[-1] = -45, 0, 0
     bias = dice.integers(-3000, 3000, shape.channels).astype(np.int32)
-    zero_point, low, high = stage
+    zero_point, low, high = epilogue
     offset = int(dice.choice((128, -127, 0, -11)))
     geometry = [list(shape.stride), list(shape.padding), list(shape.dilation)]
     arguments = [
@@ -89,15 +89,19 @@ def case(dice: np.random.Generator, shape: Shape, stage: Sequence[int], corners:
 
 
 def cases(seed: int, shapes: Sequence[Shape], extra: int = 0) -> list[Case]:
-    """Each shape with every stage; `extra` random ones more for each shape, of other sizes and channels."""
+    """Each shape with every epilogue; `extra` random ones more for each, of other sizes and channels."""
     dice = np.random.default_rng(seed)
-    found = [case(dice, shape, stage, index == 2) for shape in shapes for index, stage in enumerate(STAGES)]
+    found = [
+        case(dice, shape, epilogue, index == 2)
+        for shape in shapes
+        for index, epilogue in enumerate(EPILOGUES)
+    ]
     for shape in shapes:
         for _ in range(extra):
             n, height, width = shape.image
             image = (n, height + int(dice.integers(0, 4)), width + int(dice.integers(0, 4)))
             other = replace(shape, image=image, outputs=shape.groups * int(dice.integers(1, 21)))
-            found.append(case(dice, other, STAGES[int(dice.integers(len(STAGES)))]))
+            found.append(case(dice, other, EPILOGUES[int(dice.integers(len(EPILOGUES)))]))
     return found
 
 

@@ -15,7 +15,7 @@ from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
 from mcu_build.codegen.target import target
 from mcu_build.errors import McuError
 from mcu_build.resources import data_dir
-from tests.sim.kernels.convolution_cases import STAGES, Shape, cases, differing, share_that_varies
+from tests.sim.kernels.convolution_cases import EPILOGUES, Shape, cases, differing, share_that_varies
 from tests.sim.kernels.test_dsp_linear import layer
 from tests.sim.kernels.test_mve_elementwise import average, every_pair, short_sum
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
@@ -55,7 +55,7 @@ def every_operator() -> list[Case]:
     """Cases of every operator that CMSIS-NN serves."""
     made = [*cases(81, SHAPES), every_pair((25, 1 << 30, 0), (-128, 1676959986, -2), (-128, 1190280823, -17))]
     made += [
-        layer(seed, size, STAGES[seed]) for seed, size in enumerate([(1, 64, 12), (3, 17, 5), (2, 8, 1)])
+        layer(seed, size, EPILOGUES[seed]) for seed, size in enumerate([(1, 64, 12), (3, 17, 5), (2, 8, 1)])
     ]
     # Windows of an even number of pixels have ties.
     windows = (((1, 5, 9, 8), (3, 3), (0, 0)), ((1, 4, 8, 8), (2, 2), (0, 0)), ((1, 4, 9, 8), (3, 3), (1, 1)))

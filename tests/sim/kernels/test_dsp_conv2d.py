@@ -8,8 +8,8 @@ import pytest
 
 from mcu_build.codegen.target import Toolchain
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -73,22 +73,26 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("shape", "stage", "kernel"),
+    ("shape", "epilogue", "kernel"),
     [
-        (Shape((1, 5, 5), 64, 12), STAGES[0], "dsp_pointwise"),
-        (Shape((1, 5, 5), 8, 12), STAGES[2], "dsp_pointwise"),
-        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "dsp_conv2d"),
-        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "dsp_conv2d_bytes"),
+        (Shape((1, 5, 5), 64, 12), EPILOGUES[0], "dsp_pointwise"),
+        (Shape((1, 5, 5), 8, 12), EPILOGUES[2], "dsp_pointwise"),
+        (Shape((1, 9, 9), 16, 12, (3, 3)), EPILOGUES[4], "dsp_conv2d"),
+        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), EPILOGUES[0], "dsp_conv2d_bytes"),
     ],
 )
-def test_the_kernel_is_the_one_for_the_shape(shape: Shape, stage: Sequence[int], kernel: str) -> None:
-    (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, stage)])
+def test_the_kernel_is_the_one_for_the_shape(shape: Shape, epilogue: Sequence[int], kernel: str) -> None:
+    (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, epilogue)])
     assert [step.kernel for step in plan.steps] == [kernel]
 
 
 def test_for_size_layers_with_and_without_relu_share_a_core(tmp_path: Path) -> None:
     shapes = (Shape((1, 5, 5), 20, 12), Shape((1, 4, 3), 17, 7))
-    made = [case(np.random.default_rng(7), shape, stage) for shape in shapes for stage in (PLAIN, STAGES[2])]
+    made = [
+        case(np.random.default_rng(7), shape, epilogue)
+        for shape in shapes
+        for epilogue in (PLAIN, EPILOGUES[2])
+    ]
     names = [[step.core and step.core.name for step in plan.steps] for plan in plans_on(BOARD, made)]
     assert names[0] != names[1]
     names = [
@@ -102,7 +106,7 @@ def test_for_size_layers_with_and_without_relu_share_a_core(tmp_path: Path) -> N
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), STAGES[2])
+    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]
 

@@ -9,7 +9,7 @@ import pytest
 from mcu_build.codegen.target import Toolchain
 from tests.host.kernels.test_convolution import convolutions, depthwise, transposed
 from tests.sim.kernels.convolution_cases import (
-    STAGES,
+    EPILOGUES,
     Shape,
     case,
     cases,
@@ -51,10 +51,12 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     plans = plans_on(board, made)
     sources = [step.source for plan in plans for step in plan.steps]
     # Three of small groups are quicker as plain convolutions.
-    assert set(sources) == {"dsp_conv_taps", "dsp_conv2d"} and sources.count("dsp_conv2d") == 3 * len(STAGES)
+    assert set(sources) == {"dsp_conv_taps", "dsp_conv2d"} and sources.count("dsp_conv2d") == 3 * len(
+        EPILOGUES
+    )
     cores = {step.core.name for plan in plans for step in plan.steps if step.core}
-    finishes = {re.sub(r"tile_[\d_]+(or_none_)?", "", name) for name in cores}
-    assert {"plain", "ties", "ties_clamps", "numbered", "ties_numbered"} <= finishes
+    epilogues = {re.sub(r"tile_[\d_]+(or_none_)?", "", name) for name in cores}
+    assert {"plain", "half_away", "half_away_clamps", "numbered", "half_away_numbered"} <= epilogues
     assert sum("transpose" in one.operator for one in made) > 20
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
@@ -63,6 +65,6 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), SHAPES[0], STAGES[2])
+    given = case(np.random.default_rng(3), SHAPES[0], EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

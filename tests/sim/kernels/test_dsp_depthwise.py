@@ -7,8 +7,8 @@ import pytest
 
 from mcu_build.codegen.target import Toolchain
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -100,6 +100,6 @@ def test_fewer_channels_than_a_word_has_are_a_plain_convolution() -> None:
 @pytest.mark.usefixtures("room")
 @pytest.mark.parametrize("shape", [SQUARE[4], ROWS[0]])
 def test_one_other_weight_is_noticed(shape: Shape, tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), shape, STAGES[2])
+    given = case(np.random.default_rng(3), shape, EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

@@ -7,7 +7,7 @@ import pytest
 
 from mcu_build.codegen.target import Toolchain
 from mcu_build.plan.fit import constant_bytes
-from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.sim.kernels.convolution_cases import EPILOGUES, differing, share_that_varies, with_weight_changed
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
@@ -24,13 +24,15 @@ SIZES = [(1, 64, 12), (1, 16, 1), (1, 1, 2), (1, 17, 3), (1, 35, 7), (1, 640, 12
 SIZES += [(1, 1497, 9), (1, 1984, 2), (3, 1301, 5)]  # whose sums are made in parts
 
 
-def layer(seed: int, size: tuple[int, int, int], stage: tuple[int, int, int], filter_offset: int = 0) -> Case:
+def layer(
+    seed: int, size: tuple[int, int, int], epilogue: tuple[int, int, int], filter_offset: int = 0
+) -> Case:
     dice = np.random.default_rng(seed)
     rows, inputs, outputs = size
     weights = dice.integers(-127, 128, (outputs, inputs)).astype(np.int8)
     if seed % 2:
         weights[dice.random(weights.shape) < 0.1] = -128
-    zero_point, low, high = stage
+    zero_point, low, high = epilogue
     arguments = [
         T(dice.integers(-128, 128, (rows, inputs)).astype(np.int8)),
         T(weights, constant=True),
@@ -46,7 +48,7 @@ def layer(seed: int, size: tuple[int, int, int], stage: tuple[int, int, int], fi
 
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
 def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
-    made = [layer(seed, size, stage) for size in SIZES for seed, stage in enumerate(STAGES * 2)]
+    made = [layer(seed, size, epilogue) for size in SIZES for seed, epilogue in enumerate(EPILOGUES * 2)]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
@@ -64,18 +66,18 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     ],
 )
 def test_the_kernel_is_the_one_for_the_layer(rows: int, inputs: int, filter_offset: int, kernel: str) -> None:
-    (plan,) = plans_on(BOARD, [layer(2, (rows, inputs, 12), STAGES[0], filter_offset)])
+    (plan,) = plans_on(BOARD, [layer(2, (rows, inputs, 12), EPILOGUES[0], filter_offset)])
     assert [step.kernel for step in plan.steps] == [kernel]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("inputs", [64, 640, 1600, 4000])
 def test_a_weight_takes_a_byte(rows: int, inputs: int) -> None:
-    (plan,) = plans_on(BOARD, [layer(4, (rows, inputs, 64), STAGES[0])])
+    (plan,) = plans_on(BOARD, [layer(4, (rows, inputs, 64), EPILOGUES[0])])
     assert constant_bytes(plan) < 1.05 * inputs * 64 + 64 * 24
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = layer(4, (1, 16, 12), STAGES[2])
+    given = layer(4, (1, 16, 12), EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

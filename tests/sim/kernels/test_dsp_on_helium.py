@@ -5,7 +5,7 @@ from pathlib import Path
 from mcu_build.board import find_board
 from mcu_build.plan.compile import compile_program
 from mcu_build.simulate import run
-from tests.sim.kernels.convolution_cases import STAGES, cases, differing
+from tests.sim.kernels.convolution_cases import EPILOGUES, cases, differing
 from tests.sim.kernels.test_dsp_conv2d import SHAPES
 from tests.sim.kernels.test_dsp_depthwise import OTHERS, SQUARE
 from tests.sim.kernels.test_dsp_elementwise import KERNELS
@@ -17,7 +17,7 @@ from tests.support.cases_on_board import build_cases
 def test_equals_the_reference(tmp_path: Path) -> None:
     made = cases(71, [*SHAPES, *SQUARE, *OTHERS])
     made += [case for name, them in KERNELS.items() if name.startswith("dsp_") for case in them]
-    made += [layer(seed, size, STAGES[seed]) for seed, size in enumerate(SIZES[: len(STAGES)])]
+    made += [layer(seed, size, EPILOGUES[seed]) for seed, size in enumerate(SIZES[: len(EPILOGUES)])]
     programs = [program_of(case) for case in made]
     plans = [
         compile_program(program, f"case_{index}", ("dsp", "reference"))

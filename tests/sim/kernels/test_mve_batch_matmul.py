@@ -22,16 +22,18 @@ SHAPES = [
     (1, 9, 6, 13),
 ]
 # Zero point of the output, and what operands are offset by.
-STAGES = [(-128, 0, 0), (127, 128, -127), (5, -3, 11), (-20, 128, 128)]
+EPILOGUES = [(-128, 0, 0), (127, 128, -127), (5, -3, 11), (-20, 128, 128)]
 
 
-def product(dice: np.random.Generator, shape: tuple[int, int, int, int], stage: tuple[int, int, int]) -> Case:
+def product(
+    dice: np.random.Generator, shape: tuple[int, int, int, int], epilogue: tuple[int, int, int]
+) -> Case:
     batch, rows, columns, inner = shape
     left = T(dice.integers(-128, 128, (batch, rows, inner)).astype(np.int8))
     right = T(dice.integers(-128, 128, (batch, columns, inner)).astype(np.int8))
-    zero_point, left_offset, right_offset = stage
+    zero_point, left_offset, right_offset = epilogue
     # Larger sums where offsets add up.
-    shift = -7 - int(np.log2(inner) / 2) - (int(np.log2(inner) / 2) + 1 if min(stage[1:]) == 128 else 0)
+    shift = -7 - int(np.log2(inner) / 2) - (int(np.log2(inner) / 2) + 1 if min(epilogue[1:]) == 128 else 0)
     multiplier = int(dice.integers(1 << 30, 1 << 31))
     scratch = T(np.zeros(1, np.uint8))
     arguments = [left, left_offset, right, right_offset, zero_point, multiplier, shift, scratch]
@@ -41,7 +43,7 @@ def product(dice: np.random.Generator, shape: tuple[int, int, int, int], stage: 
 
 def cases() -> list[Case]:
     dice = np.random.default_rng(53)
-    return [product(dice, shape, stage) for shape in SHAPES for stage in STAGES]
+    return [product(dice, shape, epilogue) for shape in SHAPES for epilogue in EPILOGUES]
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
@@ -55,14 +57,14 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
 
 
 def test_a_shift_to_the_left_goes_elsewhere() -> None:
-    given = product(np.random.default_rng(1), SHAPES[0], STAGES[0])
+    given = product(np.random.default_rng(1), SHAPES[0], EPILOGUES[0])
     arguments = [*given.arguments[:6], 1, given.arguments[7]]
     (plan,) = plans_on(BOARD, [Case(given.operator, arguments, given.outputs)])
     assert not plan.steps[-1].kernel.startswith("mve_")
 
 
 def test_one_other_value_is_noticed(tmp_path: Path) -> None:
-    given = product(np.random.default_rng(2), (1, 4, 4, 17), STAGES[2])
+    given = product(np.random.default_rng(2), (1, 4, 4, 17), EPILOGUES[2])
     changed = given.arguments[2].array.copy()  # type: ignore[union-attr]
     changed[0, 3, 16] ^= 64
     other = Case(given.operator, [*given.arguments[:2], T(changed), *given.arguments[3:]], given.outputs)

@@ -8,8 +8,8 @@ import pytest
 from mcu_build.codegen.target import Toolchain
 from mcu_build.kernels.helium import convolution, tile_core
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -119,7 +119,7 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
     dice = np.random.default_rng(31)
     shapes = [shape for shapes in KERNELS.values() for shape in shapes]
     shapes += [random_shape(dice) for _ in range(12)]
-    made = [case(dice, shape, STAGES[i % len(STAGES)], i % 5 == 2) for i, shape in enumerate(shapes)]
+    made = [case(dice, shape, EPILOGUES[i % len(EPILOGUES)], i % 5 == 2) for i, shape in enumerate(shapes)]
     assert_equal(made, tmp_path, toolchain)
 
 
@@ -129,7 +129,7 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
 def test_equals_the_reference_for_random_shapes(seed: int, toolchain: Toolchain, tmp_path: Path) -> None:
     dice = np.random.default_rng(1000 + seed)
     made = [
-        case(dice, random_shape(dice), STAGES[int(dice.integers(len(STAGES)))], bool(dice.integers(2)))
+        case(dice, random_shape(dice), EPILOGUES[int(dice.integers(len(EPILOGUES)))], bool(dice.integers(2)))
         for _ in range(40)
     ]
     assert_equal(made, tmp_path, toolchain)
@@ -169,8 +169,10 @@ def test_fewer_channels_take_no_longer(tmp_path: Path) -> None:
 
 def test_cores_are_shared() -> None:
     """However many sizes layers have, vectors in turns need four cores, for what is left of a round."""
-    finish = tile_core.TileFinish()
-    cores = [tile_core.emit(convolution.patch_of(1, 16 * vectors).core, finish) for vectors in range(5, 60)]
+    epilogue = tile_core.TileEpilogue()
+    cores = [
+        tile_core.emit(convolution.im2col_of(1, 16 * vectors).core, epilogue) for vectors in range(5, 60)
+    ]
     assert len({core.name for core in cores}) == len({core.text for core in cores}) == 4
 
 
@@ -178,7 +180,7 @@ def test_cores_are_shared() -> None:
 def test_general_kernels_serve_every_shape_where_size_counts(toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(37, [shape for shapes in KERNELS.values() for shape in shapes[:2] if shape.groups == 1])
     kernels = {plan.steps[-1].kernel for plan in plans_on(BOARD, made, optimize="size")}
-    assert kernels == {"mve_pointwise_s8", "mve_conv_patches_s8"}
+    assert kernels == {"mve_pointwise_s8", "mve_conv_im2col_s8"}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain, optimize="size"), wanted) == []
@@ -191,7 +193,7 @@ def test_the_kernel_is_the_one_for_the_shape(kernel: str) -> None:
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), STAGES[2])
+    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]
 

@@ -7,8 +7,8 @@ import pytest
 
 from mcu_build.codegen.target import Toolchain
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -80,7 +80,7 @@ def random_window(dice: np.random.Generator) -> Shape:
 def test_windows_equal_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
     dice = np.random.default_rng(43)
     given = [*WINDOWS, *(random_window(dice) for _ in range(6))]
-    made = [case(dice, shape, STAGES[i % len(STAGES)], i % 5 == 2) for i, shape in enumerate(given)]
+    made = [case(dice, shape, EPILOGUES[i % len(EPILOGUES)], i % 5 == 2) for i, shape in enumerate(given)]
     steps = [plan.steps[-1] for plan in plans_on(BOARD, made[: len(WINDOWS)])]
     assert {step.kernel for step in steps} == {"mve_depthwise_windows_s8"}
     assert len({step.core.name for step in steps if step.core}) > 6
@@ -92,7 +92,7 @@ def test_windows_equal_the_reference(toolchain: Toolchain, tmp_path: Path) -> No
 def test_random_windows_equal_the_reference(seed: int, tmp_path: Path) -> None:
     dice = np.random.default_rng(2000 + seed)
     made = [
-        case(dice, random_window(dice), STAGES[int(dice.integers(len(STAGES)))], bool(dice.integers(2)))
+        case(dice, random_window(dice), EPILOGUES[int(dice.integers(len(EPILOGUES)))], bool(dice.integers(2)))
         for _ in range(40)
     ]
     assert_equal(made, tmp_path, "arm-clang")
@@ -127,6 +127,6 @@ def test_other_shapes_go_elsewhere() -> None:
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), Shape((1, 9, 9), 8, 0, (3, 3), copies=1), STAGES[2])
+    given = case(np.random.default_rng(3), Shape((1, 9, 9), 8, 0, (3, 3), copies=1), EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

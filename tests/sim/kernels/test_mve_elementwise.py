@@ -26,7 +26,7 @@ def every_pair(
 
 
 def fixed_point(real: float) -> tuple[int, int]:
-    """Multiplier and shift of a rescaling."""
+    """Multiplier and shift of a requantization."""
     mantissa, shift = frexp(real)
     return round(mantissa * (1 << 31)), shift
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.sim.kernels.convolution_cases import EPILOGUES, differing, share_that_varies, with_weight_changed
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
@@ -39,13 +39,13 @@ SHAPES = {
 }
 
 
-def linear(dice: np.random.Generator, shape: tuple[int, int, int], stage: Sequence[int]) -> Case:
+def linear(dice: np.random.Generator, shape: tuple[int, int, int], epilogue: Sequence[int]) -> Case:
     rows, inputs, outputs = shape
     x = T(dice.integers(-128, 128, (rows, inputs)).astype(np.int8))
     w = T(dice.integers(-127, 128, (outputs, inputs)).astype(np.int8), constant=True)
     bias = T(dice.integers(-3000, 3000, outputs).astype(np.int32), constant=True)
     multiplier, shift = int(dice.integers(1 << 30, 1 << 31)), -6 - int(np.log2(inputs) / 2)
-    zero_point, low, high = stage
+    zero_point, low, high = epilogue
     offset = int(dice.choice((0, 5, -11)))
     form = [bias, None, offset] if dice.integers(2) else [None, bias, 0]
     arguments = [x, w, *form, 0, zero_point, [multiplier], [shift], high, low]
@@ -55,8 +55,8 @@ def linear(dice: np.random.Generator, shape: tuple[int, int, int], stage: Sequen
 def cases(kernel: str) -> list[Case]:
     dice = np.random.default_rng(51)
     own = "linear_tiles" not in kernel
-    stages = [stage for stage in STAGES if own or stage[1:] == (-128, 127)]
-    return [linear(dice, shape, stage) for shape in SHAPES[kernel] for stage in stages]
+    epilogues = [epilogue for epilogue in EPILOGUES if own or epilogue[1:] == (-128, 127)]
+    return [linear(dice, shape, epilogue) for shape in SHAPES[kernel] for epilogue in epilogues]
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
@@ -74,13 +74,13 @@ def test_the_kernel_is_the_one_for_the_shape(kernel: str) -> None:
 
 
 def test_a_filter_offset_goes_elsewhere() -> None:
-    given = linear(np.random.default_rng(1), (1, 64, 12), STAGES[0])
+    given = linear(np.random.default_rng(1), (1, 64, 12), EPILOGUES[0])
     arguments = [*given.arguments[:5], 3, *given.arguments[6:]]
     (plan,) = plans_on(BOARD, [Case(given.operator, arguments, given.outputs)])
     assert not any(step.kernel.startswith("mve_") for step in plan.steps)
 
 
 def test_other_weights_are_noticed(tmp_path: Path) -> None:
-    given = linear(np.random.default_rng(2), (8, 128, 8), STAGES[2])
+    given = linear(np.random.default_rng(2), (8, 128, 8), EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

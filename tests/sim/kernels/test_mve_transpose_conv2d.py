@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from tests.sim.kernels.convolution_cases import STAGES, differing, share_that_varies, with_weight_changed
+from tests.sim.kernels.convolution_cases import EPILOGUES, differing, share_that_varies, with_weight_changed
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
@@ -44,7 +44,7 @@ OVERLAPPING = [
 def case(
     dice: np.random.Generator,
     shape: tuple[tuple[int, int, int], int, int, tuple[int, int]],
-    stage: Sequence[int],
+    epilogue: Sequence[int],
     stride: tuple[int, int] | None = None,
     padding: tuple[int, int] = (0, 0),
     behind: tuple[int, int] = (0, 0),
@@ -56,7 +56,7 @@ def case(
     bias = T(dice.integers(-3000, 3000, outputs).astype(np.int32), constant=True)
     multipliers = dice.integers(1 << 30, 1 << 31, outputs).astype(np.int32)
     shifts = (dice.integers(-1, 2, outputs) - 6 - int(np.log2(inputs) / 2)).astype(np.int32)
-    zero_point, low, high = stage
+    zero_point, low, high = epilogue
     offset, scratch = int(dice.choice((128, -127, 0, -11))), T(np.zeros(1, np.uint8))
     arguments = [x, w, bias if dice.integers(4) else None, list(stride), list(padding), list(behind)]
     arguments += [[1, 1], offset]
@@ -79,7 +79,7 @@ def case(
 
 def cases() -> list[Case]:
     dice = np.random.default_rng(59)
-    return [case(dice, shape, stage) for shape in SHAPES for stage in STAGES]
+    return [case(dice, shape, epilogue) for shape in SHAPES for epilogue in EPILOGUES]
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
@@ -94,7 +94,7 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
 
 def test_little_code_for_whole_vectors_equals_the_reference(tmp_path: Path) -> None:
     dice = np.random.default_rng(59)
-    made = [case(dice, shape, stage) for shape in SHAPES[:4] for stage in STAGES[:3]]
+    made = [case(dice, shape, epilogue) for shape in SHAPES[:4] for epilogue in EPILOGUES[:3]]
     kernels = {plan.steps[-1].kernel for plan in plans_on(BOARD, made, optimize="size")}
     assert kernels == {"mve_side_by_side_s8"}
     (tmp_path / "host").mkdir()
@@ -106,7 +106,7 @@ def test_little_code_for_whole_vectors_equals_the_reference(tmp_path: Path) -> N
 def test_windows_that_overlap_equal_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
     dice = np.random.default_rng(61)
     made = [
-        case(dice, shape, STAGES[(index + turn) % len(STAGES)], *geometry)
+        case(dice, shape, EPILOGUES[(index + turn) % len(EPILOGUES)], *geometry)
         for index, (shape, *geometry) in enumerate(OVERLAPPING)
         for turn in (0, 3)
     ]
@@ -118,6 +118,6 @@ def test_windows_that_overlap_equal_the_reference(toolchain: Toolchain, tmp_path
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), SHAPES[0], STAGES[2])
+    given = case(np.random.default_rng(3), SHAPES[0], EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]

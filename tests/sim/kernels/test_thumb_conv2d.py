@@ -10,8 +10,8 @@ from mcu_build.codegen.target import Toolchain
 from mcu_build.kernels.thumb.tile import loop_of
 from mcu_build.resources import data_dir
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -71,19 +71,24 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("shape", "stage", "kernel", "core"),
+    ("shape", "epilogue", "kernel", "core"),
     [
-        (Shape((1, 5, 5), 64, 12), STAGES[0], "thumb_pointwise", "tile_4_each_plain"),
-        (Shape((1, 5, 5), 8, 12), STAGES[2], "thumb_pointwise", "tile_4_ties"),
-        (Shape((1, 9, 9), 16, 12, (3, 3)), STAGES[4], "thumb_conv2d", "tile_6_each_ties_clamps"),
-        (Shape((1, 9, 9), 3, 12, (3, 3)), STAGES[0], "thumb_conv2d", "tile_7_each_plain"),
-        (Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20), STAGES[0], "thumb_conv2d", "tile_5_each_plain"),
+        (Shape((1, 5, 5), 64, 12), EPILOGUES[0], "thumb_pointwise", "tile_4_each_plain"),
+        (Shape((1, 5, 5), 8, 12), EPILOGUES[2], "thumb_pointwise", "tile_4_half_away"),
+        (Shape((1, 9, 9), 16, 12, (3, 3)), EPILOGUES[4], "thumb_conv2d", "tile_6_each_half_away_clamps"),
+        (Shape((1, 9, 9), 3, 12, (3, 3)), EPILOGUES[0], "thumb_conv2d", "tile_7_each_plain"),
+        (
+            Shape((1, 20, 9), 1, 0, (10, 4), (2, 2), copies=20),
+            EPILOGUES[0],
+            "thumb_conv2d",
+            "tile_5_each_plain",
+        ),
     ],
 )
 def test_the_kernel_is_the_one_for_the_shape(
-    shape: Shape, stage: Sequence[int], kernel: str, core: str
+    shape: Shape, epilogue: Sequence[int], kernel: str, core: str
 ) -> None:
-    (plan,) = plans_on("microbit", [case(np.random.default_rng(1), shape, stage)])
+    (plan,) = plans_on("microbit", [case(np.random.default_rng(1), shape, epilogue)])
     (step,) = plan.steps
     assert step.core is not None
     assert (step.kernel, step.core.name) == (kernel, core)
@@ -98,7 +103,7 @@ def test_loops_make_few_products_of_zeros() -> None:
 
 
 def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
-    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), STAGES[2])
+    given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), EPILOGUES[2])
     outputs = run_cases_on("mps2-an385", [given, with_weight_changed(given)], tmp_path)
     assert differing(outputs[:1], outputs[1:]) == [0]
 
@@ -107,8 +112,8 @@ def test_extreme_blocks_are_exact(tmp_path: Path) -> None:
     """Products at both ends of what 16 bits hold, in every place of a block."""
     dice = np.random.default_rng(5)
     made = []
-    for stage in STAGES:
-        given = case(dice, Shape((1, 5, 3), 64, 12), stage)
+    for epilogue in EPILOGUES:
+        given = case(dice, Shape((1, 5, 3), 64, 12), epilogue)
         pixels, weights = given.arguments[0], given.arguments[1]
         assert isinstance(pixels, T) and isinstance(weights, T)
         pixels.array[:] = dice.choice((-128, 127), pixels.array.shape)

@@ -8,8 +8,8 @@ import pytest
 from mcu_build.codegen.target import Toolchain
 from mcu_build.ir.plan import Optimize
 from tests.sim.kernels.convolution_cases import (
+    EPILOGUES,
     PLAIN,
-    STAGES,
     Shape,
     case,
     cases,
@@ -38,7 +38,7 @@ WINDOWS = [
 
 def extreme_row(inputs: int) -> Case:
     """Sums as large as they come: every input and every weight at the same end."""
-    given = layer(4, (1, inputs, 5), STAGES[2])
+    given = layer(4, (1, inputs, 5), EPILOGUES[2])
     row, weights = given.arguments[:2]
     assert isinstance(row, T) and isinstance(weights, T)
     row.array[:], weights.array[:] = -128, -128
@@ -57,7 +57,7 @@ TURNS = [
 def test_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases(71, [*SHAPES, *WINDOWS], extra=1)
     made += [extreme_row(inputs) for inputs in (504, 505, 1013)]
-    made += [layer(seed, size, stage) for seed, size in enumerate(SIZES) for stage in STAGES]
+    made += [layer(seed, size, epilogue) for seed, size in enumerate(SIZES) for epilogue in EPILOGUES]
     made += [*sums()[:2], *(short_sum(count) for count in (1, 3, 4, 33))]
     assert plans_on(board, made)[-1].steps[0].kernel in ("thumb_add_21_s8", "thumb_add_22_s8")
     (tmp_path / "host").mkdir()
@@ -95,12 +95,12 @@ def test_the_kernel_of_linear_layers(size: tuple[int, int, int]) -> None:
     """Some rows are cheaper as pixels of a convolution, but for one whose sums are made in parts."""
     wanted = "thumb_pointwise" if size in ((3, 17, 5), (4, 8, 8)) else "thumb_linear"
     for board in ("mps2-an385", "microbit"):
-        (plan,) = plans_on(board, [layer(1, size, STAGES[2])])
+        (plan,) = plans_on(board, [layer(1, size, EPILOGUES[2])])
         assert [step.kernel for step in plan.steps] == [wanted]
 
 
 @pytest.mark.parametrize("board", ["mps2-an385", ARMV6_M], ids=names)
 def test_one_other_weight_is_noticed(board: str, tmp_path: Path) -> None:
-    given = [case(np.random.default_rng(3), SHAPES[0], STAGES[2]), layer(3, SIZES[0], STAGES[2])]
+    given = [case(np.random.default_rng(3), SHAPES[0], EPILOGUES[2]), layer(3, SIZES[0], EPILOGUES[2])]
     outputs = run_cases_on(board, [*given, *map(with_weight_changed, given)], tmp_path)
     assert differing(outputs[:2], outputs[2:]) == [0, 1]

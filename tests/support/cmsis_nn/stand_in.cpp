@@ -38,7 +38,7 @@ Pair pair(const cmsis_nn_tile& tile) {
 }
 
 template <typename Options>
-OutputStage stage(const Options* options) {
+OutputEpilogue epilogue(const Options* options) {
     return {options->output_offset, options->activation.min, options->activation.max};
 }
 
@@ -87,8 +87,9 @@ arm_cmsis_nn_status arm_convolve_wrapper_s8(const cmsis_nn_context* context,
     spoil(context, target, elements(output));
     const Window window = {
         {filter->h, filter->w}, pair(options->stride), pair(options->padding), pair(options->dilation)};
-    conv2d_s8({input->n, size_of(input), size_of(output), window, 1, options->input_offset, stage(options)},
-              source, weights, bias, scale->multiplier, scale->shift, target);
+    conv2d_s8(
+        {input->n, size_of(input), size_of(output), window, 1, options->input_offset, epilogue(options)},
+        source, weights, bias, scale->multiplier, scale->shift, target);
     return done(target);
 }
 
@@ -112,7 +113,7 @@ arm_cmsis_nn_status arm_depthwise_conv_wrapper_s8(const cmsis_nn_context* contex
     const Window window = {
         {filter->h, filter->w}, pair(options->stride), pair(options->padding), pair(options->dilation)};
     depthwise_conv2d_s8(
-        {input->n, size_of(input), size_of(output), window, options->input_offset, stage(options)}, source,
+        {input->n, size_of(input), size_of(output), window, options->input_offset, epilogue(options)}, source,
         weights, bias, scale->multiplier, scale->shift, target);
     return done(target);
 }
@@ -130,7 +131,7 @@ arm_cmsis_nn_status arm_fully_connected_s8(const cmsis_nn_context* context, cons
     spoil(nullptr, target, elements(output));
     const auto* sums = SUMS != 0 ? static_cast<const int32_t*>(context->buf) : bias;
     linear_s8({input->n, filter->n, output->c, options->input_offset, options->filter_offset,
-               scale->multiplier, scale->shift, stage(options)},
+               scale->multiplier, scale->shift, epilogue(options)},
               source, weights, sums, target);
     return done(target);
 }

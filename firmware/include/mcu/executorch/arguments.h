@@ -19,7 +19,7 @@ using ::executorch::runtime::EValue;
 using ::executorch::runtime::KernelRuntimeContext;
 using Values = ::executorch::runtime::Span<EValue*>;
 
-// The most dimensions that our kernels walk over.
+// The most dimensions of our kernels' iteration spaces.
 inline constexpr int32_t kRank = 6;
 
 // A tensor: sizes and strides (in elements) of its dimensions, and the order of these in memory, outermost

@@ -23,12 +23,12 @@ struct AddOperand {
 };
 
 struct AddParams {
-    Broadcast walk;
+    Broadcast space;
     AddOperand first;
     AddOperand second;
     int32_t multiplier;
     int32_t shift;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void add_s8(const AddParams& params, const int8_t* first, const int8_t* second, int8_t* output);

@@ -19,7 +19,7 @@
 namespace mcu::kernels {
 
 struct PairParams {
-    Broadcast walk;
+    Broadcast space;
 };
 
 #define MCU_PAIR(name, type) \

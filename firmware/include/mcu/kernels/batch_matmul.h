@@ -24,7 +24,7 @@ struct BatchMatmulParams {
     int32_t right_offset;
     int32_t multiplier;
     int32_t shift;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void batch_matmul_s8(const BatchMatmulParams& params, const int8_t* left, const int8_t* right,

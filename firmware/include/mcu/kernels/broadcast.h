@@ -1,4 +1,4 @@
-// Walk over pairs of elements of two operands that broadcast to one shape.
+// Iteration over pairs of elements of two operands that broadcast to one shape.
 //
 //   output[i0][i1]...[i5] = function(first[sum of i * params.first], second[sum of i * params.second])
 //
@@ -18,13 +18,13 @@ struct Broadcast {
     int32_t second[6];
 };
 
-// Calls line(first, second, output) where each innermost line of the walk starts.
+// Calls line(first, second, output) where each innermost line of the iteration space starts.
 template <typename In, typename Out, typename Line>
-inline void for_each_line(const Broadcast& walk, const In* first, const In* second, Out* output,
+inline void for_each_line(const Broadcast& space, const In* first, const In* second, Out* output,
                           const Line& line) {
-    const int32_t* const shape = walk.shape;
-    const int32_t* const f = walk.first;
-    const int32_t* const s = walk.second;
+    const int32_t* const shape = space.shape;
+    const int32_t* const f = space.first;
+    const int32_t* const s = space.second;
     for (int32_t a = 0; a < shape[0]; ++a) {
         for (int32_t b = 0; b < shape[1]; ++b) {
             for (int32_t c = 0; c < shape[2]; ++c) {
@@ -53,15 +53,15 @@ struct LineOfSums {
 
 // Calls sums(LineOfSums, output) where each innermost line starts, whose strides are 0 or 1, one of them 1.
 template <typename In, typename Out, typename Sums>
-inline void for_each_line_of_sums(const Broadcast& walk, const LineOfSums<In>& all, Out* output,
+inline void for_each_line_of_sums(const Broadcast& space, const LineOfSums<In>& all, Out* output,
                                   const Sums& sums) {
-    for_each_line(walk, all.a, all.b, output, [&](const In* a, const In* b, Out* to) {
+    for_each_line(space, all.a, all.b, output, [&](const In* a, const In* b, Out* to) {
         LineOfSums<In> line = {a, b, all.first, all.second, all.addend};
-        if (walk.first[5] == 0) {
+        if (space.first[5] == 0) {
             line.addend += *a * line.first;
             line.first = 0;
             line.a = b;
-        } else if (walk.second[5] == 0) {
+        } else if (space.second[5] == 0) {
             line.addend += *b * line.second;
             line.second = 0;
             line.b = a;
@@ -71,11 +71,11 @@ inline void for_each_line_of_sums(const Broadcast& walk, const LineOfSums<In>& a
 }
 
 template <typename In, typename Out, typename Function>
-inline void for_each_pair(const Broadcast& walk, const In* first, const In* second, Out* output,
+inline void for_each_pair(const Broadcast& space, const In* first, const In* second, Out* output,
                           const Function& function) {
-    for_each_line(walk, first, second, output, [&](const In* x, const In* y, Out* to) {
-        for (int32_t i = 0; i < walk.shape[5]; ++i) {
-            to[i] = function(x[i * walk.first[5]], y[i * walk.second[5]]);
+    for_each_line(space, first, second, output, [&](const In* x, const In* y, Out* to) {
+        for (int32_t i = 0; i < space.shape[5]; ++i) {
+            to[i] = function(x[i * space.first[5]], y[i * space.second[5]]);
         }
     });
 }

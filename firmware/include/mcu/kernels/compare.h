@@ -11,7 +11,7 @@
 namespace mcu::kernels {
 
 struct CompareParams {
-    Broadcast walk;
+    Broadcast space;
 };
 
 #define MCU_COMPARE(suffix, type)                                                                       \

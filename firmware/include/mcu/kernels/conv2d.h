@@ -26,7 +26,7 @@ struct Conv2dParams {
     Window window;
     int32_t groups;
     int32_t input_offset;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void conv2d_s8(const Conv2dParams& params, const int8_t* input, const int8_t* weights, const int32_t* bias,

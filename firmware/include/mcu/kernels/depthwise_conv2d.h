@@ -26,7 +26,7 @@ struct DepthwiseConv2dParams {
     ImageSize output;
     Window window;
     int32_t input_offset;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void depthwise_conv2d_s8(const DepthwiseConv2dParams& params, const int8_t* input, const int8_t* weights,

@@ -3,7 +3,7 @@
 //   output = clamp(rint((a - a_zero_point) / (b - b_zero_point) * scale) + zero_point, range of the type)
 //
 // A divisor of zero gives a quotient of zero. Operands in any memory layout. Exact: float32, one rounding
-// for each operation, ties to even in rint. Source: cortex_m::quantized_div.
+// for each operation, half to even in rint. Source: cortex_m::quantized_div.
 
 #pragma once
 
@@ -14,7 +14,7 @@
 namespace mcu::kernels {
 
 struct DivParams {
-    Broadcast walk;
+    Broadcast space;
     int32_t first_zero_point;
     int32_t second_zero_point;
     int32_t zero_point;

@@ -23,7 +23,7 @@ struct DspAddParams {
 };
 
 struct DspAddLinesParams {
-    Broadcast walk;
+    Broadcast space;
     DspAddParams line;
 };
 

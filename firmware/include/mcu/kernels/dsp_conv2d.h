@@ -3,17 +3,17 @@
 //
 //   sum    = sum over ky, kx, i of pixel(ky, kx, i) * weights[o][ky][kx][i]; outside the image a pixel is
 //            -input_offset, so that it adds nothing to sum + bias
-//   output = rescale(sum), see dsp_rescale.h
+//   output = requantize(sum), see dsp_requantize.h
 //
 // Two pixels of the output and all its channels are made together, four channels (a quad) at once, by a core
-// that python/mcu_build/kernels/dsp/tile.py emits. Their windows are widened to int16 once, into `patch`,
+// that python/mcu_build/kernels/dsp/tile.py emits. Their windows are widened to int16 once, into `im2col`,
 // then each quad runs over them: a tile of 2 x 4 sums.
 //
 // Products of a window are counted in fours (a group); the last groups fill the window up to what the core
-// makes. `patch`, 16 bytes a group:
+// makes. `im2col`, 16 bytes a group:
 //   [group][halfwords: products 0, 2; 1, 3][pixel]
 // dsp_conv2d takes pixels of whole words; dsp_conv2d_bytes takes any and brings each window together first,
-// in 8 bytes and the window's size by fours behind the patch. `packed`, for two pairs of channels (b, a) and
+// in 8 bytes and the window's size by fours behind `im2col`. `packed`, for two pairs of channels (b, a) and
 // (d, c):
 //   [quad]{ [group][products 0, 2; 1, 3][halfwords 256 * a + b; 256 * c + d], DspScale of b, a, d, c, numbers
 //   }
@@ -38,7 +38,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {
@@ -47,8 +47,8 @@ namespace mcu::kernels {
 // to.
 struct DspTile {
     const int32_t* packed;
-    const int32_t* patch;
-    const int32_t* patch_end;
+    const int32_t* im2col;
+    const int32_t* im2col_end;
     int8_t* first;   // the output of one pixel, itself
     int8_t* second;  // and of the other; the same where one is left
     const int32_t* packed_end;
@@ -81,22 +81,22 @@ struct DspPointwiseParams {
 };
 
 void dsp_conv2d(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                int8_t* output, uint8_t* patch);
+                int8_t* output, uint8_t* im2col);
 void dsp_conv2d_bytes(const DspConv2dParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                      int8_t* output, uint8_t* patch);
+                      int8_t* output, uint8_t* im2col);
 void dsp_pointwise(const DspPointwiseParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                   int8_t* output, uint8_t* patch);
+                   int8_t* output, uint8_t* im2col);
 
 #define MCU_DSP_LONG(form)                                                                                 \
     void dsp_conv2d_long_##form(const DspConv2dParams& params, const int8_t* input, const int32_t* packed, \
-                                int8_t* output, uint8_t* patch);                                           \
+                                int8_t* output, uint8_t* im2col);                                          \
     void dsp_conv2d_bytes_long_##form(const DspConv2dParams& params, const int8_t* input,                  \
-                                      const int32_t* packed, int8_t* output, uint8_t* patch);              \
+                                      const int32_t* packed, int8_t* output, uint8_t* im2col);             \
     void dsp_pointwise_long_##form(const DspPointwiseParams& params, const int8_t* input,                  \
-                                   const int32_t* packed, int8_t* output, uint8_t* patch);
+                                   const int32_t* packed, int8_t* output, uint8_t* im2col);
 
 MCU_DSP_LONG(relu)
-MCU_DSP_LONG(ties)
+MCU_DSP_LONG(half_away)
 MCU_DSP_LONG(bounded)
 #undef MCU_DSP_LONG
 

@@ -3,7 +3,7 @@
 //
 //   sum    = sum over taps and i of input[y + tap.y][x + tap.x][first + i] * weights[o][tap][i], i < depth;
 //            outside the image an input is -input_offset, so that it adds nothing to sum + bias
-//   output = rescale(sum), see dsp_rescale.h
+//   output = requantize(sum), see dsp_requantize.h
 //
 // A part makes some channels of some pixels, those of row `row` of every `every.y` and of every `every.x`-th
 // column from one: a group's channels of all pixels, or all channels of the pixels of a transposed
@@ -13,16 +13,16 @@
 // and its `taps` are in the table of that name, from `first_tap`.
 //
 // Input and output lie as in conv2d.h. Each row of the output is made by all of its parts in turn before the
-// next. `patch`: `window_bytes` for one window, brought together tap by tap, then the patch of dsp_conv2d.h.
-// Exact. Inner loop: that of dsp_conv2d.h; in front of it, for each tap of a pixel, 4 instructions where
-// depth is 1 and windows lie inside, else about 12 and three for four bytes.
+// next. `im2col`: `window_bytes` for one window, brought together tap by tap, then the im2col buffer of
+// dsp_conv2d.h. Exact. Inner loop: that of dsp_conv2d.h; in front of it, for each tap of a pixel, 4
+// instructions where depth is 1 and windows lie inside, else about 12 and three for four bytes.
 
 #pragma once
 
 #include <cstdint>
 
 #include "mcu/kernels/dsp_conv2d.h"
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {
@@ -61,6 +61,6 @@ struct DspConvTapsParams {
 };
 
 void dsp_conv_taps(const DspConvTapsParams& params, DspCore core, const int8_t* input, const int32_t* packed,
-                   const int32_t* taps, int8_t* output, uint8_t* patch);
+                   const int32_t* taps, int8_t* output, uint8_t* im2col);
 
 }  // namespace mcu::kernels

@@ -4,7 +4,7 @@
 //
 //   sum    = sum over taps ky, kx of pixel(ky, kx) * weights[ky][kx][o]; outside the image a pixel is
 //            -input_offset, so that it adds nothing to sum + bias
-//   output = rescale(sum), see dsp_rescale.h
+//   output = requantize(sum), see dsp_requantize.h
 //
 // Four channels of a pixel are made together, taps by twos: PKHBT and PKHTB join two taps' channels, SXTB16
 // widens them into pairs of one channel. Channels are counted by fours, the last four being the last of all
@@ -25,7 +25,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {
@@ -43,10 +43,10 @@ struct DspDepthwiseParams {
                               const int8_t* edge, int8_t* output, uint8_t* taps);
 
 MCU_DSP_DEPTHWISE(3x3_relu)
-MCU_DSP_DEPTHWISE(3x3_ties)
+MCU_DSP_DEPTHWISE(3x3_half_away)
 MCU_DSP_DEPTHWISE(3x3_bounded)
 MCU_DSP_DEPTHWISE(relu)
-MCU_DSP_DEPTHWISE(ties)
+MCU_DSP_DEPTHWISE(half_away)
 MCU_DSP_DEPTHWISE(bounded)
 #undef MCU_DSP_DEPTHWISE
 

@@ -18,7 +18,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {

@@ -1,7 +1,7 @@
 // Fully connected layer of int8 with SMLAD, one row: what linear.h computes for one row and filter offset 0,
 // from packed weights and with the input's offset folded into the bias.
 //
-//   output = rescale(sum over i of input[i] * weights[o][i]), see dsp_rescale.h
+//   output = requantize(sum over i of input[i] * weights[o][i]), see dsp_requantize.h
 //
 // Four outputs are made together, so that the input is widened once for four and nothing is kept: no scratch.
 // `packed`, for pairs of outputs (b, a) and (d, c) in any order, halfwords as in dsp_conv2d.h:
@@ -16,7 +16,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 
 namespace mcu::kernels {
 
@@ -33,7 +33,7 @@ struct DspLinearParams {
                                 int8_t* output);
 
 MCU_DSP_LINEAR(relu)
-MCU_DSP_LINEAR(ties)
+MCU_DSP_LINEAR(half_away)
 MCU_DSP_LINEAR(bounded)
 #undef MCU_DSP_LINEAR
 

@@ -1,8 +1,9 @@
-// Products of two int8 tensors that broadcast: what mul.h computes, rescaled with SMMLAR.
+// Products of two int8 tensors that broadcast: what mul.h computes, requantized with SMMLAR.
 //
-//   output = rescale(2 * (first - first_zero) * (second - second_zero)), see dsp_rescale.h: the form `ties`
+//   output = requantize(2 * (first - first_zero) * (second - second_zero)), see dsp_requantize.h: the form
+//   `half_away`
 //
-// The operands' walk is that of broadcast.h. Exact where the constants pass dsp_rescale.h's limits for a
+// The operands' walk is that of broadcast.h. Exact where the constants pass dsp_requantize.h's limits for a
 // product of at most 255 * 255. An element is written after those of its number were read. 15 instructions an
 // element, with the loop.
 
@@ -11,12 +12,12 @@
 #include <cstdint>
 
 #include "mcu/kernels/broadcast.h"
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 
 namespace mcu::kernels {
 
 struct DspMulParams {
-    Broadcast walk;
+    Broadcast space;
     int32_t first_zero;
     int32_t second_zero;
     DspScale scale;

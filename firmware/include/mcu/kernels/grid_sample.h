@@ -4,7 +4,7 @@
 //
 // A coordinate of -1 is the one end of the image, 1 the other: the middle of the outermost pixels with
 // aligned corners, else their outer edge. Between pixels: bilinear (the nearest two along each axis), nearest
-// (ties to even), or bicubic (the nearest four along each axis, a = -0.75; images only). Positions outside:
+// (half to even), or bicubic (the nearest four along each axis, a = -0.75; images only). Positions outside:
 // zeros, border (the nearest pixel) or reflection at the ends. Input and output in any memory layout
 // (planes.h); the grid is dense. Positions and sums are computed in the order of PyTorch, one rounding for
 // each operation.

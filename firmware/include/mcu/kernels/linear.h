@@ -24,7 +24,7 @@ struct LinearParams {
     int32_t filter_offset;
     int32_t multiplier;
     int32_t shift;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void linear_s8(const LinearParams& params, const int8_t* input, const int8_t* weights, const int32_t* bias,

@@ -56,7 +56,7 @@ inline bool is_inf(float x) {
     return abs(x) == kInfinity;
 }
 
-// The nearest integer, ties to even.
+// The nearest integer, half to even.
 inline float rint(float x) {
 #ifdef MCU_ROUNDS_IN_HARDWARE
     return __builtin_rintf(x);
@@ -141,7 +141,7 @@ inline float scale(float x, int32_t n) {
     return x * power_of_two(half) * power_of_two(n - half);
 }
 
-// The integer nearest to x, ties to even, as an integer and as a float: for |x| below 2^22.
+// The integer nearest to x, half to even, as an integer and as a float: for |x| below 2^22.
 struct Nearest {
     int32_t number;
     float value;

@@ -1,7 +1,7 @@
 // Means and sums of windows over int8 images [batch][height][width][channels]: resample.h where all weights
 // of an axis are the same, no window leaves the image and the rounding of a line is exact.
 //
-//   output = rescale(doubled_bias + factor * sum of q), see dsp_rescale.h: the form `ties`
+//   output = requantize(doubled_bias + factor * sum of q), see dsp_requantize.h: the form `half_away`
 //
 // factor is twice the product of both weights, and the input's zero point is in the bias. The specializer
 // (plan/specialize/resampling.py) counts rows or columns that no window joins as channels or as images, so
@@ -14,7 +14,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {

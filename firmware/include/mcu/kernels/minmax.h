@@ -12,7 +12,7 @@
 namespace mcu::kernels {
 
 struct MinMaxParams {
-    Broadcast walk;
+    Broadcast space;
 };
 
 void minimum_s8(const MinMaxParams& params, const int8_t* first, const int8_t* second, int8_t* output);

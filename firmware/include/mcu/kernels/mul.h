@@ -16,12 +16,12 @@
 namespace mcu::kernels {
 
 struct MulParams {
-    Broadcast walk;
+    Broadcast space;
     int32_t first_zero_point;
     int32_t second_zero_point;
     int32_t multiplier;
     int32_t shift;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void mul_s8(const MulParams& params, const int8_t* first, const int8_t* second, int8_t* output);

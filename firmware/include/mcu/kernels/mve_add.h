@@ -24,7 +24,7 @@ struct MveAddParams {
 };
 
 struct MveAddLinesParams {
-    Broadcast walk;
+    Broadcast space;
     MveAddParams line;
 };
 

@@ -1,4 +1,4 @@
-// Products of int8 matrices on Helium: batch_matmul.h, with the rescaling of mve_conv2d.h.
+// Products of int8 matrices on Helium: batch_matmul.h, with the requantization of mve_conv2d.h.
 //
 //   sum = sum over k of left * right, and left_offset * (sum of the column) + right_offset * (sum of the row)
 //         + inner * left_offset * right_offset
@@ -22,7 +22,7 @@ struct MveBatchMatmulParams {
     int32_t multiplier;
     int32_t addend;
     int32_t shift;
-    bool ties;
+    bool half_away;
 };
 
 void mve_batch_matmul_s8(const MveBatchMatmulParams& params, const int8_t* left, const int8_t* right,

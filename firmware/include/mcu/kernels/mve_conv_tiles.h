@@ -10,26 +10,25 @@
 //   pointwise  1x1, stride 1, at least 4 pixels: they lie in the image
 //   image      outputs at least 4 pixels wide, no horizontal dilation: the rows of a window have the vectors
 //              above, and are read where they lie
-//   dense      windows of some pixels are copied to `patch`, where they have the vectors above; the pieces of
-//              a window are its rows or, with horizontal dilation, its pixels. At least 4 pixels
-//   turns      as image, rows of at least 16 bytes; in `patch` the vectors of a row are those above, and
+//   dense      windows of some pixels are copied to `im2col`, where they have the vectors above; a window's
+//              pieces are its rows or, with horizontal dilation, its pixels. At least 4 pixels
+//   turns      as image, rows of at least 16 bytes; in `im2col` the vectors of a row are those above, and
 //              those of four pixels are neighbours
 //   window     everything else, as dense (`vector` is 16) or turns (`vector` is 64)
 //
 //   grouped    as window, of several groups: pieces are a group's bytes of a pixel. Weights and scales of the
-//              groups lie one behind the other, and so do their windows in `patch`
+//              groups lie one behind the other, and so do their windows in `im2col`
 //   transposed transpose_conv2d.h without dilation: as window, for each phase of the output's rows and
-//   columns.
-//              Weights and scales of the phases lie one behind the other
+//              columns. Weights and scales of the phases lie one behind the other
 //   transposed_image  likewise as image, of phases at least 4 pixels wide
 //
 // Four pixels are computed at once, for all channels: of window and dense in memory order, elsewhere of a
 // row, of which the last four may be computed again; of dense those of all, from windows that are kept.
 // Pointwise takes the image as one row. Before pixels are written, their windows were read for the last time,
-// but for those computed again. `patch` is scratch: patch_bytes, and what windows that leave the image take:
-// all their bytes for window, the rows of those that are copied at once for dense, else the rows of four
-// windows. Of dense, patch_bytes is that of the windows that are computed at once, four times some, of three
-// more, and 16.
+// but for those computed again. `im2col` is scratch: im2col_bytes, and what windows that leave the image
+// take: all their bytes for window, the rows of those that are copied at once for dense, else the rows of
+// four windows. Of dense, im2col_bytes is that of the windows that are computed at once, four times some, of
+// three more, and 16.
 
 #pragma once
 
@@ -58,7 +57,7 @@ struct MveTile {
 };
 using MveCore = void (*)(const MveTile&);
 
-struct MveTileStage {
+struct MveTileEpilogue {
     int32_t channels;
     int32_t low;
     int32_t high;
@@ -67,7 +66,7 @@ struct MveTileStage {
 struct MvePointwiseTilesParams {
     int32_t pixels;  // at least 4
     int32_t depth;   // bytes of a pixel
-    MveTileStage stage;
+    MveTileEpilogue epilogue;
 };
 
 struct MveWindowTilesParams {
@@ -76,16 +75,16 @@ struct MveWindowTilesParams {
     Pair output;  // height and width
     Window window;
     int32_t pad_value;
-    int32_t pixel;   // bytes in the patch from a window to the next
-    int32_t vector;  // bytes in the patch from a window's vector to the next
-    int32_t patch_bytes;
+    int32_t pixel;   // bytes in the im2col buffer from a window to the next
+    int32_t vector;  // bytes in the im2col buffer from a window's vector to the next
+    int32_t im2col_bytes;
     int32_t rounds;  // of the core's loop
-    MveTileStage stage;
+    MveTileEpilogue epilogue;
 };
 
 void mve_pointwise_tiles_s8(const MvePointwiseTilesParams& params, MveCore core, const int8_t* input,
                             const int8_t* weights, const int32_t* scales, int8_t* output);
-// Convolutions of a part of the channels each: `depth` of the input, and stage.channels of the output.
+// Convolutions of a part of the channels each: `depth` of the input, and epilogue.channels of the output.
 struct MveGroups {
     int32_t count;
     int32_t depth;
@@ -93,7 +92,7 @@ struct MveGroups {
 };
 
 struct MveGroupedTilesParams {
-    MveWindowTilesParams windows;  // patch_bytes of a group
+    MveWindowTilesParams windows;  // im2col_bytes of a group
     MveGroups groups;
 };
 
@@ -108,18 +107,18 @@ struct MveTransposedTilesParams {
 
 #define MCU_MVE_TILES(name)                                                                                 \
     void name(const MveWindowTilesParams& params, MveCore core, const int8_t* input, const int8_t* weights, \
-              const int32_t* scales, int8_t* output, uint8_t* patch);
+              const int32_t* scales, int8_t* output, uint8_t* im2col);
 MCU_MVE_TILES(mve_image_tiles_s8)
 MCU_MVE_TILES(mve_dense_tiles_s8)
 MCU_MVE_TILES(mve_turns_tiles_s8)
 MCU_MVE_TILES(mve_window_tiles_s8)
 #undef MCU_MVE_TILES
 void mve_grouped_tiles_s8(const MveGroupedTilesParams& params, MveCore core, const int8_t* input,
-                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
+                          const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col);
 void mve_transposed_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
-                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* patch);
+                             const int8_t* weights, const int32_t* scales, int8_t* output, uint8_t* im2col);
 void mve_transposed_image_tiles_s8(const MveTransposedTilesParams& params, MveCore core, const int8_t* input,
                                    const int8_t* weights, const int32_t* scales, int8_t* output,
-                                   uint8_t* patch);
+                                   uint8_t* im2col);
 
 }  // namespace mcu::kernels

@@ -28,7 +28,7 @@
 namespace mcu::kernels {
 
 // Outputs of some channels. Cores load it by its order.
-struct MveDepthwiseWalk {
+struct MveDepthwiseSpace {
     const int8_t* records;
     int8_t* output;
     const int8_t* end;  // of the records
@@ -44,7 +44,7 @@ struct MveDepthwiseWalk {
     int32_t offsets[4];   // of four outputs
     int32_t bases[2][4];  // the first columns, less what a step moves on by
 };
-using MveDepthwiseCore = void (*)(MveDepthwiseWalk&);
+using MveDepthwiseCore = void (*)(MveDepthwiseSpace&);
 
 struct MveDepthwiseWindowsParams {
     int32_t batch;

@@ -24,7 +24,7 @@ struct MveLinearParams {
     int32_t addend;
     int32_t shift;
     int32_t outputs;
-    bool ties;
+    bool half_away;
     int32_t low;
     int32_t high;
 };
@@ -35,7 +35,7 @@ void mve_linear_s8(const MveLinearParams& params, const int8_t* input, const int
 struct MveRowParams {
     int32_t inputs;
     int32_t outputs;
-    bool ties;
+    bool half_away;
     int32_t low;
     int32_t high;
 };

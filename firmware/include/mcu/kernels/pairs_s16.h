@@ -14,7 +14,7 @@
 namespace mcu::kernels {
 
 struct AddS16Params {
-    Broadcast walk;
+    Broadcast space;
     int32_t first_multiplier;
     int32_t second_multiplier;
     int32_t shift;
@@ -22,7 +22,7 @@ struct AddS16Params {
 };
 
 struct MulS16Params {
-    Broadcast walk;
+    Broadcast space;
     int32_t multiplier;
     int32_t shift;
     BoundsS16 bounds;

@@ -1,4 +1,4 @@
-// The walk of a permutation over matrices of its two inner dimensions, and what those are made of.
+// The iteration of a permutation over matrices of its two inner dimensions, and what those are made of.
 #pragma once
 
 #include "mcu/kernels/permute.h"

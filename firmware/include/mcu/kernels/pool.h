@@ -1,12 +1,12 @@
 // Average and maximum of windows over int8 images [batch][height][width][channels].
 //
-//   avg_pool2d_s8:  output = round(sum of q / count), ties away from zero
+//   avg_pool2d_s8:  output = round(sum of q / count), half away from zero
 //   max_pool2d_s8:  output = clamp(max of q, low, high)
 //
 // count is the number of pixels of the window that lie inside the image; what lies outside takes no part. The
 // average is CMSIS-NN's arm_avgpool_s8, exact in integers: input and output share their scale and zero point.
 // dilation is 1 everywhere. Source: cortex_m::quantized_avg_pool2d, cortex_m::quantized_max_pool2d and their
-// _nhwc twins; the Python definition of the average rounds ties to even, on both sides of the zero point.
+// _nhwc twins; the Python definition of the average rounds half to even, on both sides of the zero point.
 
 #pragma once
 

@@ -3,7 +3,7 @@
 //   quantize:   q = clamp(rint(x * inverse_scale) + zero_point, quant_min, quant_max)
 //   dequantize: x = (q - zero_point) * scale
 //
-// Exact: float32 arithmetic, one rounding for each operation; rint rounds ties to even; a NaN becomes
+// Exact: float32 arithmetic, one rounding for each operation; rint rounds half to even; a NaN becomes
 // quant_min. quant_min - zero_point and quant_max - zero_point must be within 2^22. The source of both is
 // quantized_decomposed.quantize_per_tensor and dequantize_per_tensor.
 

@@ -29,7 +29,7 @@ struct ReduceParams {
 };
 
 struct VarianceParams {
-    ReduceParams walk;
+    ReduceParams space;
     float divisor;
 };
 

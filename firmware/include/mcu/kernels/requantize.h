@@ -1,8 +1,8 @@
-// Fixed-point rescaling, shared by the integer kernels.
+// Fixed-point requantization, shared by the integer kernels.
 //
 //   requantize(v, m, s) = round_shift((v * 2^max(s, 0) * m + 2^30) >> 31, max(-s, 0))
 //
-// round_shift rounds ties away from zero: this arithmetic rounds twice, as CMSIS-NN does. Exact for every
+// round_shift rounds half away from zero: this arithmetic rounds twice, as CMSIS-NN does. Exact for every
 // shift: 64-bit integers that wrap, the result cut to 32 bits, as in requantize_cmsis of the exporter's
 // passes_utils.py. Shifts of more than 63 either way act as in torch: left gives 0, right the sign's
 // rounding.
@@ -39,16 +39,17 @@ inline int32_t wrapping_add(int32_t a, int32_t b) {
 }
 
 // Where an integer kernel's result goes.
-struct OutputStage {
+struct OutputEpilogue {
     int32_t zero_point;
     int32_t activation_min;
     int32_t activation_max;
 };
 
-// The last step of an integer kernel: rescale an accumulator, move it to the output's zero point, clamp.
-inline int8_t to_int8(int32_t accumulator, int32_t multiplier, int32_t shift, const OutputStage& stage) {
-    const int32_t moved = wrapping_add(requantize(accumulator, multiplier, shift), stage.zero_point);
-    return static_cast<int8_t>(clamp(moved, stage.activation_min, stage.activation_max));
+// The last step of an integer kernel: requantize an accumulator, move it to the output's zero point, clamp.
+inline int8_t to_int8(int32_t accumulator, int32_t multiplier, int32_t shift,
+                      const OutputEpilogue& epilogue) {
+    const int32_t moved = wrapping_add(requantize(accumulator, multiplier, shift), epilogue.zero_point);
+    return static_cast<int8_t>(clamp(moved, epilogue.activation_min, epilogue.activation_max));
 }
 
 }  // namespace mcu::kernels

@@ -1,8 +1,9 @@
-// resample.h with the requantization of dsp_rescale.h, form `ties`, for constants that pass its limits.
+// resample.h with the requantization of dsp_requantize.h, form `half_away`, for constants that pass its
+// limits.
 
 #pragma once
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/resample_windows.h"
 
 namespace mcu::kernels {

@@ -1,4 +1,4 @@
-// Walks over the windows of a depthwise convolution by a table of pointers, one for every tap.
+// Iterates over the windows of a depthwise convolution by a table of pointers, one for every tap.
 
 #pragma once
 

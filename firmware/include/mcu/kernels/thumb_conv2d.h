@@ -3,10 +3,10 @@
 //
 //   sum    = sum over ky, kx, i of pixel(ky, kx, i) * weights[o][ky][kx][i]; outside the image a pixel is
 //            -input_offset, so that it adds nothing to sum + bias
-//   output = rescale(sum), see dsp_rescale.h
+//   output = requantize(sum), see dsp_requantize.h
 //
 // One 32-bit multiplication makes the products of two pixels with one weight. The windows of four pixels are
-// brought together in `patch`, aligned to eight bytes, two pixels in a word:
+// brought together in `im2col`, aligned to eight bytes, two pixels in a word:
 //   [block of two products][pixels 0 and 1, pixels 2 and 3][product: pixel + 65536 * next pixel]
 // then a core that python/mcu_build/kernels/thumb/tile.py emits makes all channels of these. The products of
 // a block are summed: 65536 * a + b with -32768 <= b < 32768, because no two weights of a block are both
@@ -27,12 +27,12 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {
 
-// Constants of one output channel: dsp_rescale.h's, the bias not doubled.
+// Constants of one output channel: dsp_requantize.h's, the bias not doubled.
 struct ThumbScale {
     int32_t bias;
     int32_t multiplier;
@@ -42,9 +42,9 @@ struct ThumbScale {
 
 // What a core reads, in the order that it takes it.
 struct ThumbTile {
-    const int32_t* patch;
-    const int32_t* patch_end;
-    int32_t weights;  // where those of a channel begin, less where the patch does
+    const int32_t* im2col;
+    const int32_t* im2col_end;
+    int32_t weights;  // where those of a channel begin, less where the im2col buffer does
     const int32_t* scales;
     int8_t* output;  // of pixel 0; the others so many bytes behind it, 0 where there is none
     int32_t second;
@@ -82,8 +82,8 @@ struct ThumbPointwiseParams {
 };
 
 void thumb_conv2d(const ThumbConv2dParams& params, ThumbCore core, const int8_t* input, const int32_t* packed,
-                  const int8_t* edge, int8_t* output, uint8_t* patch);
+                  const int8_t* edge, int8_t* output, uint8_t* im2col);
 void thumb_pointwise(const ThumbPointwiseParams& params, ThumbCore core, const int8_t* input,
-                     const int32_t* packed, int8_t* output, uint8_t* patch);
+                     const int32_t* packed, int8_t* output, uint8_t* im2col);
 
 }  // namespace mcu::kernels

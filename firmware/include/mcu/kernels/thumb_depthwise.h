@@ -4,15 +4,15 @@
 //
 //   sum    = sum over taps ky, kx of pixel(ky, kx) * weights[ky][kx][o]; outside the image a pixel is
 //            -input_offset, so that it adds nothing to sum + bias
-//   output = rescale(sum), see dsp_rescale.h
+//   output = requantize(sum), see dsp_requantize.h
 //
 // `together` pixels of a row of the output are made at once, by a core that
 // python/mcu_build/kernels/thumb/depthwise.py emits. They see `reach` pixels of each row of the image.
 // `packed`:
 //   [channel]{ bias, [ky][three weights of a row: bytes 0, 1 and 3 of a word], multiplier, addend, shift }
-// Rows are filled up to threes with weights of zero. The constants are those of dsp_rescale.h, the bias not
-// doubled. `edge` is a pixel of -input_offset; null where no window leaves the image and `together` divides
-// rows. `table` is scratch: a pointer for each pixel that is seen.
+// Rows are filled up to threes with weights of zero. The constants are those of dsp_requantize.h, the bias
+// not doubled. `edge` is a pixel of -input_offset; null where no window leaves the image and `together`
+// divides rows. `table` is scratch: a pointer for each pixel that is seen.
 //
 // Input and output lie as in depthwise_conv2d.h. Output pixels are made in memory order; a pixel's window is
 // read until the last byte of its block is stored. Where fewer than `together` are left, the first is stored
@@ -24,7 +24,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/image.h"
 
 namespace mcu::kernels {

@@ -1,13 +1,13 @@
 // Fully connected layer of int8 on cores without DSP instructions: what linear.h computes for filter offset
 // 0, from packed weights and with the input's offset folded into the bias.
 //
-//   output = rescale(sum over i of input[i] * weights[o][i]), see dsp_rescale.h
+//   output = requantize(sum over i of input[i] * weights[o][i]), see dsp_requantize.h
 //
 // A core that python/mcu_build/kernels/thumb/linear.py emits makes a row of outputs, four by four. `packed`,
 // outputs filled up to fours:
 //   [four]{ biases of outputs 0, 2, 1, 3, [input][4 outputs: weight + 128 in a byte],
 //           [4 outputs]{ multiplier, addend, shift } }
-// The constants are those of dsp_rescale.h, the bias not doubled. Products have 128 times the sum of the
+// The constants are those of dsp_requantize.h, the bias not doubled. Products have 128 times the sum of the
 // inputs too much, which the core takes from the bias.
 //
 // A row of the input is read until its last output is made. Exact. Inner loop, 4 products: 15 instructions
@@ -17,7 +17,7 @@
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 
 namespace mcu::kernels {
 

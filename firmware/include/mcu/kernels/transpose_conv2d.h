@@ -25,7 +25,7 @@ struct TransposeConv2dParams {
     ImageSize output;
     Window window;
     int32_t input_offset;
-    OutputStage stage;
+    OutputEpilogue epilogue;
 };
 
 void transpose_conv2d_s8(const TransposeConv2dParams& params, const int8_t* input, const int8_t* weights,

@@ -3,7 +3,7 @@
 // f is the function of that name in math_f32.h, and
 //
 //   rsqrt 1 / sqrt(x)           reciprocal 1 / x           square x x             neg -x
-//   sign  -1, 0 or 1, NaN stays round  ties to even        erf    the error function
+//   sign  -1, 0 or 1, NaN stays round  half to even        erf    the error function
 //   sigmoid 1 / (1 + exp(-x))   silu   x / (1 + exp(-x))
 //   hardsigmoid clamp(x + 3, 0, 6) / 6                      hardswish x clamp(x + 3, 0, 6) / 6
 //   gelu       x (1 + erf(x / sqrt 2)) / 2

@@ -8,7 +8,7 @@ namespace mcu::kernels {
 
 // The part of a window inside the image: its first pixel and first tap, [rows][columns] of each, and the
 // elements from one row to the next, and from one column to the next.
-struct PatchS16 {
+struct ClippedWindowS16 {
     const int16_t* first;
     const int8_t* weights;
     int32_t rows;
@@ -18,21 +18,21 @@ struct PatchS16 {
     int32_t x_column;
 };
 
-// One channel's sum over a patch, from `sum` on.
-inline int64_t one_channel(const PatchS16& patch, int32_t channels, int32_t c, int64_t sum) {
-    for (int32_t y = 0; y < patch.rows; ++y) {
-        for (int32_t x = 0; x < patch.columns; ++x) {
-            sum += patch.first[y * patch.x_row + x * patch.x_column + c] *
-                   patch.weights[y * patch.w_row + x * channels + c];
+// One channel's sum over a window, from `sum` on.
+inline int64_t one_channel(const ClippedWindowS16& window, int32_t channels, int32_t c, int64_t sum) {
+    for (int32_t y = 0; y < window.rows; ++y) {
+        for (int32_t x = 0; x < window.columns; ++x) {
+            sum += window.first[y * window.x_row + x * window.x_column + c] *
+                   window.weights[y * window.w_row + x * channels + c];
         }
     }
     return sum;
 }
 
-// Calls pixel(patch, output) for every pixel of the output.
+// Calls pixel(window, output) for every pixel of the output.
 template <typename Pixel>
-inline void for_each_patch(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
-                           int16_t* output, const Pixel& pixel) {
+inline void for_each_window(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
+                            int16_t* output, const Pixel& pixel) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t pitch = params.input.width * channels;
@@ -53,7 +53,7 @@ inline void for_each_patch(const Conv2dS16Params& params, const int16_t* input, 
                 }
                 for (; right > left && x + (right - 1) * window.dilation.x >= params.input.width; --right) {
                 }
-                const PatchS16 patch = {
+                const ClippedWindowS16 clipped = {
                     input + (y + top * window.dilation.y) * pitch + (x + left * window.dilation.x) * channels,
                     weights + (top * window.size.x + left) * channels,
                     bottom - top,
@@ -62,7 +62,7 @@ inline void for_each_patch(const Conv2dS16Params& params, const int16_t* input, 
                     window.size.x * channels,
                     window.dilation.x * channels,
                 };
-                pixel(patch, output);
+                pixel(clipped, output);
             }
         }
     }

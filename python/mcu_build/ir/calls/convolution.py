@@ -16,7 +16,7 @@ from mcu_build.ir.calls.rows import (
     window_rows,
     windows_of_rows,
 )
-from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputStage, Struct, Window
+from mcu_build.ir.calls.struct import NONE, ONE, ImageSize, OutputEpilogue, Struct, Window
 from mcu_build.ir.channels import Coupling, Cut, Ints, Mask, Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
@@ -33,7 +33,7 @@ class Conv2dParams(Struct):
     window: Window
     groups: int
     input_offset: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DepthwiseConv2dParams(Struct):
     output: ImageSize
     window: Window
     input_offset: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TransposeConv2dParams(Struct):
     output: ImageSize
     window: Window
     input_offset: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class _Padded(Convolution):
         bias, multipliers, shifts = map(values.constant, (self.bias, self.multipliers, self.shifts))
         if multipliers is None or shifts is None or (bias is None and self.bias is not None):
             return None
-        return rescaled(sums_of(products, bias), multipliers, shifts, self.params.stage)
+        return rescaled(sums_of(products, bias), multipliers, shifts, self.params.epilogue)
 
     def _products(self, values: Values) -> Range:
         """Least and largest product of each tap, [outputs, taps]."""

@@ -72,7 +72,7 @@ class ResampleS16Params(Struct):
 class AddS16Params(Struct):
     """Parameters of pairs_s16.h."""
 
-    walk: Broadcast
+    space: Broadcast
     first_multiplier: int
     second_multiplier: int
     shift: int
@@ -83,7 +83,7 @@ class AddS16Params(Struct):
 class MulS16Params(Struct):
     """Parameters of pairs_s16.h."""
 
-    walk: Broadcast
+    space: Broadcast
     multiplier: int
     shift: int
     bounds: BoundsS16
@@ -282,9 +282,9 @@ class PairS16(Call):
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """An operand that is repeated is read to the end."""
-        walk = self.params.walk
-        operands = ((self.first, walk.first), (self.second, walk.second))
-        return {id: 0 for id, strides in operands if walk.is_dense(strides)}
+        space = self.params.space
+        operands = ((self.first, space.first), (self.second, space.second))
+        return {id: 0 for id, strides in operands if space.is_dense(strides)}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.convolution import folded, needed
 from mcu_build.ir.calls.linear_layer import RowsTimesMatrix
 from mcu_build.ir.calls.rescaled import rescaled, sums_of
-from mcu_build.ir.calls.struct import OutputStage, Struct
+from mcu_build.ir.calls.struct import OutputEpilogue, Struct
 from mcu_build.ir.channels import Coupling, Cut, Mask, Range, Values, channels_of
 from mcu_build.ir.tensor import Tensor
 
@@ -26,7 +26,7 @@ class LinearParams(Struct):
     filter_offset: int
     multiplier: int
     shift: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class BatchMatmulParams(Struct):
     right_offset: int
     multiplier: int
     shift: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Linear(RowsTimesMatrix):
         span = values.of(self.input, params.inputs)
         low, high = (taps * (end + params.input_offset) for end in (span.low, span.high))
         sums = sums_of(Range(np.minimum(low, high), np.maximum(low, high)), bias)
-        return rescaled(sums, np.full(1, params.multiplier), np.full(1, params.shift), params.stage)
+        return rescaled(sums, np.full(1, params.multiplier), np.full(1, params.shift), params.epilogue)
 
     def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
         """None: it reads some channels and makes others."""

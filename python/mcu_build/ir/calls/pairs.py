@@ -10,7 +10,7 @@ from mcu_build.ir.arithmetic import requantize
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rescaled import rescaled
 from mcu_build.ir.calls.rows import same_rows, share_of_rows
-from mcu_build.ir.calls.struct import Broadcast, OutputStage, Struct
+from mcu_build.ir.calls.struct import Broadcast, OutputEpilogue, Struct
 from mcu_build.ir.channels import Coupling, Cut, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
 
@@ -31,31 +31,31 @@ class AddOperand(Struct):
 class AddParams(Struct):
     """Parameters of add.h."""
 
-    walk: Broadcast
+    space: Broadcast
     first: AddOperand
     second: AddOperand
     multiplier: int
     shift: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
 class MulParams(Struct):
     """Parameters of mul.h."""
 
-    walk: Broadcast
+    space: Broadcast
     first_zero_point: int
     second_zero_point: int
     multiplier: int
     shift: int
-    stage: OutputStage
+    epilogue: OutputEpilogue
 
 
 @dataclass(frozen=True)
 class DivParams(Struct):
     """Parameters of div.h."""
 
-    walk: Broadcast
+    space: Broadcast
     first_zero_point: int
     second_zero_point: int
     zero_point: int
@@ -66,7 +66,7 @@ class DivParams(Struct):
 class MinMaxParams(Struct):
     """Parameters of minmax.h."""
 
-    walk: Broadcast
+    space: Broadcast
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ class Pairs(Call):
 
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """An operand that is repeated is read to the end: it may be neither overwritten nor be in place."""
-        walk = self.params.walk
-        operands = ((self.first, walk.first), (self.second, walk.second))
-        return {id: 0 for id, strides in operands if walk.is_dense(strides)}
+        space = self.params.space
+        operands = ((self.first, space.first), (self.second, space.second))
+        return {id: 0 for id, strides in operands if space.is_dense(strides)}
 
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Row by row of an operand, repeated within a row or not; none of one that is the same for each."""
-        walk, output = self.params.walk, tensors[self.output]
-        axis = walk.outermost
-        if len(output.shape) != 4 or walk.shape[axis] % output.shape[1]:
+        space, output = self.params.space, tensors[self.output]
+        axis = space.outermost
+        if len(output.shape) != 4 or space.shape[axis] % output.shape[1]:
             return None
         rows_of: dict[int, range] = {}
-        for id, strides in ((self.first, walk.first), (self.second, walk.second)):
-            whole = walk.shape[axis] * strides[axis]
-            if not walk.is_dense(strides) and not whole:
+        for id, strides in ((self.first, space.first), (self.second, space.second)):
+            whole = space.shape[axis] * strides[axis]
+            if not space.is_dense(strides) and not whole:
                 continue
             needed = same_rows(tensors, id, self.output, rows, whole)
             if needed is None:
@@ -102,12 +102,12 @@ class Pairs(Call):
         return rows_of
 
     def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
-        """A shorter walk."""
-        walk = self.params.walk
-        axis = walk.outermost
-        share = share_of_rows(walk.shape[axis], tensors[self.output], rows)
-        shape = (*walk.shape[:axis], share, *walk.shape[axis + 1 :])
-        return replace(self, params=replace(self.params, walk=replace(walk, shape=shape)))
+        """A shorter iteration space."""
+        space = self.params.space
+        axis = space.outermost
+        share = share_of_rows(space.shape[axis], tensors[self.output], rows)
+        shape = (*space.shape[:axis], share, *space.shape[axis + 1 :])
+        return replace(self, params=replace(self.params, space=replace(space, shape=shape)))
 
 
 @dataclass(frozen=True)
@@ -120,15 +120,15 @@ class _ByChannel(Pairs):
         """Both operands with the output, of one line of elements."""
         channels = channels_of(tensors[self.output])
         operands = (self.first, self.second)
-        if not self.params.walk.is_line or any(channels_of(tensors[id]) != channels for id in operands):
+        if not self.params.space.is_line or any(channels_of(tensors[id]) != channels for id in operands):
             return None
         return [by_channel(id, self.output, channels) for id in operands]
 
     def without_channels(self, cut: Cut) -> Self:
         """A shorter line."""
-        walk = self.params.walk
-        shape = (*walk.shape[:-1], cut.share(self.output, walk.shape[-1]))
-        return replace(self, params=replace(self.params, walk=replace(walk, shape=shape)))
+        space = self.params.space
+        shape = (*space.shape[:-1], cut.share(self.output, space.shape[-1]))
+        return replace(self, params=replace(self.params, space=replace(space, shape=shape)))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Add(_ByChannel):
 
     def value_range(self, values: Values) -> Range | None:
         """Of the sums of both ends."""
-        if not self.params.walk.is_line:
+        if not self.params.space.is_line:
             return None
         first = _fixed(values, self.first, self.params.first)
         second = _fixed(values, self.second, self.params.second)
@@ -149,7 +149,7 @@ class Add(_ByChannel):
             return None
         sums = Range(first.low + second.low, first.high + second.high)
         scale = (np.full(1, self.params.multiplier), np.full(1, self.params.shift))
-        return rescaled(sums, *scale, self.params.stage)
+        return rescaled(sums, *scale, self.params.epilogue)
 
 
 def _fixed(values: Values, id: int, operand: AddOperand) -> Range | None:

@@ -84,14 +84,14 @@ class ConvertParams(Struct):
 class PairParams(Struct):
     """Parameters of arithmetic.h."""
 
-    walk: Broadcast
+    space: Broadcast
 
 
 @dataclass(frozen=True)
 class CompareParams(Struct):
     """Parameters of compare.h."""
 
-    walk: Broadcast
+    space: Broadcast
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class ReduceParams(Struct):
 class VarianceParams(Struct):
     """Parameters of reduce.h."""
 
-    walk: ReduceParams
+    space: ReduceParams
     divisor: float
 
 

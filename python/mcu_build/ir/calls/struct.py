@@ -121,7 +121,7 @@ class Window(Struct):
 
 
 @dataclass(frozen=True)
-class OutputStage(Struct):
+class OutputEpilogue(Struct):
     """What follows requantization: the zero point, and the ends of the activation."""
 
     zero_point: int

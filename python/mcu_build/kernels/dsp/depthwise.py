@@ -7,7 +7,7 @@ doubled, and the first product is added to the doubled bias. Rows of more than s
 segments.
 
     r1 weights  r8 to r11 sums  r7 r12 lr rows where they are three or less, else r0 the one at hand
-    others: words of weights and pixels, then the constants of the rescaling
+    others: words of weights and pixels, then the constants of the requantization
     [sp] rows that no register holds, places of DspDepthwiseRow
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 
 BLOCK = 4  # outputs
 MOST_ROWS = 15
@@ -100,14 +100,14 @@ class Core:
     phase: int
     blocks: int | None
     tail: int
-    finish: Finish
+    epilogue: Epilogue
 
     @property
     def name(self) -> str:
         """What tells it from others."""
         blocks = "any" if self.blocks is None else self.blocks
         window = f"{self.rows}x{self.columns}_stride_{self.stride}" + "_odd" * self.phase
-        return f"depthwise_{window}_{blocks}_and_{self.tail}_{self.finish.name}"
+        return f"depthwise_{window}_{blocks}_and_{self.tail}_{self.epilogue.name}"
 
     @property
     def segments(self) -> list[Segment]:
@@ -139,13 +139,13 @@ class Core:
         return read * (25 + 20 * pairs) + 270 + 4 * (17 + made)
 
     def _block_cycles(self, outputs: int) -> int:
-        """Of a block: loads, with one more for each run, products, and the rescaling."""
+        """Of a block: loads, with one more for each run, products, and the requantization."""
         row = 0 if self.held else 2
         for segment in self.segments:
             products = segment.products(outputs)
             words, pixels = len({one.weights for one in products}), len({one.pixels for one in products})
             row += words + pixels + -(-pixels // (len(self.free) - words)) + len(products)
-        return 7 + self.rows * row + (6 + self.finish.ties) * outputs
+        return 7 + self.rows * row + (6 + self.epilogue.half_away) * outputs
 
     @property
     def free(self) -> list[str]:
@@ -153,13 +153,13 @@ class Core:
         return ["r2", "r3", "r4", "r5", "r6", *(["r0"] if self.held else ["r7", "r12", "lr"])]
 
 
-def core_of(rows: int, columns: int, stride: int, phase: int, width: int, finish: Finish) -> Core | None:
+def core_of(rows: int, columns: int, stride: int, phase: int, width: int, epilogue: Epilogue) -> Core | None:
     """The core for rows of `width` outputs, the first at an even column or (`phase` 1) at an odd one."""
     if rows > MOST_ROWS or stride > 2:
         return None
     blocks, tail = divmod(width, BLOCK)
     straight = blocks <= (_STRAIGHT if rows * columns <= _SMALL else 1)
-    return Core(rows, columns, stride, phase, blocks if straight else None, tail, finish)
+    return Core(rows, columns, stride, phase, blocks if straight else None, tail, epilogue)
 
 
 def segments(columns: int, stride: int, phase: int) -> list[Segment]:
@@ -275,20 +275,20 @@ def _block(core: Core, rows: int, outputs: int, more: bool) -> Iterator[str]:
                         fresh.discard(one.output)
                         yield f"{one.word} {total}, {words[one.weights]}, {held[one.pixels]}, {onto}"
             at += 4 * len(segment.pairs)
-    yield from _finished(core, rows, _SUMS[:outputs], at, more)
+    yield from _epilogue(core, rows, _SUMS[:outputs], at, more)
 
 
-def _finished(core: Core, rows: int, sums: Sequence[str], at: int, more: bool) -> Iterator[str]:
+def _epilogue(core: Core, rows: int, sums: Sequence[str], at: int, more: bool) -> Iterator[str]:
     """The sums rescaled and stored."""
     yield from (f"ldr r{2 + i}, [r1, #{at + 4 * i}]" for i in range(3))
     yield from (f"ldr r5, [sp, #{rows + _OUTPUT}]", f"ldr r6, [sp, #{rows + _PIXEL}]")
     spare = core.free[-1]
     for one in sums:
-        if core.finish.ties:
+        if core.epilogue.half_away:
             yield f"add {spare}, r3, {one}, asr #31"
-        yield f"smmlar {one}, {one}, r2, {spare if core.finish.ties else 'r3'}"
+        yield f"smmlar {one}, {one}, r2, {spare if core.epilogue.half_away else 'r3'}"
     yield from (f"asr {one}, {one}, r4" for one in sums)
-    if core.finish.clamps:
+    if core.epilogue.clamps:
         yield from (f"ldr r2, [sp, #{rows + _LOW}]", f"ldr r3, [sp, #{rows + _HIGH}]")
         for one in sums:
             yield from (f"cmp {one}, r2", "it lt", f"movlt {one}, r2")

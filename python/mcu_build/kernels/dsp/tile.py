@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 
 _B, _A, _D, _C = ("r6", "r7"), ("r8", "r9"), ("r10", "r11"), ("r12", "lr")
 _CHANNELS = (_B, _A, _D, _C)  # in the order of their scales and numbers
@@ -57,7 +57,7 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class TileFinish(Finish):
+class TileEpilogue(Epilogue):
     """Also, how channels are known: `numbered` ones have a number each, else they follow the first one."""
 
     numbered: bool = False
@@ -107,9 +107,9 @@ def _cycles(pixels: int, window: int, products: int, channels: int) -> int:
     return -(-pixels // _PIXELS_AT_ONCE) * (2 * window + 80 + quads)
 
 
-def emit(loop: Loop, finish: TileFinish, dual_issue: bool = False) -> Emitted:
+def emit(loop: Loop, epilogue: TileEpilogue, dual_issue: bool = False) -> Emitted:
     """The core as a function of C++, for cores that start one instruction a cycle, or two."""
-    name = f"tile_{loop.name}_{finish.name}" + "_dual_issue" * dual_issue
+    name = f"tile_{loop.name}_{epilogue.name}" + "_dual_issue" * dual_issue
     steps = _steps_in_pairs if dual_issue else _steps
     lines = [
         "push {r4-r11, lr}",
@@ -123,7 +123,7 @@ def emit(loop: Loop, finish: TileFinish, dual_issue: bool = False) -> Emitted:
         end = [f"ldr r2, [sp, #{_PIXELS_END}]", "cmp r0, r2"]
         lines += [*end, "beq.w 3f"] if loop.skips else []
         lines += ["2:", *steps(loop.each, first=False), *end, "bne.w 2b", "3:"]
-    lines += [*_requantized(finish), *_stored(finish), "cmp r1, r5", "bne.w 1b"]
+    lines += [*_requantized(epilogue), *_stored(epilogue), "cmp r1, r5", "bne.w 1b"]
     lines += [f"add sp, #{_FRAME}", "pop {r4-r11, pc}"]
     return naked("dsp", name, "const DspTile&", lines)
 
@@ -174,7 +174,7 @@ def _product(sums: tuple[str, str], pixel: int, weights: str, sets: bool) -> str
     return f"smuad {words}" if sets else f"smlad {words}, {sums[pixel]}"
 
 
-def _requantized(finish: TileFinish) -> Iterator[str]:
+def _requantized(epilogue: TileEpilogue) -> Iterator[str]:
     """Each sum in its register as the int8 that is stored; r1 stays."""
     for high, low in ((_A, _B), (_C, _D)):
         yield from (f"sub {a}, {a}, {b}" for a, b in zip(high, low, strict=True))
@@ -182,28 +182,28 @@ def _requantized(finish: TileFinish) -> Iterator[str]:
         yield from (f"ldr r{2 + i}, [r1, #{_SCALE * number + 4 * i + 4}]" for i in range(4))
         doubling = "lsl #1" if sums in (_B, _D) else "asr #7"
         yield from (f"add {one}, r2, {one}, {doubling}" for one in sums)
-        for one, addend in zip(sums, ("r0", "r2") if finish.ties else ("r4", "r4"), strict=True):
-            if finish.ties:
+        for one, addend in zip(sums, ("r0", "r2") if epilogue.half_away else ("r4", "r4"), strict=True):
+            if epilogue.half_away:
                 yield f"add {addend}, r4, {one}, asr #31"
             yield f"smmlar {one}, {one}, r3, {addend}"
         yield from (f"asr {one}, {one}, r5" for one in sums)
-        if not finish.clamps:
+        if not epilogue.clamps:
             yield from (f"ssat {one}, #8, {one}" for one in sums)
-    if finish.clamps:
+    if epilogue.clamps:
         yield from (f"ldr r2, [sp, #{_BOUNDS}]", f"ldr r3, [sp, #{_BOUNDS + 4}]")
         for one in (one for sums in _CHANNELS for one in sums):
             yield from (f"cmp {one}, r2", "it lt", f"movlt {one}, r2")
             yield from (f"cmp {one}, r3", "it gt", f"movgt {one}, r3")
 
 
-def _stored(finish: TileFinish) -> Iterator[str]:
+def _stored(epilogue: TileEpilogue) -> Iterator[str]:
     """The outputs where they belong; r1 at the end of the quad and r5 where the last one ends.
 
     Pixel 1 is stored first: where it is pixel 0, the right one stays. Of a pair without an a, b is last.
     """
     numbers = _SCALE * len(_CHANNELS) + 4
     first, second, end = (f"[sp, #{place}]" for place in (_FIRST, _SECOND, _END))
-    if not finish.numbered:
+    if not epilogue.numbered:
         yield from (f"ldr r2, [r1, #{numbers}]!", f"ldr r3, {first}", f"ldr r4, {second}", f"ldr r5, {end}")
         yield from ("add r4, r4, r2", "add r3, r3, r2")
         for pixel, output in ((1, "r4"), (0, "r3")):

@@ -86,14 +86,14 @@ class Core:
         return min(ways, key=lambda way: (3 * way.rounds + 1.4 * (way.first + way.each), way.each))
 
     @property
-    def walks(self) -> bool:
+    def strides(self) -> bool:
         """Whether r1 moves on from vector to vector."""
         return not self.pitch or (self.rows == 1 and self.loop.rounds > 0)
 
     @property
     def _last(self) -> int:
         """Bytes from where a pixel's pointer is to its last vector."""
-        return 0 if self.walks else max(self.nbytes - LANES, 0)
+        return 0 if self.strides else max(self.nbytes - LANES, 0)
 
     @property
     def is_encodable(self) -> bool:
@@ -130,7 +130,7 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Patch:
+class Im2col:
     """Where windows of `pieces` times `nbytes` bytes are brought together, and the core that reads them."""
 
     pieces: int
@@ -179,20 +179,20 @@ class Patch:
         return spread(rows.reshape(-1, self.nbytes)).reshape(len(rows), -1)
 
 
-def patch_of(pieces: int, nbytes: int) -> Patch:
-    """The patch for pieces of `nbytes`: dense where they are short, else in turns."""
+def im2col_of(pieces: int, nbytes: int) -> Im2col:
+    """The im2col buffer for pieces of `nbytes`: dense where they are short, else in turns."""
     dense = -(-pieces * nbytes // 4) * 4
     core = Core(dense, dense)
     if nbytes >= LANES or not core.is_encodable:
         core = Core(0, pieces * -(-nbytes // LANES) * LANES)
-    return Patch(pieces, nbytes, core)
+    return Im2col(pieces, nbytes, core)
 
 
-def dense_patch(pieces: int, nbytes: int) -> Patch | None:
-    """The patch for pieces of any length one behind the other, where loads reach them."""
+def dense_im2col(pieces: int, nbytes: int) -> Im2col | None:
+    """The im2col buffer for pieces of any length one behind the other, where loads reach them."""
     dense = -(-pieces * nbytes // 4) * 4
     core = Core(dense, dense)
-    return Patch(pieces, nbytes, core) if core.is_encodable else None
+    return Im2col(pieces, nbytes, core) if core.is_encodable else None
 
 
 def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None:

@@ -6,7 +6,7 @@ one vector, a multiply-accumulate each and a gather for all four. The weights of
 Four outputs are requantized and stored while the sums of the next four are made, of another channel too.
 
     r0 at hand  r1 records  r2 r5 r11 r12 shift, bias, multiplier, addend  r3 output
-    r4 r6 r8 r10 sums  r7 bytes to the next four outputs  r9 walk  lr steps left, or whatever is at hand
+    r4 r6 r8 r10 sums  r7 bytes to the next four outputs  r9 space  lr steps left, or whatever is at hand
     q1 the sums before  q2, q3 places of the words  q4 to q7 weights  q0, and what is free: words
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 from mcu_build.kernels.helium.schedule import schedule
 
 ROWS = 4  # of a word
@@ -28,7 +28,7 @@ _REACH = 508  # bytes that a gather reaches
 _CHANNEL_CYCLES, _PAIRS_CYCLES, _STEP_CYCLES, _VECTOR_CYCLES = 19, 21, 10, 12.5
 ROW_CYCLES, _COPY_CYCLES, _COLUMN_CYCLES = 200, 250, 25
 _SUMS = ("r4", "r6", "r8", "r10")
-# Places of MveDepthwiseWalk.
+# Places of MveDepthwiseSpace.
 _END, _LOOPS, _PITCH, _BACK, _NEXT, _LOW, _HIGH, _REST, _WRITTEN, _LOWER = range(8, 48, 4)
 _OFFSETS, _BASES = 48, (64, 80)
 
@@ -45,13 +45,13 @@ class Core:
     groups: int
     stride: int
     pairs: bool
-    finish: Finish
+    epilogue: Epilogue
 
     @property
     def name(self) -> str:
         """What tells it from others."""
         windows = "pairs" if self.pairs else f"{self.bases}x{self.groups}_stride_{self.stride}"
-        return f"depthwise_{windows}_{self.finish.name}"
+        return f"depthwise_{windows}_{self.epilogue.name}"
 
     @property
     def vectors(self) -> int:
@@ -154,7 +154,7 @@ def emit(core: Core) -> Emitted:
     lines += [f"vadd.i32 q{2 + base}, q{2 + base}, r0" for base in range(core.bases)]
     lines += [f"ldr r0, [r9, #{_END}]", "cmp r1, r0", "bne 1b", *schedule(last)]
     lines += ["vpop {d8-d15}", "pop {r4-r11, pc}"]
-    return naked("mve", core.name, "MveDepthwiseWalk&", lines)
+    return naked("mve", core.name, "MveDepthwiseSpace&", lines)
 
 
 def _free(core: Core) -> list[str]:
@@ -170,10 +170,10 @@ def _moved() -> list[str]:
 def _requantized(core: Core) -> list[str]:
     """The sums in q1 become outputs."""
     lines = ["vadd.i32 q1, q1, r5", "vqrdmulh.s32 q1, q1, r11"]
-    if core.finish.ties:
+    if core.epilogue.half_away:
         lines += ["vshr.s32 q0, q1, #31", "vadd.i32 q1, q1, q0"]
     lines += ["vadd.i32 q1, q1, r12", "vqshl.s32 q1, r2", "vshr.s32 q1, q1, #24"]
-    if core.finish.clamps:
+    if core.epilogue.clamps:
         for word, place in (("vmax", _LOW), ("vmin", _HIGH)):
             lines += [f"ldr r0, [r9, #{place}]", "vdup.32 q0, r0", f"{word}.s32 q1, q1, q0"]
     return lines

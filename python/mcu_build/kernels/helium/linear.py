@@ -48,7 +48,7 @@ class Core:
 
     inputs: int
     right: int
-    ties: bool
+    half_away: bool
 
     @property
     def is_encodable(self) -> bool:
@@ -58,7 +58,7 @@ class Core:
     @property
     def name(self) -> str:
         """What tells it from others."""
-        return f"linear_{self.inputs}_by_{self.right}{'_ties' if self.ties else ''}"
+        return f"linear_{self.inputs}_by_{self.right}{'_half_away' if self.half_away else ''}"
 
     @property
     def vectors(self) -> int:
@@ -93,8 +93,8 @@ class Core:
         """Modelled cycles of a Cortex-M55 for a row."""
         further, rounds = self.vectors - self.resident, self.loop.rounds
         # In a loop nothing is left to do while the memory pipe has a further vector to load.
-        tile = 16 * self.vectors + (2 * further + 5 * rounds if rounds else further) + 17 + 5 * self.ties
-        return 110 + outputs // TILE * max(tile, 35 + 7 * self.ties)
+        tile = 16 * self.vectors + (2 * further + 5 * rounds if rounds else further) + 17 + 5 * self.half_away
+        return 110 + outputs // TILE * max(tile, 35 + 7 * self.half_away)
 
     def pack(self, weights: NDArray[np.int8], bias: NDArray[np.int64]) -> bytes:
         """Weights [outputs][inputs] and biases in the order in which they are read."""
@@ -176,7 +176,7 @@ def _requantized(core: Core) -> list[str]:
     for q in both:
         lines += [f"vldrw.u32 q7, [r3], #{LANES}", f"vadd.i32 {q}, {q}, q7"]
     lines += [f"vqrdmulh.s32 {q}, {q}, r5" for q in both]
-    if core.ties:
+    if core.half_away:
         for q in both:
             lines += [f"vshr.s32 q4, {q}, #31", f"vadd.i32 {q}, {q}, q4"]
     first, second = core.shifts

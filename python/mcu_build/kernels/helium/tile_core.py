@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 from mcu_build.kernels.helium.convolution import LANES, QUAD, Core
 from mcu_build.kernels.helium.schedule import schedule
 
@@ -33,7 +33,7 @@ _SCALE_BYTES = 64  # of a quad
 
 
 @dataclass(frozen=True)
-class TileFinish(Finish):
+class TileEpilogue(Epilogue):
     """Also, the channels of the last quad."""
 
     tail: int = QUAD
@@ -47,10 +47,10 @@ def tail_of(channels: int) -> int:
     return (channels - 1) % QUAD + 1
 
 
-def emit(core: Core, finish: TileFinish, even: bool = False) -> Emitted:
+def emit(core: Core, epilogue: TileEpilogue, even: bool = False) -> Emitted:
     """The core as a function of C++. `even`: outputs of pixels are `rounds` bytes from each other."""
     even = even and core.rows == 1 and core.pitch > 0  # elsewhere it says something else
-    name = f"{core.name}_{finish.name}{'_even' if even else ''}"
+    name = f"{core.name}_{epilogue.name}{'_even' if even else ''}"
     lines = [
         "push {r4-r11, lr}",
         "vpush {d8-d15}",
@@ -65,14 +65,14 @@ def emit(core: Core, finish: TileFinish, even: bool = False) -> Emitted:
         f"ldr r3, [sp, #{_WEIGHTS}]",
         f"ldrd r5, r7, [sp, #{_SCALES}]",
         "1:",
-        *_half(core, 0, _requantized(1, finish, even)),
-        *_half(core, 1, [f"ldrd r5, r7, [sp, #{_SCALES}]", *_requantized(0, finish, even)]),
+        *_half(core, 0, _requantized(1, epilogue, even)),
+        *_half(core, 1, [f"ldrd r5, r7, [sp, #{_SCALES}]", *_requantized(0, epilogue, even)]),
         f"ldr r1, [sp, #{_END}]",
         "cmp r5, r1",
         "bne 1b",
         *_next_tile(),
         "3:",
-        *schedule([*_moved(), *_requantized(1, finish, even)]),
+        *schedule([*_moved(), *_requantized(1, epilogue, even)]),
         f"add sp, #{_FRAME}",
         "vpop {d8-d15}",
         "pop {r4-r11, pc}",
@@ -93,7 +93,7 @@ def _next_tile() -> list[str]:
 def _half(core: Core, half: int, before: list[str]) -> list[str]:
     """The sums of two pixels and four channels; `before` is done meanwhile."""
     loop, start = core.loop, list[str]()
-    moves = core.walks or core.rows > 1
+    moves = core.strides or core.rows > 1
     if half == 0 or moves:
         start.append(f"ldr r11, [sp, #{_INPUT}]")
     if half == 1:
@@ -144,24 +144,24 @@ def _back(core: Core) -> list[str]:
     return lines
 
 
-def _requantized(half: int, finish: TileFinish, even: bool) -> list[str]:
+def _requantized(half: int, epilogue: TileEpilogue, even: bool) -> list[str]:
     """The sums in q4 and q5, of the first or the second two pixels of a quad, are stored."""
     both = ("q4", "q5")
     lines = ["vldrw.u32 q6, [r5]", *(f"vadd.i32 {q}, {q}, q6" for q in both)]
     lines += ["vldrw.u32 q7, [r5, #16]", *(f"vqrdmulh.s32 {q}, {q}, q7" for q in both)]
-    if finish.ties:  # where the zero point is below the low clamp, ties do not show
+    if epilogue.half_away:  # where the zero point is below the low clamp, ties do not show
         for q, sign in zip(both, ("q6", "q7"), strict=True):
             lines += [f"vshr.s32 {sign}, {q}, #31", f"vadd.i32 {q}, {q}, {sign}"]
     lines += ["vldrw.u32 q6, [r5, #32]", *(f"vadd.i32 {q}, {q}, q6" for q in both)]
     lines += ["vldrw.u32 q7, [r5, #48]", *(f"vqshl.s32 {q}, {q}, q7" for q in both)]
     lines += [f"vshr.s32 {q}, {q}, #24" for q in both]
     store = "vstrb.32"
-    if finish.clamps:
+    if epilogue.clamps:
         for clamp, place, q in (("vmax", _LOW, "q6"), ("vmin", _HIGH, "q7")):
             lines += [f"ldr r1, [sp, #{place}]", f"vdup.32 {q}, r1"]
             lines += [f"{clamp}.s32 {sums}, {sums}, {q}" for sums in both]
-    if finish.tail < QUAD:  # lanes of the last quad; all of those before
-        lines += [f"ldr r1, [sp, #{_END}]", "sub r1, r1, r5", f"add r1, r1, #{finish.tail}", "vctp.32 r1"]
+    if epilogue.tail < QUAD:  # lanes of the last quad; all of those before
+        lines += [f"ldr r1, [sp, #{_END}]", "sub r1, r1, r5", f"add r1, r1, #{epilogue.tail}", "vctp.32 r1"]
         store = "vpst\\n vstrbt.32"
     for pixel, q in enumerate(both):
         number = 2 * half + pixel
@@ -195,7 +195,7 @@ def _loads(core: Core, vector: int) -> list[str]:
         return [f"vldrw.u32 q0, [r11], #{4 * LANES}", f"vldrw.u32 q1, [r11, #{-3 * LANES}]"]
     on = core.second if vector == 0 else LANES
     at = 0 if vector == 0 else core.second + LANES * (vector - 1)
-    if core.walks:
+    if core.strides:
         places = [f"[r11], #{on}", f"[r11, #{core.pitch - on}]"]
     else:
         places = [f"[r11, #{at}]", f"[r11, #{core.pitch + at}]"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 
 MOST = 6  # outputs
@@ -39,14 +39,14 @@ class Core:
     stride: int
     dilation: int
     outputs: int
-    finish: Finish
+    epilogue: Epilogue
     thumb2: bool
 
     @property
     def name(self) -> str:
         """What tells it from others."""
         window = f"{self.columns}_stride_{self.stride}_dilation_{self.dilation}"
-        return f"depthwise_{window}_by_{self.outputs}_{self.finish.name}"
+        return f"depthwise_{window}_by_{self.outputs}_{self.epilogue.name}"
 
     @property
     def reach(self) -> int:
@@ -87,7 +87,13 @@ class Core:
 
 
 def core_of(
-    size: tuple[int, int], stride: int, dilation: int, width: int, finish: Finish, thumb2: bool, small: bool
+    size: tuple[int, int],
+    stride: int,
+    dilation: int,
+    width: int,
+    epilogue: Epilogue,
+    thumb2: bool,
+    small: bool,
 ) -> Core | None:
     """The core that makes a row of `width` outputs in the fewest cycles, with windows of rows and columns.
 
@@ -95,7 +101,7 @@ def core_of(
     """
     rows, columns = size
     most = min(_SMALL, width) if small else MOST
-    ways = [Core(columns, stride, dilation, outputs, finish, thumb2) for outputs in range(1, most + 1)]
+    ways = [Core(columns, stride, dilation, outputs, epilogue, thumb2) for outputs in range(1, most + 1)]
     near = [way for way in ways if way.reach <= _MOST_COLUMNS]
     if small:
         return near[-1] if near else None
@@ -126,7 +132,7 @@ def emit(core: Core) -> Emitted:
 def _stored(core: Core) -> Iterator[str]:
     """All outputs of a channel, the first last: others may lie there. Z: it was the last channel."""
     # Sums are taken from the last register, which is scratch then.
-    made = Requantization(core.finish, core.thumb2, _ENDS, addend="r5", multiplier="r7", sign="lr")
+    made = Requantization(core.epilogue, core.thumb2, _ENDS, addend="r5", multiplier="r7", sign="lr")
     yield from (
         f"str r5, {_FRAME.slot(_FROM)}",
         *made.constants("r7"),

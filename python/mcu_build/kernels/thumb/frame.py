@@ -7,7 +7,7 @@ r2; r3 holds the multiplier (Armv6-M: its high half) and r4 the shift. `sum` is 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mcu_build.kernels.function import Finish
+from mcu_build.kernels.function import Epilogue
 
 _FIRST = 7  # that a load can take, and so many are pushed last
 _HIGH = ("r8", "r9", "r10", "r11")
@@ -42,12 +42,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Requantization:
-    """Sums to bytes by dsp_rescale.h's formula; `ends` are the slots of what clamps.
+    """Sums to bytes by dsp_requantize.h's formula; `ends` are the slots of what clamps.
 
     `addend`, `multiplier` (Armv6-M: its low half) and `sign` are registers; the last is scratch.
     """
 
-    finish: Finish
+    epilogue: Epilogue
     thumb2: bool
     ends: tuple[str, str]
     addend: str
@@ -70,7 +70,7 @@ class Requantization:
         """`sum`, with its bias, in place. Armv6-M: 20 cycles, 3 more for ties."""
         yield f"lsls {sum}, {sum}, #1"
         yield from self._product_thumb2(sum) if self.thumb2 else self._product(sum)
-        if self.finish.clamps:
+        if self.epilogue.clamps:
             for end, keeps in zip(self.ends, ("bge", "ble"), strict=True):
                 yield from (f"ldr r0, {end}", f"cmp {sum}, r0", f"{keeps} 9f", f"mov {sum}, r0", "9:")
         elif self.thumb2:
@@ -80,8 +80,8 @@ class Requantization:
             yield from (f"asrs {sum}, {sum}, #31", "movs r0, #127", f"eors {sum}, r0", "9:")
 
     def _product(self, sum: str) -> Iterator[str]:
-        """Its high word from four products of halves, as thumb/rescale.h does."""
-        if self.finish.ties:
+        """Its high word from four products of halves, as thumb/requantize.h does."""
+        if self.epilogue.half_away:
             yield from (f"asrs r0, {sum}, #31", f"mov {self.sign}, r0")
         yield from (f"sxth r0, {sum}", f"subs {sum}, {sum}, r0", f"asrs {sum}, {sum}, #16")
         yield from (f"mov r1, {self.multiplier}", "muls r1, r0", "asrs r1, r1, #16")
@@ -89,14 +89,14 @@ class Requantization:
         # What the shift loses last is the carry that rounds.
         yield from ("adds r1, r1, r0", "adds r1, r1, r2", "asrs r1, r1, #16", f"adcs {sum}, r1")
         yield f"add {sum}, {self.addend}"
-        if self.finish.ties:
+        if self.epilogue.half_away:
             yield f"add {sum}, {self.sign}"
         yield f"asrs {sum}, r4"
 
     def _product_thumb2(self, sum: str) -> Iterator[str]:
         addend = self.addend
         yield f"smull r1, r2, {sum}, r3"
-        if self.finish.ties:
+        if self.epilogue.half_away:
             addend = "r0"
             yield f"add.w r0, {self.addend}, {sum}, asr #31"
         # The bit that leaves is the carry that rounds.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 
 # The words of ThumbRow.
@@ -64,15 +64,15 @@ def packed(weights: NDArray[np.int8], scales: NDArray[np.int64]) -> bytes:
     return b"".join(parts)
 
 
-def emit(loop: Loop, finish: Finish, thumb2: bool) -> Emitted:
+def emit(loop: Loop, epilogue: Epilogue, thumb2: bool) -> Emitted:
     """The core as a function of C++."""
-    name = f"linear_{loop.name}_{finish.name}"
+    name = f"linear_{loop.name}_{epilogue.name}"
     lines = [*_FRAME.entered(), f"ldr r7, {_FRAME.slot(_PACKED)}", "1:", *_begun(thumb2)]
     lines += _inputs(loop.first, thumb2)
     if loop.each:
         round = list(_inputs(loop.each, thumb2))
         lines += ["2:", *round, "cmp r6, r10", *far("bne", "beq", "2", round)]
-    lines += [*_stored(finish, thumb2), "b 1b", "7:", *_FRAME.left()]
+    lines += [*_stored(epilogue, thumb2), "b 1b", "7:", *_FRAME.left()]
     return naked("thumb", name, "const ThumbRow&", lines)
 
 
@@ -103,13 +103,13 @@ def _inputs(count: int, thumb2: bool) -> Iterator[str]:
         yield f"adds r6, #{count}"
 
 
-def _stored(finish: Finish, thumb2: bool) -> Iterator[str]:
+def _stored(epilogue: Epilogue, thumb2: bool) -> Iterator[str]:
     """Four outputs, or the last of the row, behind which it goes on at 7."""
     for high, words, kept in (("r5", "r8", "r10"), ("r4", "r9", "r11")):
         yield from (f"lsls r0, {high}, #16", f"mov r1, {words}", "subs r1, r1, r0", f"mov {words}, r1")
         yield f"mov {kept}, {high}"
     ends = _FRAME.slot(_LOW), _FRAME.slot(_LOW + 1)
-    made = Requantization(finish, thumb2, ends, addend="r5", multiplier="lr", sign="r12")
+    made = Requantization(epilogue, thumb2, ends, addend="r5", multiplier="lr", sign="r12")
     for sum in ("r8", "r9", "r10", "r11"):
         yield from (*made.constants("r7"), *made.spread(), f"mov r6, {sum}", *made.of("r6"))
         yield from (f"ldr r0, {_FRAME.slot(_OUTPUT)}", "strb r6, [r0]", "adds r0, #1")

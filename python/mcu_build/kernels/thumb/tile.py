@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import Finish, naked
+from mcu_build.kernels.function import Epilogue, naked
 from mcu_build.kernels.thumb.frame import Frame, Requantization, far
 
 # The words of ThumbTile.
@@ -68,15 +68,15 @@ def cycles(loop: Loop, pixels: int, window: int, products: int, channels: int) -
     return -(-pixels // _PIXELS) * tile
 
 
-def emit(loop: Loop, finish: Finish, thumb2: bool) -> Emitted:
+def emit(loop: Loop, epilogue: Epilogue, thumb2: bool) -> Emitted:
     """The core as a function of C++."""
-    name = f"tile_{loop.name}_{finish.name}"
+    name = f"tile_{loop.name}_{epilogue.name}"
     lines = [*_FRAME.entered(), f"ldr r5, {_FRAME.slot(_WEIGHTS)}", "mov r12, r5", "1:", *_begun()]
     blocks = [line for _ in range(loop.each) for line in _block()]
     if loop.repeats:
         blocks = ["2:", *blocks, "cmp r4, r10", "bne 2b"]
     lines += blocks
-    lines += _stored(Requantization(finish, thumb2, _ENDS, addend="r10", multiplier="lr", sign="r11"))
+    lines += _stored(Requantization(epilogue, thumb2, _ENDS, addend="r10", multiplier="lr", sign="r11"))
     lines += [*_next_channel(), *far("bne", "beq", "1", lines), *_FRAME.left()]
     return naked("thumb", name, "const ThumbTile&", lines)
 

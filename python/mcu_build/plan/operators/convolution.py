@@ -19,7 +19,7 @@ from mcu_build.plan.operators.layout import (
     image,
     image_output,
     image_size,
-    output_stage,
+    output_epilogue,
     window,
 )
 from mcu_build.plan.select import Call, Selector
@@ -56,7 +56,7 @@ def quantized_conv2d(call: Call) -> None:
         window((height, width), call.pair(3), call.pair(4), call.pair(5)),
         groups,
         call.integer(6),
-        output_stage(call, 7, 10, 11),
+        output_epilogue(call, 7, 10, 11),
     )
     call.append(Conv2d(params, *_tensors(call, found, 8)))
 
@@ -73,7 +73,7 @@ def quantized_depthwise_conv2d(call: Call) -> None:
         *found.images,
         window((height, width), call.pair(3), call.pair(4), call.pair(5)),
         call.integer(7),
-        output_stage(call, 8, 11, 12),
+        output_epilogue(call, 8, 11, 12),
     )
     call.append(DepthwiseConv2d(params, *_tensors(call, found, 9)))
 
@@ -91,7 +91,7 @@ def quantized_transpose_conv2d(call: Call) -> None:
         *found.images,
         window((height, width), call.pair(3), call.pair(4), call.pair(6)),
         call.integer(7),
-        output_stage(call, 8, 11, 12),
+        output_epilogue(call, 8, 11, 12),
     )
     call.append(TransposeConv2d(params, *_tensors(call, found, 9)))
 

@@ -12,9 +12,9 @@ from mcu_build.ir.calls.pairs import (
     Mul,
     MulParams,
 )
-from mcu_build.ir.calls.struct import Broadcast, OutputStage
+from mcu_build.ir.calls.struct import Broadcast, OutputEpilogue
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.operators.layout import broadcast, output_stage
+from mcu_build.plan.operators.layout import broadcast, output_epilogue
 from mcu_build.plan.select import Call, Selector
 
 _SUFFIX = {DType.I8: "s8", DType.I16: "s16", DType.I32: "s32", DType.F32: "f32"}
@@ -27,7 +27,7 @@ class _Operands:
     first: Tensor
     second: Tensor
     output: Tensor
-    walk: Broadcast
+    space: Broadcast
 
     @property
     def ids(self) -> tuple[int, int, int]:
@@ -38,12 +38,12 @@ def quantized_add(call: Call) -> None:
     """(self, zero_point, multiplier, shift, other, the same, the same of the output, min, max, out)."""
     found = _operands(call, 4, (DType.I8,))
     params = AddParams(
-        walk=found.walk,
+        space=found.space,
         first=_operand(call, 1),
         second=_operand(call, 5),
         multiplier=call.integer(9),
         shift=call.integer(10),
-        stage=output_stage(call, 8, 11, 12),
+        epilogue=output_epilogue(call, 8, 11, 12),
     )
     call.append(Add(params, *found.ids))
 
@@ -52,12 +52,12 @@ def quantized_mul(call: Call) -> None:
     """(self, zero_point, other, zero_point, output zero_point, multiplier, shift, out)."""
     found = _operands(call, 2, (DType.I8,))
     params = MulParams(
-        walk=found.walk,
+        space=found.space,
         first_zero_point=call.integer(1),
         second_zero_point=call.integer(3),
         multiplier=call.integer(5),
         shift=call.integer(6),
-        stage=OutputStage(call.integer(4), -128, 127),
+        epilogue=OutputEpilogue(call.integer(4), -128, 127),
     )
     call.append(Mul(params, *found.ids))
 
@@ -66,7 +66,7 @@ def quantized_div(call: Call) -> None:
     """(self, zero_point, other, zero_point, output zero_point, scale, out)."""
     found = _operands(call, 2, (DType.I8, DType.I16))
     params = DivParams(
-        walk=found.walk,
+        space=found.space,
         first_zero_point=call.integer(1),
         second_zero_point=call.integer(3),
         zero_point=call.integer(4),
@@ -80,7 +80,7 @@ def _extreme(name: str) -> Selector:
         """(self, other, out)."""
         found = _operands(call, 1, tuple(_SUFFIX))
         kernel = f"{name}_{_SUFFIX[found.output.dtype]}"
-        call.emit(kernel, "minmax", MinMaxParams(found.walk), [found.first, found.second], [found.output])
+        call.emit(kernel, "minmax", MinMaxParams(found.space), [found.first, found.second], [found.output])
 
     return extreme
 

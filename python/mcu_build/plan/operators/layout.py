@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from mcu_build.ir.calls.moves import Pad, PadParams, Permute, PermuteParams
-from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputStage, Pair, Window
+from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputEpilogue, Pair, Window
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.select import Call, Selector
 
@@ -237,7 +237,7 @@ def model_strides(tensor: Tensor) -> tuple[int, ...]:
 
 
 def merge(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """Rows (size, stride of each operand), outermost first, with neighbours that all operands walk as one
+    """Rows (size, stride of each operand), outermost first, with neighbours that all operands cross as one
     made one and sizes of 1 left out. Empty for a single element.
     """
     rows: list[tuple[int, ...]] = []
@@ -257,9 +257,9 @@ def padded(values: Iterable[int], filler: int, rank: int = _RANK) -> tuple[int, 
     return (filler,) * (rank - len(found)) + found
 
 
-def output_stage(call: Call, zero_point: int, low: int, high: int) -> OutputStage:
+def output_epilogue(call: Call, zero_point: int, low: int, high: int) -> OutputEpilogue:
     """From the indices of three arguments."""
-    return OutputStage(call.integer(zero_point), call.integer(low), call.integer(high))
+    return OutputEpilogue(call.integer(zero_point), call.integer(low), call.integer(high))
 
 
 def transpose(call: Call) -> None:

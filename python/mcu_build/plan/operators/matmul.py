@@ -3,9 +3,9 @@
 from math import prod
 
 from mcu_build.ir.calls.matmul import BatchMatmul, BatchMatmulParams, Linear, LinearParams
-from mcu_build.ir.calls.struct import OutputStage
+from mcu_build.ir.calls.struct import OutputEpilogue
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.operators.layout import contiguous, contiguous_output, output_stage
+from mcu_build.plan.operators.layout import contiguous, contiguous_output, output_epilogue
 from mcu_build.plan.select import Call, Selector
 
 
@@ -34,7 +34,7 @@ def quantized_linear(call: Call) -> None:
         filter_offset=call.integer(5),
         multiplier=multipliers[0],
         shift=shifts[0],
-        stage=output_stage(call, 6, 10, 9),
+        epilogue=output_epilogue(call, 6, 10, 9),
     )
     with contiguous_output(call) as output:
         call.append(Linear(params, source.id, weights.id, bias.id if bias else None, output.id))
@@ -60,7 +60,7 @@ def quantized_batch_matmul(call: Call) -> None:
         right_offset=call.integer(3),
         multiplier=call.integer(5),
         shift=call.integer(6),
-        stage=OutputStage(call.integer(4), -128, 127),
+        epilogue=OutputEpilogue(call.integer(4), -128, 127),
     )
     with contiguous_output(call) as output:
         call.append(BatchMatmul(params, left.id, right.id, output.id))

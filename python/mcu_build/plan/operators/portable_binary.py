@@ -39,12 +39,12 @@ def emit_pair(call: Call, name: str, first: Tensor, second: Tensor, output: Tens
     """One step of an arithmetic kernel for the type of the output."""
     dtype = output.dtype
     wraps = "_wrap" if dtype in _INTEGERS and name in ("add", "sub", "mul") else ""
-    walk = broadcast(call, first, second, output)
+    space = broadcast(call, first, second, output)
     kernel = f"{name}{wraps}_{SUFFIX[dtype]}"
     if name in ("minimum", "maximum"):
-        call.emit(kernel, "minmax", MinMaxParams(walk), [first, second], [output])
+        call.emit(kernel, "minmax", MinMaxParams(space), [first, second], [output])
     else:
-        call.emit(kernel, "arithmetic", PairParams(walk), [first, second], [output])
+        call.emit(kernel, "arithmetic", PairParams(space), [first, second], [output])
 
 
 _TYPES = {
@@ -128,7 +128,7 @@ def _comparison(name: str) -> Selector:
             raise call.refuse(f"no kernel for a result of type {output.dtype.numpy_name}")
         dtype = _compared_type(call)
         first, second = operand(call, 0, dtype), operand(call, 1, dtype)
-        params = CompareParams(walk=broadcast(call, first, second, output))
+        params = CompareParams(space=broadcast(call, first, second, output))
         call.emit(f"{name}_{SUFFIX[dtype]}", "compare", params, [first, second], [output])
 
     return compare

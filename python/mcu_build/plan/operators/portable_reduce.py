@@ -47,7 +47,7 @@ def _dimensions(call: Call, source: Tensor, given: Value) -> tuple[int, ...]:
     return tuple(sorted({axis(call, source, dimension) for dimension in listed})) if rank else ()
 
 
-def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> ReduceParams:
+def _space(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]) -> ReduceParams:
     """What to do over `dimensions` of `source`, positions in the order of the model."""
     rank = len(source.shape)
     kept = [d for d in range(rank) if d not in dimensions]
@@ -73,8 +73,8 @@ def _walk(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int])
 def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -> None:
     """One step of the kernel `name` for `dtype`, to which the input is converted."""
     source = converted(call, call.tensor(0), dtype)
-    walk = _walk(call, source, output, _dimensions(call, source, given))
-    call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", walk, [source], [output])
+    space = _space(call, source, output, _dimensions(call, source, given))
+    call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", space, [source], [output])
 
 
 def _sum(name: str, given: int | None) -> Selector:
@@ -170,7 +170,7 @@ def _variance(call: Call, correction: float, output: Tensor) -> None:
     dimensions = _dimensions(call, source, call.value(1))
     count = prod(source.model_shape[d] for d in dimensions)
     params = VarianceParams(
-        walk=_walk(call, source, output, dimensions), divisor=max(count - correction, 0.0)
+        space=_space(call, source, output, dimensions), divisor=max(count - correction, 0.0)
     )
     call.emit("var_f32", "reduce", params, [source], [output])
 
@@ -350,12 +350,12 @@ def _statistics(
     """Mean and 1 / sqrt(variance + epsilon) over `dimensions`, where anything reads them."""
     mean, deviation = outputs
     if call.is_used(mean):
-        call.emit("mean_f32", "reduce", _walk(call, source, mean, dimensions), [source], [mean])
+        call.emit("mean_f32", "reduce", _space(call, source, mean, dimensions), [source], [mean])
     if call.is_used(deviation):
         variance, raised = like(call, deviation), like(call, deviation)
         count = prod(source.model_shape[d] for d in dimensions)
-        walk = _walk(call, source, variance, dimensions)
-        params = VarianceParams(walk=walk, divisor=float(count))
+        space = _space(call, source, variance, dimensions)
+        params = VarianceParams(space=space, divisor=float(count))
         call.emit("var_f32", "reduce", params, [source], [variance])
         emit_pair(call, "add", variance, scalar(call, epsilon, DType.F32), raised)
         emit_unary(call, "rsqrt", raised, deviation)

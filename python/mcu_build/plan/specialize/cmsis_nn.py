@@ -22,7 +22,7 @@ from mcu_build.ir.calls.struct import NONE, ONE, Broadcast, ImageSize, Struct, W
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context, Rule, Table
-from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.plan.specialize.dsp_requantize import array
 
 _SOURCE = "cmsis_nn"
 _ROUNDED_WEIGHTS = 16  # a window's bytes are rounded up to a vector
@@ -107,16 +107,16 @@ def add(context: Context, step: Step, call: Add) -> Step | None:
     """Two operands of one shape in one order."""
     given = call.params
     shifts = (given.shift, given.first.shift, given.second.shift)
-    return _dense_pair(step, call, given.walk, shifts)
+    return _dense_pair(step, call, given.space, shifts)
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
     """Two operands of one shape in one order."""
-    return _dense_pair(step, call, call.params.walk, (call.params.shift,))
+    return _dense_pair(step, call, call.params.space, (call.params.shift,))
 
 
-def _dense_pair(step: Step, call: Call, walk: Broadcast, shifts: tuple[int, ...]) -> Step | None:
-    fits = walk.both_dense and all(-_FARTHEST <= shift <= 0 for shift in shifts)
+def _dense_pair(step: Step, call: Call, space: Broadcast, shifts: tuple[int, ...]) -> Step | None:
+    fits = space.both_dense and all(-_FARTHEST <= shift <= 0 for shift in shifts)
     return _call(step, call) if fits else None
 
 

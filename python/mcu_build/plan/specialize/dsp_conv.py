@@ -12,10 +12,10 @@ from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dsp import tile
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_packing import Bytes, follow, padded, pairwise, quads, takes_parts
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
 from mcu_build.plan.specialize.dsp_row import row_cycles, row_step
 
-_GROUP_BYTES = 16  # of the patch, for four products
+_GROUP_BYTES = 16  # of the im2col buffer, for four products
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class Tiling:
     packed: bytes
     groups: int
     channels: int
-    rescaling: Rescaling
+    requantization: DspRequantization
     core: Emitted | None
 
     @property
     def params(self) -> DspTileParams:
         """The parameters of the tile."""
-        return DspTileParams(self.groups, len(self.packed) // 4, self.channels, self.rescaling.limits)
+        return DspTileParams(self.groups, len(self.packed) // 4, self.channels, self.requantization.limits)
 
     def kernel(self, stem: str) -> str:
         """The function of dsp_conv2d.h."""
-        return stem if self.core else f"{stem}_long_{self.rescaling.form}"
+        return stem if self.core else f"{stem}_long_{self.requantization.form}"
 
 
 def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
@@ -74,10 +74,10 @@ def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.groups != 1:
         return []
-    rescaling = convolution(context, call, weights.reshape(len(weights), -1))
-    if rescaling is None:
+    requantization = convolution(context, call, weights.reshape(len(weights), -1))
+    if requantization is None:
         return []
-    return dense_convolution(context, step, call, weights.shape, lambda: weights, rescaling)
+    return dense_convolution(context, step, call, weights.shape, lambda: weights, requantization)
 
 
 def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
@@ -86,32 +86,34 @@ def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence
     if weights is None or call.params.input.channels != 1:
         return []
     filters = weights.transpose(3, 1, 2, 0)
-    rescaling = convolution(context, call, filters.reshape(len(filters), -1))
-    if rescaling is None:
+    requantization = convolution(context, call, filters.reshape(len(filters), -1))
+    if requantization is None:
         return []
-    return dense_convolution(context, step, call, filters.shape, lambda: filters, rescaling)
+    return dense_convolution(context, step, call, filters.shape, lambda: filters, requantization)
 
 
-def tiling(context: Context, weights: Bytes, rescaling: Rescaling) -> Tiling:
+def tiling(context: Context, weights: Bytes, requantization: DspRequantization) -> Tiling:
     """Packed weights from [channels][products]."""
-    if takes_parts(weights, rescaling.bounds):
+    if takes_parts(weights, requantization.bounds):
         flat = padded(weights, 4)
-        packed = pairwise(flat, rescaling.scales)
-        return Tiling(packed, flat.shape[1] // 4, len(weights), rescaling, None)
-    return tilings(context, [weights], [rescaling])[0]
+        packed = pairwise(flat, requantization.scales)
+        return Tiling(packed, flat.shape[1] // 4, len(weights), requantization, None)
+    return tilings(context, [weights], [requantization])[0]
 
 
-def tilings(context: Context, weights: Sequence[Bytes], rescalings: Sequence[Rescaling]) -> list[Tiling]:
+def tilings(
+    context: Context, weights: Sequence[Bytes], requantizations: Sequence[DspRequantization]
+) -> list[Tiling]:
     """Packed weights of several tiles with one core, each from [channels][products]."""
-    form, small = rescalings[0].form, context.optimize == "size"
+    form, small = requantizations[0].form, context.optimize == "size"
     loop = tile.loop_of([_steps(one) for one in weights], small)
     flat = [padded(one, loop.padded(_steps(one)) // 2) for one in weights]
-    scaled = list(zip(flat, rescalings, strict=True))
+    scaled = list(zip(flat, requantizations, strict=True))
     numbered = not all(follow(one, scale.bounds) for one, scale in scaled)
     packed = [quads(one, scale.scales, scale.bounds, numbered) for one, scale in scaled]
     # Cores that care for ties are right where none show, and serve more layers.
-    finish = tile.TileFinish(form != "relu" or small, form == "bounded", numbered)
-    core = tile.emit(loop, finish, context.dual_issue)
+    epilogue = tile.TileEpilogue(form != "relu" or small, form == "bounded", numbered)
+    core = tile.emit(loop, epilogue, context.dual_issue)
     return [
         Tiling(words, rows.shape[1] // 4, len(rows), scale, core)
         for words, (rows, scale) in zip(packed, scaled, strict=True)
@@ -129,7 +131,7 @@ def dense_convolution(
     call: Conv2d | DepthwiseConv2d,
     shape: Sequence[int],
     weights: Callable[[], Bytes],
-    rescaling: Rescaling,
+    requantization: DspRequantization,
 ) -> Sequence[Way]:
     """By weights of this shape, [channels][y][x][channels of the input], zeros between groups."""
     given = call.params
@@ -142,22 +144,26 @@ def dense_convolution(
         cycles = tile.pointwise_cycles(pixels, depth, channels)
     else:
         cycles = tile.window_cycles(pixels, height, height * width * depth, channels, depth % 4 == 0)
-    ways = [Way(cycles, lambda: _dense(context, step, call, weights(), rescaling))]
+    ways = [Way(cycles, lambda: _dense(context, step, call, weights(), requantization))]
     if call.is_one_row:
         products = height * width * depth
         row = Way(
             row_cycles(products, channels),
-            lambda: row_step(context, step, weights().reshape(channels, products), rescaling),
+            lambda: row_step(context, step, weights().reshape(channels, products), requantization),
         )
         return [row, *ways]
     return ways
 
 
 def _dense(
-    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, rescaling: Rescaling
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    weights: Bytes,
+    requantization: DspRequantization,
 ) -> Step:
     given, channels = call.params, len(weights)
-    found = tiling(context, weights.reshape(channels, -1), rescaling)
+    found = tiling(context, weights.reshape(channels, -1), requantization)
     depth = given.input.channels
     if given.window.is_pointwise:
         return pointwise_step(context, step, found, given.batch * given.input.pixels, depth)
@@ -180,17 +186,17 @@ def pointwise_step(context: Context, step: Step, found: Tiling, pixels: int, dep
 
 
 def _step(context: Context, step: Step, found: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:
-    """A step of `stem`, with `beyond` bytes behind the patch."""
+    """A step of `stem`, with `beyond` bytes behind the im2col buffer."""
     packed = context.constant("packed_weights", DType.I32, (len(found.packed) // 4,), found.packed)
-    patch = context.scratch(_GROUP_BYTES * found.groups + -(-beyond // 4) * 4)
+    im2col = context.scratch(_GROUP_BYTES * found.groups + -(-beyond // 4) * 4)
     output = step.writes[0]
     return replace(
         step,
         kernel=found.kernel(stem),
         source="dsp_conv2d",
         params=params,
-        arguments=(step.arguments[0], packed, output, patch),
-        writes=(output, patch),
+        arguments=(step.arguments[0], packed, output, im2col),
+        writes=(output, im2col),
         core=found.core,
     )
 

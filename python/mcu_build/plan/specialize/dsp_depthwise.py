@@ -13,7 +13,7 @@ from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
 from mcu_build.plan.specialize.dsp_packing import Bytes
 from mcu_build.plan.specialize.dsp_packing import depthwise as packed_depthwise
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
 
 _POINTER_BYTES = 4
 _NINE = Pair(3, 3)
@@ -50,7 +50,7 @@ def _cycles(call: DepthwiseConv2d) -> float:
     return given.batch * given.output.pixels * (fours * pixel + 4 * taps + 60)
 
 
-def _step(context: Context, step: Step, call: DepthwiseConv2d, taps: Bytes, found: Rescaling) -> Step:
+def _step(context: Context, step: Step, call: DepthwiseConv2d, taps: Bytes, found: DspRequantization) -> Step:
     """By a table of taps for each pixel, from weights [channels][taps]."""
     given = call.params
     channels, count = taps.shape

@@ -11,11 +11,11 @@ from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.dsp import depthwise as family
-from mcu_build.kernels.function import Finish
+from mcu_build.kernels.function import Epilogue
 from mcu_build.plan.specialize import dsp_depthwise
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
 
 # Zeros between weights take flash: of its cycles, the part that a layer with dilation may keep for them.
 _WORTH_ZEROS = 0.5
@@ -52,8 +52,8 @@ def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     if found is None:
         return []
     # The image begins with a pair.
-    finish, phase = Finish(found.form != "relu", found.form == "bounded"), window.padding.x % 2
-    core = family.core_of(window.size.y, window.size.x, window.stride.x, phase, given.output.width, finish)
+    epilogue, phase = Epilogue(found.form != "relu", found.form == "bounded"), window.padding.x % 2
+    core = family.core_of(window.size.y, window.size.x, window.stride.x, phase, given.output.width, epilogue)
     if core is None:
         return []
     worth = 1.0 if window == given.window else _WORTH_ZEROS
@@ -70,13 +70,13 @@ def _step(
     step: Step,
     call: DepthwiseConv2d,
     weights: Bytes,
-    rescaling: Rescaling,
+    requantization: DspRequantization,
     core: family.Core,
 ) -> Step:
     """By weights [channels][rows][columns], without dilation."""
     given, window = call.params, call.params.window
     stride, padding, width = window.stride.x, window.padding.x, given.input.width
-    packed = as_words(family.records(core, weights, rescaling.scales).reshape(-1))
+    packed = as_words(family.records(core, weights, requantization.scales).reshape(-1))
     pairs = (core.phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
     lead = (padding + core.phase) // 2
     reached = max(pairs - lead, 0)
@@ -96,7 +96,7 @@ def _step(
             whole=min(width // 2, reached),
             half=width % 2 == 1 and reached > width // 2,
             record=core.record,
-            bounds=rescaling.limits,
+            bounds=requantization.limits,
         ),
         arguments=(
             call.input,

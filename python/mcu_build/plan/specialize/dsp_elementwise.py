@@ -7,7 +7,7 @@ from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, Ma
 from mcu_build.ir.calls.struct import Broadcast, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_rescale import DspScale, one_scale
+from mcu_build.plan.specialize.dsp_requantize import DspScale, one_scale
 from mcu_build.plan.specialize.pools import MOST_PIXELS, columns_as_channels
 from mcu_build.plan.specialize.sums import factors
 
@@ -29,7 +29,7 @@ class DspAddParams(Struct):
 class DspAddLinesParams(Struct):
     """Parameters of dsp_add.h, of operands that broadcast."""
 
-    walk: Broadcast
+    space: Broadcast
     line: DspAddParams
 
 
@@ -37,7 +37,7 @@ class DspAddLinesParams(Struct):
 class DspMulParams(Struct):
     """Parameters of dsp_mul.h."""
 
-    walk: Broadcast
+    space: Broadcast
     first_zero: int
     second_zero: int
     scale: DspScale
@@ -45,33 +45,33 @@ class DspMulParams(Struct):
 
 def add(context: Context, step: Step, call: Add) -> Step | None:
     """Lines that are dense or one value, with the factors that Helium's kernel takes too."""
-    walk = call.params.walk
-    if walk.both_dense:
+    space = call.params.space
+    if space.both_dense:
         return add_by("dsp", step, call)
-    found = factors(call) if walk.has_dense_lines else None
+    found = factors(call) if space.has_dense_lines else None
     if found is None:
         return None
-    line = DspAddParams(walk.shape[-1], found.first, found.second, found.addend)
+    line = DspAddParams(space.shape[-1], found.first, found.second, found.addend)
     kernel = f"dsp_add_lines_{found.point}_s8"
-    return replace(step, kernel=kernel, source="dsp_add", params=DspAddLinesParams(walk, line))
+    return replace(step, kernel=kernel, source="dsp_add", params=DspAddLinesParams(space, line))
 
 
 def add_by(core: str, step: Step, call: Add) -> Step | None:
     """Two dense operands, by the kernel of dsp/ or thumb/, which share their form."""
-    found = factors(call) if call.params.walk.both_dense else None
+    found = factors(call) if call.params.space.both_dense else None
     if found is None:
         return None
-    params = DspAddParams(call.params.walk.elements, found.first, found.second, found.addend)
+    params = DspAddParams(call.params.space.elements, found.first, found.second, found.addend)
     return replace(step, kernel=f"{core}_add_{found.point}_s8", source=f"{core}_add", params=params)
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
     """Any operands."""
     given = call.params
-    scale = one_scale(given.multiplier, given.shift, given.stage, _LARGEST_PRODUCT)
+    scale = one_scale(given.multiplier, given.shift, given.epilogue, _LARGEST_PRODUCT)
     if scale is None:
         return None
-    params = DspMulParams(given.walk, given.first_zero_point, given.second_zero_point, scale)
+    params = DspMulParams(given.space, given.first_zero_point, given.second_zero_point, scale)
     return replace(step, kernel="dsp_mul_s8", source="dsp_mul", params=params)
 
 

@@ -9,7 +9,7 @@ from mcu_build.ir.plan import Step
 from mcu_build.kernels.dsp import tile
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import pointwise_step, tiling
-from mcu_build.plan.specialize.dsp_rescale import Bytes, Rescaling, array, rescaling
+from mcu_build.plan.specialize.dsp_requantize import Bytes, DspRequantization, array, requantization
 from mcu_build.plan.specialize.dsp_row import row_cycles, row_step
 
 
@@ -18,7 +18,7 @@ def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
     weights = array(context, call.weights, np.int8)
     if weights is None or call.params.filter_offset != 0:
         return []
-    scale = rescaling_of(context, call, weights)
+    scale = requantization_of(context, call, weights)
     if scale is None:
         return []
     rows, inputs, outputs = call.params.rows, call.params.inputs, call.params.outputs
@@ -30,17 +30,17 @@ def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
     return [row, pixels] if rows == 1 else [pixels]
 
 
-def rescaling_of(context: Context, call: Linear, weights: Bytes) -> Rescaling | None:
+def requantization_of(context: Context, call: Linear, weights: Bytes) -> DspRequantization | None:
     """One multiplier and shift for all outputs."""
     bias = array(context, call.bias, np.int32)
     if bias is None and call.bias is not None:
         return None
     given, outputs = call.params, len(weights)
-    return rescaling(
+    return requantization(
         weights,
         np.zeros(outputs, np.int64) if bias is None else bias.reshape(-1).astype(np.int64),
         given.input_offset,
         [given.multiplier] * outputs,
         [given.shift] * outputs,
-        given.stage,
+        given.epilogue,
     )

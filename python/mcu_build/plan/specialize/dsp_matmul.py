@@ -6,10 +6,10 @@ from mcu_build.ir.calls.matmul import BatchMatmul
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_rescale import DspScale, one_scale
+from mcu_build.plan.specialize.dsp_requantize import DspScale, one_scale
 
 _LARGEST_PRODUCT = 255 * 255
-_BYTES = 32  # of the patch, for four products
+_BYTES = 32  # of the im2col buffer, for four products
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class DspBatchMatmulParams(Struct):
 def batch_matmul(context: Context, step: Step, call: BatchMatmul) -> Step | None:
     """Any sizes."""
     given = call.params
-    scale = one_scale(given.multiplier, given.shift, given.stage, given.inner * _LARGEST_PRODUCT)
+    scale = one_scale(given.multiplier, given.shift, given.epilogue, given.inner * _LARGEST_PRODUCT)
     if scale is None:
         return None
-    patch = context.scratch(_BYTES * -(-given.inner // 4))
+    im2col = context.scratch(_BYTES * -(-given.inner // 4))
     sizes = (given.batch, given.rows, given.columns, given.inner)
     return replace(
         step,
         kernel="dsp_batch_matmul_s8",
         source="dsp_batch_matmul",
         params=DspBatchMatmulParams(*sizes, given.left_offset, given.right_offset, scale),
-        arguments=(*step.arguments, patch),
-        writes=(*step.writes, patch),
+        arguments=(*step.arguments, im2col),
+        writes=(*step.writes, im2col),
     )

@@ -9,7 +9,7 @@ from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_packing import rows_in_fours
-from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.plan.specialize.dsp_requantize import array
 
 
 def layer(context: Context, step: Step, call: Lstm | Gru | Rnn) -> Step | None:

@@ -9,7 +9,7 @@ from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
 from mcu_build.plan.specialize.dsp_packing import Bytes, linear, padded, takes_parts
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def row_cycles(inputs: int, outputs: int) -> float:
     return -(-outputs // 4) * (96 + 5.4 * inputs)
 
 
-def row_step(context: Context, step: Step, weights: Bytes, scale: Rescaling) -> Step:
+def row_step(context: Context, step: Step, weights: Bytes, scale: DspRequantization) -> Step:
     """A step of dsp_linear in place of `step`, whose input is argument 0: weights are [outputs][inputs]."""
     flat, bounds = padded(weights, 1), scale.bounds
     form: str = scale.form

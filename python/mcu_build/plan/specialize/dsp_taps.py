@@ -15,9 +15,9 @@ from mcu_build.kernels.groups import between_groups
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import Tiling, dense_convolution, tilings
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, array, convolution
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, array, convolution
 
-_GROUP_BYTES = 16  # of the patch, for four products
+_GROUP_BYTES = 16  # of the im2col buffer, for four products
 _PART_WORDS = 12  # of DspPart
 
 Taps = tuple[tuple[int, int], ...]
@@ -54,7 +54,7 @@ class DspConvTapsParams(Struct):
 
 
 @dataclass(frozen=True)
-class Walk:
+class Space:
     """From window to window: where the first begins, and how far apart they and their outputs are."""
 
     origin: Pair
@@ -82,8 +82,8 @@ def _grouped(
 ) -> Sequence[Way]:
     """A part for each group or for some as one, or all dense: by weights [channels][y][x][depth]."""
     given = call.params
-    rescaling = convolution(context, call, weights.reshape(len(weights), -1))
-    if rescaling is None or not -128 <= -given.input_offset <= 127:
+    requantization = convolution(context, call, weights.reshape(len(weights), -1))
+    if requantization is None or not -128 <= -given.input_offset <= 127:
         return []
     count, height, width, depth = weights.shape
     pixels = given.batch * given.output.pixels
@@ -96,7 +96,7 @@ def _grouped(
     if groups > 1:
         shape = (count, height, width, depth * groups)
         ways += dense_convolution(
-            context, step, call, shape, lambda: between_groups(weights, groups, groups), rescaling
+            context, step, call, shape, lambda: between_groups(weights, groups, groups), requantization
         )
     return ways
 
@@ -124,8 +124,8 @@ def _in_parts(
         for first in range(0, count, each)
     ]
     origin = Pair(-window.padding.y, -window.padding.x)
-    made = _step(context, step, call, parts, Walk(origin, window.stride, ONE))
-    assert made is not None  # the rescaling of all channels is exact
+    made = _step(context, step, call, parts, Space(origin, window.stride, ONE))
+    assert made is not None  # the requantization of all channels is exact
     return made
 
 
@@ -151,7 +151,7 @@ def transpose(context: Context, step: Step, call: TransposeConv2d) -> Step | Non
                 output=column * output.channels,
             )
         )
-    return _step(context, step, call, parts, Walk(NONE, ONE, window.stride))
+    return _step(context, step, call, parts, Space(NONE, ONE, window.stride))
 
 
 def _reaching(size: int, stride: int, dilation: int, place: int) -> list[tuple[int, int]]:
@@ -163,7 +163,9 @@ def _reaching(size: int, stride: int, dilation: int, place: int) -> list[tuple[i
     return [(k, start // stride) for k, start in starts if start % stride == 0]
 
 
-def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part], walk: Walk) -> Step | None:
+def _step(
+    context: Context, step: Step, call: Convolution, parts: Sequence[Part], space: Space
+) -> Step | None:
     given, pad_value = call.params, -call.params.input_offset
     found = _tilings(context, call, parts)
     if found is None or not -128 <= pad_value <= 127:
@@ -177,19 +179,19 @@ def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part]
     image = given.input
     places = [(y, x, (y * image.width + x) * image.channels) for taps in table for y, x in taps]
     window_bytes = -(-max(len(part.taps) for part in parts) * depth // 4) * 4
-    patch = context.scratch(window_bytes + _GROUP_BYTES * max(made.groups for made in found))
+    im2col = context.scratch(window_bytes + _GROUP_BYTES * max(made.groups for made in found))
     params = DspConvTapsParams(
         batch=given.batch,
         input=given.input,
         output=given.output,
-        origin=walk.origin,
-        step=walk.step,
-        every=walk.every,
+        origin=space.origin,
+        step=space.step,
+        every=space.every,
         parts=len(parts),
         depth=depth,
         pad_value=pad_value,
         window_bytes=window_bytes,
-        bounds=found[0].rescaling.limits,
+        bounds=found[0].requantization.limits,
     )
     return replace(
         step,
@@ -201,9 +203,9 @@ def _step(context: Context, step: Step, call: Convolution, parts: Sequence[Part]
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
             context.constant("taps", DType.I32, (len(places), 3), as_words(np.array(places, np.int64))),
             call.output,
-            patch,
+            im2col,
         ),
-        writes=(call.output, patch),
+        writes=(call.output, im2col),
         core=found[0].core,
     )
 
@@ -215,10 +217,10 @@ def _tilings(context: Context, call: Convolution, parts: Sequence[Part]) -> list
     flat = [weights if weights.shape[1] else np.zeros((len(weights), 1), np.int8) for weights in flat]
     found = []
     for part, weights in zip(parts, flat, strict=True):
-        rescaling = convolution(context, call, weights, part.channels)
-        if rescaling is None:
+        requantization = convolution(context, call, weights, part.channels)
+        if requantization is None:
             return None
-        found.append(rescaling)
+        found.append(requantization)
     return tilings(context, flat, found)
 
 

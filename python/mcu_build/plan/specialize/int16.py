@@ -19,15 +19,15 @@ _ROWS = 2
 
 def dsp(context: Context, step: Step, call: Conv2dS16 | LinearS16) -> Step | None:
     """With weights packed for SXTB16."""
-    return _patches(context, step, call, "dsp_patches_s16", _GROUP)
+    return _im2col(context, step, call, "dsp_im2col_s16", _GROUP)
 
 
 def mve(context: Context, step: Step, call: Conv2dS16 | LinearS16) -> Step | None:
     """With weights as they are."""
-    return _patches(context, step, call, "mve_patches_s16", 1)
+    return _im2col(context, step, call, "mve_im2col_s16", 1)
 
 
-def _patches(
+def _im2col(
     context: Context, step: Step, call: Conv2dS16 | LinearS16, kernel: str, multiple: int
 ) -> Step | None:
     weights = context.tensor(call.weights)

@@ -7,7 +7,7 @@ import numpy as np
 
 from mcu_build.ir.calls.convolution import Conv2dParams, Convolution, DepthwiseConv2dParams
 from mcu_build.ir.calls.matmul import Linear
-from mcu_build.ir.calls.struct import ImageSize, OutputStage, Pair, Struct, Window
+from mcu_build.ir.calls.struct import ImageSize, OutputEpilogue, Pair, Struct, Window
 from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.helium import convolution, tile_core
@@ -26,24 +26,24 @@ P = TypeVar("P", bound=Conv2dParams | DepthwiseConv2dParams)
 
 
 @dataclass(frozen=True)
-class MveConvStage(Struct):
+class MveConvEpilogue(Struct):
     """Parameters of mve_conv2d.h: what follows the sums."""
 
     channels: int
     whole: bool
     plain: bool
-    ties: bool
+    half_away: bool
     low: int
     high: int
 
     @property
-    def of_tiles(self) -> "MveTileStage":
+    def of_tiles(self) -> "MveTileEpilogue":
         """The same for tiles, whose cores know the rest."""
-        return MveTileStage(self.channels, self.low, self.high)
+        return MveTileEpilogue(self.channels, self.low, self.high)
 
 
 @dataclass(frozen=True)
-class MveTileStage(Struct):
+class MveTileEpilogue(Struct):
     """Parameters of mve_conv_tiles.h: what follows the sums."""
 
     channels: int
@@ -62,12 +62,12 @@ class MveWindowTilesParams(Struct):
     pad_value: int
     pixel: int
     vector: int
-    patch_bytes: int
+    im2col_bytes: int
     rounds: int
-    stage: MveTileStage
+    epilogue: MveTileEpilogue
 
 
-def requantization(
+def requantization_of(
     context: Context, call: Convolution, weights: Bytes, copies: int = 1
 ) -> Requantization | None:
     """That of a convolution: `weights` are [copies of channels][products].
@@ -78,35 +78,35 @@ def requantization(
     bias = constant_words(context, call.bias)
     if multipliers is None or shifts is None or (bias is None and call.bias is not None):
         return None
-    wide, stage = weights.astype(np.int64), call.params.stage
+    wide, epilogue = weights.astype(np.int64), call.params.epilogue
     folded = call.params.input_offset * wide.sum(axis=1) + (0 if bias is None else np.tile(bias, copies))
     return Requantization(
         folded,
         128 * np.abs(wide).sum(axis=1),
         np.tile(multipliers, copies),
         np.tile(shifts, copies),
-        stage.zero_point,
-        stage.activation_min,
-        stage.activation_max,
+        epilogue.zero_point,
+        epilogue.activation_min,
+        epilogue.activation_max,
     )
 
 
-def stage_of(rescaling: Scales, channels: int, stage: OutputStage) -> MveConvStage:
+def epilogue_of(requantization: Scales, channels: int, epilogue: OutputEpilogue) -> MveConvEpilogue:
     """What follows the sums of so many channels."""
-    whole = not rescaling.clamps and channels % 4 == 0
-    return MveConvStage(
+    whole = not requantization.clamps and channels % 4 == 0
+    return MveConvEpilogue(
         channels=channels,
         whole=whole,
-        plain=whole and not rescaling.ties,
-        ties=rescaling.ties,
-        low=stage.activation_min,
-        high=stage.activation_max,
+        plain=whole and not requantization.half_away,
+        half_away=requantization.half_away,
+        low=epilogue.activation_min,
+        high=epilogue.activation_max,
     )
 
 
-def rescaling_of(context: Context, call: Convolution, weights: Bytes) -> Scales | None:
+def scales_of(context: Context, call: Convolution, weights: Bytes) -> Scales | None:
     """That of a convolution whose edge can be filled with the value that adds nothing."""
-    wanted = requantization(context, call, weights.reshape(len(weights), -1))
+    wanted = requantization_of(context, call, weights.reshape(len(weights), -1))
     fills = -128 <= -call.params.input_offset <= 127
     return scales(wanted) if wanted is not None and fills else None
 
@@ -114,23 +114,25 @@ def rescaling_of(context: Context, call: Convolution, weights: Bytes) -> Scales 
 Places = tuple[int, int, int, int]
 
 
-def places_of(patch: convolution.Patch) -> Places:
-    """`pixel`, `vector`, `patch_bytes` and `rounds` of MveWindowTilesParams."""
-    return patch.pixel, patch.vector, patch.size, patch.core.rounds
+def places_of(im2col: convolution.Im2col) -> Places:
+    """`pixel`, `vector`, `im2col_bytes` and `rounds` of MveWindowTilesParams."""
+    return im2col.pixel, im2col.vector, im2col.size, im2col.core.rounds
 
 
 def window_params(
-    given: Conv2dParams | DepthwiseConv2dParams, places: Places, stage: MveTileStage
+    given: Conv2dParams | DepthwiseConv2dParams, places: Places, epilogue: MveTileEpilogue
 ) -> MveWindowTilesParams:
     """The parameters of kernels that bring windows together."""
     image = (given.batch, given.input, given.output.extent, given.window, -given.input_offset)
-    return MveWindowTilesParams(*image, *places, stage)
+    return MveWindowTilesParams(*image, *places, epilogue)
 
 
-def core_of(core: convolution.Core, rescaling: Scales, channels: int, kernel: str) -> Emitted:
+def core_of(core: convolution.Core, requantization: Scales, channels: int, kernel: str) -> Emitted:
     """The emitted core that makes so many channels for `kernel`."""
-    finish = tile_core.TileFinish(rescaling.ties, rescaling.clamps, tile_core.tail_of(channels))
-    return tile_core.emit(core, finish, kernel in _EVEN)
+    epilogue = tile_core.TileEpilogue(
+        requantization.half_away, requantization.clamps, tile_core.tail_of(channels)
+    )
+    return tile_core.emit(core, epilogue, kernel in _EVEN)
 
 
 def is_column(given: Conv2dParams | DepthwiseConv2dParams) -> bool:

@@ -9,10 +9,10 @@ from mcu_build.ir.calls.struct import ONE, ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dilation import filled
-from mcu_build.kernels.function import Finish
+from mcu_build.kernels.function import Epilogue
 from mcu_build.kernels.helium import depthwise as family
 from mcu_build.plan.specialize.context import Context, Way
-from mcu_build.plan.specialize.mve_conv import constant_bytes, lying, requantization
+from mcu_build.plan.specialize.mve_conv import constant_bytes, lying, requantization_of
 from mcu_build.plan.specialize.mve_packing import Bytes, Scales, scales
 
 _BLOCK = 16  # channels at once
@@ -51,16 +51,16 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way
     if not gathered.fits(stride):
         window, taps = filled(window, taps, rows=False)
         gathered = family.Windows((window.size.y, window.size.x), 1)
-    wanted = requantization(context, call, weights.reshape(-1, weights.shape[3]).T)
-    rescaling = None if wanted is None else scales(wanted)
-    known = rescaling is not None and -128 <= -given.input_offset <= 127
-    if rescaling is None or not known or not gathered.fits(stride):
+    wanted = requantization_of(context, call, weights.reshape(-1, weights.shape[3]).T)
+    requantization = None if wanted is None else scales(wanted)
+    known = requantization is not None and -128 <= -given.input_offset <= 127
+    if requantization is None or not known or not gathered.fits(stride):
         return []
     pairs = gathered.are_pairs and window.stride == ONE and given.output.height > 1
-    finish = Finish(rescaling.ties, rescaling.clamps)
-    core = family.Core(gathered.bases, gathered.groups, stride, pairs, finish)
+    epilogue = Epilogue(requantization.half_away, requantization.clamps)
+    core = family.Core(gathered.bases, gathered.groups, stride, pairs, epilogue)
     layer = _Layer(replace(given, window=window), gathered, core, copies)
-    return [Way(layer.cycles, lambda: _step(context, step, call, layer, taps, rescaling))]
+    return [Way(layer.cycles, lambda: _step(context, step, call, layer, taps, requantization))]
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class _Layer:
 
 
 def _step(
-    context: Context, step: Step, call: DepthwiseConv2d, layer: _Layer, taps: Bytes, rescaling: Scales
+    context: Context, step: Step, call: DepthwiseConv2d, layer: _Layer, taps: Bytes, requantization: Scales
 ) -> Step:
     """The layer in one strip, and in narrower ones."""
     given, core, gathered = layer.given, layer.core, layer.windows
-    packed = family.records(gathered.vectors_of(taps), rescaling.channels(), layer.copies, core.pairs)
+    packed = family.records(gathered.vectors_of(taps), requantization.channels(), layer.copies, core.pairs)
     name = context.tensor(call.weights).name
     constant = context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
     ways = []
@@ -109,8 +109,8 @@ def _step(
             copies=layer.copies,
             pairs=core.pairs,
             pad_value=-given.input_offset,
-            low=given.stage.activation_min,
-            high=given.stage.activation_max,
+            low=given.epilogue.activation_min,
+            high=given.epilogue.activation_max,
             strip=strip,
             columns=columns,
             planes=gathered.planes,

@@ -31,30 +31,30 @@ class MveAddParams(Struct):
 class MveAddLinesParams(Struct):
     """Parameters of mve_add.h, of operands that broadcast."""
 
-    walk: Broadcast
+    space: Broadcast
     line: MveAddParams
 
 
 def add(context: Context, step: Step, call: Add) -> Step | None:
     """Lines that are dense or one value, where factors are found that give every sum exactly."""
-    walk = call.params.walk
-    found = factors(call) if walk.both_dense or walk.has_dense_lines else None
+    space = call.params.space
+    found = factors(call) if space.both_dense or space.has_dense_lines else None
     if found is None:
         return None
-    count = walk.elements if walk.both_dense else walk.shape[-1]
+    count = space.elements if space.both_dense else space.shape[-1]
     params = MveAddParams(count, found.first, found.second, found.addend, 24 - found.point)
-    if walk.both_dense:
+    if space.both_dense:
         return replace(step, kernel="mve_add_s8", source="mve_add", params=params)
-    return replace(step, kernel="mve_add_lines_s8", source="mve_add", params=MveAddLinesParams(walk, params))
+    return replace(step, kernel="mve_add_lines_s8", source="mve_add", params=MveAddLinesParams(space, params))
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
     """Lines that are dense or one value."""
     given = call.params
-    steps = {given.walk.first[-1], given.walk.second[-1]}
+    steps = {given.space.first[-1], given.space.second[-1]}
     # Products have 16 bits.
-    fits = given.walk.shape[-1] >= _LANES and steps <= {0, 1} and -31 <= given.shift <= 15
-    if not given.stage.is_whole or not fits:
+    fits = given.space.shape[-1] >= _LANES and steps <= {0, 1} and -31 <= given.shift <= 15
+    if not given.epilogue.is_whole or not fits:
         return None
     return replace(step, kernel="mve_mul_s8", source="mve_mul")
 

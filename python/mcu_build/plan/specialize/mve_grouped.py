@@ -13,10 +13,10 @@ from mcu_build.plan.specialize.mve_conv import (
     MveWindowTilesParams,
     constant_bytes,
     core_of,
+    epilogue_of,
     packed_step,
     places_of,
-    rescaling_of,
-    stage_of,
+    scales_of,
     window_params,
 )
 from mcu_build.plan.specialize.mve_packing import Bytes, Scales, linear_weights
@@ -47,43 +47,45 @@ def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
     weights = constant_bytes(context, call.weights)
     if weights is None or call.params.groups == 1 or context.optimize == "size":
         return []
-    rescaling = rescaling_of(context, call, weights)
-    if rescaling is None:
+    requantization = scales_of(context, call, weights)
+    if requantization is None:
         return []
     groups, (outputs, height, width, depth) = call.params.groups, weights.shape
     joins = (n for n in range(1, groups) if groups % n == 0 and (n == 1 or n * depth <= _WIDEST))
-    ways = [_joined(context, step, call, weights, rescaling, joined) for joined in joins]
+    ways = [_joined(context, step, call, weights, requantization, joined) for joined in joins]
     dense = Weights((outputs, height, width, depth * groups), lambda: between_groups(weights, groups, groups))
-    return [*ways, *convolution_ways(context, step, call, dense, rescaling)]
+    return [*ways, *convolution_ways(context, step, call, dense, requantization)]
 
 
 def _joined(
-    context: Context, step: Step, call: Conv2d, weights: Bytes, rescaling: Scales, joined: int
+    context: Context, step: Step, call: Conv2d, weights: Bytes, requantization: Scales, joined: int
 ) -> Way:
     """So many groups as one."""
     given = call.params
     outputs, height, width, depth = weights.shape
     count, depth, outputs = given.groups // joined, depth * joined, outputs * joined // given.groups
-    patch = convolution.patch_of(height * width, depth)
+    im2col = convolution.im2col_of(height * width, depth)
 
     def make() -> Step:
         wide = between_groups(weights, given.groups, joined)
-        rows = patch.vectors_of(wide.reshape(len(wide), -1))
+        rows = im2col.vectors_of(wide.reshape(len(wide), -1))
         parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
         packed = b"".join(linear_weights(rows[part]) for part in parts)
-        scale = b"".join(rescaling.part(part).quads() for part in parts)
-        stage = stage_of(rescaling, outputs, given.stage).of_tiles
-        windows = window_params(given, places_of(patch), stage)
+        scale = b"".join(requantization.part(part).quads() for part in parts)
+        epilogue = epilogue_of(requantization, outputs, given.epilogue).of_tiles
+        windows = window_params(given, places_of(im2col), epilogue)
         edge = height * width * given.input.channels if call.leaves_image else 0
-        scratch = (context.scratch(count * patch.size + edge),)
+        scratch = (context.scratch(count * im2col.size + edge),)
         params = MveGroupedTilesParams(windows, MveGroups(count, depth, len(packed) // count))
         kernel = "mve_grouped_tiles_s8"
         found = packed_step(context, step, call, kernel, params, packed, scale, scratch)
-        return replace(found, source="mve_conv_tiles", core=core_of(patch.core, rescaling, outputs, kernel))
+        return replace(
+            found, source="mve_conv_tiles", core=core_of(im2col.core, requantization, outputs, kernel)
+        )
 
     tiles, quads = (
         -(-given.batch * given.output.pixels // convolution.PIXELS),
         -(-outputs // convolution.QUAD),
     )
-    group = quads * patch.core.cycles + CALL + convolution.PIXELS * patch.instructions
+    group = quads * im2col.core.cycles + CALL + convolution.PIXELS * im2col.instructions
     return Way(tiles * count * group, make)

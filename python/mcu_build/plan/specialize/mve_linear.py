@@ -12,7 +12,7 @@ from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.helium.linear import TILE, Core, emit
 from mcu_build.plan.specialize.context import Context, Way
-from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, stage_of
+from mcu_build.plan.specialize.mve_conv import constant_bytes, constant_words, epilogue_of
 from mcu_build.plan.specialize.mve_packing import (
     LANES,
     Bytes,
@@ -35,7 +35,7 @@ class MveLinearParams(Struct):
     addend: int
     shift: int
     outputs: int
-    ties: bool
+    half_away: bool
     low: int
     high: int
 
@@ -71,7 +71,7 @@ class MveBatchMatmulParams(Struct):
     multiplier: int
     addend: int
     shift: int
-    ties: bool
+    half_away: bool
 
 
 def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
@@ -85,46 +85,54 @@ def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
     folded = given.input_offset * wide.sum(axis=1) + (0 if bias is None else bias)
     bounds = 128 * np.abs(wide).sum(axis=1)
     # One multiplier and shift for all outputs: those of the largest sum must do for every one.
-    rescaling = _one_scale(int((bounds + np.abs(folded)).max()), given)
-    if rescaling is None:
+    requantization = _one_scale(int((bounds + np.abs(folded)).max()), given)
+    if requantization is None:
         return []
-    ways = [Way(_row_cycles(given), lambda: _by_fours(context, step, call, weights, folded, rescaling))]
-    core = Core(inputs, int(rescaling.right[0]), rescaling.ties)
-    tiles = outputs % TILE == 0 and not rescaling.clamps and core.is_encodable
+    ways = [Way(_row_cycles(given), lambda: _by_fours(context, step, call, weights, folded, requantization))]
+    core = Core(inputs, int(requantization.right[0]), requantization.half_away)
+    tiles = outputs % TILE == 0 and not requantization.clamps and core.is_encodable
     if tiles and context.optimize != "size":
         cycles = given.rows * core.cycles(outputs)
-        ways.append(Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, rescaling, core)))
+        ways.append(
+            Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, requantization, core))
+        )
     each = scales(_requantization(folded, bounds, outputs, given))
     if each is not None and given.rows > 1:
-        stage = stage_of(each, outputs, given.stage)
+        epilogue = epilogue_of(each, outputs, given.epilogue)
         as_pixels = Weights((outputs, 1, 1, inputs), lambda: weights)
-        ways += pointwise_ways(context, step, call, given.rows, as_pixels, each, stage)
+        ways += pointwise_ways(context, step, call, given.rows, as_pixels, each, epilogue)
     return ways
 
 
 def _by_fours(
-    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales
+    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, requantization: Scales
 ) -> Step:
     """Four outputs at once."""
     given, name = call.params, context.tensor(call.weights).name
-    ends = (given.stage.activation_min, given.stage.activation_max)
-    numbers = (given.rows, given.inputs, *_numbers(rescaling))
+    ends = (given.epilogue.activation_min, given.epilogue.activation_max)
+    numbers = (given.rows, given.inputs, *_numbers(requantization))
     words = np.pad(folded, (0, -len(folded) % 4)).astype(np.int32)
     constants = (
         _bytes(context, name, linear_weights(weights)),
         context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
     )
-    params = MveLinearParams(*numbers, given.outputs, rescaling.ties, *ends)
+    params = MveLinearParams(*numbers, given.outputs, requantization.half_away, *ends)
     return _step(step, call, "mve_linear_s8", params, constants)
 
 
 def _by_tiles(
-    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, rescaling: Scales, core: Core
+    context: Context,
+    step: Step,
+    call: Linear,
+    weights: Bytes,
+    folded: Ints,
+    requantization: Scales,
+    core: Core,
 ) -> Step:
     """Eight outputs at once."""
     given, name = call.params, context.tensor(call.weights).name
-    zero_point = given.stage.zero_point << core.shifts[1]
-    tile = MveLinearTile(int(rescaling.multiplier[0]), zero_point, given.outputs)
+    zero_point = given.epilogue.zero_point << core.shifts[1]
+    tile = MveLinearTile(int(requantization.multiplier[0]), zero_point, given.outputs)
     params = MveLinearTilesParams(given.rows, given.inputs, tile)
     packed = _bytes(context, name, core.pack(weights, folded))
     return replace(_step(step, call, "mve_linear_tiles_s8", params, (packed,)), core=emit(core))
@@ -149,16 +157,16 @@ def product(context: Context, step: Step, call: BatchMatmul) -> Step | None:
     """Any sizes."""
     given = call.params
     offsets = (given.left_offset, given.right_offset)
-    rescaling = _one_scale(given.inner * prod(128 + abs(offset) for offset in offsets), given)
-    if rescaling is None:
+    requantization = _one_scale(given.inner * prod(128 + abs(offset) for offset in offsets), given)
+    if requantization is None:
         return None
     sizes = (given.batch, given.rows, given.columns, given.inner)
-    params = MveBatchMatmulParams(*sizes, *offsets, *_numbers(rescaling), rescaling.ties)
+    params = MveBatchMatmulParams(*sizes, *offsets, *_numbers(requantization), requantization.half_away)
     return replace(step, kernel="mve_batch_matmul_s8", source="mve_batch_matmul", params=params)
 
 
 def _one_scale(bound: int, given: LinearParams | BatchMatmulParams) -> Scales | None:
-    """The rescaling of a call with one multiplier and shift, whose sums are at most `bound`."""
+    """The requantization of a call with one multiplier and shift, whose sums are at most `bound`."""
     return scales(_requantization(np.zeros(1, np.int64), np.array([bound]), 1, given))
 
 
@@ -171,12 +179,12 @@ def _requantization(
         bounds,
         np.full(channels, given.multiplier, np.int64),
         np.full(channels, given.shift, np.int64),
-        given.stage.zero_point,
-        given.stage.activation_min,
-        given.stage.activation_max,
+        given.epilogue.zero_point,
+        given.epilogue.activation_min,
+        given.epilogue.activation_max,
     )
 
 
-def _numbers(rescaling: Scales) -> tuple[int, int, int]:
+def _numbers(requantization: Scales) -> tuple[int, int, int]:
     """Multiplier, addend and shift."""
-    return int(rescaling.multiplier[0]), int(rescaling.addend[0]), int(rescaling.shift[0])
+    return int(requantization.multiplier[0]), int(requantization.addend[0]), int(requantization.shift[0])

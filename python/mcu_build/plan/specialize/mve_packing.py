@@ -32,13 +32,13 @@ class Requantization:
 
 @dataclass(frozen=True)
 class Scales:
-    """int32 arrays [channels] of one kernel's rescaling, and whether it needs more than the plain form."""
+    """int32 arrays [channels] of a kernel's requantization, and whether it needs more than the plain form."""
 
     bias: Ints
     multiplier: Ints
     addend: Ints
     shift: Ints
-    ties: bool
+    half_away: bool
     clamps: bool
 
     @property
@@ -69,7 +69,7 @@ class Scales:
 
 
 def scales(given: Requantization) -> Scales | None:
-    """The rescaling in the form of mve_conv2d.h, or None where that form would not be exact."""
+    """The requantization in the form of mve_conv2d.h, or None where that form would not be exact."""
     bias, multiplier = given.bias.copy(), given.multipliers.copy()
     right = np.minimum(-given.shifts, 63)
     largest = given.bound + np.abs(bias)
@@ -84,11 +84,11 @@ def scales(given: Requantization) -> Scales | None:
     half = np.where(right > 0, np.left_shift(1, np.maximum(right, 1) - 1), 0)
     addend = given.zero_point * np.left_shift(1, right) + half
     # Rounded half up. Half away from zero differs for negative ties only, below the zero point.
-    ties = given.zero_point > given.low
-    if (high + np.abs(addend) >= (1 << 31) - 1).any() or (ties and (right == 0).any()):
+    half_away = given.zero_point > given.low
+    if (high + np.abs(addend) >= (1 << 31) - 1).any() or (half_away and (right == 0).any()):
         return None
     clamps = (given.low, given.high) != (_INT8_LOW, _INT8_HIGH)
-    return Scales(bias, multiplier, addend, 24 - right, ties, clamps)
+    return Scales(bias, multiplier, addend, 24 - right, half_away, clamps)
 
 
 def quads_of_weights(rows: Bytes) -> bytes:

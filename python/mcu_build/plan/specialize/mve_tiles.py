@@ -10,17 +10,17 @@ from mcu_build.ir.plan import Step
 from mcu_build.kernels.helium import convolution
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.mve_conv import (
-    MveConvStage,
-    MveTileStage,
+    MveConvEpilogue,
+    MveTileEpilogue,
     Places,
     constant_bytes,
     core_of,
+    epilogue_of,
     is_column,
     lying,
     packed_step,
     places_of,
-    rescaling_of,
-    stage_of,
+    scales_of,
     window_params,
 )
 from mcu_build.plan.specialize.mve_packing import LANES, Bytes, Scales, linear_weights, quads_of_weights
@@ -38,7 +38,7 @@ class MveRowParams(Struct):
 
     inputs: int
     outputs: int
-    ties: bool
+    half_away: bool
     low: int
     high: int
 
@@ -49,7 +49,7 @@ class MvePointwiseParams(Struct):
 
     pixels: int
     vectors: int
-    stage: MveConvStage
+    epilogue: MveConvEpilogue
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class MveConvParams(Struct):
     window: Window
     pad_value: int
     vectors: int
-    stage: MveConvStage
+    epilogue: MveConvEpilogue
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class MvePointwiseTilesParams(Struct):
 
     pixels: int
     depth: int
-    stage: MveTileStage
+    epilogue: MveTileEpilogue
 
 
 @dataclass(frozen=True)
@@ -130,42 +130,46 @@ def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence
 
 
 def _priced(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Sequence[Way]:
-    rescaling = rescaling_of(context, call, weights)
-    return [] if rescaling is None else convolution_ways(context, step, call, Weights.of(weights), rescaling)
+    requantization = scales_of(context, call, weights)
+    return (
+        []
+        if requantization is None
+        else convolution_ways(context, step, call, Weights.of(weights), requantization)
+    )
 
 
 def convolution_ways(
-    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, rescaling: Scales
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
 ) -> Sequence[Way]:
     """The kernels for a convolution of one group."""
     given = call.params
-    stage = stage_of(rescaling, weights.outputs, given.stage)
+    epilogue = epilogue_of(requantization, weights.outputs, given.epilogue)
     ways = list[Way]()
     if given.window.is_pointwise:
         ways += pointwise_ways(
-            context, step, call, given.batch * given.input.pixels, weights, rescaling, stage
+            context, step, call, given.batch * given.input.pixels, weights, requantization, epilogue
         )
     if context.optimize == "size":  # one kernel for all
-        return [*ways, Way(0, lambda: _patches(context, step, call, weights, rescaling, stage))]
+        return [*ways, Way(0, lambda: _im2col(context, step, call, weights, requantization, epilogue))]
     if call.is_one_row:
-        ways.append(_row(context, step, call, weights, rescaling))
+        ways.append(_row(context, step, call, weights, requantization))
     if is_column(given):
         given, weights = lying(given), weights.lying
         step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
     for kernel in _tiles_of(given, weights):
-        ways.append(_way(context, step, call, given, kernel, rescaling, stage.of_tiles))
+        ways.append(_way(context, step, call, given, kernel, requantization, epilogue.of_tiles))
     return ways
 
 
 def _row(
-    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, rescaling: Scales
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
 ) -> Way:
     """One pixel, whose window lies in one piece, four outputs at once."""
 
     def make() -> Step:
-        ends = (call.params.stage.activation_min, call.params.stage.activation_max)
-        params = MveRowParams(weights.window, weights.outputs, rescaling.ties, *ends)
-        packed, scale = linear_weights(weights.rows()), rescaling.quads()
+        ends = (call.params.epilogue.activation_min, call.params.epilogue.activation_max)
+        params = MveRowParams(weights.window, weights.outputs, requantization.half_away, *ends)
+        packed, scale = linear_weights(weights.rows()), requantization.quads()
         made = packed_step(context, step, call, "mve_row_s8", params, packed, scale)
         # The whole window is read until the end.
         return replace(made, source="mve_linear", inplace={call.input: weights.outputs})
@@ -179,8 +183,8 @@ def pointwise_ways(
     call: Conv2d | DepthwiseConv2d | Linear,
     pixels: int,
     weights: Weights,
-    rescaling: Scales,
-    stage: MveConvStage,
+    requantization: Scales,
+    epilogue: MveConvEpilogue,
 ) -> Sequence[Way]:
     """The kernels for windows of one pixel, whose image is one row of `pixels`."""
     outputs, _, _, channels = weights.shape
@@ -189,16 +193,19 @@ def pointwise_ways(
         return replace(found, inplace={call.input: _pointwise_distance(pixels, at_once, channels, outputs)})
 
     def in_tiles(core: convolution.Core) -> Step:
-        params, kernel = MvePointwiseTilesParams(pixels, channels, stage.of_tiles), "mve_pointwise_tiles_s8"
+        params, kernel = (
+            MvePointwiseTilesParams(pixels, channels, epilogue.of_tiles),
+            "mve_pointwise_tiles_s8",
+        )
         packed = linear_weights(convolution.spread(weights.rows()))
-        found = packed_step(context, step, call, kernel, params, packed, rescaling.quads())
-        emitted = core_of(core, rescaling, outputs, kernel)
+        found = packed_step(context, step, call, kernel, params, packed, requantization.quads())
+        emitted = core_of(core, requantization, outputs, kernel)
         return placed(replace(found, source="mve_conv_tiles", core=emitted), convolution.PIXELS)
 
     def in_threes() -> Step:
-        params = MvePointwiseParams(pixels, channels // LANES, stage)
+        params = MvePointwiseParams(pixels, channels // LANES, epilogue)
         packed = quads_of_weights(weights.rows())
-        found = packed_step(context, step, call, "mve_pointwise_s8", params, packed, rescaling.quads())
+        found = packed_step(context, step, call, "mve_pointwise_s8", params, packed, requantization.quads())
         return placed(found, PIXELS)
 
     if context.optimize == "size":
@@ -216,23 +223,23 @@ def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) ->
     return max((first + at_once) * outputs - first * inputs for first in firsts)
 
 
-def _patches(
+def _im2col(
     context: Context,
     step: Step,
     call: Conv2d | DepthwiseConv2d,
     weights: Weights,
-    rescaling: Scales,
-    stage: MveConvStage,
+    requantization: Scales,
+    epilogue: MveConvEpilogue,
 ) -> Step:
     """By the kernel that takes everything in few bytes of code."""
     given: Conv2dParams | DepthwiseConv2dParams = call.params
     vectors = -(-weights.window // LANES)
     params = MveConvParams(
-        given.batch, given.input, given.output.extent, given.window, -given.input_offset, vectors, stage
+        given.batch, given.input, given.output.extent, given.window, -given.input_offset, vectors, epilogue
     )
-    patch = context.scratch(PIXELS * LANES * vectors)
-    packed, scale = quads_of_weights(weights.rows()), rescaling.quads()
-    return packed_step(context, step, call, "mve_conv_patches_s8", params, packed, scale, (patch,))
+    im2col = context.scratch(PIXELS * LANES * vectors)
+    packed, scale = quads_of_weights(weights.rows()), requantization.quads()
+    return packed_step(context, step, call, "mve_conv_im2col_s8", params, packed, scale, (im2col,))
 
 
 @dataclass(frozen=True)
@@ -256,17 +263,17 @@ def _way(
     call: Conv2d | DepthwiseConv2d,
     given: Conv2dParams | DepthwiseConv2dParams,
     tiles: _Tiles,
-    rescaling: Scales,
-    stage: MveTileStage,
+    requantization: Scales,
+    epilogue: MveTileEpilogue,
 ) -> Way:
     """The step by a kernel of tiles; behind it the same with less scratch memory."""
 
     def make() -> Step:
-        packed, scale = linear_weights(tiles.rows()), rescaling.quads()
-        core = core_of(tiles.core, rescaling, stage.channels, tiles.kernel)
+        packed, scale = linear_weights(tiles.rows()), requantization.quads()
+        core = core_of(tiles.core, requantization, epilogue.channels, tiles.kernel)
         steps = list[Step]()
         for size, places in tiles.rooms:
-            params, scratch = window_params(given, places, stage), context.scratch(size) if size else None
+            params, scratch = window_params(given, places, epilogue), context.scratch(size) if size else None
             args = (step, call, tiles.kernel, params, packed, scale, (scratch,))
             steps.append(replace(packed_step(context, *args), source="mve_conv_tiles", core=core))
         return replace(steps[0], low_scratch=tuple(steps[1:]))
@@ -289,37 +296,37 @@ def _pieces(given: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
 
 def _in_memory_order(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> _Tiles:
     """The kernel that takes everything, window by window."""
-    patch = convolution.patch_of(*_pieces(given))
+    im2col = convolution.im2col_of(*_pieces(given))
     edge = weights.window if given.window.leaves(given.input, given.output) else 0
     tiles = -(-given.batch * given.output.pixels // convolution.PIXELS)
-    cycles = tiles * (weights.quads * patch.core.cycles + CALL + convolution.PIXELS * patch.instructions)
-    room = (patch.size + edge, places_of(patch))
+    cycles = tiles * (weights.quads * im2col.core.cycles + CALL + convolution.PIXELS * im2col.instructions)
+    room = (im2col.size + edge, places_of(im2col))
     return _Tiles(
-        "mve_window_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), (room,), cycles
+        "mve_window_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
     )
 
 
 def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
     """Many windows one behind the other, and fewer of them; none where windows or images do not fit."""
-    patch, pixels = convolution.dense_patch(*_pieces(given)), given.batch * given.output.pixels
-    if patch is None or pixels < convolution.PIXELS:
+    im2col, pixels = convolution.dense_im2col(*_pieces(given)), given.batch * given.output.pixels
+    if im2col is None or pixels < convolution.PIXELS:
         return
     window, width = given.window, given.output.width
     leaves = window.leaves(given.input, given.output)
     lines, tiles = given.batch * given.output.height, -(-pixels // convolution.PIXELS)
-    cycles = tiles * weights.quads * patch.core.cycles + pixels * patch.dense_cycles
+    cycles = tiles * weights.quads * im2col.core.cycles + pixels * im2col.dense_cycles
     cycles += lines * _RUN * (3 if leaves else 1)
-    pixel, vector, _, rounds = places_of(patch)
-    kept = list(dict.fromkeys(patch.room(min(most, pixels * patch.pixel)) for most in _ROOMS))
+    pixel, vector, _, rounds = places_of(im2col)
+    kept = list(dict.fromkeys(im2col.room(min(most, pixels * im2col.pixel)) for most in _ROOMS))
     rooms = []
     for room in kept:
         columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
         edge = window.size.y * columns * given.input.channels if leaves else 0
-        size = patch.dense_size(room)
+        size = im2col.dense_size(room)
         rooms.append((size + edge, (pixel, vector, size, rounds)))
     cycles += -(-pixels // kept[0]) * CALL
     yield _Tiles(
-        "mve_dense_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), tuple(rooms), cycles
+        "mve_dense_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), tuple(rooms), cycles
     )
 
 
@@ -341,10 +348,12 @@ def _of_rows(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> I
         cycles = lines * (in_row * weights.quads * core.cycles + CALL * (3 if leaves else 1))
         yield _Tiles("mve_image_tiles_s8", core, spread, ((edge, (0, 0, 0, 0)),), cycles)
         return
-    patch = convolution.patch_of(height, width * inputs)
-    if patch.core.pitch or patch.nbytes < LANES:
+    im2col = convolution.im2col_of(height, width * inputs)
+    if im2col.core.pitch or im2col.nbytes < LANES:
         return
-    copied = height * (_ROW + convolution.PIXELS * _VECTOR * -(-patch.nbytes // LANES))
-    cycles = lines * in_row * (weights.quads * patch.core.cycles + CALL + copied)
-    room = (patch.size + edge, places_of(patch))
-    yield _Tiles("mve_turns_tiles_s8", patch.core, lambda: patch.vectors_of(weights.rows()), (room,), cycles)
+    copied = height * (_ROW + convolution.PIXELS * _VECTOR * -(-im2col.nbytes // LANES))
+    cycles = lines * in_row * (weights.quads * im2col.core.cycles + CALL + copied)
+    room = (im2col.size + edge, places_of(im2col))
+    yield _Tiles(
+        "mve_turns_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
+    )

@@ -15,10 +15,10 @@ from mcu_build.plan.specialize.mve_conv import (
     Places,
     constant_bytes,
     core_of,
+    epilogue_of,
     packed_step,
     places_of,
-    requantization,
-    stage_of,
+    requantization_of,
 )
 from mcu_build.plan.specialize.mve_packing import (
     LANES,
@@ -65,29 +65,29 @@ def side_by_side(context: Context, step: Step, call: TransposeConv2d) -> Sequenc
         return []
     # A row of the window after the other: channels [row][column][output].
     rows = weights.transpose(1, 2, 0, 3).reshape(-1, image.channels)
-    wanted = requantization(context, call, rows, copies=size.product)
-    rescaling = None if wanted is None else scales(wanted)
-    if rescaling is None:
+    wanted = requantization_of(context, call, rows, copies=size.product)
+    requantization = None if wanted is None else scales(wanted)
+    if requantization is None:
         return []
     channels = size.x * len(weights)
 
     def make() -> Step:
-        return _side_by_side(context, step, call, rows, rescaling, channels)
+        return _side_by_side(context, step, call, rows, requantization, channels)
 
     cycles = given.batch * image.height * size.y * -(-image.width // PIXELS) * -(-channels // QUAD)
     return [Way(cycles * (_THREES + vectors * _THREES_VECTOR), make)]
 
 
 def _side_by_side(
-    context: Context, step: Step, call: TransposeConv2d, rows: Bytes, rescaling: Scales, channels: int
+    context: Context, step: Step, call: TransposeConv2d, rows: Bytes, requantization: Scales, channels: int
 ) -> Step:
     """A row of the window after the other."""
     given, size = call.params, call.params.window.size
     image, vectors = given.input, given.input.channels // LANES
     lines = [slice(ky * channels, (ky + 1) * channels) for ky in range(size.y)]
-    row = MvePointwiseParams(image.width, vectors, stage_of(rescaling, channels, given.stage))
+    row = MvePointwiseParams(image.width, vectors, epilogue_of(requantization, channels, given.epilogue))
     packed = b"".join(quads_of_weights(rows[line]) for line in lines)
-    scale = b"".join(rescaling.part(line).quads() for line in lines)
+    scale = b"".join(requantization.part(line).quads() for line in lines)
     params = MveSideBySideParams(given.batch * image.height, size.y, row)
     return packed_step(context, step, call, "mve_side_by_side_s8", params, packed, scale)
 
@@ -99,12 +99,12 @@ def transposed(context: Context, step: Step, call: TransposeConv2d) -> Sequence[
         return []
     phases = _phases_of(call, weights)
     rows = phases.taps.reshape(-1, phases.taps[0, 0].size)
-    wanted = requantization(context, call, rows, copies=len(rows) // given.output.channels)
-    rescaling = None if wanted is None else scales(wanted)
-    if rescaling is None or not -128 <= -given.input_offset <= 127:
+    wanted = requantization_of(context, call, rows, copies=len(rows) // given.output.channels)
+    requantization = None if wanted is None else scales(wanted)
+    if requantization is None or not -128 <= -given.input_offset <= 127:
         return []
     return [
-        Way(tiles.cycles, partial(_made, context, step, call, rescaling, phases, tiles))
+        Way(tiles.cycles, partial(_made, context, step, call, requantization, phases, tiles))
         for tiles in (_copied(call, phases), _in_image(call, phases))
         if tiles is not None
     ]
@@ -152,13 +152,13 @@ def _phases_of(call: TransposeConv2d, weights: Bytes) -> _Phases:
 def _copied(call: TransposeConv2d, phases: _Phases) -> _Tiles:
     """Each window copied by itself."""
     count, channels, height, width, inputs = phases.taps.shape
-    patch = convolution.patch_of(height, width * inputs)
+    im2col = convolution.im2col_of(height, width * inputs)
     pixels = call.params.batch * phases.largest.product
     tiles, quads = count * -(-pixels // convolution.PIXELS), -(-channels // QUAD)
-    cycles = tiles * (quads * patch.core.cycles + CALL + _PHASE + convolution.PIXELS * patch.instructions)
-    rows = patch.vectors_of(phases.taps.reshape(count * channels, -1))
-    scratch = patch.size + height * width * inputs
-    return _Tiles("mve_transposed_tiles_s8", patch.core, rows, scratch, cycles, places_of(patch))
+    cycles = tiles * (quads * im2col.core.cycles + CALL + _PHASE + convolution.PIXELS * im2col.instructions)
+    rows = im2col.vectors_of(phases.taps.reshape(count * channels, -1))
+    scratch = im2col.size + height * width * inputs
+    return _Tiles("mve_transposed_tiles_s8", im2col.core, rows, scratch, cycles, places_of(im2col))
 
 
 def _in_image(call: TransposeConv2d, phases: _Phases) -> _Tiles | None:
@@ -176,13 +176,18 @@ def _in_image(call: TransposeConv2d, phases: _Phases) -> _Tiles | None:
 
 
 def _made(
-    context: Context, step: Step, call: TransposeConv2d, rescaling: Scales, phases: _Phases, tiles: _Tiles
+    context: Context,
+    step: Step,
+    call: TransposeConv2d,
+    requantization: Scales,
+    phases: _Phases,
+    tiles: _Tiles,
 ) -> Step:
     given = call.params
     count, channels, height, width, _ = phases.taps.shape
     packed = [linear_weights(part) for part in tiles.rows.reshape(count, channels, -1)]
     parts = [slice(phase * channels, (phase + 1) * channels) for phase in range(count)]
-    scale = b"".join(rescaling.part(part).quads() for part in parts)
+    scale = b"".join(requantization.part(part).quads() for part in parts)
     windows = MveWindowTilesParams(
         given.batch,
         given.input,
@@ -190,9 +195,11 @@ def _made(
         Window(Pair(height, width), ONE, NONE, ONE),
         -given.input_offset,
         *tiles.places,
-        stage_of(rescaling, channels, given.stage).of_tiles,
+        epilogue_of(requantization, channels, given.epilogue).of_tiles,
     )
     params = MveTransposedTilesParams(windows, phases.stride, phases.padding, len(packed[0]))
     scratch = (context.scratch(tiles.scratch),)
     made = packed_step(context, step, call, tiles.kernel, params, b"".join(packed), scale, scratch)
-    return replace(made, source="mve_conv_tiles", core=core_of(tiles.core, rescaling, channels, made.kernel))
+    return replace(
+        made, source="mve_conv_tiles", core=core_of(tiles.core, requantization, channels, made.kernel)
+    )

@@ -11,7 +11,7 @@ from mcu_build.ir.calls.struct import Long, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_rescale import array
+from mcu_build.plan.specialize.dsp_requantize import array
 
 _LARGEST_GROUP = 1 << 16
 _UPPER = 33  # bits that a shift leaves out at least, so that only a product's upper half counts

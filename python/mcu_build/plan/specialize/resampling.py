@@ -6,12 +6,12 @@ import numpy as np
 
 from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS
 from mcu_build.ir.calls.int8 import Resample, ResampleParams
-from mcu_build.ir.calls.struct import ImageSize, OutputStage, Pair, Struct
+from mcu_build.ir.calls.struct import ImageSize, OutputEpilogue, Pair, Struct
 from mcu_build.ir.plan import Step
 from mcu_build.plan.specialize.context import Context
-from mcu_build.plan.specialize.dsp_rescale import DspScale, array, one_scale
+from mcu_build.plan.specialize.dsp_requantize import DspScale, array, one_scale
 
-# Magnitude of sums, the bias among them, that the requantization of Armv6-M takes (thumb/rescale.h).
+# Magnitude of sums, the bias among them, that the requantization of Armv6-M takes (thumb/requantize.h).
 _MOST = (1 << 29) - (1 << 16)
 _LINE = 1 << (TAP_BITS - LINE_BITS)  # a multiple of which is exact as a line
 
@@ -74,9 +74,9 @@ def _mean(context: Context, step: Step, call: Resample, source: str) -> Step | N
         return None
     factor = rows.weight * (columns.weight // _LINE)
     largest = factor * given.taps.product
-    stage = OutputStage(given.output_zero_point, -128, 127)
+    epilogue = OutputEpilogue(given.output_zero_point, -128, 127)
     bias = -given.input_zero_point * largest
-    scale = one_scale(given.multiplier, given.shift, stage, 128 * largest, bias)
+    scale = one_scale(given.multiplier, given.shift, epilogue, 128 * largest, bias)
     if scale is None:
         return None
     stride = Pair(rows.stride, columns.stride)
@@ -98,8 +98,8 @@ def _resample(context: Context, step: Step, call: Resample, source: str) -> Step
         return None
     line = 255 * int(np.abs(columns.astype(np.int64)).sum(axis=1).max()) // _LINE + 1
     largest = line * int(np.abs(rows.astype(np.int64)).sum(axis=1).max())
-    stage = OutputStage(given.output_zero_point, -128, 127)
-    scale = one_scale(given.multiplier, given.shift, stage, largest)
+    epilogue = OutputEpilogue(given.output_zero_point, -128, 127)
+    scale = one_scale(given.multiplier, given.shift, epilogue, largest)
     if scale is None:
         return None
     return replace(step, kernel=f"{source}_s8", source=source, params=RescaledResampleParams(given, scale))

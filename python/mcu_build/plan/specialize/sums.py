@@ -37,7 +37,7 @@ def factors(call: Add) -> Factors | None:
     # Further shifts, and those to the left, wrap in add.h; no network has them.
     shifts = (given.first.shift, given.second.shift, given.shift)
     near = all(-_FARTHEST <= shift <= 0 for shift in shifts)
-    if not near or not given.stage.is_whole:
+    if not near or not given.epilogue.is_whole:
         return None
     values = np.arange(-128, 128, dtype=np.int64)
     wanted = _sums(given, values[:, None], values[None, :])
@@ -65,7 +65,7 @@ def _sums(given: AddParams, first: Ints, second: Ints) -> Ints | None:
     total = _fixed(given.first, first) + _fixed(given.second, second)
     if np.abs(total).max() >= _MOST:
         return None
-    return np.clip(requantize(total, given.multiplier, given.shift) + given.stage.zero_point, -128, 127)
+    return np.clip(requantize(total, given.multiplier, given.shift) + given.epilogue.zero_point, -128, 127)
 
 
 def _fixed(operand: AddOperand, values: Ints) -> Ints:

@@ -10,17 +10,17 @@ from mcu_build.ir.calls.matmul import Linear
 from mcu_build.ir.calls.struct import ImageSize, Struct, Window
 from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
-from mcu_build.kernels.function import Finish
+from mcu_build.kernels.function import Epilogue
 from mcu_build.kernels.thumb import tile as family
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import distance, window_starts
 from mcu_build.plan.specialize.dsp_packing import Bytes
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
 from mcu_build.plan.specialize.thumb_packing import fits_blocks, tiles
 
 _PIXELS = 4  # made together
-_PATCH_BYTES = 2 * _PIXELS  # for a product
-# Magnitude of sums that the requantization of Armv6-M takes (thumb/rescale.h), less than it can.
+_IM2COL_BYTES = 2 * _PIXELS  # for a product
+# Magnitude of sums that the requantization of Armv6-M takes (thumb/requantize.h), less than it can.
 _MOST = 1 << 28
 
 
@@ -70,14 +70,14 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bo
     return _convolution(context, step, call, weights.transpose(3, 1, 2, 0), groups, thumb2)
 
 
-def finish_of(rescaling: Rescaling) -> Finish:
+def epilogue_of(requantization: DspRequantization) -> Epilogue:
     """What an emitted core does to sums beside multiplying and shifting."""
-    return Finish(rescaling.form != "relu", rescaling.form == "bounded")
+    return Epilogue(requantization.form != "relu", requantization.form == "bounded")
 
 
-def takes(rescaling: Rescaling) -> bool:
-    """Whether thumb/rescale.h can do a rescaling."""
-    return bool((rescaling.bounds + np.abs(rescaling.scales[:, 0]) // 2 < _MOST).all())
+def takes(requantization: DspRequantization) -> bool:
+    """Whether thumb/requantize.h can do a requantization."""
+    return bool((requantization.bounds + np.abs(requantization.scales[:, 0]) // 2 < _MOST).all())
 
 
 def _convolution(
@@ -94,10 +94,10 @@ def _convolution(
     if not -128 <= -given.input_offset <= 127:
         return []
     flat = weights.reshape(len(weights), -1)
-    rescaling = convolution(context, call, flat)
-    if rescaling is None or not takes(rescaling) or not fits_blocks(flat):
+    requantization = convolution(context, call, flat)
+    if requantization is None or not takes(requantization) or not fits_blocks(flat):
         return []
-    tile = tile_of(context, flat, rescaling, thumb2)
+    tile = tile_of(context, flat, requantization, thumb2)
     pixels = given.batch * given.output.pixels
     if given.window.is_pointwise and groups == 1:
         cycles = family.cycles(tile.loop, pixels, flat.shape[1], flat.shape[1], len(flat))
@@ -112,14 +112,14 @@ class Tile:
     """Weights [channels][products], and the core that makes their sums."""
 
     weights: Bytes
-    rescaling: Rescaling
+    requantization: DspRequantization
     loop: family.Loop
     thumb2: bool
 
     @property
     def params(self) -> ThumbTileParams:
         """The parameters of the tile."""
-        return ThumbTileParams(self.products, len(self.weights), self.rescaling.limits)
+        return ThumbTileParams(self.products, len(self.weights), self.requantization.limits)
 
     @property
     def products(self) -> int:
@@ -129,17 +129,17 @@ class Tile:
     @property
     def core(self) -> Emitted:
         """The core as a function of C++."""
-        return family.emit(self.loop, finish_of(self.rescaling), self.thumb2)
+        return family.emit(self.loop, epilogue_of(self.requantization), self.thumb2)
 
     def packed(self, context: Context) -> int:
         """The constant of packed weights."""
-        packed = tiles(self.weights, self.rescaling.scales, self.products)
+        packed = tiles(self.weights, self.requantization.scales, self.products)
         return context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed)
 
 
-def tile_of(context: Context, flat: Bytes, rescaling: Rescaling, thumb2: bool) -> Tile:
+def tile_of(context: Context, flat: Bytes, requantization: DspRequantization, thumb2: bool) -> Tile:
     """The tile for weights [channels][products]."""
-    return Tile(flat, rescaling, family.loop_of(flat.shape[1], context.optimize == "size"), thumb2)
+    return Tile(flat, requantization, family.loop_of(flat.shape[1], context.optimize == "size"), thumb2)
 
 
 def pointwise_step(context: Context, step: Step, call: Conv2d | DepthwiseConv2d | Linear, tile: Tile) -> Step:
@@ -184,14 +184,14 @@ def _step(
     outside: tuple[int, ...],
     distance: int,
 ) -> Step:
-    patch = context.scratch(_PATCH_BYTES * tile.products)
+    im2col = context.scratch(_IM2COL_BYTES * tile.products)
     return replace(
         step,
         kernel=kernel,
         source="thumb_conv2d",
         params=params,
-        arguments=(call.input, tile.packed(context), *outside, call.output, patch),
-        writes=(call.output, patch),
+        arguments=(call.input, tile.packed(context), *outside, call.output, im2col),
+        writes=(call.output, im2col),
         inplace={call.input: distance},
         core=tile.core,
     )

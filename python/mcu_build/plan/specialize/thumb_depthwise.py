@@ -13,8 +13,8 @@ from mcu_build.kernels.thumb import depthwise as family
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_conv import window_starts
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
-from mcu_build.plan.specialize.dsp_rescale import DspBounds, Rescaling, array, convolution
-from mcu_build.plan.specialize.thumb_conv import finish_of, takes
+from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
+from mcu_build.plan.specialize.thumb_conv import epilogue_of, takes
 from mcu_build.plan.specialize.thumb_packing import halved
 
 _POINTER_BYTES = 4
@@ -42,15 +42,15 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bo
     if weights is None or given.output.channels != channels or not -128 <= pad_value <= 127:
         return []
     flat = weights.reshape(window.size.y, window.size.x, channels).transpose(2, 0, 1)
-    rescaling = convolution(context, call, flat.reshape(channels, -1))
-    if rescaling is None or not takes(rescaling):
+    requantization = convolution(context, call, flat.reshape(channels, -1))
+    if requantization is None or not takes(requantization):
         return []
     core = family.core_of(
         (window.size.y, window.size.x),
         window.stride.x,
         window.dilation.x,
         given.output.width,
-        finish_of(rescaling),
+        epilogue_of(requantization),
         thumb2,
         context.optimize == "size",
     )
@@ -60,7 +60,7 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bo
     cycles = rows * (channels * core.cycles(window.size.y, given.output.width) + _ROW_CYCLES)
 
     def make() -> Step:
-        return _step(context, step, call, flat, rescaling, core)
+        return _step(context, step, call, flat, requantization, core)
 
     return [Way(cycles, make)]
 
@@ -70,12 +70,12 @@ def _step(
     step: Step,
     call: DepthwiseConv2d,
     flat: Bytes,
-    rescaling: Rescaling,
+    requantization: DspRequantization,
     core: family.Core,
 ) -> Step:
     """By weights [channels][rows][columns]."""
     given, window, channels = call.params, call.params.window, call.params.input.channels
-    packed = as_words(family.packed(flat, halved(rescaling.scales)).reshape(-1))
+    packed = as_words(family.packed(flat, halved(requantization.scales)).reshape(-1))
     edge = bytes([-given.input_offset & 0xFF]) * channels
     needs_edge = call.leaves_image or given.output.width % core.outputs != 0
     table = context.scratch(_POINTER_BYTES * window.size.y * core.reach)
@@ -90,7 +90,7 @@ def _step(
             window,
             core.outputs,
             core.reach,
-            rescaling.limits,
+            requantization.limits,
         ),
         arguments=(
             call.input,

@@ -14,8 +14,8 @@ from mcu_build.kernels.thumb import linear as family
 from mcu_build.kernels.thumb import tile
 from mcu_build.plan.specialize import dsp_elementwise, dsp_linear
 from mcu_build.plan.specialize.context import Context, Way
-from mcu_build.plan.specialize.dsp_rescale import Bytes, DspBounds, Rescaling, array
-from mcu_build.plan.specialize.thumb_conv import finish_of, pointwise_step, takes, tile_of
+from mcu_build.plan.specialize.dsp_requantize import Bytes, DspBounds, DspRequantization, array
+from mcu_build.plan.specialize.thumb_conv import epilogue_of, pointwise_step, takes, tile_of
 from mcu_build.plan.specialize.thumb_packing import fits_blocks, halved
 
 
@@ -40,14 +40,14 @@ def linear(context: Context, step: Step, call: Linear, *, thumb2: bool) -> Seque
     weights = array(context, call.weights, np.int8)
     if weights is None or given.filter_offset != 0:
         return []
-    rescaling = dsp_linear.rescaling_of(context, call, weights)
-    if rescaling is None or not takes(rescaling):
+    requantization = dsp_linear.requantization_of(context, call, weights)
+    if requantization is None or not takes(requantization):
         return []
     loop = family.loop_of(given.inputs, context.optimize == "size")
     cycles = given.rows * family.cycles(given.inputs, given.outputs)
-    ways = [Way(cycles, lambda: _by_rows(context, step, call, weights, rescaling, loop, thumb2))]
+    ways = [Way(cycles, lambda: _by_rows(context, step, call, weights, requantization, loop, thumb2))]
     if given.rows > 1 and fits_blocks(weights):
-        made = tile_of(context, weights, rescaling, thumb2)
+        made = tile_of(context, weights, requantization, thumb2)
         cycles = tile.cycles(made.loop, given.rows, given.inputs, given.inputs, given.outputs)
         ways.append(Way(cycles, lambda: pointwise_step(context, step, call, made)))
     return ways
@@ -58,22 +58,22 @@ def _by_rows(
     step: Step,
     call: Linear,
     weights: Bytes,
-    rescaling: Rescaling,
+    requantization: DspRequantization,
     loop: family.Loop,
     thumb2: bool,
 ) -> Step:
     given = call.params
-    packed = family.packed(weights, halved(rescaling.scales))
+    packed = family.packed(weights, halved(requantization.scales))
     return replace(
         step,
         kernel="thumb_linear",
         source="thumb_linear",
-        params=ThumbLinearParams(given.rows, given.inputs, given.outputs, rescaling.limits),
+        params=ThumbLinearParams(given.rows, given.inputs, given.outputs, requantization.limits),
         arguments=(
             call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
             call.output,
         ),
         inplace={call.input: call.row_distance},
-        core=family.emit(loop, finish_of(rescaling), thumb2),
+        core=family.emit(loop, epilogue_of(requantization), thumb2),
     )

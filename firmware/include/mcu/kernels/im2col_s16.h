@@ -18,8 +18,8 @@ struct LayerS16 {
 };
 
 // What the window at output pixel (oy, ox) sees, with zeros for what is outside of the image.
-inline void copy_patch_s16(const Conv2dS16Params& params, const int16_t* image, int32_t oy, int32_t ox,
-                           int16_t* to) {
+inline void copy_window_s16(const Conv2dS16Params& params, const int16_t* image, int32_t oy, int32_t ox,
+                            int16_t* to) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const bool together = window.dilation.x == 1;
@@ -48,8 +48,8 @@ inline void copy_patch_s16(const Conv2dS16Params& params, const int16_t* image, 
 // order. Rows are padded with zeros to a multiple of kMultiple elements in `scratch`, which is null where
 // each pixel of the image is a row of such a length.
 template <typename Core, int32_t kMultiple>
-void patches_s16(const Conv2dS16Params& params, const int16_t* input, const LayerS16& layer, int16_t* output,
-                 int16_t* scratch) {
+void im2col_s16(const Conv2dS16Params& params, const int16_t* input, const LayerS16& layer, int16_t* output,
+                int16_t* scratch) {
     const Window& window = params.window;
     const int32_t channels = params.input.channels;
     const int32_t seen = window.size.y * window.size.x * channels;
@@ -65,7 +65,7 @@ void patches_s16(const Conv2dS16Params& params, const int16_t* input, const Laye
         for (int32_t oy = 0; oy < params.output.height; ++oy) {
             for (int32_t ox = 0; ox < params.output.width; ++ox) {
                 if (scratch != nullptr) {
-                    copy_patch_s16(params, image, oy, ox, scratch + waiting * depth);
+                    copy_window_s16(params, image, oy, ox, scratch + waiting * depth);
                     x[waiting] = scratch + waiting * depth;
                 } else {
                     x[waiting] =

@@ -12,8 +12,8 @@
 
 namespace mcu::kernels {
 
-void dsp_patches_s16(const Conv2dS16Params& params, const int16_t* input, const int32_t* packed,
-                     const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
-                     uint8_t* scratch);
+void dsp_im2col_s16(const Conv2dS16Params& params, const int16_t* input, const int32_t* packed,
+                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
+                    uint8_t* scratch);
 
 }  // namespace mcu::kernels

@@ -11,8 +11,8 @@
 
 namespace mcu::kernels {
 
-void mve_patches_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
-                     const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
-                     uint8_t* scratch);
+void mve_im2col_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
+                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
+                    uint8_t* scratch);
 
 }  // namespace mcu::kernels

@@ -1,16 +1,16 @@
-// The instructions of mcu/kernels/dsp_rescale.h.
+// The instructions of mcu/kernels/dsp_requantize.h.
 
 #pragma once
 
 #include <cstdint>
 
-#include "mcu/kernels/dsp_rescale.h"
+#include "mcu/kernels/dsp_requantize.h"
 #include "mcu/kernels/requantize.h"
 #include "words.h"
 
 namespace mcu::kernels::dsp {
 
-enum class Form { kRelu, kTies, kBounded };
+enum class Form { kRelu, kHalfAway, kBounded };
 
 // Adds bytes 0 and 2 of a word (odd: 1 and 3), widened, to two sums of 16 bits.
 inline int32_t add_even(int32_t sums, int32_t word) {
@@ -55,7 +55,7 @@ inline int32_t multiply_add(int32_t x, int32_t y, int32_t sum) {
 }
 
 template <Form kForm>
-inline int8_t rescale(int32_t doubled, const DspScale& scale, const DspBounds& bounds) {
+inline int8_t requantize(int32_t doubled, const DspScale& scale, const DspBounds& bounds) {
     const int32_t sign = kForm == Form::kRelu ? 0 : doubled >> 31;
     const int32_t high = high_product(doubled, scale.multiplier, scale.addend + sign) >> scale.shift;
     if constexpr (kForm == Form::kBounded) {

@@ -1,8 +1,8 @@
-#include "mcu/kernels/mve_patches_s16.h"
+#include "mcu/kernels/mve_im2col_s16.h"
 
 #include <arm_mve.h>
 
-#include "mcu/kernels/patches_s16.h"
+#include "mcu/kernels/im2col_s16.h"
 
 namespace mcu::kernels {
 namespace {
@@ -86,11 +86,11 @@ struct Core {
 
 }  // namespace
 
-void mve_patches_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
-                     const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
-                     uint8_t* scratch) {
-    patches_s16<Core, 1>(params, input, {weights, bias, multipliers, shifts}, output,
-                         reinterpret_cast<int16_t*>(scratch));
+void mve_im2col_s16(const Conv2dS16Params& params, const int16_t* input, const int8_t* weights,
+                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
+                    uint8_t* scratch) {
+    im2col_s16<Core, 1>(params, input, {weights, bias, multipliers, shifts}, output,
+                        reinterpret_cast<int16_t*>(scratch));
 }
 
 }  // namespace mcu::kernels

@@ -1,4 +1,4 @@
-"""Which requantizations firmware/kernels/dsp can do, and their constants (mcu/kernels/dsp_rescale.h)."""
+"""Which requantizations firmware/kernels/dsp can do, and their constants (mcu/kernels/dsp_requantize.h)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from mcu_build.ir.calls.convolution import Convolution
-from mcu_build.ir.calls.struct import OutputStage, Struct
+from mcu_build.ir.calls.struct import OutputEpilogue, Struct
 from mcu_build.plan.specialize.context import Context
 
-Form = Literal["relu", "ties", "bounded"]
+Form = Literal["relu", "half_away", "bounded"]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Bytes = np.ndarray[Any, np.dtype[np.int8]]
 
@@ -19,7 +19,7 @@ _END = 1 << 31
 
 @dataclass(frozen=True)
 class DspScale(Struct):
-    """Parameters of dsp_rescale.h: one requantization."""
+    """Parameters of dsp_requantize.h: one requantization."""
 
     doubled_bias: int
     multiplier: int
@@ -29,14 +29,14 @@ class DspScale(Struct):
 
 @dataclass(frozen=True)
 class DspBounds(Struct):
-    """Parameters of dsp_rescale.h: the ends of the activation."""
+    """Parameters of dsp_requantize.h: the ends of the activation."""
 
     low: int
     high: int
 
 
 @dataclass(frozen=True)
-class Rescaling:
+class DspRequantization:
     """How a layer's sums become int8: the form of the code, and four numbers for each channel.
 
     `scales` is [channels][doubled bias, multiplier, addend, shift], `bounds` the largest magnitude of each
@@ -67,7 +67,7 @@ def array(context: Context, id: int | None, dtype: type[np.generic]) -> np.ndarr
 
 def convolution(
     context: Context, call: Convolution, weights: Bytes, channels: slice = slice(None)
-) -> Rescaling | None:
+) -> DspRequantization | None:
     """That of a convolution, whose weights are [channels][products]. None: the kernels cannot.
 
     `channels` are those of the convolution that the weights are for.
@@ -76,37 +76,37 @@ def convolution(
     bias = array(context, call.bias, np.int32)
     if multipliers is None or shifts is None or (bias is None and call.bias is not None):
         return None
-    return rescaling(
+    return requantization(
         weights,
         np.zeros(len(weights), np.int64) if bias is None else bias.astype(np.int64)[channels],
         call.params.input_offset,
         multipliers.astype(np.int64)[channels].tolist(),
         shifts.astype(np.int64)[channels].tolist(),
-        call.params.stage,
+        call.params.epilogue,
     )
 
 
 def one_scale(
-    multiplier: int, shift: int, stage: OutputStage, largest: int, bias: int = 0
+    multiplier: int, shift: int, epilogue: OutputEpilogue, largest: int, bias: int = 0
 ) -> DspScale | None:
-    """The constants, form `ties`, for sums of at most `largest` beside the bias and one multiplier and shift.
+    """The constants, form `half_away`, for sums of at most `largest` beside the bias and one multiplier.
 
     None: the kernels cannot.
     """
-    if not stage.is_whole:
+    if not epilogue.is_whole:
         return None
-    found = _scale("ties", bias, largest, multiplier, shift, stage.zero_point)
+    found = _scale("half_away", bias, largest, multiplier, shift, epilogue.zero_point)
     return None if found is None else DspScale(*found)
 
 
-def rescaling(
+def requantization(
     weights: Bytes,
     bias: Ints,
     input_offset: int,
     multipliers: Sequence[int],
     shifts: Sequence[int],
-    stage: OutputStage,
-) -> Rescaling | None:
+    epilogue: OutputEpilogue,
+) -> DspRequantization | None:
     """The constants for weights [channels][products], the input's offset in the bias.
 
     None where a number would leave its range, so that the arithmetic would not be that of requantize.h.
@@ -114,18 +114,20 @@ def rescaling(
     wide = weights.astype(np.int64)
     bounds = 128 * np.abs(wide).sum(axis=1)
     folded = bias + input_offset * wide.sum(axis=1)
-    form: Form = "ties"
-    if not stage.is_whole:
+    form: Form = "half_away"
+    if not epilogue.is_whole:
         form = "bounded"
-    elif stage.zero_point == -128:
+    elif epilogue.zero_point == -128:
         form = "relu"
     found = [
-        _scale(form, *numbers, stage.zero_point)
+        _scale(form, *numbers, epilogue.zero_point)
         for numbers in zip(folded.tolist(), bounds.tolist(), multipliers, shifts, strict=True)
     ]
     if any(scale is None for scale in found):
         return None
-    return Rescaling(form, np.array(found, np.int64), bounds, stage.activation_min, stage.activation_max)
+    return DspRequantization(
+        form, np.array(found, np.int64), bounds, epilogue.activation_min, epilogue.activation_max
+    )
 
 
 def _scale(

@@ -1,8 +1,8 @@
-#include "mcu/kernels/dsp_patches_s16.h"
+#include "mcu/kernels/dsp_im2col_s16.h"
 
 #include <arm_acle.h>
 
-#include "mcu/kernels/patches_s16.h"
+#include "mcu/kernels/im2col_s16.h"
 #include "words.h"
 
 namespace mcu::kernels {
@@ -71,11 +71,11 @@ struct Core {
 
 }  // namespace
 
-void dsp_patches_s16(const Conv2dS16Params& params, const int16_t* input, const int32_t* packed,
-                     const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
-                     uint8_t* scratch) {
-    patches_s16<Core, 4>(params, input, {packed, bias, multipliers, shifts}, output,
-                         reinterpret_cast<int16_t*>(scratch));
+void dsp_im2col_s16(const Conv2dS16Params& params, const int16_t* input, const int32_t* packed,
+                    const int32_t* bias, const int32_t* multipliers, const int32_t* shifts, int16_t* output,
+                    uint8_t* scratch) {
+    im2col_s16<Core, 4>(params, input, {packed, bias, multipliers, shifts}, output,
+                        reinterpret_cast<int16_t*>(scratch));
 }
 
 }  // namespace mcu::kernels

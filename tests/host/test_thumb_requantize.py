@@ -6,7 +6,7 @@ _LARGEST = (1 << 29) - 1  # of doubled sums: plan/specialize/thumb_conv.py takes
 
 
 def high_product(doubled: np.ndarray, multiplier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the instructions of thumb/rescale.h make, and the sum that has to fit 32 bits on the way."""
+    """What the instructions of thumb/requantize.h make, and the sum that has to fit 32 bits on the way."""
     low = (doubled + (1 << 15)) % (1 << 16) - (1 << 15)
     high = (doubled - low) >> 16
     multiplier_low, multiplier_high = multiplier & 0xFFFF, multiplier >> 16

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from mcu_build.ir.calls.struct import OutputStage
-from mcu_build.plan.specialize.dsp_rescale import Rescaling, rescaling
+from mcu_build.ir.calls.struct import OutputEpilogue
+from mcu_build.plan.specialize.dsp_requantize import DspRequantization, requantization
 from tests.host.kernels.exact import requantize
 
-STAGES = [(-128, -128, 127), (5, -128, 127), (127, -128, 127), (-100, -100, 50), (-128, -128, 100)]
+EPILOGUES = [(-128, -128, 127), (5, -128, 127), (127, -128, 127), (-100, -100, 50), (-128, -128, 100)]
 
 
-def short(found: Rescaling, sums: np.ndarray) -> np.ndarray:
+def short(found: DspRequantization, sums: np.ndarray) -> np.ndarray:
     """What the instructions of rescale.h do, sums that leave 32 bits wrapping as there."""
     bias, multiplier, addend, shift = (int(value) for value in found.scales[0])
     doubled = (2 * sums + bias).astype(np.int32).astype(np.int64)
@@ -19,9 +19,9 @@ def short(found: Rescaling, sums: np.ndarray) -> np.ndarray:
     return np.clip(high >> shift, found.low, found.high)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
-    dice = np.random.default_rng(abs(stage[0]))
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+def test_short_form_is_exact(epilogue: tuple[int, int, int]) -> None:
+    dice = np.random.default_rng(abs(epilogue[0]))
     taken = 0
     for _ in range(1500):
         count = int(dice.choice((1, 9, 64, 576, 4000)))
@@ -29,7 +29,9 @@ def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
         bias = int(dice.integers(-(1 << int(dice.integers(1, 31))), 1 << 30)) >> int(dice.integers(0, 20))
         offset, shift = int(dice.choice((128, -127, 0))), -int(dice.integers(-1, 40))
         multiplier = int(dice.choice((0, 1 << 30, (1 << 31) - 1, int(dice.integers(1 << 30, 1 << 31)))))
-        found = rescaling(weights, np.array([bias]), offset, [multiplier], [shift], OutputStage(*stage))
+        found = requantization(
+            weights, np.array([bias]), offset, [multiplier], [shift], OutputEpilogue(*epilogue)
+        )
         if found is None:
             continue
         taken += 1
@@ -38,7 +40,7 @@ def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
         sums = np.concatenate([dice.integers(-bound, bound + 1, 60), [-bound, bound], near_ties - bias])
         sums = sums[np.abs(sums) <= bound]
         whole = sums + bias + offset * int(weights.astype(int).sum())
-        want = np.clip(requantize(whole, multiplier, shift) + stage[0], stage[1], stage[2])
+        want = np.clip(requantize(whole, multiplier, shift) + epilogue[0], epilogue[1], epilogue[2])
         assert np.array_equal(short(found, sums), want), (bias, offset, multiplier, shift)
     assert taken > 500
 
@@ -46,5 +48,5 @@ def test_short_form_is_exact(stage: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize(("bias", "shift", "why"), [(1 << 30, -9, "32 bits"), (0, 1, "left"), (0, 0, "ties")])
 def test_what_would_not_be_exact_is_refused(bias: int, shift: int, why: str) -> None:
     weights = np.full((1, 64), 100, np.int8)
-    stage = OutputStage(0, -128, 127)
-    assert rescaling(weights, np.array([bias]), 128, [1 << 30], [shift], stage) is None, why
+    epilogue = OutputEpilogue(0, -128, 127)
+    assert requantization(weights, np.array([bias]), 128, [1 << 30], [shift], epilogue) is None, why

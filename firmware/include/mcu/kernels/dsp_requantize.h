@@ -1,15 +1,16 @@
 // Requantization on cores with SMMLAR, shared by the kernels of dsp/: equal to to_int8 of requantize.h, bit
-// for bit, for the constants that plan/specialize/dsp_rescale.py lets pass.
+// for bit, for the constants that plan/specialize/dsp_requantize.py lets pass.
 //
 //   doubled = 2 * (sum + bias)
 //   high    = (doubled * multiplier + 2^31) >> 32 + addend         addend = (zero_point << shift) + half
 //   output  = saturate(high >> shift)                              half   = 1 << (shift - 1)
 //
-// Ties of negative numbers go down: `ties` adds -1 to the addend where the sum is negative. Where the zero
-// point is at the low clamp (a ReLU) every negative number becomes the zero point and ties do not matter.
+// Ties of negative numbers go down: `half_away` adds -1 to the addend where the sum is negative. Where the
+// zero point is at the low clamp (a ReLU) every negative number becomes the zero point and ties do not
+// matter.
 //
 // Exact where |doubled| < 2^31, |high| < 2^31, 1 <= shift <= 31 (relu: 0 too), and 0 <= multiplier < 2^31.
-// Five instructions (relu), six (ties), and a comparison with either end (bounded).
+// Five instructions (relu), six (half_away), and a comparison with either end (bounded).
 
 #pragma once
 
