@@ -7,6 +7,8 @@ OPTION_ATTRS = {
     "latency": attr.int(default = -1, doc = "How late a stream's outputs may come, in samples of its input; else the model file's."),
     "optimize": attr.string(doc = "What to give priority to: instructions, flash, or RAM.", values = ["", "speed", "size", "ram"]),
     "ram": attr.string(doc = "Bytes that the arena may take: layers run row by row until it does. Else what its memory has."),
+    "arena": attr.string_list(doc = "A memory of the board for activations; given again, another for what has no room in the first."),
+    "constants": attr.string_list(doc = "A memory of the board for weights, likewise."),
     "place": attr.string_list(doc = "A memory for what these layers make, or for their weights: features.0=dtcm, input=sram."),
     "input_by": attr.string(doc = "rows: the application brings the input row by row, and it never lies in the arena whole.", values = ["", "image", "rows"]),
     "op_library": attr.label_list(allow_files = [".py"], doc = "Python that defines custom operators of the model with torch.library."),

@@ -71,9 +71,9 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
             if name != CMAKE_CONFIG:
                 write_changed(sources / name, text)
         if made.slots:
-            write_changed(sources / LINKER_SCRIPT, linker_script(request.board))
+            write_changed(sources / LINKER_SCRIPT, linker_script(request.linked))
             # Bazel has to have each file that a rule declares.
-            write_changed(sources / SLOT_SCRIPT, "".join(slot_script(request.board).values()))
+            write_changed(sources / SLOT_SCRIPT, "".join(slot_script(request.linked).values()))
             write_changed(sources / _SLOTS, f"-Wl,--defsym={made.slots}\n")
         _keep(declared, lowered, made.plan, program)
 

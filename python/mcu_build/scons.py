@@ -314,14 +314,14 @@ def _paths(env: Any, files: Sequence[str]) -> list[Path]:
 def _platform(env: Any, request: Request, build_dir: str) -> _Platform:
     """The board that a model is for, one for all models in a build folder."""
     options = request.options
-    config = toolchain_config(request.board, request.toolchain, request.cmsis_nn, options.optimize)
+    config = toolchain_config(request.linked, request.toolchain, request.cmsis_nn, options.optimize)
     words = (request.toolchain, options.optimize, "cmsis-nn" if request.cmsis_nn else "host")
     unusual = [word for word in words if word not in _USUAL]
     folder = f"{build_dir}/{'-'.join([request.board.id, *unusual])}"
     # Kept with the folder: what two models share has to be declared with one environment.
     kept = env.Dir(folder).attributes
     if not hasattr(kept, "mcu_platform"):
-        kept.mcu_platform = _Platform(request.board, config, _bare_env(env, config), folder)
+        kept.mcu_platform = _Platform(request.linked, config, _bare_env(env, config), folder)
     found: _Platform = kept.mcu_platform
     return found
 

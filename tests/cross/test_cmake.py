@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mcu_build import process
+from mcu_build.board import find_board
 from mcu_build.image.elf import read_elf, read_map
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build as command
@@ -30,6 +31,8 @@ mcu_add_firmware(own SOURCES main.cpp MODELS first second)
 mcu_add_firmware(shared SOURCES main.cpp MODELS first second SHARE_ARENA)
 mcu_add_firmware(plain MODELS first)
 mcu_add_firmware(tested MODELS first TEST)
+mcu_add_model(other GENERATED other)
+mcu_add_firmware(elsewhere MODELS other)
 """
 
 
@@ -39,6 +42,8 @@ def project(tmp_path_factory):
     made = Project(tmp_path_factory.mktemp("cmake"))
     write_model(quantizer(64), "first", BOARD, "arm-clang", made.folder / "first")
     write_model(dequantizer(256), "second", BOARD, "arm-clang", made.folder / "second")
+    # As with ARENA psram.
+    write_model(quantizer(), "other", BOARD, "arm-clang", made.folder / "other", memories=("psram", ""))
     return made.write(LISTS, main=MAIN).made("arm-clang")
 
 
@@ -79,6 +84,12 @@ def test_models_have_an_arena_each_unless_they_share_one(project):
     size, places = arenas(project, "shared")
     assert size == 1024
     assert places["first_arena"] == places["second_arena"] == places["mcu_arena"]
+
+
+def test_a_model_lies_in_the_memory_that_it_names(project):
+    origin = find_board(BOARD).memory_named("psram").origin
+    addresses = {symbol.name: symbol.address for symbol in read_elf(project.tree / "elsewhere.elf").symbols}
+    assert addresses["other_arena"] >= origin > arenas(project, "own")[1]["first_arena"]
 
 
 def test_a_production_image_has_no_semihosting(project):

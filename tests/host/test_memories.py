@@ -20,6 +20,7 @@ from mcu_build.plan.memories import Memories, Pin, Room, check_pins, reads, spre
 from mcu_build.plan.memory import block_distances, lifetimes, live_of, place
 from mcu_build.plan.specialize import specialize
 from mcu_build.resources import data_dir
+from mcu_build.stages import pipeline
 from mcu_build.stages.request import request_for
 from tests.host.test_memory import overlaps, plan_of, step, tensor
 from tests.support.row_chains import Draw, drawn
@@ -308,6 +309,26 @@ def test_options_choose_memories(tmp_path):
     ):
         with pytest.raises(McuError, match=message) as found:
             request_for("m.py", BuildOptions.of(**{"board": file, **options}))
+        assert found.value.exit_code is Exit.USAGE
+
+
+def test_build_systems_link_models_where_they_say(tmp_path):
+    """With the script of the board, whatever the options of one model."""
+    board(tmp_path, 'arena = "dtcm"')
+    options = {"board": str(tmp_path / "parted.toml"), "arena": ["psram", "dtcm"]}
+    made = request_for("m.py", BuildOptions.of(**options))
+    assert made.first_memories == ("psram", "")
+    assert made.board.placement.arenas == ("psram", "dtcm") and made.linked.placement.arena == "dtcm"
+    script = linker_script(made.linked)
+    assert "*(.bss.mcu_arena_in.psram.*)\n    } >psram" in script
+    assert "*(.rodata.mcu_constants_in.psram.*)\n    } >psram" in script
+    pipeline.check_memories(made)
+    for more, message in (
+        ({"constants": ["ssram1"]}, "--constants: ssram1: the linker script of parted loads nothing there"),
+        ({"runtime": "table"}, "build systems link models of this runtime where the board has them"),
+    ):
+        with pytest.raises(McuError, match=message) as found:
+            pipeline.check_memories(request_for("m.py", BuildOptions.of(**options, **more)))
         assert found.value.exit_code is Exit.USAGE
 
 

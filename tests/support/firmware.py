@@ -1,7 +1,7 @@
 """Models small enough to compile in a second, and CMake projects around them."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ninja
@@ -45,10 +45,10 @@ def concatenation() -> Case:
     return Case("aten::cat.out", [[x, weights], 1], [Out((1, 64), "int8")])
 
 
-def model_sources(case: Case, name: str) -> dict[str, str]:
-    """The generated files of a model of one call."""
+def model_sources(case: Case, name: str, memories: tuple[str, str] = ("", "")) -> dict[str, str]:
+    """The generated files of a model of one call, in `memories` for activations and for constants."""
     program, _ = program_of(case)
-    return generate(compile_program(program, name))
+    return generate(replace(compile_program(program, name), first_memories=memories))
 
 
 def write_model(
@@ -58,12 +58,13 @@ def write_model(
     toolchain: Toolchain,
     folder: Path,
     optimize: Optimize = "speed",
+    memories: tuple[str, str] = ("", ""),
 ) -> Path:
     """What `mcu-build generate` writes, for a model of one call."""
     chosen = find_board(board) if isinstance(board, str) else board
     folder.mkdir(parents=True, exist_ok=True)
     facts = board_files(chosen, toolchain, optimize=optimize)
-    for file, text in {**model_sources(case, name), **facts}.items():
+    for file, text in {**model_sources(case, name, memories), **facts}.items():
         (folder / file).write_text(text)
     return folder
 

@@ -27,11 +27,12 @@ _DISCARDED = (
 
 
 def linker_script(board: Board) -> str:
-    """The script for `board`, which is not the host.
+    """The script for `board`, which is not the host: for models that lie in any of its memories.
 
     Sections by the board's placement: `.mcu_vectors`, `.rodata.mcu_constants.*` (weights), code with the
     other read-only data, `.data` (loaded behind the code), `.bss.mcu_arena.*`, `.bss.mcu_fast.*`, the rest of
-    `.bss`, what of weights and arenas is for further memories (codegen/blob.py), and a stack of `stack_size`.
+    `.bss`, what of weights and arenas is for other memories by name (codegen/blob.py), and a stack of
+    `stack_size`.
     The stack comes first in its memory, so that an overflow leaves the memory instead of entering data. What
     has a place of its own stands before the pattern that would take it.
     """
@@ -43,7 +44,7 @@ def linker_script(board: Board) -> str:
         "PHDRS\n{\n",
         *(f"    fixed_{block.name} PT_LOAD FLAGS(4);\n" for block in board.fixed),
         "    vectors PT_LOAD FLAGS(5);\n    constants PT_LOAD FLAGS(4);\n",
-        *(f"    constants_{memory} PT_LOAD FLAGS(4);\n" for memory in board.placement.constants_then),
+        *(f"    constants_{memory} PT_LOAD FLAGS(4);\n" for memory in other_constants(board)),
         "    code PT_LOAD FLAGS(5);\n    data PT_LOAD FLAGS(6);\n",
         f"    {PROGRAM_SLOTS} PT_LOAD FLAGS(4);\n" if board.program_slots else "",
         "}\n\n",
@@ -56,6 +57,22 @@ def linker_script(board: Board) -> str:
         *_assertions(board, board.placement),
     ]
     return "".join(parts)
+
+
+def other_constants(board: Board) -> tuple[str, ...]:
+    """Memories for constants beside the first: those of the placement, and any other that is read alone."""
+    assert board.placement is not None
+    place = board.placement
+    held = {memory.name for block in board.fixed if (memory := board.memory_at(block.origin))}
+    free = (one.name for one in board.memory if one.access == "rx" and one.name not in held)
+    names = (name for name in (*place.constants_then, *free) if name not in (place.constants, PROGRAM_SLOTS))
+    return tuple(dict.fromkeys(names))
+
+
+def _other_arenas(board: Board, place: Placement) -> tuple[str, ...]:
+    """Memories for activations beside the first: any that can be written."""
+    written = (one.name for one in board.memory if "w" in one.access)
+    return tuple(dict.fromkeys((*place.arena_then, *(name for name in written if name != place.arena))))
 
 
 def _memories(board: Board) -> str:
@@ -87,9 +104,10 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
     yield (
         "    .constants : ALIGN(16)\n    {\n"
         "        *(.rodata.mcu_constants.*)\n"
+        f"        *({constants_section('*', place.constants)})\n"
         f"    }} >{place.constants} :constants\n\n"
     )
-    for memory in place.constants_then:
+    for memory in other_constants(board):
         yield (
             f"    .constants_{memory} : ALIGN(16)\n    {{\n"
             f"        *({constants_section('*', memory)})\n"
@@ -123,9 +141,10 @@ def _sections(board: Board, place: Placement) -> Iterator[str]:
         "    __mcu_data_load = LOADADDR(.data);\n\n"
         "    .arena (NOLOAD) : ALIGN(16)\n    {\n"
         "        *(.bss.mcu_arena.*)\n"
+        f"        *({arena_section('*', place.arena)})\n"
         f"    }} >{place.arena} :NONE\n\n"
     )
-    for memory in place.arena_then:
+    for memory in _other_arenas(board, place):
         yield (
             f"    .arena_{memory} (NOLOAD) : ALIGN(16)\n    {{\n"
             f"        *({arena_section('*', memory)})\n"

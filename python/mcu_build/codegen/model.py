@@ -209,7 +209,7 @@ def _state(plan: Plan) -> str:
         stored = f"constexpr unsigned char initial_state[{size}] = {{{values}}};\n"
         begin = f"    std::memcpy({name}, initial_state, {size});\n"
     return (
-        f'extern "C" {{\n{memory(name, arena_section(name), size)}}}\n\n'
+        f'extern "C" {{\n{memory(name, arena_section(name, plan.first_memories[0]), size)}}}\n\n'
         f"namespace {{\n{stored}bool is_begun = false;\n}}  // namespace\n\n"
         f"void {plan.name}_reset() noexcept {{\n{begin}    is_begun = true;\n}}\n\n"
         f"void *{plan.name}_state() noexcept {{\n"
@@ -225,9 +225,10 @@ def constants(plan: Plan) -> str:
         f"{BANNER}#include <cstdint>\n\n",
         *(['#include "mcu/kernels/ethos_u.h"\n\n'] if streams else []),
         *(
-            f'#ifndef {macro}\n#define {macro} "{constants_section(plan.name, memory)}"\n#endif\n\n'
+            f'#ifndef {macro}\n#define {macro} "{section}"\n#endif\n\n'
             for memory in memories
             for macro in [_constants_macro(plan, memory)]
+            for section in [constants_section(plan.name, memory or plan.first_memories[1])]
         ),
         f"namespace {plan.name}::constants {{\n\n",
     ]
@@ -260,7 +261,8 @@ def arena(plan: Plan, fast: int | None = None) -> str:
     With it the NPU's fast scratch memory, where that lies apart: `fast` bytes, or what the plan needs.
     """
     fast = plan.fast_size if fast is None else fast
-    own = memory(f"{plan.name}_arena", arena_section(plan.name), arena_size(plan))
+    first = plan.first_memories[0]
+    own = memory(f"{plan.name}_arena", arena_section(plan.name, first), arena_size(plan))
     parts = [f'{BANNER}// {_peak_comment(plan)}\nextern "C" {{\n', own]
     for name, size in plan.arena.elsewhere.items():
         parts.append(memory(f"{plan.name}_arena_{name}", arena_section(plan.name, name), size))
@@ -268,7 +270,7 @@ def arena(plan: Plan, fast: int | None = None) -> str:
         parts.append(memory(f"{plan.name}_fast", fast_section(plan.name), fast))
     if (image := by_rows(plan)) is not None:
         parts.append("// Not in an image that calls neither run() nor input().\n")
-        parts.append(memory(f"{plan.name}_image", arena_section(f"{plan.name}_image"), image.nbytes))
+        parts.append(memory(f"{plan.name}_image", arena_section(f"{plan.name}_image", first), image.nbytes))
     return "".join((*parts, "}\n"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mcu_build.board import Board
 from mcu_build.codegen.cmsis_nn import CmsisNn
+from mcu_build.codegen.linker import other_constants
 from mcu_build.codegen.target import Image, Toolchain, platform_sources, target
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Optimize
@@ -102,7 +103,7 @@ def loaded_sections(board: Board) -> dict[str, tuple[str, ...]]:
         (".init_array", place.code),
         (".data", place.code),
         (".constants", place.constants),
-        *((f".constants_{memory}", memory) for memory in place.constants_then),
+        *((f".constants_{memory}", memory) for memory in other_constants(board)),
     ):
         memories[memory] = (*memories.get(memory, ()), section)
     return memories

@@ -36,9 +36,6 @@ from mcu_build.fronts.option import FRONTS, IMAGE_VERBS, Front, Option
 CXX = (".cpp", ".cc", ".cxx")
 
 _OURS: tuple[tuple[Front, str], ...] = (("cmake", ""), ("scons", ""), ("bazel", ""))
-_IN_BOARD_FILE: tuple[tuple[Front, str], ...] = tuple(
-    (front, "`[placement]` in a board file") for front in FRONTS
-)
 _UNDER_EXECUTORCH = ("runtime", "executorch")
 _UNDER_TABLE = ("runtime", "table")
 # Where programs can be replaced later.
@@ -92,7 +89,6 @@ class BuildOptions:
         Option(
             "A memory of the board for activations; given again, another for what has no room in the first.",
             metavar="MEMORY",
-            elsewhere=_IN_BOARD_FILE,
             page="memory.md",
         ),
     ] = ()
@@ -101,7 +97,6 @@ class BuildOptions:
         Option(
             "A memory of the board for weights, likewise.",
             metavar="MEMORY",
-            elsewhere=_IN_BOARD_FILE,
             page="memory.md",
         ),
     ] = ()

@@ -148,7 +148,8 @@ class Plan:
     `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
     `constants_in` names the memory of constants, by id, that lie in another than the board's first for them.
     `hop` are the samples of a stream that a call takes, `first_result` the calls after which all outputs mean
-    something; 0 for a model that is no stream.
+    something; 0 for a model that is no stream. `first_memories` are those for activations and for constants
+    that come first, where options name others than the board's own: empty strings where they do not.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Plan:
     hop: int = 0
     first_result: int = 0
     constants_in: Mapping[int, str] = field(default_factory=dict)
+    first_memories: tuple[str, str] = ("", "")
 
     @property
     def arena(self) -> Arena:

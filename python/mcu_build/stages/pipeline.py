@@ -10,7 +10,7 @@ from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
 from mcu_build.codegen.table_model import first_slot
 from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files, toolchain_config
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 from mcu_build.files import lock, write_atomically, write_changed
 from mcu_build.ir.plan import Plan
 from mcu_build.progress import Progress
@@ -160,14 +160,14 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
         _warn_of_weights(made.plan, request, progress)
         texts = {
             **made.texts,
-            **board_files(request.board, request.toolchain, request.cmsis_nn, request.options.optimize),
+            **board_files(request.linked, request.toolchain, request.cmsis_nn, request.options.optimize),
             "depends.txt": "".join(f"{line}\n" for line in _watched(request, lowered)),
         }
         for file, text in texts.items():
             write_changed(output / file, text)
     files = tuple(output / file for file in texts)
     sources = tuple(file for file in files if file.suffix == ".cpp")
-    config = toolchain_config(request.board, request.toolchain, request.cmsis_nn, request.options.optimize)
+    config = toolchain_config(request.linked, request.toolchain, request.cmsis_nn, request.options.optimize)
     return Generated(
         made.plan.name, files, sources, made.kernels, lowered.dependencies, config, made.runtime, made.slots
     )
@@ -194,6 +194,7 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     from mcu_build.stages.executorch_measure import estimated
 
     options, board = request.executorch, request.board
+    check_memories(request)
     plan = plan_for(request, lowered, name)
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
@@ -203,6 +204,30 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
     texts, deployed = estimated(plan, all_steps(plan, request), lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
+
+
+def check_memories(request: Request) -> None:
+    """McuError (status 2) where options name memories that the board's linker script does not have."""
+    from mcu_build.codegen.linker import other_constants
+
+    options, place = request.options, request.linked.placement
+    if place is None or not (options.arena or options.constants):
+        return
+    hint = "List it below [placement] in a board file."
+    if options.runtime != "static":
+        raise McuError(
+            "--arena: --constants: build systems link models of this runtime where the board has them",
+            hint,
+            Exit.USAGE,
+        )
+    loaded = (place.constants, *other_constants(request.linked))
+    for name in options.constants:
+        if name not in loaded:
+            raise McuError(
+                f"--constants: {name}: the linker script of {request.linked.id} loads nothing there",
+                hint,
+                Exit.USAGE,
+            )
 
 
 def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: Progress) -> Manifest:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def plan_for(request: Request, lowered: Lowered, name: str) -> Plan:
     """The placed plan of a request's program for the runtime that it names."""
-    return plan_program(
+    plan = plan_program(
         lowered,
         name,
         request.board,
@@ -35,6 +35,7 @@ def plan_for(request: Request, lowered: Lowered, name: str) -> Plan:
         is_left=request.executorch is not None,
         pins=_pins(request, lowered),
     )
+    return replace(plan, first_memories=request.first_memories)
 
 
 def _pins(request: Request, lowered: Lowered) -> "tuple[Pin, ...]":

@@ -30,6 +30,7 @@ _USUAL = ("float", "arm-clang", "host", "speed")
 class Request:
     """What to build: a model file for a board, with its options.
 
+    `linked` is the board as build systems link for it: without the memories that options of one model name.
     `npu` is None for the core alone. `board_variants` say how the board was changed: another console, a slot
     of MCUboot's. `cmsis_nn` is a library to take kernels from in place of ours, `executorch` is there where
     ExecuTorch's own runtime runs the program. `slots` are those of a plan that is data. `precision`
@@ -38,6 +39,7 @@ class Request:
 
     model: Path
     board: Board
+    linked: Board
     npu: NpuChoice | None
     toolchain: Toolchain
     build_root: Path
@@ -52,6 +54,14 @@ class Request:
     def loads_as_given(self) -> bool:
         """Whether ExecuTorch's runtime loads the program as it was lowered, on kernels of its own."""
         return self.executorch is not None and self.executorch.upstream
+
+    @property
+    def first_memories(self) -> tuple[str, str]:
+        """Those that options name first for activations and for constants; empty strings: the board's own."""
+        options = self.options
+        if options.runtime != "static":
+            return "", ""
+        return next(iter(options.arena), ""), next(iter(options.constants), "")
 
     def folder(self, name: str) -> Path:
         """The build folder: one for each model, board and variant, never shared."""
@@ -104,6 +114,7 @@ def request_on(
             )
         board = board.model_copy(update={"arena_size": options.ram})
         variants.append(f"ram-{options.ram}")
+    own_placement = board.placement
     if options.arena or options.constants:
         board = board.with_memories(options.arena, options.constants)
         for role, names in (("arena", options.arena), ("constants", options.constants)):
@@ -127,6 +138,7 @@ def request_on(
     return Request(
         model=Path(model),
         board=board,
+        linked=board.model_copy(update={"placement": own_placement}),
         npu=npu,
         toolchain=options.toolchain if options.toolchain and not board.is_host else default_toolchain(board),
         build_root=output or options.build_dir,
