@@ -93,7 +93,7 @@ def test_a_wrong_state_is_noticed_where_outputs_are_right() -> None:
     ports = [{"dtype": "float32", "shape": [1], "dim_order": [0], "scale": None, "zero_point": None}]
     first, second = np.arange(6, dtype=np.int8).reshape(2, 3), np.array([[1.5], [-0.0]], np.float32)
     rows = [bytes(4) + first[step].tobytes() + bytes(13) + second[step].tobytes() for step in range(2)]
-    found = vectors.unpack_state(b"".join(rows), 2, ports, [first, second])
+    found = vectors.unpack_state(b"".join(rows), 2, ports, [first, second], [0, 16])
     assert compare([first, second], found, [0.0, 0.0]).mismatches == 0
     wrong = compare([first, np.array([[1.5], [2.0]], np.float32)], found, [0.0, 0.0])
     right = compare([first], [first], [0.0])

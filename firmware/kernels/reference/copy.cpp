@@ -1,24 +1,11 @@
 #include "mcu/kernels/copy.h"
 
-#include <cstdint>
 #include <cstring>
 
+#include "lines.h"
+
 namespace mcu::kernels {
-namespace {
-
-struct alignas(16) Line {
-    uint32_t words[4];
-};
-
-bool begins_a_line(const void* address) {
-    return reinterpret_cast<uintptr_t>(address) % sizeof(Line) == 0;
-}
-
-}  // namespace
-
 void copy(const CopyParams& params, const void* input, void* output) {
-    // The C library's memmove goes byte by byte on these cores; tensors, unless they are parts of others, are
-    // whole lines but for their end.
     const int32_t count = begins_a_line(input) && begins_a_line(output) ? params.bytes / 16 : 0;
     const auto rest = static_cast<uint32_t>(params.bytes - 16 * count);
     const auto* from = static_cast<const Line*>(input);

@@ -144,7 +144,8 @@ class Plan:
     `program_arena_bytes` is what ExecuTorch's own memory plan takes for the same program. `removed` tells
     which channels of the program the plan has left out (plan/simplify). `program_constants` are the bytes of
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
-    flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call.
+    flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call, and
+    `state_offsets` are where each state begins there.
     `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
     `constants_in` names the memory of constants, by id, that lie in another than the board's first for them.
     `hop` are the samples of a stream that a call takes, `first_result` the calls after which all outputs mean
@@ -163,6 +164,7 @@ class Plan:
     program_constants: int = 0
     plain_steps: int = 0
     initial_state: bytes = b""
+    state_offsets: tuple[int, ...] = ()
     output_names: tuple[str, ...] = ()
     hop: int = 0
     first_result: int = 0

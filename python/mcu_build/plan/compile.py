@@ -16,6 +16,7 @@ from mcu_build.plan.copy_weights import copy_weights
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
 from mcu_build.plan.fuse_repeats import fuse_repeats
+from mcu_build.plan.fuse_samples import fuse_samples
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
@@ -76,7 +77,9 @@ def compile_program(
     where one of them is slower, layers run row by row where that costs less than its waits.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, whole, custom, state, by_rows, kernel_folders)
+        plan = _chosen(program, name, npu, whole, custom, state, by_rows, kernel_folders, optimize)
+        memories = memories.without(_windows(plan, state))
+        ram = None if ram is None else max(ram - _windows(plan, state), 0)
         finishers = partial(
             _finishers, kernel_folders=kernel_folders, optimize=optimize, room=room, memories=memories
         )
@@ -130,7 +133,8 @@ def compile_front(
     By more and more rows, and then by layers that run twice.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, False, custom, state, by_rows, kernel_folders)
+        plan = _chosen(program, name, npu, False, custom, state, by_rows, kernel_folders, optimize)
+        memories = memories.without(_windows(plan, state))
         searches, made = list[tuple[int, Search]](), list[LowScratch]()
         for more, one in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
             ways = _finishers(one, kernel_folders, optimize, room, memories)
@@ -160,16 +164,23 @@ def _chosen(
     state: Sequence[bytes],
     by_rows: bool,
     kernel_folders: Sequence[str],
+    optimize: Optimize,
 ) -> Plan:
     """The plan by portable kernels, before anything is placed."""
     selected = _select(program, name, npu, custom)
     user_calls(selected.steps)
     plan = fuse_repeats(fuse_float_pools(fuse_padding(separate_outputs(without_views(selected)))))
-    plan = keep_state(
-        plan if whole else remove_channels(plan, partial(price, kernel_folders=kernel_folders)), state
-    )
+    plan = fuse_samples(plan)
+    if not whole:
+        plan = remove_channels(plan, partial(price, kernel_folders=kernel_folders))
+    plan = keep_state(plan, state, windows=optimize != "ram" and not whole)
     plan = allow_inplace(take_rows(plan) if by_rows else plan)
     return plan if whole else reordered(plan)
+
+
+def _windows(plan: Plan, state: Sequence[bytes]) -> int:
+    """Bytes of a plan's state beyond what it keeps."""
+    return len(plan.initial_state) - sum(map(len, state))
 
 
 def _finishers(

@@ -100,6 +100,7 @@ def memory(plan: Plan) -> dict[str, Any]:
         "constants": constant_bytes(plan),
         "constants_elsewhere": constants_elsewhere(plan),
         "state": len(plan.initial_state),
+        "state_offsets": list(plan.state_offsets),
     }
 
 

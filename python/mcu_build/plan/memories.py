@@ -92,6 +92,13 @@ class Memories:
         """Memories that a pin may name."""
         return tuple(dict.fromkeys(room.name for room in (*self.arenas, *self.constants)))
 
+    def without(self, nbytes: int) -> "Memories":
+        """The same with fewer bytes in the first memory for activations."""
+        if not self.arenas:
+            return self
+        first, *others = self.arenas
+        return replace(self, arenas=(replace(first, size=max(first.size - nbytes, 0)), *others))
+
     def spread(self, plan: Plan) -> Plan:
         """A placed plan over the memories: constants first, activations in what these leave."""
         if len(self.constants) > 1:

@@ -154,6 +154,7 @@ def _memory(given: Deployment) -> dict[str, Any]:
         "executorch": planned,
         "constants": len(given.data),
         "state": len(given.plan.initial_state),
+        "state_offsets": list(given.plan.state_offsets),
         "method_pool": given.pools.method,
         "temp_pool": given.pools.temp,
         "ports": ports,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mcu_build.errors import McuError
-from mcu_build.ir.plan import ALIGNMENT, Quantization
+from mcu_build.ir.plan import Quantization
 from mcu_build.layer_names import output_name
 from mcu_build.vectors import npz
 from mcu_build.vectors.npz import Array
@@ -174,19 +174,18 @@ def row_bytes(ports: Sequence[Port]) -> int:
     return sum(prod(port["shape"]) * np.dtype(port["dtype"]).itemsize for port in ports)
 
 
-def unpack_state(data: bytes, vectors: int, ports: Sequence[Port], like: Sequence[Array]) -> list[Array]:
+def unpack_state(
+    data: bytes, vectors: int, ports: Sequence[Port], like: Sequence[Array], offsets: Sequence[int]
+) -> list[Array]:
     """The state after each vector, which the harness wrote behind the outputs, as arrays like those given.
 
-    They are [vectors, elements] in memory order, one for each buffer.
+    They are [vectors, elements] in memory order, one for each buffer; `offsets` are where these begin.
     """
     rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)[:, row_bytes(ports) :]
-    arrays, start = [], 0
-    for array in like:
-        start += -start % ALIGNMENT
-        size = array[0].nbytes
-        arrays.append(np.ascontiguousarray(rows[:, start : start + size]).view(array.dtype))
-        start += size
-    return arrays
+    return [
+        np.ascontiguousarray(rows[:, start : start + array[0].nbytes]).view(array.dtype)
+        for array, start in zip(like, offsets, strict=True)
+    ]
 
 
 def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:

@@ -284,8 +284,8 @@ def test(
     layers, element = _suspects(built, compared, inputs, timeout, progress, sim, via)
     state = None
     if kept and not inexact:
-        ports = built.manifest.outputs
-        states = vectors.unpack_state(outcome.outputs, len(inputs[0]), ports, kept)
+        ports, offsets = built.manifest.outputs, built.manifest.memory["state_offsets"]
+        states = vectors.unpack_state(outcome.outputs, len(inputs[0]), ports, kept, offsets)
         state = compare(kept, states, [0.0] * len(kept))
     return Proof(
         name=built.manifest.name,

@@ -75,10 +75,14 @@ KERNELS = {
     ],
     "mve_row_s8": [  # one pixel
         Shape((1, 1, 1), 49, 5),
-        Shape((1, 1, 3), 16, 16, (1, 3)),
         Shape((1, 1, 8), 24, 7, (1, 7), (1, 3)),  # of eight columns the last is not read
         Shape((1, 5, 3), 5, 6, (4, 3), (2, 1)),
         Shape((1, 4, 4), 1, 0, (4, 4), copies=6),
+    ],
+    "mve_row_tiles_s8": [
+        Shape((1, 1, 3), 16, 16, (1, 3)),
+        Shape((1, 1, 1), 7, 8),
+        Shape((1, 5, 3), 5, 24, (4, 3), (2, 1)),
     ],
     "mve_grouped_tiles_s8": [
         Shape((1, 6, 7), 32, 32, (3, 3), padding=(1, 1), groups=8),  # joined by fours

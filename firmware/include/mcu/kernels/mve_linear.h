@@ -10,6 +10,10 @@
 //                 instructions for 1,024 products of 128 inputs
 //   row           one row, with a requantization for each output: weights as of linear, scales as of
 //                 mve_conv2d.h. 10 instructions for 64 products
+//   row_tiles     the same of a multiple of 8 outputs. Weights [outputs / 8] of biases int32[8] and
+//                 [vectors][8][16] of outputs 0, 2, 4, 6, 1, 3, 5, 7, then multipliers, addends and shifts
+//                 int32[4] of the first four of these, then those of the others. 19 instructions for 128
+//                 products
 
 #pragma once
 
@@ -42,6 +46,18 @@ struct MveRowParams {
 
 void mve_row_s8(const MveRowParams& params, const int8_t* input, const int8_t* weights, const int32_t* scales,
                 int8_t* output);
+
+// The kernel loads it by its order.
+struct MveRowTilesParams {
+    int32_t inputs;
+    int32_t tiles;      // outputs / 8
+    int32_t half_away;  // what is added to negative sums: -1 where halves go away from zero, else 0
+    int32_t low;
+    int32_t high;
+};
+
+void mve_row_tiles_s8(const MveRowTilesParams& params, const int8_t* input, const int8_t* weights,
+                      int8_t* output);
 
 // Cores load it by its order.
 struct MveLinearTile {

@@ -1,4 +1,4 @@
-"""Operations that move bytes and compute nothing: copy, permute, pad, concat."""
+"""Operations that move bytes and compute nothing: copy, permute, pad, concat, gather rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -52,6 +52,15 @@ class ConcatParams(Struct):
     bytes: int
     stride: int
     offset: int
+
+
+@dataclass(frozen=True)
+class GatherRowsParams(Struct):
+    """Parameters of gather_rows.h."""
+
+    rows: int
+    bytes: int
+    stride: int
 
 
 @dataclass(frozen=True)
@@ -261,3 +270,29 @@ class Concat(Movement):
             offset=int(keep[: own.offset].sum()) if adds else cut.share(self.output, own.offset),
         )
         return replace(self, params=params)
+
+
+@dataclass(frozen=True)
+class GatherRows(Movement):
+    """Rows of the input at equal distances, one behind the other."""
+
+    KERNEL, SOURCE = "gather_rows", "gather_rows"
+
+    params: GatherRowsParams
+    input: Read
+    output: Written
+
+    def value_range(self, values: Values) -> Range | None:
+        """Pixels of the input."""
+        return values.of(self.input, channels_of(values.tensor(self.output)))
+
+    def coupled_channels(self, tensors: Mapping[int, Tensor]) -> list[Coupling] | None:
+        """Channel by channel."""
+        read, written = (channels_of(tensors[id]) for id in (self.input, self.output))
+        pixels = all(size % written == 0 for size in (self.params.bytes, self.params.stride))
+        return [by_channel(self.input, self.output, written)] if pixels and read == written else None
+
+    def without_channels(self, cut: Cut) -> Self:
+        """Smaller pixels."""
+        size, stride = (cut.share(self.input, n) for n in (self.params.bytes, self.params.stride))
+        return replace(self, params=replace(self.params, bytes=size, stride=stride))

@@ -10,6 +10,7 @@ from mcu_build.ir.calls.pooling import AvgPool2d, MaxPool2d
 from mcu_build.plan.specialize import (
     int16,
     mve_depthwise,
+    mve_depthwise_pixels,
     mve_elementwise,
     mve_grouped,
     mve_linear,
@@ -43,4 +44,5 @@ TABLE: Table = (
     Priced(TransposeConv2d, mve_transposed.transposed),
     Priced(DepthwiseConv2d, mve_tiles.one_channel),
     Priced(DepthwiseConv2d, mve_depthwise.windows),
+    Priced(DepthwiseConv2d, mve_depthwise_pixels.pixels),
 )

@@ -161,19 +161,20 @@ def packed_step(
     kernel: str,
     params: Struct,
     weights: bytes,
-    scales: bytes,
+    scales: bytes = b"",
     scratch: tuple[int | None, ...] = (),
 ) -> Step:
-    """A step of `kernel`, with constants for packed weights and scales."""
+    """A step of `kernel`, with constants for packed weights and, where they lie apart, scales."""
     name = context.tensor(call.weights).name
-    packed = context.constant(f"{name} (packed)", DType.I8, (len(weights),), weights)
-    scale = context.constant(f"{name} (scales)", DType.I32, (len(scales) // 4,), scales)
+    constants = [context.constant(f"{name} (packed)", DType.I8, (len(weights),), weights)]
+    if scales:
+        constants.append(context.constant(f"{name} (scales)", DType.I32, (len(scales) // 4,), scales))
     return replace(
         step,
         kernel=kernel,
         source="mve_conv2d",
         params=params,
-        arguments=(call.input, packed, scale, call.output, *scratch),
+        arguments=(call.input, *constants, call.output, *scratch),
         writes=(call.output, *(id for id in scratch if id is not None)),
     )
 

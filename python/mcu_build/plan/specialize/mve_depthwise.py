@@ -125,7 +125,7 @@ def _step(
             params=params,
             arguments=(call.input, constant, call.output, scratch),
             writes=(call.output, scratch),
-            inplace={call.input: _distance(given, 1 + core.pairs, strip)} if layer.copies == 1 else {},
+            inplace={call.input: distance(given, 1 + core.pairs, strip)} if layer.copies == 1 else {},
             inplace_multiple=given.input.channels,
             core=family.emit(core),
         )
@@ -139,7 +139,7 @@ def _narrower(width: int, step: int) -> Iterator[int]:
     yield from dict.fromkeys(-(-width // (count * step)) * step for count in range(2, width // 4 + 1))
 
 
-def _distance(given: DepthwiseConv2dParams, rows: int, strip: int) -> int:
+def distance(given: DepthwiseConv2dParams, rows: int, strip: int) -> int:
     """As the calls' own distances, for a multiple of channels: strips of `rows` are read, then written.
 
     What counts is the first pixel that a later strip reads. Pixels are numbered through all images.

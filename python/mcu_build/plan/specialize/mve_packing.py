@@ -10,6 +10,8 @@ Bytes = NDArray[np.int8]
 
 LANES = 16  # int8 in a vector
 _INT8_LOW, _INT8_HIGH = -128, 127
+# Of the outputs of a tile: those of even numbers become the low bytes of what is stored.
+_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
 # Beyond this the addend's zero point might leave 32 bits; sums that need it are those of dead channels.
 _MAX_RIGHT = 23
 
@@ -104,3 +106,15 @@ def linear_weights(rows: Bytes) -> bytes:
     outputs, inputs = rows.shape
     padded = np.pad(rows, ((0, -outputs % 4), (0, -inputs % LANES)))
     return padded.reshape(-1, 4, padded.shape[1] // LANES, LANES).transpose(0, 2, 1, 3).tobytes()
+
+
+def row_tiles(rows: Bytes, given: Scales) -> bytes:
+    """[outputs][inputs] in tiles of eight outputs, each with its own requantization (mve_linear.h)."""
+    outputs, inputs = rows.shape
+    padded = np.pad(rows, ((0, 0), (0, -inputs % LANES)))
+    weights = padded.reshape(outputs // 8, 8, -1, LANES)[:, _ORDER].transpose(0, 2, 1, 3)
+    bias = given.bias.reshape(-1, 8)[:, _ORDER].astype(np.int32)
+    own = np.stack([given.multiplier, given.addend, given.shift]).reshape(3, -1, 8)[..., _ORDER]
+    scale = own.reshape(3, -1, 2, 4).transpose(1, 2, 0, 3).astype(np.int32)
+    tiles = zip(bias, weights, scale, strict=True)
+    return b"".join(part.tobytes() for tile in tiles for part in tile)

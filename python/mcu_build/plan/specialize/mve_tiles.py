@@ -23,7 +23,14 @@ from mcu_build.plan.specialize.mve_conv import (
     scales_of,
     window_params,
 )
-from mcu_build.plan.specialize.mve_packing import LANES, Bytes, Scales, linear_weights, quads_of_weights
+from mcu_build.plan.specialize.mve_packing import (
+    LANES,
+    Bytes,
+    Scales,
+    linear_weights,
+    quads_of_weights,
+    row_tiles,
+)
 
 PIXELS = 3  # that kernels of mve_conv2d.h compute at once
 # Modelled cycles of a Cortex-M55: to call a core, to begin with windows of a row, and to copy a row of four
@@ -39,6 +46,17 @@ class MveRowParams(Struct):
     inputs: int
     outputs: int
     half_away: bool
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class MveRowTilesParams(Struct):
+    """Parameters of mve_linear.h, for one pixel of a multiple of eight outputs."""
+
+    inputs: int
+    tiles: int
+    half_away: int
     low: int
     high: int
 
@@ -152,7 +170,7 @@ def convolution_ways(
     if context.optimize == "size":  # one kernel for all
         return [*ways, Way(0, lambda: _im2col(context, step, call, weights, requantization, epilogue))]
     if call.is_one_row:
-        ways.append(_row(context, step, call, weights, requantization))
+        ways += _row(context, step, call, weights, requantization)
     if is_column(given):
         given, weights = lying(given), weights.lying
         step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
@@ -163,18 +181,28 @@ def convolution_ways(
 
 def _row(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
-) -> Way:
-    """One pixel, whose window lies in one piece, four outputs at once."""
+) -> Iterator[Way]:
+    """One pixel, whose window lies in one piece, four outputs at once, or eight."""
+    given, vectors = call.params.epilogue, -(-weights.window // LANES)
+    low, high = given.activation_min, given.activation_max
 
-    def make() -> Step:
-        ends = (call.params.epilogue.activation_min, call.params.epilogue.activation_max)
-        params = MveRowParams(weights.window, weights.outputs, requantization.half_away, *ends)
-        packed, scale = linear_weights(weights.rows()), requantization.quads()
-        made = packed_step(context, step, call, "mve_row_s8", params, packed, scale)
+    def placed(made: Step) -> Step:
         # The whole window is read until the end.
         return replace(made, source="mve_linear", inplace={call.input: weights.outputs})
 
-    return Way(10 + weights.quads * (66 + 8 * -(-weights.window // LANES)), make)
+    def by_fours() -> Step:
+        params = MveRowParams(weights.window, weights.outputs, requantization.half_away, low, high)
+        packed, scale = linear_weights(weights.rows()), requantization.quads()
+        return placed(packed_step(context, step, call, "mve_row_s8", params, packed, scale))
+
+    def by_tiles() -> Step:
+        params = MveRowTilesParams(weights.window, weights.outputs // 8, -requantization.half_away, low, high)
+        packed = row_tiles(weights.rows(), requantization)
+        return placed(packed_step(context, step, call, "mve_row_tiles_s8", params, packed))
+
+    yield Way(10 + weights.quads * (66 + 8 * vectors), by_fours)
+    if weights.outputs % 8 == 0:
+        yield Way(20 + weights.outputs // 8 * (66 + 22 * vectors), by_tiles)
 
 
 def pointwise_ways(
