@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._export.passes import replace_set_grad_with_hop_pass
 
 from mcu_build.errors import Exit, McuError
 from mcu_build.frontend import session
@@ -199,6 +200,26 @@ example_inputs = (torch.rand(1, 4),)
 def test_control_flow_over_what_nothing_writes_is_decided(tmp_path, body):
     exported = capture(model := load(write(tmp_path, CONTROL.format(body=body))))
     assert torch.equal(exported.module()(*model.example_inputs), model.model(*model.example_inputs))
+
+
+def test_values_that_are_known_leave_no_trace(tmp_path, monkeypatch):
+    """torch.export splits its graph at each change of the gradient mode, in quadratic time."""
+
+    def split(*_):
+        raise AssertionError("the gradient mode was changed")
+
+    monkeypatch.setattr(replace_set_grad_with_hop_pass, "sequential_split", split)
+    capture(load(write(tmp_path, CONTROL.format(body="return x * (self.n + 1).sum() * self.scale.exp()"))))
+
+
+@pytest.mark.parametrize(
+    "mode", ["torch.autocast('cpu', dtype=torch.bfloat16)", "torch.enable_grad()", "torch.no_grad()"]
+)
+def test_a_part_under_another_mode_is_computed_in_float32(tmp_path, mode):
+    body = f"with {mode}: y = x @ x.t()\n        return torch.distributions.Normal(y, y.exp()).mean * 2"
+    exported = capture(model := load(write(tmp_path, CONTROL.format(body=body))))
+    x = model.example_inputs[0]
+    assert torch.equal(exported.module()(x), (x @ x.t()) * 2)
 
 
 @pytest.mark.parametrize(

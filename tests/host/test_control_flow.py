@@ -1,9 +1,11 @@
 """torch.cond computes what PyTorch does, whichever side is taken."""
 
+import pytest
 import torch
 from torch import nn
 from torch._higher_order_ops.scan import scan
 
+from mcu_build.errors import McuError
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import quantize
 from mcu_build.lower.cortex_m import lower
@@ -51,6 +53,31 @@ def test_one_result_without_a_tuple():
     normalized = normalize(torch.export.export(Plain(), (X,)), "model.py").module(check_guards=False)
     for x in (X + 1, X - 1):
         torch.testing.assert_close(normalized(x), Plain()(x))
+
+
+def test_gradients_in_a_saved_program_change_nothing():
+    class Graded(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.enable_grad():
+                y = torch.relu(x) + 1
+            return y * x
+
+    with torch.no_grad():
+        exported = torch.export.export(Graded(), (X,))
+    assert any("set_grad" in str(node.target) for node in exported.graph.nodes)
+    normalized = normalize(exported, "model.py").module(check_guards=False)
+    torch.testing.assert_close(normalized(X), Graded()(X))
+
+
+def test_autocast_in_a_saved_program_is_refused_by_name():
+    class Cast(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return torch.relu(x)
+
+    with pytest.raises(McuError, match=r"torch\.autocast") as caught:
+        normalize(torch.export.export(Cast(), (X,)), "model.py")
+    assert "without autocast" in caught.value.hint
 
 
 def test_a_scan_is_written_out():

@@ -19,6 +19,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.eager_numbers import check_outputs
 from mcu_build.frontend.labels import check_labels
 from mcu_build.frontend.model_file import Model
+from mcu_build.frontend.modes import as_in_firmware
 from mcu_build.frontend.nested import leaves
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.values import described
@@ -91,7 +92,7 @@ def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
     """What the model gives for its example inputs, or others."""
     given = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
     shapes = [tensor.shape for tensor in given]
-    with _explained(model), model.surroundings.active(), quiet(), torch.no_grad():
+    with _explained(model), model.surroundings.active(), quiet(), as_in_firmware():
         result = model.model(*given)
     for index, (tensor, shape) in enumerate(zip(given, shapes, strict=True)):
         if tensor.shape != shape:

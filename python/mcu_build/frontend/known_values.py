@@ -105,7 +105,7 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         def value(one: Any) -> Any:
             return self._known[id(one)][1] if isinstance(one, torch.Tensor) else one
 
-        with _disable_current_modes(), torch.no_grad():
+        with _disable_current_modes():
             return func(*_pytree.tree_map(value, args), **_pytree.tree_map(value, kwargs))
 
     def _forget(self, written: Sequence[torch.Tensor]) -> None:

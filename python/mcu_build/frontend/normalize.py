@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._higher_order_ops.wrap import wrap_with_autocast
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ExportGraphSignature, OutputKind, OutputSpec, TensorArgument
 from torch.fx import Node
@@ -42,6 +43,7 @@ _LOOP_HINT = (
     "Write the loop out with a fixed number of steps, and keep what is done already with "
     "`torch.where(done, y, next_y)`."
 )
+_AUTOCAST_HINT = "Export it without autocast: firmware computes in int8 and float32."
 _SHAPE_HINT = "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like."
 _TYPE_HINT = (
     "Firmware computes in float32, int8 and integers: keep tensors and constants in float32 with `.float()`."
@@ -153,9 +155,11 @@ def _copy_copied_buffers(exported: ExportedProgram) -> None:
 
 
 def _loops(exported: ExportedProgram) -> list[Refusal]:
-    """Loops whose turns data decide: a plan is one sequence of calls."""
+    """Loops whose turns data decide, for a plan is one sequence of calls, and bodies of another precision."""
     return [
-        (f"{_where(node)}: torch.{node.target}: firmware has no loops that depend on data", _LOOP_HINT)
+        (f"{_where(node)}: torch.autocast", _AUTOCAST_HINT)
+        if node.target is wrap_with_autocast
+        else (f"{_where(node)}: torch.{node.target}: firmware has no loops that depend on data", _LOOP_HINT)
         for node in exported.graph.nodes
         if isinstance(node.target, torch._ops.HigherOrderOperator)
         and any(argument.op == "get_attr" for argument in node.all_input_nodes)

@@ -1,24 +1,27 @@
-"""`torch.cond` without branches, and `scan` without its loop.
+"""`torch.cond` without branches, `scan` without its loop, `enable_grad` without its body.
 
 A plan is a straight line of steps, so that memory and time are known at build time. Both sides of a condition
 are computed, and it chooses each result: the sides have no effects but their results, so that changes no
 output; it costs the time of both. A scan has as many turns as its inputs have elements: each is written out.
+Firmware has no gradients: what computes with them, or without, is computed as the rest.
 """
 
 from typing import Any
 
 import torch
+from torch._higher_order_ops.wrap import wrap_with_set_grad_enabled
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, inherit, run_fake
 
 _COND, _SCAN = torch.ops.higher_order.cond, torch.ops.higher_order.scan
+_WITH_BODY = (_COND, _SCAN, wrap_with_set_grad_enabled)
 
 
 def without_branches(exported: ExportedProgram) -> None:
-    """Inline every `torch.cond` and every `scan` in place."""
-    if any(node.target in (_COND, _SCAN) for node in exported.graph.nodes):
+    """Inline every body of another graph in place."""
+    if any(node.target in _WITH_BODY for node in exported.graph.nodes):
         _inline_all(exported.graph_module, fake_mode(exported.graph_module))
         exported.graph_module.delete_all_unused_submodules()
         exported.graph_module.recompile()
@@ -26,11 +29,11 @@ def without_branches(exported: ExportedProgram) -> None:
 
 def _inline_all(model: GraphModule, mode: Any) -> None:
     for node in list(model.graph.nodes):
-        if node.target not in (_COND, _SCAN):
+        if node.target not in _WITH_BODY:
             continue
         build = Builder(model, mode, node)
         names = [operand for operand in node.all_input_nodes if operand.op == "get_attr"]
-        results = _chosen(build, node) if node.target is _COND else _written_out(build, node)
+        results = _results(build, node)
         if isinstance(node.meta["val"], torch.Tensor):
             node.replace_all_uses_with(results[0], propagate_meta=False)
         for user in list(node.users):
@@ -41,6 +44,15 @@ def _inline_all(model: GraphModule, mode: Any) -> None:
             if not name.users:
                 model.graph.erase_node(name)
     model.graph.lint()
+
+
+def _results(build: Builder, node: Node) -> list[Node]:
+    if node.target is _COND:
+        return _chosen(build, node)
+    if node.target is _SCAN:
+        return _written_out(build, node)
+    _enabled, name, *operands = node.args
+    return _inlined(build, _body(build, name), operands)
 
 
 def _chosen(build: Builder, node: Node) -> list[Node]:

@@ -64,10 +64,10 @@ def quick() -> Iterator[None]:
     threads, hints = torch.get_num_threads(), functools.cache(typing.get_type_hints)
     with contextlib.ExitStack() as stack:
         for module in (_dataclass, _flatbuffer_program):
-            stack.enter_context(_replaced(module, "get_type_hints", hints))
-        stack.enter_context(_replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
+            stack.enter_context(replaced(module, "get_type_hints", hints))
+        stack.enter_context(replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
         once = functools.cache(utils._materialize_cpp_cia_ops)
-        stack.enter_context(_replaced(utils, "_materialize_cpp_cia_ops", once))
+        stack.enter_context(replaced(utils, "_materialize_cpp_cia_ops", once))
         stack.callback(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(*_LONG_LIVED)
         stack.enter_context(idle_passes_skipped())
@@ -87,7 +87,7 @@ def without_training() -> Iterator[None]:
     """
     from torchao.quantization.pt2e import quantize_pt2e
 
-    with _replaced(quantize_pt2e, "_fold_conv_bn_qat", lambda module: module):
+    with replaced(quantize_pt2e, "_fold_conv_bn_qat", lambda module: module):
         yield
 
 
@@ -106,14 +106,15 @@ def quick_files() -> Iterator[None]:
         return cached(kind) if globalns is vars(schema) and not rest else usual(kind, globalns, **rest)
 
     with (
-        _replaced(typing, "get_type_hints", hints),
-        _replaced(serialize, "canonicalize", lambda program, constants=None: program),
+        replaced(typing, "get_type_hints", hints),
+        replaced(serialize, "canonicalize", lambda program, constants=None: program),
     ):
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Let `owner` have `value` under `name`."""
     missing = object()
     usual = vars(owner).get(name, missing)
     setattr(owner, name, value)
