@@ -187,6 +187,19 @@ def test_an_interruption_has_status_130(monkeypatch):
     assert (result.status, result.err.split("\n")[0]) == (130, "error: interrupted")
 
 
+def test_an_interruption_that_python_drops_is_repeated():
+    """As in a destructor, of which torch has many."""
+    code = (
+        "import signal, time, mcu_build.cli as command\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Dropped:\n    def __del__(self): signal.raise_signal(signal.SIGINT)\n"
+        "def verb(*words, **options):\n    Dropped()\n    time.sleep(60)\n"
+        "command.cli.main = verb\ncommand.program()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr.strip().split("\n")[0]) == (130, "error: interrupted")
+
+
 def test_errors_as_json():
     result = mcu_build("--board", "corstone300", "model.py", "--json")
     assert result.status == 1

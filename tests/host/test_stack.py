@@ -87,6 +87,15 @@ def test_what_cannot_be_told(line, reason):
     assert needed(functions) == Stack(None, reason)
 
 
+@pytest.mark.parametrize("driver", ["_ZN3mcu7ethos_u3runEv", "_ZN11kws_ethos_u3runEv"])
+def test_a_call_of_the_npus_driver_is_that_of_the_applications_function(driver):
+    """In an export the driver has the model's name. Whom others call through a pointer is unknown."""
+    functions = {"run": [("push", "{lr}"), ("bl", driver)], driver: [("push", "{r4, lr}"), ("blx", "r3")]}
+    assert needed(functions) == Stack(12)
+    other = {"run": [("push", "{lr}"), ("bl", "other")], "other": functions[driver]}
+    assert needed(other) == Stack(None, "other calls through a pointer")
+
+
 def test_a_branch_into_the_middle_of_a_function():
     """The compiler's functions for floats share their ends."""
     code = {

@@ -8,7 +8,9 @@ import atexit
 import difflib
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +23,8 @@ from mcu_build.cli.output import report_error
 from mcu_build.errors import Exit, McuError
 from mcu_build.failures import unexpected
 
+# Seconds after which a Ctrl-C that was lost is repeated.
+_SOON = 0.05
 # Verbs and what --help says of them. Each is the function `command` of mcu_build.cli.<verb>.
 VERBS = {
     "build": "Make firmware for a board from a model. The verb may be left out.",
@@ -29,29 +33,29 @@ VERBS = {
     "flash": "Write a model's firmware to a board, verify it, run it.",
     "monitor": "Show what the firmware on a board prints.",
     "probes": "List debug probes, UF2 drives and serial ports that are connected.",
-    "accuracy": "What int8 does to a model, by output and by layer.",
-    "why": "Where two forms of a model part: the first layer and element that differ, cut out as a model.",
+    "accuracy": "How much int8 costs, by output and by layer.",
+    "why": "Where float model, int8 model and firmware part: the first layer that differs, as a model.",
     "tune": "Search which layers get int16 or float for an accuracy, or int4 for flash.",
-    "verify": "What an NPU is given, in Arm's reference model, against the quantized model.",
+    "verify": "Compare what an NPU is given with the quantized model, in Arm's reference model.",
     "profile": "What an inference costs: instructions by layer and by kernel, counted exactly.",
     "report": "One page about a build: layers, time, memory, accuracy, what was left out.",
-    "compare": "Boards, NPUs, priorities or models side by side: size, time, accuracy.",
-    "fit": "How little RAM a model can do with, and the cycles that this costs.",
+    "compare": "Several boards, NPUs, models or priorities in one table: size, time, accuracy.",
+    "fit": "How little RAM a model can run in, and the cycles that this costs.",
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",
     "docs": "The documentation, without a network: list its pages, or show one.",
     "completion": "Let the shell complete verbs, options, boards and NPUs.",
     "new": "Write a starter project: a model file, an application, a CMakeLists.txt.",
-    "program": "Make the file to flash of a program for a firmware with program slots.",
+    "program": "Make a file with a new model, for firmware that keeps its model apart from the image.",
     "sign": "Sign an image that a build system has linked for MCUboot's slot.",
-    "npu": "Look at the NPU's part of a program: its commands in words.",
+    "npu": "Print an NPU's commands in words.",
     "clean": "Remove build folders, or the cache.",
     "ci": "Check models on boards as a CI job does, and report what has changed.",
     "generate": "Write a model's C++ sources, for other build systems.",
     "export": "Write a model as a folder that stands alone: for make, Arduino, PlatformIO, Zephyr ...",
     "cmake-dir": "Print the folder for -DMcuBuild_DIR.",
-    "bazel": "What the rules in bazel/ call.",
+    "bazel": "What Bazel's rules call.",
 }
 
 
@@ -145,6 +149,7 @@ def program() -> NoReturn:
 
     It ends without giving memory back, which takes half a second once torch is imported.
     """
+    sys.unraisablehook = _interrupt_again
     if sys.stdout is None:
         # The descriptor is closed: nobody needs to read what is printed.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
@@ -157,6 +162,16 @@ def program() -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(status or _flushed())
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that Python dropped, as it does in destructors and callbacks of weak references."""
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _flushed() -> Exit:

@@ -21,8 +21,8 @@ _TAKEN = re.compile(r"^sp, (?:sp, )?#(\d+)$")
 _RANGE = re.compile(r"([rsdq]|lr|ip|fp|sl|sb)(\d*)(?:-[rsdq]?(\d+))?")
 # The function of an entry of a kernel set: a lambda, as clang and gcc call it.
 _NUMBERED = re.compile(r"(runtime6kernel|kernels_numbered).*(8__invoke|4_FUN)")
-# The driver of the NPU, whose only call through a pointer is that of the application's `done`.
-_CALLS_DONE = re.compile(r"^_ZN3mcu7ethos_u")
+# The NPU's driver, in an export under the model's name: its one call through a pointer is that of `done`.
+_CALLS_DONE = re.compile(r"^_ZN(3mcu7|\d+\w+_)ethos_u\d")
 _BYTES = {"s": 4, "d": 8, "q": 16}
 
 
