@@ -243,6 +243,50 @@ def test_an_input_that_does_not_fit_names_its_line():
     assert "[1, 4]" in error.message or "1x4" in error.message
 
 
+@pytest.mark.parametrize(
+    ("change", "words", "hint"),
+    [
+        ("example_inputs = (*example_inputs, torch.rand(1, 4))", "takes 2 positional", "`forward(self, x)`"),
+        ("example_inputs = {'y': example_inputs[0]}", "keyword argument 'y'", "`forward(self, x)`"),
+        ("Net.forward = lambda self, x: x * x.max().item()", "a number that depends on data", "x * y.max()"),
+        ("Net.forward = lambda self, x: x.cuda()", "not compiled with CUDA", "leave `.cuda()`"),
+        (
+            "Net.forward = lambda self, x: torch.autograd.grad(x.sum(), x)",
+            "does not require grad",
+            "the derivative itself",
+        ),
+        (
+            "Net.forward = lambda self, x: nn.utils.rnn.pack_padded_sequence(x, x[0, :1].ceil().long())",
+            "data-dependent",
+            "sequence itself",
+        ),
+    ],
+)
+def test_a_hint_says_what_to_write_instead(tmp_path, change, words, hint):
+    text = CONTROL.format(body="return x") + change
+    error = error_of(lambda path: capture(load(path)), write(tmp_path, text))
+    assert words in error.message
+    assert hint in error.hint
+
+
+def test_a_line_of_a_package_is_named(tmp_path):
+    """A model that a package defines has no line of the user's."""
+    package = tmp_path / "site-packages" / "zoo_of_others"
+    package.mkdir(parents=True)
+    net = "class {}(torch.nn.Module):\n    def forward(self, x):\n        return {}\n"
+    (package / "net.py").write_text(
+        "import torch\n"
+        + net.format("Chooses", "x if x.sum() > 0 else -x")
+        + net.format("Draws", "x.bernoulli()")
+    )
+    start = f"import sys\nsys.path.append({str(package.parent)!r})\nimport zoo_of_others.net as zoo\n"
+    for name, words in (("Chooses", "net.py:4: cannot be exported"), ("Draws", "net.py:7: aten.bernoulli")):
+        path = write(
+            tmp_path, f"{start}import torch\nmodel, example_inputs = zoo.{name}(), (torch.rand(1, 4),)\n"
+        )
+        assert f"zoo_of_others/{words}" in error_of(lambda path: capture(load(path)), path).message
+
+
 def test_an_input_that_is_reshaped_in_place_is_named(tmp_path):
     body = "return x.unsqueeze_(0)[0]"
     error = error_of(lambda path: capture(load(path)), write(tmp_path, CONTROL.format(body=body)))

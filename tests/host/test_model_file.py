@@ -91,6 +91,24 @@ WEIGHTS = {
         "model: weight: a torch.sparse_coo",
         "to_dense",
     ),
+    "model.table = torch.eye(2).to_sparse_csr()": ("model: table: a torch.sparse_csr tensor", "to_dense"),
+    "model = model.state_dict()": ("model: of type OrderedDict, not an nn.Module", "load them"),
+    "model = torch.nn.Linear": (
+        "model: the class Linear, which needs in_features, out_features",
+        "Linear(...)",
+    ),
+    "model = lambda x: x": ("which needs x", "without arguments"),
+    "net = model; model = None": ("model: not defined", "`model = net`"),
+    "model = None; __name__ == '__main__'": ("model: not defined", "above it"),
+    "model = torch.export.export(model, example_inputs)": ("of type ExportedProgram", ".module()"),
+    "model.load_state_dict(torch.nn.Linear(3, 2).state_dict())": (
+        "loading state_dict for Linear: size mismatch for weight",
+        "Python",
+    ),
+    "model.cuda()": ("not compiled with CUDA", ".cuda()"),
+    "import sys; sys.exit(2)": ("SystemExit: 2", "default"),
+    "example_inputs = (torch.zeros(1, 4), 3)": ("example_inputs[1]: of type int", "torch.tensor(0.5)"),
+    "example_inputs = (torch.nested.nested_tensor([torch.zeros(4)]),)": ("a nested tensor", "dense"),
     "model = (model, model)": ("model: a tuple of 2, not an nn.Module", "function"),
     "model = torch.jit.trace(model, torch.zeros(1, 4))": ("model: a TorchScript module", "nn.Module"),
     "model = torch.nn.Sequential(torch.jit.trace(model, torch.zeros(1, 4)))": (
@@ -133,6 +151,11 @@ def test_what_is_unusual_but_right_is_taken(tmp_path, change):
     """The negative control."""
     model = load(write(tmp_path, f"{LINEAR}{change}\n")).model
     assert isinstance(model, torch.nn.Linear)
+
+
+def test_inputs_without_memory_of_their_own_get_it(tmp_path):
+    given = load(write(tmp_path, f"{LINEAR}example_inputs = (torch.ones(1, 1).expand(1, 4),)\n"))
+    assert given.example_inputs[0].stride() == (4, 1)
 
 
 def test_float64_says_what_to_use():

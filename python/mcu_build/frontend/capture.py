@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import traceback
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.rounded import saved_rounded
 from mcu_build.lower.layout import channels_last
-from mcu_build.lower.lines import source_line
+from mcu_build.lower.lines import package_line, source_line
 from mcu_build.lower.recurrent_shapes import recurrent_shapes
 from mcu_build.lower.upstream import quiet
 
@@ -35,8 +36,10 @@ _ROUNDED = "mcu_build_rounded"
 _DATA = "an `if`, a loop, an index or a number that depends on the values of inputs or state (data-dependent)"
 _DATA_HINT = (
     "Choose with torch.where or torch.cond, index with a tensor (`x[index]`, torch.gather), count to a fixed "
-    "number. What no call changes may decide: a buffer that `forward` only reads, a number of Python."
+    "number, leave out an `assert` over values. What no call changes may decide: a buffer that `forward` "
+    "only reads, a number of Python."
 )
+_PACKED_HINT = "Call the recurrent layer with the sequence itself: all calls have one length in firmware."
 _EXPORT_HINT = (
     "torch.export needs a model whose operations do not depend on the values of tensors: no `if` or loop "
     "over them, no `.item()`, no conversion to NumPy."
@@ -161,12 +164,16 @@ def _marked(exported: ExportedProgram, path: Path) -> ExportedProgram:
 def _not_exportable(path: Path, error: Exception) -> McuError:
     """torch's reason in one line, with the line of the user's model."""
     line = _line_in(path, error)
-    where = f"{path}: line {line}" if line else str(path)
+    steps = list(traceback.walk_tb(error.__traceback__))
+    place = f"line {line}" if line else package_line((frame.f_code.co_filename, at) for frame, at in steps)
+    where = f"{path}: {place}" if place else str(path)
     lines = [text.strip() for text in str(error).split("\n")]
     # Graphs and code listings come before or after the reason; the reason is the first sentence.
     reason = next((text for text in lines if text and not text.startswith(("def ", "File ", "#"))), "")
     if "data-dependent" in reason:
-        return McuError(f"{where}: cannot be exported: {_DATA}", _DATA_HINT)
+        is_packed = any(frame.f_code.co_name == "pack_padded_sequence" for frame, _ in steps)
+        hint = _PACKED_HINT if is_packed else _DATA_HINT
+        return McuError(f"{where}: cannot be exported: {_DATA}", hint)
     hint = LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
     if "fake tensor in the exported program" in reason:
         hint = "Does it write through `.data`? Write the buffer itself: self.past.copy_(...)."

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.modes import as_in_firmware
 from mcu_build.frontend.nested import leaves
 from mcu_build.frontend.op_library import LIBRARY_HINT
+from mcu_build.frontend.surroundings import NO_GPU, first_line
 from mcu_build.frontend.values import described
 from mcu_build.lower.upstream import quiet
 
@@ -290,17 +292,32 @@ def _explained(model: Model) -> Iterator[None]:
     except Exception as error:
         line, layer = _where(model, error)
         place = "".join((f"{line}: " if line else "", f"{layer}: " if layer else ""))
-        reason = str(error).strip().split("\n")[0]
-        called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
-        if model.stream:
-            called += " With `stream` they are a whole recording, longer than any window of the model."
-        empty = [name for name, buffer in _buffers(model.model).items() if buffer is None]
-        if "NoneType" in reason and empty:
-            called = f"Buffer {empty[0]!r} is None. {_INITIAL_HINT}"
+        reason = first_line(error)
         raise McuError(
-            f"{model.path}: {place}cannot be run: {type(error).__name__}: {reason}",
-            LIBRARY_HINT if "_OpNamespace" in reason else called,
+            f"{model.path}: {place}cannot be run: {type(error).__name__}: {reason}", _hint(model, reason)
         ) from error
+
+
+def _hint(model: Model, reason: str) -> str:
+    """What to do about an exception of the model, by its text."""
+    empty = [name for name, buffer in _buffers(model.model).items() if buffer is None]
+    if "NoneType" in reason and empty:
+        return f"Buffer {empty[0]!r} is None. {_INITIAL_HINT}"
+    if "_OpNamespace" in reason:
+        return LIBRARY_HINT
+    if "not compiled with CUDA" in reason:
+        return NO_GPU
+    if "does not require grad" in reason:
+        return "Firmware has no gradients: write the derivative itself into `forward`."
+    called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
+    if "forward() " in reason:
+        given = signature(type(model.model).forward)
+        names = [one.replace(annotation=one.empty) for one in given.parameters.values()]
+        taken = given.replace(parameters=names, return_annotation=given.empty)
+        called += f" It is `forward{taken}`; keyword arguments are a dictionary of tensors by name."
+    if model.stream:
+        called += " With `stream` they are a whole recording, longer than any window of the model."
+    return called
 
 
 def _where(model: Model, error: Exception) -> tuple[str, str]:

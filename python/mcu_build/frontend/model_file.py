@@ -39,6 +39,11 @@ _CONTRACT = "docs/model-file.md describes a model file; `mcu-build new` writes o
 _INPUTS_HINT = (
     "Write, for example, `example_inputs = (torch.zeros(1, 1, 28, 28),)`; keyword arguments are a dictionary."
 )
+_NUMBER_HINT = (
+    "A number that is the same in every call: leave it out, and give that argument of `forward` a default. "
+    "One that changes: a tensor, as in `torch.tensor(0.5)`."
+)
+_MODEL_HINT = "A model is an nn.Module, or a function without arguments that returns one."
 # Element types that firmware has; the names are torch's.
 _DTYPES = ("float32", "uint8", "int8", "int16", "int32", "int64", "bool")
 
@@ -205,6 +210,7 @@ def _latency(path: Path, found: dict[str, Any]) -> int:
 
 
 def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Module":
+    import torch
     from torch import nn
 
     path = surroundings.path
@@ -214,15 +220,34 @@ def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Modul
         raise McuError(
             f"{path}: model: not defined (looked for {' and '.join(_MODEL_NAMES)}; "
             f"of the contract's names the file has {', '.join(there) or 'none'})",
-            f"Write `model = MyNet()`, an nn.Module or a function that returns one. {_CONTRACT}",
+            _missing_hint(path, [name for name, value in found.items() if isinstance(value, nn.Module)]),
         )
-    model = _called(surroundings, key, found[key], unless=nn.Module)
+    model = found[key]
+    if not isinstance(model, torch.export.ExportedProgram):
+        model = _called(surroundings, key, model, unless=nn.Module)
     if not isinstance(model, nn.Module):
-        raise McuError(
-            f"{path}: {key}: {kind_of(model)}, not an nn.Module",
-            "A model is an nn.Module, or a function without arguments that returns one.",
-        )
+        raise McuError(f"{path}: {key}: {kind_of(model)}, not an nn.Module", _model_hint(model))
     return _in_evaluation_mode(_unwrapped(path, key, model))
+
+
+def _missing_hint(path: Path, modules: Sequence[str]) -> str:
+    """What to do in a file without a model, in which `modules` are nn.Modules."""
+    if modules:
+        return f"Write `model = {modules[-1]}`. {_CONTRACT}"
+    if "__main__" in path.read_text(errors="replace"):
+        return "What stands below `if __name__ == '__main__'` does not run here: make the model above it."
+    return f"Write `model = MyNet()`, an nn.Module or a function that returns one. {_CONTRACT}"
+
+
+def _model_hint(value: Any) -> str:
+    """What to do with what was given for a model."""
+    import torch
+
+    if isinstance(value, Mapping) and any(isinstance(one, torch.Tensor) for one in value.values()):
+        return "These are weights: make the model that they are of, `model = MyNet()`, and load them into it."
+    if isinstance(value, torch.export.ExportedProgram):
+        return "Give its `.module()`, or the .pt2 that torch.export.save makes of it in place of the .py."
+    return _MODEL_HINT
 
 
 def _in_evaluation_mode(model: "torch.nn.Module") -> "torch.nn.Module":
@@ -273,7 +298,7 @@ def _example_inputs(surroundings: Surroundings, found: dict[str, Any], model: "t
     if isinstance(value, tuple) and all(isinstance(one, torch.Tensor) for one in value):
         for index, tensor in enumerate(value):
             _check_tensor(f"{path}: {key}[{index}]", tensor)
-        return Example(value)
+        return Example(tuple(tensor.contiguous() for tensor in value))
     nested = Nested.of(model, dict(value) if isinstance(value, Mapping) else value)
     found_leaves = list(leaves(nested.example))
     for where, leaf in found_leaves:
@@ -282,23 +307,25 @@ def _example_inputs(surroundings: Surroundings, found: dict[str, Any], model: "t
     if all(fixed(leaf) for _, leaf in found_leaves):
         raise McuError(f"{path}: {key}: it holds no tensor", _INPUTS_HINT)
     nested.attach(model)
-    return Example(nested.tensors(nested.example), nested)
+    return Example(tuple(tensor.contiguous() for tensor in nested.tensors(nested.example)), nested)
 
 
 def _check_tensor(where: str, tensor: Any) -> None:
     import torch
 
     if not isinstance(tensor, torch.Tensor):
-        raise McuError(f"{where}: {kind_of(tensor)}, not a tensor", _INPUTS_HINT)
+        hint = _NUMBER_HINT if isinstance(tensor, int | float) else _INPUTS_HINT
+        raise McuError(f"{where}: {kind_of(tensor)}, not a tensor", hint)
     dtype = dtype_name(tensor)
     if dtype not in _DTYPES:
         raise McuError(
             f"{where}: element type {dtype} cannot be built for a microcontroller",
             f"Use float32 (`.float()`), or one of {', '.join(_DTYPES[1:])}.",
         )
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
         raise McuError(
-            f"{where}: a {tensor.layout} tensor on {tensor.device}", "Use dense tensors on the CPU."
+            f"{where}: a {'nested' if tensor.is_nested else tensor.layout} tensor on {tensor.device}",
+            "Use dense tensors on the CPU.",
         )
     if tensor.numel() == 0:
         raise McuError(f"{where}: empty, of shape {list(tensor.shape)}", _INPUTS_HINT)
@@ -313,5 +340,20 @@ def _called(surroundings: Surroundings, key: str, value: Any, unless: type) -> A
     """What a function returns; anything else, and what is of type `unless`, as it is."""
     if isinstance(value, unless) or not callable(value):
         return value
+    if needed := _needed_arguments(value):
+        raise McuError(
+            f"{surroundings.path}: {key}: {kind_of(value)}, which needs {', '.join(needed)}",
+            f"Call it, `{key} = {getattr(value, '__name__', key)}(...)`, or give one without arguments.",
+        )
     with surroundings.active(), surroundings.explain(key):
         return value()
+
+
+def _needed_arguments(function: Any) -> list[str]:
+    """Arguments without which a function or a class cannot be called."""
+    try:
+        declared = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [one.name for one in declared if one.default is one.empty and one.kind not in optional]

@@ -37,12 +37,13 @@ Refusal = tuple[str, str]
 
 _RANDOM_HINT = (
     "Give the random numbers to `forward` as an input; `F.dropout` needs `training=self.training`, or use "
-    "nn.Dropout."
+    "nn.Dropout. A policy gives its most likely action, as with `deterministic=True`."
 )
 _LOOP_HINT = (
     "Write the loop out with a fixed number of steps, and keep what is done already with "
     "`torch.where(done, y, next_y)`."
 )
+_ITEM_HINT = "Compute with the tensor itself: `x * y.max()` in place of `x * y.max().item()`."
 _AUTOCAST_HINT = "Export it without autocast: firmware computes in int8 and float32."
 _SHAPE_HINT = "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like."
 _TYPE_HINT = (
@@ -476,5 +477,8 @@ def _dynamic(exported: ExportedProgram) -> list[Refusal]:
         if node.op == "call_function" and is_symbolic(node.meta.get("val")) and not sized_before:
             line = source_line(node)
             at = f" at {line}" if line else ""
-            found.append((f"{node.target}{at}: the shape of its result depends on data", _SHAPE_HINT))
+            if isinstance(node.meta["val"], torch.Tensor | list | tuple):
+                found.append((f"{node.target}{at}: the shape of its result depends on data", _SHAPE_HINT))
+            else:
+                found.append((f"{node.target}{at}: a number that depends on data", _ITEM_HINT))
     return found

@@ -15,6 +15,8 @@ from mcu_build.dependencies import Recorder, is_users_file, note_names
 from mcu_build.errors import McuError
 from mcu_build.frontend.names import model_name
 
+NO_GPU = 'mcu-build computes on the CPU: leave `.cuda()` and `.to("cuda")` out.'
+
 
 class Surroundings:
     """Where code of a model file runs: its folder on sys.path, its helper modules its own, reads recorded.
@@ -107,7 +109,7 @@ class Surroundings:
         except (Exception, SystemExit) as error:
             line = self._line(error)
             where = ": ".join(part for part in (str(self.path), key, f"line {line}" if line else "") if part)
-            text = str(error).strip().split("\n")[0]
+            text = first_line(error)
             raise McuError(
                 f"{where}: {type(error).__name__}" + (f": {text}" if text else ""), _advice(error)
             ) from error
@@ -135,7 +137,19 @@ class Surroundings:
 def _advice(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"Install what has {error.name!r} beside mcu-build, or put the module beside the model."
-    return "Run the file with Python alone to see where it fails."
+    if isinstance(error, SystemExit):
+        return "It is run without arguments of a command line: give those that it reads a default."
+    return (
+        NO_GPU
+        if "not compiled with CUDA" in str(error)
+        else "Run the file with Python alone to see where it fails."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text; with the next, where that says what the first announces."""
+    lines = [line.strip() for line in str(error).strip().split("\n")]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _import_torch() -> None:

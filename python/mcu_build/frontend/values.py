@@ -1,5 +1,6 @@
 """What a user's value is, in the words of an error message."""
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,4 +28,6 @@ def kind_of(value: Any) -> str:
         return f"the class {value.__name__}"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
+    if inspect.isfunction(value):
+        return f"the function {value.__name__}"
     return f"of type {type(value).__name__}"

@@ -21,6 +21,11 @@ def check_weights(path: Path, model: "torch.nn.Module") -> None:
         found = _wrong_weight(tensor, is_parameter=isinstance(tensor, torch.nn.Parameter))
         if found:
             wrong.append((name, *found))
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+                full = f"{name}.{key}" if name else key
+                wrong.append((full, f"a {value.layout} tensor", "Use dense tensors: `.to_dense()`."))
     if wrong:
         name, what, hint = wrong[0]
         others = f" (and {len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
