@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mcu_build.api import Firmware, build, fit, generate
 
 __version__ = "0.1.0"
-__all__ = ["Exit", "Firmware", "McuError", "build", "fit", "generate"]
+__all__ = ["Exit", "Firmware", "McuError", "build", "fit", "generate", "schedule"]
 
 
 def __getattr__(name: str) -> Any:

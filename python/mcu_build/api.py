@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from mcu_build.profile.measure import Profile
     from mcu_build.profile.on_device import LayerCycles
     from mcu_build.report.fitting import Fitting
+    from mcu_build.stages.together import Schedule
 
 TIMEOUT = 300.0
 T = TypeVar("T")
@@ -146,6 +147,21 @@ def fit(
         smaller: Any = {**options, "optimize": "size"}
         found += [_measured(model, one, listener, smaller) for one in _plans(model, listener, smaller)]
     return tuple(found)
+
+
+def schedule(
+    models: Sequence[str | Path], when: str, *, progress: Progress | None = None, **options: Unpack[Keywords]
+) -> "Schedule":
+    """One arena for several models, of which those of a phase of `when` ("wake; wake, kws") run together.
+
+    `ram` among the options are the bytes that it may take.
+    """
+    from mcu_build.stages.together import scheduled
+
+    given = BuildOptions.of(**options)
+    requests = [request_for(model, replace(given, ram=None)) for model in models]
+    with reported():
+        return scheduled(requests, when, given.ram, progress or _own_progress())
 
 
 def _plans(model: str | Path, progress: Progress, options: Keywords) -> Iterator["Fitting"]:

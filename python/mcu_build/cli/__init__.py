@@ -41,6 +41,7 @@ VERBS = {
     "report": "One page about a build: layers, time, memory, accuracy, what was left out.",
     "compare": "Several boards, NPUs, models or priorities in one table: size, time, accuracy.",
     "fit": "How little RAM a model can run in, and the cycles that this costs.",
+    "schedule": "One arena for several models, by which of them run together.",
     "size": "Where flash and RAM go, by region and by symbol.",
     "boards": "List the boards, or show one.",
     "doctor": "Check that every tool is here, and say how to get those that are not.",

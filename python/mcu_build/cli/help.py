@@ -44,6 +44,7 @@ EXAMPLES: Mapping[str, str] = {
     "verify": "mcu-build verify -b corstone-300 model.py",
     "why": "mcu-build why -b host model.py quantized firmware",
     "fit": "mcu-build fit -b nucleo-f446re model.py --ram 64K",
+    "schedule": 'mcu-build schedule -b mps2-an386 --schedule "wake; wake, kws" wake.py kws.py',
     "profile": "mcu-build profile -b mps2-an386 model.py --max-cycles 5000000",
     "report": "mcu-build report -b corstone-300 model.py --html report.html",
     "compare": "mcu-build compare model.py -b corstone-300 -b mps2-an386 --npu none",
