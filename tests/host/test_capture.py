@@ -256,7 +256,7 @@ def test_an_input_that_does_not_fit_names_its_line():
             "the derivative itself",
         ),
         (
-            "Net.forward = lambda self, x: nn.utils.rnn.pack_padded_sequence(x, x[0, :1].ceil().long())",
+            "Net.forward = lambda self, x: nn.utils.rnn.pack_padded_sequence(x, x[0].ceil().long())",
             "data-dependent",
             "sequence itself",
         ),
