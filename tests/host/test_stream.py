@@ -265,12 +265,12 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "norm over time": (nn.Sequential(nn.Conv1d(3, 4, 1), nn.GroupNorm(2, 4)), "group_norm"),
     "scaled by its mean": (Of(lambda m, x: x * x.mean(2, keepdim=True)), "whole recording ahead"),
     "positions": (
-        Of(lambda m, x: x + torch.arange(24.0)),
+        Of(lambda m, x: x + torch.arange(24.0).sin()),
         "changes over time",
     ),
     "mean of padding": (Of(lambda m, x: m.c(x).mean(2), c=nn.Conv1d(3, 4, 3, padding=1)), "padding behind"),
     "backwards": (Of(lambda m, x: x.flip(2)), "whole recording ahead"),
-    "sum without end": (Of(lambda m, x: x.cumsum(2)), "without end"),
+    "count without end": (Of(lambda m, x: (x > 0).cumsum(2)), "counts in integers"),
     "a part of a step": (
         Of(lambda m, x: m.c(x).mean(2), c=nn.Conv1d(3, 2, 1, stride=5)),
         "no multiple of a step's 5",

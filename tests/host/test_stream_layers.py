@@ -30,6 +30,11 @@ def longer(kernel: int, stride: int, cut: int, **options: int) -> Of:
     return Of(lambda m, x: m.u(torch.relu(x))[..., : LENGTH * stride] if cut else m.u(x), u=layer)
 
 
+def first(x: torch.Tensor, count: int) -> torch.Tensor:
+    """So many copies of the first sample in front."""
+    return F.pad(x, (count, 0), mode="replicate")
+
+
 # A model over [1, 3, LENGTH].
 CAUSAL: dict[str, nn.Module] = {
     "attention to a window": Of(attends, q=nn.Linear(3, 4), k=nn.Linear(3, 4), v=nn.Linear(3, 4)),
@@ -54,6 +59,24 @@ CAUSAL: dict[str, nn.Module] = {
         b=nn.Conv1d(4, 4, 2),
         u=nn.ConvTranspose1d(4, 3, 4, stride=2),
     ),
+    "padding with the first sample": Of(
+        lambda m, x: (
+            m.b(first(m.a(torch.relu(first(x, 3))), 4)) + first(x, 1)[..., 1 : 2 * (LENGTH // 2) : 2]
+        ),
+        a=nn.Conv1d(3, 4, 5, stride=2),
+        b=nn.Conv1d(4, 3, 3, dilation=2),
+    ),
+    "padding by copies in pieces": Of(
+        lambda m, x: m.c(torch.cat([*[x[..., :1]] * 4, x], 2)) + m.c(first(first(x, 3), 1)),
+        c=nn.Conv1d(3, 2, 5),
+    ),
+    "sums and extremes so far": Of(
+        lambda m, x: past(x, 1).cumsum(2)[..., 1:] + x.cummax(2)[0] + m.c(past(x, 2)).cummin(2)[0],
+        c=nn.Conv1d(3, 3, 3),
+    ),
+    "sum of what comes late": Of(lambda m, x: m.c(x).cumsum(2), c=nn.Conv1d(3, 2, 4)),
+    "mean so far": Of(lambda m, x: x - x.cumsum(2) / torch.arange(1, LENGTH + 1)),
+    "positions": Of(lambda m, x: x + torch.arange(float(LENGTH))),
     "images longer": Of(
         lambda m, x: m.u(x[:, None])[:, :, 1:-1, : 2 * LENGTH],
         u=nn.ConvTranspose2d(1, 2, (3, 5), stride=(1, 2)),
@@ -66,6 +89,16 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         Of(lambda m, x: x.reshape(3 * LENGTH, 1).unfold(0, 3, 1)),
         "unfold: time and what is before it were joined",
     ),
+    "more padding than is read": (
+        Of(lambda m, x: m.c(first(x, 5)), c=nn.Conv1d(3, 2, 3)),
+        "pad: it reads less of the padding|conv1d: it reads less of the padding",
+    ),
+    "too many copies": (Of(lambda m, x: first(x, 9)), "9 copies of the first sample"),
+    "extremes of what comes late": (
+        Of(lambda m, x: m.c(x).cummax(2)[0], c=nn.Conv1d(3, 2, 4)),
+        "compares samples that come late",
+    ),
+    "the place of an extreme": (Of(lambda m, x: x.cummax(2)[1].float()), "the place of a sample"),
     "rows as an output": (Of(lambda m, x: x.reshape(3 * LENGTH, 1)), "this output joins time"),
 }
 

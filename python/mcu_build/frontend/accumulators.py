@@ -6,7 +6,7 @@ and what passes a layer or a saturating function (the state of a recurrent cell 
 does not add up, and stays int8.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from torch.export import ExportedProgram
 from torch.fx import Node
@@ -19,6 +19,7 @@ WHY = "a state that adds up or decays: eight bits lose what is below a step (`pr
 _ARITHMETIC = frozenset(
     f"aten::{name}" for name in ("add", "sub", "rsub", "mul", "div", "neg", "lerp", "addcmul", "addcdiv")
 )
+_SUMS, _SCALES = frozenset({"aten::cumsum", "aten::cumprod"}), frozenset({"aten::mul", "aten::div"})
 _PASSES = frozenset(
     {*_ARITHMETIC, *(f"aten::{name}" for name in ("where", "clamp", "max", "min", "clone", "alias", "copy"))}
     | {target._schema.name for target in MOVES}
@@ -36,7 +37,27 @@ def accumulating(exported: ExportedProgram) -> set[Node]:
         between = after & _reached(result, lambda node: node.all_input_nodes)
         if result in after and any(_name(node) in _ARITHMETIC for node in between):
             found |= between
-    return found
+    return found | set(_scaled_sums(exported))
+
+
+def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
+    """Cumulative sums, and what divides them by constants: a mean of all so far."""
+    inputs = {*exported.graph_signature.user_inputs}
+    varying = set[Node]()
+    for node in exported.graph.nodes:
+        if node.name in inputs or not varying.isdisjoint(node.all_input_nodes):
+            varying.add(node)
+        if _name(node) in _SUMS and is_float(node):
+            yield node
+    for node in varying:
+        before = varying.intersection(node.all_input_nodes)
+        if (
+            _name(node) in _SCALES
+            and len(before) == 1
+            and _name(next(iter(before))) in _SUMS
+            and is_float(node)
+        ):
+            yield node
 
 
 def _reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> set[Node]:

@@ -7,6 +7,7 @@ from mcu_build.frontend.stream.timeline import LAST, Reading, Rewrite, Rule, Sit
 from mcu_build.lower.builder import aten, shape
 
 _PAD_HINT = "Pad in front of the first layer."
+_MOST_COPIES = 8  # that are still pieces of a concatenation when a program is cut into steps
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class _Taps:
 def _read(site: Site, taps: _Taps, args: tuple[Any, ...], fill: float = 0.0) -> Rewrite:
     """What `taps` reads of the only operand with time."""
     operand, time = site.only
+    if time.repeats and taps.before > 0:
+        raise site.refusal("it pads what is padded already", _PAD_HINT)
     site.multiple(time, taps.stride)
     length = shape(site.node)[time.axis]
     if length != (time.length + 2 * taps.before - taps.span - 1) // taps.stride + 1 and taps.before > 0:
@@ -135,22 +138,37 @@ def padding(site: Site) -> Rewrite:
     """Constant padding: samples in front are known before the first step; those behind never come."""
     operand, time = site.only
     is_general = site.node.target is aten.pad.default
-    if is_general and site.argument(2, "mode", "constant") != "constant":
-        raise site.refusal("it pads with samples of the recording", "Pad with zeros.")
+    mode = site.argument(2, "mode", "constant") if is_general else "constant"
     value = float(site.argument(3 if is_general else 2, "value", 0.0) or 0.0)
     pads = list(site.node.args[1])
     place = 2 * (len(shape(operand)) - 1 - time.axis)
     if place >= len(pads):
         return site.rewrite(time)
     before = int(pads[place])
+    if mode not in ("constant", "replicate") and (before or pads[place + 1]):
+        raise site.refusal("it pads with samples of the recording", "Pad with zeros, or mode='replicate'.")
     pads[place] = pads[place + 1] = 0
-    out = Timeline(time.axis, time.hop, time.delay - before, shape(site.node)[time.axis])
     args = (operand, pads, *site.node.args[2:])
+    if mode == "replicate" and before > 0:
+        return site.rewrite(repeated(site, time, before), args)
+    out = Timeline(time.axis, time.hop, time.delay - before, shape(site.node)[time.axis])
     if before > 0 and time.delay > 0:
         if value:
             raise site.refusal("it pads in front of samples that come late", _PAD_HINT)
         return replace(site.rewrite(out, args), zeroed=(operand,))
     return site.rewrite(out, args)
+
+
+def repeated(site: Site, time: Timeline, copies: int) -> Timeline:
+    """A tensor behind so many copies of its first sample."""
+    if time.delay and not time.repeats:
+        raise site.refusal("it pads in front of samples that come late or are padded", _PAD_HINT)
+    if copies > _MOST_COPIES:
+        raise site.refusal(
+            f"it pads with {copies} copies of the first sample",
+            f"Pad by up to {_MOST_COPIES} at a time: x = F.pad(x, ({_MOST_COPIES}, 0), mode='replicate').",
+        )
+    return replace(time, delay=time.delay - copies, length=shape(site.node)[time.axis], repeats=True)
 
 
 def part(site: Site) -> Rewrite:
@@ -164,7 +182,9 @@ def part(site: Site) -> Rewrite:
         site.argument(2, "start", None), site.argument(3, "end", None), site.argument(4, "step", 1)
     ).indices(count)
     whole = (operand, axis, 0, 2**63 - 1, step)
-    return _read(site, _Taps(1, step, 1, -start), whole)
+    made = _read(site, _Taps(1, step, 1, -start), whole)
+    assert isinstance(made.out, Timeline)
+    return replace(made, out=replace(made.out, repeats=time.repeats and start == 0))
 
 
 def chosen(site: Site) -> Rewrite:

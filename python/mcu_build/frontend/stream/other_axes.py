@@ -5,9 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.fx import Node
 
-from mcu_build.frontend.stream.timeline import Rewrite, Rule, Site
+from mcu_build.frontend.stream.timeline import LAST, Rewrite, Rule, Site, Time, Timeline
 from mcu_build.lower.builder import aten, shape
+
+_EXTREMES = (aten.cummax.default, aten.cummin.default)
 
 
 def along(site: Site, dimensions: Any, keeps: bool) -> Rewrite:
@@ -51,14 +54,44 @@ def _of(index: int, default: int) -> Rule:
 
 
 def _accumulated(site: Site) -> Rewrite:
-    """cumsum, cumprod."""
+    """cumsum, cumprod: of floats, the last result goes on."""
     operand, time = site.only
-    if int(site.node.args[1]) % len(shape(operand)) == time.axis:
-        raise site.refusal(
-            "it adds up over all of time, without end",
-            "Write a step with a buffer instead of `stream`: self.total.mul_(0.99).add_(x).",
-        )
-    return site.rewrite(time)
+    if int(site.node.args[1]) % len(shape(operand)) != time.axis:
+        return site.rewrite(time)
+    is_sum = site.node.target is aten.cumsum.default
+    if not (is_sum or time.delay <= 0):
+        raise site.refusal("it multiplies samples that come late", "Have it in front of other layers.")
+    if not site.node.meta["val"].is_floating_point():
+        raise site.refusal("it counts in integers over all of time", "Make its operand float: x.float().")
+    made = replace(site.rewrite(time), neutral=0.0 if is_sum else 1.0)
+    return replace(made, zeroed=(operand,)) if time.delay > 0 else made
+
+
+def is_extreme_over_time(source: Any, time: Time) -> bool:
+    """Whether it is cummax or cummin over time."""
+    return source.target in _EXTREMES and isinstance(time, Timeline) and _dimension(source) == time.axis
+
+
+def extreme_of(site: Site) -> Rewrite:
+    """The values of cummax or cummin over time: the last one goes on. Places in the recording do not."""
+    source, index = site.node.args
+    time = site.only[1]
+    if index and not site.node.users:
+        return site.rewrite(LAST)
+    if index:
+        raise site.refusal("it tells the place of a sample in the recording", "Use its values alone.")
+    if time.delay > 0:
+        raise site.refusal("it compares samples that come late", "Have it in front of other layers.")
+    lowest = torch.finfo(source.args[0].meta["val"].dtype).min
+    return replace(site.rewrite(time), neutral=lowest if source.target is aten.cummax.default else -lowest)
+
+
+def _extremes(site: Site) -> Rewrite:
+    return site.rewrite(site.only[1])
+
+
+def _dimension(node: Node) -> int:
+    return int(node.args[1]) % len(shape(node.args[0]))
 
 
 def _batch_norm(site: Site) -> Rewrite:
@@ -146,6 +179,7 @@ RULES: dict[Any, Rule] = {
     aten.glu.default: _of(1, -1),
     aten.cumsum.default: _accumulated,
     aten.cumprod.default: _accumulated,
+    **dict.fromkeys(_EXTREMES, _extremes),
     aten.topk.default: _of(2, -1),
     aten.sort.default: _of(1, -1),
     aten.argsort.default: _of(1, -1),

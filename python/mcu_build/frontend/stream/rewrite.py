@@ -90,6 +90,7 @@ def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequenc
     state = surgeon.state
     _drop_idle_pads(program.graph, {*made, *(one.result for one in state)})
     add_state(program, [one.placeholder for one in state], made, [one.result for one in state])
+    program.graph.eliminate_dead_code()
     given = tuple(
         _step_of(tensor, axes.get(index), recording.hop) for index, tensor in enumerate(examples[0])
     )
@@ -208,7 +209,8 @@ def _needed(rewrites: Mapping[Node, Rewrite], final: Mapping[Node, int]) -> set[
         for operand, reading in made.readings.items()
         if reading.past > 0
     }
-    return read | {node.name for node, late in final.items() if late} | _constants(rewrites)
+    total = {node.name for node, made in rewrites.items() if made.neutral is not None}
+    return read | total | {node.name for node, late in final.items() if late} | _constants(rewrites)
 
 
 def _constants(rewrites: Mapping[Node, Rewrite]) -> set[str]:

@@ -29,6 +29,11 @@ with quiet():
     # Registers quantized_decomposed::*.
     import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
 
+_BOUNDARIES = (
+    torch.ops.quantized_decomposed.quantize_per_tensor.default,
+    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
+)
+
 
 def rewrite(site: Site) -> Rewrite:
     """What becomes of an operator. McuError where it has no form step by step."""
@@ -41,7 +46,18 @@ def rewrite(site: Site) -> Rewrite:
         rule = _pointwise
     if rule is None:
         raise site.refusal("it has no form step by step")
-    return rule(site)
+    made = rule(site)
+    if any(time.repeats for time in site.timelines.values()) and not _knows_its_past(made.out):
+        raise site.refusal(
+            "it reads less of the padding in front than there is",
+            "Pad with the first sample right in front of the layer that reads it, or pad with zeros.",
+        )
+    return made
+
+
+def _knows_its_past(time: Time) -> bool:
+    """Whether samples before the first step, where there are any, are like the first one."""
+    return not isinstance(time, Timeline) or time.delay >= 0 or time.repeats
 
 
 def _pointwise(site: Site) -> Rewrite:
@@ -63,7 +79,8 @@ def _aligned(site: Site, axes: set[int], args: tuple[Any, ...]) -> Rewrite:
     first = next(iter(times.values()))
     if first.rows > 1 and not _are_rows(site, first, axis):
         raise site.refusal("time and what is before it were joined to one dimension of one operand alone")
-    out = Timeline(axis, first.hop, delay, shape(site.node)[axis] // first.rows, first.rows)
+    repeats = all(time.repeats and time.delay == delay for time in times.values())
+    out = Timeline(axis, first.hop, delay, shape(site.node)[axis] // first.rows, first.rows, repeats)
     made = site.rewrite(out, args)
     for node, time in times.items():
         wait = delay - time.delay
@@ -200,11 +217,34 @@ def _joined(site: Site) -> Rewrite:
     if first.axis != axis:
         axes = {time.axis for time in times if isinstance(time, Timeline)}
         return _aligned(site, axes, site.node.args)
+    if len(with_time) > 1 and _begin_with_first(parts, axis):
+        last = parts[-1]
+        time = site.timelines[last]
+        out = geometry.repeated(site, time, len(parts) - 1)
+        return site.rewrite(out, ([last], axis))
     if len(with_time) > 1 or first.delay > 0:
         raise site.refusal("it joins samples along time", "Join along another dimension.")
     before = sum(shape(part)[axis] for part in parts[: with_time[0]])
     out = Timeline(axis, first.hop, first.delay - before, shape(site.node)[axis])
     return site.rewrite(out, ([parts[with_time[0]]], axis))
+
+
+def _begin_with_first(parts: Sequence[Node], axis: int) -> bool:
+    """Whether all parts but the last are its first sample: padding with copies of the edge, in pieces."""
+    *copies, last = (_unquantized(part) for part in parts)
+    return all(
+        one.target is aten.slice.Tensor
+        and _unquantized(one.args[0]) is last
+        and tuple(one.args[1:4]) == (axis, 0, 1)
+        for one in copies
+    )
+
+
+def _unquantized(node: Node) -> Node:
+    """What was quantized and dequantized."""
+    while node.target in _BOUNDARIES:
+        (node, *_) = node.args
+    return node
 
 
 def _stacked(site: Site) -> Rewrite:
@@ -308,12 +348,13 @@ def _item(site: Site) -> Rewrite:
     time: Time = site.time(source)
     if isinstance(source, Node) and source.target in LAYERS and index:
         return site.rewrite(LAST)
-    return site.rewrite(time)
+    return (
+        other_axes.extreme_of(site) if other_axes.is_extreme_over_time(source, time) else site.rewrite(time)
+    )
 
 
 _PLAIN = (
-    torch.ops.quantized_decomposed.quantize_per_tensor.default,
-    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
+    *_BOUNDARIES,
     aten.clone.default,
     aten.contiguous.default,
     aten._to_copy.default,

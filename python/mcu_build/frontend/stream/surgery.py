@@ -53,6 +53,8 @@ class Surgeon:
         self._images = {n.name: is_channels_last(n.meta.get("val")) for n in program.graph.nodes}
         self._windows: dict[Any, Node] = {}
         self._carried: list[_Carried] = []
+        # Whether a step came before this one.
+        self._begun: Node | None = None
         self.state: list[State] = []
 
     def shorten(self, node: Node) -> None:
@@ -65,7 +67,9 @@ class Surgeon:
 
     def apply(self, node: Node, made: Rewrite) -> None:
         """An operator."""
-        if isinstance(made.out, Timeline) or made.readings:
+        if made.neutral is not None:
+            self._accumulate(node, made)
+        elif isinstance(made.out, Timeline) or made.readings:
             build = Builder(self._module, self._mode, node)
             node.args, node.kwargs = made.args, dict(made.kwargs)
             node.target = made.target or node.target
@@ -120,11 +124,29 @@ class Surgeon:
             return operand
         known = self._values[0].get(operand.name)
         if known is None or not torch.equal(known, known.narrow(axis, 0, 1).expand_as(known)):
+            counted = None if known is None or out.delay else self._counted(build, known, axis, out.hop)
+            if counted is not None:
+                return counted
             raise McuError(
                 f"stream: {build.origin.name}: a constant that changes over time",
                 "What is added to all samples has to be the same for each: leave out positions.",
             )
         return self._move(build, operand, aten.slice.Tensor, operand, axis, 0, out.hop)
+
+    def _counted(self, build: Builder, known: torch.Tensor, axis: int, hop: int) -> Node | None:
+        """What counts samples, or 1 over that, as a state that goes on counting; None for other constants."""
+        for inverted in (False, True):
+            counts = torch.round(1 / known if inverted else known)
+            steps = counts.diff(dim=axis)
+            line = counts.narrow(axis, 0, hop)
+            exact = counts.isfinite().all() and torch.equal(1 / counts if inverted else counts, known)
+            if not exact or not torch.equal(steps, steps.flatten()[0].expand_as(steps)):
+                continue
+            kept, value = self._new_state(build, self._last, line.contiguous())
+            more = build(aten.full.default, list(line.shape), hop * float(steps.flatten()[0]))
+            kept.result = build(aten.add.Tensor, value, more)
+            return build(aten.reciprocal.default, value) if inverted else value
+        return None
 
     def _window(self, build: Builder, operand: Node, reading: Reading) -> Node:
         """The samples of a reading: those of the step, behind those that are kept as state."""
@@ -157,14 +179,52 @@ class Surgeon:
         else:
             chunk = operand
         kept = self._new_state(build, operand, self._before(operand, time, reading, chunk))
-        joined = self._move(build, operand, aten.cat.default, [kept[1], chunk], time.axis)
+        before = self._first_for_all(build, operand, kept[1], chunk) if time.repeats else kept[1]
+        joined = self._move(build, operand, aten.cat.default, [before, chunk], time.axis)
         end = time.hop + past
         kept[0].result = self._move(build, operand, aten.slice.Tensor, joined, time.axis, time.hop, end)
         return joined
 
+    def _first_for_all(self, build: Builder, operand: Node, past: Node, chunk: Node) -> Node:
+        """The past; in the first step the first sample in place of all that it holds."""
+        if self._begun is None:
+            kept, self._begun = self._new_state(build, self._last, torch.zeros(1, dtype=torch.bool))
+            kept.result = build(aten.full.default, [1], True, dtype=torch.bool)
+        time = self._times[operand]
+        assert isinstance(time, Timeline)
+        first = self._move(build, operand, aten.slice.Tensor, chunk, time.axis, 0, 1)
+        alike = self._move(build, operand, aten.expand.default, first, list(shape(past)))
+        return self._move(build, operand, aten.where.self, self._begun, past, alike)
+
+    def _accumulate(self, node: Node, made: Rewrite) -> None:
+        """A sum, product or extreme over time goes on from its last result, which `node` leaves out."""
+        build, time = Builder(self._module, self._mode, node), made.out
+        assert isinstance(time, Timeline) and made.neutral is not None
+        source = node.args[0] if node.target is operator.getitem else node
+        operand = source.args[0]
+        chunk = self._zeroed(build, operand) if operand in made.zeroed else operand
+        kept, last = self._new_state(build, node, self._total(node, time, made.neutral))
+        joined = build(aten.cat.default, [last, chunk], time.axis)
+        every = build(source.target, joined, time.axis)
+        if source is not node:
+            every = build(operator.getitem, every, 0)
+        kept.result = build(aten.slice.Tensor, every, time.axis, time.hop, time.hop + 1)
+        node.target, node.kwargs = aten.slice.Tensor, {}
+        node.args = (every, time.axis, 1, time.hop + 1)
+        node.meta["val"] = run_fake(node, self._mode)
+
+    def _total(self, node: Node, time: Timeline, neutral: float) -> torch.Tensor:
+        """What is accumulated before the first step: of padding in front, or nothing."""
+        whole = self._values[0][node.name]
+        if time.delay < 0:
+            return whole.narrow(time.axis, -time.delay - 1, 1).contiguous()
+        return torch.full_like(whole.narrow(time.axis, 0, 1), neutral).contiguous()
+
     def _before(self, operand: Node, time: Timeline, reading: Reading, like: Node) -> torch.Tensor:
         """The samples before the first step: what the recording does not decide, and what is before it."""
         whole, *others = [values[operand.name] for values in self._values]
+        if time.repeats:  # what comes first decides
+            return in_order_of(torch.zeros_like(whole.narrow(time.axis, 0, reading.past)), like.meta["val"])
         first = -time.delay - reading.past
         start, end = max(first, 0), max(-time.delay, 0)
         known = whole.narrow(time.axis, start, max(end - start, 0))

@@ -33,7 +33,8 @@ class Timeline:
     """A tensor with time along `axis`: `length` samples in the whole recording, `hop` in a step.
 
     The axis may hold `rows` of so many samples one behind the other, as where channels and time are flattened
-    to one dimension: no samples are kept of it, but what computes along other dimensions goes on.
+    to one dimension: no samples are kept of it, but what computes along other dimensions goes on. Samples
+    before the first step are known; with `repeats` they are all like the first one that comes.
     """
 
     axis: int
@@ -41,6 +42,7 @@ class Timeline:
     delay: int
     length: int
     rows: int = 1
+    repeats: bool = False
 
     def __post_init__(self) -> None:
         assert self.hop > 0 and self.length > 0
@@ -78,6 +80,7 @@ class Rewrite:
     """What becomes of an operator: its result, its arguments in a step, and what it reads of its operands.
 
     `zeroed` are operands whose samples before the first have to be zero; `target` another operator to take.
+    With `neutral` it accumulates over time: its last result goes on, which before the first sample is that.
     """
 
     out: Time
@@ -86,6 +89,7 @@ class Rewrite:
     readings: Mapping[Node, Reading]
     zeroed: tuple[Node, ...] = ()
     target: Any = None
+    neutral: float | None = None
 
     def reading(self, node: Node, reading: Reading) -> "Rewrite":
         """The same, with a reading of one operand."""
