@@ -86,11 +86,12 @@ def test_kernels_that_have_rivals_have_prices(folder):
 
 
 def test_groups_are_computed_as_one_where_that_is_cheaper():
-    """Three channels of a depthwise layer are a plain convolution for an M4, wide groups are not."""
+    """An M4 makes small groups row by row, pixels of groups as a plain convolution, wide groups alone."""
     few = ways("cortex-m4", Shape((1, 12, 12), 3, 0, (3, 3), padding=(1, 1), copies=1))
+    pixels = ways("cortex-m4", Shape((2, 3, 9), 8, 8, groups=4))
     wide = ways("cortex-m4", Shape((1, 12, 12), 32, 64, (3, 3), padding=(1, 1), groups=4))
-    kernels = [re.sub("_long.*", "", found[0].make().kernel) for _, found in (few, wide)]
-    assert kernels == ["dsp_conv2d_bytes", "dsp_conv_taps"]
+    kernels = [re.sub("_long.*", "", found[0].make().kernel) for _, found in (few, pixels, wide)]
+    assert kernels == ["dsp_group_rows", "dsp_pointwise", "dsp_conv_taps"]
 
 
 def test_where_size_counts_the_first_kernel_is_taken():

@@ -5,7 +5,7 @@
 namespace mcu::kernels {
 namespace {
 
-constexpr int32_t kTogether = 4;  // channels, and outputs of a core's block
+constexpr int32_t kTogether = 4;  // places for channels, and outputs of a core's block
 
 // Four channels of two columns as pairs.
 inline int32_t* put_pair(int32_t first, int32_t second, int32_t* to) {
@@ -35,6 +35,45 @@ inline __attribute__((always_inline)) void widen_row(const DspDepthwiseRowsParam
     }
 }
 
+// The same for less than four channels.
+__attribute__((noinline)) void widen_few(const DspDepthwiseRowsParams& params, const int8_t* row,
+                                         int32_t* to) {
+    const int32_t channels = params.input.channels;
+    to += kTogether * params.lead;
+#pragma GCC unroll 1
+    for (int32_t left = params.whole + (params.half ? 1 : 0); left > 0; --left) {
+        const bool half = params.half && left == 1;
+        for (int32_t lane = 0; lane < params.lanes; ++lane) {
+            const int32_t second = half ? params.pad_value : row[channels + lane];
+            to[lane] = (row[lane] & 0xFFFF) | static_cast<int32_t>(static_cast<uint32_t>(second) << 16);
+        }
+        row += 2 * channels;
+        to += kTogether;
+    }
+}
+
+// A row of the output of each group of those that are widened, whose channels have the rows of `all`.
+__attribute__((noinline)) void run_groups(const DspDepthwiseRowsParams& params, DspDepthwiseCore core,
+                                          const DspDepthwiseRow& all) {
+    const int32_t rows = params.window.size.y;
+    const int32_t words = params.outputs * params.record;
+    DspDepthwiseRow row = all;
+    for (int32_t lane = 0; row.packed != all.packed_end; lane += params.depth) {
+        int32_t** to = row.rows;
+        for (int32_t d = 0; d < params.depth; ++d) {
+            for (int32_t k = 0; k < rows; ++k) {
+                *to++ = all.rows[k] + lane + d;
+            }
+        }
+        row.end = to[-1] + (all.end - all.rows[rows - 1]);
+        row.packed_end = row.packed + words;
+        row.base = row.output;
+        core(row);
+        row.output += params.outputs;
+        row.packed += words;
+    }
+}
+
 __attribute__((noinline)) void fill(int32_t words, int32_t pad, int32_t* to) {
 #pragma GCC unroll 1
     for (; words > 0; --words) {
@@ -42,10 +81,12 @@ __attribute__((noinline)) void fill(int32_t words, int32_t pad, int32_t* to) {
     }
 }
 
-}  // namespace
-
-void dsp_depthwise_rows(const DspDepthwiseRowsParams& params, DspDepthwiseCore core, const int8_t* input,
-                        const int32_t* packed, int8_t* output, uint8_t* slots) {
+// All rows of all channels: by the core, or (kGroups) by groups.
+template <bool kGroups>
+inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& params, DspDepthwiseCore core,
+                                               const int8_t* input, const int32_t* packed, int8_t* output,
+                                               uint8_t* slots) {
+    const int32_t lanes = kGroups ? params.lanes : kTogether;
     const ImageSize& size = params.input;
     const int32_t rows = params.window.size.y;
     const int32_t pitch = kTogether * params.pairs;
@@ -53,16 +94,17 @@ void dsp_depthwise_rows(const DspDepthwiseRowsParams& params, DspDepthwiseCore c
     const int32_t blocks = params.output.x / kTogether * (2 * kTogether * params.window.stride.x);
     fill(rows * pitch, params.pad_value, reinterpret_cast<int32_t*>(slots));
     DspDepthwiseRow row;
-    row.pixel = size.channels;
+    row.pixel = kGroups ? size.channels / params.depth * params.outputs : size.channels;
     row.bounds = params.bounds;
-    row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - 1);
+    row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - (kGroups ? 0 : 1));
     for (int32_t n = 0; n < params.batch; ++n) {
         row.packed = packed;
-        for (int32_t channel = 0; channel < size.channels; channel += kTogether) {
+        for (int32_t channel = 0; channel < size.channels; channel += lanes) {
             // The last four are read together, and those among them made that are left.
             const int32_t left = size.channels - channel;
-            const int32_t skipped = left < kTogether ? kTogether - left : 0;
-            row.packed_end = row.packed + (kTogether - skipped) * params.record;
+            const int32_t skipped = left < lanes ? lanes - left : 0;
+            const int32_t groups = (lanes - skipped) / (kGroups ? params.depth : 1);
+            row.packed_end = row.packed + groups * (kGroups ? params.outputs : 1) * params.record;
             int32_t* slot = reinterpret_cast<int32_t*>(slots) + skipped;
             for (int32_t k = 0; k < rows; ++k, slot += pitch) {
                 row.rows[k] = slot;
@@ -70,7 +112,7 @@ void dsp_depthwise_rows(const DspDepthwiseRowsParams& params, DspDepthwiseCore c
             int32_t next = -params.window.padding.y;
             int32_t top = next;
             const int8_t* image = input + next * line + channel - skipped;
-            row.output = output + channel;
+            row.output = output + (kGroups ? channel / params.depth * params.outputs : channel);
             for (int32_t oy = params.output.y; oy > 0; --oy, top += params.window.stride.y) {
                 for (; next < top + rows; ++next, image += line) {
                     int32_t* const oldest = row.rows[0];
@@ -82,22 +124,38 @@ void dsp_depthwise_rows(const DspDepthwiseRowsParams& params, DspDepthwiseCore c
                     if (next < top) {
                         continue;
                     }
-                    if (static_cast<uint32_t>(next) < static_cast<uint32_t>(size.height)) {
+                    if (static_cast<uint32_t>(next) >= static_cast<uint32_t>(size.height)) {
+                        fill(pitch, params.pad_value, oldest - skipped);
+                    } else if (!kGroups || lanes == kTogether) {
                         widen_row(params, image, oldest - skipped);
                     } else {
-                        fill(pitch, params.pad_value, oldest - skipped);
+                        widen_few(params, image, oldest);
                     }
                 }
                 row.end = row.rows[rows - 1] + blocks;
                 row.base = row.output;
-                core(row);
-                row.output += params.output.x * size.channels;
+                if (kGroups) {
+                    run_groups(params, core, row);
+                } else {
+                    core(row);
+                }
+                row.output += params.output.x * row.pixel;
             }
             row.packed = row.packed_end;
         }
         input += size.height * line;
-        output += params.output.y * params.output.x * size.channels;
+        output += params.output.y * params.output.x * row.pixel;
     }
 }
+
+}  // namespace
+
+#define MCU_DSP_ROWS(name, kGroups)                                                             \
+    void name(const DspDepthwiseRowsParams& params, DspDepthwiseCore core, const int8_t* input, \
+              const int32_t* packed, int8_t* output, uint8_t* slots) {                          \
+        run<kGroups>(params, core, input, packed, output, slots);                               \
+    }
+MCU_DSP_ROWS(dsp_depthwise_rows, false)
+MCU_DSP_ROWS(dsp_group_rows, true)
 
 }  // namespace mcu::kernels

@@ -55,6 +55,17 @@ ROWS = [
     Shape((1, 1, 9), 12, 0, (1, 2), copies=1),
     Shape((1, 1, 40), 8, 0, (1, 5), padding=(0, 4), dilation=(1, 2), copies=1),  # with zeros between
 ]
+GROUPS = [
+    Shape((1, 7, 9), 3, 0, (3, 3), padding=(1, 1), copies=1),
+    Shape((2, 6, 8), 6, 0, (3, 3), (2, 2), (1, 1), copies=2),
+    Shape((1, 9, 13), 1, 0, (3, 3), padding=(1, 1), copies=8),
+    Shape((1, 8, 16), 1, 0, (5, 3), (2, 2), (1, 1), copies=5),
+    Shape((1, 7, 12), 6, 12, (3, 3), padding=(1, 1), groups=3),
+    Shape((1, 6, 13), 12, 12, (3, 2), (1, 2), (1, 0), groups=3),
+    Shape((1, 9, 7), 6, 8, (3, 3), padding=(1, 1), groups=2),
+    Shape((1, 6, 10), 3, 7, (3, 3), padding=(1, 1)),
+    Shape((1, 4, 24), 16, 16, groups=8),
+]
 
 
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
@@ -75,9 +86,10 @@ def room(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("room")
 @pytest.mark.parametrize(("board", "toolchain"), CORES[:2])
 def test_rows_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
-    made = cases(53, ROWS)
+    made, groups = cases(53, ROWS), cases(55, GROUPS)
     assert {step.kernel for plan in plans_on(board, made) for step in plan.steps} == {"dsp_depthwise_rows"}
-    made += cases(54, ROWS, extra=1)[-len(ROWS) :]
+    assert {step.kernel for plan in plans_on(board, groups) for step in plan.steps} == {"dsp_group_rows"}
+    made += [*cases(54, ROWS, extra=1)[-len(ROWS) :], *groups]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
     assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
@@ -91,14 +103,8 @@ def test_where_memory_is_short_taps_are_pointed_at(shape: Shape) -> None:
     assert [step.kernel for step in plan.steps] == [f"dsp_depthwise_{square}relu"]
 
 
-def test_fewer_channels_than_a_word_has_are_a_plain_convolution() -> None:
-    shape = Shape((1, 5, 6), 3, 0, (3, 3), padding=(1, 1), copies=1)
-    (plan,) = plans_on(BOARD, [case(np.random.default_rng(1), shape, PLAIN)])
-    assert [step.source for step in plan.steps] == ["dsp_conv2d"]
-
-
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("shape", [SQUARE[4], ROWS[0]])
+@pytest.mark.parametrize("shape", [SQUARE[4], ROWS[0], GROUPS[4]])
 def test_one_other_weight_is_noticed(shape: Shape, tmp_path: Path) -> None:
     given = case(np.random.default_rng(3), shape, EPILOGUES[2])
     outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)

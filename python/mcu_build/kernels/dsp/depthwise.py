@@ -4,7 +4,7 @@ A core is a naked function, whose contract is in dsp_depthwise_rows.h. It makes 
 once, from words that hold two neighbours of a row each: outputs at even columns take pairs of weights as they
 are, those at odd columns the pairs beside them. With a window of 3x3 an output takes 6 products. Weights are
 doubled, and the first product is added to the doubled bias. Rows of more than seven weights are cut into
-segments.
+segments. Of groups, whose outputs take several channels of the input each, these are further rows.
 
     r1 weights  r8 to r11 sums  r7 r12 lr rows where they are three or less, else r0 the one at hand
     others: words of weights and pixels, then the constants of the requantization
@@ -92,7 +92,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Core:
-    """Windows of `rows` and `columns`; rows of `blocks` of outputs (None: any number) and `tail` more."""
+    """Windows of `rows` and `columns`; rows of `blocks` of outputs (None: any number) and `tail` more.
+
+    `stays`: all its channels are made of the same rows, those of a group. Else each has the next one's.
+    """
 
     rows: int
     columns: int
@@ -101,12 +104,14 @@ class Core:
     blocks: int | None
     tail: int
     epilogue: Epilogue
+    stays: bool = False
 
     @property
     def name(self) -> str:
         """What tells it from others."""
         blocks = "any" if self.blocks is None else self.blocks
         window = f"{self.rows}x{self.columns}_stride_{self.stride}" + "_odd" * self.phase
+        window += "_group" * self.stays
         return f"depthwise_{window}_{blocks}_and_{self.tail}_{self.epilogue.name}"
 
     @property
@@ -129,14 +134,10 @@ class Core:
         """Words of a channel."""
         return 4 + self.rows * sum(len(segment.pairs) for segment in self.segments)
 
-    def cycles(self, width: int, read: int, pairs: int) -> int:
-        """Modelled cycles of a Cortex-M4 for four channels of a row of `width` outputs.
-
-        `read` rows of the input are widened for it, of `pairs` of columns.
-        """
+    def cycles(self, width: int) -> int:
+        """Modelled cycles of a Cortex-M4 for a channel of a row of `width` outputs."""
         blocks, tail = divmod(width, BLOCK)
-        made = blocks * self._block_cycles(BLOCK) + (self._block_cycles(tail) if tail else 0)
-        return read * (25 + 20 * pairs) + 270 + 4 * (17 + made)
+        return 17 + blocks * self._block_cycles(BLOCK) + (self._block_cycles(tail) if tail else 0)
 
     def _block_cycles(self, outputs: int) -> int:
         """Of a block: loads, with one more for each run, products, and the requantization."""
@@ -153,13 +154,15 @@ class Core:
         return ["r2", "r3", "r4", "r5", "r6", *(["r0"] if self.held else ["r7", "r12", "lr"])]
 
 
-def core_of(rows: int, columns: int, stride: int, phase: int, width: int, epilogue: Epilogue) -> Core | None:
+def core_of(
+    rows: int, columns: int, stride: int, phase: int, width: int, epilogue: Epilogue, stays: bool = False
+) -> Core | None:
     """The core for rows of `width` outputs, the first at an even column or (`phase` 1) at an odd one."""
     if rows > MOST_ROWS or stride > 2:
         return None
     blocks, tail = divmod(width, BLOCK)
     straight = blocks <= (_STRAIGHT if rows * columns <= _SMALL else 1)
-    return Core(rows, columns, stride, phase, blocks if straight else None, tail, epilogue)
+    return Core(rows, columns, stride, phase, blocks if straight else None, tail, epilogue, stays)
 
 
 def segments(columns: int, stride: int, phase: int) -> list[Segment]:
@@ -221,19 +224,20 @@ def _advanced(core: Core) -> int:
 
 
 def _next(core: Core, rows: int) -> Iterator[str]:
-    """On to the next channel, whose rows begin a word behind."""
-    back = f"#{core.step * _advanced(core) - 4}"
+    """On to the next channel, whose rows begin a word behind unless they are the same."""
+    on = 0 if core.stays else 4
+    back = f"#{core.step * _advanced(core) - on}"
     yield from (f"ldr r3, [sp, #{rows + _BASE}]", f"ldr r4, [sp, #{rows + _PACKED_END}]")
     if core.blocks is None:
-        yield from (f"ldr r2, [sp, #{rows + _BACK}]", f"ldr r5, [sp, #{rows + _END}]")
+        yield f"ldr r2, [sp, #{rows + _BACK}]"
         back = "r2"
     if core.held:
         yield from (f"sub {row}, {row}, {back}" for row in _ROWS[: core.rows])
     else:
         for row in range(core.rows):
             yield from (f"ldr r0, [sp, #{4 * row}]", f"sub r0, r0, {back}", f"str r0, [sp, #{4 * row}]")
-    if core.blocks is None:
-        yield from ("add r5, #4", f"str r5, [sp, #{rows + _END}]")
+    if core.blocks is None and on:
+        yield from (f"ldr r5, [sp, #{rows + _END}]", f"add r5, #{on}", f"str r5, [sp, #{rows + _END}]")
     yield from ("add r3, #1", f"str r3, [sp, #{rows + _BASE}]", f"str r3, [sp, #{rows + _OUTPUT}]")
     yield from (f"add r1, r1, #{4 * core.record}", "cmp r1, r4")
 
@@ -279,7 +283,7 @@ def _block(core: Core, rows: int, outputs: int, more: bool) -> Iterator[str]:
 
 
 def _epilogue(core: Core, rows: int, sums: Sequence[str], at: int, more: bool) -> Iterator[str]:
-    """The sums rescaled and stored."""
+    """The sums requantized and stored."""
     yield from (f"ldr r{2 + i}, [r1, #{at + 4 * i}]" for i in range(3))
     yield from (f"ldr r5, [sp, #{rows + _OUTPUT}]", f"ldr r6, [sp, #{rows + _PIXEL}]")
     spare = core.free[-1]

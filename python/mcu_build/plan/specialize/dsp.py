@@ -36,10 +36,11 @@ TABLE: Table = (
     Rule(Gru, dsp_recurrent.layer),
     Rule(Rnn, dsp_recurrent.layer),
     Priced(Conv2d, dsp_conv.conv2d),
+    Priced(Conv2d, dsp_depthwise_rows.conv2d),
     Priced(Conv2d, dsp_taps.conv2d),
     Priced(DepthwiseConv2d, dsp_conv.one_channel),
     Priced(DepthwiseConv2d, dsp_depthwise.depthwise),
-    Priced(DepthwiseConv2d, dsp_depthwise_rows.rows),
+    Priced(DepthwiseConv2d, dsp_depthwise_rows.depthwise),
     Priced(DepthwiseConv2d, dsp_taps.depthwise),
     Rule(TransposeConv2d, dsp_taps.transpose),
 )

@@ -5,20 +5,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mcu_build.ir.calls.convolution import DepthwiseConv2d, DepthwiseConv2dParams
+from mcu_build.ir.calls.convolution import Conv2d, Conv2dParams, DepthwiseConv2d, DepthwiseConv2dParams
 from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.dilation import filled
 from mcu_build.kernels.dsp import depthwise as family
 from mcu_build.kernels.function import Epilogue
-from mcu_build.plan.specialize import dsp_depthwise
+from mcu_build.plan.specialize import dsp_conv, dsp_depthwise, dsp_taps
 from mcu_build.plan.specialize.context import Context, Way
 from mcu_build.plan.specialize.dsp_packing import Bytes, as_words
 from mcu_build.plan.specialize.dsp_requantize import DspBounds, DspRequantization, array, convolution
 
 # Zeros between weights take flash: of its cycles, the part that a layer with dilation may keep for them.
 _WORTH_ZEROS = 0.5
+_TOGETHER = 4  # channels that a word has
+_FAR = 2  # times its cycles, from where on a way with less memory is none
 
 
 @dataclass(frozen=True)
@@ -35,55 +37,125 @@ class DspDepthwiseRowsParams(Struct):
     whole: int
     half: bool
     record: int
+    lanes: int
+    depth: int
+    outputs: int
     bounds: DspBounds
 
 
-def rows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
-    """One output channel for each of four input channels at least; with less memory by dsp_depthwise."""
-    given = call.params
+@dataclass(frozen=True)
+class _Groups:
+    """`channels` of the input, `depth` of them a group, of which `outputs` are made."""
+
+    depth: int
+    outputs: int
+    channels: int
+
+    @property
+    def are_channels(self) -> bool:
+        """Whether each channel is a group of one output, and four of them are made at once."""
+        return self.depth == self.outputs == 1 and self.channels >= _TOGETHER
+
+    @property
+    def lanes(self) -> int:
+        """Channels of the input that are widened together."""
+        if self.channels >= _TOGETHER and _TOGETHER % self.depth == 0:
+            return _TOGETHER
+        return self.depth if self.depth > 1 else self.channels
+
+    def cycles(self, core: family.Core, width: int, read: int, pairs: int) -> float:
+        """Modelled cycles of a Cortex-M4 for a row of `width` outputs of all channels.
+
+        `read` rows of the input are widened for it, of `pairs` of columns.
+        """
+        pair = 20 if self.lanes == _TOGETHER else 9 * self.lanes + 8
+        widened = -(-self.channels // self.lanes) * (read * (25 + pair * pairs) + 170)
+        if self.are_channels:
+            return widened + -(-self.channels // self.lanes) * (100 + self.lanes * core.cycles(width))
+        call = 110 + 8 * core.rows + self.outputs * core.cycles(width)
+        return widened + self.channels // self.depth * call
+
+
+def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
+    """Any number of outputs a channel; with less memory by dsp_depthwise, or window by window."""
     weights = array(context, call.weights, np.int8)
-    others = dsp_depthwise.depthwise(context, step, call)
-    if not others or weights is None or context.optimize == "size":
+    others = dsp_depthwise.depthwise(context, step, call) or dsp_taps.depthwise(context, step, call)
+    if weights is None or not others:
         return []
-    size = given.window.size
-    window, taps = filled(given.window, weights.reshape(size.y, size.x, given.input.channels))
-    flat = taps.transpose(2, 0, 1)
-    found = convolution(context, call, flat.reshape(len(flat), -1))
+    return _ways(context, step, call, weights.transpose(3, 1, 2, 0), call.params.input.channels, others)
+
+
+def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
+    """Groups of up to four input channels; with less memory window by window."""
+    weights = array(context, call.weights, np.int8)
+    others = [*dsp_taps.conv2d(context, step, call), *dsp_conv.conv2d(context, step, call)]
+    if weights is None or weights.shape[3] > _TOGETHER or not others:
+        return []
+    return _ways(context, step, call, weights, call.params.groups, others)
+
+
+def _ways(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    weights: Bytes,
+    groups: int,
+    others: Sequence[Way],
+) -> Sequence[Way]:
+    """By weights [channels][rows][columns][depth]; `others` take less memory."""
+    given, (outputs, _, _, depth) = call.params, weights.shape
+    known = -128 <= -given.input_offset <= 127
+    window, taps = filled(given.window, weights.transpose(1, 2, 0, 3).reshape(*weights.shape[1:3], -1))
+    if context.optimize == "size" or not known or depth * window.size.y > family.MOST_ROWS:
+        return []
+    # A group's channels are further rows.
+    flat = taps.reshape(window.size.y, window.size.x, outputs, depth).transpose(2, 3, 0, 1)
+    flat = flat.reshape(outputs, depth * window.size.y, window.size.x)
+    found = convolution(context, call, flat.reshape(outputs, -1))
     if found is None:
         return []
     # The image begins with a pair.
     epilogue, phase = Epilogue(found.form != "relu", found.form == "bounded"), window.padding.x % 2
-    core = family.core_of(window.size.y, window.size.x, window.stride.x, phase, given.output.width, epilogue)
+    each = _Groups(depth, outputs // groups, depth * groups)
+    sizes = (flat.shape[1], window.size.x, window.stride.x, phase, given.output.width)
+    core = family.core_of(*sizes, epilogue, not each.are_channels)
     if core is None:
         return []
     worth = 1.0 if window == given.window else _WORTH_ZEROS
+    other = min(others, key=lambda way: way.cycles)
 
     def make() -> Step:
-        made = _step(context, step, replace(call, params=replace(given, window=window)), flat, found, core)
-        return replace(made, low_scratch=(others[0].make(),))
+        made = _step(context, step, call, replace(given, window=window), flat, found, core, each)
+        frugal = each.are_channels or context.optimize == "ram" or other.cycles < _FAR * way.cycles
+        return replace(made, low_scratch=(other.make(),) if frugal else ())
 
-    return [Way(_cycles(call, core) / worth, make)]
+    row = each.cycles(core, given.output.width, min(window.stride.y, window.size.y), given.input.width // 2)
+    way = Way(given.batch * given.output.height * row / worth, make)
+    return [way]
 
 
 def _step(
     context: Context,
     step: Step,
-    call: DepthwiseConv2d,
+    call: Conv2d | DepthwiseConv2d,
+    given: Conv2dParams | DepthwiseConv2dParams,
     weights: Bytes,
     requantization: DspRequantization,
     core: family.Core,
+    groups: _Groups,
 ) -> Step:
-    """By weights [channels][rows][columns], without dilation."""
-    given, window = call.params, call.params.window
+    """By weights [channels][rows][columns], and the call's parameters without dilation."""
+    window = given.window
     stride, padding, width = window.stride.x, window.padding.x, given.input.width
     packed = as_words(family.records(core, weights, requantization.scales).reshape(-1))
     pairs = (core.phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
     lead = (padding + core.phase) // 2
     reached = max(pairs - lead, 0)
     scratch = context.scratch(window.size.y * pairs * family.PAIR)
+    inplace = {call.input: _distance(given)} if groups.are_channels else {}
     return replace(
         step,
-        kernel="dsp_depthwise_rows",
+        kernel="dsp_depthwise_rows" if groups.are_channels else "dsp_group_rows",
         source="dsp_depthwise_rows",
         params=DspDepthwiseRowsParams(
             batch=given.batch,
@@ -96,6 +168,9 @@ def _step(
             whole=min(width // 2, reached),
             half=width % 2 == 1 and reached > width // 2,
             record=core.record,
+            lanes=groups.lanes,
+            depth=groups.depth,
+            outputs=groups.outputs,
             bounds=requantization.limits,
         ),
         arguments=(
@@ -105,21 +180,13 @@ def _step(
             scratch,
         ),
         writes=(call.output, scratch),
-        inplace={call.input: _distance(given)},
-        inplace_multiple=given.input.channels,
+        inplace=inplace,
+        inplace_multiple=given.input.channels if inplace else 1,
         core=family.emit(core),
     )
 
 
-def _cycles(call: DepthwiseConv2d, core: family.Core) -> float:
-    """Modelled cycles of a Cortex-M4."""
-    given = call.params
-    read = min(given.window.stride.y, core.rows)
-    row = core.cycles(given.output.width, read, given.input.width // 2)
-    return given.batch * given.output.height * -(-given.input.channels // 4) * row
-
-
-def _distance(given: DepthwiseConv2dParams) -> int:
+def _distance(given: Conv2dParams | DepthwiseConv2dParams) -> int:
     """As the calls' own distances, for a multiple of channels: up to the first row that is read later.
 
     Pixels are numbered through all images.
