@@ -41,12 +41,43 @@ bool wins(Number x, Number best) {
 }
 
 template <bool Largest, typename Number>
+Number winner(Number x, Number best) {
+    return wins<Largest>(x, best) ? x : best;
+}
+
+// The winners of lines of neighbours, `width` of them, in turns: compilers make vectors of that.
+template <bool Largest, typename Number>
+void extreme_of_lines(const ReduceParams& params, int32_t width, const Number* input, Number* output) {
+    const int32_t starts[4] = {params.kept[0], params.kept[1], params.kept[2], 1};
+    for_each(starts, params.kept_strides, [&](int32_t start) {
+        Number* __restrict__ const best = output;
+        for (int32_t i = 0; i < width; ++i) best[i] = input[start + i];
+        for_each(params.reduced, params.reduced_strides, [&](int32_t offset) {
+            const Number* __restrict__ const line = input + start + offset;
+            for (int32_t i = 0; i < width; ++i) best[i] = winner<Largest>(line[i], best[i]);
+        });
+        output += width;
+    });
+}
+
+template <bool Largest, typename Number>
 void extreme(const ReduceParams& params, const Number* input, Number* output) {
+    if (params.kept_strides[3] == 1 && params.kept[3] > 1) {
+        extreme_of_lines<Largest>(params, params.kept[3], input, output);
+        return;
+    }
+    const int32_t runs[4] = {params.reduced[0], params.reduced[1], params.reduced[2], 1};
+    const int32_t length = params.reduced[3];
+    const int32_t stride = params.reduced_strides[3];
     for_each(params.kept, params.kept_strides, [&](int32_t start) {
         Number best = input[start];
-        for_each(params.reduced, params.reduced_strides, [&](int32_t offset) {
-            const Number x = input[start + offset];
-            if (wins<Largest>(x, best)) best = x;
+        for_each(runs, params.reduced_strides, [&](int32_t offset) {
+            const Number* const run = input + start + offset;
+            if (stride == 1) {
+                for (int32_t i = 0; i < length; ++i) best = winner<Largest>(run[i], best);
+            } else {
+                for (int32_t i = 0; i < length; ++i) best = winner<Largest>(run[i * stride], best);
+            }
         });
         *output++ = best;
     });
@@ -54,17 +85,22 @@ void extreme(const ReduceParams& params, const Number* input, Number* output) {
 
 template <bool Largest, typename Number>
 void position_of_extreme(const ReduceParams& params, const Number* input, int64_t* output) {
+    const int32_t runs[4] = {params.reduced[0], params.reduced[1], params.reduced[2], 1};
+    const int32_t length = params.reduced[3];
+    const int32_t stride = params.reduced_strides[3];
     for_each(params.kept, params.kept_strides, [&](int32_t start) {
         Number best = input[start];
-        int64_t position = 0;
-        int64_t found = 0;
-        for_each(params.reduced, params.reduced_strides, [&](int32_t offset) {
-            const Number x = input[start + offset];
-            if (wins<Largest>(x, best)) {
-                best = x;
-                found = position;
+        int32_t position = 0;
+        int32_t found = 0;
+        for_each(runs, params.reduced_strides, [&](int32_t offset) {
+            const Number* at = input + start + offset;
+            for (int32_t i = 0; i < length; ++i, at += stride) {
+                if (wins<Largest>(*at, best)) {
+                    best = *at;
+                    found = position + i;
+                }
             }
-            ++position;
+            position += length;
         });
         *output++ = found;
     });
