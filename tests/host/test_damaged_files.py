@@ -20,7 +20,7 @@ from mcu_build.codegen.model import generate
 from mcu_build.errors import McuError
 from mcu_build.frontend.capture import load_exported
 from mcu_build.ir import program as programs
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from tests.support.damage import damaged, damaged_archive, damaged_text, fields_read, limits
 from tests.support.lowering import Function, take
 
@@ -88,7 +88,7 @@ def refused(file: Path, read: Callable[[], object], number: int) -> bool:
 
 def planned(data: bytes, folders: Sequence[str]) -> None:
     """Plan and generate, as a build does."""
-    generate(compile_program(programs.parse(data, "net.pte"), "net", folders))
+    generate(compile_program(programs.parse(data, "net.pte"), "net", Settings(folders)))
 
 
 def check_programs(good: Sequence[bytes], count: int) -> int:

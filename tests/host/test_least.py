@@ -8,7 +8,7 @@ import pytest
 
 from mcu_build.board import find_board
 from mcu_build.ir.plan import Plan
-from mcu_build.plan.compile import Memories, _finishers, _live
+from mcu_build.plan.compile import Settings, _finishers, _live
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.memory import lifetimes
 from mcu_build.plan.rows.build import Chain, scheduled
@@ -62,12 +62,13 @@ def test_no_plan_of_as_few_cycles_takes_less(folders):
     tight = noticed = 0
     for seed in range(3):
         plan = wide(seed)
-        finish, frugal = _finishers(plan, folders, "speed", None, Memories())
+        settings = Settings(folders)
+        finish, frugal = _finishers(plan, settings)
         every = []
         for chosen in chains(0, len(plan.steps)):
             if (cost := cycles(plan, chosen)) is not None:
                 every.append((cost, frugal(chosen).arena.size))
-        search = Search(plan, _live(plan, folders, "speed", None))
+        search = Search(plan, _live(plan, settings))
         made = with_bounds(list(front(search, finish, frugal)), [(0, search)])
         assert search.is_complete and len(every) > 20 and len(made) > 1
         for one in made:
@@ -81,7 +82,7 @@ def test_no_plan_of_as_few_cycles_takes_less(folders):
 
 def test_what_is_not_proven_is_not_said():
     plan = wide(1)
-    finish, _ = _finishers(plan, ("reference",), "speed", None, Memories())
+    finish, _ = _finishers(plan, Settings())
     search = Search(plan)
     made = list(front(search, finish))
     search._bands = search._most_bands

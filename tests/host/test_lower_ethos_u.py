@@ -23,7 +23,7 @@ from mcu_build.ir.weights import load_weights
 from mcu_build.lower.ethos_u import LoweredForNpu, lower
 from mcu_build.npu import payload
 from mcu_build.oracle.reference import evaluate
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.describe import where
 from mcu_build.plan.fit import check_fit
@@ -120,7 +120,7 @@ def program(lowered: LoweredForNpu) -> Program:
 
 
 def generated(found: Program) -> dict[str, str]:
-    return generate(compile_program(found, "half", npu=TARGET))
+    return generate(compile_program(found, "half", Settings(npu=TARGET)))
 
 
 def copies(plan: Plan) -> list[str]:
@@ -211,7 +211,7 @@ def test_weights_may_lie_apart_from_their_delegate(half, place, tmp_path):
 
 def test_an_operator_between_two_sides_has_one_quantization(half):
     """No rescaling on the core: its convolution lies directly between the delegates."""
-    kernels = [step.kernel for step in compile_program(program(half), "half", npu=TARGET).steps]
+    kernels = [step.kernel for step in compile_program(program(half), "half", Settings(npu=TARGET)).steps]
     computing = [kernel for kernel in kernels if kernel != "copy"]
     assert computing == ["quantize_f32_s8", "ethos_u", "conv2d_s8", "ethos_u", "dequantize_s8_f32"]
 
@@ -245,7 +245,7 @@ def test_delegates_work_on_their_neighbours_memory(half):
     """Every copy into and out of scratch memory goes; what the NPU reads lies where its stream expects it."""
     selected = select(program(half), "half", TARGET)
     assert copies(selected) == ["npu input", "npu output"] * 2
-    plan = compile_program(program(half), "half", npu=TARGET)
+    plan = compile_program(program(half), "half", Settings(npu=TARGET))
     assert len(copies(plan)) < 4
     delegate = next(step for step in plan.steps if step.kernel == "ethos_u")
     scratch = plan.tensors[delegate.writes[0]]
@@ -264,7 +264,7 @@ def test_what_is_read_again_is_copied(twice):
 
 
 def test_generated_code_calls_the_driver(half):
-    plan = compile_program(program(half), "half", npu=TARGET)
+    plan = compile_program(program(half), "half", Settings(npu=TARGET))
     files = generate(plan)
     assert "ethos_u" in files["model.cmake"]
     # In an inference as a whole, and in one that is run step by step.
@@ -291,7 +291,7 @@ def test_a_boundary_of_another_size_is_refused(half):
 
 
 def test_an_arena_that_the_npu_does_not_reach_is_refused(half):
-    plan = compile_program(program(half), "half", npu=TARGET)
+    plan = compile_program(program(half), "half", Settings(npu=TARGET))
     check_fit(plan, BOARD)
     moved = BOARD.model_copy(update={"placement": BOARD.placement.model_copy(update={"arena": "dtcm"})})
     with pytest.raises(McuError, match=r"placement.arena: the NPU does not reach dtcm"):

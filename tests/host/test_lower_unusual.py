@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from tests.support.cases import run_plans
 from tests.support.lowering import Function, Outcome, take
 
@@ -159,7 +159,7 @@ def test_means_the_same_as_in_float(name: str, outcomes: dict[str, Outcome]) -> 
 @pytest.mark.parametrize("name", CASES)
 def test_compiles_for_every_kind_of_core(name: str, outcomes: dict[str, Outcome]) -> None:
     for folders in _FOLDERS:
-        assert compile_program(outcomes[name].program, "unusual", folders).steps
+        assert compile_program(outcomes[name].program, "unusual", Settings(folders)).steps
 
 
 def test_native_code_equals_the_reference(outcomes: dict[str, Outcome], tmp_path: Path) -> None:

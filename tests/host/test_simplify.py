@@ -10,7 +10,7 @@ from mcu_build.ir.channels import Range
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program
 from mcu_build.plan import simplify
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify.ranges import Ranges
@@ -145,7 +145,7 @@ def test_a_layer_that_would_take_longer_keeps_its_channels():
     x = layer(graph, graph.input(*SIZE), 16, dead=range(4))
     program = graph.program(layer(graph, x, 24))
     helium, portable = (
-        compile_program(program, "m", folders) for folders in (("mve", "reference"), ("reference",))
+        compile_program(program, "m", Settings(folders)) for folders in (("mve", "reference"), ("reference",))
     )
     assert not helium.removed
     assert sum(one.channels for one in portable.removed) == 4
@@ -178,7 +178,7 @@ def test_what_went_is_told():
     told = describe(compile_program(residual(3), "m"))["removed"]
     assert told["channels"] == 16 and told["of"] == sum(row["of"] for row in told["layers"])
     assert line(told).strip().startswith("16 of 34 channels of 4 layers")
-    assert describe(compile_program(residual(3), "m", whole=True))["removed"] is None
+    assert describe(compile_program(residual(3), "m", Settings(whole=True)))["removed"] is None
 
 
 def test_where_nothing_is_dead_nothing_changes():

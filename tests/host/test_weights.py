@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_build.board import find_board
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.fit import constant_bytes, room_for_constants, weights_line
 from mcu_build.plan.specialize.dsp_packing import pairs, takes_parts
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
@@ -37,8 +37,8 @@ def depthwise():
 
 
 def test_size_keeps_the_programs_weights(depthwise):
-    speed = compile_program(depthwise, "m", FOLDERS)
-    size = compile_program(depthwise, "m", FOLDERS, optimize="size")
+    speed = compile_program(depthwise, "m", Settings(FOLDERS))
+    size = compile_program(depthwise, "m", Settings(FOLDERS, optimize="size"))
     assert constant_bytes(speed) > 1.5 * speed.program_constants
     assert constant_bytes(size) == size.program_constants == speed.program_constants
     assert speed.steps[0].kernel != size.steps[0].kernel
@@ -46,15 +46,15 @@ def test_size_keeps_the_programs_weights(depthwise):
 
 def test_speed_says_what_it_spends(depthwise):
     board = find_board("mps2-an386")
-    line = weights_line(compile_program(depthwise, "m", FOLDERS), board)
+    line = weights_line(compile_program(depthwise, "m", Settings(FOLDERS)), board)
     assert line is not None and "--optimize size" in line
-    assert weights_line(compile_program(depthwise, "m", FOLDERS, optimize="size"), board) is None
+    assert weights_line(compile_program(depthwise, "m", Settings(FOLDERS, optimize="size")), board) is None
 
 
 def test_what_would_fit_fits(depthwise):
-    roomy = compile_program(depthwise, "m", FOLDERS, room=10**6)
+    roomy = compile_program(depthwise, "m", Settings(FOLDERS, room=10**6))
     assert roomy.plain_steps == 0
-    tight = compile_program(depthwise, "m", FOLDERS, room=roomy.program_constants + 100)
+    tight = compile_program(depthwise, "m", Settings(FOLDERS, room=roomy.program_constants + 100))
     assert tight.plain_steps == 1
     assert constant_bytes(tight) == roomy.program_constants
     assert "keep the program's weights" in (weights_line(tight, find_board("mps2-an386")) or "")

@@ -15,7 +15,7 @@ from mcu_build.flash import gdb_server, layers
 from mcu_build.flash.gdb_server import GdbServer
 from mcu_build.flash.image import read_image
 from mcu_build.flash.probe import PC, program
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.describe import describe
 from mcu_build.profile.measure import read
 from mcu_build.stages.images import BuildInputs, build
@@ -45,7 +45,7 @@ class Counting(GdbServer):
 def test_every_layer_is_walked(tmp_path: Path, toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
     board = find_board("netduinoplus2")
     source, x = depthwise_chain(3)
-    plan = compile_program(source, "chain", kernel_folders(board))
+    plan = compile_program(source, "chain", Settings(kernel_folders(board)))
     (tmp_path / "src").mkdir()
     for name, text in generate(plan).items():
         (tmp_path / "src" / name).write_text(text)

@@ -11,7 +11,7 @@ from mcu_build.board import find_board
 from mcu_build.codegen.target import kernel_folders
 from mcu_build.export.make import write
 from mcu_build.export.vectors import Vectors
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 from tests.support.chains import depthwise_chain, join
 from tests.support.export import compiled, exported_plan, linked, run
@@ -36,7 +36,7 @@ def between_floats(layers):
 def test_two_models_at_once(tmp_path, board):
     flags, sources, stacks = [], [Path(__file__).with_name("threads.c")], []
     for name, layers in (("first", 3), ("second", 1)):
-        plan = compile_program(between_floats(layers), name, kernel_folders(find_board(board)))
+        plan = compile_program(between_floats(layers), name, Settings(kernel_folders(find_board(board))))
         contents, request = exported_plan(tmp_path / f"scratch-{name}", plan, VECTORS, board)
         manifest = write(contents, request, "folder", tmp_path / name)
         sources += [tmp_path / name / source for source in manifest["sources"]]
@@ -68,7 +68,7 @@ def test_two_models_at_once(tmp_path, board):
 
 def test_hooks_cost_nothing_unless_wanted(tmp_path):
     """Without the macro run() is a straight line of calls, and an image that calls no step has none."""
-    plan = compile_program(between_floats(1), "first", kernel_folders(find_board("netduinoplus2")))
+    plan = compile_program(between_floats(1), "first", Settings(kernel_folders(find_board("netduinoplus2"))))
     exported_plan(tmp_path, plan, VECTORS)
     symbols = process.run(["arm-none-eabi-nm", tmp_path / "first.elf"]).stdout
     assert re.search(r" T first_run$", symbols, re.MULTILINE)

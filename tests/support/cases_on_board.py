@@ -19,7 +19,7 @@ from mcu_build.codegen.linker import linker_script
 from mcu_build.codegen.model import generate, kernel_sources
 from mcu_build.codegen.target import Target, Toolchain, kernel_folders, platform_sources, target
 from mcu_build.ir.plan import Optimize, Plan
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.resources import data_dir
 from mcu_build.simulate import run
 from tests.support.cases import Case, included, program_of, split_outputs
@@ -72,7 +72,7 @@ def plans_on(
     """The plan of each case for a board: which kernels serve it there."""
     folders = kernel_folders(find_board(board_id), cmsis_nn)
     return [
-        compile_program(program_of(case)[0], f"case_{index}", folders, optimize=optimize)
+        compile_program(program_of(case)[0], f"case_{index}", Settings(folders, optimize=optimize))
         for index, case in enumerate(cases)
     ]
 

@@ -1,8 +1,8 @@
 """The passes from a program to a placed plan, in their order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -47,63 +47,71 @@ from mcu_build.plan.views import without_views
 # How the error of a program begins whose plan fails in a pass, not in an operator that has no kernel.
 NOT_PLANNED = "the program contradicts itself"
 
-_ANYWHERE = Memories()
 # By how much a faster way may make the arena larger, as a share of its size. Copies are worth twice that.
 _ROOM_FOR_SPEED = 0.01
+_ANYWHERE = Memories()
 
 
-def compile_program(
-    program: Program,
-    name: str,
-    kernel_folders: Sequence[str] = ("reference",),
-    npu: NpuTarget | None = None,
-    optimize: Optimize = "speed",
-    whole: bool = False,
-    custom: Sequence[Signature] = (),
-    room: int | None = None,
-    state: Sequence[bytes] = (),
-    ram: int | None = None,
-    by_rows: bool = False,
-    memories: Memories = _ANYWHERE,
-) -> Plan:
-    """Choose kernels and place memory. McuError names what cannot be compiled.
+@dataclass(frozen=True)
+class Settings:
+    """How a program is planned.
 
     `kernel_folders` are folders of firmware/kernels that the core can run, best first. `npu` is what
     delegates run on. `whole` keeps channels that never matter. `custom` are the user's own operators.
     Constants take no more than `room` bytes where slower kernels make that possible. `state` is what the last
-    inputs hold before the first call, where they are state. Layers run row by row where the arena would else
-    take more than `ram` bytes; where that is not enough, it is the smallest that was found. `by_rows`: the
-    application brings the input row by row. `memories` are those of the board that the plan is spread over:
-    where one of them is slower, layers run row by row where that costs less than its waits.
+    inputs hold before the first call, where they are state. `by_rows`: the application brings the input row
+    by row. `memories` are those of the board that the plan is spread over: where one of them is slower,
+    layers run row by row where that costs less than its waits.
+    """
+
+    kernel_folders: Sequence[str] = ("reference",)
+    npu: NpuTarget | None = None
+    optimize: Optimize = "speed"
+    custom: Sequence[Signature] = ()
+    room: int | None = None
+    state: Sequence[bytes] = ()
+    by_rows: bool = False
+    memories: Memories = _ANYWHERE
+    whole: bool = False
+
+
+_PORTABLE = Settings()
+
+
+def compile_program(
+    program: Program, name: str, settings: Settings = _PORTABLE, ram: int | None = None
+) -> Plan:
+    """Choose kernels and place memory. McuError names what cannot be compiled.
+
+    Layers run row by row where the arena would else take more than `ram` bytes; where that is not enough, it
+    is the smallest that was found.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, whole, custom, state, by_rows, kernel_folders, optimize)
-        memories = memories.without(_windows(plan, state))
-        ram = None if ram is None else max(ram - _windows(plan, state), 0)
-        finishers = partial(
-            _finishers, kernel_folders=kernel_folders, optimize=optimize, room=room, memories=memories
-        )
-        finish, _ = finishers(plan)
+        plan = _chosen(program, name, settings)
+        ram = None if ram is None else max(ram - _windows(plan, settings), 0)
+        settings = _beside_windows(plan, settings)
+        memories = settings.memories
+        finish, _ = _finishers(plan, settings)
         placed = finish(())
         check_pins(placed, memories.pins, memories.names)
-        if ram is None or whole:
+        if ram is None or settings.whole:
             return placed
         if memories.differ and placed.arena.waits:
             return cheapest(plan, ram, finish)
         tried = []
-        for way in chain([placed], _smaller(plan, ram, finishers)):
+        for way in chain([placed], _smaller(plan, ram, settings)):
             if way.arena.size <= ram and not way.arena.over:
                 return way
             tried.append(way)
         return min(tried, key=lambda one: (one.arena.over, one.arena.size))
 
 
-def _smaller(plan: Plan, ram: int, finishers: Callable[[Plan], tuple[Finish, Finish]]) -> Iterator[Plan]:
+def _smaller(plan: Plan, ram: int, settings: Settings) -> Iterator[Plan]:
     """Placed plans that are to take no more than `ram` bytes, what costs few cycles first.
 
     Copies that save a little RAM come before bands of rows, and these before layers that run twice.
     """
-    finish, frugal = finishers(plan)
+    finish, frugal = _finishers(plan, settings)
     yield frugal(())
     search = Search(plan)
     again = tuple(recomputed(plan))
@@ -113,32 +121,21 @@ def _smaller(plan: Plan, ram: int, finishers: Callable[[Plan], tuple[Finish, Fin
     for index, one in enumerate(again):
         search = Search(one.plan)
         if index == len(again) - 1 or search.within(ram):
-            yield fit_ram(search, ram, finishers(one.plan)[0])
+            yield fit_ram(search, ram, _finishers(one.plan, settings)[0])
 
 
-def compile_front(
-    program: Program,
-    name: str,
-    kernel_folders: Sequence[str] = ("reference",),
-    npu: NpuTarget | None = None,
-    optimize: Optimize = "speed",
-    custom: Sequence[Signature] = (),
-    room: int | None = None,
-    state: Sequence[bytes] = (),
-    by_rows: bool = False,
-    memories: Memories = _ANYWHERE,
-) -> tuple[LowScratch, ...]:
+def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowScratch, ...]:
     """The plans of a program from the quickest to the one with the smallest arena.
 
     By more and more rows, and then by layers that run twice.
     """
     with _consistent(name):
-        plan = _chosen(program, name, npu, False, custom, state, by_rows, kernel_folders, optimize)
-        memories = memories.without(_windows(plan, state))
+        plan = _chosen(program, name, settings)
+        settings = _beside_windows(plan, settings)
         searches, made = list[tuple[int, Search]](), list[LowScratch]()
         for more, one in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
-            ways = _finishers(one, kernel_folders, optimize, room, memories)
-            search = Search(one, _live(one, kernel_folders, optimize, room))
+            ways = _finishers(one, settings)
+            search = Search(one, _live(one, settings))
             searches.append((more, search))
             least = made[-1].plan.arena.size if made else None
             made += [
@@ -149,71 +146,60 @@ def compile_front(
         return tuple(with_bounds(made, searches))
 
 
-def _live(plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None) -> list[int]:
+def _live(plan: Plan, settings: Settings) -> list[int]:
     """Bytes that each step of a plan needs by the kernels of its core, before anything is placed."""
-    made = leanest(specialize(join_scratch(plan), kernel_folders, optimize, room))
+    made = leanest(_specialized(join_scratch(plan), settings))
     return live_bytes(made)[1:-1]
 
 
-def _chosen(
-    program: Program,
-    name: str,
-    npu: NpuTarget | None,
-    whole: bool,
-    custom: Sequence[Signature],
-    state: Sequence[bytes],
-    by_rows: bool,
-    kernel_folders: Sequence[str],
-    optimize: Optimize,
-) -> Plan:
+def _specialized(plan: Plan, settings: Settings) -> Plan:
+    """The plan with the kernels of the core."""
+    return specialize(plan, settings.kernel_folders, settings.optimize, settings.room)
+
+
+def _chosen(program: Program, name: str, settings: Settings) -> Plan:
     """The plan by portable kernels, before anything is placed."""
-    selected = _select(program, name, npu, custom)
+    selected = _select(program, name, settings)
     user_calls(selected.steps)
     plan = fuse_repeats(fuse_float_pools(fuse_padding(separate_outputs(without_views(selected)))))
     plan = fuse_samples(plan)
-    if not whole:
-        plan = remove_channels(plan, partial(price, kernel_folders=kernel_folders))
-    plan = keep_state(plan, state, windows=optimize != "ram" and not whole)
-    plan = allow_inplace(take_rows(plan) if by_rows else plan)
-    return plan if whole else reordered(plan)
+    if not settings.whole:
+        plan = remove_channels(plan, partial(price, kernel_folders=settings.kernel_folders))
+    windows = settings.optimize != "ram" and not settings.whole
+    plan = keep_state(plan, settings.state, windows=windows)
+    plan = allow_inplace(take_rows(plan) if settings.by_rows else plan)
+    return plan if settings.whole else reordered(plan)
 
 
-def _windows(plan: Plan, state: Sequence[bytes]) -> int:
+def _windows(plan: Plan, settings: Settings) -> int:
     """Bytes of a plan's state beyond what it keeps."""
-    return len(plan.initial_state) - sum(map(len, state))
+    return len(plan.initial_state) - sum(map(len, settings.state))
 
 
-def _finishers(
-    plan: Plan, kernel_folders: Sequence[str], optimize: Optimize, room: int | None, memories: Memories
-) -> tuple[Finish, Finish]:
+def _beside_windows(plan: Plan, settings: Settings) -> Settings:
+    """With the memories that are left beside them."""
+    return replace(settings, memories=settings.memories.without(_windows(plan, settings)))
+
+
+def _finishers(plan: Plan, settings: Settings) -> tuple[Finish, Finish]:
     """What gives a plan the kernels of its core, and places it, with the chains that it is given.
 
     The second gives away no byte for speed.
     """
-    usual = 0 if optimize == "ram" else _ROOM_FOR_SPEED
-    first, frugal = (
-        _finisher(plan, kernel_folders, optimize, room, memories, share) for share in (usual, 0.0)
-    )
-    return first, frugal
+    usual = 0 if settings.optimize == "ram" else _ROOM_FOR_SPEED
+    return _finisher(plan, settings, usual), _finisher(plan, settings, 0.0)
 
 
-def _finisher(
-    plan: Plan,
-    kernel_folders: Sequence[str],
-    optimize: Optimize,
-    room: int | None,
-    memories: Memories,
-    allowance: float,
-) -> Finish:
+def _finisher(plan: Plan, settings: Settings, allowance: float) -> Finish:
     """One that may take this share of the arena for speed."""
 
     def finish(chains: Sequence[Chain]) -> Plan:
-        made = specialize(join_scratch(in_bands(plan, chains)), kernel_folders, optimize, room)
-        made = copy_weights(made, memories)
+        made = _specialized(join_scratch(in_bands(plan, chains)), settings)
+        made = copy_weights(made, settings.memories)
         placed = join_in_place(
             made, lambda one: allocate_with_relocation(choose_low_scratch(one, allowance), 2 * allowance)
         )
-        return in_one_line(memories.spread(placed))
+        return in_one_line(settings.memories.spread(placed))
 
     return finish
 
@@ -230,13 +216,13 @@ def _consistent(name: str) -> Iterator[None]:
         ) from error
 
 
-def _select(program: Program, name: str, npu: NpuTarget | None, custom: Sequence[Signature]) -> Plan:
+def _select(program: Program, name: str, settings: Settings) -> Plan:
     """The plan that moves fewer bytes: with the program's memory layouts, or with carried ones."""
-    table = selectors(custom)
-    plan = select(program, name, npu, table)
+    table = selectors(settings.custom)
+    plan = select(program, name, settings.npu, table)
     if not _moved(plan):
         return plan
-    return min(plan, select(propagate_layouts(program), name, npu, table), key=_moved)
+    return min(plan, select(propagate_layouts(program), name, settings.npu, table), key=_moved)
 
 
 def _moved(plan: Plan) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from mcu_build.board import Board
 from mcu_build.cache import Cache
@@ -16,8 +16,7 @@ from mcu_build.stages.lowered import Lowered
 from mcu_build.stages.request import Request
 
 if TYPE_CHECKING:
-    from mcu_build.custom import Signature
-    from mcu_build.plan.delegate import NpuTarget
+    from mcu_build.plan.compile import Settings
     from mcu_build.plan.memories import Pin
     from mcu_build.plan.rows.choose import LowScratch
 
@@ -71,14 +70,16 @@ def plan_program(
     `is_left`: delegates of an NPU are left to ExecuTorch's runtime. `pins` name memories for layers.
     """
     from mcu_build.plan.compile import compile_program
-    from mcu_build.plan.fit import memories_of, room_for_arena
+    from mcu_build.plan.fit import room_for_arena
 
     is_part = program is not None
-    given = _given(lowered, board, cmsis_nn, optimize, whole, program, is_left)
-    state = sum(map(len, given["state"]))
-    ram, memories = room_for_arena(board, state), memories_of(board, state, pins)
-    plan = compile_program(**given, name=name, whole=whole, ram=ram, by_rows=by_rows, memories=memories)
-    boundaries, count = lowered.boundaries, len(given["program"].inputs)
+    program = program or load(lowered.program, lowered.method, lowered.data)
+    settings = _settings(lowered, board, cmsis_nn, optimize, program, pins, is_part, is_left)
+    room = None if whole else settings.room
+    settings = replace(settings, room=room, whole=whole, by_rows=by_rows)
+    ram = room_for_arena(board, sum(map(len, settings.state)))
+    plan = compile_program(program, name, settings, ram)
+    boundaries, count = lowered.boundaries, len(program.inputs)
     inputs = dict(zip(plan.inputs, boundaries, strict=False))
     outputs = () if is_part else zip(plan.outputs, boundaries[count:], strict=False)
     named = replace(plan, output_names=() if is_part else lowered.outputs)
@@ -90,46 +91,34 @@ def plan_program(
 def plan_front(request: Request, lowered: Lowered) -> "tuple[LowScratch, ...]":
     """The plans of a program from the quickest to the one with the smallest arena."""
     from mcu_build.plan.compile import compile_front
-    from mcu_build.plan.fit import memories_of
 
-    given = _given(lowered, request.board, request.cmsis_nn, request.options.optimize)
-    memories = memories_of(request.board, sum(map(len, given["state"])), _pins(request, lowered))
-    by_rows = request.options.input_by == "rows"
-    return compile_front(**given, name=lowered.name, by_rows=by_rows, memories=memories)
-
-
-class _Given(TypedDict):
-    """What a plan is made from."""
-
-    program: Program
-    kernel_folders: tuple[str, ...]
-    npu: "NpuTarget | None"
-    optimize: Optimize
-    custom: "Sequence[Signature]"
-    room: int | None
-    state: Sequence[bytes]
+    options, program = request.options, load(lowered.program, lowered.method, lowered.data)
+    pins = _pins(request, lowered)
+    settings = _settings(lowered, request.board, request.cmsis_nn, options.optimize, program, pins)
+    return compile_front(program, lowered.name, replace(settings, by_rows=options.input_by == "rows"))
 
 
-def _given(
+def _settings(
     lowered: Lowered,
     board: Board,
     cmsis_nn: CmsisNn | None,
     optimize: Optimize,
-    whole: bool = False,
-    program: Program | None = None,
+    program: Program,
+    pins: "Sequence[Pin]",
+    is_part: bool = False,
     is_left: bool = False,
-) -> _Given:
+) -> "Settings":
+    """How a program is planned for a board, or a part of it. McuError where it lacks what its NPU needs."""
     from mcu_build.codegen.target import kernel_folders
+    from mcu_build.plan.compile import Settings
     from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.fit import room_for_constants
+    from mcu_build.plan.fit import memories_of, room_for_constants
     from mcu_build.plan.keep_state import initial_bytes, initial_values
 
     npu = None
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
         npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast, is_left)
-    is_part = program is not None
-    program = program or load(lowered.program, lowered.method, lowered.data)
     if (
         lowered.npu
         and "Dedicated" in lowered.npu.memory_mode
@@ -141,15 +130,16 @@ def _given(
         )
     # A part of a program ends before the new values of its state are there.
     boundaries = lowered.boundaries[: len(program.inputs)]
-    initial = [] if is_part else initial_values(program, lowered.initial_state(), boundaries)
-    return _Given(
-        program=program,
+    values = [] if is_part else initial_values(program, lowered.initial_state(), boundaries)
+    state = initial_bytes(program, values)
+    return Settings(
         kernel_folders=kernel_folders(board, cmsis_nn),
         npu=npu,
         optimize=optimize,
         custom=lowered.custom,
-        room=None if whole else room_for_constants(board),
-        state=initial_bytes(program, initial),
+        room=room_for_constants(board),
+        state=state,
+        memories=memories_of(board, sum(map(len, state)), pins),
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mcu_build.board import find_board
-from mcu_build.plan.compile import compile_program
+from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.simulate import run
 from tests.sim.kernels.convolution_cases import EPILOGUES, cases, differing
 from tests.sim.kernels.test_dsp_conv2d import SHAPES
@@ -20,7 +20,7 @@ def test_equals_the_reference(tmp_path: Path) -> None:
     made += [layer(seed, size, EPILOGUES[seed]) for seed, size in enumerate(SIZES[: len(EPILOGUES)])]
     programs = [program_of(case) for case in made]
     plans = [
-        compile_program(program, f"case_{index}", ("dsp", "reference"))
+        compile_program(program, f"case_{index}", Settings(("dsp", "reference")))
         for index, (program, _) in enumerate(programs)
     ]
     assert all(plan.steps[-1].kernel.startswith("dsp_") for plan in plans)
