@@ -1,13 +1,17 @@
-"""What int8 would leave little of stays in float: small rows before a norm, wide arguments of sines."""
+"""What int8 would leave little of stays in float: small rows before a norm, wide sines, steep means."""
+
+from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from mcu_build.frontend import precision
 from mcu_build.frontend import quantize as quantization
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import convert, ruined_by_int8
-from mcu_build.lower import wide_arguments
+from mcu_build.lower import steep_means, wide_arguments
 from mcu_build.lower.unlike_rows import WHY
 from mcu_build.quality.sqnr import sqnr_db
 
@@ -93,3 +97,30 @@ def test_what_becomes_an_index_is_computed_in_float():
 
     program = normalize(torch.export.export(Cells().eval(), CALLS[0]), "model.py")
     assert ruined_by_int8(program, CALLS) == {"floor": wide_arguments.WHY}
+
+
+class Pooled(nn.Module):
+    """A generalized mean, or a mean of a function that is no trouble."""
+
+    def __init__(self, power: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.power = nn.Conv2d(3, 4, 3), power
+
+    def forward(self, x):
+        made = torch.relu(self.layer(x))
+        if self.power == 1:
+            return F.hardswish(made).mean((2, 3)).sigmoid()
+        return F.avg_pool2d(made.clamp(min=1e-6).pow(self.power), 6).pow(1 / self.power)
+
+
+def test_steep_means_are_computed_in_float():
+    torch.manual_seed(1)
+    calls = [(torch.randn(1, 3, 8, 8) * (0.3 + 0.2 * i),) for i in range(4)]
+    program = normalize(torch.export.export(Pooled(5).eval(), calls[0]), "model.py")
+    names = dict.fromkeys(("pow_1", "avg_pool2d", "pow_2"), steep_means.WHY)
+    assert ruined_by_int8(program, calls) == names
+    precision.apply(program, {"pow": "int8"}, Path("model.py"))
+    assert ruined_by_int8(program, calls).keys() == {"avg_pool2d"}
+    harmless = normalize(torch.export.export(Pooled(1).eval(), calls[0]), "model.py")
+    assert ruined_by_int8(harmless, calls) == {}

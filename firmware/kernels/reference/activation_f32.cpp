@@ -19,7 +19,12 @@ void elu_f32(const EluParams& params, const float* input, float* output) {
 }
 
 void pow_scalar_f32(const PowParams& params, const float* input, float* output) {
-    for (int32_t i = 0; i < params.count; ++i) output[i] = math::pow(input[i], params.exponent);
+    const PowParams given = params;
+    if (given.exponent == 3.0f) {
+        for (int32_t i = 0; i < given.count; ++i) output[i] = input[i] * input[i] * input[i];
+        return;
+    }
+    for (int32_t i = 0; i < given.count; ++i) output[i] = math::pow(input[i], given.exponent);
 }
 
 }  // namespace mcu::kernels

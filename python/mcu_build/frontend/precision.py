@@ -45,7 +45,7 @@ def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, us
     McuError, with names that are alike, for keys that fit none.
     """
     from mcu_build.frontend import accumulators
-    from mcu_build.lower.assigned import keep_in_float, make_int4, make_int16
+    from mcu_build.lower.assigned import ask_int8, keep_in_float, make_int4, make_int16
 
     adding = accumulators.accumulating(exported) if usual == INT8 else set()
     names = {node: names_of(node) for node in exported.graph.nodes if node.op == "call_function"}
@@ -62,6 +62,8 @@ def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, us
             make_int16(node)
         elif width == INT4:
             make_int4(node)
+        elif any(wish == INT8 and fits(key, module, full) for key, wish in wishes.items()):
+            ask_int8(node)
     _check_int4(names, wishes, path)
     if unused:
         known = sorted({name for pair in names.values() for name in pair if name})

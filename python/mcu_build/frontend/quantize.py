@@ -130,13 +130,17 @@ def convert(
 
 
 def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
-    """Operators that int8 would leave little of, by a few calls, with the reason."""
+    """What int8 would leave little of, by a few calls, unless it is asked for: operators with the reason."""
+    from mcu_build.lower.assigned import asks_int8
+    from mcu_build.lower.steep_means import steep_means
     from mcu_build.lower.unlike_rows import unlike_rows
     from mcu_build.lower.wide_arguments import wide_arguments
 
     with quiet(), named("quantized"):
         module, calls = exported.module(check_guards=False), calibration[:_COMPARED]
-        return {**wide_arguments(module, calls), **unlike_rows(module, calls)}
+        found = (rule(module, calls) for rule in (wide_arguments, unlike_rows, steep_means))
+        asked = {node.name for node in module.graph.nodes if asks_int8(node)}
+        return {name: why for one in found for name, why in one.items() if name not in asked}
 
 
 def _with_own_weights(exported: ExportedProgram) -> GraphModule:

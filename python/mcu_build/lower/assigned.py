@@ -20,6 +20,7 @@ Chosen = Callable[[Node], bool]
 _MARK = "mcu_build_cpu"
 _FLOAT = "mcu_build_float"
 _BOUNDARY = "mcu_build_boundary"
+_INT8 = "mcu_build_int8"
 _INT16 = "mcu_build_int16"
 _INT4 = "mcu_build_int4"
 _ORIGIN = {
@@ -82,6 +83,16 @@ def is_int4(node: Node) -> bool:
     """Whether `make_int4` has marked the node, and nothing keeps it in float."""
     found = node.meta.get("custom") or {}
     return _INT4 in found and _FLOAT not in found
+
+
+def ask_int8(node: Node) -> None:
+    """Note that the model file asks for int8: nothing else is chosen for `node` by default."""
+    _note(node, _INT8, "yes")
+
+
+def asks_int8(node: Node) -> bool:
+    """Whether `ask_int8` has marked the node."""
+    return _INT8 in (node.meta.get("custom") or {})
 
 
 def mark_boundary(node: Node) -> None:

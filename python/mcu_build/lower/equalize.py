@@ -60,8 +60,8 @@ _MOST = 64.0
 # An error of weights is the same at every place and for every input: what comes later averages errors of
 # activations, but not this one.
 _LASTING = 16.0
-# The share of the noise that may be left for a pair to be changed: 3 dB less.
-_WORTH = 0.5
+# The share of the noise that may be left for a pair to be changed: 1 dB less.
+_WORTH = 0.8
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 //
 //   leaky_relu  x where x > 0, else slope x
 //   elu         positive x where x > 0, else negative (exp(input_scale x) - 1)
-//   pow         x to the power `exponent`
+//   pow         x to the power `exponent`; of 3, two products
 //
 // leaky_relu is exact (one rounding), the others use expm1 and pow of math_f32.h.
 
