@@ -7,6 +7,7 @@ test images. Before a case runs, every byte of its arena that holds no input is 
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -182,10 +183,8 @@ def _object(source: Path, options: Target, firmware: Path, folder: Path) -> Path
         made = folder / f"{source.stem}.o"
         _check([options.cxx, *flags, f"-I{folder}", "-c", source, "-o", made], folder)
         return made
-    headers = [*sorted((firmware / "include").rglob("*.h")), *sorted((firmware / "kernels").rglob("*.h"))]
-    digest = hashlib.sha256(repr((options.cxx, flags, _HEADER)).encode())
-    for file in (source, *headers):
-        digest.update(file.read_bytes())
+    digest = hashlib.sha256(repr((options.cxx, flags, _HEADER)).encode() + _headers(firmware))
+    digest.update(source.read_bytes())
     kept = data_dir() / "build" / "test-kernels" / f"{source.stem}-{digest.hexdigest()[:16]}.o"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +192,16 @@ def _object(source: Path, options: Target, firmware: Path, folder: Path) -> Path
         _check([options.cxx, *flags, f"-I{folder}", "-c", source, "-o", partial], kept.parent)
         partial.rename(kept)
     return kept
+
+
+@cache
+def _headers(firmware: Path) -> bytes:
+    """The hash of every header that a source of the firmware may include."""
+    digest = hashlib.sha256()
+    for folder in ("include", "kernels"):
+        for file in sorted((firmware / folder).rglob("*.h")):
+            digest.update(file.read_bytes())
+    return digest.digest()
 
 
 def _check(command: Sequence[str | Path], cwd: Path) -> None:

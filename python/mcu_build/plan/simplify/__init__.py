@@ -101,7 +101,7 @@ def _unneeded(plan: Plan, ranges: Ranges, coupled: Coupled, kept: set[int]) -> s
     A channel that is read only for channels that go goes too, so readers are asked until nothing changes.
     """
     readers = [step for step in plan.steps if coupled_of(plan, step) == []]
-    everything = {int(group) for groups in coupled.groups.values() for group in groups}
+    everything = {group for groups in coupled.groups.values() for group in groups.tolist()}
     gone: set[int] = set()
     while True:
         needed = set(kept)
@@ -118,7 +118,7 @@ def _needed(ranges: Ranges, coupled: Coupled, step: Step, gone: set[int]) -> set
     written = ~np.isin(coupled.groups[step.writes[0]], list(gone))
     groups = coupled.groups[step.reads[0]]
     needed = step.call.needed_channels(ranges, written)
-    return {int(group) for group in (groups if needed is None else groups[needed])}
+    return {*(groups if needed is None else groups[needed]).tolist()}
 
 
 def _kept_back(coupled: Coupled, gone: set[int]) -> set[int]:

@@ -40,22 +40,29 @@ class Coupled:
                 between = _alias(plan, id, tensor.alias_of)
                 kept.update(() if between else (id, tensor.alias_of))
                 self._couple(between)
-        self.groups = {id: self._roots(id, channels_of(tensor)) for id, tensor in plan.tensors.items()}
-        self.kept = {int(group) for id in kept for group in self.groups[id]}
+        roots = self._roots(np.arange(count))
+        spans = {id: (self._first[id], channels_of(tensor)) for id, tensor in plan.tensors.items()}
+        self.groups = {id: roots[first : first + count] for id, (first, count) in spans.items()}
+        self.kept = {group for id in kept for group in self.groups[id].tolist()}
 
     def _couple(self, coupled: Sequence[Coupling]) -> None:
         for one, channels, other, others in coupled:
-            for a, b in zip(channels.tolist(), others.tolist(), strict=True):
-                self._parent[self._root(self._first[one] + a)] = self._root(self._first[other] + b)
+            first = self._roots(channels + self._first[one])
+            second = self._roots(others + self._first[other])
+            apart = first != second
+            first, second = first[apart], second[apart]
+            if len(np.unique(first)) == len(first) and not np.isin(first, second).any():
+                self._parent[first] = second
+                continue
+            for a, b in zip(first, second, strict=True):
+                self._parent[self._roots(a)] = self._roots(b)
 
-    def _root(self, node: int) -> int:
-        while self._parent[node] != node:
-            self._parent[node] = self._parent[self._parent[node]]
-            node = int(self._parent[node])
-        return node
-
-    def _roots(self, id: int, channels: int) -> Ints:
-        return np.array([self._root(self._first[id] + channel) for channel in range(channels)])
+    def _roots(self, nodes: Ints) -> Ints:
+        roots = self._parent[nodes]
+        while not np.array_equal(roots, further := self._parent[roots]):
+            roots = further
+        self._parent[nodes] = roots
+        return roots
 
 
 def _images(step: Step, coupled: Sequence[Coupling]) -> set[int | None]:

@@ -14,6 +14,7 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 _POINTS = (22, 21)  # of mve_add.h: the finest, then what leaves larger sums room
 _NEIGHBOURS = sorted(product(range(-4, 5), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1]))
 _MOST = 1 << 31
+_FAR = 1 << 40  # beyond every sum
 _FARTHEST = 31
 
 
@@ -45,14 +46,19 @@ def factors(call: Add) -> Factors | None:
         return None
     outer = _real(given.multiplier, given.shift) * 2.0**HEADROOM
     exact = [outer * _real(one.multiplier, one.shift) for one in (given.first, given.second)]
-    for point, (da, db) in product(_POINTS, _NEIGHBOURS):
-        first, second = round(exact[0] * 2**point) + da, round(exact[1] * 2**point) + db
-        sums = values[:, None] * first + values[None, :] * second
-        least = ((wanted << point) - sums)[wanted > -128].max(initial=-_MOST)
-        below = (((wanted + 1) << point) - sums)[wanted < 127].min(initial=_MOST)
-        addend = int(least + below) // 2
-        if least < below and np.abs(sums + addend).max() < _MOST:
-            return Factors(point, first, second, addend)
+    for point in _POINTS:
+        # A clamped output says nothing about the other side.
+        low = np.where(wanted > -128, wanted << point, -_FAR)
+        high = np.where(wanted < 127, (wanted + 1) << point, _FAR)
+        for da, db in _NEIGHBOURS:
+            first, second = round(exact[0] * 2**point) + da, round(exact[1] * 2**point) + db
+            sums = values[:, None] * first + values[None, :] * second
+            least = max(int((low - sums).max()), -_MOST)
+            below = min(int((high - sums).min()), _MOST)
+            addend = (least + below) // 2
+            corners = sums[np.ix_([0, -1], [0, -1])]
+            if least < below and np.abs(corners + addend).max() < _MOST:
+                return Factors(point, first, second, addend)
     return None
 
 
