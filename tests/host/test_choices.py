@@ -41,9 +41,12 @@ def swept() -> dict[str, Shape]:
 
 def shape_of(code: str, image: tuple[int, ...]) -> Shape:
     def conv(inputs, outputs, kernel, stride=1, padding=0, dilation=1, groups=1):
-        pair = [(one, one) if isinstance(one, int) else one for one in (kernel, stride, padding, dilation)]
+        pairs = ((one, one) if isinstance(one, int) else one for one in (kernel, stride, padding, dilation))
+        kernel, stride, padding, dilation = pairs
         copies = outputs // inputs if groups == inputs else 0
-        return Shape((1, *image[2:]), inputs, outputs, *pair, copies, groups=1 if copies else groups)
+        size = (1, image[2], image[3])
+        groups = 1 if copies else groups
+        return Shape(size, inputs, outputs, kernel, stride, padding, dilation, copies, groups=groups)
 
     return eval(code, {"nn": SimpleNamespace(Conv2d=conv)})
 

@@ -1,6 +1,7 @@
 """The size report on native programs: sums, tables, refusals. tests/cross has those of every board."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def image(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def size(image):
+def size(image: tuple[Path, Path]) -> Size:
     return measure(*image, find_board("host"))
 
 
@@ -75,7 +76,7 @@ def test_symbols_are_told_by_their_names_in_cpp_with_their_object(size):
     assert sorted(one.kind for one in size.symbols if one.name == "counter") == ["constants", "static"]
 
 
-def test_rows_are_sorted_and_the_same_every_time(image, size):
+def test_rows_are_sorted_and_the_same_every_time(image: tuple[Path, Path], size: Size) -> None:
     assert size == measure(*image, find_board("host"))
     assert [one.size for one in size.symbols] == sorted((one.size for one in size.symbols), reverse=True)
 
@@ -102,7 +103,7 @@ def test_what_is_no_image_is_refused(image, tmp_path):
         assert "uild" in caught.value.hint
 
 
-def test_an_image_for_another_board_is_refused(image):
+def test_an_image_for_another_board_is_refused(image: tuple[Path, Path]) -> None:
     with pytest.raises(McuError, match="is in no memory of microbit"):
         measure(*image, find_board("microbit"))
 

@@ -13,7 +13,7 @@ from mcu_build.cache import Cache
 from mcu_build.errors import Exit
 from mcu_build.hardware import MemoryTiming
 from mcu_build.profile.attribute import Step
-from mcu_build.profile.measure import count, cycles_of, read
+from mcu_build.profile.measure import Executable, count, cycles_of, read
 from mcu_build.profile.memory import code_timing
 from mcu_build.simulate import plugin
 from mcu_build.simulate.run import run
@@ -95,14 +95,14 @@ def counted(image, inputs, boundaries, file):
     return file.read_bytes()
 
 
-def test_the_same_bytes_on_every_run(image, tmp_path):
+def test_the_same_bytes_on_every_run(image: tuple[Executable, bytes], tmp_path: Path) -> None:
     model = image[0].symbol("narrow_run")
     boundaries = plugin.Boundaries(model.address, model.address + model.size)
     first = counted(*image, boundaries, tmp_path / "first")
     assert counted(*image, boundaries, tmp_path / "second") == first
 
 
-def test_boundaries_lose_nothing(image, tmp_path):
+def test_boundaries_lose_nothing(image: tuple[Executable, bytes], tmp_path: Path) -> None:
     """The same addresses as often, whether the run is one span or hundreds."""
     counted(*image, plugin.Boundaries(0, 0), tmp_path / "whole")
     (whole,) = plugin.read(tmp_path / "whole")
