@@ -54,8 +54,8 @@ def _cpp_structs(folder: Path) -> dict[str, list[tuple[str, str]]]:
     """The aggregates of all kernel headers, as they are written there."""
     found = {}
     for header in sorted(folder.glob("*.h")):
-        if header.name == "math_f32.h":
-            continue  # It has a Pair of its own, of floats, and no parameters.
+        if header.name.startswith("math_"):
+            continue  # They have a Pair of their own, of floats, and no parameters.
         text = re.sub(r"//[^\n]*", "", header.read_text())
         for name, body in re.findall(r"\nstruct (\w+) \{(.*?)\n\};", text, re.S):
             declared = re.findall(r"(\w+)\s+([^;]+);", body)
