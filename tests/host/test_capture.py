@@ -202,6 +202,16 @@ def test_control_flow_over_what_nothing_writes_is_decided(tmp_path, body):
     assert torch.equal(exported.module()(*model.example_inputs), model.model(*model.example_inputs))
 
 
+def test_a_layer_that_raises_is_left(tmp_path):
+    """SpeechBrain tries whether a layer takes lengths."""
+    body = "try: return self.layer(x, x)\n        except TypeError: return self.layer(x)"
+    start = "super().__init__()"
+    text = CONTROL.format(body=body).replace(start, f"{start}\n        self.layer = nn.Linear(4, 2)")
+    exported = capture(model := load(write(tmp_path, text)))
+    x = model.example_inputs[0]
+    assert torch.equal(exported.module()(x), model.model.layer(x))
+
+
 def test_values_that_are_known_leave_no_trace(tmp_path, monkeypatch):
     """torch.export splits its graph at each change of the gradient mode, in quadratic time."""
 

@@ -6,12 +6,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.ao.quantization.fx.utils import get_new_attr_name_with_prefix as usual
+from torch.export.unflatten import _is_call_name
 
 from mcu_build.codegen.model import generate
 from mcu_build.frontend.evaluation import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program
+from mcu_build.lower.new_names import is_call_name, new_names
 from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.inplace import allow_inplace
@@ -142,3 +145,20 @@ def test_large_models_are_judged_over_fewer_vectors(size, vectors):
 
     exported = torch.export.export(Many(), (torch.zeros(1, size, size),), strict=False)
     assert judged(exported) == vectors
+
+
+def test_new_names_are_found_at_once():
+    """torch's own search is quadratic in the number of observers."""
+
+    def named(count, with_prefix):
+        module = torch.nn.Module()
+        for _ in range(count):
+            setattr(module, with_prefix("observer.")(module), 1)
+        return list(vars(module))[-count:]
+
+    assert named(20, new_names()) == named(20, usual)
+    grown = [calls(named, count, search) for search in (new_names(), usual) for count in (50, 200)]
+    assert grown[1] < GROWTH * grown[0]
+    assert grown[3] > GROWTH * grown[2]
+    for name in ("a", "a@1", "a@", "a@x", "b", "ab", "a.b"):
+        assert is_call_name(name, "a") == _is_call_name(name, "a")

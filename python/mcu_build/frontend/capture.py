@@ -21,7 +21,7 @@ from mcu_build.frontend.assigned_buffers import assignments_copied
 from mcu_build.frontend.first_call import FirstCall, call_once, flat_outputs, output_names
 from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
-from mcu_build.frontend.modes import as_in_firmware
+from mcu_build.frontend.modes import as_in_firmware, layers_may_raise
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.rounded import saved_rounded
@@ -66,6 +66,7 @@ def capture(model: Model, first: FirstCall | None = None) -> ExportedProgram:
             recurrent_shapes(),
             contextlib.redirect_stderr(io.StringIO()),
             as_in_firmware(),
+            layers_may_raise(),
             flat_outputs(model.model),
             known_values(model.model, first.written),
             assignments_copied(model.model),

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import importlib
 import io
 import logging
 import typing
@@ -51,14 +52,16 @@ def quick() -> Iterator[None]:
     Torch looks up all composite operators once for each namespace, though they are those of all: here once in
     all, and what it registers for them is kept. Graphs are many small objects that live long, so that garbage
     is looked for less often.
-    Graphs become Python code when they are called.
+    Graphs become Python code when they are called. New names are not searched among those that are taken.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
     from executorch.exir._serialize import _dataclass, _flatbuffer_program
     from torch._export import utils
+    from torch.ao.quantization.fx import prepare as observers
     from torch.fx.traceback import NodeSource
 
+    from mcu_build.lower.new_names import is_call_name, new_names
     from mcu_build.lower.recurrent_shapes import recurrent_shapes
 
     threads, hints = torch.get_num_threads(), functools.cache(typing.get_type_hints)
@@ -66,6 +69,10 @@ def quick() -> Iterator[None]:
         for module in (_dataclass, _flatbuffer_program):
             stack.enter_context(replaced(module, "get_type_hints", hints))
         stack.enter_context(replaced(NodeSource, "__deepcopy__", lambda source, memo: source))
+        stack.enter_context(replaced(observers, "get_new_attr_name_with_prefix", new_names()))
+        # `torch.export.unflatten` is a function of that module.
+        modules = importlib.import_module("torch.export.unflatten")
+        stack.enter_context(replaced(modules, "_is_call_name", is_call_name))
         once = functools.cache(utils._materialize_cpp_cia_ops)
         stack.enter_context(replaced(utils, "_materialize_cpp_cia_ops", once))
         stack.callback(gc.set_threshold, *gc.get_threshold())
