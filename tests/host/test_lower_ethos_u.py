@@ -1,5 +1,6 @@
 """Lowering to Ethos-U: what goes where and why, and delegates through the plan."""
 
+import contextlib
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from executorch.backends.arm._passes import ArmPassManager
 from executorch.exir._serialize._named_data_store import NamedDataStore
 from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
 from executorch.exir._serialize.data_serializer import DataPayload
@@ -16,10 +18,12 @@ from torch import nn
 from mcu_build.board import find_board
 from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
+from mcu_build.frontend import quantize_npu
 from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, parse
 from mcu_build.ir.weights import load_weights
+from mcu_build.lower import tosa_names, vela_defects
 from mcu_build.lower.ethos_u import LoweredForNpu, lower
 from mcu_build.npu import payload
 from mcu_build.oracle.reference import evaluate
@@ -165,6 +169,29 @@ def test_what_stays_in_float_tells_the_npu_s_reason_too():
     assert np.abs(gated - Gate()(*draw(9, 3)).numpy()).mean() < 0.05
 
 
+def test_what_the_proof_has_made_of_a_delegate_is_not_made_again(monkeypatch):
+    made = []
+    usual = ArmPassManager.transform_to_backend_pipeline
+    monkeypatch.setattr(
+        ArmPassManager,
+        "transform_to_backend_pipeline",
+        lambda *arguments, **options: made.append(options) or usual(*arguments, **options),
+    )
+    exported = torch.export.export(nn.Sequential(nn.Linear(8, 4)).eval(), (torch.ones(1, 8),))
+    # The next proof forgets the first.
+    first, second = [
+        quantize_for_npu(exported, [(scale * torch.ones(1, 8),)], "ethos-u55").program for scale in (1, 3)
+    ]
+    assert len(made) == 2
+    remembered = lower(second, U55, "cortex-m55")
+    assert len(made) == 2
+    other = lower(first, U55, "cortex-m55")
+    assert len(made) == 3
+    tosa_names._made.clear()
+    assert lower(second, U55, "cortex-m55").delegates == remembered.delegates != other.delegates
+    assert len(made) == 4
+
+
 def test_a_row_names_the_line_of_the_model(half):
     layers = {row.layer.split(":")[0] for row in half.program.operators if row.where == "npu"}
     assert layers == {Path(__file__).name}
@@ -234,6 +261,43 @@ def test_the_program_means_what_the_model_means(half):
     found = np.stack([evaluate(program(half), [item[0].numpy()], tosa)[0] for item in inputs])
     assert (found != found[:1]).any()
     assert np.abs(found - floats).max() < 0.1 * np.ptp(floats)
+
+
+class Negated(nn.Module):
+    """Two scales become one."""
+
+    def forward(self, x):
+        return torch.cat((-torch.tanh(x), x * 4), 1)
+
+
+class Twins(nn.Module):
+    """One function twice, with two scales."""
+
+    def forward(self, x):
+        return torch.cat((torch.relu(torch.tanh(x)), torch.tanh(x) * 3), 1)
+
+
+def largest_error(model: nn.Module) -> float:
+    """Of its one delegate's outputs, against float."""
+    calls = [(torch.randn(2, 8, generator=torch.Generator().manual_seed(seed)),) for seed in range(6)]
+    exported = torch.export.export(model, calls[0])
+    lowered = lower(quantize_for_npu(exported, calls, "ethos-u55").program, U55, "cortex-m55")
+    tosa = [one.tosa for one in lowered.delegates]
+    assert len(tosa) == 1
+    errors = [evaluate(program(lowered), [x.numpy()], tosa)[0] - model(x).numpy() for (x,) in calls]
+    return float(np.abs(errors).max())
+
+
+def test_a_negative_keeps_its_size_where_it_is_concatenated(monkeypatch):
+    assert largest_error(Negated()) < 0.15
+    monkeypatch.setattr(quantize_npu, "NPU_RULES", {})
+    assert largest_error(Negated()) > 0.5
+
+
+def test_a_function_that_is_written_twice_has_both_scales(monkeypatch):
+    assert largest_error(Twins()) < 0.15
+    monkeypatch.setattr(vela_defects, "twins_kept_apart", contextlib.nullcontext)
+    assert largest_error(Twins()) > 0.5
 
 
 def test_a_delegate_without_tosa_cannot_be_evaluated(half):

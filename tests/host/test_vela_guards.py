@@ -21,7 +21,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from mcu_build.lower.ethos_u_partition import Partitioner
 from mcu_build.lower.upstream import quiet
 from mcu_build.lower.vela import Compiled, recorded
-from mcu_build.lower.vela_defects import one_result_of_convolutions
+from mcu_build.lower.vela_defects import mended_passes
 from mcu_build.npu import simulate
 from mcu_build.npu.config import find
 from mcu_build.npu.payload import parse
@@ -37,7 +37,7 @@ def lowered(module: nn.Module, example: tuple[torch.Tensor, ...], target: str, b
     config = get_symmetric_a16w8_quantization_config if bits == 16 else get_symmetric_quantization_config
     quantizer.set_global(config())
     partitioner = Partitioner(spec)
-    with quiet(), one_result_of_convolutions(), recorded() as delegates, torch.no_grad():
+    with quiet(), mended_passes(), recorded() as delegates, torch.no_grad():
         prepared = prepare_pt2e(
             torch.export.export(module.eval(), example).module(check_guards=False), quantizer
         )

@@ -49,7 +49,7 @@ from mcu_build.lower.legalize_moves import NPU_RULES
 from mcu_build.lower.refusals import RefusedError, named
 from mcu_build.lower.upstream import quick, quiet
 from mcu_build.lower.vela import proven
-from mcu_build.lower.vela_defects import one_result_of_convolutions
+from mcu_build.lower.vela_defects import mended_passes
 
 # A round can only reject what the one before has cut off, or what is wrong behind what was: a few are enough.
 _ROUNDS = 8
@@ -282,7 +282,7 @@ def _reject(
 ) -> dict[str, str]:
     """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
     trial = _Trial(spec, known)
-    with quiet(), quick(), named("lowered"), one_result_of_convolutions(), proven(targets) as wrong:
+    with quiet(), quick(), named("lowered"), mended_passes(), proven(targets) as wrong:
         to_edge_transform_and_lower(
             quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
         )

@@ -13,7 +13,7 @@ from mcu_build.lower.cortex_m import Lowered, finish, to_cortex_m
 from mcu_build.lower.ethos_u_partition import Partitioner
 from mcu_build.lower.upstream import quiet
 from mcu_build.lower.vela import Compiled, recorded
-from mcu_build.lower.vela_defects import one_result_of_convolutions
+from mcu_build.lower.vela_defects import mended_passes
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def lower(
     McuError as there, and where Vela refuses a delegate.
     """
     spec = EthosUCompileSpec(npu.name, npu.system_config, npu.memory_mode)
-    with quiet(), one_result_of_convolutions(), recorded() as compiled:
+    with quiet(), mended_passes(), recorded() as compiled:
         graph = to_cortex_m(quantized, core, Partitioner(spec))
     program = finish(graph, io, supported)
     return LoweredForNpu(program, _in_order(program, compiled))

@@ -19,7 +19,7 @@ from mcu_build.lower.clusters import CLAMPABLE, CLAMPS
 from mcu_build.lower.idioms import IDIOMS
 from mcu_build.lower.layer_scale import into_weights
 from mcu_build.lower.legalize_convolution import CONVOLUTION_RULES
-from mcu_build.lower.legalize_moves import MOVE_RULES
+from mcu_build.lower.legalize_moves import MOVE_RULES, relu6
 from mcu_build.lower.legalize_products import addmm, attention, baddbmm, masked_attention, matmul, softmax
 from mcu_build.lower.refusals import named
 
@@ -83,11 +83,6 @@ def _identity(build: Builder, node: Node) -> Node | None:
     same = source.meta["val"].dtype == node.meta["val"].dtype and shape(source) == shape(node)
     training = node.target is aten.dropout.default and bool(node.args[2])
     return source if same and not training else None
-
-
-def _relu6(build: Builder, node: Node) -> Node:
-    """relu6 by the name that fuses with what is before it."""
-    return build(aten.hardtanh.default, node.args[0], 0.0, 6.0)
 
 
 def _functional(build: Builder, node: Node) -> Node | None:
@@ -420,7 +415,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
         ),
         (_identity,),
     ),
-    aten.relu6.default: (_relu6,),
+    aten.relu6.default: (relu6,),
     aten.rsub.Tensor: (_reversed_subtraction,),
     aten.softmax.int: (masked_softmax.with_mask, softmax),
     aten.log_softmax.int: (softmax,),

@@ -167,6 +167,17 @@ def _of_one_number(build: Builder, node: Node) -> Node | None:
     return build.reshape(result, ())
 
 
+def relu6(build: Builder, node: Node) -> Node:
+    """relu6 by the name that fuses with what is before it."""
+    return build(aten.hardtanh.default, node.args[0], 0.0, 6.0)
+
+
+def _negative(build: Builder, node: Node) -> Node:
+    """-x as a product: executorch 1.5.1 negates integers alone, and a concatenation behind may have given the
+    result another scale than x has."""
+    return build(aten.mul.Tensor, node.args[0], -1.0)
+
+
 # Operators that pad by what is at the edges, and how each mode of them goes on beyond the edges.
 _MODES = {
     getattr(aten, f"{name}_pad{rank}d").default: mode
@@ -190,4 +201,6 @@ MOVE_RULES: Mapping[Any, tuple[Callable[[Builder, Node], Node | None], ...]] = {
 NPU_RULES: Mapping[Any, tuple[Callable[[Builder, Node], Node | None], ...]] = {
     **MOVE_RULES,
     **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), (_of_one_number,)),
+    aten.neg.default: (_negative,),
+    aten.relu6.default: (relu6,),
 }

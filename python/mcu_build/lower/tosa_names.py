@@ -1,27 +1,52 @@
-"""Which operator of the model a tensor of a delegate's TOSA belongs to.
+"""The TOSA that executorch makes of a delegate, and which operator of the model a tensor of it belongs to.
 
 Executorch names tensors of TOSA as the nodes of its last graph, which nearly all know the operator that they
 were made from. Vela adds words to the names: `tosa_reduce_sum_default_transpose`.
+
+What was made for the proof of a delegate (vela.py) is remembered until the next proof: lowering would make
+the same again, in most of its time.
 """
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch.fx import Graph, Node
+import torch
+from torch.export import ExportedProgram
+from torch.fx import Graph, GraphModule, Node
 
 from mcu_build.lower.assigned import Origin, origin
 
 Names = Mapping[str, Origin]
 
 
-@contextlib.contextmanager
-def noted() -> Iterator[dict[str, Origin]]:
-    """What the tensors of delegates that are lowered inside the block belong to; to be cleared after each."""
-    from executorch.backends.arm._passes import ArmPassManager
+# By fingerprint.
+_made: dict[bytes, tuple[Any, Names]] = {}
 
-    original = ArmPassManager.transform_to_backend_pipeline
+
+@contextlib.contextmanager
+def noted(*, anew: bool) -> Iterator[dict[str, Origin]]:
+    """What the tensors of delegates that are lowered inside the block belong to; to be cleared after each.
+
+    What earlier blocks have made is forgotten where all is to be made `anew`.
+    """
+    from executorch.backends.arm._passes import ArmPassManager
+    from executorch.backends.arm.tosa.backend import TOSABackend
+
+    usual, original = TOSABackend._preprocess, ArmPassManager.transform_to_backend_pipeline
     names: dict[str, Origin] = {}
+    if anew:
+        _made.clear()
+
+    def preprocess(program: ExportedProgram, spec: Any) -> Any:
+        key = _fingerprint(program, spec)
+        if key not in _made:
+            made = usual(program, spec)
+            _made[key] = made, dict(names)
+        made, known = _made[key]
+        names.update(known)
+        return made
 
     def transform(self: Any, *arguments: Any, **options: Any) -> Any:
         before = {node.name: origin(node) for node in options["graph_module"].graph.nodes}
@@ -29,11 +54,33 @@ def noted() -> Iterator[dict[str, Origin]]:
         names.update(_origins(module.graph, {name: one for name, one in before.items() if one}))
         return module
 
+    TOSABackend._preprocess = staticmethod(preprocess)
     ArmPassManager.transform_to_backend_pipeline = transform
     try:
         yield names
     finally:
+        TOSABackend._preprocess = staticmethod(usual)
         ArmPassManager.transform_to_backend_pipeline = original
+
+
+def _fingerprint(program: ExportedProgram, spec: Any) -> bytes:
+    """Of all that a delegate's TOSA, and the names in it, come from."""
+    digest = hashlib.sha256(repr([(one.key, one.value) for one in spec._to_list()]).encode())
+    for graph in (one.graph for one in program.graph_module.modules() if isinstance(one, GraphModule)):
+        for node in graph.nodes:
+            parts = (node.name, node.op, str(node.target), node.args, dict(node.kwargs), origin(node))
+            digest.update(repr((*parts, _layouts(node.meta.get("val")))).encode())
+    for name, value in sorted({**program.state_dict, **program.constants}.items()):
+        digest.update(repr((name, _layouts(value))).encode())
+        if isinstance(value, torch.Tensor):
+            digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.digest()
+
+
+def _layouts(value: Any) -> Any:
+    tensors = value if isinstance(value, list | tuple) else [value]
+    known = [one for one in tensors if isinstance(one, torch.Tensor)]
+    return [(one.dtype, tuple(one.shape), tuple(one.stride())) for one in known]
 
 
 def find(tensor: str, names: Names) -> Origin | None:

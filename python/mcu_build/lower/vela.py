@@ -81,7 +81,7 @@ def recorded() -> Iterator[list[Compiled]]:
 
     backend.vela_compile = compile_and_record
     try:
-        with noted() as names:
+        with noted(anew=False) as names:
             yield found
     finally:
         backend.vela_compile = original
@@ -107,7 +107,7 @@ def proven(targets: Sequence[str]) -> Iterator[dict[str, str]]:
 
     backend.vela_compile = prove
     try:
-        with noted() as names:
+        with noted(anew=True) as names:
             yield found
     finally:
         backend.vela_compile = original

@@ -1,5 +1,5 @@
 """Where Vela 5.1 compiles wrong streams without a word, or none: what is kept from it, what it is given in
-parts, what in another form.
+parts, what in another form. And what executorch 1.5.1 makes of a graph that it gives to Vela.
 
 tests/host/npu/test_vela_defects.py holds each of these to Vela: it fails when Vela has been mended.
 """
@@ -88,6 +88,35 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
         _retag([node for node in nodes[: place + 1] if node.target in DQ_OPS and _only_for(node, rest)], rest)
         waiting += [tag, rest]
     return found
+
+
+@contextlib.contextmanager
+def mended_passes() -> Iterator[None]:
+    """Lower inside the block with executorch's passes for Ethos-U as they should be."""
+    with one_result_of_convolutions(), twins_kept_apart():
+        yield
+
+
+@contextlib.contextmanager
+def twins_kept_apart() -> Iterator[None]:
+    """Merge equal operators of one operand only where their results have one quantization, too.
+
+    Executorch 1.5.1 takes `tanh(x)` that is written twice for one, with the scale of the first.
+    """
+    from executorch.backends.transforms.fuse_duplicate_users_pass import FuseDuplicateUsersPass
+
+    original = FuseDuplicateUsersPass._build_user_signature
+
+    def sign(self: Any, node: Node) -> Any:
+        signature = original(self, node)
+        quantization = repr([node.meta.get(key) for key in ("input_qparams", "output_qparams")])
+        return None if signature is None else (*signature, quantization)
+
+    FuseDuplicateUsersPass._build_user_signature = sign
+    try:
+        yield
+    finally:
+        FuseDuplicateUsersPass._build_user_signature = original
 
 
 @contextlib.contextmanager
