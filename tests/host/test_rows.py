@@ -13,8 +13,10 @@ from mcu_build.codegen.loops import Item, loops
 from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BuildOptions
+from mcu_build.ir.calls.struct import Pair
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.describe import describe
+from mcu_build.plan.fit import of_input
 from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.memories import Memories, Room
 from mcu_build.plan.memory import lifetimes, place
@@ -64,7 +66,7 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
         inputs += [image] * len(made)
     # Otherwise this says little.
     assert {"Conv2d", "DepthwiseConv2d", "TransposeConv2d", "MaxPool2d", "AvgPool2d"} <= kinds
-    assert {"Add", "Lookup", "Pad", "Concat", "Upsample"} <= kinds
+    assert {"Add", "Lookup", "Pad", "Concat", "Upsample", "Resample"} <= kinds
     found = run_plans(plans, inputs, tmp_path)
     at, noticed = 0, 0
     for plain in plans[::3]:
@@ -75,6 +77,29 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
         assert rows == whole, plain.name
         noticed += forgotten != whole
     assert noticed >= 6
+
+
+def test_bands_between_pixels_are_alike():
+    """Windows repeat: parameters of a few bands stand for all, and calls become loops."""
+    draw = Draw(2, 24, 16, 8)
+    image = draw.resampled(draw.convolution(draw.input, 8, same=True))
+    plan = allow_inplace(draw.plan("net", [draw.convolution(image, 4, same=True)]))
+    rows = finished(plan, [longest(plan, 1)])
+    bands = [step for step in rows.steps if step.source == "resample"]
+    assert len(bands) == 48
+    assert len({step.params for step in bands}) <= 6
+    # An average over all of an image needs all of it, and ends a chain.
+    whole = replace(plan.steps[1].call, params=replace(plan.steps[1].call.params, taps=Pair(24, 2)))
+    assert whole.needed_rows(plan.tensors, range(1)) is None
+
+
+def test_a_large_input_is_no_part_of_the_arena_by_rows():
+    draw = Draw(1, 32, 32, 8)
+    plan = draw.plan("net", [draw.pool(draw.pool(draw.input))])
+    said = of_input(place(plan))
+    assert "The input is 8,192 of these; with --input-by rows" in said
+    assert of_input(place(take_rows(plan))) == ""
+    assert of_input(place(wide_net())) == ""
 
 
 def wide_net() -> Plan:

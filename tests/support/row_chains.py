@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mcu_build.ir.arithmetic import TAP_BITS
 from mcu_build.ir.calls.convolution import (
     Conv2d,
     Conv2dParams,
@@ -13,7 +14,7 @@ from mcu_build.ir.calls.convolution import (
     TransposeConv2dParams,
 )
 from mcu_build.ir.calls.images import Upsample, UpsampleParams
-from mcu_build.ir.calls.int8 import Lookup, LookupParams
+from mcu_build.ir.calls.int8 import Lookup, LookupParams, Resample, ResampleParams
 from mcu_build.ir.calls.moves import Concat, ConcatParams, Pad, PadParams
 from mcu_build.ir.calls.pairs import Add, AddOperand, AddParams
 from mcu_build.ir.calls.pooling import AvgPool2d, AvgPool2dParams, MaxPool2d, MaxPool2dParams
@@ -55,7 +56,9 @@ class Draw:
         values = self.dice.integers(low, high, shape).astype(dtype.numpy_name)
         return self._add(dtype, shape, values.tobytes())
 
-    def _emit(self, call: Conv2d | DepthwiseConv2d | TransposeConv2d | Add | Lookup | Pad | Upsample) -> int:
+    def _emit(
+        self, call: Conv2d | DepthwiseConv2d | TransposeConv2d | Add | Lookup | Pad | Upsample | Resample
+    ) -> int:
         self.steps.append(Step.of(type(call).__name__, f"net.py:{len(self.steps)}", call))
         return call.output
 
@@ -119,6 +122,23 @@ class Draw:
         params = UpsampleParams(1, image, size, Pair(3, 2), 0)
         return self._emit(Upsample(params, id, self._image(size)))
 
+    def resampled(self, id: int) -> int:
+        """Twice as many rows and columns, between the pixels."""
+        image = self.size(id)
+        size = ImageSize(image.height * 2, image.width * 2, image.channels)
+        tables = (*self._between(image.height), *self._between(image.width))
+        params = ResampleParams(1, image, size, Pair(2, 2), 3, -5, 1 << 30, -20)
+        return self._emit(Resample(params, id, *tables, self._image(size)))
+
+    def _between(self, count: int) -> tuple[int, int]:
+        """Starts and weights of an axis of so many pixels, twice as many."""
+        places = np.clip((np.arange(2 * count) - 0.5) / 2, 0, count - 1)
+        starts = np.minimum(places.astype(np.int32), count - 2)
+        second = np.round((places - starts) * (1 << TAP_BITS)).astype(np.int16)
+        weights = np.stack([(1 << TAP_BITS) - second, second], axis=1).astype(np.int16)
+        first = self._add(DType.I32, starts.shape, starts.tobytes())
+        return first, self._add(DType.I16, weights.shape, weights.tobytes())
+
     def pool(self, id: int) -> int:
         """The maxima or the averages of windows without gaps."""
         image = self.size(id)
@@ -176,7 +196,7 @@ def drawn(seed: int) -> tuple[Plan, int]:
     for _ in range(4):
         kind = int(draw.dice.integers(7))
         if min(draw.size(image).height, draw.size(image).width) < 4 or kind == 0:
-            image = draw.upsampled(image) if image % 2 else draw.transposed(image)
+            image = (draw.upsampled, draw.transposed, draw.resampled)[len(draw.steps) % 3](image)
         elif kind == 1:
             image = draw.added(image, draw.convolution(draw.table(image), draw.size(image).channels, True))
         elif kind == 2:

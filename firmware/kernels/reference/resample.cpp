@@ -61,8 +61,9 @@ void resample_s8(const ResampleParams& params, const int8_t* input, const int32_
     const int32_t channels = params.input.channels;
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t y = 0; y < params.output.height; ++y) {
-            const int16_t* const rows = row_weights + y * params.taps.y;
-            const int32_t top = n * params.input.height + row_starts[y];
+            const int32_t row = params.first_row + y;
+            const int16_t* const rows = row_weights + row * params.taps.y;
+            const int32_t top = n * params.input.height + row_starts[row] - params.above;
             for (int32_t x = 0; x < params.output.width; ++x) {
                 const int16_t* const columns = column_weights + x * params.taps.x;
                 const int8_t* const first = input + (top * params.input.width + column_starts[x]) * channels;

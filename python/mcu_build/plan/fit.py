@@ -9,6 +9,7 @@ from mcu_build.hardware import Memory, Placement
 from mcu_build.ir.plan import DType, Plan
 from mcu_build.layer_names import layer_at
 from mcu_build.plan.memories import Memories, Pin, Room
+from mcu_build.plan.rows.take import comes_by_rows
 
 # What a program's code may take.
 _CODE = 32 * 1024
@@ -115,7 +116,19 @@ def check_fit(plan: Plan, board: Board, spreads: bool = True) -> None:
         if not (most is not None and plan.arena.size > most):
             hint = _other_memory(plan, board, over.keys(), spreads) or hint
     if lines:
-        raise McuError("\n".join(lines), f"{peak(plan)} {hint}{_of_16_bits(plan)}")
+        raise McuError(
+            "\n".join(lines), f"{peak(plan)}{of_input(plan) if spreads else ''} {hint}{_of_16_bits(plan)}"
+        )
+
+
+def of_input(plan: Plan) -> str:
+    """A further hint where an image that the application could bring row by row is half of the arena."""
+    if not plan.inputs or not comes_by_rows(plan):
+        return ""
+    source = plan.tensors[plan.inputs[0]]
+    if source.image or 2 * source.nbytes < plan.arena.size:
+        return ""
+    return f" The input is {source.nbytes:,} of these; with --input-by rows it never lies there whole."
 
 
 def _of_16_bits(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from mcu_build.board import Board
 from mcu_build.choices import Optimize
 from mcu_build.errors import Exit, McuError
-from mcu_build.plan.fit import peak, room_for_arena
+from mcu_build.plan.fit import of_input, peak, room_for_arena
 from mcu_build.plan.rows.choose import LowScratch
 from mcu_build.tables import render
 
@@ -81,7 +81,7 @@ def fittings(front: Sequence[LowScratch], board: Board, optimize: Optimize = "sp
             bands=sum(step.part_of is not None for step in plan.steps),
             cycles=one.cycles + round(plan.arena.waits),
             fits=(room is None or plan.arena.size <= room) and not plan.arena.over,
-            fullest=peak(plan),
+            fullest=peak(plan) + of_input(plan),
             optimize=optimize,
             least=one.least,
         )

@@ -29,6 +29,8 @@ struct ResampleParams {
     int32_t output_zero_point;
     int32_t multiplier;
     int32_t shift;
+    int32_t first_row;  // of the tables: that of the output's first row
+    int32_t above;      // rows that the tables know above the input's first one
 };
 
 void resample_s8(const ResampleParams& params, const int8_t* input, const int32_t* row_starts,

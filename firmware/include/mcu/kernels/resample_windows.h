@@ -6,12 +6,13 @@
 
 namespace mcu::kernels {
 
-// The tables of resample.h.
+// The tables of resample.h, from the output's first row on.
 struct ResampleTables {
     const int32_t* row_starts;
     const int16_t* row_weights;
     const int32_t* column_starts;
     const int16_t* column_weights;
+    int32_t above = 0;  // rows that they know above the input's first one
 };
 
 // Calls function(first, rows, columns) for each pixel of the output in memory order: the first element of its
@@ -24,7 +25,7 @@ inline void for_each_window(const Params& params, const Element* input, const Re
     for (int32_t n = params.batch; n > 0; --n, input += params.input.height * pitch) {
         const int16_t* rows = tables.row_weights;
         for (int32_t y = 0; y < params.output.height; ++y, rows += params.taps.y) {
-            const Element* const top = input + tables.row_starts[y] * pitch;
+            const Element* const top = input + (tables.row_starts[y] - tables.above) * pitch;
             const int16_t* columns = tables.column_weights;
             for (int32_t x = 0; x < params.output.width; ++x, columns += params.taps.x) {
                 function(top + tables.column_starts[x] * channels, rows, columns);

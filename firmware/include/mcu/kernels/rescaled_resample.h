@@ -23,8 +23,11 @@ struct ResampleWindow {
 
 // Calls function(window) for each pixel of the output in memory order.
 template <typename Function>
-inline void for_each_resampled(const ResampleParams& params, const int8_t* input,
-                               const ResampleTables& tables, const Function& function) {
+inline void for_each_resampled(const ResampleParams& params, const int8_t* input, ResampleTables tables,
+                               const Function& function) {
+    tables.row_starts += params.first_row;
+    tables.row_weights += params.first_row * params.taps.y;
+    tables.above = params.above;
     for_each_window(params, input, tables,
                     [&](const int8_t* first, const int16_t* rows, const int16_t* columns) {
                         int32_t sum = 0;

@@ -10,10 +10,13 @@ from mcu_build.ir.arithmetic import LINE_BITS, TAP_BITS, requantize
 from mcu_build.ir.calls.call import Call, Read, Written, element_distances
 from mcu_build.ir.calls.images import ByChannel
 from mcu_build.ir.calls.resampling import Windows
-from mcu_build.ir.calls.rows import same_rows, share_of_rows
+from mcu_build.ir.calls.rows import images_fit, same_rows, share_of_rows
 from mcu_build.ir.calls.struct import ImageSize, Long, Pair, Struct
 from mcu_build.ir.channels import Coupling, Cut, Ints, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
+
+# Rows of a table among which bands look for what is like their own.
+_MOST_ALIKE = 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class ResampleParams(Struct):
     output_zero_point: int
     multiplier: int
     shift: int
+    first_row: int = 0
+    above: int = 0
 
 
 @dataclass(frozen=True)
@@ -219,6 +224,44 @@ class Resample(Windows, ByChannel):
     column_starts: Read
     column_weights: Read
     output: Written
+
+    def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
+        """Those of the windows, where none has all of the image."""
+        params, starts = self.params, self._row_table(tensors, self.row_starts)
+        fits = images_fit(params, tensors[self.input], tensors[self.output])
+        if not fits or starts is None or params.taps.y == params.input.height:
+            return None
+        here = starts[rows.start : rows.stop]
+        return {self.input: range(int(here.min()), int(here.max()) + params.taps.y)}
+
+    def of_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Self:
+        """By the first rows of the tables that say the same, so that bands are alike where windows repeat."""
+        needed = self.needed_rows(tensors, rows)
+        starts, weights = (self._row_table(tensors, id) for id in (self.row_starts, self.row_weights))
+        assert needed is not None and starts is not None and weights is not None
+        weights = weights.reshape(len(starts), -1)
+        own, above = slice(rows.start, rows.stop), needed[self.input].start
+        first = rows.start
+        for row in range(min(rows.start, _MOST_ALIKE)):
+            other = slice(row, row + len(rows))
+            shift = starts[rows.start] - starts[row]
+            alike = np.array_equal(starts[other] + shift, starts[own])
+            if alike and np.array_equal(weights[other], weights[own]):
+                first, above = row, above - int(shift)
+                break
+        params = replace(
+            self.params,
+            input=replace(self.params.input, height=len(needed[self.input])),
+            output=replace(self.params.output, height=len(rows)),
+            first_row=first,
+            above=above,
+        )
+        return replace(self, params=params)
+
+    def _row_table(self, tensors: Mapping[int, Tensor], id: int) -> Ints | None:
+        """A table's numbers; None where it is no constant of its own."""
+        table = tensors[id]
+        return None if table.data is None else np.frombuffer(table.data, table.dtype.numpy_name)
 
     def value_range(self, values: Values) -> Range | None:
         """Averages: weights of one sign keep the order of what they sum."""

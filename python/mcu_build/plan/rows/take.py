@@ -12,14 +12,20 @@ from mcu_build.ir.ports import port_quantization
 _CHANNELS_LAST = (0, 2, 3, 1)
 
 
+def comes_by_rows(plan: Plan) -> bool:
+    """Whether the application can bring the plan's input row by row: one image whose rows lie together."""
+    source = plan.tensors[plan.inputs[0]]
+    together = source.dim_order == _CHANNELS_LAST or 1 in source.model_shape[1:2]
+    return len(plan.inputs) == 1 and (height_of(source) or 0) >= 2 and together
+
+
 def take_rows(plan: Plan) -> Plan:
     """The plan with a step in front that takes its input, which lies in memory of its own then.
 
     McuError where the model has no input whose rows lie together.
     """
     source = plan.tensors[plan.inputs[0]]
-    together = source.dim_order == _CHANNELS_LAST or 1 in source.model_shape[1:2]
-    if len(plan.inputs) != 1 or (height_of(source) or 0) < 2 or not together:
+    if not comes_by_rows(plan):
         raise McuError(
             f"{plan.name}: --input-by rows: the input is not one image whose rows lie together in memory",
             "One input [1, channels, height, width] that a convolution reads is. Leave --input-by out.",
