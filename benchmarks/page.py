@@ -138,8 +138,9 @@ def _layers() -> Iterator[str]:
     yield "## Layer by layer\n"
     yield (
         "A layer of 24 channels should cost little more for each multiply-accumulate than one of 16 or 32.\n"
-        "Where it does, there is a cliff. `benchmarks/layers.py` prints all layers; here are curves, and\n"
-        "the worst of each core.\n"
+        "Where it does, there is a cliff. So it is above the goal of its family or, where an output has few\n"
+        "products, above 1.5 times what to requantize it takes at least. `benchmarks/layers.py` prints all\n"
+        "layers; here are curves, and the worst of each core.\n"
     )
     for core, rows in found.items():
         measured = {name: row for name, row in rows.items() if "error" not in row}
