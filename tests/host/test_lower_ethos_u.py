@@ -157,6 +157,12 @@ class Gate(nn.Module):
         return torch.where(torch.sin(x) > 0.25, x, x * 0.5)
 
 
+def test_what_executorch_does_not_quantize_is_said_in_words():
+    reason = quantize_npu.in_words("Node was not marked as quantized in the Arm backend.\n")
+    assert reason == "executorch does not quantize it for an NPU"
+    assert quantize_npu.in_words("another\n reason.") == "another reason"
+
+
 def test_what_stays_in_float_tells_the_npu_s_reason_too():
     lowered = take(Gate(), 3)
     rows = {row.operator: row for row in lowered.program.operators}

@@ -258,6 +258,8 @@ def in_words(reason: str) -> str:
     """A reason of the partitioner as a user reads it."""
     if "fp dtype" in reason or "_NotForCpu" in reason:
         return _CUT_OFF
+    if "not marked as quantized" in reason:
+        return "executorch does not quantize it for an NPU"
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"
     if found := _OTHER_TYPE.search(reason):
