@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch.export import ExportedProgram
 from torch.export.graph_signature import TensorArgument
-from torch.fx import Node
+from torch.fx import Graph, Node
 
 from mcu_build.custom import is_custom
 from mcu_build.dependencies import is_users_file
@@ -25,6 +25,7 @@ from mcu_build.lower.assigned import (
     why_in_float,
 )
 from mcu_build.lower.builder import inherit, run_fake
+from mcu_build.lower.int8_forms import DEQUANTIZE
 from mcu_build.lower.kernels import without_out_variant
 from mcu_build.lower.lines import module_path
 from mcu_build.lower.one_order import bring_into_order
@@ -124,6 +125,23 @@ def to_cortex_m(quantized: ExportedProgram, core: str, partitioner: Any = None) 
     return without_refused(attempt, quantized.graph)
 
 
+def _part_readers(graph: Graph) -> None:
+    """Give each reader in a program with state a dequantize node of its own.
+
+    Arm's partitioner leaves out a node that also something outside of the partition reads, and then rejects
+    its other readers, as their input is float: such as the window of a stream, which is copied to state too.
+    """
+    if not tied(graph):
+        return
+    for node in list(graph.nodes):
+        if node.target is not DEQUANTIZE:
+            continue
+        for user in list(node.users)[1:]:
+            with graph.inserting_after(node):
+                own = graph.node_copy(node)
+            user.replace_input_with(node, own)
+
+
 def _to_cortex_m(
     quantized: ExportedProgram, core: str, partitioner: Any, refused: Mapping[str, str]
 ) -> ExportedProgram:
@@ -167,6 +185,7 @@ def _to_cortex_m(
     _forget_output_names(tabled)
     config = cortex_m_edge_compile_config()
     if partitioner:
+        _part_readers(tabled.graph)
         edge = to_edge_transform_and_lower(tabled, partitioner=[partitioner], compile_config=config)
     else:
         edge = to_edge(tabled, compile_config=config)
