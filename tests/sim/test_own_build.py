@@ -120,9 +120,13 @@ def options_of(made: Project, file: str) -> list[str]:
     return next(entry["command"].split() for entry in commands if Path(entry["file"]).name == file)
 
 
-@pytest.mark.parametrize("toolchain", ["arm-gcc", "arm-clang"])
-def test_an_application_in_c_with_its_own_script(tmp_path, toolchain):
-    made = product(tmp_path, toolchain, "-DCMAKE_BUILD_TYPE=Debug")
+@pytest.mark.parametrize(
+    ("toolchain", "warnings"), [("arm-gcc", "-Wnamespaces"), ("arm-clang", "-Wc++98-compat")]
+)
+def test_an_application_in_c_with_its_own_script(tmp_path, toolchain, warnings):
+    """Warnings that its C++ asks for, as errors, are for sources of its own."""
+    flags = f"-DCMAKE_CXX_FLAGS=-Werror {warnings}"
+    made = product(tmp_path, toolchain, "-DCMAKE_BUILD_TYPE=Debug", flags)
     image = made.tree / "product"
     assert printed(image) == expected()
     sections = {section.name: section for section in read_elf(image).sections}

@@ -223,7 +223,13 @@ def _clang(board: Board, level: str) -> Target:
     # clang knows nothing of where a distribution keeps newlib; gcc does, for each variant of the core.
     includes = tuple(f"-isystem{folder}" for folder in _gcc_includes(gcc, board))
     agreed = (*machine, "-nostdlibinc", *includes)
-    machine_link_options = (*machine, f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}", "-nostdlib")
+    machine_link_options = (
+        *machine,
+        f"--ld-path={_first((f'ld.lld{suffix}',), CLANG_HINT)}",
+        "-nostdlib",
+        # An application's -nostartfiles says nothing more, which is no error of its.
+        "-Wno-unused-command-line-argument",
+    )
     return Target(
         toolchain="arm-clang",
         cxx=_first((f"clang++{suffix}",), CLANG_HINT),

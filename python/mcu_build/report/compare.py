@@ -89,9 +89,9 @@ def of_error(
     model: Path, board: str, npu: str | None, optimize: str, toolchain: str | None, error: McuError
 ) -> Variant:
     """A variant that could not be built."""
-    message, code = " ".join(error.message.split()), int(error.exit_code)
+    message = " ".join(error.message.replace(f"\n{model.stem}: ", "; ").split())
     names = model.stem, board, npu or _UNKNOWN, optimize, toolchain or _UNKNOWN
-    return Variant(*names, error=message, hint=error.hint, exit_code=code)
+    return Variant(*names, error=message, hint=error.hint, exit_code=int(error.exit_code))
 
 
 def _names(manifest: Manifest) -> dict[str, Any]:
