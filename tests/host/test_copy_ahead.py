@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from itertools import combinations, pairwise
+from types import SimpleNamespace
 
 import numpy as np
 
 from mcu_build import process
 from mcu_build.board import find_board
 from mcu_build.codegen.model import generate
+from mcu_build.export.contents import self_contained
 from mcu_build.hardware import MemoryTiming
 from mcu_build.image.elf import Symbol
 from mcu_build.ir.calls.dma import DmaStart, DmaWait
@@ -215,3 +217,10 @@ def test_copies_ahead_compute_the_same(tmp_path, monkeypatch):
     # Nor where the cache lines of a buffer hold something else.
     assert is_exact("shared", "wait", "off")
     assert not is_exact("shared", "wait", "on")
+
+
+def test_an_export_has_the_dmas_kernel_under_the_models_name():
+    config = SimpleNamespace(kernel_folders=("reference",))
+    sources, internal = self_contained("kws", {}, ["dma"], config, {}, None)  # type: ignore[arg-type]
+    assert {"kws_dma.h", "kws_cache.h", "kws_kernels/dma.h"} <= internal.keys()
+    assert "mcu::" not in sources["kernels/reference/dma.cpp"] + internal["kws_cache.h"]

@@ -120,29 +120,31 @@ void print() {
 """
 
 
-def outputs(folder, plans, schedule):
-    """Of `one` and `two` in turns, and of `three` behind them; without a schedule, each in its own arena."""
-    folder.mkdir()
+def program(folder, plans):
+    """The object of a program that runs `one` and `two` in turns, and `three` behind them."""
     for plan in plans:
         for file, text in generate(plan).items():
             (folder / file).write_text(text)
-    sources = [folder / "main.cpp"]
-    lines = [line for plan in plans for line in included(plan)]
-    if schedule:
-        names = [plan.name for plan in plans]
-        sizes = {plan.name: plan.arena.size for plan in plans}
-        found = places(sizes, phases_of(schedule, names))
-        (folder / "arena.cpp").write_text(shared_arena.source(schedule, found.offsets, sizes, found.size))
-        sources.append(folder / "arena.cpp")
-        lines = [line for line in lines if "_arena.cpp" not in line]
+    lines = [line for plan in plans for line in included(plan) if "_arena.cpp" not in line]
     (folder / "main.cpp").write_text("\n".join([*lines, HELPERS, MAIN]))
-    firmware = data_dir() / "firmware"
+    return compiled(folder, "main.o", "-c", folder / "main.cpp")
+
+
+def compiled(folder, made, *words):
+    flags = ["-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror"]
+    include = [f"-I{data_dir() / 'firmware' / 'include'}", f"-I{folder}"]
+    finished = process.run(["g++", *flags, *include, *words, "-o", folder / made], timeout=120)
+    assert finished.status == 0, finished.stderr
+    return folder / made
+
+
+def outputs(main, plans, arenas):
+    """What the program writes with the models' arenas from these sources."""
+    reference = data_dir() / "firmware" / "kernels" / "reference"
     stems = sorted({step.source for plan in plans for step in plan.steps})
-    objects = [kernel_object(firmware / "kernels" / "reference" / f"{stem}.cpp", firmware) for stem in stems]
-    words = ["-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
-    words += [f"-I{firmware / 'include'}", f"-I{folder}"]
-    made = process.run(["g++", *words, *sources, *objects, "-o", folder / "all"], timeout=120)
-    assert made.status == 0, made.stderr
+    kernels = [kernel_object(reference / f"{stem}.cpp", data_dir() / "firmware") for stem in stems]
+    folder = main.parent
+    compiled(folder, "all", "-fsanitize=undefined,address", main, *arenas, *kernels)
     ran = process.run(["sh", "-c", "./all >out.bin"], cwd=folder, timeout=60)
     assert ran.status == 0, ran.stderr
     return (folder / "out.bin").read_bytes()
@@ -150,11 +152,20 @@ def outputs(folder, plans, schedule):
 
 def test_outputs_are_those_of_models_apart(tmp_path):
     plans = [net(name, seed) for seed, name in enumerate(("one", "two", "three"))]
-    alone = outputs(tmp_path / "alone", plans, "")
+    main = program(tmp_path, plans)
+    sizes = {plan.name: plan.arena.size for plan in plans}
+
+    def scheduled(schedule):
+        found = places(sizes, phases_of(schedule, list(sizes)))
+        text = shared_arena.source(schedule, found.offsets, sizes, found.size)
+        (tmp_path / "arena.cpp").write_text(text)
+        return outputs(main, plans, [tmp_path / "arena.cpp"])
+
+    alone = outputs(main, plans, [tmp_path / f"{name}_arena.cpp" for name in sizes])
     assert len(set(alone)) > 50
-    assert outputs(tmp_path / "right", plans, "one, two; three") == alone
+    assert scheduled("one, two; three") == alone
     # Models that run together in truth, and not by the schedule.
-    assert outputs(tmp_path / "wrong", plans, "one; two; three") != alone
+    assert scheduled("one; two; three") != alone
 
 
 def test_the_command_says_what_is_missing(tmp_path):

@@ -7,7 +7,7 @@
 
 namespace mcu::ethos_u::bus {
 
-using cache::barrier;
+using mcu::cache::barrier;
 
 // The NPU's address of what the core has at `pointer`.
 inline uint64_t address(const void* pointer) {
@@ -16,11 +16,11 @@ inline uint64_t address(const void* pointer) {
 
 // From here on the NPU sees what the core has written to the job's memory.
 inline void lend(const Job& job) {
-    if (cache::is_on()) {
-        cache::clean(job.commands.data, job.commands.size);
-        cache::clean(job.weights.data, job.weights.size);
-        cache::clean_and_invalidate(job.scratch.data, job.scratch.size);
-        cache::clean_and_invalidate(job.fast_scratch.data, job.fast_scratch.size);
+    if (mcu::cache::is_on()) {
+        mcu::cache::clean(job.commands.data, job.commands.size);
+        mcu::cache::clean(job.weights.data, job.weights.size);
+        mcu::cache::clean_and_invalidate(job.scratch.data, job.scratch.size);
+        mcu::cache::clean_and_invalidate(job.fast_scratch.data, job.fast_scratch.size);
     }
     barrier();
 }
@@ -28,9 +28,9 @@ inline void lend(const Job& job) {
 // From here on the core sees what the NPU has written.
 inline void take_back(const Job& job) {
     barrier();
-    if (cache::is_on()) {
-        cache::invalidate(job.scratch.data, job.scratch.size);
-        cache::invalidate(job.fast_scratch.data, job.fast_scratch.size);
+    if (mcu::cache::is_on()) {
+        mcu::cache::invalidate(job.scratch.data, job.scratch.size);
+        mcu::cache::invalidate(job.fast_scratch.data, job.fast_scratch.size);
         barrier();
     }
 }

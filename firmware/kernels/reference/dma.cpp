@@ -19,22 +19,22 @@ namespace mcu::kernels {
 
 void dma_start(const CopyParams& params, const void* input, void* output) {
     const auto bytes = static_cast<size_t>(params.bytes);
-    if (cache::is_on()) {
+    if (mcu::cache::is_on()) {
         // Weights in RAM may have been written by the core; no line may be written back over the copy.
-        cache::clean(input, bytes);
-        cache::clean_and_invalidate(output, bytes);
+        mcu::cache::clean(input, bytes);
+        mcu::cache::clean_and_invalidate(output, bytes);
     }
-    cache::barrier();
+    mcu::cache::barrier();
     mcu_dma_start(output, input, bytes);
 }
 
 void dma_wait(const CopyParams& params, void* output) {
     mcu_dma_wait();
-    cache::barrier();
-    if (cache::is_on()) {
+    mcu::cache::barrier();
+    if (mcu::cache::is_on()) {
         // What the core may have fetched ahead is old.
-        cache::invalidate(output, static_cast<size_t>(params.bytes));
-        cache::barrier();
+        mcu::cache::invalidate(output, static_cast<size_t>(params.bytes));
+        mcu::cache::barrier();
     }
 }
 
