@@ -24,8 +24,9 @@ def module_of(function: str) -> str:
 
 
 def short_operator(operator: str) -> str:
-    """'conv2d' of 'cortex_m::quantized_conv2d.out' or 'aten.conv2d.default'."""
-    name = operator.rpartition("::")[2].removeprefix("aten.").partition(".")[0]
+    """'conv2d' of 'cortex_m::quantized_conv2d.out', 'aten.conv2d.default' or 'mcu_build.conv2d.default'."""
+    parts = operator.rpartition("::")[2].removeprefix("aten.").split(".")
+    name = parts[-2] if len(parts) > 2 else parts[0]
     short = name.removeprefix("quantized_").removesuffix("_copy").removesuffix("_per_tensor")
     return _PLAIN.get(short, short)
 

@@ -71,4 +71,5 @@ def test_a_name_in_words() -> None:
     name = layer_at("features.0", "cortex_m::quantized_conv2d.out", (1, 8, 8, 8), "model.py:31")
     assert name == "features.0 conv2d 8x8x8 (model.py:31)"
     assert layer_name("", "aten.view_copy.default", (4,)) == "view 4"
+    assert layer_name("", "mcu_build.powers.default", (4,)) == "powers 4"
     assert layer_name("head", "aten::softmax.int", (1,)) == "head softmax 1"

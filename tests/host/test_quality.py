@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from mcu_build.frontend.captured import capture_file
+from mcu_build.frontend.evaluation import float_vectors, rounded_inputs_db
 from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
 from mcu_build.quality.sqnr import judge, sqnr_db
 from mcu_build.quality.verdict import card, cause, lines, verdict
@@ -123,6 +125,29 @@ def test_layers_of_a_ruined_model(files):
     assert stem["weights_db"] > stem["sqnr_db"] - 1
     # The head loses little by itself, and carries on what was lost before it.
     assert head["sqnr_db"] > head["accumulated_db"] + 10
+
+
+def test_a_model_that_enlarges_small_differences_is_named(tmp_path):
+    """The same layers with and without a step that makes much of little."""
+    text = (
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x): return torch.sin(x * {})\n"
+        "model, example_inputs = Net(), (torch.rand(1, 16),)\n"
+        "calibration = [torch.rand(1, 16) for _ in range(4)]\n"
+    )
+    (ruined,) = judge([np.ones((4, 16), np.float32)], [np.zeros((4, 16), np.float32)])
+    kept = []
+    for factor in (1, 200):
+        (tmp_path / "net.py").write_text(text.format(factor))
+        captured = capture_file(tmp_path / "net.py")
+        vectors = float_vectors(tmp_path / "net.py", captured, [])
+        kept.append(rounded_inputs_db(captured, vectors, [ruined]))
+        assert rounded_inputs_db(captured, vectors, judge([np.ones(4)], [np.ones(4)])) is None
+    assert kept[0] > 40 and kept[1] < 20
+    row = {"output": 0, "sqnr_db": 5.0, "groups": []}
+    assert "rounded to 8 bits" not in verdict("net.py", [row], [], 41.0)[0]
+    assert "has 6.2 dB" in verdict("net.py", [row], [], 6.2)[0]
 
 
 def test_a_user_is_warned_and_told_the_cause(files):

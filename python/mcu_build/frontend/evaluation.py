@@ -11,7 +11,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.captured import Captured, Inputs, Label
 from mcu_build.frontend.labels import check_labels
 from mcu_build.layer_names import output_name
-from mcu_build.quality.sqnr import Quality, judge
+from mcu_build.quality.sqnr import LEAST_SQNR_DB, Quality, judge
 from mcu_build.vectors import npz
 from mcu_build.vectors.pack import UNLABELLED, sequence_starts
 
@@ -144,6 +144,27 @@ def quality_of(
     found = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
     floats = [array[: len(found[0])] for array in npz.numbered(vectors, "float")]
     return judge(floats, found, names_of_outputs(captured.exported))
+
+
+def rounded_inputs_db(
+    captured: Captured, vectors: dict[str, npz.Array], quality: Sequence[Quality]
+) -> float | None:
+    """What the float model's worst output keeps where the inputs alone are rounded to 8 bits; None where int8
+    has ruined no output.
+    """
+    if all(one.integers or one.worst >= LEAST_SQNR_DB for one in quality):
+        return None
+    given = {name: _rounded(one) if name.startswith("input_") else one for name, one in vectors.items()}
+    exported = captured.exported
+    found = outputs_of(captured, exported.module(check_guards=False), given, judged(exported))
+    floats = [array[: len(found[0])] for array in npz.numbered(vectors, "float")]
+    return min(one.worst for one in judge(floats, found) if not one.integers)
+
+
+def _rounded(array: npz.Array) -> npz.Array:
+    """Real numbers in 127 steps to each side of zero; others as they are."""
+    step = np.abs(array).max() / 127 if array.dtype.kind == "f" else 0
+    return (np.round(array / step) * step).astype(array.dtype) if step else array
 
 
 def outputs_of(

@@ -20,6 +20,7 @@ from mcu_build.frontend.evaluation import (
     float_vectors,
     numpy_of,
     quality_of,
+    rounded_inputs_db,
     stepper_of,
     steps_of,
 )
@@ -77,6 +78,7 @@ def run(
         for program in (captured.exported, quantized.program):
             _shorten_traces(program, file.resolve().parent)
         quality = quality_of(captured, quantized.program, vectors)
+        rounded_db = rounded_inputs_db(captured, vectors, quality)
         layers = quantized.layers()
         stream = None
         if captured.stream:
@@ -88,6 +90,7 @@ def run(
             "outputs": names_of_outputs(captured.exported),
             "custom": op_library.custom_operators(captured.exported),
             "quality": [asdict(one) for one in quality],
+            "rounded_inputs_db": rounded_db,
             "layers": [asdict(one) for one in layers],
             "stream": stream,
             "place": captured.place,

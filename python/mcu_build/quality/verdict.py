@@ -26,8 +26,13 @@ HEADINGS = ("layer", "line", "alone", "weights", "so far", "range", "clipped", "
 RIGHT = frozenset({"alone", "weights", "so far", "clipped", "dead"})
 
 
-def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[str, ...]:
-    """A warning where int8 has ruined an output, with the layers that lose most; else nothing."""
+def verdict(
+    file: str, quality: Sequence[Row], layers: Sequence[Row], rounded_inputs_db: float | None = None
+) -> tuple[str, ...]:
+    """A warning where int8 has ruined an output, with the layers that lose most; else nothing.
+
+    `rounded_inputs_db` is what the float model keeps where its inputs alone are rounded to 8 bits.
+    """
     bad = [text for row in quality for text in _bad_outputs(row)]
     if not bad:
         return ()
@@ -36,6 +41,7 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
         f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
         f"{_CHOICE if any(row.get('integers') for row in quality) else ''}"
+        f"{_enlarging(rounded_inputs_db)}"
         f"{' The layers that lose most:' if worst else ' No layer loses much alone.'}",
         *(f"  {_place(row)}, {row['sqnr_db']:.1f} dB alone: {cause(row)}" for row in worst),
     ]
@@ -43,6 +49,16 @@ def verdict(file: str, quality: Sequence[Row], layers: Sequence[Row]) -> tuple[s
     if file.endswith(".py"):
         hint += f"; `mcu-build tune {file}` finds those that need more bits"
     return ("\n".join((*sentences, f"{hint}.")),)
+
+
+def _enlarging(rounded_inputs_db: float | None) -> str:
+    """Says so where the model itself makes large differences of small ones."""
+    if rounded_inputs_db is None or rounded_inputs_db >= _HARMLESS_DB:
+        return ""
+    return (
+        f" With nothing but inputs rounded to 8 bits the float model itself has {rounded_inputs_db:.1f} dB: "
+        "it enlarges small differences, as untrained models do."
+    )
 
 
 def cause(row: Row) -> str:

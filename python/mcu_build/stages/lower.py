@@ -75,7 +75,7 @@ def lower_model(
         )
     details = json.loads((lowered / "lowering.json").read_text())
     kept = tuple(text.replace(MODEL, str(file)) for text in (*info["warnings"], *details["warnings"]))
-    warnings = (*kept, *verdict(file.name, info["quality"], info["layers"]))
+    warnings = (*kept, *verdict(file.name, info["quality"], info["layers"], info["rounded_inputs_db"]))
     for warning in warnings:
         progress.warn(warning)
     return Lowered(
