@@ -165,8 +165,10 @@ class KernelSet:
         tensors = [operand for operand in kernel.user.operands if isinstance(operand, UserTensor)]
         constness = ("" if tensor.written else "const " for tensor in tensors)
         types = [f"{word}{tensor.dtype.c_name}" for word, tensor in zip(constness, tensors, strict=True)]
-        pointers = [f"static_cast<{type}*>(operands[{index}])" for index, type in enumerate(types)]
+        found = "mcu::runtime::operand_at(places, {}, bases)"
+        pointers = [f"static_cast<{type}*>({found.format(index)})" for index, type in enumerate(types)]
         call = user_calls.arguments(f"user_{number}", kernel.user, pointers)
         operands = f"mcu::runtime::kOperands<{', '.join(types)}>" if types else "{}"
-        operand_type = "void* const* operands" if types else "void* const*"
-        return f"{{[](const void*, {operand_type}) {{ ::{kernel.function}({call}); }}, 0, 1, {operands}}}"
+        names = (" places", " bases") if types else ("", "")
+        taken = "const void*, const unsigned char*{}, unsigned char* const*{}".format(*names)
+        return f"{{[]({taken}) {{ ::{kernel.function}({call}); }}, 0, 1, {operands}}}"

@@ -126,7 +126,7 @@ int main(int argc, char** argv) {
     std::memcpy(&header, whole.data(), sizeof header);
     std::vector<Kernel> idle(kernels_of_tests.kernels.begin(), kernels_of_tests.kernels.end());
     for (Kernel& kernel : idle) {
-        kernel.call = [](const void*, void* const*) {};
+        kernel.call = [](const void*, const unsigned char*, unsigned char* const*) {};
     }
     const KernelSet kernels{idle, kernels_of_tests.id};
     const Heap arena(header.memory[0]), fast(header.memory[1]), state(header.memory[2]);

@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <span>
 #include <tuple>
 #include <type_traits>
@@ -20,8 +22,24 @@ struct Operand {
     bool written;
 };
 
+// Where bytes are: the region in the upper 3 bits of `extent`, their count in the others.
+struct Place {
+    uint32_t offset;
+    uint32_t extent;
+};
+
+enum Region : uint32_t { kNothing, kArena, kFast, kState, kTable, kRegions };
+
+constexpr uint32_t region(const Place& place) {
+    return place.extent >> 29;
+}
+constexpr uint32_t bytes(const Place& place) {
+    return place.extent & 0x1FFFFFFF;
+}
+
 struct Kernel {
-    void (*call)(const void* params, void* const* operands);
+    // Operands lie at `places`, each in its region's memory, which begins at one of `bases`.
+    void (*call)(const void* params, const unsigned char* places, unsigned char* const* bases);
     uint16_t params_bytes;
     uint16_t params_alignment;
     std::span<const Operand> operands;
@@ -33,8 +51,11 @@ struct KernelSet {
     uint64_t id;
 };
 
-// The most operands that a kernel has.
-inline constexpr size_t kMaxOperands = 16;
+inline void* operand_at(const unsigned char* places, size_t index, unsigned char* const* bases) {
+    Place place;
+    std::memcpy(&place, std::assume_aligned<4>(places + index * sizeof place), sizeof place);
+    return bases[region(place)] + place.offset;
+}
 
 template <typename T>
 constexpr Operand operand() {
@@ -48,11 +69,10 @@ inline constexpr Operand kOperands[sizeof...(Ts)] = {operand<Ts>()...};
 template <auto kFunction, auto... kCores, typename Params, typename... Arguments, size_t... kIndices>
 constexpr Kernel kernel(void (*)(const Params&, Arguments...), std::index_sequence<kIndices...>) {
     using Types = std::tuple<Arguments...>;
-    static_assert(sizeof...(kIndices) <= kMaxOperands);
-    return {[](const void* params, void* const* operands) {
+    return {[](const void* params, const unsigned char* places, unsigned char* const* bases) {
                 kFunction(*static_cast<const Params*>(params), kCores...,
                           static_cast<std::tuple_element_t<sizeof...(kCores) + kIndices, Types>>(
-                              operands[kIndices])...);
+                              operand_at(places, kIndices, bases))...);
             },
             sizeof(Params), alignof(Params),
             kOperands<std::remove_pointer_t<std::tuple_element_t<sizeof...(kCores) + kIndices, Types>>...>};

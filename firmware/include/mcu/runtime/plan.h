@@ -95,21 +95,6 @@ struct Step {
     uint32_t first;   // number of the first of its places
 };
 
-// Where bytes are: the region in the upper 3 bits of `extent`, their count in the others.
-struct Place {
-    uint32_t offset;
-    uint32_t extent;
-};
-
-enum Region : uint32_t { kNothing, kArena, kFast, kState, kTable, kRegions };
-
-constexpr uint32_t region(const Place& place) {
-    return place.extent >> 29;
-}
-constexpr uint32_t bytes(const Place& place) {
-    return place.extent & 0x1FFFFFFF;
-}
-
 struct Memory {
     std::span<unsigned char> arena, fast, state;
 };
@@ -156,6 +141,7 @@ private:
         const Place found = place(index);
         return {bases_[region(found)] + found.offset, bytes(found)};
     }
+    void call(const unsigned char* at, const unsigned char* first) const;
     Status check_header() const;
     bool checks(size_t index, const Step& step, size_t limit) const;
     bool holds(const Place& place, const Operand& operand) const;
@@ -332,20 +318,22 @@ inline void Plan::reset() const {
 }
 
 inline void Plan::step(size_t index) const {
-    const auto step = read<Step>(sizeof(Header) + index * sizeof(Step));
-    const Kernel& kernel = kernels_.kernels[step.kernel];
-    void* operands[kMaxOperands];
-    for (size_t number = 0; number < kernel.operands.size(); ++number) {
-        const Place found = place(step.first + number);
-        operands[number] = bases_[region(found)] + found.offset;
-    }
-    kernel.call(table_.data() + step.params, operands);
+    call(table_.data() + sizeof(Header) + index * sizeof(Step), table_.data() + places());
 }
 
 inline void Plan::run() const {
-    for (size_t index = 0; index < header_steps_; ++index) {
-        step(index);
+    const unsigned char* const first = table_.data() + places();
+    for (const unsigned char* at = table_.data() + sizeof(Header); at != first; at += sizeof(Step)) {
+        call(at, first);
     }
+}
+
+// Calls the kernel of the step at `at`; the operands' places begin at `first`.
+inline void Plan::call(const unsigned char* at, const unsigned char* first) const {
+    Step step;
+    std::memcpy(&step, std::assume_aligned<4>(at), sizeof step);
+    const Kernel& kernel = kernels_.kernels[step.kernel];
+    kernel.call(table_.data() + step.params, first + step.first * sizeof(Place), bases_);
 }
 
 }  // namespace mcu::runtime
