@@ -81,12 +81,13 @@ __attribute__((noinline)) void fill(int32_t words, int32_t pad, int32_t* to) {
     }
 }
 
-// All rows of all channels: by the core, or (kGroups) by groups.
+// All rows of all channels. kGroups: of less than four, or by groups.
 template <bool kGroups>
 inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& params, DspDepthwiseCore core,
                                                const int8_t* input, const int32_t* packed, int8_t* output,
                                                uint8_t* slots) {
     const int32_t lanes = kGroups ? params.lanes : kTogether;
+    const bool by_groups = kGroups && params.depth * params.outputs > 1;
     const ImageSize& size = params.input;
     const int32_t rows = params.window.size.y;
     const int32_t pitch = kTogether * params.pairs;
@@ -96,7 +97,7 @@ inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& par
     DspDepthwiseRow row;
     row.pixel = kGroups ? size.channels / params.depth * params.outputs : size.channels;
     row.bounds = params.bounds;
-    row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - (kGroups ? 0 : 1));
+    row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - (by_groups ? 0 : 1));
     for (int32_t n = 0; n < params.batch; ++n) {
         row.packed = packed;
         for (int32_t channel = 0; channel < size.channels; channel += lanes) {
@@ -134,7 +135,7 @@ inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& par
                 }
                 row.end = row.rows[rows - 1] + blocks;
                 row.base = row.output;
-                if (kGroups) {
+                if (by_groups) {
                     run_groups(params, core, row);
                 } else {
                     core(row);

@@ -53,8 +53,13 @@ class _Groups:
 
     @property
     def are_channels(self) -> bool:
-        """Whether each channel is a group of one output, and four of them are made at once."""
-        return self.depth == self.outputs == 1 and self.channels >= _TOGETHER
+        """Whether each channel is a group of one output, and those that are widened are made at once."""
+        return self.depth == self.outputs == 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether dsp_depthwise serves it, too."""
+        return self.are_channels and self.lanes == _TOGETHER
 
     @property
     def lanes(self) -> int:
@@ -126,7 +131,7 @@ def _ways(
 
     def make() -> Step:
         made = _step(context, step, call, replace(given, window=window), flat, found, core, each)
-        frugal = each.are_channels or context.optimize == "ram" or other.cycles < _FAR * way.cycles
+        frugal = each.is_plain or context.optimize == "ram" or other.cycles < _FAR * way.cycles
         return replace(made, low_scratch=(other.make(),) if frugal else ())
 
     row = each.cycles(core, given.output.width, min(window.stride.y, window.size.y), given.input.width // 2)
@@ -155,7 +160,7 @@ def _step(
     inplace = {call.input: _distance(given)} if groups.are_channels else {}
     return replace(
         step,
-        kernel="dsp_depthwise_rows" if groups.are_channels else "dsp_group_rows",
+        kernel="dsp_depthwise_rows" if groups.is_plain else "dsp_group_rows",
         source="dsp_depthwise_rows",
         params=DspDepthwiseRowsParams(
             batch=given.batch,
