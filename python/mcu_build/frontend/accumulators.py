@@ -12,6 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from mcu_build.lower.annotate import MOVES
+from mcu_build.lower.assigned import schema_name
 from mcu_build.lower.clusters import is_float
 from mcu_build.lower.state_inputs import tied
 
@@ -78,6 +79,5 @@ def _passes(node: Node) -> bool:
 
 
 def _name(node: Node) -> str:
-    """'aten::add', of `add_` too; empty for what is no operator."""
-    schema = getattr(node.target, "_schema", None)
-    return "" if node.op != "call_function" or schema is None else str(schema.name).removesuffix("_")
+    """'aten::add', of `add_` too."""
+    return schema_name(node).removesuffix("_")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Interpreter, Node
 
+from mcu_build.lower.assigned import schema_name
 from mcu_build.lower.lines import module_path, source_line
 from mcu_build.quality.sqnr import sqnr_db
 
@@ -259,12 +260,7 @@ def _is_float(value: Any) -> bool:
 
 
 def _is_quantize(node: Node) -> bool:
-    return "::quantize_per_tensor" in _schema_name(node)
-
-
-def _schema_name(node: Node) -> str:
-    schema = getattr(node.target, "_schema", None)
-    return str(schema.name) if schema is not None else ""
+    return "::quantize_per_tensor" in schema_name(node)
 
 
 def _has_weights(node: Node) -> bool:
@@ -278,7 +274,7 @@ def _has_weights(node: Node) -> bool:
 
 def _before_quantization(node: Any) -> Node:
     """What is quantized and dequantized before it is read here."""
-    while "quantize_per_" in _schema_name(node):
+    while "quantize_per_" in schema_name(node):
         node = node.args[0]
     assert isinstance(node, Node)
     return node

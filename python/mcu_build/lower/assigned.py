@@ -155,6 +155,12 @@ def output_shape(node: Node) -> tuple[int, ...]:
     return tuple(int(size) for size in getattr(first, "shape", ()))
 
 
+def schema_name(node: Node) -> str:
+    """'aten::add'; empty for what is no operator."""
+    schema: Any = getattr(node.target, "_schema", None)
+    return "" if schema is None else str(schema.name)
+
+
 def operator_name(node: Node) -> str:
     """'aten::add.Tensor' of an edge operator."""
     schema: Any = getattr(node.target, "_schema", None)
