@@ -4,6 +4,8 @@ Kernels of linear layers have one scale for all outputs. Where the rows of the w
 the small ones are then rounded away.
 """
 
+from math import prod
+
 import torch
 from torch.fx import GraphModule, Node
 
@@ -11,16 +13,18 @@ from mcu_build.lower.assigned import Chosen
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, shape
 from mcu_build.lower.clusters import is_fused_clamp
 
-# What half of the rows, and more, have to lose in one scale, as noise for signal: 26 dB. Convolutions take
-# longer than linear kernels, a quarter on Helium, and a few small rows are often of no use.
-_MUCH = 10 ** (-26 / 10)
+# What half of the outputs or more have to lose in one scale, as noise for signal. For one row of activations
+# convolutions take longer than linear kernels on Helium: 33 dB. Several rows are pixels for both: 44 dB.
+_MUCH = 10 ** (-33 / 10)
+_MUCH_OF_SEVERAL = 10 ** (-44 / 10)
 
 
 def split_scales(model: GraphModule, chosen: Chosen) -> None:
     """Rewrite the linear layers most of whose rows lose much in the scale that the largest needs."""
     for node in list(model.graph.nodes):
         constant = node.target is aten.linear.default and node.args[1].op == "get_attr" and chosen(node)
-        if constant and _lost(attribute(model, node.args[1]).detach()) > _MUCH:
+        much = _MUCH_OF_SEVERAL if constant and prod(shape(node)[:-1]) > 1 else _MUCH
+        if constant and _lost(attribute(model, node.args[1]).detach()) > much:
             as_convolution(model, node)
 
 
