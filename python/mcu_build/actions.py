@@ -123,20 +123,22 @@ def over_budget(
         whole = replace(
             built, manifest=replace(built.manifest, artefacts={"test_elf": str(image.absolute())})
         )
-        found = profile(whole, board, own_inputs(whole), timeout, Cache(built.folder / "cache"))
-        kernel = found.kernels[0].name if found.kernels else None
-        total = found.total
-        return over_budget(found.name, total.instructions, total.cycles, max_instructions, max_cycles, kernel)
+        measured = profile(whole, board, own_inputs(whole), timeout, Cache(built.folder / "cache"))
+        kernel = measured.kernels[0].name if measured.kernels else None
+        total = measured.total
+        return over_budget(
+            measured.name, total.instructions, total.cycles, max_instructions, max_cycles, kernel
+        )
 
 
 class _Expected(Cache):
     """What `expect` wrote: nothing is made anew."""
 
     def get(self, key: str, produce: Callable[[Path], None]) -> tuple[Path, bool]:
-        found = self.find(key)
-        if found is None:
+        entry = self.find(key)
+        if entry is None:
             raise McuError(f"{self.root}: expected outputs of another program, or for other vectors")
-        return found, True
+        return entry, True
 
 
 @contextlib.contextmanager
@@ -173,8 +175,8 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
         write_atomically(folder / "vectors.npz", lowered.vectors.read_bytes())
     if lowered.state:
         write_atomically(folder / _STATE, lowered.state.read_bytes())
-    for one in lowered.delegates:
-        write_atomically(folder / one.tosa.name, one.tosa.read_bytes())
+    for delegate in lowered.delegates:
+        write_atomically(folder / delegate.tosa.name, delegate.tosa.read_bytes())
     weights = [f"data_{index}.ptd" for index in range(len(lowered.data))]
     for name, file in zip(weights, lowered.data, strict=True):
         write_atomically(folder / name, file.read_bytes())
@@ -184,8 +186,8 @@ def _keep(declared: Declared, lowered: Lowered, plan: Plan, folder: Path) -> Non
         "boundaries": [asdict(boundary) if boundary else None for boundary in lowered.boundaries],
         "data": weights,
         "npu": asdict(lowered.npu) if lowered.npu else None,
-        "delegates": [{**asdict(one), "tosa": one.tosa.name} for one in lowered.delegates],
-        "custom": [asdict(one) for one in lowered.custom],
+        "delegates": [{**asdict(delegate), "tosa": delegate.tosa.name} for delegate in lowered.delegates],
+        "custom": [asdict(signature) for signature in lowered.custom],
         "definitions": [str(file) for file in lowered.definitions] if lowered.custom else [],
     }
     write_atomically(folder / _LOWERED, json.dumps(kept, indent=1).encode())
@@ -213,7 +215,8 @@ def _built(program: Path, inputs: Path | None) -> Iterator[Built]:
         boundaries=tuple(Quantization(**boundary) if boundary else None for boundary in kept["boundaries"]),
         npu=NpuChoice(**kept["npu"]) if kept["npu"] else None,
         delegates=tuple(
-            LoweredDelegate(**{**one, "tosa": program / one["tosa"]}) for one in kept["delegates"]
+            LoweredDelegate(**{**delegate, "tosa": program / delegate["tosa"]})
+            for delegate in kept["delegates"]
         ),
         method=kept["method"],
         data=tuple(program / name for name in kept["data"]),

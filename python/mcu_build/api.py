@@ -139,14 +139,14 @@ def fit(
     from mcu_build.report.fitting import Limits
 
     limits, listener = Limits(flash, cycles), progress or _own_progress()
-    found = list(_plans(model, listener, options))
+    plans = list(_plans(model, listener, options))
     if not (measure or limits.any):
-        return tuple(found)
-    found = [_measured(model, one, listener, options) for one in found]
-    if flash is not None and min(one.flash or 0 for one in found) > flash and found[0].optimize != "size":
+        return tuple(plans)
+    plans = [_measured(model, plan, listener, options) for plan in plans]
+    if flash is not None and min(plan.flash or 0 for plan in plans) > flash and plans[0].optimize != "size":
         smaller: Any = {**options, "optimize": "size"}
-        found += [_measured(model, one, listener, smaller) for one in _plans(model, listener, smaller)]
-    return tuple(found)
+        plans += [_measured(model, plan, listener, smaller) for plan in _plans(model, listener, smaller)]
+    return tuple(plans)
 
 
 def schedule(
@@ -158,10 +158,10 @@ def schedule(
     """
     from mcu_build.stages.together import scheduled
 
-    given = BuildOptions.of(**options)
-    requests = [request_for(model, replace(given, ram=None)) for model in models]
+    settings = BuildOptions.of(**options)
+    requests = [request_for(model, replace(settings, ram=None)) for model in models]
     with reported():
-        return scheduled(requests, when, given.ram, progress or _own_progress())
+        return scheduled(requests, when, settings.ram, progress or _own_progress())
 
 
 def _plans(model: str | Path, progress: Progress, options: Keywords) -> Iterator["Fitting"]:
@@ -180,13 +180,13 @@ def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: K
 
     words: Any = {**options, "ram": plan.arena}
     made = build(model, progress=progress, **words)
-    found = made.profile()
-    slowest = max(found.layers, key=lambda layer: layer.cost.cycles or 0)
+    profile = made.profile()
+    slowest = max(profile.layers, key=lambda layer: layer.cost.cycles or 0)
     largest = next(row for row in made.size().symbols if row.kind in FLASH)
     return replace(
         plan,
         flash=made.flash,
-        measured_cycles=found.total.cycles,
+        measured_cycles=profile.total.cycles,
         slowest=f"{slowest.label} takes {slowest.cost.cycles or 0:,} of these cycles.",
         largest=f"The largest in flash is {largest.name}, {largest.size:,} bytes.",
     )
@@ -343,8 +343,8 @@ class Firmware:
         ports = self.manifest.inputs
         arrays = [np.asarray(array) for array in inputs]
         single = all(list(array.shape) == port["shape"] for array, port in zip(arrays, ports, strict=False))
-        given = [array[None] if single else array for array in arrays]
-        outputs = self.execute(given, timeout=timeout, sim=sim).outputs
+        batch = [array[None] if single else array for array in arrays]
+        outputs = self.execute(batch, timeout=timeout, sim=sim).outputs
         results = tuple(array[0] if single else array for array in outputs)
         return results[0] if len(results) == 1 else results
 
@@ -448,8 +448,8 @@ class Firmware:
         """McuError where another model or another state of it was built into the folder meanwhile."""
         if not self.manifest.key:
             return  # adopted
-        found = manifests.read(self.folder)
-        if found is None or found.key != self.manifest.key:
+        manifest = manifests.read(self.folder)
+        if manifest is None or manifest.key != self.manifest.key:
             raise McuError(
                 f"{self.folder}: built again since, from something else",
                 "Build again, or give models of one name a `build_dir` each.",

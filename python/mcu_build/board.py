@@ -284,9 +284,9 @@ class Board(Strict):
         if self.placement is None:
             option = "--arena" if arena else "--constants"
             raise McuError(f"{option}: {self.id} has no memories to choose from", "Leave it out.", Exit.USAGE)
-        given = {"arena": arena or self.placement.arenas, "constants": constants or self.placement.weights}
+        names = {"arena": arena or self.placement.arenas, "constants": constants or self.placement.weights}
         try:
-            place = Placement.model_validate({**self.placement.model_dump(), **given})
+            place = Placement.model_validate({**self.placement.model_dump(), **names})
             problems = list(self._placement_problems(place))
         except ValidationError as error:
             problems = list(_mistakes(error))
@@ -317,8 +317,8 @@ class Board(Strict):
             raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
         end = boot.slot + boot.size
         if any(
-            one.name == PROGRAM_SLOTS and boot.slot < one.origin + one.size and one.origin < end
-            for one in self.memory
+            memory.name == PROGRAM_SLOTS and boot.slot < memory.origin + memory.size and memory.origin < end
+            for memory in self.memory
         ):
             raise McuError(
                 f"--sign: {self.id}: program slots lie in the slot of MCUboot's",
@@ -326,7 +326,9 @@ class Board(Strict):
                 Exit.USAGE,
             )
         own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
-        memory = tuple(one.model_copy(update=own) if one.name == name else one for one in self.memory)
+        memory = tuple(
+            memory.model_copy(update=own) if memory.name == name else memory for memory in self.memory
+        )
         return self.model_copy(update={"memory": memory})
 
     @property
@@ -347,21 +349,21 @@ class Board(Strict):
         """
         if self.is_host:
             return self
-        found = self._memory_at(address, size)
-        start = self.address(found.name) if found else 0
-        whole = found is not None and address == start and found.name in self.free_memories
-        if found is None or (address == start and not whole) or address + size != start + found.size:
+        holder = self._memory_at(address, size)
+        start = self.address(holder.name) if holder else 0
+        whole = holder is not None and address == start and holder.name in self.free_memories
+        if holder is None or (address == start and not whole) or address + size != start + holder.size:
             ends = ", ".join(
-                f"{one.name} before {self.address(one.name) + one.size:#x}" for one in self.memory
+                f"{memory.name} before {self.address(memory.name) + memory.size:#x}" for memory in self.memory
             )
             raise McuError(
                 f"--program-slot: {size:,} bytes at {address:#x} are not the end of a memory of {self.id}",
                 f"Its memories end so: {ends}.",
                 Exit.USAGE,
             )
-        rest = () if whole else (found.model_copy(update={"size": address - start}),)
-        slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx", npu=found.npu)
-        memory = [part for one in self.memory for part in (rest if one is found else (one,))]
+        rest = () if whole else (holder.model_copy(update={"size": address - start}),)
+        slots = Memory(name=PROGRAM_SLOTS, origin=address, size=size, access="rx", npu=holder.npu)
+        memory = [part for memory in self.memory for part in (rest if memory is holder else (memory,))]
         return self.model_copy(update={"memory": (*memory, slots)})
 
     @property
@@ -375,8 +377,8 @@ class Board(Strict):
         wanted = name or (self.npu.default if self.npu else "none")
         if wanted == "none":
             return None
-        found = self.npu.find(wanted) if self.npu else None
-        if found is None:
+        choice = self.npu.find(wanted) if self.npu else None
+        if choice is None:
             if self.npu is None:
                 raise McuError(
                     f"--npu: {self.id} has no NPU",
@@ -388,7 +390,7 @@ class Board(Strict):
                 f"Possible: {', '.join(('none', *self.npu.names))}.",
                 Exit.USAGE,
             )
-        return found
+        return choice
 
     @property
     def is_host(self) -> bool:
@@ -417,7 +419,9 @@ def board_files(project: Path | None = None) -> dict[str, Path]:
 def _root(folder: Path) -> Path:
     """The nearest folder with a project file, `folder` or one above it; else `folder`."""
     above = (folder, *folder.absolute().parents)
-    return next((one for one in above if any((one / name).is_file() for name in PROJECT_FILES)), folder)
+    return next(
+        (folder for folder in above if any((folder / name).is_file() for name in PROJECT_FILES)), folder
+    )
 
 
 def find_board(name: str, project: Path | None = None) -> Board:
@@ -461,12 +465,12 @@ def _base(file: Path, base: object) -> Mapping[str, Any]:
     beside = file.parent / f"{base}.toml"
     shipped = data_dir() / "boards" / f"{base}.toml"
     try:
-        found = next((path for path in (beside, shipped) if path.is_file() and path != file), None)
+        file_of_base = next((path for path in (beside, shipped) if path.is_file() and path != file), None)
     except OSError:  # A name that no file can have.
-        found = None
-    if found is None:
+        file_of_base = None
+    if file_of_base is None:
         raise McuError(f"{file}: extends: no board is called {base!r}", "`mcu-build boards` lists them.")
-    table = _read(found)
+    table = _read(file_of_base)
     if "extends" in table:
         raise McuError(f"{file}: extends: {base!r} itself extends another board", "Extend that one instead.")
     return table

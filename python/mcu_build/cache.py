@@ -41,15 +41,15 @@ class Cache:
 
         Two processes that want the same entry wait for each other instead of working twice.
         """
-        found = self.find(key)
-        if found:
-            return found, True
+        entry = self.find(key)
+        if entry:
+            return entry, True
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.root / f"{key}.lock"):
-                found = self.find(key)
-                if found:
-                    return found, True
+                entry = self.find(key)
+                if entry:
+                    return entry, True
                 return self._fill(key, produce), False
         except OSError as error:
             raise McuError(

@@ -77,20 +77,20 @@ def check(jobs: Sequence[Job], base: str | None, output: Path, progress: Progres
     if base:
         with _worktree(base) as tree:
             results = [
-                replace(found, base=_measure_base(tree, job, progress))
-                for job, found in zip(jobs, results, strict=True)
+                replace(result, base=_measure_base(tree, job, progress))
+                for job, result in zip(jobs, results, strict=True)
             ]
     return results
 
 
 def status(results: Sequence[Result]) -> Exit:
     """The exit status of a job: that of the first failure."""
-    return Exit(next((found.exit_code for found in results if found.exit_code), Exit.OK))
+    return Exit(next((result.exit_code for result in results if result.exit_code), Exit.OK))
 
 
 def document(results: Sequence[Result]) -> dict[str, Any]:
     """The report as plain data, for JSON."""
-    return {"results": [asdict(found) for found in results]}
+    return {"results": [asdict(result) for result in results]}
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -100,10 +100,10 @@ def markdown(results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *map(_row, results),
     ]
-    for found in results:
-        if found.error:
-            lines += ["", f"**{found.model} on {found.board}** (status {found.exit_code})", "", "```"]
-            lines += [*found.error.splitlines(), "```"]
+    for result in results:
+        if result.error:
+            lines += ["", f"**{result.model} on {result.board}** (status {result.exit_code})", "", "```"]
+            lines += [*result.error.splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -153,17 +153,17 @@ def _with_proof(result: Result, proof: Proof, simulator: str) -> Result:
 
 def _check_limits(firmware: Firmware, result: Result, limits: Mapping[str, Any]) -> None:
     firmware.check_budgets(*(limits.get(name) for name in ("max_flash", "max_ram", "min_sqnr")))
-    found, costs = result.measures, [limits.get(name) for name in ("max_instructions", "max_cycles")]
-    if found is None or costs == [None, None]:
+    measures, costs = result.measures, [limits.get(name) for name in ("max_instructions", "max_cycles")]
+    if measures is None or costs == [None, None]:
         return
-    if found.instructions is None:
+    if measures.instructions is None:
         raise McuError(
             f"{firmware.manifest.name}: max_instructions, max_cycles: QEMU has no machine for "
             f"{firmware.board.id}, and instructions are counted there",
             "Leave these budgets out for this board, or name a board that QEMU knows.",
             Exit.USAGE,
         )
-    error = over_budget(firmware.manifest.name, found.instructions, found.cycles, *costs)
+    error = over_budget(firmware.manifest.name, measures.instructions, measures.cycles, *costs)
     if error:
         raise error
 
@@ -223,26 +223,28 @@ def _git(*words: str) -> str:
     return finished.stdout.strip()
 
 
-def _row(found: Result) -> str:
-    measures, base = found.measures, found.base
+def _row(result: Result) -> str:
+    measures, base = result.measures, result.base
     if measures is None:
-        return f"| {found.model} | {found.board} | failed: see below | | | | | | |"
-    if not found.simulators:
+        return f"| {result.model} | {result.board} | failed: see below | | | | | | |"
+    if not result.simulators:
         outputs = "not run: no simulator here"
-    elif found.mismatches:
-        outputs = f"{found.mismatches:,} of {found.outputs:,} wrong"
-    elif found.differing:
-        outputs = f"{found.outputs:,}, {found.differing:,} rounded otherwise ({', '.join(found.simulators)})"
+    elif result.mismatches:
+        outputs = f"{result.mismatches:,} of {result.outputs:,} wrong"
+    elif result.differing:
+        outputs = (
+            f"{result.outputs:,}, {result.differing:,} rounded otherwise ({', '.join(result.simulators)})"
+        )
     else:
-        outputs = f"{found.outputs:,} equal ({', '.join(found.simulators)})"
+        outputs = f"{result.outputs:,} equal ({', '.join(result.simulators)})"
     cells = [
-        found.model,
-        found.board,
+        result.model,
+        result.board,
         outputs,
-        f"{found.accuracy:.2%}" if found.accuracy is not None else "",
+        f"{result.accuracy:.2%}" if result.accuracy is not None else "",
         _cell(measures.flash, base.flash if base else None),
         _cell(measures.ram, base.ram if base else None),
-        _cell(found.stack, None),
+        _cell(result.stack, None),
         _cell(measures.instructions, base.instructions if base else None),
         _cell(measures.cycles, base.cycles if base else None),
     ]

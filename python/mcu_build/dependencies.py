@@ -101,10 +101,10 @@ class Dependencies:
     def document(self, base: Path) -> dict[str, Any]:
         """As JSON: relative to `base`, and no value of a variable."""
         paths = {"files": self.files, "absent": self.absent, "folders": self.folders}
-        found: dict[str, Any] = {
+        document: dict[str, Any] = {
             key: [_relative(path, base) for path in value] for key, value in paths.items()
         }
-        return {**found, "variables": [name for name, _ in self.variables]}
+        return {**document, "variables": [name for name, _ in self.variables]}
 
     @staticmethod
     def read(document: Mapping[str, Any], base: Path) -> "Dependencies":
@@ -137,8 +137,8 @@ class Recorder:
 
         What is gone by now was temporary.
         """
-        found = self._read.keys() | (self._named.keys() - self._written)
-        return tuple(Path(path) for path in sorted(found) if Path(path).is_file())
+        files = self._read.keys() | (self._named.keys() - self._written)
+        return tuple(Path(path) for path in sorted(files) if Path(path).is_file())
 
     @property
     def dependencies(self) -> Dependencies:
@@ -321,10 +321,10 @@ class _Hook:
             if isinstance(folder, str | bytes | os.PathLike):
                 for recorder in tuple(self.recorders):
                     recorder.listed(os.fsdecode(folder))
-        found = _path_in(event, arguments)
-        if found is not None and not _for_a_message():
+        path = _path_in(event, arguments)
+        if path is not None and not _for_a_message():
             for recorder in tuple(self.recorders):
-                recorder.opened(*found)
+                recorder.opened(*path)
 
 
 def _users_path(path: str) -> str | None:
@@ -337,10 +337,10 @@ def _users_path(path: str) -> str | None:
 
 def _state(path: str) -> tuple[int, ...] | None:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except (OSError, ValueError):
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _search(module: str, search: Iterable[str]) -> list[str]:
@@ -486,8 +486,8 @@ def _above(path: Path) -> Iterator[Path]:
 def _installed(folder: str) -> frozenset[str]:
     """What packages have put into a folder of any name, as `pip install --target` does."""
     with _hook().silent():
-        found = [file for one in distributions(path=[folder]) for file in one.files or ()]
-    return frozenset(file.parts[0] for file in found)
+        files = [file for distribution in distributions(path=[folder]) for file in distribution.files or ()]
+    return frozenset(file.parts[0] for file in files)
 
 
 def _is_below(path: str, roots: tuple[str, ...]) -> bool:

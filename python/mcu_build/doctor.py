@@ -134,28 +134,30 @@ def _examine(check: Check) -> Finding:
 
 
 def _python() -> str:
-    found = ".".join(str(part) for part in sys.version_info[:3])
+    running = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info < _MINIMUM_PYTHON:
-        raise McuError(f"{found}, but 3.11 or newer is needed")
-    return found
+        raise McuError(f"{running}, but 3.11 or newer is needed")
+    return running
 
 
 def _packages() -> list[str]:
     """What this package requires, its optional parts aside."""
     requirements = (Requirement(line) for line in requires("mcu-build") or ())
-    return [one.name for one in requirements if one.marker is None]
+    return [requirement.name for requirement in requirements if requirement.marker is None]
 
 
 def _package(name: str) -> str:
-    wanted = next(one for line in requires("mcu-build") or () if (one := Requirement(line)).name == name)
+    wanted = next(
+        requirement for line in requires("mcu-build") or () if (requirement := Requirement(line)).name == name
+    )
     try:
-        found = version(name)
+        installed = version(name)
     except PackageNotFoundError:
         raise McuError(f"not installed, {wanted} is needed") from None
     # A local label such as +cpu says which build it is, not which version.
-    if not wanted.specifier.contains(found.partition("+")[0], prereleases=True):
-        raise McuError(f"{found}, but {wanted} is needed")
-    return found
+    if not wanted.specifier.contains(installed.partition("+")[0], prereleases=True):
+        raise McuError(f"{installed}, but {wanted} is needed")
+    return installed
 
 
 def _sources() -> str:
@@ -177,10 +179,10 @@ def _version(tool: str, hint: str, least: tuple[int, ...] = ()) -> str:
     finished = process.run([process.find_tool(tool, hint), "--version"], timeout=30)
     if finished.status != 0:
         raise McuError(f"{tool} --version: status {finished.status}: {finished.stderr.strip()}", hint)
-    found = finished.stdout.splitlines()[0].strip()
-    if is_older(found, least):
-        raise McuError(f"{found}: too old, {'.'.join(map(str, least))} or newer is needed", hint)
-    return found
+    text = finished.stdout.splitlines()[0].strip()
+    if is_older(text, least):
+        raise McuError(f"{text}: too old, {'.'.join(map(str, least))} or newer is needed", hint)
+    return text
 
 
 def is_older(text: str, least: tuple[int, ...]) -> bool:
@@ -196,14 +198,14 @@ def _openocd() -> str:
     if shutil.which("openocd") is None:
         return "not installed; --via openocd needs it: apt-get install openocd"
     finished = process.run(["openocd", "--version"], timeout=30)
-    found = (finished.stdout + finished.stderr).strip().partition("\n")[0]
+    text = (finished.stdout + finished.stderr).strip().partition("\n")[0]
     for board in (find_board(name) for name in board_files()):
         if board.flash.openocd is not None and board.flash.openocd.needs:
             try:
                 openocd.check(board)
             except McuError:
-                found += f"; {board.id} needs {board.flash.openocd.needs}"
-    return found
+                text += f"; {board.id} needs {board.flash.openocd.needs}"
+    return text
 
 
 def _packs() -> str:
@@ -224,17 +226,17 @@ def _probes() -> str:
     """Only flashing needs one, so none may be connected."""
     from mcu_build.flash.pyocd_probe import listed
 
-    found = [f"{probe.description} ({probe.unique_id})" for probe in listed()]
-    return ", ".join(found) or "none is connected; flashing needs one, or a board with a UF2 drive"
+    probes = [f"{probe.description} ({probe.unique_id})" for probe in listed()]
+    return ", ".join(probes) or "none is connected; flashing needs one, or a board with a UF2 drive"
 
 
 def _udev() -> str:
     """Only flashing needs them, and root does not."""
     from mcu_build.flash.connected import needs_udev, udev
 
-    found = udev()
-    if found or not needs_udev():
-        return found or "none for debug probes; root needs none, other users do"
+    rules = udev()
+    if rules or not needs_udev():
+        return rules or "none for debug probes; root needs none, other users do"
     return f"none for debug probes: only root can open them: {_UDEV_FIX}"
 
 

@@ -38,7 +38,7 @@ def _statement(error: BaseException) -> str:
 
 def found_at(error: BaseException, wanted: Callable[[object], T | None]) -> T | None:
     """The innermost variable of the traceback that `wanted` takes for an operator, as `wanted` returns it."""
-    return next((found for value in _variables(error) if (found := wanted(value)) is not None), None)
+    return next((match for value in _variables(error) if (match := wanted(value)) is not None), None)
 
 
 @contextlib.contextmanager

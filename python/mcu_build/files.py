@@ -49,13 +49,13 @@ def lock(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = FileLock(folder / ".lock")
+        file_lock = FileLock(folder / ".lock")
         try:
-            return found.acquire(timeout=0)
+            return file_lock.acquire(timeout=0)
         except Timeout:
             if waits:
                 waits()
-            return found.acquire()
+            return file_lock.acquire()
     except OSError as error:
         raise not_writable(folder, error, hint) from error
 

@@ -134,10 +134,10 @@ class Placement(Strict):
     @property
     def roles(self) -> tuple[tuple[str, str], ...]:
         """What is held, and the memory, for each."""
-        found = [("vectors", self.vectors), ("code", self.code)]
-        found += [("constants", name) for name in self.weights]
-        found += [("data", self.data), *(("arena", name) for name in self.arenas), ("stack", self.stack)]
-        return (*found, *([("fast", self.fast)] if self.fast is not None else []))
+        roles = [("vectors", self.vectors), ("code", self.code)]
+        roles += [("constants", name) for name in self.weights]
+        roles += [("data", self.data), *(("arena", name) for name in self.arenas), ("stack", self.stack)]
+        return (*roles, *([("fast", self.fast)] if self.fast is not None else []))
 
 
 class Protected(Strict):
@@ -212,7 +212,7 @@ class OpenocdFlash(Strict):
     def arguments(self) -> list[str]:
         """The configuration as OpenOCD's command takes it."""
         return [
-            word for one in self.config for word in ("-f" if one.endswith((".cfg", ".tcl")) else "-c", one)
+            word for file in self.config for word in ("-f" if file.endswith((".cfg", ".tcl")) else "-c", file)
         ]
 
 

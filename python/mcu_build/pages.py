@@ -35,13 +35,13 @@ class Section:
 
 def sections() -> tuple[Section, ...]:
     """All pages, in the order of docs/index.md."""
-    found: list[tuple[str, list[Page]]] = []
+    result: list[tuple[str, list[Page]]] = []
     for line in (docs_dir() / "index.md").read_text("utf-8").splitlines():
         if section := _SECTION.fullmatch(line):
-            found.append((section[1], []))
+            result.append((section[1], []))
         elif page := _PAGE.fullmatch(line):
-            found[-1][1].append(Page(page["title"], page["file"], page["about"] or ""))
-    return tuple(Section(title, tuple(pages)) for title, pages in found)
+            result[-1][1].append(Page(page["title"], page["file"], page["about"] or ""))
+    return tuple(Section(title, tuple(pages)) for title, pages in result)
 
 
 def docs_dir() -> Path:

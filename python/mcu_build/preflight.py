@@ -109,9 +109,11 @@ def _likeness(board: Board, other: Board) -> str:
 def stand_in(board: Board) -> Board | None:
     """A board that QEMU runs with the same core, else with the same kernels; None where there is none."""
     boards = [load_board(file) for file in board_files().values()]
-    alike = [one for one in boards if one.run.qemu and kernel_folders(one) == kernel_folders(board)]
+    alike = [other for other in boards if other.run.qemu and kernel_folders(other) == kernel_folders(board)]
     # Arm's own boards have room for every model.
-    ordered = sorted(alike, key=lambda one: (one.core != board.core, not one.id.startswith("mps"), one.id))
+    ordered = sorted(
+        alike, key=lambda other: (other.core != board.core, not other.id.startswith("mps"), other.id)
+    )
     return next(iter(ordered), None)
 
 

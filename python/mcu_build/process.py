@@ -28,10 +28,10 @@ class Finished:
 
 def find_tool(name: str, hint: str) -> Path:
     """The executable `name` on PATH. McuError (status 3) with `hint`, how to get it, where there is none."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise McuError(f"{name}: not found on PATH", hint, Exit.TOOL_MISSING)
-    return Path(found)
+    return Path(path)
 
 
 def run(

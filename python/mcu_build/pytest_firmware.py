@@ -81,6 +81,6 @@ class Mcu:
     def _built(self, model: Path, options: tuple[tuple[str, Any], ...]) -> Firmware:
         # Models of one name must not share a folder.
         folder = self.build_root / hash_text(str(model))[:12]
-        given = {"board": self.board, "build_dir": folder, **dict(options)}
-        made = build(model, **{**settled(model, given), "board": self.board})
+        settings = {"board": self.board, "build_dir": folder, **dict(options)}
+        made = build(model, **{**settled(model, settings), "board": self.board})
         return HeardFirmware(made.built, made.board, made.progress, self.consoles)

@@ -151,14 +151,14 @@ def _firmware(
     limits = {key: value for key, value in others.items() if key not in signing.BY_NAME}
     signed = _signed(call, env, {key: value for key, value in others.items() if key in signing.BY_NAME})
     models = [source for source in sources if isinstance(source, Model)]
-    given = [source for source in sources if not isinstance(source, Model)]
+    own = [source for source in sources if not isinstance(source, Model)]
     platform = _one_platform(call, models)
-    if not given and len(models) > 1:
+    if not own and len(models) > 1:
         raise UserError(
             f"{call}: sources: missing. Without them, an image runs one model; there are {len(models)}."
         )
     application = _application_env(env, platform, models)
-    objects = application.Object(given) if given else _main(platform, models[0], "default_main")
+    objects = application.Object(own) if own else _main(platform, models[0], "default_main")
     if share_arena:
         objects = [objects, _shared_arena(application, platform, name, models)]
     script = LINKER_SCRIPT
@@ -166,11 +166,11 @@ def _firmware(
         script = _slot_script(call, platform)
     started, slots = platform.config.production_sources, _slots(call, models)
     files = _link(env, platform, name, objects, models, started, slots, script)
-    found = _budgets(call, env, models, limits, "size")
-    if found:
+    chosen = _budgets(call, env, models, limits, "size")
+    if chosen:
         # A post-action has no part in what SCons compares.
-        env.Depends(files[0], env.Value(str(sorted(found.items()))))
-        env.AddPostAction(files[0], env.Action(_judged(models[0].board, str(models[0].file), found), None))
+        env.Depends(files[0], env.Value(str(sorted(chosen.items()))))
+        env.AddPostAction(files[0], env.Action(_judged(models[0].board, str(models[0].file), chosen), None))
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     if signed:
         verbs["flash"] += signing.words(signed, "flash")
@@ -185,18 +185,18 @@ def _firmware(
     return files
 
 
-def _signed(call: str, env: Any, given: dict[str, Any]) -> dict[str, Any]:
+def _signed(call: str, env: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """How an image is signed, its keys as files; nothing where it is not. UserError: there is no key."""
-    found = {
+    chosen = {
         name: Path(env.File(value).srcnode().abspath) if signing.BY_NAME[name].kind == "path" else value
-        for name, value in given.items()
+        for name, value in settings.items()
         if value
     }
     try:
-        signing.words(found, "sign")
+        signing.words(chosen, "sign")
     except McuError as error:
         raise _user_error(call, error) from None
-    return found
+    return chosen
 
 
 def _slot_script(call: str, platform: _Platform) -> str:
@@ -228,36 +228,36 @@ def _test(env: Any, name: str, model: Model, vectors: int | None = None, **limit
     """
     call = f"McuTest({name})"
     platform = _one_platform(call, [model])
-    found = _budgets(call, env, [model], limits, "test", "profile")
+    chosen = _budgets(call, env, [model], limits, "test", "profile")
     objects = _main(platform, model, "harness")
     files = _link(env, platform, name, objects, [model], platform.config.test_sources)
     words = ["--image", "$SOURCE", "--build-dir", f"{env.Dir(platform.folder)}/tests"]
     words += replace(model.options, npu=model.npu).arguments(_OPTIONS)
     count = ["--vectors", str(vectors)] if vectors else []
-    lines = [[*_command(), "test", *words, *count, *budgets.words(found, "test"), str(model.file)]]
+    lines = [[*_command(), "test", *words, *count, *budgets.words(chosen, "test"), str(model.file)]]
     # This computer's own instructions are not counted.
-    if (counted := budgets.words(found, "profile")) and not platform.board.is_host:
+    if (counted := budgets.words(chosen, "profile")) and not platform.board.is_host:
         lines.append([*_command(), "profile", *words, *counted, str(model.file)])
     _verb(env, name, files[0], *lines)
     return files
 
 
 def _budgets(
-    call: str, env: Any, models: Sequence[Model], given: dict[str, Any], *verbs: budgets.Judge
+    call: str, env: Any, models: Sequence[Model], settings: dict[str, Any], *verbs: budgets.Judge
 ) -> dict[str, Any]:
     """The budgets that `verbs` judge by: those given, else of the environment, else of the only model.
 
     UserError where one is unknown or has no such value.
     """
-    known = {one.name: one for one in budgets.of_judge(*verbs)}
-    if unknown := sorted(given.keys() - known.keys()):
+    known = {budget.name: budget for budget in budgets.of_judge(*verbs)}
+    if unknown := sorted(settings.keys() - known.keys()):
         raise UserError(f"{call}: unknown argument '{unknown[0]}'.\nBudgets are: {', '.join(known)}.")
     try:
         common = models[0].budgets if len(models) == 1 else budgets.of_variables(env)
-        found = {**common, **{name: known[name].value(value) for name, value in given.items()}}
+        chosen = {**common, **{name: known[name].value(value) for name, value in settings.items()}}
     except McuError as error:
         raise _user_error(call, error) from None
-    return {name: value for name, value in found.items() if name in known and value is not None}
+    return {name: value for name, value in chosen.items() if name in known and value is not None}
 
 
 def _judged(board: str, model: str, limits: Mapping[str, Any]) -> Callable[..., int]:
@@ -273,13 +273,13 @@ def _judged(board: str, model: str, limits: Mapping[str, Any]) -> Callable[..., 
     return judge
 
 
-def _settings(call: str, env: Any, file: Path, given: dict[str, Any]) -> BuildOptions:
+def _settings(call: str, env: Any, file: Path, settings: dict[str, Any]) -> BuildOptions:
     """The build options of a model: its own arguments, else of the environment, else of the project file.
 
     McuError where a value is wrong, UserError where an argument is unknown.
     """
     variables = {option.variable: option for option in _OPTIONS if option.variable}
-    unknown = sorted(given.keys() - {option.name for option in _OPTIONS} - variables.keys() - {_BUILD_DIR})
+    unknown = sorted(settings.keys() - {option.name for option in _OPTIONS} - variables.keys() - {_BUILD_DIR})
     if unknown:
         names = ", ".join(option.name for option in _OPTIONS)
         raise UserError(
@@ -287,15 +287,15 @@ def _settings(call: str, env: Any, file: Path, given: dict[str, Any]) -> BuildOp
             f"Arguments are: name, {names}; for all models, {', '.join([*variables, _BUILD_DIR])}."
         )
     common = {option.name: env[name] for name, option in variables.items() if name in env}
-    own = {option.name: given[name] for name, option in variables.items() if name in given}
-    own |= {option.name: given[option.name] for option in _OPTIONS if option.name in given}
+    own = {option.name: settings[name] for name, option in variables.items() if name in settings}
+    own |= {option.name: settings[option.name] for option in _OPTIONS if option.name in settings}
     own, common = (
-        {name: _on_disk(env, BY_NAME[name], value) for name, value in one.items() if value is not None}
-        for one in (own, common)
+        {name: _on_disk(env, BY_NAME[name], value) for name, value in part.items() if value is not None}
+        for part in (own, common)
     )
     known = {option.name for option in _OPTIONS}
-    found = settled(file, own, common)
-    return BuildOptions.of(**cast(Any, {name: value for name, value in found.items() if name in known}))
+    options = settled(file, own, common)
+    return BuildOptions.of(**cast(Any, {name: value for name, value in options.items() if name in known}))
 
 
 def _on_disk(env: Any, option: Option, value: Any) -> Any:
@@ -322,8 +322,8 @@ def _platform(env: Any, request: Request, build_dir: str) -> _Platform:
     kept = env.Dir(folder).attributes
     if not hasattr(kept, "mcu_platform"):
         kept.mcu_platform = _Platform(request.linked, config, _bare_env(env, config), folder)
-    found: _Platform = kept.mcu_platform
-    return found
+    platform: _Platform = kept.mcu_platform
+    return platform
 
 
 def _bare_env(env: Any, config: ToolchainConfig) -> Any:
@@ -382,13 +382,13 @@ def _archives(
     ]
 
 
-def _runtime(platform: _Platform, sources: Sequence[str], model_env: Any, given: Linkage) -> list[_Archive]:
+def _runtime(platform: _Platform, sources: Sequence[str], model_env: Any, linked: Linkage) -> list[_Archive]:
     """What stands between a program and ExecuTorch's runtime. `model_env` learns of its headers."""
     folder, env = data_dir() / "firmware" / "executorch", platform.env.Clone()
-    for one in (env, model_env):
-        one.Append(
-            CCFLAGS=[f"-isystem{given.prefix / include}" for include in given.includes],
-            CPPDEFINES=list(given.defines),
+    for environment in (env, model_env):
+        environment.Append(
+            CCFLAGS=[f"-isystem{linked.prefix / include}" for include in linked.includes],
+            CPPDEFINES=list(linked.defines),
         )
     base = env.Clone()
     base.Append(CPPDEFINES=[] if platform.board.is_host else ["MCU_NO_HEAP"])
@@ -462,7 +462,7 @@ def _link(
         dict.fromkeys(str(node[0]) for model in models for node in model.libraries[1:]), key=_place
     )
     runtimes = dict.fromkeys(model.executorch for model in models if model.executorch)
-    executorch = [word for one in runtimes for word in (str(one.library), *one.link_options)]
+    executorch = [word for runtime in runtimes for word in (str(runtime.library), *runtime.link_options)]
     # Where a model has program slots, its script leaves room for them.
     first = next((model for model in models if model.slots), models[0])
     script = Path(first.include[0]) / linker_script
@@ -474,7 +474,7 @@ def _link(
     ]
     command = [config.cxx, *options, "-o", "${TARGETS[0]}", "$SOURCES", *executorch, *config.libraries]
     elf, table = env.Command([f"{name}.elf", f"{name}.map"], [started, objects, own, others], [command])
-    env.Depends(elf, [str(one.library) for one in runtimes])
+    env.Depends(elf, [str(runtime.library) for runtime in runtimes])
     if not config.binaries:
         return [elf, table]
     env.Depends(elf, str(script))
@@ -513,7 +513,7 @@ def _one_platform(call: str, models: Sequence[Model]) -> _Platform:
     first = models[0].platform
     for model in models:
         if model.platform.folder != first.folder:
-            made_for, others = (Path(one.folder).name for one in (model.platform, first))
+            made_for, others = (Path(platform.folder).name for platform in (model.platform, first))
             raise UserError(f"{call}: {model.name} was made for {made_for}, not for {others}.")
     npus = sorted({model.npu for model in models if model.npu != "none"})
     if len(npus) > 1:

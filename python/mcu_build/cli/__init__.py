@@ -108,8 +108,8 @@ def _models() -> Sequence[str]:
     """The names of models in the project file."""
     from mcu_build.fronts import project
 
-    found = project.find(Path.cwd())
-    return list(found.models) if found else ()
+    file = project.find(Path.cwd())
+    return list(file.models) if file else ()
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,10 +123,10 @@ def cli() -> None:
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command; leave with its exit status."""
-    given = list(sys.argv[1:] if words is None else words)
-    as_json, debug = "--json" in given, "--debug" in given
+    arguments = list(sys.argv[1:] if words is None else words)
+    as_json, debug = "--json" in arguments, "--debug" in arguments
     try:
-        status = cli.main(given, prog_name="mcu-build", standalone_mode=False)
+        status = cli.main(arguments, prog_name="mcu-build", standalone_mode=False)
     except McuError as error:
         if debug:
             raise
@@ -201,4 +201,4 @@ def _usage_hint(error: click.ClickException) -> str:
 
 def _has_option(verb: str, flag: str) -> bool:
     command = cli.get_command(click.Context(cli), verb)
-    return command is not None and any(flag in one.opts for one in command.params)
+    return command is not None and any(flag in param.opts for param in command.params)

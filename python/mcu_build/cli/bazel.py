@@ -28,14 +28,14 @@ def _build_options(function: Callable[..., None]) -> Callable[..., None]:
 def _completed(options: dict[str, Any], settings: tuple[str, ...]) -> BuildOptions:
     """What a target says, and what the project file says beside that."""
     context = get_current_context()
-    given = {
+    attributes = {
         name: value
         for name, value in options.items()
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     pairs = (word.partition("=")[::2] for word in settings)
     project = {name: value.split() if BY_NAME[name].many else value for name, value in pairs}
-    return BuildOptions.of(**cast(Any, without_idle({**project, **given}, given)))
+    return BuildOptions.of(**cast(Any, without_idle({**project, **attributes}, attributes)))
 
 
 @click.group()
@@ -75,8 +75,8 @@ def describe(
     from mcu_build.fronts.bazel import settings
     from mcu_build.fronts.bazel_boards import describe
 
-    found = describe(boards, _by_board(executorch), _by_board(cmsis_nn))
-    print_json({**found, "project": settings(project, package) if project else {}})
+    description = describe(boards, _by_board(executorch), _by_board(cmsis_nn))
+    print_json({**description, "project": settings(project, package) if project else {}})
 
 
 def _by_board(words: tuple[str, ...]) -> dict[str, Path]:

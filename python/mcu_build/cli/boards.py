@@ -53,8 +53,8 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
     # A board is given by its name, which no terminal is too narrow for.
     optional = ("kernels", "name", "clock", "NPU", "RAM")
     print_text(render(headings, [_cells(row) for row in rows], {"RAM", "clock"}, optional=optional))
-    for one in broken:
-        print_warning(f"{one['error']} (`mcu-build boards check {one['file']}`)")
+    for problem in broken:
+        print_warning(f"{problem['error']} (`mcu-build boards check {problem['file']}`)")
 
 
 def _row(board: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _row(board: Any) -> dict[str, Any]:
         "id": board.id,
         "name": board.name,
         "core": board.core,
-        "kernels": next(one for one in kernel_folders(board) if one != "npu"),
+        "kernels": next(folder for folder in kernel_folders(board) if folder != "npu"),
         "writable_memory": sum(memory.size for memory in board.memory if "w" in memory.access),
         "clock": board.clock,
         "simulators": [name for name in ("qemu", "fvp") if getattr(board.run, name) is not None],
@@ -139,14 +139,14 @@ def check(file: Path, as_json: bool, debug: bool) -> None:
     from mcu_build.flash.parts import differences
 
     board = load_board(file)
-    found, openocd = differences(board), _openocd(board)
+    problems, openocd = differences(board), _openocd(board)
     if as_json:
-        known = {"known": found is not None, "differences": found or []}
+        known = {"known": problems is not None, "differences": problems or []}
         print_json({"board": board.id, **known, "openocd": openocd})
         return
-    for line in found or ():
+    for line in problems or ():
         print_warning(f"{file}: {line}")
-    chip = "pyocd does not know its chip" if found is None else "held against pyocd's list of its chip"
+    chip = "pyocd does not know its chip" if problems is None else "held against pyocd's list of its chip"
     print_text("; ".join([f"{file}: a good board file", chip, *([openocd] if openocd else [])]))
 
 

@@ -55,8 +55,8 @@ def command(
     from mcu_build import ci
     from mcu_build.files import write_atomically
 
-    given = {"npu": npu} if npu else {}
-    jobs = [job for model in _models(models) for job in _jobs(model, boards, given, limits)]
+    chosen = {"npu": npu} if npu else {}
+    jobs = [job for model in _models(models) for job in _jobs(model, boards, chosen, limits)]
     results = ci.check(jobs, base, output, StageTimes())
     text, document = ci.markdown(results), ci.document(results)
     write_atomically(output / "report.md", text.encode())
@@ -68,12 +68,12 @@ def command(
     return ci.status(results)
 
 
-def _models(given: tuple[str, ...]) -> list[Path]:
+def _models(models: tuple[str, ...]) -> list[Path]:
     """The files of the models that are given, else of all in the project file."""
     from mcu_build.fronts import project
 
-    found = None if given else project.find(Path.cwd())
-    named = given or (tuple(found.models) if found else ())
+    file = None if models else project.find(Path.cwd())
+    named = models or (tuple(file.models) if file else ())
     if not named:
         raise McuError(
             "MODELS: missing", "Name models, or list them in mcu-build.toml (docs/project.md).", Exit.USAGE
@@ -82,17 +82,17 @@ def _models(given: tuple[str, ...]) -> list[Path]:
 
 
 def _jobs(
-    model: Path, boards: tuple[str, ...], given: Mapping[str, Any], limits: Mapping[str, float | None]
+    model: Path, boards: tuple[str, ...], chosen: Mapping[str, Any], limits: Mapping[str, float | None]
 ) -> "list[Job]":
     """A model on each board that is given, else on that of the project file."""
     from mcu_build.ci import Job
     from mcu_build.fronts import project
 
-    found = project.find(model if model.exists() else Path.cwd())
-    settings = found.settings(model) if found else {}
+    file = project.find(model if model.exists() else Path.cwd())
+    settings = file.settings(model) if file else {}
     settled = {name: settings.get(name) if value is None else value for name, value in limits.items()}
-    options = [project.settled(model, {**given, "board": board}) for board in boards]
-    options = options or [project.settled(model, given)]
+    options = [project.settled(model, {**chosen, "board": board}) for board in boards]
+    options = options or [project.settled(model, chosen)]
     if not options[0].get("board"):
         raise no_board()
-    return [Job(model, one, settled) for one in options]
+    return [Job(model, option, settled) for option in options]

@@ -56,12 +56,12 @@ def command(
     from mcu_build.stages import manifest
 
     folders = [model for model in models if model.is_dir() and manifest.is_begun(model)]
-    given = [project.resolve(model) for model in models if model not in folders]
-    found = [compare.of_manifest(manifest.require(folder)) for folder in folders]
+    files = [project.resolve(model) for model in models if model not in folders]
+    variants = [compare.of_manifest(manifest.require(folder)) for folder in folders]
     common = {name: value for name, value in (("io", io), ("build_dir", build_dir)) if value}
     choices = [
         project.settled(model, {**common, "model": model, **_chosen(words)})
-        for model in given
+        for model in files
         for words in product(boards or (None,), npus or (None,), optimizes or (None,), toolchains or (None,))
     ]
     if missing := [choice["model"] for choice in choices if not choice["model"].exists()]:
@@ -75,22 +75,22 @@ def command(
         words = [str(choice[name]) for name in _VARIED if choice.get(name)]
         times.note(f"{number} of {len(choices)}: {' '.join([choice['model'].name, *words])}")
         try:
-            found.append(_variant(choice, not no_run, vectors, timeout, times))
+            variants.append(_variant(choice, not no_run, vectors, timeout, times))
         except McuError as error:
             npu, optimize, toolchain = choice.get("npu"), choice.get("optimize"), choice.get("toolchain")
-            found.append(
+            variants.append(
                 compare.of_error(choice["model"], choice["board"], npu, optimize or "speed", toolchain, error)
             )
     if html:
-        write_atomically(html, compare.page(found).encode())
+        write_atomically(html, compare.page(variants).encode())
     if as_json:
-        print_json({**compare.document(found), "stages": times.stages})
+        print_json({**compare.document(variants), "stages": times.stages})
     else:
-        print_text(compare.table(found))
-    if any(one.wrong for one in found):
+        print_text(compare.table(variants))
+    if any(variant.wrong for variant in variants):
         return Exit.FIRMWARE
-    failed = [one.exit_code for one in found if one.exit_code]
-    return Exit(failed[0]) if len(failed) == len(found) else Exit.OK
+    failed = [variant.exit_code for variant in variants if variant.exit_code]
+    return Exit(failed[0]) if len(failed) == len(variants) else Exit.OK
 
 
 def _chosen(words: tuple[str | None, ...]) -> dict[str, str]:

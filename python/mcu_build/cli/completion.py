@@ -29,10 +29,10 @@ def command(shell: str, install: bool, as_json: bool, debug: bool) -> Exit:
     from mcu_build.cli import cli
     from mcu_build.files import write_atomically
 
-    found = get_completion_class(shell)
-    assert found is not None
+    completion = get_completion_class(shell)
+    assert completion is not None
     try:
-        script = found(cli, {}, "mcu-build", "_MCU_BUILD_COMPLETE").source()
+        script = completion(cli, {}, "mcu-build", "_MCU_BUILD_COMPLETE").source()
     except RuntimeError as error:  # an older bash
         raise McuError(f"completion: {error}", "Update the shell.") from error
     name, needs = _PLACES[shell]

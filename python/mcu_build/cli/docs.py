@@ -28,13 +28,13 @@ def command(page: str | None, as_json: bool, debug: bool) -> None:
             _show(text)
         return
     if as_json:
-        listed = [{"section": part.title, **vars(one)} for part in sections() for one in part.pages]
+        listed = [{"section": part.title, **vars(page)} for part in sections() for page in part.pages]
         print_json({"folder": str(docs_dir()), "pages": listed})
         return
     for part in sections():
         print_text(f"{part.title}")
-        for one in part.pages:
-            print_text(f"  {one.name:<18} {one.about or one.title}")
+        for entry in part.pages:
+            print_text(f"  {entry.name:<18} {entry.about or entry.title}")
 
 
 def _show(text: str) -> None:

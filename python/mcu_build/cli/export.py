@@ -33,11 +33,11 @@ def command(
     from mcu_build.api import export
 
     times = StageTimes()
-    found = export(**options, output=output, format=format_, name=name, version=version, progress=times)
+    exported = export(**options, output=output, format=format_, name=name, version=version, progress=times)
     if as_json:
-        print_json({**found.manifest, "folder": str(found.folder), "stages": times.stages})
+        print_json({**exported.manifest, "folder": str(exported.folder), "stages": times.stages})
     else:
-        print_text(_text(found.folder, found.manifest))
+        print_text(_text(exported.folder, exported.manifest))
 
 
 def _text(folder: Path, manifest: Any) -> str:

@@ -48,12 +48,12 @@ def command(
     from mcu_build.frontend.names import model_name
     from mcu_build.report.fitting import Limits, choose, refusal, table, to_keep
 
-    found = fit(**options, measure=measure, flash=flash, cycles=cycles, progress=StageTimes())
-    chosen = choose(found, Limits(flash, cycles))
-    error = refusal(found, Limits(flash, cycles)) if chosen is None else None
+    fittings = fit(**options, measure=measure, flash=flash, cycles=cycles, progress=StageTimes())
+    chosen = choose(fittings, Limits(flash, cycles))
+    error = refusal(fittings, Limits(flash, cycles)) if chosen is None else None
     if as_json:
-        return end_json({"plans": [asdict(one) for one in found], "chosen": chosen}, error)
-    print_text(table(found, chosen))
+        return end_json({"plans": [asdict(fitting) for fitting in fittings], "chosen": chosen}, error)
+    print_text(table(fittings, chosen))
     if chosen is not None:
-        print_text(to_keep(model_name(options["model"]), options["model"], found[chosen]))
+        print_text(to_keep(model_name(options["model"]), options["model"], fittings[chosen]))
     return end_text(error)

@@ -61,7 +61,7 @@ def command(
                 target.reset()
                 target.leave()
     if as_json:
-        segments = [{"address": one.address, "size": len(one.data)} for one in image.segments]
+        segments = [{"address": segment.address, "size": len(segment.data)} for segment in image.segments]
         print_json(
             {
                 "image": str(file),

@@ -33,13 +33,13 @@ def _asked(options: dict[str, Any]) -> dict[str, Any]:
     from mcu_build.fronts import budgets, project
     from mcu_build.fronts.options import OPTIONS
 
-    found = project.find(options["model"])
+    file = project.find(options["model"])
     limits = project.settled_budgets(options["model"])
     words = (option.arguments(options.get(option.name)) for option in OPTIONS)
     return {
         "board": options["board"],
-        "project": str(found.file) if found else None,
-        "arguments": [word for one in words for word in one],
+        "project": str(file.file) if file else None,
+        "arguments": [word for name in words for word in name],
         "budgets": {verb: budgets.words(limits, verb) for verb in get_args(budgets.Judge)},
     }
 

@@ -32,8 +32,8 @@ def command(
     from mcu_build.flash import via as ways
     from mcu_build.fronts import project
 
-    found = project.find(Path.cwd())
-    options = with_project({"board": board}, found.settings() if found else {})
+    file = project.find(Path.cwd())
+    options = with_project({"board": board}, file.settings() if file else {})
     chosen = find_board(options["board"], Path.cwd())
     if chosen.is_host and not port:
         raise McuError("--board: host is this computer, and has no probe", "Use `mcu-build run`.")

@@ -103,8 +103,8 @@ def build_option(name: str, *parameter: str, **different: Any) -> Callable[[F], 
 
 def budgets(*verbs: str, **different: Any) -> Callable[[F], F]:
     """The budgets of verbs; their options may have `different` attributes."""
-    found = [one for one in BUDGETS if set(verbs) & set(one.verbs)]
-    return lambda function: _all(function, *(_click_option(one, **different) for one in found))
+    chosen = [budget for budget in BUDGETS if set(verbs) & set(budget.verbs)]
+    return lambda function: _all(function, *(_click_option(budget, **different) for budget in chosen))
 
 
 def _click_option(option: Option, *parameter: str, **different: Any) -> Callable[[F], F]:
@@ -163,8 +163,8 @@ def projected(function: F) -> F:
         from mcu_build.fronts import project
 
         options["model"] = model = project.resolve(options["model"])
-        found = project.find(model if model.exists() else Path.cwd())
-        return function(**with_project(options, found.settings(model) if found else {}))
+        file = project.find(model if model.exists() else Path.cwd())
+        return function(**with_project(options, file.settings(model) if file else {}))
 
     return cast(F, completed)
 
@@ -177,8 +177,8 @@ def with_project(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[s
             options[name] = value
     if options["board"] is None:
         raise no_board()
-    given = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    settled = without_idle(options, given)
+    typed = {name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    settled = without_idle(options, typed)
     check_needs(settled)
     return settled
 

@@ -15,11 +15,11 @@ def command(as_json: bool, debug: bool) -> None:
     from mcu_build.flash.connected import connected
     from mcu_build.tables import render
 
-    found = connected()
+    devices = connected()
     if as_json:
-        print_json({"probes": [vars(one) for one in found]})
-    elif found:
-        rows = [(one.kind, one.name, one.option) for one in found]
+        print_json({"probes": [vars(device) for device in devices]})
+    elif devices:
+        rows = [(device.kind, device.name, device.option) for device in devices]
         print_text(render(("kind", "name", "option"), rows))
     else:
         print_text(

@@ -63,21 +63,21 @@ def command(
 
     times = StageTimes()
     firmware = build(image=image, **options, progress=times)
-    found = firmware.profile(timeout=timeout)
+    profile = firmware.profile(timeout=timeout)
     if html:
-        report = of_build(firmware.built, firmware.board, firmware.size(), found)
+        report = of_build(firmware.built, firmware.board, firmware.size(), profile)
         write_atomically(html, page(report).encode())
     error = over_budget(
-        found.name,
-        found.total.instructions,
-        found.total.cycles,
+        profile.name,
+        profile.total.instructions,
+        profile.total.cycles,
         max_instructions,
         max_cycles,
-        found.kernels[0].name,
+        profile.kernels[0].name,
     )
     if as_json:
-        return end_json({**layers.document(found), "stages": times.stages}, error)
-    print_text(layers.table(found))
+        return end_json({**layers.document(profile), "stages": times.stages}, error)
+    print_text(layers.table(profile))
     if error:
         raise error
     return Exit.OK

@@ -48,7 +48,7 @@ def command(
     from mcu_build.report.summary import document, text
 
     times = StageTimes()
-    budgets = {one.name: options.pop(one.name) for one in BUDGETS if "report" in one.verbs}
+    budgets = {budget.name: options.pop(budget.name) for budget in BUDGETS if "report" in budget.verbs}
     firmware = build(**options, progress=times)
     report = firmware.report(run=not no_run, budgets=budgets, vectors=vectors, timeout=timeout, sim=sim)
     file = html or firmware.folder / "report.html"

@@ -46,11 +46,11 @@ def command(
     from mcu_build.files import write_atomically
     from mcu_build.report.scheduling import table, to_keep
 
-    found = scheduled(models, schedule, ram=ram, progress=StageTimes(), **options)
+    planned = scheduled(models, schedule, ram=ram, progress=StageTimes(), **options)
     if output is not None:
-        write_atomically(output, found.source.encode())
+        write_atomically(output, planned.source.encode())
     if as_json:
-        print_json(asdict(found))
+        print_json(asdict(planned))
         return
-    print_text(table(found))
-    print_text(to_keep(found))
+    print_text(table(planned))
+    print_text(to_keep(planned))

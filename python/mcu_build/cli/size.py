@@ -35,8 +35,8 @@ def command(
         gone = built.manifest.removed
     error = size.over_budget(model.stem, measured, max_flash, max_ram)
     if as_json:
-        given = {**size.document(measured), "npu": npu, "memory": memory, "removed": gone}
-        return end_json(given, error)
+        document = {**size.document(measured), "npu": npu, "memory": memory, "removed": gone}
+        return end_json(document, error)
     print_text(size.table(measured, symbols))
     if memory and "lower_bound" in memory:
         above = memory["arena"] / max(memory["lower_bound"], 1) - 1

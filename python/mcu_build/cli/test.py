@@ -119,8 +119,8 @@ def _layer(layer: Any) -> dict[str, Any]:
 
 def _cycles(proof: Any) -> dict[str, int] | None:
     """Cycles of an inference, where the core counts them."""
-    found = proof.outcome.cycles
-    return {"min": found[0], "max": found[1]} if found else None
+    cycles = proof.outcome.cycles
+    return {"min": cycles[0], "max": cycles[1]} if cycles else None
 
 
 def _npu(proof: Any) -> dict[str, Any] | None:

@@ -57,22 +57,22 @@ def command(
     times, aim = StageTimes(), Aim(min_sqnr, max_drop)
     images = _images(model, max_flash, max_ram, board=board, npu=npu, optimize=optimize)
     with times.stage("tune"):
-        found = None
+        tuned = None
         if max_flash is not None:
-            found = _for_flash(model, max_flash, max_ram, aim, times, images)
-        if found is None:
-            found = tune(model, aim, times.step, Cache(), images, max_ram)
+            tuned = _for_flash(model, max_flash, max_ram, aim, times, images)
+        if tuned is None:
+            tuned = tune(model, aim, times.step, Cache(), images, max_ram)
     if out is not None:
-        write_atomically(out, (json.dumps(dict(found.precision), indent=2) + "\n").encode())
+        write_atomically(out, (json.dumps(dict(tuned.precision), indent=2) + "\n").encode())
     if as_json:
-        print_json({**asdict(found), "stages": times.stages})
+        print_json({**asdict(tuned), "stages": times.stages})
     else:
-        print_text(_text(found))
-        first = found.steps[0].ram
+        print_text(_text(tuned))
+        first = tuned.steps[0].ram
         if max_ram is not None and first is not None and first > max_ram:
             hint = f"`mcu-build fit {model} --board {board}` lists plans that take less"
             print_text(f"int8 takes {first:,} bytes of RAM, more than {max_ram:,}: {hint}.")
-    return Exit.OK if found.met else Exit.BUDGET
+    return Exit.OK if tuned.met else Exit.BUDGET
 
 
 def _images(model: Path, max_flash: int | None, max_ram: int | None, **options: Any) -> Any:
@@ -81,8 +81,8 @@ def _images(model: Path, max_flash: int | None, max_ram: int | None, **options: 
 
     if options["board"] != "host":
         return priced(model, **options)
-    for flag, given in (("--max-flash", max_flash), ("--max-ram", max_ram)):
-        if given is not None:
+    for flag, limit in (("--max-flash", max_flash), ("--max-ram", max_ram)):
+        if limit is not None:
             raise McuError(
                 f"{flag}: the host's memory is no price", "Name the board: --board nrf52840-dk.", Exit.USAGE
             )
@@ -94,15 +94,15 @@ def _for_flash(model: Path, most: int, max_ram: int | None, aim: Any, times: Sta
     from mcu_build.cache import Cache
     from mcu_build.frontend.tune_flash import tune_flash
 
-    found = tune_flash(model, most, aim, images, times.step, Cache(), max_ram)
-    fits = (found.chosen.flash or 0) <= most
-    return None if fits and not found.chosen.layers else found
+    tuned = tune_flash(model, most, aim, images, times.step, Cache(), max_ram)
+    fits = (tuned.chosen.flash or 0) <= most
+    return None if fits and not tuned.chosen.layers else tuned
 
 
-def _text(found: Any) -> str:
+def _text(tuned: Any) -> str:
     from mcu_build.tables import render
 
-    is_built = any(trial.flash for trial in found.steps)
+    is_built = any(trial.flash for trial in tuned.steps)
     costs = ("flash", "RAM", "kilocycles") if is_built else ("float MACs", "flash")
     rows = [
         (
@@ -111,21 +111,21 @@ def _text(found: Any) -> str:
             "" if trial.accuracy is None else f"{trial.accuracy:.1%}",
             *(_price(trial) if is_built else _more(trial)),
         )
-        for trial in found.steps
+        for trial in tuned.steps
     ]
     lines = [render(("not in int8", "dB", "accuracy", *costs), rows, {"dB", "accuracy", *costs})]
-    if found.float_accuracy is not None:
-        lines.append(f"The float model has {found.float_accuracy:.1%}.")
-    if found.chosen.layers:
-        lines.append(f"To put into the model file:\n\n    precision = {_python(found.precision)}\n")
+    if tuned.float_accuracy is not None:
+        lines.append(f"The float model has {tuned.float_accuracy:.1%}.")
+    if tuned.chosen.layers:
+        lines.append(f"To put into the model file:\n\n    precision = {_python(tuned.precision)}\n")
     else:
         lines.append(
-            "int8 is enough: nothing has to be changed." if found.met else "No layer can be changed."
+            "int8 is enough: nothing has to be changed." if tuned.met else "No layer can be changed."
         )
-    if not found.met:
+    if not tuned.met:
         lines.append("That is the best that was found; it is not enough.")
-    if found.ended:
-        lines.append(f"The search ended after {found.trials} trials; fewer layers may do.")
+    if tuned.ended:
+        lines.append(f"The search ended after {tuned.trials} trials; fewer layers may do.")
     return "\n".join(lines)
 
 

@@ -39,34 +39,35 @@ def command(
     chosen = board_for(model, board)
     lowered = lower_model(model, chosen, chosen.choose_npu(npu), BuildOptions.of(board=board), cache, times)
     with tempfile.TemporaryDirectory() as folder:
-        found = verify(lowered, chosen, vectors, Path(folder), cache, times)
+        verdict = verify(lowered, chosen, vectors, Path(folder), cache, times)
     if as_json:
-        print_json({**document(found), "stages": times.stages})
+        print_json({**document(verdict), "stages": times.stages})
     else:
-        print_text("\n".join(_text(found)))
-    return Exit.OK if found.agrees else Exit.FIRMWARE
+        print_text("\n".join(_text(verdict)))
+    return Exit.OK if verdict.agrees else Exit.FIRMWARE
 
 
-def _text(found: Any) -> list[str]:
+def _text(verdict: Any) -> list[str]:
     return [
-        *(_line(output_name(index, found.names), one) for index, one in enumerate(found.outputs)),
-        *(_stream_line(index, one) for index, one in enumerate(found.delegates)),
-        "agrees" if found.agrees else "DOES NOT AGREE: wrong, too many steps apart on average, or constant",
+        *(_line(output_name(index, verdict.names), output) for index, output in enumerate(verdict.outputs)),
+        *(_stream_line(index, delegate) for index, delegate in enumerate(verdict.delegates)),
+        "agrees" if verdict.agrees else "DOES NOT AGREE: wrong, too many steps apart on average, or constant",
     ]
 
 
-def _stream_line(index: int, one: Any) -> str:
+def _stream_line(index: int, stream: Any) -> str:
     wrong = (
-        f"{one.mismatches:,} of {one.elements:,} values differ from"
-        if one.mismatches
-        else (f"all {one.elements:,} values equal")
+        f"{stream.mismatches:,} of {stream.elements:,} values differ from"
+        if stream.mismatches
+        else (f"all {stream.elements:,} values equal")
     )
-    constant = "" if one.varies else "; the same for every vector"
-    return f"delegate {index}: its command stream in the model of {one.npu}: {wrong} TOSA's{constant}"
+    constant = "" if stream.varies else "; the same for every vector"
+    return f"delegate {index}: its command stream in the model of {stream.npu}: {wrong} TOSA's{constant}"
 
 
-def _line(name: str, one: Any) -> str:
+def _line(name: str, agreement: Any) -> str:
+    still = "" if agreement.varies else "; the same for every vector"
     return (
-        f"{name}: {one.equal:,} of {one.elements:,} values equal, {one.mean_steps:.3f} steps apart "
-        f"on average, {one.largest_steps:g} at most{'' if one.varies else '; the same for every vector'}"
+        f"{name}: {agreement.equal:,} of {agreement.elements:,} values equal, {agreement.mean_steps:.3f} steps "
+        f"apart on average, {agreement.largest_steps:g} at most{still}"
     )

@@ -60,11 +60,11 @@ class ViaCommand(click.RichCommand):
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    found: list[str] = []
+    parts: list[str] = []
     for word in words:
-        is_address = found[-2:] == ["--via", "gdb"] and not word.startswith("-")
-        if is_address or (found[-2:] == ["--via", "uf2"] and Path(word).is_dir()):
-            found[-1] += f" {word}"
+        is_address = parts[-2:] == ["--via", "gdb"] and not word.startswith("-")
+        if is_address or (parts[-2:] == ["--via", "uf2"] and Path(word).is_dir()):
+            parts[-1] += f" {word}"
         else:
-            found.append(word)
-    return found
+            parts.append(word)
+    return parts

@@ -71,10 +71,10 @@ def _without_model(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(link: Any) -> dict[str, Any]:
-    found = link.difference
-    if found is None:
+    difference = link.difference
+    if difference is None:
         return asdict(link)
-    return {**asdict(link), "difference": {**asdict(found), "model": _path(found.model)}}
+    return {**asdict(link), "difference": {**asdict(difference), "model": _path(difference.model)}}
 
 
 def _path(file: Path | None) -> str | None:
@@ -82,17 +82,17 @@ def _path(file: Path | None) -> str | None:
 
 
 def _text(link: Any) -> list[str]:
-    found = link.difference
-    if found is None:
+    difference = link.difference
+    if difference is None:
         return [f"{link.before} and {link.after} agree"]
-    lines = [f"{link.before} and {link.after} differ: {found.text}"]
-    if found.layer.operator:
-        lines.append(f"  layer      {found.layer} is the first")
-    if one := found.element:
-        place = f"{list(one.index)} of vector {one.vector}"
-        lines.append(f"  element    {place}: {one.found:g} instead of {one.expected:g}")
-    if found.model:
-        seen = "differs in the same way" if found.shows else "does not differ when it is tried alone"
-        part = "this layer alone" if found.layers == "alone" else "the model up to this layer"
-        lines.append(f"  model      {found.model}: {part}; it {seen}")
+    lines = [f"{link.before} and {link.after} differ: {difference.text}"]
+    if difference.layer.operator:
+        lines.append(f"  layer      {difference.layer} is the first")
+    if element := difference.element:
+        place = f"{list(element.index)} of vector {element.vector}"
+        lines.append(f"  element    {place}: {element.found:g} instead of {element.expected:g}")
+    if difference.model:
+        seen = "differs in the same way" if difference.shows else "does not differ when it is tried alone"
+        part = "this layer alone" if difference.layers == "alone" else "the model up to this layer"
+        lines.append(f"  model      {difference.model}: {part}; it {seen}")
     return lines

@@ -165,8 +165,8 @@ class KernelSet:
         tensors = [operand for operand in kernel.user.operands if isinstance(operand, UserTensor)]
         constness = ("" if tensor.written else "const " for tensor in tensors)
         types = [f"{word}{tensor.dtype.c_name}" for word, tensor in zip(constness, tensors, strict=True)]
-        found = "mcu::runtime::operand_at(places, {}, bases)"
-        pointers = [f"static_cast<{type}*>({found.format(index)})" for index, type in enumerate(types)]
+        pointer = "mcu::runtime::operand_at(places, {}, bases)"
+        pointers = [f"static_cast<{type}*>({pointer.format(index)})" for index, type in enumerate(types)]
         call = user_calls.arguments(f"user_{number}", kernel.user, pointers)
         operands = f"mcu::runtime::kOperands<{', '.join(types)}>" if types else "{}"
         names = (" places", " bases") if types else ("", "")

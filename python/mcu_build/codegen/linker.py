@@ -64,14 +64,14 @@ def other_constants(board: Board) -> tuple[str, ...]:
     assert board.placement is not None
     place = board.placement
     held = {memory.name for block in board.fixed if (memory := board.memory_at(block.origin))}
-    free = (one.name for one in board.memory if one.access == "rx" and one.name not in held)
+    free = (memory.name for memory in board.memory if memory.access == "rx" and memory.name not in held)
     names = (name for name in (*place.constants_then, *free) if name not in (place.constants, PROGRAM_SLOTS))
     return tuple(dict.fromkeys(names))
 
 
 def _other_arenas(board: Board, place: Placement) -> tuple[str, ...]:
     """Memories for activations beside the first: any that can be written."""
-    written = (one.name for one in board.memory if "w" in one.access)
+    written = (memory.name for memory in board.memory if "w" in memory.access)
     return tuple(dict.fromkeys((*place.arena_then, *(name for name in written if name != place.arena))))
 
 

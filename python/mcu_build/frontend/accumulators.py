@@ -30,15 +30,15 @@ _PASSES = frozenset(
 def accumulating(exported: ExportedProgram) -> set[Node]:
     """The operators between a state and its new value, where arithmetic of elements leads from one to the
     other."""
-    found = set()
+    nodes = set()
     for state, result in tied(exported.graph):
         if not is_float(state):
             continue
         after = _reached(state, lambda node: node.users)
         between = after & _reached(result, lambda node: node.all_input_nodes)
         if result in after and any(_name(node) in _ARITHMETIC for node in between):
-            found |= between
-    return found | set(_scaled_sums(exported))
+            nodes |= between
+    return nodes | set(_scaled_sums(exported))
 
 
 def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
@@ -63,15 +63,15 @@ def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
 
 def _reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> set[Node]:
     """The operators on elements that lead on from `start`, itself among them where it is one."""
-    found, queue = {start} if start.op == "call_function" else set(), [start]
-    if start in found and not _passes(start):
+    reached, queue = {start} if start.op == "call_function" else set(), [start]
+    if start in reached and not _passes(start):
         return set()
     while queue:
         for node in neighbours(queue.pop()):
-            if node not in found and _passes(node):
-                found.add(node)
+            if node not in reached and _passes(node):
+                reached.add(node)
                 queue.append(node)
-    return found
+    return reached
 
 
 def _passes(node: Node) -> bool:

@@ -17,22 +17,22 @@ from torch.utils import _pytree
 @contextlib.contextmanager
 def assignments_copied(model: nn.Module) -> Iterator[None]:
     """While it is active, a call of `model` assigns clones of what shares memory with inputs and buffers."""
-    given: list[torch.Tensor] = []
+    inputs: list[torch.Tensor] = []
 
     def enter(_module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         leaves = _pytree.tree_leaves((args, dict(kwargs)))
-        given[:] = [*model.buffers(), *(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))]
+        inputs[:] = [*model.buffers(), *(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))]
 
     def leave(_module: nn.Module, _inputs: Any, _result: Any) -> None:
-        given.clear()
+        inputs.clear()
 
     def clone(module: nn.Module, name: str, value: Any) -> Any:
-        if not given or not isinstance(value, torch.Tensor):
+        if not inputs or not isinstance(value, torch.Tensor):
             return None
         old = module._buffers.get(name)
         if old is not None and _place(value) == _place(old):
             return None  # `self.count += 1` assigns the buffer to itself.
-        return value.clone() if _memory(value) in map(_memory, given) else None
+        return value.clone() if _memory(value) in map(_memory, inputs) else None
 
     handles = [
         # Before torch.export registers its own, which notes what is assigned.

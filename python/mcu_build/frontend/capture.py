@@ -132,8 +132,8 @@ def _saved_names(exported: ExportedProgram) -> tuple[str, ...]:
     results = [
         spec.arg for spec in exported.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT
     ]
-    given = [None if getattr(one, "value", one) is None else one.name for one in results]
-    return output_names(_pytree.tree_unflatten(given, exported.call_spec.out_spec))
+    names = [None if getattr(result, "value", result) is None else result.name for result in results]
+    return output_names(_pytree.tree_unflatten(names, exported.call_spec.out_spec))
 
 
 def _normalized(
@@ -183,13 +183,13 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
 
 def _line_in(path: Path, error: Exception) -> str | None:
     """The last line of the model file on the way to the error: by its traceback, else as torch tells it."""
-    file, found, trace = str(path.resolve()), None, error.__traceback__
+    file, last, trace = str(path.resolve()), None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == file:
-            found = str(trace.tb_lineno)
+            last = str(trace.tb_lineno)
         trace = trace.tb_next
     lines_of_error = [line for name, line in _FRAME.findall(str(error)) if os.path.realpath(name) == file]
-    return found or (lines_of_error[-1] if lines_of_error else None)
+    return last or (lines_of_error[-1] if lines_of_error else None)
 
 
 def _check_inputs_fixed(exported: ExportedProgram, path: Path) -> None:

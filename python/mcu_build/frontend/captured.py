@@ -179,7 +179,7 @@ def _around(example: Inputs, exported: "ExportedProgram") -> Iterator[tuple[Inpu
     for _ in range(_MADE_UP - 1):
         varied = tuple(vary(tensor) for tensor in example)
         if takes and not takes(varied):
-            varied = tuple(_like(given, made) for given, made in zip(example, varied, strict=True))
+            varied = tuple(_like(original, made) for original, made in zip(example, varied, strict=True))
         yield varied, None
 
 
@@ -188,8 +188,8 @@ def _is_special(tensor: "torch.Tensor") -> bool:
     return not tensor.dtype.is_floating_point or (bool(tensor.any()) and float(tensor.min()) >= 0)
 
 
-def _like(given: "torch.Tensor", made: "torch.Tensor") -> "torch.Tensor":
-    return made.clamp(given.min(), given.max()) if made.dtype.is_floating_point else given
+def _like(original: "torch.Tensor", made: "torch.Tensor") -> "torch.Tensor":
+    return made.clamp(original.min(), original.max()) if made.dtype.is_floating_point else original
 
 
 def _takes(exported: "ExportedProgram") -> Callable[[Inputs], bool]:
@@ -197,16 +197,16 @@ def _takes(exported: "ExportedProgram") -> Callable[[Inputs], bool]:
     import torch
     from torch.utils import _pytree
 
-    module, given = exported.module(check_guards=False), exported.example_inputs
-    assert given is not None
+    module, examples = exported.module(check_guards=False), exported.example_inputs
+    assert examples is not None
 
     def takes(inputs: Inputs) -> bool:
         try:
             with torch.no_grad():
-                found = module(*inputs, *given[0][len(inputs) :])
+                result = module(*inputs, *examples[0][len(inputs) :])
         except (IndexError, RuntimeError):
             return False
-        floats = [one for one in _pytree.tree_leaves(found) if one.dtype.is_floating_point]
-        return all(bool(one.isfinite().all()) for one in floats)
+        floats = [leaf for leaf in _pytree.tree_leaves(result) if leaf.dtype.is_floating_point]
+        return all(bool(value.isfinite().all()) for value in floats)
 
     return takes

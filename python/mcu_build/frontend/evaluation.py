@@ -54,9 +54,9 @@ def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[s
     with torch.no_grad():
         for number, sequence in enumerate(captured.vectors):
             stepper.reset()
-            for given, label in sequence:
-                inputs.append([numpy_of(tensor) for tensor in given])
-                outputs.append([numpy_of(tensor) for tensor in stepper.step(given)])
+            for item, label in sequence:
+                inputs.append([numpy_of(tensor) for tensor in item])
+                outputs.append([numpy_of(tensor) for tensor in stepper.step(item)])
                 labels.append(label)
                 numbers.append(number)
     if not inputs:
@@ -81,16 +81,16 @@ def float_vectors(file: Path, captured: Captured, labels: list[Label]) -> dict[s
 def _targets(file: Path, metric: str, labels: Sequence[Label]) -> dict[str, npz.Array]:
     """targets [vectors, ...], the numbers of the `target_vectors` that have labels, and the `metric`."""
     known = [index for index, label in enumerate(labels) if label is not None]
-    found = [np.asarray(labels[index]) for index in known]
-    if not found:
+    arrays = [np.asarray(labels[index]) for index in known]
+    if not arrays:
         raise McuError(
             f"{file}: metric: no item of `evaluation` has a label", "Add them, or leave metric out."
         )
-    shapes = {one.shape for one in found}
+    shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         sizes = " and ".join(str(list(shape)) for shape in sorted(shapes)[:2])
         raise McuError(f"{file}: evaluation: labels of shapes {sizes}", "Labels are of one shape.")
-    return {"targets": np.stack(found), "target_vectors": np.array(known), "metric": np.array(metric)}
+    return {"targets": np.stack(arrays), "target_vectors": np.array(known), "metric": np.array(metric)}
 
 
 def _nan_place(captured: Captured, inputs: Sequence[npz.Array]) -> str:
@@ -121,11 +121,11 @@ def steps_of(vectors: dict[str, npz.Array]) -> Iterator[tuple[bool, Inputs]]:
 def first_inputs(captured: Captured, vectors: dict[str, npz.Array]) -> Iterator[Inputs]:
     """The inputs of one vector after the other, with the state that it meets."""
     stepper = stepper_of(captured)
-    for begins, given in steps_of(vectors):
+    for begins, inputs in steps_of(vectors):
         if begins:
             stepper.reset()
-        yield (*given, *stepper.state)
-        stepper.advance(given)
+        yield (*inputs, *stepper.state)
+        stepper.advance(inputs)
 
 
 def judged(program: "ExportedProgram") -> int:
@@ -141,9 +141,9 @@ def quality_of(
     """The int8 program against the float model, over the first vectors."""
     from mcu_build.frontend.capture import names_of_outputs
 
-    found = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
-    floats = [array[: len(found[0])] for array in npz.numbered(vectors, "float")]
-    return judge(floats, found, names_of_outputs(captured.exported))
+    outputs = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
+    floats = [array[: len(outputs[0])] for array in npz.numbered(vectors, "float")]
+    return judge(floats, outputs, names_of_outputs(captured.exported))
 
 
 def rounded_inputs_db(
@@ -152,13 +152,15 @@ def rounded_inputs_db(
     """What the float model's worst output keeps where the inputs alone are rounded to 8 bits; None where int8
     has ruined no output.
     """
-    if all(one.integers or one.worst >= LEAST_SQNR_DB for one in quality):
+    if all(value.integers or value.worst >= LEAST_SQNR_DB for value in quality):
         return None
-    given = {name: _rounded(one) if name.startswith("input_") else one for name, one in vectors.items()}
+    rounded = {
+        name: _rounded(value) if name.startswith("input_") else value for name, value in vectors.items()
+    }
     exported = captured.exported
-    found = outputs_of(captured, exported.module(check_guards=False), given, judged(exported))
-    floats = [array[: len(found[0])] for array in npz.numbered(vectors, "float")]
-    return min(one.worst for one in judge(floats, found) if not one.integers)
+    outputs = outputs_of(captured, exported.module(check_guards=False), rounded, judged(exported))
+    floats = [array[: len(outputs[0])] for array in npz.numbered(vectors, "float")]
+    return min(value.worst for value in judge(floats, outputs) if not value.integers)
 
 
 def _rounded(array: npz.Array) -> npz.Array:
@@ -179,10 +181,10 @@ def outputs_of(
     stepper = Stepper(module, captured.state)
     rows = []
     with quiet(), torch.no_grad():
-        for begins, given in islice(steps_of(vectors), count):
+        for begins, inputs in islice(steps_of(vectors), count):
             if begins:
                 stepper.reset()
-            rows.append([numpy_of(tensor) for tensor in stepper.step(given)])
+            rows.append([numpy_of(tensor) for tensor in stepper.step(inputs)])
     return [np.stack([row[index] for row in rows]) for index in range(len(rows[0]))]
 
 

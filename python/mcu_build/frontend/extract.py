@@ -96,13 +96,13 @@ class Whole:
         while len(last.users) == 1 and short_operator(str(next(iter(last.users)).target)) in _FUSED:
             last = next(iter(last.users))
         inside = {last, node, *_between(node, last)}
-        sources = [one for part in inside for one in part.all_input_nodes if one in self._made_up - inside]
+        sources = [node for part in inside for node in part.all_input_nodes if node in self._made_up - inside]
         return Part(self._module, last, tuple(dict.fromkeys(sources)))
 
     def up_to(self, node: Node) -> Part:
         """All that an operator is made from."""
         needed = _needed(node, ())
-        inputs = [one for one in self._module.graph.nodes if one.op == "placeholder" and one in needed]
+        inputs = [node for node in self._module.graph.nodes if node.op == "placeholder" and node in needed]
         return Part(self._module, self.alone(node).output, tuple(inputs))
 
     def write(self, part: Part, folder: Path, name: str, summary: str) -> Path:
@@ -125,29 +125,29 @@ class Whole:
 
 def _varying(graph: Graph) -> set[Node]:
     """All that depends on an input."""
-    found: set[Node] = set()
+    varying: set[Node] = set()
     for node in graph.nodes:
-        if node.op == "placeholder" or any(one in found for one in node.all_input_nodes):
-            found.add(node)
-    return found
+        if node.op == "placeholder" or any(operand in varying for operand in node.all_input_nodes):
+            varying.add(node)
+    return varying
 
 
 def _between(first: Node, last: Node) -> list[Node]:
-    found = []
+    nodes = []
     while last is not first:
         last = last.all_input_nodes[0]
-        found.append(last)
-    return found
+        nodes.append(last)
+    return nodes
 
 
 def _needed(output: Node, sources: Sequence[Node]) -> set[Node]:
-    found, queue = set(sources), [output]
+    needed, queue = set(sources), [output]
     while queue:
         node = queue.pop()
-        if node not in found:
-            found.add(node)
+        if node not in needed:
+            needed.add(node)
             queue.extend(node.all_input_nodes)
-    return found
+    return needed
 
 
 def _extracted(part: Part) -> GraphModule:
@@ -158,7 +158,7 @@ def _extracted(part: Part) -> GraphModule:
     needed = _needed(part.output, part.sources)
     for node in part.program.graph.nodes:
         if node in needed and node not in copies:
-            copies[node] = graph.node_copy(node, lambda one: copies[one])
+            copies[node] = graph.node_copy(node, lambda operand: copies[operand])
     graph.output(copies[part.output])
     return GraphModule(part.program, graph)
 

@@ -55,19 +55,23 @@ def call_once(model: Model) -> FirstCall:
     seen) stays. McuError where a call fails or gives what firmware cannot.
     """
     buffers = _Buffers(model.model)
-    given, once = _buffers(model.model), {}
+    initial, once = _buffers(model.model), {}
     seen, versions, values = [], _versions(model.model), _values(model.model)
     first_result = None
     for number in range(2):
         before, once = dict(_attributes(model.model)), _buffers(model.model)
-        parameters = {name: one.clone() for name, one in model.model.named_parameters() if not _is_lazy(one)}
+        parameters = {
+            name: parameter.clone()
+            for name, parameter in model.model.named_parameters()
+            if not _is_lazy(parameter)
+        }
         result = _called(model)
         if number == 0:
             first_result = [leaf.clone() for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor)]
             buffers.note_kept()
         seen.append((before, dict(_attributes(model.model))))
     _check_parameters(model, parameters)
-    _check_buffers(model.path, given, once, _buffers(model.model))
+    _check_buffers(model.path, initial, once, _buffers(model.model))
     _check_outputs(model.path, result)
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
     first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
@@ -92,11 +96,11 @@ def call_once(model: Model) -> FirstCall:
 
 def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
     """What the model gives for its example inputs, or others."""
-    given = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
-    shapes = [tensor.shape for tensor in given]
+    tensors = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
+    shapes = [tensor.shape for tensor in tensors]
     with _explained(model), model.surroundings.active(), quiet(), as_in_firmware():
-        result = model.model(*given)
-    for index, (tensor, shape) in enumerate(zip(given, shapes, strict=True)):
+        result = model.model(*tensors)
+    for index, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
         if tensor.shape != shape:
             raise McuError(
                 f"{model.path}: input {index}: `forward` changes its shape from {list(shape)} to "
@@ -133,8 +137,8 @@ class _Buffers:
 
 def _check_parameters(model: Model, before: Mapping[str, torch.Tensor]) -> None:
     """McuError where a call changes parameters."""
-    for name, one in model.model.named_parameters():
-        if name in before and not _is_lazy(one) and not _same(before[name], one):
+    for name, parameter in model.model.named_parameters():
+        if name in before and not _is_lazy(parameter) and not _same(before[name], parameter):
             raise McuError(
                 f"{model.path}: parameter {name!r}: `forward` writes it",
                 "What is kept from call to call is a buffer: register_buffer(name, torch.zeros(...)).",
@@ -146,7 +150,9 @@ def _check_values(model: Model, changed: Sequence[str], first: Sequence[torch.Te
     the same buffers and inputs it does not give what the `first` one gave.
     """
     again = [leaf for _, leaf in leaves(_called(model)) if isinstance(leaf, torch.Tensor)]
-    if len(again) == len(first) and all(_same(one, other) for one, other in zip(first, again, strict=True)):
+    if len(again) == len(first) and all(
+        _same(value, other) for value, other in zip(first, again, strict=True)
+    ):
         return
     raise McuError(
         f"{model.path}: attribute {changed[0]!r}: calls change it, and it changes what later calls give",
@@ -172,7 +178,7 @@ def _text(value: Any) -> str:
         numbers = torch.view_as_real(value) if value.is_complex() else value
         return f"{tuple(value.shape)} {hash(numbers.detach().float().contiguous().numpy().tobytes())}"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_text(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple | deque):
         return f"[{', '.join(map(_text, value))}]"
     return str(value) if isinstance(value, bool | int | float | str | None) else ""
@@ -202,8 +208,8 @@ def output_names(result: Any) -> tuple[str, ...]:
 
 
 def _check_outputs(path: Path, result: Any) -> None:
-    found = list(leaves(result))
-    for name, leaf in found:
+    outputs = list(leaves(result))
+    for name, leaf in outputs:
         where = f"output {name!r}" if name else "output"
         if not isinstance(leaf, torch.Tensor | bool | int | float | None):
             raise McuError(
@@ -211,7 +217,7 @@ def _check_outputs(path: Path, result: Any) -> None:
             )
         if isinstance(leaf, torch.Tensor) and leaf.layout != torch.strided:
             raise McuError(f"{path}: model: {where}: a {leaf.layout} tensor", "Return `.to_dense()`.")
-    if not any(isinstance(leaf, torch.Tensor) for _, leaf in found):
+    if not any(isinstance(leaf, torch.Tensor) for _, leaf in outputs):
         raise McuError(f"{path}: model: it returns no tensor", _OUTPUTS_HINT)
 
 
@@ -226,7 +232,7 @@ def _buffers(model: nn.Module) -> dict[str, torch.Tensor | None]:
 
 def _check_buffers(
     path: Path,
-    given: Mapping[str, torch.Tensor | None],
+    before: Mapping[str, torch.Tensor | None],
     once: Mapping[str, torch.Tensor | None],
     twice: Mapping[str, torch.Tensor | None],
 ) -> None:
@@ -236,7 +242,7 @@ def _check_buffers(
     lines: list[str] = []
     hints: dict[str, None] = {}
     for name, last in twice.items():
-        first, second = given.get(name), once.get(name)
+        first, second = before.get(name), once.get(name)
         if last is None or second is None or (first is None and _same(second, last)):
             continue
         if first is None:
@@ -244,8 +250,8 @@ def _check_buffers(
                 f"{path}: buffer {name!r}: None before the first call, which has no value to begin with"
             )
             hints[_INITIAL_HINT] = None
-        elif len({(one.shape, one.dtype) for one in (first, second, last)}) > 1:
-            changes = " to ".join(described((one,)) for one in dict.fromkeys((first, second, last)))
+        elif len({(state.shape, state.dtype) for state in (first, second, last)}) > 1:
+            changes = " to ".join(described((fromkey,)) for fromkey in dict.fromkeys((first, second, last)))
             lines.append(f"{path}: buffer {name!r}: its shape changes from call to call, {changes}")
             hints[_SHAPE_HINT] = None
     if lines:
@@ -311,9 +317,9 @@ def _hint(model: Model, reason: str) -> str:
         return "Firmware has no gradients: write the derivative itself into `forward`."
     called = f"It was called with example_inputs, {described(model.example_inputs)}: change them or it."
     if "forward() " in reason:
-        given = signature(type(model.model).forward)
-        names = [one.replace(annotation=one.empty) for one in given.parameters.values()]
-        taken = given.replace(parameters=names, return_annotation=given.empty)
+        declared = signature(type(model.model).forward)
+        names = [parameter.replace(annotation=parameter.empty) for parameter in declared.parameters.values()]
+        taken = declared.replace(parameters=names, return_annotation=declared.empty)
         called += f" It is `forward{taken}`; keyword arguments are a dictionary of tensors by name."
     if model.stream:
         called += " With `stream` they are a whole recording, longer than any window of the model."

@@ -72,13 +72,15 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
-        operands = [one for one in _pytree.tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
-        known = all(id(one) in self._known for one in operands) and (bool(operands) or name in _MAKERS)
+        operands = [leaf for leaf in _pytree.tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        known = all(id(operand) in self._known for operand in operands) and (
+            bool(operands) or name in _MAKERS
+        )
         if known and name in _NUMBERS:
             return self._computed(func, args, kwargs)
         result = _called(func, args, kwargs)
         traced = _pytree.tree_leaves(result)
-        is_small = all(isinstance(one, torch.Tensor) and one.numel() <= _MOST for one in traced)
+        is_small = all(isinstance(tensor, torch.Tensor) and tensor.numel() <= _MOST for tensor in traced)
         writes = _is_write(name, kwargs)
         if known and (is_small or writes) and not name.startswith(_RANDOM):
             known = self._follow(func, args, kwargs, traced)
@@ -96,14 +98,16 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
         except Exception:
             return False
         pairs = zip(traced, values, strict=False)
-        self._known |= {id(one): (one, value) for one, value in pairs if isinstance(one, torch.Tensor)}
+        self._known |= {
+            id(tensor): (tensor, value) for tensor, value in pairs if isinstance(tensor, torch.Tensor)
+        }
         return len(values) == len(traced)
 
     def _computed(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What `func` gives for the values of its operands."""
 
-        def value(one: Any) -> Any:
-            return self._known[id(one)][1] if isinstance(one, torch.Tensor) else one
+        def value(argument: Any) -> Any:
+            return self._known[id(argument)][1] if isinstance(argument, torch.Tensor) else argument
 
         with _disable_current_modes():
             return func(*_pytree.tree_map(value, args), **_pytree.tree_map(value, kwargs))
@@ -111,7 +115,9 @@ class _KnownValues(TorchFunctionMode):  # type: ignore[misc]
     def _forget(self, written: Sequence[torch.Tensor]) -> None:
         """Forget what shares memory with operands of a write whose result is not known."""
         places = {
-            self._known[id(one)][1].untyped_storage().data_ptr() for one in written if id(one) in self._known
+            self._known[id(tensor)][1].untyped_storage().data_ptr()
+            for tensor in written
+            if id(tensor) in self._known
         }
         self._known = {
             key: (traced, value)
@@ -139,9 +145,9 @@ def _writes_entry(func: Any, args: Any) -> bool:
     if func is not torch.Tensor.__setitem__:
         return False
     index = args[1] if isinstance(args[1], tuple) else (args[1],)
-    tensors = [one for one in index if isinstance(one, torch.Tensor)]
+    tensors = [part for part in index if isinstance(part, torch.Tensor)]
     numbers = (torch.int64, torch.int32, torch.int16, torch.int8)
-    return bool(tensors) and all(one.dim() == 0 and one.dtype in numbers for one in tensors)
+    return bool(tensors) and all(tensor.dim() == 0 and tensor.dtype in numbers for tensor in tensors)
 
 
 def _write_entry(whole: torch.Tensor, index: Any, value: Any) -> None:

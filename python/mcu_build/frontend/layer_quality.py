@@ -59,10 +59,10 @@ class FloatValues:
         self.values: dict[str, list[torch.Tensor]] = {}
         self.inputs: list[Inputs] = []
         size = 0
-        for given in inputs:
+        for item in inputs:
             recorder = _Recorder(module)
-            recorder.run(*given)
-            self.inputs.append(given)
+            recorder.run(*item)
+            self.inputs.append(item)
             for name, value in recorder.found.items():
                 self.values.setdefault(name, []).append(value)
                 size += value.numel() * value.element_size()
@@ -79,10 +79,10 @@ def quality_by_node(converted: GraphModule, floats: FloatValues) -> dict[Node, L
     """Likewise, by node of `converted`."""
     alone, accumulated, weights = _Gathered(), _Gathered(), _Gathered()
     with torch.no_grad():
-        for index, given in enumerate(floats.inputs):
+        for index, item in enumerate(floats.inputs):
             values = {name: kept[index] for name, kept in floats.values.items()}
-            _Compare(converted, values, accumulated, follow=False).run(*given)
-            _Compare(converted, values, alone, follow=True, weights=weights).run(*given)
+            _Compare(converted, values, accumulated, follow=False).run(*item)
+            _Compare(converted, values, alone, follow=True, weights=weights).run(*item)
     nodes = {node.name: node for node in converted.graph.nodes}
     return {
         nodes[name]: _row(
@@ -96,9 +96,9 @@ def read_values(converted: GraphModule, floats: FloatValues, name: str) -> tuple
     """What readers of an operator see, one input after the other: the float model's, the quantized one's."""
     gathered = _Gathered()
     with torch.no_grad():
-        for index, given in enumerate(floats.inputs):
+        for index, item in enumerate(floats.inputs):
             values = {name: floats.values[name][index]}
-            _Compare(converted, values, gathered, follow=False).run(*given)
+            _Compare(converted, values, gathered, follow=False).run(*item)
     return torch.stack(floats.values[name]), torch.stack(gathered.found[name])
 
 
@@ -217,7 +217,7 @@ def _rounded(node: Node, values: Mapping[str, Sequence[torch.Tensor]]) -> torch.
 
 def unlike_channel(stacked: torch.Tensor) -> tuple[int, float]:
     """The channel that reaches furthest, and how many times as far as half of the others."""
-    found = (0, 1.0)
+    furthest = (0, 1.0)
     # Channels of images are dimension 1, those of rows the last; `stacked` has one dimension more.
     for dimension in {2, stacked.dim() - 1} if stacked.dim() > 2 else ():
         largest = (
@@ -227,12 +227,12 @@ def unlike_channel(stacked: torch.Tensor) -> tuple[int, float]:
         )
         if len(largest) >= _FEWEST_CHANNELS and float(largest.median()) > 0:
             spread = float(largest.max() / largest.median())
-            found = max(found, (int(largest.argmax()), spread), key=lambda one: one[1])
-    return found
+            furthest = max(furthest, (int(largest.argmax()), spread), key=lambda pair: pair[1])
+    return furthest
 
 
-def _db(reference: torch.Tensor, found: torch.Tensor) -> float:
-    return sqnr_db(reference.numpy(), found.numpy())
+def _db(reference: torch.Tensor, actual: torch.Tensor) -> float:
+    return sqnr_db(reference.numpy(), actual.numpy())
 
 
 def _channels(seen: torch.Tensor, beyond: torch.Tensor) -> tuple[int, int]:

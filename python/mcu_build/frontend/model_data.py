@@ -44,10 +44,10 @@ def check_numbers(where: str, tensor: "torch.Tensor") -> None:
 
 
 def calibration(
-    surroundings: Surroundings, found: dict[str, Any], example: Example
+    surroundings: Surroundings, names: dict[str, Any], example: Example
 ) -> Callable[[], Iterator[Calls]] | None:
     """What gives the inputs to calibrate with, from the first at every call; None where the file has none."""
-    source = _source(surroundings, found, "calibration")
+    source = _source(surroundings, names, "calibration")
     if source is None:
         return None
 
@@ -59,14 +59,14 @@ def calibration(
 
 
 def evaluation(
-    surroundings: Surroundings, found: dict[str, Any], example: Example, metric: str | None
+    surroundings: Surroundings, names: dict[str, Any], example: Example, metric: str | None
 ) -> Callable[[], Iterator[LabelledCalls]] | None:
     """What gives inputs with labels, from the first at every call; None where the file has none."""
-    source = _source(surroundings, found, "evaluation")
+    source = _source(surroundings, names, "evaluation")
     if source is None:
         return None
     path = surroundings.path
-    kind = _target if metric else _step_labels if found.get("stream") is not None else _label
+    kind = _target if metric else _step_labels if names.get("stream") is not None else _label
 
     def items() -> Iterator[LabelledCalls]:
         for index, item in _numbered(surroundings, "evaluation", source):
@@ -98,7 +98,7 @@ def _labelled(
             f"{path}: {key}: {len(each)} labels for {len(calls)} calls",
             "Give one label for each call of the sequence, or one for the last.",
         )
-    return [(call, label(path, key, one)) for call, one in zip(calls, each, strict=True)]
+    return [(call, label(path, key, target)) for call, target in zip(calls, each, strict=True)]
 
 
 def _calls(path: Path, key: str, item: Any, example: Example) -> Calls:
@@ -112,19 +112,19 @@ def _calls(path: Path, key: str, item: Any, example: Example) -> Calls:
     if not isinstance(item, list):
         return _inputs(path, key, item, example)
     if example.nested:
-        return [_inputs(path, f"{key}[{step}]", one, example) for step, one in enumerate(item)]
+        return [_inputs(path, f"{key}[{step}]", inputs, example) for step, inputs in enumerate(item)]
     like = example.tensors
     whole = isinstance(item[0], torch.Tensor) and item[0].shape == like[0].shape and len(like) == 1
     if not isinstance(item[0], tuple | list) and not (whole and len(item) > 1):
         return _inputs(path, key, item, example)
-    return [_inputs(path, f"{key}[{step}]", one, example) for step, one in enumerate(item)]
+    return [_inputs(path, f"{key}[{step}]", inputs, example) for step, inputs in enumerate(item)]
 
 
 def _source(
-    surroundings: Surroundings, found: dict[str, Any], key: str
+    surroundings: Surroundings, names: dict[str, Any], key: str
 ) -> Callable[[], Iterable[Any]] | None:
     """A function that gives the items of `key` from the first, whatever the file has under that name."""
-    value = found.get(key)
+    value = names.get(key)
     if value is None:
         return None
     path = surroundings.path
@@ -179,10 +179,10 @@ def _inputs(path: Path, key: str, item: Any, example: Example) -> Inputs:
 
     tensors = example.tensors
     hint = f"Every item is one call's inputs, like example_inputs: {described(tensors)}."
-    given = _in_a_row(path, key, item, example.nested, hint)
-    if len(given) != len(tensors):
-        raise McuError(f"{path}: {key}: {len(given)} inputs, example_inputs has {len(tensors)}", hint)
-    for index, (tensor, like) in enumerate(zip(given, tensors, strict=True)):
+    values = _in_a_row(path, key, item, example.nested, hint)
+    if len(values) != len(tensors):
+        raise McuError(f"{path}: {key}: {len(values)} inputs, example_inputs has {len(tensors)}", hint)
+    for index, (tensor, like) in enumerate(zip(values, tensors, strict=True)):
         if not isinstance(tensor, torch.Tensor):
             raise McuError(f"{path}: {key}: input {index} is {kind_of(tensor)}, not a tensor", hint)
         if tensor.shape != like.shape or tensor.dtype != like.dtype:
@@ -192,7 +192,7 @@ def _inputs(path: Path, key: str, item: Any, example: Example) -> Inputs:
                 hint,
             )
         check_numbers(f"{path}: {key}: input {index}", tensor)
-    return tuple(tensor.detach() for tensor in given)
+    return tuple(tensor.detach() for tensor in values)
 
 
 def _in_a_row(path: Path, key: str, item: Any, nested: Nested | None, hint: str) -> tuple[Any, ...]:

@@ -96,45 +96,45 @@ def load(path: Path) -> Model:
     if path.suffix != ".py":
         raise McuError(f"{path}: not a model file", "A model is a file ending in .py, .pt2 or .pte.")
     surroundings = Surroundings(path)
-    found = vars(surroundings.run())
-    model = _model(surroundings, found)
-    example = _example_inputs(surroundings, found, model)
+    names = vars(surroundings.run())
+    model = _model(surroundings, names)
+    example = _example_inputs(surroundings, names, model)
     warnings = keep_rounded(path, model)
     check_weights(path, model)
-    metric = _metric(path, found)
+    metric = _metric(path, names)
     return Model(
         name=model_name(path),
         path=path,
         model=model,
         example_inputs=example.tensors,
-        calibration=calibration(surroundings, found, example),
-        evaluation=evaluation(surroundings, found, example, metric),
-        stream=_stream(path, found, model, example.tensors),
-        latency=_latency(path, found),
-        labels=() if metric else labels_at_hand(found.get("evaluation")),
+        calibration=calibration(surroundings, names, example),
+        evaluation=evaluation(surroundings, names, example, metric),
+        stream=_stream(path, names, model, example.tensors),
+        latency=_latency(path, names),
+        labels=() if metric else labels_at_hand(names.get("evaluation")),
         surroundings=surroundings,
-        activation_bits=_activation_bits(path, found),
-        precision=precision.read(path, found),
+        activation_bits=_activation_bits(path, names),
+        precision=precision.read(path, names),
         metric=metric,
-        place=_place(path, found),
+        place=_place(path, names),
         warnings=warnings,
     )
 
 
-def _place(path: Path, found: dict[str, Any]) -> tuple[str, ...]:
+def _place(path: Path, names: dict[str, Any]) -> tuple[str, ...]:
     """Memories for layers by name, as the command has them."""
-    given = found.get("place", {})
-    words = [word for pair in given.items() for word in pair] if isinstance(given, Mapping) else [None]
+    place = names.get("place", {})
+    words = [word for pair in place.items() for word in pair] if isinstance(place, Mapping) else [None]
     if not all(isinstance(word, str) and word and "=" not in word for word in words):
         raise McuError(
-            f"{path}: place: {given!r} is no dictionary of layers and memories",
+            f"{path}: place: {place!r} is no dictionary of layers and memories",
             'Write, for example, `place = {"features.0": "dtcm"}` (docs/memory.md).',
         )
-    return tuple(f"{layer}={memory}" for layer, memory in given.items())
+    return tuple(f"{layer}={memory}" for layer, memory in place.items())
 
 
-def _activation_bits(path: Path, found: dict[str, Any]) -> int:
-    bits = found.get("activation_bits", 8)
+def _activation_bits(path: Path, names: dict[str, Any]) -> int:
+    bits = names.get("activation_bits", 8)
     if isinstance(bits, bool) or bits not in (8, 16):
         raise McuError(
             f"{path}: activation_bits: {bits!r}, not 8 or 16", "16 is for what an Ethos-U takes; 8 is usual."
@@ -142,21 +142,21 @@ def _activation_bits(path: Path, found: dict[str, Any]) -> int:
     return int(bits)
 
 
-def _metric(path: Path, found: dict[str, Any]) -> str | None:
+def _metric(path: Path, names: dict[str, Any]) -> str | None:
     """The name of the metric, OWN for a function of the file's; None for the share of right classes."""
-    given = found.get("metric")
+    metric = names.get("metric")
     hint = f"Name one of top1, {', '.join(NAMES)}, or define `def metric(outputs, labels)`."
-    if given is None or given == "top1":
+    if metric is None or metric == "top1":
         return None
-    if not callable(given) and given not in NAMES:
-        raise McuError(f"{path}: metric: {given!r} is none", hint)
-    if found.get("stream") is not None:
+    if not callable(metric) and metric not in NAMES:
+        raise McuError(f"{path}: metric: {metric!r} is none", hint)
+    if names.get("stream") is not None:
         raise McuError(f"{path}: metric: a model with `stream` has classes only", "Leave metric out.")
-    if found.get("evaluation") is None:
+    if names.get("evaluation") is None:
         raise McuError(
             f"{path}: metric: there is no `evaluation` with labels", "Add it, or leave metric out."
         )
-    return OWN if callable(given) else str(given)
+    return OWN if callable(metric) else str(metric)
 
 
 def own_metric(path: Path) -> Callable[[Sequence[Any], Any], float]:
@@ -173,18 +173,18 @@ def own_metric(path: Path) -> Callable[[Sequence[Any], Any], float]:
 
 
 def _stream(
-    path: Path, found: dict[str, Any], model: "torch.nn.Module", example: Inputs
+    path: Path, attributes: dict[str, Any], model: "torch.nn.Module", example: Inputs
 ) -> Mapping[int, int]:
     """`stream = {"x": 2}`: the axis of time of an input, by its name in `forward` or its index."""
-    given = found.get("stream")
-    if given is None:
+    wish = attributes.get("stream")
+    if wish is None:
         return {}
     hint = 'Write, for example, `stream = {"x": 2}`: the input x of `forward`, its dimension 2 is time.'
-    if not isinstance(given, Mapping) or not given:
-        raise McuError(f"{path}: stream: {kind_of(given)}, not a dictionary of inputs and their axis", hint)
+    if not isinstance(wish, Mapping) or not wish:
+        raise McuError(f"{path}: stream: {kind_of(wish)}, not a dictionary of inputs and their axis", hint)
     names = list(inspect.signature(model.forward).parameters)
     axes = {}
-    for key, axis in given.items():
+    for key, axis in wish.items():
         index = names.index(key) if key in names else key
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(example):
             raise McuError(f"{path}: stream: no input {key!r}: there are {', '.join(names)}", hint)
@@ -200,29 +200,29 @@ def _stream(
     return axes
 
 
-def _latency(path: Path, found: dict[str, Any]) -> int:
-    value = found.get("latency", 0)
+def _latency(path: Path, names: dict[str, Any]) -> int:
+    value = names.get("latency", 0)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise McuError(f"{path}: latency: {value!r}, not a number of samples", "Leave it out for none.")
-    if value and "stream" not in found:
+    if value and "stream" not in names:
         raise McuError(f"{path}: latency: only a model with `stream` can be late", "Leave it out.")
     return value
 
 
-def _model(surroundings: Surroundings, found: dict[str, Any]) -> "torch.nn.Module":
+def _model(surroundings: Surroundings, names: dict[str, Any]) -> "torch.nn.Module":
     import torch
     from torch import nn
 
     path = surroundings.path
-    key = _defined(found, _MODEL_NAMES)
+    key = _defined(names, _MODEL_NAMES)
     if key is None:
-        there = [name for name in (*_INPUT_NAMES, "calibration", "evaluation") if name in found]
+        there = [name for name in (*_INPUT_NAMES, "calibration", "evaluation") if name in names]
         raise McuError(
             f"{path}: model: not defined (looked for {' and '.join(_MODEL_NAMES)}; "
             f"of the contract's names the file has {', '.join(there) or 'none'})",
-            _missing_hint(path, [name for name, value in found.items() if isinstance(value, nn.Module)]),
+            _missing_hint(path, [name for name, value in names.items() if isinstance(value, nn.Module)]),
         )
-    model = found[key]
+    model = names[key]
     if not isinstance(model, torch.export.ExportedProgram):
         model = _called(surroundings, key, model, unless=nn.Module)
     if not isinstance(model, nn.Module):
@@ -243,7 +243,7 @@ def _model_hint(value: Any) -> str:
     """What to do with what was given for a model."""
     import torch
 
-    if isinstance(value, Mapping) and any(isinstance(one, torch.Tensor) for one in value.values()):
+    if isinstance(value, Mapping) and any(isinstance(item, torch.Tensor) for item in value.values()):
         return "These are weights: make the model that they are of, `model = MyNet()`, and load them into it."
     if isinstance(value, torch.export.ExportedProgram):
         return "Give its `.module()`, or the .pt2 that torch.export.save makes of it in place of the .py."
@@ -278,24 +278,24 @@ def _unwrapped(path: Path, key: str, model: "torch.nn.Module") -> "torch.nn.Modu
     return inner if isinstance(inner, torch.nn.Module) else model
 
 
-def _example_inputs(surroundings: Surroundings, found: dict[str, Any], model: "torch.nn.Module") -> Example:
+def _example_inputs(surroundings: Surroundings, names: dict[str, Any], model: "torch.nn.Module") -> Example:
     """The tensors of one call. A model that takes them in another form than one by one is given a `forward`
     that takes them so.
     """
     import torch
 
     path = surroundings.path
-    key = _defined(found, _INPUT_NAMES)
+    key = _defined(names, _INPUT_NAMES)
     if key is None:
         raise McuError(f"{path}: example_inputs: not defined", _INPUTS_HINT)
-    value = _called(surroundings, key, found[key], unless=torch.Tensor)
+    value = _called(surroundings, key, names[key], unless=torch.Tensor)
     if not isinstance(value, tuple | Mapping):
         raise McuError(f"{path}: {key}: {kind_of(value)}, not a tuple of tensors", _INPUTS_HINT)
     if not value:
         raise McuError(
             f"{path}: {key}: an empty {type(value).__name__}: the model needs an input", _INPUTS_HINT
         )
-    if isinstance(value, tuple) and all(isinstance(one, torch.Tensor) for one in value):
+    if isinstance(value, tuple) and all(isinstance(item, torch.Tensor) for item in value):
         for index, tensor in enumerate(value):
             _check_tensor(f"{path}: {key}[{index}]", tensor)
         return Example(tuple(tensor.contiguous() for tensor in value))
@@ -332,8 +332,8 @@ def _check_tensor(where: str, tensor: Any) -> None:
     check_numbers(where, tensor)
 
 
-def _defined(found: dict[str, Any], names: tuple[str, ...]) -> str | None:
-    return next((name for name in names if found.get(name) is not None), None)
+def _defined(values: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if values.get(name) is not None), None)
 
 
 def _called(surroundings: Surroundings, key: str, value: Any, unless: type) -> Any:
@@ -356,4 +356,8 @@ def _needed_arguments(function: Any) -> list[str]:
     except (TypeError, ValueError):
         return []
     optional = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [one.name for one in declared if one.default is one.empty and one.kind not in optional]
+    return [
+        parameter.name
+        for parameter in declared
+        if parameter.default is parameter.empty and parameter.kind not in optional
+    ]

@@ -22,23 +22,23 @@ _FIXED = (bool, str, type(None))
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """What a value consists of, with the path to it: 'boxes[0]', 'scores'."""
     if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from leaves(one, f"{name}.{key}" if name else str(key))
+        for key, item in value.items():
+            yield from leaves(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, tuple) and hasattr(value, "_fields"):
         for field in value._fields:
             yield from leaves(getattr(value, field), f"{name}.{field}" if name else field)
     elif isinstance(value, tuple | list):
-        for index, one in enumerate(value):
-            yield from leaves(one, f"{name}[{index}]")
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{name}[{index}]")
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for declared in dataclasses.fields(value):
-            one = getattr(value, declared.name)
-            yield from leaves(one, f"{name}.{declared.name}" if name else declared.name)
+            item = getattr(value, declared.name)
+            yield from leaves(item, f"{name}.{declared.name}" if name else declared.name)
     elif value is not None and _is_node(value):
         from torch.utils import _pytree
 
-        for index, one in enumerate(_pytree.tree_leaves(value)):
-            yield from leaves(one, f"{name}[{index}]")
+        for index, item in enumerate(_pytree.tree_leaves(value)):
+            yield from leaves(item, f"{name}[{index}]")
     else:
         yield name, value
 
@@ -68,17 +68,17 @@ class Nested:
 
     def tensors(self, item: Any) -> tuple[Any, ...]:
         """What stands in `item` where the example has tensors. ValueError, with its reason, otherwise."""
-        given, like = self._leaves(item), self._leaves(self.example)
-        if missing := [path for path in like if path not in given]:
+        values, like = self._leaves(item), self._leaves(self.example)
+        if missing := [path for path in like if path not in values]:
             raise ValueError(f"no {missing[0]!r}, which example_inputs has")
-        if more := [path for path in given if path not in like]:
+        if more := [path for path in values if path not in like]:
             raise ValueError(f"{more[0]!r}, which example_inputs does not have")
-        for path, one in like.items():
-            if isinstance(one, _FIXED) and given[path] != one:
+        for path, leaf in like.items():
+            if isinstance(leaf, _FIXED) and values[path] != leaf:
                 raise ValueError(
-                    f"{path!r} is {given[path]!r}, in example_inputs {one!r}: only tensors may differ"
+                    f"{path!r} is {values[path]!r}, in example_inputs {leaf!r}: only tensors may differ"
                 )
-        return tuple(given[path] for path, one in like.items() if not isinstance(one, _FIXED))
+        return tuple(values[path] for path, leaf in like.items() if not isinstance(leaf, _FIXED))
 
     def attach(self, model: "torch.nn.Module") -> None:
         """Let the model's `forward` take the tensors of the example one by one."""
@@ -113,9 +113,11 @@ def _by_argument(model: "torch.nn.Module", example: Any) -> Any:
     if isinstance(example, Mapping):
         return example
     kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    names = [name for name, one in signature(model.forward).parameters.items() if one.kind in kinds]
+    names = [
+        name for name, parameter in signature(model.forward).parameters.items() if parameter.kind in kinds
+    ]
     return {
-        names[index] if index < len(names) else f"input_{index}": one for index, one in enumerate(example)
+        names[index] if index < len(names) else f"input_{index}": value for index, value in enumerate(example)
     }
 
 
@@ -128,28 +130,30 @@ def _identifier(path: str) -> str:
 def _unique(names: list[str]) -> tuple[str, ...]:
     made: list[str] = []
     for name in names:
-        number, one = 1, name
-        while one in made:
-            number, one = number + 1, f"{name}_{number}"
-        made.append(one)
+        number, unique = 1, name
+        while unique in made:
+            number, unique = number + 1, f"{name}_{number}"
+        made.append(unique)
     return tuple(made)
 
 
 def _rebuilt(like: Any, values: Iterator[Any]) -> Any:
     """A value of the form of `like`, with `values` where it has tensors, in the order of `leaves`."""
     if isinstance(like, Mapping):
-        pairs = {key: _rebuilt(one, values) for key, one in like.items()}
+        pairs = {key: _rebuilt(item, values) for key, item in like.items()}
         return pairs if type(like) is dict else type(like)(pairs)  # type: ignore[call-arg]
     if isinstance(like, tuple) and hasattr(like, "_fields"):
-        return type(like)(*(_rebuilt(one, values) for one in like))
+        return type(like)(*(_rebuilt(item, values) for item in like))
     if isinstance(like, tuple | list):
-        return type(like)(_rebuilt(one, values) for one in like)
+        return type(like)(_rebuilt(item, values) for item in like)
     if dataclasses.is_dataclass(like) and not isinstance(like, type):
-        fields = {one.name: _rebuilt(getattr(like, one.name), values) for one in dataclasses.fields(like)}
+        fields = {
+            field.name: _rebuilt(getattr(like, field.name), values) for field in dataclasses.fields(like)
+        }
         return dataclasses.replace(like, **fields)
     if like is not None and _is_node(like):
         from torch.utils import _pytree
 
         parts, form = _pytree.tree_flatten(like)
-        return _pytree.tree_unflatten([_rebuilt(one, values) for one in parts], form)
+        return _pytree.tree_unflatten([_rebuilt(part, values) for part in parts], form)
     return like if isinstance(like, _FIXED) else next(values)

@@ -132,11 +132,11 @@ def _is_vmap(node: Node) -> bool:
 
 def _computed(exported: ExportedProgram) -> set[Node]:
     """The nodes whose elements an input decides: not `zeros_like(x)`, which later becomes a constant."""
-    names, found = set(exported.graph_signature.user_inputs), set[Node]()
+    names, computed = set(exported.graph_signature.user_inputs), set[Node]()
     for node in exported.graph.nodes:
-        if node.name in names or (not found.isdisjoint(node.all_input_nodes) and not is_fill(node)):
-            found.add(node)
-    return found
+        if node.name in names or (not computed.isdisjoint(node.all_input_nodes) and not is_fill(node)):
+            computed.add(node)
+    return computed
 
 
 def _copy_copied_buffers(exported: ExportedProgram) -> None:
@@ -174,12 +174,12 @@ def _where(node: Node) -> str:
 def _attributes(exported: ExportedProgram, state: Collection[str]) -> list[Refusal]:
     """Attributes among `state` that the program reads."""
     nodes = {node.name: node for node in exported.graph.nodes}
-    found = []
+    names = []
     for name, target in exported.graph_signature.inputs_to_lifted_tensor_constants.items():
         if target in state and nodes[name].users:
             line = source_line(next(iter(nodes[name].users)))
-            found.append((f"attribute {target!r}{f' at {line}' if line else ''}: {_STATE}", _STATE_HINT))
-    return found
+            names.append((f"attribute {target!r}{f' at {line}' if line else ''}: {_STATE}", _STATE_HINT))
+    return names
 
 
 def _writes_elsewhere(node: Node) -> bool:
@@ -204,7 +204,7 @@ def _written_root(node: Node) -> Node | None:
 
 def _is_view(node: Node) -> bool:
     schema = getattr(node.target, "_schema", None)
-    aliases = [one.alias_info for one in schema.returns] if schema is not None else []
+    aliases = [result.alias_info for result in schema.returns] if schema is not None else []
     return any(alias is not None and not alias.is_write for alias in aliases)
 
 
@@ -230,17 +230,17 @@ def _flat_outputs(exported: ExportedProgram) -> ExportedProgram:
     given_results = output.args[0]
     with exported.graph.inserting_before(output):
         results = [
-            one if isinstance(one, Node) else _number(exported, one)
-            for one in given_results
-            if one is not None
+            result if isinstance(result, Node) else _number(exported, result)
+            for result in given_results
+            if result is not None
         ]
     output.args = (tuple(results),)
     exported.graph_module.recompile()
     signature = exported.graph_signature
-    given = [s for s, one in zip(signature.output_specs, given_results, strict=True) if one is not None]
+    kept = [s for s, result in zip(signature.output_specs, given_results, strict=True) if result is not None]
     specs = [
-        OutputSpec(spec.kind, TensorArgument(one.name), spec.target)
-        for spec, one in zip(given, results, strict=True)
+        OutputSpec(spec.kind, TensorArgument(result.name), spec.target)
+        for spec, result in zip(kept, results, strict=True)
     ]
     flat = exported._update(exported.graph_module, ExportGraphSignature(signature.input_specs, specs))
     root = flat.module_call_graph[0]
@@ -335,12 +335,14 @@ def _of_floats(build: Builder, node: Node) -> Node | None:
 
     Flags stay: `x * (x > 0)` is a function of one tensor, and becomes a table.
     """
-    types = {one: one.meta["val"].dtype for one in node.all_input_nodes}
-    mixed = [one for one, dtype in types.items() if not dtype.is_floating_point and dtype is not torch.bool]
+    types = {operand: operand.meta["val"].dtype for operand in node.all_input_nodes}
+    mixed = [
+        operand for operand, dtype in types.items() if not dtype.is_floating_point and dtype is not torch.bool
+    ]
     if node.meta["val"].dtype is not torch.float32 or not mixed:
         return None
-    given = {one: build(aten._to_copy.default, one, dtype=torch.float32) for one in mixed}
-    return build(node.target, *(given.get(one, one) for one in node.args), **node.kwargs)
+    converted = {operand: build(aten._to_copy.default, operand, dtype=torch.float32) for operand in mixed}
+    return build(node.target, *(converted.get(argument, argument) for argument in node.args), **node.kwargs)
 
 
 def _interpolate(build: Builder, node: Node) -> Node:
@@ -404,13 +406,13 @@ def _filled(build: Builder, node: Node) -> Node:
 
 def _indices(build: Builder, size: list[int], stride: list[int], offset: int) -> Node:
     """Where the elements are in memory, as operators that constant folding evaluates."""
-    found = build(aten.full.default, [1] * len(size), offset, dtype=torch.int64)
+    index = build(aten.full.default, [1] * len(size), offset, dtype=torch.int64)
     for dimension, (count, step) in enumerate(zip(size, stride, strict=True)):
         along = build(aten.mul.Tensor, build(aten.arange.default, count), step)
         sizes = [1] * len(size)
         sizes[dimension] = count
-        found = build(aten.add.Tensor, found, build.reshape(along, sizes))
-    return build.reshape(found, (prod(size),))
+        index = build(aten.add.Tensor, index, build.reshape(along, sizes))
+    return build.reshape(index, (prod(size),))
 
 
 def _copied(build: Builder, node: Node) -> Node:
@@ -471,14 +473,14 @@ def _put_masked(build: Builder, node: Node) -> Node | None:
 
 def _dynamic(exported: ExportedProgram) -> list[Refusal]:
     """Operators whose results' sizes depend on data, and not only because their operands' do."""
-    found = []
+    names = []
     for node in exported.graph.nodes:
         sized_before = any(is_symbolic(operand.meta.get("val")) for operand in node.all_input_nodes)
         if node.op == "call_function" and is_symbolic(node.meta.get("val")) and not sized_before:
             line = source_line(node)
             at = f" at {line}" if line else ""
             if isinstance(node.meta["val"], torch.Tensor | list | tuple):
-                found.append((f"{node.target}{at}: the shape of its result depends on data", _SHAPE_HINT))
+                names.append((f"{node.target}{at}: the shape of its result depends on data", _SHAPE_HINT))
             else:
-                found.append((f"{node.target}{at}: a number that depends on data", _ITEM_HINT))
-    return found
+                names.append((f"{node.target}{at}: a number that depends on data", _ITEM_HINT))
+    return names

@@ -71,12 +71,12 @@ def _missing(operators: Sequence[str]) -> list[str]:
 
 def custom_operators(exported: "ExportedProgram") -> list[str]:
     """The custom operators that a graph calls, as 'namespace::name' or 'namespace::name.overload'."""
-    found: dict[str, None] = {}
+    operators: dict[str, None] = {}
     for node in exported.graph.nodes:
         schema = getattr(node.target, "_schema", None)
         if node.op == "call_function" and schema is not None and is_custom(str(schema.name)):
-            found[_full_name(schema)] = None
-    return list(found)
+            operators[_full_name(schema)] = None
+    return list(operators)
 
 
 def signature(operator: str) -> Signature:
@@ -128,12 +128,12 @@ def _overload(operator: str) -> Any:
     if overload not in packet.overloads():
         # An out form that a program knows, and nobody has registered here.
         overload = overload.removesuffix("out").removesuffix("_") or "default"
-    found = getattr(packet, overload, None)
-    if found is None:
+    resolved = getattr(packet, overload, None)
+    if resolved is None:
         raise McuError(f"{operator}: the operator has only {', '.join(packet.overloads())}", _HINT)
-    inputs = _inputs(found)
-    if len(inputs) == len(found._schema.arguments):
-        return found
+    inputs = _inputs(resolved)
+    if len(inputs) == len(resolved._schema.arguments):
+        return resolved
     for other in (getattr(packet, name) for name in packet.overloads()):
         if _inputs(other) == inputs and len(other._schema.arguments) == len(inputs):
             return other
@@ -165,9 +165,9 @@ def _add_out_form(operator: str) -> Any:
     library = _fragment(namespace)
     library.define(f"{name}.{form}({arguments}, {star}{written}) -> {returned}")
 
-    def write(*given: "torch.Tensor", **named: Any) -> Any:
+    def write(*tensors: "torch.Tensor", **named: Any) -> Any:
         targets = [named.pop(out) for out in outs]
-        results = functional(*given, **named)
+        results = functional(*tensors, **named)
         for target, result in zip(targets, results if count > 1 else [results], strict=True):
             target.copy_(result)
         return tuple(targets) if count > 1 else targets[0]

@@ -25,17 +25,17 @@ _HINT = 'Write, for example, `precision = {"head.*": "float"}`; `mcu-build accur
 _SHOWN = 8
 
 
-def read(path: Path, found: Mapping[str, Any]) -> Mapping[str, str]:
+def read(path: Path, names: Mapping[str, Any]) -> Mapping[str, str]:
     """The wishes of the model file `path`, empty without any. McuError for what is none."""
-    given = found.get("precision", {})
-    if not isinstance(given, Mapping):
-        raise McuError(f"{path}: precision: {type(given).__name__}, not a dictionary of layers", _HINT)
-    for key, width in given.items():
+    wishes = names.get("precision", {})
+    if not isinstance(wishes, Mapping):
+        raise McuError(f"{path}: precision: {type(wishes).__name__}, not a dictionary of layers", _HINT)
+    for key, width in wishes.items():
         if not isinstance(key, str) or not key:
             raise McuError(f"{path}: precision: {key!r} is no name of a layer", _HINT)
         if width not in _WIDTHS:
             raise McuError(f"{path}: precision: {key!r}: {width!r} is not one of {', '.join(_WIDTHS)}", _HINT)
-    return dict(given)
+    return dict(wishes)
 
 
 def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, usual: str = INT8) -> None:

@@ -138,9 +138,9 @@ def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> 
 
     with quiet(), named("quantized"):
         module, calls = exported.module(check_guards=False), calibration[:_COMPARED]
-        found = (rule(module, calls) for rule in (wide_arguments, unlike_rows, steep_means))
+        results = (rule(module, calls) for rule in (wide_arguments, unlike_rows, steep_means))
         asked = {node.name for node in module.graph.nodes if asks_int8(node)}
-        return {name: why for one in found for name, why in one.items() if name not in asked}
+        return {name: why for result in results for name, why in result.items() if name not in asked}
 
 
 def _with_own_weights(exported: ExportedProgram) -> GraphModule:

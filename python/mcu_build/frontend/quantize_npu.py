@@ -101,14 +101,14 @@ def quantize_for_npu(
         step(f"round {number} for the NPU: {len(rejected)} operators left to the core")
         try:
             quantized = attempt()
-            found: Mapping[str, str] = _reject(quantized.program, spec, rejected, _PROVEN[kind])
+            reasons: Mapping[str, str] = _reject(quantized.program, spec, rejected, _PROVEN[kind])
         except RefusedError as error:
             if error.reasons.keys() <= rejected.keys():
                 raise
-            found = error.reasons
-        if found.keys() <= rejected.keys():
+            reasons = error.reasons
+        if reasons.keys() <= rejected.keys():
             return quantized
-        rejected = {**found, **rejected}
+        rejected = {**reasons, **rejected}
     return attempt()
 
 
@@ -160,9 +160,9 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
         if not self._rejected:
             return model
         for node in _operators(model):
-            found = node.meta.get(Q_ANNOTATION_KEY)
+            annotation = node.meta.get(Q_ANNOTATION_KEY)
             # Moves among operators of the core have no quantized neighbour that the NPU's quantizer knows.
-            if found is None and is_float(node) and not is_for_cpu(node):
+            if annotation is None and is_float(node) and not is_for_cpu(node):
                 self._leave(node, _CUT_OFF)
             if is_for_cpu(node):
                 node.meta.pop(Q_ANNOTATION_KEY, None)
@@ -228,8 +228,8 @@ class _Products(DecomposeMatmulPass):  # type: ignore[misc]
     def _get_placeholder_map(self, node: Node, decomposed_module: GraphModule) -> dict[str, Node]:
         for made in decomposed_module.graph.nodes:
             made.meta["stack_trace"] = node.meta.get("stack_trace")
-        found: dict[str, Node] = super()._get_placeholder_map(node, decomposed_module)
-        return found
+        placeholders: dict[str, Node] = super()._get_placeholder_map(node, decomposed_module)
+        return placeholders
 
 
 class _ForCpu:
@@ -245,13 +245,13 @@ def copied_inputs(graph: Graph) -> Iterable[Node]:
 
     A partition of one has an output that is its input, which neither Vela nor a command stream knows.
     """
-    found: set[Node] = set()
+    copied: set[Node] = set()
     for node in graph.nodes:
         operands = node.all_input_nodes
-        is_copy = node.target in _COPIES and (operands[0].op == "placeholder" or operands[0] in found)
+        is_copy = node.target in _COPIES and (operands[0].op == "placeholder" or operands[0] in copied)
         if is_copy and all(user.op == "output" or user.target in _COPIES for user in node.users):
-            found.add(node)
-    return found
+            copied.add(node)
+    return copied
 
 
 def in_words(reason: str) -> str:
@@ -262,8 +262,8 @@ def in_words(reason: str) -> str:
         return "executorch does not quantize it for an NPU"
     if "registered tosa_support_check" in reason:
         return "there is no such operator on the NPU"
-    if found := _OTHER_TYPE.search(reason):
-        return f"the NPU has no tensors of {found['type'] or found['given']} there"
+    if match := _OTHER_TYPE.search(reason):
+        return f"the NPU has no tensors of {match['type'] or match['given']} there"
     return " ".join(reason.split()).rstrip(".")
 
 
@@ -298,14 +298,14 @@ def _operators(model: GraphModule) -> list[Node]:
 def _join_boundaries(model: GraphModule, wide: bool) -> None:
     """One quantization for a tensor that one side writes and the other reads: no rescaling between them."""
     for node in _operators(model):
-        found = node.meta.get(Q_ANNOTATION_KEY)
-        for operand, spec in list(found.input_qspec_map.items()) if found else []:
+        annotation = node.meta.get(Q_ANNOTATION_KEY)
+        for operand, spec in list(annotation.input_qspec_map.items()) if annotation else []:
             written = operand.meta.get(Q_ANNOTATION_KEY)
             crosses = operand.op == "call_function" and is_for_cpu(operand) != is_for_cpu(node)
             has_range = written is not None and written.output_qspec is not None
             dtype = torch.int16 if wide or is_int16(operand) else torch.int8
             if crosses and has_range and _is_observed(spec, dtype):
-                found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
+                annotation.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 
 def _is_observed(spec: Any, dtype: Any) -> bool:

@@ -67,18 +67,18 @@ def warn_saved(path: Path, names: Sequence[str]) -> str:
 
 
 def _warnings(path: Path, anew: list[str], dynamic: list[str]) -> "list[str]":
-    found = []
+    warnings = []
     if anew:
-        found.append(
+        warnings.append(
             f"{path}: rounded by torchao as no kernel has it, so rounded anew from what it stands for: "
             f"{_listed(anew)}. int8 weights with one scale for each output are kept to the bit."
         )
     if dynamic:
-        found.append(
+        warnings.append(
             f"{path}: torchao would round activations anew at each call; firmware has fixed ranges, from "
             f"calibration: {_listed(dynamic)}."
         )
-    return found
+    return warnings
 
 
 def _listed(names: list[str]) -> str:
@@ -132,7 +132,7 @@ def _scales(module: "torch.nn.Module", key: str, tensor: Any) -> "list[float] | 
         return None
     if not torch.equal(integers * scale.reshape(-1, 1), tensor.dequantize()):
         return None
-    return [float(one) for one in scale.flatten()]
+    return [float(number) for number in scale.flatten()]
 
 
 def _marked(scales: list[float]) -> "torch.nn.Module":

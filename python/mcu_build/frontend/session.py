@@ -89,9 +89,9 @@ def run(
             "warnings": captured.warnings,
             "outputs": names_of_outputs(captured.exported),
             "custom": op_library.custom_operators(captured.exported),
-            "quality": [asdict(one) for one in quality],
+            "quality": [asdict(output) for output in quality],
             "rounded_inputs_db": rounded_db,
-            "layers": [asdict(one) for one in layers],
+            "layers": [asdict(layer) for layer in layers],
             "stream": stream,
             "place": captured.place,
         }
@@ -155,7 +155,7 @@ def _streamed(
     from mcu_build.lower.upstream import quiet
 
     save(quantized, folder / "recording.pt2")
-    examples = [given for _, given in islice(steps_of(vectors), 2)]
+    examples = [inputs for _, inputs in islice(steps_of(vectors), 2)]
     if len(examples) == 1:
         examples.append(tuple(tensor.flip(0) + 1 for tensor in examples[0]))
     with about(file), quiet():

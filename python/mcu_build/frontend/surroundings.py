@@ -116,12 +116,12 @@ class Surroundings:
 
     def _line(self, error: BaseException) -> int | None:
         """The last line of the file on the way to where `error` was raised."""
-        found, trace = None, error.__traceback__
+        line, trace = None, error.__traceback__
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == str(self.path.resolve()):
-                found = trace.tb_lineno
+                line = trace.tb_lineno
             trace = trace.tb_next
-        return found
+        return line
 
     def _compile(self, file: Path) -> CodeType:
         try:
@@ -184,10 +184,10 @@ def _paths(module: ModuleType) -> list[str]:
     values = getattr(module, "__dict__", {})
     file = values.get("__file__")
     try:
-        found = [file] if file else list(values.get("__path__", ()))
+        paths = [file] if file else list(values.get("__path__", ()))
     except Exception:
         return []
-    return [_real(path) for path in found if isinstance(path, str)]
+    return [_real(path) for path in paths if isinstance(path, str)]
 
 
 def _is_users(module: ModuleType) -> bool:

@@ -165,14 +165,14 @@ def tune(
     def fits(layers: Collection[str]) -> bool:
         if board is None or max_ram is None:
             return True
-        found = price(layers)
-        return found is not None and found.ram <= max_ram
+        image = price(layers)
+        return image is not None and image.ram <= max_ram
 
     steps, chosen = search(lambda layers: attempt(layers, width), met, ended)
     if not fits(chosen.layers):
         steps, chosen = search(lambda layers: attempt(layers, width), met, ended, fits)
     if board is not None:
-        steps = [one.at(made) if (made := price(one.layers)) else one for one in steps]
+        steps = [step.at(made) if (made := price(step.layers)) else step for step in steps]
         chosen = steps[-1]
     enough = met(chosen) and fits(chosen.layers)
     named = wishes(chosen.layers)
@@ -198,14 +198,14 @@ def kept(
 
     def produce(folder: Path) -> None:
         trial, damaged = bench.run(chosen, width)
-        document = {"trial": asdict(trial), "damaged": [sorted(one) for one in damaged]}
+        document = {"trial": asdict(trial), "damaged": [sorted(layers) for layers in damaged]}
         (folder / "trial.json").write_text(json.dumps(document))
 
     entry, _ = cache.get(hash_text("trial", bench.key, width, *sorted(chosen)), produce)
     document = json.loads((entry / "trial.json").read_text())
     fields = document["trial"]
     named = {name: tuple(fields[name]) for name in ("in_float", "in_int16", "in_int4")}
-    return Trial(**{**fields, **named}), [frozenset(one) for one in document["damaged"]]
+    return Trial(**{**fields, **named}), [frozenset(layers) for layers in document["damaged"]]
 
 
 def search(
@@ -223,16 +223,20 @@ def search(
     steps = [trial]
     while not met(trial) and len(steps) <= _MOST_STEPS and not ended():
         chosen = frozenset(trial.layers)
-        sets = dict.fromkeys(chosen | one for one in damaged if not one <= chosen)
-        wider = list(islice((one for one in islice(sets, _MOST_PRICED) if fits(one)), _TRIED))
+        sets = dict.fromkeys(chosen | layers for layers in damaged if not layers <= chosen)
+        wider = list(islice((layers for layers in islice(sets, _MOST_PRICED) if fits(layers)), _TRIED))
         if not wider:
             break
-        tried = [attempt(sorted(one)) for one in wider]
-        enough = [one for one in tried if met(one[0])]
+        tried = [attempt(sorted(layers)) for layers in wider]
+        enough = [attempted for attempted in tried if met(attempted[0])]
         if enough:
-            trial, damaged = min(enough, key=lambda one: (one[0].float_share, len(one[0].layers)))
+            trial, damaged = min(
+                enough, key=lambda attempted: (attempted[0].float_share, len(attempted[0].layers))
+            )
         else:
-            trial, damaged = max(tried, key=lambda one: (one[0].accuracy or 0.0, one[0].sqnr_db))
+            trial, damaged = max(
+                tried, key=lambda attempted: (attempted[0].accuracy or 0.0, attempted[0].sqnr_db)
+            )
         steps.append(trial)
     if met(trial):
         trial = _without_needless(attempt, met, ended, trial)
@@ -251,7 +255,7 @@ def _without_needless(
     parts = [trial.layers]
     while parts and not ended():
         part = parts.pop(0)
-        others = [one for one in trial.layers if one not in part]
+        others = [layer for layer in trial.layers if layer not in part]
         fewer = attempt(others)[0] if others else None
         if fewer is not None and met(fewer):
             trial = fewer
@@ -322,7 +326,7 @@ class Bench:
             in_int16=named if width == precision.INT16 else (),
             in_int4=named if width == precision.INT4 else (),
         )
-        found = evaluation.outputs_of(self.captured, converted, self._vectors, len(self._floats[0]))
+        outputs = evaluation.outputs_of(self.captured, converted, self._vectors, len(self._floats[0]))
         with quiet():
             rows = quality_by_node(converted, floats)
         lost: dict[str, float] = {}
@@ -334,8 +338,8 @@ class Bench:
         damaged = [layers for name in by_loss for layers in self._layers.touching(name)]
         share = None
         if self._labels is not None:
-            share = accuracy(found[0][: len(self._labels)], self._labels)
-        worst = min(one.worst for one in judge(self._floats, found))
+            share = accuracy(outputs[0][: len(self._labels)], self._labels)
+        worst = min(quality.worst for quality in judge(self._floats, outputs))
         names = tuple(sorted(chosen, key=lambda key: (-self._layers.work[key], key)))
         if width == precision.FLOAT:
             return Trial(names, worst, share, *self._layers.price(chosen)), damaged
@@ -376,8 +380,11 @@ class _Layers:
             yield made.union(*read)
 
     def _around(self, node: "Node") -> frozenset[str]:
-        found = {self.keys[node], *(self.keys[one] for one in (*self._makers(node), *self._readers(node)))}
-        return frozenset(found)
+        keys = {
+            self.keys[node],
+            *(self.keys[neighbour] for neighbour in (*self._makers(node), *self._readers(node))),
+        }
+        return frozenset(keys)
 
     def _makers(self, node: "Node") -> Iterator["Node"]:
         """Back to what computes from several tensors or from weights, this included."""
@@ -404,7 +411,7 @@ def _outer(module: str) -> Iterator[str]:
 
 
 def _computes(node: "Node") -> bool:
-    tensors = [one for one in node.all_input_nodes if one.op == "call_function"]
+    tensors = [operand for operand in node.all_input_nodes if operand.op == "call_function"]
     return _kind(node) in _LAYERS or len(tensors) > 1
 
 

@@ -60,7 +60,7 @@ def tune_flash(
     def attempt(count: int) -> Trial:
         if count not in known:
             step(f"trial {len(known) + 1}: weights of 4 bits in {count} of {len(order)} layers")
-            chosen = [one.name for one in order[:count]]
+            chosen = [layer.name for layer in order[:count]]
             trial, _ = kept(cache, bench, chosen, precision.INT4)
             known[count] = trial
             try:
@@ -70,8 +70,8 @@ def tune_flash(
         return known[count]
 
     def flash(count: int) -> float:
-        found = attempt(count).flash
-        return inf if found is None else found
+        size = attempt(count).flash
+        return inf if size is None else size
 
     chosen = search_flash(order, flash, most)
     if chosen in failed:
@@ -91,7 +91,7 @@ def tune_flash(
 
 def in_order(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Those first that bring least noise for each byte saved."""
-    return sorted(candidates, key=lambda one: (one.noise / one.saved, -one.saved, one.name))
+    return sorted(candidates, key=lambda layer: (layer.noise / layer.saved, -layer.saved, layer.name))
 
 
 def search_flash(order: Sequence[Candidate], flash: Callable[[int], float], most: int) -> int:
@@ -105,7 +105,7 @@ def search_flash(order: Sequence[Candidate], flash: Callable[[int], float], most
         return 0
     if flash(high) > most:
         return high
-    saved = np.concatenate([[0], np.cumsum([one.saved for one in order])])
+    saved = np.concatenate([[0], np.cumsum([layer.saved for layer in order])])
     straight = True
     while high - low > 1:
         middle = (low + high) // 2
@@ -137,14 +137,14 @@ def _layers(bench: Bench) -> "Mapping[str, list[Node]]":
     from mcu_build.lower.assigned import is_int4, is_int16, why_in_float
     from mcu_build.lower.int4_annotate import may_have_form
 
-    found: dict[str, list[Node]] = {}
+    layers: dict[str, list[Node]] = {}
     settled = set()
     for node, name in bench.names.items():
         if is_int4(node) or is_int16(node) or why_in_float(node):
             settled.add(name)
         elif may_have_form(node) and node.args[1].name in _held(bench):
-            found.setdefault(name, []).append(node)
-    return {name: nodes for name, nodes in found.items() if name not in settled}
+            layers.setdefault(name, []).append(node)
+    return {name: nodes for name, nodes in layers.items() if name not in settled}
 
 
 def _held(bench: Bench) -> Mapping[str, str]:
@@ -175,22 +175,22 @@ def _noises(bench: Bench, layers: "Mapping[str, Sequence[Node]]") -> dict[str, f
     held = _held(bench)
     with torch.no_grad():
         wanted = _outputs(module, inputs)
-        found = {}
+        noises = {}
         for name, nodes in layers.items():
             weights = [_attribute(module, held[node.args[1].name]) for node in nodes]
-            before = [one.clone() for one in weights]
-            for one in weights:
-                one.copy_(_rounded(one))
-            found[name] = _noise(wanted, _outputs(module, inputs))
-            for one, old in zip(weights, before, strict=True):
-                one.copy_(old)
-    return found
+            before = [weight.clone() for weight in weights]
+            for tensor in weights:
+                tensor.copy_(_rounded(tensor))
+            noises[name] = _noise(wanted, _outputs(module, inputs))
+            for tensor, old in zip(weights, before, strict=True):
+                tensor.copy_(old)
+    return noises
 
 
 def _attribute(module: "GraphModule", path: str) -> "torch.Tensor":
     owner, _, name = path.rpartition(".")
-    found: torch.Tensor = getattr(module.get_submodule(owner), name)
-    return found
+    tensor: torch.Tensor = getattr(module.get_submodule(owner), name)
+    return tensor
 
 
 def _rounded(weight: "torch.Tensor") -> "torch.Tensor":
@@ -207,18 +207,18 @@ def _rounded(weight: "torch.Tensor") -> "torch.Tensor":
 def _outputs(module: "GraphModule", inputs: Sequence[Any]) -> "list[list[torch.Tensor]]":
     import torch
 
-    def floats(given: Any) -> "list[torch.Tensor]":
-        leaves = torch.utils._pytree.tree_leaves(module(*given))
-        return [one.to(torch.float64) for one in leaves if one.is_floating_point()]
+    def floats(result: Any) -> "list[torch.Tensor]":
+        leaves = torch.utils._pytree.tree_leaves(module(*result))
+        return [leaf.to(torch.float64) for leaf in leaves if leaf.is_floating_point()]
 
-    return [floats(given) for given in inputs]
+    return [floats(item) for item in inputs]
 
 
-def _noise(wanted: "Sequence[Sequence[torch.Tensor]]", found: "Sequence[Sequence[torch.Tensor]]") -> float:
+def _noise(wanted: "Sequence[Sequence[torch.Tensor]]", actual: "Sequence[Sequence[torch.Tensor]]") -> float:
     """Of the worst output: the squares of what differs over the squares of what it should be."""
     shares = []
-    for right, made in zip(zip(*wanted, strict=True), zip(*found, strict=True), strict=True):
-        signal = sum(float(one.square().sum()) for one in right)
-        noise = sum(float((one - other).square().sum()) for one, other in zip(right, made, strict=True))
+    for right, made in zip(zip(*wanted, strict=True), zip(*actual, strict=True), strict=True):
+        signal = sum(float(tensor.square().sum()) for tensor in right)
+        noise = sum(float((tensor - other).square().sum()) for tensor, other in zip(right, made, strict=True))
         shares.append(noise / signal if signal else 0.0)
     return max(shares, default=0.0)

@@ -18,9 +18,9 @@ def check_weights(path: Path, model: "torch.nn.Module") -> None:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
             continue
-        found = _wrong_weight(tensor, is_parameter=isinstance(tensor, torch.nn.Parameter))
-        if found:
-            wrong.append((name, *found))
+        problem = _wrong_weight(tensor, is_parameter=isinstance(tensor, torch.nn.Parameter))
+        if problem:
+            wrong.append((name, *problem))
     for name, module in model.named_modules():
         for key, value in vars(module).items():
             if isinstance(value, torch.Tensor) and value.layout != torch.strided:

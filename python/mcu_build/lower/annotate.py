@@ -179,7 +179,10 @@ def _own_weights(model: GraphModule, chosen: Chosen) -> None:
     for constant in [node for node in model.graph.nodes if node.op == "get_attr" and len(node.users) > 1]:
         own: dict[Any, Node] = {}
         for user in list(constant.users):
-            kind = (user.target, tuple(index for index, one in enumerate(user.args) if one is constant))
+            kind = (
+                user.target,
+                tuple(index for index, argument in enumerate(user.args) if argument is constant),
+            )
             if kind not in own:
                 own[kind] = _again(constant) if own and chosen(user) else constant
             user.replace_input_with(constant, own[kind])
@@ -239,7 +242,7 @@ def _float_operands(node: Node) -> list[Node]:
 def _is_of_integers(node: Node) -> bool:
     """Whether a node makes floats of integers alone: a mean of counts, for instance."""
     values = [operand.meta.get("val") for operand in node.all_input_nodes]
-    counts = [isinstance(one, torch.Tensor) and not one.dtype.is_floating_point for one in values]
+    counts = [isinstance(value, torch.Tensor) and not value.dtype.is_floating_point for value in values]
     return is_float(node) and bool(counts) and all(counts)
 
 
@@ -256,14 +259,14 @@ def _moves_float(node: Node, chosen: Chosen) -> bool:
 def _component(start: Node, chosen: Chosen, apart: Set[Node]) -> set[Node]:
     """The operators that move the same elements on, from `start`, against and along the flow, but for those
     that are `apart`."""
-    found, queue = {start}, [start]
+    component, queue = {start}, [start]
     while queue:
         node = queue.pop()
         for neighbour in (*node.all_input_nodes, *node.users):
-            if neighbour not in found and neighbour not in apart and _moves_float(neighbour, chosen):
-                found.add(neighbour)
+            if neighbour not in component and neighbour not in apart and _moves_float(neighbour, chosen):
+                component.add(neighbour)
                 queue.append(neighbour)
-    return found
+    return component
 
 
 def _touches_int8(component: Collection[Node], states: Set[Node] = frozenset()) -> bool:
@@ -272,12 +275,16 @@ def _touches_int8(component: Collection[Node], states: Set[Node] = frozenset()) 
         if node in states or not states.isdisjoint(node.all_input_nodes):
             return True
         for operand in _float_operands(node):
-            found = _annotation(operand)
-            if operand not in component and found is not None and found.output_qspec is not None:
+            annotation = _annotation(operand)
+            if operand not in component and annotation is not None and annotation.output_qspec is not None:
                 return True
         for user in node.users:
-            found = _annotation(user)
-            if user not in component and found is not None and found.input_qspec_map.get(node) is not None:
+            annotation = _annotation(user)
+            if (
+                user not in component
+                and annotation is not None
+                and annotation.input_qspec_map.get(node) is not None
+            ):
                 return True
     return False
 
@@ -294,11 +301,13 @@ def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
     while True:
         done |= _annotate_components(model, chosen, apart, done, states)
         # What is int8 where it is moved is so in the next call, and where it is moved there.
-        found = {node for pair in tied(model.graph) if _is_int8_state(*pair, done, chosen) for node in pair}
-        if found <= states:
+        state_nodes = {
+            node for pair in tied(model.graph) if _is_int8_state(*pair, done, chosen) for node in pair
+        }
+        if state_nodes <= states:
             break
-        states |= found
-        for node in found:
+        states |= state_nodes
+        for node in state_nodes:
             if node.op == "placeholder" and _annotation(node) is None:
                 _mark_node_as_quantized(node, {}, INT8_ACTIVATION_PER_TENSOR_QSPEC, is_quantized=True)
     for group in joined:
@@ -307,12 +316,12 @@ def _annotate_moves(model: GraphModule, chosen: Chosen) -> None:
 
 def _is_int8_state(state: Node, result: Node, done: Set[Node], chosen: Chosen) -> bool:
     """Whether a state is written in int8, or read so and only moved where it is written."""
-    found = _annotation(result)
-    if not is_float(state) or (found is not None and found.output_qspec is not None):
+    annotation = _annotation(result)
+    if not is_float(state) or (annotation is not None and annotation.output_qspec is not None):
         return is_float(state)
     reads = [(_annotation(user), user) for user in state.users]
-    others = [found for found, user in reads if user in done or not _moves_float(user, chosen)]
-    is_read_so = bool(others) and all(one and one.input_qspec_map.get(state) for one in others)
+    others = [annotation for annotation, user in reads if user in done or not _moves_float(user, chosen)]
+    is_read_so = bool(others) and all(other and other.input_qspec_map.get(state) for other in others)
     return is_read_so and (_moves_float(result, chosen) or result.op == "placeholder")
 
 
@@ -364,8 +373,8 @@ def _annotate_joined(group: Sequence[Node]) -> None:
 
 def _is_fixed(model: GraphModule, node: Node) -> bool:
     """Whether the quantization of a node's result is given, not observed."""
-    found = _annotation(node)
-    if found is None or found.output_qspec is None or is_int16(node):
+    annotation = _annotation(node)
+    if annotation is None or annotation.output_qspec is None or is_int16(node):
         return False
     holder, key = root_place(node)
     spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
@@ -374,20 +383,20 @@ def _is_fixed(model: GraphModule, node: Node) -> bool:
 
 def _observed_edges(model: GraphModule) -> Iterator[tuple[Node, Node, QuantizationAnnotation]]:
     for node in model.graph.nodes:
-        found = _annotation(node)
-        if found is None:
+        annotation = _annotation(node)
+        if annotation is None:
             continue
-        for operand, spec in found.input_qspec_map.items():
+        for operand, spec in annotation.input_qspec_map.items():
             if spec is INT8_ACTIVATION_PER_TENSOR_QSPEC:
-                yield operand, node, found
+                yield operand, node, annotation
 
 
 def _follow_fixed(model: GraphModule) -> None:
     """Read a softmax in its own quantization, not in an observed one: between the two there would be a
     quantize that no pass folds, and AtenToCortexMPass then meets int8 and int32 at attention's bmm."""
-    for operand, node, found in list(_observed_edges(model)):
+    for operand, node, annotation in list(_observed_edges(model)):
         if not is_move(node) and _is_fixed(model, operand):
-            found.input_qspec_map[operand] = SharedQuantizationSpec(operand)
+            annotation.input_qspec_map[operand] = SharedQuantizationSpec(operand)
 
 
 def _annotate_inputs(model: GraphModule) -> None:

@@ -70,8 +70,8 @@ def make_int16(node: Node) -> None:
 
 def is_int16(node: Node) -> bool:
     """Whether `make_int16` has marked the node, and nothing keeps it in float."""
-    found = node.meta.get("custom") or {}
-    return _INT16 in found and _FLOAT not in found
+    custom = node.meta.get("custom") or {}
+    return _INT16 in custom and _FLOAT not in custom
 
 
 def make_int4(node: Node) -> None:
@@ -81,8 +81,8 @@ def make_int4(node: Node) -> None:
 
 def is_int4(node: Node) -> bool:
     """Whether `make_int4` has marked the node, and nothing keeps it in float."""
-    found = node.meta.get("custom") or {}
-    return _INT4 in found and _FLOAT not in found
+    custom = node.meta.get("custom") or {}
+    return _INT4 in custom and _FLOAT not in custom
 
 
 def ask_int8(node: Node) -> None:
@@ -172,16 +172,16 @@ def operator_name(node: Node) -> str:
 
 def origin(node: Node) -> Origin | None:
     """What `remember_origin` noted of the node that this one was made from."""
-    found = node.meta.get("custom") or {}
-    if _ORIGIN["name"] not in found:
+    custom = node.meta.get("custom") or {}
+    if _ORIGIN["name"] not in custom:
         return None
-    return Origin(**{key: str(found.get(name, "")) for key, name in _ORIGIN.items()})
+    return Origin(**{key: str(custom.get(name, "")) for key, name in _ORIGIN.items()})
 
 
 def origin_near(node: Node) -> Origin | None:
     """The origin of a node, or of a neighbour: what a rewrite adds has none of its own."""
     near = (node, *node.users, *node.all_input_nodes)
-    return next((found for one in near if (found := origin(one))), None)
+    return next((known for node in near if (known := origin(node))), None)
 
 
 def _note(node: Node, key: str, text: str) -> None:

@@ -23,15 +23,15 @@ from mcu_build.lower.wide_arguments import Inputs, ranges
 def bound_masks(model: GraphModule, calls: Iterable[Inputs], margin: float) -> None:
     """Rewrite every masked softmax of `model`, a legalized graph in float; `calls` are calibration data."""
     mode = fake_mode(model)
-    found: dict[Node, tuple[Node, Node]] = {}
+    bounds: dict[Node, tuple[Node, Node]] = {}
     for node in list(model.graph.nodes):
         if node.target is aten.softmax.int and (parts := unmasked(Builder(model, mode, node), node)):
-            found[node] = parts
-    if not found:
+            bounds[node] = parts
+    if not bounds:
         return
     model.recompile()
-    widths = ranges(model, {scores for scores, _ in found.values()}, calls)
-    for node, (scores, allowed) in found.items():
+    widths = ranges(model, {scores for scores, _ in bounds.values()}, calls)
+    for node, (scores, allowed) in bounds.items():
         build = Builder(model, mode, node)
         low, high = widths[scores]
         bounded = build(aten.minimum.default, scores, _bound(build, allowed, low - margin, high))

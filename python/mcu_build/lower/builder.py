@@ -15,10 +15,10 @@ _KEPT_META = ("stack_trace", "nn_module_stack", "custom")
 
 def attribute(model: torch.nn.Module, node: Node) -> Any:
     """What a get_attr node stands for."""
-    found: Any = model
+    value: Any = model
     for part in str(node.target).split("."):
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def fake_mode(model: GraphModule) -> Any:
@@ -97,8 +97,8 @@ class Builder:
         """The tensor of a constant, None for anything that is computed."""
         if not isinstance(node, Node) or node.op != "get_attr":
             return None
-        found = attribute(self.model, node)
-        return found.detach() if isinstance(found, torch.Tensor) else None
+        value = attribute(self.model, node)
+        return value.detach() if isinstance(value, torch.Tensor) else None
 
     def reshape(self, node: Node, sizes: Sequence[int]) -> Node:
         """`node` with other sizes, itself where it has them."""

@@ -76,14 +76,14 @@ def find_sources(graph: Graph, chosen: Chosen = everything) -> dict[Node, Node]:
     ends: set[Node] = set()
     while True:
         sources = _sources(graph, ends, chosen)
-        found = {
+        starts = {
             node
             for node in sources
             if node not in ends and any(sources.get(user) is not sources[node] for user in node.users)
         }
-        if not found:
+        if not starts:
             return sources
-        ends |= found
+        ends |= starts
 
 
 def _sources(graph: Graph, ends: set[Node], chosen: Chosen) -> dict[Node, Node]:

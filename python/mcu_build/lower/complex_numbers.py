@@ -66,8 +66,8 @@ class _Rewriting:
     def rewrite(self, node: Node) -> None:
         """Give a node its parts, or replace it where it is real; leave it where it has no rule."""
         rule = _RULES.get(node.target)
-        operands = [one for one in node.all_input_nodes if _is_complex(one)]
-        if any(one not in self.parts and one not in self.constants for one in operands):
+        operands = [operand for operand in node.all_input_nodes if _is_complex(operand)]
+        if any(operand not in self.parts and operand not in self.constants for operand in operands):
             return
         last = node.prev
         build = Builder(self.exported.graph_module, self.mode, node)
@@ -75,7 +75,7 @@ class _Rewriting:
         if made is None:
             self.refused.append(node)
             return
-        if node.target in _TRANSFORMS or any(one in self.spectra for one in operands):
+        if node.target in _TRANSFORMS or any(operand in self.spectra for operand in operands):
             while last.next is not node:
                 last = last.next
                 self.spectra[last] = None
@@ -118,45 +118,45 @@ class _Operands:
 Rule = Callable[[_Operands, Node], Parts | Node | None]
 
 
-def _each(given: _Operands, node: Node) -> Parts:
+def _each(operands: _Operands, node: Node) -> Parts:
     """Operators that are the same for both parts: moves, sums."""
 
     def part(index: int) -> Node:
         def of(operand: Node) -> Node:
-            return given.whole(operand)[index] if _is_float(operand) else operand
+            return operands.whole(operand)[index] if _is_float(operand) else operand
 
         args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), of)
-        return given.build(node.target, *args, **kwargs)
+        return operands.build(node.target, *args, **kwargs)
 
     return part(0), part(1)
 
 
-def _sum(given: _Operands, node: Node) -> Parts | None:
+def _sum(operands: _Operands, node: Node) -> Parts | None:
     """Sums and differences; a number is added to the real part."""
-    if any(isinstance(one, complex) for one in node.args):
+    if any(isinstance(argument, complex) for argument in node.args):
         return None
     first, second = node.args[:2]
-    numbers = [one for one in (first, second) if not isinstance(one, Node)]
+    numbers = [part for part in (first, second) if not isinstance(part, Node)]
     if not numbers:
-        return _each(given, node)
-    real, imaginary = given.whole(first)
-    return given.build(node.target, real, second, **node.kwargs), imaginary
+        return _each(operands, node)
+    real, imaginary = operands.whole(first)
+    return operands.build(node.target, real, second, **node.kwargs), imaginary
 
 
 def _bilinear(product: Callable[[Builder, Node, Any, Any], Node], first: Any, second: Any) -> Rule:
     """Products: (a + ib)(c + id) = ac - bd + i(ad + bc). `first` and `second` pick the factors."""
 
-    def rule(given: _Operands, node: Node) -> Parts | None:
-        one, other = first(node), second(node)
-        if isinstance(one, complex) or isinstance(other, complex) or one is None:
+    def rule(operands: _Operands, node: Node) -> Parts | None:
+        left, other = first(node), second(node)
+        if isinstance(left, complex) or isinstance(other, complex) or left is None:
             return None
 
         def times(a: Any, b: Any) -> Node | None:
-            return None if a is None or b is None else product(given.build, node, a, b)
+            return None if a is None or b is None else product(operands.build, node, a, b)
 
-        (a, b), (c, d) = given.parts(one), given.parts(other)
-        real = _added(given.build, aten.sub.Tensor, times(a, c), times(b, d))
-        return real, _added(given.build, aten.add.Tensor, times(a, d), times(b, c))
+        (a, b), (c, d) = operands.parts(left), operands.parts(other)
+        real = _added(operands.build, aten.sub.Tensor, times(a, c), times(b, d))
+        return real, _added(operands.build, aten.add.Tensor, times(a, d), times(b, c))
 
     return rule
 
@@ -180,10 +180,10 @@ def _factors(node: Node, index: int) -> Any:
     return operands[index] if len(operands) == 2 else None
 
 
-def _einsum(given: _Operands, node: Node) -> Parts | None:
+def _einsum(operands: _Operands, node: Node) -> Parts | None:
     if len(node.args[1]) == 1:
-        return _each(given, node)
-    return _products_of_einsum(given, node)
+        return _each(operands, node)
+    return _products_of_einsum(operands, node)
 
 
 _products_of_einsum = _bilinear(
@@ -193,20 +193,20 @@ _products_of_einsum = _bilinear(
 )
 
 
-def _square(given: _Operands, node: Node) -> Parts | None:
+def _square(operands: _Operands, node: Node) -> Parts | None:
     if len(node.args) > 1 and node.args[1] != 2:
         return None
-    (a, b), build = given.whole(node.args[0]), given.build
+    (a, b), build = operands.whole(node.args[0]), operands.build
     real = build(aten.sub.Tensor, build(aten.mul.Tensor, a, a), build(aten.mul.Tensor, b, b))
     return real, build(aten.mul.Tensor, build(aten.mul.Tensor, a, b), 2.0)
 
 
-def _divide(given: _Operands, node: Node) -> Parts | None:
+def _divide(operands: _Operands, node: Node) -> Parts | None:
     """By a real number, or times the conjugate over its square."""
-    first, second, build = node.args[0], node.args[1], given.build
+    first, second, build = node.args[0], node.args[1], operands.build
     if isinstance(first, complex) or isinstance(second, complex) or not isinstance(first, Node):
         return None
-    (a, b), (c, d) = given.parts(first), given.parts(second)
+    (a, b), (c, d) = operands.parts(first), operands.parts(second)
     if d is not None:
         norm = _power(build, c, d)
         real = _added(
@@ -227,36 +227,36 @@ def _power(build: Builder, real: Node, imaginary: Node) -> Node:
     return build(aten.add.Tensor, *squares)
 
 
-def _magnitude(given: _Operands, node: Node) -> Node:
-    return given.build(aten.sqrt.default, _power(given.build, *given.whole(node.args[0])))
+def _magnitude(operands: _Operands, node: Node) -> Node:
+    return operands.build(aten.sqrt.default, _power(operands.build, *operands.whole(node.args[0])))
 
 
-def _angle(given: _Operands, node: Node) -> Node:
-    real, imaginary = given.whole(node.args[0])
-    return given.build(aten.atan2.default, imaginary, real)
+def _angle(operands: _Operands, node: Node) -> Node:
+    real, imaginary = operands.whole(node.args[0])
+    return operands.build(aten.atan2.default, imaginary, real)
 
 
-def _conjugate(given: _Operands, node: Node) -> Parts:
-    real, imaginary = given.parts(node.args[0])
-    return real, imaginary and _minus(given.build, imaginary)
+def _conjugate(operands: _Operands, node: Node) -> Parts:
+    real, imaginary = operands.parts(node.args[0])
+    return real, imaginary and _minus(operands.build, imaginary)
 
 
-def _as_real(given: _Operands, node: Node) -> Node:
-    return given.build(aten.stack.default, list(given.whole(node.args[0])), -1)
+def _as_real(operands: _Operands, node: Node) -> Node:
+    return operands.build(aten.stack.default, list(operands.whole(node.args[0])), -1)
 
 
-def _as_complex(given: _Operands, node: Node) -> Parts:
-    real, imaginary = (given.build(aten.select.int, node.args[0], -1, index) for index in (0, 1))
+def _as_complex(operands: _Operands, node: Node) -> Parts:
+    real, imaginary = (operands.build(aten.select.int, node.args[0], -1, index) for index in (0, 1))
     return real, imaginary
 
 
-def _polar(given: _Operands, node: Node) -> Parts:
-    return _turned(given.build, node.args[0], node.args[1])
+def _polar(operands: _Operands, node: Node) -> Parts:
+    return _turned(operands.build, node.args[0], node.args[1])
 
 
-def _exponential(given: _Operands, node: Node) -> Parts:
-    real, imaginary = given.whole(node.args[0])
-    return _turned(given.build, given.build(aten.exp.default, real), imaginary)
+def _exponential(operands: _Operands, node: Node) -> Parts:
+    real, imaginary = operands.whole(node.args[0])
+    return _turned(operands.build, operands.build(aten.exp.default, real), imaginary)
 
 
 def _turned(build: Builder, size: Any, angle: Any) -> Parts:
@@ -266,37 +266,37 @@ def _turned(build: Builder, size: Any, angle: Any) -> Parts:
     return real, imaginary
 
 
-def _converted(given: _Operands, node: Node) -> Parts | Node:
+def _converted(operands: _Operands, node: Node) -> Parts | Node:
     """From real to complex, or the other way."""
-    real, imaginary = given.parts(node.args[0])
+    real, imaginary = operands.parts(node.args[0])
     if not _is_complex(node):
         return real
     return real, imaginary
 
 
-def _filled(given: _Operands, node: Node) -> Parts | None:
+def _filled(operands: _Operands, node: Node) -> Parts | None:
     """A new tensor, of zeros or ones, like a complex one."""
-    real, _ = given.parts(node.args[0])
-    return given.build(node.target, real, *node.args[1:]), None
+    real, _ = operands.parts(node.args[0])
+    return operands.build(node.target, real, *node.args[1:]), None
 
 
 def _signal(transform: Callable[[Builder, Node, Parts], Parts | Node]) -> Rule:
-    return lambda given, node: transform(given.build, node, given.parts(node.args[0]))
+    return lambda operands, node: transform(operands.build, node, operands.parts(node.args[0]))
 
 
-def _stft(given: _Operands, node: Node) -> Parts | Node | None:
+def _stft(operands: _Operands, node: Node) -> Parts | Node | None:
     signal = node.args[0]
     if _is_complex(signal):
         return None
-    parts = spectral.stft(given.build, node, signal)
-    return parts if _is_complex(node) else given.build(aten.stack.default, list(parts), -1)
+    parts = spectral.stft(operands.build, node, signal)
+    return parts if _is_complex(node) else operands.build(aten.stack.default, list(parts), -1)
 
 
 _FFT, _IFFT = spectral.fft, spectral.ifft
 _TRANSFORMS: dict[Any, Rule] = {
     aten.stft.default: _stft,
-    aten.istft.default: lambda given, node: (
-        None if _is_complex(node) else spectral.istft(given.build, node, given.parts(node.args[0]))
+    aten.istft.default: lambda operands, node: (
+        None if _is_complex(node) else spectral.istft(operands.build, node, operands.parts(node.args[0]))
     ),
     aten.fft_rfft.default: _signal(spectral.one_dimension(spectral.rfft)),
     aten.fft_irfft.default: _signal(spectral.one_dimension(spectral.irfft)),
@@ -343,13 +343,13 @@ _RULES: dict[Any, Rule] = {
     **dict.fromkeys(
         (aten.to.dtype, aten._to_copy.default, aten.type_as.default, aten.real.default), _converted
     ),
-    aten.imag.default: lambda given, node: given.whole(node.args[0])[1],
+    aten.imag.default: lambda operands, node: operands.whole(node.args[0])[1],
     **dict.fromkeys((aten.zeros_like.default, aten.ones_like.default), _filled),
     aten.abs.default: _magnitude,
     aten.angle.default: _angle,
     aten.view_as_real.default: _as_real,
     aten.view_as_complex.default: _as_complex,
-    aten.complex.default: lambda given, node: (node.args[0], node.args[1]),
+    aten.complex.default: lambda operands, node: (node.args[0], node.args[1]),
     aten.polar.default: _polar,
     aten.exp.default: _exponential,
 }

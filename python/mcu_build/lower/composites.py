@@ -69,7 +69,11 @@ def composites_remembered() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _overridden(usual: Any, decompositions: Mapping[OpOverload, Callable[..., Any]]) -> Iterator[None]:
-    known = {op: one for op in decompositions if (one := _overrides.get(op)) and one.fits(op)}
+    known = {
+        op: replacement
+        for op in decompositions
+        if (replacement := _overrides.get(op)) and replacement.fits(op)
+    }
     others = {op: decomposition for op, decomposition in decompositions.items() if op not in known}
     before = {op: (dict(op.py_kernels), _fake_rules().get(op)) for op in others}
     with usual(others):

@@ -70,11 +70,11 @@ def _written_out(build: Builder, node: Node) -> list[Node]:
     body, carried = _body(build, name), list(first)
     turns: list[list[Node]] = []
     for turn in range(sequences[0].meta["val"].shape[0]):
-        elements = [build(aten.select.int, one, 0, turn) for one in sequences]
+        elements = [build(aten.select.int, sequence, 0, turn) for sequence in sequences]
         results = _inlined(build, body, (*carried, *elements, *others))
         carried = results[: len(carried)]
         turns.append(results[len(carried) :])
-    return [*carried, *(build(aten.stack.default, list(one)) for one in zip(*turns, strict=True))]
+    return [*carried, *(build(aten.stack.default, list(results)) for results in zip(*turns, strict=True))]
 
 
 def _body(build: Builder, name: Any) -> GraphModule:
@@ -85,11 +85,11 @@ def _body(build: Builder, name: Any) -> GraphModule:
 
 def _inlined(build: Builder, side: GraphModule, operands: Any) -> list[Node]:
     """The results of one side, its nodes copied before the condition's."""
-    given = iter(operands)
+    remaining = iter(operands)
     copies: dict[Node, Node] = {}
     for node in side.graph.nodes:
         if node.op == "placeholder":
-            copies[node] = next(given)
+            copies[node] = next(remaining)
         elif node.op == "call_function":
             with build.model.graph.inserting_before(build.origin):
                 made = build.model.graph.node_copy(node, copies.__getitem__)

@@ -268,7 +268,7 @@ def _place(node: Node, previous: _Place) -> _Place:
     handed_over = _line_of(delegated[0]) if delegated else None
     file, line = own or _neighbour_frame(node) or handed_over or (previous.file, previous.line)
     if parts := inside(node):
-        modules = list(dict.fromkeys(one.module for one in parts if one.module))
+        modules = list(dict.fromkeys(part.module for part in parts if part.module))
         return _Place(file, line, RANGE.join(dict.fromkeys(modules[:1] + modules[-1:])))
     if delegated:
         return _Place(file, line, delegated[0].module)
@@ -291,16 +291,18 @@ def _own_frame(trace: str) -> str:
 
 def _neighbour_frame(node: Node) -> tuple[str, int] | None:
     near = (*node.users, *node.all_input_nodes)
-    return next((f for one in near if (f := _user_frame(one.meta.get("stack_trace") or ""))), None)
+    return next(
+        (f for neighbour in near if (f := _user_frame(neighbour.meta.get("stack_trace") or ""))), None
+    )
 
 
 def _user_frame(trace: str) -> tuple[str, int] | None:
     """File name and line of the innermost frame of a stack trace that is not torch's or executorch's."""
-    found = None
+    frame = None
     for match in FRAME.finditer(trace):
         if not match["file"].startswith("<") and is_users_file(match["file"]):
-            found = Path(match["file"]).name, int(match["line"])
-    return found
+            frame = Path(match["file"]).name, int(match["line"])
+    return frame
 
 
 def _calls(lowered: ExportedProgram) -> list[Node]:
@@ -316,7 +318,7 @@ def _misfits(lowered: ExportedProgram) -> dict[Node, str]:
 def _is_misfit(node: Node) -> bool:
     name = operator_name(node)
     int8s = any(is_integer(operand) for operand in node.all_input_nodes)
-    floats = any(is_float(one.meta.get("val")) for one in (node, *node.all_input_nodes))
+    floats = any(is_float(operand.meta.get("val")) for operand in (node, *node.all_input_nodes))
     if is_custom(name) or "quantize_per_tensor" in name or name.startswith("mcu_build::"):
         return False
     if name.startswith("cortex_m::") or name.split("::")[1].split(".")[0] in _MOVES:
@@ -364,20 +366,20 @@ def _strip_boundary(
     inputs = tuple(_strip_input(node) if is_stripped(node) else None for node in _user_inputs(lowered))
     output = lowered.graph.output_node()
     results: list[Any] = []
-    found: list[Quantization | None] = []
+    boundaries: list[Quantization | None] = []
     for index, node in enumerate(output.args[0]):
         if isinstance(node, Node) and _is_dequantize(node) and is_stripped(node):
-            found.append(_quantization(node))
+            boundaries.append(_quantization(node))
             results.append(node.args[0])
             lowered.graph_signature.output_specs[index].arg.name = node.args[0].name
         else:
-            found.append(None)
+            boundaries.append(None)
             results.append(node)
     output.args = (tuple(results),)
     output.meta["val"] = tuple(node.meta["val"] for node in results)
     lowered.graph.eliminate_dead_code()
     lowered.graph_module.recompile()
-    return inputs, tuple(found)
+    return inputs, tuple(boundaries)
 
 
 def _lay_out_state(lowered: ExportedProgram) -> None:

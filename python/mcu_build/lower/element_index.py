@@ -46,13 +46,13 @@ def copy_entries(exported: ExportedProgram) -> None:
     output = exported.graph.output_node()
     build = Builder(exported.graph_module, fake_mode(exported.graph_module), output)
     results = [
-        build(aten.clone.default, one) if isinstance(one, Node) and _is_entry(one) else one
-        for one in output.args[0]
+        build(aten.clone.default, result) if isinstance(result, Node) and _is_entry(result) else result
+        for result in output.args[0]
     ]
     output.args = (tuple(results),)
-    for one, spec in zip(results, exported.graph_signature.output_specs, strict=True):
-        if isinstance(one, Node):
-            spec.arg.name = one.name
+    for result, spec in zip(results, exported.graph_signature.output_specs, strict=True):
+        if isinstance(result, Node):
+            spec.arg.name = result.name
     exported.graph_module.recompile()
 
 

@@ -86,14 +86,14 @@ def equalize(module: GraphModule, inputs: Iterable[Inputs]) -> int:
 
     `inputs` are a few calls of calibration data. Weights must be the module's own copies.
     """
-    found = list(pairs(module))
-    if not found:
+    all_pairs = list(pairs(module))
+    if not all_pairs:
         return 0
-    ranges = _Ranges(module, {pair.observed for pair in found})
+    ranges = _Ranges(module, {pair.observed for pair in all_pairs})
     with torch.no_grad():
-        for given in inputs:
-            ranges.run(*given)
-        return sum(_equalize(module, pair, ranges) for pair in found)
+        for item in inputs:
+            ranges.run(*item)
+        return sum(_equalize(module, pair, ranges) for pair in all_pairs)
 
 
 def pairs(module: GraphModule) -> Iterator[Pair]:
@@ -103,7 +103,7 @@ def pairs(module: GraphModule) -> Iterator[Pair]:
     shared = {name for name, tensor in zip(names, tensors, strict=True) if tensors.count(tensor) > 1}
     for node in module.graph.nodes:
         pair = _pair(node) if node.target in _CONVOLUTIONS else None
-        if pair is not None and all(_is_own(one, shared) for one in _constants(pair)):
+        if pair is not None and all(_is_own(constant, shared) for constant in _constants(pair)):
             yield pair
 
 
@@ -118,8 +118,8 @@ def _pair(layer: Node) -> Pair | None:
         elif node.target in _ELEMENTWISE or _keeps_channels(node):
             between.append(node)
         else:
-            found = Pair(layer, norm, tuple(between), node)
-            return found if _reads(node) and (norm is None or len(_weights(norm)) == 2) else None
+            pair = Pair(layer, norm, tuple(between), node)
+            return pair if _reads(node) and (norm is None or len(_weights(norm)) == 2) else None
     return None
 
 
@@ -157,7 +157,10 @@ def _weights(node: Node) -> list[Node]:
 
 def _constants(pair: Pair) -> list[Node]:
     return [
-        one for node in (pair.layer, pair.norm, pair.reader) if node is not None for one in _weights(node)
+        weight
+        for node in (pair.layer, pair.norm, pair.reader)
+        if node is not None
+        for weight in _weights(node)
     ]
 
 
@@ -221,18 +224,20 @@ def _chosen(
         evenly spread over a step.
         """
         scaled = taps * scale.reshape(1, -1, 1)
-        found = ((largest / scale).max() / 255).square() * scaled.square().sum()
+        power = ((largest / scale).max() / 255).square() * scaled.square().sum()
         if not depthwise:
             steps = scaled.abs().amax((1, 2)) / 127
             if reader.target is _LINEAR:
                 steps = steps.max().expand_as(steps)
             of_weights = steps.square().sum() * taps.shape[2] * (square / scale.square()).sum()
-            found += _LASTING * of_weights
-        return float(found)
+            power += _LASTING * of_weights
+        return float(power)
 
     widest = taps.abs().amax((0, 2)).clamp(min=1e-12)
     exponents = (1.0,) if depthwise else _EXPONENTS
-    candidates = [_bounded(largest**one / (1 if depthwise else widest ** (1 - one))) for one in exponents]
+    candidates = [
+        _bounded(largest**exponent / (1 if depthwise else widest ** (1 - exponent))) for exponent in exponents
+    ]
     best = min(candidates, key=noise)
     return best if noise(best) < _WORTH * noise(torch.ones_like(best)) else None
 

@@ -45,7 +45,7 @@ def lower(
 def _in_order(program: Lowered, compiled: Collection[Compiled]) -> tuple[Compiled, ...]:
     from mcu_build.ir.program import parse
 
-    by_payload = {one.payload: one for one in compiled}
+    by_payload = {delegate.payload: delegate for delegate in compiled}
     try:
         return tuple(by_payload[delegate.payload] for delegate in parse(program.pte).delegates)
     except KeyError:

@@ -269,7 +269,7 @@ def _broadcasts(reader: Node, operand: Node) -> bool:
 def is_symbolic(value: Any) -> bool:
     """Whether a node's value, or the shape of it, is not a number yet."""
     if isinstance(value, tuple | list):
-        return any(is_symbolic(one) for one in value)
+        return any(is_symbolic(item) for item in value)
     if isinstance(value, torch.Tensor):
         return not all(isinstance(size, int) for size in value.shape)
     return isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool)

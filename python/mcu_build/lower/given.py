@@ -131,8 +131,8 @@ class WeightsQuantizer(Quantizer):
     def _split_known(self, model: GraphModule) -> None:
         for node in list(model.graph.nodes):
             if node.target is aten.linear.default:
-                found = self._scales(model, node)
-                if found is not None and found.scale.numel() > 1:
+                scales = self._scales(model, node)
+                if scales is not None and scales.scale.numel() > 1:
                     as_convolution(model, node)
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -147,9 +147,9 @@ class WeightsQuantizer(Quantizer):
             raise refusal(refused)
         return model
 
-    def _keep_weights(self, model: GraphModule, node: Node, found: QuantizationAnnotation) -> bool:
+    def _keep_weights(self, model: GraphModule, node: Node, annotation: QuantizationAnnotation) -> bool:
         """Quantize the weights of a layer as the author did. False where its kernel cannot."""
-        for operand, spec in list(found.input_qspec_map.items()):
+        for operand, spec in list(annotation.input_qspec_map.items()):
             if operand.op != "get_attr" or not isinstance(spec, QuantizationSpec):
                 continue
             scales = self._scales(model, node)
@@ -158,7 +158,7 @@ class WeightsQuantizer(Quantizer):
             made = _weight_spec(node, scales, spec)
             if made is None:
                 return False
-            found.input_qspec_map[operand] = made
+            annotation.input_qspec_map[operand] = made
         return True
 
     def _scales(self, model: GraphModule, node: Node) -> Scales | None:
@@ -190,16 +190,16 @@ class GivenQuantizer(WeightsQuantizer):
 
     def _refused_nodes(self, model: GraphModule) -> Iterator[tuple[Node, str]]:
         for node in model.graph.nodes:
-            found = node.meta.get(Q_ANNOTATION_KEY)
-            if found is None or node.target is marker():
+            annotation = node.meta.get(Q_ANNOTATION_KEY)
+            if annotation is None or node.target is marker():
                 continue
-            if not self._keep_weights(model, node, found):
+            if not self._keep_weights(model, node, annotation):
                 yield node, _OTHER
             elif node.op == "placeholder" and not _is_given(node):
                 yield from ((user, _FLOAT) for user in node.users if user.target is not marker())
-            elif node.op == "call_function" and found.output_qspec is not None and not _is_given(node):
+            elif node.op == "call_function" and annotation.output_qspec is not None and not _is_given(node):
                 yield node, _FLOAT if not _marker_behind(node) else _OTHER
-            elif any(_is_observed(spec) for spec in found.input_qspec_map.values()):
+            elif any(_is_observed(spec) for spec in annotation.input_qspec_map.values()):
                 yield node, _FLOAT
 
 
@@ -215,7 +215,9 @@ def _mark_weights(exported: ExportedProgram, known: Mapping[Node, Any]) -> None:
     for node in list(exported.graph.nodes):
         if _kind(node) not in _DEQUANTIZE or node not in known:
             continue
-        scale, zero_point, *rest = (known[one] if isinstance(one, Node) else one for one in node.args[1:])
+        scale, zero_point, *rest = (
+            known[argument] if isinstance(argument, Node) else argument for argument in node.args[1:]
+        )
         axis, low, high = (0, *rest[:2]) if _kind(node) == _DEQUANTIZE[0] else rest[:3]
         lists = torch.as_tensor(scale).reshape(-1).tolist(), torch.as_tensor(zero_point).reshape(-1).tolist()
         made = Builder(exported.graph_module, mode, node.next)(
@@ -243,7 +245,9 @@ def _not_kept(exported: ExportedProgram, known: Mapping[Node, Any]) -> Iterator[
         if not kind or node in known:
             continue
         where = f"{source_line(node) or 'the model'}: {operator_name(node)}"
-        if kind not in (_QUANTIZE, _DEQUANTIZE[0]) or any(isinstance(one, Node) for one in node.args[1:3]):
+        if kind not in (_QUANTIZE, _DEQUANTIZE[0]) or any(
+            isinstance(argument, Node) for argument in node.args[1:3]
+        ):
             yield f"{where}: activations are quantized with one fixed scale only"
         elif _as_int8(node) is None:
             yield f"{where}: activations of {node.args[5]}, {node.args[3]} to {node.args[4]}"
@@ -285,8 +289,8 @@ def _mark(exported: ExportedProgram) -> None:
 def _as_given(node: Node) -> QuantizationAnnotation:
     """The annotation of a marker: the author's scale for what it reads and for what it gives."""
     scale, zero_point, low, high = node.args[1:]
-    given = _Given(dtype=torch.int8, scale=scale, zero_point=zero_point, quant_min=low, quant_max=high)
-    return QuantizationAnnotation(input_qspec_map={node.args[0]: given}, output_qspec=given, _annotated=True)
+    spec = _Given(dtype=torch.int8, scale=scale, zero_point=zero_point, quant_min=low, quant_max=high)
+    return QuantizationAnnotation(input_qspec_map={node.args[0]: spec}, output_qspec=spec, _annotated=True)
 
 
 def _give_scale(node: Node) -> None:
@@ -295,17 +299,17 @@ def _give_scale(node: Node) -> None:
     written = source.meta.get(Q_ANNOTATION_KEY)
     if written is None or written.output_qspec is None or len(source.users) > 1:
         return
-    found: QuantizationAnnotation = node.meta[Q_ANNOTATION_KEY]
+    annotation: QuantizationAnnotation = node.meta[Q_ANNOTATION_KEY]
     holder, key = root_place(source)
     if key is None and _is_observed(holder.output_qspec):
-        holder.output_qspec = found.output_qspec
+        holder.output_qspec = annotation.output_qspec
     elif key is not None and _is_observed(holder.input_qspec_map[key]):
         # What is only moved on before it is rounded.
-        holder.input_qspec_map[key] = found.output_qspec
+        holder.input_qspec_map[key] = annotation.output_qspec
         producer = key.meta.get(Q_ANNOTATION_KEY)
         if producer is not None and _is_observed(producer.output_qspec) and len(key.users) == 1:
-            producer.output_qspec = found.output_qspec
-    found.input_qspec_map[source] = SharedQuantizationSpec(source)
+            producer.output_qspec = annotation.output_qspec
+    annotation.input_qspec_map[source] = SharedQuantizationSpec(source)
 
 
 def _is_given(node: Node) -> bool:

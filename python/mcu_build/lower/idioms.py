@@ -27,11 +27,11 @@ def normalization(build: Builder, node: Node) -> Node | None:
     for numerator, factor in _factors(node):
         if not isinstance(numerator, Node) or not isinstance(factor, Node):
             continue
-        found = _by_variance(build, node, numerator, factor)
-        if found is None and node.target is aten.div.Tensor:
-            found = _by_length(build, node, numerator, factor)
-        if found is not None:
-            return found
+        norm = _by_variance(build, node, numerator, factor)
+        if norm is None and node.target is aten.div.Tensor:
+            norm = _by_length(build, node, numerator, factor)
+        if norm is not None:
+            return norm
     return None
 
 
@@ -42,10 +42,10 @@ def _factors(node: Node) -> list[tuple[Any, Any]]:
 
 def _by_variance(build: Builder, node: Node, numerator: Node, factor: Node) -> Node | None:
     guarded = _under_root(factor, divides=node.target is aten.div.Tensor)
-    found = _plus_number(build, guarded)
-    if found is None:
+    guard = _plus_number(build, guarded)
+    if guard is None:
         return None
-    spread, epsilon = found
+    spread, epsilon = guard
     source, dims = _mean_of(spread)
     if source is not None and _is_square_of(source, numerator):
         centered = _centered(numerator, dims)

@@ -26,7 +26,7 @@ def idle_passes_skipped() -> Iterator[None]:
 
 def _skipping(usual: Any, concerns: Callable[[Node], bool]) -> Any:
     def call(self: Any, module: GraphModule) -> Any:
-        graphs = [one.graph for one in module.modules() if isinstance(one, GraphModule)]
+        graphs = [submodule.graph for submodule in module.modules() if isinstance(submodule, GraphModule)]
         calls = (node for graph in graphs for node in graph.nodes if node.op == "call_function")
         if any(_is_unknown(node) or concerns(node) for node in calls if node.target is not getitem):
             return usual(self, module)
@@ -79,10 +79,11 @@ def _is_unknown(node: Node) -> bool:
 
 def _has_scalar_for_tensor(node: Node) -> bool:
     parameters = node.target._schema.arguments
-    given = dict(zip((one.name for one in parameters), node.args, strict=False)) | node.kwargs
+    arguments = dict(zip((parameter.name for parameter in parameters), node.args, strict=False)) | node.kwargs
     return any(
-        isinstance(given.get(one.name), float | int) and isinstance(one.type, torch.TensorType)
-        for one in parameters
+        isinstance(arguments.get(parameter.name), float | int)
+        and isinstance(parameter.type, torch.TensorType)
+        for parameter in parameters
     )
 
 
@@ -99,4 +100,4 @@ def _may_mix_types(node: Node) -> bool:
     if not all(isinstance(value, torch.Tensor) for value in values):
         return True
     types = {value.dtype for value in values}
-    return len(types) > 1 or not all(one.is_floating_point for one in types)
+    return len(types) > 1 or not all(kind.is_floating_point for kind in types)

@@ -106,7 +106,7 @@ def annotate(model: GraphModule, is_move: Callable[[Node], bool]) -> None:
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
         if node in sources:
             ends = any(sources.get(user) is not sources[node] for user in node.users)
-            inputs = {one: _ACTIVATION for one in node.all_input_nodes if one is sources[node]}
+            inputs = {operand: _ACTIVATION for operand in node.all_input_nodes if operand is sources[node]}
             _mark_node_as_quantized(node, inputs, _ACTIVATION if ends else None, is_quantized=False)
         elif is_move(node):
             _annotate_move(node)
@@ -162,15 +162,15 @@ def _pair(node: Node) -> bool:
     return (
         not node.kwargs
         and len(node.args) == 2
-        and all(isinstance(one, Node) and is_float(one) for one in node.args)
+        and all(isinstance(argument, Node) and is_float(argument) for argument in node.args)
     )
 
 
 def _average(node: Node) -> bool:
     """Every window has to know how many elements to divide by: its own, or those of a whole window."""
     defaults: tuple[Any, ...] = (None, None, [], [0, 0], False, True, None)
-    given: tuple[Any, ...] = (*node.args, *defaults[len(node.args) :])
-    padding, rounds_up, counts_padding, divisor = given[3:]
+    arguments: tuple[Any, ...] = (*node.args, *defaults[len(node.args) :])
+    padding, rounds_up, counts_padding, divisor = arguments[3:]
     return divisor is None and not (rounds_up and counts_padding and any(padding)) and len(shape(node)) == 4
 
 

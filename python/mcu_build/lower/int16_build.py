@@ -71,9 +71,9 @@ def _clamped(node: Node, end: Node) -> tuple[int, int, Node]:
 def _bounds(clamp: Node, scale: float) -> Bounds:
     if clamp.target is aten.relu.default:
         return 0, HIGH
-    given: tuple[Any, ...] = clamp.args[1:]
+    limits: tuple[Any, ...] = clamp.args[1:]
     defaults = (-1.0, 1.0) if clamp.target is aten.hardtanh.default else (None, None)
-    low, high = given + defaults[len(given) :]
+    low, high = limits + defaults[len(limits) :]
     least = LOW if low is None else _inside(float(low) / scale, LOW)
     return least, HIGH if high is None else _inside(float(high) / scale, least)
 
@@ -129,14 +129,16 @@ def _layer(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
     integers = (weight.permute(0, 2, 3, 1).contiguous(), *rest)
     defaults = (None, None, None, [1, 1], [0, 0])
     if transposed:
-        given = (*arguments, *(*defaults, [0, 0], 1, [1, 1])[len(arguments) :])
-        stride, padding, more, _, dilation = map(_two, given[3:])
+        settings = (*arguments, *(*defaults, [0, 0], 1, [1, 1])[len(arguments) :])
+        stride, padding, more, _, dilation = map(_two, settings[3:])
         return site.call(
             "transpose_conv2d_s16", site.source, *integers, stride, padding, more, dilation, *bounds
         )
-    given = (*arguments, *(*defaults, [1, 1], 1)[len(arguments) :])
-    stride, padding, dilation = map(_two, given[3:6])
-    return site.call("conv2d_s16", site.source, *integers, stride, padding, dilation, int(given[6]), *bounds)
+    settings = (*arguments, *(*defaults, [1, 1], 1)[len(arguments) :])
+    stride, padding, dilation = map(_two, settings[3:6])
+    return site.call(
+        "conv2d_s16", site.source, *integers, stride, padding, dilation, int(settings[6]), *bounds
+    )
 
 
 def _two(value: Any) -> list[int]:
@@ -232,9 +234,14 @@ def _average(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | Non
 
 def _window(arguments: Sequence[Any], *rest: Any) -> tuple[Any, ...]:
     """Kernel, stride and padding, then what follows with these defaults."""
-    given = (*arguments, *(None, None, [], [0, 0], *rest)[len(arguments) :])
-    kernel = _two(given[1])
-    return kernel, _two(given[2]) if given[2] else kernel, _two(given[3]), *given[4 : 4 + len(rest)]
+    settings = (*arguments, *(None, None, [], [0, 0], *rest)[len(arguments) :])
+    kernel = _two(settings[1])
+    return (
+        kernel,
+        _two(settings[2]) if settings[2] else kernel,
+        _two(settings[3]),
+        *settings[4 : 4 + len(rest)],
+    )
 
 
 def _octaves(site: Site) -> tuple[int, int]:
@@ -268,10 +275,10 @@ def _resized(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | Non
 
 def _function(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     """A function of one tensor: a clamp as such, all others as straight lines between entries of a table."""
-    found = cluster(end.args[0], lambda node: chosen(node) and is_int16(node), torch.int16)
-    if found is None or not found[1]:
+    members = cluster(end.args[0], lambda node: chosen(node) and is_int16(node), torch.int16)
+    if members is None or not members[1]:
         return None
-    start, inside = found
+    start, inside = members
     node = end.args[0]
     if len(inside) == 1 and node.target in CLAMPS:
         return _rescale(exported, node, start, end, _bounds(node, float(end.args[1])))
@@ -289,8 +296,8 @@ def _table(end: Node, start: Node, inside: Sequence[Node]) -> tuple[torch.Tensor
     for size in _TABLE_BITS:
         bits = 16 - size
         table = wanted[:: 1 << bits].to(torch.int16)
-        found = torch.from_numpy(lookup_s16(numbers.numpy(), table.numpy(), bits)).to(torch.float64)
-        if float((found - wanted[:-1]).abs().max()) <= _NEAR:
+        looked_up = torch.from_numpy(lookup_s16(numbers.numpy(), table.numpy(), bits)).to(torch.float64)
+        if float((looked_up - wanted[:-1]).abs().max()) <= _NEAR:
             break
     return table, bits
 
@@ -299,11 +306,11 @@ def _moved(exported: ExportedProgram, node: Node, end: Node) -> Node | None:
     """What moves elements, on integers."""
     if not is_move(node):
         return None
-    starts = [one for one in node.all_input_nodes if one.target is DEQUANTIZE]
+    starts = [operand for operand in node.all_input_nodes if operand.target is DEQUANTIZE]
     scale = end.args[1:6]
-    if not starts or any(one.args[1:6] != scale for one in starts):
+    if not starts or any(start.args[1:6] != scale for start in starts):
         return None
-    integers = {one: one.args[0] for one in starts}
+    integers = {start: start.args[0] for start in starts}
 
     def integer(operand: Node) -> Any:
         return integers.get(operand, operand)

@@ -36,9 +36,11 @@ def may_have_form(node: Node) -> bool:
     weight = shape(node.args[1])
     if node.target is aten.linear.default:
         return len(weight) == 2
-    given = (*node.args, *(None, 1, 0, 1, 1)[len(node.args) - 2 :])
-    steps, padding = ({*one} if isinstance(one, list | tuple) else {one} for one in given[3:5])
-    is_whole = steps <= {1} and padding <= {0, "same", "valid"} and given[6] == 1
+    settings = (*node.args, *(None, 1, 0, 1, 1)[len(node.args) - 2 :])
+    steps, padding = (
+        {*numbers} if isinstance(numbers, list | tuple) else {numbers} for numbers in settings[3:5]
+    )
+    is_whole = steps <= {1} and padding <= {0, "same", "valid"} and settings[6] == 1
     return is_whole and all(size == 1 for size in weight[2:])
 
 
@@ -49,9 +51,9 @@ def is_pointwise(node: Node) -> bool:
         return False
     if node.target is aten.linear.default:
         return len(shape(node.args[1])) == 2
-    given = (*node.args, *(None, [1, 1], [0, 0], [1, 1], 1)[len(node.args) - 2 :])
+    settings = (*node.args, *(None, [1, 1], [0, 0], [1, 1], 1)[len(node.args) - 2 :])
     kernel = shape(node.args[1])[2:]
-    return kernel == (1, 1) and set(given[3]) == {1} and set(given[4]) <= {0} and given[6] == 1
+    return kernel == (1, 1) and set(settings[3]) == {1} and set(settings[4]) <= {0} and settings[6] == 1
 
 
 def _accepts(node: Node) -> bool:

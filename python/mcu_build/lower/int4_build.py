@@ -43,7 +43,7 @@ def _made(exported: ExportedProgram, end: Node, chosen: Chosen) -> Node | None:
     dimension = -1 if layer.target is aten.linear.default else 1
     if constants[-1].min() < LEAST_SHIFT:
         return None
-    tensors = [torch.from_numpy(one) for one in constants]
+    tensors = [torch.from_numpy(constant) for constant in constants]
     return site.call(
         "linear_w4",
         site.source,
@@ -66,9 +66,9 @@ def _bounds(clamp: Node | None, site: Site) -> tuple[int, int]:
     """The bounds of the output, in its steps."""
     if clamp is None:
         return _LEAST, _MOST_INT8
-    given: tuple[Any, ...] = (0.0, None) if clamp.target is aten.relu.default else clamp.args[1:]
+    limits: tuple[Any, ...] = (0.0, None) if clamp.target is aten.relu.default else clamp.args[1:]
     defaults: tuple[Any, ...] = (-1.0, 1.0) if clamp.target is aten.hardtanh.default else (None, None)
-    low, high = (*given, *defaults[len(given) :])
+    low, high = (*limits, *defaults[len(limits) :])
 
     def inside(value: float) -> int:
         return min(max(round(value / site.output_scale) + site.output_zero_point, _LEAST), _MOST_INT8)

@@ -57,12 +57,12 @@ class Site:
 
     def call_operator(self, target: Any, *arguments: Any) -> Node:
         """A call of any operator, likewise."""
-        given = [
+        operands = [
             self.constant(f"{self.node.name}_{index}", value) if isinstance(value, torch.Tensor) else value
             for index, value in enumerate(arguments)
         ]
         with self.exported.graph.inserting_before(self.node):
-            made = self.exported.graph.call_function(target, tuple(given))
+            made = self.exported.graph.call_function(target, tuple(operands))
         inherit(made, self.node)
         return made
 

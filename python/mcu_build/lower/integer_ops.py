@@ -137,10 +137,10 @@ def operator(name: str) -> Any:
 def _computed(name: str, like: Callable[..., Any]) -> Callable[..., Any]:
     def compute(*arguments: Any) -> Any:
         arrays = [a.contiguous().numpy() if isinstance(a, torch.Tensor) else a for a in arguments]
-        found, empty = _DEFINITIONS[name](*arrays), like(*arguments)
+        results, empty = _DEFINITIONS[name](*arrays), like(*arguments)
         if name not in _SECOND:
-            return _filled(empty, found)
-        return tuple(_filled(*pair) for pair in zip(empty, found, strict=True))
+            return _filled(empty, results)
+        return tuple(_filled(*pair) for pair in zip(empty, results, strict=True))
 
     return compute
 

@@ -55,7 +55,7 @@ def without_kernel(graph: Graph, supported: Collection[str]) -> Mapping[str, str
 
 def without_type(graph: Graph) -> Mapping[str, str]:
     """Types of elements that no kernel computes with ('float64'), with their places in the model."""
-    known = {one.numpy_name for one in DType}
+    known = {dtype.numpy_name for dtype in DType}
 
     def missing(node: Node) -> Iterable[str]:
         value = node.meta.get("val")
@@ -87,7 +87,7 @@ def _with_places(graph: Graph, missing: Callable[[Node], Iterable[str]]) -> Mapp
     for node in graph.nodes:
         for name in missing(node) if node.op == "call_function" else ():
             places.setdefault(name, {})[_place(node)] = None
-    return {name: _listed([one for one in found if one]) for name, found in places.items()}
+    return {name: _listed([node for node in nodes if node]) for name, nodes in places.items()}
 
 
 def _place(node: Node) -> str:
@@ -115,7 +115,7 @@ def _is_doubtful(node: Node, known: Collection[str]) -> bool:
     from mcu_build.lower.legalize import RULES
 
     name = operator_name(node).partition(".")[0]
-    values = [one.meta.get("val") for one in (node, *node.all_input_nodes)]
+    values = [operand.meta.get("val") for operand in (node, *node.all_input_nodes)]
     return not (
         not isinstance(node.target, torch._ops.OpOverload)
         or not _is_functional(node.target)
@@ -144,8 +144,8 @@ def _alone(node: Node) -> list[Node]:
     operands = node.all_input_nodes
 
     def call(*tensors: torch.Tensor) -> Any:
-        given = dict(zip(operands, tensors, strict=True))
-        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), given.__getitem__)
+        values = dict(zip(operands, tensors, strict=True))
+        args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), values.__getitem__)
         return node.target(*args, **kwargs)
 
     try:
@@ -153,7 +153,7 @@ def _alone(node: Node) -> list[Node]:
             traced = make_fx(call, _decompositions(), tracing_mode="fake")(*_zeros(operands))
     except Exception:
         return []  # The passes themselves will tell what is wrong with it.
-    return [one for one in traced.graph.nodes if _is_call(one) and _is_functional(one.target)]
+    return [node for node in traced.graph.nodes if _is_call(node) and _is_functional(node.target)]
 
 
 def _is_functional(target: Any) -> bool:

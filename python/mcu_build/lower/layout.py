@@ -133,7 +133,9 @@ def _repeats_channels(node: Node) -> Node | None:
     """The image that is combined with one number for each channel: Cortex-M repeats no others."""
     if node.target not in _SUMS or len(node.all_input_nodes) != 2:
         return None
-    image, factor = sorted(node.all_input_nodes, key=lambda one: one.meta["val"].numel(), reverse=True)
+    image, factor = sorted(
+        node.all_input_nodes, key=lambda operand: operand.meta["val"].numel(), reverse=True
+    )
     sizes = output_shape(image)
     repeats = len(sizes) == 4 and output_shape(factor) == (1, sizes[1], 1, 1) != sizes
     return image if repeats and image.op != "get_attr" else None
@@ -212,7 +214,7 @@ def _is_idle(node: Node) -> bool:
 
 def _decides_order(node: Node) -> bool:
     """Whether a copy of what has its bytes in either order tells a concatenation which one to take."""
-    orders = {tuple(one.meta["val"].dim_order()) for one in (node, node.args[0])}
+    orders = {tuple(value.meta["val"].dim_order()) for value in (node, node.args[0])}
     return len(orders) == 2 and any(user.target is dialects.ops.edge.aten.cat.default for user in node.users)
 
 

@@ -30,12 +30,12 @@ def package_line(frames: Iterable[tuple[str, object]]) -> str:
     """'timm/models/vit.py:12': the innermost of `frames` (file, line) in an installed package other than
     torch's and ours; empty where there is none.
     """
-    found = ""
+    line_of_package = ""
     for file, line in frames:
         _, installed, inside = file.rpartition("site-packages/")
         if installed and not inside.startswith(("torch/", "torchao/", "executorch/", "mcu_build/")):
-            found = f"{inside}:{line}"
-    return found
+            line_of_package = f"{inside}:{line}"
+    return line_of_package
 
 
 def module_path(node: torch.fx.Node) -> str:

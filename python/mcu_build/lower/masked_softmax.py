@@ -81,8 +81,8 @@ class _Peeled:
 
 def with_mask(build: Builder, node: Node) -> Node | None:
     """softmax over the last dimension of masked scores as softmax_where."""
-    found = unmasked(build, node)
-    return build.reshape(build(softmax_where(), *found), shape(node)) if found else None
+    peeled = unmasked(build, node)
+    return build.reshape(build(softmax_where(), *peeled), shape(node)) if peeled else None
 
 
 def unmasked(build: Builder, node: Node) -> tuple[Node, Node] | None:
@@ -155,9 +155,9 @@ def _peel(build: Builder, node: Node) -> _Peeled | None:
     if target is aten.add.Tensor and not node.kwargs:
         for scores, mask in (args[:2], args[1::-1]):
             if isinstance(scores, Node) and shape(scores) == shape(node) and isinstance(mask, Node):
-                found = _added(build, scores, mask)
-                if found is not None:
-                    return found
+                peeled = _added(build, scores, mask)
+                if peeled is not None:
+                    return peeled
     return None
 
 
@@ -205,8 +205,8 @@ def _allowed(build: Builder, mask: Any) -> Node | None:
         is_mask = value.is_floating_point() and bool(((value == 0) | (value <= _FAR)).all())
         return build.constant(value == 0) if is_mask else None
     views, core = _behind_views(mask)
-    found = _counted(build, core)
-    return None if found is None else _seen_through(build, views, found)
+    counted = _counted(build, core)
+    return None if counted is None else _seen_through(build, views, counted)
 
 
 def _seen_through(build: Builder, views: list[Node], node: Node) -> Node:
@@ -232,8 +232,8 @@ def _counted(build: Builder, mask: Node) -> Node | None:
     """
     args = mask.args
     if mask.target is aten.add.Tensor and not mask.kwargs:
-        both = [_allowed(build, one) for one in args]
-        return _all_of(build, [one for one in both if one is not None]) if all(both) else None
+        both = [_allowed(build, argument) for argument in args]
+        return _all_of(build, [part for part in both if part is not None]) if all(both) else None
     if mask.target is aten.clamp.default and _is_far(build, args[1]) and args[2:] in ((), (None,)):
         return _allowed(build, args[0])
     if mask.target in _FILLS and _is_far(build, args[2]) and not _is_zero(build, args[0]):

@@ -113,10 +113,10 @@ def _norm(site: Site, groups: int, weight: Any, bias: Any, epsilon: float, *, ce
     limit = (1 << 31) - 1
     added = torch.round(addends / site.output_scale * (1 << result_bits)).clamp(-limit, limit)
     offset = min(round(epsilon * count * count / site.input_scale**2), _LARGEST_EPSILON)
-    given = (site.source, integers, added.to(torch.int32), groups, centered, offset)
+    operands = (site.source, integers, added.to(torch.int32), groups, centered, offset)
     if site.is_int16:
-        return site.call("norm_s16", *given, shift + more)
-    return site.call("norm", *given, site.input_zero_point, site.output_zero_point, shift + more)
+        return site.call("norm_s16", *operands, shift + more)
+    return site.call("norm", *operands, site.input_zero_point, site.output_zero_point, shift + more)
 
 
 FORMS: Mapping[Any, Int8Form] = {

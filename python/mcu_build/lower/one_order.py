@@ -52,7 +52,7 @@ def _surround(node: Node, order: tuple[int, ...] | None) -> None:
     if not isinstance(value, torch.Tensor):
         return
     operands = node.all_input_nodes if order is None else node.all_input_nodes[:1]
-    if all(_is_in(one.meta["val"], order) for one in (node, *operands)):
+    if all(_is_in(value.meta["val"], order) for value in (node, *operands)):
         return
     for operand in operands:
         if not _is_in(operand.meta["val"], order):
@@ -99,7 +99,7 @@ def _is_in(value: Any, order: tuple[int, ...] | None) -> bool:
     """Whether a program says of a tensor that it is in `order`; with one channel a kernel asks no more."""
     if not isinstance(value, torch.Tensor):
         return True
-    found = _order(value)
+    actual = _order(value)
     if order is None:
-        return found == tuple(range(value.dim()))
-    return found == order or value.shape[1] == 1 or value.shape[2:].numel() == 1
+        return actual == tuple(range(value.dim()))
+    return actual == order or value.shape[1] == 1 or value.shape[2:].numel() == 1

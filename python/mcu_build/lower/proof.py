@@ -93,9 +93,9 @@ def _problem(graph: Graph, tensors: tuple[str, ...], build: Build, config: Confi
         if len(delegate.inputs) != len(inputs):  # One that is an output: Vela drops it.
             return _WRONG
         try:
-            found = simulate.run(delegate, config, inputs, fast_scratch)
+            outputs = simulate.run(delegate, config, inputs, fast_scratch)
         except McuError:
             return _WRONG
-        if found != [np.ascontiguousarray(values).tobytes() for values in expected]:
+        if outputs != [np.ascontiguousarray(values).tobytes() for values in expected]:
             return _WRONG
     return ""

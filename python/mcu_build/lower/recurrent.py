@@ -51,12 +51,12 @@ class RecurrentCall:
     def of(node: Node) -> "RecurrentCall":
         """The call at `node`."""
         source, states, weights, has_biases, layers, _, _, bidirectional, batch_first = node.args
-        given = tuple(states) if isinstance(states, list | tuple) else (states,)
+        initial = tuple(states) if isinstance(states, list | tuple) else (states,)
         directions = 2 if bidirectional else 1
         return RecurrentCall(
             node,
             source,
-            given,
+            initial,
             tuple(weights),
             bool(has_biases),
             int(layers),
@@ -101,9 +101,11 @@ def layers(build: Builder, node: Node) -> Node | None:
     sequence = call.source
     last: list[list[Node]] = []
     for layer in range(call.layers):
-        found = [_direction(build, call, sequence, layer, direction) for direction in range(call.directions)]
-        sequence = _joined(build, [each[0] for each in found], 2)
-        last += [each[1:] for each in found]
+        directions = [
+            _direction(build, call, sequence, layer, direction) for direction in range(call.directions)
+        ]
+        sequence = _joined(build, [each[0] for each in directions], 2)
+        last += [each[1:] for each in directions]
     states = [_joined(build, list(each), 0) for each in zip(*last, strict=True)]
     for index, result in results.items():
         result.replace_all_uses_with([sequence, *states][index], propagate_meta=False)
@@ -122,21 +124,21 @@ def _direction(build: Builder, call: RecurrentCall, source: Node, layer: int, di
     states = [_state(build, call, state, place) for state in call.states]
     if direction:
         source = build(aten.flip.default, source, [call.time])
-    one = (call.has_biases, 1, 0.0, False, False, call.batch_first)
+    settings = (call.has_biases, 1, 0.0, False, False, call.batch_first)
     projection = weights.pop() if call.projects else None
     if projection is not None:
         states[0], weights[1] = _before_projection(build, states[0], weights[1], projection)
-    made = build(call.node.target, source, states if len(states) > 1 else states[0], weights, *one)
+    made = build(call.node.target, source, states if len(states) > 1 else states[0], weights, *settings)
     sequence = build(operator.getitem, made, 0)
     if projection is not None:
         sequence = build(aten.linear.default, sequence, projection)
     last = build(aten.select.int, sequence, call.time, shape(sequence)[call.time] - 1)
-    found = [build(aten.unsqueeze.default, last, 0)]
+    results = [build(aten.unsqueeze.default, last, 0)]
     if len(states) > 1 and 2 in call.results():
-        found.append(build(operator.getitem, made, 2))
+        results.append(build(operator.getitem, made, 2))
     if direction:
         sequence = build(aten.flip.default, sequence, [call.time])
-    return [sequence, *found]
+    return [sequence, *results]
 
 
 def _can_project(build: Builder, call: RecurrentCall) -> bool:
@@ -147,7 +149,9 @@ def _can_project(build: Builder, call: RecurrentCall) -> bool:
     first = build.value_of(call.states[0])
     projections = known[call.tensors - 1 :: call.tensors]
     return (first is not None and not first.any()) or all(
-        int(torch.linalg.matrix_rank(one)) == one.shape[0] for one in projections if one is not None
+        int(torch.linalg.matrix_rank(projection)) == projection.shape[0]
+        for projection in projections
+        if projection is not None
     )
 
 
@@ -176,15 +180,15 @@ def _state(build: Builder, call: RecurrentCall, state: Node, place: int) -> Node
 def cell(build: Builder, node: Node) -> Node | None:
     """A cell as a layer of one step."""
     source, states, *weights = node.args
-    given = [weight for weight in weights if weight is not None]
+    present = [weight for weight in weights if weight is not None]
     many = isinstance(states, list | tuple)
     first = [_unsqueezed(build, state) for state in (states if many else [states])]
     made = build(
         _CELLS[node.target],
         build(aten.unsqueeze.default, source, 0),
         first if many else first[0],
-        given,
-        len(given) == 4,
+        present,
+        len(present) == 4,
         1,
         0.0,
         False,
@@ -239,9 +243,9 @@ def accepts(node: Node) -> bool:
     call = RecurrentCall.of(node)
     constant = all(weight.op == "get_attr" for weight in call.weights)
     fits = all(shape(weight)[-1] <= MOST_INPUTS for weight in call.weights[:2])
-    one = call.layers == call.directions == 1 and not call.projects and not bool(node.args[-3])
+    is_single = call.layers == call.directions == 1 and not call.projects and not bool(node.args[-3])
     results = call.results()
-    return constant and fits and one and 0 in results and 1 not in results
+    return constant and fits and is_single and 0 in results and 1 not in results
 
 
 def _is_zero(model: GraphModule, node: Node) -> bool:

@@ -19,11 +19,11 @@ LAYERS = (_aten.lstm.input, _aten.gru.input, _aten.rnn_tanh.input, _aten.rnn_rel
 
 def results_of_layer(source: Any, states: Any, *rest: Any) -> tuple[torch.Tensor, ...]:
     """Empty tensors like the results of an operator of `LAYERS` with these arguments."""
-    given = tuple(states) if isinstance(states, list | tuple) else (states,)
+    initial = tuple(states) if isinstance(states, list | tuple) else (states,)
     _, _, _, _, _, is_bidirectional, _ = rest
-    width = given[0].shape[-1] * (2 if is_bidirectional else 1)
+    width = initial[0].shape[-1] * (2 if is_bidirectional else 1)
     sequence = source.new_empty((*source.shape[:-1], width))
-    return (sequence, *(state.new_empty(state.shape) for state in given))
+    return (sequence, *(state.new_empty(state.shape) for state in initial))
 
 
 @contextlib.contextmanager

@@ -40,10 +40,10 @@ def refusal(places: Mapping[Node, str]) -> RefusedError:
     lines: dict[str, None] = {}
     reasons: dict[str, str] = {}
     for node, why in places.items():
-        found = origin_near(node)
-        if found:
-            reasons[found.name] = why
-        lines[f"{found.where if found else 'the model'}: {operator_name(node)}: {why}"] = None
+        near = origin_near(node)
+        if near:
+            reasons[near.name] = why
+        lines[f"{near.where if near else 'the model'}: {operator_name(node)}: {why}"] = None
     return RefusedError("\n".join(lines), reasons)
 
 
@@ -89,7 +89,7 @@ def without_refused(attempt: Callable[[Mapping[str, str]], T], graph: Graph | No
 
 def _alike(graph: Graph, refused: Mapping[str, str]) -> Mapping[str, str]:
     """Operators that are called as refused ones are, with the reason of those."""
-    named = [(found.name, node) for node in graph.nodes if (found := origin(node))]
+    named = [(known.name, node) for node in graph.nodes if (known := origin(node))]
     reasons = {_kind(node): refused[name] for name, node in named if name in refused}
     return {name: reasons[_kind(node)] for name, node in named if _kind(node) in reasons}
 

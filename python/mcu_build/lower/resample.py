@@ -92,10 +92,10 @@ def _means(unit: torch.Tensor, node: Node, axis: int) -> torch.Tensor:
 
 def _along_axis(node: Node, index: int, axis: int) -> int:
     """A pool's window (argument 1), stride (2) or padding (3) along an axis."""
-    given = node.args[index] if len(node.args) > index else None
-    if not given:
+    value = node.args[index] if len(node.args) > index else None
+    if not value:
         return 0 if index == 3 else _along_axis(node, 1, axis)
-    return _pair(given)[axis]
+    return _pair(value)[axis]
 
 
 def _pool(site: Site) -> Node | None:

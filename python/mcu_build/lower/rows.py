@@ -76,8 +76,8 @@ def is_integer(node: Node) -> bool:
 def rows_of(node: Node) -> Iterator[Lowering]:
     """What a node becomes: one call, nothing, or, for a delegate, the operators of the model inside it."""
     if "call_delegate" in str(node.target):
-        for found in inside(node):
-            yield Lowering(found.operator, "npu", found.layer, "", found.module, found.shape)
+        for known in inside(node):
+            yield Lowering(known.operator, "npu", known.layer, "", known.module, known.shape)
     elif is_call(node):
         match = FRAME.search(node.meta.get("stack_trace") or "")
         line = f"{match['file']}:{match['line']}" if match and int(match["line"]) else ""
@@ -91,8 +91,8 @@ def inside(node: Node) -> tuple[Origin, ...]:
     if "call_delegate" not in str(node.target):
         return ()
     module = attribute(node.graph.owning_module, node.args[0])
-    found = (origin(inner) for inner in module.original_module.graph.nodes)
-    return tuple(dict.fromkeys(one for one in found if one))
+    origins = (origin(inner) for inner in module.original_module.graph.nodes)
+    return tuple(dict.fromkeys(known for known in origins if known))
 
 
 def _where(node: Node) -> tuple[Where, str]:
@@ -117,15 +117,15 @@ def _where(node: Node) -> tuple[Where, str]:
 
 def _width(node: Node) -> Where:
     """By activations: int8 operators have constants of 16 bits."""
-    near = (node, *(one for one in node.all_input_nodes if one.op == "call_function"))
-    values = [one.meta.get("val") for one in near]
+    near = (node, *(operand for operand in node.all_input_nodes if operand.op == "call_function"))
+    values = [neighbour.meta.get("val") for neighbour in near]
     return "int16" if any(getattr(value, "dtype", None) is torch.int16 for value in values) else "int8"
 
 
 def _why_on_cpu(node: Node) -> str:
     """The reason that is noted of the node, or of a neighbour: what a rewrite adds belongs to both."""
     near = (node, *node.all_input_nodes, *node.users)
-    return next((why for one in near if (why := why_on_cpu(one))), "")
+    return next((why for neighbour in near if (why := why_on_cpu(neighbour))), "")
 
 
 def warnings_of(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
@@ -135,9 +135,9 @@ def warnings_of(rows: tuple[Lowering, ...]) -> tuple[str, ...]:
         if row.where == "float" and not is_custom(row.operator) and row.operator not in _VIEWS:
             reasons.setdefault(row.why, []).append(row)
     return tuple(
-        f"{_count(len(found))} in float ({_listed(_named(row) for row in found)}): {why}. "
+        f"{_count(len(rows))} in float ({_listed(_named(row) for row in rows)}): {why}. "
         "Float is slow without a floating point unit; docs/lowering.md lists what has an int8 form."
-        for why, found in reasons.items()
+        for why, rows in reasons.items()
     )
 
 

@@ -88,8 +88,8 @@ def _settle_joined(prepared: GraphModule, group: Sequence[Node]) -> None:
     operands = dict.fromkeys(operand for node in group for operand in node.all_input_nodes)
     parts = [operand for operand in operands if operand not in group and operand not in behind]
     whole = _observer(prepared, behind[0])
-    found = [_observer(prepared, part) for part in parts]
-    observers = list({id(observer): observer for observer in found if observer is not None}.values())
+    of_parts = [_observer(prepared, part) for part in parts]
+    observers = list({id(observer): observer for observer in of_parts if observer is not None}.values())
     if _factor(observers) > _PART:
         _keep_apart(prepared, group, behind, parts)
     elif len(observers) == 1:
@@ -124,12 +124,14 @@ def _observer(prepared: GraphModule, node: Node) -> Any:
     """The observer that a node of the prepared graph calls, None for any other node and for fixed scales."""
     if node.op != "call_module":
         return None
-    found = prepared.get_submodule(str(node.target))
-    return found if hasattr(found, "min_val") else None
+    module = prepared.get_submodule(str(node.target))
+    return module if hasattr(module, "min_val") else None
 
 
 def _observer_behind(prepared: GraphModule, node: Node) -> Any:
-    return next((found for user in node.users if (found := _observer(prepared, user)) is not None), None)
+    return next(
+        (observer for user in node.users if (observer := _observer(prepared, user)) is not None), None
+    )
 
 
 def _range(observer: Any) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from mcu_build.lower.builder import Builder, aten, shape
 def _argument(node: Node, name: str) -> Any:
     for index, parameter in enumerate(node.target._schema.arguments):
         if parameter.name == name:
-            given = node.args[index] if index < len(node.args) else parameter.default_value
-            return node.kwargs.get(name, given)
+            value = node.args[index] if index < len(node.args) else parameter.default_value
+            return node.kwargs.get(name, value)
     raise KeyError(name)
 
 
@@ -61,8 +61,8 @@ def _histogram(build: Builder, node: Node) -> Node | None:
         aten.logical_and.default, build(aten.ge.Scalar, values, low), build(aten.le.Scalar, values, high)
     )
     own = build(aten.eq.Tensor, numbers, build(aten.arange.default, bins, dtype=torch.float32))
-    found = build(aten.logical_and.default, own, inside)
-    return build(aten._to_copy.default, build(aten.sum.dim_IntList, found, [0]), dtype=torch.float32)
+    counted = build(aten.logical_and.default, own, inside)
+    return build(aten._to_copy.default, build(aten.sum.dim_IntList, counted, [0]), dtype=torch.float32)
 
 
 def _log_of_sums(build: Builder, node: Node) -> Node:
@@ -92,11 +92,11 @@ def _kth_smallest(build: Builder, node: Node) -> Node:
     axis, keeps = _argument(node, "dim"), _argument(node, "keepdim")
     smallest = build(aten.topk.default, source, number, axis, False, True)
     for reader in list(node.users):
-        found = build(operator.getitem, smallest, reader.args[1])
+        result = build(operator.getitem, smallest, reader.args[1])
         if shape(source):
             last = (axis, number - 1, number) if keeps else (axis, number - 1)
-            found = build(aten.slice.Tensor if keeps else aten.select.int, found, *last)
-        reader.replace_all_uses_with(found)
+            result = build(aten.slice.Tensor if keeps else aten.select.int, result, *last)
+        reader.replace_all_uses_with(result)
     return smallest
 
 
@@ -115,14 +115,14 @@ def _bilinear(build: Builder, node: Node) -> Node:
 def _einsum(build: Builder, node: Node) -> Node:
     """Sums of products as permutations and matrix products: what PyTorch makes of them."""
     equation, operands = node.args[:2]
-    values = [one.meta["val"] for one in operands]
+    values = [operand.meta["val"] for operand in operands]
     with build.mode:
-        traced = make_fx(lambda *given: torch.einsum(equation, *given))(*values)
+        traced = make_fx(lambda *tensors: torch.einsum(equation, *tensors))(*values)
     known = dict(zip(traced.graph.find_nodes(op="placeholder"), operands, strict=True))
-    for one in traced.graph.nodes:
-        if one.op == "call_function":
-            args, kwargs = torch.fx.map_arg((one.args, one.kwargs), known.__getitem__)
-            known[one] = build(one.target, *args, **kwargs)
+    for call in traced.graph.nodes:
+        if call.op == "call_function":
+            args, kwargs = torch.fx.map_arg((call.args, call.kwargs), known.__getitem__)
+            known[call] = build(call.target, *args, **kwargs)
     return known[traced.graph.output_node().args[0]]
 
 

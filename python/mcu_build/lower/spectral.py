@@ -21,8 +21,8 @@ def argument(node: Node, name: str) -> Any:
     """An argument by name, the schema's default where it is not given."""
     for index, parameter in enumerate(node.target._schema.arguments):
         if parameter.name == name:
-            given = node.args[index] if index < len(node.args) else None
-            value = node.kwargs.get(name, given)
+            positional = node.args[index] if index < len(node.args) else None
+            value = node.kwargs.get(name, positional)
             return parameter.default_value if value is None else value
     raise KeyError(name)
 
@@ -69,7 +69,7 @@ def istft(build: Builder, node: Node, spectrum: Parts) -> Node:
     total = shape(added)[-1]
     start = size // 2 if argument(node, "center") else 0
     end = min(start + length, total) if length else total - start
-    signal, weight = (build(aten.slice.Tensor, one, -1, start, end) for one in (added, weights))
+    signal, weight = (build(aten.slice.Tensor, part, -1, start, end) for part in (added, weights))
     result = build(aten.div.Tensor, signal, weight)
     if length and end - start < length:
         result = build(aten.constant_pad_nd.default, result, [0, length - (end - start)])

@@ -44,14 +44,14 @@ class _Chain:
     def is_ruined(self, values: Mapping[Node, Sequence[torch.Tensor]]) -> bool:
         """Whether int8 would lose too much, by the float model's values."""
         operand, means = torch.stack(values[self.mean.args[0]]), torch.stack(values[self.mean])
-        rounded = torch.stack([self.mean.target(one, *self.mean.args[1:]) for one in _rounded(operand)])
-        wanted, found = self._behind(means), self._behind(_rounded(rounded))
-        return not bool(wanted.square().sum() >= _LEAST * (found - wanted).square().sum())
+        rounded = torch.stack([self.mean.target(value, *self.mean.args[1:]) for value in _rounded(operand)])
+        wanted, actual = self._behind(means), self._behind(_rounded(rounded))
+        return not bool(wanted.square().sum() >= _LEAST * (actual - wanted).square().sum())
 
     def _behind(self, means: torch.Tensor) -> torch.Tensor:
         known = {self.mean: means}
         for node in self.behind:
-            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda one: known[one])
+            args, kwargs = torch.fx.map_arg((node.args, dict(node.kwargs)), lambda operand: known[operand])
             known[node] = node.target(*args, **kwargs)
         return known[self.behind[-1] if self.behind else self.mean]
 
@@ -66,10 +66,10 @@ def steep_means(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, str]
         return {}
     run = _Values(module, {node for chain in chains for node in (chain.mean.args[0], chain.mean)})
     with torch.no_grad():
-        for given in inputs:
-            run.run(*given)
+        for item in inputs:
+            run.run(*item)
         ruined = [chain for chain in chains if chain.is_ruined(run.found)]
-    return {node.name: WHY for one in ruined for node in (*one.before, one.mean, *one.behind)}
+    return {node.name: WHY for mean in ruined for node in (*mean.before, mean.mean, *mean.behind)}
 
 
 def _chains(module: GraphModule) -> Iterator[_Chain]:

@@ -30,10 +30,10 @@ def build_tables(exported: ExportedProgram, chosen: Chosen = everything) -> None
     for node in list(exported.graph.nodes):
         if node.op != "call_function" or node.target is not _QUANTIZE or node.args[5] is not torch.int8:
             continue
-        found = cluster(node.args[0], chosen)
+        members = cluster(node.args[0], chosen)
         # Between two quantizations of an NPU's own, the NPU rescales.
-        if found is not None and (found[1] or _is_read_by(node, chosen)):
-            _replace(exported, node, *found)
+        if members is not None and (members[1] or _is_read_by(node, chosen)):
+            _replace(exported, node, *members)
     exported.graph.eliminate_dead_code()
     exported.graph.lint()
     exported.graph_module.recompile()

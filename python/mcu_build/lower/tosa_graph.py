@@ -41,14 +41,16 @@ class Graph:
         from tosa.Op import Op
 
         constants = {Op.CONST, Op.CONST_SHAPE}
-        found: dict[str, tuple[str, ...]] = {}
+        producers: dict[str, tuple[str, ...]] = {}
         for operator in (self._block.Operators(i) for i in range(self._block.OperatorsLength())):
             if operator.Op() in constants:
                 continue
             read = [operator.Inputs(i).decode() for i in range(operator.InputsLength())]
             for index in range(operator.OutputsLength()):
-                found[operator.Outputs(index).decode()] = tuple(name for name in read if name in found)
-        return found
+                producers[operator.Outputs(index).decode()] = tuple(
+                    name for name in read if name in producers
+                )
+        return producers
 
     def leading_to(self, tensor: str) -> list[str]:
         """The computed tensors that `tensor` depends on, it among them, in the operators' order."""
@@ -80,7 +82,9 @@ class Graph:
         from tosa.DType import DType
 
         kinds = {number: name for name, number in vars(DType).items() if isinstance(number, int)}
-        tensors = {one.Name(): one for one in map(self._block.Tensors, range(self._block.TensorsLength()))}
+        tensors = {
+            tensor.Name(): tensor for tensor in map(self._block.Tensors, range(self._block.TensorsLength()))
+        }
         dice = np.random.default_rng(seed)
         drawn = []
         for index in range(self._block.InputsLength()):

@@ -51,7 +51,7 @@ def noted(*, anew: bool) -> Iterator[dict[str, Origin]]:
     def transform(self: Any, *arguments: Any, **options: Any) -> Any:
         before = {node.name: origin(node) for node in options["graph_module"].graph.nodes}
         module = original(self, *arguments, **options)
-        names.update(_origins(module.graph, {name: one for name, one in before.items() if one}))
+        names.update(_origins(module.graph, {name: tensor for name, tensor in before.items() if tensor}))
         return module
 
     TOSABackend._preprocess = staticmethod(preprocess)
@@ -65,8 +65,10 @@ def noted(*, anew: bool) -> Iterator[dict[str, Origin]]:
 
 def _fingerprint(program: ExportedProgram, spec: Any) -> bytes:
     """Of all that a delegate's TOSA, and the names in it, come from."""
-    digest = hashlib.sha256(repr([(one.key, one.value) for one in spec._to_list()]).encode())
-    for graph in (one.graph for one in program.graph_module.modules() if isinstance(one, GraphModule)):
+    digest = hashlib.sha256(repr([(item.key, item.value) for item in spec._to_list()]).encode())
+    for graph in (
+        module.graph for module in program.graph_module.modules() if isinstance(module, GraphModule)
+    ):
         for node in graph.nodes:
             parts = (node.name, node.op, str(node.target), node.args, dict(node.kwargs), origin(node))
             digest.update(repr((*parts, _layouts(node.meta.get("val")))).encode())
@@ -79,8 +81,8 @@ def _fingerprint(program: ExportedProgram, spec: Any) -> bytes:
 
 def _layouts(value: Any) -> Any:
     tensors = value if isinstance(value, list | tuple) else [value]
-    known = [one for one in tensors if isinstance(one, torch.Tensor)]
-    return [(one.dtype, tuple(one.shape), tuple(one.stride())) for one in known]
+    known = [tensor for tensor in tensors if isinstance(tensor, torch.Tensor)]
+    return [(layout.dtype, tuple(layout.shape), tuple(layout.stride())) for layout in known]
 
 
 def find(tensor: str, names: Names) -> Origin | None:
@@ -93,22 +95,24 @@ def find(tensor: str, names: Names) -> Origin | None:
 
 
 def _origins(graph: Graph, before: Names) -> dict[str, Origin]:
-    found: dict[str, Origin] = {}
+    origins: dict[str, Origin] = {}
     for node in graph.nodes:
-        own = origin(node) or _of_table(node, before) or _first(node.all_input_nodes, found)
+        own = origin(node) or _of_table(node, before) or _first(node.all_input_nodes, origins)
         if own:
-            found[node.name] = own
+            origins[node.name] = own
     for node in reversed(graph.nodes):
-        if node.name not in found and (own := _first(node.users, found)):
-            found[node.name] = own
-    return found
+        if node.name not in origins and (own := _first(node.users, origins)):
+            origins[node.name] = own
+    return origins
 
 
 def _of_table(node: Node, before: Names) -> Origin | None:
     """Tables are made anew, but for the name of their constant: b_aten_sin_default_table_constant."""
-    tables = (one.name.removeprefix("b_").removesuffix("_table_constant") for one in node.all_input_nodes)
+    tables = (
+        operand.name.removeprefix("b_").removesuffix("_table_constant") for operand in node.all_input_nodes
+    )
     return next((before[name] for name in tables if name in before), None)
 
 
-def _first(nodes: Any, found: Names) -> Origin | None:
-    return next((found[node.name] for node in nodes if node.name in found), None)
+def _first(nodes: Any, names: Names) -> Origin | None:
+    return next((names[node.name] for node in nodes if node.name in names), None)

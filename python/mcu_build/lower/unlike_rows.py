@@ -35,8 +35,8 @@ def unlike_rows(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, str]
     if not rows.watched:
         return {}
     with torch.no_grad():
-        for given in inputs:
-            rows.run(*given)
+        for item in inputs:
+            rows.run(*item)
     unlike = [norm for norm in norms if rows.are_unlike(norm.args[0])]
     kept = [*unlike, *(node for node, _ in _before(((norm.args[0], 1) for norm in unlike), rows.are_unlike))]
     return {node.name: WHY for node in kept}
@@ -81,8 +81,8 @@ class _Rows(Interpreter):  # type: ignore[misc]
         result = super().run_node(n)
         if n in self.watched and result.is_floating_point() and result.dim() > self.watched[n]:
             dims = tuple(range(-self.watched[n], 0))
-            found = result.detach().abs().amax(dims).flatten()
-            self._largest[n] = torch.maximum(self._largest[n], found) if n in self._largest else found
+            largest = result.detach().abs().amax(dims).flatten()
+            self._largest[n] = torch.maximum(self._largest[n], largest) if n in self._largest else largest
         return result
 
     def are_unlike(self, node: Node) -> bool:

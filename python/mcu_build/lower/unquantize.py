@@ -32,7 +32,7 @@ def unquantize(quantized: ExportedProgram, refused: Mapping[str, str]) -> None:
 
 def _fused_with(quantized: ExportedProgram, refused: Mapping[str, str]) -> dict[Node, str]:
     """The refused operators and those that are fused with one: nothing quantizes in between."""
-    found: dict[Node, str] = {}
+    reasons: dict[Node, str] = {}
     queue = [
         (node, refused[made_from.name])
         for node in quantized.graph.nodes
@@ -40,10 +40,10 @@ def _fused_with(quantized: ExportedProgram, refused: Mapping[str, str]) -> dict[
     ]
     while queue:
         node, why = queue.pop()
-        if node not in found:
-            found[node] = why
+        if node not in reasons:
+            reasons[node] = why
             queue += [(near, why) for near in _neighbours(node) if _is_annotated(near)]
-    return found
+    return reasons
 
 
 def _neighbours(node: Node) -> Iterator[Node]:

@@ -68,21 +68,21 @@ class Compiled:
 @contextlib.contextmanager
 def recorded() -> Iterator[list[Compiled]]:
     """Collect what Vela compiles inside the block. McuError where it refuses."""
-    found: list[Compiled] = []
+    compiled: list[Compiled] = []
     original = backend.vela_compile
 
     def compile_and_record(tosa: bytes, flags: list[str], **options: Any) -> Any:
         with tempfile.TemporaryDirectory() as folder:
             options["intermediate_path"] = folder
             result = _compile(original, tosa, [*flags, _LAYER_FLAG], options)
-            found.append(_read(tosa, result.processed_bytes, Path(folder, "output"), names))
+            compiled.append(_read(tosa, result.processed_bytes, Path(folder, "output"), names))
             names.clear()
             return result
 
     backend.vela_compile = compile_and_record
     try:
         with noted(anew=False) as names:
-            yield found
+            yield compiled
     finally:
         backend.vela_compile = original
 
@@ -94,21 +94,21 @@ def proven(targets: Sequence[str]) -> Iterator[dict[str, str]]:
     Gives the operators that it compiles wrong or refuses, by their name in the float graph, with the reason.
     The delegates themselves come out empty.
     """
-    found: dict[str, str] = {}
+    problems: dict[str, str] = {}
     original = backend.vela_compile
 
     def prove(tosa: bytes, *_: Any, **__: Any) -> Any:
         for target in targets:
             for fault in find_faults(tosa, partial(_build, original, target), target):
                 if made_from := find(fault.tensor, names):
-                    found.setdefault(made_from.name, fault.why)
+                    problems.setdefault(made_from.name, fault.why)
         names.clear()
         return backend.VelaCompileResult(b"")
 
     backend.vela_compile = prove
     try:
         with noted(anew=True) as names:
-            yield found
+            yield problems
     finally:
         backend.vela_compile = original
 
@@ -142,7 +142,7 @@ def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
     estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
     estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
     counted = {name: count for name, count in estimates.items() if count}
-    layers = tuple(_layer(one, names) for one in _table(folder, "*_per-layer.csv"))
+    layers = tuple(_layer(row, names) for row in _table(folder, "*_per-layer.csv"))
     return Compiled(tosa, payload, _fast_scratch(folder), counted, layers)
 
 

@@ -70,7 +70,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
     another: it reads its input in another shape. Both are right where they begin or end a delegate.
     """
     numbers = count()
-    found: set[str] = set()
+    cut: set[str] = set()
     waiting = list(tags)
     while waiting:
         tag = waiting.pop()
@@ -78,7 +78,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
         place = next((index for index, node in enumerate(nodes) if _ends_here(node, tag)), None)
         if place is None:
             if _computes(nodes):
-                found.add(tag)
+                cut.add(tag)
             else:
                 _untag(nodes)
             continue
@@ -87,7 +87,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
         # Constants and inputs are made ready where they are read.
         _retag([node for node in nodes[: place + 1] if node.target in DQ_OPS and _only_for(node, rest)], rest)
         waiting += [tag, rest]
-    return found
+    return cut
 
 
 @contextlib.contextmanager
@@ -149,7 +149,8 @@ def _is_read_once(convolution: Node) -> bool:
     (user,) = convolution.users
     readers = user.users if user.target == ops.edge.aten.permute_copy.default else [user]
     return all(
-        one.target == ops.backend.tosa.RESCALE.default and one.args[1] is torch.int32 for one in readers
+        reader.target == ops.backend.tosa.RESCALE.default and reader.args[1] is torch.int32
+        for reader in readers
     )
 
 
@@ -181,7 +182,9 @@ def _ends_here(node: Node, tag: str) -> bool:
     if not inside or node.target not in Q_OPS:
         return False
     leaves = len(inside) < len(node.users) and len(_shape(node)) > 2
-    return leaves or (_is_wide(node) and any(_is_behind_linear(node, one, tag) for one in _readers(inside)))
+    return leaves or (
+        _is_wide(node) and any(_is_behind_linear(node, reader, tag) for reader in _readers(inside))
+    )
 
 
 def _is_wide(node: Node) -> bool:

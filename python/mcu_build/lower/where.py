@@ -38,12 +38,12 @@ def _of_numbers(build: Builder, node: Node) -> Node | None:
 
 def _where(build: Builder, condition: Any, first: Any, second: Any) -> Node | None:
     """None where a number among them is not 0."""
-    numbers = [one for one in (first, second) if not isinstance(one, Node)]
-    tensors = [one for one in (first, second) if isinstance(one, Node)]
+    numbers = [operand for operand in (first, second) if not isinstance(operand, Node)]
+    tensors = [operand for operand in (first, second) if isinstance(operand, Node)]
     if len(numbers) != 1 or numbers[0] != 0 or not tensors[0].meta["val"].dtype.is_floating_point:
         return None
     zeros = build.constant(torch.zeros([1] * tensors[0].meta["val"].dim()))
-    operands = [one if isinstance(one, Node) else zeros for one in (first, second)]
+    operands = [operand if isinstance(operand, Node) else zeros for operand in (first, second)]
     return build(aten.where.self, condition, *operands)
 
 

@@ -34,8 +34,8 @@ def wide_arguments(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, s
 
     `inputs` are a few calls of calibration data.
     """
-    found = (node for node in module.graph.nodes if node.target in _FUNCTIONS and is_float(node))
-    functions = [node for node in found if not is_int16(node)]
+    nodes = (node for node in module.graph.nodes if node.target in _FUNCTIONS and is_float(node))
+    functions = [node for node in nodes if not is_int16(node)]
     made = _made_of_inputs(module) if functions else set()
     widths = ranges(module, {node.args[0] for node in functions if node.args[0] in made}, inputs)
     wide = {node for node, (low, high) in widths.items() if high - low > _WIDE}
@@ -46,17 +46,17 @@ def wide_arguments(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, s
 def _is_cast(node: Node) -> bool:
     """Whether a node becomes integers: int8's 2.99 for 3 would become 2."""
     values = [user.meta.get("val") for user in node.users]
-    return any(isinstance(one, torch.Tensor) and one.dtype in _INTEGERS for one in values)
+    return any(isinstance(value, torch.Tensor) and value.dtype in _INTEGERS for value in values)
 
 
 def _made_of_inputs(module: GraphModule) -> set[Node]:
     """What inputs and constants alone decide, element by element, by sums or by moves."""
-    found: set[Node] = set()
+    made: set[Node] = set()
     for node in module.graph.nodes:
         is_source = node.op in ("placeholder", "get_attr")
-        if is_source or (_is_simple(node) and all(operand in found for operand in node.all_input_nodes)):
-            found.add(node)
-    return found
+        if is_source or (_is_simple(node) and all(operand in made for operand in node.all_input_nodes)):
+            made.add(node)
+    return made
 
 
 def _is_simple(node: Node) -> bool:

@@ -103,7 +103,7 @@ def compile_program(
             if way.arena.size <= ram and not way.arena.over:
                 return way
             tried.append(way)
-        return min(tried, key=lambda one: (one.arena.over, one.arena.size))
+        return min(tried, key=lambda attempt: (attempt.arena.over, attempt.arena.size))
 
 
 def _smaller(plan: Plan, ram: int, settings: Settings) -> Iterator[Plan]:
@@ -118,10 +118,10 @@ def _smaller(plan: Plan, ram: int, settings: Settings) -> Iterator[Plan]:
     if not again or search.within(ram):
         yield fit_ram(search, ram, finish)
         yield fit_ram(search, ram, frugal)
-    for index, one in enumerate(again):
-        search = Search(one.plan)
+    for index, way in enumerate(again):
+        search = Search(way.plan)
         if index == len(again) - 1 or search.within(ram):
-            yield fit_ram(search, ram, _finishers(one.plan, settings)[0])
+            yield fit_ram(search, ram, _finishers(way.plan, settings)[0])
 
 
 def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowScratch, ...]:
@@ -133,15 +133,15 @@ def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowS
         plan = _chosen(program, name, settings)
         settings = _beside_windows(plan, settings)
         searches, made = list[tuple[int, Search]](), list[LowScratch]()
-        for more, one in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
-            ways = _finishers(one, settings)
-            search = Search(one, _live(one, settings))
+        for more, variant in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
+            ways = _finishers(variant, settings)
+            search = Search(variant, _live(variant, settings))
             searches.append((more, search))
             least = made[-1].plan.arena.size if made else None
             made += [
-                replace(found, cycles=found.cycles + more)
-                for found in front(search, *ways)
-                if least is None or found.plan.arena.size < least
+                replace(point, cycles=point.cycles + more)
+                for point in front(search, *ways)
+                if least is None or point.plan.arena.size < least
             ]
         return tuple(with_bounds(made, searches))
 
@@ -197,7 +197,10 @@ def _finisher(plan: Plan, settings: Settings, allowance: float) -> Finish:
         made = _specialized(join_scratch(in_bands(plan, chains)), settings)
         made = copy_weights(made, settings.memories)
         placed = join_in_place(
-            made, lambda one: allocate_with_relocation(choose_low_scratch(one, allowance), 2 * allowance)
+            made,
+            lambda specialized: allocate_with_relocation(
+                choose_low_scratch(specialized, allowance), 2 * allowance
+            ),
         )
         return in_one_line(settings.memories.spread(placed))
 

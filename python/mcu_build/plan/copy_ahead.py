@@ -76,19 +76,19 @@ def choose(
     `candidates` in the order of their readers, one a step; `cycles` and `live` are those of each step.
     """
     until = [0.0, *accumulate(cycles)]
-    found: list[_Choice] = []
+    choices: list[_Choice] = []
     # The best of those that are over long before.
     settled: _Choice | None = None
     done = 0
-    for one in candidates:
-        while done < len(found) and found[done].copy.reader <= one.reader - _LONGEST:
-            settled = _better(settled, found[done])
+    for candidate in candidates:
+        while done < len(choices) and choices[done].copy.reader <= candidate.reader - _LONGEST:
+            settled = _better(settled, choices[done])
             done += 1
-        options = [_after(before, one, until, live, room) for before in (settled, *found[done:])]
+        options = [_after(before, candidate, until, live, room) for before in (settled, *choices[done:])]
         best = max((option for option in options if option), key=lambda option: option.saved, default=None)
         if best is not None and (settled is None or best.saved > settled.saved):
-            found.append(best)
-    last = max(found, key=lambda choice: choice.saved, default=None)
+            choices.append(best)
+    last = max(choices, key=lambda choice: choice.saved, default=None)
     copies = []
     while last is not None:
         copies.append(last.copy)
@@ -96,29 +96,29 @@ def choose(
     return copies[::-1]
 
 
-def _better(one: _Choice | None, other: _Choice) -> _Choice:
-    return other if one is None or other.saved > one.saved else one
+def _better(first: _Choice | None, other: _Choice) -> _Choice:
+    return other if first is None or other.saved > first.saved else first
 
 
 def _after(
-    before: _Choice | None, one: Candidate, until: Sequence[float], live: Sequence[int], room: int
+    before: _Choice | None, candidate: Candidate, until: Sequence[float], live: Sequence[int], room: int
 ) -> _Choice | None:
     """The copy of a candidate behind another one, begun as late as it takes; None where it saves nothing."""
-    earliest = max(one.reader - _LONGEST, before.copy.reader if before else 0)
-    if live[one.reader] + one.nbytes > room:
+    earliest = max(candidate.reader - _LONGEST, before.copy.reader if before else 0)
+    if live[candidate.reader] + candidate.nbytes > room:
         return None
-    first = one.reader
-    while first > earliest and until[one.reader] - until[first] < one.cycles:
+    first = candidate.reader
+    while first > earliest and until[candidate.reader] - until[first] < candidate.cycles:
         beside = before.nbytes if before and before.copy.reader == first - 1 else 0
-        if live[first - 1] + beside + one.nbytes > room:
+        if live[first - 1] + beside + candidate.nbytes > room:
             break
         first -= 1
-    waited = max(0.0, one.cycles - (until[one.reader] - until[first]))
-    saved = one.saved - waited - _CYCLES_OF_CALLS
-    if first == one.reader or saved <= 0:
+    waited = max(0.0, candidate.cycles - (until[candidate.reader] - until[first]))
+    saved = candidate.saved - waited - _CYCLES_OF_CALLS
+    if first == candidate.reader or saved <= 0:
         return None
     total = saved + (before.saved if before else 0.0)
-    return _Choice(total, Ahead(one.id, first, one.reader), one.nbytes, before)
+    return _Choice(total, Ahead(candidate.id, first, candidate.reader), candidate.nbytes, before)
 
 
 def with_copies_ahead(plan: Plan, copies: Sequence[Ahead]) -> Plan:
@@ -140,6 +140,6 @@ def with_copies_ahead(plan: Plan, copies: Sequence[Ahead]) -> Plan:
         names[copy.reader] = {source.id: view.id}
     steps: list[Step] = []
     for index, step in enumerate(plan.steps):
-        steps += [found[index] for found in (waits, starts) if index in found]
+        steps += [step[index] for step in (waits, starts) if index in step]
         steps.append(step.renamed(names[index]) if index in names else step)
     return replace(plan, tensors=tensors, steps=tuple(steps))

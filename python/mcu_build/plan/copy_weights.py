@@ -61,11 +61,11 @@ def copy_weights(plan: Plan, memories: Memories) -> Plan:
         plan = _copied_ahead(plan, memories, room)
     live = live_bytes(plan)[1:-1]
     copied: dict[int, int] = {}
-    for one in sorted(_constants(plan, memories), key=lambda one: (-one.saved, one.id)):
-        size = aligned(one.nbytes)
-        if one.saved > 0 and live[one.reader] + size <= room:
-            live[one.reader] += size
-            copied[one.id] = one.reader
+    for constant in sorted(_constants(plan, memories), key=lambda constant: (-constant.saved, constant.id)):
+        size = aligned(constant.nbytes)
+        if constant.saved > 0 and live[constant.reader] + size <= room:
+            live[constant.reader] += size
+            copied[constant.id] = constant.reader
     return _with_copies(plan, copied)
 
 
@@ -73,12 +73,14 @@ def _copied_ahead(plan: Plan, memories: Memories, room: int) -> Plan:
     """The plan with copies by a DMA, of one constant a step: that whose copy saves most."""
     assert memories.dma is not None
     best: dict[int, Candidate] = {}
-    for one in _constants(plan, memories):
-        cycles = one.nbytes * (one.wait + CYCLES_OF_BYTE)
-        size = buffer_bytes(plan.tensors[one.id])
-        found = Candidate(one.id, one.reader, size, cycles, one.waits - max(one.saved, 0.0))
-        if one.by_dma and (one.reader not in best or found.saved > best[one.reader].saved):
-            best[one.reader] = found
+    for constant in _constants(plan, memories):
+        cycles = constant.nbytes * (constant.wait + CYCLES_OF_BYTE)
+        size = buffer_bytes(plan.tensors[constant.id])
+        candidate = Candidate(
+            constant.id, constant.reader, size, cycles, constant.waits - max(constant.saved, 0.0)
+        )
+        if constant.by_dma and (constant.reader not in best or candidate.saved > best[constant.reader].saved):
+            best[constant.reader] = candidate
     cycles_of = [step_cycles(step, plan, memories.dma) for step in plan.steps]
     candidates = [best[reader] for reader in sorted(best)]
     return with_copies_ahead(plan, choose(candidates, cycles_of, live_bytes(plan)[1:-1], room))
@@ -86,14 +88,14 @@ def _copied_ahead(plan: Plan, memories: Memories, room: int) -> Plan:
 
 def _constants(plan: Plan, memories: Memories) -> list[_Constant]:
     """The constants that may be copied: one step reads them, on the core."""
-    found = reads(plan)
+    counts = reads(plan)
     lies = spread_constants(plan, memories.constants, memories.pins).constants_in
     rooms = {room.name: room for room in memories.constants}
     quick = min((room.wait for room in memories.arenas), default=0.0)
     constants = []
     for id, reader in _readers(plan).items():
         room = rooms[lies.get(id, memories.constants[0].name)]
-        waits = found[id] * (room.wait - quick)
+        waits = counts[id] * (room.wait - quick)
         constants.append(_Constant(id, reader, plan.tensors[id].nbytes, waits, room.wait, room.dma))
     return constants
 
@@ -107,7 +109,7 @@ def _readers(plan: Plan) -> dict[int, int]:
                 # Parts of constants are left where they are, what an NPU reads, and what is copied already.
                 fixed = plan.tensors[id].alias_of is not None or isinstance(step.call, _NOT_BY_CORE)
                 steps.setdefault(plan.owner(id).id, set()).update({index, -1} if fixed else {index})
-    return {id: next(iter(found)) for id, found in steps.items() if len(found) == 1}
+    return {id: next(iter(readers)) for id, readers in steps.items() if len(readers) == 1}
 
 
 def _with_copies(plan: Plan, copied: dict[int, int]) -> Plan:

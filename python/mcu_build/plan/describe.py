@@ -19,11 +19,11 @@ Layers = Sequence[Sequence[int]]
 
 def layers_of(plan: Plan) -> Layers:
     """The layers of a plan, in the order of their first steps."""
-    found: dict[tuple[str, int], list[int]] = {}
+    layers: dict[tuple[str, int], list[int]] = {}
     for index, step in enumerate(plan.steps):
         key = ("step", index) if step.part_of is None else ("image", step.part_of)
-        found.setdefault(key, []).append(index)
-    return tuple(found.values())
+        layers.setdefault(key, []).append(index)
+    return tuple(layers.values())
 
 
 def calls(plan: Plan) -> list[tuple[int, str]]:
@@ -133,8 +133,8 @@ def _layer(plan: Plan, steps: Sequence[int]) -> dict[str, Any]:
         "kernel": step.kernel,
         "where": where(plan, step),
         "layer": step.layer,
-        "macs": sum(one.macs for one in own),
-        **({"bands": sum(not isinstance(one.call, Move) for one in own)} if len(own) > 1 else {}),
+        "macs": sum(step.macs for step in own),
+        **({"bands": sum(not isinstance(step.call, Move) for step in own)} if len(own) > 1 else {}),
         **({"copied": _copied(plan, step.call)} if isinstance(step.call, DmaStart) else {}),
     }
 
@@ -185,8 +185,8 @@ def _step(plan: Plan, steps: Sequence[int]) -> dict[str, Any]:
     return {
         **_layer(plan, steps),
         "params": {"type": step.params.type, **step.params.members} if step.params else None,
-        "arguments": list(step.arguments if len(own) == 1 else _each(one.arguments for one in own)),
-        "writes": list(step.writes if len(own) == 1 else _each(one.writes for one in own)),
+        "arguments": list(step.arguments if len(own) == 1 else _each(operand.arguments for operand in own)),
+        "writes": list(step.writes if len(own) == 1 else _each(operand.writes for operand in own)),
     }
 
 

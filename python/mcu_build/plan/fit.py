@@ -52,11 +52,11 @@ def _has_dma(board: Board) -> bool:
 def _constant_rooms(board: Board) -> tuple[Room, ...]:
     """Memories for constants; where code lies there too, it keeps some."""
     assert board.placement is not None
-    found = []
+    rooms = []
     for memory in map(board.memory_named, board.placement.weights):
         code = min(_CODE, memory.size // 4) if board.placement.code == memory.name else 0
-        found.append(_room(memory, memory.size - code))
-    return tuple(found)
+        rooms.append(_room(memory, memory.size - code))
+    return tuple(rooms)
 
 
 def _arena_room(board: Board, name: str, state: int) -> Room:
@@ -174,8 +174,8 @@ def _other_memory(plan: Plan, board: Board, over: Set[str], spreads: bool) -> st
     for role, names in (("arena", place.arenas), ("constants", place.weights)):
         if over.isdisjoint(names):
             continue
-        free = [one for one in board.memory if one.name not in names]
-        free.sort(key=lambda one: (one.name in (place.code, place.vectors), -one.size))
+        free = [memory for memory in board.memory if memory.name not in names]
+        free.sort(key=lambda memory: (memory.name in (place.code, place.vectors), -memory.size))
         for memory in free:
             if (role == "arena" and "w" not in memory.access) or (plan.npu is not None and not memory.npu):
                 continue
@@ -198,10 +198,10 @@ def constants_by_memory(plan: Plan, place: Placement) -> Mapping[str, int]:
 
 def constants_elsewhere(plan: Plan) -> dict[str, int]:
     """Bytes of constants in memories behind the first, by their names."""
-    found: dict[str, int] = defaultdict(int)
+    sizes: dict[str, int] = defaultdict(int)
     for id, memory in plan.constants_in.items():
-        found[memory] += plan.tensors[id].nbytes
-    return dict(found)
+        sizes[memory] += plan.tensors[id].nbytes
+    return dict(sizes)
 
 
 def _unreachable(plan: Plan, board: Board, place: Placement) -> Iterator[str]:

@@ -80,11 +80,11 @@ def _quantized_pool(pool: Portable, entered: Dequantize, left: Quantize) -> Port
 
 def _readers(plan: Plan) -> Mapping[int, list[int]]:
     """The steps that read each tensor, by their index."""
-    found: dict[int, list[int]] = defaultdict(list)
+    readers: dict[int, list[int]] = defaultdict(list)
     for index, step in enumerate(plan.steps):
         for id in {*step.reads}:
-            found[id].append(index)
-    return found
+            readers[id].append(index)
+    return readers
 
 
 def _is_worth_it(plan: Plan, pad: Pad, users: Sequence[Conv2d | DepthwiseConv2d]) -> bool:
@@ -105,14 +105,14 @@ def _padding_itself(pad: Pad, call: Call) -> Conv2d | DepthwiseConv2d | None:
         return None
     if pad.output in call.arguments[1:]:
         return None
-    given = call.params
-    found = _inner_image(pad.params, given.batch, given.input)
-    if found is None or pad.byte != -given.input_offset:
+    params = call.params
+    inner = _inner_image(pad.params, params.batch, params.input)
+    if inner is None or pad.byte != -params.input_offset:
         return None
-    size, before = found
-    padding = Pair(given.window.padding.y + before.y, given.window.padding.x + before.x)
-    source = replace(given.input, height=size.y, width=size.x)
-    return call.reading(pad.input, source, replace(given.window, padding=padding))
+    size, before = inner
+    padding = Pair(params.window.padding.y + before.y, params.window.padding.x + before.x)
+    source = replace(params.input, height=size.y, width=size.x)
+    return call.reading(pad.input, source, replace(params.window, padding=padding))
 
 
 def _inner_image(padding: PadParams, batch: int, padded: ImageSize) -> tuple[Pair, Pair] | None:

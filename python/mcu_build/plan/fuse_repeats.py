@@ -33,13 +33,13 @@ def fuse_repeats(plan: Plan) -> Plan:
 def _needed(steps: list[Step], makers: dict[int, Permute]) -> tuple[Step, ...]:
     """Steps without the copies that nobody reads any more."""
     readers = Counter(id for step in steps for id in {*step.reads})
-    found: list[Step] = []
+    needed: list[Step] = []
     for step in reversed(steps):
         if isinstance(step.call, Permute) and step.call.output in makers and not readers[step.call.output]:
             readers.subtract({*step.reads})
         else:
-            found.append(step)
-    return tuple(reversed(found))
+            needed.append(step)
+    return tuple(reversed(needed))
 
 
 def _reading(plan: Plan, makers: dict[int, Permute], call: Mul) -> Mul:

@@ -26,15 +26,15 @@ def fuse_samples(plan: Plan) -> Plan:
 
 def _gathered(plan: Plan, calls: Sequence[Concat]) -> GatherRows | None:
     """What does the same as `calls`, which are all of an output; None where it is no such gathering."""
-    output, given = plan.tensors[calls[0].output], [call.params for call in calls]
-    size, sources = given[0].bytes, [plan.tensors[call.input] for call in calls]
+    output, all_params = plan.tensors[calls[0].output], [call.params for call in calls]
+    size, sources = all_params[0].bytes, [plan.tensors[call.input] for call in calls]
     parent = sources[0].alias_of
     dense = [(1, size, size * row) for row in range(len(calls))]
-    if parent is None or [(one.rows, one.bytes, one.offset) for one in given] != dense:
+    if parent is None or [(params.rows, params.bytes, params.offset) for params in all_params] != dense:
         return None
-    starts = [one.alias_offset for one in sources]
+    starts = [source.alias_offset for source in sources]
     distance = starts[-1] // max(len(calls) - 1, 1)
-    alike = all(one.alias_of == parent for one in sources) and output.nbytes == size * len(calls)
+    alike = all(source.alias_of == parent for source in sources) and output.nbytes == size * len(calls)
     if not alike or len(calls) < 2 or starts != [row * distance for row in range(len(calls))]:
         return None
     return GatherRows(GatherRowsParams(len(calls), size, distance), parent, output.id)

@@ -25,22 +25,22 @@ def initial_values(
     """
     first = len(program.inputs) - len(initial)
     known = quantizations[first:] if quantizations else [None] * len(initial)
-    found = []
+    values = []
     for id, value, quantization in zip(program.inputs[first:], initial, known, strict=True):
         tensor = program.values[id]
         assert isinstance(tensor, TensorValue)
-        found.append(quantize(value, quantization, tensor.dtype.numpy_name) if quantization else value)
-    return found
+        values.append(quantize(value, quantization, tensor.dtype.numpy_name) if quantization else value)
+    return values
 
 
 def initial_bytes(program: Program, values: Sequence[Array]) -> list[bytes]:
     """Initial values in memory order."""
-    found = []
+    contents = []
     for id, value in zip(program.inputs[len(program.inputs) - len(values) :], values, strict=True):
         tensor = program.values[id]
         assert isinstance(tensor, TensorValue)
-        found.append(np.ascontiguousarray(value.transpose(tensor.dim_order)).tobytes())
-    return found
+        contents.append(np.ascontiguousarray(value.transpose(tensor.dim_order)).tobytes())
+    return contents
 
 
 def keep_state(plan: Plan, initial: Sequence[bytes], windows: bool = True) -> Plan:
@@ -59,7 +59,7 @@ def keep_state(plan: Plan, initial: Sequence[bytes], windows: bool = True) -> Pl
     makers = {plan.owner(id).id: step for step in plan.steps for id in step.writes}
     for id, result, value in zip(states, results, initial, strict=True):
         assert len(value) == tensors[id].nbytes
-        read, written = ([size for size in tensors[one].shape if size != 1] for one in (id, result))
+        read, written = ([size for size in tensors[tensor].shape if size != 1] for tensor in (id, result))
         assert read == written, "state is written in another layout than it is read"
         memory += bytes(-len(memory) % ALIGNMENT)
         offsets.append(len(memory))
@@ -100,15 +100,15 @@ def _windows(plan: Plan, states: Sequence[int], results: Sequence[int]) -> Mappi
         if isinstance(step.call, EthosU | Delegated | UserFunction):
             closed |= {plan.owner(id).id for id in step.arguments if id is not None}
     users = Counter(plan.owner(result).id for result in results)
-    found = {}
+    windows = {}
     for id, result in zip(states, results, strict=True):
         window = plan.owner(result).id
         joins = [(index, plan.steps[index].call) for index in writers[window]]
         if users[window] == 1 and window not in closed:
             first = _first(plan, id, joins, closed)
             if first is not None:
-                found[id] = first
-    return found
+                windows[id] = first
+    return windows
 
 
 def _first(plan: Plan, state: int, joins: Sequence[tuple[int, Call]], closed: Collection[int]) -> int | None:

@@ -120,7 +120,7 @@ def _pair(carrier: _Carrier, call: KernelCall) -> Order | None:
     output = call.arguments[-1]
     shape = carrier.home(output).shape
     operands = [id for id in call.arguments if id != output and isinstance(carrier.values[id], TensorValue)]
-    return _only([one for one in map(carrier.home, operands) if one.shape == shape], shape)
+    return _only([home for home in map(carrier.home, operands) if home.shape == shape], shape)
 
 
 def _join(carrier: _Carrier, call: KernelCall) -> Order | None:
@@ -131,7 +131,11 @@ def _join(carrier: _Carrier, call: KernelCall) -> Order | None:
 
 def _only(tensors: Sequence[TensorValue], shape: Sequence[int]) -> Order | None:
     """The order of all of `tensors` in an output of `shape`, if there is one."""
-    orders = {_wide(one.dim_order, shape): one.dim_order for one in tensors if len(one.shape) == len(shape)}
+    orders = {
+        _wide(tensor.dim_order, shape): tensor.dim_order
+        for tensor in tensors
+        if len(tensor.shape) == len(shape)
+    }
     return next(iter(orders.values())) if len(orders) == 1 else None
 
 

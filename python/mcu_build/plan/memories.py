@@ -166,17 +166,17 @@ def reads(plan: Plan) -> Mapping[int, float]:
     A multiply-accumulate reads a part of each of its operands, as kernels keep some in registers. A kernel
     with scratch memory has brought its activations there. Outputs are read by the application.
     """
-    found: dict[int, float] = defaultdict(float)
+    counts: dict[int, float] = defaultdict(float)
     for id in plan.outputs:
-        found[plan.owner(id).id] += plan.tensors[id].nbytes
+        counts[plan.owner(id).id] += plan.tensors[id].nbytes
     for step in _calls(plan):
         scratch = [id for id in step.writes[1:] if plan.tensors[id].name == "scratch"]
         for id in {*step.reads, *scratch}:
             tensor, owner = plan.tensors[id], plan.owner(id)
             by_macs = owner.is_constant or not scratch or id in scratch
             each = _WEIGHT_BYTES_PER_MAC if owner.is_constant else _BYTES_PER_MAC
-            found[owner.id] += max(tensor.nbytes, each * step.macs if by_macs else 0.0)
-    return found
+            counts[owner.id] += max(tensor.nbytes, each * step.macs if by_macs else 0.0)
+    return counts
 
 
 class _Choices:
@@ -374,15 +374,15 @@ def _constants(plan: Plan) -> set[int]:
 
 def _names(plan: Plan) -> Mapping[int, set[str]]:
     """What pins may call each tensor that owns bytes: layers that make it, or whose constant it is; ports."""
-    found: dict[int, set[str]] = defaultdict(set)
+    by_tensor: dict[int, set[str]] = defaultdict(set)
     for step in _calls(plan):
         for id in step.arguments:
             if id is not None and (id in step.writes or plan.owner(id).is_constant) and step.name:
-                found[plan.owner(id).id].add(step.name)
+                by_tensor[plan.owner(id).id].add(step.name)
     for names, ids in (
         (port_names(plan, "input"), plan.inputs),
         (port_names(plan, "output"), plan.outputs),
     ):
         for name, id in zip(names, ids, strict=True):
-            found[plan.owner(id).id].add(name)
-    return found
+            by_tensor[plan.owner(id).id].add(name)
+    return by_tensor

@@ -104,14 +104,14 @@ def lifetimes(plan: Plan) -> list[Block]:
 def block_distances(plan: Plan, blocks: Sequence[Block]) -> Distances:
     """Pairs of blocks that may share bytes at a step: the last that needs the one, the first of the other."""
     by_id = {block.id: block for block in blocks}
-    found: dict[tuple[int, int], Distance] = {}
+    distances: dict[tuple[int, int], Distance] = {}
     for index, step in enumerate(plan.steps):
         for id in step.inplace:
             source, output = plan.owner(id).id, plan.owner(step.writes[0]).id
             distance = distance_of(plan, step, id)
             if distance is not None and by_id[source].last == index == by_id[output].first:
-                found[source, output] = distance
-    return found
+                distances[source, output] = distance
+    return distances
 
 
 def distance_of(plan: Plan, step: Step, id: int) -> Distance | None:
@@ -156,7 +156,9 @@ def best_placement(
     meetings = _meetings(blocks)
     if meetings is None:
         backwards = [replace(block, first=-block.last, last=-block.first) for block in blocks]
-        return min((_by_time(one, distances) for one in (blocks, backwards)), key=lambda found: found[1])
+        return min(
+            (_by_time(order, distances) for order in (blocks, backwards)), key=lambda placement: placement[1]
+        )
     return allocate(blocks, meetings, distances, bound)
 
 
@@ -176,9 +178,9 @@ def allocate(
     ]
     best: tuple[Mapping[int, int], int] | None = None
     for order in orders:
-        found = _greedy(order, meetings, distances)
-        if best is None or found[1] < best[1]:
-            best, best_order = found, order
+        offsets = _greedy(order, meetings, distances)
+        if best is None or offsets[1] < best[1]:
+            best, best_order = offsets, order
     assert best is not None
     if not blocks:
         return best
@@ -191,15 +193,15 @@ def allocate(
             break
         order = list(best_order)
         order.insert(dice.randrange(len(order)), order.pop(dice.randrange(len(order))))
-        found = _greedy(order, meetings, distances)
-        if found[1] <= best[1]:
-            best, best_order = found, order
+        offsets = _greedy(order, meetings, distances)
+        if offsets[1] <= best[1]:
+            best, best_order = offsets, order
     return best
 
 
 def _meetings(blocks: Sequence[Block]) -> Mapping[int, list[Block]] | None:
     """The others that each block meets, by its id; None where these are too many to be kept."""
-    found: dict[int, list[Block]] = {block.id: [] for block in blocks}
+    meetings: dict[int, list[Block]] = {block.id: [] for block in blocks}
     alive: list[Block] = []
     pairs = 0
     for block in sorted(blocks, key=lambda b: b.first):
@@ -208,10 +210,10 @@ def _meetings(blocks: Sequence[Block]) -> Mapping[int, list[Block]] | None:
         if pairs > max(_MOST_MEETINGS, _MEETINGS_PER_TENSOR * len(blocks)):
             return None
         for other in alive:
-            found[other.id].append(block)
-            found[block.id].append(other)
+            meetings[other.id].append(block)
+            meetings[block.id].append(other)
         alive.append(block)
-    return found
+    return meetings
 
 
 def _greedy(

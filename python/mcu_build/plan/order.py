@@ -31,8 +31,8 @@ def reordered(plan: Plan) -> Plan:
     order = _Orders(plan).best()
     if order is None:
         return plan
-    found = replace(plan, steps=tuple(plan.steps[index] for index in order))
-    return found if max(live_bytes(found)) <= (1 - _WORTH) * live else plan
+    ordered = replace(plan, steps=tuple(plan.steps[index] for index in order))
+    return ordered if max(live_bytes(ordered)) <= (1 - _WORTH) * live else plan
 
 
 def _least(plan: Plan) -> int:
@@ -100,7 +100,7 @@ class _Orders:
                 there, most = done | 1 << index, max(peak, during)
                 if most < best.get(there, most + 1):
                     best[there], came[there], count = most, index, count + 1
-                    follow = (*(one for one in ready if one != index), *self._freed(index, there))
+                    follow = (*(step for step in ready if step != index), *self._freed(index, there))
                     heapq.heappush(heap, (most, left - 1, count, there, after, follow))
         return None
 
@@ -113,7 +113,11 @@ class _Orders:
         there, touched = done | 1 << index, self._touched[index]
         new = {id for id in touched if not self._users[id] & done and id not in self._inputs}
         over = {id for id in touched if not self._users[id] & ~there and id not in self._kept}
-        shared = (one.nbytes for one in self._shared[index] if one.source in over - new and one.output in new)
+        shared = (
+            tensor.nbytes
+            for tensor in self._shared[index]
+            if tensor.source in over - new and tensor.output in new
+        )
         during = live + sum(self._sizes[id] for id in new)
         return during - max(shared, default=0), during - sum(self._sizes[id] for id in over)
 
@@ -138,7 +142,7 @@ def _dependences(plan: Plan) -> list[int]:
 
     What runs code that is not ours stays in its order.
     """
-    found, outside = [], 0
+    dependences, outside = [], 0
     writers: dict[int, int] = defaultdict(int)
     users: dict[int, int] = defaultdict(int)
     for index, step in enumerate(plan.steps):
@@ -156,13 +160,13 @@ def _dependences(plan: Plan) -> list[int]:
         if isinstance(step.call, EthosU | Delegated | UserFunction):
             before |= outside
             outside |= 1 << index
-        found.append(before)
-    return found
+        dependences.append(before)
+    return dependences
 
 
 def _shared(plan: Plan, step: Step, sizes: Mapping[int, int]) -> Iterator[_Shared]:
     for id in step.inplace:
         pair = plan.owner(id).id, plan.owner(step.writes[0]).id
         if (distance := distance_of(plan, step, id)) is not None:
-            source, output = (sizes[one] for one in pair)
+            source, output = (sizes[tensor] for tensor in pair)
             yield _Shared(*pair, source + output - max(output, source + distance.least))

@@ -66,10 +66,10 @@ class Call:
 
     def tensor(self, index: int) -> Tensor:
         """Argument `index`, a tensor."""
-        found = self.optional_tensor(index)
-        if found is None:
+        tensor = self.optional_tensor(index)
+        if tensor is None:
             raise self.refuse(f"argument {index} is absent")
-        return found
+        return tensor
 
     def optional_tensor(self, index: int) -> Tensor | None:
         """Argument `index`, a tensor or None."""
@@ -309,33 +309,33 @@ class _Builder:
     def delegate(self, call: DelegateCall) -> Opened:
         """What a delegate call runs."""
         if call.delegate not in self._opened:
-            found = opened(self.program.delegates[call.delegate], call.delegate, self._npu, self.name)
-            ports = len(found.payload.inputs) + len(found.payload.outputs)
+            delegate = opened(self.program.delegates[call.delegate], call.delegate, self._npu, self.name)
+            ports = len(delegate.payload.inputs) + len(delegate.payload.outputs)
             if len(call.arguments) != ports:
                 raise McuError(
                     f"{self.name}: delegate {call.delegate} has {ports} inputs and outputs, "
                     f"its call {len(call.arguments)}",
                     "Export the program again.",
                 )
-            self._opened[call.delegate] = found
+            self._opened[call.delegate] = delegate
         return self._opened[call.delegate]
 
     def run_delegate(self, call: DelegateCall) -> None:
         """Append the steps of a delegate call."""
-        found = self.delegate(call)
-        payload = found.payload
+        delegate = self.delegate(call)
+        payload = delegate.payload
         tensors = [self.tensor(id) for id in call.arguments[: len(payload.inputs)]]
         tensors += [self.output(id) for id in call.arguments[len(payload.inputs) :]]
         count = len(payload.inputs)
         if self._npu and self._npu.is_left:
             for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
                 check_boundary(tensor, binding, self.name)
-            step = left(found, self._npu, tensors[:count], tensors[count:])
+            step = left(delegate, self._npu, tensors[:count], tensors[count:])
             self.steps.append(replace(step, layer=call.line, name=call.module))
             return
         commands = self._bytes("commands", payload.stream)
         scratch = self.add("scratch", DType.U8, (payload.scratch_size,), None)
-        fast = self._fast_scratch(found.fast_scratch)
+        fast = self._fast_scratch(delegate.fast_scratch)
         pairs = []
         for tensor, binding in zip(tensors, (*payload.inputs, *payload.outputs), strict=True):
             check_boundary(tensor, binding, self.name)
@@ -343,7 +343,7 @@ class _Builder:
             self.alias(slot, scratch, binding.offset)
             pairs.append((tensor, self.tensors[slot.id]))
         weights = self._bytes("weights", payload.weights) if payload.weights else None
-        made = steps(found, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
+        made = steps(delegate, (commands, weights), (scratch, fast), (pairs[:count], pairs[count:]))
         self.steps += (replace(step, layer=call.line, name=call.module) for step in made)
 
     def _fast_scratch(self, size: int) -> Tensor | None:
@@ -357,7 +357,7 @@ class _Builder:
     @property
     def largest_scratch(self) -> int:
         """The most scratch memory that a delegate needs."""
-        return max((one.payload.scratch_size for one in self._opened.values()), default=0)
+        return max((delegate.payload.scratch_size for delegate in self._opened.values()), default=0)
 
     def _bytes(self, name: str, data: bytes) -> Tensor:
         return self.add(name, DType.U8, (len(data),), data)

@@ -62,9 +62,9 @@ def places(sizes: Mapping[str, int], phases: Phases) -> Places:
     large_first = sorted(sizes, key=lambda name: (-sizes[name], name))
     best: Places | None = None
     for order in islice(permutations(large_first), _MOST_ORDERS):
-        found = _first_fit(order, sizes, apart, bound)
-        if best is None or found.size < best.size:
-            best = found
+        offsets = _first_fit(order, sizes, apart, bound)
+        if best is None or offsets.size < best.size:
+            best = offsets
         if best.size == bound:
             break
     assert best is not None, "there is always one order"
@@ -115,7 +115,7 @@ def choose(fronts: Mapping[str, Sequence[Way]], phases: Phases, most: int | None
             further = (*chosen[:position], chosen[position] + 1, *chosen[position + 1 :])
             if further[position] < len(fronts[name]) and further not in seen:
                 seen.add(further)
-                cycles = (fronts[one][index].cycles for one, index in zip(names, further, strict=True))
+                cycles = (fronts[name][index].cycles for name, index in zip(names, further, strict=True))
                 heapq.heappush(waiting, (sum(cycles), further))
     last = tuple(len(fronts[name]) - 1 for name in names)
     sizes = {name: fronts[name][index].nbytes for name, index in zip(names, last, strict=True)}

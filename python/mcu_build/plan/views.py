@@ -17,19 +17,19 @@ def without_views(plan: Plan) -> Plan:
     }
     known = {names[id]: plan.tensors[id].quantization for id in names}
     steps = tuple(step.renamed(names) for step in plan.steps)
-    missing = {id: one for id, one in known.items() if plan.tensors[id].quantization is None}
+    missing = {id: tensor for id, tensor in known.items() if plan.tensors[id].quantization is None}
     renamed = replace(plan, steps=steps).with_quantization(missing)
     used = {id for step in steps for id in step.arguments if id is not None} | {*plan.inputs, *plan.outputs}
     used |= {below for id in used for below in _below(plan, id)}
-    return replace(renamed, tensors={id: one for id, one in renamed.tensors.items() if id in used})
+    return replace(renamed, tensors={id: tensor for id, tensor in renamed.tensors.items() if id in used})
 
 
 def _below(plan: Plan, id: int) -> list[int]:
     """What a tensor is a view of, down to the owner of its bytes."""
-    found = []
+    views = []
     while (below := plan.tensors[id].alias_of) is not None:
-        found.append(id := below)
-    return found
+        views.append(id := below)
+    return views
 
 
 def _same(plan: Plan, tensor: Tensor) -> Tensor | None:

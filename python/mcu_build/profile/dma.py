@@ -16,7 +16,7 @@ _OURS = "_ZN3mcu"
 
 
 def without_copies(
-    found: Sequence[Step], kernels: Sequence[str], symbols: Sequence[Symbol], run: Symbol
+    spans: Sequence[Step], kernels: Sequence[str], symbols: Sequence[Symbol], run: Symbol
 ) -> list[Step]:
     """Steps whose dma_start() counts without the copy that mcu_dma_start() makes.
 
@@ -33,7 +33,7 @@ def without_copies(
 
     return [
         Step(own(step.counts), own(step.waits)) if kernel == "dma_start" else step
-        for step, kernel in zip(found, kernels, strict=True)
+        for step, kernel in zip(spans, kernels, strict=True)
     ]
 
 

@@ -70,7 +70,7 @@ def of_report(manifest: Manifest, report: Report, was_run: bool) -> Variant:
     return Variant(
         **_names(manifest),
         cycles=cycles,
-        npu_cycles=sum(one["cycles"] for one in delegates) if delegates else None,
+        npu_cycles=sum(delegate["cycles"] for delegate in delegates) if delegates else None,
         instructions=profile.total.instructions if profile else None,
         milliseconds=report.milliseconds(cycles),
         sqnr_db=min((row["sqnr_db"] for row in report.quality), default=None),
@@ -109,13 +109,13 @@ def _names(manifest: Manifest) -> dict[str, Any]:
 
 def document(variants: Sequence[Variant]) -> dict[str, Any]:
     """The comparison as --json prints it."""
-    return {"variants": [{**asdict(one), "state": one.state} for one in variants]}
+    return {"variants": [{**asdict(variant), "state": variant.state} for variant in variants]}
 
 
 def names(variants: Sequence[Variant]) -> list[str]:
     """What tells each variant from the others: only what differs among them, the board at least."""
     parts = ("model", "board", "npu", "optimize")
-    values = {part: {getattr(one, part) for one in variants} - {_UNKNOWN} for part in parts}
+    values = {part: {getattr(variant, part) for variant in variants} - {_UNKNOWN} for part in parts}
     differing = [part for part in parts if len(values[part]) > 1] or ["board"]
     labels = _labels(variants, differing)
     # A compiler follows from the board, unless it was chosen.
@@ -123,7 +123,7 @@ def names(variants: Sequence[Variant]) -> list[str]:
 
 
 def _labels(variants: Sequence[Variant], parts: Sequence[str]) -> list[str]:
-    words = [[(part, getattr(one, part)) for part in parts] for one in variants]
+    words = [[(part, getattr(variant, part)) for part in parts] for variant in variants]
     return [" ".join(_word(*word) for word in row if word[1] != _UNKNOWN) or _UNKNOWN for row in words]
 
 
@@ -136,18 +136,20 @@ def table(variants: Sequence[Variant]) -> str:
     shown = _shown(variants)
     labels = names(variants)
     rows = [
-        [label, *(_cell(name, getattr(one, name)) for name in shown), one.state]
-        for label, one in zip(labels, variants, strict=True)
+        [label, *(_cell(name, getattr(variant, name)) for name in shown), variant.state]
+        for label, variant in zip(labels, variants, strict=True)
     ]
     right = set(shown.values())
     optional = [_HEADINGS[name] for name in ("instructions", "arena", "sqnr_db") if name in shown]
     made = render(["build", *shown.values(), "state"], rows, right, optional=optional)
-    errors = [f"{label}: {one.error}" for label, one in zip(labels, variants, strict=True) if one.error]
+    errors = [
+        f"{label}: {variant.error}" for label, variant in zip(labels, variants, strict=True) if variant.error
+    ]
     return "\n".join([made, *errors])
 
 
 def _shown(variants: Sequence[Variant]) -> Mapping[str, str]:
-    known = {name for one in variants for name in _HEADINGS if getattr(one, name) is not None}
+    known = {name for variant in variants for name in _HEADINGS if getattr(variant, name) is not None}
     return {name: heading for name, heading in _HEADINGS.items() if name in known}
 
 
@@ -166,23 +168,23 @@ def page(variants: Sequence[Variant]) -> str:
     from mcu_build.report import page as pages
 
     shown = _shown(variants)
-    most = {name: max((getattr(one, name) or 0 for one in variants), default=0) for name in shown}
+    most = {name: max((getattr(variant, name) or 0 for variant in variants), default=0) for name in shown}
     rows = [
         {
             "name": label,
             "cells": [
                 (_cell(name, value), 100 * value / most[name] if value and most[name] else 0)
                 for name in shown
-                for value in [getattr(one, name)]
+                for value in [getattr(variant, name)]
             ],
-            "state": one.state,
-            "bad": bool(one.exit_code or one.wrong),
-            "error": one.error,
-            "hint": one.hint,
+            "state": variant.state,
+            "bad": bool(variant.exit_code or variant.wrong),
+            "error": variant.error,
+            "hint": variant.hint,
         }
-        for label, one in zip(names(variants), variants, strict=True)
+        for label, variant in zip(names(variants), variants, strict=True)
     ]
-    title = " and ".join(dict.fromkeys(one.model for one in variants))
+    title = " and ".join(dict.fromkeys(variant.model for variant in variants))
     return pages.document(
         f"{title} compared", pages.rendered("compare.html", title=title, headings=shown, rows=rows)
     )

@@ -45,7 +45,7 @@ def _named(what: str, lane: int, name: str) -> dict[str, Any]:
 
 
 def _figures(row: Row) -> dict[str, Any]:
-    found = {
+    figures = {
         "kernel": row.kernel,
         "line": row.line,
         "macs": row.macs,
@@ -53,7 +53,7 @@ def _figures(row: Row) -> dict[str, Any]:
         "cycles": row.cycles,
         "sqnr_db": row.sqnr_db,
     }
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: value for name, value in figures.items() if value not in (None, "")}
 
 
 def model_explorer(report: Report) -> dict[str, Any]:

@@ -73,53 +73,53 @@ def _within(value: int | None, limit: int | None) -> bool:
 
 def fittings(front: Sequence[LowScratch], board: Board, optimize: Optimize = "speed") -> Iterator[Fitting]:
     """The plans of a front, for a board."""
-    for one in front:
-        plan, room = one.plan, room_for_arena(board, len(one.plan.initial_state))
+    for point in front:
+        plan, room = point.plan, room_for_arena(board, len(point.plan.initial_state))
         yield Fitting(
             arena=plan.arena.size,
             lower_bound=plan.arena.lower_bound,
             bands=sum(step.part_of is not None for step in plan.steps),
-            cycles=one.cycles + round(plan.arena.waits),
+            cycles=point.cycles + round(plan.arena.waits),
             fits=(room is None or plan.arena.size <= room) and not plan.arena.over,
             fullest=peak(plan) + of_input(plan),
             optimize=optimize,
-            least=one.least,
+            least=point.least,
         )
 
 
-def choose(found: Sequence[Fitting], limits: Limits) -> int | None:
+def choose(candidates: Sequence[Fitting], limits: Limits) -> int | None:
     """The plan to take: the quickest that keeps all limits; where cycles are limited, the smallest arena."""
-    good = [index for index, one in enumerate(found) if one.fits and limits.kept(one)]
+    good = [index for index, fitting in enumerate(candidates) if fitting.fits and limits.kept(fitting)]
 
     def order(index: int) -> tuple[int, int]:
-        one = found[index]
-        cycles = one.measured_cycles or 0
-        return (one.arena, cycles) if limits.cycles is not None else (cycles, one.arena)
+        candidate = candidates[index]
+        cycles = candidate.measured_cycles or 0
+        return (candidate.arena, cycles) if limits.cycles is not None else (cycles, candidate.arena)
 
     return min(good, key=order if limits.any else int, default=None)
 
 
-def refusal(found: Sequence[Fitting], limits: Limits) -> McuError:
+def refusal(candidates: Sequence[Fitting], limits: Limits) -> McuError:
     """Why none of the plans will do, and which is the nearest."""
-    within = [one for one in found if limits.kept(one)]
+    within = [fitting for fitting in candidates if limits.kept(fitting)]
     if within or not limits.any:
-        nearest = min(within or found, key=lambda one: one.arena)
+        nearest = min(within or candidates, key=lambda fitting: fitting.arena)
         return McuError(
             f"no plan fits: the nearest takes {nearest.arena:,} bytes of RAM{_beside(nearest)}",
             f"{nearest.fullest} Make the images of that layer smaller, or take a board with more RAM.",
             Exit.BUDGET,
         )
-    fit = [one for one in found if one.fits] or list(found)
-    small = [one for one in fit if _within(one.flash, limits.flash)]
+    fit = [fitting for fitting in candidates if fitting.fits] or list(candidates)
+    small = [fitting for fitting in fit if _within(fitting.flash, limits.flash)]
     if small and limits.cycles is not None:
-        nearest = min(small, key=lambda one: one.measured_cycles or 0)
+        nearest = min(small, key=lambda fitting: fitting.measured_cycles or 0)
         return McuError(
             f"no plan fits: the quickest{' of those that fit' if fit[0].fits else ''} takes "
             f"{nearest.measured_cycles or 0:,} cycles, {limits.cycles:,} are allowed{_beside(nearest)}",
             f"{nearest.slowest} Give it fewer channels or smaller images, or allow more RAM.",
             Exit.BUDGET,
         )
-    nearest = min(fit, key=lambda one: one.flash or 0)
+    nearest = min(fit, key=lambda fitting: fitting.flash or 0)
     return McuError(
         f"no plan fits: the smallest image takes {nearest.flash or 0:,} bytes of flash, "
         f"{limits.flash or 0:,} are allowed{_beside(nearest)}",
@@ -141,22 +141,22 @@ def to_keep(name: str, file: Path, plan: Fitting) -> str:
     return f'# mcu-build.toml\n[models.{name}]\nfile = "{file.as_posix()}"\nram = {plan.arena}\n{optimize}'
 
 
-def table(found: Sequence[Fitting], chosen: int | None) -> str:
+def table(candidates: Sequence[Fitting], chosen: int | None) -> str:
     """A row for each plan; `chosen` is marked."""
     rows = []
-    for index, one in enumerate(found):
-        size = "" if one.optimize == "speed" else f" ({one.optimize})"
+    for index, fitting in enumerate(candidates):
+        size = "" if fitting.optimize == "speed" else f" ({fitting.optimize})"
         rows.append(
             [
                 "*" if index == chosen else "",
-                f"{one.arena:,}{size}",
-                f"{one.arena / max(found[0].arena, 1):.0%}",
-                f"{one.lower_bound:,}",
-                one.from_least,
-                f"{one.bands:,}",
-                f"{one.cycles:,}",
-                "-" if one.flash is None else f"{one.flash:,}",
-                "-" if one.measured_cycles is None else f"{one.measured_cycles:,}",
+                f"{fitting.arena:,}{size}",
+                f"{fitting.arena / max(candidates[0].arena, 1):.0%}",
+                f"{fitting.lower_bound:,}",
+                fitting.from_least,
+                f"{fitting.bands:,}",
+                f"{fitting.cycles:,}",
+                "-" if fitting.flash is None else f"{fitting.flash:,}",
+                "-" if fitting.measured_cycles is None else f"{fitting.measured_cycles:,}",
             ]
         )
     return render(_HEADINGS, rows, right=_HEADINGS[1:])

@@ -176,8 +176,8 @@ def function_name(name: str) -> str:
 
 
 def _milliseconds(profile: Profile, cost: Cost) -> float | None:
-    found = profile.milliseconds(cost)
-    return None if found is None else round(found, 4)
+    time = profile.milliseconds(cost)
+    return None if time is None else round(time, 4)
 
 
 def _modelled(profile: Profile) -> str:

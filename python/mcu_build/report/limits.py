@@ -26,10 +26,10 @@ def limited(report: Report, limits: Mapping[str, float | None], drop: float | No
 def exceeded(report: Report) -> McuError | None:
     """The error (status 6) of the budgets that are not kept."""
     lines = [
-        f"{report.name}: {one.name.removesuffix(' budget')}: {one.used:,.6g} {one.unit}, "
-        f"the {'least' if one.least else 'budget'} is {one.limit or 0:,.6g}"
-        for one in report.budgets
-        if one.exceeded
+        f"{report.name}: {budget.name.removesuffix(' budget')}: {budget.used:,.6g} {budget.unit}, "
+        f"the {'least' if budget.least else 'budget'} is {budget.limit or 0:,.6g}"
+        for budget in report.budgets
+        if budget.exceeded
     ]
     hint = "The page says where flash, RAM and time go, and which layers lose accuracy."
     return McuError("\n".join(lines), hint, Exit.BUDGET) if lines else None
@@ -37,7 +37,9 @@ def exceeded(report: Report) -> McuError | None:
 
 def _measured(report: Report, drop: float | None) -> tuple[tuple[str, float | None, str], ...]:
     size, profile, accuracy = report.size, report.profile, report.accuracy
-    worst = min((one["sqnr_db"] for row in report.quality for one in row["groups"] or [row]), default=None)
+    worst = min(
+        (group["sqnr_db"] for row in report.quality for group in row["groups"] or [row]), default=None
+    )
     return (
         ("max_flash", size.flash["total"] if size else None, "bytes"),
         ("max_ram", size.ram["total"] if size else None, "bytes"),

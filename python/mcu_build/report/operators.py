@@ -75,7 +75,7 @@ def _served_by(base: str) -> str:
     if known:
         return f"left out: {known.why}"
     forms = (f"{base}.", f"{base}_copy.")
-    return ", ".join(f"`{one}`" for one in sorted(operators()) if one.startswith(forms)) or "-"
+    return ", ".join(f"`{operator}`" for operator in sorted(operators()) if operator.startswith(forms)) or "-"
 
 
 def _by_module() -> Mapping[str, Mapping[str, Selector]]:

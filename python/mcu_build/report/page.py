@@ -81,7 +81,7 @@ def _body(report: Report) -> "Markup":
         has_lines=any(row.line for row in rows),
         largest=max((row.cycles or row.instructions or 0 for row in rows if not row.inner), default=0),
         largest_inner=max((row.cycles or 0 for row in rows if row.inner), default=0),
-        graph=[Markup(one) for one in _graph(report, rows)],
+        graph=[Markup(box) for box in _graph(report, rows)],
         drawn=drawn,
         removed=sentence(report.removed) if report.removed else "",
         estimates=estimates(report.npu) if report.npu else [],
@@ -140,15 +140,15 @@ def _arena(report: Report) -> str:
 
     blocks = [
         svg.Block(
-            one["offset"],
-            one["size"],
-            one["first"],
-            one["last"],
-            label(one["made_by"]),
-            f"{label(one['made_by'])}\n{one['size']:,} bytes at {one['offset']:,}, "
-            f"steps {max(one['first'], 0)} to {min(one['last'], len(report.steps) - 1)}",
+            block["offset"],
+            block["size"],
+            block["first"],
+            block["last"],
+            label(block["made_by"]),
+            f"{label(block['made_by'])}\n{block['size']:,} bytes at {block['offset']:,}, "
+            f"steps {max(block['first'], 0)} to {min(block['last'], len(report.steps) - 1)}",
         )
-        for one in report.arena
+        for block in report.arena
     ]
     return svg.arena(blocks, len(report.steps), report.memory["arena"], report.memory["peak_step"])
 

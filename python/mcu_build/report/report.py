@@ -118,15 +118,15 @@ class Report:
     def rows(self) -> tuple[Row, ...]:
         """Every step, and behind a step of the NPU its operations."""
         named: dict[str, list[Facts]] = {}
-        for one in self.layers:
-            named.setdefault(one["name"], []).append(one)
+        for layer in self.layers:
+            named.setdefault(layer["name"], []).append(layer)
         delegates = iter(self.npu["compiler_estimates"]["delegates"] if self.npu else ())
-        found = []
+        rows = []
         for index, step in enumerate(self.steps):
-            found.append(_with_quality(self._row(index, step), step, named))
+            rows.append(_with_quality(self._row(index, step), step, named))
             inside = next(delegates, {"layers": ()}) if step["where"] == "npu" else {"layers": ()}
-            found += [_with_quality(_operation(index, one), one, named) for one in inside["layers"]]
-        return tuple(found)
+            rows += [_with_quality(_operation(index, layer), layer, named) for layer in inside["layers"]]
+        return tuple(rows)
 
     def _row(self, index: int, step: Facts) -> Row:
         label = layer_name(step["name"], step["operator"], step["shape"])
@@ -139,7 +139,7 @@ class Report:
 
     def edges(self) -> set[tuple[int, int]]:
         """Which step reads what which step has written, by their indices."""
-        owners = {one["id"]: one["alias_of"] for one in self.tensors}
+        owners = {tensor["id"]: tensor["alias_of"] for tensor in self.tensors}
 
         def owner(id: int) -> int:
             while owners.get(id) is not None:
@@ -147,33 +147,33 @@ class Report:
             return id
 
         writers: dict[int, list[int]] = {}
-        found = set()
+        edges = set()
         for index, step in enumerate(self.steps):
             for id in step["arguments"]:
                 if id is not None and id not in step["writes"]:
-                    found |= {(writer, index) for writer in writers.get(owner(id), ())}
+                    edges |= {(writer, index) for writer in writers.get(owner(id), ())}
             for id in step["writes"]:
                 before = writers.setdefault(owner(id), [])
                 if step["where"] == "npu":
                     # Its inputs and outputs lie in its scratch memory.
-                    found |= {(writer, index) for writer in before}
+                    edges |= {(writer, index) for writer in before}
                     before.clear()
                 before.append(index)
-        return found
+        return edges
 
 
-def _operation(index: int, one: Facts) -> Row:
+def _operation(index: int, layer: Facts) -> Row:
     """What the NPU does in a step, as its compiler estimates it."""
-    label = layer_name(one["name"], one["output_of"] or one["operator"], one["shape"])
-    kernel = f"{one['operator']} of the NPU"
-    return Row(index, label, one["layer"], kernel, "npu", one["macs"], cycles=one["cycles"], inner=True)
+    label = layer_name(layer["name"], layer["output_of"] or layer["operator"], layer["shape"])
+    kernel = f"{layer['operator']} of the NPU"
+    return Row(index, label, layer["layer"], kernel, "npu", layer["macs"], cycles=layer["cycles"], inner=True)
 
 
 def _with_quality(row: Row, step: Facts, named: Mapping[str, Sequence[Facts]]) -> Row:
     """The row with the decibels of the layer of the float model that it computes."""
     operator = short_operator(step.get("output_of") or step["operator"])
     own = named.get(step["name"], ())
-    best = next((one for one in own if operator.endswith(short_operator(one["operator"]))), None)
+    best = next((layer for layer in own if operator.endswith(short_operator(layer["operator"]))), None)
     if best is None or row.where == "boundary":
         return row
     return replace(row, sqnr_db=best["sqnr_db"], accumulated_db=best["accumulated_db"])

@@ -6,27 +6,29 @@ from mcu_build.tables import render
 _HEADINGS = ("model", "arena", "of its first", "begins at", "more cycles, about")
 
 
-def table(found: Schedule) -> str:
+def table(schedule: Schedule) -> str:
     """A row for each model, and what all take."""
     rows = [
         [
-            one.name,
-            f"{one.arena:,}",
-            f"{one.arena / max(one.first, 1):.0%}",
-            f"{one.offset:,}",
-            f"{one.cycles:,}",
+            model.name,
+            f"{model.arena:,}",
+            f"{model.arena / max(model.first, 1):.0%}",
+            f"{model.offset:,}",
+            f"{model.cycles:,}",
         ]
-        for one in found.models
+        for model in schedule.models
     ]
-    apart = sum(one.arena for one in found.models)
+    apart = sum(model.arena for model in schedule.models)
     return (
         render(_HEADINGS, rows, right=_HEADINGS[1:])
-        + f"\n{found.size:,} bytes together, {apart:,} apart; no placement of these plans takes less than "
-        f"{found.bound:,}"
+        + f"\n{schedule.size:,} bytes together, {apart:,} apart; no placement of these plans takes less than "
+        f"{schedule.bound:,}"
     )
 
 
-def to_keep(found: Schedule) -> str:
+def to_keep(schedule: Schedule) -> str:
     """What to write into the project file, so that each build takes these plans."""
-    models = (f'[models.{one.name}]\nfile = "{one.file}"\nram = {one.arena}\n' for one in found.models)
+    models = (
+        f'[models.{model.name}]\nfile = "{model.file}"\nram = {model.arena}\n' for model in schedule.models
+    )
     return "# mcu-build.toml\n" + "".join(models)

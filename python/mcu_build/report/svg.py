@@ -33,16 +33,16 @@ def drawing(width: float, height: float, parts: Iterable[str], label: str) -> st
     return f"{opening}{''.join(parts)}</svg>"
 
 
-def box(one: Box) -> str:
+def box(drawn: Box) -> str:
     """A rectangle, its label as far as it fits, its title."""
-    title = f"<title>{escape(one.title)}</title>" if one.title else ""
-    lines = _lines(one.label, int((one.width - 6) / _LETTER), int(one.height / _TEXT_HEIGHT))
+    title = f"<title>{escape(drawn.title)}</title>" if drawn.title else ""
+    lines = _lines(drawn.label, int((drawn.width - 6) / _LETTER), int(drawn.height / _TEXT_HEIGHT))
     # A single line stands in the middle of a low box.
-    top = one.y + min((one.height - _TEXT_HEIGHT * (len(lines) - 1)) / 2 + 4, _TEXT_HEIGHT)
-    words = "".join(text(one.x + 3, top + _TEXT_HEIGHT * index, part) for index, part in enumerate(lines))
-    place = f'x="{one.x:.2f}" y="{one.y:.2f}"'
-    size = f'width="{max(one.width, 0.5):.2f}" height="{one.height:.2f}"'
-    return f'<g class="{one.style}">{title}<rect {place} {size}/>{words}</g>'
+    top = drawn.y + min((drawn.height - _TEXT_HEIGHT * (len(lines) - 1)) / 2 + 4, _TEXT_HEIGHT)
+    words = "".join(text(drawn.x + 3, top + _TEXT_HEIGHT * index, part) for index, part in enumerate(lines))
+    place = f'x="{drawn.x:.2f}" y="{drawn.y:.2f}"'
+    size = f'width="{max(drawn.width, 0.5):.2f}" height="{drawn.height:.2f}"'
+    return f'<g class="{drawn.style}">{title}<rect {place} {size}/>{words}</g>'
 
 
 def _lines(label: str, letters: int, most: int) -> list[str]:
@@ -111,28 +111,28 @@ class Item:
 def treemap(items: Sequence[Item], width: float, height: float, label: str) -> str:
     """Rectangles whose areas are as the items' sizes, near to squares (Bruls, Huizing, van Wijk, 2000)."""
     boxes = _squarified(
-        sorted((one for one in items if one.size > 0), key=lambda one: -one.size), width, height
+        sorted((item for item in items if item.size > 0), key=lambda item: -item.size), width, height
     )
-    return drawing(width, height, (box(one) for one in boxes), label)
+    return drawing(width, height, (box(drawn) for drawn in boxes), label)
 
 
 def _squarified(items: Sequence[Item], width: float, height: float) -> list[Box]:
     """The boxes of `items`, largest first, row by row along the shorter side of what is left."""
     boxes: list[Box] = []
     x = y = 0.0
-    scale = width * height / max(sum(one.size for one in items), 1)
+    scale = width * height / max(sum(item.size for item in items), 1)
     at = 0
     while at < len(items):
         side = min(width - x, height - y)
         end = _row_end(items, at, side, scale)
-        area = scale * sum(one.size for one in items[at:end])
+        area = scale * sum(item.size for item in items[at:end])
         thickness = area / side if side else 0.0
         along = 0.0
         across = width - x >= height - y
-        for one in items[at:end]:
-            length = one.size * scale / thickness if thickness else 0.0
+        for item in items[at:end]:
+            length = item.size * scale / thickness if thickness else 0.0
             place = (x, y + along, thickness, length) if across else (x + along, y, length, thickness)
-            boxes.append(Box(*place, one.style, one.label, one.title))
+            boxes.append(Box(*place, item.style, item.label, item.title))
             along += length
         x, y = (x + thickness, y) if across else (x, y + thickness)
         at = end
@@ -168,7 +168,7 @@ class Span:
 def timeline(spans: Sequence[Span], lanes: Sequence[str], unit: str, width: float = 1100) -> str:
     """Lanes one below the other over one axis that begins at 0."""
     margin, row = 60.0, 34.0
-    end = max((one.start + one.length for one in spans), default=1.0) or 1.0
+    end = max((span.start + span.length for span in spans), default=1.0) or 1.0
     scale = (width - margin - 10) / end
     height = row * len(lanes) + 26
     parts = [text(0, row * index + 22, name) for index, name in enumerate(lanes)]
@@ -179,16 +179,16 @@ def timeline(spans: Sequence[Span], lanes: Sequence[str], unit: str, width: floa
     parts += [
         box(
             Box(
-                margin + one.start * scale,
-                row * one.lane + 4,
-                one.length * scale,
+                margin + span.start * scale,
+                row * span.lane + 4,
+                span.length * scale,
                 row - 8,
-                one.style,
-                one.label,
-                one.title,
+                span.style,
+                span.label,
+                span.title,
             )
         )
-        for one in spans
+        for span in spans
     ]
     return drawing(width, height, [*parts, text(0, height - 6, unit, "start", "tick")], "time line")
 
@@ -221,14 +221,14 @@ def arena(blocks: Sequence[Block], steps: int, size: int, peak: int, width: floa
     columns = steps + 2  # inputs lie there before the first step, outputs after the last
     dx, dy = (width - margin - 10) / columns, (height - 30) / max(size, 1)
 
-    def place(one: Block) -> Box:
-        x = margin + (one.first + 1) * dx
-        y = height - 20 - (one.offset + one.size) * dy
-        hue = f"hue{one.first % 8}"
-        return Box(x, y, (one.last - one.first + 1) * dx, one.size * dy, hue, one.label, one.title)
+    def place(span: Block) -> Box:
+        x = margin + (span.first + 1) * dx
+        y = height - 20 - (span.offset + span.size) * dy
+        hue = f"hue{span.first % 8}"
+        return Box(x, y, (span.last - span.first + 1) * dx, span.size * dy, hue, span.label, span.title)
 
     marked = Box(margin + (peak + 1) * dx, 4, dx, height - 24, "peak", "", f"fullest at step {peak}")
-    parts = [box(place(one)) for one in blocks]
+    parts = [box(place(block)) for block in blocks]
     parts += [box(marked)]
     for part in range(5):
         y = height - 20 - part * size / 4 * dy
@@ -256,15 +256,15 @@ def graph_rows(edges: Iterable[tuple[int, int]], rows: int) -> list[str]:
     near = {start for start, end in edges if end - start == 1}
     lanes = _lanes(jumps)
     width = _LANE * (2 + max(lanes.values(), default=0))
-    found = []
+    drawn = []
     for row in range(rows):
         parts = [line(_LANE / 2, 0, _LANE / 2, ROW / 2, "edge")] if row - 1 in near else []
         parts += [line(_LANE / 2, ROW / 2, _LANE / 2, ROW, "edge")] if row in near else []
         parts += [_jump(row, edge, lane) for edge, lane in lanes.items() if edge[0] <= row <= edge[1]]
         parts.append(f'<circle cx="{_LANE / 2:g}" cy="{ROW / 2:g}" r="4" class="node"/>')
         opening = f'<svg width="{width}" height="{ROW}" viewBox="0 0 {width} {ROW}" aria-hidden="true">'
-        found.append(f"{opening}{''.join(parts)}</svg>")
-    return found
+        drawn.append(f"{opening}{''.join(parts)}</svg>")
+    return drawn
 
 
 def _lanes(jumps: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
@@ -320,16 +320,16 @@ def losses(layers: Sequence[Loss], least: float, width: float = 1100) -> str:
             text(margin - 6, level(tick) + 4, str(tick), "end", "tick"),
         ]
     before = None
-    for index, one in enumerate(layers):
+    for index, layer in enumerate(layers):
         x = margin + index * dx
-        top = level(one.alone)
-        style = "loss bad" if one.alone < least else "loss"
-        parts.append(box(Box(x + dx * 0.1, top, dx * 0.8, height - 10 - top, style, "", one.title)))
-        if one.weights is not None:
+        top = level(layer.alone)
+        style = "loss bad" if layer.alone < least else "loss"
+        parts.append(box(Box(x + dx * 0.1, top, dx * 0.8, height - 10 - top, style, "", layer.title)))
+        if layer.weights is not None:
             parts.append(
-                f'<circle cx="{x + dx / 2:.1f}" cy="{level(one.weights):.1f}" r="3" class="weights"/>'
+                f'<circle cx="{x + dx / 2:.1f}" cy="{level(layer.weights):.1f}" r="3" class="weights"/>'
             )
-        here = (x + dx / 2, level(one.so_far))
+        here = (x + dx / 2, level(layer.so_far))
         if before:
             parts.append(line(*before, *here, "so-far"))
         before = here

@@ -48,11 +48,11 @@ def deployment(
 
     `steps` are those of all plans that the image is to run: its own, and those that may come later.
     """
-    given = load(lowered.program, lowered.method, lowered.data)
+    program = load(lowered.program, lowered.method, lowered.data)
     if options.upstream:
-        made = _as_given(plan, given, lowered, options)
+        made = _as_given(plan, program, lowered, options)
     else:
-        made = _of_delegates(plan, steps, given, options)
+        made = _of_delegates(plan, steps, program, options)
     if options.program_slot:
         check_capacity(plan.name, made.data, options.program_slot)
     return replace(
@@ -67,11 +67,11 @@ def deployment(
 _NO_POOLS = Pools(0, 0)
 
 
-def _of_delegates(plan: Plan, steps: Sequence[Step], given: Program, options: Options) -> Deployment:
+def _of_delegates(plan: Plan, steps: Sequence[Step], loaded: Program, options: Options) -> Deployment:
     """The program with our delegates in place of what our kernels serve."""
-    backends = {OUR_BACKEND, *_backends(given, options, plan.name)}
+    backends = {OUR_BACKEND, *_backends(loaded, options, plan.name)}
     kernels = KernelSet.of(step for step in steps if not is_left(step))
-    data = encode(delegated(plan, given, kernels.numbers))
+    data = encode(delegated(plan, loaded, kernels.numbers))
     program = parse(data, plan.name)
     custom = user_calls(steps)
     operators = tuple(sorted(custom))
@@ -159,7 +159,7 @@ def _check_views(plan: Plan, program: Program, lowered: Lowered) -> None:
     """
     if not plan.steps or "aten::view_copy.out" in program.operators:
         return
-    scratch = [one.fast_scratch for one in lowered.delegates]
+    scratch = [delegate.fast_scratch for delegate in lowered.delegates]
     npu = NpuTarget(lowered.npu.name, scratch) if lowered.npu else None
     own = select(program, plan.name, npu, selectors(lowered.custom))
     moved = [step for step in own.steps if step.operator == "aten::view_copy.out"]
@@ -181,8 +181,10 @@ def first_pools(program: Program, is_host: bool) -> Pools:
     method = _METHOD_BASE + _VALUE[wide] * len(program.values)
     method += sum(_INSTRUCTION[wide] + _ARGUMENT[wide] * len(call.arguments) for call in calls)
     method += _DELEGATE[wide] * len(program.delegates)
-    npu = [one for one in program.delegates if one.id == BACKEND]
-    scratch = [parse_payload(one.payload, one.named_data).scratch_size + ALIGNMENT for one in npu]
+    npu = [delegate for delegate in program.delegates if delegate.id == BACKEND]
+    scratch = [
+        parse_payload(delegate.payload, delegate.named_data).scratch_size + ALIGNMENT for delegate in npu
+    ]
     return Pools(aligned(method), aligned(max(_TEMP_BASE, _lookup(program, is_host), *scratch)))
 
 
@@ -190,13 +192,13 @@ def exact_pools(measured: Pools, program: Program, options: Options, is_host: bo
     """What was measured, rounded up, or what the user wants. McuError where that is too little."""
     needed = Pools(aligned(measured.method), aligned(max(measured.temp, _lookup(program, is_host))))
     lines = []
-    for what, given, need in (
+    for what, size, need in (
         ("--method-pool", options.method_pool, needed.method),
         ("--temp-pool", options.temp_pool, needed.temp),
     ):
-        if given is not None and given < need:
+        if size is not None and size < need:
             lines.append(
-                f"{name}: {what}: {given:,} bytes, the program takes {need:,}: {need - given:,} too few"
+                f"{name}: {what}: {size:,} bytes, the program takes {need:,}: {need - size:,} too few"
             )
     if lines:
         raise McuError("\n".join(lines), "Leave the option out: pools are measured and made to fit.")
@@ -208,10 +210,10 @@ _WANTED = re.compile(r"method pool (\d+) of \d+, temporary (\d+) of \d+")
 
 def wanted_pools(pools: Pools, output: str) -> Pools | None:
     """Larger pools, from what a firmware said whose pools were too small; None where they were not."""
-    found = _WANTED.search(output)
-    if not found:
+    match = _WANTED.search(output)
+    if not match:
         return None
-    wanted = Pools(aligned(int(found.group(1))), aligned(int(found.group(2))))
+    wanted = Pools(aligned(int(match.group(1))), aligned(int(match.group(2))))
     larger = Pools(max(pools.method, wanted.method), max(pools.temp, wanted.temp))
     return larger if larger != pools else None
 

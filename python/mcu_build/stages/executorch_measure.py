@@ -61,107 +61,112 @@ def build_measured(
         kernel_sources=kernel_sources,
         prototypes=prototypes(plan),
     )
-    given = _deployment(plan, steps, lowered, options, board)
-    if given.upstream:
-        check_kernels(package, given.upstream)
-    slots, given = given.slots, replace(given, slots=None)
+    deployed = _deployment(plan, steps, lowered, options, board)
+    if deployed.upstream:
+        check_kernels(package, deployed.upstream)
+    slots, deployed = deployed.slots, replace(deployed, slots=None)
     with progress.stage("build"):
-        images = _build(given, inputs)
+        images = _build(deployed, inputs)
     if board.is_host or board.run.qemu is not None:
         with progress.stage("measure"):
-            given, measured = _measured(given, inputs, images["test_elf"], lowered.npu)
-        pools = exact_pools(measured, given.program, options, board.is_host, plan.name)
+            deployed, measured = _measured(deployed, inputs, images["test_elf"], lowered.npu)
+        pools = exact_pools(measured, deployed.program, options, board.is_host, plan.name)
     else:
         # Nothing here can run it: the pools stay at their upper bound, unless the user knows better.
-        pools = _chosen(given.pools, options)
-    given = replace(given, pools=pools, slots=slots)
+        pools = _chosen(deployed.pools, options)
+    deployed = replace(deployed, pools=pools, slots=slots)
     with progress.stage("build"):
-        images = _build(given, inputs)
-    if given.has_plans:
+        images = _build(deployed, inputs)
+    if deployed.has_plans:
         images["delegated"] = folder / "delegated.pte"
-        write_atomically(images["delegated"], given.data)
+        write_atomically(images["delegated"], deployed.data)
     if slots:
         images["program_slot"] = folder / "program.slot"
-        write_atomically(images["program_slot"], first_slot(given))
-    return images, _memory(given)
+        write_atomically(images["program_slot"], first_slot(deployed))
+    return images, _memory(deployed)
 
 
 def estimated(
     plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, board: Board
 ) -> tuple[dict[str, str], Deployment]:
     """The sources of a program, for another build to compile: pools are an upper bound, or the user's."""
-    given = _deployment(plan, steps, lowered, options, board)
-    given = replace(given, pools=_chosen(given.pools, options))
-    texts = generate(given)
+    deployed = _deployment(plan, steps, lowered, options, board)
+    deployed = replace(deployed, pools=_chosen(deployed.pools, options))
+    texts = generate(deployed)
     prefix = wheel() if board.is_host and options.prefix is None else options.prefix
     if prefix:
         texts["model.cmake"] += f"set(MCU_MODEL_EXECUTORCH [==[{prefix.resolve()}]==])\n"
-    return texts, given
+    return texts, deployed
 
 
 def _deployment(
     plan: Plan, steps: Sequence[Step], lowered: Lowered, options: Options, board: Board
 ) -> Deployment:
     """McuError also where it does not fit the board, or the NPU does not reach programs that are in slots."""
-    given = deployment(plan, steps, lowered, options, board.is_host)
-    if given.slots and given.has_npu and not board.is_host and not board.memory_named(PROGRAM_SLOTS).npu:
+    deployed = deployment(plan, steps, lowered, options, board.is_host)
+    if (
+        deployed.slots
+        and deployed.has_npu
+        and not board.is_host
+        and not board.memory_named(PROGRAM_SLOTS).npu
+    ):
         raise McuError(
-            f"{plan.name}: --program-slot: the NPU of {board.id} does not reach {given.slots.address:#x}, "
+            f"{plan.name}: --program-slot: the NPU of {board.id} does not reach {deployed.slots.address:#x}, "
             "where its command streams and weights would lie",
             "Give the end of a memory with npu = true in the board's file.",
         )
     if not options.upstream:
         check_fit(plan, board)
-    return given
+    return deployed
 
 
 def _chosen(pools: Pools, options: Options) -> Pools:
     return Pools(options.method_pool or pools.method, options.temp_pool or pools.temp)
 
 
-def _build(given: Deployment, inputs: BuildInputs) -> dict[str, Path]:
-    for name, text in generate(given).items():
+def _build(deployed: Deployment, inputs: BuildInputs) -> dict[str, Path]:
+    for name, text in generate(deployed).items():
         write_changed(inputs.folder / "src" / name, text)
     return build(inputs)
 
 
 def _measured(
-    given: Deployment, inputs: BuildInputs, image: Path, npu: NpuChoice | None
+    deployed: Deployment, inputs: BuildInputs, image: Path, npu: NpuChoice | None
 ) -> tuple[Deployment, Pools]:
     """What one inference on zeros takes of the pools, which grow until it succeeds."""
     # Of a model with state a byte says that a sequence begins.
-    begins = b"\1" if given.plan.initial_state else b""
-    zeros = begins + bytes(sum(given.plan.tensors[id].nbytes for id in given.plan.inputs))
+    begins = b"\1" if deployed.plan.initial_state else b""
+    zeros = begins + bytes(sum(deployed.plan.tensors[id].nbytes for id in deployed.plan.inputs))
     for _ in range(_TRIES):
         try:
             use = run(inputs.board, image, zeros, _TIMEOUT, npu=npu).pools
-            return given, Pools(use["method_pool"], use["temp_pool"])
+            return deployed, Pools(use["method_pool"], use["temp_pool"])
         except McuError as error:
-            larger = wanted_pools(given.pools, error.message)
+            larger = wanted_pools(deployed.pools, error.message)
             if error.exit_code != Exit.FIRMWARE or larger is None:
                 raise
-        given = replace(given, pools=larger)
-        image = _build(given, inputs)["test_elf"]
-    raise McuError(f"{given.name}: its pools are still too small after {_TRIES} tries: {given.pools}")
+        deployed = replace(deployed, pools=larger)
+        image = _build(deployed, inputs)["test_elf"]
+    raise McuError(f"{deployed.name}: its pools are still too small after {_TRIES} tries: {deployed.pools}")
 
 
-def _memory(given: Deployment) -> dict[str, Any]:
-    planned, ports = planned_bytes(given.program), port_bytes(given.program)
+def _memory(deployed: Deployment) -> dict[str, Any]:
+    planned, ports = planned_bytes(deployed.program), port_bytes(deployed.program)
     return {
-        "arena": max(planned, given.ram),
+        "arena": max(planned, deployed.ram),
         "lower_bound": planned,
         "peak": f"ExecuTorch's own plan takes {planned:,} bytes.",
         "executorch": planned,
-        "constants": len(given.data),
-        "state": len(given.plan.initial_state),
-        "state_offsets": list(given.plan.state_offsets),
-        "method_pool": given.pools.method,
-        "temp_pool": given.pools.temp,
+        "constants": len(deployed.data),
+        "state": len(deployed.plan.initial_state),
+        "state_offsets": list(deployed.plan.state_offsets),
+        "method_pool": deployed.pools.method,
+        "temp_pool": deployed.pools.temp,
         "ports": ports,
         "runtime": "executorch",
-        "operators": list(given.contract),
-        "kernels": list(given.kernels.numbers.lines) if given.has_plans else None,
-        "backends": list(given.backends),
-        "method": given.program.method,
-        "program_slot": given.slots.document if given.slots else None,
+        "operators": list(deployed.contract),
+        "kernels": list(deployed.kernels.numbers.lines) if deployed.has_plans else None,
+        "backends": list(deployed.backends),
+        "method": deployed.program.method,
+        "program_slot": deployed.slots.document if deployed.slots else None,
     }

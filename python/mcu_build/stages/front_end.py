@@ -67,12 +67,12 @@ def quantized(
         / "dependencies"
         / hash_text(str(file.resolve()), *(str(library.resolve()) for library in libraries))
     )
-    found = _known(file, npu_kind, notes, cache, precision)
-    if found is None:
+    known = _known(file, npu_kind, notes, cache, precision)
+    if known is None:
         # What the model depends on is known only at the end: who needs the same meanwhile waits for it.
         with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it"), ROOM):
-            found = _known(file, npu_kind, notes, cache, precision)
-            if found is None:
+            known = _known(file, npu_kind, notes, cache, precision)
+            if known is None:
                 key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries, precision)
                 if observed.settled:
                     kept = json.dumps(observed.document(file.resolve().parent))
@@ -81,7 +81,7 @@ def quantized(
     for name in ("capture", "quantize"):
         with progress.stage(name) as mark:
             mark.cached = True
-    return found
+    return known
 
 
 def _known(

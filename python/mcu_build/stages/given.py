@@ -66,9 +66,9 @@ def given_program(
         None,
         None,
         _without_initial(file, loaded),
-        tuple(one.resolve() for one in (file, *libraries, *data)),
+        tuple(path.resolve() for path in (file, *libraries, *data)),
         (),
-        watched=Dependencies(tuple(one.absolute() for one in (file, *libraries, *data))).watched,
+        watched=Dependencies(tuple(path.absolute() for path in (file, *libraries, *data))).watched,
         npu=npu,
         method=method,
         custom=signatures,
@@ -110,10 +110,10 @@ def _check_data(file: Path, loaded: "Program", data: Sequence[Path]) -> None:
 
     names = {value.name for value in loaded.values if isinstance(value, TensorValue)}
     payloads = b"".join(delegate.payload for delegate in loaded.delegates)
-    for one in load_weights(data).files:
-        is_read = any(key.encode() in payloads for key in one.blobs)
-        if not is_read and not names & {weight.key for weight in one.weights}:
-            raise McuError(f"{one.path}: {file} takes no weights from it", "Leave --data out.")
+    for weights_file in load_weights(data).files:
+        is_read = any(key.encode() in payloads for key in weights_file.blobs)
+        if not is_read and not names & {weight.key for weight in weights_file.weights}:
+            raise McuError(f"{weights_file.path}: {file} takes no weights from it", "Leave --data out.")
 
 
 def _write_signatures(custom: Sequence[str], libraries: Sequence[Path], folder: Path) -> None:

@@ -25,16 +25,16 @@ def check_sources(sources: Iterable[Path]) -> None:
 
 def with_headers(sources: Iterable[Path]) -> list[Path]:
     """The sources and the files beside them that they include, directly or not."""
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     waiting = [file.resolve() for file in sources]
     while waiting:
         file = waiting.pop()
-        if file in found or not file.is_file():
+        if file in files or not file.is_file():
             continue
-        found[file] = None
+        files[file] = None
         names = _INCLUDE.findall(file.read_text(errors="replace"))
         waiting += [(file.parent / name).resolve() for name in names]
-    return sorted(found)
+    return sorted(files)
 
 
 def prototypes(plan: Plan) -> dict[str, str]:
@@ -65,7 +65,7 @@ def missing_kernels(name: str, wanted: Mapping[str, str], output: str) -> McuErr
         return None
     return McuError(
         f"{name}: no function in the kernel sources for {', '.join(missing)}",
-        "With just these types, and not static, define\n" + _listed(wanted[one] for one in missing),
+        "With just these types, and not static, define\n" + _listed(wanted[call] for call in missing),
     )
 
 

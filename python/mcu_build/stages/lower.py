@@ -56,10 +56,10 @@ def lower_model(
     check_model(file)
     op_library.check(libraries)
     if file.suffix == ".pte":
-        given = given_program(file, npu, io, method, libraries, data, cache)
-        for warning in given.warnings:
+        program = given_program(file, npu, io, method, libraries, data, cache)
+        for warning in program.warnings:
             progress.warn(warning)
-        return given
+        return program
     if method is not None:
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     if data:
@@ -88,14 +88,19 @@ def lower_model(
         warnings=warnings,
         dependencies=observed.files,
         watched=observed.with_files((file.absolute(),)).watched,
-        boundaries=tuple(Quantization(**one) if one else None for one in details["boundaries"]),
+        boundaries=tuple(
+            Quantization(**boundary) if boundary else None for boundary in details["boundaries"]
+        ),
         operators=tuple(details["operators"]),
         npu=npu,
         delegates=tuple(
             LoweredDelegate(
-                lowered / one["tosa"], one["fast_scratch"], one["estimates"], tuple(one["layers"])
+                lowered / delegate["tosa"],
+                delegate["fast_scratch"],
+                delegate["estimates"],
+                tuple(delegate["layers"]),
             )
-            for one in details["delegates"]
+            for delegate in details["delegates"]
         ),
         custom=read_signatures(details["custom"]),
         definitions=definitions,
@@ -140,15 +145,15 @@ def lower_entry(
     core = lowering_core(board)
     lowered, made = _lowered(load_quantized(entry / "quantized.pt2"), npu, core, io, frozenset(operators()))
     delegates = []
-    for index, one in enumerate(made):
+    for index, delegate in enumerate(made):
         name = f"delegate_{index}.tosa"
-        (folder / name).write_bytes(one.tosa)
+        (folder / name).write_bytes(delegate.tosa)
         delegates.append(
             {
                 "tosa": name,
-                "fast_scratch": one.fast_scratch,
-                "estimates": dict(one.estimates),
-                "layers": one.layers,
+                "fast_scratch": delegate.fast_scratch,
+                "estimates": dict(delegate.estimates),
+                "layers": delegate.layers,
             }
         )
     (folder / "program.pte").write_bytes(lowered.pte)
@@ -157,7 +162,9 @@ def lower_entry(
         prove_stream(entry, info, recording, (lowered, made), folder)
     details = {
         "warnings": list(lowered.warnings),
-        "boundaries": [asdict(one) if one else None for one in (*lowered.inputs, *lowered.outputs)],
+        "boundaries": [
+            asdict(boundary) if boundary else None for boundary in (*lowered.inputs, *lowered.outputs)
+        ],
         "operators": [asdict(row) for row in lowered.operators],
         "delegates": delegates,
         "custom": signatures,

@@ -98,8 +98,8 @@ def npu_document(lowered: Lowered, compiler: str) -> dict[str, Any] | None:
         "compiler_estimates": {
             "compiler": compiler,
             "delegates": [
-                {**one.estimates, "layers": [dict(layer) for layer in one.layers]}
-                for one in lowered.delegates
+                {**delegate.estimates, "layers": [dict(layer) for layer in delegate.layers]}
+                for delegate in lowered.delegates
             ],
         },
     }

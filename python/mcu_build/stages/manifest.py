@@ -77,13 +77,13 @@ def read(folder: Path) -> Manifest | None:
 
 def require(folder: Path) -> Manifest:
     """The manifest of a build folder, or McuError."""
-    found = read(folder)
-    if found is None:
+    manifest = read(folder)
+    if manifest is None:
         raise McuError(
             f"{folder}: {'this build is not whole' if is_begun(folder) else 'no build here'}",
             "Build it again: mcu-build --board B model.py",
         )
-    return found
+    return manifest
 
 
 def is_begun(folder: Path) -> bool:

@@ -46,13 +46,13 @@ def build(request: Request, cache: Cache, progress: Progress) -> Built:
     key = _key(request, lowered)
     # Who builds the same at the same time waits, and finds it made.
     with lock(folder, lambda: progress.warn(f"{folder}: waiting for another build of it")):
-        found = manifests.read(folder)
-        if not (found and found.key == key and found.is_whole(folder)):
+        manifest = manifests.read(folder)
+        if not (manifest and manifest.key == key and manifest.is_whole(folder)):
             return Built(folder, _make(request, lowered, folder, key, progress), lowered, request)
     for name in ("plan", "build"):
         with progress.stage(name) as mark:
             mark.cached = True
-    return Built(folder, found, lowered, request)
+    return Built(folder, manifest, lowered, request)
 
 
 def lowered_for(request: Request, cache: Cache, progress: Progress) -> Lowered:
@@ -198,9 +198,9 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     plan = plan_for(request, lowered, name)
     check_kernels(plan, request.options.kernel_sources)
     if options is None:
-        if (given := table_build.deployment(plan, request)) is not None:
-            texts = table_build.sources(plan, given, board)
-            return Sources(plan, texts, given.kernels.sources, slots=given.slot_symbol(plan))
+        if (table := table_build.deployment(plan, request)) is not None:
+            texts = table_build.sources(plan, table, board)
+            return Sources(plan, texts, table.kernels.sources, slots=table.slot_symbol(plan))
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
     texts, deployed = estimated(plan, all_steps(plan, request), lowered, options, board)
     return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
@@ -240,14 +240,14 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
         plan = plan_for(request, lowered, lowered.name)
         check_kernels(plan, request.options.kernel_sources)
         _warn_of_weights(plan, request, progress)
-        given = table_build.deployment(plan, request)
+        deployed = table_build.deployment(plan, request)
         sources: Mapping[str, str] = {}
-        if given is not None:
-            sources = table_build.sources(plan, given, request.board)
+        if deployed is not None:
+            sources = table_build.sources(plan, deployed, request.board)
         elif request.executorch is None:
             sources = _sources(plan, request.board)
         described = describe(plan)
-        described["memory"] |= table_build.memory(plan, given) if given else {}
+        described["memory"] |= table_build.memory(plan, deployed) if deployed else {}
         (folder / manifests.NAME).unlink(missing_ok=True)
         write_atomically(folder / "plan.json", json.dumps(described, indent=1).encode())
         kept = _stage_files(lowered, request.options.emit)
@@ -284,9 +284,9 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             progress,
             request.options.kernel_sources,
         )
-    if given is not None and given.slots:
+    if deployed is not None and deployed.slots:
         images["program_slot"] = folder / "program.slot"
-        write_atomically(images["program_slot"], first_slot(plan, given))
+        write_atomically(images["program_slot"], first_slot(plan, deployed))
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},
         "header": f"src/{lowered.name}.h",
@@ -377,7 +377,7 @@ def _stage_files(lowered: Lowered, emit: Sequence[str]) -> dict[str, Path]:
         "program.pte": lowered.program,
     }
     if "tosa" in emit:
-        files |= {one.tosa.name: one.tosa for one in lowered.delegates}
+        files |= {delegate.tosa.name: delegate.tosa for delegate in lowered.delegates}
     files |= {f"data_{index}.ptd": file for index, file in enumerate(lowered.data)}
     return {name: file for name, file in files.items() if file}
 

@@ -118,7 +118,9 @@ def _settings(
     npu = None
     if lowered.npu:
         fast = board.placement is not None and board.placement.fast is not None
-        npu = NpuTarget(lowered.npu.name, [one.fast_scratch for one in lowered.delegates], fast, is_left)
+        npu = NpuTarget(
+            lowered.npu.name, [delegate.fast_scratch for delegate in lowered.delegates], fast, is_left
+        )
     if (
         lowered.npu
         and "Dedicated" in lowered.npu.memory_mode

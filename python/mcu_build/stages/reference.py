@@ -102,7 +102,9 @@ def evaluate_program(lowered: Lowered, vectors: Path, folder: Path) -> None:
         from mcu_build.oracle.reference import Evaluator
 
         with _given(lowered):
-            evaluator = Evaluator(loaded, delegates_of(loaded, [one.tosa for one in lowered.delegates]))
+            evaluator = Evaluator(
+                loaded, delegates_of(loaded, [delegate.tosa for delegate in lowered.delegates])
+            )
             rows = list(outputs_by_step(evaluator, inputs, starts, initial))
     count = len(rows[0]) - len(initial)
     arrays = {f"output_{k}": np.stack([row[k] for row in rows]) for k in range(count)}

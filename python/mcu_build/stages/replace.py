@@ -134,8 +134,8 @@ def _made(
     _check(file, [*_missing(missing, kernels_of), *_plan_problems(plan, built)])
     if is_table:
         return encode_table(plan, numbers)
-    given = load(lowered.program, lowered.method, lowered.data)
-    made = encode_program(delegated(plan, given, numbers))
+    program = load(lowered.program, lowered.method, lowered.data)
+    made = encode_program(delegated(plan, program, numbers))
     _check(file, list(_problems(parse(made), built, kernels_of)))
     return made
 
@@ -180,8 +180,8 @@ class Problem:
 def _check(file: Path, problems: Sequence[Problem]) -> None:
     """McuError with all problems of a program at once, and the options that help."""
     if problems:
-        options = " ".join(dict.fromkeys(one.option for one in problems if one.option))
-        lines = (f"{file}: {one.text}" for one in problems)
+        options = " ".join(dict.fromkeys(problem.option for problem in problems if problem.option))
+        lines = (f"{file}: {problem.text}" for problem in problems)
         raise McuError("\n".join(lines), f"Build the firmware with {options}." if options else "")
 
 

@@ -43,17 +43,20 @@ def prove_stream(
 
     of_whole, of_step = loaded(whole[0], folder / "recording.pte"), loaded(steps[0], folder / "program.pte")
     recorded, stepped = (
-        Evaluator(each, [TosaGraph(one.tosa) for one in delegates])
+        Evaluator(each, [TosaGraph(delegate.tosa) for delegate in delegates])
         for each, delegates in ((of_whole, whole[1]), (of_step, steps[1]))
     )
     state = npz.numbered(npz.load(entry / "state.npz"), "state")
     initial = initial_values(of_step, state, steps[0].inputs)
     tensors = [of_whole.values[id] for id in of_whole.inputs]
-    sizes = [one.shape for one in tensors if isinstance(one, program.TensorValue)]
+    sizes = [tensor.shape for tensor in tensors if isinstance(tensor, program.TensorValue)]
 
-    def step(given: Sequence[Sequence[Array]]) -> list[list[Array]]:
-        inputs = [np.stack(column) for column in zip(*(rounded(steps[0], one) for one in given), strict=True)]
-        return list(outputs_by_step(stepped, inputs, np.arange(len(given)) == 0, initial))
+    def step(recording: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        inputs = [
+            np.stack(column)
+            for column in zip(*(rounded(steps[0], arrays) for arrays in recording), strict=True)
+        ]
+        return list(outputs_by_step(stepped, inputs, np.arange(len(recording)) == 0, initial))
 
     vectors = npz.load(entry / "vectors.npz")
     with quiet():

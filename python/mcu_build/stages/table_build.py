@@ -31,25 +31,25 @@ def deployment(plan: Plan, request: Request) -> Deployment | None:
     return Deployment(kernels, request.slots, aligned(ram), aligned(scratch), board.is_host)
 
 
-def sources(plan: Plan, given: Deployment, board: Board) -> dict[str, str]:
+def sources(plan: Plan, deployed: Deployment, board: Board) -> dict[str, str]:
     """The C++ of a model whose plan is data. McuError where it does not fit the board, or a slot."""
     from mcu_build.plan.fit import check_fit
 
-    size, _, _ = given.memory(plan)
+    size, _, _ = deployed.memory(plan)
     check_fit(plan.with_arena(replace(plan.arena, size=size)), board, spreads=False)
-    if given.slots:
-        check_capacity(plan.name, table_of(plan, given), given.slots)
-    return generate(plan, given)
+    if deployed.slots:
+        check_capacity(plan.name, table_of(plan, deployed), deployed.slots)
+    return generate(plan, deployed)
 
 
-def memory(plan: Plan, given: Deployment) -> dict[str, Any]:
+def memory(plan: Plan, deployed: Deployment) -> dict[str, Any]:
     """What a later plan has to get along with, for the manifest."""
-    arena, fast, _ = given.memory(plan)
+    arena, fast, _ = deployed.memory(plan)
     return {
         "runtime": "table",
         "arena": arena,
         "fast": fast,
-        "operators": list(given.kernels.numbers.lines),
-        "kernels": list(given.kernels.numbers.lines),
-        "program_slot": given.slots.document if given.slots else None,
+        "operators": list(deployed.kernels.numbers.lines),
+        "kernels": list(deployed.kernels.numbers.lines),
+        "program_slot": deployed.slots.document if deployed.slots else None,
     }

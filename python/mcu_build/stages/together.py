@@ -60,7 +60,7 @@ def scheduled(requests: Sequence[Request], schedule: str, ram: int | None, progr
     most = ram if ram is not None else room_for_arena(requests[0].board, state)
     chosen = choose({name: _ways(front) for name, front in fronts.items()}, phases, most)
     plans = {name: fronts[name][number] for name, number in chosen.items()}
-    sizes = {name: one.plan.arena.size for name, one in plans.items()}
+    sizes = {name: plan.plan.arena.size for name, plan in plans.items()}
     placed = places(sizes, phases)
     if most is not None and placed.size > most:
         largest = max(plans, key=lambda name: sizes[name])
@@ -80,7 +80,7 @@ def scheduled(requests: Sequence[Request], schedule: str, ram: int | None, progr
 
 
 def _ways(front: Sequence[LowScratch]) -> list[Way]:
-    return [Way(one.plan.arena.size, one.cycles) for one in front]
+    return [Way(point.plan.arena.size, point.cycles) for point in front]
 
 
 def _check(request: Request) -> None:

@@ -52,7 +52,7 @@ def _single(value: Any) -> int:
 
 def _without(value: Any, index: int, count: int) -> list[int]:
     """Padding of `count` dimensions, none along one of them."""
-    return [0 if one == index else _pair(value, one) for one in range(count)]
+    return [0 if position == index else _pair(value, position) for position in range(count)]
 
 
 def convolution(site: Site) -> Rewrite:
@@ -203,12 +203,12 @@ def chosen(site: Site) -> Rewrite:
 def upsampled(site: Site) -> Rewrite:
     """upsample_nearest by a whole number."""
     operand, time = site.only
-    sizes, given = shape(site.node), shape(operand)
-    factor, rest = divmod(sizes[time.axis], given[time.axis])
+    sizes, source = shape(site.node), shape(operand)
+    factor, rest = divmod(sizes[time.axis], source[time.axis])
     if rest:
         raise site.refusal("it resizes time by a factor that is not whole")
     out = Timeline(time.axis, time.hop * factor, time.delay * factor, sizes[time.axis])
-    factors = [size / whole for size, whole in zip(sizes[2:], given[2:], strict=True)]
+    factors = [size / whole for size, whole in zip(sizes[2:], source[2:], strict=True)]
     return replace(site.rewrite(out, (operand, None, factors)), kwargs={})
 
 

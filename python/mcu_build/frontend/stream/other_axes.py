@@ -17,8 +17,8 @@ def along(site: Site, dimensions: Any, keeps: bool) -> Rewrite:
     """An operator that joins all of `dimensions` (None: of all), which it keeps as ones or does away with."""
     operand, time = site.only_rows
     rank = len(shape(operand))
-    given = range(rank) if dimensions in (None, []) else dimensions
-    gone = {int(d) % rank for d in (given if isinstance(given, Sequence | range) else [given])}
+    axes = range(rank) if dimensions in (None, []) else dimensions
+    gone = {int(d) % rank for d in (axes if isinstance(axes, Sequence | range) else [axes])}
     if time.axis in gone:
         return site.window(site.only[0])
     return site.rewrite(replace(time, axis=time.axis - (0 if keeps else sum(d < time.axis for d in gone))))
@@ -40,9 +40,9 @@ def _apart(dimension: Callable[[Site], Any]) -> Rule:
 
     def rule(site: Site) -> Rewrite:
         operand, time = site.only
-        given = dimension(site)
-        found = given if isinstance(given, Sequence) else [given]
-        if time.axis in {int(one) % len(shape(operand)) for one in found}:
+        value = dimension(site)
+        axes = value if isinstance(value, Sequence) else [value]
+        if time.axis in {int(axis) % len(shape(operand)) for axis in axes}:
             raise site.whole()
         return site.rewrite(time)
 

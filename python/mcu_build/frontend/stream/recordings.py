@@ -84,7 +84,7 @@ def _labels(file: Path, number: int, label: Labels, steps: int) -> list[int]:
             f"{file}: evaluation[{number}]: {len(label)} labels for {steps} steps",
             "Give one label for each step of the recording, or one for the last.",
         )
-    return [UNLABELLED if one is None else one for one in row]
+    return [UNLABELLED if label is None else label for label in row]
 
 
 def _expected(array: npz.Array, time: Timeline | None, steps: int) -> npz.Array:
@@ -92,9 +92,9 @@ def _expected(array: npz.Array, time: Timeline | None, steps: int) -> npz.Array:
     missing = np.nan
     known = array if array.dtype.kind == "f" else array.astype(np.float64)
     if time is None:
-        found = np.full((len(array), steps, *array.shape[1:]), missing, known.dtype)
-        found[:, -1] = known
-        return found.reshape(-1, *array.shape[1:])
+        expected = np.full((len(array), steps, *array.shape[1:]), missing, known.dtype)
+        expected[:, -1] = known
+        return expected.reshape(-1, *array.shape[1:])
     axis, samples = time.axis + 1, steps * time.hop
     shape = (*array.shape[:axis], samples, *array.shape[axis + 1 :])
     late = np.full(shape, missing, known.dtype)

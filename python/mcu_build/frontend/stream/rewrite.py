@@ -88,14 +88,14 @@ def to_stream(whole: ExportedProgram, axes: Mapping[int, int], examples: Sequenc
             surgeon.apply(node, rewrites[node])
     made = surgeon.outputs(final)
     state = surgeon.state
-    _drop_idle_pads(program.graph, {*made, *(one.result for one in state)})
-    add_state(program, [one.placeholder for one in state], made, [one.result for one in state])
+    _drop_idle_pads(program.graph, {*made, *(buffer.result for buffer in state)})
+    add_state(program, [buffer.placeholder for buffer in state], made, [buffer.result for buffer in state])
     program.graph.eliminate_dead_code()
-    given = tuple(
+    placeholders = tuple(
         _step_of(tensor, axes.get(index), recording.hop) for index, tensor in enumerate(examples[0])
     )
-    initial = tuple(one.initial for one in state)
-    program.example_inputs = ((*given, *initial), {})
+    initial = tuple(buffer.initial for buffer in state)
+    program.example_inputs = ((*placeholders, *initial), {})
     return Streamed(
         program,
         initial,
@@ -215,13 +215,17 @@ def _needed(rewrites: Mapping[Node, Rewrite], final: Mapping[Node, int]) -> set[
 
 def _constants(rewrites: Mapping[Node, Rewrite]) -> set[str]:
     """Constants beside what has time, and first states of recurrent layers."""
-    found: set[Node] = set()
+    constants: set[Node] = set()
     for node, made in rewrites.items():
         if node.target in LAYERS:
-            found |= set(RecurrentCall.of(node).states)
+            constants |= set(RecurrentCall.of(node).states)
         elif isinstance(made.out, Timeline) and is_side_by_side(node):
-            found |= {one for one in node.all_input_nodes if one not in rewrites or rewrites[one].out is None}
-    return {node.name for node in found}
+            constants |= {
+                operand
+                for operand in node.all_input_nodes
+                if operand not in rewrites or rewrites[operand].out is None
+            }
+    return {node.name for node in constants}
 
 
 def _values(
@@ -230,25 +234,25 @@ def _values(
     """Tensors of the whole program for each of the examples, by their names among the copied `nodes`."""
     copied = {old: new.name for old, new in zip(whole.graph.nodes, nodes, strict=True) if new.name in names}
     held = {**whole.state_dict, **whole.constants}
-    found: dict[str, torch.Tensor] = {}
+    values: dict[str, torch.Tensor] = {}
 
     class Kept(torch.fx.Interpreter):  # type: ignore[misc]
         def run_node(self, n: Node) -> Any:
             value = super().run_node(n)
             if n in copied:
-                found[copied[n]] = value.clone()
+                values[copied[n]] = value.clone()
             return value
 
     made = []
     for example in examples:
         rest = iter(example)
-        given = [
+        tensors = [
             next(rest) if spec.kind is InputKind.USER_INPUT else held[str(spec.target)]
             for spec in whole.graph_signature.input_specs
         ]
         with torch.no_grad():
-            Kept(whole.graph_module).run(*given)
-        made.append(dict(found))
+            Kept(whole.graph_module).run(*tensors)
+        made.append(dict(values))
     return made
 
 

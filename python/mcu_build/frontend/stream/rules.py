@@ -93,7 +93,7 @@ def _are_rows(site: Site, first: Timeline, axis: int) -> bool:
     from_end = len(shape(site.node)) - axis
     others = [node for node in site.node.all_input_nodes if node not in site.timelines]
     alike = {(time.rows, time.delay) for time in site.timelines.values()} == {(first.rows, first.delay)}
-    return alike and all(len(shape(one)) < from_end or shape(one)[-from_end] == 1 for one in others)
+    return alike and all(len(shape(other)) < from_end or shape(other)[-from_end] == 1 for other in others)
 
 
 def _same(site: Site) -> Rewrite:
@@ -130,8 +130,8 @@ def _unsqueezed(site: Site, axis: int) -> int:
 def _squeezed(site: Site) -> Rewrite:
     operand, time = site.only
     rank = len(shape(operand))
-    given = site.node.args[1] if len(site.node.args) > 1 else range(rank)
-    dimensions = {int(d) % rank for d in (given if isinstance(given, Sequence | range) else [given])}
+    axes = site.node.args[1] if len(site.node.args) > 1 else range(rank)
+    dimensions = {int(d) % rank for d in (axes if isinstance(axes, Sequence | range) else [axes])}
     gone = {d for d in dimensions if shape(operand)[d] == 1}
     if time.axis in gone:
         return site.window(operand)
@@ -233,10 +233,10 @@ def _begin_with_first(parts: Sequence[Node], axis: int) -> bool:
     """Whether all parts but the last are its first sample: padding with copies of the edge, in pieces."""
     *copies, last = (_unquantized(part) for part in parts)
     return all(
-        one.target is aten.slice.Tensor
-        and _unquantized(one.args[0]) is last
-        and tuple(one.args[1:4]) == (axis, 0, 1)
-        for one in copies
+        copy.target is aten.slice.Tensor
+        and _unquantized(copy.args[0]) is last
+        and tuple(copy.args[1:4]) == (axis, 0, 1)
+        for copy in copies
     )
 
 

@@ -290,13 +290,13 @@ class Surgeon:
         end = next(iter(call.results()[0].users))
         # A GRU keeps 16 bits, of which h shows 8.
         shows_all = end.target is QUANTIZE and node.target is not aten.gru.input
-        given = []
+        states = []
         for index, state in enumerate(call.states):
             like = next(iter(end.users)) if shows_all and index == 0 else node
             kept, value = self._new_state(build, like, torch.zeros(shape(state)))
-            given.append(value)
+            states.append(value)
             self._carried.append(_Carried(kept, node, index + 1, like, out))
-        node.update_arg(1, given if len(given) > 1 else given[0])
+        node.update_arg(1, states if len(states) > 1 else states[0])
 
     def _carry(self, build: Builder, carried: "_Carried") -> None:
         """The new value of a recurrent state; zero until the first sample is there."""

@@ -145,8 +145,8 @@ class Site:
     @property
     def timelines(self) -> dict[Node, Timeline]:
         """The operands with time."""
-        found = {node: self.times.get(node) for node in self.node.all_input_nodes}
-        return {node: time for node, time in found.items() if isinstance(time, Timeline)}
+        timelines = {node: self.times.get(node) for node in self.node.all_input_nodes}
+        return {node: time for node, time in timelines.items() if isinstance(time, Timeline)}
 
     @property
     def only(self) -> tuple[Node, Timeline]:
@@ -161,10 +161,10 @@ class Site:
     @property
     def only_rows(self) -> tuple[Node, Timeline]:
         """The one operand with time, which may have rows. McuError where there are several."""
-        found = self.timelines
-        if len(found) != 1 or any(isinstance(self.times.get(n), Last) for n in self.node.all_input_nodes):
+        timelines = self.timelines
+        if len(timelines) != 1 or any(isinstance(self.times.get(n), Last) for n in self.node.all_input_nodes):
             raise self.refusal("it mixes several tensors over time")
-        return next(iter(found.items()))
+        return next(iter(timelines.items()))
 
     def argument(self, index: int, name: str, default: Any) -> Any:
         """An argument by position or name."""
@@ -173,8 +173,8 @@ class Site:
 
     def rewrite(self, out: Time, args: tuple[Any, ...] | None = None) -> Rewrite:
         """The operator with other arguments, or its own, reading what the step gives."""
-        given = self.node.args if args is None else args
-        return Rewrite(out, tuple(given), dict(self.node.kwargs), {})
+        arguments = self.node.args if args is None else args
+        return Rewrite(out, tuple(arguments), dict(self.node.kwargs), {})
 
     def window(self, operand: Node, args: tuple[Any, ...] | None = None) -> Rewrite:
         """The operator over all samples of `operand`: there is one result, after the last step."""

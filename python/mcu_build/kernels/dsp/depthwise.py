@@ -61,9 +61,9 @@ class Segment:
 
     def products(self, outputs: int) -> list[Product]:
         """Those of a block, by their pixels."""
-        found = [one for output in range(outputs) for one in self._of(output)]
-        numbered = [replace(one, weights=self._used.index(one.weights)) for one in found]
-        return sorted(numbered, key=lambda one: one.pixels)
+        products = [product for output in range(outputs) for product in self._of(output)]
+        numbered = [replace(product, weights=self._used.index(product.weights)) for product in products]
+        return sorted(numbered, key=lambda product: product.pixels)
 
     @cached_property
     def _possible(self) -> list[tuple[int, int]]:
@@ -73,7 +73,7 @@ class Segment:
 
     @cached_property
     def _used(self) -> list[int]:
-        return sorted({one.weights for output in range(BLOCK) for one in self._of(output)})
+        return sorted({product.weights for output in range(BLOCK) for product in self._of(output)})
 
     def _of(self, output: int) -> Iterator[Product]:
         column = self.stride * output + self.phase
@@ -122,7 +122,7 @@ class Core:
     @property
     def held(self) -> bool:
         """Whether registers hold the rows, and leave enough for words."""
-        return self.rows <= len(_ROWS) and max(len(one.pairs) for one in self.segments) <= 4
+        return self.rows <= len(_ROWS) and max(len(segment.pairs) for segment in self.segments) <= 4
 
     @property
     def step(self) -> int:
@@ -144,7 +144,10 @@ class Core:
         row = 0 if self.held else 2
         for segment in self.segments:
             products = segment.products(outputs)
-            words, pixels = len({one.weights for one in products}), len({one.pixels for one in products})
+            words, pixels = (
+                len({product.weights for product in products}),
+                len({product.pixels for product in products}),
+            )
             row += words + pixels + -(-pixels // (len(self.free) - words)) + len(products)
         return 7 + self.rows * row + (6 + self.epilogue.half_away) * outputs
 
@@ -167,11 +170,11 @@ def core_of(
 
 def segments(columns: int, stride: int, phase: int) -> list[Segment]:
     """Of a row of `columns` weights."""
-    found, first = list[Segment](), 0
+    result, first = list[Segment](), 0
     while columns > _WIDEST:
-        found.append(Segment(_CUT, first, stride, phase))
+        result.append(Segment(_CUT, first, stride, phase))
         columns, first = columns - _CUT, first + _CUT // 2
-    return [*found, Segment(columns, first, stride, phase)]
+    return [*result, Segment(columns, first, stride, phase)]
 
 
 def records(core: Core, weights: NDArray[np.int8], scales: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -255,10 +258,10 @@ def _block(core: Core, rows: int, outputs: int, more: bool) -> Iterator[str]:
             bias = free.pop() if fresh else ""
             if bias and at == 4:
                 loads.append(f"ldr {bias}, [r1]")
-            used = sorted({one.weights for one in products})
+            used = sorted({product.weights for product in products})
             words = {word: free.pop(0) for word in used}
             loads += [f"ldr {register}, [r1, #{at + 4 * word}]" for word, register in words.items()]
-            pixels = sorted({one.pixels for one in products})
+            pixels = sorted({product.pixels for product in products})
             for start in range(0, len(pixels), len(free)):
                 held = dict(zip(pixels[start : start + len(free)], free, strict=False))
                 for pixel, register in held.items():
@@ -272,12 +275,13 @@ def _block(core: Core, rows: int, outputs: int, more: bool) -> Iterator[str]:
                     loads.append(f"str r0, [sp, #{4 * row}]")
                 yield from loads
                 loads = []
-                for one in products:
-                    if one.pixels in held:
-                        total = _SUMS[one.output]
-                        onto = bias if one.output in fresh else total
-                        fresh.discard(one.output)
-                        yield f"{one.word} {total}, {words[one.weights]}, {held[one.pixels]}, {onto}"
+                for product in products:
+                    if product.pixels in held:
+                        total = _SUMS[product.output]
+                        onto = bias if product.output in fresh else total
+                        fresh.discard(product.output)
+                        factors = f"{words[product.weights]}, {held[product.pixels]}"
+                        yield f"{product.word} {total}, {factors}, {onto}"
             at += 4 * len(segment.pairs)
     yield from _epilogue(core, rows, _SUMS[:outputs], at, more)
 
@@ -287,21 +291,21 @@ def _epilogue(core: Core, rows: int, sums: Sequence[str], at: int, more: bool) -
     yield from (f"ldr r{2 + i}, [r1, #{at + 4 * i}]" for i in range(3))
     yield from (f"ldr r5, [sp, #{rows + _OUTPUT}]", f"ldr r6, [sp, #{rows + _PIXEL}]")
     spare = core.free[-1]
-    for one in sums:
+    for register in sums:
         if core.epilogue.half_away:
-            yield f"add {spare}, r3, {one}, asr #31"
-        yield f"smmlar {one}, {one}, r2, {spare if core.epilogue.half_away else 'r3'}"
-    yield from (f"asr {one}, {one}, r4" for one in sums)
+            yield f"add {spare}, r3, {register}, asr #31"
+        yield f"smmlar {register}, {register}, r2, {spare if core.epilogue.half_away else 'r3'}"
+    yield from (f"asr {register}, {register}, r4" for register in sums)
     if core.epilogue.clamps:
         yield from (f"ldr r2, [sp, #{rows + _LOW}]", f"ldr r3, [sp, #{rows + _HIGH}]")
-        for one in sums:
-            yield from (f"cmp {one}, r2", "it lt", f"movlt {one}, r2")
-            yield from (f"cmp {one}, r3", "it gt", f"movgt {one}, r3")
+        for register in sums:
+            yield from (f"cmp {register}, r2", "it lt", f"movlt {register}, r2")
+            yield from (f"cmp {register}, r3", "it gt", f"movgt {register}, r3")
     else:
-        yield from (f"ssat {one}, #8, {one}" for one in sums)
-    for one in sums:
-        yield f"strb {one}, [r5]"
-        if more or one is not sums[-1]:
+        yield from (f"ssat {register}, #8, {register}" for register in sums)
+    for register in sums:
+        yield f"strb {register}, [r5]"
+        if more or register is not sums[-1]:
             yield "add r5, r6"
     if more:
         yield f"str r5, [sp, #{rows + _OUTPUT}]"

@@ -181,19 +181,19 @@ def _requantized(epilogue: TileEpilogue) -> Iterator[str]:
     for number, sums in enumerate(_CHANNELS):
         yield from (f"ldr r{2 + i}, [r1, #{_SCALE * number + 4 * i + 4}]" for i in range(4))
         doubling = "lsl #1" if sums in (_B, _D) else "asr #7"
-        yield from (f"add {one}, r2, {one}, {doubling}" for one in sums)
-        for one, addend in zip(sums, ("r0", "r2") if epilogue.half_away else ("r4", "r4"), strict=True):
+        yield from (f"add {register}, r2, {register}, {doubling}" for register in sums)
+        for register, addend in zip(sums, ("r0", "r2") if epilogue.half_away else ("r4", "r4"), strict=True):
             if epilogue.half_away:
-                yield f"add {addend}, r4, {one}, asr #31"
-            yield f"smmlar {one}, {one}, r3, {addend}"
-        yield from (f"asr {one}, {one}, r5" for one in sums)
+                yield f"add {addend}, r4, {register}, asr #31"
+            yield f"smmlar {register}, {register}, r3, {addend}"
+        yield from (f"asr {register}, {register}, r5" for register in sums)
         if not epilogue.clamps:
-            yield from (f"ssat {one}, #8, {one}" for one in sums)
+            yield from (f"ssat {register}, #8, {register}" for register in sums)
     if epilogue.clamps:
         yield from (f"ldr r2, [sp, #{_BOUNDS}]", f"ldr r3, [sp, #{_BOUNDS + 4}]")
-        for one in (one for sums in _CHANNELS for one in sums):
-            yield from (f"cmp {one}, r2", "it lt", f"movlt {one}, r2")
-            yield from (f"cmp {one}, r3", "it gt", f"movgt {one}, r3")
+        for register in (register for sums in _CHANNELS for register in sums):
+            yield from (f"cmp {register}, r2", "it lt", f"movlt {register}, r2")
+            yield from (f"cmp {register}, r3", "it gt", f"movgt {register}, r3")
 
 
 def _stored(epilogue: TileEpilogue) -> Iterator[str]:

@@ -134,10 +134,10 @@ def emit(core: Core) -> Emitted:
 
 def _assembled(line: str) -> str:
     """A narrowing shift as its encoding: GNU as 2.40 makes one of it that rounds."""
-    found = re.fullmatch(r"vqshrn([bt])\.s32 q5, q([56]), #(\d+)", line)
-    if not found:
+    match = re.fullmatch(r"vqshrn([bt])\.s32 q5, q([56]), #(\d+)", line)
+    if not match:
         return line
-    top, source, bits = found[1] == "t", int(found[2]), int(found[3])
+    top, source, bits = match[1] == "t", int(match[2]), int(match[3])
     return f".inst.w {0xEE90AF40 | (16 - bits) << 16 | top << 12 | source << 1:#x}"
 
 

@@ -147,10 +147,10 @@ def _parsed(text: str) -> _Node:
 
 def _names(text: str) -> set[str]:
     """Registers in `text`, a vector as its two halves."""
-    found = set[str]()
+    names = set[str]()
     for name in _REGISTER.findall(text):
         if name[0] == "q":
-            found |= {f"d{2 * int(name[1:])}", f"d{2 * int(name[1:]) + 1}"}
+            names |= {f"d{2 * int(name[1:])}", f"d{2 * int(name[1:]) + 1}"}
         else:
-            found.add(name)
-    return found
+            names.add(name)
+    return names

@@ -79,11 +79,11 @@ class Core:
 
     def _uses(self, columns: range) -> dict[int, list[tuple[int, int]]]:
         """For each pixel of a row: the weights, by number in the segment, and outputs it is for."""
-        found: dict[int, list[tuple[int, int]]] = {}
+        uses: dict[int, list[tuple[int, int]]] = {}
         for weight, column in enumerate(columns):
             for output in range(self.outputs):
-                found.setdefault(output * self.stride + column * self.dilation, []).append((weight, output))
-        return found
+                uses.setdefault(output * self.stride + column * self.dilation, []).append((weight, output))
+        return uses
 
 
 def core_of(

@@ -45,55 +45,55 @@ def quantized_conv2d(call: Call) -> None:
     """(input, weight OHWI, bias, stride, padding, dilation, input_offset, output_offset, multipliers, shifts,
     min, max, scratch, out).
     """
-    found = _operands(call)
-    outputs, height, width, depth = found.weights.shape
-    channels = found.source_size[3]
+    operands = _operands(call)
+    outputs, height, width, depth = operands.weights.shape
+    channels = operands.source_size[3]
     groups = channels // depth
-    if groups == 0 or channels % depth or outputs % groups or outputs != found.target_size[3]:
-        raise _misfit(call, found)
+    if groups == 0 or channels % depth or outputs % groups or outputs != operands.target_size[3]:
+        raise _misfit(call, operands)
     params = Conv2dParams(
-        *found.images,
+        *operands.images,
         window((height, width), call.pair(3), call.pair(4), call.pair(5)),
         groups,
         call.integer(6),
         output_epilogue(call, 7, 10, 11),
     )
-    call.append(Conv2d(params, *_tensors(call, found, 8)))
+    call.append(Conv2d(params, *_tensors(call, operands, 8)))
 
 
 def quantized_depthwise_conv2d(call: Call) -> None:
     """(input, weight 1HWO, bias, stride, padding, dilation, depth_multiplier, input_offset, output_offset,
     multipliers, shifts, min, max, scratch, out).
     """
-    found = _operands(call)
-    one, height, width, outputs = found.weights.shape
-    if one != 1 or outputs % found.source_size[3] or outputs != found.target_size[3]:
-        raise _misfit(call, found)
+    operands = _operands(call)
+    batch, height, width, outputs = operands.weights.shape
+    if batch != 1 or outputs % operands.source_size[3] or outputs != operands.target_size[3]:
+        raise _misfit(call, operands)
     params = DepthwiseConv2dParams(
-        *found.images,
+        *operands.images,
         window((height, width), call.pair(3), call.pair(4), call.pair(5)),
         call.integer(7),
         output_epilogue(call, 8, 11, 12),
     )
-    call.append(DepthwiseConv2d(params, *_tensors(call, found, 9)))
+    call.append(DepthwiseConv2d(params, *_tensors(call, operands, 9)))
 
 
 def quantized_transpose_conv2d(call: Call) -> None:
     """(input, weight OHWI, bias, stride, padding, output_padding, dilation, input_offset, output_offset,
     multipliers, shifts, min, max, scratch, scratch, out).
     """
-    found = _operands(call)
-    outputs, height, width, depth = found.weights.shape
+    operands = _operands(call)
+    outputs, height, width, depth = operands.weights.shape
     # The definition has no groups either: its weights would not fit torch's transposed convolution.
-    if depth != found.source_size[3] or outputs != found.target_size[3]:
-        raise _misfit(call, found)
+    if depth != operands.source_size[3] or outputs != operands.target_size[3]:
+        raise _misfit(call, operands)
     params = TransposeConv2dParams(
-        *found.images,
+        *operands.images,
         window((height, width), call.pair(3), call.pair(4), call.pair(6)),
         call.integer(7),
         output_epilogue(call, 8, 11, 12),
     )
-    call.append(TransposeConv2d(params, *_tensors(call, found, 9)))
+    call.append(TransposeConv2d(params, *_tensors(call, operands, 9)))
 
 
 def _operands(call: Call) -> _Operands:
@@ -108,24 +108,23 @@ def _operands(call: Call) -> _Operands:
     return _Operands(source, weights, target, source_size, target_size)
 
 
-def _misfit(call: Call, found: _Operands) -> McuError:
-    return call.refuse(
-        f"weights {found.weights.shape} do not take {found.source_size[3]} channels to {found.target_size[3]}"
-    )
+def _misfit(call: Call, operands: _Operands) -> McuError:
+    channels, outputs = operands.source_size[3], operands.target_size[3]
+    return call.refuse(f"weights {operands.weights.shape} do not take {channels} channels to {outputs}")
 
 
-def _tensors(call: Call, found: _Operands, multipliers: int) -> tuple[int, int, int | None, int, int, int]:
+def _tensors(call: Call, operands: _Operands, multipliers: int) -> tuple[int, int, int | None, int, int, int]:
     """Input, weights, bias, multipliers (argument `multipliers`), shifts (the one behind) and output."""
     bias = call.optional_tensor(2)
     scales = [call.tensor(multipliers), call.tensor(multipliers + 1)]
     for tensor in (*scales, *([bias] if bias else [])):
-        if tensor.dtype is not DType.I32 or tensor.elements != found.target_size[3]:
+        if tensor.dtype is not DType.I32 or tensor.elements != operands.target_size[3]:
             raise call.refuse(
                 f"{tensor.elements} x {tensor.dtype.numpy_name} as bias, multipliers or shifts of "
-                f"{found.target_size[3]} channels"
+                f"{operands.target_size[3]} channels"
             )
-    ids = (found.source.id, found.weights.id, bias.id if bias else None)
-    return (*ids, scales[0].id, scales[1].id, found.target.id)
+    ids = (operands.source.id, operands.weights.id, bias.id if bias else None)
+    return (*ids, scales[0].id, scales[1].id, operands.target.id)
 
 
 SELECTORS: dict[str, Selector] = {

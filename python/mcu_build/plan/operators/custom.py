@@ -53,16 +53,16 @@ def user_calls(steps: Sequence[Step]) -> dict[str, UserCall]:
 
     McuError where two calls of one operator differ in their types: one function serves one operator.
     """
-    found: dict[str, tuple[Step, UserCall]] = {}
+    calls: dict[str, tuple[Step, UserCall]] = {}
     for step in steps:
         if not isinstance(step.call, UserFunction):
             continue
         user = step.call.user
-        first, known = found.setdefault(step.operator, (step, user))
+        first, known = calls.setdefault(step.operator, (step, user))
         if known.prototype != user.prototype:
             raise McuError(
                 f"{step.layer or step.name or 'the model'}: {step.operator}: tensors of other types than at "
                 f"{first.layer or first.name or 'an earlier call'}: {user.prototype} and {known.prototype}",
                 "Give each combination of types an operator of its own.",
             )
-    return {operator: user for operator, (_, user) in found.items()}
+    return {operator: user for operator, (_, user) in calls.items()}

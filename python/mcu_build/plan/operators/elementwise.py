@@ -36,51 +36,57 @@ class _Operands:
 
 def quantized_add(call: Call) -> None:
     """(self, zero_point, multiplier, shift, other, the same, the same of the output, min, max, out)."""
-    found = _operands(call, 4, (DType.I8,))
+    operands = _operands(call, 4, (DType.I8,))
     params = AddParams(
-        space=found.space,
+        space=operands.space,
         first=_operand(call, 1),
         second=_operand(call, 5),
         multiplier=call.integer(9),
         shift=call.integer(10),
         epilogue=output_epilogue(call, 8, 11, 12),
     )
-    call.append(Add(params, *found.ids))
+    call.append(Add(params, *operands.ids))
 
 
 def quantized_mul(call: Call) -> None:
     """(self, zero_point, other, zero_point, output zero_point, multiplier, shift, out)."""
-    found = _operands(call, 2, (DType.I8,))
+    operands = _operands(call, 2, (DType.I8,))
     params = MulParams(
-        space=found.space,
+        space=operands.space,
         first_zero_point=call.integer(1),
         second_zero_point=call.integer(3),
         multiplier=call.integer(5),
         shift=call.integer(6),
         epilogue=OutputEpilogue(call.integer(4), -128, 127),
     )
-    call.append(Mul(params, *found.ids))
+    call.append(Mul(params, *operands.ids))
 
 
 def quantized_div(call: Call) -> None:
     """(self, zero_point, other, zero_point, output zero_point, scale, out)."""
-    found = _operands(call, 2, (DType.I8, DType.I16))
+    operands = _operands(call, 2, (DType.I8, DType.I16))
     params = DivParams(
-        space=found.space,
+        space=operands.space,
         first_zero_point=call.integer(1),
         second_zero_point=call.integer(3),
         zero_point=call.integer(4),
         scale=call.real(5),
     )
-    call.append(Div(params, *found.ids, found.output.dtype))
+    call.append(Div(params, *operands.ids, operands.output.dtype))
 
 
 def _extreme(name: str) -> Selector:
     def extreme(call: Call) -> None:
         """(self, other, out)."""
-        found = _operands(call, 1, tuple(_SUFFIX))
-        kernel = f"{name}_{_SUFFIX[found.output.dtype]}"
-        call.emit(kernel, "minmax", MinMaxParams(found.space), [found.first, found.second], [found.output])
+        operands = _operands(call, 1, tuple(_SUFFIX))
+        kernel = f"{name}_{_SUFFIX[operands.output.dtype]}"
+        call.emit(
+            kernel,
+            "minmax",
+            MinMaxParams(operands.space),
+            [operands.first, operands.second],
+            [operands.output],
+        )
 
     return extreme
 

@@ -132,10 +132,10 @@ def _shift(call: Call, index: int) -> int:
 def _layer(call: Call, source: Tensor, weights: Tensor, outputs: int) -> tuple[Tensor, Tensor, Tensor]:
     """Bias, multipliers and shifts, one for each output."""
     constants = [contiguous(call, call.tensor(index)) for index in (2, 3, 4)]
-    types = [one.dtype for one in (source, weights, call.output, *constants)]
+    types = [tensor.dtype for tensor in (source, weights, call.output, *constants)]
     if types != [DType.I16, DType.I8, DType.I16, *[DType.I32] * 3]:
-        raise call.refuse(f"operands of {', '.join(one.numpy_name for one in types)}")
-    if any(one.elements != outputs for one in constants):
+        raise call.refuse(f"operands of {', '.join(kind.numpy_name for kind in types)}")
+    if any(constant.elements != outputs for constant in constants):
         raise call.refuse(f"bias, multipliers and shifts for {outputs} outputs")
     return constants[0], constants[1], constants[2]
 
@@ -169,14 +169,16 @@ def mul(call: Call) -> None:
 
 
 def _pair(call: Call) -> tuple[Tensor, Tensor, Tensor]:
-    found = call.tensor(0), call.tensor(1), call.output
-    _all_int16(call, found)
-    return found
+    tensors = call.tensor(0), call.tensor(1), call.output
+    _all_int16(call, tensors)
+    return tensors
 
 
 def _all_int16(call: Call, tensors: tuple[Tensor, ...]) -> None:
-    if any(one.dtype is not DType.I16 for one in tensors):
-        raise call.refuse(f"operands and output of {', '.join(one.dtype.numpy_name for one in tensors)}")
+    if any(tensor.dtype is not DType.I16 for tensor in tensors):
+        raise call.refuse(
+            f"operands and output of {', '.join(tensor.dtype.numpy_name for tensor in tensors)}"
+        )
 
 
 def matmul(call: Call) -> None:

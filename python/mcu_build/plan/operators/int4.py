@@ -18,9 +18,9 @@ def linear(call: Call) -> None:
     constants = [contiguous(call, call.tensor(index)) for index in range(1, 6)]
     weights, factors, *others = constants
     outputs = weights.shape[0]
-    types = [one.dtype for one in (call.tensor(0), *constants, call.output)]
+    types = [tensor.dtype for tensor in (call.tensor(0), *constants, call.output)]
     if types != [DType.I8, DType.U8, DType.U8, *[DType.I32] * 3, DType.I8]:
-        raise call.refuse(f"operands of {', '.join(one.numpy_name for one in types)}")
+        raise call.refuse(f"operands of {', '.join(kind.numpy_name for kind in types)}")
     if weights.shape != (outputs, row_bytes(inputs)) or not 0 < inputs <= MOST_INPUTS:
         raise call.refuse(f"weights {weights.shape} for {inputs} inputs")
     is_grouped = len(factors.shape) == 2
@@ -28,7 +28,7 @@ def linear(call: Call) -> None:
         is_grouped and inputs % GROUP
     ):
         raise call.refuse(f"factors {factors.shape} for {inputs} inputs")
-    if any(one.elements != outputs for one in others):
+    if any(other.elements != outputs for other in others):
         raise call.refuse(f"bias, multipliers and shifts for {outputs} outputs")
     shifts = others[2].data
     if shifts is None or np.frombuffer(shifts, np.int32).min(initial=LEAST_SHIFT) < LEAST_SHIFT:

@@ -253,8 +253,8 @@ def merge(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> list[tuple[
 
 def padded(values: Iterable[int], filler: int, rank: int = _RANK) -> tuple[int, ...]:
     """`rank` values, `filler` in front."""
-    found = tuple(values)
-    return (filler,) * (rank - len(found)) + found
+    sizes = tuple(values)
+    return (filler,) * (rank - len(sizes)) + sizes
 
 
 def output_epilogue(call: Call, zero_point: int, low: int, high: int) -> OutputEpilogue:

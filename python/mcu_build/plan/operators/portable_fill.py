@@ -113,8 +113,8 @@ def _pad_rows(call: Call, source: Tensor, output: Tensor) -> list[_Row]:
 def _pairs(call: Call, source: Tensor) -> Sequence[tuple[int, int]]:
     """Entries before and after, for each dimension of the model."""
     pads = call.integers(1)
-    given = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
-    return [(0, 0)] * (len(source.shape) - len(given)) + given
+    pairs = list(zip(pads[::2], pads[1::2], strict=True))[::-1]
+    return [(0, 0)] * (len(source.shape) - len(pairs)) + pairs
 
 
 def _bits(dtype: DType, value: float) -> int:

@@ -73,15 +73,15 @@ def _window(weight: Tensor) -> npt.NDArray[np.float32] | None:
     if weight.data is None or weight.dtype is not DType.F32 or not is_size:
         return None
     in_memory = np.frombuffer(weight.data, np.float32).reshape(weight.shape)
-    found = in_memory.transpose(np.argsort(weight.dim_order)).reshape(rows, size)
+    taps = in_memory.transpose(np.argsort(weight.dim_order)).reshape(rows, size)
     bins = rows // 2
-    window: npt.NDArray[np.float32] = found[0].copy()
+    window: npt.NDArray[np.float32] = taps[0].copy()
     limit = _NEAR * np.abs(window).astype(np.float64)
     for first in range(0, bins, 64):
         numbers = np.arange(first, min(first + 64, bins))[:, None]
         angles = 2 * pi / size * (numbers * np.arange(size) % size)
         for part, wanted in ((0, np.cos(angles)), (bins, -np.sin(angles))):
-            given = found[part + first : part + first + len(numbers)].astype(np.float64)
-            if (np.abs(given - window * wanted) > limit).any():
+            part_of_it = taps[part + first : part + first + len(numbers)].astype(np.float64)
+            if (np.abs(part_of_it - window * wanted) > limit).any():
                 return None
     return window

@@ -66,9 +66,9 @@ def index_tensor(call: Call) -> None:
     Dimensions that do not stand together come first in the result, as in PyTorch.
     """
     source = call.tensor(0)
-    given = call.optional_tensors(1)
-    indexed = [dimension for dimension, index in enumerate(given) if index is not None]
-    indices = [positions(call, index) for index in given if index is not None]
+    entries = call.optional_tensors(1)
+    indexed = [dimension for dimension, index in enumerate(entries) if index is not None]
+    indices = [positions(call, index) for index in entries if index is not None]
     if indexed != list(range(indexed[0], indexed[-1] + 1)):
         order = [*indexed, *(d for d in range(len(source.shape)) if d not in indexed)]
         strides = model_strides(source)

@@ -213,8 +213,8 @@ def _resize(call: Call, name: str, dtypes: Sequence[DType], factors: Sequence[ob
     dtype = _require(call, [source, output], dtypes)
     sizes = zip(source.model_shape[2:], output.model_shape[2:], factors, strict=True)
     scale = tuple(_scale(old, new, factor, align) for old, new, factor in sizes)
-    if name == "nearest" and dtype is DType.I8 and (found := _upsample(source, output, scale)):
-        call.append(found)
+    if name == "nearest" and dtype is DType.I8 and (step := _upsample(source, output, scale)):
+        call.append(step)
         return
     params = ResizeParams(
         input=_planes(call, source),

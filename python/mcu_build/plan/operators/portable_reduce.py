@@ -36,14 +36,16 @@ _Line = Callable[[int, int, int], Struct]
 _EXTREMES = (DType.I8, DType.I16, DType.I32, DType.I64, DType.F32)
 
 
-def _dimensions(call: Call, source: Tensor, given: Value) -> tuple[int, ...]:
+def _dimensions(call: Call, source: Tensor, dimensions: Value) -> tuple[int, ...]:
     """The dimensions to reduce, from the front: none given means all."""
     rank = len(source.shape)
-    if given is None or given == ():
+    if dimensions is None or dimensions == ():
         return tuple(range(rank))
-    listed = [d for d in (given if isinstance(given, tuple) else (given,)) if isinstance(d, int)]
+    listed = [
+        d for d in (dimensions if isinstance(dimensions, tuple) else (dimensions,)) if isinstance(d, int)
+    ]
     if not listed:
-        raise call.refuse(f"dimensions {given!r}")
+        raise call.refuse(f"dimensions {dimensions!r}")
     return tuple(sorted({axis(call, source, dimension) for dimension in listed})) if rank else ()
 
 
@@ -70,17 +72,17 @@ def _space(call: Call, source: Tensor, output: Tensor, dimensions: Sequence[int]
     return ReduceParams(*members)
 
 
-def _reduce(call: Call, name: str, given: Value, output: Tensor, dtype: DType) -> None:
+def _reduce(call: Call, name: str, dimensions: Value, output: Tensor, dtype: DType) -> None:
     """One step of the kernel `name` for `dtype`, to which the input is converted."""
     source = converted(call, call.tensor(0), dtype)
-    space = _space(call, source, output, _dimensions(call, source, given))
+    space = _space(call, source, output, _dimensions(call, source, dimensions))
     call.emit(f"{name}_{SUFFIX[dtype]}", "reduce", space, [source], [output])
 
 
-def _sum(name: str, given: int | None) -> Selector:
+def _sum(name: str, argument: int | None) -> Selector:
     def summed(call: Call) -> None:
         """(input, dim, keepdim, dtype, out), or all dimensions: float32; integers in int64."""
-        output, dimensions = call.output, None if given is None else call.value(given)
+        output, dimensions = call.output, None if argument is None else call.value(argument)
         if output.dtype in (DType.F32, DType.I64):
             _reduce(call, name, dimensions, output, output.dtype)
             return
@@ -91,43 +93,43 @@ def _sum(name: str, given: int | None) -> Selector:
     return summed
 
 
-def _mean(given: int | None) -> Selector:
+def _mean(argument: int | None) -> Selector:
     def mean(call: Call) -> None:
         """(input, dim, keepdim, dtype, out), or all dimensions: float32."""
         if call.output.dtype is not DType.F32:
             raise call.refuse(f"no kernel for {call.output.dtype.numpy_name}")
-        _reduce(call, "mean", None if given is None else call.value(given), call.output, DType.F32)
+        _reduce(call, "mean", None if argument is None else call.value(argument), call.output, DType.F32)
 
     return mean
 
 
-def _of_booleans(name: str, given: int | None) -> Selector:
+def _of_booleans(name: str, argument: int | None) -> Selector:
     def reduced(call: Call) -> None:
         """(input, dim, keepdim, out), or all dimensions: bool."""
         if call.output.dtype is not DType.BOOL:
             raise call.refuse(f"no kernel for a result of type {call.output.dtype.numpy_name}")
-        _reduce(call, name, None if given is None else call.value(given), call.output, DType.BOOL)
+        _reduce(call, name, None if argument is None else call.value(argument), call.output, DType.BOOL)
 
     return reduced
 
 
-def _extreme(name: str, given: int | None) -> Selector:
+def _extreme(name: str, argument: int | None) -> Selector:
     def extreme(call: Call) -> None:
         """(input, dim, keepdim, out), or all dimensions: float32, integers or bool."""
-        _emit_extreme(call, name, None if given is None else call.value(given), call.output)
+        _emit_extreme(call, name, None if argument is None else call.value(argument), call.output)
 
     return extreme
 
 
-def _emit_extreme(call: Call, name: str, given: Value, output: Tensor) -> None:
+def _emit_extreme(call: Call, name: str, dimensions: Value, output: Tensor) -> None:
     """The largest or smallest entry, or where it stands; of narrow types as of one that holds them."""
     source = call.tensor(0)
     dtype = {DType.BOOL: DType.I8, DType.U8: DType.I16}.get(source.dtype, source.dtype)
     if output.dtype is not source.dtype or dtype is source.dtype:
-        _reduce(call, name, given, output, dtype)
+        _reduce(call, name, dimensions, output, dtype)
         return
     wide = like(call, output, dtype)
-    _reduce(call, name, given, wide, dtype)
+    _reduce(call, name, dimensions, wide, dtype)
     convert(call, wide, output)
 
 
@@ -227,8 +229,8 @@ def median(call: Call) -> None:
     source = contiguous(call, call.tensor(0))
     shape, place = source.model_shape, axis(call, source, call.integer(1))
     params = MedianParams(prod(shape[:place]), prod(shape[place : place + 1]), prod(shape[place + 1 :]))
-    with contiguous_output(call, values) as found, contiguous_output(call, indices) as places:
-        call.emit(f"median_{SUFFIX[values.dtype]}", "median", params, [source], [found, places])
+    with contiguous_output(call, values) as medians, contiguous_output(call, indices) as places:
+        call.emit(f"median_{SUFFIX[values.dtype]}", "median", params, [source], [medians, places])
 
 
 def layer_norm(call: Call) -> None:
@@ -328,8 +330,8 @@ def batch_norm_legit(call: Call) -> None:
 def _batch_norm(call: Call, output: Tensor, epsilon: float) -> None:
     params = BatchNormParams(output.model_shape[0], output.model_shape[1], *_image(call, output), epsilon)
     source = flat_operand(call, call.tensor(0), output)
-    given = [call.optional_tensor(1), call.optional_tensor(2), call.tensor(3), call.tensor(4)]
-    call.emit("batch_norm_f32", "norm_f32", params, [source, *given], [output])
+    statistics = [call.optional_tensor(1), call.optional_tensor(2), call.tensor(3), call.tensor(4)]
+    call.emit("batch_norm_f32", "norm_f32", params, [source, *statistics], [output])
 
 
 def _image(call: Call, output: Tensor) -> tuple[int, ImageStrides]:
@@ -374,9 +376,9 @@ SELECTORS: dict[str, Selector] = {
     "aten::mean.dim_out": _mean(1),
     "aten::mean.dtype_out": _mean(None),
     **{
-        f"aten::{name}.{overload}": _of_booleans(name, given)
+        f"aten::{name}.{overload}": _of_booleans(name, argument)
         for name in ("any", "all")
-        for overload, given in (("out", 1), ("dims_out", 1), ("all_out", None))
+        for overload, argument in (("out", 1), ("dims_out", 1), ("all_out", None))
     },
     **{f"aten::{name}.out": _extreme(name, 1) for name in ("amax", "amin", "argmax", "argmin")},
     **{f"aten::{name}.unary_out": _extreme(f"a{name}", None) for name in ("max", "min")},

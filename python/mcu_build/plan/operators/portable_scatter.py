@@ -149,9 +149,9 @@ def _emit(
 def index_put(call: Call) -> None:
     """(input, indices, values, accumulate, out): positions as for index.Tensor, or one mask and one value."""
     source, output = call.tensor(0), call.output
-    given = call.optional_tensors(1)
-    indexed = [dimension for dimension, index in enumerate(given) if index is not None]
-    indices = [index for index in given if index is not None]
+    entries = call.optional_tensors(1)
+    indexed = [dimension for dimension, index in enumerate(entries) if index is not None]
+    indices = [index for index in entries if index is not None]
     values = converted(call, call.tensor(2), output.dtype)
     if any(index.dtype is DType.BOOL for index in indices):
         _put_masked(call, indexed, indices, values)

@@ -29,8 +29,8 @@ def lstm(call: Call) -> None:
     """
     output, cell_output = call.outputs(2)
     layer = _layer(call, output, gates=4, biases=4, first=3)
-    given = call.optional_tensor(2)
-    cell = contiguous(call, given).id if given else None
+    initial = call.optional_tensor(2)
+    cell = contiguous(call, initial).id if initial else None
     scratch = _scratch(call, (2 * 4 + 2 + output.dtype.size) * output.model_shape[2])
     tensors = (layer.params, layer.dtype, layer.input, layer.hidden, cell, *layer.weights, layer.table)
     with contiguous_output(call, output) as written:
@@ -47,8 +47,8 @@ def gru(call: Call) -> None:
     """
     output, state_output = call.outputs(2)
     layer = _layer(call, output, gates=3, biases=4, first=3)
-    given = call.optional_tensor(2)
-    state = contiguous(call, given).id if given else None
+    initial = call.optional_tensor(2)
+    state = contiguous(call, initial).id if initial else None
     params = GruParams(layer.params, call.integer(13), call.integer(14), call.integer(15))
     scratch = _scratch(call, (2 * 4 + 2 + output.dtype.size) * output.model_shape[2])
     tensors = (params, layer.dtype, layer.input, layer.hidden, state, *layer.weights, layer.table)

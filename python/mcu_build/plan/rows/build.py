@@ -44,9 +44,9 @@ def in_bands(plan: Plan, chains: Sequence[Chain]) -> Plan:
     tensors, steps, at = dict(plan.tensors), list[Step](), 0
     blocks = {block.id: block for block in lifetimes(plan)} if chains else {}
     for chain in chains:
-        found = scheduled(plan, chain, blocks, {})
-        assert found is not None, "only what can run row by row is asked to"
-        steps += [*plan.steps[at : chain.first], _Builder(plan, tensors, chain, found).step()]
+        order = scheduled(plan, chain, blocks, {})
+        assert order is not None, "only what can run row by row is asked to"
+        steps += [*plan.steps[at : chain.first], _Builder(plan, tensors, chain, order).step()]
         at = chain.end
     return replace(plan, tensors=tensors, steps=(*steps, *plan.steps[at:]))
 
@@ -54,13 +54,13 @@ def in_bands(plan: Plan, chains: Sequence[Chain]) -> Plan:
 class _Builder:
     """The inner steps of one chain, and the tensors that they work on, which it adds to `tensors`."""
 
-    def __init__(self, plan: Plan, tensors: dict[int, Tensor], chain: Chain, found: Schedule) -> None:
+    def __init__(self, plan: Plan, tensors: dict[int, Tensor], chain: Chain, order: Schedule) -> None:
         self._plan = plan
         self._tensors = tensors
         self._next_id = max(tensors) + 1
         self._layers = plan.steps[chain.first : chain.end]
-        self._schedule = found
-        self._buffers = {id: self._buffer(id, rows) for id, rows in found.capacity.items()}
+        self._schedule = order
+        self._buffers = {id: self._buffer(id, rows) for id, rows in order.capacity.items()}
         # The image's row at the start of each buffer, and the rows of it that are there.
         self._base: dict[int, int] = defaultdict(int)
         self._filled: dict[int, int] = defaultdict(int)
@@ -143,7 +143,7 @@ def in_one_line(plan: Plan) -> Plan:
     """The plan with inner steps in place of the steps that hold them."""
     if not any(step.inner for step in plan.steps):
         return plan
-    steps = tuple(one for step in plan.steps for one in (step.inner or (step,)))
+    steps = tuple(inner for step in plan.steps for inner in (step.inner or (step,)))
     before = plan.steps[: plan.arena.peak_step]
     peak = sum(len(step.inner) or 1 for step in before)
     return replace(plan, steps=steps, placed=replace(plan.arena, peak_step=peak))

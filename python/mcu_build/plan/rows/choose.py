@@ -123,7 +123,7 @@ class Search:
     def least(self, cycles: float) -> int:
         """Bytes that the arena of each plan takes at least that costs no more cycles."""
         self._front = self._front or tuple(self.smaller(least=True))
-        most = min(one.nbytes for one in self._front if one.cycles <= cycles)
+        most = min(point.nbytes for point in self._front if point.cycles <= cycles)
         # The next one of the front costs more.
         too_few, asked = int(most * _FINER), most - 1
         while asked > too_few:
@@ -149,11 +149,11 @@ class Search:
 
     def _without_parts(self, live: Sequence[int]) -> list[int]:
         """Live bytes without those of operands that may be made where they are joined."""
-        found = list(live)
+        sizes = list(live)
         for block in map(self._blocks.__getitem__, self._parts & self._blocks.keys()):
-            for index in range(max(block.first, 0), min(block.last + 1, len(found))):
-                found[index] -= block.size
-        return found
+            for index in range(max(block.first, 0), min(block.last + 1, len(sizes))):
+                sizes[index] -= block.size
+        return sizes
 
     def _chains(self, first: int, most: int, least: bool) -> Iterator[Costs]:
         """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
@@ -184,41 +184,41 @@ class Search:
     def _costs(self, chain: Chain) -> Costs | None:
         if chain not in self._known:
             enough = self._bands >= self._most_bands
-            found = None if enough else scheduled(self._plan, chain, self._blocks, self._needs)
-            self._bands += len(found.bands) if found else 1
-            self._known[chain] = self._estimate(chain, found) if found else None
+            schedule = None if enough else scheduled(self._plan, chain, self._blocks, self._needs)
+            self._bands += len(schedule.bands) if schedule else 1
+            self._known[chain] = self._estimate(chain, schedule) if schedule else None
         return self._known[chain]
 
-    def _estimate(self, chain: Chain, found: Schedule) -> Costs:
+    def _estimate(self, chain: Chain, schedule: Schedule) -> Costs:
         outputs = [output_of(step.call) for step in self._plan.steps[chain.first : chain.end]]
         rows = {id: self._plan.tensors[id].nbytes // self._plan.tensors[id].shape[1] for id in outputs}
-        held = max(sum(found.capacity[id] * rows[id] for id in ids) for ids in found.alive)
+        held = max(sum(schedule.capacity[id] * rows[id] for id in ids) for ids in schedule.alive)
         around = [block for block in self._blocks.values() if _is_around(block, chain.first, chain.end)]
-        live = sum(block.size for block in around) - self._shared(chain, found)
+        live = sum(block.size for block in around) - self._shared(chain, schedule)
         copied = sum(
             (band.rows.start - band.kept) * rows[outputs[band.layer]]
-            for band in found.bands
-            if outputs[band.layer] in found.capacity
+            for band in schedule.bands
+            if outputs[band.layer] in schedule.capacity
         )
-        calls = len(found.bands) - (chain.end - chain.first)
-        least = self._around(chain.first, chain.end) + self._held_least(chain, found, rows)
+        calls = len(schedule.bands) - (chain.end - chain.first)
+        least = self._around(chain.first, chain.end) + self._held_least(chain, schedule, rows)
         return Costs(chain, held + live, _CYCLES_OF_CALL * calls + _CYCLES_OF_BYTE * copied, least)
 
-    def _held_least(self, chain: Chain, found: Schedule, rows: Mapping[int, int]) -> int:
+    def _held_least(self, chain: Chain, schedule: Schedule, rows: Mapping[int, int]) -> int:
         """Bytes of rows that are kept while some layer runs, its output over the largest that it reads."""
-        size = {id: count * rows[id] for id, count in found.capacity.items()}
+        size = {id: count * rows[id] for id, count in schedule.capacity.items()}
         most = 0
-        for step, alive in zip(self._plan.steps[chain.first : chain.end], found.alive, strict=True):
+        for step, alive in zip(self._plan.steps[chain.first : chain.end], schedule.alive, strict=True):
             read = max((size[id] for id in step.reads if id in size), default=0)
             shared = min(size.get(output_of(step.call), 0), read)
             most = max(most, sum(size[id] for id in alive) - shared)
         return most
 
-    def _shared(self, chain: Chain, found: Schedule) -> int:
+    def _shared(self, chain: Chain, schedule: Schedule) -> int:
         """Bytes that the last output shares with an image that the chain uses up."""
         output = self._blocks.get(output_of(self._plan.steps[chain.end - 1].call))
         shared = 0
-        for id, lead in found.lead.items():
+        for id, lead in schedule.lead.items():
             source = self._blocks.get(id)
             if source and output and source.last < chain.end:
                 together = max(output.size, source.size + max(lead, 0))
@@ -263,9 +263,9 @@ def cheapest(plan: Plan, most: int, finish: Finish) -> Plan:
     Of those that fit `most` bytes, and the memories; where none does, the one that lacks the least.
     """
 
-    def cost(one: LowScratch) -> tuple[int, float]:
-        arena = one.plan.arena
-        return max(arena.size - most, arena.over, 0), one.cycles + arena.waits
+    def cost(way: LowScratch) -> tuple[int, float]:
+        arena = way.plan.arena
+        return max(arena.size - most, arena.over, 0), way.cycles + arena.waits
 
     every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in Search(plan).smaller())
     return min(every, key=cost).plan
@@ -308,7 +308,7 @@ def with_bounds(made: Sequence[LowScratch], searches: Sequence[tuple[int, Search
 
     def least(cycles: int) -> int | None:
         # Cycles of plans are cut to whole ones.
-        found = [search.least(cycles + 1 - more) for more, search in searches if more <= cycles]
-        return min(found) if all(search.is_complete for _, search in searches) else None
+        bounds = [search.least(cycles + 1 - more) for more, search in searches if more <= cycles]
+        return min(bounds) if all(search.is_complete for _, search in searches) else None
 
-    return [replace(one, least=least(one.cycles)) for one in made]
+    return [replace(way, least=least(way.cycles)) for way in made]

@@ -48,7 +48,7 @@ def recomputed(plan: Plan) -> Iterator[Recomputed]:
     """
     cycles = 0.0
     for _ in range(_MOST_TENSORS):
-        best = max(_worthwhile(plan), key=lambda one: (one.saved, -one.reader), default=None)
+        best = max(_worthwhile(plan), key=lambda way: (way.saved, -way.reader), default=None)
         if best is None:
             return
         cycles += sum(_cycles(plan, plan.steps[index]) for index in best.steps)
@@ -59,7 +59,7 @@ def recomputed(plan: Plan) -> Iterator[Recomputed]:
 def _worthwhile(plan: Plan) -> Iterator[_Again]:
     """For each tensor with a late reader, the layers that make it from the least that has to be kept."""
     blocks = {block.id: block for block in lifetimes(plan)}
-    aliased = {one.alias_of for one in plan.tensors.values()}
+    aliased = {tensor.alias_of for tensor in plan.tensors.values()}
     makers: dict[int, list[int]] = defaultdict(list)
     readers: dict[int, list[int]] = defaultdict(list)
     for index, step in enumerate(plan.steps):
@@ -72,7 +72,7 @@ def _worthwhile(plan: Plan) -> Iterator[_Again]:
         late = next((b for a, b in zip(readers[id], readers[id][1:], strict=False) if b - a > _FAR), None)
         if late is not None and id in blocks and id not in plan.outputs:
             ways = _ways(plan, id, late, alone, blocks)
-            if best := max(ways, key=lambda one: (one.saved, -len(one.steps)), default=None):
+            if best := max(ways, key=lambda way: (way.saved, -len(way.steps)), default=None):
                 yield best
 
 
@@ -84,7 +84,7 @@ def _ways(
     source = id
     while len(steps) < _MOST_LAYERS and source in alone:
         index = alone[source]
-        read = [one for one in plan.steps[index].reads if not plan.owner(one).is_constant]
+        read = [read for read in plan.steps[index].reads if not plan.owner(read).is_constant]
         if len(read) != 1 or not _runs_by_rows(plan, plan.steps[index]) or read[0] not in blocks:
             return
         (source,) = read

@@ -162,10 +162,10 @@ class _Chain:
         key = id(self._calls[layer]), rows.start, rows.stop
         if key not in self._needs:
             self._needs[key] = self._calls[layer].needed_rows(self._tensors, rows)
-        found = self._needs[key]
-        if not found:
+        needed = self._needs[key]
+        if not needed:
             raise CannotRunError
-        return found
+        return needed
 
     def _height(self, id: int) -> int:
         return height_of(self._tensors[id]) or 0

@@ -35,7 +35,9 @@ def take_rows(plan: Plan) -> Plan:
     taken = replace(source, id=id, name=f"{source.name}_taken", data=None)
     image = replace(source, image=True, quantization=port_quantization(plan, source.id))
     aliases = {
-        one.id: replace(one, alias_of=id) for one in plan.tensors.values() if one.alias_of == source.id
+        tensor.id: replace(tensor, alias_of=id)
+        for tensor in plan.tensors.values()
+        if tensor.alias_of == source.id
     }
     take = Step.of("take", "", Take.of(source, taken))
     steps = (take, *(step.renamed({source.id: id}) for step in plan.steps))

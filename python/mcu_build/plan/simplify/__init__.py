@@ -56,15 +56,15 @@ def remove_channels(plan: Plan, price: Price = _unknown) -> Plan:
 
 def _of_slower(plan: Plan, made: Plan, coupled: Coupled, price: Price) -> set[int]:
     """The groups of channels that layers read and write which take longer as they were made."""
-    found: set[int] = set()
+    slower: set[int] = set()
     for before, after in zip(plan.steps, made.steps, strict=True):
         if before is after:
             continue
         was, now = price(plan, before), price(made, after)
         if was is not None and now is not None and now > was:
             ends = (before.reads[0], before.writes[0])
-            found |= {int(group) for id in ends for group in coupled.groups[id]}
-    return found
+            slower |= {int(group) for id in ends for group in coupled.groups[id]}
+    return slower
 
 
 def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Removed]:
@@ -84,9 +84,9 @@ def _removed(plan: Plan, made: Plan, keep: Mapping[int, Mask]) -> Iterator[Remov
         )
 
 
-def _removable(plan: Plan, ranges: Ranges, coupled: Coupled, given: set[int]) -> set[int]:
+def _removable(plan: Plan, ranges: Ranges, coupled: Coupled, candidates: set[int]) -> set[int]:
     """The groups of channels that go, none of those `given`."""
-    kept = set(given)
+    kept = set(candidates)
     while True:
         gone = _unneeded(plan, ranges, coupled, kept)
         back = _kept_back(coupled, gone)
@@ -107,10 +107,10 @@ def _unneeded(plan: Plan, ranges: Ranges, coupled: Coupled, kept: set[int]) -> s
         needed = set(kept)
         for step in readers:
             needed |= _needed(ranges, coupled, step, gone)
-        found = everything - needed
-        if found == gone:
+        unneeded = everything - needed
+        if unneeded == gone:
             return gone
-        gone = found
+        gone = unneeded
 
 
 def _needed(ranges: Ranges, coupled: Coupled, step: Step, gone: set[int]) -> set[int]:

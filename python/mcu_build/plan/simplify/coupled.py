@@ -28,13 +28,13 @@ class Coupled:
         self._parent = np.arange(count)
         kept: set[int] = {*plan.inputs, *plan.outputs}
         for step in plan.steps:
-            found = coupled_of(plan, step)
-            if found is None:
+            coupled = coupled_of(plan, step)
+            if coupled is None:
                 kept.update(id for id in step.arguments if id is not None)
                 continue
             # Weights and tables are nobody's channels; a step that has some as an operand keeps them all.
-            kept.update(id for id in step.reads if id not in _images(step, found))
-            self._couple(found)
+            kept.update(id for id in step.reads if id not in _images(step, coupled))
+            self._couple(coupled)
         for id, tensor in plan.tensors.items():
             if tensor.alias_of is not None:
                 between = _alias(plan, id, tensor.alias_of)
@@ -46,8 +46,8 @@ class Coupled:
         self.kept = {group for id in kept for group in self.groups[id].tolist()}
 
     def _couple(self, coupled: Sequence[Coupling]) -> None:
-        for one, channels, other, others in coupled:
-            first = self._roots(channels + self._first[one])
+        for tensor, channels, other, others in coupled:
+            first = self._roots(channels + self._first[tensor])
             second = self._roots(others + self._first[other])
             apart = first != second
             first, second = first[apart], second[apart]

@@ -33,9 +33,9 @@ class Ranges:
             output = step.writes[0]
             # The parts of a concatenation have one step each.
             alone = len(writers[output]) == 1 or all(isinstance(call, Concat) for call in writers[output])
-            found = step.call.value_range(self) if alone and output not in plan.inputs else None
-            if found is not None:
-                self._known[output] = found
+            values = step.call.value_range(self) if alone and output not in plan.inputs else None
+            if values is not None:
+                self._known[output] = values
 
     def tensor(self, id: int) -> Tensor:
         """A tensor of the plan."""

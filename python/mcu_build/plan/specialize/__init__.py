@@ -38,7 +38,7 @@ def specialize(
     """
     context = Context(plan, optimize, DUAL_ISSUE in kernel_folders)
     steps = [
-        specialized_rows(context, step, lambda one: _best(context, one, kernel_folders))
+        specialized_rows(context, step, lambda inner: _best(context, inner, kernel_folders))
         if step.inner
         else _best(context, step, kernel_folders)
         for step in plan.steps

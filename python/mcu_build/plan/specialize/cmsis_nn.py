@@ -57,57 +57,57 @@ class CmsisNnAvgPool2dParams(Struct):
 
 def conv2d(context: Context, step: Step, call: Conv2d) -> Step | None:
     """One group."""
-    given = call.params
-    if given.groups != 1 or not _shifts_right(context, call.shifts):
+    params = call.params
+    if params.groups != 1 or not _shifts_right(context, call.shifts):
         return None
-    window = given.window
+    window = params.window
     one_pixel = window.size == ONE and window.padding == NONE
-    wanted = 0 if one_pixel else _window_bytes(given.input, window)
+    wanted = 0 if one_pixel else _window_bytes(params.input, window)
     call = replace(call, bias=_bias(context, call))
-    return _with_scratch(context, step, call, CmsisNnConv2dParams(given, wanted))
+    return _with_scratch(context, step, call, CmsisNnConv2dParams(params, wanted))
 
 
 def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Step | None:
     """Any multiplier."""
-    given = call.params
+    params = call.params
     if not _shifts_right(context, call.shifts):
         return None
-    taps, channels = given.window.size.product, given.input.channels
+    taps, channels = params.window.size.product, params.input.channels
     wanted = 0
-    if channels == given.output.channels:
+    if channels == params.output.channels:
         wanted = taps * max(2 * channels, _WINDOWS * _DEPTHWISE_CHANNELS)
     elif channels == 1:
         # Helium turns it into a convolution, and its weights with it.
-        wanted = _window_bytes(given.input, given.window) + taps * given.output.channels
+        wanted = _window_bytes(params.input, params.window) + taps * params.output.channels
     call = replace(call, bias=_bias(context, call))
-    return _with_scratch(context, step, call, CmsisNnDepthwiseParams(given, wanted))
+    return _with_scratch(context, step, call, CmsisNnDepthwiseParams(params, wanted))
 
 
 def linear(context: Context, step: Step, call: Linear) -> Step | None:
     """Constant weights, the input's offset in a bias of our own."""
-    given = call.params
+    params = call.params
     weights = array(context, call.weights, np.int8)
     bias = array(context, call.bias, np.int32)
     if (
         weights is None
         or (bias is None and call.bias is not None)
-        or given.filter_offset != 0
-        or not -_FARTHEST <= given.shift <= 0
+        or params.filter_offset != 0
+        or not -_FARTHEST <= params.shift <= 0
     ):
         return None
-    sums = weights.astype(np.int64).sum(axis=1) * given.input_offset
+    sums = weights.astype(np.int64).sum(axis=1) * params.input_offset
     sums += 0 if bias is None else bias.reshape(-1)
     if np.abs(sums).max(initial=0) >= 1 << 31:
         return None
     folded = context.constant("sums", DType.I32, sums.shape, sums.astype("<i4").tobytes())
-    return _call(step, replace(call, params=replace(given, input_offset=0), bias=folded))
+    return _call(step, replace(call, params=replace(params, input_offset=0), bias=folded))
 
 
 def add(context: Context, step: Step, call: Add) -> Step | None:
     """Two operands of one shape in one order."""
-    given = call.params
-    shifts = (given.shift, given.first.shift, given.second.shift)
-    return _dense_pair(step, call, given.space, shifts)
+    params = call.params
+    shifts = (params.shift, params.first.shift, params.second.shift)
+    return _dense_pair(step, call, params.space, shifts)
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
@@ -122,8 +122,8 @@ def _dense_pair(step: Step, call: Call, space: Broadcast, shifts: tuple[int, ...
 
 def average(context: Context, step: Step, call: AvgPool2d) -> Step | None:
     """Any windows."""
-    given = call.params
-    return _with_scratch(context, step, call, CmsisNnAvgPool2dParams(given, 4 * given.input.channels))
+    params = call.params
+    return _with_scratch(context, step, call, CmsisNnAvgPool2dParams(params, 4 * params.input.channels))
 
 
 def maximum(context: Context, step: Step, call: MaxPool2d) -> Step | None:

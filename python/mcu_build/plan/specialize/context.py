@@ -37,8 +37,8 @@ class Context:
         """What a function says of the plan: it is asked once, however many steps want to know."""
         if ask not in self._asked:
             self._asked[ask] = ask(self.plan)
-        found: T = self._asked[ask]
-        return found
+        answer: T = self._asked[ask]
+        return answer
 
     def constant(self, name: str, dtype: DType, shape: Sequence[int], data: bytes) -> int:
         """A constant, such as packed weights, added where there is none of these bytes yet; its id.
@@ -78,8 +78,8 @@ class Rule(Generic[C]):
 
     def ways(self, context: Context, step: Step) -> Sequence[Way]:
         """The step by this kernel, without a price; none where it is none for it."""
-        found = self.make(context, step, step.call) if isinstance(step.call, self.kind) else None
-        return [Way(0, lambda: found)] if found is not None else []
+        ways = self.make(context, step, step.call) if isinstance(step.call, self.kind) else None
+        return [Way(0, lambda: ways)] if ways is not None else []
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,11 @@ def tilings(
 ) -> list[Tiling]:
     """Packed weights of several tiles with one core, each from [channels][products]."""
     form, small = requantizations[0].form, context.optimize == "size"
-    loop = tile.loop_of([_steps(one) for one in weights], small)
-    flat = [padded(one, loop.padded(_steps(one)) // 2) for one in weights]
+    loop = tile.loop_of([_steps(weight) for weight in weights], small)
+    flat = [padded(weight, loop.padded(_steps(weight)) // 2) for weight in weights]
     scaled = list(zip(flat, requantizations, strict=True))
-    numbered = not all(follow(one, scale.bounds) for one, scale in scaled)
-    packed = [quads(one, scale.scales, scale.bounds, numbered) for one, scale in scaled]
+    numbered = not all(follow(kind, scale.bounds) for kind, scale in scaled)
+    packed = [quads(kind, scale.scales, scale.bounds, numbered) for kind, scale in scaled]
     # Cores that care for ties are right where none show, and serve more layers.
     epilogue = tile.TileEpilogue(form != "relu" or small, form == "bounded", numbered)
     core = tile.emit(loop, epilogue, context.dual_issue)
@@ -134,13 +134,13 @@ def dense_convolution(
     requantization: DspRequantization,
 ) -> Sequence[Way]:
     """By weights of this shape, [channels][y][x][channels of the input], zeros between groups."""
-    given = call.params
+    params = call.params
     # The edge is filled with the value that adds nothing.
-    if given.window.dilation != ONE or not -128 <= -given.input_offset <= 127:
+    if params.window.dilation != ONE or not -128 <= -params.input_offset <= 127:
         return []
     channels, height, width, depth = shape
-    pixels = given.batch * given.output.pixels
-    if given.window.is_pointwise:
+    pixels = params.batch * params.output.pixels
+    if params.window.is_pointwise:
         cycles = tile.pointwise_cycles(pixels, depth, channels)
     else:
         cycles = tile.window_cycles(pixels, height, height * width * depth, channels, depth % 4 == 0)
@@ -162,56 +162,56 @@ def _dense(
     weights: Bytes,
     requantization: DspRequantization,
 ) -> Step:
-    given, channels = call.params, len(weights)
-    found = tiling(context, weights.reshape(channels, -1), requantization)
-    depth = given.input.channels
-    if given.window.is_pointwise:
-        return pointwise_step(context, step, found, given.batch * given.input.pixels, depth)
+    layer, channels = call.params, len(weights)
+    chosen = tiling(context, weights.reshape(channels, -1), requantization)
+    depth = layer.input.channels
+    if layer.window.is_pointwise:
+        return pointwise_step(context, step, chosen, layer.batch * layer.input.pixels, depth)
     params = DspConv2dParams(
-        given.batch, given.input, given.output, given.window, -given.input_offset, found.params
+        layer.batch, layer.input, layer.output, layer.window, -layer.input_offset, chosen.params
     )
     if depth % 4 == 0:
-        made = _step(context, step, found, "dsp_conv2d", params)
+        made = _step(context, step, chosen, "dsp_conv2d", params)
     else:
-        made = _step(context, step, found, "dsp_conv2d_bytes", params, 8 + weights[0].size)
-    starts = window_starts(given.batch, given.input, given.output, given.window)
-    return replace(made, inplace={call.input: distance(starts, given.output.width, 2, channels)})
+        made = _step(context, step, chosen, "dsp_conv2d_bytes", params, 8 + weights[0].size)
+    starts = window_starts(layer.batch, layer.input, layer.output, layer.window)
+    return replace(made, inplace={call.input: distance(starts, layer.output.width, 2, channels)})
 
 
-def pointwise_step(context: Context, step: Step, found: Tiling, pixels: int, depth: int) -> Step:
+def pointwise_step(context: Context, step: Step, chosen: Tiling, pixels: int, depth: int) -> Step:
     """A step of dsp_pointwise in place of `step`, whose input is argument 0."""
-    made = _step(context, step, found, "dsp_pointwise", DspPointwiseParams(pixels, depth, found.params))
+    made = _step(context, step, chosen, "dsp_pointwise", DspPointwiseParams(pixels, depth, chosen.params))
     starts = [depth * pixel for pixel in range(pixels)]
-    return replace(made, inplace={made.reads[0]: distance(starts, pixels, 2, found.channels)})
+    return replace(made, inplace={made.reads[0]: distance(starts, pixels, 2, chosen.channels)})
 
 
-def _step(context: Context, step: Step, found: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:
+def _step(context: Context, step: Step, chosen: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:
     """A step of `stem`, with `beyond` bytes behind the im2col buffer."""
-    packed = context.constant("packed_weights", DType.I32, (len(found.packed) // 4,), found.packed)
-    im2col = context.scratch(_GROUP_BYTES * found.groups + -(-beyond // 4) * 4)
+    packed = context.constant("packed_weights", DType.I32, (len(chosen.packed) // 4,), chosen.packed)
+    im2col = context.scratch(_GROUP_BYTES * chosen.groups + -(-beyond // 4) * 4)
     output = step.writes[0]
     return replace(
         step,
-        kernel=found.kernel(stem),
+        kernel=chosen.kernel(stem),
         source="dsp_conv2d",
         params=params,
         arguments=(step.arguments[0], packed, output, im2col),
         writes=(output, im2col),
-        core=found.core,
+        core=chosen.core,
     )
 
 
 def window_starts(batch: int, image: ImageSize, output: ImageSize, window: Window) -> list[int]:
     """For each pixel of the output, in order, the first byte of the image that its window reads."""
     stride, padding = window.stride, window.padding
-    found = []
+    starts = []
     for n in range(batch):
         for oy in range(output.height):
             y = min(max(0, oy * stride.y - padding.y), image.height)
             for ox in range(output.width):
                 x = min(max(0, ox * stride.x - padding.x), image.width)
-                found.append(((n * image.height + y) * image.width + x) * image.channels)
-    return found
+                starts.append(((n * image.height + y) * image.width + x) * image.channels)
+    return starts
 
 
 def distance(starts: Iterable[int], width: int, together: int, channels: int) -> int:
@@ -224,9 +224,9 @@ def distance(starts: Iterable[int], width: int, together: int, channels: int) ->
     needed = [*first, first[-1] + (1 << 40)]
     for pixel in range(len(first) - 1, -1, -1):
         needed[pixel] = min(needed[pixel], needed[pixel + 1])
-    found = 0
+    furthest = 0
     for row in range(0, len(first), width):
         for pixel in range(row, row + width, max(together, 1)):
             end = min(pixel + max(together, 1), row + width)
-            found = max(found, end * channels - needed[end if together else pixel])
-    return found
+            furthest = max(furthest, end * channels - needed[end if together else pixel])
+    return furthest

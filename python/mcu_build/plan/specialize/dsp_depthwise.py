@@ -32,31 +32,37 @@ class DspDepthwiseParams(Struct):
 
 def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """One output channel for each of four input channels at least."""
-    given = call.params
+    params = call.params
     weights = array(context, call.weights, np.int8)
-    pad_value, channels = -given.input_offset, given.input.channels
-    if weights is None or channels < 4 or given.output.channels != channels or not -128 <= pad_value <= 127:
+    pad_value, channels = -params.input_offset, params.input.channels
+    if weights is None or channels < 4 or params.output.channels != channels or not -128 <= pad_value <= 127:
         return []
     taps = weights.reshape(-1, channels).T
-    found = convolution(context, call, taps)
-    return [] if found is None else [Way(_cycles(call), lambda: _step(context, step, call, taps, found))]
+    requantization = convolution(context, call, taps)
+    return (
+        []
+        if requantization is None
+        else [Way(_cycles(call), lambda: _step(context, step, call, taps, requantization))]
+    )
 
 
 def _cycles(call: DepthwiseConv2d) -> float:
     """Modelled ones of a Cortex-M4. That a window meets the image's edge is shared by all channels."""
-    given, size = call.params, call.params.window.size
-    taps, fours = size.y * size.x, -(-given.input.channels // 4)
+    params, size = call.params, call.params.window.size
+    taps, fours = size.y * size.x, -(-params.input.channels // 4)
     pixel = 150 if size == _NINE else 23 * -(-taps // 2) + 145
-    return given.batch * given.output.pixels * (fours * pixel + 4 * taps + 60)
+    return params.batch * params.output.pixels * (fours * pixel + 4 * taps + 60)
 
 
-def _step(context: Context, step: Step, call: DepthwiseConv2d, taps: Bytes, found: DspRequantization) -> Step:
+def _step(
+    context: Context, step: Step, call: DepthwiseConv2d, taps: Bytes, requantization: DspRequantization
+) -> Step:
     """By a table of taps for each pixel, from weights [channels][taps]."""
-    given = call.params
+    params = call.params
     channels, count = taps.shape
-    nine = given.window.size == _NINE
-    packed = packed_depthwise(taps, found.scales, nine)
-    edge = bytes([-given.input_offset & 0xFF]) * channels
+    nine = params.window.size == _NINE
+    packed = packed_depthwise(taps, requantization.scales, nine)
+    edge = bytes([-params.input_offset & 0xFF]) * channels
     scratch = context.scratch(_POINTER_BYTES * (count + count % 2))
     arguments = (
         call.input,
@@ -65,13 +71,15 @@ def _step(context: Context, step: Step, call: DepthwiseConv2d, taps: Bytes, foun
         call.output,
         scratch,
     )
-    starts = window_starts(given.batch, given.input, given.output, given.window)
+    starts = window_starts(params.batch, params.input, params.output, params.window)
     return replace(
         step,
-        kernel=f"dsp_depthwise_{'3x3_' if nine else ''}{found.form}",
+        kernel=f"dsp_depthwise_{'3x3_' if nine else ''}{requantization.form}",
         source="dsp_depthwise",
-        params=DspDepthwiseParams(given.batch, given.input, given.output.extent, given.window, found.limits),
+        params=DspDepthwiseParams(
+            params.batch, params.input, params.output.extent, params.window, requantization.limits
+        ),
         arguments=arguments,
         writes=(call.output, scratch),
-        inplace={call.input: distance(starts, given.output.width, 0, channels)},
+        inplace={call.input: distance(starts, params.output.width, 0, channels)},
     )

@@ -108,34 +108,37 @@ def _ways(
     others: Sequence[Way],
 ) -> Sequence[Way]:
     """By weights [channels][rows][columns][depth]; `others` take less memory."""
-    given, (outputs, _, _, depth) = call.params, weights.shape
-    known = -128 <= -given.input_offset <= 127
-    window, taps = filled(given.window, weights.transpose(1, 2, 0, 3).reshape(*weights.shape[1:3], -1))
+    layer, (outputs, _, _, depth) = call.params, weights.shape
+    known = -128 <= -layer.input_offset <= 127
+    window, taps = filled(layer.window, weights.transpose(1, 2, 0, 3).reshape(*weights.shape[1:3], -1))
     if context.optimize == "size" or not known or depth * window.size.y > family.MOST_ROWS:
         return []
     # A group's channels are further rows.
     flat = taps.reshape(window.size.y, window.size.x, outputs, depth).transpose(2, 3, 0, 1)
     flat = flat.reshape(outputs, depth * window.size.y, window.size.x)
-    found = convolution(context, call, flat.reshape(outputs, -1))
-    if found is None:
+    requantized = convolution(context, call, flat.reshape(outputs, -1))
+    if requantized is None:
         return []
     # The image begins with a pair.
-    epilogue, phase = Epilogue(found.form != "relu", found.form == "bounded"), window.padding.x % 2
+    epilogue, phase = (
+        Epilogue(requantized.form != "relu", requantized.form == "bounded"),
+        window.padding.x % 2,
+    )
     each = _Groups(depth, outputs // groups, depth * groups)
-    sizes = (flat.shape[1], window.size.x, window.stride.x, phase, given.output.width)
+    sizes = (flat.shape[1], window.size.x, window.stride.x, phase, layer.output.width)
     core = family.core_of(*sizes, epilogue, not each.are_channels)
     if core is None:
         return []
-    worth = 1.0 if window == given.window else _WORTH_ZEROS
+    worth = 1.0 if window == layer.window else _WORTH_ZEROS
     other = min(others, key=lambda way: way.cycles)
 
     def make() -> Step:
-        made = _step(context, step, call, replace(given, window=window), flat, found, core, each)
+        made = _step(context, step, call, replace(layer, window=window), flat, requantized, core, each)
         frugal = each.is_plain or context.optimize == "ram" or other.cycles < _FAR * way.cycles
         return replace(made, low_scratch=(other.make(),) if frugal else ())
 
-    row = each.cycles(core, given.output.width, min(window.stride.y, window.size.y), given.input.width // 2)
-    way = Way(given.batch * given.output.height * row / worth, make)
+    row = each.cycles(core, layer.output.width, min(window.stride.y, window.size.y), layer.input.width // 2)
+    way = Way(layer.batch * layer.output.height * row / worth, make)
     return [way]
 
 
@@ -143,31 +146,31 @@ def _step(
     context: Context,
     step: Step,
     call: Conv2d | DepthwiseConv2d,
-    given: Conv2dParams | DepthwiseConv2dParams,
+    params: Conv2dParams | DepthwiseConv2dParams,
     weights: Bytes,
     requantization: DspRequantization,
     core: family.Core,
     groups: _Groups,
 ) -> Step:
     """By weights [channels][rows][columns], and the call's parameters without dilation."""
-    window = given.window
-    stride, padding, width = window.stride.x, window.padding.x, given.input.width
+    window = params.window
+    stride, padding, width = window.stride.x, window.padding.x, params.input.width
     packed = as_words(family.records(core, weights, requantization.scales).reshape(-1))
-    pairs = (core.phase + (given.output.width - 1) * stride + window.size.x + 1) // 2
+    pairs = (core.phase + (params.output.width - 1) * stride + window.size.x + 1) // 2
     lead = (padding + core.phase) // 2
     reached = max(pairs - lead, 0)
     scratch = context.scratch(window.size.y * pairs * family.PAIR)
-    inplace = {call.input: _distance(given)} if groups.are_channels else {}
+    inplace = {call.input: _distance(params)} if groups.are_channels else {}
     return replace(
         step,
         kernel="dsp_depthwise_rows" if groups.is_plain else "dsp_group_rows",
         source="dsp_depthwise_rows",
         params=DspDepthwiseRowsParams(
-            batch=given.batch,
-            input=given.input,
-            output=given.output.extent,
+            batch=params.batch,
+            input=params.input,
+            output=params.output.extent,
             window=window,
-            pad_value=-given.input_offset,
+            pad_value=-params.input_offset,
             pairs=pairs,
             lead=lead,
             whole=min(width // 2, reached),
@@ -186,22 +189,22 @@ def _step(
         ),
         writes=(call.output, scratch),
         inplace=inplace,
-        inplace_multiple=given.input.channels if inplace else 1,
+        inplace_multiple=params.input.channels if inplace else 1,
         core=family.emit(core),
     )
 
 
-def _distance(given: Conv2dParams | DepthwiseConv2dParams) -> int:
+def _distance(params: Conv2dParams | DepthwiseConv2dParams) -> int:
     """As the calls' own distances, for a multiple of channels: up to the first row that is read later.
 
     Pixels are numbered through all images.
     """
-    image, output, window = given.input, given.output, given.window
-    found = 0
-    for n in range(given.batch):
+    image, output, window = params.input, params.output, params.window
+    furthest = 0
+    for n in range(params.batch):
         for y in range(output.height):
             below = y * window.stride.y - window.padding.y + window.size.y
             start = (n * image.height + min(max(below, 0), image.height)) * image.width
-            if n < given.batch - 1 or start < given.batch * image.height * image.width:
-                found = max(found, (n * output.height + y + 1) * output.width - start)
-    return image.channels * found
+            if n < params.batch - 1 or start < params.batch * image.height * image.width:
+                furthest = max(furthest, (n * output.height + y + 1) * output.width - start)
+    return image.channels * furthest

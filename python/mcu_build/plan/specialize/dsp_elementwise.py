@@ -48,30 +48,30 @@ def add(context: Context, step: Step, call: Add) -> Step | None:
     space = call.params.space
     if space.both_dense:
         return add_by("dsp", step, call)
-    found = factors(call) if space.has_dense_lines else None
-    if found is None:
+    terms = factors(call) if space.has_dense_lines else None
+    if terms is None:
         return None
-    line = DspAddParams(space.shape[-1], found.first, found.second, found.addend)
-    kernel = f"dsp_add_lines_{found.point}_s8"
+    line = DspAddParams(space.shape[-1], terms.first, terms.second, terms.addend)
+    kernel = f"dsp_add_lines_{terms.point}_s8"
     return replace(step, kernel=kernel, source="dsp_add", params=DspAddLinesParams(space, line))
 
 
 def add_by(core: str, step: Step, call: Add) -> Step | None:
     """Two dense operands, by the kernel of dsp/ or thumb/, which share their form."""
-    found = factors(call) if call.params.space.both_dense else None
-    if found is None:
+    terms = factors(call) if call.params.space.both_dense else None
+    if terms is None:
         return None
-    params = DspAddParams(call.params.space.elements, found.first, found.second, found.addend)
-    return replace(step, kernel=f"{core}_add_{found.point}_s8", source=f"{core}_add", params=params)
+    params = DspAddParams(call.params.space.elements, terms.first, terms.second, terms.addend)
+    return replace(step, kernel=f"{core}_add_{terms.point}_s8", source=f"{core}_add", params=params)
 
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
     """Any operands."""
-    given = call.params
-    scale = one_scale(given.multiplier, given.shift, given.epilogue, _LARGEST_PRODUCT)
+    layer = call.params
+    scale = one_scale(layer.multiplier, layer.shift, layer.epilogue, _LARGEST_PRODUCT)
     if scale is None:
         return None
-    params = DspMulParams(given.space, given.first_zero_point, given.second_zero_point, scale)
+    params = DspMulParams(layer.space, layer.first_zero_point, layer.second_zero_point, scale)
     return replace(step, kernel="dsp_mul_s8", source="dsp_mul", params=params)
 
 
@@ -87,8 +87,8 @@ def maximum(context: Context, step: Step, call: MaxPool2d) -> Step | None:
     return _pool(step, columns_as_channels(call.params))
 
 
-def _pool(step: Step, given: AvgPool2dParams | MaxPool2dParams) -> Step | None:
+def _pool(step: Step, params: AvgPool2dParams | MaxPool2dParams) -> Step | None:
     """A pool of four channels at least by dsp_pool."""
-    if given.input.channels < _LEAST_CHANNELS:
+    if params.input.channels < _LEAST_CHANNELS:
         return None
-    return replace(step, kernel=f"dsp_{step.kernel}", source="dsp_pool", params=given)
+    return replace(step, kernel=f"dsp_{step.kernel}", source="dsp_pool", params=params)

@@ -35,12 +35,12 @@ def requantization_of(context: Context, call: Linear, weights: Bytes) -> DspRequ
     bias = array(context, call.bias, np.int32)
     if bias is None and call.bias is not None:
         return None
-    given, outputs = call.params, len(weights)
+    params, outputs = call.params, len(weights)
     return requantization(
         weights,
         np.zeros(outputs, np.int64) if bias is None else bias.reshape(-1).astype(np.int64),
-        given.input_offset,
-        [given.multiplier] * outputs,
-        [given.shift] * outputs,
-        given.epilogue,
+        params.input_offset,
+        [params.multiplier] * outputs,
+        [params.shift] * outputs,
+        params.epilogue,
     )

@@ -27,17 +27,17 @@ class DspBatchMatmulParams(Struct):
 
 def batch_matmul(context: Context, step: Step, call: BatchMatmul) -> Step | None:
     """Any sizes."""
-    given = call.params
-    scale = one_scale(given.multiplier, given.shift, given.epilogue, given.inner * _LARGEST_PRODUCT)
+    params = call.params
+    scale = one_scale(params.multiplier, params.shift, params.epilogue, params.inner * _LARGEST_PRODUCT)
     if scale is None:
         return None
-    im2col = context.scratch(_BYTES * -(-given.inner // 4))
-    sizes = (given.batch, given.rows, given.columns, given.inner)
+    im2col = context.scratch(_BYTES * -(-params.inner // 4))
+    sizes = (params.batch, params.rows, params.columns, params.inner)
     return replace(
         step,
         kernel="dsp_batch_matmul_s8",
         source="dsp_batch_matmul",
-        params=DspBatchMatmulParams(*sizes, given.left_offset, given.right_offset, scale),
+        params=DspBatchMatmulParams(*sizes, params.left_offset, params.right_offset, scale),
         arguments=(*step.arguments, im2col),
         writes=(*step.writes, im2col),
     )

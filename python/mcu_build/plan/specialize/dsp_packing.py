@@ -24,14 +24,14 @@ def pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
 
     `bounds` are the largest magnitudes of the channels' sums.
     """
-    found: list[tuple[int, int | None]] = []
+    result: list[tuple[int, int | None]] = []
     # Channels meet within a block, so that the time is near linear in their number.
     for first in range(0, len(weights), _BLOCK):
         block = slice(first, first + _BLOCK)
-        found += [
+        result += [
             (first + b, None if a is None else first + a) for b, a in _pairs(weights[block], bounds[block])
         ]
-    return found
+    return result
 
 
 def _pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
@@ -47,20 +47,20 @@ def _pairs(weights: Bytes, bounds: Ints) -> list[tuple[int, int | None]]:
     order = np.argsort(either.sum(axis=1), kind="stable")
     ordered = either[np.ix_(order, order)]
     left = np.ones(len(order), bool)
-    found: list[tuple[int, int | None]] = []
-    for place, one in enumerate(order.tolist()):
+    result: list[tuple[int, int | None]] = []
+    for place, channel in enumerate(order.tolist()):
         if not left[place]:
             continue
         left[place] = False
         partners = ordered[place] & left
         nearest = int(partners.argmax())
         if not partners[nearest]:
-            found.append((one, None))
+            result.append((channel, None))
             continue
         left[nearest] = False
         partner = int(order[nearest])
-        found.append((one, partner) if fits[partner, one] else (partner, one))
-    return found
+        result.append((channel, partner) if fits[partner, channel] else (partner, channel))
+    return result
 
 
 def takes_parts(weights: Bytes, bounds: Ints) -> bool:
@@ -101,20 +101,20 @@ def follow(weights: Bytes, bounds: Ints) -> bool:
 def quads(weights: Bytes, scales: Ints, bounds: Ints, numbered: bool) -> bytes:
     """`packed` of dsp_conv2d.h from weights [channels][products]; if not `numbered`, they follow()."""
     if numbered:
-        found = _whole(pairs(weights, bounds))
+        result = _whole(pairs(weights, bounds))
     else:
-        found = [(b, b + 1, True) for first in fours(len(weights)) for b in (first, first + 2)]
+        result = [(b, b + 1, True) for first in fours(len(weights)) for b in (first, first + 2)]
     parts = []
-    for first, second in zip(found[::2], found[1::2], strict=True):
+    for first, second in zip(result[::2], result[1::2], strict=True):
         numbers = np.array([*first[:2], *second[:2]])
         parts += [_side_by_side(weights, (first, second)), scales[numbers].reshape(-1)]
         parts.append(numbers if numbered else numbers[:1])
     return as_words(np.concatenate(parts))
 
 
-def _whole(found: list[tuple[int, int | None]]) -> list[tuple[int, int, bool]]:
+def _whole(in_pairs: list[tuple[int, int | None]]) -> list[tuple[int, int, bool]]:
     """Pairs in twos, whether they are pairs: an odd last one has the first one beside it, once more."""
-    whole = [(b, b if a is None else a, a is not None) for b, a in found]
+    whole = [(b, b if a is None else a, a is not None) for b, a in in_pairs]
     return whole + whole[: len(whole) % 2]
 
 
@@ -127,15 +127,15 @@ def _side_by_side(weights: Bytes, two: Sequence[tuple[int, int, bool]]) -> Ints:
 
 def linear(weights: Bytes, scales: Ints, bounds: Ints) -> tuple[bytes, int]:
     """`packed` of dsp_linear.h from weights [outputs][inputs], inputs by fours; the number of its fours."""
-    found = _whole(pairs(weights, bounds))
+    in_pairs = _whole(pairs(weights, bounds))
     parts = []
-    for first, second in zip(found[::2], found[1::2], strict=True):
+    for first, second in zip(in_pairs[::2], in_pairs[1::2], strict=True):
         numbers = np.array([*first[:2], *second[:2]])
         words = _side_by_side(weights, (first, second))
         # Both words of a pair's group, then both of the other's.
         words = words.reshape(-1, 2, 2).transpose(0, 2, 1).reshape(-1)
         parts += [words, scales[numbers].reshape(-1), numbers]
-    return as_words(np.concatenate(parts)), len(found) // 2
+    return as_words(np.concatenate(parts)), len(in_pairs) // 2
 
 
 def rows_in_fours(weights: Bytes) -> bytes:

@@ -95,8 +95,8 @@ def one_scale(
     """
     if not epilogue.is_whole:
         return None
-    found = _scale("half_away", bias, largest, multiplier, shift, epilogue.zero_point)
-    return None if found is None else DspScale(*found)
+    scale = _scale("half_away", bias, largest, multiplier, shift, epilogue.zero_point)
+    return None if scale is None else DspScale(*scale)
 
 
 def requantization(
@@ -119,14 +119,14 @@ def requantization(
         form = "bounded"
     elif epilogue.zero_point == -128:
         form = "relu"
-    found = [
+    scales = [
         _scale(form, *numbers, epilogue.zero_point)
         for numbers in zip(folded.tolist(), bounds.tolist(), multipliers, shifts, strict=True)
     ]
-    if any(scale is None for scale in found):
+    if any(scale is None for scale in scales):
         return None
     return DspRequantization(
-        form, np.array(found, np.int64), bounds, epilogue.activation_min, epilogue.activation_max
+        form, np.array(scales, np.int64), bounds, epilogue.activation_min, epilogue.activation_max
     )
 
 

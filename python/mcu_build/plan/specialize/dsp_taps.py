@@ -64,8 +64,8 @@ class Space:
 
 def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
     """Several groups or dilation, constant weights."""
-    weights, given = array(context, call.weights, np.int8), call.params
-    plain = given.groups == 1 and given.window.dilation == ONE
+    weights, params = array(context, call.weights, np.int8), call.params
+    plain = params.groups == 1 and params.window.dilation == ONE
     return [] if weights is None or plain else _grouped(context, step, call, weights, call.params.groups)
 
 
@@ -81,12 +81,12 @@ def _grouped(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes, groups: int
 ) -> Sequence[Way]:
     """A part for each group or for some as one, or all dense: by weights [channels][y][x][depth]."""
-    given = call.params
+    params = call.params
     requantization = convolution(context, call, weights.reshape(len(weights), -1))
-    if requantization is None or not -128 <= -given.input_offset <= 127:
+    if requantization is None or not -128 <= -params.input_offset <= 127:
         return []
     count, height, width, depth = weights.shape
-    pixels = given.batch * given.output.pixels
+    pixels = params.batch * params.output.pixels
 
     def way(joined: int) -> Way:
         part = tile.gathered_cycles(pixels, height * width, depth * joined, count // groups * joined)
@@ -166,24 +166,24 @@ def _reaching(size: int, stride: int, dilation: int, place: int) -> list[tuple[i
 def _step(
     context: Context, step: Step, call: Convolution, parts: Sequence[Part], space: Space
 ) -> Step | None:
-    given, pad_value = call.params, -call.params.input_offset
-    found = _tilings(context, call, parts)
-    if found is None or not -128 <= pad_value <= 127:
+    layer, pad_value = call.params, -call.params.input_offset
+    ways = _tilings(context, call, parts)
+    if ways is None or not -128 <= pad_value <= 127:
         return None
     depth = parts[0].weights.shape[2]
     table = list(dict.fromkeys(part.taps for part in parts))
     packed = b"".join(
         _packed(part, made, sum(len(taps) for taps in table[: table.index(part.taps)]))
-        for part, made in zip(parts, found, strict=True)
+        for part, made in zip(parts, ways, strict=True)
     )
-    image = given.input
+    image = layer.input
     places = [(y, x, (y * image.width + x) * image.channels) for taps in table for y, x in taps]
     window_bytes = -(-max(len(part.taps) for part in parts) * depth // 4) * 4
-    im2col = context.scratch(window_bytes + _GROUP_BYTES * max(made.groups for made in found))
+    im2col = context.scratch(window_bytes + _GROUP_BYTES * max(made.groups for made in ways))
     params = DspConvTapsParams(
-        batch=given.batch,
-        input=given.input,
-        output=given.output,
+        batch=layer.batch,
+        input=layer.input,
+        output=layer.output,
         origin=space.origin,
         step=space.step,
         every=space.every,
@@ -191,7 +191,7 @@ def _step(
         depth=depth,
         pad_value=pad_value,
         window_bytes=window_bytes,
-        bounds=found[0].requantization.limits,
+        bounds=ways[0].requantization.limits,
     )
     return replace(
         step,
@@ -206,7 +206,7 @@ def _step(
             im2col,
         ),
         writes=(call.output, im2col),
-        core=found[0].core,
+        core=ways[0].core,
     )
 
 
@@ -215,13 +215,13 @@ def _tilings(context: Context, call: Convolution, parts: Sequence[Part]) -> list
     # A part that no weight reaches has one of zero.
     flat = [part.weights.reshape(len(part.weights), -1) for part in parts]
     flat = [weights if weights.shape[1] else np.zeros((len(weights), 1), np.int8) for weights in flat]
-    found = []
+    result = []
     for part, weights in zip(parts, flat, strict=True):
         requantization = convolution(context, call, weights, part.channels)
         if requantization is None:
             return None
-        found.append(requantization)
-    return tilings(context, flat, found)
+        result.append(requantization)
+    return tilings(context, flat, result)
 
 
 def _packed(part: Part, made: Tiling, first_tap: int) -> bytes:

@@ -68,9 +68,9 @@ def _im2col(
 def _as_convolution(call: Conv2dS16 | LinearS16) -> Conv2dS16Params:
     if isinstance(call, Conv2dS16):
         return call.params
-    given = call.params
-    read, made = (ImageSize(1, given.rows, channels) for channels in (given.inputs, given.outputs))
-    return Conv2dS16Params(1, read, made, Window(ONE, ONE, NONE), 1, given.is_long, given.bounds)
+    params = call.params
+    read, made = (ImageSize(1, params.rows, channels) for channels in (params.inputs, params.outputs))
+    return Conv2dS16Params(1, read, made, Window(ONE, ONE, NONE), 1, params.is_long, params.bounds)
 
 
 def _packed(taps: npt.NDArray[np.int8]) -> bytes:

@@ -120,10 +120,10 @@ def places_of(im2col: convolution.Im2col) -> Places:
 
 
 def window_params(
-    given: Conv2dParams | DepthwiseConv2dParams, places: Places, epilogue: MveTileEpilogue
+    params: Conv2dParams | DepthwiseConv2dParams, places: Places, epilogue: MveTileEpilogue
 ) -> MveWindowTilesParams:
     """The parameters of kernels that bring windows together."""
-    image = (given.batch, given.input, given.output.extent, given.window, -given.input_offset)
+    image = (params.batch, params.input, params.output.extent, params.window, -params.input_offset)
     return MveWindowTilesParams(*image, *places, epilogue)
 
 
@@ -135,21 +135,21 @@ def core_of(core: convolution.Core, requantization: Scales, channels: int, kerne
     return tile_core.emit(core, epilogue, kernel in _EVEN)
 
 
-def is_column(given: Conv2dParams | DepthwiseConv2dParams) -> bool:
+def is_column(params: Conv2dParams | DepthwiseConv2dParams) -> bool:
     """Whether the image is one column of several pixels, and so is what becomes of it."""
-    return given.input.width == given.output.width == given.window.size.x == 1 != given.input.height
+    return params.input.width == params.output.width == params.window.size.x == 1 != params.input.height
 
 
-def lying(given: P) -> P:
+def lying(params: P) -> P:
     """The parameters of the same layer over an image of one row, where the image is one column."""
-    if not is_column(given):
-        return given
-    window = given.window
+    if not is_column(params):
+        return params
+    window = params.window
     pairs = (window.size, window.stride, window.padding, window.dilation)
     return replace(
-        given,
-        input=replace(given.input, height=1, width=given.input.height),
-        output=replace(given.output, height=1, width=given.output.height),
+        params,
+        input=replace(params.input, height=1, width=params.input.height),
+        output=replace(params.output, height=1, width=params.output.height),
         window=Window(*(Pair(pair.x, pair.y) for pair in pairs)),
     )
 

@@ -40,10 +40,10 @@ class MveDepthwiseWindowsParams(Struct):
 
 def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """Any windows that a core's gathers reach, any number of outputs a channel."""
-    given = lying(call.params)
-    window, stride = given.window, given.window.stride.x
+    params = lying(call.params)
+    window, stride = params.window, params.window.stride.x
     weights = constant_bytes(context, call.weights)
-    copies, rest = divmod(given.output.channels, given.input.channels)
+    copies, rest = divmod(params.output.channels, params.input.channels)
     if weights is None or rest:
         return []
     taps = weights.reshape(window.size.y, window.size.x, -1)
@@ -53,13 +53,13 @@ def windows(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way
         gathered = family.Windows((window.size.y, window.size.x), 1)
     wanted = requantization_of(context, call, weights.reshape(-1, weights.shape[3]).T)
     requantization = None if wanted is None else scales(wanted)
-    known = requantization is not None and -128 <= -given.input_offset <= 127
+    known = requantization is not None and -128 <= -params.input_offset <= 127
     if requantization is None or not known or not gathered.fits(stride):
         return []
-    pairs = gathered.are_pairs and window.stride == ONE and given.output.height > 1
+    pairs = gathered.are_pairs and window.stride == ONE and params.output.height > 1
     epilogue = Epilogue(requantization.half_away, requantization.clamps)
     core = family.Core(gathered.bases, gathered.groups, stride, pairs, epilogue)
-    layer = _Layer(replace(given, window=window), gathered, core, copies)
+    layer = _Layer(replace(params, window=window), gathered, core, copies)
     return [Way(layer.cycles, lambda: _step(context, step, call, layer, taps, requantization))]
 
 
@@ -79,13 +79,13 @@ class _Layer:
     @property
     def cycles(self) -> float:
         """Modelled ones of a Cortex-M55."""
-        given = self.given
-        rows = given.batch * -(-given.output.height // (1 + self.core.pairs))
-        read = min(self.columns(given.output.width), given.input.width)
-        blocks = -(-given.input.channels // _BLOCK)
+        params = self.given
+        rows = params.batch * -(-params.output.height // (1 + self.core.pairs))
+        read = min(self.columns(params.output.width), params.input.width)
+        blocks = -(-params.input.channels // _BLOCK)
         copied = blocks * self.windows.planes * family.copy_cycles(read)
         return rows * (
-            family.ROW_CYCLES + copied + given.output.channels * self.core.cycles(given.output.width)
+            family.ROW_CYCLES + copied + params.output.channels * self.core.cycles(params.output.width)
         )
 
 
@@ -93,29 +93,29 @@ def _step(
     context: Context, step: Step, call: DepthwiseConv2d, layer: _Layer, taps: Bytes, requantization: Scales
 ) -> Step:
     """The layer in one strip, and in narrower ones."""
-    given, core, gathered = layer.given, layer.core, layer.windows
+    depthwise, core, gathered = layer.given, layer.core, layer.windows
     packed = family.records(gathered.vectors_of(taps), requantization.channels(), layer.copies, core.pairs)
     name = context.tensor(call.weights).name
     constant = context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
     ways = []
-    for strip in _narrower(given.output.width, 2 if core.pairs else family.COLUMNS):
+    for strip in _narrower(depthwise.output.width, 2 if core.pairs else family.COLUMNS):
         columns = layer.columns(strip)
         plane = columns * family.COLUMN
         params = MveDepthwiseWindowsParams(
-            batch=given.batch,
-            input=given.input,
-            output=given.output.extent,
-            window=given.window,
+            batch=depthwise.batch,
+            input=depthwise.input,
+            output=depthwise.output.extent,
+            window=depthwise.window,
             copies=layer.copies,
             pairs=core.pairs,
-            pad_value=-given.input_offset,
-            low=given.epilogue.activation_min,
-            high=given.epilogue.activation_max,
+            pad_value=-depthwise.input_offset,
+            low=depthwise.epilogue.activation_min,
+            high=depthwise.epilogue.activation_max,
             strip=strip,
             columns=columns,
             planes=gathered.planes,
             second=2 * family.COLUMNS * family.COLUMN if gathered.is_wide else plane,
-            record=len(packed) // given.output.channels,
+            record=len(packed) // depthwise.output.channels,
         )
         scratch = context.scratch(gathered.planes * plane + _BLOCK)
         way = replace(
@@ -125,8 +125,8 @@ def _step(
             params=params,
             arguments=(call.input, constant, call.output, scratch),
             writes=(call.output, scratch),
-            inplace={call.input: distance(given, 1 + core.pairs, strip)} if layer.copies == 1 else {},
-            inplace_multiple=given.input.channels,
+            inplace={call.input: distance(depthwise, 1 + core.pairs, strip)} if layer.copies == 1 else {},
+            inplace_multiple=depthwise.input.channels,
             core=family.emit(core),
         )
         ways.append(way)
@@ -139,15 +139,15 @@ def _narrower(width: int, step: int) -> Iterator[int]:
     yield from dict.fromkeys(-(-width // (count * step)) * step for count in range(2, width // 4 + 1))
 
 
-def distance(given: DepthwiseConv2dParams, rows: int, strip: int) -> int:
+def distance(layer: DepthwiseConv2dParams, rows: int, strip: int) -> int:
     """As the calls' own distances, for a multiple of channels: strips of `rows` are read, then written.
 
     What counts is the first pixel that a later strip reads. Pixels are numbered through all images.
     """
-    image, output = given.input, given.output
-    stride, padding = given.window.stride, given.window.padding
+    image, output = layer.input, layer.output
+    stride, padding = layer.window.stride, layer.window.padding
     starts, ends = [], []
-    for n in range(given.batch):
+    for n in range(layer.batch):
         for y in range(0, output.height, rows):
             top = n * image.height + max(0, y * stride.y - padding.y)
             last = n * output.height + min(y + rows, output.height) - 1

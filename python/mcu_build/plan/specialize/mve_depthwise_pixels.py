@@ -35,31 +35,31 @@ class MveDepthwisePixelsParams(Struct):
 
 def pixels(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """One output a channel, windows within the image."""
-    given, window = call.params, call.params.window
+    layer, window = call.params, call.params.window
     weights, channels = constant_bytes(context, call.weights), call.params.input.channels
-    single = given.batch == 1 and given.output.channels == channels and not call.leaves_image
+    single = layer.batch == 1 and layer.output.channels == channels and not call.leaves_image
     if weights is None or not single:
         return []
     taps = weights.reshape(-1, channels)
     requantization = scales_of(context, call, taps.T)
     if requantization is None or not _fit_int16(taps):
         return []
-    column, row = channels, channels * given.input.width
+    column, row = channels, channels * layer.input.width
     params = MveDepthwisePixelsParams(
-        rows=given.output.height,
-        columns=given.output.width,
+        rows=layer.output.height,
+        columns=layer.output.width,
         row_step=window.stride.y * row,
         column_step=window.stride.x * column,
         channels=channels,
         taps=len(taps),
         half_away=requantization.half_away,
-        low=given.epilogue.activation_min,
-        high=given.epilogue.activation_max,
+        low=layer.epilogue.activation_min,
+        high=layer.epilogue.activation_max,
     )
     places = product(range(window.size.y), range(window.size.x))
     offsets = [y * window.dilation.y * row + x * window.dilation.x * column for y, x in places]
     blocks = -(-channels // _BLOCK)
-    cycles = 30 + given.output.pixels * (10 + blocks * (80 + 17 * len(taps)))
+    cycles = 30 + layer.output.pixels * (10 + blocks * (80 + 17 * len(taps)))
     return [Way(cycles, lambda: _step(context, step, call, params, offsets, _records(taps, requantization)))]
 
 

@@ -38,11 +38,11 @@ class MveAddLinesParams(Struct):
 def add(context: Context, step: Step, call: Add) -> Step | None:
     """Lines that are dense or one value, where factors are found that give every sum exactly."""
     space = call.params.space
-    found = factors(call) if space.both_dense or space.has_dense_lines else None
-    if found is None:
+    terms = factors(call) if space.both_dense or space.has_dense_lines else None
+    if terms is None:
         return None
     count = space.elements if space.both_dense else space.shape[-1]
-    params = MveAddParams(count, found.first, found.second, found.addend, 24 - found.point)
+    params = MveAddParams(count, terms.first, terms.second, terms.addend, 24 - terms.point)
     if space.both_dense:
         return replace(step, kernel="mve_add_s8", source="mve_add", params=params)
     return replace(step, kernel="mve_add_lines_s8", source="mve_add", params=MveAddLinesParams(space, params))
@@ -50,11 +50,11 @@ def add(context: Context, step: Step, call: Add) -> Step | None:
 
 def mul(context: Context, step: Step, call: Mul) -> Step | None:
     """Lines that are dense or one value."""
-    given = call.params
-    steps = {given.space.first[-1], given.space.second[-1]}
+    params = call.params
+    steps = {params.space.first[-1], params.space.second[-1]}
     # Products have 16 bits.
-    fits = given.space.shape[-1] >= _LANES and steps <= {0, 1} and -31 <= given.shift <= 15
-    if not given.epilogue.is_whole or not fits:
+    fits = params.space.shape[-1] >= _LANES and steps <= {0, 1} and -31 <= params.shift <= 15
+    if not params.epilogue.is_whole or not fits:
         return None
     return replace(step, kernel="mve_mul_s8", source="mve_mul")
 
@@ -77,7 +77,7 @@ def _boundary(step: Step, dtype: DType, scale: float) -> Step | None:
 
 def softmax(context: Context, step: Step, call: Softmax) -> Step | None:
     """Along the innermost dimension, of more than the few classes of a net's end."""
-    given = call.params
-    if given.inner != 1 or given.outer * given.axis < _SOFTMAX or context.optimize == "size":
+    params = call.params
+    if params.inner != 1 or params.outer * params.axis < _SOFTMAX or context.optimize == "size":
         return None
     return replace(step, kernel="mve_softmax_s8", source="mve_softmax")

@@ -61,30 +61,30 @@ def _joined(
     context: Context, step: Step, call: Conv2d, weights: Bytes, requantization: Scales, joined: int
 ) -> Way:
     """So many groups as one."""
-    given = call.params
+    layer = call.params
     outputs, height, width, depth = weights.shape
-    count, depth, outputs = given.groups // joined, depth * joined, outputs * joined // given.groups
+    count, depth, outputs = layer.groups // joined, depth * joined, outputs * joined // layer.groups
     im2col = convolution.im2col_of(height * width, depth)
 
     def make() -> Step:
-        wide = between_groups(weights, given.groups, joined)
+        wide = between_groups(weights, layer.groups, joined)
         rows = im2col.vectors_of(wide.reshape(len(wide), -1))
         parts = [slice(group * outputs, (group + 1) * outputs) for group in range(count)]
         packed = b"".join(linear_weights(rows[part]) for part in parts)
         scale = b"".join(requantization.part(part).quads() for part in parts)
-        epilogue = epilogue_of(requantization, outputs, given.epilogue).of_tiles
-        windows = window_params(given, places_of(im2col), epilogue)
-        edge = height * width * given.input.channels if call.leaves_image else 0
+        epilogue = epilogue_of(requantization, outputs, layer.epilogue).of_tiles
+        windows = window_params(layer, places_of(im2col), epilogue)
+        edge = height * width * layer.input.channels if call.leaves_image else 0
         scratch = (context.scratch(count * im2col.size + edge),)
         params = MveGroupedTilesParams(windows, MveGroups(count, depth, len(packed) // count))
         kernel = "mve_grouped_tiles_s8"
-        found = packed_step(context, step, call, kernel, params, packed, scale, scratch)
+        placed = packed_step(context, step, call, kernel, params, packed, scale, scratch)
         return replace(
-            found, source="mve_conv_tiles", core=core_of(im2col.core, requantization, outputs, kernel)
+            placed, source="mve_conv_tiles", core=core_of(im2col.core, requantization, outputs, kernel)
         )
 
     tiles, quads = (
-        -(-given.batch * given.output.pixels // convolution.PIXELS),
+        -(-layer.batch * layer.output.pixels // convolution.PIXELS),
         -(-outputs // convolution.QUAD),
     )
     group = quads * im2col.core.cycles + CALL + convolution.PIXELS * im2col.instructions

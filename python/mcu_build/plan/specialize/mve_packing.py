@@ -70,11 +70,11 @@ class Scales:
         return rows.T.astype(np.int32).tobytes()
 
 
-def scales(given: Requantization) -> Scales | None:
+def scales(requantization: Requantization) -> Scales | None:
     """The requantization in the form of mve_conv2d.h, or None where that form would not be exact."""
-    bias, multiplier = given.bias.copy(), given.multipliers.copy()
-    right = np.minimum(-given.shifts, 63)
-    largest = given.bound + np.abs(bias)
+    bias, multiplier = requantization.bias.copy(), requantization.multipliers.copy()
+    right = np.minimum(-requantization.shifts, 63)
+    largest = requantization.bound + np.abs(bias)
     if (right < 0).any() or (multiplier < 0).any() or (largest >= 1 << 31).any():
         return None
     # Channels that are zero after the second rounding, whatever the input: 0 stands for their high half.
@@ -84,12 +84,12 @@ def scales(given: Requantization) -> Scales | None:
     if (right > _MAX_RIGHT).any():
         return None
     half = np.where(right > 0, np.left_shift(1, np.maximum(right, 1) - 1), 0)
-    addend = given.zero_point * np.left_shift(1, right) + half
+    addend = requantization.zero_point * np.left_shift(1, right) + half
     # Rounded half up. Half away from zero differs for negative ties only, below the zero point.
-    half_away = given.zero_point > given.low
+    half_away = requantization.zero_point > requantization.low
     if (high + np.abs(addend) >= (1 << 31) - 1).any() or (half_away and (right == 0).any()):
         return None
-    clamps = (given.low, given.high) != (_INT8_LOW, _INT8_HIGH)
+    clamps = (requantization.low, requantization.high) != (_INT8_LOW, _INT8_HIGH)
     return Scales(bias, multiplier, addend, 24 - right, half_away, clamps)
 
 
@@ -108,13 +108,15 @@ def linear_weights(rows: Bytes) -> bytes:
     return padded.reshape(-1, 4, padded.shape[1] // LANES, LANES).transpose(0, 2, 1, 3).tobytes()
 
 
-def row_tiles(rows: Bytes, given: Scales) -> bytes:
+def row_tiles(rows: Bytes, requantization: Scales) -> bytes:
     """[outputs][inputs] in tiles of eight outputs, each with its own requantization (mve_linear.h)."""
     outputs, inputs = rows.shape
     padded = np.pad(rows, ((0, 0), (0, -inputs % LANES)))
     weights = padded.reshape(outputs // 8, 8, -1, LANES)[:, _ORDER].transpose(0, 2, 1, 3)
-    bias = given.bias.reshape(-1, 8)[:, _ORDER].astype(np.int32)
-    own = np.stack([given.multiplier, given.addend, given.shift]).reshape(3, -1, 8)[..., _ORDER]
+    bias = requantization.bias.reshape(-1, 8)[:, _ORDER].astype(np.int32)
+    own = np.stack([requantization.multiplier, requantization.addend, requantization.shift]).reshape(
+        3, -1, 8
+    )[..., _ORDER]
     scale = own.reshape(3, -1, 2, 4).transpose(1, 2, 0, 3).astype(np.int32)
     tiles = zip(bias, weights, scale, strict=True)
     return b"".join(part.tobytes() for tile in tiles for part in tile)

@@ -160,22 +160,22 @@ def convolution_ways(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
 ) -> Sequence[Way]:
     """The kernels for a convolution of one group."""
-    given = call.params
-    epilogue = epilogue_of(requantization, weights.outputs, given.epilogue)
+    params = call.params
+    epilogue = epilogue_of(requantization, weights.outputs, params.epilogue)
     ways = list[Way]()
-    if given.window.is_pointwise:
+    if params.window.is_pointwise:
         ways += pointwise_ways(
-            context, step, call, given.batch * given.input.pixels, weights, requantization, epilogue
+            context, step, call, params.batch * params.input.pixels, weights, requantization, epilogue
         )
     if context.optimize == "size":  # one kernel for all
         return [*ways, Way(0, lambda: _im2col(context, step, call, weights, requantization, epilogue))]
     if call.is_one_row:
         ways += _row(context, step, call, weights, requantization)
-    if is_column(given):
-        given, weights = lying(given), weights.lying
+    if is_column(params):
+        params, weights = lying(params), weights.lying
         step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
-    for kernel in _tiles_of(given, weights):
-        ways.append(_way(context, step, call, given, kernel, requantization, epilogue.of_tiles))
+    for kernel in _tiles_of(params, weights):
+        ways.append(_way(context, step, call, params, kernel, requantization, epilogue.of_tiles))
     return ways
 
 
@@ -183,8 +183,8 @@ def _row(
     context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
 ) -> Iterator[Way]:
     """One pixel, whose window lies in one piece, four outputs at once, or eight."""
-    given, vectors = call.params.epilogue, -(-weights.window // LANES)
-    low, high = given.activation_min, given.activation_max
+    epilogue, vectors = call.params.epilogue, -(-weights.window // LANES)
+    low, high = epilogue.activation_min, epilogue.activation_max
 
     def placed(made: Step) -> Step:
         # The whole window is read until the end.
@@ -217,8 +217,8 @@ def pointwise_ways(
     """The kernels for windows of one pixel, whose image is one row of `pixels`."""
     outputs, _, _, channels = weights.shape
 
-    def placed(found: Step, at_once: int) -> Step:
-        return replace(found, inplace={call.input: _pointwise_distance(pixels, at_once, channels, outputs)})
+    def placed(made: Step, at_once: int) -> Step:
+        return replace(made, inplace={call.input: _pointwise_distance(pixels, at_once, channels, outputs)})
 
     def in_tiles(core: convolution.Core) -> Step:
         params, kernel = (
@@ -226,15 +226,17 @@ def pointwise_ways(
             "mve_pointwise_tiles_s8",
         )
         packed = linear_weights(convolution.spread(weights.rows()))
-        found = packed_step(context, step, call, kernel, params, packed, requantization.quads())
+        tiled = packed_step(context, step, call, kernel, params, packed, requantization.quads())
         emitted = core_of(core, requantization, outputs, kernel)
-        return placed(replace(found, source="mve_conv_tiles", core=emitted), convolution.PIXELS)
+        return placed(replace(tiled, source="mve_conv_tiles", core=emitted), convolution.PIXELS)
 
     def in_threes() -> Step:
         params = MvePointwiseParams(pixels, channels // LANES, epilogue)
         packed = quads_of_weights(weights.rows())
-        found = packed_step(context, step, call, "mve_pointwise_s8", params, packed, requantization.quads())
-        return placed(found, PIXELS)
+        placed_in_threes = packed_step(
+            context, step, call, "mve_pointwise_s8", params, packed, requantization.quads()
+        )
+        return placed(placed_in_threes, PIXELS)
 
     if context.optimize == "size":
         return [Way(0, in_threes)] if channels % LANES == 0 and pixels >= PIXELS else []
@@ -260,10 +262,10 @@ def _im2col(
     epilogue: MveConvEpilogue,
 ) -> Step:
     """By the kernel that takes everything in few bytes of code."""
-    given: Conv2dParams | DepthwiseConv2dParams = call.params
+    layer: Conv2dParams | DepthwiseConv2dParams = call.params
     vectors = -(-weights.window // LANES)
     params = MveConvParams(
-        given.batch, given.input, given.output.extent, given.window, -given.input_offset, vectors, epilogue
+        layer.batch, layer.input, layer.output.extent, layer.window, -layer.input_offset, vectors, epilogue
     )
     im2col = context.scratch(PIXELS * LANES * vectors)
     packed, scale = quads_of_weights(weights.rows()), requantization.quads()
@@ -289,7 +291,7 @@ def _way(
     context: Context,
     step: Step,
     call: Conv2d | DepthwiseConv2d,
-    given: Conv2dParams | DepthwiseConv2dParams,
+    layer: Conv2dParams | DepthwiseConv2dParams,
     tiles: _Tiles,
     requantization: Scales,
     epilogue: MveTileEpilogue,
@@ -301,7 +303,7 @@ def _way(
         core = core_of(tiles.core, requantization, epilogue.channels, tiles.kernel)
         steps = list[Step]()
         for size, places in tiles.rooms:
-            params, scratch = window_params(given, places, epilogue), context.scratch(size) if size else None
+            params, scratch = window_params(layer, places, epilogue), context.scratch(size) if size else None
             args = (step, call, tiles.kernel, params, packed, scale, (scratch,))
             steps.append(replace(packed_step(context, *args), source="mve_conv_tiles", core=core))
         return replace(steps[0], low_scratch=tuple(steps[1:]))
@@ -309,24 +311,24 @@ def _way(
     return Way(tiles.cycles, make)
 
 
-def _tiles_of(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+def _tiles_of(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
     """The kernels of tiles for a convolution with these parameters."""
-    yield _in_memory_order(given, weights)
-    yield from _dense(given, weights)
-    yield from _of_rows(given, weights)
+    yield _in_memory_order(params, weights)
+    yield from _dense(params, weights)
+    yield from _of_rows(params, weights)
 
 
-def _pieces(given: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
+def _pieces(params: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
     """Pieces of a window in memory, and bytes of each."""
-    size, channels = given.window.size, given.input.channels
-    return (size.y, size.x * channels) if given.window.dilation.x == 1 else (size.product, channels)
+    size, channels = params.window.size, params.input.channels
+    return (size.y, size.x * channels) if params.window.dilation.x == 1 else (size.product, channels)
 
 
-def _in_memory_order(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> _Tiles:
+def _in_memory_order(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> _Tiles:
     """The kernel that takes everything, window by window."""
-    im2col = convolution.im2col_of(*_pieces(given))
-    edge = weights.window if given.window.leaves(given.input, given.output) else 0
-    tiles = -(-given.batch * given.output.pixels // convolution.PIXELS)
+    im2col = convolution.im2col_of(*_pieces(params))
+    edge = weights.window if params.window.leaves(params.input, params.output) else 0
+    tiles = -(-params.batch * params.output.pixels // convolution.PIXELS)
     cycles = tiles * (weights.quads * im2col.core.cycles + CALL + convolution.PIXELS * im2col.instructions)
     room = (im2col.size + edge, places_of(im2col))
     return _Tiles(
@@ -334,14 +336,14 @@ def _in_memory_order(given: Conv2dParams | DepthwiseConv2dParams, weights: Weigh
     )
 
 
-def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+def _dense(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
     """Many windows one behind the other, and fewer of them; none where windows or images do not fit."""
-    im2col, pixels = convolution.dense_im2col(*_pieces(given)), given.batch * given.output.pixels
+    im2col, pixels = convolution.dense_im2col(*_pieces(params)), params.batch * params.output.pixels
     if im2col is None or pixels < convolution.PIXELS:
         return
-    window, width = given.window, given.output.width
-    leaves = window.leaves(given.input, given.output)
-    lines, tiles = given.batch * given.output.height, -(-pixels // convolution.PIXELS)
+    window, width = params.window, params.output.width
+    leaves = window.leaves(params.input, params.output)
+    lines, tiles = params.batch * params.output.height, -(-pixels // convolution.PIXELS)
     cycles = tiles * weights.quads * im2col.core.cycles + pixels * im2col.dense_cycles
     cycles += lines * _RUN * (3 if leaves else 1)
     pixel, vector, _, rounds = places_of(im2col)
@@ -349,7 +351,7 @@ def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Ite
     rooms = []
     for room in kept:
         columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
-        edge = window.size.y * columns * given.input.channels if leaves else 0
+        edge = window.size.y * columns * params.input.channels if leaves else 0
         size = im2col.dense_size(room)
         rooms.append((size + edge, (pixel, vector, size, rounds)))
     cycles += -(-pixels // kept[0]) * CALL
@@ -358,15 +360,15 @@ def _dense(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Ite
     )
 
 
-def _of_rows(given: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+def _of_rows(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
     """Four pixels of a row: where it has five, three are computed twice. In the image or in turns."""
     outputs, height, width, inputs = weights.shape
-    stride = given.window.stride.x
-    if given.window.dilation.x != 1 or given.output.width < convolution.PIXELS:
+    stride = params.window.stride.x
+    if params.window.dilation.x != 1 or params.output.width < convolution.PIXELS:
         return
-    leaves = given.window.leaves(given.input, given.output)
+    leaves = params.window.leaves(params.input, params.output)
     edge = height * (width + (convolution.PIXELS - 1) * stride) * inputs if leaves else 0
-    lines, in_row = given.batch * given.output.height, -(-given.output.width // convolution.PIXELS)
+    lines, in_row = params.batch * params.output.height, -(-params.output.width // convolution.PIXELS)
     core = convolution.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
     if core is not None:
 

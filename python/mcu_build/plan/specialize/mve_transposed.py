@@ -56,10 +56,10 @@ class MveTransposedTilesParams(Struct):
 
 def side_by_side(context: Context, step: Step, call: TransposeConv2d) -> Sequence[Way]:
     """Windows that do not overlap and fill the output."""
-    given, weights = call.params, constant_bytes(context, call.weights)
-    image, size = given.input, given.window.size
-    fits = (given.window.stride, given.window.padding, given.window.dilation) == (size, NONE, ONE)
-    fills = given.output.extent == Pair(image.height * size.y, image.width * size.x)
+    params, weights = call.params, constant_bytes(context, call.weights)
+    image, size = params.input, params.window.size
+    fits = (params.window.stride, params.window.padding, params.window.dilation) == (size, NONE, ONE)
+    fills = params.output.extent == Pair(image.height * size.y, image.width * size.x)
     vectors, rest = divmod(image.channels, LANES)
     if weights is None or not (fits and fills) or rest or image.width < PIXELS:
         return []
@@ -74,7 +74,7 @@ def side_by_side(context: Context, step: Step, call: TransposeConv2d) -> Sequenc
     def make() -> Step:
         return _side_by_side(context, step, call, rows, requantization, channels)
 
-    cycles = given.batch * image.height * size.y * -(-image.width // PIXELS) * -(-channels // QUAD)
+    cycles = params.batch * image.height * size.y * -(-image.width // PIXELS) * -(-channels // QUAD)
     return [Way(cycles * (_THREES + vectors * _THREES_VECTOR), make)]
 
 
@@ -82,26 +82,26 @@ def _side_by_side(
     context: Context, step: Step, call: TransposeConv2d, rows: Bytes, requantization: Scales, channels: int
 ) -> Step:
     """A row of the window after the other."""
-    given, size = call.params, call.params.window.size
-    image, vectors = given.input, given.input.channels // LANES
+    layer, size = call.params, call.params.window.size
+    image, vectors = layer.input, layer.input.channels // LANES
     lines = [slice(ky * channels, (ky + 1) * channels) for ky in range(size.y)]
-    row = MvePointwiseParams(image.width, vectors, epilogue_of(requantization, channels, given.epilogue))
+    row = MvePointwiseParams(image.width, vectors, epilogue_of(requantization, channels, layer.epilogue))
     packed = b"".join(quads_of_weights(rows[line]) for line in lines)
     scale = b"".join(requantization.part(line).quads() for line in lines)
-    params = MveSideBySideParams(given.batch * image.height, size.y, row)
+    params = MveSideBySideParams(layer.batch * image.height, size.y, row)
     return packed_step(context, step, call, "mve_side_by_side_s8", params, packed, scale)
 
 
 def transposed(context: Context, step: Step, call: TransposeConv2d) -> Sequence[Way]:
     """Without dilation: a convolution for each phase of the output, whose columns are channels if alike."""
-    given, weights = call.params, constant_bytes(context, call.weights)
-    if weights is None or given.window.dilation != ONE or context.optimize == "size":
+    params, weights = call.params, constant_bytes(context, call.weights)
+    if weights is None or params.window.dilation != ONE or context.optimize == "size":
         return []
     phases = _phases_of(call, weights)
     rows = phases.taps.reshape(-1, phases.taps[0, 0].size)
-    wanted = requantization_of(context, call, rows, copies=len(rows) // given.output.channels)
+    wanted = requantization_of(context, call, rows, copies=len(rows) // params.output.channels)
     requantization = None if wanted is None else scales(wanted)
-    if requantization is None or not -128 <= -given.input_offset <= 127:
+    if requantization is None or not -128 <= -params.input_offset <= 127:
         return []
     return [
         Way(tiles.cycles, partial(_made, context, step, call, requantization, phases, tiles))
@@ -138,13 +138,13 @@ class _Tiles:
 
 
 def _phases_of(call: TransposeConv2d, weights: Bytes) -> _Phases:
-    given = call.params
-    stride, padding, output = given.window.stride, given.window.padding, given.output.extent
-    found = convolution.phases_of(weights, stride, padding)
-    taps = found.weights
-    if found.columns_are_alike and output.x % stride.x == 0:
+    params = call.params
+    stride, padding, output = params.window.stride, params.window.padding, params.output.extent
+    phases = convolution.phases_of(weights, stride, padding)
+    taps = phases.weights
+    if phases.columns_are_alike and output.x % stride.x == 0:
         taps = taps.reshape(stride.y, 1, -1, *taps.shape[3:])
-        padding = Pair(padding.y, taps.shape[4] - 1 - found.padding[1][0])
+        padding = Pair(padding.y, taps.shape[4] - 1 - phases.padding[1][0])
         stride, output = Pair(stride.y, 1), Pair(output.y, output.x // stride.x)
     return _Phases(taps.reshape(-1, *taps.shape[2:]), stride, padding, output)
 
@@ -183,19 +183,19 @@ def _made(
     phases: _Phases,
     tiles: _Tiles,
 ) -> Step:
-    given = call.params
+    layer = call.params
     count, channels, height, width, _ = phases.taps.shape
     packed = [linear_weights(part) for part in tiles.rows.reshape(count, channels, -1)]
     parts = [slice(phase * channels, (phase + 1) * channels) for phase in range(count)]
     scale = b"".join(requantization.part(part).quads() for part in parts)
     windows = MveWindowTilesParams(
-        given.batch,
-        given.input,
+        layer.batch,
+        layer.input,
         phases.output,
         Window(Pair(height, width), ONE, NONE, ONE),
-        -given.input_offset,
+        -layer.input_offset,
         *tiles.places,
-        epilogue_of(requantization, channels, given.epilogue).of_tiles,
+        epilogue_of(requantization, channels, layer.epilogue).of_tiles,
     )
     params = MveTransposedTilesParams(windows, phases.stride, phases.padding, len(packed[0]))
     scratch = (context.scratch(tiles.scratch),)

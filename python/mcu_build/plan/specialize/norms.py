@@ -52,24 +52,24 @@ def mve(context: Context, step: Step, call: Norm) -> Step | None:
 
 def _rows(context: Context, step: Step, call: Norm, core: str) -> Step | None:
     """Groups whose channels, or whose positions, lie side by side, where 32 bits hold all."""
-    given = call.params
+    layer = call.params
     weight, bias = (array(context, id, np.int32) for id in (call.weight, call.bias))
-    strides, channels, positions = given.strides, given.channels_per_group, given.positions
+    strides, channels, positions = layer.strides, layer.channels_per_group, layer.positions
     by_row = positions > 1 and strides.channel != 1
     if weight is None or bias is None or (strides.position if by_row else strides.channel) != 1:
         return None
     rows, row = (channels, positions) if by_row else (positions, channels)
     weights = weight.astype(np.int64)
-    shifts = _shifts(weights, given.shift, rows * row)
+    shifts = _shifts(weights, layer.shift, rows * row)
     if shifts is None:
         return None
     ahead, left, right = shifts
-    entries = given.groups * channels
+    entries = layer.groups * channels
     addends = bias.astype(np.int64).clip(-_BIAS, _BIAS)
-    addends += (1 << (RESULT_BITS - 1)) + (given.output_zero_point << RESULT_BITS)
+    addends += (1 << (RESULT_BITS - 1)) + (layer.output_zero_point << RESULT_BITS)
     params = NormRowsParams(
-        batches=given.batches,
-        groups=given.groups,
+        batches=layer.batches,
+        groups=layer.groups,
         rows=rows,
         row=row,
         batch_step=strides.batch,
@@ -77,11 +77,11 @@ def _rows(context: Context, step: Step, call: Norm, core: str) -> Step | None:
         row_step=strides.channel if by_row else strides.position,
         entry_step=channels,
         by_row=by_row,
-        centered=given.centered,
-        input_zero_point=given.input_zero_point,
+        centered=layer.centered,
+        input_zero_point=layer.input_zero_point,
         left=left,
         right=right,
-        epsilon=given.epsilon,
+        epsilon=layer.epsilon,
     )
     packed = [
         _entries(context, call, id, values, entries)

@@ -11,12 +11,12 @@ MOST_PIXELS = 255  # of which a sum of int8 fits 16 bits
 P = TypeVar("P", AvgPool2dParams, MaxPool2dParams)
 
 
-def columns_as_channels(given: P) -> P:
+def columns_as_channels(params: P) -> P:
     """The same with columns that no window joins as channels."""
-    window = given.window
+    window = params.window
     if (window.size.x, window.stride.x, window.padding.x) != (1, 1, 0):
-        return given
-    return replace(given, input=_joined(given.input), output=_joined(given.output))
+        return params
+    return replace(params, input=_joined(params.input), output=_joined(params.output))
 
 
 def _joined(image: ImageSize) -> ImageSize:

@@ -67,20 +67,20 @@ def mve(context: Context, step: Step, call: Resample) -> Step | None:
 
 def _mean(context: Context, step: Step, call: Resample, source: str) -> Step | None:
     """Windows of equal weights whose lines need no rounding."""
-    given = call.params
+    layer = call.params
     rows = _windows(context, call.row_starts, call.row_weights)
     columns = _windows(context, call.column_starts, call.column_weights)
     if rows is None or columns is None or columns.weight % _LINE:
         return None
     factor = rows.weight * (columns.weight // _LINE)
-    largest = factor * given.taps.product
-    epilogue = OutputEpilogue(given.output_zero_point, -128, 127)
-    bias = -given.input_zero_point * largest
-    scale = one_scale(given.multiplier, given.shift, epilogue, 128 * largest, bias)
+    largest = factor * layer.taps.product
+    epilogue = OutputEpilogue(layer.output_zero_point, -128, 127)
+    bias = -layer.input_zero_point * largest
+    scale = one_scale(layer.multiplier, layer.shift, epilogue, 128 * largest, bias)
     if scale is None:
         return None
     stride = Pair(rows.stride, columns.stride)
-    params = MeanParams(given.batch, given.input, given.output, given.taps, stride, 2 * factor, scale)
+    params = MeanParams(layer.batch, layer.input, layer.output, layer.taps, stride, 2 * factor, scale)
     return replace(
         step,
         kernel=f"{source}_s8",
@@ -92,17 +92,17 @@ def _mean(context: Context, step: Step, call: Resample, source: str) -> Step | N
 
 def _resample(context: Context, step: Step, call: Resample, source: str) -> Step | None:
     """Any windows, by their tables."""
-    given = call.params
+    params = call.params
     rows, columns = (array(context, id, np.int16) for id in (call.row_weights, call.column_weights))
     if rows is None or columns is None:
         return None
     line = 255 * int(np.abs(columns.astype(np.int64)).sum(axis=1).max()) // _LINE + 1
     largest = line * int(np.abs(rows.astype(np.int64)).sum(axis=1).max())
-    epilogue = OutputEpilogue(given.output_zero_point, -128, 127)
-    scale = one_scale(given.multiplier, given.shift, epilogue, largest)
+    epilogue = OutputEpilogue(params.output_zero_point, -128, 127)
+    scale = one_scale(params.multiplier, params.shift, epilogue, largest)
     if scale is None:
         return None
-    return replace(step, kernel=f"{source}_s8", source=source, params=RescaledResampleParams(given, scale))
+    return replace(step, kernel=f"{source}_s8", source=source, params=RescaledResampleParams(params, scale))
 
 
 def _windows(context: Context, starts: int, weights: int) -> _Windows | None:
@@ -116,13 +116,13 @@ def _windows(context: Context, starts: int, weights: int) -> _Windows | None:
     return _Windows(weight, stride) if regular and weight > 0 and (factors == weight).all() else None
 
 
-def _joined(given: MeanParams) -> MeanParams:
+def _joined(params: MeanParams) -> MeanParams:
     """The same with columns that no window joins as channels, and rows likewise as images."""
-    image, output = given.input, given.output
-    if given.taps.x == given.stride.x == 1 and image.width == output.width:
+    image, output = params.input, params.output
+    if params.taps.x == params.stride.x == 1 and image.width == output.width:
         channels = image.width * image.channels
         image, output = ImageSize(image.height, 1, channels), ImageSize(output.height, 1, channels)
-    if given.taps.y == given.stride.y == 1 and image.height == output.height:
-        given = replace(given, batch=given.batch * image.height)
+    if params.taps.y == params.stride.y == 1 and image.height == output.height:
+        params = replace(params, batch=params.batch * image.height)
         image, output = replace(image, height=1), replace(output, height=1)
-    return replace(given, input=image, output=output)
+    return replace(params, input=image, output=output)

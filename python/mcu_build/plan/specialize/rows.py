@@ -20,11 +20,11 @@ def specialized_rows(context: Context, step: Step, best: Callable[[Step], Step])
     """
     call = step.call
     assert isinstance(call, Rows)
-    found: dict[Call, dict[int, Sequence[Step]]] = {}
+    kept: dict[Call, dict[int, Sequence[Step]]] = {}
     bands = zip(call.layers, step.inner, strict=True)
-    inner = _fitting(context, call, [_ways(context, layer, one, found, best) for layer, one in bands])
+    inner = _fitting(context, call, [_ways(context, layer, band, kept, best) for layer, band in bands])
     pool = _pool(context, call, inner)
-    used = dict.fromkeys(id for one in inner for id in one.arguments if id is not None)
+    used = dict.fromkeys(id for band in inner for id in band.arguments if id is not None)
     constants = [id for id in used if context.tensors[id].is_constant]
     images = [id for id in call.reads if id is not None and not context.tensors[id].is_constant]
     made = replace(call, reads=(*images, *constants), buffers=pool, alive=())
@@ -48,7 +48,7 @@ def _ways(
     context: Context,
     layer: int,
     step: Step,
-    found: dict[Call, dict[int, Sequence[Step]]],
+    kept: dict[Call, dict[int, Sequence[Step]]],
     best: Callable[[Step], Step],
 ) -> list[Step]:
     """A band by its best kernel, the quickest way first, the leanest last."""
@@ -58,7 +58,7 @@ def _ways(
         if id is not None and context.tensors[id].alias_of is not None
     ]
     here = {id: -1 - index for index, id in enumerate(images)}
-    known = found.setdefault(step.call.renamed(here), {})
+    known = kept.setdefault(step.call.renamed(here), {})
     if not known:
         made = best(step)
         known[layer] = [replace(way, low_scratch=()).renamed(here) for way in (made, *made.low_scratch)]
@@ -152,15 +152,15 @@ def _with_distances(context: Context, step: Step) -> Step:
     assert isinstance(call, Rows)
     last = max(call.layers)
     distances, multiple = dict(step.inplace), step.inplace_multiple
-    for layer, one in zip(call.layers, step.inner, strict=True):
-        for id in one.reads if layer == last else ():
+    for layer, inner in zip(call.layers, step.inner, strict=True):
+        for id in inner.reads if layer == last else ():
             owner = _owner(context, id)
             if owner not in distances:
                 continue
-            if id not in one.inplace:
+            if id not in inner.inplace:
                 del distances[owner]
                 continue
-            ahead = context.tensors[one.writes[0]].alias_offset - context.tensors[id].alias_offset
-            distances[owner] = max(distances[owner], ahead + one.inplace[id])
-            multiple = lcm(multiple, one.inplace_multiple)
+            ahead = context.tensors[inner.writes[0]].alias_offset - context.tensors[id].alias_offset
+            distances[owner] = max(distances[owner], ahead + inner.inplace[id])
+            multiple = lcm(multiple, inner.inplace_multiple)
     return replace(step, inplace=distances, inplace_multiple=multiple)

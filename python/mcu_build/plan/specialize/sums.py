@@ -34,18 +34,18 @@ def factors(call: Add) -> Factors | None:
     For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
     lie from it, a clamped one to one side only.
     """
-    given = call.params
+    params = call.params
     # Further shifts, and those to the left, wrap in add.h; no network has them.
-    shifts = (given.first.shift, given.second.shift, given.shift)
+    shifts = (params.first.shift, params.second.shift, params.shift)
     near = all(-_FARTHEST <= shift <= 0 for shift in shifts)
-    if not near or not given.epilogue.is_whole:
+    if not near or not params.epilogue.is_whole:
         return None
     values = np.arange(-128, 128, dtype=np.int64)
-    wanted = _sums(given, values[:, None], values[None, :])
+    wanted = _sums(params, values[:, None], values[None, :])
     if wanted is None:
         return None
-    outer = _real(given.multiplier, given.shift) * 2.0**HEADROOM
-    exact = [outer * _real(one.multiplier, one.shift) for one in (given.first, given.second)]
+    outer = _real(params.multiplier, params.shift) * 2.0**HEADROOM
+    exact = [outer * _real(operand.multiplier, operand.shift) for operand in (params.first, params.second)]
     for point in _POINTS:
         # A clamped output says nothing about the other side.
         low = np.where(wanted > -128, wanted << point, -_FAR)
@@ -66,12 +66,12 @@ def _real(multiplier: int, shift: int) -> float:
     return float(multiplier) * 2.0 ** (shift - 31)
 
 
-def _sums(given: AddParams, first: Ints, second: Ints) -> Ints | None:
+def _sums(params: AddParams, first: Ints, second: Ints) -> Ints | None:
     """add.h: the output for each pair of values; None where a sum wraps."""
-    total = _fixed(given.first, first) + _fixed(given.second, second)
+    total = _fixed(params.first, first) + _fixed(params.second, second)
     if np.abs(total).max() >= _MOST:
         return None
-    return np.clip(requantize(total, given.multiplier, given.shift) + given.epilogue.zero_point, -128, 127)
+    return np.clip(requantize(total, params.multiplier, params.shift) + params.epilogue.zero_point, -128, 127)
 
 
 def _fixed(operand: AddOperand, values: Ints) -> Ints:

@@ -89,20 +89,20 @@ def _convolution(
     thumb2: bool,
 ) -> Sequence[Way]:
     """By weights [channels][y][x][channels of a group's input]."""
-    given = call.params
+    params = call.params
     # The edge is filled with the value that adds nothing.
-    if not -128 <= -given.input_offset <= 127:
+    if not -128 <= -params.input_offset <= 127:
         return []
     flat = weights.reshape(len(weights), -1)
     requantization = convolution(context, call, flat)
     if requantization is None or not takes(requantization) or not fits_blocks(flat):
         return []
     tile = tile_of(context, flat, requantization, thumb2)
-    pixels = given.batch * given.output.pixels
-    if given.window.is_pointwise and groups == 1:
+    pixels = params.batch * params.output.pixels
+    if params.window.is_pointwise and groups == 1:
         cycles = family.cycles(tile.loop, pixels, flat.shape[1], flat.shape[1], len(flat))
         return [Way(cycles, lambda: pointwise_step(context, step, call, tile))]
-    window = family.WINDOW + family.TAP * given.window.size.product + flat.shape[1]
+    window = family.WINDOW + family.TAP * params.window.size.product + flat.shape[1]
     cycles = groups * family.cycles(tile.loop, pixels, window, flat.shape[1], len(flat) // groups)
     return [Way(cycles, lambda: _windows(context, step, call, tile, groups))]
 
@@ -154,14 +154,14 @@ def pointwise_step(context: Context, step: Step, call: Conv2d | DepthwiseConv2d 
 
 
 def _windows(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, tile: Tile, groups: int) -> Step:
-    given = call.params
-    edge = bytes([-given.input_offset & 0xFF]) * given.input.channels
+    layer = call.params
+    edge = bytes([-layer.input_offset & 0xFF]) * layer.input.channels
     outside = (context.constant("edge", DType.I8, (len(edge),), edge),)
-    depth = given.input.channels // groups
+    depth = layer.input.channels // groups
     params = ThumbConv2dParams(
-        given.batch, given.input, given.output, given.window, groups, depth, tile.params
+        layer.batch, layer.input, layer.output, layer.window, groups, depth, tile.params
     )
-    starts = window_starts(given.batch, given.input, given.output, given.window)
+    starts = window_starts(layer.batch, layer.input, layer.output, layer.window)
     return _step(
         context,
         step,
@@ -202,9 +202,9 @@ def _distance(starts: list[int], channels: int, groups: int) -> int:
 
     Of several groups, the first are stored while others are still to be read.
     """
-    found = distance(starts, len(starts), _PIXELS, channels)
+    furthest = distance(starts, len(starts), _PIXELS, channels)
     if groups == 1:
-        return found
+        return furthest
     needed = np.minimum.accumulate(starts[::-1])[::-1][::_PIXELS]
     ends = np.minimum(np.arange(len(needed)) * _PIXELS + _PIXELS, len(starts)) * channels
-    return max(found, int((ends - needed).max()))
+    return max(furthest, int((ends - needed).max()))

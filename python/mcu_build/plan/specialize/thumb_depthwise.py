@@ -36,10 +36,10 @@ class ThumbDepthwiseParams(Struct):
 
 def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bool) -> Sequence[Way]:
     """One output channel for each input channel."""
-    given, window = call.params, call.params.window
+    params, window = call.params, call.params.window
     weights = array(context, call.weights, np.int8)
-    pad_value, channels = -given.input_offset, given.input.channels
-    if weights is None or given.output.channels != channels or not -128 <= pad_value <= 127:
+    pad_value, channels = -params.input_offset, params.input.channels
+    if weights is None or params.output.channels != channels or not -128 <= pad_value <= 127:
         return []
     flat = weights.reshape(window.size.y, window.size.x, channels).transpose(2, 0, 1)
     requantization = convolution(context, call, flat.reshape(channels, -1))
@@ -49,15 +49,15 @@ def depthwise(context: Context, step: Step, call: DepthwiseConv2d, *, thumb2: bo
         (window.size.y, window.size.x),
         window.stride.x,
         window.dilation.x,
-        given.output.width,
+        params.output.width,
         epilogue_of(requantization),
         thumb2,
         context.optimize == "size",
     )
     if core is None:
         return []
-    rows = given.batch * given.output.height
-    cycles = rows * (channels * core.cycles(window.size.y, given.output.width) + _ROW_CYCLES)
+    rows = params.batch * params.output.height
+    cycles = rows * (channels * core.cycles(window.size.y, params.output.width) + _ROW_CYCLES)
 
     def make() -> Step:
         return _step(context, step, call, flat, requantization, core)
@@ -74,19 +74,19 @@ def _step(
     core: family.Core,
 ) -> Step:
     """By weights [channels][rows][columns]."""
-    given, window, channels = call.params, call.params.window, call.params.input.channels
+    params, window, channels = call.params, call.params.window, call.params.input.channels
     packed = as_words(family.packed(flat, halved(requantization.scales)).reshape(-1))
-    edge = bytes([-given.input_offset & 0xFF]) * channels
-    needs_edge = call.leaves_image or given.output.width % core.outputs != 0
+    edge = bytes([-params.input_offset & 0xFF]) * channels
+    needs_edge = call.leaves_image or params.output.width % core.outputs != 0
     table = context.scratch(_POINTER_BYTES * window.size.y * core.reach)
     return replace(
         step,
         kernel="thumb_depthwise",
         source="thumb_depthwise",
         params=ThumbDepthwiseParams(
-            given.batch,
-            given.input,
-            given.output.extent,
+            params.batch,
+            params.input,
+            params.output.extent,
             window,
             core.outputs,
             core.reach,
@@ -100,25 +100,25 @@ def _step(
             table,
         ),
         writes=(call.output, table),
-        inplace={call.input: _distance(given, core.outputs)},
+        inplace={call.input: _distance(params, core.outputs)},
         core=family.emit(core),
     )
 
 
-def _distance(given: DepthwiseConv2dParams, together: int) -> int:
+def _distance(params: DepthwiseConv2dParams, together: int) -> int:
     """As Call.inplace_distances.
 
     While a channel of a block is stored, later channels of what the block sees are still to be read, and all
     of what later blocks see.
     """
-    channels, width = given.input.channels, given.output.width
-    starts = window_starts(given.batch, given.input, given.output, given.window)
+    channels, width = params.input.channels, params.output.width
+    starts = window_starts(params.batch, params.input, params.output, params.window)
     needed = [*starts, starts[-1] + (1 << 40)]
     for pixel in range(len(starts) - 1, -1, -1):
         needed[pixel] = min(needed[pixel], needed[pixel + 1])
-    found = 0
+    furthest = 0
     for row in range(0, len(starts), width):
         for pixel in range(row, row + width, together):
             end = min(pixel + together, row + width)
-            found = max(found, (end - 1) * channels - needed[pixel], end * channels - needed[end])
-    return found
+            furthest = max(furthest, (end - 1) * channels - needed[pixel], end * channels - needed[end])
+    return furthest

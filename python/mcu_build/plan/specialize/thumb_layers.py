@@ -36,19 +36,19 @@ def add(context: Context, step: Step, call: Add) -> Step | None:
 
 def linear(context: Context, step: Step, call: Linear, *, thumb2: bool) -> Sequence[Way]:
     """Constant weights and bias, and a filter offset of 0: row by row, or four rows as pixels."""
-    given = call.params
+    params = call.params
     weights = array(context, call.weights, np.int8)
-    if weights is None or given.filter_offset != 0:
+    if weights is None or params.filter_offset != 0:
         return []
     requantization = dsp_linear.requantization_of(context, call, weights)
     if requantization is None or not takes(requantization):
         return []
-    loop = family.loop_of(given.inputs, context.optimize == "size")
-    cycles = given.rows * family.cycles(given.inputs, given.outputs)
+    loop = family.loop_of(params.inputs, context.optimize == "size")
+    cycles = params.rows * family.cycles(params.inputs, params.outputs)
     ways = [Way(cycles, lambda: _by_rows(context, step, call, weights, requantization, loop, thumb2))]
-    if given.rows > 1 and fits_blocks(weights):
+    if params.rows > 1 and fits_blocks(weights):
         made = tile_of(context, weights, requantization, thumb2)
-        cycles = tile.cycles(made.loop, given.rows, given.inputs, given.inputs, given.outputs)
+        cycles = tile.cycles(made.loop, params.rows, params.inputs, params.inputs, params.outputs)
         ways.append(Way(cycles, lambda: pointwise_step(context, step, call, made)))
     return ways
 
@@ -62,13 +62,13 @@ def _by_rows(
     loop: family.Loop,
     thumb2: bool,
 ) -> Step:
-    given = call.params
+    params = call.params
     packed = family.packed(weights, halved(requantization.scales))
     return replace(
         step,
         kernel="thumb_linear",
         source="thumb_linear",
-        params=ThumbLinearParams(given.rows, given.inputs, given.outputs, requantization.limits),
+        params=ThumbLinearParams(params.rows, params.inputs, params.outputs, requantization.limits),
         arguments=(
             call.input,
             context.constant("packed_weights", DType.I32, (len(packed) // 4,), packed),
