@@ -24,7 +24,7 @@ from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import Model, load
 from mcu_build.frontend.quantize import Inputs, quantize
 from mcu_build.lower.layout import channels_last
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.quality.sqnr import judge
 
 HERE = Path(__file__).resolve().parent

@@ -5,7 +5,7 @@ import torch
 from torch._ops import OpOverload
 from torch._subclasses.fake_impls import op_implementations_dict as fake_rules
 
-from mcu_build.lower.composites import composites_remembered
+from mcu_build.lower.upstream.composites import composites_remembered
 
 KEPT = [torch.ops.aten.linear.default, torch.ops.aten.silu.default, torch.ops.aten.conv2d.default]
 

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.lower.assigned import why_on_cpu
-from mcu_build.lower.computed_weights import WHY, convolutions, layers
+from mcu_build.lower.rewrite.computed_weights import WHY, convolutions, layers
 from tests.support.lowering import take
 
 

@@ -14,12 +14,12 @@ from mcu_build.hardware import MemoryTiming
 from mcu_build.image.elf import Symbol
 from mcu_build.ir.calls.dma import DmaStart, DmaWait
 from mcu_build.ir.calls.moves import Copy
-from mcu_build.plan import copy_ahead
-from mcu_build.plan.copy_ahead import Candidate, choose
-from mcu_build.plan.copy_weights import copy_weights
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memories import Memories, Room, spread
-from mcu_build.plan.memory import live_bytes, place
+from mcu_build.plan.memory import copy_ahead
+from mcu_build.plan.memory.allocate import live_bytes, place
+from mcu_build.plan.memory.copy_ahead import Candidate, choose
+from mcu_build.plan.memory.copy_weights import copy_weights
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.memories import Memories, Room, spread
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.specialize import specialize
 from mcu_build.profile.attribute import Counts, Step

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mcu_build.ir.calls.moves import Copy
-from mcu_build.plan.copy_weights import copy_weights
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memories import Memories, Room, reads, spread_constants
-from mcu_build.plan.memory import live_bytes, place
+from mcu_build.plan.memory.allocate import live_bytes, place
+from mcu_build.plan.memory.copy_weights import copy_weights
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.memories import Memories, Room, reads, spread_constants
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.specialize import specialize
 from tests.support.cases import run_plans

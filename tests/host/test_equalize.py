@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mcu_build.frontend.quantize import quantize, quantize_layers
-from mcu_build.lower.equalize import equalize
+from mcu_build.lower.rewrite.equalize import equalize
 from mcu_build.quality.sqnr import sqnr_db
 
 

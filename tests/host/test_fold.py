@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from mcu_build.lower.cortex_m import operator_name, to_cortex_m
-from mcu_build.lower.fold import fold_constants
+from mcu_build.lower.rewrite.fold import fold_constants
 
 
 def fold(module: nn.Module, *inputs: torch.Tensor):

@@ -11,7 +11,7 @@ from mcu_build.ir.calls.portable import AdaptivePoolParams, PlanePoolParams, Pla
 from mcu_build.ir.plan import DType, Plan, Step, Tensor
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.fuse import fuse_float_pools
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of, run_plans
 from tests.support.chains import join
 

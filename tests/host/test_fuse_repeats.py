@@ -10,8 +10,8 @@ from mcu_build.ir.calls.pairs import Mul, MulParams
 from mcu_build.ir.calls.struct import Broadcast, ImageSize, OutputEpilogue
 from mcu_build.ir.plan import Step
 from mcu_build.plan.fuse_repeats import fuse_repeats
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.inplace import allow_inplace
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.specialize import specialize
 from tests.support.cases import run_plans

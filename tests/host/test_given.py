@@ -10,8 +10,8 @@ from torch.export import export
 from mcu_build.errors import McuError
 from mcu_build.frontend.capture import load_exported
 from mcu_build.frontend.quantize import quantize_layers
+from mcu_build.lower.annotate.given import is_marked
 from mcu_build.lower.cortex_m import lower
-from mcu_build.lower.given import is_marked
 from tests.support.cli import mcu_build
 
 EXAMPLE = (torch.zeros(1, 3, 10, 10),)

@@ -8,7 +8,7 @@ from executorch.exir.passes.scalar_to_tensor_pass import ScalarToTensorPass
 from executorch.exir.passes.sym_to_tensor_pass import SymToTensorPass
 from torch import nn
 
-from mcu_build.lower.idle_passes import idle_passes_skipped
+from mcu_build.lower.upstream.idle_passes import idle_passes_skipped
 
 FLOATS, INTEGERS = torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int32)
 

@@ -12,7 +12,7 @@ from torch import nn
 from mcu_build.board import find_board
 from mcu_build.errors import McuError
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.fit import check_fit
+from mcu_build.plan.memory.fit import check_fit
 from tests.support.cases import run_plans
 from tests.support.lowering import Function, Outcome, take
 

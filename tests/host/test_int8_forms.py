@@ -12,7 +12,7 @@ from mcu_build import process
 from mcu_build.frontend.quantize import quantize
 from mcu_build.frontend.store import save
 from mcu_build.ir.plan import Plan
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.plan.compile import compile_program
 from tests.support.cases import run_plans
 from tests.support.int8_cases import Model, cases

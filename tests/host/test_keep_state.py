@@ -6,10 +6,10 @@ import pytest
 
 from mcu_build.ir.calls.moves import Concat, ConcatParams, Copy, GatherRows
 from mcu_build.ir.plan import Plan, Step
-from mcu_build.plan.concat_in_place import join_in_place
 from mcu_build.plan.fuse_samples import fuse_samples
 from mcu_build.plan.keep_state import keep_state
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.concat_in_place import join_in_place
 from tests.host.test_memory import plan_of, step, tensor
 
 INPUT, STATE, WINDOW, NEW, SAMPLE, OUTPUT = range(6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.fx import Graph, GraphModule, symbolic_trace
 
-from mcu_build.lower.late_code import code_when_called
+from mcu_build.lower.upstream.late_code import code_when_called
 
 X = torch.tensor([-1.0, 2.0])
 

@@ -10,7 +10,7 @@ from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import KernelCall, parse
 from mcu_build.layer_names import frame_function, layer_at, layer_name, module_of
 from mcu_build.lower.cortex_m import Lowered, lower
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.describe import operators
 

@@ -9,8 +9,8 @@ import pytest
 from mcu_build.board import find_board
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.compile import Settings, _finishers, _live
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import lifetimes
+from mcu_build.plan.memory.allocate import lifetimes
+from mcu_build.plan.memory.inplace import allow_inplace
 from mcu_build.plan.rows.build import Chain, scheduled
 from mcu_build.plan.rows.choose import LowScratch, Search, front, with_bounds
 from mcu_build.plan.rows.schedule import output_of

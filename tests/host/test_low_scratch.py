@@ -6,8 +6,8 @@ from mcu_build.ir.calls.call import Portable
 from mcu_build.ir.calls.portable import ConvertParams
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.low_scratch import choose_low_scratch
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.low_scratch import choose_low_scratch
 
 SIZES = {0: 3200, 1: 3200, 2: 160, 3: 160}
 SCRATCH = (640, 320, 32)

@@ -9,7 +9,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import KernelCall, TensorValue, parse
 from mcu_build.lower.cortex_m import finish, lower, to_cortex_m
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.oracle.reference import evaluate
 from tests.support.lowering import Function
 

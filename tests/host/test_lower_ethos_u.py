@@ -23,14 +23,14 @@ from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, parse
 from mcu_build.ir.weights import load_weights
-from mcu_build.lower import tosa_names, vela_defects
-from mcu_build.lower.ethos_u import LoweredForNpu, lower
+from mcu_build.lower.npu import tosa_names, vela_defects
+from mcu_build.lower.npu.ethos_u import LoweredForNpu, lower
 from mcu_build.npu import payload
 from mcu_build.oracle.reference import evaluate
 from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.describe import where
-from mcu_build.plan.fit import check_fit
+from mcu_build.plan.memory.fit import check_fit
 from mcu_build.plan.select import operators, select
 from mcu_build.stages.front_end import quantization_kind
 from tests.support.cli import mcu_build

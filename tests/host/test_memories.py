@@ -14,10 +14,10 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.tensor import aligned
 from mcu_build.plan.describe import arena, memory
-from mcu_build.plan.fit import check_fit, constants_elsewhere, memories_of
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memories import Memories, Pin, Room, check_pins, reads, spread, spread_constants
-from mcu_build.plan.memory import block_distances, lifetimes, live_of, place
+from mcu_build.plan.memory.allocate import block_distances, lifetimes, live_of, place
+from mcu_build.plan.memory.fit import check_fit, constants_elsewhere, memories_of
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.memories import Memories, Pin, Room, check_pins, reads, spread, spread_constants
 from mcu_build.plan.specialize import specialize
 from mcu_build.resources import data_dir
 from mcu_build.stages import pipeline

@@ -8,7 +8,7 @@ from mcu_build.ir.calls.call import Portable
 from mcu_build.ir.calls.portable import ConvertParams
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import DType, Tensor
-from mcu_build.plan.memory import block_distances, lifetimes, place
+from mcu_build.plan.memory.allocate import block_distances, lifetimes, place
 
 
 def tensor(id, size, **more):

@@ -8,7 +8,7 @@ from torch import nn
 from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import KernelCall, Program, TensorListValue, TensorValue, parse
 from mcu_build.lower import cortex_m
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.plan.compile import compile_program
 from tests.support.lowering import take
 

@@ -8,8 +8,8 @@ import pytest
 
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import live_bytes
+from mcu_build.plan.memory.allocate import live_bytes
+from mcu_build.plan.memory.inplace import allow_inplace
 from mcu_build.plan.order import reordered
 from tests.host.test_memory import plan_of, step, tensor
 from tests.support.cases import run_plans
@@ -73,7 +73,7 @@ def test_what_joins_branches_is_made_as_they_come(tmp_path):
     kinds = [type(one.call).__name__ for one in found.steps]
     assert kinds.index("Concat") < len(kinds) - 1 - kinds[::-1].index("Lookup")
     # What is written later is not read before: the results are the same.
-    from mcu_build.plan.memory import place
+    from mcu_build.plan.memory.allocate import place
     from mcu_build.plan.specialize import specialize
 
     given = draw.dice.integers(-128, 128, 24 * 16 * 8).astype("int8")

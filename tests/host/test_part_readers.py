@@ -4,7 +4,7 @@ import torch
 from torch.fx import Graph, Node
 
 from mcu_build.lower.cortex_m import _part_readers
-from mcu_build.lower.int8_forms import DEQUANTIZE
+from mcu_build.lower.integer.int8_forms import DEQUANTIZE
 from mcu_build.lower.state_inputs import PREFIX
 
 

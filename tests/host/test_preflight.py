@@ -15,8 +15,8 @@ from mcu_build.frontend.first_call import call_once
 from mcu_build.frontend.labels import labels_at_hand
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.not_finite import first_not_finite
-from mcu_build.lower.upstream import quiet
-from mcu_build.lower.without_inductor import STAND_IN
+from mcu_build.lower.upstream.quiet import quiet
+from mcu_build.lower.upstream.without_inductor import STAND_IN
 from tests.support.cli import mcu_build
 
 MODEL = "raise RuntimeError('nobody runs the model')"

@@ -8,7 +8,7 @@ from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPas
 from torch import nn
 
 from mcu_build.ir.program import TensorValue, load
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from tests.support.cli import mcu_build
 
 with quiet():

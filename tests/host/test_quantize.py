@@ -13,7 +13,7 @@ from mcu_build.frontend.quantize import convert, quantize
 from mcu_build.frontend.store import load_quantized, save
 from mcu_build.ir.program import parse
 from mcu_build.lower.cortex_m import lower
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.oracle.reference import evaluate
 from tests.support.lowering import arrays
 

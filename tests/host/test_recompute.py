@@ -7,8 +7,8 @@ import numpy as np
 from mcu_build.board import find_board
 from mcu_build.codegen.target import kernel_folders
 from mcu_build.ir.calls.convolution import Conv2d
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import live_bytes
+from mcu_build.plan.memory.allocate import live_bytes
+from mcu_build.plan.memory.inplace import allow_inplace
 from mcu_build.plan.rows.build import Chain
 from mcu_build.plan.rows.choose import Search, fit_ram
 from mcu_build.plan.rows.recompute import recomputed

@@ -13,7 +13,7 @@ from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.quantize import quantize
 from mcu_build.lower.cortex_m import lower
-from mcu_build.lower.recurrent_shapes import LAYERS, recurrent_shapes, results_of_layer
+from mcu_build.lower.rewrite.recurrent_shapes import LAYERS, recurrent_shapes, results_of_layer
 
 aten = torch.ops.aten
 

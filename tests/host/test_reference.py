@@ -11,7 +11,7 @@ from mcu_build.arithmetic.integer import STAND_INS, requantize
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import DType
 from mcu_build.ir.program import KernelCall, Program, TensorValue
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.oracle.reference import evaluate
 from tests.support.lowering import take
 from tests.support.lowering_cases import CASES

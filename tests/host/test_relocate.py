@@ -5,8 +5,8 @@ import numpy as np
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.tensor import DType, Tensor
 from mcu_build.plan.compile import compile_program
-from mcu_build.plan.memory import place
-from mcu_build.plan.relocate import allocate_with_relocation
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.relocate import allocate_with_relocation
 from tests.host.test_memory import overlaps, step
 
 

@@ -16,10 +16,10 @@ from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.calls.struct import Pair
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.describe import describe
-from mcu_build.plan.fit import of_input
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memories import Memories, Room
-from mcu_build.plan.memory import lifetimes, place
+from mcu_build.plan.memory.allocate import lifetimes, place
+from mcu_build.plan.memory.fit import of_input
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.memories import Memories, Room
 from mcu_build.plan.rows import build
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import Search, cheapest, fit_ram, front

@@ -11,8 +11,8 @@ from mcu_build.frontend import precision
 from mcu_build.frontend import quantize as quantization
 from mcu_build.frontend.normalize import normalize
 from mcu_build.frontend.quantize import convert, ruined_by_int8
-from mcu_build.lower import steep_means, wide_arguments
-from mcu_build.lower.unlike_rows import WHY
+from mcu_build.lower.rewrite import steep_means, wide_arguments
+from mcu_build.lower.rewrite.unlike_rows import WHY
 from mcu_build.quality.sqnr import sqnr_db
 
 CALLS = [(torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(number)),) for number in range(4)]

@@ -14,13 +14,13 @@ from mcu_build.frontend.evaluation import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program
-from mcu_build.lower.new_names import is_call_name, new_names
-from mcu_build.plan.concat_in_place import join_in_place
+from mcu_build.lower.upstream.new_names import is_call_name, new_names
 from mcu_build.plan.fuse import fuse_padding
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.concat_in_place import join_in_place
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.relocate import allocate_with_relocation
 from mcu_build.plan.outputs import separate_outputs
-from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize

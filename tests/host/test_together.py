@@ -10,9 +10,9 @@ from mcu_build.codegen import shared_arena
 from mcu_build.codegen.model import generate
 from mcu_build.errors import Exit, McuError
 from mcu_build.ir.tensor import aligned
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import place
-from mcu_build.plan.together import Way, choose, phases_of, places
+from mcu_build.plan.memory.allocate import place
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.together import Way, choose, phases_of, places
 from mcu_build.resources import data_dir
 from tests.support.cases import included
 from tests.support.cli import mcu_build

@@ -18,10 +18,10 @@ from executorch.exir import to_edge_transform_and_lower
 from torch import nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from mcu_build.lower.ethos_u_partition import Partitioner
-from mcu_build.lower.upstream import quiet
-from mcu_build.lower.vela import Compiled, recorded
-from mcu_build.lower.vela_defects import mended_passes
+from mcu_build.lower.npu.partition import Partitioner
+from mcu_build.lower.npu.vela import Compiled, recorded
+from mcu_build.lower.npu.vela_defects import mended_passes
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.npu import simulate
 from mcu_build.npu.config import find
 from mcu_build.npu.payload import parse

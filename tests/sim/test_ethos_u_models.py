@@ -228,7 +228,7 @@ def test_verify_agrees_and_can_disagree(monkeypatch):
     assert found.json["agrees"]
     assert found.json["outputs"][0]["mean_steps"] < 0.5
 
-    from mcu_build.lower import tosa_reference
+    from mcu_build.lower.npu import tosa_reference
 
     real = tosa_reference.TosaGraph.run
 

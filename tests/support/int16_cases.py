@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mcu_build.arithmetic.int16 import DEFINITIONS, exp2_table
-from mcu_build.lower.int16_build import factor
+from mcu_build.lower.integer.int16 import factor
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
 

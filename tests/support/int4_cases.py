@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mcu_build.arithmetic.int4 import DEFINITIONS, GROUP, WHOLE_FACTOR, pack
-from mcu_build.lower.int16_build import factor
+from mcu_build.lower.integer.int16 import factor
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
 

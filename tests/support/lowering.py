@@ -13,7 +13,7 @@ from mcu_build.frontend import precision
 from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import Program, parse
 from mcu_build.lower.cortex_m import Lowered, finish, to_cortex_m
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.oracle.reference import evaluate
 
 Inputs = tuple[torch.Tensor, ...]

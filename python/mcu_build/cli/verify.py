@@ -68,6 +68,6 @@ def _stream_line(index: int, stream: Any) -> str:
 def _line(name: str, agreement: Any) -> str:
     still = "" if agreement.varies else "; the same for every vector"
     return (
-        f"{name}: {agreement.equal:,} of {agreement.elements:,} values equal, {agreement.mean_steps:.3f} steps "
-        f"apart on average, {agreement.largest_steps:g} at most{still}"
+        f"{name}: {agreement.equal:,} of {agreement.elements:,} values equal, "
+        f"{agreement.mean_steps:.3f} steps apart on average, {agreement.largest_steps:g} at most{still}"
     )

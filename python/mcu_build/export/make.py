@@ -33,7 +33,7 @@ from mcu_build.export.selftest import selftest
 from mcu_build.export.vectors import Vectors, chosen
 from mcu_build.files import write_atomically
 from mcu_build.plan.describe import describe
-from mcu_build.plan.fit import constant_bytes
+from mcu_build.plan.memory.fit import constant_bytes
 from mcu_build.progress import Progress
 from mcu_build.resources import data_dir
 from mcu_build.stages import pipeline

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from mcu_build.lower.annotate import MOVES
+from mcu_build.lower.annotate.clusters import is_float
+from mcu_build.lower.annotate.int8 import MOVES
 from mcu_build.lower.assigned import schema_name
-from mcu_build.lower.clusters import is_float
 from mcu_build.lower.state_inputs import tied
 
 WHY = "a state that adds up or decays: eight bits lose what is below a step (`precision` can ask for int8)"

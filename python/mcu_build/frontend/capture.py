@@ -27,8 +27,8 @@ from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.rounded import saved_rounded
 from mcu_build.lower.layout import channels_last
 from mcu_build.lower.lines import package_line, source_line
-from mcu_build.lower.recurrent_shapes import recurrent_shapes
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.rewrite.recurrent_shapes import recurrent_shapes
+from mcu_build.lower.upstream.quiet import quiet
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 _NAMES = "mcu_build_output_names"
@@ -153,7 +153,7 @@ def _normalized(
 
 def _marked(exported: ExportedProgram, path: Path) -> ExportedProgram:
     """The program in float, with markers where its author has quantized it."""
-    from mcu_build.lower.given import take_out
+    from mcu_build.lower.annotate.given import take_out
 
     try:
         return take_out(exported)

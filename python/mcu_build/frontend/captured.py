@@ -64,7 +64,7 @@ def _capture_model(file: Path, wishes: Mapping[str, str] | None) -> Captured:
     model = load(file)
     # In plain PyTorch, before executorch is imported: what is wrong with a model shows seconds earlier.
     from mcu_build.frontend.first_call import call_once
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     first = call_once(model)
     with quiet():
@@ -119,12 +119,12 @@ def _unlabelled(item: Any) -> Any:
 
 
 def _capture_exported(file: Path) -> Captured:
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     with quiet():
         from mcu_build.frontend.capture import load_exported, rounded_weights
         from mcu_build.frontend.state import lift_state
-        from mcu_build.lower.given import has_scales
+        from mcu_build.lower.annotate.given import has_scales
 
     loaded = load_exported(file)
     rounded = rounded_weights(loaded)

@@ -176,7 +176,7 @@ def outputs_of(
     import torch
 
     from mcu_build.frontend.state import Stepper
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     stepper = Stepper(module, captured.state)
     rows = []

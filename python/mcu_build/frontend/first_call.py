@@ -25,7 +25,7 @@ from mcu_build.frontend.nested import leaves
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.surroundings import NO_GPU, first_line
 from mcu_build.frontend.values import described
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 
 _OUTPUTS_HINT = (
     "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "

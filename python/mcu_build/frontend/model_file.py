@@ -56,7 +56,7 @@ class Model:
     every call. `path` is as it was given. `activation_bits`, 8 or 16, are for what an NPU takes, `precision`
     for layers by name (precision.py). `stream` are axes of time by the index of their input, empty where the
     model is called as it is; `latency` the samples of input by which its outputs may come later.
-    `labels` are those of a list, known beforehand. `place` names memories for layers (plan/memories.py).
+    `labels` are those of a list, known beforehand. `place` names memories for layers (plan/memory).
     """
 
     name: str

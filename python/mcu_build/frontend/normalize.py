@@ -20,15 +20,15 @@ from torch.utils import _pytree
 
 from mcu_build.errors import McuError
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
-from mcu_build.lower.complex_numbers import without_complex
-from mcu_build.lower.control_flow import without_branches
-from mcu_build.lower.element_index import RULES as ENTRIES
-from mcu_build.lower.element_index import copy_entries, forget_numbers
-from mcu_build.lower.fold import fold_constants, is_fill, is_symbolic
-from mcu_build.lower.kernels import without_kernel, without_type
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
-from mcu_build.lower.searches import RULES as SEARCHES
+from mcu_build.lower.rewrite.complex_numbers import without_complex
+from mcu_build.lower.rewrite.control_flow import without_branches
+from mcu_build.lower.rewrite.element_index import RULES as ENTRIES
+from mcu_build.lower.rewrite.element_index import copy_entries, forget_numbers
+from mcu_build.lower.rewrite.fold import fold_constants, is_fill, is_symbolic
+from mcu_build.lower.rewrite.kernels import without_kernel, without_type
+from mcu_build.lower.rewrite.searches import RULES as SEARCHES
 from mcu_build.plan.left_out import no_kernel
 from mcu_build.plan.select import operators
 

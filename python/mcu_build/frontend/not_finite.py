@@ -10,7 +10,7 @@ from mcu_build.frontend.eager_numbers import holds_others
 from mcu_build.layer_names import layer_at
 from mcu_build.lower.assigned import operator_name, origin
 from mcu_build.lower.lines import module_path, source_line
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 
 
 def first_not_finite(module: GraphModule, inputs: Sequence[torch.Tensor]) -> str:

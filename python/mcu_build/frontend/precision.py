@@ -75,7 +75,7 @@ def apply(exported: "ExportedProgram", wishes: Mapping[str, str], path: Path, us
 
 def _check_int4(names: "Mapping[Node, tuple[str, str]]", wishes: Mapping[str, str], path: Path) -> None:
     """McuError for keys that ask for weights of 4 bits where no layer can have them."""
-    from mcu_build.lower.int4_annotate import may_have_form
+    from mcu_build.lower.annotate.int4 import may_have_form
 
     for key, wish in wishes.items():
         fitting = [node for node, pair in names.items() if wish == INT4 and fits(key, *pair)]

@@ -19,7 +19,7 @@ from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_qu
 from mcu_build.frontend.not_finite import first_not_finite
 from mcu_build.lower.builder import shape
 from mcu_build.lower.refusals import named, without_refused
-from mcu_build.lower.upstream import quick, quiet, without_training
+from mcu_build.lower.upstream.quiet import quick, quiet, without_training
 
 if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
@@ -89,17 +89,17 @@ def convert(
     with quiet(), named("quantized"):
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-        from mcu_build.lower import annotate
-        from mcu_build.lower.equalize import equalize, first_of
-        from mcu_build.lower.given import (
+        from mcu_build.lower.annotate import int8 as annotate
+        from mcu_build.lower.annotate.given import (
             GivenQuantizer,
             WeightsQuantizer,
             has_scales,
             is_marked,
             put_back,
         )
-        from mcu_build.lower.int4_annotate import round_weights
-        from mcu_build.lower.scales import settle_scales
+        from mcu_build.lower.annotate.int4 import round_weights
+        from mcu_build.lower.annotate.scales import settle_scales
+        from mcu_build.lower.rewrite.equalize import equalize, first_of
 
         is_given, is_rounded = has_scales(exported), is_marked(exported)
         first, calibration = first_of(calibration, _EQUALIZED)
@@ -132,9 +132,9 @@ def convert(
 def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
     """What int8 would leave little of, by a few calls, unless it is asked for: operators with the reason."""
     from mcu_build.lower.assigned import asks_int8
-    from mcu_build.lower.steep_means import steep_means
-    from mcu_build.lower.unlike_rows import unlike_rows
-    from mcu_build.lower.wide_arguments import wide_arguments
+    from mcu_build.lower.rewrite.steep_means import steep_means
+    from mcu_build.lower.rewrite.unlike_rows import unlike_rows
+    from mcu_build.lower.rewrite.wide_arguments import wide_arguments
 
     with quiet(), named("quantized"):
         module, calls = exported.module(check_guards=False), calibration[:_COMPARED]

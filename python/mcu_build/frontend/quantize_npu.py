@@ -29,7 +29,8 @@ from torchao.quantization.pt2e.quantizer import QuantizationSpec, Quantizer, Sha
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers, ruined_by_int8
-from mcu_build.lower import annotate, computed_weights, recurrent
+from mcu_build.lower.annotate import int8 as annotate
+from mcu_build.lower.annotate.clusters import is_float
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
@@ -41,15 +42,15 @@ from mcu_build.lower.assigned import (
     why_in_float,
     why_on_cpu,
 )
-from mcu_build.lower.bounded_masks import bound_masks
-from mcu_build.lower.clusters import is_float
-from mcu_build.lower.ethos_u_partition import Partitioner
-from mcu_build.lower.legalize import ATTENTION_RULES, MASKED_ATTENTION_RULES, legalize
-from mcu_build.lower.legalize_moves import NPU_RULES
+from mcu_build.lower.npu.partition import Partitioner
+from mcu_build.lower.npu.vela import proven
+from mcu_build.lower.npu.vela_defects import mended_passes
 from mcu_build.lower.refusals import RefusedError, named
-from mcu_build.lower.upstream import quick, quiet
-from mcu_build.lower.vela import proven
-from mcu_build.lower.vela_defects import mended_passes
+from mcu_build.lower.rewrite import computed_weights, recurrent
+from mcu_build.lower.rewrite.bounded_masks import bound_masks
+from mcu_build.lower.rewrite.legalize import ATTENTION_RULES, MASKED_ATTENTION_RULES, legalize
+from mcu_build.lower.rewrite.legalize_moves import NPU_RULES
+from mcu_build.lower.upstream.quiet import quick, quiet
 
 # A round can only reject what the one before has cut off, or what is wrong behind what was: a few are enough.
 _ROUNDS = 8

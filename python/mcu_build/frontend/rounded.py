@@ -1,8 +1,8 @@
 """Weights that were rounded by torchao's `quantize_`, or by PyTorch's eager quantization, before we see them.
 
 int8 weights with a scale for each output of a linear layer are kept to the bit: the layer computes with what
-they stand for, behind the marker that PT2E's programs have (lower/given.py). Others are taken for the floats
-that they stand for, and named. What has no such floats is refused.
+they stand for, behind the marker that PT2E's programs have (lower/annotate/given.py). Others are taken for
+the floats that they stand for, and named. What has no such floats is refused.
 """
 
 from collections.abc import Sequence
@@ -138,7 +138,7 @@ def _scales(module: "torch.nn.Module", key: str, tensor: Any) -> "list[float] | 
 def _marked(scales: list[float]) -> "torch.nn.Module":
     import torch
 
-    from mcu_build.lower.given_markers import weights_marker
+    from mcu_build.lower.annotate.given_markers import weights_marker
 
     class Rounded(torch.nn.Module):  # type: ignore[misc]
         """A weight behind its marker."""

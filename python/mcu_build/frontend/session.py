@@ -152,7 +152,7 @@ def _streamed(
     from mcu_build.frontend.capture import names_of_outputs
     from mcu_build.frontend.store import save
     from mcu_build.frontend.stream import recordings, to_stream
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     save(quantized, folder / "recording.pt2")
     examples = [inputs for _, inputs in islice(steps_of(vectors), 2)]
@@ -170,7 +170,7 @@ def _streamed(
 def _check_stream(file: Path, captured: Captured) -> None:
     """McuError where a model has no steps, before anything is calibrated."""
     from mcu_build.frontend.stream import check_stream
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     if captured.state:
         raise McuError(
@@ -204,8 +204,8 @@ def _quantize(
         from mcu_build.frontend.quantize import quantize_layers
 
         return quantize_layers(captured.exported, calibration, examples)
-    from mcu_build.lower.given import is_marked
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.annotate.given import is_marked
+    from mcu_build.lower.upstream.quiet import quiet
 
     if is_marked(captured.exported):
         raise McuError(

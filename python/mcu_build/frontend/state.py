@@ -22,7 +22,7 @@ from torch.fx import Graph, Node
 from torch.utils import _pytree
 
 from mcu_build.lower.state_inputs import PREFIX
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.upstream.quiet import quiet
 
 Inputs = tuple[torch.Tensor, ...]
 

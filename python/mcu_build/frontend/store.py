@@ -7,7 +7,7 @@ import torch
 from torch.export import ExportedProgram
 
 from mcu_build.files import write_atomically
-from mcu_build.lower.upstream import quick_files, quiet
+from mcu_build.lower.upstream.quiet import quick_files, quiet
 
 
 def save(exported: ExportedProgram, file: Path) -> None:
@@ -24,7 +24,7 @@ def load_quantized(file: Path) -> ExportedProgram:
         # Registers the operators quantized_decomposed::* and our own, which loading looks up by name.
         import torchao.quantization.pt2e.quantize_pt2e  # noqa: F401
 
-        from mcu_build.lower.masked_softmax import softmax_where
+        from mcu_build.lower.rewrite.masked_softmax import softmax_where
 
         softmax_where()
         with quick_files():

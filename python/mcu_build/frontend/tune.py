@@ -315,7 +315,7 @@ class Bench:
         from mcu_build.frontend.layer_quality import quality_by_node
         from mcu_build.frontend.quantize import convert
         from mcu_build.lower.assigned import origin
-        from mcu_build.lower.upstream import quiet
+        from mcu_build.lower.upstream.quiet import quiet
 
         named = [node.name for node, key in self._layers.keys.items() if key in chosen]
         converted, floats = convert(

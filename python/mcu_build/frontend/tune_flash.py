@@ -134,8 +134,8 @@ def _candidates(bench: Bench) -> list[Candidate]:
 
 def _layers(bench: Bench) -> "Mapping[str, list[Node]]":
     """Layers by name whose weights may have 4 bits, and that `precision` of the file leaves in int8."""
+    from mcu_build.lower.annotate.int4 import may_have_form
     from mcu_build.lower.assigned import is_int4, is_int16, why_in_float
-    from mcu_build.lower.int4_annotate import may_have_form
 
     layers: dict[str, list[Node]] = {}
     settled = set()

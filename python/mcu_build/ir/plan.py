@@ -42,7 +42,7 @@ class Step:
     `name` the path of its module there (either may be empty).
     `inplace` says for inputs by id how many bytes below them the output must start at least if it takes over
     their memory, and `inplace_multiple` what that must be a multiple of. `low_scratch` are ways to make the
-    same call with less memory, slower ones last (plan/low_scratch.py). `core` is emitted for the call, which
+    same call with less memory, slower ones last (plan/memory). `core` is emitted for the call, which
     takes it behind its params. `inner` are the steps that take the place of this one when all is placed
     (plan/rows); `part_of` is the image of which such a step makes some rows.
     """

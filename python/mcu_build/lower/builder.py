@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from mcu_build.lower.recurrent_shapes import LAYERS, results_of_layer
+from mcu_build.lower.rewrite.recurrent_shapes import LAYERS, results_of_layer
 
 aten = torch.ops.aten
 

@@ -25,11 +25,11 @@ from mcu_build.lower.assigned import (
     why_in_float,
 )
 from mcu_build.lower.builder import inherit, run_fake
-from mcu_build.lower.int8_forms import DEQUANTIZE
-from mcu_build.lower.kernels import without_out_variant
+from mcu_build.lower.integer.int8_forms import DEQUANTIZE
 from mcu_build.lower.lines import module_path
 from mcu_build.lower.one_order import bring_into_order
 from mcu_build.lower.refusals import named, refusal, without_refused
+from mcu_build.lower.rewrite.kernels import without_out_variant
 from mcu_build.lower.rows import (
     FRAME,
     RANGE,
@@ -42,7 +42,7 @@ from mcu_build.lower.rows import (
     warnings_of,
 )
 from mcu_build.lower.state_inputs import tied
-from mcu_build.lower.upstream import lines_of_delegates, quick, quiet
+from mcu_build.lower.upstream.quiet import lines_of_delegates, quick, quiet
 from mcu_build.plan.left_out import no_kernel
 
 # The host runs the form with a bias, which every core but those with Helium has.
@@ -157,14 +157,14 @@ def _to_cortex_m(
     from executorch.exir import to_edge, to_edge_transform_and_lower
     from executorch.exir.dialects._ops import ops
 
-    from mcu_build.lower.fold import fold_constants
-    from mcu_build.lower.int4_build import build_int4
-    from mcu_build.lower.int8_forms import build_forms
-    from mcu_build.lower.int16_build import build_int16
+    from mcu_build.lower.integer.int4 import build_int4
+    from mcu_build.lower.integer.int8_forms import build_forms
+    from mcu_build.lower.integer.int16 import build_int16
+    from mcu_build.lower.integer.markers import Unmark, mark
+    from mcu_build.lower.integer.recurrent import build_recurrent
+    from mcu_build.lower.integer.tables import build_tables
     from mcu_build.lower.layout import settle
-    from mcu_build.lower.markers import Unmark, mark
-    from mcu_build.lower.recurrent_int8 import build_recurrent
-    from mcu_build.lower.tables import build_tables
+    from mcu_build.lower.rewrite.fold import fold_constants
     from mcu_build.lower.tidy import DropUnusedIndices, FuseClamps, cancel_transposes, drop_checks, make_exact
     from mcu_build.lower.unquantize import unquantize
 

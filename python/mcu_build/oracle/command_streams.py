@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build.ir.program import Delegate, DelegateCall, Program, TensorValue
-from mcu_build.lower.tosa_reference import TosaGraph
+from mcu_build.lower.npu.tosa_reference import TosaGraph
 from mcu_build.npu import simulate
 from mcu_build.npu.config import of_register
 from mcu_build.npu.payload import parse

@@ -19,7 +19,7 @@ from mcu_build.custom import is_custom
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import DType
 from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue
-from mcu_build.lower.tosa_reference import TosaGraph
+from mcu_build.lower.npu.tosa_reference import TosaGraph
 from mcu_build.oracle.float_kernels import FloatCall, float_calls
 
 Array = npt.NDArray[Any]
@@ -242,7 +242,7 @@ def _overload(operator: str) -> Any:
     import executorch.backends.cortex_m.passes
     import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401  and quantized_decomposed's out forms
 
-    from mcu_build.lower.integer_ops import library
+    from mcu_build.lower.integer.ops import library
 
     library()
 

@@ -11,22 +11,22 @@ from mcu_build.errors import McuError
 from mcu_build.ir.calls.moves import Permute
 from mcu_build.ir.plan import Optimize, Plan
 from mcu_build.ir.program import Program
-from mcu_build.plan.concat_in_place import join_in_place
-from mcu_build.plan.copy_weights import copy_weights
 from mcu_build.plan.delegate import NpuTarget, join_scratch
 from mcu_build.plan.fuse import fuse_float_pools, fuse_padding
 from mcu_build.plan.fuse_repeats import fuse_repeats
 from mcu_build.plan.fuse_samples import fuse_samples
-from mcu_build.plan.inplace import allow_inplace
 from mcu_build.plan.keep_state import keep_state
 from mcu_build.plan.layouts import propagate_layouts
-from mcu_build.plan.low_scratch import choose_low_scratch, leanest
-from mcu_build.plan.memories import Memories, check_pins
-from mcu_build.plan.memory import live_bytes
+from mcu_build.plan.memory.allocate import live_bytes
+from mcu_build.plan.memory.concat_in_place import join_in_place
+from mcu_build.plan.memory.copy_weights import copy_weights
+from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.memory.low_scratch import choose_low_scratch, leanest
+from mcu_build.plan.memory.memories import Memories, check_pins
+from mcu_build.plan.memory.relocate import allocate_with_relocation
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.order import reordered
 from mcu_build.plan.outputs import separate_outputs
-from mcu_build.plan.relocate import allocate_with_relocation
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import (
     Finish,

@@ -14,7 +14,7 @@ from mcu_build.ir.plan import Plan, Step, Tensor
 from mcu_build.ir.program import Delegate
 from mcu_build.npu.config import name_of
 from mcu_build.npu.payload import BACKEND, Binding, Payload, parse
-from mcu_build.plan.memory import place
+from mcu_build.plan.memory.allocate import place
 
 _RUN, _IN, _OUT = "ethos_u", "npu input", "npu output"
 _SCRATCH_REGION = 1

@@ -10,8 +10,8 @@ from mcu_build.ir.calls.moves import Move
 from mcu_build.ir.calls.outside import Delegated, EthosU
 from mcu_build.ir.plan import DType, Plan, Step
 from mcu_build.ir.ports import Kind, port_names, port_quantization
-from mcu_build.plan.fit import constant_bytes, constants_elsewhere, peak
-from mcu_build.plan.memory import lifetimes
+from mcu_build.plan.memory.allocate import lifetimes
+from mcu_build.plan.memory.fit import constant_bytes, constants_elsewhere, peak
 
 # The steps of a layer, by their indices in the plan: one, or one for each band of its rows.
 Layers = Sequence[Sequence[int]]

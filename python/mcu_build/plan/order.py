@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from mcu_build.ir.calls.outside import Delegated, EthosU, UserFunction
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import aligned
-from mcu_build.plan.memory import distance_of, live_bytes
+from mcu_build.plan.memory.allocate import distance_of, live_bytes
 
 # Sets of steps that are looked at, and steps that may follow one of them, at most.
 _MOST_SETS = 5_000

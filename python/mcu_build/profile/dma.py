@@ -9,7 +9,7 @@ from typing import Any
 
 from mcu_build.board import Board
 from mcu_build.image.elf import Symbol
-from mcu_build.plan.copy_ahead import CYCLES_OF_BYTE
+from mcu_build.plan.memory.copy_ahead import CYCLES_OF_BYTE
 from mcu_build.profile.attribute import Counts, Step
 
 _OURS = "_ZN3mcu"

@@ -7,7 +7,7 @@ from pathlib import Path
 from mcu_build.board import Board
 from mcu_build.choices import Optimize
 from mcu_build.errors import Exit, McuError
-from mcu_build.plan.fit import of_input, peak, room_for_arena
+from mcu_build.plan.memory.fit import of_input, peak, room_for_arena
 from mcu_build.plan.rows.choose import LowScratch
 from mcu_build.tables import render
 

@@ -21,7 +21,7 @@ from mcu_build.executorch.package import check_kernels, find, wheel
 from mcu_build.files import write_atomically, write_changed
 from mcu_build.hardware import PROGRAM_SLOTS
 from mcu_build.ir.plan import Plan, Step
-from mcu_build.plan.fit import check_fit
+from mcu_build.plan.memory.fit import check_fit
 from mcu_build.progress import Progress
 from mcu_build.simulate.run import run
 from mcu_build.stages.executorch_deploy import deployment, exact_pools, wanted_pools

@@ -133,7 +133,7 @@ def lower_entry(
     entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
 ) -> None:
     """Lower quantized.pt2 of `entry`, with info.json, into `folder`: program.pte, lowering.json, TOSA."""
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     with quiet():
         from mcu_build.frontend.store import load_quantized
@@ -176,7 +176,7 @@ def _lowered(
     quantized: "ExportedProgram", npu: NpuChoice | None, core: str, io: Io, supported: frozenset[str]
 ) -> tuple["LoweredProgram", Sequence[Any]]:
     """The program of a quantized one, and what was compiled for the NPU."""
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     if npu is None:
         with quiet():
@@ -184,7 +184,7 @@ def _lowered(
 
         return lower(quantized, core, io, supported), ()
     with quiet():
-        from mcu_build.lower import ethos_u
+        from mcu_build.lower.npu import ethos_u
 
     made = ethos_u.lower(quantized, npu, core, io, supported)
     return made.program, made.delegates

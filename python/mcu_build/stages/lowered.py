@@ -29,7 +29,7 @@ class Lowered:
     initial values of the program's last inputs, whose new values are its last outputs (frontend/state.py).
     `stream` describes a program that is called step by step (frontend/stream/recordings.py).
     `outputs` are the model's names for its outputs, as far as they are known. `place` names memories for
-    layers (plan/memories.py).
+    layers (plan/memory/memories.py).
     """
 
     name: str

@@ -181,7 +181,7 @@ def _watched(request: Request, lowered: Lowered) -> tuple[str, ...]:
 
 
 def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
-    from mcu_build.plan.fit import weights_line
+    from mcu_build.plan.memory.fit import weights_line
 
     if request.executorch is None and (line := weights_line(plan, request.board)):
         progress.warn(line)
@@ -363,7 +363,7 @@ def adopt(request: Request, image: Path, cache: Cache, progress: Progress) -> Bu
 def _sources(plan: Plan, board: Board) -> dict[str, str]:
     """The C++ of a model for the static runtime. McuError where it does not fit the board."""
     from mcu_build.codegen.model import generate
-    from mcu_build.plan.fit import check_fit
+    from mcu_build.plan.memory.fit import check_fit
 
     check_fit(plan, board)
     return generate(plan)

@@ -17,7 +17,7 @@ from mcu_build.stages.request import Request
 
 if TYPE_CHECKING:
     from mcu_build.plan.compile import Settings
-    from mcu_build.plan.memories import Pin
+    from mcu_build.plan.memory.memories import Pin
     from mcu_build.plan.rows.choose import LowScratch
 
 
@@ -42,7 +42,7 @@ def _pins(request: Request, lowered: Lowered) -> "tuple[Pin, ...]":
 
     A model file is for any board: what it says of memories that a board does not have is not for that one.
     """
-    from mcu_build.plan.memories import Pin
+    from mcu_build.plan.memory.memories import Pin
 
     if request.options.runtime != "static":
         return ()
@@ -70,7 +70,7 @@ def plan_program(
     `is_left`: delegates of an NPU are left to ExecuTorch's runtime. `pins` name memories for layers.
     """
     from mcu_build.plan.compile import compile_program
-    from mcu_build.plan.fit import room_for_arena
+    from mcu_build.plan.memory.fit import room_for_arena
 
     is_part = program is not None
     program = program or load(lowered.program, lowered.method, lowered.data)
@@ -112,8 +112,8 @@ def _settings(
     from mcu_build.codegen.target import kernel_folders
     from mcu_build.plan.compile import Settings
     from mcu_build.plan.delegate import NpuTarget
-    from mcu_build.plan.fit import memories_of, room_for_constants
     from mcu_build.plan.keep_state import initial_bytes, initial_values
+    from mcu_build.plan.memory.fit import memories_of, room_for_constants
 
     npu = None
     if lowered.npu:

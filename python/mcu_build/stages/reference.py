@@ -28,7 +28,7 @@ _MADE_UP_VECTORS = 16
 _REFERENCE_CODE = (
     "arithmetic",
     "oracle",
-    "lower/tosa_reference.py",
+    "lower/npu/tosa_reference.py",
     "npu",
     "ir",
     # Floats are computed by the kernels that a plan selects.
@@ -90,7 +90,7 @@ def _given(lowered: Lowered) -> Iterator[None]:
 def evaluate_program(lowered: Lowered, vectors: Path, folder: Path) -> None:
     """Write expected.npz, as `expected_outputs` tells."""
     from mcu_build.ir import program
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     loaded = program.load(lowered.program, lowered.method, lowered.data)
     archive = npz.load(vectors)

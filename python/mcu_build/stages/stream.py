@@ -25,12 +25,12 @@ def prove_stream(
 ) -> None:
     """McuError unless the program of a step, called for every step, gives what that of the recording does."""
     from mcu_build.ir import program
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
     from mcu_build.oracle import stream_proof
     from mcu_build.vectors.pack import quantize
 
     with quiet():
-        from mcu_build.lower.tosa_reference import TosaGraph
+        from mcu_build.lower.npu.tosa_reference import TosaGraph
         from mcu_build.oracle.reference import Evaluator
 
     def loaded(lowered: "LoweredProgram", file: Path) -> "Program":

@@ -33,7 +33,7 @@ def deployment(plan: Plan, request: Request) -> Deployment | None:
 
 def sources(plan: Plan, deployed: Deployment, board: Board) -> dict[str, str]:
     """The C++ of a model whose plan is data. McuError where it does not fit the board, or a slot."""
-    from mcu_build.plan.fit import check_fit
+    from mcu_build.plan.memory.fit import check_fit
 
     size, _, _ = deployed.memory(plan)
     check_fit(plan.with_arena(replace(plan.arena, size=size)), board, spreads=False)

@@ -7,9 +7,9 @@ from mcu_build.cache import Cache
 from mcu_build.codegen import shared_arena
 from mcu_build.errors import Exit, McuError
 from mcu_build.frontend.names import model_name
-from mcu_build.plan.fit import peak, room_for_arena
+from mcu_build.plan.memory.fit import peak, room_for_arena
+from mcu_build.plan.memory.together import Way, choose, phases_of, places
 from mcu_build.plan.rows.choose import LowScratch
-from mcu_build.plan.together import Way, choose, phases_of, places
 from mcu_build.progress import Progress
 from mcu_build.stages.pipeline import lowered_for
 from mcu_build.stages.planning import plan_front

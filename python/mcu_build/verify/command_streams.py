@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mcu_build.ir import program
-from mcu_build.lower.tosa_reference import TosaGraph
+from mcu_build.lower.npu.tosa_reference import TosaGraph
 from mcu_build.npu import simulate
 from mcu_build.npu.config import Config, find
 from mcu_build.npu.payload import Payload, parse

@@ -142,7 +142,7 @@ def in_pytorch(quantized: Path, vectors: Path, folder: Path) -> None:
     import torch
 
     from mcu_build.frontend.store import load_quantized
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     with quiet(), torch.no_grad():
         module: Any = load_quantized(quantized).module(check_guards=False)

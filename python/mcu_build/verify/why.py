@@ -216,7 +216,7 @@ def _cut(question: Question, difference: Difference, shows: Callable[[Path], boo
 
 
 def _written(question: Question, whole: "Whole", part: "Part", folder: Path, text: str) -> Path:
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     name = f"{model_name(question.request.model)}_part"
     with quiet(), about(question.request.model):

@@ -134,7 +134,7 @@ def _differs(
     import torch
 
     from mcu_build.frontend.store import save
-    from mcu_build.lower.upstream import quiet
+    from mcu_build.lower.upstream.quiet import quiet
 
     folder.mkdir()
     example = tuple(torch.from_numpy(array[0]) for array in inputs)

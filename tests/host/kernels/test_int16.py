@@ -27,7 +27,7 @@ def test_one_other_weight_is_noticed(tmp_path):
 
 @pytest.mark.parametrize("scale", [0.0001, 0.001])
 def test_softmax_is_softmax(scale):
-    from mcu_build.lower.int16_build import factor
+    from mcu_build.lower.integer.int16 import factor
 
     values = int16s(np.random.default_rng(5), (50, 12))
     octaves = factor(scale * np.log2(np.e) * (1 << 16), 1 << 16)
@@ -39,7 +39,7 @@ def test_softmax_is_softmax(scale):
 @pytest.mark.parametrize("real", [3e-9, 0.7, 0.99999999999, 1.0, 5000.0])
 @pytest.mark.parametrize("largest", [1, 1 << 16, (1 << 31) - 1, 1 << 40])
 def test_factors_are_near_and_leave_room(real, largest):
-    from mcu_build.lower.int16_build import factor
+    from mcu_build.lower.integer.int16 import factor
 
     multiplier, shift = factor(real, largest)
     assert 0 < shift <= 62

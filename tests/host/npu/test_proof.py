@@ -8,9 +8,9 @@ from torch import nn
 from mcu_build.board import NpuChoice
 from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir import program
-from mcu_build.lower import ethos_u
-from mcu_build.lower.tosa_graph import Graph
-from mcu_build.lower.tosa_reference import TosaGraph
+from mcu_build.lower.npu import ethos_u
+from mcu_build.lower.npu.tosa_graph import Graph
+from mcu_build.lower.npu.tosa_reference import TosaGraph
 from mcu_build.npu import simulate
 from mcu_build.npu.config import find
 from mcu_build.npu.payload import parse

@@ -10,7 +10,7 @@ EPSILON = 2.0**-24
 
 
 def basis(size: int, bins: int, window: np.ndarray) -> np.ndarray:
-    """[2 bins, size] in float32, as lower/spectral.py makes it."""
+    """[2 bins, size] in float32, as lower/rewrite/spectral.py makes it."""
     angles = 2 * np.pi / size * (np.outer(np.arange(bins), np.arange(size)) % size)
     return np.concatenate([np.cos(angles), -np.sin(angles)]).astype(np.float32) * window
 

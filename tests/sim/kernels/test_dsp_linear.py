@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mcu_build.codegen.target import Toolchain
-from mcu_build.plan.fit import constant_bytes
+from mcu_build.plan.memory.fit import constant_bytes
 from tests.sim.kernels.convolution_cases import EPILOGUES, differing, share_that_varies, with_weight_changed
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on

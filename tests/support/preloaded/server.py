@@ -29,7 +29,7 @@ _LIBRARIES = (
 
 def load() -> None:
     """Load the libraries as mcu_build would, and nothing of mcu_build."""
-    from mcu_build.lower.without_inductor import load_inductor_late
+    from mcu_build.lower.upstream.without_inductor import load_inductor_late
 
     load_inductor_late()
     with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:  # noqa: PTH123

@@ -28,8 +28,8 @@ from mcu_build.frontend.stream.timeline import (
 )
 from mcu_build.lower.assigned import origin_near
 from mcu_build.lower.builder import aten, shape
-from mcu_build.lower.recurrent import RecurrentCall
-from mcu_build.lower.recurrent_shapes import LAYERS
+from mcu_build.lower.rewrite.recurrent import RecurrentCall
+from mcu_build.lower.rewrite.recurrent_shapes import LAYERS
 
 _PADS = frozenset({aten.pad.default, aten.constant_pad_nd.default})
 _HOP_HINT = "Use fewer strides over time, or longer recordings."

@@ -22,8 +22,8 @@ from mcu_build.frontend.stream.timeline import (
     step_shape,
 )
 from mcu_build.lower.builder import aten, shape
-from mcu_build.lower.recurrent_shapes import LAYERS
-from mcu_build.lower.upstream import quiet
+from mcu_build.lower.rewrite.recurrent_shapes import LAYERS
+from mcu_build.lower.upstream.quiet import quiet
 
 with quiet():
     # Registers quantized_decomposed::*.

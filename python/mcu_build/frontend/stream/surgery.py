@@ -12,10 +12,10 @@ from torch.fx import Node
 from mcu_build.errors import McuError
 from mcu_build.frontend.stream.timeline import Reading, Rewrite, Time, Timeline
 from mcu_build.lower.builder import Builder, aten, fake_mode, in_order_of, run_fake, shape
-from mcu_build.lower.int8_forms import DEQUANTIZE, QUANTIZE
+from mcu_build.lower.integer.int8_forms import DEQUANTIZE, QUANTIZE
 from mcu_build.lower.layout import is_channels_last, needs_channels_last
-from mcu_build.lower.recurrent import RecurrentCall
-from mcu_build.lower.recurrent_shapes import LAYERS
+from mcu_build.lower.rewrite.recurrent import RecurrentCall
+from mcu_build.lower.rewrite.recurrent_shapes import LAYERS
 from mcu_build.lower.state_inputs import PREFIX
 
 # Scale and zero point of what is 0 or 1.

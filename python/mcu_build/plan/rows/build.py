@@ -9,7 +9,7 @@ from mcu_build.ir.calls.moves import CopyParams, Move
 from mcu_build.ir.calls.rows import height_of
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import Tensor
-from mcu_build.plan.memory import Block, lifetimes
+from mcu_build.plan.memory.allocate import Block, lifetimes
 from mcu_build.plan.rows.schedule import Band, Needs, Schedule, output_of, schedule
 
 

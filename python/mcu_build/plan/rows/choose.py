@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcu_build.ir.plan import Plan
-from mcu_build.plan.concat_in_place import operands_in_place
-from mcu_build.plan.memory import Block, lifetimes, live_bytes
+from mcu_build.plan.memory.allocate import Block, lifetimes, live_bytes
+from mcu_build.plan.memory.concat_in_place import operands_in_place
 from mcu_build.plan.rows.build import Chain, scheduled
 from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
 

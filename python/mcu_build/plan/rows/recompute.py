@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mcu_build.ir.plan import Plan, Step
-from mcu_build.plan.inplace import allow_inplace
-from mcu_build.plan.memory import Block, lifetimes
+from mcu_build.plan.memory.allocate import Block, lifetimes
+from mcu_build.plan.memory.inplace import allow_inplace
 
 # Steps between two readers of a tensor from which on it is worth a thought.
 _FAR = 4

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mcu_build.ir.plan import DUAL_ISSUE, Optimize, Plan, Step
-from mcu_build.plan.fit import constant_bytes
+from mcu_build.plan.memory.fit import constant_bytes
 from mcu_build.plan.specialize import cmsis_nn, dsp, mve, thumb
 from mcu_build.plan.specialize.context import Context, Table, Way
 from mcu_build.plan.specialize.rows import specialized_rows

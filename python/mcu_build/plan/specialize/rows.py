@@ -9,7 +9,7 @@ from mcu_build.ir.calls.call import Call
 from mcu_build.ir.calls.chain import Rows
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import aligned
-from mcu_build.plan.memory import Block, Distance, Distances, allocate
+from mcu_build.plan.memory.allocate import Block, Distance, Distances, allocate
 from mcu_build.plan.specialize.context import Context
 
 

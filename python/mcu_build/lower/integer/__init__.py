@@ -1,0 +1,1 @@
+"""What stands between dequantize and quantize becomes one integer operator."""
