@@ -11,7 +11,7 @@ from mcu_build.frontend.quantize import quantize
 from mcu_build.lower.rewrite.bounded_masks import bound_masks
 from mcu_build.lower.rewrite.fold import fold_constants
 from mcu_build.lower.rewrite.legalize import MASKED_ATTENTION_RULES, legalize
-from mcu_build.lower.rewrite.wide_arguments import ranges
+from mcu_build.lower.rewrite.watch import ranges
 
 LATER = torch.full((6, 6), torch.finfo(torch.float32).min).triu(1)
 

@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Node
 
 from mcu_build.lower.builder import Builder, aten, fake_mode, shape
 from mcu_build.lower.rewrite.masked_softmax import unmasked
-from mcu_build.lower.rewrite.wide_arguments import Inputs, ranges
+from mcu_build.lower.rewrite.watch import Inputs, ranges
 
 
 def bound_masks(model: GraphModule, calls: Iterable[Inputs], margin: float) -> None:

@@ -16,14 +16,12 @@ ranges of activations beside those of weights; the exponents are those of Xiao e
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
 from mcu_build.lower.builder import aten, attribute, shape
-
-Inputs = tuple[torch.Tensor, ...]
+from mcu_build.lower.rewrite.watch import Inputs, watch
 
 _LINEAR = aten.linear.default
 _CONVOLUTIONS = (aten.conv1d.default, aten.conv2d.default)
@@ -87,12 +85,9 @@ def equalize(module: GraphModule, inputs: Iterable[Inputs]) -> int:
     `inputs` are a few calls of calibration data. Weights must be the module's own copies.
     """
     all_pairs = list(pairs(module))
-    if not all_pairs:
-        return 0
-    ranges = _Ranges(module, {pair.observed for pair in all_pairs})
+    ranges = _Ranges()
+    watch(module, {pair.observed for pair in all_pairs}, inputs, ranges.note)
     with torch.no_grad():
-        for item in inputs:
-            ranges.run(*item)
         return sum(_equalize(module, pair, ranges) for pair in all_pairs)
 
 
@@ -168,26 +163,22 @@ def _is_own(node: Node, shared: set[str]) -> bool:
     return node.op == "get_attr" and len(node.users) == 1 and str(node.target) not in shared
 
 
-class _Ranges(Interpreter):  # type: ignore[misc]
-    """Runs a float program; keeps the largest value and the mean square of each channel of some nodes."""
+class _Ranges:
+    """The largest value and the mean square of each channel of nodes."""
 
-    def __init__(self, module: GraphModule, nodes: set[Node]) -> None:
-        super().__init__(module)
-        self._nodes = nodes
+    def __init__(self) -> None:
         self._runs: dict[Node, int] = {}
         self.largest: dict[Node, torch.Tensor] = {}
         self.square: dict[Node, torch.Tensor] = {}
 
-    def run_node(self, n: Node) -> Any:
-        value = super().run_node(n)
-        if n in self._nodes:
-            channels = value.detach().transpose(0, 1).flatten(1)
-            largest, square = channels.abs().amax(1), channels.square().mean(1)
-            count = self._runs[n] = self._runs.get(n, 0) + 1
-            self.largest[n] = torch.maximum(self.largest.get(n, largest), largest)
-            before = self.square.get(n, square)
-            self.square[n] = before + (square - before) / count
-        return value
+    def note(self, node: Node, result: torch.Tensor) -> None:
+        """Note the channels of a result."""
+        channels = result.transpose(0, 1).flatten(1)
+        largest, square = channels.abs().amax(1), channels.square().mean(1)
+        count = self._runs[node] = self._runs.get(node, 0) + 1
+        self.largest[node] = torch.maximum(self.largest.get(node, largest), largest)
+        before = self.square.get(node, square)
+        self.square[node] = before + (square - before) / count
 
 
 def _equalize(module: GraphModule, pair: Pair, ranges: _Ranges) -> bool:

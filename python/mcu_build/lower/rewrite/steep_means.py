@@ -5,18 +5,17 @@ averages any more, loses as much as its root then shows. Such a mean stays in fl
 to it; what computes their argument stays int8.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
 from mcu_build.lower.annotate.clusters import CLAMPS, find_sources, is_float
 from mcu_build.lower.assigned import is_int16
 from mcu_build.lower.builder import aten
-
-Inputs = tuple[torch.Tensor, ...]
+from mcu_build.lower.rewrite.watch import Inputs, watch
 
 WHY = "a mean of a function, or a function of a mean, whose small values one int8 scale would lose"
 # What may be left of a mean, and of the function behind it, in power: 30 dB.
@@ -62,13 +61,10 @@ def steep_means(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, str]
     `inputs` are a few calls of calibration data.
     """
     chains = list(_chains(module))
-    if not chains:
-        return {}
-    run = _Values(module, {node for chain in chains for node in (chain.mean.args[0], chain.mean)})
-    with torch.no_grad():
-        for item in inputs:
-            run.run(*item)
-        ruined = [chain for chain in chains if chain.is_ruined(run.found)]
+    values: dict[Node, list[torch.Tensor]] = defaultdict(list)
+    nodes = {node for chain in chains for node in (chain.mean.args[0], chain.mean)}
+    watch(module, nodes, inputs, lambda node, result: values[node].append(result))
+    ruined = [chain for chain in chains if chain.is_ruined(values)]
     return {node.name: WHY for mean in ruined for node in (*mean.before, mean.mean, *mean.behind)}
 
 
@@ -100,19 +96,3 @@ def _rounded(values: torch.Tensor) -> torch.Tensor:
     low, high = values.min().clamp(max=0), values.max().clamp(min=0)
     step = ((high - low) / 255).clamp(min=torch.finfo(torch.float32).tiny)
     return (values / step).round() * step
-
-
-class _Values(Interpreter):  # type: ignore[misc]
-    """The results of some nodes, call by call."""
-
-    def __init__(self, module: GraphModule, watched: set[Any]) -> None:
-        super().__init__(module)
-        self._watched = watched
-        self.found: dict[Node, list[torch.Tensor]] = {}
-
-    def run_node(self, n: Node) -> Any:
-        """The node's result, noted."""
-        result = super().run_node(n)
-        if n in self._watched:
-            self.found.setdefault(n, []).append(result.detach())
-        return result

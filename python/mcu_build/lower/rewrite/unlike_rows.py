@@ -10,13 +10,12 @@ from math import prod
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
 from mcu_build.lower.annotate.int8 import is_move
 from mcu_build.lower.assigned import is_int16
 from mcu_build.lower.builder import aten, shape
-
-Inputs = tuple[torch.Tensor, ...]
+from mcu_build.lower.rewrite.watch import Inputs, watch
 
 WHY = "rows of unlike size are normalized: one int8 scale would lose the small ones"
 # Of 127 values, a row this many times smaller than the largest uses 8: its noise is 21 dB below it.
@@ -31,12 +30,8 @@ def unlike_rows(module: GraphModule, inputs: Iterable[Inputs]) -> dict[str, str]
     `inputs` are a few calls of calibration data.
     """
     norms = [node for node in module.graph.nodes if _normalizes_rows(node)]
-    rows = _Rows(module, dict(_before((norm.args[0], len(norm.args[1])) for norm in norms)))
-    if not rows.watched:
-        return {}
-    with torch.no_grad():
-        for item in inputs:
-            rows.run(*item)
+    rows = _Rows(dict(_before((norm.args[0], len(norm.args[1])) for norm in norms)))
+    watch(module, rows.dimensions, inputs, rows.note)
     unlike = [norm for norm in norms if rows.are_unlike(norm.args[0])]
     kept = [*unlike, *(node for node, _ in _before(((norm.args[0], 1) for norm in unlike), rows.are_unlike))]
     return {node.name: WHY for node in kept}
@@ -68,22 +63,19 @@ def _before(
             waiting += [(operand, number) for operand in node.all_input_nodes]
 
 
-class _Rows(Interpreter):  # type: ignore[misc]
-    """The largest element that each row of `watched` nodes has had; a row has so many dimensions."""
+class _Rows:
+    """The largest element that each row of some nodes has had; a row has so many dimensions."""
 
-    def __init__(self, module: GraphModule, watched: Mapping[Node, int]) -> None:
-        super().__init__(module)
-        self.watched = watched
+    def __init__(self, dimensions: Mapping[Node, int]) -> None:
+        self.dimensions = dimensions
         self._largest: dict[Node, torch.Tensor] = {}
 
-    def run_node(self, n: Node) -> Any:
-        """The node's result, its rows noted."""
-        result = super().run_node(n)
-        if n in self.watched and result.is_floating_point() and result.dim() > self.watched[n]:
-            dims = tuple(range(-self.watched[n], 0))
-            largest = result.detach().abs().amax(dims).flatten()
-            self._largest[n] = torch.maximum(self._largest[n], largest) if n in self._largest else largest
-        return result
+    def note(self, node: Node, result: torch.Tensor) -> None:
+        """Note the rows of a result."""
+        dimensions = self.dimensions[node]
+        if result.dim() > dimensions:
+            largest = result.abs().amax(tuple(range(-dimensions, 0))).flatten()
+            self._largest[node] = torch.maximum(self._largest.get(node, largest), largest)
 
     def are_unlike(self, node: Node) -> bool:
         """Whether a row that is not zero is much smaller than another."""

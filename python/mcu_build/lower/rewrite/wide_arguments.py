@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Interpreter, Node
+from torch.fx import GraphModule, Node
 
 from mcu_build.lower.annotate.clusters import is_float
 from mcu_build.lower.annotate.int8 import is_move
 from mcu_build.lower.assigned import is_int16
 from mcu_build.lower.builder import aten
-
-Inputs = tuple[torch.Tensor, ...]
+from mcu_build.lower.rewrite.watch import Inputs, ranges
 
 WHY = "a function that repeats or steps, of a wide argument: int8 has few values for a period or a step"
 # Of 255 values a range of this width has 21 for a unit, or 133 for a period of 2 pi: the sine of it, 28 dB.
@@ -75,36 +74,3 @@ def _before(functions: Iterable[Node], made: set[Node]) -> Iterator[Node]:
             seen.add(node)
             yield node
             waiting += node.all_input_nodes
-
-
-def ranges(
-    module: GraphModule, watched: set[Node], calls: Iterable[Inputs]
-) -> dict[Node, tuple[float, float]]:
-    """What some nodes of a graph are at least and at most over calls, zero included. State is kept."""
-    if not watched:
-        return {}
-    state = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    run = _Ranges(module, watched)
-    with torch.no_grad():
-        for inputs in calls:
-            run.run(*inputs)
-        for name, buffer in module.named_buffers():
-            buffer.copy_(state[name])
-    return run.found
-
-
-class _Ranges(Interpreter):  # type: ignore[misc]
-    """The ranges that some nodes have had, zero included."""
-
-    def __init__(self, module: GraphModule, watched: set[Node]) -> None:
-        super().__init__(module)
-        self._watched = watched
-        self.found = dict.fromkeys(watched, (0.0, 0.0))
-
-    def run_node(self, n: Node) -> Any:
-        """The node's result, its range noted."""
-        result = super().run_node(n)
-        if n in self._watched and result.is_floating_point() and result.numel():
-            low, high = self.found[n]
-            self.found[n] = min(low, float(result.min())), max(high, float(result.max()))
-        return result

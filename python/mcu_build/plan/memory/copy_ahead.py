@@ -140,6 +140,6 @@ def with_copies_ahead(plan: Plan, copies: Sequence[Ahead]) -> Plan:
         names[copy.reader] = {source.id: view.id}
     steps: list[Step] = []
     for index, step in enumerate(plan.steps):
-        steps += [step[index] for step in (waits, starts) if index in step]
+        steps += [calls[index] for calls in (waits, starts) if index in calls]
         steps.append(step.renamed(names[index]) if index in names else step)
     return replace(plan, tensors=tensors, steps=tuple(steps))
