@@ -117,10 +117,7 @@ class Means(nn.Module):
         return total / torch.arange(1, 9) + total * gate + 2.0 * x
 
 
-def test_a_cumulative_sum_and_its_division_by_constants_stay_in_float() -> None:
+def test_the_division_of_a_cumulative_sum_by_constants_stays_in_float() -> None:
     """Not what an input scales, nor what adds nothing up."""
     exported = torch.export.export(Means(), (torch.ones(1, 8), torch.ones(1, 8)))
-    assert sorted(str(node.target) for node in accumulating(exported)) == [
-        "aten.cumsum.default",
-        "aten.div.Tensor",
-    ]
+    assert [str(node.target) for node in accumulating(exported)] == ["aten.div.Tensor"]

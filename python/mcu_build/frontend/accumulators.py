@@ -42,22 +42,15 @@ def accumulating(exported: ExportedProgram) -> set[Node]:
 
 
 def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
-    """Cumulative sums, and what divides them by constants: a mean of all so far."""
+    """What divides cumulative sums, which are float, by constants: a mean of all so far."""
     inputs = {*exported.graph_signature.user_inputs}
     varying = set[Node]()
     for node in exported.graph.nodes:
-        if node.name in inputs or not varying.isdisjoint(node.all_input_nodes):
-            varying.add(node)
-        if _name(node) in _SUMS and is_float(node):
-            yield node
-    for node in varying:
         before = varying.intersection(node.all_input_nodes)
-        if (
-            _name(node) in _SCALES
-            and len(before) == 1
-            and _name(next(iter(before))) in _SUMS
-            and is_float(node)
-        ):
+        if node.name in inputs or before:
+            varying.add(node)
+        is_of_sums = len(before) == 1 and _name(next(iter(before))) in _SUMS
+        if is_of_sums and _name(node) in _SCALES and is_float(node):
             yield node
 
 
