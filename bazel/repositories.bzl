@@ -56,7 +56,7 @@ def _python(repository_ctx):
     command = repository_ctx.which("mcu-build")
     if not command:
         fail("mcu-build: not found on PATH.\n" +
-             "Install it (python3 -m pip install mcu-build), or set MCU_BUILD_PYTHON to the interpreter that has it.")
+             "Install it (python3 -m pip install FOLDER_OF_MCU_BUILD), or set MCU_BUILD_PYTHON to the interpreter that has it.")
     return repository_ctx.read(command).split("\n")[0].replace("#!", "").strip()
 
 def _link_executorch(repository_ctx, board, described):

@@ -106,11 +106,13 @@ def _system() -> str:
 
 def checks() -> tuple[Check, ...]:
     """Every check."""
-    install = "python3 -m pip install mcu-build"
     return (
         Check("Python", "apt-get install python3.11 python3.11-venv", _python),
-        *(Check(name, install, partial(_package, name)) for name in _packages()),
-        Check("firmware sources", install, _sources),
+        *(
+            Check(package.name, f"python3 -m pip install '{package}'", partial(_package, package))
+            for package in _packages()
+        ),
+        Check("firmware sources", "python3 -m pip install <folder of mcu-build's source>", _sources),
         Check("arm-clang", CLANG_HINT, partial(_compiler, "arm-clang", "corstone-300")),
         Check("arm-gcc", GCC_HINT, partial(_compiler, "arm-gcc", "corstone-300")),
         Check("host compiler", HOST_HINT, partial(_compiler, "host", "host")),
@@ -140,18 +142,15 @@ def _python() -> str:
     return running
 
 
-def _packages() -> list[str]:
+def _packages() -> list[Requirement]:
     """What this package requires, its optional parts aside."""
     requirements = (Requirement(line) for line in requires("mcu-build") or ())
-    return [requirement.name for requirement in requirements if requirement.marker is None]
+    return [requirement for requirement in requirements if requirement.marker is None]
 
 
-def _package(name: str) -> str:
-    wanted = next(
-        requirement for line in requires("mcu-build") or () if (requirement := Requirement(line)).name == name
-    )
+def _package(wanted: Requirement) -> str:
     try:
-        installed = version(name)
+        installed = version(wanted.name)
     except PackageNotFoundError:
         raise McuError(f"not installed, {wanted} is needed") from None
     # A local label such as +cpu says which build it is, not which version.

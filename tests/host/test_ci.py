@@ -161,7 +161,7 @@ def test_the_doctor_installs_what_is_missing(stand_in, monkeypatch, tmp_path):
     missing = [
         doctor.Finding("qemu", False, "not found", "apt-get install qemu-system-arm"),
         doctor.Finding("gcc", True, "12", "apt-get install gcc-arm-none-eabi"),
-        doctor.Finding("torch", False, "not installed", "python3 -m pip install mcu-build"),
+        doctor.Finding("torch", False, "not installed", "python3 -m pip install 'torch==2.13.0'"),
     ]
     assert doctor.install_missing(missing)
     assert log.read_text().splitlines() == [

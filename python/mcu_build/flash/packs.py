@@ -92,7 +92,7 @@ def _text(
     if not flash or not ram:
         raise McuError(f"{part}: {pack} lists no {'RAM' if flash else 'flash'}", "Write the file by hand.")
     fpu = _FPU.get(processor.get("Dfpu", "0"), "none")
-    facts = {
+    chip = {
         "name": f'"{part}"',
         "core": f'"{core}"',
         "fpu": f'"{fpu if fpu in can.fpus else can.fpus[-1]}"',
@@ -102,7 +102,7 @@ def _text(
         "stack_size": '"4K"',
         "sources": f'["CMSIS-Pack {pack}: core, memories. Nothing else is known yet: clocks, power, UART"]',
     }
-    head = "".join(f"{key} = {value}\n" for key, value in facts.items())
+    head = "".join(f"{key} = {value}\n" for key, value in chip.items())
     listed = "".join(
         f'\n[[memory]]\nname = "{memory["name"]}"\n'
         f"origin = {memory['origin']:#010x}\nsize = {memory['size']}\n"

@@ -22,18 +22,18 @@ _WHERE = {
 }
 
 
-def table(facts: Mapping[str, Any]) -> str:
+def table(npu: Mapping[str, Any]) -> str:
     """A line for every operator of the model, then the compiler's estimates. Empty for a given program."""
-    rows = [row for row in facts["operators"] if row["where"] != "boundary"]
+    rows = [row for row in npu["operators"] if row["where"] != "boundary"]
     cells = [(_name(row), _WHERE[row["where"]], row["layer"], _why(row)) for row in rows]
     headings = ("layer", "runs as", "line", "why not on the NPU")
     lines = render(headings, cells).splitlines() if rows else []
-    return "\n".join([*(f"    {line}" for line in lines), *estimates(facts)])
+    return "\n".join([*(f"    {line}" for line in lines), *estimates(npu)])
 
 
-def estimates(facts: Mapping[str, Any]) -> list[str]:
+def estimates(npu: Mapping[str, Any]) -> list[str]:
     """The compiler's estimates of one inference, all delegates together, in a few lines."""
-    delegates = facts["compiler_estimates"]["delegates"]
+    delegates = npu["compiler_estimates"]["delegates"]
     if not delegates:
         return []
 
@@ -47,7 +47,7 @@ def estimates(facts: Mapping[str, Any]) -> list[str]:
         return ", ".join(f"{words} {count:,}" for words, count in counts.items() if count)
 
     return [
-        f"  estimated by {facts['compiler_estimates']['compiler']}, not measured",
+        f"  estimated by {npu['compiler_estimates']['compiler']}, not measured",
         f"    cycles       {total('cycles'):,}  ({by_part('cycles_{}')}; parts overlap)",
         f"    MACs         {total('macs'):,}",
         f"    bytes moved  {by_part('{}_traffic')}",
@@ -55,11 +55,11 @@ def estimates(facts: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def layer_rows(facts: Mapping[str, Any]) -> list[list[str]]:
+def layer_rows(npu: Mapping[str, Any]) -> list[list[str]]:
     """The compiler's estimates by operation of the NPU, under a row of headings; empty without any."""
     layers = [
         (index, layer)
-        for index, delegate in enumerate(facts["compiler_estimates"]["delegates"])
+        for index, delegate in enumerate(npu["compiler_estimates"]["delegates"])
         for layer in delegate["layers"]
     ]
     if not layers:

@@ -11,7 +11,7 @@ from mcu_build.quality.metrics import Metric
 if TYPE_CHECKING:
     from mcu_build.profile.measure import Profile
 
-Facts = Mapping[str, Any]
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class Report:
     name: str
     board: str
     title: str
-    memory: Facts
-    steps: tuple[Facts, ...] = ()
-    tensors: tuple[Facts, ...] = ()
-    arena: tuple[Facts, ...] = ()
-    npu: Facts | None = None
-    removed: Facts | None = None
+    memory: Document
+    steps: tuple[Document, ...] = ()
+    tensors: tuple[Document, ...] = ()
+    arena: tuple[Document, ...] = ()
+    npu: Document | None = None
+    removed: Document | None = None
     warnings: tuple[str, ...] = ()
-    quality: tuple[Facts, ...] = ()
-    layers: tuple[Facts, ...] = ()
+    quality: tuple[Document, ...] = ()
+    layers: tuple[Document, ...] = ()
     size: Size | None = None
     profile: "Profile | None" = None
     accuracy: Accuracy | None = None
@@ -117,7 +117,7 @@ class Report:
 
     def rows(self) -> tuple[Row, ...]:
         """Every step, and behind a step of the NPU its operations."""
-        named: dict[str, list[Facts]] = {}
+        named: dict[str, list[Document]] = {}
         for layer in self.layers:
             named.setdefault(layer["name"], []).append(layer)
         delegates = iter(self.npu["compiler_estimates"]["delegates"] if self.npu else ())
@@ -128,7 +128,7 @@ class Report:
             rows += [_with_quality(_operation(index, layer), layer, named) for layer in inside["layers"]]
         return tuple(rows)
 
-    def _row(self, index: int, step: Facts) -> Row:
+    def _row(self, index: int, step: Document) -> Row:
         label = layer_name(step["name"], step["operator"], step["shape"])
         row = Row(index, label, step["layer"], step["kernel"], step["where"], step["macs"])
         if self.profile is None or len(self.profile.layers) != len(self.steps):
@@ -162,14 +162,14 @@ class Report:
         return edges
 
 
-def _operation(index: int, layer: Facts) -> Row:
+def _operation(index: int, layer: Document) -> Row:
     """What the NPU does in a step, as its compiler estimates it."""
     label = layer_name(layer["name"], layer["output_of"] or layer["operator"], layer["shape"])
     kernel = f"{layer['operator']} of the NPU"
     return Row(index, label, layer["layer"], kernel, "npu", layer["macs"], cycles=layer["cycles"], inner=True)
 
 
-def _with_quality(row: Row, step: Facts, named: Mapping[str, Sequence[Facts]]) -> Row:
+def _with_quality(row: Row, step: Document, named: Mapping[str, Sequence[Document]]) -> Row:
     """The row with the decibels of the layer of the float model that it computes."""
     operator = short_operator(step.get("output_of") or step["operator"])
     own = named.get(step["name"], ())
