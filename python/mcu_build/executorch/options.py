@@ -1,4 +1,4 @@
-"""How a user wants ExecuTorch linked."""
+"""How ExecuTorch is linked."""
 
 from dataclasses import dataclass
 from pathlib import Path

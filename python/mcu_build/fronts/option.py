@@ -1,4 +1,4 @@
-"""A build option: what each front is told of it, and how its values are read."""
+"""A build option: what each build-system integration has of it, and how its values are read."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -189,7 +189,7 @@ def first_pools(program: Program, is_host: bool) -> Pools:
 
 
 def exact_pools(measured: Pools, program: Program, options: Options, is_host: bool, name: str) -> Pools:
-    """What was measured, rounded up, or what the user wants. McuError where that is too little."""
+    """What was measured, rounded up, or what the options ask for. McuError where that is too little."""
     needed = Pools(aligned(measured.method), aligned(max(measured.temp, _lookup(program, is_host))))
     lines = []
     for what, size, need in (
