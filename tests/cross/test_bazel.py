@@ -69,7 +69,8 @@ def test_touching_the_application_compiles_one_file(workspace):
     made, _ = workspace
     with made.changed("main.cpp", '"done\\n"', '"done.\\n"'):
         done = made.built("//:demo")
-    assert done.count() == {"CppCompile": 1, "McuLink": 1, "McuObjcopy": 3}
+    # .hex, and a .bin for each memory that images are loaded into.
+    assert done.count() == {"CppCompile": 1, "McuLink": 1, "McuObjcopy": 4}
     assert done.objects() == ["main.o"]
     assert not made.built("//:demo").count()
 

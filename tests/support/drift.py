@@ -24,7 +24,8 @@ _OWN_BUSINESS = ("-o", "-MF", "-MT", "-MQ", "-MD", "-MMD", "-c", "-iquote", "-T"
 class Compile:
     """How a source is compiled. Warnings and defines have no order, nor have `includes`.
 
-    A model's folder holds headers with the model's name, that of the firmware only mcu/.
+    A model's folder holds headers with the model's name, that of the firmware only mcu/. Whether they are a
+    system's (without warnings) or not makes no other object.
     """
 
     compiler: str
@@ -127,14 +128,16 @@ def _named(path: str, roots: Mapping[str, str]) -> str:
 
 def _compile(compiler: str, pairs: list[tuple[str, str]], roots: Mapping[str, str]) -> Compile:
     options = [option for option, value in pairs if option.startswith("-") and not value]
+    includes = [_named(value, roots) for option, value in pairs if option in ("-I", "-isystem")]
+    ours = {name for name in includes if not name.startswith("/")}
     return Compile(
         compiler=compiler,
         # Those for C++ alone may come first or in their place.
         options=tuple(sorted(_options(options, roots), key=is_cxx_only)),
         warnings=frozenset(option for option in options if option.startswith("-W")),
         defines=frozenset(value for option, value in pairs if option == "-D"),
-        includes=frozenset(_named(value, roots) for option, value in pairs if option == "-I"),
-        system_includes=tuple(value for option, value in pairs if option == "-isystem"),
+        includes=frozenset(ours),
+        system_includes=tuple(name for name in includes if name not in ours),
     )
 
 

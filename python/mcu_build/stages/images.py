@@ -210,7 +210,9 @@ def _publish(inputs: BuildInputs, tree: Path, folder: Path) -> dict[str, Path]:
     memories = list(loaded_sections(inputs.board))
     if memories:
         names |= {"hex": "firmware.hex", "bin": "firmware.bin", "device_elf": "device.elf"}
-        names |= {f"bin_{memory}": f"firmware-{memory}.bin" for memory in memories[1:]}
+        further = {f"bin_{memory}": f"firmware-{memory}.bin" for memory in memories[1:]}
+        # A board's script has all its memories; a model may leave some empty.
+        names |= {kind: name for kind, name in further.items() if (tree / name).stat().st_size}
     for old in folder.glob("firmware*"):
         if old.name not in names.values():
             old.unlink()
