@@ -49,7 +49,7 @@ def test_images_are_the_same_in_code_and_constants(fronts):
     for front, _ in fronts.values():
         front.build()
     first, *others = (loaded(front) for front, _ in fronts.values())
-    assert first.keys() == {"demo.bin", "demo-ddr.bin"}
+    assert first.keys() == {"demo.bin", "demo-ddr.bin", "demo-qspi.bin"}
     assert all(other == first for other in others)
 
 

@@ -23,13 +23,14 @@ def benchmarks():
             sys.modules.pop(name, None)
 
 
-def row(at: int, cycles: int, family: str = "1x1", instructions: int = 100) -> dict:
+def row(at: int, cycles: int, family: str = "1x1", instructions: int = 100, outputs: int = 10) -> dict:
     return {
         "family": family,
         "curve": "1x1 in" if at else "",
         "at": at,
         "macs": 1000,
         "units": 1000,
+        "outputs": outputs,
         "instructions": instructions,
         "cycles": cycles,
         "kernels": [],
@@ -48,6 +49,9 @@ def test_a_layer_above_the_curve_of_its_neighbours_is_a_cliff(benchmarks):
     # A layer of its own has a goal, and what could not be built has neither.
     alone = {"d": row(0, 400, "depthwise", 800), "e": {"family": "depthwise", "error": "too large"}}
     assert [(name, times) for name, times, _ in layers.cliffs("cortex-m55", alone)] == [("d", 0.8 / 0.75)]
+    # Of few products an output, requantization alone takes more than the goal.
+    few = {"d": row(0, 400, "depthwise", 800, outputs=500)}
+    assert list(layers.cliffs("cortex-m55", few)) == []
 
 
 def test_layers_are_many_and_of_different_names(benchmarks):

@@ -148,7 +148,7 @@ def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowS
 
 def _live(plan: Plan, settings: Settings) -> list[int]:
     """Bytes that each step of a plan needs by the kernels of its core, before anything is placed."""
-    made = leanest(_specialized(join_scratch(plan), settings))
+    made = leanest(_specialized(join_scratch(plan), _frugal(settings)))
     return live_bytes(made)[1:-1]
 
 
@@ -187,7 +187,12 @@ def _finishers(plan: Plan, settings: Settings) -> tuple[Finish, Finish]:
     The second gives away no byte for speed.
     """
     usual = 0 if settings.optimize == "ram" else _ROOM_FOR_SPEED
-    return _finisher(plan, settings, usual), _finisher(plan, settings, 0.0)
+    return _finisher(plan, settings, usual), _finisher(plan, _frugal(settings), 0.0)
+
+
+def _frugal(settings: Settings) -> Settings:
+    """With kernels of less scratch memory however much longer they take."""
+    return settings if settings.optimize == "size" else replace(settings, optimize="ram")
 
 
 def _finisher(plan: Plan, settings: Settings, allowance: float) -> Finish:

@@ -84,7 +84,10 @@ class _Groups:
 def depthwise(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
     """Any number of outputs a channel; with less memory by dsp_depthwise, or window by window."""
     weights = array(context, call.weights, np.int8)
-    others = dsp_depthwise.depthwise(context, step, call) or dsp_taps.depthwise(context, step, call)
+    others = [
+        *dsp_conv.one_channel(context, step, call),
+        *(dsp_depthwise.depthwise(context, step, call) or dsp_taps.depthwise(context, step, call)),
+    ]
     if weights is None or not others:
         return []
     return _ways(context, step, call, weights.transpose(3, 1, 2, 0), call.params.input.channels, others)
