@@ -11,12 +11,13 @@ from mcu_build.board import find_board
 from mcu_build.codegen.model import generate
 from mcu_build.codegen.target import kernel_folders
 from mcu_build.errors import Exit, McuError
-from mcu_build.flash import gdb_server, layers
+from mcu_build.flash import gdb_server
 from mcu_build.flash.gdb_server import GdbServer
 from mcu_build.flash.image import read_image
 from mcu_build.flash.probe import PC, program
 from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.describe import describe
+from mcu_build.profile import on_device
 from mcu_build.profile.measure import read
 from mcu_build.stages.images import BuildInputs, build
 from tests.support.boards import empty_board
@@ -55,12 +56,12 @@ def test_every_layer_is_walked(tmp_path: Path, toolchain, monkeypatch: pytest.Mo
         with gdb_server.connect(target.via) as probe:
             program(probe, image)
             with pytest.raises(McuError, match="cortex-m4: its cycle counter stands still") as caught:
-                layers.measure(probe, image, executable, rows, x.tobytes(), 60)
+                on_device.measure(probe, image, executable, rows, x.tobytes(), 60)
             assert caught.value.exit_code == Exit.INPUT
         monkeypatch.setattr(gdb_server, "GdbServer", Counting)
         with gdb_server.connect(target.via) as probe:
             assert isinstance(probe, Counting)
-            found = layers.measure(probe, image, executable, rows, x.tobytes(), 60)
+            found = on_device.measure(probe, image, executable, rows, x.tobytes(), 60)
     assert [layer.cycles for layer in found] == [1_000] * len(rows)
     assert [layer.macs for layer in found] == [row["macs"] for row in rows]
     run = executable.run
@@ -68,5 +69,5 @@ def test_every_layer_is_walked(tmp_path: Path, toolchain, monkeypatch: pytest.Mo
     assert probe.places[:-1] == sorted(set(probe.places[:-1]))
     assert all(run.address <= place < run.address + run.size for place in probe.places[:-1])
     assert not run.address <= probe.places[-1] < run.address + run.size  # behind the last: in the harness
-    assert f"{len(rows)},000 cycles an inference" in layers.table(found)
-    assert layers.table(found, 1_000_000).endswith(f"{len(rows)}.000 ms at 1 MHz")
+    assert f"{len(rows)},000 cycles an inference" in on_device.table(found)
+    assert on_device.table(found, 1_000_000).endswith(f"{len(rows)}.000 ms at 1 MHz")
