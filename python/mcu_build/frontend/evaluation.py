@@ -157,10 +157,8 @@ def rounded_inputs_db(
     rounded = {
         name: _rounded(value) if name.startswith("input_") else value for name, value in vectors.items()
     }
-    exported = captured.exported
-    outputs = outputs_of(captured, exported.module(check_guards=False), rounded, judged(exported))
-    floats = [array[: len(outputs[0])] for array in npz.numbered(vectors, "float")]
-    return min(value.worst for value in judge(floats, outputs) if not value.integers)
+    kept = quality_of(captured, captured.exported, rounded)
+    return min(value.worst for value in kept if not value.integers)
 
 
 def _rounded(array: npz.Array) -> npz.Array:

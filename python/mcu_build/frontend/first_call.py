@@ -251,7 +251,7 @@ def _check_buffers(
             )
             hints[_INITIAL_HINT] = None
         elif len({(state.shape, state.dtype) for state in (first, second, last)}) > 1:
-            changes = " to ".join(described((fromkey,)) for fromkey in dict.fromkeys((first, second, last)))
+            changes = " to ".join(described((state,)) for state in dict.fromkeys((first, second, last)))
             lines.append(f"{path}: buffer {name!r}: its shape changes from call to call, {changes}")
             hints[_SHAPE_HINT] = None
     if lines:

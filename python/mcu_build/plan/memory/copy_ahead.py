@@ -126,7 +126,7 @@ def with_copies_ahead(plan: Plan, copies: Sequence[Ahead]) -> Plan:
     tensors, next_id = dict(plan.tensors), max(plan.tensors, default=-1) + 1
     starts: dict[int, Step] = {}
     waits: dict[int, Step] = {}
-    names: dict[int, Mapping[int, int]] = {}
+    names: dict[int, dict[int, int]] = {}
     for copy in copies:
         source, step = tensors[copy.id], plan.steps[copy.reader]
         shape = (buffer_bytes(source),)
@@ -138,8 +138,18 @@ def with_copies_ahead(plan: Plan, copies: Sequence[Ahead]) -> Plan:
         starts[copy.first] = Step.of("dma", step.layer, DmaStart(params, source.id, view.id), step.name)
         waits[copy.reader] = Step.of("dma", step.layer, DmaWait(params, view.id), step.name)
         names[copy.reader] = {source.id: view.id}
-    steps: list[Step] = []
-    for index, step in enumerate(plan.steps):
-        steps += [calls[index] for calls in (waits, starts) if index in calls]
-        steps.append(step.renamed(names[index]) if index in names else step)
-    return replace(plan, tensors=tensors, steps=tuple(steps))
+    before = {
+        index: [calls[index] for calls in (waits, starts) if index in calls] for index in {*waits, *starts}
+    }
+    return replace(plan, tensors=tensors, steps=inserted(plan.steps, before, names))
+
+
+def inserted(
+    steps: Sequence[Step], before: Mapping[int, Sequence[Step]], names: Mapping[int, Mapping[int, int]]
+) -> tuple[Step, ...]:
+    """Steps with others `before` some of them, by their numbers, which then read tensors of other `names`."""
+    made: list[Step] = []
+    for index, step in enumerate(steps):
+        made += before.get(index, ())
+        made.append(step.renamed(names[index]) if index in names else step)
+    return tuple(made)

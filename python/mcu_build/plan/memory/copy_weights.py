@@ -19,6 +19,7 @@ from mcu_build.plan.memory.copy_ahead import (
     Candidate,
     buffer_bytes,
     choose,
+    inserted,
     step_cycles,
     with_copies_ahead,
 )
@@ -123,8 +124,4 @@ def _with_copies(plan: Plan, copied: dict[int, int]) -> Plan:
         before.setdefault(index, []).append(Step.of("copy", step.layer, copy, step.name))
         names.setdefault(index, {})[id] = next_id
         next_id += 1
-    steps: list[Step] = []
-    for index, step in enumerate(plan.steps):
-        steps += before.get(index, [])
-        steps.append(step.renamed(names[index]) if index in names else step)
-    return replace(plan, tensors=tensors, steps=tuple(steps))
+    return replace(plan, tensors=tensors, steps=inserted(plan.steps, before, names))
