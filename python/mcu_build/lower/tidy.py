@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from executorch.backends.arm._passes.quant_args import QuantArgs
 from executorch.backends.cortex_m.passes.passes_utils import get_activation_bounds
 from executorch.exir.dialects._ops import ops
@@ -115,12 +114,6 @@ def cancel_transposes(lowered: ExportedProgram) -> None:
                 node.replace_all_uses_with(before.args[0], propagate_meta=False)
     lowered.graph.eliminate_dead_code()
     lowered.graph_module.recompile()
-
-
-def has_float(value: object) -> bool:
-    """Whether a node's value is, or holds, a float tensor."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return any(isinstance(v, torch.Tensor) and v.dtype.is_floating_point for v in values)
 
 
 def drop_checks(lowered: ExportedProgram) -> None:

@@ -28,7 +28,6 @@ _LARGEST_SHIFT = 62
 _NEAR = 1.0
 _TABLE_BITS = range(8, 13)
 _INT16 = (torch.int16,)
-_BOTH = (torch.int8, torch.int16)
 
 Build = Callable[[Site, Sequence[Node], "Bounds"], Node | None]
 Bounds = tuple[int, int]
