@@ -5,7 +5,10 @@
 
 All three quantize the same float program with the same calibration data, with their own rewrites and
 observers. They are judged over the same evaluation vectors as converted PyTorch programs: an operator that a
-quantizer leaves in float counts as float. --write keeps the figures in benchmarks/results/accuracy.json.
+quantizer leaves in float counts as float. Beside the decibels stands how many of the operators that
+multiply (convolutions, linear layers, products of matrices, recurrent layers) read int8, of how many: a
+quantizer that has fewer of them in int8 than ours makes no int8 program of the model, and is not compared
+with. --write keeps the figures in benchmarks/results/accuracy.json.
 """
 
 import argparse
@@ -13,12 +16,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.fx import Node
 
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import Model, load
@@ -41,8 +46,27 @@ MODELS: Mapping[str, Path] = {
 _CALIBRATION, _EVALUATION = 64, 64
 
 
-def measure(file: Path) -> dict[str, float | None]:
-    """Decibels of the worst output, by quantizer; None where it cannot take the model."""
+# Operators that multiply, by the starts of their names, and those that only move what they read.
+_MULTIPLY = ("conv", "linear", "matmul", "bmm", "mm", "addmm", "baddbmm", "lstm", "gru", "rnn")
+_MOVE = frozenset(
+    {"view", "reshape", "permute", "transpose", "expand", "clone", "contiguous", "t", "squeeze"}
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Decibels of the worst output; of the operators that multiply, how many read int8."""
+
+    sqnr_db: float
+    in_int8: int
+    multiply: int
+
+    def __str__(self) -> str:
+        return f"{self.sqnr_db:.1f} {self.in_int8}/{self.multiply}"
+
+
+def measure(file: Path) -> dict[str, Figure | None]:
+    """A figure for each quantizer; None where it cannot take the model."""
     model = load(file)
     example = tuple(model.example_inputs)
     assert model.calibration is not None
@@ -50,12 +74,13 @@ def measure(file: Path) -> dict[str, float | None]:
     given = (item[0] for item in model.evaluation()) if model.evaluation else calibration
     evaluation = _mixed(_calls(given, _EVALUATION))
     floats = _outputs(model.model, evaluation)
-    found: dict[str, float | None] = {}
+    found: dict[str, Figure | None] = {}
     for name, make in _QUANTIZERS.items():
         try:
             with quiet():
                 quantized = make(model, example, calibration)
-                found[name] = min(one.sqnr_db for one in judge(floats, _outputs(quantized, evaluation)))
+                decibels = min(one.sqnr_db for one in judge(floats, _outputs(quantized, evaluation)))
+            found[name] = Figure(decibels, *_counted(quantized))
         except Exception as error:  # whatever another's passes raise
             print(
                 f"{file.stem}: {name}: {str(error).splitlines()[0] if str(error) else error!r}",
@@ -83,6 +108,23 @@ def _outputs(model: torch.nn.Module, inputs: Sequence[Inputs]) -> list[np.ndarra
     with torch.no_grad():
         rows = [torch.utils._pytree.tree_leaves(model(*item)) for item in inputs]
     return [np.stack([row[index].numpy() for row in rows]) for index in range(len(rows[0]))]
+
+
+def _counted(module: Any) -> tuple[int, int]:
+    """How many of the operators that multiply read int8, of how many."""
+    multiply = [node for node in module.graph.nodes if _name(node).startswith(_MULTIPLY)]
+    return sum(all(map(_is_int8, node.all_input_nodes[:2])) for node in multiply), len(multiply)
+
+
+def _name(node: Node) -> str:
+    """An operator's name without its overload."""
+    return str(getattr(node.target, "_opname", "")) if node.op == "call_function" else ""
+
+
+def _is_int8(node: Node) -> bool:
+    while _name(node) in _MOVE:
+        node = node.all_input_nodes[0]
+    return _name(node).startswith("dequantize")
 
 
 def _ours(model: Model, example: Inputs, calibration: Sequence[Inputs]) -> torch.nn.Module:
@@ -127,21 +169,30 @@ _QUANTIZERS: Mapping[str, Callable[[Model, Inputs, Sequence[Inputs]], torch.nn.M
 }
 
 
+def _is_behind(row: Mapping[str, Figure | None]) -> bool:
+    """Whether another quantizer has over a decibel more, with as much in int8."""
+    own = row["ours"]
+    return own is not None and any(
+        other and other.in_int8 >= own.in_int8 and other.sqnr_db > own.sqnr_db + 1 for other in row.values()
+    )
+
+
+def _as_json(figure: Figure) -> dict[str, float | str]:
+    return {"sqnr_db": round(figure.sqnr_db, 1), "in_int8": f"{figure.in_int8}/{figure.multiply}"}
+
+
 def main() -> int:
     """Measure what was asked for."""
     options = _options()
     kept = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    print(f"{'model':<24}" + "".join(f"{name:>10}" for name in _QUANTIZERS))
+    print(f"{'model':<24}" + "".join(f"{name:>14}" for name in _QUANTIZERS))
     for name in options.models:
         start = time.monotonic()
         row = measure(MODELS[name])
-        cells = "".join(f"{'-' if db is None else f'{db:.1f}':>10}" for db in row.values())
-        others = [db for key, db in row.items() if key != "ours" and db is not None]
-        behind = others and row["ours"] is not None and row["ours"] < max(others) - 1
-        print(
-            f"{name:<24}{cells}{'  behind' if behind else ''}  {time.monotonic() - start:.0f} s", flush=True
-        )
-        kept[name] = {key: None if db is None else round(db, 1) for key, db in row.items()}
+        cells = "".join(f"{'-' if figure is None else str(figure):>14}" for figure in row.values())
+        behind = "  behind" if _is_behind(row) else ""
+        print(f"{name:<24}{cells}{behind}  {time.monotonic() - start:.0f} s", flush=True)
+        kept[name] = {key: figure and _as_json(figure) for key, figure in row.items()}
         if options.write:
             RESULTS.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
     return 0

@@ -25,7 +25,7 @@ from sweep.shapes import Layer, layers  # noqa: E402
 
 from mcu_build.board import find_board  # noqa: E402
 from mcu_build.ir.plan import Optimize, Step  # noqa: E402
-from mcu_build.plan.specialize.context import Way  # noqa: E402
+from mcu_build.kernels.context import Way  # noqa: E402
 
 RESULTS = HERE / "results" / "choices.json"
 WAYS = 3  # of a layer, the cheapest ones
@@ -56,18 +56,19 @@ LAYERS: Mapping[str, Sequence[str]] = {
 
 
 class Forced:
-    """In place of `specialize.cheapest`: for copy N of a layer the kernel of the Nth lowest price."""
+    """In place of `specialize.choose`: for copy N of a layer the kernel of the Nth lowest price."""
 
     def __init__(self) -> None:
         self.prices: dict[str, float] = {}
 
-    def __call__(self, step: Step, ways: Sequence[Way], optimize: Optimize) -> Way:
-        """The kernel for a step; its price is noted."""
+    def __call__(self, steps: Sequence[Step], ways: Sequence[Sequence[Way]], _: Optimize) -> list[Step]:
+        """The kernel of each step; its price is noted."""
+        return [self._of(step, each).make() if each else step for step, each in zip(steps, ways, strict=True)]
+
+    def _of(self, step: Step, ways: Sequence[Way]) -> Way:
         layer, _, number = step.name.rpartition("_way_")
-        if not layer:
-            return min(ways, key=lambda way: way.cycles)
         ordered = sorted(ways, key=lambda way: way.cycles)
-        if int(number) >= len(ordered):
+        if not layer or int(number) >= len(ordered):
             return ordered[0]
         self.prices[step.name] = ordered[int(number)].cycles
         return ordered[int(number)]
@@ -77,7 +78,7 @@ def counted(board: str, chosen: Sequence[Layer], folder: Path) -> Mapping[str, l
     """For each layer the price and the cycles of every kernel that takes it."""
     copies = [replace(layer, name=f"{layer.name}_way_{n}", curve="") for layer in chosen for n in range(WAYS)]
     forced = Forced()
-    with mock.patch("mcu_build.plan.specialize.cheapest", forced):
+    with mock.patch("mcu_build.plan.specialize.choose", forced):
         rows = measure(board, copies, "arm-clang", folder)
     found: dict[str, list[dict[str, Any]]] = {layer.name: [] for layer in chosen}
     for name, price in forced.prices.items():

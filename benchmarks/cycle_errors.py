@@ -1,7 +1,7 @@
-"""The cycle model against silicon: renders the tables of docs/cycles.md from results/cycle_errors.json.
+"""The cycle model against silicon: renders tables of docs/cycles.md and cycle-model.md.
 
     .venv/bin/python benchmarks/cycle_errors.py             # prints them
-    .venv/bin/python benchmarks/cycle_errors.py --write     # into docs/cycles.md
+    .venv/bin/python benchmarks/cycle_errors.py --write     # into the pages
 
 Each row is public code with a public figure of cycles: counted in QEMU as `mcu-build profile` counts,
 modelled, and kept as its counts by operation. The code itself is others' and is not here.
@@ -18,7 +18,7 @@ from mcu_build.profile.operations import Operation
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE / "results" / "cycle_errors.json"
-PAGE = HERE.parent / "docs" / "cycles.md"
+DOCS = HERE.parent / "docs"
 BEGIN, END = "<!-- benchmarks/cycle_errors.py writes from here -->", "<!-- to here -->"
 # Cores whose cycles are a sum over instructions, whatever their order: computed anew from the counts.
 ADDITIVE = ("cortex-m0", "cortex-m0plus", "cortex-m23")
@@ -65,14 +65,19 @@ def _shown(row: Row) -> str:
     return row["core"] + next((text for end, text in kinds.items() if row["name"].endswith(end)), "")
 
 
-def tables() -> str:
-    """Both tables: by group, and every row."""
+def by_core() -> str:
+    """The table by core: mean and largest error of each group."""
     lines = ["| core | | figures | mean error | worst |", "|---|---|---|---|---|"]
     for core, use, members in groups():
         errors = [abs(error(row)) for row in members]
         mean = sum(errors) / len(errors)
         lines.append(f"| {core} | {use} | {len(errors)} | {mean:.1f} % | {max(errors):.1f} % |")
-    lines += ["", "| core | code | | silicon | modelled | error |", "|---|---|---|---|---|---|"]
+    return "\n".join(lines) + "\n"
+
+
+def by_code() -> str:
+    """The table with every figure."""
+    lines = ["| core | code | | silicon | modelled | error |", "|---|---|---|---|---|---|"]
     for row in sorted(rows(), key=_place):
         lines.append(
             f"| {row['core']} | {row['group']}: {row['name']} | {row['use']} | {row['silicon']:,} "
@@ -85,10 +90,15 @@ def _place(row: Row) -> tuple[str, str]:
     return _shown(row), row["group"]
 
 
-def page(text: str) -> str:
-    """docs/cycles.md with its tables as they are now."""
+def pages() -> dict[Path, str]:
+    """The pages with their tables as they are now."""
+    tables = {DOCS / "cycles.md": by_core(), DOCS / "cycle-model.md": by_code()}
+    return {file: _with(file.read_text(), table) for file, table in tables.items()}
+
+
+def _with(text: str, table: str) -> str:
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables()}\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n\n{table}\n{END}{rest.split(END)[1]}"
 
 
 def main() -> None:
@@ -96,11 +106,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help="into docs/cycles.md")
+    parser.add_argument("--write", action="store_true", help="into the pages")
     if parser.parse_args().write:
-        PAGE.write_text(page(PAGE.read_text()))
+        for file, text in pages().items():
+            file.write_text(text)
     else:
-        print(tables())
+        print(by_core(), by_code(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@
 Layers without multiplications are given for each element of their output. A layer is a cliff where it takes
 more than its family's goal, or more than LIMIT times the curve through its neighbours of 16, 32, 64 and 128
 channels. Where an output has few products, the goal is OTHERS times what to requantize it and to multiply
-takes at least (`least`).
+takes at least (`least`). Pools and what else only moves or maps elements may take OTHERS times what to load
+its inputs and to store its outputs takes, each once (`load_store_bound`).
 """
 
 import argparse
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "mlperf_tiny"), str(HERE)]
@@ -28,6 +30,7 @@ from mcu_build.board import find_board  # noqa: E402
 from mcu_build.cache import Cache  # noqa: E402
 from mcu_build.errors import McuError  # noqa: E402
 from mcu_build.fronts.options import BuildOptions  # noqa: E402
+from mcu_build.plan import choice  # noqa: E402
 from mcu_build.profile.measure import profile  # noqa: E402
 from mcu_build.stages.pipeline import build  # noqa: E402
 from mcu_build.stages.request import request_on  # noqa: E402
@@ -59,6 +62,10 @@ GOALS: Mapping[str, Mapping[str, float]] = {
     "cortex-m33": DSP,
     "cortex-m7": DSP,
 }
+# Bytes that a core loads or stores in a cycle, and the families that have no other bound.
+MOVED: Mapping[str, int] = {"cortex-m55": 8, "cortex-m4": 4, "cortex-m33": 4, "cortex-m7": 8}
+MOVING = ("pool", "elementwise", "softmax", "norm", "resize")
+BOUND = "load-store bound"
 # Instructions to requantize an output. Helium: bias, multiplier, addend, shift, narrowing and store of four.
 # DSP: multiplier with addend, shift, saturation, store.
 REQUANTIZED: Mapping[str, float] = {
@@ -70,19 +77,23 @@ REQUANTIZED: Mapping[str, float] = {
 Row = dict[str, Any]
 
 
-def measure(board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Path) -> dict[str, Row]:
+def measure(
+    board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Path, bits: int = 8
+) -> dict[str, Row]:
     """Each layer's counts; {"error": ...} where it cannot be built."""
     own = HERE / "mlperf_tiny" / f"{board_name}.toml"
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
     model = folder / f"sweep_{chosen[0].family.replace('x', '_')}.py"
     model.parent.mkdir(parents=True, exist_ok=True)
-    model.write_text(model_text(chosen))
+    model.write_text(model_text(chosen, bits))
     options = BuildOptions(
         board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=folder / "build"
     )
     request = request_on(board, model, options)
     try:
-        built = build(request, cache, Quiet())
+        # Each layer is measured as if it were the whole net: its kernel is worth any code.
+        with mock.patch.object(choice, "BYTES", math.inf):
+            built = build(request, cache, Quiet())
         found = profile(built, board, own_inputs(built), TIMEOUT, cache)
     except McuError as error:
         if len(chosen) == 1:
@@ -91,7 +102,9 @@ def measure(board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Pa
         middle = len(chosen) // 2
         parts = (chosen[:middle], chosen[middle:])
         return {
-            name: row for part in parts for name, row in measure(board_name, part, toolchain, folder).items()
+            name: row
+            for part in parts
+            for name, row in measure(board_name, part, toolchain, folder, bits).items()
         }
     rows: dict[str, Row] = {}
     for layer in chosen:
@@ -106,6 +119,7 @@ def measure(board_name: str, chosen: Sequence[Layer], toolchain: Any, folder: Pa
             "macs": macs,
             "units": units,
             "outputs": math.prod(shape),
+            "moved": layer.inputs * math.prod(layer.shape) + math.prod(shape),
             "instructions": sum(step.cost.instructions for step in steps),
             "cycles": sum(step.cost.cycles or 0 for step in steps),
             "kernels": [step.kernel for step in steps],
@@ -158,6 +172,11 @@ def goal_of(core: str, row: Row) -> float | None:
     return max(goal, OTHERS * least(core, products) / products)
 
 
+def load_store_bound(core: str, row: Row) -> float | None:
+    """Cycles to load the inputs of a layer and to store its outputs, where it has no other bound."""
+    return row["moved"] / MOVED[core] if core in MOVED and row["family"] in MOVING else None
+
+
 def cliffs(core: str, rows: Mapping[str, Row]) -> Iterator[tuple[str, float, str]]:
     """Layers above the curve or above the goal: name, how many times, of what."""
     limit = LIMIT.get(core, OTHERS)
@@ -168,6 +187,9 @@ def cliffs(core: str, rows: Mapping[str, Row]) -> Iterator[tuple[str, float, str
         goal = goal_of(core, row)
         if goal and row["instructions"] / row["units"] > goal:
             yield name, row["instructions"] / row["units"] / goal, f"{goal:.3g} instructions"
+        bound = None if "error" in row else load_store_bound(core, row)
+        if bound and row["cycles"] > OTHERS * bound:
+            yield name, row["cycles"] / bound, BOUND
 
 
 def table(core: str, rows: Mapping[str, Row]) -> str:
@@ -200,10 +222,10 @@ def main() -> int:
         core = "cortex-m0" if board == "cortex-m0" else find_board(board).core
         for family in options.families:
             chosen = [layer for layer in layers() if layer.family == family]
-            rows |= measure(board, chosen, options.toolchain, options.build_dir)
+            rows |= measure(board, chosen, options.toolchain, options.build_dir, options.bits)
             print(f"{board}: {family}: {len(chosen)} layers", file=sys.stderr)
             kept[core] = {**kept.get(core, {}), **rows}
-            if options.write:
+            if options.write and options.bits == 8:
                 RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
         print(table(core, rows))
         print("".join(f"cliff: {name}: {times:.2f} times {of}\n" for name, times, of in cliffs(core, rows)))
@@ -218,8 +240,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--boards", nargs="+", default=["corstone-300"], metavar="BOARD")
     parser.add_argument("--families", nargs="+", default=families, choices=families, metavar="FAMILY")
     parser.add_argument("--toolchain", default="arm-clang")
+    parser.add_argument("--bits", type=int, default=8, choices=(8, 16), help="of activations")
     parser.add_argument("--build-dir", type=Path, default=Path("build/sweep"))
-    parser.add_argument("--write", action="store_true", help="keep the figures")
+    parser.add_argument("--write", action="store_true", help="keep the figures, those of 8 bits")
     return parser.parse_args()
 
 

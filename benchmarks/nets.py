@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/nets.py                        # all on Cortex-M55 and Cortex-M4
     .venv/bin/python benchmarks/nets.py --nets kws tcn --boards corstone-300 --write
+    .venv/bin/python benchmarks/nets.py --boards corstone-300 --cmsis-nn DIR --write  # docs/cmsis-nn.md
 
 The four of MLPerf Tiny; MobileNetV2 0.35, MobileNetV3-Small 0.5 and EfficientNet-Lite0 on 96x96; and four
 written for this: nets as MCUNet and BC-ResNet, a temporal convolutional net, a small vision transformer.
@@ -43,11 +44,19 @@ NETS: Mapping[str, Path] = {
 }
 
 
-def measure(net: str, board_name: str, toolchain: Any, folder: Path) -> dict[str, Any]:
-    """One net on one board. McuError where it does not build or run."""
+def measure(net: str, board_name: str, toolchain: Any, folder: Path, cmsis_nn: Path | None) -> dict[str, Any]:
+    """One net on one board, on CMSIS-NN where its folder is given. McuError where that fails."""
     own = HERE / "mlperf_tiny" / f"{board_name}.toml"
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
-    options = BuildOptions(board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=folder)
+    options = BuildOptions(
+        board=board.id,
+        npu="none",
+        io="int8",
+        toolchain=toolchain,
+        kernels="cmsis-nn" if cmsis_nn else "ours",
+        cmsis_nn=cmsis_nn,
+        build_dir=folder,
+    )
     built = build(request_on(board, NETS[net], options), cache, Quiet())
     found = profile(built, board, own_inputs(built), TIMEOUT, cache)
     memory = built.manifest.memory
@@ -73,9 +82,9 @@ def main() -> int:
     failed = 0
     for net in options.nets:
         for board in options.boards:
-            key = f"{net}/{board}/{options.toolchain}"
+            key = f"{net}/{board}/{options.toolchain}{'/cmsis-nn' if options.cmsis_nn else ''}"
             try:
-                row = measure(net, board, options.toolchain, options.build_dir)
+                row = measure(net, board, options.toolchain, options.build_dir, options.cmsis_nn)
             except McuError as error:
                 failed += 1
                 print(f"{key:<42} {error.message.splitlines()[0]}", file=sys.stderr)
@@ -97,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS), metavar="NET")
     parser.add_argument("--boards", nargs="+", default=["corstone-300", "mps2-an386"], metavar="BOARD")
     parser.add_argument("--toolchain", default="arm-clang")
+    parser.add_argument("--cmsis-nn", type=Path, metavar="DIR", help="with CMSIS-NN's kernels")
     parser.add_argument("--build-dir", type=Path, default=Path("build/nets"))
     parser.add_argument("--write", action="store_true", help="keep the figures")
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""docs/performance.md from the figures in benchmarks/results.
+"""docs/performance.md and a table of docs/optimize.md from the figures in benchmarks/results.
 
 .venv/bin/python benchmarks/page.py             # writes it
 .venv/bin/python benchmarks/page.py --print     # prints it
@@ -15,10 +15,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "mlperf_tiny"), str(HERE)]
 
 from figures import INSTRUCTIONS, MODELS  # noqa: E402
-from layers import cliffs, ratios  # noqa: E402
+from layers import BOUND, cliffs, load_store_bound, ratios  # noqa: E402
 
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "performance.md"
+OPTIMIZE_PAGE = HERE.parent / "docs" / "optimize.md"
+BEGIN, END = "<!-- benchmarks/page.py writes from here -->", "<!-- to here -->"
 CORES = ("cortex-m55", "cortex-m33", "cortex-m7", "cortex-m4", "cortex-m3", "cortex-m0")
 WORST = 15
 NAMES = {
@@ -34,20 +36,29 @@ NAMES = {
     "tcn": "temporal convolutions, 8 sensors",
     "tiny_vit": "vision transformer, 32x32",
 }
+OPTIMIZED = "/size"  # ends the keys of nets that were built for size
+CMSIS_NN = "/cmsis-nn"  # ends the keys of nets that were counted with its kernels
 # One curve of each of these is drawn.
 PLOTS = ("1x1 in", "3x3 in", "depthwise 3x3")
 
 HEAD = """# Performance
 
-How many instructions a net takes, how many cycles those come to, and how much memory. Instructions are
-counted exactly, in QEMU ([profiling.md](profiling.md)). Cycles are modelled from them
-([cycles.md](cycles.md)), without waits for memory. Nothing on this page was measured on a board. Inputs and
-outputs are int8; weights are random, so that nothing is skipped.
+How long do known nets take, and how much memory? This page has the figures of eleven nets, of MLPerf Tiny's
+four on six cores, and of single layers. For a model of your own, see [report.md](report.md).
 
-This page is written by `benchmarks/page.py` from `benchmarks/results`. To repeat the figures:
+- *Instructions* are counted exactly, in QEMU ([profiling.md](profiling.md)).
+- *Cycles* are modelled from them, without waits for memory ([cycles.md](cycles.md)). Divide them by your
+  chip's clock for a time.
+- A *MAC* is a multiply-accumulate of the model, and "a MAC" in a heading means cycles for each of them.
+
+Nothing here was measured on a board. Inputs and outputs are int8. Weights are random, so that no channel is
+left out. All figures are of November 2026.
+
+`benchmarks/page.py` writes this page from `benchmarks/results`. To repeat the figures:
 
     .venv/bin/python benchmarks/nets.py --write                   # eleven nets
-    .venv/bin/python benchmarks/layers.py --write                 # some 150 layers
+    .venv/bin/python benchmarks/nets.py --boards corstone-300 --cmsis-nn DIR --write
+    .venv/bin/python benchmarks/layers.py --write                 # the single layers
     .venv/bin/python benchmarks/mlperf_tiny/run.py --write        # four nets, every core, both compilers
     .venv/bin/python benchmarks/mlperf_tiny/run.py --check        # fails where anything has grown by 1 %
 """
@@ -71,34 +82,44 @@ def _nets() -> Iterator[str]:
     rows, nets = _results("nets"), list(NAMES)
     yield "## Whole nets\n"
     for core in dict.fromkeys(row["core"] for row in rows.values()):
-        lines = [
-            [
-                NAMES[key.split("/")[0]],
-                f"{row['macs'] / 1e6:.2f}",
-                f"{row['instructions'] / 1e6:.3f}",
-                f"{row['cycles'] / 1e6:.3f}",
-                f"{row['cycles'] / row['macs']:.2f}",
-                f"{row['flash']:,}",
-                f"{row['arena']:,}",
-            ]
-            for key, row in sorted(rows.items(), key=lambda item: nets.index(item[0].split("/")[0]))
-            if row["core"] == core
-        ]
+        own = [key for key, row in rows.items() if row["core"] == core and not key.endswith(CMSIS_NN)]
+        own.sort(key=lambda key: nets.index(key.split("/")[0]))
+        lines = [_net(rows[key], rows.get(key + CMSIS_NN), NAMES[key.split("/")[0]]) for key in own]
+        headings = ["net", "MACs", "instructions", "cycles", "a MAC", "flash", "RAM"]
+        if any(key + CMSIS_NN in rows for key in own):
+            headings += ["*CMSIS-NN*", "*times*"]
         yield f"{_core(core)}, clang. Millions of MACs, instructions and modelled cycles; bytes:\n"
-        yield _markdown(["net", "MACs", "instructions", "cycles", "a MAC", "flash", "RAM"], lines)
+        yield _markdown(headings, [line[: len(headings)] for line in lines])
     yield (
-        "Flash is the whole image, weights included. RAM is the model's arena; the stack comes on top.\n"
-        "With CMSIS-NN's kernels the four nets of MLPerf Tiny were counted, in instructions (below); the\n"
-        "others were not, so there is no such comparison of them in cycles.\n"
+        "Flash is the whole image, weights included. RAM is the model's arena, without the stack.\n"
+        "In italics, million modelled cycles of the same program with CMSIS-NN's kernels, compiled by clang\n"
+        "([cmsis-nn.md](cmsis-nn.md)), and how many times ours that is. What CMSIS-NN has no kernel for is\n"
+        "ours there, too.\n"
     )
+
+
+def _net(row: Mapping[str, Any], cmsis_nn: Mapping[str, Any] | None, name: str) -> list[str]:
+    """The line of a net."""
+    return [
+        name,
+        f"{row['macs'] / 1e6:.2f}",
+        f"{row['instructions'] / 1e6:.3f}",
+        f"{row['cycles'] / 1e6:.3f}",
+        f"{row['cycles'] / row['macs']:.2f}",
+        f"{row['flash']:,}",
+        f"{row['arena']:,}",
+        f"*{cmsis_nn['cycles'] / 1e6:.3f}*" if cmsis_nn else "-",
+        f"*{cmsis_nn['cycles'] / row['cycles']:.2f}*" if cmsis_nn else "-",
+    ]
 
 
 def _mlperf_tiny() -> Iterator[str]:
     results = _results("mlperf_tiny")["results"]
     yield "## MLPerf Tiny on every core\n"
     yield (
-        "Million instructions for one inference, the better of clang and gcc. Below a core stands the best\n"
-        "that was measured with CMSIS-NN. Kernels of DSP cores are chosen for cycles, not for instructions.\n"
+        "Million instructions for one inference, by clang or gcc, whichever is better. In italics, the best\n"
+        "with CMSIS-NN's kernels ([cmsis-nn.md](cmsis-nn.md)); they were counted in instructions alone. Our\n"
+        "kernels for DSP cores are chosen for the fewest cycles, which is not the fewest instructions.\n"
     )
     lines: list[list[str]] = []
     for core in CORES:
@@ -109,13 +130,13 @@ def _mlperf_tiny() -> Iterator[str]:
             cells = [f"*{min(row[i] for row in others):g}*" for i in range(len(MODELS))]
             lines.append(["*CMSIS-NN*", *cells])
     yield _markdown(["", *(model.upper() for model in MODELS)], lines)
-    yield "Million modelled cycles, the better of both.\n"
+    yield "Million modelled cycles, by clang or gcc, whichever is better.\n"
     lines = []
     for core in CORES:
         own = [_best(results, model, core, "cycles") for model in MODELS]
         lines.append([_core(core), *(f"{value / 1e6:.3f}" if value else "-" for value in own)])
     yield _markdown(["", *(model.upper() for model in MODELS)], lines)
-    yield "Bytes of the smaller of both images: the arena, and flash without the model's constants.\n"
+    yield "Bytes, by clang or gcc, whichever is less: the arena, and flash without the model's constants.\n"
     lines = []
     for core in CORES:
         for what in ("arena", "flash"):
@@ -128,19 +149,40 @@ def _best(results: Mapping[str, Any], model: str, core: str, what: str) -> int |
     found = [
         row[what]
         for key, row in results.items()
-        if key.startswith(f"{model}/") and row.get("core") == core and row.get(what)
+        if key.startswith(f"{model}/")
+        and row.get("core") == core
+        and row.get(what)
+        and not key.endswith(OPTIMIZED)
     ]
     return min(found, default=None)
+
+
+def optimize_page() -> str:
+    """docs/optimize.md with the figures of today between its marks."""
+    before, rest = OPTIMIZE_PAGE.read_text().split(BEGIN)
+    _, behind = rest.split(END)
+    results = _results("mlperf_tiny")["results"]
+    lines = []
+    for what in ("instructions", "cycles", "flash", "arena"):
+        for optimize in ("", OPTIMIZED):
+            rows = [results[f"{model}/corstone-300/arm-clang{optimize}"] for model in MODELS]
+            unit = 1e6 if what in ("instructions", "cycles") else 1
+            cells = [f"{row[what] / unit:.3f}" if unit > 1 else f"{row[what]:,}" for row in rows]
+            lines.append([f"{what}, {optimize.strip('/') or 'speed'}", *cells])
+    table = _markdown(["", *(model.upper() for model in MODELS)], lines)
+    return f"{before}{BEGIN}\n\n{table}\n{END}{behind}"
 
 
 def _layers() -> Iterator[str]:
     found = _results("layers")
     yield "## Layer by layer\n"
     yield (
-        "A layer of 24 channels should cost little more for each multiply-accumulate than one of 16 or 32.\n"
-        "Where it does, there is a cliff. So it is above the goal of its family or, where an output has few\n"
-        "products, above 1.5 times what to requantize it takes at least. `benchmarks/layers.py` prints all\n"
-        "layers; here are curves, and the worst of each core.\n"
+        "Are there layers that are slow for their size? A layer of 24 channels should take little more\n"
+        "for each MAC than one of 16 or 32. If it takes much more, this page calls it a cliff. The same\n"
+        "goes for a layer above the goal of its family (the column *of*; *times* is how far above), and for\n"
+        "one whose outputs have few products each, if it takes over 1.5 times what requantizing them takes\n"
+        "at least. `benchmarks/layers.py` prints all layers; here are some curves, and the worst layers of\n"
+        "each core.\n"
     )
     for core, rows in found.items():
         measured = {name: row for name, row in rows.items() if "error" not in row}
@@ -151,20 +193,30 @@ def _layers() -> Iterator[str]:
         yield summary + (f"; {unbuilt} could not be built.\n" if unbuilt else ".\n")
         for curve in PLOTS:
             yield from _plot(curve, measured)
-        lines = []
-        for name, times, of in flagged[:WORST]:
-            row = rows[name]
-            each = f"{row['instructions'] / row['units']:.2f}"
-            lines.append([f"`{name}`", each, f"{row['cycles'] / row['units']:.2f}", f"{times:.1f}", of])
-        if lines:
-            yield _markdown(["worst layers", "instructions", "cycles", "times", "of"], lines)
-        slow = sorted(
-            (row["cycles"] / row["units"], name) for name, row in measured.items() if not row["macs"]
+        worst = [item for item in flagged if item[2] != BOUND]
+        if worst:
+            headings = ["worst layers", "instructions", "cycles", "times", "of"]
+            yield _markdown(headings, [_worst(rows[item[0]], *item) for item in worst[:WORST]])
+        yield (
+            "Pools, additions and other layers that multiply little: cycles for an element of the output,\n"
+            "and how many times that is of what to load the inputs and to store the outputs takes. More\n"
+            "than 1.5 is a cliff here, although most of these layers have arithmetic that takes longer.\n"
         )
-        lines = [[f"`{name}`", f"{cost:.2f}"] for cost, name in reversed(slow[-5:])]
-        if lines:
-            yield "Without multiplications, cycles for an element of the output:\n"
-            yield _markdown(["dearest", "cycles"], lines)
+        yield _markdown(["layer", "cycles", "times"], list(_moving(core, measured)))
+
+
+def _worst(row: Mapping[str, Any], name: str, times: float, of: str) -> list[str]:
+    """A layer's line among the worst ones."""
+    each = (f"{row[what] / row['units']:.2f}" for what in ("instructions", "cycles"))
+    return [f"`{name}`", *each, f"{times:.1f}", of]
+
+
+def _moving(core: str, rows: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The lines of layers that have no bound but that of loads and stores, the worst first."""
+    bounds = {name: bound for name, row in rows.items() if (bound := load_store_bound(core, dict(row)))}
+    for name in sorted(bounds, key=lambda name: -rows[name]["cycles"] / bounds[name]):
+        cycles = rows[name]["cycles"]
+        yield [f"`{name}`", f"{cycles / rows[name]['outputs']:.2f}", f"{cycles / bounds[name]:.1f}"]
 
 
 def _plot(curve: str, rows: Mapping[str, Any]) -> Iterator[str]:
@@ -200,6 +252,7 @@ def main() -> None:
         print(page())
     else:
         PAGE.write_text(page())
+        OPTIMIZE_PAGE.write_text(optimize_page())
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ function(mcu_add_firmware name)
     _mcu_signing_words("${call}" ${image} flash flashed)
     _mcu_add_verbs(${name} ${board} "${npu}" ${image} "${limits}" "${flashed}")
     if(signing)
-        _mcu_sign("${call}" ${name} ${board} "${signing}")
+        _mcu_sign(${name} ${board} "${arg_MODELS}" "${signing}")
     endif()
 endfunction()
 

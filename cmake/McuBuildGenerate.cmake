@@ -197,6 +197,7 @@ endfunction()
 
 # Warnings among what the command printed on stderr become CMake's own.
 function(_mcu_warn call messages)
+    string(REPLACE ";" "\\;" messages "${messages}")
     string(REGEX MATCHALL "warning: [^\n]*" warnings "${messages}")
     foreach(line IN LISTS warnings)
         message(WARNING "${call}: ${line}")

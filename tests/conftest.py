@@ -5,8 +5,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from mcu_build.garbage import search_seldom
+
 _CACHE = Path(__file__).parents[1] / "build" / "test-cache"
 
+search_seldom()
 # Tests run at the same time on every core, so that torch's threads would wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MCU_BUILD_CACHE", str(_CACHE))

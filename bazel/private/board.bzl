@@ -90,7 +90,7 @@ def _platform(given, toolchain):
     found = [board for board in BOARDS if board["name"] == given]
     if not found:
         names = ", ".join([board["name"] for board in BOARDS])
-        fail("--board: no board is called '{}'\n\nhint: There are: {}. `mcu-build boards` lists them.".format(given, names))
+        fail("--board: no board is called '{}'\n\nhint: There are: {}. `mcu-build boards` lists them; one of your own is a file (docs/boards.md).".format(given, names))
     fitting = _compilers(found[0], toolchain)
     if not fitting:
         fail("--toolchain: {} is not installed for {}\n\nhint: `mcu-build doctor` lists what is missing.".format(toolchain, given))

@@ -107,19 +107,23 @@ def _signing(ctx, verb):
     return words
 
 def _signed(ctx, board, image):
-    """The signed files of the image."""
+    """The signed files of the image, and of a model that is MCUboot's second image."""
     words = _signing(ctx, "sign")
     if not words:
         return []
     keys = [file for file in (ctx.file.sign, ctx.file.encrypt) if file]
     names = [".signed.bin"] + ([".update.bin"] if ctx.attr.pad or ctx.attr.confirm or ctx.file.encrypt else [])
+    seconds = [model[McuModelInfo].second_image for model in ctx.attr.models if model[McuModelInfo].second_image]
+    names += [".program.signed.bin" for _ in seconds]
     outputs = [ctx.actions.declare_file(ctx.label.name + name) for name in names]
     args = ctx.actions.args()
-    args.add_all(["sign", "--board", board.file] + words + [image.elf])
+    args.add_all(["sign", "--board", board.file] + words)
+    args.add_all(seconds, before_each = "--program")
+    args.add(image.elf)
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._command,
-        inputs = [board.file, image.elf] + keys,
+        inputs = [board.file, image.elf] + keys + seconds,
         mnemonic = "McuSign",
         outputs = outputs,
         progress_message = "Signing {}".format(ctx.label.name),

@@ -152,7 +152,8 @@ def _mcu_model_impl(ctx):
     npu = _setting(ctx, "npu") or board.config.default_npu
     slots = []
     if runtime != "static" and _setting(ctx, "program_slot") and board.linker_script:
-        slots = [ctx.actions.declare_file(folder + file) for file in ("memory.ld", "slots.txt", "memory-mcuboot.ld")]
+        files = ("memory.ld", "slots.txt", "memory-mcuboot.ld", "program.slot")
+        slots = [ctx.actions.declare_file(folder + file) for file in files]
     _generate(ctx, board, npu, header, program, sources + slots)
 
     _, objects = compile_objects(
@@ -186,6 +187,7 @@ def _mcu_model_impl(ctx):
             linker_script = slots[0] if slots else None,
             slots = slots[1] if slots else None,
             slot_script = slots[2] if slots else None,
+            second_image = slots[3] if slots and _setting(ctx, "program_slot") == "mcuboot" else None,
         ),
         OutputGroupInfo(program = depset([program])),
     ]

@@ -11,6 +11,7 @@ McuModelInfo = provider(
         "runtime": "what runs it: static, table or executorch",
         "slot_script": "likewise for MCUboot's slot",
         "linker_script": "a linker script with room for its program slots; None where it has none",
+        "second_image": "its first program where it is MCUboot's second image, else None",
         "slots": "a file with the options of a link that tell where these are; None where it has none",
         "place": "where the model file lies, as the project file names it",
         "program": "folder: the program with its vectors and what is known of it",

@@ -1,11 +1,12 @@
 """MLPerf Tiny's four nets on every simulated board with both compilers: instructions, RAM, flash, start-up.
 
     python benchmarks/mlperf_tiny/run.py [--boards ...] [--models ...] [--toolchains ...] [--write | --check]
+    python benchmarks/mlperf_tiny/run.py --boards corstone-300 --toolchains arm-clang --optimize size --write
 
 Prints the tables of what was measured; what fails is printed, and makes the exit status 1. --write puts it,
 together with what was measured before, into benchmarks/results/mlperf_tiny.json; benchmarks/page.py makes
-docs/performance.md of that. --check compares with it and exits with 1 where anything has grown by more than
-1 %.
+docs/performance.md and a table of docs/optimize.md of that. --check compares with it and exits with 1 where
+anything has grown by more than 1 %.
 """
 
 import argparse
@@ -66,11 +67,18 @@ class Quiet:
         """Nothing is printed."""
 
 
-def measure(model: str, board_name: str, toolchain: Any, build_root: Path) -> Result:
+def measure(model: str, board_name: str, toolchain: Any, build_root: Path, optimize: Any = "speed") -> Result:
     """One row of the table; {"error": ...} where the model is too large for the board."""
     own = HERE / f"{board_name}.toml"
     board, cache = find_board(str(own) if own.is_file() else board_name), Cache()
-    options = BuildOptions(board=board.id, npu="none", io="int8", toolchain=toolchain, build_dir=build_root)
+    options = BuildOptions(
+        board=board.id,
+        npu="none",
+        io="int8",
+        optimize=optimize,
+        toolchain=toolchain,
+        build_dir=build_root,
+    )
     request = request_on(board, HERE / "models" / f"{model}.py", options)
     try:
         built = build(request, cache, Quiet())
@@ -118,7 +126,7 @@ def main() -> int:
             for toolchain in options.toolchains:
                 key = f"{model}/{board}/{toolchain}"
                 try:
-                    results[key] = measure(model, board, toolchain, options.build_dir)
+                    results[key] = measure(model, board, toolchain, options.build_dir, options.optimize)
                 except McuError as error:
                     wrong.append(f"{key}: {error.message.splitlines()[0]}")
                     print(wrong[-1], file=sys.stderr)
@@ -128,6 +136,7 @@ def main() -> int:
                 print(f"{key:<32} {text}", file=sys.stderr)
     committed = json.loads(TABLE.read_text())["results"] if TABLE.is_file() else {}
     print(document(results))
+    results = {f"{key}/{options.optimize}".removesuffix("/speed"): row for key, row in results.items()}
     if options.write:
         merged = {**committed, **results}
         ordered = {key: merged[key] for key in sorted(merged)}
@@ -147,6 +156,7 @@ def _options() -> argparse.Namespace:
         parser.add_argument(
             f"--{name}", nargs="+", choices=values, default=values, metavar="NAME", help=", ".join(values)
         )
+    parser.add_argument("--optimize", choices=("speed", "size"), default="speed")
     parser.add_argument("--build-dir", type=Path, default=Path("build"), help="where build folders go")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--write", action="store_true", help=f"update {TABLE.name}")

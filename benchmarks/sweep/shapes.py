@@ -121,12 +121,13 @@ def _transposed() -> Iterator[Layer]:
 
 
 def _conv1d() -> Iterator[Layer]:
-    for channels, kernel in ((16, 3), (24, 3), (40, 3), (64, 3), (32, 5), (32, 7), (32, 9), (12, 9)):
+    for channels, kernel in ((16, 3), (24, 3), (32, 3), (40, 3), (64, 3), (32, 5), (32, 7), (32, 9), (12, 9)):
         code = f"nn.Conv1d({channels}, {channels}, {kernel}, padding={kernel // 2})"
-        yield Layer(f"conv1d_{channels}_of_{kernel}", "conv1d", code, (1, channels, 50))
+        curve = "conv1d 3" if kernel == 3 else ""
+        yield Layer(f"conv1d_{channels}_of_{kernel}", "conv1d", code, (1, channels, 50), 1, curve, channels)
     for channels, kernel in ((24, 3), (32, 9), (64, 15)):
         code = f"nn.Conv1d({channels}, {channels}, {kernel}, padding={kernel // 2}, groups={channels})"
-        yield Layer(f"depthwise1d_{channels}_of_{kernel}", "conv1d", code, (1, channels, 50))
+        yield Layer(f"depthwise1d_{channels}_of_{kernel}", "depthwise", code, (1, channels, 50))
     yield Layer("conv1d_32_stride_2", "conv1d", "nn.Conv1d(32, 32, 3, 2, 1)", (1, 32, 50))
 
 
@@ -167,13 +168,15 @@ def _rest() -> Iterator[Layer]:
         yield Layer(f"table_{name.lower()}", "elementwise", f"nn.{name}()", image)
     for length in (10, 64, 100):
         yield Layer(f"softmax_{length}", "softmax", "nn.Softmax(-1)", (1, 24, length))
+    for side in (16, 30, 64):
+        yield Layer(f"matmul_{side}", "matmul", "Binary(torch.matmul)", (2, side, side), inputs=2)
     for length in (32, 48, 96):
         yield Layer(f"layer_norm_{length}", "norm", f"nn.LayerNorm({length})", (1, 24, length))
     yield Layer("nearest_2", "resize", "nn.Upsample(scale_factor=2)", image)
     yield Layer("bilinear_2", "resize", "nn.Upsample(scale_factor=2, mode='bilinear')", image)
 
 
-def model_text(chosen: Sequence[Layer]) -> str:
+def model_text(chosen: Sequence[Layer], bits: int = 8) -> str:
     """A model file in which each of `chosen` is a module of its own name, side by side."""
     lines = [
         '"""Layers side by side, written by benchmarks/layers.py."""',
@@ -214,6 +217,7 @@ def model_text(chosen: Sequence[Layer]) -> str:
         "model = Sweep().eval()",
         "calibration = [tuple(torch.randn(shape) for shape in _SHAPES) for _ in range(2)]",
         "example_inputs = calibration[0]",
+        *(["activation_bits = 16"] if bits == 16 else []),
         "",
     ]
     return "\n".join(lines)

@@ -43,7 +43,7 @@ bool sees_somebody(bool somebody) {
         const Line line = camera_line(y, somebody);
         std::array<int8_t, person::input_row_size> row{};
         for (size_t x = 0; x < row.size(); ++x) {
-            row[x] = person_quantize_input(static_cast<float>(line[x]) / 255.0F);
+            row[x] = person::quantize_input(static_cast<float>(line[x]) / 255.0F);
         }
         if (person::push_row(row.data())) {
             return person::output()[1] > person::output()[0];

@@ -75,6 +75,7 @@ def generate(declared: Declared, sources: Path, program: Path, progress: Progres
             # Bazel has to have each file that a rule declares.
             write_changed(sources / SLOT_SCRIPT, "".join(slot_script(request.linked).values()))
             write_changed(sources / _SLOTS, f"-Wl,--defsym={made.slots}\n")
+            made.write_first_slot(sources)
         _keep(declared, lowered, made.plan, program)
 
 

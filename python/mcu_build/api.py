@@ -30,10 +30,10 @@ from mcu_build.report.report import Report
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim
 from mcu_build.stages import manifest as manifests
-from mcu_build.stages import pipeline, planning
+from mcu_build.stages import pipeline
 from mcu_build.stages.manifest import Manifest
 from mcu_build.stages.pipeline import Built, Generated
-from mcu_build.stages.request import request_for
+from mcu_build.stages.request import Request, request_for
 from mcu_build.terminal import StageTimes
 from mcu_build.vectors import pack as archives
 from mcu_build.vectors.npz import Array
@@ -114,9 +114,12 @@ def export(
     manifest tells, as 1.2.3. `options` are those of `mcu-build export`. An earlier export there is replaced.
     McuError where the folder holds something else.
     """
+    from mcu_build.export.make import check_options
     from mcu_build.export.make import export as make_export
 
-    request = request_for(model, BuildOptions.of(**options), Path(output))
+    wanted = BuildOptions.of(**options)
+    check_options(wanted, format)
+    request = request_for(model, wanted, Path(output))
     with reported():
         return make_export(request, name, Path(output), format, version, Cache(), progress or _own_progress())
 
@@ -127,6 +130,7 @@ def fit(
     measure: bool = False,
     flash: int | None = None,
     cycles: int | None = None,
+    int4_sqnr: float | None = None,
     progress: Progress | None = None,
     **options: Unpack[Keywords],
 ) -> tuple["Fitting", ...]:
@@ -134,19 +138,14 @@ def fit(
 
     `options` are those of `mcu-build fit`. The first one that fits is what a build takes. None is built
     without `measure`, or a limit of `flash` bytes or of modelled `cycles`; where no image is small enough for
-    the flash, there are plans with `optimize="size"`, too. `report.fitting.choose` picks.
+    the flash, there are plans with `optimize="size"`, too, and, where `int4_sqnr` decibels are left, with
+    weights of 4 bits. `report.fitting.choose` picks.
     """
+    from mcu_build.fitting import search
     from mcu_build.report.fitting import Limits
 
-    limits, listener = Limits(flash, cycles), progress or _own_progress()
-    plans = list(_plans(model, listener, options))
-    if not (measure or limits.any):
-        return tuple(plans)
-    plans = [_measured(model, plan, listener, options) for plan in plans]
-    if flash is not None and min(plan.flash or 0 for plan in plans) > flash and plans[0].optimize != "size":
-        smaller: Any = {**options, "optimize": "size"}
-        plans += [_measured(model, plan, listener, smaller) for plan in _plans(model, listener, smaller)]
-    return tuple(plans)
+    limits = Limits(flash, cycles, int4_sqnr)
+    return search(model, limits, measure, _priced, TIMEOUT, progress or _own_progress(), options)
 
 
 def schedule(
@@ -164,40 +163,14 @@ def schedule(
         return scheduled(requests, when, settings.ram, progress or _own_progress())
 
 
-def _plans(model: str | Path, progress: Progress, options: Keywords) -> Iterator["Fitting"]:
-    from mcu_build.report.fitting import fittings
-
-    request = request_for(model, BuildOptions.of(**options))
-    with reported():
-        lowered = pipeline.lowered_for(request, Cache(), progress)
-        front = planning.plan_front(request, lowered)
-    return fittings(front, request.board, request.options.optimize)
-
-
-def _measured(model: str | Path, plan: "Fitting", progress: Progress, options: Keywords) -> "Fitting":
-    """A plan with what its image takes."""
-    from mcu_build.image.size import FLASH
-
-    words: Any = {**options, "ram": plan.arena}
-    made = build(model, progress=progress, **words)
-    profile = made.profile()
-    slowest = max(profile.layers, key=lambda layer: layer.cost.cycles or 0)
-    largest = next(row for row in made.size().symbols if row.kind in FLASH)
-    return replace(
-        plan,
-        flash=made.flash,
-        measured_cycles=profile.total.cycles,
-        slowest=f"{slowest.label} takes {slowest.cost.cycles or 0:,} of these cycles.",
-        largest=f"The largest in flash is {largest.name}, {largest.size:,} bytes.",
-    )
-
-
 def priced(model: str | Path, **options: Unpack[Keywords]) -> "TunedBoard":
     """What images of a model.py take with one `precision` or another, for `tune`. No build folder is left."""
+    return _priced(request_for(model, BuildOptions.of(**options)))
+
+
+def _priced(request: Request) -> "TunedBoard":
     from mcu_build.frontend.image_price import Board as TunedBoard
     from mcu_build.frontend.image_price import Price
-
-    request = request_for(model, BuildOptions.of(**options))
 
     def price(precision: Mapping[str, str]) -> Price:
         cache, silent = Cache(), Silent()

@@ -33,6 +33,9 @@ from mcu_build.hardware import (
 )
 from mcu_build.resources import data_dir
 
+# Letters from which on a word is looked for in board files, and how many boards are offered then.
+_CHIP_LETTERS, _OFFERED = 5, 4
+
 Core = Literal[
     "cortex-m0",
     "cortex-m0plus",
@@ -314,7 +317,11 @@ class Board(Strict):
             )
         boot, name = self.mcuboot, self.placement.vectors
         if {self.placement.code, *self.placement.weights} != {name}:
-            raise McuError(f"--sign: {self.id}: code and constants lie outside {name!r}", "", Exit.USAGE)
+            raise McuError(
+                f"--sign: {self.id}: code and constants lie outside {name!r}",
+                f"[placement] of the board's file has to name {name} for code and constants.",
+                Exit.USAGE,
+            )
         end = boot.slot + boot.size
         if any(
             memory.name == PROGRAM_SLOTS and boot.slot < memory.origin + memory.size and memory.origin < end
@@ -322,7 +329,7 @@ class Board(Strict):
         ):
             raise McuError(
                 f"--sign: {self.id}: program slots lie in the slot of MCUboot's",
-                "Put them elsewhere.",
+                "Give --program-slot an address behind that slot, or another memory.",
                 Exit.USAGE,
             )
         own = {"origin": boot.slot + boot.header, "size": boot.size - boot.header, "secure_alias": None}
@@ -358,7 +365,7 @@ class Board(Strict):
             )
             raise McuError(
                 f"--program-slot: {size:,} bytes at {address:#x} are not the end of a memory of {self.id}",
-                f"Its memories end so: {ends}.",
+                f"Their end has to be that of a memory: {ends}.",
                 Exit.USAGE,
             )
         rest = () if whole else (holder.model_copy(update={"size": address - start}),)
@@ -424,15 +431,25 @@ def _root(folder: Path) -> Path:
     )
 
 
+def _with_chip(word: str, files: Mapping[str, Path]) -> list[str]:
+    """Boards whose name or flash tools speak of a chip: 'stm32f446' of nucleo-f446re."""
+    if len(word) < _CHIP_LETTERS:
+        return []
+    return [name for name, file in files.items() if word.lower() in file.read_text().lower()][:_OFFERED]
+
+
 def find_board(name: str, project: Path | None = None) -> Board:
     """The board called `name`, or in the file of that path. McuError offers the nearest names."""
     if name.endswith(".toml"):
         return load_board(Path(name))
     files = board_files(project)
     if name not in files:
-        near = difflib.get_close_matches(name, files, n=3, cutoff=0.4)
+        near = _with_chip(name, files) or difflib.get_close_matches(name, files, n=3, cutoff=0.5)
         offered = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(files)}."
-        raise McuError(f"--board: no board is called {name!r}", offered + " `mcu-build boards` lists them.")
+        raise McuError(
+            f"--board: no board is called {name!r}",
+            f"{offered} `mcu-build boards` lists them; one of your own is a file (docs/boards.md).",
+        )
     return load_board(files[name])
 
 
@@ -458,7 +475,9 @@ def _read(file: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise McuError(f"{file}: {error.strerror}", "`mcu-build boards` lists the boards.") from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, numbers too long
-        raise McuError(f"{file}: not valid TOML: {error}") from error
+        raise McuError(
+            f"{file}: not valid TOML: {error}", "docs/boards.md describes a board's file."
+        ) from error
 
 
 def _base(file: Path, base: object) -> Mapping[str, Any]:
@@ -472,7 +491,10 @@ def _base(file: Path, base: object) -> Mapping[str, Any]:
         raise McuError(f"{file}: extends: no board is called {base!r}", "`mcu-build boards` lists them.")
     table = _read(file_of_base)
     if "extends" in table:
-        raise McuError(f"{file}: extends: {base!r} itself extends another board", "Extend that one instead.")
+        raise McuError(
+            f"{file}: extends: {base!r} itself extends another board",
+            f"Write extends = {table['extends']!r}.",
+        )
     return table
 
 

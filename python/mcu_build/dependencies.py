@@ -1,7 +1,8 @@
 """What a model file depends on, observed while it runs.
 
-Files read and modules imported, files and modules looked for in vain, folders listed, environment variables
-read by the user's own code. Python reports all but the last through its audit events (PEP 578). Libraries
+Files read and modules imported, files and modules looked for in vain, folders listed, and what the user's own
+code asks for: environment variables, and whether a path is there. Python reports the first ones through its
+audit events (PEP 578). Libraries
 that open files in C or Rust report nothing; for those, a file that a module of the user's names in a string
 counts as read, or as looked for.
 
@@ -80,8 +81,9 @@ class Dependencies:
 
     @property
     def are_there(self) -> bool:
-        """Whether the files are still there, and nothing that was looked for in vain has appeared."""
-        return all(file.is_file() for file in self.files) and not any(path.exists() for path in self.absent)
+        """Whether files and folders are still there, and nothing that was looked for in vain has appeared."""
+        there = all(map(Path.is_file, self.files)) and all(map(Path.is_dir, self.folders))
+        return there and not any(map(Path.exists, self.absent))
 
     def now(self) -> "Dependencies":
         """The same with today's values of the variables."""
@@ -169,12 +171,12 @@ class Recorder:
         """Record what this process reads until the end of the block."""
         hook = _hook()
         hook.recorders.append(self)
-        usual = os.environ.__class__
-        os.environ.__class__ = _Environment
+        usual, stat = os.environ.__class__, os.stat
+        os.environ.__class__, os.stat = _Environment, _reporting_stat
         try:
             yield self
         finally:
-            os.environ.__class__ = usual
+            os.environ.__class__, os.stat = usual, stat
             hook.recorders.remove(self)
 
     def opened(self, path: str, written: bool) -> None:
@@ -190,6 +192,13 @@ class Recorder:
         name = _users_path(path)
         if name is not None:
             self._named.setdefault(name, _state(name))
+
+    def asked_for(self, path: str) -> None:
+        """The user's code asks whether a path is there. Of a folder, which entries it has counts too."""
+        if not Path(path).is_dir():
+            self.named(path)
+        elif not _BUILT.fullmatch(Path(path).name):
+            self.listed(path)
 
     def looked_for(self, module: str, folders: Iterable[str]) -> None:
         """A module is being looked for in `folders`, one after the other."""
@@ -292,6 +301,17 @@ class _Environment(os._Environ):  # type: ignore[type-arg]
             return str(super().__getitem__(key))
         except KeyError:
             return None
+
+
+_stat = os.stat
+
+
+def _reporting_stat(path: Any, **options: Any) -> os.stat_result:
+    """os.stat while recorders are active: it reports what code of the user's asks for."""
+    if isinstance(path, str | bytes | os.PathLike) and _is_users_question():
+        for recorder in tuple(_hook().recorders):
+            recorder.asked_for(os.fsdecode(path))
+    return _stat(path, **options)
 
 
 class _Hook:
@@ -424,6 +444,22 @@ def _is_users_call() -> bool:
             return is_users_file(file)
         frame = frame.f_back
     return False
+
+
+def _is_users_question() -> bool:
+    """Whether the nearest frame that does not belong to Python's modules about paths is the user's."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename in _path_modules():
+        frame = frame.f_back
+    file = frame.f_code.co_filename if frame else __file__
+    return file != __file__ and is_users_file(file)
+
+
+@cache
+def _path_modules() -> frozenset[str]:
+    """The files of Python's modules about paths, as their code names them."""
+    asking = (os.makedirs, os.path.exists, os.path.samefile, Path.exists)
+    return frozenset(function.__code__.co_filename for function in asking)
 
 
 def _is_for_user() -> bool:

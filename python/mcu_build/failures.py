@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from mcu_build.errors import McuError
+from mcu_build.errors import Exit, McuError
 
 T = TypeVar("T")
 
@@ -54,6 +54,12 @@ def reported() -> Iterator[None]:
 
 def unexpected(error: Exception) -> McuError:
     """The last resort: an exception that nothing has named, with the operator that it is about."""
+    if isinstance(error, ModuleNotFoundError):
+        return McuError(
+            f"a Python package is missing: {error.name}",
+            "`mcu-build doctor` lists what mcu-build misses; what the model's file needs, pip installs.",
+            Exit.TOOL_MISSING,
+        )
     place = found_at(error, _operator)
     where = f"{place}: " if place else ""
     return McuError(

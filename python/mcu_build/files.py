@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from mcu_build.errors import McuError
 
-_ROOM = "Choose a folder that can be written and has room."
+NO_ROOM = "Choose a folder that can be written and has room; --build-dir is where builds go."
 # Bytes, below which a disk counts as full.
 _LEAST = 65_536
 
@@ -37,11 +37,11 @@ def write_atomically(file: Path, data: bytes) -> None:
         finally:
             Path(partial).unlink(missing_ok=True)
     except OSError as error:
-        raise McuError(f"{file}: {error.strerror or error}", _ROOM) from error
+        raise McuError(f"{file}: {error.strerror or error}", NO_ROOM) from error
 
 
 def lock(
-    folder: Path, waits: Callable[[], None] | None = None, hint: str = _ROOM
+    folder: Path, waits: Callable[[], None] | None = None, hint: str = NO_ROOM
 ) -> AbstractContextManager[Any]:
     """Keep other processes out of `folder`, which is made where it is missing, until the end of a block.
 
@@ -60,7 +60,7 @@ def lock(
         raise not_writable(folder, error, hint) from error
 
 
-def not_writable(folder: Path, error: OSError, hint: str = _ROOM) -> McuError:
+def not_writable(folder: Path, error: OSError, hint: str = NO_ROOM) -> McuError:
     """The error for a folder in which a file could not be made."""
     return McuError(f"{error.filename or folder}: {error.strerror or error}", hint)
 
@@ -69,4 +69,4 @@ def disk_full(folder: Path) -> McuError | None:
     """The error for a full disk where `folder` lies on one. For programs that fail without saying so."""
     if shutil.disk_usage(folder).free >= _LEAST:
         return None
-    return McuError(f"{folder}: {os.strerror(errno.ENOSPC)}", _ROOM)
+    return McuError(f"{folder}: {os.strerror(errno.ENOSPC)}", NO_ROOM)

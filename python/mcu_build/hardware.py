@@ -65,13 +65,28 @@ class MemoryTiming(Strict):
 
 
 class Dma(Strict):
-    """What copies weights ahead. `driver`: "application", whose mcu_dma_start() and mcu_dma_wait() do."""
+    """What copies weights ahead. `driver`: one of firmware/platform/dma, whose registers begin at `base`.
 
-    driver: Literal["application"]
+    Or "application", whose mcu_dma_start() and mcu_dma_wait() do.
+    """
+
+    driver: Literal["application", "stm32-mdma", "dma-330"]
+    base: Address | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Dma":
+        if self.driver == "application" and self.base is not None:
+            raise ValueError("base: the application's own driver knows its registers")
+        if self.driver != "application" and self.base is None:
+            raise ValueError(f"base: missing; where the registers of the {self.driver} begin")
+        return self
 
 
 class Memory(Strict):
-    """A range of addresses: `secure_alias` is its secure view, `npu` and `dma` whether these reach it."""
+    """A range of addresses: `secure_alias` is its secure view, `npu` and `dma` whether these reach it.
+
+    `dma_alias` is where the DMA sees it, if elsewhere than the core.
+    """
 
     name: str
     origin: Address
@@ -80,6 +95,7 @@ class Memory(Strict):
     access: Literal["rx", "rw", "rwx"]
     npu: bool = False
     dma: bool = True
+    dma_alias: Address | None = None
     timing: MemoryTiming | None = None
 
     def address(self, secure: bool) -> int:

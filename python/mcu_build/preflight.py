@@ -1,5 +1,6 @@
 """What can be known to fail before anything is computed: tools, simulators, files. No torch is imported."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from mcu_build import process
 from mcu_build.board import Board, NpuChoice, board_files, find_board, load_board
 from mcu_build.codegen.target import GCC_HINT, Toolchain, default_toolchain, kernel_folders, target
 from mcu_build.errors import Exit, McuError
+from mcu_build.files import NO_ROOM
 from mcu_build.frontend.names import check_model
 from mcu_build.simulate import qemu
 from mcu_build.simulate.run import Sim, check_simulator, simulator
@@ -48,15 +50,21 @@ def check_command(
     npu: str | None = None,
     sim: Sim | None = None,
     files: Sequence[Path | None] = (),
+    build_dir: Path = Path("build"),
+    written: Sequence[Path | None] = (),
     **others: Any,
 ) -> None:
     """McuError at once where a command with these options cannot come to its end.
 
-    `purpose` is what follows the build: nothing ("build"), a simulator ("run") or a profile.
+    `purpose` is what follows the build: nothing ("build"), a simulator ("run") or a profile. `written` are
+    files that it writes beside `build_dir`.
     """
     del others
     chosen = find_board(board, model.resolve().parent)
     check_model(model)
+    for file in (build_dir, *written):
+        if file is not None:
+            check_writable(file)
     check(purpose, chosen, toolchain, chosen.choose_npu(npu), sim, files)
 
 
@@ -74,6 +82,13 @@ def check_runs(purpose: Purpose, board: Board, npu: NpuChoice | None = None, sim
     if board.run.qemu is None:
         raise no_machine(board)
     process.find_tool("qemu-system-arm", qemu.HINT)
+
+
+def check_writable(file: Path) -> None:
+    """McuError where a file or folder could not be made, because of the folder that it would be in."""
+    nearest = next(path for path in (file, *file.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK) or not (nearest.is_dir() or nearest == file):
+        raise McuError(f"{file}: cannot be written: {nearest} does not allow it", NO_ROOM)
 
 
 def no_machine(board: Board) -> McuError:

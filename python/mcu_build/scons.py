@@ -57,7 +57,8 @@ class Model:
 
     `sources` are all C++ files that the model needs, kernels included, and `include` the folders of their
     headers. `libraries` are archives of the same, compiled with the options of the board. `slots` is a symbol
-    that the link of a production image defines: where its program slots are.
+    that the link of a production image defines: where its program slots are. `second_image` is its first
+    program where it is MCUboot's second image.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Model:
     platform: "_Platform" = field(repr=False)
     executorch: Linkage | None = None
     slots: str = ""
+    second_image: str = ""
     budgets: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -132,6 +134,7 @@ def _model(env: Any, model: str, name: str | None = None, **options: Any) -> Mod
         platform=platform,
         executorch=executorch,
         slots=made.slots,
+        second_image=str(made.second_image or ""),
         budgets=limits,
     )
 
@@ -174,7 +177,7 @@ def _firmware(
     verbs = {verb: [*_command(), verb, "--board", models[0].board] for verb in ("size", "flash")}
     if signed:
         verbs["flash"] += signing.words(signed, "flash")
-        files += _sign(env, name, files[0], models[0].board, signed)
+        files += _sign(env, name, files[0], models, signed)
     npus = {model.npu for model in models if model.npu != "none"}
     verbs["run"] = list(platform.config.run_command)
     if npus:
@@ -208,15 +211,20 @@ def _slot_script(call: str, platform: _Platform) -> str:
     return SLOT_SCRIPT
 
 
-def _sign(env: Any, name: str, elf: Any, board: str, signed: Mapping[str, Any]) -> list[Any]:
-    """The signed files of an image."""
+def _sign(env: Any, name: str, elf: Any, models: Sequence[Model], signed: Mapping[str, Any]) -> list[Any]:
+    """The signed files of an image, and of a model that is MCUboot's second image."""
     files = [f"{name}.signed.bin"]
     if signed.keys() & {"pad", "confirm", "encrypt"}:
         files.append(f"{name}.update.bin")
-    words = [*_command(), "sign", "--board", board, *signing.words(signed, "sign"), "$SOURCE"]
+    words = [*_command(), "sign", "--board", models[0].board, *signing.words(signed, "sign")]
+    seconds = [model.second_image for model in models if model.second_image]
+    for second in seconds:
+        files.append(f"{name}.program.signed.bin")
+        words += ["--program", second]
+    words.append("$SOURCE")
     caller = env.Clone(ENV=dict(os.environ))
     made: list[Any] = caller.Command(files, elf, [words])
-    caller.Depends(made, [str(signed[key]) for key in ("sign", "encrypt") if key in signed])
+    caller.Depends(made, [*seconds, *(str(signed[key]) for key in ("sign", "encrypt") if key in signed)])
     return made
 
 

@@ -49,7 +49,7 @@ def render(
     """A table with a line below its headings; columns named in `right` hold numbers and are aligned there.
 
     Where it is wider than `columns` (the terminal), those of `optional` are left out, from the first on; then
-    words are cut short with an ellipsis, numbers never.
+    words lose their middle, so that both ends of a name can be read. Numbers are never cut.
     """
     from rich import box
     from rich.console import Console
@@ -61,15 +61,24 @@ def render(
     longest = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
     words = [index for index, heading in enumerate(headings) if heading not in right]
     room = (columns or width()) - _BETWEEN * len(headings)
-    for heading, most in zip(headings, _shrunk(longest, words, room), strict=True):
+    widths = _shrunk(longest, words, room)
+    for heading, most in zip(headings, widths, strict=True):
         justify: Literal["left", "right"] = "right" if heading in right else "left"
         made.add_column(heading, justify=justify, no_wrap=True, overflow="ellipsis", width=most)
     for row in cells:
         # A name in brackets is not markup.
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(middle_cut(cell, most)) for cell, most in zip(row, widths, strict=True)))
     written = StringIO()
     Console(file=written, width=columns or width(), color_system=None).print(made)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n") + "\n"
+
+
+def middle_cut(cell: str, most: int) -> str:
+    """A cell in so many letters, an ellipsis for its middle where it has more."""
+    if len(cell) <= most:
+        return cell
+    front = most // 2
+    return f"{cell[:front]}…{cell[len(cell) - (most - front - 1) :]}"
 
 
 def _that_fit(

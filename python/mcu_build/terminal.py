@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 import threading
@@ -27,6 +28,11 @@ def heading(kind: str) -> str:
     if plain or not sys.stderr.isatty():
         return f"{kind}:"
     return f"\x1b[{_COLORS[kind]}m{kind}:\x1b[0m"
+
+
+def with_commands(text: str) -> str:
+    """Pages of docs/ by the command that shows them: an installed package has no such folder."""
+    return re.sub(r"docs/([\w-]+)\.md", r"`mcu-build docs \1`", text)
 
 
 class _Above(io.TextIOBase):
@@ -127,4 +133,6 @@ class StageTimes:
 
     def warn(self, text: str) -> None:
         """A warning that a user should not overlook."""
-        sys.stderr.write("".join(f"{heading('warning')} {line}\n" for line in text.split("\n")))
+        sys.stderr.write(
+            "".join(f"{heading('warning')} {line}\n" for line in with_commands(text).split("\n"))
+        )

@@ -106,9 +106,9 @@ def needed_kernels(application, model):
 
 def test_a_model_file_that_is_only_newer_changes_nothing(application):
     (application.folder / "pump.py").touch()
-    told = application.build()
-    assert "generating pump" in told
-    assert "Building" not in told and "Linking" not in told
+    text = application.build()
+    assert "generating pump" in text
+    assert "Building" not in text and "Linking" not in text
 
 
 def test_a_model_that_does_not_run_stops_the_build_until_it_does(application):
@@ -127,9 +127,9 @@ def test_a_changed_model_is_generated_and_built_again_and_no_other(application):
     before = (application.tree / "listening-ddr.bin").read_bytes()
     file = application.folder / "pump.py"
     file.write_text(file.read_text().replace("torch.manual_seed(0)", "torch.manual_seed(1)"))
-    told = application.build()
-    assert "pump_constants.cpp.obj" in told and "application.elf" in told
+    text = application.build()
+    assert "pump_constants.cpp.obj" in text and "application.elf" in text
     # main.cpp includes pump.h, which tells the scales.
-    assert not re.search(r"Building .*(mcu_model_digits|mcu_kernel|_startup|_vectors)", told), told
+    assert not re.search(r"Building .*(mcu_model_digits|mcu_kernel|_startup|_vectors)", text), text
     assert (application.tree / "listening-ddr.bin").read_bytes() != before
     assert console(application, "corstone-300") == CONSOLE

@@ -30,7 +30,7 @@ def workspace(tmp_path_factory):
     top = tmp_path_factory.mktemp("bazel")
     made = Workspace(top / "first", disk_cache=top / "cache").make()
     done = made.run("test", "//...", "--test_output=all")
-    assert done.status == 0, done.told
+    assert done.status == 0, done.printed
     yield made, done
     made.shut_down()
 
@@ -53,8 +53,8 @@ def cmake(examples):
 
 def test_the_firmware_is_tested_in_the_simulator_with_a_log_of_its_own(workspace):
     _, done = workspace
-    assert "all 288 equal the quantized program's exactly" in done.told
-    assert re.search(r"//:demo_test\s+PASSED", done.told)
+    assert "all 288 equal the quantized program's exactly" in done.printed
+    assert re.search(r"//:demo_test\s+PASSED", done.printed)
     assert done.count()["McuGenerate"] == done.count()["McuExpect"] == 1
 
 
@@ -62,7 +62,7 @@ def test_touching_nothing_does_nothing(workspace):
     made, _ = workspace
     done = made.run("test", "//...")
     assert not done.steps
-    assert re.search(r"//:demo_test\s+\(cached\) PASSED", done.told)
+    assert re.search(r"//:demo_test\s+\(cached\) PASSED", done.printed)
 
 
 def test_touching_the_application_compiles_one_file(workspace):
@@ -91,7 +91,7 @@ def test_a_second_checkout_with_the_same_cache_builds_nothing_and_has_the_same_b
     second = replace(made, top=made.top.with_name("second")).make()
     try:
         done = second.run("test", "//...")
-        assert done.status == 0, done.told
+        assert done.status == 0, done.printed
         assert done.steps and not done.count()
         for name in (*IMAGES, "demo.map", "knock.program/program.pte"):
             assert second.output(name).read_bytes() == made.output(name).read_bytes()
@@ -127,11 +127,11 @@ def of_bazel(made, target, others, models, roots):
     """`others` are folders of the objects of test images; `models` have their names in `roots`."""
     actions = made.actions(f'mnemonic("CppCompile|McuLink", deps({target}))')
     lines = [words for words in actions if not any(part in word for word in words for part in others)]
-    told = {word for words in lines for word in words}
+    text = {word for words in lines for word in words}
     folders = {
         word.removesuffix(f"/{model}.cpp"): name
         for model, name in models.items()
-        for word in told
+        for word in text
         if word.endswith(f"/{model}.mcu/{model}.cpp")
     }
     # Beside the models' folders lies what else is generated.
@@ -183,11 +183,11 @@ def test_a_drift_is_found(fronts, name):
     }
     for field, changed in changes.items():
         drifted = replace(other, compiles={**other.compiles, source: changed})
-        (told,) = differences(cmake, drifted, MORE[name])
-        assert told.startswith(f"{source}: {field}: ")
+        (text,) = differences(cmake, drifted, MORE[name])
+        assert text.startswith(f"{source}: {field}: ")
     missing = {name: command for name, command in other.compiles.items() if name != source}
-    (told,) = differences(cmake, replace(other, compiles=missing), MORE[name])
-    assert told == f"{source}: only the first compiles it"
+    (text,) = differences(cmake, replace(other, compiles=missing), MORE[name])
+    assert text == f"{source}: only the first compiles it"
     more = {**other.compiles, "firmware/app/more.cpp": command}
     assert len(differences(cmake, replace(other, compiles=more), MORE[name])) == 1
     link = replace(other.link, libraries=other.link.libraries[::-1])
@@ -402,41 +402,41 @@ def bad(workspace):
 def test_bad_input_is_told_as_by_the_command(bad, case):
     made, done = bad
     assert done.status == 1
-    told = BAD[case].told_by_the_command(made.folder, Path("bad", BAD[case].model))
-    message, hint = (respelt(text, "bazel") for text in told)
+    output = BAD[case].told_by_the_command(made.folder, Path("bad", BAD[case].model))
+    message, hint = (respelt(text, "bazel") for text in output)
     if case == "no_such_model":
         # Bazel looks for files itself.
-        assert "missing input file '//bad:knick.py'" in done.told
+        assert "missing input file '//bad:knick.py'" in done.printed
         return
-    assert message in done.told
+    assert message in done.printed
     # Bazel's own language knows no nearest names: there all are listed.
     offered = hint.partition("? ")[2] if case == "no_such_board" else hint
-    assert offered in done.told
+    assert offered in done.printed
 
 
 def test_attributes_that_cannot_be_are_refused(bad):
     _, done = bad
-    assert "//bad:executorch: runtime: there is no ExecuTorch for corstone-300" in done.told
-    assert 'mcu_boards(executorch = {"corstone-300": "<folder>"}) names an install' in done.told
-    assert "//bad:no_python: deps: bad/knocks.csv: not Python" in done.told
-    assert "//bad:larger: optimize: //:knock has other compiler options" in done.told
+    assert "//bad:executorch: runtime: there is no ExecuTorch for corstone-300" in done.printed
+    assert 'mcu_boards(executorch = {"corstone-300": "<folder>"}) names an install' in done.printed
+    assert "//bad:no_python: deps: bad/knocks.csv: not Python" in done.printed
+    assert "//bad:larger: optimize: //:knock has other compiler options" in done.printed
 
 
 def test_a_model_may_read_only_what_its_target_declares(bad):
     made, done = bad
-    assert "bad/no_module.py: line 4: ModuleNotFoundError: No module named 'shapes'" in done.told
-    assert "has to be among the `deps` of the target" in done.told
+    assert "bad/no_module.py: line 4: ModuleNotFoundError: No module named 'shapes'" in done.printed
+    assert "has to be among the `deps` of the target" in done.printed
     assert (
         f"bad/undeclared.py: it reads what its target does not declare: {made.folder / 'bad/knocks.csv'}"
-        in done.told
+        in done.printed
     )
 
 
 def test_a_test_that_proves_nothing_fails_with_its_log(bad):
     _, done = bad
-    assert re.search(r"//bad:zeros_test\s+FAILED", done.told)
-    assert "3 vectors on corstone-300" in done.told
-    assert "every vector gives the same outputs: the comparison proves nothing" in done.told
+    assert re.search(r"//bad:zeros_test\s+FAILED", done.printed)
+    assert "3 vectors on corstone-300" in done.printed
+    assert "every vector gives the same outputs: the comparison proves nothing" in done.printed
 
 
 @pytest.mark.slow
@@ -483,6 +483,6 @@ def test_a_model_on_the_npu_is_tested_with_the_npu_beside_the_simulator(workspac
     (folder / "BUILD.bazel").write_text(NPU)
     done = made.run("test", "//npu:demo_test", "--test_output=all")
     shutil.rmtree(folder)
-    assert done.status == 0, done.told
-    assert "all 288 equal the quantized program's exactly" in done.told
-    assert "npu        ethos-u55-128, modelled" in done.told
+    assert done.status == 0, done.printed
+    assert "all 288 equal the quantized program's exactly" in done.printed
+    assert "npu        ethos-u55-128, modelled" in done.printed

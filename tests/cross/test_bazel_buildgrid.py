@@ -111,10 +111,10 @@ def test_all_actions_are_executed_by_buildgrid(grid, tmp_path):
     built = away.run("test", "//...")
     outputs = away.outputs() if built.status == 0 else {}
     away.shut_down()
-    assert built.status == 0, built.told
+    assert built.status == 0, built.printed
     # Bazel's own are files that it writes itself.
-    found = re.search(r"processes: \d+ internal, (\d+) remote\.", built.told)
-    assert found, built.told
+    found = re.search(r"processes: \d+ internal, (\d+) remote\.", built.printed)
+    assert found, built.printed
     assert int(found[1]) >= sum(built.count().values()) > 80
     assert count.read_text().splitlines() == ["0"] * int(found[1])
 

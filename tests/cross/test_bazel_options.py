@@ -1,7 +1,6 @@
 """Build options in Bazel: those of the project file, weights apart from a program, a late stream, slots."""
 
 import re
-import sys
 
 import pytest
 
@@ -9,6 +8,7 @@ from mcu_build import process
 from tests.sim.kernels.test_cmsis_nn import library
 from tests.sim.test_executorch_weights import Table, export
 from tests.support.bazel import Workspace
+from tests.support.mcuboot import BOARD, is_signed, new_key
 
 STREAM = """
 import torch
@@ -86,6 +86,22 @@ mcu_firmware(
     sign = "key.pem",
     version = "1.2.3",
 )
+mcu_model(
+    name = "second",
+    model = "slots.pte",
+    board = "mine",
+    optimize = "speed",
+    program_slot = "mcuboot",
+    runtime = "table",
+)
+mcu_firmware(
+    name = "both",
+    models = ["second"],
+    board = "mine",
+    optimize = "speed",
+    sign = "key.pem",
+    version = "1.4.0",
+)
 mcu_firmware(name = "keyless", models = ["slot"], board = "netduinoplus2", optimize = "speed", pad = True)
 mcu_firmware(name = "flashed_image", models = ["flashed"], board = "mps2-an386")
 mcu_firmware_test(name = "flashed_test", firmware = "flashed_image", vectors = 3)
@@ -134,22 +150,22 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
     (folder / "table.pte").write_bytes(table.read_bytes())
     (folder / "table.ptd").write_bytes(table.with_suffix(".ptd").read_bytes())
     (folder / "slots.pte").write_bytes(whole.read_bytes())
-    imgtool = (sys.executable, "-m", "imgtool.main")
-    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", folder / "key.pem"]).status == 0
+    key = new_key(folder / "key.pem")
     (made.folder / "mcu-build.toml").write_text(PROJECT)
     workspace = made.folder / "WORKSPACE"
     text = workspace.read_text()
     assert "mcu_boards()" in text
     library(tmp_path / "cmsis", board="mps2-an386")
-    boards = f'mcu_boards(project = "//:mcu-build.toml", cmsis_nn = {{"mps2-an386": "{tmp_path / "cmsis"}"}})'
-    workspace.write_text(text.replace("mcu_boards()", boards))
-    (made.folder / "BUILD.bazel").write_text('exports_files(["mcu-build.toml"])\n')
+    boards = f'project = "//:mcu-build.toml", cmsis_nn = {{"mps2-an386": "{tmp_path / "cmsis"}"}}'
+    workspace.write_text(text.replace("mcu_boards()", f'mcu_boards({boards}, boards = ["//:mine.toml"])'))
+    (made.folder / "mine.toml").write_text(BOARD)
+    (made.folder / "BUILD.bazel").write_text('exports_files(["mcu-build.toml", "mine.toml"])\n')
     try:
         tests = [f"//options:{name}_test" for name in (*TESTED, "flashed", "theirs")]
         done = made.run("test", "--keep_going", "--test_output=all", *tests)
-        assert done.status == 0, done.told
-        assert len(re.findall("equal the quantized program's exactly", done.told)) == 6
-        assert "3 vectors on mps2-an386" in done.told
+        assert done.status == 0, done.printed
+        assert len(re.findall("equal the quantized program's exactly", done.printed)) == 6
+        assert "3 vectors on mps2-an386" in done.printed
         # `size` of the project file: compilers are told so.
         assert all("-Os" in words for words in made.actions('mnemonic("CppCompile", //options:state)'))
         # What a target says goes before the file.
@@ -160,26 +176,29 @@ def test_options_of_targets_and_of_the_project_file(tmp_path):
         assert sorted(any("slots.txt" in word for word in words) for words in links) == [False, True]
         assert all(any(word.endswith("flashed.mcu/memory.ld") for word in words) for words in links)
         large = made.run("build", "//options:large")
-        assert large.status != 0 and "error: large: RAM: " in large.told
+        assert large.status != 0 and "error: large: RAM: " in large.printed
         assert made.run("build", "//options:fits").status == 0
         judged = made.run("test", "--keep_going", "--test_output=all", "//options:slow", "//options:noisy")
-        assert judged.status != 0 and "modelled cycles, the budget is 10" in judged.told
-        assert "below --min-sqnr" in judged.told or "300" in judged.told
+        assert judged.status != 0 and "modelled cycles, the budget is 10" in judged.printed
+        assert "below --min-sqnr" in judged.printed or "300" in judged.printed
         # Kernels of the user's own CMSIS-NN, in the image.
         made.built("//options:theirs_image")
         listed = process.run(["arm-none-eabi-nm", made.output("options/theirs_image.elf")]).stdout
         assert "arm_convolve_wrapper_s8" in listed
-        assert "there is no CMSIS-NN for corstone-300" in made.run("build", "//options:nobodys").told
+        assert "there is no CMSIS-NN for corstone-300" in made.run("build", "//options:nobodys").printed
         # Signed for the slot of MCUboot's that the board describes.
         made.built("//options:signed")
         for kind in ("signed", "update"):
-            words = ("verify", "-k", folder / "key.pem", made.output(f"options/signed.{kind}.bin"))
-            assert process.run([*imgtool, *words]).status == 0
-        assert "pad: for signed images only" in made.run("build", "//options:keyless").told
+            assert is_signed(made.output(f"options/signed.{kind}.bin"), key)
+        # And a model that is MCUboot's second image.
+        made.built("//options:both")
+        for kind in ("signed", "program.signed"):
+            assert is_signed(made.output(f"options/both.{kind}.bin"), key)
+        assert "pad: for signed images only" in made.run("build", "//options:keyless").printed
         refused = made.run("build", "//options:idle")
-        assert "ops: it has no effect without kernels upstream" in refused.told
+        assert "ops: it has no effect without kernels upstream" in refused.printed
         apart = made.run("build", "//options/apart")
-        assert "data: weights apart from a program that ExecuTorch's own kernels run" in apart.told
-        assert "invalid value in 'io' attribute" in made.run("build", "//options/wrong:word").told
+        assert "data: weights apart from a program that ExecuTorch's own kernels run" in apart.printed
+        assert "invalid value in 'io' attribute" in made.run("build", "//options/wrong:word").printed
     finally:
         made.shut_down()

@@ -78,13 +78,13 @@ def test_a_second_checkout_with_a_cache_behind_http_executes_nothing(cache, tmp_
     done = first.run("test", "//...")
     outputs = first.outputs()
     first.shut_down()
-    assert done.status == 0, done.told
+    assert done.status == 0, done.printed
     executed = sum(done.count().values())
     assert executed > 50 and not any(step.cached for step in done.steps)
 
     second = Workspace(tmp_path / "second", options=options).make()
     again = second.run("test", "//...")
-    assert again.status == 0, again.told
+    assert again.status == 0, again.printed
     assert sum(again.count().values()) == 0
     assert sum(step.cached for step in again.steps) == executed
     # Objects are fetched where somebody reads them: the images are.

@@ -23,15 +23,26 @@ BOARDS = [
     if not (board.is_host or board.run.qemu or board.run.fvp)
 ]
 MAIN = {"main.cpp": '#include "mcu/platform.h"\nint main() { mcu::platform::write_console("hello\\n"); }\n'}
+COPIES = """
+#include "mcu/dma.h"
+#include "mcu/platform.h"
+static int words[2][16];
+int main() {
+    mcu_dma_start(words[0], words[1], sizeof words[0]);
+    mcu_dma_wait();
+    mcu::platform::write_console("hello\\n");
+}
+"""
 
 
 @pytest.mark.parametrize("toolchain", CROSS)
 @pytest.mark.parametrize("name", BOARDS)
 def test_an_image_lies_where_the_board_says(tmp_path: Path, name: str, toolchain) -> None:
-    # With the UART's driver where there is one: other tests link RTT.
+    # With the UART's driver where there is one, other tests link RTT, and with the DMA's.
     board = find_board(name)
     board = board.with_console("uart") if board.uart else board
-    image = read_image(build_image(tmp_path, board, toolchain, MAIN, "production", with_harness=False))
+    main = {"main.cpp": COPIES} if board.dma else MAIN
+    image = read_image(build_image(tmp_path, board, toolchain, main, "production", with_harness=False))
     check(image, board)
     assert image.vectors == board.address(board.placement.vectors)
     for block in board.fixed:

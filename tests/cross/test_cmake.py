@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from mcu_build.image.elf import read_elf, read_map
 from mcu_build.resources import data_dir
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import Project, concatenation, dequantizer, model_sources, quantizer, write_model
+from tests.support.mcuboot import is_signed, new_key
 
 BOARD = "mps2-an386"
 MAIN = """
@@ -107,16 +107,16 @@ def test_nothing_is_built_twice(project):
 def test_only_what_stands_on_a_changed_model_is_built_again(project):
     source = project.folder / "first" / "first.cpp"
     source.write_text(source.read_text() + "// changed\n")
-    told = project.build()
-    assert "first.cpp.obj" in told and "own.elf" in told
-    assert not re.search(r"Building .*(second|quantize|startup|main)", told), told
+    text = project.build()
+    assert "first.cpp.obj" in text and "own.elf" in text
+    assert not re.search(r"Building .*(second|quantize|startup|main)", text), text
 
 
 def test_a_changed_linker_script_links_again(project):
     script = project.folder / "first" / "memory.ld"
     script.write_text(script.read_text() + "/* changed */\n")
-    told = project.build()
-    assert "own.elf" in told and "Building" not in told
+    text = project.build()
+    assert "own.elf" in text and "Building" not in text
 
 
 def test_a_changed_list_of_kernels_configures_again(project, tmp_path):
@@ -132,8 +132,7 @@ def test_a_changed_list_of_kernels_configures_again(project, tmp_path):
 
 def test_an_image_is_signed_for_mcuboots_slot(tmp_path):
     write_model(quantizer(), "first", "netduinoplus2", "arm-clang", tmp_path / "first")
-    imgtool = (sys.executable, "-m", "imgtool.main")
-    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", tmp_path / "key.pem"]).status == 0
+    key = new_key(tmp_path / "key.pem")
     text = (
         "mcu_add_model(first GENERATED first)\nmcu_add_firmware(plain MODELS first)\n"
         "mcu_add_firmware(demo MODELS first SIGN key.pem VERSION 1.2.3 SECURITY_COUNTER auto CONFIRM)\n"
@@ -141,7 +140,7 @@ def test_an_image_is_signed_for_mcuboots_slot(tmp_path):
     made = Project(tmp_path).write(text).made("arm-clang")
     signed, update = (made.tree / f"demo.{kind}.bin" for kind in ("signed", "update"))
     for file in (signed, update):
-        assert process.run([*imgtool, "verify", "-k", tmp_path / "key.pem", file]).status == 0
+        assert is_signed(file, key)
     raw = (made.tree / "demo.bin").read_bytes()
     assert (
         signed.read_bytes()[0x200 : 0x200 + len(raw)] == raw
@@ -156,8 +155,8 @@ def test_an_image_is_signed_for_mcuboots_slot(tmp_path):
     assert places == {"plain": 0x0800_0000, "demo": 0x0802_0200}
     # What is linked for elsewhere is not signed, with that script or without.
     words = ("sign", "-b", "netduinoplus2", "--sign", tmp_path / "key.pem", made.tree / "plain.elf")
-    told = command(*words)
-    assert told.status == 1 and "behind the header of MCUboot's slot is 0x08020200" in told.err
+    output = command(*words)
+    assert output.status == 1 and "behind the header of MCUboot's slot is 0x08020200" in output.err
     # Another version signs again; nothing changed does not.
     assert "no work to do" in made.build()
     (tmp_path / "CMakeLists.txt").write_text(
@@ -168,9 +167,9 @@ def test_an_image_is_signed_for_mcuboots_slot(tmp_path):
 
 
 def test_size_adds_up_to_the_image(project):
-    told = project.build("own.size")
+    text = project.build("own.size")
     loaded = sum(path.stat().st_size for path in project.tree.glob("own*.bin"))
-    assert re.search(rf"flash total\s+{loaded:,}\n", told), told
+    assert re.search(rf"flash total\s+{loaded:,}\n", text), text
 
 
 @pytest.mark.parametrize("board", [BOARD, "host"])
@@ -270,16 +269,16 @@ def test_what_cannot_be_is_refused_with_a_reason(tmp_path, text):
     write_model(quantizer(), "second", BOARD, "arm-clang", tmp_path / "second", "size")
     (tmp_path / "m.py").write_text("")
     finished = Project(tmp_path).write(text, main=MAIN).configure("arm-clang")
-    told = " ".join(finished.stderr.split())
+    output = " ".join(finished.stderr.split())
     assert finished.status != 0
     for words in REFUSED[text]:
-        assert words in told
+        assert words in output
 
 
 def test_without_a_toolchain_file_it_says_what_to_pass(tmp_path):
     (tmp_path / "m.py").write_text("")
     finished = Project(tmp_path).write("mcu_add_model(kws MODEL m.py BOARD mps2-an386)").configure(None)
-    told = " ".join(finished.stderr.split())
+    text = " ".join(finished.stderr.split())
     assert finished.status != 0
-    assert "mps2-an386 is not for this compiler" in told
-    assert f"-DCMAKE_TOOLCHAIN_FILE={data_dir()}/toolchains/arm-clang.cmake" in told
+    assert "mps2-an386 is not for this compiler" in text
+    assert f"-DCMAKE_TOOLCHAIN_FILE={data_dir()}/toolchains/arm-clang.cmake" in text

@@ -89,51 +89,51 @@ def prove(verb: str, folder: Path, *options: object, sources: tuple[str, ...] = 
 
 @pytest.mark.parametrize("runtime", ["static", "executorch"])
 def test_integers_lists_keywords_and_several_results(odd, runtime):
-    told = prove("test", odd, "--runtime", runtime)
-    assert told.status == 0, told.err
-    assert told.json["mismatches"] == 0 and told.json["outputs_vary"]
+    text = prove("test", odd, "--runtime", runtime)
+    assert text.status == 0, text.err
+    assert text.json["mismatches"] == 0 and text.json["outputs_vary"]
 
 
 def test_another_kernel_gives_other_outputs(odd):
     """The negative control, by a header alone: headers beside the sources are inputs of the build."""
     assert prove("test", odd).status == 0
     (odd / "factor.h").write_text("#define FACTOR 1.5F\n")
-    told = prove("test", odd)
+    text = prove("test", odd)
     (odd / "factor.h").write_text("#define FACTOR 1.0F\n")
-    assert told.status == 4 and told.json["mismatches"] > 0
+    assert text.status == 4 and text.json["mismatches"] > 0
 
 
 def test_a_program_takes_its_operators_too(odd):
     assert prove("build", odd).status == 0
     program, kernels = odd / "build/odd/host/program.pte", odd / "kernels.cpp"
     words = ("test", "--board", "host", "--build-dir", odd / "pte", "--json", "--kernel-sources", kernels)
-    told = mcu_build(*words, "--op-library", odd / "ops.py", program)
-    assert told.status == 0 and told.json["mismatches"] == 0
+    text = mcu_build(*words, "--op-library", odd / "ops.py", program)
+    assert text.status == 0 and text.json["mismatches"] == 0
 
 
 def test_what_is_missing_or_wrong_is_named(odd):
-    told = prove("build", odd, sources=()).json["error"]
-    assert "no kernel for odd::weigh, odd::mix" in told["message"]
-    assert "void odd::weigh(mcu::Tensor<const float> x, mcu::Tensor<float> out);" in told["hint"]
+    text = prove("build", odd, sources=()).json["error"]
+    assert "no kernel for odd::weigh, odd::mix" in text["message"]
+    assert "void odd::weigh(mcu::Tensor<const float> x, mcu::Tensor<float> out);" in text["hint"]
     (odd / "other_types.cpp").write_text(KERNELS.replace("int64_t by", "int by"))
-    told = prove("build", odd, sources=("other_types.cpp",)).json["error"]
-    assert "no function in the kernel sources for odd::mix" in told["message"]
-    assert "bool negate, int64_t by, mcu::Tensor<int8_t> out0" in told["hint"]
+    text = prove("build", odd, sources=("other_types.cpp",)).json["error"]
+    assert "no function in the kernel sources for odd::mix" in text["message"]
+    assert "bool negate, int64_t by, mcu::Tensor<int8_t> out0" in text["hint"]
     (odd / "broken.cpp").write_text("int broken(")
-    told = prove("build", odd, sources=("kernels.cpp", "broken.cpp")).json["error"]
-    assert "broken.cpp:1:12: error:" in told["message"]
+    text = prove("build", odd, sources=("kernels.cpp", "broken.cpp")).json["error"]
+    assert "broken.cpp:1:12: error:" in text["message"]
     assert "gone.cpp: no such file" in prove("build", odd, sources=("gone.cpp",)).json["error"]["message"]
     (odd / "unknown.py").write_text(MODEL.replace("odd.weigh", "nowhere.weigh"))
     words = ("build", "--board", "host", "--json", "--op-library", odd / "ops.py")
-    told = mcu_build(*words, odd / "unknown.py").json["error"]
-    assert "unknown.py: line 9: cannot be run" in told["message"] and "--op-library" in told["hint"]
+    text = mcu_build(*words, odd / "unknown.py").json["error"]
+    assert "unknown.py: line 9: cannot be run" in text["message"] and "--op-library" in text["hint"]
 
 
 def test_the_example(tmp_path):
     options = ("--kernel-sources", EXAMPLE / "kernels.cpp", "--build-dir", tmp_path)
-    told = mcu_build("test", "--board", "host", "--json", *options, EXAMPLE / "model.py")
-    assert told.status == 0, told.err
-    assert told.json["vectors"] == 32 and told.json["mismatches"] == 0 and told.json["outputs_vary"]
+    text = mcu_build("test", "--board", "host", "--json", *options, EXAMPLE / "model.py")
+    assert text.status == 0, text.err
+    assert text.json["vectors"] == 32 and text.json["mismatches"] == 0 and text.json["outputs_vary"]
 
 
 def test_numbers_that_cpp_has_no_literal_for():

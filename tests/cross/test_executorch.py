@@ -113,24 +113,24 @@ def test_a_build_of_executorch_is_found_by_its_bare_target(tmp_path):
     config = tmp_path / "prefix/lib/cmake/ExecuTorch/executorch-config.cmake"
     config.parent.mkdir(parents=True)
     config.write_text("add_library(executorch_core INTERFACE IMPORTED)\n")
-    told = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY")
-    assert told.returncode == 0 and "found <executorch_core>" in told.stderr, told.stderr
-    told = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DUPSTREAM=1")
-    words = " ".join(told.stderr.split())
-    assert told.returncode != 0 and "has no cortex_m_kernels and cmsis-nn" in words, words
+    text = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY")
+    assert text.returncode == 0 and "found <executorch_core>" in text.stderr, text.stderr
+    text = configure(tmp_path, tmp_path / "prefix", "-DCROSS=1", "-DUPSTREAM=1")
+    words = " ".join(text.stderr.split())
+    assert text.returncode != 0 and "has no cortex_m_kernels and cmsis-nn" in words, words
     assert "--kernels upstream" in words
 
 
 def test_the_wheel_is_found_by_its_namespaced_target_and_only_for_this_computer(tmp_path):
-    told = configure(tmp_path, wheel(), "-DCROSS=0")
-    assert told.returncode == 0 and "found <executorch::runtime>" in told.stderr, told.stderr
-    told = configure(tmp_path, wheel(), "-DCROSS=1")
-    assert told.returncode != 0 and "is for this computer" in told.stderr
+    text = configure(tmp_path, wheel(), "-DCROSS=0")
+    assert text.returncode == 0 and "found <executorch::runtime>" in text.stderr, text.stderr
+    text = configure(tmp_path, wheel(), "-DCROSS=1")
+    assert text.returncode != 0 and "is for this computer" in text.stderr
 
 
 def test_a_missing_package_says_where_it_was_looked_for(tmp_path):
-    told = configure(tmp_path, tmp_path / "nowhere", "-DCROSS=1")
-    assert told.returncode != 0
-    words = " ".join(told.stderr.split())
+    text = configure(tmp_path, tmp_path / "nowhere", "-DCROSS=1")
+    assert text.returncode != 0
+    words = " ".join(text.stderr.split())
     assert "no ExecuTorch 1.5 with a C++ runtime" in words and "nowhere" in words
     assert "-DMCU_EXECUTORCH_PREFIX=<folder>" in words

@@ -84,14 +84,14 @@ class Custom:
 @pytest.mark.parametrize("front", ["cmake", pytest.param("scons", marks=pytest.mark.slow)])
 def test_cmake_and_scons_prove_custom_operators(tmp_path, front, runtime):
     custom = Custom(tmp_path / "custom", front).write(runtime)
-    status, told = custom.proven()
-    assert status == 0 and "all 544 equal the quantized program's exactly" in told, told
+    status, text = custom.proven()
+    assert status == 0 and "all 544 equal the quantized program's exactly" in text, text
     custom.spoil()
-    status, told = custom.proven()
+    status, text = custom.proven()
     assert status != 0
-    assert "outputs are wrong" in told
+    assert "outputs are wrong" in text
     # Only the user's file was compiled again, and nothing lowered.
-    assert not re.search(r" -c .*(linear|quantize|net)\.cpp", told)
+    assert not re.search(r" -c .*(linear|quantize|net)\.cpp", text)
 
 
 @pytest.mark.slow
@@ -101,11 +101,11 @@ def test_bazel_proves_custom_operators(tmp_path, runtime):
     custom = Custom(made.folder / "custom", "bazel").write(runtime)
     try:
         done = made.run("test", "//custom:net_test", "--test_output=all")
-        assert done.status == 0, done.told
-        assert "all 544 equal the quantized program's exactly" in done.told
+        assert done.status == 0, done.printed
+        assert "all 544 equal the quantized program's exactly" in done.printed
         custom.spoil()
         done = made.run("test", "//custom:net_test", "--test_output=all")
-        assert done.status != 0 and "outputs are wrong" in done.told
+        assert done.status != 0 and "outputs are wrong" in done.printed
         # The model stays as it is, and so does what is expected of it.
         assert done.count() == {"CppCompile": 1, "CppLink": 1, "McuLink": 1, "TestRunner": 1}
     finally:
@@ -132,21 +132,21 @@ def test_on_a_core_all_but_executorch_itself_is_there(tmp_path, install, front):
     folder = made.folder / "custom"
     Custom(folder, front).write("executorch")
     scons = f'"mps2-an386", MCU_TOOLCHAIN="arm-gcc", MCU_EXECUTORCH_PREFIX="{install}"'
-    for name, board in (("SConstruct", scons), ("BUILD.bazel", '"mps2-an386-arm-gcc"')):
+    for name, board in (("SConstruct", scons), ("BUILD.bazel", '"mps2-an386", toolchain = "arm-gcc"')):
         (folder / name).write_text((folder / name).read_text().replace('"host"', board))
     if front == "scons":
         finished = process.run(["scons", "-Q"], cwd=folder)
-        status, told = finished.status, finished.stdout + finished.stderr
+        status, text = finished.status, finished.stdout + finished.stderr
     else:
         file = made.folder / "WORKSPACE"
         boards = f'mcu_boards(executorch = {{"mps2-an386": "{install}"}})'
         file.write_text(file.read_text().replace("mcu_boards()", boards))
         done = made.run("build", "//custom:demo")
         made.shut_down()
-        status, told = done.status, done.told
+        status, text = done.status, done.printed
     # GNU ld, unlike lld, tells all that it misses, and looks archives through in order.
-    missing = set(re.findall(r"undefined reference to `(.+)'", told))
-    assert status != 0 and missing, told
+    missing = set(re.findall(r"undefined reference to `(.+)'", text))
+    assert status != 0 and missing, text
     theirs = re.compile(r"(vtable for |typeinfo for )?executorch::")
     assert not [name for name in missing if not theirs.match(name)]
-    assert not re.search(r"\berror: (?!ld returned)", told), told
+    assert not re.search(r"\berror: (?!ld returned)", text), text

@@ -11,6 +11,7 @@ import mcu_build
 from mcu_build import process
 from tests.support.cli import mcu_build as command
 from tests.support.firmware import NINJA, Project
+from tests.support.mcuboot import is_signed, new_key
 
 MODEL = """
 import torch
@@ -49,7 +50,7 @@ class Found:
     """What a build system said, and how it compiles the model."""
 
     status: int
-    told: str
+    printed: str
     compiled: str = ""
     tested: str = ""
 
@@ -103,7 +104,7 @@ FRONTS = ("cmake", "scons")
 @pytest.mark.parametrize("front", FRONTS)
 def test_the_project_file_is_read(front, folder):
     found = tried(front, folder)
-    assert found.status == 0, found.told
+    assert found.status == 0, found.printed
     # What a static model has no use for is for others.
     assert "-Os" in found.compiled
     for words in ("--optimize size", "--method forward", "--board host", "--vectors 3"):
@@ -141,9 +142,9 @@ ARGUMENTS = {
 
 def check_refused(found: Found, said: str) -> None:
     """The reason is told, with options as the build system spells them, and nothing of Python."""
-    assert found.status != 0 and said in found.told
-    assert "Traceback" not in found.told and "defect of mcu-build" not in found.told
-    assert not re.search(r"--(io|latency|ops|method|runtime)\b", found.told)
+    assert found.status != 0 and said in found.printed
+    assert "Traceback" not in found.printed and "defect of mcu-build" not in found.printed
+    assert not re.search(r"--(io|latency|ops|method|runtime)\b", found.printed)
 
 
 @pytest.mark.parametrize("case", FILE)
@@ -236,8 +237,8 @@ def test_an_image_of_others_is_counted(folder):
     tree = Project(folder).tree
     assert process.run([NINJA, "-C", tree, "checked.elf"]).status == 0
     words = ["-b", "mps2-an386", "--image", tree / "checked.elf", folder / "nets" / "net.pte"]
-    told = command("profile", *words, "--max-cycles", "10")
-    assert told.status == 6 and "modelled cycles, the budget is 10" in told.err
+    text = command("profile", *words, "--max-cycles", "10")
+    assert text.status == 6 and "modelled cycles, the budget is 10" in text.err
     assert command("profile", *words, "--json").json["layers"][1]["kernel"].startswith("dsp_linear")
 
 
@@ -286,14 +287,12 @@ env.McuFirmware("demo", [net], sign="key.pem", version="1.2.3", pad=True)
 
 def test_scons_signs_an_image_for_mcuboots_slot(folder):
     (folder / "SConstruct").write_text(SIGNED)
-    imgtool = (sys.executable, "-m", "imgtool.main")
-    assert process.run([*imgtool, "keygen", "-t", "ecdsa-p256", "-k", folder / "key.pem"]).status == 0
+    key = new_key(folder / "key.pem")
     scons = (sys.executable, "-m", "SCons", "-Q")
     done = process.run([*scons, "."], cwd=folder)
     assert done.status == 0, done.stdout + done.stderr
     for kind in ("signed", "update"):
-        verified = process.run([*imgtool, "verify", "-k", folder / "key.pem", folder / f"demo.{kind}.bin"])
-        assert verified.status == 0
+        assert is_signed(folder / f"demo.{kind}.bin", key)
     listed = process.run([*scons, "--dry-run", "demo.flash"], cwd=folder).stdout
     assert f"--sign {folder / 'key.pem'} --version 1.2.3" in listed and "--pad" not in listed
     (folder / "SConstruct").write_text(SIGNED.replace('sign="key.pem", ', ""))

@@ -1,12 +1,14 @@
 """Every kernel with instructions of its own compiles for size, where asm may find fewer registers."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from mcu_build import process
 from mcu_build.board import find_board
-from mcu_build.codegen.target import Toolchain, target
+from mcu_build.codegen.target import Toolchain, machine_options, target
+from mcu_build.export.contents import PROLOGUE
 from mcu_build.resources import data_dir
 
 # `vmsr p0, pc`: clang 19 makes it of a vector that a constant selects.
@@ -54,26 +56,47 @@ def test_the_platform_calls_nothing_that_throws(toolchain: Toolchain, tmp_path: 
 
 
 # What compilers' own library offers to cores without division or floating point.
-_COMPILERS = ("__aeabi_", "__clz", "_ZN3mcu7kernels")
+_COMPILERS = ("__aeabi_", "__clz", "__gnu_thumb1_case_", "_ZN3mcu7kernels")
 _LIBC = {"memcpy", "memmove", "memset"}
+# Bare-metal GCC, and versions that Debian has for Linux on Arm (none of which has all).
+_GCC = ("arm-none-eabi-g++", *(f"arm-linux-gnueabihf-g++-{version}" for version in range(10, 16)))
+# What GCC for Linux on Arm does otherwise. Its C library's headers are those of hard floats.
+_AS_BARE_METAL = ("-fno-pie", "-fshort-enums", "-ffreestanding")
+# An IDE's release build, and its debug build.
+_LEVELS = {"-Os": ("-fno-threadsafe-statics", "-fno-use-cxa-atexit", "-DNDEBUG"), "-O0": ("-g3",)}
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("compiler", _GCC)
 @pytest.mark.parametrize(
     ("board", "folder"), [*CORES, ("mps2-an386", "reference"), ("microbit", "reference")]
 )
-def test_kernels_as_other_build_systems_compile_them(board: str, folder: str, tmp_path: Path) -> None:
+def test_kernels_as_other_build_systems_compile_them(
+    board: str, folder: str, compiler: str, tmp_path: Path
+) -> None:
     """gnu++17 without warnings; nothing to construct, no variables, of the C library three functions."""
-    options = target(find_board(board), "arm-gcc")
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed: kernels were not compiled with it")
     firmware = data_dir() / "firmware"
     sources = sorted((firmware / "kernels" / folder).glob("*.cpp"))
-    words = ["-std=gnu++17", "-Os", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
-    words += ["-ffunction-sections", f"-I{firmware / 'include'}", "-c"]
-    command = [options.cxx, *options.machine_options, *words, *sources]
-    finished = process.run(command, cwd=tmp_path, timeout=300)
-    assert finished.status == 0, finished.stderr
-    objects = list(tmp_path.glob("*.o"))
-    assert len(objects) == len(sources) > 0
+    (tmp_path / "prologue.h").write_text(PROLOGUE)
+    (tmp_path / "gnu").mkdir()
+    (tmp_path / "gnu/stubs-soft.h").touch()
+    words = ["-std=gnu++17", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
+    words += ["-ffunction-sections", f"-I{firmware / 'kernels'}", f"-I{firmware / 'include'}", "-c"]
+    words += ["-include", tmp_path / "prologue.h", "-isystem", tmp_path]
+    words += _AS_BARE_METAL if "linux" in compiler else ()
+    for level, more in _LEVELS.items():
+        (made := tmp_path / level).mkdir()
+        command = [compiler, *machine_options(find_board(board)), *words, level, *more, *sources]
+        finished = process.run(command, cwd=made, timeout=300)
+        assert finished.status == 0, finished.stderr
+        objects = list(made.glob("*.o"))
+        assert len(objects) == len(sources) > 0
+        _check_objects(objects)
+
+
+def _check_objects(objects: list[Path]) -> None:
     needed = process.run(["arm-none-eabi-nm", "--undefined-only", *objects]).stdout.splitlines()
     names = {line.split()[1] for line in needed if line.startswith(" ")}
     assert names and not {name for name in names - _LIBC if not name.startswith(_COMPILERS)}

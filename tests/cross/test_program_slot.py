@@ -27,15 +27,15 @@ def test_a_production_image_has_the_address_alone(tmp_path, toolchain):
     board = BOARD.with_program_slots(ADDRESS, SIZE)
     found = {}
     # As the generated sources of a model have them; the control is an image that is not told the address.
-    for told, more in (("told", f"set(MCU_MODEL_SLOTS tiny_program_slots={ADDRESS:#x})\n"), ("control", "")):
-        model = write_model(quantizer(), "tiny", board, toolchain, tmp_path / told / "tiny")
+    for text, more in (("told", f"set(MCU_MODEL_SLOTS tiny_program_slots={ADDRESS:#x})\n"), ("control", "")):
+        model = write_model(quantizer(), "tiny", board, toolchain, tmp_path / text / "tiny")
         (model / "tiny_slots.cpp").write_text(SLOTS)
         facts = (model / "model.cmake").read_text()
         assert "tiny_arena.cpp" in facts
         (model / "model.cmake").write_text(
             facts.replace("tiny_arena.cpp", "tiny_arena.cpp tiny_slots.cpp") + more
         )
-        project = Project(tmp_path / told).write(
+        project = Project(tmp_path / text).write(
             "mcu_add_model(tiny GENERATED tiny)\nmcu_add_firmware(demo SOURCES main.cpp MODELS tiny)\n"
             "target_link_options(demo PRIVATE -Wl,--gc-sections)",
             main=MAIN,
@@ -44,7 +44,7 @@ def test_a_production_image_has_the_address_alone(tmp_path, toolchain):
             elf = ELFFile(file)
             section = elf.get_section_by_name(".program_slots")
             (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name("tiny_program_slots")
-            found[told] = (symbol["st_value"], section["sh_size"] if section else 0)
+            found[text] = (symbol["st_value"], section["sh_size"] if section else 0)
     assert found == {"told": (ADDRESS, 0), "control": (ADDRESS, 16)}
 
 
@@ -58,8 +58,8 @@ def test_a_second_model_with_slots_is_refused(tmp_path):
         "mcu_add_firmware(demo SOURCES main.cpp MODELS one two)",
         main=MAIN,
     )
-    told = " ".join(project.configure(CROSS[0]).stderr.split())
-    assert "MODELS: one and two both have program slots: an image has one region for them" in told
+    text = " ".join(project.configure(CROSS[0]).stderr.split())
+    assert "MODELS: one and two both have program slots: an image has one region for them" in text
 
 
 def test_the_memory_before_the_slots_is_left_to_the_image():
@@ -73,6 +73,6 @@ def test_the_memory_before_the_slots_is_left_to_the_image():
     "place", [(ADDRESS, SIZE - 128), (ADDRESS - 128, SIZE), (0x10000000, 512 << 10), (0xE0000000, SIZE)]
 )
 def test_what_is_not_the_end_of_a_memory_is_refused(place):
-    with pytest.raises(McuError, match="are not the end of a memory of corstone-300") as told:
+    with pytest.raises(McuError, match="are not the end of a memory of corstone-300") as text:
         BOARD.with_program_slots(*place)
-    assert told.value.exit_code == Exit.USAGE and "fpga_sram before 0x11200000" in told.value.hint
+    assert text.value.exit_code == Exit.USAGE and "fpga_sram before 0x11200000" in text.value.hint

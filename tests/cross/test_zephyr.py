@@ -38,6 +38,7 @@ int main() {
 _BOOLEANS = (
     *("CPP", "STD_CPP11", "STD_CPP17", "STD_CPP20", "CPU_CORTEX_M", "REQUIRES_FULL_LIBCPP", "XIP"),
     *("CPU_HAS_FPU", "CPU_HAS_FPU_DOUBLE_PRECISION", "FPU_SHARING", "ARMV8_M_DSP", "ARMV8_1_M_MVEI"),
+    *("ETHOS_U", "ETHOS_U65_256"),
     *(f"CPU_CORTEX_{core}" for core in ("M0PLUS", "M3", "M4", "M7", "M23", "M33", "M55", "M85")),
 )
 KCONFIG = "".join(
@@ -94,13 +95,13 @@ ENABLED = (*CPP, *HELIUM, "MCU_BUILD=y")
 
 
 def test_the_module_and_its_samples_name_files_that_are_there():
-    told = yaml.safe_load((MODULE / "module.yml").read_text())
-    assert told["name"] == "mcu-build"
-    assert (data_dir() / told["build"]["cmake"] / "CMakeLists.txt").is_file()
-    assert (data_dir() / told["build"]["kconfig"]).is_file()
+    text = yaml.safe_load((MODULE / "module.yml").read_text())
+    assert text["name"] == "mcu-build"
+    assert (data_dir() / text["build"]["cmake"] / "CMakeLists.txt").is_file()
+    assert (data_dir() / text["build"]["kconfig"]).is_file()
     submanifest = yaml.safe_load((MODULE / "submanifest.yaml").read_text())["manifest"]
     assert submanifest["projects"][0]["remote"] == submanifest["remotes"][0]["name"]
-    (samples,) = told["samples"]
+    (samples,) = text["samples"]
     for folder in (data_dir() / samples).iterdir():
         assert yaml.safe_load((folder / "sample.yaml").read_text())["tests"], folder
         settings = (folder / "prj.conf").read_text().split()
@@ -126,6 +127,9 @@ def test_kconfig_enables_what_can_be_compiled(tmp_path, settings, enabled):
 def test_kconfig_asks_for_the_npu_of_zephyrs_driver(tmp_path):
     assert kconfig(tmp_path, *ENABLED).syms["MCU_BUILD_NPU"].str_value == "none"
     assert kconfig(tmp_path, *ENABLED, "ARM_ETHOS_U=y").syms["MCU_BUILD_NPU"].str_value == "ethos-u55-256"
+    later = kconfig(tmp_path, *ENABLED, "ETHOS_U=y", "ETHOS_U65_256=y").syms
+    assert later["MCU_BUILD_NPU"].str_value == "ethos-u65-256"
+    assert later["MCU_BUILD_ETHOS_U"].str_value == "y"
 
 
 # Settings, and what the board has: core, FPU, DSP, Helium.

@@ -68,11 +68,11 @@ def test_a_name_that_it_does_not_have():
 
 
 def test_it_builds_what_the_command_builds(model, firmware):
-    told = command("--board", "host", model, "--build-dir", model.parent / "build", "--json").json
-    assert told["artefacts"] == {kind: str(firmware.path(kind)) for kind in firmware.manifest.artefacts}
-    assert all(stage["cached"] for stage in told["stages"])
-    assert told["flash"]["total"] == firmware.flash
-    assert told["ram"]["total"] == firmware.ram
+    text = command("--board", "host", model, "--build-dir", model.parent / "build", "--json").json
+    assert text["artefacts"] == {kind: str(firmware.path(kind)) for kind in firmware.manifest.artefacts}
+    assert all(stage["cached"] for stage in text["stages"])
+    assert text["flash"]["total"] == firmware.flash
+    assert text["ram"]["total"] == firmware.ram
     size = firmware.size()
     assert (size.flash["total"], size.ram["total"]) == (firmware.flash, firmware.ram)
 

@@ -42,18 +42,22 @@ MISTAKES = {
         "import torch\nmodel = torch.nn.ReLU()\nexample_inputs = (torch.zeros(2, dtype=torch.float64),)\n",
         ["example_inputs", "float64"],
     ),
+    "array_calibration": (
+        LINEAR + "calibration = [torch.zeros(1, 4).numpy()]\n",
+        ["calibration[0]", "torch.from_numpy(item)"],
+    ),
     "wrong_calibration": (LINEAR + "calibration = [torch.zeros(1, 5)]\n", ["calibration"]),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_in_the_model_file(name, tmp_path):
-    text, told = MISTAKES[name]
+    text, output = MISTAKES[name]
     file = write(tmp_path, text)
     result = build(file)
     assert result.status == 1
     assert f"error: {file}" in result.err
-    assert all(word in result.err for word in told), result.err
+    assert all(word in result.err for word in output), result.err
     assert "hint: " in result.err
     assert "Traceback" not in result.err
     assert not (tmp_path / "build").exists()
@@ -64,11 +68,13 @@ def test_no_model_file(tmp_path):
     assert (result.status, "absent.py: no such file" in result.err) == (1, True)
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".tflite", ""])
-def test_not_a_model_file(suffix, tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "hint"), [(".onnx", "PyTorch source"), (".tflite", "PyTorch source"), ("", ".pte")]
+)
+def test_not_a_model_file(suffix, hint, tmp_path):
     result = build(write(tmp_path, "x", f"net{suffix}"))
     assert result.status == 1
-    assert ".pte" in result.err
+    assert hint in result.err
 
 
 def test_dynamic_shapes(tmp_path):

@@ -63,8 +63,8 @@ def test_every_board_has_a_clock():
     clocks = {board.id: board.clock for board in boards}
     assert [name for name, clock in clocks.items() if clock is None] == ["host"]
     for board in boards:
-        told = f"{(board.clock or 0) / 1e6:g} MHz"
-        assert board.is_host or any(told in words for words in board.sources), board.id
+        text = f"{(board.clock or 0) / 1e6:g} MHz"
+        assert board.is_host or any(text in words for words in board.sources), board.id
 
 
 @pytest.mark.parametrize("name", sorted(board_files()))
@@ -124,6 +124,8 @@ def test_three_contradictions_are_three_lines(tmp_path: Path) -> None:
         ("dsp = true", "dsp = true\ntrustzone = true", "trustzone: cortex-m4 cannot have it"),
         ("dsp = true", 'dsp = true\nconsole = "uart"', "console: the board describes no [uart]"),
         ("dsp = true", 'dsp = true\nuart = {kind = "cmsdk-uart", divider = 1}', "uart.base: missing"),
+        ("dsp = true", 'dsp = true\ndma = {driver = "stm32-mdma"}', "dma: base: missing"),
+        ("dsp = true", 'dsp = true\ndma = {driver = "application", base = 0}', "dma: base: the application"),
         ("dsp = true", "dsp = true\nsetup = [{address = 0, value = 1}]", "setup.0.why: missing"),
         ("dsp = true", "dsp = true\nstack_size = 0", "stack_size: "),
         ("dsp = true", "dsp = true\nclock = 0", "clock: "),

@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +14,12 @@ import pytest
 
 from mcu_build.board import find_board
 from mcu_build.codegen.target import kernel_folders
-from mcu_build.ir.plan import Plan
+from mcu_build.ir.plan import Plan, Step
+from mcu_build.kernels.context import Context, Priced, Way
 from mcu_build.plan import specialize
+from mcu_build.plan.choice import choose
 from mcu_build.plan.select import select
-from mcu_build.plan.specialize.context import Context, Priced, Way
-from tests.sim.kernels.convolution_cases import PLAIN, Shape, case
+from tests.sim.kernels.convolution_cases import Shape, case
 from tests.support.cases import program_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +56,8 @@ def shape_of(code: str, image: tuple[int, ...]) -> Shape:
 
 def ways(core: str, shape: Shape) -> tuple[Plan, list[Way]]:
     """The kernels that take a convolution today, the cheapest first."""
-    plan = select(program_of(case(np.random.default_rng(1), shape, PLAIN))[0], "m")
+    # Without a ReLU, as the layers of the sweep.
+    plan = select(program_of(case(np.random.default_rng(1), shape, (5, -128, 127)))[0], "m")
     found = specialize._ways(Context(plan, "speed"), plan.steps[-1], folders(core))
     return plan, sorted(found, key=lambda way: way.cycles)
 
@@ -99,6 +103,30 @@ def test_groups_are_computed_as_one_where_that_is_cheaper():
 
 def test_where_size_counts_the_first_kernel_is_taken():
     plan, found = ways("cortex-m55", Shape((1, 12, 12), 32, 32, groups=4))
-    dearest = found[-1]
-    assert specialize.cheapest(plan.steps[-1], [dearest, found[0]], "size") is dearest
-    assert specialize.cheapest(plan.steps[-1], [dearest, found[0]], "speed") is found[0]
+    order = [found[-1], found[0]]
+    for optimize, best in (("size", found[-1]), ("speed", found[0])):
+        taken = choose([plan.steps[-1]], [order], optimize)
+        assert [step.kernel for step in taken] == [best.make().kernel]
+    assert found[0].make().kernel != found[-1].make().kernel
+
+
+def way(step: Step, kernel: str, cycles: float) -> Way:
+    return Way(cycles, lambda: replace(step, kernel=kernel))
+
+
+def test_a_kernel_is_taken_where_it_is_worth_its_code():
+    """A kernel of some 1,024 bytes has to save two thousandths."""
+    step = ways("cortex-m55", Shape((1, 12, 12), 32, 32))[0].steps[-1]
+    most = [way(step, "first", 1_000_000)]
+
+    def second(cycles: float, rival: str) -> list[Way]:
+        return [way(step, "second", cycles), way(step, rival, 100_000)]
+
+    def taken(*ways: Sequence[Way]) -> list[str]:
+        return [made.kernel for made in choose([step] * len(ways), ways, "speed")]
+
+    assert taken(most, second(99_000, "first")) == ["first", "first"]
+    assert taken(most, second(97_000, "first")) == ["first", "second"]
+    # What is saved by all steps that call it counts.
+    assert taken(most, *[second(99_000, "first")] * 3) == ["first", "second", "second", "second"]
+    assert taken(most, second(99_000, "third")) == ["first", "second"]

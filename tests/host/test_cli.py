@@ -63,9 +63,9 @@ def test_where_what_is_printed_cannot_go():
     ):
         line = f"{shlex.join(run)} {words} {target}; echo ${{PIPESTATUS[0]}} >&2"
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-        *told, last = done.stderr.splitlines()
+        *text, last = done.stderr.splitlines()
         assert (int(last), "Traceback" in done.stderr) == (status, False), (words, target, done.stderr)
-        assert ("error: stdout: No space left on device" in told) == (target == ">/dev/full" and words == "")
+        assert ("error: stdout: No space left on device" in text) == (target == ">/dev/full" and words == "")
 
 
 @pytest.mark.parametrize("chosen, policy", [("", "passive"), ("active", "active")])
@@ -118,7 +118,9 @@ def test_boards_as_json():
     assert result.json["schema"] == 1
     ids = {row["id"] for row in result.json["boards"]}
     assert {"corstone-300", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "microbit", "host"} <= ids
-    assert mcu_build("boards", "microbit").json["board"]["core"] == "cortex-m0"
+    assert mcu_build("boards", "microbit", "--json").json["board"]["core"] == "cortex-m0"
+    shown = mcu_build("boards", "microbit").out
+    assert "core       cortex-m0" in shown and "0x20000000" in shown and "vectors, code, constants" in shown
 
 
 @pytest.mark.parametrize(
@@ -185,6 +187,20 @@ def test_an_interruption_has_status_130(monkeypatch):
     monkeypatch.setattr("mcu_build.cli.cli.main", stop)
     result = mcu_build("boards")
     assert (result.status, result.err.split("\n")[0]) == (130, "error: interrupted")
+
+
+def test_a_terminated_command_leaves_no_process(tmp_path):
+    code = (
+        "import os, signal, threading, mcu_build.cli as command\nfrom mcu_build import process\n"
+        "def verb(*words, **options):\n"
+        "    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+        "    process.run(['sh', '-c', 'echo $$ >number; exec sleep 60'])\n"
+        "command.cli.main = verb\ncommand.program()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=50)
+    assert done.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "number").read_text()), 0)
 
 
 def test_an_interruption_that_python_drops_is_repeated():
@@ -280,16 +296,27 @@ def test_every_verb_has_json():
     [
         (("size", "-b", "host", "--vectors", "5", "net.py"), "--vectors", "It is an option of test, "),
         (("build", "-b", "host", "na\udcefve.py"), "its name is not UTF-8", "another name"),
+        (("build", "-b", "stm32f446", "net.py"), "stm32f446", "Did you mean nucleo-f446re?"),
+        (("build", "-b", "host", "net.pt"), "net.pt: not a model file", "torch.load('net.pt')"),
+        (("build", "-b", "host", "-npu", "none", "net.py"), "'-n'", "--npu"),
+        (("run", "-b", "host", "--outputs", "net.py/x.npz", "net.py"), "cannot be written", "--build-dir"),
+        (("test",), "'MODEL'", "For example: mcu-build test "),
+        (("help", "biuld"), "no verb 'biuld'. Did you mean build?", "--help"),
         (("build", "-b", "host", f"{'n' * 300}.py"), "File name too long", "a shorter name"),
-        (("build", "-b", "near.toml", "net.py"), "clok: no such key: did you mean clock?", "docs/boards.md"),
+        (
+            ("build", "-b", "near.toml", "net.py"),
+            "clok: no such key: did you mean clock?",
+            "`mcu-build docs boards`",
+        ),
     ],
 )
 def test_unusual_words_of_the_command_line(words, said, hint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text("")
+    (tmp_path / "net.pt").write_bytes(b"")
     (tmp_path / "near.toml").write_text('extends = "microbit"\nclok = 5\n')
-    told = mcu_build(*words)
-    assert told.status in (1, 2) and said in told.err and hint in told.err
+    text = mcu_build(*words)
+    assert text.status in (1, 2) and said in text.err and hint in text.err
 
 
 def test_an_archive_that_ends_too_early(tmp_path):
@@ -302,8 +329,8 @@ def test_help_has_options_in_groups_and_an_example_that_works():
     assert EXAMPLES.keys() == VERBS.keys()
     for verb, example in EXAMPLES.items():
         made = cli.get_command(None, verb)
-        told = mcu_build(verb, "--help").out
-        assert f"Example: {example.split(' ')[0]}" in told
+        text = mcu_build(verb, "--help").out
+        assert f"Example: {example.split(' ')[0]}" in text
         words = example.split()[1:]
         given = words if words[0] != verb else words[1:]
         if verb == "cmake-dir":
@@ -311,9 +338,9 @@ def test_help_has_options_in_groups_and_an_example_that_works():
         # An example names options that there are, with values that they take.
         if verb not in ("boards", "new"):
             made.make_context(verb, list(given))
-    told = mcu_build("test", "--help").out
+    text = mcu_build("test", "--help").out
     for group in ("Model and board", "Run", "Budgets", "Output", "Compiler, kernels, runtime"):
-        assert f"─ {group} ─" in told
+        assert f"─ {group} ─" in text
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -344,5 +371,5 @@ def test_a_hint_with_a_page_names_the_command_that_shows_it(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mcu-build.toml").write_text("bord = 1\n")
     result = mcu_build("size", "x.py")
-    assert "(docs/project.md (`mcu-build docs project`))" in result.err
+    assert "(`mcu-build docs project`)" in result.err
     assert mcu_build("docs", "project").status == 0

@@ -83,7 +83,7 @@ def test_a_build_that_is_not_whole_is_no_model(tmp_path):
     for folder in (begun, damaged):
         result = mcu_build("compare", folder, "-b", "host")
         assert result.status == 1
-        assert f"{folder}: this build is not whole" in result.err and "Build it again" in result.err
+        assert f"{folder}: this build is not whole" in result.err and "Build the model first" in result.err
     # A folder that is none of builds is one of a model.
     assert "no model in this folder" in mcu_build("compare", other, "-b", "host").err
 

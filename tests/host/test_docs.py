@@ -66,21 +66,27 @@ def unknown(words: list[str]) -> list[str]:
         words[0][0] != "-" and words[0] != verb and difflib.get_close_matches(words[0], VERBS)
     ):  # else a model of a project file
         return words[:1]
-    given = [word for word in words if word.startswith("-") and word != "--"]
-    found = cli.get_command(click.Context(cli), verb)
-    there = {"--help", "-h", "--version", "-V", *(name for one in _parameters(found) for name in one.opts)}
-    return [word for word in given if word.partition("=")[0] not in there]
+    options = [word for word in words if word.startswith("-") and word != "--"]
+    command = cli.get_command(click.Context(cli), verb)
+    there = {
+        "--help",
+        "-h",
+        "--version",
+        "-V",
+        *(name for parameter in _parameters(command) for name in parameter.opts),
+    }
+    return [word for word in options if word.partition("=")[0] not in there]
 
 
 def _parameters(command: click.Command) -> list[click.Parameter]:
     inner = getattr(command, "commands", {}).values()
-    return [*command.params, *(parameter for one in inner for parameter in one.params)]
+    return [*command.params, *(parameter for verb in inner for parameter in verb.params)]
 
 
 @pytest.mark.parametrize("file", ["../README.md", *LISTED])
 def test_pages_call_verbs_and_options_that_there_are(file):
-    found = {" ".join(words): unknown(words) for words in commands((docs_dir() / file).read_text())}
-    assert not {words: wrong for words, wrong in found.items() if wrong}
+    calls = {" ".join(words): unknown(words) for words in commands((docs_dir() / file).read_text())}
+    assert not {words: wrong for words, wrong in calls.items() if wrong}
 
 
 def test_calls_that_cannot_be_are_found():
@@ -105,12 +111,18 @@ def test_a_page_that_is_not_there_is_refused_with_the_nearest():
 # Figures of nets and images: "14,614", "5.5 s", "42.6 dB".
 FIGURE = re.compile(r"\b\d+,\d{3}\b|\b\d+\.\d+ (?:dB|s|ms|%|instructions|cycles)\b")
 DATED = re.compile(r"20\d\d|benchmarks/|scripts/update-docs")
+# In a page's introduction: a date for all of it.
+ALL_DATED = re.compile(r"All figures are of [A-Z][a-z]+ 20\d\d")
 
 
 def undated(text: str) -> list[str]:
-    """Figures of a page that has neither a year nor the script that measures them; code has examples."""
-    plain = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
-    return [] if DATED.search(text) else FIGURE.findall(plain)
+    """Figures in sections that name neither a year nor the script that measures them; code has examples."""
+    introduction, *sections = re.split(r"^(?=##+ )", text, flags=re.MULTILINE)
+    if ALL_DATED.search(introduction):
+        return []
+    parts = [part for part in (introduction, *sections) if not DATED.search(part)]
+    plain = [re.sub(r"^    .*$|`[^`]*`", "", part, flags=re.MULTILINE) for part in parts]
+    return [figure for part in plain for figure in FIGURE.findall(part)]
 
 
 @pytest.mark.parametrize("file", ["../README.md", *LISTED])
@@ -122,6 +134,9 @@ def test_a_figure_without_a_date_is_found():
     assert undated("A step takes 14,614 instructions, 42.6 dB.") == ["14,614", "42.6 dB"]
     assert not undated("A step takes 14,614 instructions (November 2026).")
     assert not undated("    used 14,614 bytes\n")
+    # A date is that of its section, unless the introduction says that all figures have it.
+    assert undated("# Page\nNovember 2026\n## Steps\nA step takes 14,614 instructions.\n") == ["14,614"]
+    assert not undated("# Page\nAll figures are of November 2026.\n## Steps\n14,614 instructions.\n")
 
 
 def test_readme_shows_the_report():

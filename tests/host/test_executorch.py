@@ -56,15 +56,15 @@ def test_a_list_says_what_is_linked():
 
 
 def test_an_operator_that_is_left_out_is_named_with_its_remedy():
-    with pytest.raises(McuError, match=r"calls aten::cat\.out, which --ops and --ops-from leave out") as told:
+    with pytest.raises(McuError, match=r"calls aten::cat\.out, which --ops and --ops-from leave out") as text:
         operators(program("aten::cat.out"), Options(ops=("cortex_m::softmax.out",)), "m")
-    assert "--ops aten::cat.out" in told.value.hint
+    assert "--ops aten::cat.out" in text.value.hint
 
 
 def test_an_operator_without_a_kernel_is_named():
-    with pytest.raises(McuError, match=r"upstream: no kernel for aten::catt\.out") as told:
+    with pytest.raises(McuError, match=r"upstream: no kernel for aten::catt\.out") as text:
         operators(program(), Options(ops=("aten::catt.out",)), "m")
-    assert "Did you mean aten::cat.out" in told.value.hint
+    assert "Did you mean aten::cat.out" in text.value.hint
 
 
 def test_pools_that_are_too_small_are_told_by_how_much():
@@ -77,9 +77,9 @@ def test_pools_that_are_too_small_are_told_by_how_much():
 
 
 def test_what_a_firmware_wanted_is_read():
-    told = "mcu: bytes wanted: method pool 400 of 4096, temporary 5000 of 1040\n"
-    assert wanted_pools(Pools(4096, 1040), told) == Pools(4096, 5008)
-    assert wanted_pools(Pools(4096, 5008), told) is None
+    text = "mcu: bytes wanted: method pool 400 of 4096, temporary 5000 of 1040\n"
+    assert wanted_pools(Pools(4096, 1040), text) == Pools(4096, 5008)
+    assert wanted_pools(Pools(4096, 5008), text) is None
     assert wanted_pools(Pools(4096, 1040), "it failed otherwise") is None
 
 
@@ -92,9 +92,9 @@ def test_delegates_without_a_back_end_are_refused(tmp_path, monkeypatch):
     delegated = replace(program(), delegates=(Delegate("VgfBackend", b""),))
     monkeypatch.setattr(deploy, "load", lambda file, method, data: delegated)
     plan = Plan("m", {}, (), (), ())
-    with pytest.raises(McuError, match="m: delegates of VgfBackend have no back end here") as told:
+    with pytest.raises(McuError, match="m: delegates of VgfBackend have no back end here") as text:
         deploy.deployment(plan, (), lowered(tmp_path / "m.pte"), Options(upstream=True), True)
-    assert "There is EthosUBackend" in told.value.hint
+    assert "There is EthosUBackend" in text.value.hint
 
 
 def test_slots_that_the_npu_does_not_reach_are_refused(monkeypatch):
@@ -132,9 +132,9 @@ def test_a_program_for_slots_is_held_against_the_firmware(tmp_path, monkeypatch,
     if words is None:
         assert slots.program_file(file, tmp_path, 2, None, (), Silent())
         return
-    with pytest.raises(McuError, match=words) as told:
+    with pytest.raises(McuError, match=words) as text:
         slots.program_file(file, tmp_path, 2, None, (), Silent())
-    assert told.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
+    assert text.value.hint == ("Build the firmware with --temp-pool 144." if "temp_pool" in changed else "")
 
 
 def with_a_view(order: tuple[int, ...]) -> Program:
@@ -193,18 +193,18 @@ def test_an_install_without_version_is_known_by_its_headers(tmp_path):
 
 @pytest.mark.parametrize("version", ["1.4.1", "2.0.0"])
 def test_another_version_is_refused(tmp_path, version):
-    with pytest.raises(McuError, match=rf"ExecuTorch {version[:3]}; 1\.5 is expected") as told:
+    with pytest.raises(McuError, match=rf"ExecuTorch {version[:3]}; 1\.5 is expected") as text:
         package.find(install(tmp_path, version), CORE)
-    assert "--executorch-prefix" in told.value.hint
+    assert "--executorch-prefix" in text.value.hint
 
 
 def test_a_missing_install_says_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CMAKE_PREFIX_PATH", str(tmp_path))
     with pytest.raises(
         McuError, match=rf"ExecuTorch 1\.5 .*cortex-m55: not found; looked in {tmp_path}"
-    ) as told:
+    ) as text:
         package.find(None, CORE)
-    assert told.value.exit_code == Exit.TOOL_MISSING and "--executorch-prefix" in told.value.hint
+    assert text.value.exit_code == Exit.TOOL_MISSING and "--executorch-prefix" in text.value.hint
     with pytest.raises(McuError, match=r"no executorch-config\.cmake; ExecuTorch 1\.5 is expected"):
         package.find(tmp_path, CORE)
 
@@ -222,9 +222,9 @@ def test_a_header_that_an_install_lacks_is_named(tmp_path):
     install(tmp_path)
     (tmp_path / "include/executorch/extension/data_loader/buffer_data_loader.h").unlink()
     words = r"ExecuTorch without executorch/extension/data_loader/buffer_data_loader\.h below include/"
-    with pytest.raises(McuError, match=words) as told:
+    with pytest.raises(McuError, match=words) as text:
         package.find(tmp_path, CORE)
-    assert told.value.exit_code == Exit.TOOL_MISSING and "DATA_LOADER=ON" in told.value.hint
+    assert text.value.exit_code == Exit.TOOL_MISSING and "DATA_LOADER=ON" in text.value.hint
 
 
 def test_an_operator_that_an_install_lacks_is_named(tmp_path):
@@ -243,9 +243,9 @@ def test_an_install_without_kernels_of_its_own_is_refused(tmp_path):
     install(tmp_path, library="lib/libcortex_m_kernels.a")
     with pytest.raises(
         McuError, match=r"without kernels for Cortex-M: there is no lib\*/libcmsis-nn\.a"
-    ) as told:
+    ) as text:
         package.check_kernels(tmp_path)
-    assert "--kernels upstream" in told.value.hint
+    assert "--kernels upstream" in text.value.hint
     package.check_kernels(install(tmp_path, library="lib/libcmsis-nn.a"))
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from mcu_build.lower.cortex_m import operator_name, to_cortex_m
-from mcu_build.lower.rewrite.fold import fold_constants
+from mcu_build.lower.rewrite.fold import fold_constants, is_symbolic
 
 
 def fold(module: nn.Module, *inputs: torch.Tensor):
@@ -91,6 +91,24 @@ def test_a_size_out_of_a_buffer():
 
     operators, _ = fold(Function(ramp, count=torch.tensor(5)), torch.randn(6))
     assert operators == ["add"]
+
+
+def test_known_flags_among_indices_are_positions():
+    """The sizes of what flags choose are known with them, and those of what is made of that."""
+    flags = {"use": torch.tensor([True, False, True]), "upper": torch.ones(4, 4).triu(1).bool()}
+
+    def chosen(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        few = x[..., m.use]
+        x[:, :, m.use] = 0.5
+        return few.view(few.size(0), -1), (x @ x.mT)[:, m.upper], x
+
+    given = torch.randn(2, 4, 3)
+    exported = torch.export.export(Function(chosen, **flags), (given.clone(),), strict=False)
+    folded = fold_constants(fold_constants(exported.run_decompositions({})))
+    assert not any(is_symbolic(node.meta.get("val")) for node in folded.graph.nodes)
+    assert all(value.dtype is not torch.bool for value in folded.constants.values())
+    expected = chosen(Function(None, **flags), given.clone())
+    torch.testing.assert_close(folded.module()(given.clone()), expected)
 
 
 def test_equal_constants_are_stored_once():

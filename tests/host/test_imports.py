@@ -13,7 +13,7 @@ ROOT = Path(mcu_build.__file__).parent
 ALLOWED = {
     "ir": set[str](),
     "npu": set[str](),
-    "kernels": {"ir"},
+    "kernels": {"arithmetic", "ir"},
     "codegen": {"board", "cache", "hardware", "ir", "npu", "process", "resources"},
 }
 

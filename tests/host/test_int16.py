@@ -63,7 +63,8 @@ class Resized(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         a, b = self.a(x), self.b(x)
         sizes = {mode: F.interpolate(a, size=(9, 7), mode=mode) for mode in ("nearest", "nearest-exact")}
-        smooth = torch.relu(F.interpolate(b, scale_factor=2, mode="bilinear"))
+        most = torch.sub(b, b, alpha=0.25)
+        smooth = torch.relu(F.interpolate(most, scale_factor=2, mode="bilinear"))
         cubic = F.interpolate(b, (9, 7), mode="bicubic", align_corners=True)
         quotient = (a / (b.abs() + 0.5)).clamp(-2, 1)
         uneven = F.adaptive_avg_pool2d(quotient, (3, 2)).mean((2, 3), keepdim=True)

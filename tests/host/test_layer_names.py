@@ -9,7 +9,9 @@ from torch import nn
 from mcu_build.frontend.quantize import quantize
 from mcu_build.ir.program import KernelCall, parse
 from mcu_build.layer_names import frame_function, layer_at, layer_name, module_of
+from mcu_build.lower.assigned import Origin
 from mcu_build.lower.cortex_m import Lowered, lower
+from mcu_build.lower.npu.vela import layers_of
 from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.plan.compile import compile_program
 from mcu_build.plan.describe import operators
@@ -45,6 +47,27 @@ def test_steps_of_a_plan_have_the_names_of_their_modules(lowered: Lowered) -> No
     assert all(row["name"] for row in rows)
 
 
+class _Attend(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv1d(4, 8, 5, padding=2)
+        self.heads = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.stem(x).transpose(1, 2)
+        return self.heads(y, y, y, need_weights=False)[0]
+
+
+def test_views_that_move_bytes_are_of_the_layer_that_reads_them() -> None:
+    example = (torch.randn(1, 4, 12),)
+    model = _Attend().eval()
+    made = lower(quantize(torch.export.export(model, example), [example]), "cortex-m4")
+    rows = operators(compile_program(parse(made.pte), "m"))
+    views = [row for row in rows if "view_copy" in row["operator"]]
+    assert views and {row["name"] for row in views} == {"heads"}
+    assert all(row["layer"] for row in views)
+
+
 def test_a_line_stands_only_where_the_users_code_makes_the_call(lowered: Lowered) -> None:
     lines = {row.name: row.layer for row in lowered.operators}
     with Path(__file__).open() as file:
@@ -73,3 +96,26 @@ def test_a_name_in_words() -> None:
     assert layer_name("", "aten.view_copy.default", (4,)) == "view 4"
     assert layer_name("", "mcu_build.powers.default", (4,)) == "powers 4"
     assert layer_name("head", "aten::softmax.int", (1,)) == "head softmax 1"
+
+
+def test_an_operation_that_vela_adds_is_of_the_operator_before_it(tmp_path: Path) -> None:
+    columns = [
+        "Original Operator",
+        "Name",
+        "Op Cycles",
+        "NPU",
+        "SRAM AC",
+        "DRAM AC",
+        "OnFlash AC",
+        "OffFlash AC",
+    ]
+    rows = [("Conv2D", "conv_0"), ("Transpose", "added"), ("Add", "add_1_2")]
+    lines = [",".join([*columns, "MAC Count"]), *(",".join([*row, *"1000000"]) for row in rows)]
+    (tmp_path / "net_per-layer.csv").write_text("\n".join(lines) + "\n")
+    names = {
+        "conv": Origin("conv", "aten::conv2d", "", "stem"),
+        "add_1": Origin("add_1", "aten::add", "", ""),
+    }
+    layers = [(layer["operator"], layer["output_of"], layer["name"]) for layer in layers_of(tmp_path, names)]
+    assert layers[:2] == [("Conv2D", "aten::conv2d", "stem"), ("Transpose", "aten::conv2d", "stem")]
+    assert layers[2] == ("Add", "aten::add", "")

@@ -154,6 +154,17 @@ def network() -> Program:
     return graph.program(graph.call("cortex_m::quantized_add.out", arguments, (1, 6, 20), (0, 1, 2)))
 
 
+def window() -> Program:
+    """An image and what lies channels first, joined for a convolution, as a stream's first window is."""
+    graph = Graph(6)
+    x = graph.input(1, 3, 9, 8)
+    flat = graph.call("aten::view_copy.out", [Ref(x), [1, 216]], (1, 216), (0, 1))
+    line = graph.call("aten::view_copy.out", [Ref(flat), [1, 3, 9, 8]], (1, 3, 9, 8), (0, 1, 2, 3))
+    joined = graph.call("aten::cat.out", [(Ref(x), Ref(line)), 3], (1, 3, 9, 16), (0, 1, 2, 3))
+    moved = graph.call(MOVE, [Ref(joined), False, [0, 2, 3, 1]], (1, 3, 9, 16))
+    return graph.program(conv(graph, moved))
+
+
 def weights(graph, depth):
     dice = graph.dice
     return dice.integers(-127, 128, (6, 1, 1, depth)).astype(np.int8), dice.integers(-900, 900, 6).astype(
@@ -182,16 +193,27 @@ def test_a_move_remains_only_where_an_order_is_asked_for():
     assert moves(compile_program(program, "carried")) == 1  # the output
 
 
+def test_what_is_joined_to_an_image_is_moved_where_it_lies():
+    """The window itself would be twice as much."""
+    program = window()
+    sizes = [
+        [plan.tensors[step.writes[0]].nbytes for step in plan.steps if step.kernel == "permute"]
+        for plan in (select(propagate_layouts(program), "plain"), compile_program(program, "joined"))
+    ]
+    assert sizes == [[216, 216, 432], [216, 216]]
+
+
 def both(programs: list[Program], inputs: list[np.ndarray], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """All outputs by the operators' definitions, and by the programs with carried orders."""
-    plans = [compile_program(propagate_layouts(one), f"m{index}") for index, one in enumerate(programs)]
+    carried = [propagate_layouts(one, join_images=index % 2 == 0) for index, one in enumerate(programs)]
+    plans = [compile_program(one, f"m{index}") for index, one in enumerate(carried)]
     wanted = [array for one, x in zip(programs, inputs, strict=True) for array in expected(one, x)]
     laid = [np.ascontiguousarray(x.transpose(0, 2, 3, 1)) for x in INPUTS]
     return np.concatenate(wanted), np.frombuffer(run_plans(plans, laid, folder), np.int8)
 
 
 DICE = np.random.default_rng(3)
-PROGRAMS = [random_program(seed) for seed in range(40)]
+PROGRAMS = [*(random_program(seed) for seed in range(40)), window()]
 INPUTS = [DICE.integers(-128, 128, (1, 3, 9, 8)).astype(np.int8) for _ in PROGRAMS]
 
 

@@ -12,7 +12,7 @@ from mcu_build.plan.compile import Settings, _finishers, _live
 from mcu_build.plan.memory.allocate import lifetimes
 from mcu_build.plan.memory.inplace import allow_inplace
 from mcu_build.plan.rows.build import Chain, scheduled
-from mcu_build.plan.rows.choose import LowScratch, Search, front, with_bounds
+from mcu_build.plan.rows.choose import Budget, LowScratch, Search, front, with_bounds
 from mcu_build.plan.rows.schedule import output_of
 from mcu_build.report.fitting import fittings, table
 from tests.support.row_chains import Draw
@@ -83,9 +83,11 @@ def test_no_plan_of_as_few_cycles_takes_less(folders):
 def test_what_is_not_proven_is_not_said():
     plan = wide(1)
     finish, _ = _finishers(plan, Settings())
-    search = Search(plan)
+    budget = Budget(len(plan.steps))
+    search = Search(plan, budget=budget)
     made = list(front(search, finish))
-    search._bands = search._most_bands
+    assert search.is_complete and 0 < budget.bands < Budget(len(plan.steps)).bands
+    budget.bands = 0
     assert [one.least for one in with_bounds(made, [(0, search)])] == [None] * len(made)
     # Plans that cost more cycles beforehand say nothing of those that cost fewer.
     again = Search(replace(plan, name="again"))

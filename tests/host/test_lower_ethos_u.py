@@ -4,14 +4,17 @@ import contextlib
 import struct
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from executorch.backends.arm._passes import ArmPassManager
+from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
 from executorch.exir._serialize._named_data_store import NamedDataStore
 from executorch.exir._serialize._program import deserialize_pte_binary, serialize_pte_binary
 from executorch.exir._serialize.data_serializer import DataPayload
+from executorch.exir.backend.partitioner import PartitionResult
 from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
 from torch import nn
 
@@ -23,8 +26,9 @@ from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.ir.plan import Plan
 from mcu_build.ir.program import Program, parse
 from mcu_build.ir.weights import load_weights
-from mcu_build.lower.npu import tosa_names, vela_defects
+from mcu_build.lower.npu import vela_defects
 from mcu_build.lower.npu.ethos_u import LoweredForNpu, lower
+from mcu_build.lower.npu.partition import Partitioner
 from mcu_build.npu import payload
 from mcu_build.oracle.reference import evaluate
 from mcu_build.plan.compile import Settings, compile_program
@@ -68,6 +72,18 @@ class Twice(nn.Module):
         return self.wide(self.conv(x)) + x
 
 
+class Around(nn.Module):
+    """One half of a layer goes around the core, which the other passes through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.wide = nn.Conv2d(4, 8, 3), nn.Conv2d(4, 4, (1, 71), padding=(0, 35))
+
+    def forward(self, x):
+        first, second = self.both(x).chunk(2, 1)
+        return first * self.wide(second)
+
+
 def draw(seed: int, channels: int) -> tuple[torch.Tensor]:
     made = torch.randn(1, channels, 8, 12, generator=torch.Generator().manual_seed(seed))
     return (made.to(memory_format=torch.channels_last),)
@@ -90,6 +106,19 @@ def take(model: nn.Module, channels: int) -> LoweredForNpu:
     draws = (draw(seed, channels) for seed in range(6))
     quantized = quantize_for_npu(exported, draws, "ethos-u55").program
     return lower(quantized, U55, "cortex-m55", supported=frozenset(operators()))
+
+
+def test_what_leaves_a_delegate_is_an_integer() -> None:
+    plan = compile_program(program(take(Around(), 4)), "around", Settings(npu=TARGET))
+    assert [step.kernel for step in plan.steps].count("ethos_u") == 2
+
+
+def test_delegates_have_an_order() -> None:
+    """The partitioner keeps tags in a set, whose order differs from process to process."""
+    unordered = PartitionResult(None, {"tag2": None, "tag0": None, "tag1": None})
+    with patch.object(EthosUPartitioner, "partition", return_value=unordered):
+        tags = Partitioner(EthosUCompileSpec("ethos-u55-128")).partition(None).partition_tags
+    assert list(tags) == ["tag0", "tag1", "tag2"]
 
 
 def test_a_product_of_16_bits_runs_on_the_core() -> None:
@@ -160,6 +189,8 @@ class Gate(nn.Module):
 def test_what_executorch_does_not_quantize_is_said_in_words():
     reason = quantize_npu.in_words("Node was not marked as quantized in the Arm backend.\n")
     assert reason == "executorch does not quantize it for an NPU"
+    cast = "Output dtype torch.float32 is not supported in <Op: cast(Tensor)> for input dtype torch.bool."
+    assert quantize_npu.in_words(cast) == "the NPU does not make float32 of bool"
     assert quantize_npu.in_words("another\n reason.") == "another reason"
 
 
@@ -175,7 +206,7 @@ def test_what_stays_in_float_tells_the_npu_s_reason_too():
     assert np.abs(gated - Gate()(*draw(9, 3)).numpy()).mean() < 0.05
 
 
-def test_what_the_proof_has_made_of_a_delegate_is_not_made_again(monkeypatch):
+def test_what_the_proof_has_made_of_a_delegate_is_not_made_again(monkeypatch, tmp_path):
     made = []
     usual = ArmPassManager.transform_to_backend_pipeline
     monkeypatch.setattr(
@@ -184,17 +215,19 @@ def test_what_the_proof_has_made_of_a_delegate_is_not_made_again(monkeypatch):
         lambda *arguments, **options: made.append(options) or usual(*arguments, **options),
     )
     exported = torch.export.export(nn.Sequential(nn.Linear(8, 4)).eval(), (torch.ones(1, 8),))
-    # The next proof forgets the first.
+    # The next proof removes what the first has left.
     first, second = [
-        quantize_for_npu(exported, [(scale * torch.ones(1, 8),)], "ethos-u55").program for scale in (1, 3)
+        quantize_for_npu(
+            exported, [(scale * torch.ones(1, 8),)], "ethos-u55", tosa_folder=tmp_path / "tosa"
+        ).program
+        for scale in (1, 3)
     ]
     assert len(made) == 2
-    remembered = lower(second, U55, "cortex-m55")
+    kept = lower(second, U55, "cortex-m55", tosa_folder=tmp_path / "tosa")
     assert len(made) == 2
-    other = lower(first, U55, "cortex-m55")
+    other = lower(first, U55, "cortex-m55", tosa_folder=tmp_path / "tosa")
     assert len(made) == 3
-    tosa_names._made.clear()
-    assert lower(second, U55, "cortex-m55").delegates == remembered.delegates != other.delegates
+    assert lower(second, U55, "cortex-m55").delegates == kept.delegates != other.delegates
     assert len(made) == 4
 
 

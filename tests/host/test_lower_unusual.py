@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mcu_build.frontend.normalize import normalize
 from mcu_build.plan.compile import Settings, compile_program
 from tests.support.cases import run_plans
 from tests.support.lowering import Function, Outcome, take
@@ -42,6 +44,17 @@ def _write(m: nn.Module, x: Tensor) -> Tensor:
     return torch.select_scatter(y, x[1] * 2, 0, 1)
 
 
+def _enlarged(m: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    """By factors too that leave a size as it is: only the rows of an image are then copies."""
+    return (
+        F.interpolate(x, scale_factor=(2.2, 1.3, 2.0)),
+        F.interpolate(x, size=(3, 5, 4)),
+        F.interpolate(x, scale_factor=(2.6, 1.3, 2.0), mode="nearest-exact"),
+        F.interpolate(x.flatten(2), scale_factor=1.03),
+        F.interpolate(x[:, :, 0], scale_factor=(1.3, 2.1)),
+    )
+
+
 def _calibrated(norm: nn.Module) -> nn.Module:
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.5, 2)
@@ -53,6 +66,7 @@ CASES = {
     "running instance norm over five dimensions": layer(
         lambda: _calibrated(nn.InstanceNorm3d(3, affine=True, track_running_stats=True)), 2, 3, 2, 3, 4
     ),
+    "nearest resizing": on(_enlarged, (1, 3, 2, 3, 5)),
     "a weight of a layer and of a sum": on(
         lambda m, x: F.linear(m.layer(x), m.layer.weight + 1), (2, 6), layer=lambda: nn.Linear(6, 6)
     ),
@@ -123,6 +137,12 @@ CASES = {
         (2, 6, 6),
         layer=lambda: nn.Linear(6, 6),
     ),
+    "a norm by the statistics of the call": on(
+        lambda m, x: m.norm(m.layer(x)) * 0.5,
+        (6, 5),
+        layer=lambda: nn.Linear(5, 4),
+        norm=lambda: nn.BatchNorm1d(4, track_running_stats=False),
+    ),
     "pieces in float": on(lambda m, x: x.sin().cumsum(1).split([1, 3, 2], 1)[1] * 2, (2, 6)),
 }
 
@@ -176,3 +196,56 @@ def test_native_code_equals_the_reference(outcomes: dict[str, Outcome], tmp_path
     ]
     assert written == b"".join(expected)
     assert written != run_plans(plans, [np.flip(array) for array in inputs], tmp_path)
+
+
+def test_resizing_means_what_it_does_in_pytorch() -> None:
+    """By factors too that leave a size as it is, where PyTorch copies, but not where it decomposes."""
+
+    def enlarged(m: Function, x: Tensor) -> tuple[Tensor, ...]:
+        corners = F.interpolate(x, size=(3, 5, 4), mode="trilinear", align_corners=True)
+        volume = F.interpolate(x, scale_factor=(2.2, 1.3, 1.1), mode="trilinear")
+        return corners, volume, F.interpolate(x.flatten(2), scale_factor=1.03, mode="linear")
+
+    model, x = Function(enlarged), torch.randn(1, 3, 2, 3, 5)
+    exported = torch.export.export(model, (x,))
+
+    def error(program: torch.export.ExportedProgram) -> float:
+        outputs = program.run_decompositions().module(check_guards=False)(x)
+        return max(float((a - b).abs().max()) for a, b in zip(outputs, model(x), strict=True))
+
+    assert error(exported) > 0.1
+    assert error(normalize(exported, Path("model.py"))) < 1e-5
+
+
+def test_bytes_of_a_camera_are_normalised_in_int8() -> None:
+    """The image is turned on its way; what has a number for each channel has to be channels-last."""
+
+    def normalised(m: Function, image: Tensor) -> Tensor:
+        image = image.permute(0, 3, 1, 2).float().div(7)
+        return m.layer(image.sub(m.mean).div(m.deviation))
+
+    mean, deviation = torch.rand(2, 1, 3, 1, 1)
+    model = Function(normalised, layer=nn.Conv2d(3, 4, 3), mean=mean, deviation=deviation + 0.2)
+    outcome = take(model, [torch.zeros(1, 6, 8, 3, dtype=torch.uint8)])
+    assert outcome.float_operators == ["dim_order_ops::_to_dim_order_copy"]
+    assert outcome.relative_error < 0.03
+
+
+@pytest.mark.parametrize(
+    "function, share",
+    [
+        (lambda m, x: (x - x.mean(-1, True)) / (x.std(-1, keepdim=True) + 1e-6), 1),
+        (lambda m, x: (x - x.mean()) / x.std() * 0.5, 1),
+        (lambda m, x: (x - x.mean(1, True)) / torch.sqrt(x.var(1, keepdim=True, unbiased=False) + 1e-5), 1),
+        (lambda m, x: (x - x.mean(-1, True)) / torch.sqrt(x.std(-1, keepdim=True) + 1e-5), 0),
+        (lambda m, x: (x - x.mean(-1, True)) / (x.std(-1, keepdim=True) + 0.5), 0),
+    ],
+)
+def test_scores_by_a_deviation_are_norms(function: Any, share: int) -> None:
+    """But not where the deviation is rooted again, or a large number is added to it."""
+    outcome = take(
+        Function(lambda m, x: function(m, x * torch.tensor([[0.2], [1.0], [0.5]]))), [torch.zeros(1, 3, 8)]
+    )
+    assert outcome.relative_error < 0.03
+    norms = [row.operator for row in outcome.lowered.operators].count("mcu_build::norm")
+    assert (norms, "aten::var.correction" in outcome.float_operators) == (share, not share)

@@ -8,7 +8,7 @@ from sklearn import metrics as theirs
 
 import mcu_build
 from mcu_build.errors import McuError
-from mcu_build.frontend.model_file import load
+from mcu_build.frontend.model_file import load, own_metric
 from mcu_build.quality.metrics import Metric, named
 
 DICE = np.random.default_rng(0)
@@ -61,6 +61,8 @@ def test_labels_that_do_not_fit_are_told(name):
 def test_how_much_worse():
     assert Metric("auc", 0.9, 0.9, 0.85, higher=True).drop == pytest.approx(5)
     assert Metric("mae", 0.5, 0.5, 0.6, higher=False).drop == pytest.approx(20)
+    assert Metric("mae", 0.0, 0.1, 0.1, higher=False).drop == np.inf
+    assert Metric("mae", 0.0, 0.0, 0.0, higher=False).drop == 0
 
 
 @pytest.mark.parametrize(
@@ -104,3 +106,9 @@ def test_a_function_of_the_file_judges_the_firmware(tmp_path: Path):
     assert failure is not None
     assert failure.exit_code == 6
     assert "metric on the device is" in failure.message
+
+
+def test_a_function_that_returns_no_number_is_named(tmp_path: Path):
+    (tmp_path / "m.py").write_text("def metric(outputs, labels):\n    return outputs[0] == labels\n")
+    with pytest.raises(McuError, match=r"metric: .*ndarray, not a number"):
+        own_metric(tmp_path / "m.py")([np.zeros(4)], np.ones(4))

@@ -43,13 +43,13 @@ def test_a_copy_is_a_board_of_the_project(project: Path) -> None:
     checked = mcu_build("boards", "check", "boards/my-board.toml", "--json")
     assert checked.status == 0
     assert checked.json["known"] and checked.json["differences"] == []
-    assert mcu_build("boards", "my-board").json["board"]["core"] == "cortex-m4"
+    assert mcu_build("boards", "my-board", "--json").json["board"]["core"] == "cortex-m4"
 
 
 def test_nothing_is_overwritten_and_nonsense_is_refused(project: Path) -> None:
     assert mcu_build("boards", "new", "mine", "--like", "microbit").status == 0
     before = (project / "boards/mine.toml").read_text()
-    for words, status, told in (
+    for words, status, text in (
         (("mine", "--like", "microbit"), Exit.INPUT, "there is such a file already"),
         (("other",), Exit.USAGE, "one of --like and --from-pack"),
         (("other", "--like", "microbit", "--from-pack", "X"), Exit.USAGE, "one of --like and --from-pack"),
@@ -57,7 +57,7 @@ def test_nothing_is_overwritten_and_nonsense_is_refused(project: Path) -> None:
         (("../other", "--like", "microbit"), Exit.USAGE, "is not a name"),
     ):
         result = mcu_build("boards", "new", *words)
-        assert result.status == status and told in result.err, words
+        assert result.status == status and text in result.err, words
     assert (project / "boards/mine.toml").read_text() == before
     assert [file.name for file in (project / "boards").iterdir()] == ["mine.toml"]
 
@@ -113,7 +113,7 @@ def test_parts_and_packs_that_are_not_there(project: Path, monkeypatch: pytest.M
     nonsense.write_text("no zip")
     other = project / "other"
     other.mkdir()
-    for part, source, told in (
+    for part, source, text in (
         ("AC99", file, "has no such part"),
         ("AC32Y", file, "lists no flash"),
         ("AC32X", nonsense, "not a CMSIS-Pack"),
@@ -121,7 +121,7 @@ def test_parts_and_packs_that_are_not_there(project: Path, monkeypatch: pytest.M
         ("AC32X", pack(other, core="SC000"), "its core is 'SC000'"),
     ):
         result = mcu_build("boards", "new", "acme", "--from-pack", part, "--pack", source)
-        assert result.status == Exit.INPUT and told in result.err, result.err
+        assert result.status == Exit.INPUT and text in result.err, result.err
     from pyocd.target.pack.pack_target import ManagedPacks
 
     monkeypatch.setattr(ManagedPacks, "get_installed_targets", lambda: [])

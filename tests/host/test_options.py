@@ -175,8 +175,8 @@ def test_variables_of_the_environment_stand_for_options(monkeypatch, tmp_path):
     (tmp_path / "net.py").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MCU_IO", "int7")
-    told = command("build", "-b", "host", "net.py")
-    assert told.status == 2 and "int7" in told.err
+    text = command("build", "-b", "host", "net.py")
+    assert text.status == 2 and "int7" in text.err
     assert "int7" not in command("build", "-b", "host", "--io", "int8", "net.py").err
     # What is a model's own is no variable.
     assert all(BY_NAME[name].variable is None for name in ("data", "method", "op_library", "kernel_sources"))

@@ -41,11 +41,11 @@ def model(tmp_path, monkeypatch):
 
 
 def test_a_board_without_a_simulator(model):
-    told = refused("test", "--board", "nucleo-f446re", model)
-    assert "nucleo-f446re: run.qemu: QEMU has no machine for this board" in told
-    assert "--on-device" in told and "--board mps2-an386 stands in: a cortex-m4" in told
-    told = refused("profile", "--board", "nucleo-f446re", model)
-    assert "--on-device" in told and "--board mps2-an386" in told
+    text = refused("test", "--board", "nucleo-f446re", model)
+    assert "nucleo-f446re: run.qemu: QEMU has no machine for this board" in text
+    assert "--on-device" in text and "--board mps2-an386 stands in: a cortex-m4" in text
+    text = refused("profile", "--board", "nucleo-f446re", model)
+    assert "--on-device" in text and "--board mps2-an386" in text
     assert "--board mps2-an386" in refused("profile", "--board", "host", model)
 
 
@@ -63,12 +63,12 @@ def test_the_hint_can_be_followed():
 
 def test_a_missing_tool_is_found_first(model, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    told = refused("test", "--board", "corstone-300", model)
+    text = refused("test", "--board", "corstone-300", model)
     assert (
-        "qemu-system-arm" in told and "apt-get install qemu-system-arm" in told and "mcu-build doctor" in told
+        "qemu-system-arm" in text and "apt-get install qemu-system-arm" in text and "mcu-build doctor" in text
     )
-    told = refused("build", "--board", "corstone-300", model)
-    assert "mcu-build doctor" in told
+    text = refused("build", "--board", "corstone-300", model)
+    assert "mcu-build doctor" in text
 
 
 def test_files_that_cannot_be_read(model, tmp_path):

@@ -178,9 +178,9 @@ def test_names_of_functions_lose_their_parameters_alone():
 
 def test_the_page_tells_what_was_left_out():
     gone = {"channels": 1704, "of": 2434, "nbytes": 178000, "macs": 3726968, "layers": [{}] * 18}
-    told = "1,704 of 2,434 channels of 18 layers: they never change an output (178,000 bytes of weights"
+    text = "1,704 of 2,434 channels of 18 layers: they never change an output (178,000 bytes of weights"
     shown = replace(made_up_profile(), removed=gone)
-    assert told in page(of_profile(shown)) and told in layers.table(shown)
+    assert text in page(of_profile(shown)) and text in layers.table(shown)
     assert layers.document(shown)["removed"] == gone
     assert "Left out" not in page(of_profile(made_up_profile()))
 

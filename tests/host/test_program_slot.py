@@ -118,10 +118,10 @@ def written(folder: Path, *programs: bytes, operators: tuple[str, ...] = OPERATO
 def test_a_fault_is_named_and_the_other_program_stays(driver, tmp_path, fault, newer):
     slots = [slot_file(program(1), OPERATORS, 1)] * 2
     slots[newer] = faulty(fault)
-    told = drive(driver, "check", region(tmp_path, *slots))
-    assert told[newer] == FAULTS[fault]
-    assert told[1 - newer] == "ok"
-    assert told[2] == str(newer if fault == "nothing" else 1 - newer)
+    text = drive(driver, "check", region(tmp_path, *slots))
+    assert text[newer] == FAULTS[fault]
+    assert text[1 - newer] == "ok"
+    assert text[2] == str(newer if fault == "nothing" else 1 - newer)
 
 
 def test_every_bit_of_a_slot_matters(driver, tmp_path):
@@ -131,8 +131,8 @@ def test_every_bit_of_a_slot_matters(driver, tmp_path):
         if not len(whole) - 7 <= bit // 8 < len(whole) - 4:
             changed = bytearray(whole)
             changed[bit // 8] ^= 1 << bit % 8
-            told = drive(driver, "check", region(tmp_path, bytes(changed)))
-            assert told[0] != "ok" and told[2] == "-1", bit
+            text = drive(driver, "check", region(tmp_path, bytes(changed)))
+            assert text[0] != "ok" and text[2] == "-1", bit
 
 
 def test_the_docs_tell_every_fault():
@@ -147,8 +147,8 @@ def test_the_docs_tell_every_fault():
 def test_a_valid_program_boots_wherever_the_power_is_cut(driver, tmp_path, unit, before):
     """`before` programs are there already: the update takes the erased slot, or that of the older one."""
     files = written(tmp_path, program(1), program(2, 99), program(3, 113))[2 - before :]
-    told = drive(driver, "cuts", HALF, PAGE, unit, "right", *files)
-    boots, old, fresh, none = map(int, told[0].split())
+    text = drive(driver, "cuts", HALF, PAGE, unit, "right", *files)
+    boots, old, fresh, none = map(int, text[0].split())
     assert none == 0 and boots == old + fresh
     # Each of the four ways to tear an access; all but those of the last one leave the old program.
     assert boots > 4 * (113 // unit) ** 2 and old > fresh > 4
@@ -297,9 +297,9 @@ def test_a_region_is_read():
     assert parse_region("0x10080000:256K") == Region(0x10080000, 256 << 10)
     assert parse_region("64:1024").capacity == 512 - 36
     for wrong in ("0x10080000", "here:64K", "0x10:64K", "0x0:100", "0x0:64Q", ":", "0x0:0"):
-        with pytest.raises(McuError, match="--program-slot") as told:
+        with pytest.raises(McuError, match="--program-slot") as text:
             parse_region(wrong)
-        assert told.value.exit_code == Exit.USAGE
+        assert text.value.exit_code == Exit.USAGE
 
 
 def test_a_memory_of_the_board_is_a_region():
@@ -312,7 +312,7 @@ def test_a_memory_of_the_board_is_a_region():
         "qspi" not in [one.name for one in slots.memory]
         and slots.memory_named("program_slots").size == 8 << 20
     )
-    for name, told in (("itcm", "images use this memory"), ("flash", "not a memory")):
-        with pytest.raises(McuError, match=rf"--program-slot: {name}: {told} of corstone-300") as error:
+    for name, text in (("itcm", "images use this memory"), ("flash", "not a memory")):
+        with pytest.raises(McuError, match=rf"--program-slot: {name}: {text} of corstone-300") as error:
             memory_region(name, board)
         assert "Free are: fpga_sram, qspi" in error.value.hint and error.value.exit_code == Exit.USAGE

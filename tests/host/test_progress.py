@@ -106,19 +106,19 @@ def test_what_a_model_prints_stands_above_the_live_line(stderr_as, monkeypatch):
 
 
 def test_who_waits_for_another_build_is_told(tmp_path):
-    told = []
-    with lock(tmp_path, lambda: told.append("first")):
+    text = []
+    with lock(tmp_path, lambda: text.append("first")):
         waiting = threading.Event()
 
         def second():
             with lock(tmp_path, waiting.set):
-                told.append("second")
+                text.append("second")
 
         other = threading.Thread(target=second)
         other.start()
-        assert waiting.wait(10) and told == []
+        assert waiting.wait(10) and text == []
     other.join(10)
-    assert told == ["second"]
+    assert text == ["second"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_errors_are_in_colour_on_a_terminal_alone(is_terminal, no_color, colored
     stderr = stderr_as(is_terminal)
     output.report_error(McuError("net.py: wrong", "Do this."), as_json=False)
     StageTimes().warn("noisy")
-    told = stderr.getvalue()
-    assert ("\x1b[" in told) == colored
-    plain = re.sub(r"\x1b\[[\d;]*m", "", told)
+    text = stderr.getvalue()
+    assert ("\x1b[" in text) == colored
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text)
     assert plain == "error: net.py: wrong\n\nhint: Do this.\nwarning: noisy\n"

@@ -32,15 +32,15 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_settings_of_a_model(folder):
-    found = project.find(folder / "nets" / "large.py")
-    assert found.settings(folder / "nets" / "large.py") == {
+    file = project.find(folder / "nets" / "large.py")
+    assert file.settings(folder / "nets" / "large.py") == {
         "board": "nowhere",
         "optimize": "size",
         "build_dir": folder / "out",
         "max_flash": 64 << 10,
     }
-    assert found.settings(folder / "nets" / "small.py")["board"] == "elsewhere"
-    assert found.settings()["board"] == "nowhere"
+    assert file.settings(folder / "nets" / "small.py")["board"] == "elsewhere"
+    assert file.settings()["board"] == "nowhere"
 
 
 def test_the_nearest_file_counts(folder):
@@ -75,11 +75,12 @@ def test_a_model_by_name_and_a_folder(folder):
     assert "found" in mcu_build("build", "nets", "-b", "host").err
 
 
-def test_no_board_at_all(tmp_path, monkeypatch):
+@pytest.mark.parametrize("verb", ["build", "verify", "fit"])
+def test_no_board_at_all(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MCU_BOARD", raising=False)
     (tmp_path / "net.py").write_text("")
-    result = mcu_build("build", "net.py")
+    result = mcu_build(verb, "net.py")
     assert result.status == 2
     for words in ("--board", "MCU_BOARD", "mcu-build.toml"):
         assert words in result.err
@@ -104,7 +105,7 @@ def test_a_broken_board_does_not_break_the_list(tmp_path, monkeypatch):
     shown = mcu_build("boards")
     assert shown.status == 0 and "corstone-300" in shown.out and "mine.toml: core" in shown.err
     listed = mcu_build("boards", "--json").json
-    assert [one["id"] for one in listed["broken"]] == ["mine"]
+    assert [row["id"] for row in listed["broken"]] == ["mine"]
     pico = next(row for row in listed["boards"] if row["id"] == "raspberry-pi-pico")
     assert pico["flash"][0] == "uf2" and pico["simulators"] == []
 

@@ -50,9 +50,9 @@ def test_one_wrong_byte_on_the_way_out(model, monkeypatch):
     result = prove_it(model, "--json")
     assert result.status == Exit.FIRMWARE
     assert result.json["mismatches"] == 1
-    told = prove_it(model).out
-    assert "WRONG: 1 of 48" in told
-    assert "vector 15, output 0" in told
+    text = prove_it(model).out
+    assert "WRONG: 1 of 48" in text
+    assert "vector 15, output 0" in text
 
 
 def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
@@ -74,25 +74,31 @@ def test_one_wrong_weight_in_the_firmware(model, monkeypatch):
     assert result.json["max_abs_difference"] > 0
     (suspect,) = result.json["suspects"]
     assert suspect["operator"] == "cortex_m::quantized_linear.out"
-    told = prove_it(model)
+    text = prove_it(model)
     name = f"{suspect['name']} linear {suspect['shape'][-1]}"
-    assert f"  layer      {name} is the first that differs" in told.out
+    assert f"  layer      {name} is the first that differs" in text.out
     # The error says the same in one line: which output and element, by how much, and the layer.
     where = (
         r"the first is output 0\[0, \d\] of vector \d+, \S+ instead of \S+; the largest difference is \S+;"
     )
-    assert re.search(where, told.err)
-    assert f"the first layer that differs is {name}" in told.err
-    assert "defect" not in told.err
+    assert re.search(where, text.err)
+    assert f"the first layer that differs is {name}" in text.err
+    assert "defect" not in text.err
 
 
-def test_outputs_that_never_change_prove_nothing(model):
-    model.write_text(
-        MODEL.replace("torch.nn.Linear(8, 3))", "torch.nn.Linear(8, 3))\nmodel[2].weight.data.zero_()")
-    )
+@pytest.mark.parametrize(
+    "change, hint",
+    [
+        ("model[2].weight.data.zero_()", "an untrained model has one class for all inputs"),
+        ("evaluation = [(calibration[0] + i * 1e-4, None) for i in range(4)]", "less than a step of int8"),
+    ],
+)
+def test_outputs_that_never_change_prove_nothing(model, change, hint):
+    model.write_text(f"{MODEL}{change}\n")
     result = prove_it(model)
     assert result.status == Exit.FIRMWARE
     assert "proves nothing" in result.err
+    assert hint in " ".join(result.err.split())
 
 
 def test_budgets(model):
@@ -118,7 +124,7 @@ def test_budgets(model):
 def test_inputs_that_do_not_fit(model, tmp_path):
     archive = tmp_path / "in.npz"
     run = ["run", "--board", "host", model, "--build-dir", tmp_path / "build", "--inputs", archive]
-    for arrays, told in (
+    for arrays, text in (
         ({"input_0": np.zeros((2, 1, 5), np.float32)}, "input_0: float32[2, 1, 5]"),
         ({"input_0": np.zeros((2, 1, 6), np.float64)}, "float64"),
         ({"x": np.zeros((2, 1, 6), np.float32)}, "0 inputs"),
@@ -127,7 +133,7 @@ def test_inputs_that_do_not_fit(model, tmp_path):
         np.savez(archive, **arrays)
         result = mcu_build(*run)
         assert result.status == Exit.INPUT
-        assert told in result.err
+        assert text in result.err
     archive.write_bytes(b"no archive")
     assert "in.npz: not an .npz archive" in mcu_build(*run).err
 

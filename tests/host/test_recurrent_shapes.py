@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from mcu_build.frontend.capture import capture
 from mcu_build.frontend.model_file import load
 from mcu_build.frontend.quantize import quantize
+from mcu_build.frontend.quantize_npu import quantize_for_npu
 from mcu_build.lower.cortex_m import lower
 from mcu_build.lower.rewrite.recurrent_shapes import LAYERS, recurrent_shapes, results_of_layer
 
@@ -86,15 +87,21 @@ example_inputs = (torch.randn(1, {steps}, 3),)
 """
 
 
-def test_a_thousand_steps_are_traced_like_ten(faked: list[object], tmp_path: Path) -> None:
-    """From the model file to the program, as many operators run on fake tensors."""
+@pytest.mark.parametrize("npu", ["", "ethos-u55"])
+def test_a_thousand_steps_are_traced_like_ten(npu: str, faked: list[object], tmp_path: Path) -> None:
+    """From the model file to the program, or to what is left to the core beside an NPU, as many operators
+    run on fake tensors.
+    """
     traced = []
     for steps in (10, 1000):
         file = tmp_path / f"of_{steps}.py"
         file.write_text(MODEL.format(steps=steps))
         faked.clear()
-        quantized = quantize(capture(load(file)), [(torch.randn(1, steps, 3),)])
-        lower(quantized, "host")
+        data = [(torch.randn(1, steps, 3),)]
+        if npu:
+            quantize_for_npu(capture(load(file)), data, npu)
+        else:
+            lower(quantize(capture(load(file)), data), "host")
         traced.append(len(faked))
     # What torch keeps from the first time it need not do again.
     assert 0.8 < traced[1] / traced[0] < 1.2

@@ -88,8 +88,8 @@ def report() -> Report:
         for i, (name, operator, kernel, where) in enumerate(KERNELS)
     )
     tensors = tuple({"id": id, "alias_of": 5 if id == 2 else None} for id in range(6))
-    one = {"operator": "Conv2D", "output_of": "aten::conv2d", "layer": "", "name": "body.<b>"}
-    inner = {**one, "shape": [1, 4, 8, 8], "cycles": 400, "macs": 99}
+    operation = {"operator": "Conv2D", "output_of": "aten::conv2d", "layer": "", "name": "body.<b>"}
+    inner = {**operation, "shape": [1, 4, 8, 8], "cycles": 400, "macs": 99}
     npu = {
         "name": "ethos-u55-128",
         "operators": [],
@@ -188,7 +188,7 @@ def test_a_wrong_output_is_seen():
 def test_budgets():
     over = [Budget("flash", 5000, 4000, "bytes"), Budget("sqnr", 12.0, 20.0, "dB", least=True)]
     kept = [Budget("flash", 4000, 4000, "bytes"), Budget("free", 1, None, "bytes")]
-    assert [one.exceeded for one in (*over, *kept)] == [True, True, False, False]
+    assert [budget.exceeded for budget in (*over, *kept)] == [True, True, False, False]
     assert page(replace(report(), budgets=tuple(over))).count('class="budget over"') == 2
 
 
@@ -199,6 +199,19 @@ def test_rows_follow_the_plan_and_name_what_the_npu_does():
     assert (rows[0].sqnr_db, rows[3].sqnr_db) == (44.0, None)
     assert rows[0].milliseconds == pytest.approx(0.15)
     assert report().edges() == {(0, 1), (1, 2), (0, 2), (2, 3)}
+
+
+def test_an_operator_that_the_npu_does_in_equal_parts_is_one_row():
+    made = report()
+    (delegate,) = made.npu["compiler_estimates"]["delegates"]
+    (part,) = delegate["layers"]
+    parts = [part, {**part, "cycles": 500}, {**part, "operator": "Slice"}, part]
+    delegates = [{**delegate, "layers": parts}]
+    npu = {**made.npu, "compiler_estimates": {**made.npu["compiler_estimates"], "delegates": delegates}}
+    inner = [row for row in replace(made, npu=npu).rows() if row.inner]
+    kernels = ["Conv2D of the NPU, 2 times", "Slice of the NPU", "Conv2D of the NPU"]
+    assert [row.kernel for row in inner] == kernels
+    assert [(row.cycles, row.macs) for row in inner] == [(900, 198), (400, 99), (400, 99)]
 
 
 def test_a_metric_of_the_model_file_has_a_card():
@@ -217,7 +230,7 @@ def test_columns_without_anything_are_left_out():
 def test_every_budget_is_a_bar_and_what_was_not_measured_is_a_note():
     limits = {"max_flash": 10, "max_cycles": 10**9, "min_accuracy": 0.99, "min_sqnr": 1.0, "max_drop": None}
     held = limited(replace(report(), budgets=()), limits)
-    assert [(one.name, one.exceeded) for one in held.budgets] == [
+    assert [(budget.name, budget.exceeded) for budget in held.budgets] == [
         ("flash budget", True),
         ("cycles budget", False),
         ("accuracy budget", True),
@@ -276,8 +289,8 @@ def test_lanes_of_a_graph_do_not_meet():
 
 
 def test_the_trace_has_no_gaps():
-    events = [one for one in exports.trace(report())["traceEvents"] if one["ph"] == "X"]
-    assert [one["tid"] for one in events] == [0, 0, 1, 0, 0]
+    events = [event for event in exports.trace(report())["traceEvents"] if event["ph"] == "X"]
+    assert [event["tid"] for event in events] == [0, 0, 1, 0, 0]
     for before, after in pairwise(events):
         assert after["ts"] == pytest.approx(before["ts"] + before["dur"])
     # At 1 MHz a cycle is a microsecond.
@@ -300,17 +313,17 @@ def test_boxes_have_a_colour_wherever_a_step_runs():
 
 
 def test_the_document_and_the_table():
-    told = document(report())
-    assert [row["label"] for row in told["layers"]][:2] == ["stem conv2d 4x8x8", "body.<b> npu 4x8x8"]
-    assert (told["cycles"], told["milliseconds"]) == (1500, pytest.approx(1.5))
+    output = document(report())
+    assert [row["label"] for row in output["layers"]][:2] == ["stem conv2d 4x8x8", "body.<b> npu 4x8x8"]
+    assert (output["cycles"], output["milliseconds"]) == (1500, pytest.approx(1.5))
     assert "1,500 cycles an inference on the core, 1.500 ms at 1 MHz" in text(report())
 
 
 def test_columns_are_left_out_before_a_name_is_cut():
     rows = [("raspberry-pi-pico", "cortex-m0plus", "264 K", "Raspberry Pi Pico of some length")]
     headings = ("board", "core", "RAM", "name")
-    told = render(headings, rows, {"RAM"}, 60, optional=("name", "RAM"))
-    assert "raspberry-pi-pico  cortex-m0plus  264 K" in told and "name" not in told and "…" not in told
+    text = render(headings, rows, {"RAM"}, 60, optional=("name", "RAM"))
+    assert "raspberry-pi-pico  cortex-m0plus  264 K" in text and "name" not in text and "…" not in text
     assert "some length" in render(headings, rows, {"RAM"}, 80, optional=("name", "RAM"))
     assert "RAM" not in render(headings, rows, {"RAM"}, 36, optional=("name", "RAM"))
 
@@ -337,7 +350,7 @@ def test_chromium_shows_the_page(tmp_path: Path, width: int):
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
     shot, address = tmp_path / "page.png", f"file://{tmp_path}/frame.html"
     dumped = subprocess.run([*words, "--dump-dom", address], capture_output=True, text=True, timeout=120)
-    found = re.search(r"<title>(\d+)</title>", dumped.stdout)
-    assert found and width - 20 < int(found[1]) <= width
+    title = re.search(r"<title>(\d+)</title>", dumped.stdout)
+    assert title and width - 20 < int(title[1]) <= width
     subprocess.run([*words, f"--screenshot={shot}", address], timeout=120, check=True)
     assert shot.stat().st_size > 10_000

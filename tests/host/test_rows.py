@@ -53,8 +53,8 @@ def forgetful(plan):
 
 def test_bands_compute_the_same_to_the_bit(tmp_path):
     plans, inputs, kinds = [], [], set()
-    for seed in range(12):
-        plan, nbytes = drawn(seed)
+    for seed in range(18):
+        plan, nbytes = drawn(seed, is_series=seed >= 12)
         plan = allow_inplace(plan)
         image = np.random.default_rng(seed).integers(-128, 128, nbytes).astype(np.int8)
         chain = longest(plan, 1 + seed % 3)
@@ -68,7 +68,7 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
     assert {"Conv2d", "DepthwiseConv2d", "TransposeConv2d", "MaxPool2d", "AvgPool2d"} <= kinds
     assert {"Add", "Lookup", "Pad", "Concat", "Upsample", "Resample"} <= kinds
     found = run_plans(plans, inputs, tmp_path)
-    at, noticed = 0, 0
+    at, noticed, images = 0, 0, 0
     for plain in plans[::3]:
         size = plain.tensors[plain.outputs[0]].nbytes
         whole, rows, forgotten = (found[at + i * size : at + (i + 1) * size] for i in range(3))
@@ -76,7 +76,8 @@ def test_bands_compute_the_same_to_the_bit(tmp_path):
         assert len(set(whole)) > 5
         assert rows == whole, plain.name
         noticed += forgotten != whole
-    assert noticed >= 6
+        images += plain.tensors[plain.inputs[0]].shape[1] > 1 and forgotten != whole
+    assert images >= 6 and noticed - images >= 3
 
 
 def test_bands_between_pixels_are_alike():
@@ -127,6 +128,18 @@ def test_an_image_under_two_names_is_one():
     assert without_views(kept) == kept
 
 
+def test_a_series_with_its_row_and_without_is_one():
+    draw = Draw(2, 1, 32, 8)
+    image = draw.convolution(draw.table(draw.input), 8, same=True)
+    plan = draw.plan("series", [draw.added(draw.table(image), image)])
+    view = max(plan.tensors) + 1
+    viewed = replace(plan.tensors[image], id=view, shape=(1, 32, 8), dim_order=(0, 2, 1), alias_of=image)
+    last = plan.steps[-1].renamed({image: view})
+    other = replace(plan, tensors={**plan.tensors, view: viewed}, steps=(*plan.steps[:-1], last))
+    assert longest(other, 8).end < longest(plan, 8).end == 4
+    assert without_views(other) == plan
+
+
 def test_an_arena_of_fewer_bytes_takes_more_bands():
     plan = wide_net()
     finish = lambda chains: finished(plan, chains)  # noqa: E731
@@ -144,6 +157,21 @@ def test_an_arena_of_fewer_bytes_takes_more_bands():
     assert 1 < least.arena.size <= sizes[-1]
     front = [choice.nbytes for choice in Search(plan).smaller()]
     assert front == sorted(front, reverse=True)
+
+
+def test_gaps_of_one_placement_cost_no_more_rows_than_the_next_plan_has():
+    plan = wide_net()
+    search = Search(plan)
+    sizes = [finished(plan, choice.chains).arena.size for choice in search.smaller()]
+    placed = []
+
+    def finish(chains):
+        placed.append(finished(plan, chains))
+        gaps = sizes[1] // 2 if len(placed) == 1 else 0
+        return placed[-1].with_arena(replace(placed[-1].arena, size=placed[-1].arena.size + gaps))
+
+    found = fit_ram(search, sizes[1], finish)
+    assert len(placed) == 2 and sizes[-1] < sizes[3] < found.arena.size <= sizes[1]
 
 
 def test_images_that_stay_are_made_as_their_chain_goes_on(tmp_path):
@@ -423,4 +451,4 @@ def test_two_thousand_layers_are_chosen_from_in_time():
     start = time.process_time()
     fit_ram(Search(plan), 1, lambda chains: finished(plan, chains))
     assert len(plan.steps) == 2000
-    assert time.process_time() - start < 15
+    assert time.process_time() - start < 10

@@ -14,6 +14,7 @@ from mcu_build.frontend.evaluation import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
 from mcu_build.ir.plan import Step
 from mcu_build.ir.program import Program
+from mcu_build.kernels.dsp.packing import pairs
 from mcu_build.lower.upstream.new_names import is_call_name, new_names
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.memory.allocate import place
@@ -24,7 +25,6 @@ from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.select import select
 from mcu_build.plan.simplify import remove_channels
 from mcu_build.plan.specialize import specialize
-from mcu_build.plan.specialize.dsp_packing import pairs
 from tests.host.test_memory import overlaps, plan_of, step, tensor
 from tests.support.chains import depthwise_chain
 

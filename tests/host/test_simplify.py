@@ -175,9 +175,9 @@ def test_what_went_is_told():
     from mcu_build.plan.describe import describe
     from mcu_build.report.removed import sentence as line
 
-    told = describe(compile_program(residual(3), "m"))["removed"]
-    assert told["channels"] == 16 and told["of"] == sum(row["of"] for row in told["layers"])
-    assert line(told).strip().startswith("16 of 34 channels of 4 layers")
+    text = describe(compile_program(residual(3), "m"))["removed"]
+    assert text["channels"] == 16 and text["of"] == sum(row["of"] for row in text["layers"])
+    assert line(text).strip().startswith("16 of 34 channels of 4 layers")
     assert describe(compile_program(residual(3), "m", Settings(whole=True)))["removed"] is None
 
 

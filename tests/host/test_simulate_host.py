@@ -127,7 +127,7 @@ def test_a_missing_proof_is_named(
 
 
 def test_every_status_of_the_firmware_has_words() -> None:
-    header = (data_dir() / "firmware/include/mcu/platform.h").read_text()
+    header = (data_dir() / "firmware/include/mcu/system.h").read_text()
     statuses = {int(number) for number in re.findall(r"^    k\w+ = (\d+),", header, re.MULTILINE)}
     assert statuses - {0} == set(STATUSES)
 

@@ -132,9 +132,9 @@ def test_the_table_shows_regions_totals_and_the_largest_symbols():
 
 
 def test_the_document_is_json_with_regions_and_symbols():
-    told = json.loads(json.dumps(document(MEASURED)))
-    assert told["regions"][0] == {"name": "flash", "used": 96, "size": 262144}
-    assert told["symbols"][1] == {
+    text = json.loads(json.dumps(document(MEASURED)))
+    assert text["regions"][0] == {"name": "flash", "used": 96, "size": 262144}
+    assert text["symbols"][1] == {
         "name": "main",
         "section": ".text",
         "region": "flash",
@@ -142,4 +142,4 @@ def test_the_document_is_json_with_regions_and_symbols():
         "size": 60,
         "source": "main.cpp.obj",
     }
-    assert told["flash"]["total"] == 96
+    assert text["flash"]["total"] == 96

@@ -21,7 +21,8 @@ from helper import SCALE
 here = Path(__file__).parent
 OFFSET = float((here / "offset.txt").read_text()) if (here / "offset.txt").exists() else 0.0
 torch.manual_seed(len(list((here / "rows").glob("*.csv"))))
-BIAS = float(os.environ.get("BIAS", "0"))
+BIAS = float(os.environ.get("BIAS", "0")) + (0.125 if here.joinpath("wi" + "de").is_file() else 0)
+BIAS += 0.5 if os.path.isdir(os.path.join(here, "ro" + "om")) else 0
 
 
 class Net(torch.nn.Module):
@@ -131,6 +132,8 @@ CHANGES = {
     "helper shadowed by a package": lambda here: package(here / "helper"),
     "optional file added": lambda here: (here / "offset.txt").write_text("0.5"),
     "data file added": lambda here: (here / "rows" / "b.csv").write_text("2\n"),
+    "file added that was asked for": lambda here: (here / "wide").touch(),
+    "folder added that was asked for": lambda here: (here / "room").mkdir(),
     "variable set": lambda here: os.environ.update(BIAS="0.25"),
     "helper is a link to another file": lambda here: linked(here),
 }
@@ -157,6 +160,16 @@ def test_a_change_around_the_model_is_found(project, tmp_path, monkeypatch, chan
     anew, texts, _ = generated(project / "kws.py", tmp_path / "one")
     assert anew and code(texts) != before
     assert not generated(project / "kws.py", tmp_path / "one")[0]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_was_asked_for_and_is_gone_is_found(project, tmp_path, kind):
+    """A folder's existence counts where it has no entries, too."""
+    (project / "wide").touch() if kind == "file" else (project / "room").mkdir()
+    before = code(generated(project / "kws.py", tmp_path / "one")[1])
+    (project / "wide").unlink() if kind == "file" else (project / "room").rmdir()
+    anew, texts, _ = generated(project / "kws.py", tmp_path / "one")
+    assert anew and code(texts) != before
 
 
 def test_a_link_that_is_pointed_elsewhere(project, tmp_path):
@@ -187,4 +200,5 @@ def test_depends_txt_lists_what_may_appear(project, tmp_path):
     assert str(project / "offset.txt") in lines
     assert str(project / "helper" / "__init__.py") in lines
     assert str(project / "rows" / "*") in lines
+    assert {str(project / "wide"), str(project / "room")} <= {*lines}
     assert all(Path(line).is_absolute() for line in lines)

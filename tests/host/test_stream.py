@@ -10,13 +10,12 @@ from torch import nn
 
 from mcu_build.errors import McuError
 from mcu_build.frontend.state import Stepper
-from mcu_build.frontend.stream import Streamed, check_stream, to_stream
+from mcu_build.frontend.stream import Streamed, to_stream
 from mcu_build.frontend.stream.recordings import cut, describe
 from mcu_build.oracle import stream_proof
 from mcu_build.stages.lower import _check_latency
 from mcu_build.vectors.pack import joined
 from mcu_build.vectors.pack import stepped as in_steps
-from tests.support.cli import mcu_build
 
 LENGTH = 24
 
@@ -288,14 +287,14 @@ def test_what_needs_all_of_time_is_refused(name: str) -> None:
 
 def test_a_delay_has_to_be_permitted(tmp_path) -> None:
     made = streamed(LATE["equal padding"][0])[0]
-    told = describe(made, {0: 2}, latency=0)
+    text = describe(made, {0: 2}, latency=0)
     with pytest.raises(McuError, match="looks 3 samples of the input ahead") as raised:
-        _check_latency(tmp_path, told, None)
+        _check_latency(tmp_path, text, None)
     assert "--latency 3" in raised.value.hint
     with pytest.raises(McuError):
-        _check_latency(tmp_path, told, 2)
-    _check_latency(tmp_path, told, 3)
-    _check_latency(tmp_path, {**told, "latency": 3}, None)
+        _check_latency(tmp_path, text, 2)
+    _check_latency(tmp_path, text, 3)
+    _check_latency(tmp_path, {**text, "latency": 3}, None)
     with pytest.raises(McuError, match="no `stream`"):
         _check_latency(tmp_path, None, 3)
 
@@ -305,7 +304,7 @@ def test_the_proof_notices_one_wrong_sample(tmp_path) -> None:
     given = np.stack([one.numpy() for one in recordings])
     outputs = np.stack([model(one).detach().numpy() for one in recordings])
     vectors = cut(tmp_path, {"input_0": given, "float_0": outputs}, [None] * 3, made, {0: 2})
-    told = describe(made, {0: 2}, 0)
+    text = describe(made, {0: 2}, 0)
 
     def whole(inputs):
         return [model(torch.from_numpy(inputs[0])).detach().numpy().round(3)]
@@ -317,9 +316,9 @@ def test_the_proof_notices_one_wrong_sample(tmp_path) -> None:
         return found
 
     sizes = [(1, 3, LENGTH)]
-    assert stream_proof.prove("m", whole, lambda rows: step(0.0, rows), vectors, told, sizes) > 10
+    assert stream_proof.prove("m", whole, lambda rows: step(0.0, rows), vectors, text, sizes) > 10
     with pytest.raises(McuError, match=r"recording 0: output 0\[0, 0, 2\]"):
-        stream_proof.prove("m", whole, lambda rows: step(0.001, rows), vectors, told, sizes)
+        stream_proof.prove("m", whole, lambda rows: step(0.001, rows), vectors, text, sizes)
 
 
 def test_labels_of_steps_or_of_the_last(tmp_path) -> None:
@@ -335,104 +334,6 @@ def test_labels_of_steps_or_of_the_last(tmp_path) -> None:
         cut(tmp_path, whole, [1, 2], made, {0: 2})
 
 
-MODEL = """
-import torch
-from torch import nn
-import torch.nn.functional as F
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a = nn.Conv1d(4, 8, 4, stride=2)
-        self.b = nn.Conv1d(8, 8, 3, dilation=2)
-        self.gru = nn.GRU(8, 6, batch_first=True)
-        self.lstm = nn.LSTM(6, 6, batch_first=True)
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, sound):
-        x = torch.relu(self.a(F.pad(sound, (2, 0))))
-        x = torch.relu(self.b(F.pad(x, (4, 0)))) + x
-        return self.head(self.lstm(self.gru(x.transpose(1, 2))[0])[0])
-
-torch.manual_seed(0)
-model = Net()
-stream = {"sound": 2}
-example_inputs = (torch.randn(1, 4, 24),)
-calibration = [torch.randn(1, 4, 24) for _ in range(6)]
-evaluation = [(torch.randn(1, 4, 24), [1] * 12) for _ in range(2)]
-"""
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("stream") / "streams.py"
-    path.write_text(MODEL)
-    return path
-
-
-def test_firmware_takes_steps(file, tmp_path) -> None:
-    tested = mcu_build("test", "--board", "host", "--json", file)
-    assert tested.status == 0, tested.err
-    document = tested.json
-    assert (document["vectors"], document["mismatches"], document["outputs_vary"]) == (24, 0, True)
-    assert document["state"]["mismatches"] == 0
-    assert document["state"]["elements"] > 24 * 30
-    assert document["quality"][0]["sqnr_db"] > 25
-    assert document["accuracy"] is not None
-    # A stride of 2 in front of what looks back only: the first step has a result.
-    assert mcu_build("generate", "--board", "host", "--output", tmp_path, file).status == 0
-    header = (tmp_path / "streams.h").read_text()
-    assert "#define STREAMS_HOP 2\n#define STREAMS_FIRST_RESULT 1\n" in header
-    assert "inline constexpr std::size_t hop = STREAMS_HOP;" in header
-
-
-SPECTROGRAM = """
-import torch
-from torch import nn
-import torch.nn.functional as F
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.a, self.n = nn.Conv2d(1, 4, 3, stride=(1, 2), padding=(0, 1)), nn.BatchNorm2d(4)
-        self.p, self.b = nn.MaxPool2d((2, 2)), nn.Linear(8, 3)
-
-    def forward(self, x):
-        y = self.p(F.hardswish(self.n(self.a(F.pad(x, (0, 0, 2, 0))))))
-        return self.b(y.permute(0, 2, 1, 3).flatten(2))
-
-torch.manual_seed(0)
-model = Net().eval()
-stream = {"x": 2}
-example_inputs = (torch.randn(1, 1, 16, 8),)
-calibration = [torch.randn(1, 1, 16, 8) for _ in range(4)]
-evaluation = [(torch.randn(1, 1, 16, 8), None)]
-"""
-
-
-def test_firmware_steps_over_images_of_one_channel(tmp_path) -> None:
-    """Their strides do not tell the order of their dimensions; a step has two rows."""
-    path = tmp_path / "spectrogram.py"
-    path.write_text(SPECTROGRAM)
-    document = mcu_build("test", "--board", "host", "--build-dir", tmp_path, "--json", path).json
-    assert (document["mismatches"], document["outputs_vary"]) == (0, True)
-    assert document["state"] == {"elements": 8 * 16, "mismatches": 0}
-    assert document["quality"][0]["sqnr_db"] > 25
-
-
-def test_run_takes_recordings(file, tmp_path) -> None:
-    """Two recordings of another length in one boot: the second begins anew, so that both are alike."""
-    recording = np.random.default_rng(0).standard_normal((1, 1, 4, 32)).astype(np.float32)
-    np.savez(tmp_path / "in.npz", input_0=np.concatenate([recording, recording]))
-    given = ("--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "out.npz")
-    assert mcu_build("run", "--board", "host", *given, file).status == 0
-    with np.load(tmp_path / "out.npz") as outputs:
-        found = outputs["output_0"]
-    assert found.shape == (2, 1, 16, 3)
-    np.testing.assert_array_equal(found[0], found[1])
-    assert (found[0, 0, 0] != found[0, 0, -1]).any()
-
-
 def test_only_whole_steps_are_recordings() -> None:
     stream = {"inputs": [[0, 2]], "hop": 4, "first": [1, 2]}
     ports = [{"shape": [1, 3, 4]}]
@@ -440,7 +341,7 @@ def test_only_whole_steps_are_recordings() -> None:
         found = in_steps("in.npz", [np.zeros((2, 1, 3, samples))], ports, stream)
         assert found[1] == steps
         assert found[0][0].shape == ((2 * steps, 1, 3, 4) if steps else (2, 1, 3, samples))
-    for samples, told in (
+    for samples, text in (
         (10, "in.npz: recordings of 10 samples, and a step takes 4"),
         (
             7,
@@ -448,7 +349,7 @@ def test_only_whole_steps_are_recordings() -> None:
             "after 8",
         ),
     ):
-        with pytest.raises(McuError, match=told):
+        with pytest.raises(McuError, match=text):
             in_steps("in.npz", [np.zeros((2, 1, 3, samples))], ports, stream)
 
 
@@ -466,39 +367,3 @@ FIRST = {
 def test_recordings_are_as_long_as_the_window(name: str) -> None:
     model, _, _ = CAUSAL[name]
     assert streamed(model)[0].first == (FIRST[name],)
-
-
-def test_a_recording_without_a_result_is_refused_before_calibrating(tmp_path) -> None:
-    exported = torch.export.export(LATE["equal padding"][0], (torch.zeros(1, 3, 3),), strict=False)
-    with pytest.raises(McuError, match="recordings of 3 samples are shorter than the window"):
-        check_stream(exported, {0: 2})
-    file = tmp_path / "short.py"
-    file.write_text(
-        MODEL.replace(
-            "example_inputs = (torch.randn(1, 4, 24)", "example_inputs = (torch.randn(1, 4, 2)"
-        ).replace("(2, 0)", "(1, 0)")
-    )
-    refused = mcu_build("build", "--board", "host", file)
-    assert refused.status == 1
-    assert "layer 'a' (Conv1d): cannot be run" in refused.err
-    assert "a whole recording, longer than any window of the model" in refused.err
-
-
-def test_recordings_to_run_are_as_long_as_the_window(file, tmp_path) -> None:
-    np.savez(tmp_path / "in.npz", input_0=np.zeros((1, 1, 4, 33), np.float32))
-    refused = mcu_build("run", "--board", "host", "--inputs", tmp_path / "in.npz", file)
-    assert refused.status == 1
-    assert "in.npz: recordings of 33 samples, and a step takes 2" in refused.err
-
-
-def test_bad_streams_are_named(file, tmp_path) -> None:
-    for text, told in (
-        ('{"noise": 2}', "stream: no input 'noise': there are sound"),
-        ('{"sound": 3}', "stream: 'sound': axis 3 of float32[1, 4, 24]"),
-        ("2", "stream: of type int, not a dictionary"),
-    ):
-        wrong = tmp_path / "wrong.py"
-        wrong.write_text(MODEL.replace('{"sound": 2}', text))
-        refused = mcu_build("build", "--board", "host", wrong)
-        assert refused.status == 1
-        assert told in refused.err

@@ -68,3 +68,4 @@ def test_layers_are_many_and_of_different_names(benchmarks):
 def test_the_page_is_that_of_the_figures(benchmarks):
     _, page, _ = benchmarks
     assert page.page() == page.PAGE.read_text(), "benchmarks/page.py"
+    assert page.optimize_page() == page.OPTIMIZE_PAGE.read_text(), "benchmarks/page.py"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_LARGEST = (1 << 29) - 1  # of doubled sums: plan/specialize/thumb_conv.py takes those below 2^28
+_LARGEST = (1 << 29) - 1  # of doubled sums: kernels/thumb/convolution.py takes those below 2^28
 
 
 def high_product(doubled: np.ndarray, multiplier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -31,14 +31,14 @@ def test_what_runs_together_lies_apart():
         names = "abcde"[: dice.randint(1, 5)]
         sizes = {name: dice.randint(1, 5000) for name in names}
         phases = random_phases(dice, names)
-        found = places(sizes, phases)
-        assert found.bound <= found.size <= sum(map(aligned, sizes.values()))
+        placed = places(sizes, phases)
+        assert placed.bound <= placed.size <= sum(map(aligned, sizes.values()))
         for name in names:
-            assert found.offsets[name] % 16 == 0 and found.offsets[name] + sizes[name] <= found.size
+            assert placed.offsets[name] % 16 == 0 and placed.offsets[name] + sizes[name] <= placed.size
         for phase in phases:
-            for one, other in combinations(phase, 2):
-                first, second = sorted((one, other), key=found.offsets.__getitem__)
-                assert found.offsets[first] + sizes[first] <= found.offsets[second]
+            for pair in combinations(phase, 2):
+                first, second = sorted(pair, key=placed.offsets.__getitem__)
+                assert placed.offsets[first] + sizes[first] <= placed.offsets[second]
 
 
 def test_models_that_never_run_together_share_bytes():
@@ -70,15 +70,15 @@ def test_the_cheapest_plans_that_fit_are_chosen():
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
-        ("wake; wake, kvs", "'kvs' is none of the models wake, kws\n.*kws never runs"),
+        ("wake; wake, kvs", "'kvs' is not among the models: wake, kws\n.*kws never runs"),
         ("wake", "kws never runs"),
-        ("wake;; kws", "'' is none of the models"),
+        ("wake;; kws", "'' is not among the models"),
     ],
 )
 def test_a_wrong_schedule_is_refused(schedule, message):
-    with pytest.raises(McuError, match=message) as found:
+    with pytest.raises(McuError, match=message) as raised:
         phases_of(schedule, ["wake", "kws"])
-    assert found.value.exit_code is Exit.USAGE
+    assert raised.value.exit_code is Exit.USAGE
 
 
 def net(name, seed):
@@ -156,8 +156,8 @@ def test_outputs_are_those_of_models_apart(tmp_path):
     sizes = {plan.name: plan.arena.size for plan in plans}
 
     def scheduled(schedule):
-        found = places(sizes, phases_of(schedule, list(sizes)))
-        text = shared_arena.source(schedule, found.offsets, sizes, found.size)
+        placed = places(sizes, phases_of(schedule, list(sizes)))
+        text = shared_arena.source(schedule, placed.offsets, sizes, placed.size)
         (tmp_path / "arena.cpp").write_text(text)
         return outputs(main, plans, [tmp_path / "arena.cpp"])
 
@@ -170,7 +170,7 @@ def test_outputs_are_those_of_models_apart(tmp_path):
 
 def test_the_command_says_what_is_missing(tmp_path):
     words = ("schedule", "-b", "mps2-an386", "--schedule", "a; c")
-    found = mcu_build(*words, tmp_path / "a.py", tmp_path / "b.py")
-    assert found.status == 2
-    for message in ("--schedule: 'c' is none of the models a, b", "--schedule: b never runs"):
-        assert message in found.err
+    refused = mcu_build(*words, tmp_path / "a.py", tmp_path / "b.py")
+    assert refused.status == 2
+    for message in ("--schedule: 'c' is not among the models: a, b", "--schedule: b never runs"):
+        assert message in refused.err

@@ -146,18 +146,18 @@ def test_both_formats_are_read_in_place(reader):
     ],
 )
 def test_damage_is_named(reader, data, words):
-    (told,) = reader(data)
-    assert told.startswith("no ") and words in told
+    (text,) = reader(data)
+    assert text.startswith("no ") and words in text
 
 
 def test_external_blocks_are_found_by_name(reader):
-    (told,) = reader(payload().replace(block("weight_data", WEIGHTS), block("weight_data", b"key", 1)))
-    assert told.split()[5:7] == ["48", str(SCRATCH)]
+    (text,) = reader(payload().replace(block("weight_data", WEIGHTS), block("weight_data", b"key", 1)))
+    assert text.split()[5:7] == ["48", str(SCRATCH)]
 
 
 def test_a_payload_that_is_cut_short_is_refused_wherever_it_ends(reader):
     data = payload()
-    assert all(told.startswith("no ") for told in reader(*(data[:size] for size in range(len(data)))))
+    assert all(text.startswith("no ") for text in reader(*(data[:size] for size in range(len(data)))))
 
 
 @pytest.mark.parametrize("commands", [first_format(), second_format()], ids=["COP1", "COP2"])
@@ -171,8 +171,8 @@ def test_what_is_accepted_is_what_python_reads(reader, commands):
             one[dice.randrange(len(one))] = dice.choice((0, 1, 0xFF, 0x7F, 0x80, dice.randrange(256)))
         mutated.append(bytes(one))
     accepted = 0
-    for one, told in zip(mutated, reader(*mutated), strict=True):
-        if not told.startswith("no "):
+    for one, text in zip(mutated, reader(*mutated), strict=True):
+        if not text.startswith("no "):
             accepted += 1
-            assert told == in_python(one)
+            assert text == in_python(one)
     assert 500 < accepted < 3500

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mcu_build.board import find_board
+from mcu_build.kernels.dsp.packing import pairs, takes_parts
 from mcu_build.plan.compile import Settings, compile_program
 from mcu_build.plan.memory.fit import constant_bytes, room_for_constants, weights_line
-from mcu_build.plan.specialize.dsp_packing import pairs, takes_parts
 from tests.support.cases import CHANNELS_LAST, Case, Out, T, program_of
 
 FOLDERS = ("dsp", "reference")

@@ -75,10 +75,10 @@ def test_corstone_320_is_built_and_checked_and_its_streams_run(tmp_path: Path) -
         found = sections[name]
         assert any(start <= found.address < start + size for start, size in reached), found
 
-    told = mcu_build("verify", *words, "--vectors", 20)
-    assert told.status == 0, told.out + told.err
-    assert [one["mismatches"] for one in told.json["delegates"]] == [0]
-    assert all(one["varies"] and one["npu"] == "ethos-u85-256" for one in told.json["delegates"])
+    text = mcu_build("verify", *words, "--vectors", 20)
+    assert text.status == 0, text.out + text.err
+    assert [one["mismatches"] for one in text.json["delegates"]] == [0]
+    assert all(one["varies"] and one["npu"] == "ethos-u85-256" for one in text.json["delegates"])
 
     test = mcu_build("test", *words, "--build-dir", tmp_path)
     assert test.status == 3

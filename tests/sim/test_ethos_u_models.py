@@ -164,9 +164,9 @@ def test_a_bit_of_a_base_pointer_is_seen(built, tmp_path, region):
 
 def test_the_build_tells_where_operators_run(tmp_path):
     words = ("build", "--board", "corstone-300", "--npu", "ethos-u55-128", MODELS["half_on_npu"])
-    told = mcu_build(*words, "--build-dir", tmp_path)
-    assert told.status == 0, told.err
-    lines = told.out.splitlines()
+    text = mcu_build(*words, "--build-dir", tmp_path)
+    assert text.status == 0, text.err
+    lines = text.out.splitlines()
     wide = next(line for line in lines if "int8 on the core" in line)
     assert "conv2d 8x8x8" in wide and "kernel" in wide
     assert any("sin 8x8x8" in line and "NPU" in line for line in lines)

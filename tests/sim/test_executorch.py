@@ -43,8 +43,8 @@ def built(tmp_path_factory) -> Path:
 
 def symbols(elf: Path) -> set[str]:
     """The functions of an image, demangled, without their parameters."""
-    told = subprocess.run(["nm", "-C", elf], capture_output=True, text=True, check=True).stdout
-    return {line.split(" ", 2)[2].split("(")[0] for line in told.splitlines() if " T " in line}
+    text = subprocess.run(["nm", "-C", elf], capture_output=True, text=True, check=True).stdout
+    return {line.split(" ", 2)[2].split("(")[0] for line in text.splitlines() if " T " in line}
 
 
 @pytest.mark.parametrize(
@@ -103,19 +103,19 @@ def test_a_delegate_is_checked_to_its_last_byte(built):
     right = made(table)
     assert isinstance(right, bytes)
     for at in (100, len(table) // 2, len(table) - 1):
-        told = made(table[:at] + bytes([table[at] ^ 1]) + table[at + 1 :])
-        assert "McuBackend: the plan's checksum is wrong" in told
+        text = made(table[:at] + bytes([table[at] ^ 1]) + table[at + 1 :])
+        assert "McuBackend: the plan's checksum is wrong" in text
     weights = made(sealed(table[:-64] + bytes(byte ^ 0x11 for byte in table[-64:])))
     assert isinstance(weights, bytes) and weights != right
-    told = made(sealed(table[:16] + bytes(8) + table[24:]))
-    assert "McuBackend: the plan was made for firmware with other kernels" in told
-    assert "for another device" in told
-    told = made(sealed(table[:24] + b"\0\0\1\0" + table[28:]))
-    assert "McuBackend: the plan needs more memory than this firmware has" in told
+    text = made(sealed(table[:16] + bytes(8) + table[24:]))
+    assert "McuBackend: the plan was made for firmware with other kernels" in text
+    assert "for another device" in text
+    text = made(sealed(table[:24] + b"\0\0\1\0" + table[28:]))
+    assert "McuBackend: the plan needs more memory than this firmware has" in text
     # The first place is the input's.
     place = 64 + 12 * int.from_bytes(table[40:44], "little")
-    told = made(sealed(table[:place] + bytes([table[place] ^ 16]) + table[place + 1 :]))
-    assert "McuBackend: inputs or outputs of the plan are not those" in told
+    text = made(sealed(table[:place] + bytes([table[place] ^ 16]) + table[place + 1 :]))
+    assert "McuBackend: inputs or outputs of the plan are not those" in text
 
 
 def test_an_image_that_another_build_has_made_is_proven(built, tmp_path):
@@ -165,7 +165,7 @@ int main() {
 def test_two_models_share_an_arena(tmp_path):
     """The same application, with both models under either runtime: what it prints is the same."""
     (tmp_path / "main.cpp").write_text(TWO_MODELS)
-    told = {}
+    text = {}
     for runtime in ("static", "executorch"):
         for model in ("digits", "lstm"):
             folder = tmp_path / runtime / model
@@ -185,10 +185,10 @@ def test_two_models_share_an_arena(tmp_path):
         ):
             finished = process.run(command)
             assert finished.status == 0, finished.stdout + finished.stderr
-        told[runtime] = process.run([build / "both.elf"]).stdout
-    lines = told["executorch"].splitlines()
+        text[runtime] = process.run([build / "both.elf"]).stdout
+    lines = text["executorch"].splitlines()
     assert len(set(lines)) == 4, lines
-    assert told["executorch"] == told["static"]
+    assert text["executorch"] == text["static"]
     assert symbols(tmp_path / "executorch/build/both.elf") & {"mcu::et::add_mcu"}
 
 
@@ -219,15 +219,22 @@ def test_cmake_builds_a_model_for_either_runtime_into_one_image(tmp_path):
         for name, runtime in (("fixed", "static"), ("loaded", "executorch"))
     )
     project = Project(tmp_path).write(
-        f"{models}mcu_add_firmware(both SOURCES main.cpp MODELS fixed loaded)", main=BOTH_RUNTIMES
+        f"{models}mcu_add_firmware(both SOURCES main.cpp MODELS fixed loaded)\n"
+        "add_executable(own main.cpp)\n"
+        "target_link_libraries(own PRIVATE mcu::model::fixed mcu::model::loaded)\n"
+        "target_compile_features(own PRIVATE cxx_std_20)",
+        main=BOTH_RUNTIMES,
     )
-    image = project.made(None).tree / "both.elf"
-    zeros, again, halves, halves_again = process.run([image]).stdout.splitlines()
+    tree = project.made(None).tree
+    image = tree / "both.elf"
+    printed = process.run([image]).stdout
+    assert printed == process.run([tree / "own"]).stdout
+    zeros, again, halves, halves_again = printed.splitlines()
     assert zeros == again != halves == halves_again
     assert "mcu::et::add_mcu" in symbols(image)
     project.write(f"mcu_add_model(fixed MODEL {MODELS['digits']} BOARD host RUNTIME none)")
-    told = project.configure(None).stderr
-    assert "RUNTIME: 'none' is none of static, executorch" in told
+    text = " ".join(project.configure(None).stderr.split())
+    assert "RUNTIME: 'none' is none of static, table, executorch" in text
 
 
 @pytest.mark.slow

@@ -149,9 +149,9 @@ def test_flipped_bits_are_seen(built, tmp_path):
         found = outputs(built, tmp_path, weights, flipped)
         wrong += isinstance(found, bytes) and found != right
     assert wrong > 1
-    told = outputs(built, tmp_path, stream, stream[:1] + bytes([stream[1] ^ 0x20]) + stream[2:])
-    assert "EthosUBackend: the NPU does not take a command of the stream" in told
-    assert "of the command stream" in told and "the NPU: command 0" in told
+    text = outputs(built, tmp_path, stream, stream[:1] + bytes([stream[1] ^ 0x20]) + stream[2:])
+    assert "EthosUBackend: the NPU does not take a command of the stream" in text
+    assert "of the command stream" in text and "the NPU: command 0" in text
 
 
 @pytest.mark.parametrize(
@@ -164,15 +164,15 @@ def test_flipped_bits_are_seen(built, tmp_path):
     ],
 )
 def test_damage_is_named(built, tmp_path, old, new, words):
-    told = outputs(built, tmp_path, old, new)
-    assert words in told and "ExecuTorch's runtime could not load or run its program" in told
+    text = outputs(built, tmp_path, old, new)
+    assert words in text and "ExecuTorch's runtime could not load or run its program" in text
 
 
 def test_a_program_for_another_npu_is_refused_when_it_is_loaded(built, tmp_path):
     for npu, words in (("ethos-u55-256", "number of MACs"), ("ethos-u65-256", "another Ethos-U")):
-        told = outputs(built, tmp_path, b"COP1", b"COP1", npu)
-        assert f"EthosUBackend: the command stream is for another {words.removeprefix('another ')}" in told
-        assert "a delegate of the program has no back end here, or is for another device" in told
+        text = outputs(built, tmp_path, b"COP1", b"COP1", npu)
+        assert f"EthosUBackend: the command stream is for another {words.removeprefix('another ')}" in text
+        assert "a delegate of the program has no back end here, or is for another device" in text
 
 
 def test_an_npu_that_does_not_answer_is_told(built, tmp_path):

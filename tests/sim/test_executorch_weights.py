@@ -107,15 +107,15 @@ def refused(table: Path, *words: object) -> dict[str, str]:
 
 
 def test_weights_that_are_missing_are_named(table):
-    told = refused(table)
-    assert "the weights of 'table.weight' lie in another file (.ptd)" in told["message"]
-    assert "--data FILE.ptd" in told["hint"]
+    text = refused(table)
+    assert "the weights of 'table.weight' lie in another file (.ptd)" in text["message"]
+    assert "--data FILE.ptd" in text["hint"]
 
 
 def test_another_file_is_refused(table, tmp_path):
     wider = export(Wider(), tmp_path / "wider").with_suffix(".ptd")
-    told = refused(table, "--data", wider)
-    assert told["message"].startswith(f"{wider}: 'table.weight' has") and "(9, 64)" in told["message"]
+    text = refused(table, "--data", wider)
+    assert text["message"].startswith(f"{wider}: 'table.weight' has") and "(9, 64)" in text["message"]
     whole = table.with_suffix(".ptd")
     assert "is in" in refused(table, "--data", whole, "--data", wider)["message"]
     assert "no FT01 identifier" in refused(table, "--data", table)["message"]
@@ -162,10 +162,10 @@ def test_methods_are_models_of_their_own(external, tmp_path):
     file = export(Table(0), tmp_path / "table", external)
     data = ("--data", file.with_suffix(".ptd")) if external else ()
     words = (*("--board", "host", file, "--runtime", "executorch"), *data)
-    told = command("build", *words, "--build-dir", tmp_path, "--json").json["error"]["message"]
-    assert "2 methods (forward, twice)" in told
-    told = command("build", *words, "--method", "thrice", "--build-dir", tmp_path, "--json").json["error"]
-    assert "there is no method 'thrice'" in told["message"] and "forward, twice" in told["hint"]
+    text = command("build", *words, "--build-dir", tmp_path, "--json").json["error"]["message"]
+    assert "2 methods (forward, twice)" in text
+    text = command("build", *words, "--method", "thrice", "--build-dir", tmp_path, "--json").json["error"]
+    assert "there is no method 'thrice'" in text["message"] and "forward, twice" in text["hint"]
     programs = set()
     for method in ("forward", "twice"):
         result = command("test", *words, "--method", method, "--build-dir", tmp_path, "--json")

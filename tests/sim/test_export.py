@@ -4,6 +4,7 @@ import configparser
 import inspect
 import json
 import os
+import re
 import shutil
 import tarfile
 import venv
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from mcu_build import api, process
+from mcu_build.errors import McuError
 from mcu_build.export.contents import PROLOGUE
 from mcu_build.export.make import FORMATS, write
 from mcu_build.image.elf import read_elf
@@ -248,6 +250,11 @@ def test_in_a_project_of_strict_warnings(made, tmp_path):
         compiled(tmp_path, [tmp_path / file], [*flags, *more, f"-std={standard}", include[0]])
 
 
+def test_options_for_another_core_are_an_error_in_words(made, tmp_path):
+    with pytest.raises(AssertionError, match="first is for another core: compile it with -mcpu=cortex-m4"):
+        compiled(tmp_path, [made / "folder/src/first.cpp"], ["-mcpu=cortex-m3", "-mthumb"])
+
+
 def test_two_exports_in_one_image(made, tmp_path):
     """Kernels are each model's own."""
     contents, request = exported(tmp_path / "scratch", "second")
@@ -275,8 +282,39 @@ def test_the_options_are_those_of_generate():
     assert given == set(inspect.signature(api.generate).parameters) | {"format", "version"}
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "class"}, "--name class: no free name.*model_class"),
+        ({"name": "2-way"}, "--name 2-way: no free name.*model_2_way"),
+        ({"version": "one"}, "--version one: not a version"),
+        ({"format": "keil"}, "'keil' is none of folder, lib"),
+        ({"output": "theirs"}, "theirs: holds something else than an export"),
+        ({"output": "net.py"}, "net.py: not a folder"),
+        ({"output": "net.py/new/folder"}, "net.py: not a folder"),
+    ],
+)
+def test_what_is_refused_before_anything_is_made(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("model = None\n")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs/manifest.json").write_text('{"files": {"notes.txt": ""}}')
+    (tmp_path / "theirs/notes.txt").write_text("mine")
+    with pytest.raises(McuError) as caught:
+        api.export("net.py", **{"output": "new", "board": "netduinoplus2", **options})
+    assert re.search(words, f"{caught.value.message} {caught.value.hint}")
+    files = sorted(file.name for file in tmp_path.rglob("*.*"))
+    assert files == ["manifest.json", "net.py", "notes.txt"]
+
+
 def test_the_same_bytes_again(made, tmp_path):
     contents, request = exported(tmp_path / "scratch")
+    # Another format, and a file of the user's: the first goes, the second stays.
+    for format in ("folder", "lib"):
+        write(contents, request, format, tmp_path / "again")
+        (tmp_path / "again/src").mkdir(exist_ok=True)
+        (tmp_path / "again/src/own.h").write_text("// mine\n")
+    assert [file.name for file in (tmp_path / "again/src").rglob("*.*")] == ["own.h"]
     for format in FORMATS:
         manifest = write(contents, request, format, tmp_path / format)
         assert manifest == json.loads((made / format / "manifest.json").read_text())

@@ -199,17 +199,17 @@ def test_the_command_flashes_an_image_and_says_what_it_did(tmp_path: Path) -> No
     files = {"main.cpp": '#include "mcu/platform.h"\n' + GREETING}
     elf = build_image(tmp_path, board, "arm-gcc", files, "production", with_harness=False)
     with empty_board(board, tmp_path) as target:
-        told = mcu_build("flash", "--board", board.id, "--via", "gdb", target.via, "--json", elf)
-        assert told.status == 0, told.err
-        assert (told.json["verified"], told.json["bytes"]) == (True, read_image(elf).size)
+        text = mcu_build("flash", "--board", board.id, "--via", "gdb", target.via, "--json", elf)
+        assert text.status == 0, text.err
+        assert (text.json["verified"], text.json["bytes"]) == (True, read_image(elf).size)
         until(lambda: target.uart == "it runs\n")
     for words, status, message in (
         (["--via", "gdb", target.via, elf], Exit.TOOL_MISSING, "no GDB server answers there"),
         (["--via", "gdb", target.via, tmp_path / "none.elf"], Exit.INPUT, "there is no such image"),
         (["--via", "uf2", elf], Exit.INPUT, "the board shows no drive"),
     ):
-        told = mcu_build("flash", "--board", board.id, *words)
-        assert told.status == status and message in told.err
+        text = mcu_build("flash", "--board", board.id, *words)
+        assert text.status == status and message in text.err
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_digits_on_the_device(tmp_path: Path, name: str) -> None:
     with empty_board(find_board(name), tmp_path) as target:
         words = ["--board", name, "--npu", "none", "--via", "gdb", target.via, "--on-device", "--vectors", 20]
         model = Path(__file__).parents[2] / "examples/digits/model.py"
-        told = mcu_build("test", *words, "--build-dir", tmp_path / "build", "--json", model)
-        assert told.status == 0, told.err
-        assert (told.json["vectors"], told.json["mismatches"], told.json["differing"]) == (20, 0, 0)
-        assert told.json["outputs_vary"] and told.json["cycles"] is None
+        text = mcu_build("test", *words, "--build-dir", tmp_path / "build", "--json", model)
+        assert text.status == 0, text.err
+        assert (text.json["vectors"], text.json["mismatches"], text.json["differing"]) == (20, 0, 0)
+        assert text.json["outputs_vary"] and text.json["cycles"] is None

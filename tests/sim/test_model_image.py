@@ -1,5 +1,6 @@
 """A model as MCUboot's second image: in a slot of its own, with a dependency on the application."""
 
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -12,15 +13,10 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.simulate.run import run
 from mcu_build.stages.manifest import require
 from tests.support.cli import mcu_build
+from tests.support.firmware import Project
+from tests.support.mcuboot import BOARD, is_signed, new_key
+from tests.support.preloaded import environment
 
-BOARD = """
-extends = "netduinoplus2"
-[mcuboot]
-slot = 0x08020000
-size = "384K"
-model_slot = 0x080C0000
-model_size = "128K"
-"""
 MODEL = """
 import torch
 from torch import nn
@@ -35,17 +31,13 @@ INPUTS = bytes(range(1, 17))
 DEPENDENCY = 0x40  # MCUboot's TLV: image, three bytes, version
 
 
-def imgtool(*words: object) -> process.Finished:
-    return process.run([sys.executable, "-m", "imgtool.main", *map(str, words)])
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("image")
     (folder / "mine.toml").write_text(BOARD)
     for seed, name in enumerate(("old", "new")):
         (folder / f"{name}.py").write_text(MODEL.format(seed=seed))
-    assert imgtool("keygen", "-t", "ecdsa-p256", "-k", folder / "key.pem").status == 0
+    new_key(folder / "key.pem")
     return folder
 
 
@@ -86,7 +78,7 @@ def read(file: str) -> tuple[bytes, tuple[int, ...], dict[int, bytes]]:
 
 
 def test_the_first_model_depends_on_its_application(folder: Path, signed: dict[str, str]) -> None:
-    assert imgtool("verify", "-k", folder / "key.pem", signed["program"]).status == 0
+    assert is_signed(signed["program"], folder / "key.pem")
     program, version, trailer = read(signed["program"])
     assert program == Path(signed["program_slot"]).read_bytes() and version == (1, 4, 0)
     assert trailer[DEPENDENCY] == struct.pack("<B3xBBHI", 0, 1, 4, 0, 0)
@@ -97,9 +89,45 @@ def test_the_first_model_depends_on_its_application(folder: Path, signed: dict[s
     assert board.mcuboot is not None and Path(signed["signed"]).stat().st_size < board.mcuboot.size
 
 
+LISTS = """
+mcu_add_model(old MODEL old.py BOARD mine.toml IO int8 RUNTIME table PROGRAM_SLOT mcuboot)
+mcu_add_firmware(demo MODELS old SIGN key.pem VERSION 1.4.0)
+"""
+SCONSTRUCT = """
+from mcu_build import scons
+env = Environment(tools=["default", scons.tool], MCU_BOARD="mine.toml")
+model = env.McuModel("old.py", io="int8", runtime="table", program_slot="mcuboot")
+env.McuFirmware("demo", [model], sign="key.pem", version="1.4.0")
+"""
+
+
+@pytest.mark.parametrize("front", ["cmake", "scons"])
+def test_build_systems_sign_both_images(
+    folder: Path, signed: dict[str, str], tmp_path: Path, front: str
+) -> None:
+    for name in ("mine.toml", "old.py", "key.pem"):
+        shutil.copy(folder / name, tmp_path)
+    if front == "cmake":
+        made = Project(tmp_path).write(LISTS).made("arm-clang").tree
+    else:
+        (tmp_path / "SConstruct").write_text(SCONSTRUCT)
+        done = process.run([sys.executable, "-m", "SCons", "-Q", "."], cwd=tmp_path, env=environment())
+        assert done.status == 0, done.stdout + done.stderr
+        made = tmp_path
+    program, version, trailer = read(str(made / "demo.program.signed.bin"))
+    assert program == Path(signed["program_slot"]).read_bytes() and version == (1, 4, 0)
+    assert trailer[DEPENDENCY] == struct.pack("<B3xBBHI", 0, 1, 4, 0, 0)
+    for kind in ("signed", "program.signed"):
+        assert is_signed(made / f"demo.{kind}.bin", folder / "key.pem")
+    # What such an image lacks is said before anything is signed.
+    words = ("-b", folder / "mine.toml", "--sign", folder / "key.pem", "--program", tmp_path / "none.slot")
+    refused = mcu_build("sign", *words, made / "demo.elf")
+    assert refused.status == Exit.INPUT and "none.slot: no such file" in refused.err
+
+
 def test_an_update_of_the_model_alone(folder: Path, update: dict[str, str]) -> None:
     for kind in ("signed", "update"):
-        assert imgtool("verify", "-k", folder / "key.pem", update[kind]).status == 0
+        assert is_signed(update[kind], folder / "key.pem")
         program, version, trailer = read(update[kind])
         assert program == Path(update["file"]).read_bytes() and version == (2, 0, 1)
         assert trailer[DEPENDENCY] == struct.pack("<B3xBBHI", 0, 1, 4, 0, 0)

@@ -80,8 +80,8 @@ def test_a_flipped_bit_is_seen(built, tmp_path):
     size = len(delegate.weights)
     found = {with_flipped_bit(built, delegate.weights, size * part // 20, tmp_path) for part in range(1, 20)}
     assert sum(isinstance(one, bytes) and one != right for one in found) > 1
-    told = with_flipped_bit(built, delegate.stream, 1, tmp_path)
-    assert "its NPU reported an error" in told and "the NPU: command 0" in told
+    text = with_flipped_bit(built, delegate.stream, 1, tmp_path)
+    assert "its NPU reported an error" in text and "the NPU: command 0" in text
 
 
 def test_a_program_without_a_link_has_no_npu(built, tmp_path):
@@ -129,10 +129,10 @@ def test_errors_of_the_npu_are_decoded(image):
         def _address(self, offset: int) -> int:
             return super()._address(offset) + (4096 if offset == npu.BASEP1 else 0)
 
-    with pytest.raises(McuError, match="it reports success, but the NPU met an error: 8 bytes at 0x") as told:
+    with pytest.raises(McuError, match="it reports success, but the NPU met an error: 8 bytes at 0x") as text:
         run(image, vector(INTERRUPT), make=Astray)
-    assert told.value.exit_code == Exit.FIRMWARE
-    assert "bus error: the NPU cannot reach that memory" in told.value.message
+    assert text.value.exit_code == Exit.FIRMWARE
+    assert "bus error: the NPU cannot reach that memory" in text.value.message
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_errors_of_the_npu_are_decoded(image):
     ],
 )
 def test_a_program_that_waits_in_vain_is_late(image, make, words):
-    with pytest.raises(McuError, match=words) as told:
+    with pytest.raises(McuError, match=words) as text:
         run(image, vector(INTERRUPT), make=make, timeout=0.5)
-    assert told.value.exit_code == Exit.TIMEOUT
+    assert text.value.exit_code == Exit.TIMEOUT
 
 
 def test_the_npu_reaches_what_was_lent_and_nothing_else():

@@ -194,8 +194,8 @@ def test_with_an_npu(folder, tmp_path):
     layer = delegate["layers"][0]
     assert layer["cycles"] > 0 and layer["output_of"] == "aten::conv2d"
     text = mcu_build(*words).out
-    for told in (text, page.read_text()):
-        assert "estimated by ethos-u-vela" in told and layer["operator"] in told
+    for output in (text, page.read_text()):
+        assert "estimated by ethos-u-vela" in output and layer["operator"] in output
 
 
 def test_a_budget(folder, tmp_path):
@@ -246,7 +246,7 @@ def test_what_has_grown_is_told(monkeypatch):
     for what in benchmark.WATCHED:
         within = {**before, what: before[what] * 101 // 100}
         assert not list(benchmark.grown(key, within, before))
-        (told,) = benchmark.grown(key, {**before, what: before[what] * 102 // 100 + 1}, before)
-        assert what in told and f"{before[what]:,}" in told
+        (text,) = benchmark.grown(key, {**before, what: before[what] * 102 // 100 + 1}, before)
+        assert what in text and f"{before[what]:,}" in text
     assert list(benchmark.grown(key, {"error": "too large"}, before))
     assert list(benchmark.grown(key, before, None))

@@ -89,9 +89,9 @@ def test_the_newest_program_that_can_run_is_loaded(digits, tmp_path):
 def test_without_a_program_the_message_tells_of_both_slots(digits, tmp_path):
     factory = bytearray((digits / "program.slot").read_bytes())
     factory[200] ^= 1
-    with pytest.raises(McuError, match="no program slot holds a program for this firmware") as told:
+    with pytest.raises(McuError, match="no program slot holds a program for this firmware") as text:
         outputs(digits, tmp_path, bytes(factory))
-    assert "slot 0: corrupted" in told.value.message and "slot 1: empty" in told.value.message
+    assert "slot 0: corrupted" in text.value.message and "slot 1: empty" in text.value.message
 
 
 def test_an_operator_that_is_not_linked_is_the_devices_own_message(digits, tmp_path):
@@ -101,10 +101,10 @@ def test_an_operator_that_is_not_linked_is_the_devices_own_message(digits, tmp_p
     made = slot_file(calling, require(digits).memory["operators"], 1)
     with pytest.raises(
         McuError, match=r"an operator of the program is not linked; build with --ops-from"
-    ) as told:
+    ) as text:
         outputs(digits, tmp_path, made)
-    assert told.value.exit_code == Exit.FIRMWARE
-    assert "slot 0: cannot be loaded" in told.value.message
+    assert text.value.exit_code == Exit.FIRMWARE
+    assert "slot 0: cannot be loaded" in text.value.message
 
 
 def test_a_program_that_the_firmware_cannot_run_is_refused_by_the_command(digits, tmp_path):

@@ -14,12 +14,22 @@ from mcu_build.ir.plan import Plan
 from tests.support.generator import check as checks
 from tests.support.generator.check import HOST, Target, check
 from tests.support.generator.minimize import minimized
-from tests.support.generator.models import RARE_FIRST, Net, draw, shapes, source
-from tests.support.generator.operators import RARE, TEMPLATES
+from tests.support.generator.models import PRECISE_FIRST, RARE_FIRST, STATE_FIRST, Net, draw, shapes, source
+from tests.support.generator.operators import TEMPLATES
+from tests.support.generator.rare import RARE
+from tests.support.generator.state import STATE
 
 # As many models in a batch as flash and RAM of the boards hold.
 BATCH = 20
-MODELS, MORE_MODELS = 180, 3000
+# 200 models in every run: plain ones, of rarer operators, with layers in float, int16 and int4.
+QUICK = (*range(0, 140, BATCH), *range(RARE_FIRST, RARE_FIRST + 40, BATCH), PRECISE_FIRST)
+ALL = (
+    *range(0, 3000, BATCH),
+    *range(RARE_FIRST, RARE_FIRST + 300, BATCH),
+    *range(STATE_FIRST, STATE_FIRST + 100, BATCH),
+    *range(PRECISE_FIRST, PRECISE_FIRST + 200, BATCH),
+)
+ON_M55 = QUICK[::3]
 NPU_FIRST = 152  # Models of layers: convolutions, pools, norms.
 M4, M55, NPU = Target("mps2-an386"), Target("corstone-300"), Target("host", "ethos-u55-128")
 
@@ -88,15 +98,16 @@ def test_a_wrong_plan_is_found(tmp_path, monkeypatch):
     assert [results[file].outcome for file in files] == ["exact", "wrong"]
 
 
-@pytest.mark.parametrize("first", range(0, MODELS, BATCH))
+@pytest.mark.parametrize("first", QUICK)
 def test_random_models(first, tmp_path):
-    """Half of the models on the host and on M4, which share a program, half on M55, for the time it takes."""
-    targets = (HOST, M4) if first // BATCH % 2 == 0 else (M55,)
+    """All models on the host and on M4, which share a program; some on M55, for the time it takes."""
+    targets = (HOST, M4, M55) if first in ON_M55 else (HOST, M4)
     assert not list(failures(first, BATCH, targets, tmp_path))
 
 
-def test_models_of_rarer_operators(tmp_path):
-    assert not list(failures(RARE_FIRST, BATCH, (HOST, M4), tmp_path))
+def test_models_with_state(tmp_path):
+    """A ring, a cache, cells and layers; the other kinds with all models."""
+    assert not list(failures(STATE_FIRST + 6, len(STATE) - 6, (HOST,), tmp_path))
 
 
 def test_random_models_on_the_npu(tmp_path):
@@ -105,8 +116,6 @@ def test_random_models_on_the_npu(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "first", (*range(MODELS, MORE_MODELS, BATCH), *range(RARE_FIRST, RARE_FIRST + 300, BATCH))
-)
-def test_many_more_random_models(first, tmp_path):
+@pytest.mark.parametrize("first", ALL)
+def test_every_random_model_on_every_target(first, tmp_path):
     assert not list(failures(first, BATCH, (HOST, M4, M55, NPU), tmp_path))

@@ -32,7 +32,7 @@ class Done:
     """An invocation: what it said, and its steps."""
 
     status: int
-    told: str
+    printed: str
     steps: tuple[Step, ...]
 
     def count(self) -> Counter[str]:
@@ -100,7 +100,7 @@ class Workspace:
     def built(self, *words: str | Path) -> Done:
         """Build; AssertionError with Bazel's words where it fails."""
         done = self.run("build", *words)
-        assert done.status == 0, done.told
+        assert done.status == 0, done.printed
         return done
 
     def output(self, name: str) -> Path:

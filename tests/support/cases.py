@@ -102,6 +102,11 @@ def run_cases(cases: Sequence[Case], folder: Path) -> list[list[np.ndarray]]:
     return split_outputs(outputs, cases)
 
 
+def inputs_of(cases: Sequence[Case]) -> list[bytes]:
+    """The bytes of all inputs, as they lie in memory."""
+    return [array.tobytes() for case in cases for array in program_of(case)[1]]
+
+
 def run_plans(plans: Sequence[Plan], inputs: Sequence[np.ndarray], folder: Path) -> bytes:
     """All outputs of plans, one after the other as they lie in memory; `inputs` likewise."""
     return run_vectors(plans, [inputs], folder)

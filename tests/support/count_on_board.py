@@ -1,36 +1,37 @@
 """Instructions that single operator calls take on a board's simulated core: many cases in one image."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mcu_build.board import find_board
 from mcu_build.cache import Cache
+from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.image.elf import Symbol
 from mcu_build.profile.measure import Executable, count, read
 from mcu_build.resources import data_dir
-from tests.support.cases import Case, program_of
-from tests.support.cases_on_board import build_cases, plans_on
+from tests.support.cases import Case, inputs_of
+from tests.support.cases_on_board import plans_on
+from tests.support.tables.core import linked_for
+from tests.support.tables.host import packed
 
 
 class _Cases(Executable):
-    """An image of cases, whose run() is C++."""
+    """The runner of plans that are data; each is an inference."""
 
     @property
     def run(self) -> Symbol:
-        return self.symbol("_ZN5cases3runEv")
+        return self.symbol("cases_run")
 
 
-def counts_on(board_id: str, cases: Sequence[Case], folder: Path) -> list[int]:
-    """Instructions of each case. `folder` is for the build (tmp_path)."""
+def counts_on(board_id: str, cases: Sequence[Case]) -> list[int]:
+    """Instructions of each case."""
     board, plans = find_board(board_id), plans_on(board_id, cases)
-    image = read(build_cases(board, "arm-clang", plans, folder), "cases", board.core)
+    kernels = KernelSet.of(step for plan in plans for step in plan.steps)
+    image = read(linked_for(board, kernels), "cases", board.core)
     executable = _Cases(image.file, image.name, image.core, image.image, image.code)
-    inputs = b"".join(array.tobytes() for case in cases for array in program_of(case)[1])
+    inputs = packed(plans, kernels, [inputs_of(cases)])
     counted = count(executable, board, inputs, 300, Cache(data_dir() / "build" / "test-kernels"))
-    spans = iter(counted.inferences[0])
     entries = [executable.kernel_entries(plan.steps[-1].kernel) for plan in plans]
-    # The call of a kernel, without what poisons memory before it.
     return [
-        next(sum(span.counts.values()) for span in spans if not own.isdisjoint(span.counts))
-        for own in entries
+        sum(next(span for span in spans if not own.isdisjoint(span.counts)).counts.values())
+        for spans, own in zip(counted.inferences, entries, strict=True)
     ]

@@ -101,13 +101,13 @@ class Front:
 
     def tried(self, target: str = "all") -> process.Finished:
         """Build a target; the last command that was run, and all that was told."""
-        told = ""
+        text = ""
         for command in self.commands(target):
             finished = self.call(*command)
-            told += finished.stdout + finished.stderr
+            text += finished.stdout + finished.stderr
             if finished.status != 0:
                 break
-        return process.Finished(finished.command, finished.status, told, "")
+        return process.Finished(finished.command, finished.status, text, "")
 
     def build(self, target: str = "all") -> "Steps":
         """Build a target, and tell what was done for it. AssertionError where it fails."""
@@ -130,7 +130,7 @@ class Steps:
     compiled: list[str]
     linked: list[str]
     stages: int
-    told: str
+    printed: str
 
 
 def _sources(told: str) -> str:
@@ -154,11 +154,11 @@ def console(image: Path, machine: str, folder: Path) -> list[str]:
     limit = time.monotonic() + _SECONDS
     with process.started([qemu, *words, "-kernel", image]):
         while time.monotonic() < limit:
-            told = file.read_text() if file.is_file() else ""
-            if told.endswith(("done\n", "failed\n")):
-                return told.splitlines()
+            text = file.read_text() if file.is_file() else ""
+            if text.endswith(("done\n", "failed\n")):
+                return text.splitlines()
             time.sleep(0.02)
-    raise AssertionError(f"no end after {_SECONDS} s: {told}")
+    raise AssertionError(f"no end after {_SECONDS} s: {text}")
 
 
 def loaded(front: Front) -> Mapping[str, bytes]:

@@ -135,9 +135,17 @@ def _pairs(dice: np.random.Generator) -> Iterator[Case]:
         a, b = T(int16s(dice, first)), T(int16s(dice, second))
         for multipliers, shift in (((32767, 32766), 15), ((1, -30000), 13), ((5, 7), 0), ((40000, 9), 16)):
             yield int16_case("add_s16", a, b, *multipliers, shift, -30000, 32767)
+        yield int16_case("add_s16", a, b, 23000, -9000, 15, -32768, 32767)
+        yield int16_case("mul_s16", a, b, 2147483647, 46, -32768, 32767)
         for multiplier, shift in ((2147483647, 46), (1 << 30, 45), (12345, 29)):
             yield int16_case("mul_s16", a, b, multiplier, shift, -32768, 32000)
-    for batch, rows, columns, inner in ((1, 1, 1, 1), (2, 3, 5, 7), (1, 4, 2, 300)):
+    for batch, rows, columns, inner in (
+        (1, 1, 1, 1),
+        (2, 3, 5, 7),
+        (1, 4, 2, 300),
+        (2, 2, 3, 8),
+        (1, 3, 4, 19),
+    ):
         left, right = T(int16s(dice, (batch, rows, inner))), T(int16s(dice, (batch, columns, inner)))
         yield int16_case("matmul_s16", left, right, (1 << 23) - 1, 40)
 
@@ -147,6 +155,8 @@ def _pools(dice: np.random.Generator) -> Iterator[Case]:
         ((1, 3, 5, 6), [2, 3], [1, 2], [0, 1], [1, 1]),
         ((2, 1, 4, 4), [4, 4], [4, 4], [0, 0], [1, 1]),
         ((1, 17, 7, 5), [3, 3], [2, 2], [1, 1], [2, 1]),
+        ((1, 1, 5, 9), [2, 2], [2, 2], [1, 1], [1, 1]),
+        ((1, 24, 6, 5), [2, 3], [2, 1], [1, 1], [1, 2]),
     ):
         image = T(int16s(dice, shape), CHANNELS_LAST)
         for rounds_up in (False, True):
@@ -154,6 +164,8 @@ def _pools(dice: np.random.Generator) -> Iterator[Case]:
             counts = np.maximum(np.arange(kernel[0] * kernel[1] + 1), 1)
             multipliers = constant(np.rint(1.7 * 2**29 / counts))
             yield int16_case("avg_pool2d_s16", image, kernel, stride, padding, rounds_up, multipliers, 29)
+            exact = constant(np.rint(0.9 * 2**31 / counts))
+            yield int16_case("avg_pool2d_s16", image, kernel, stride, padding, rounds_up, exact, 32)
 
 
 def _resized(dice: np.random.Generator) -> Iterator[Case]:
@@ -190,4 +202,5 @@ def _rows(dice: np.random.Generator) -> Iterator[Case]:
             weight = constant(dice.integers(-(1 << 29), 1 << 29, entries))
             bias = constant(dice.integers(-(1 << 24), 1 << 24, entries))
             x = T(int16s(dice, shape), order)
-            yield int16_case("norm_s16", x, weight, bias, groups, centered, epsilon, 24)
+            for shift in (24, 16):  # what fits 32 bits, and what does not
+                yield int16_case("norm_s16", x, weight, bias, groups, centered, epsilon, shift)

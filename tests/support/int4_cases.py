@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mcu_build.arithmetic.int4 import DEFINITIONS, GROUP, WHOLE_FACTOR, pack
+from mcu_build.arithmetic.int4 import DEFINITIONS, GROUP, WHOLE_FACTOR, fit_in_pairs, pack
 from mcu_build.lower.integer.int16 import factor
 from tests.support.cases import CHANNELS_LAST, Case, Out, T
 
@@ -21,11 +21,16 @@ def layer(
     grouped: bool = False,
     low: int = -128,
     zero_point: int = -3,
+    fits: bool = True,
 ) -> Case:
-    """A layer over the last dimension of `shape`, or over the channels of an image of four."""
+    """A layer over the last dimension of `shape`, or over the channels of an image of four.
+
+    Where its weights do not fit in pairs, Helium has the portable kernel for it.
+    """
     dimension = 1 if len(shape) == 4 else -1
     inputs = shape[dimension]
     weights = dice.integers(-8, 8, (outputs, inputs)).astype(np.int8)
+    weights = fit_in_pairs(weights) if fits else weights
     factors = dice.integers(1, 256, (outputs, inputs // GROUP)) if grouped else np.ones(1)
     bias = dice.integers(-(1 << 20), 1 << 20, outputs)
     wide = weights * np.repeat(factors, GROUP, axis=1) if grouped else weights
@@ -60,3 +65,7 @@ def cases() -> Iterator[Case]:
     yield layer(dice, (1, 24, 5, 3), 7, low=3)
     yield layer(dice, (2, 64, 2, 2), 6, grouped=True)
     yield layer(dice, (1, 4000), 2)
+    for outputs in (8, 9, 16, 33):
+        yield layer(dice, (2, 48), outputs, low=-30)
+        yield layer(dice, (1, 128), outputs, grouped=True)
+    yield layer(dice, (1, 200), 6, fits=False)

@@ -63,7 +63,15 @@ class Draw:
         return call.output
 
     def window(self, size: ImageSize, height: int, width: int) -> tuple[Window, ImageSize]:
-        """A random window of at most so many rows and columns, and the size of the image it makes."""
+        """A random window of at most so many rows and columns, and the size of the image it makes.
+
+        Of a series, an image of one row, it is turned: of so many pixels at most.
+        """
+        if size.height == 1 < size.width:
+            window, turned = self.window(ImageSize(size.width, 1, size.channels), height, 1)
+            parts = (window.size, window.stride, window.padding, window.dilation)
+            window = Window(*(Pair(part.x, part.y) for part in parts))
+            return window, ImageSize(1, turned.height, size.channels)
         rows, columns = (int(self.dice.integers(1, most + 1)) for most in (height, width))
         gaps = int(self.dice.integers(1, 3)) if rows > 1 else 1
         window = Window(
@@ -142,7 +150,7 @@ class Draw:
     def pool(self, id: int) -> int:
         """The maxima or the averages of windows without gaps."""
         image = self.size(id)
-        while (found := self.window(image, 3, 3))[0].dilation.y > 1:
+        while (found := self.window(image, 3, 3))[0].dilation.product > 1:
             pass
         window, size = found
         output = self._image(size)
@@ -161,13 +169,16 @@ class Draw:
         return self._emit(Lookup(params, id, table, self._image(self.size(id))))
 
     def padded(self, id: int) -> int:
-        """Rows above and below, and columns on one side."""
+        """Rows above and below, and columns on one side; of a series pixels on one side."""
         image = self.size(id)
-        size = ImageSize(image.height + 3, image.width + 1, image.channels)
+        above, below = (2, 1) if image.height > 1 else (0, 0)
+        size = ImageSize(above + image.height + below, image.width + 1, image.channels)
         inside = (1, image.height, image.width, image.channels)
         strides = (image.height * image.row, image.row, image.channels, 1)
         shape = (1, size.height, size.width, size.channels)
-        return self._emit(Pad(PadParams(shape, inside, strides, (0, 2, 1, 0), 7), id, self._image(size), 8))
+        return self._emit(
+            Pad(PadParams(shape, inside, strides, (0, above, 1, 0), 7), id, self._image(size), 8)
+        )
 
     def added(self, first: int, second: int) -> int:
         """The sum of two images of one size."""
@@ -189,13 +200,15 @@ class Draw:
         return output
 
 
-def drawn(seed: int) -> tuple[Plan, int]:
-    """A random net of images, and the number of its input's bytes."""
-    draw = Draw(seed, 23, 12, 4)
+def drawn(seed: int, is_series: bool = False) -> tuple[Plan, int]:
+    """A random net of images, or of series, and the number of its input's bytes."""
+    draw = Draw(seed, 1, 60, 4) if is_series else Draw(seed, 23, 12, 4)
     image = draw.convolution(draw.input, 8)
     for _ in range(4):
         kind = int(draw.dice.integers(7))
-        if min(draw.size(image).height, draw.size(image).width) < 4 or kind == 0:
+        if is_series and (kind == 0 or draw.size(image).width < 8):
+            image = draw.transposed(image)
+        elif not is_series and (min(draw.size(image).height, draw.size(image).width) < 4 or kind == 0):
             image = (draw.upsampled, draw.transposed, draw.resampled)[len(draw.steps) % 3](image)
         elif kind == 1:
             image = draw.added(image, draw.convolution(draw.table(image), draw.size(image).channels, True))

@@ -50,8 +50,23 @@ inline __attribute__((always_inline)) void for_each_row(const DspConv2dParams& p
     }
 }
 
-// Windows of pixels that are whole words.
+// Bytes from a row of the image to the next.
+inline int32_t pitch_of(const DspConv2dParams& params) {
+    return params.input.width * params.input.channels;
+}
+
+// Windows of pixels that are whole words. widen_inside() takes those that do not leave the image, from `from`
+// on.
 struct Words {
+    __attribute__((noinline)) static void widen_inside(const DspConv2dParams& params, const int8_t* from,
+                                                       Slot slot) {
+        const int32_t pitch = pitch_of(params);
+        const int32_t words = params.window.size.x * params.input.channels >> 2;
+#pragma GCC unroll 1
+        for (int32_t rows = params.window.size.y; rows > 0; --rows, from += pitch) {
+            slot = widen_words(from, words, slot);
+        }
+    }
     static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
         const int32_t pad = static_cast<uint8_t>(params.pad_value) * 0x01010101;
         for_each_row(params, image, origin, [&](const Row& row, bool inside) {
@@ -68,10 +83,25 @@ struct Words {
 
 // Other windows: brought together byte by byte behind the im2col buffer, then widened.
 struct Bytes {
+    // Behind the im2col buffer; a word further on for the second pixel, as its slots are.
+    static int8_t* joined(const DspConv2dParams& params, Slot slot) {
+        return reinterpret_cast<int8_t*>(slot + 4 * params.tile.groups);
+    }
+    __attribute__((noinline)) static void widen_inside(const DspConv2dParams& params, const int8_t* from,
+                                                       Slot slot) {
+        const int32_t pitch = pitch_of(params);
+        const int32_t run = params.window.size.x * params.input.channels;
+        int8_t* const window = joined(params, slot);
+        int8_t* to = window;
+#pragma GCC unroll 1
+        for (int32_t rows = params.window.size.y; rows > 0; --rows, from += pitch) {
+            to = dsp::copy_bytes(from, run, to);
+        }
+        widen_words(window, (to - window + 3) >> 2, slot);
+    }
     static void widen_window(const DspConv2dParams& params, const int8_t* image, Pair origin, Slot slot) {
-        // Behind the im2col buffer; a word further on for the second pixel, as its slots are.
         const auto pad = static_cast<int8_t>(params.pad_value);
-        int8_t* const window = reinterpret_cast<int8_t*>(slot + 4 * params.tile.groups);
+        int8_t* const window = joined(params, slot);
         int8_t* to = window;
         for_each_row(params, image, origin, [&](const Row& row, bool inside) {
             if (!inside) {
@@ -95,16 +125,25 @@ template <typename Kind, typename TwoPixels>
 inline __attribute__((always_inline)) void conv2d(const DspConv2dParams& params, const int8_t* input,
                                                   int8_t* output, Slot slots, TwoPixels two_pixels) {
     const Window& window = params.window;
+    const int32_t last = params.input.width - window.size.x;
     for (int32_t n = 0; n < params.batch; ++n) {
         for (int32_t oy = 0; oy < params.output.height; ++oy) {
             Pair origin = {oy * window.stride.y - window.padding.y, -window.padding.x};
-            for (int32_t left = params.output.width; left > 0; left -= 2) {
-                Kind::widen_window(params, input, origin, slots);
+            const bool rows_inside = origin.y >= 0 && origin.y + window.size.y <= params.input.height;
+            const int8_t* const row = input + origin.y * pitch_of(params);
+            const auto widen = [&](Slot slot) {
+                if (rows_inside && origin.x >= 0 && origin.x <= last) {
+                    Kind::widen_inside(params, row + origin.x * params.input.channels, slot);
+                } else {
+                    Kind::widen_window(params, input, origin, slot);
+                }
                 origin.x += window.stride.x;
+            };
+            for (int32_t left = params.output.width; left > 0; left -= 2) {
+                widen(slots);
                 int8_t* second = output;
                 if (left > 1) {
-                    Kind::widen_window(params, input, origin, slots + 1);
-                    origin.x += window.stride.x;
+                    widen(slots + 1);
                     second = output + params.tile.channels;
                 }
                 two_pixels(output, second);

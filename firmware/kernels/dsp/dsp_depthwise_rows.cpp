@@ -95,7 +95,7 @@ inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& par
     const int32_t blocks = params.output.x / kTogether * (2 * kTogether * params.window.stride.x);
     fill(rows * pitch, params.pad_value, reinterpret_cast<int32_t*>(slots));
     DspDepthwiseRow row;
-    row.pixel = kGroups ? size.channels / params.depth * params.outputs : size.channels;
+    const int32_t pixel = kGroups ? size.channels / params.depth * params.outputs : size.channels;
     row.bounds = params.bounds;
     row.back = static_cast<int32_t>(sizeof(int32_t)) * (blocks - (by_groups ? 0 : 1));
     for (int32_t n = 0; n < params.batch; ++n) {
@@ -140,12 +140,12 @@ inline __attribute__((always_inline)) void run(const DspDepthwiseRowsParams& par
                 } else {
                     core(row);
                 }
-                row.output += params.output.x * row.pixel;
+                row.output += params.output.x * pixel;
             }
             row.packed = row.packed_end;
         }
         input += size.height * line;
-        output += params.output.y * params.output.x * row.pixel;
+        output += params.output.y * params.output.x * pixel;
     }
 }
 

@@ -1,5 +1,7 @@
 #include "mcu/kernels/dsp_mean.h"
 
+#include "mcu/kernels/pool.h"
+#include "mcu/kernels/window_runs.h"
 #include "requantize.h"
 
 namespace mcu::kernels {
@@ -52,6 +54,32 @@ struct FourSums {
     }
 };
 
+// Of four channels, whose sums fit 16 bits.
+struct Mean {
+    static constexpr int32_t kTogether = 4;
+    struct Sums {
+        int32_t even;
+        int32_t odd;
+    };
+    DspScale scale;
+    int32_t factor;
+
+    static Sums start() { return {0, 0}; }
+    static Sums add(Sums sums, const int8_t* from) {
+        const int32_t word = dsp::load_word(from);
+        return {dsp::add_even(sums.even, word), dsp::add_odd(sums.odd, word)};
+    }
+    int8_t of(int32_t sum) const {
+        return dsp::requantize<dsp::Form::kHalfAway>(scale.doubled_bias + factor * sum, scale, {});
+    }
+    void finish(Sums sums, int8_t* to) const {
+        to[0] = of(static_cast<int16_t>(sums.even));
+        to[1] = of(static_cast<int16_t>(sums.odd));
+        to[2] = of(sums.even >> 16);
+        to[3] = of(sums.odd >> 16);
+    }
+};
+
 int32_t sum_of_neighbours(const int8_t* from, int32_t count) {
     int32_t sum = 0;
     int32_t left = count;
@@ -85,12 +113,15 @@ int32_t sum_of_one(const MeanWindow& window, const int8_t* first) {
 
 void dsp_mean_s8(const MeanParams& params, const int8_t* input, int8_t* output) {
     const MeanWindow window = mean_window(params);
-    const DspScale scale = params.scale;
-    const int32_t factor = params.factor;
+    const Mean mean = {params.scale, params.factor};
     const int32_t channels = params.input.channels;
-    const auto finish = [=](int32_t sum) {
-        return dsp::requantize<dsp::Form::kHalfAway>(scale.doubled_bias + factor * sum, scale, {});
-    };
+    const int32_t together = (params.stride.x == 1 ? params.output.width : 1) * channels;
+    if (together >= Mean::kTogether && params.taps.y * params.taps.x <= kMost) {
+        const Window taps = {params.taps, params.stride, {0, 0}, {1, 1}};
+        for_each_run(AvgPool2dParams{params.batch, params.input, params.output, taps}, input, output,
+                     [&](const WindowRun<int8_t>& run, int8_t* to) { reduce_run<0>(run, mean, to); });
+        return;
+    }
     for_each_mean(params, input, [&](const int8_t* first) {
         int32_t c = 0;
         for (; c + 4 <= channels; c += 4, output += 4) {
@@ -100,11 +131,11 @@ void dsp_mean_s8(const MeanParams& params, const int8_t* input, int8_t* output) 
             }
             four.move();
             for (int32_t i = 0; i < 4; ++i) {
-                output[i] = finish(four.sums[i]);
+                output[i] = mean.of(four.sums[i]);
             }
         }
         for (; c < channels; ++c) {
-            *output++ = finish(sum_of_one(window, first + c));
+            *output++ = mean.of(sum_of_one(window, first + c));
         }
     });
 }

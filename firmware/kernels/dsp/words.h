@@ -14,7 +14,8 @@ inline int32_t load_word(const T* from) {
     return word;
 }
 
-inline void store_word(int32_t word, int8_t* to) {
+template <typename T>
+inline void store_word(int32_t word, T* to) {
     std::memcpy(to, &word, sizeof word);
 }
 

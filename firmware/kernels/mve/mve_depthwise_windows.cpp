@@ -6,8 +6,13 @@
 namespace mcu::kernels {
 namespace {
 
-constexpr int32_t kBlock = 16;           // channels
-constexpr int32_t kColumn = 4 * kBlock;  // bytes
+constexpr int32_t kWord = 4;    // bytes: four rows
+constexpr int32_t kBlock = 16;  // channels
+
+// Bytes from a column to the next.
+int32_t column_of(const MveDepthwiseWindowsParams& params) {
+    return params.narrow ? kWord : kWord * kBlock;
+}
 
 int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
@@ -23,8 +28,9 @@ void set_size(const MveDepthwiseWindowsParams& params, int32_t rows, int32_t wid
     const int32_t pixel = params.input.channels * params.copies;
     space.loops = (width + step - 1) / step - 1;
     space.pitch = step * pixel;
-    space.back = params.copies - space.loops * space.pitch;
-    space.next = 4 - (space.loops + 1) * step * params.window.stride.x * kColumn;
+    space.back = (params.narrow ? 1 : params.copies) - space.loops * space.pitch;
+    space.next =
+        (params.narrow ? 0 : kWord) - (space.loops + 1) * step * params.window.stride.x * column_of(params);
     space.rest = (width - space.loops * step) * (4 / step);
     space.lower = rows == 2 ? 256 : 1;
     const int32_t below = rows == 2 ? params.output.x * pixel : 0;
@@ -40,21 +46,35 @@ MveDepthwiseSpace space_of(const MveDepthwiseWindowsParams& params, const int8_t
     const int32_t before = params.pairs ? 2 : params.window.stride.x;
     const auto start = static_cast<int32_t>(reinterpret_cast<uintptr_t>(columns));
     for (int32_t i = 0; i < 4; ++i) {
-        space.bases[0][i] = start + (i * params.window.dilation.x - before) * kColumn;
+        space.bases[0][i] = start + (i * params.window.dilation.x - before) * column_of(params);
         space.bases[1][i] = space.bases[0][i] + params.second;
     }
     return space;
 }
 
+// `width` columns of an image of one channel from column `first` on, sixteen at once: up to fifteen behind
+// them are zeros then.
+void copy_columns(const mve::Rows& rows, int32_t first, int32_t width, int8_t* to) {
+    if (const int32_t whole = width / kBlock; whole > 0) {
+        mve::copy_rows(kBlock, rows, first, whole, kBlock, to);
+    }
+    if (const int32_t rest = width % kBlock; rest > 0) {
+        mve::copy_rows(kBlock, rows, first + width - rest, 1, rest, to + (width - rest) * kWord);
+    }
+}
+
 }  // namespace
 
-void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthwiseCore core,
+void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& given, MveDepthwiseCore core,
                               const int8_t* input, const int8_t* records, int8_t* output, uint8_t* columns) {
+    const MveDepthwiseWindowsParams params = given;  // which stores of int8 cannot change
     const Window& window = params.window;
     const int32_t pixel = params.input.channels;
     const int32_t width = params.output.x;
     const int32_t at_once = params.pairs ? 2 : 1;
-    const int32_t plane = params.columns * kColumn;
+    const int32_t column = column_of(params);
+    const int32_t plane = params.columns * column;
+    const int32_t calls = params.narrow ? 1 : params.copies;
     const auto value = static_cast<int8_t>(params.pad_value);
     auto* const at = reinterpret_cast<int8_t*>(columns);
     const int8_t* pad = at + params.planes * plane;
@@ -83,22 +103,26 @@ void mve_depthwise_windows_s8(const MveDepthwiseWindowsParams& params, MveDepthw
                     size = {lines, some};
                     set_size(params, lines, some, space);
                 }
-                // What a whole row has beside the image stays what it is.
-                for (int32_t p = 0; params.strip < width && p < params.planes; ++p) {
-                    mve::fill_bytes(at + p * plane, value, (first - left) * kColumn);
-                    mve::fill_bytes(at + p * plane + (end - left) * kColumn, value,
-                                    (left + wanted - end) * kColumn);
+                for (int32_t p = 0; params.narrow && end > first && p < params.planes; ++p) {
+                    copy_columns(rows[p], first, end - first, at + p * plane + (first - left) * column);
+                }
+                // What a whole row of channels has beside the image stays what it is.
+                for (int32_t p = 0; (params.narrow || params.strip < width) && p < params.planes; ++p) {
+                    mve::fill_bytes(at + p * plane, value, (first - left) * column);
+                    mve::fill_bytes(at + p * plane + (end - left) * column, value,
+                                    (left + wanted - end) * column);
                 }
                 space.records = records;
                 for (int32_t c = 0; c < pixel; c += kBlock) {
                     const int32_t channels = smaller(pixel - c, kBlock);
-                    for (int32_t p = 0; end > first && p < params.planes; ++p) {
+                    for (int32_t p = 0; !params.narrow && end > first && p < params.planes; ++p) {
                         mve::copy_rows(pixel, rows[p], first * pixel + c, end - first, channels,
-                                       at + p * plane + (first - left) * kColumn);
+                                       at + p * plane + (first - left) * column);
                     }
-                    for (int32_t copy = 0; copy < params.copies; ++copy) {
+                    const int32_t made = params.narrow ? params.copies : channels;
+                    for (int32_t copy = 0; copy < calls; ++copy) {
                         space.output = output + (ox * pixel + c) * params.copies + copy;
-                        space.end = space.records + channels * params.record;
+                        space.end = space.records + made * params.record;
                         space.written = 0;
                         core(space);
                         space.records = space.end;

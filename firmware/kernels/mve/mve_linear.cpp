@@ -2,6 +2,8 @@
 
 #include <arm_mve.h>
 
+#include "eight_sums.h"
+
 #define MCU_INLINE inline __attribute__((always_inline))
 
 namespace mcu::kernels {
@@ -94,11 +96,6 @@ void mve_linear_tiles_s8(const MveLinearTilesParams& params, MveLinearCore core,
 //
 //   r1 input  r3 weights  r7 output  r9 tiles left  r11 inputs left  q0, q1 the ends of a clamp
 //   [sp]      where the input starts, inputs, what is added to negative sums
-#define MVE_PRODUCT(sum) "vldrw.u32 q7, [r3], #16\n vmladava.s8 " #sum ", q6, q7\n"
-#define MVE_PRODUCTS \
-    MVE_PRODUCT(r0)  \
-    MVE_PRODUCT(r2)  \
-    MVE_PRODUCT(r4) MVE_PRODUCT(r6) MVE_PRODUCT(r8) MVE_PRODUCT(r10) MVE_PRODUCT(r12) MVE_PRODUCT(lr)
 #define MVE_OWN(q)                                                                                    \
     "vldrw.u32 q5, [r3], #16\n vqrdmulh.s32 " #q ", " #q                                              \
     ", q5\n"                                                                                          \
@@ -108,17 +105,21 @@ void mve_linear_tiles_s8(const MveLinearTilesParams& params, MveLinearCore core,
     __asm__ volatile(
         "push {r4-r11, lr}\n vpush {d10-d15}\n mov r7, r3\n mov r3, r2\n"
         "ldm r0, {r8, r9, r10, r11, r12}\n vdup.8 q0, r11\n vdup.8 q1, r12\n push {r1, r8, r10, r11}\n"
-        "1: ldm r3!, {r0, r2, r4, r6, r8, r10, r12, lr}\n ldrd r1, r11, [sp]\n subs r11, #16\n blo 7f\n"
-        "6: vldrb.u8 q6, [r1], #16\n" MVE_PRODUCTS "subs r11, #16\n bhs 6b\n"
-        "7: adds r11, #16\n beq 9f\n vctp.8 r11\n vpst\n vldrbt.u8 q6, [r1]\n" MVE_PRODUCTS
-        "9: vmov d12, r0, r2\n vmov d13, r4, r6\n vmov d14, r8, r10\n vmov d15, r12, lr\n"
+        "1: ldm r3!, " MVE_SUMS "\n ldrd r1, r11, [sp]\n" MVE_EIGHT_SUMS_S8 MVE_SUMS_AS_VECTORS
         "ldr r11, [sp, #8]\n" MVE_OWN(q6) MVE_OWN(q7)
         "vsri.32 q7, q6, #8\n vshr.u32 q7, q7, #16\n vmax.s8 q7, q7, q0\n vmin.s8 q7, q7, q1\n"
         "vstrh.32 q7, [r7], #8\n subs r9, #1\n bne 1b\n"
         "add sp, #16\n vpop {d10-d15}\n pop {r4-r11, pc}\n");
 }
 #undef MVE_OWN
-#undef MVE_PRODUCTS
-#undef MVE_PRODUCT
+
+void mve_rows_tiles_s8(const MveRowsTilesParams& params, const int8_t* input, const int8_t* weights,
+                       int8_t* output) {
+    for (int32_t row = 0; row < params.rows; ++row) {
+        mve_row_tiles_s8(params.row, input, weights, output);
+        input += params.row.inputs;
+        output += 8 * params.row.tiles;
+    }
+}
 
 }  // namespace mcu::kernels

@@ -53,7 +53,8 @@ void softmax_line(const SoftmaxParams& params, const int8_t* input, const uint32
     }
     const int32_t excess = 64 - 24 - __builtin_clzll(sum);  // the highest's part alone has 32 bits
     const auto leading = static_cast<float>(static_cast<uint32_t>(sum >> excess));
-    const float factor = 256.0f / (leading * static_cast<float>(1u << excess));
+    const float factor =
+        static_cast<float>(256u << params.octaves) / (leading * static_cast<float>(1u << excess));
     for (int32_t i = 0; i < params.axis; i += kLanes) {
         const mve_pred16_t some = vctp32q(static_cast<uint32_t>(params.axis - i));
         const uint32x4_t parts = parts_of(input + i, highest, table, some);
@@ -64,7 +65,7 @@ void softmax_line(const SoftmaxParams& params, const int8_t* input, const uint32
             int32_t share[kLanes];
             vstrwq_u32(part, parts);
             for (int32_t lane = 0; lane < kLanes; ++lane) {
-                share[lane] = softmax_share(part[lane], sum, excess);
+                share[lane] = softmax_share(uint64_t{part[lane]} << params.octaves, sum, excess);
             }
             shares = vldrwq_s32(share);
         }

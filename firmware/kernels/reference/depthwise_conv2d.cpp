@@ -1,6 +1,6 @@
 #include "mcu/kernels/depthwise_conv2d.h"
 
-#include "windows.h"
+#include "mcu/kernels/windows.h"
 
 namespace mcu::kernels {
 

@@ -9,9 +9,9 @@ namespace {
 
 template <typename Q>
 void div(const DivParams& params, const Q* first, const Q* second, Q* output) {
-    constexpr auto kLow = static_cast<float>(std::numeric_limits<Q>::min());
-    constexpr auto kHigh = static_cast<float>(std::numeric_limits<Q>::max());
     for_each_pair(params.space, first, second, output, [&params](Q a, Q b) {
+        constexpr auto kLow = static_cast<float>(std::numeric_limits<Q>::min());
+        constexpr auto kHigh = static_cast<float>(std::numeric_limits<Q>::max());
         const int32_t divisor = b - params.second_zero_point;
         // Zero over one where the divisor is zero. Chosen as integers: a conditional conversion to float
         // makes gcc 12 write vcvtne.f32.s32 for the Cortex-M55, which its assembler refuses.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 namespace mcu::kernels {
 
@@ -13,6 +14,18 @@ struct alignas(16) Line {
 
 inline bool begins_a_line(const void* address) {
     return reinterpret_cast<uintptr_t>(address) % sizeof(Line) == 0;
+}
+
+// By whole lines where both begin with one.
+inline void copy_lines(int8_t* to, const int8_t* from, int32_t bytes) {
+    const int32_t count = begins_a_line(from) && begins_a_line(to) ? bytes / 16 : 0;
+    for (int32_t i = 0; i < count; ++i) {
+        reinterpret_cast<Line*>(to)[i] = reinterpret_cast<const Line*>(from)[i];
+    }
+    const int32_t rest = bytes - 16 * count;
+    if (rest > 0) {
+        std::memcpy(to + 16 * count, from + 16 * count, static_cast<std::size_t>(rest));
+    }
 }
 
 }  // namespace mcu::kernels

@@ -6,17 +6,9 @@
 namespace mcu::kernels {
 namespace {
 
-// How far to shift `sum`, and parts of it, to leave 24 bits of it at most.
-int32_t excess_bits(uint64_t sum) {
-    int32_t bits = 0;
-    for (; sum >= 1u << 24; sum >>= 1) {
-        ++bits;
-    }
-    return bits;
-}
-
-void masked_row(int32_t columns, const int8_t* input, const uint8_t* mask, const int32_t* table,
-                int8_t* output) {
+void masked_row(const MaskedSoftmaxParams& params, const int8_t* input, const uint8_t* mask,
+                const int32_t* table, int8_t* output) {
+    const int32_t columns = params.columns;
     int32_t highest = -128;
     for (int32_t i = 0; i < columns; ++i) {
         highest = mask[i] != 0 && input[i] > highest ? input[i] : highest;
@@ -27,8 +19,11 @@ void masked_row(int32_t columns, const int8_t* input, const uint8_t* mask, const
     }
     const int32_t excess = excess_bits(sum);
     for (int32_t i = 0; i < columns; ++i) {
-        const int32_t share =
-            mask[i] != 0 ? softmax_share(static_cast<uint32_t>(table[highest - input[i]]), sum, excess) : 0;
+        int32_t share = 0;
+        if (mask[i] != 0) {
+            const uint64_t part = static_cast<uint32_t>(table[highest - input[i]]);
+            share = softmax_share(part << params.octaves, sum, excess);
+        }
         output[i] = static_cast<int8_t>(clamp(share - 128, -128, 127));
     }
 }
@@ -41,7 +36,7 @@ void masked_softmax_s8(const MaskedSoftmaxParams& params, const int8_t* input, c
     for (int32_t b = 0; b < params.batches; ++b) {
         for (int32_t r = 0; r < params.rows; ++r) {
             const int32_t at = b * params.mask_batch_stride + r * params.mask_row_stride;
-            masked_row(params.columns, input, flags + at, table, output);
+            masked_row(params, input, flags + at, table, output);
             input += params.columns;
             output += params.columns;
         }

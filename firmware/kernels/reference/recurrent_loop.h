@@ -1,4 +1,5 @@
-// The recurrent layers of mcu/kernels/recurrent.h but for their products, which a core makes in its own way:
+// The recurrent layers of mcu/kernels/recurrent.h but for what a core makes in its own way. `gates_of(x, h,
+// gates)` makes all gates of a step; by four rows at a time it is gates_by_fours() below. Of a Core:
 //
 //   Core::Value                                           what x and h are: int8 or int16
 //   Core::Weight                                          what a matrix of weights is an array of
@@ -140,8 +141,8 @@ inline int16_t gate_of(int64_t sum, const GateShift& shift, int32_t bias) {
 
 // All gates of a step; what h alone makes of rows from `split` on goes behind them.
 template <typename Core>
-void gates_of(const RecurrentParams& params, const Weights<Core>& weights, const typename Core::Value* x,
-              const typename Core::Value* h, int16_t* gates) {
+void gates_by_fours(const RecurrentParams& params, const Weights<Core>& weights,
+                    const typename Core::Value* x, const typename Core::Value* h, int16_t* gates) {
     const typename Core::Weight* of_x = weights.input;
     const typename Core::Weight* of_h = weights.hidden;
     const GateShift shift(params.shift);
@@ -243,15 +244,12 @@ void for_each_step(const RecurrentParams& params, int32_t batch, const Value* in
     }
 }
 
-template <typename Core, typename Value = typename Core::Value>
+template <typename Core, typename Gates, typename Value = typename Core::Value>
 void lstm(const RecurrentParams& params, const Value* input, const Value* hidden, const float* cell,
-          const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
-          const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* cell_output,
-          Value* output, uint8_t* scratch) {
-    const int32_t units = params.units, rows = 4 * units;
-    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, rows};
+          const Gates& gates_of, const int16_t* table, float* cell_output, Value* output, uint8_t* scratch) {
+    const int32_t units = params.units;
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
-    int16_t* const state = gates + rows;
+    int16_t* const state = gates + 4 * units;
     auto* const zeros = reinterpret_cast<Value*>(state + units);
     for (int32_t n = 0; n < params.batches; ++n) {
         for (int32_t u = 0; u < units; ++u) {
@@ -259,7 +257,7 @@ void lstm(const RecurrentParams& params, const Value* input, const Value* hidden
         }
         const Value* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
-            gates_of(params, weights, x, h, gates);
+            gates_of(x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::lstm_units(params, gates, table, state, out);
             } else {
@@ -272,16 +270,13 @@ void lstm(const RecurrentParams& params, const Value* input, const Value* hidden
     }
 }
 
-template <typename Core, typename Value = typename Core::Value>
+template <typename Core, typename Gates, typename Value = typename Core::Value>
 void gru(const GruParams& params, const Value* input, const Value* hidden, const float* state,
-         const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
-         const int32_t* multipliers, const int32_t* biases, const int16_t* table, float* state_output,
-         Value* output, uint8_t* scratch) {
+         const Gates& gates_of, const int16_t* table, float* state_output, Value* output, uint8_t* scratch) {
     const RecurrentParams& layer = params.layer;
-    const int32_t units = layer.units, rows = 3 * units;
-    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, 2 * units};
+    const int32_t units = layer.units;
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
-    int16_t* const mixed = gates + rows + units;
+    int16_t* const mixed = gates + 4 * units;
     auto* const shown = reinterpret_cast<Value*>(mixed + units);
     for (int32_t n = 0; n < layer.batches; ++n) {
         const Value* const first = first_hidden(layer, hidden, n, shown);
@@ -295,7 +290,7 @@ void gru(const GruParams& params, const Value* input, const Value* hidden, const
             }
         }
         for_each_step(layer, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
-            gates_of(layer, weights, x, h, gates);
+            gates_of(x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::gru_units(params, gates, table, mixed, out);
             } else {
@@ -309,19 +304,16 @@ void gru(const GruParams& params, const Value* input, const Value* hidden, const
     }
 }
 
-template <typename Core, typename Value = typename Core::Value>
-void rnn(const RecurrentParams& params, const Value* input, const Value* hidden,
-         const typename Core::Weight* input_weights, const typename Core::Weight* hidden_weights,
-         const int32_t* multipliers, const int32_t* biases, const int16_t* table, Value* output,
-         uint8_t* scratch) {
+template <typename Core, typename Gates, typename Value = typename Core::Value>
+void rnn(const RecurrentParams& params, const Value* input, const Value* hidden, const Gates& gates_of,
+         const int16_t* table, Value* output, uint8_t* scratch) {
     const int32_t units = params.units;
-    const Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, units, units};
     auto* const gates = reinterpret_cast<int16_t*>(scratch);
     auto* const zeros = reinterpret_cast<Value*>(gates + units);
     for (int32_t n = 0; n < params.batches; ++n) {
         const Value* const first = first_hidden(params, hidden, n, zeros);
         for_each_step(params, n, input, first, output, [&](const Value* x, const Value* h, Value* out) {
-            gates_of(params, weights, x, h, gates);
+            gates_of(x, h, gates);
             if constexpr (Core::kByVectors) {
                 Core::rnn_units(params, gates, table, out);
             } else {
@@ -331,28 +323,33 @@ void rnn(const RecurrentParams& params, const Value* input, const Value* hidden,
     }
 }
 
-// The functions of recurrent.h by another core: `name` completes their names.
-#define MCU_RECURRENT(name, Core)                                                                          \
-    void name(lstm)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,    \
-                    const float* cell, const Core::Weight* input_weights,                                  \
-                    const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases, \
-                    const int16_t* table, float* cell_output, Core::Value* output, uint8_t* scratch) {     \
-        recurrent::lstm<Core>(params, input, hidden, cell, input_weights, hidden_weights, multipliers,     \
-                              biases, table, cell_output, output, scratch);                                \
-    }                                                                                                      \
-    void name(gru)(const GruParams& params, const Core::Value* input, const Core::Value* hidden,           \
-                   const float* state, const Core::Weight* input_weights,                                  \
-                   const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,  \
-                   const int16_t* table, float* state_output, Core::Value* output, uint8_t* scratch) {     \
-        recurrent::gru<Core>(params, input, hidden, state, input_weights, hidden_weights, multipliers,     \
-                             biases, table, state_output, output, scratch);                                \
-    }                                                                                                      \
-    void name(rnn)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,     \
-                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                  \
-                   const int32_t* multipliers, const int32_t* biases, const int16_t* table,                \
-                   Core::Value* output, uint8_t* scratch) {                                                \
-        recurrent::rnn<Core>(params, input, hidden, input_weights, hidden_weights, multipliers, biases,    \
-                             table, output, scratch);                                                      \
+// The functions of recurrent.h by another core, four rows at a time: `name` completes their names.
+#define MCU_RECURRENT_GATES(Core, params, rows, split)                                                       \
+    const recurrent::Weights<Core> weights{input_weights, hidden_weights, multipliers, biases, rows, split}; \
+    const auto gates_of = [&](const Core::Value* x, const Core::Value* h, int16_t* gates) {                  \
+        recurrent::gates_by_fours(params, weights, x, h, gates);                                             \
+    }
+#define MCU_RECURRENT(name, Core)                                                                           \
+    void name(lstm)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,     \
+                    const float* cell, const Core::Weight* input_weights,                                   \
+                    const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,  \
+                    const int16_t* table, float* cell_output, Core::Value* output, uint8_t* scratch) {      \
+        MCU_RECURRENT_GATES(Core, params, 4 * params.units, 4 * params.units);                              \
+        recurrent::lstm<Core>(params, input, hidden, cell, gates_of, table, cell_output, output, scratch);  \
+    }                                                                                                       \
+    void name(gru)(const GruParams& params, const Core::Value* input, const Core::Value* hidden,            \
+                   const float* state, const Core::Weight* input_weights,                                   \
+                   const Core::Weight* hidden_weights, const int32_t* multipliers, const int32_t* biases,   \
+                   const int16_t* table, float* state_output, Core::Value* output, uint8_t* scratch) {      \
+        MCU_RECURRENT_GATES(Core, params.layer, 3 * params.layer.units, 2 * params.layer.units);            \
+        recurrent::gru<Core>(params, input, hidden, state, gates_of, table, state_output, output, scratch); \
+    }                                                                                                       \
+    void name(rnn)(const RecurrentParams& params, const Core::Value* input, const Core::Value* hidden,      \
+                   const Core::Weight* input_weights, const Core::Weight* hidden_weights,                   \
+                   const int32_t* multipliers, const int32_t* biases, const int16_t* table,                 \
+                   Core::Value* output, uint8_t* scratch) {                                                 \
+        MCU_RECURRENT_GATES(Core, params, params.units, params.units);                                      \
+        recurrent::rnn<Core>(params, input, hidden, gates_of, table, output, scratch);                      \
     }
 #define MCU_RECURRENT_S8(layer) layer##_s8
 #define MCU_RECURRENT_S16(layer) layer##_s16

@@ -6,15 +6,6 @@
 namespace mcu::kernels {
 namespace {
 
-// How far to shift `sum`, and parts of it, to leave 24 bits of it at most.
-int32_t excess_bits(uint64_t sum) {
-    int32_t bits = 0;
-    for (; sum >= 1u << 24; sum >>= 1) {
-        ++bits;
-    }
-    return bits;
-}
-
 void softmax_line(const SoftmaxParams& params, const int8_t* input, const int32_t* table, int8_t* output) {
     const int32_t stride = params.inner;
     int32_t highest = -128;
@@ -27,9 +18,9 @@ void softmax_line(const SoftmaxParams& params, const int8_t* input, const int32_
     }
     const int32_t excess = excess_bits(sum);
     for (int32_t i = 0; i < params.axis; ++i) {
-        const auto part = static_cast<uint32_t>(table[highest - input[i * stride]]);
-        output[i * stride] =
-            static_cast<int8_t>(clamp(softmax_share(part, sum, excess) + params.zero_point, -128, 127));
+        const uint64_t part = static_cast<uint32_t>(table[highest - input[i * stride]]);
+        const int32_t share = softmax_share(part << params.octaves, sum, excess);
+        output[i * stride] = static_cast<int8_t>(clamp(share + params.zero_point, -128, 127));
     }
 }
 

@@ -1,6 +1,6 @@
 // The end of a production image: nothing is left to run.
 
-#include "mcu/platform.h"
+#include "mcu/system.h"
 
 namespace mcu::platform {
 

@@ -1,6 +1,6 @@
 // A console that a debugger shows. Without one, the first character is a fault.
 
-#include "../semihosting/semihosting.h"
+#include "../semihosting/write.h"
 #include "mcu/platform.h"
 
 namespace mcu::platform {

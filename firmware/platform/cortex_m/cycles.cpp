@@ -2,7 +2,7 @@
 // "DWT").
 
 #include "core.h"
-#include "mcu/platform.h"
+#include "mcu/system.h"
 
 namespace mcu::platform {
 

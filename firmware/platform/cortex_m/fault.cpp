@@ -176,3 +176,10 @@ extern "C" [[noreturn, gnu::used]] void mcu_fault_report(const uint32_t* frame) 
     write_address();
     exit(overflow ? Status::kStackOverflow : Status::kFault);
 }
+
+extern "C" [[gnu::weak]] void mcu_handle_interrupt(unsigned number) {
+    using namespace mcu::platform;
+    write_console(
+        mcu::Text().add("mcu: fault: nothing handles interrupt "sv).decimal(number).add("\n"sv).view());
+    exit(Status::kFault);
+}

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "core.h"
-#include "mcu/platform.h"
+#include "mcu/system.h"
 #include "setup.h"
 
 namespace mcu::platform {

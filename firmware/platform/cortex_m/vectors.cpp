@@ -4,11 +4,7 @@
 // interrupts come to mcu_handle_interrupt(number), weak too; that of an NPU to mcu_handle_npu(), which its
 // driver defines.
 
-#include <string_view>
-
 #include "core.h"
-#include "mcu/platform.h"
-#include "mcu/text.h"
 
 extern "C" {
 
@@ -38,12 +34,7 @@ extern "C" {
         "    bl    mcu_finish           \n");
 }
 
-[[gnu::weak]] void mcu_handle_interrupt(unsigned number) {
-    using namespace std::string_view_literals;
-    mcu::platform::write_console(
-        mcu::Text().add("mcu: fault: nothing handles interrupt "sv).decimal(number).add("\n"sv).view());
-    mcu::platform::exit(mcu::platform::Status::kFault);
-}
+void mcu_handle_interrupt(unsigned number);  // fault.cpp
 
 static void dispatch_interrupt() {
     unsigned exception;

@@ -1,6 +1,6 @@
 // Test images run under simulators, where there is no time.
 
-#include "mcu/platform.h"
+#include "mcu/system.h"
 
 namespace mcu::platform {
 

@@ -6,6 +6,7 @@
 
 #include "mcu/files.h"
 #include "mcu/platform.h"
+#include "write.h"
 
 namespace mcu::platform {
 

@@ -4,8 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
-#include <string_view>
 
 namespace mcu::platform::semihosting {
 
@@ -25,18 +23,6 @@ int32_t call(Operation operation, const void* argument);
 
 inline uint32_t word(const void* pointer) {
     return reinterpret_cast<uintptr_t>(pointer);
-}
-
-// Characters to the debugger's console. SYS_WRITE0 needs a zero byte at the end.
-inline void write(std::string_view text) {
-    char piece[64];
-    while (!text.empty()) {
-        const size_t count = text.size() < sizeof(piece) - 1 ? text.size() : sizeof(piece) - 1;
-        std::memcpy(piece, text.data(), count);
-        piece[count] = '\0';
-        call(kWrite0, piece);
-        text.remove_prefix(count);
-    }
 }
 
 }  // namespace mcu::platform::semihosting

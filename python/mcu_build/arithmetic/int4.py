@@ -70,7 +70,18 @@ def _rounded(parts: Float, scale: Float) -> Float:
 def integers_of(weights: Float, scales: Float) -> Int8:
     """Weights [outputs, inputs] as numbers from -8 to 7, by their scales [outputs, groups]."""
     parts = weights.reshape(*scales.shape, -1)
-    return _rounded(parts, scales).astype(np.int8).reshape(weights.shape)
+    return fit_in_pairs(_rounded(parts, scales).astype(np.int8).reshape(weights.shape))
+
+
+def fit_in_pairs(weights: Int8) -> Int8:
+    """With -7 for -8 in even rows where the next row has less than 0.
+
+    Helium's kernel has both in a byte, 16 * even + odd, which is -128 or more then.
+    """
+    fitting = weights.copy()
+    even, odd = fitting[: len(fitting) // 2 * 2 : 2], fitting[1::2]
+    even[(even == LOW) & (odd < 0)] = LOW + 1
+    return fitting
 
 
 def pack(weights: Int8) -> UInt8:

@@ -182,16 +182,22 @@ def max_pool2d(image: Int8, kernel: Sequence[int], stride: Sequence[int], paddin
     return max_pool2d_dilated(image, kernel, stride, padding, (1, 1), True)
 
 
-def masked_softmax(values: Int8, mask: npt.NDArray[Any], table: Int32) -> Int8:
-    """Softmax over the last dimension of [b, r, c] where mask [1 | b, 1 | r, c] is not 0; scale 1/256, zero
-    point -128.
+def softmax(values: Int8, table: Int32, octaves: int) -> Int8:
+    """Softmax over the last dimension; scale 2^-(8 + octaves), zero point -128.
 
-    table holds exp(-d * scale) for d = 0 ... 255 in units of 2^-31, as unsigned numbers. The share of 256 is
-    rounded, half to even; nothing counts in a row whose mask is 0 everywhere.
+    table holds exp(-d * scale) for d = 0 ... 255 in units of 2^-31, as unsigned numbers. The share of
+    2^(8 + octaves) is rounded, half to even.
     """
+    return masked_softmax(values, np.ones(values.shape, bool), table, octaves)
+
+
+def masked_softmax(values: Int8, mask: npt.NDArray[Any], table: Int32, octaves: int) -> Int8:
+    """`softmax` where mask, which broadcasts to the values, is not 0; nothing counts in a row whose mask is 0
+    everywhere."""
     counts = np.broadcast_to(mask != 0, values.shape)
     parts, total = _parts(values, counts, table)
-    return _saturate(divide_to_even(256 * parts, np.maximum(total, 1)) - 128)
+    shares = divide_to_even(parts << (8 + octaves), np.maximum(total, 1))
+    return _saturate(shares - 128)
 
 
 def log_softmax(
@@ -235,8 +241,10 @@ DEFINITIONS: Mapping[str, Callable[..., Int8]] = {
     "prelu": prelu,
     "norm": norm,
     "resample": resample,
+    "avg_pool2d": resample,
     "max_pool2d": max_pool2d,
     "max_pool2d_dilated": max_pool2d_dilated,
+    "softmax": softmax,
     "masked_softmax": masked_softmax,
     "log_softmax": log_softmax,
 }

@@ -83,6 +83,8 @@ class _Verbs(click.Group):
         if not words:
             words = ["--help"]
         elif words[0] == "help":
+            if words[1:]:
+                _check_verb(words[1], context)
             words = [*words[1:2], "--help"]
         elif words[0] == "version":
             words = ["--version"]
@@ -94,7 +96,7 @@ class _Verbs(click.Group):
 
 def _check_verb(word: str, context: click.Context) -> None:
     """Refuse a word that looks like a verb and is none: not an option, nor a file."""
-    if word.startswith("-") or Path(word).suffix or Path(word).exists():
+    if word in VERBS or word.startswith("-") or Path(word).suffix or Path(word).exists():
         return
     models = _models()
     if word in models:
@@ -148,9 +150,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 def program() -> NoReturn:
     """The command as a process of its own.
 
-    It ends without giving memory back, which takes half a second once torch is imported.
+    It ends without giving memory back, which takes half a second once torch is imported. SIGTERM ends what it
+    has started, too: simulators and compilers are in sessions of their own.
     """
     sys.unraisablehook = _interrupt_again
+    signal.signal(signal.SIGTERM, _terminate)
     if sys.stdout is None:
         # The descriptor is closed: nobody needs to read what is printed.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
@@ -163,6 +167,11 @@ def program() -> NoReturn:
     with suppress(OSError, ValueError):
         sys.stderr.flush()
     os._exit(status or _flushed())
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    del frame
+    sys.exit(128 + number)
 
 
 def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
@@ -192,11 +201,22 @@ def _usage_hint(error: click.ClickException) -> str:
     if context is None:
         return "`mcu-build --help`"
     listed = f"`{context.command_path} --help` lists the {'options' if context.parent else 'verbs'}."
+    if isinstance(error, click.MissingParameter) and context.info_name:
+        from mcu_build.cli.help import EXAMPLES
+
+        return f"For example: {EXAMPLES.get(context.info_name, context.command_path)}. {listed}"
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        long = [flag for flag in _flags(context) if flag.startswith(f"-{error.option_name}")]
+        if not error.option_name.startswith("--") and long:
+            return f"Options of more than one letter have two dashes: {', '.join(long)}. {listed}"
         others = [verb for verb in VERBS if _has_option(verb, error.option_name)]
         if others:
             return f"It is an option of {', '.join(others)}. {listed}"
     return listed
+
+
+def _flags(context: click.Context) -> list[str]:
+    return [flag for parameter in context.command.params for flag in parameter.opts]
 
 
 def _has_option(verb: str, flag: str) -> bool:

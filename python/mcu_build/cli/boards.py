@@ -38,7 +38,10 @@ def show(name: str | None, as_json: bool, debug: bool) -> None:
     project = Path.cwd()
     if name:
         board = find_board(name, project)
-        print_json({"board": board.model_dump()})
+        if as_json:
+            print_json({"board": board.model_dump()})
+        else:
+            print_text(_described(board))
         return
     rows, broken = [], []
     for id, file in board_files(project).items():
@@ -71,6 +74,37 @@ def _row(board: Any) -> dict[str, Any]:
         "flash": [name for name in ("uf2", "pyocd", "openocd") if getattr(board.flash, name) is not None],
         "npu": board.npu.default if board.npu else None,
     }
+
+
+def _described(board: Any) -> str:
+    """One board for a person: what it is, its memories and what lies in them, how it is run and flashed."""
+    from mcu_build.tables import render
+
+    row = _row(board)
+    features = [f"FPU {board.fpu}", *(name.upper() for name in ("dsp", "mve") if getattr(board, name))]
+    npus = ", ".join(("none", *board.npu.names)) if board.npu else "-"
+    lines = [
+        f"{board.id}: {board.name}",
+        f"  core       {board.core}, {', '.join(features)}; kernels: {row['kernels']}",
+        f"  clock      {_cells(row)[4]}",
+        f"  simulator  {_cells(row)[5]}",
+        f"  flash with {_cells(row)[6]}",
+        f"  NPU        {npus}" + (f" (default {board.npu.default})" if board.npu else ""),
+    ]
+    roles = list(board.placement.roles) if board.placement else []
+    memories = [
+        [
+            memory.name,
+            f"{memory.origin:#010x}",
+            f"{memory.size / 1024:,.0f} K",
+            memory.access,
+            ", ".join(role for role, name in roles if name == memory.name) or "-",
+        ]
+        for memory in board.memory
+    ]
+    table = render(("memory", "from", "size", "access", "holds"), memories, {"size"}) if memories else ""
+    sources = [f"  {source}" for source in board.sources]
+    return "\n".join([*lines, "", table, "sources:", *sources])
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -106,7 +140,11 @@ def new(
     from mcu_build.files import write_atomically
 
     if (like is None) == (from_pack is None):
-        raise McuError("boards new: one of --like and --from-pack is needed", "", Exit.USAGE)
+        raise McuError(
+            "boards new: one of --like and --from-pack is needed",
+            "For example: mcu-build boards new mine --like nucleo-f446re.",
+            Exit.USAGE,
+        )
     if not name.replace("-", "_").isidentifier():
         raise McuError(f"boards new: {name!r} is not a name", "Use letters, digits, - and _.", Exit.USAGE)
     file = Path("boards") / f"{name}.toml"

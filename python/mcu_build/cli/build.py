@@ -43,7 +43,7 @@ def command(
         return end_json({**document, "stages": times.stages}, error)
     print_text(describe(firmware.built))
     for name, file in signed.items():
-        print_text(f"  {name}     {file}, version {signing.version if signing else ''}")
+        print_text(f"  {name:<10} {file}, version {signing.version if signing else ''}")
     return end_text(error)
 
 

@@ -78,7 +78,13 @@ def _models(models: tuple[str, ...]) -> list[Path]:
         raise McuError(
             "MODELS: missing", "Name models, or list them in mcu-build.toml (docs/project.md).", Exit.USAGE
         )
-    return [project.resolve(Path(model)) for model in named]
+    return [_from_here(project.resolve(Path(model))) for model in named]
+
+
+def _from_here(file: Path) -> Path:
+    """The file as seen from the current folder, if it lies below: reports are read on other machines."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
 
 
 def _jobs(

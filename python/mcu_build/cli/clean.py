@@ -31,7 +31,13 @@ def command(name: str | None, build_dir: Path, cached: bool, as_json: bool, debu
 
     models = [build_dir / name] if name else sorted(build_dir.iterdir()) if build_dir.is_dir() else []
     if name and not models[0].is_dir():
-        raise McuError(f"{models[0]}: no such build folder", "`mcu-build clean` without a name removes all.")
+        there = (
+            sorted(path.name for path in build_dir.iterdir() if path.is_dir()) if build_dir.is_dir() else []
+        )
+        hint = (
+            f"There are {', '.join(there)}; without a name all are removed." if there else "There are none."
+        )
+        raise McuError(f"{models[0]}: no such build folder", hint)
     folders = [path for model in models if model.is_dir() for path in _build_folders(model)]
     if cached and default_root().is_dir():
         folders.append(default_root())

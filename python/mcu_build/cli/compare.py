@@ -65,7 +65,11 @@ def command(
         for words in product(boards or (None,), npus or (None,), optimizes or (None,), toolchains or (None,))
     ]
     if missing := [choice["model"] for choice in choices if not choice["model"].exists()]:
-        raise McuError(f"{missing[0]}: no such model or build folder", exit_code=Exit.USAGE)
+        raise McuError(
+            f"{missing[0]}: no such model or build folder",
+            "Give models, or folders that `mcu-build build` has written, such as build/kws/corstone-300.",
+            Exit.USAGE,
+        )
     if any(not choice.get("board") for choice in choices):
         raise McuError(
             "compare: no --board is given", "Name one or more: -b corstone-300 -b mps2-an386.", Exit.USAGE

@@ -24,7 +24,7 @@ FORMATS = ("folder", "lib", "arduino", "platformio", "cmsis-pack", "zephyr", "st
     help="Whose project the model goes into. folder: sources for any; lib: a library.",
 )
 @click.option("--name", help="The model's name in C instead of that of its file.")
-@click.option("--version", default="1.0.0", show_default=True, help="What the format's manifest tells.")
+@click.option("--version", default="1.0.0", show_default=True, help="The version in the export's manifests.")
 def command(
     as_json: bool, debug: bool, output: Path, format_: Any, name: str | None, version: str, **options: Any
 ) -> None:

@@ -29,17 +29,32 @@ class _Count(click.ParamType[int]):
 @build_options("fit")
 @click.option("--flash", type=SIZE, metavar="BYTES", help="Bytes that code and constants may take.")
 @click.option("--cycles", type=_Count(), metavar="N", help="Modelled cycles that an inference may take.")
+@click.option(
+    "--int4-sqnr",
+    type=float,
+    metavar="DB",
+    help="Weights may have 4 bits where so many decibels are left, if no image is small enough for --flash.",
+)
 @click.option("--measure", is_flag=True, help="Build each plan, and count it in the simulator.")
 def command(
-    as_json: bool, debug: bool, measure: bool, flash: int | None, cycles: int | None, **options: Any
+    as_json: bool,
+    debug: bool,
+    measure: bool,
+    flash: int | None,
+    cycles: int | None,
+    int4_sqnr: float | None,
+    **options: Any,
 ) -> Exit:
     """How little RAM a model can do with, and what that costs: layers run row by row.
 
     The arena holds what layers hand to one another. The plan marked * is what `build` takes for this board,
     or for --ram. With --flash or --cycles, each plan is built and counted: * is the quickest that keeps all
-    limits, with --cycles the one with the smallest arena. Else nothing is built without --measure.
+    limits, with --cycles the one with the smallest arena. Else nothing is built without --measure. With
+    --flash and --int4-sqnr, weights of 4 bits are tried where no image is small enough in int8.
     """
     del debug
+    if int4_sqnr is not None and flash is None:
+        raise click.UsageError("--int4-sqnr: it says what --flash may cost; there is none")
     from mcu_build.preflight import check_command
 
     if measure or flash is not None or cycles is not None:
@@ -48,7 +63,8 @@ def command(
     from mcu_build.frontend.names import model_name
     from mcu_build.report.fitting import Limits, choose, refusal, table, to_keep
 
-    fittings = fit(**options, measure=measure, flash=flash, cycles=cycles, progress=StageTimes())
+    limits: Any = {"flash": flash, "cycles": cycles, "int4_sqnr": int4_sqnr}
+    fittings = fit(**options, measure=measure, **limits, progress=StageTimes())
     chosen = choose(fittings, Limits(flash, cycles))
     error = refusal(fittings, Limits(flash, cycles)) if chosen is None else None
     if as_json:

@@ -29,7 +29,8 @@ def dump(program: Path, data: tuple[Path, ...], as_json: bool, debug: bool) -> N
     delegates = [d for d in load(program, weights=data).delegates if d.id == "EthosUBackend"]
     if not delegates:
         raise McuError(
-            f"{program}: it has no Ethos-U delegate", "Lower the model for a board with an Ethos-U NPU."
+            f"{program}: it has no Ethos-U delegate",
+            "`mcu-build build -b corstone-300 MODEL` writes one into its build folder, program.pte.",
         )
     documents = []
     for index, delegate in enumerate(delegates):

@@ -14,7 +14,7 @@ from mcu_build.errors import McuError
 from mcu_build.fronts.budgets import BUDGETS
 from mcu_build.fronts.option import Option
 from mcu_build.fronts.options import BY_NAME, OPTIONS, check_needs, no_board, without_idle
-from mcu_build.fronts.signing import SIGNING, Signing
+from mcu_build.fronts.signing import SIGNING, Signing, check_key
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -195,6 +195,7 @@ def sign_options(verb: str) -> Callable[[F], F]:
             from mcu_build.flash.sign import order
 
             chosen = {name: options.pop(name) for name in names if name in options}
+            check_key(chosen)
             return function(**options, signing=order(chosen.pop("sign"), **chosen))
 
         return _all(cast(F, ordered), *map(_sign_option, there))

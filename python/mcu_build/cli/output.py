@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from mcu_build.errors import Exit, McuError
-from mcu_build.terminal import heading
+from mcu_build.terminal import heading, with_commands
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -58,7 +57,7 @@ def report_error(error: McuError, as_json: bool) -> Exit:
     else:
         lines = [f"{heading('error')} {line}" for line in error.message.split("\n")]
         if error.hint:
-            lines += ["", f"{heading('hint')} {_with_command(error.hint)}"]
+            lines += ["", f"{heading('hint')} {with_commands(error.hint)}"]
         sys.stderr.write("\n".join(lines) + "\n")
     return error.exit_code
 
@@ -72,8 +71,3 @@ def end_json(document: Mapping[str, Any], error: McuError | None) -> Exit:
 def end_text(error: McuError | None) -> Exit:
     """The same behind results that are printed as text."""
     return report_error(error, as_json=False) if error else Exit.OK
-
-
-def _with_command(hint: str) -> str:
-    """A hint that names a page, with the command that shows it: an installed package has no folder docs/."""
-    return re.sub(r"docs/([\w-]+)\.md", r"docs/\1.md (`mcu-build docs \1`)", hint)

@@ -53,7 +53,7 @@ def command(
         return _on_device(way, as_json, timeout, bool(counted), **options)
     from mcu_build.preflight import check_command
 
-    check_command("profile", **options)
+    check_command("profile", written=[html], **options)
     from mcu_build.api import build
     from mcu_build.files import write_atomically
     from mcu_build.profile.budget import over_budget

@@ -39,7 +39,7 @@ def command(
     del debug
     from mcu_build.preflight import check_command
 
-    check_command("build", **options)
+    check_command("build", written=[html, trace, model_explorer], **options)
     from mcu_build.api import build
     from mcu_build.files import write_atomically
     from mcu_build.report import exports

@@ -46,7 +46,7 @@ def command(
     from mcu_build.vectors import npz
 
     way = chosen_way(via, probe, on_device, options["model"], options["board"])
-    check_command("build" if way else "run", sim=sim, files=[inputs], **options)
+    check_command("build" if way else "run", sim=sim, files=[inputs], written=[outputs], **options)
     from mcu_build.api import build
     from mcu_build.vectors.pack import load_inputs
 
@@ -85,17 +85,20 @@ def _show(timeout: float, archive: Path | None, as_json: bool, **options: Any) -
     """Run an image that is there."""
     from mcu_build.api import board_for
     from mcu_build.image.elf import read_elf
+    from mcu_build.simulate.outcome import IN_AN_IMAGE
     from mcu_build.simulate.run import show
 
     model = options["model"]
     if archive or as_json:
         raise McuError(
-            f"{model}: --inputs, --outputs and --json are for models", "An image has no ports.", Exit.USAGE
+            f"{model}: --inputs, --outputs and --json are for models",
+            "An image has inputs of its own. Give the model's file, or leave them out.",
+            Exit.USAGE,
         )
     board = board_for(model, options["board"])
     npu = board.choose_npu(options["npu"])
     read_elf(model)
     status = show(board, model, timeout, npu)
     if status:
-        raise McuError(f"{model}: it ended with status {status}", exit_code=Exit.FIRMWARE)
+        raise McuError(f"{model}: it ended with status {status}", IN_AN_IMAGE, Exit.FIRMWARE)
     return Exit.OK

@@ -18,12 +18,26 @@ if TYPE_CHECKING:
 @click.argument("image", type=click.Path(path_type=Path), metavar="IMAGE.elf")
 @build_option("board")
 @sign_options("sign")
+@click.option(
+    "--program",
+    type=click.Path(path_type=Path),
+    metavar="PROGRAM.slot",
+    help="The first program of a model that is MCUboot's second image: signed, too.",
+)
 @json_option
 @debug_option
-def command(image: Path, board: str | None, signing: "Order | None", as_json: bool, debug: bool) -> None:
+def command(
+    image: Path,
+    board: str | None,
+    signing: "Order | None",
+    program: Path | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
     """Sign an image that is linked behind the header of MCUboot's slot: demo.elf becomes demo.signed.bin.
 
-    Build systems call it for images with SIGN; `mcu-build build --sign` does all at once.
+    Build systems call it for images with SIGN; `mcu-build build --sign` does all at once. A program becomes
+    demo.program.signed.bin and needs the image's version.
     """
     del debug
     if signing is None:
@@ -33,7 +47,7 @@ def command(image: Path, board: str | None, signing: "Order | None", as_json: bo
     from mcu_build.api import board_for
     from mcu_build.flash.sign import sign_elf
 
-    files = sign_elf(image, board_for(image, board), signing)
+    files = sign_elf(image, board_for(image, board), signing, program)
     if as_json:
         print_json({"image": str(image), "files": {name: str(file) for name, file in files.items()}})
         return

@@ -39,8 +39,8 @@ def command(
         return end_json(document, error)
     print_text(size.table(measured, symbols))
     if memory and "lower_bound" in memory:
-        above = memory["arena"] / max(memory["lower_bound"], 1) - 1
-        print_text(f"{memory['peak']} The plan is {100 * above:.1f} % above that lower bound.")
+        least = f"No other arrangement of these steps needs less than {memory['lower_bound']:,} bytes."
+        print_text(f"{memory['peak']} {least}")
     if gone:
         from mcu_build.report.removed import sentence
 

@@ -108,6 +108,8 @@ def document(proof: Any) -> dict[str, Any]:
 def _drop(proof: Any) -> str:
     """'accuracy on the device is 5.0 points below', 'mae on the device is 12.0 % above' for errors."""
     name = proof.metric.name if proof.metric else "accuracy"
+    if proof.drop == float("inf"):
+        return f"{name} on the device is {proof.metric.device:.4g}, and not 0 as"
     below = "points below" if not proof.metric or proof.metric.higher else "% above"
     return f"{name} on the device is {proof.drop:.1f} {below}"
 

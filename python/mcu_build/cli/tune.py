@@ -100,6 +100,7 @@ def _for_flash(model: Path, most: int, max_ram: int | None, aim: Any, times: Sta
 
 
 def _text(tuned: Any) -> str:
+    from mcu_build.report.fitting import as_python
     from mcu_build.tables import render
 
     is_built = any(trial.flash for trial in tuned.steps)
@@ -117,7 +118,7 @@ def _text(tuned: Any) -> str:
     if tuned.float_accuracy is not None:
         lines.append(f"The float model has {tuned.float_accuracy:.1%}.")
     if tuned.chosen.layers:
-        lines.append(f"To put into the model file:\n\n    precision = {_python(tuned.precision)}\n")
+        lines.append(f"To put into the model file:\n\n    {as_python(tuned.precision)}\n")
     else:
         lines.append(
             "int8 is enough: nothing has to be changed." if tuned.met else "No layer can be changed."
@@ -142,7 +143,3 @@ def _price(trial: Any) -> tuple[str, str, str]:
 def _layers(trial: Any) -> str:
     width = "float" if trial.in_float else "int4" if trial.in_int4 else "int16"
     return f"{width}: {', '.join(trial.layers)}" if trial.layers else "none"
-
-
-def _python(wishes: dict[str, str]) -> str:
-    return "{" + ", ".join(f'"{key}": "{width}"' for key, width in wishes.items()) + "}"

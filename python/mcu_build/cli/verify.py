@@ -6,7 +6,7 @@ from typing import Any
 
 import rich_click as click
 
-from mcu_build.cli.options import build_option, debug_option, json_option
+from mcu_build.cli.options import build_option, debug_option, json_option, projected
 from mcu_build.cli.output import print_json, print_text
 from mcu_build.errors import Exit
 from mcu_build.layer_names import output_name
@@ -20,6 +20,7 @@ from mcu_build.terminal import StageTimes
 @click.option("--vectors", type=click.IntRange(min=2), help="Use only the first N vectors.")
 @json_option
 @debug_option
+@projected
 def command(
     model: Path, board: str, npu: str | None, vectors: int | None, as_json: bool, debug: bool
 ) -> Exit:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from mcu_build.cli.output import print_warning
+from mcu_build.errors import McuError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +47,12 @@ def chosen_way(via: str | None, probe: str | None, on_device: bool, model: Path,
 
     way = parse(via, probe)
     needs_probe(way)
-    look(way, board_for(model, board))
+    there = board_for(model, board)
+    if there.is_host:
+        raise McuError(
+            "--on-device: host is this computer, without a probe", "Leave it out, and --via and --probe."
+        )
+    look(way, there)
     print_warning("the board will be left with the test image, halted: `mcu-build flash` writes the firmware")
     return way
 

@@ -25,7 +25,7 @@ from mcu_build.codegen.header import BANNER, header
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.loaded_ports import loaded_ports
 from mcu_build.codegen.slot import ALIGNMENT as SLOT_ALIGNMENT
-from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file
+from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, operators_hash, slot_file, slots_config
 from mcu_build.ir.calls.outside import Delegated, UserCall
 from mcu_build.ir.plan import Arena, Plan
 from mcu_build.ir.program import Program, TensorValue
@@ -354,7 +354,7 @@ def _cmake_config(deployment: Deployment) -> str:
         + kernels
         + f"set(MCU_MODEL_UPSTREAM {'ON' if deployment.upstream else 'OFF'})\n"
         + f"set(MCU_MODEL_KERNELS {' '.join(deployment.kernels.sources)})\n"
-        + (f"set(MCU_MODEL_SLOTS {slot_symbol(deployment)})\n" if slot_symbol(deployment) else "")
+        + slots_config(slot_symbol(deployment), deployment.slots)
     )
 
 

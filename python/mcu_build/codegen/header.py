@@ -261,6 +261,7 @@ def _cplusplus(plan: Plan, all_ports: list[Port], include: str, functions: str) 
         f"\nnamespace {name} {{\n\n",
         *(f"inline constexpr std::size_t {number} = {prefix}_{number.upper()};\n" for number in numbers),
         *(_scale(prefix, port) for port in all_ports if port.quantization),
+        *(_conversions(name, port) for port in all_ports),
         f"\n{functions}{_row_wrappers(plan)}inline void run() noexcept {{\n    {name}_run();\n}}\n",
         f"inline void reset() noexcept {{\n{f'    {name}_reset();' if plan.initial_state else ''}\n}}\n",
         "\ninline namespace MCU_SPAN_NAMESPACE {\n\n",
@@ -298,6 +299,19 @@ def _span(model: str, port: Port) -> str:
     return (
         f"inline mcu::Span<{tensor.dtype.c_name}> {port.name}() noexcept {{\n"
         f"    return {{{model}_{port.name}(), {tensor.elements}}};\n}}\n"
+    )
+
+
+def _conversions(model: str, port: Port) -> str:
+    """The conversions of C under the namespace's names."""
+    if not _helpers(model, port):
+        return ""
+    type = port.tensor.dtype.c_name
+    return (
+        f"inline {type} quantize_{port.name}(float real) noexcept {{\n"
+        f"    return {model}_quantize_{port.name}(real);\n}}\n"
+        f"inline float dequantize_{port.name}({type} quantized) noexcept {{\n"
+        f"    return {model}_dequantize_{port.name}(quantized);\n}}\n"
     )
 
 

@@ -21,8 +21,9 @@ _UNSIGNED, _SIGNED = 1, 2
 ALIGNMENT = 64
 # What --program-slot calls the slot of the second image of MCUboot's.
 MODEL_SLOT = "mcuboot"
-# Of the program that a firmware is built with.
+# Of the program that a firmware is built with, and the file with it.
 FIRST_SEQUENCE = 1
+FIRST_PROGRAM = "program.slot"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,14 @@ class Region:
             firmware += ", {program_key, mcu::ed25519::verify}"
         kind = ", true" if self.single else ""
         return f"{key}constinit mcu::slot::Slots program_slots{{\n    {symbol}, {{{firmware}}}{kind}}};\n"
+
+
+def slots_config(symbol: str, region: Region | None) -> str:
+    """What CMake has to know of a model's slots; nothing where no link defines their `symbol`."""
+    if region is None or not symbol:
+        return ""
+    second = f"set(MCU_MODEL_SECOND_IMAGE {FIRST_PROGRAM})\n" if region.single else ""
+    return f"set(MCU_MODEL_SLOTS {symbol})\n{second}"
 
 
 def memory_region(name: str, board: Board) -> Region:

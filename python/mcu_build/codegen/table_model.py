@@ -12,7 +12,7 @@ from mcu_build.codegen.header import BANNER, arena_size, header
 from mcu_build.codegen.kernel_set import KernelSet
 from mcu_build.codegen.loaded_ports import loaded_ports
 from mcu_build.codegen.slot import ALIGNMENT as SLOT_ALIGNMENT
-from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, slot_file
+from mcu_build.codegen.slot import FIRST_SEQUENCE, Region, slot_file, slots_config
 from mcu_build.codegen.table import encode
 from mcu_build.ir.plan import ALIGNMENT, Plan
 
@@ -49,8 +49,7 @@ def generate(plan: Plan, deployment: Deployment) -> dict[str, str]:
     size, fast, _ = deployment.memory(plan)
     grown = plan.with_arena(replace(plan.arena, size=size))
     config = model.cmake_config(plan, deployment.kernels.sources)
-    if symbol := deployment.slot_symbol(plan):
-        config += f"set(MCU_MODEL_SLOTS {symbol})\n"
+    config += slots_config(deployment.slot_symbol(plan), deployment.slots)
     include, functions = (_SLOT_INCLUDES, _SLOT_FUNCTIONS) if deployment.slots else ("", "")
     return {
         f"{name}.h": header(grown, include, functions),

@@ -1,7 +1,7 @@
 """Board + toolchain → compiler, options and sources: the one place where CMake, Bazel and SCons get them."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -97,8 +97,8 @@ def target(
 
 def _target(board: Board, toolchain: Toolchain, optimize: Optimize) -> Target:
     if board.is_host != (toolchain == "host"):
-        wanted = "host" if board.is_host else "arm-clang or arm-gcc"
-        raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", f"Use {wanted}.")
+        hint = "Leave --toolchain out." if board.is_host else "Use arm-clang or arm-gcc."
+        raise McuError(f"--toolchain: {toolchain} cannot build for {board.id}", hint)
     if toolchain == "host":
         return _host(board, optimize_option(toolchain, optimize))
     level = optimize_option(toolchain, optimize)
@@ -126,6 +126,8 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
     core = tuple(f"platform/cortex_m/{name}.cpp" for name in ("vectors", "startup", "fault"))
     if image == "test":
         return (*core, *_SEMIHOSTING, "platform/semihosting/no_cycles.cpp")
+    # Simulators have no such DMA: the core copies there.
+    core = (*core, *_dma_driver(board))
     if image == "device":
         return (*core, _SEMIHOSTING[0], "platform/semihosting/probe.cpp", _CYCLES)
     more = _SEMIHOSTING[1:] if board.console == "semihosting" else ()
@@ -133,6 +135,13 @@ def platform_sources(board: Board, image: Image) -> tuple[str, ...]:
     stdio = "platform/cortex_m/stdio.cpp"
     console = f"platform/console/{_console(board)}.cpp"
     return (*core, stdio, _CYCLES, "platform/console/halt.cpp", console, *more)
+
+
+def _dma_driver(board: Board) -> tuple[str, ...]:
+    """The source of the driver of the board's DMA, where it is one of ours."""
+    if board.dma is None or board.dma.base is None:
+        return ()
+    return (f"platform/dma/{board.dma.driver.replace('-', '_')}.cpp",)
 
 
 def _console(board: Board) -> str:
@@ -256,7 +265,22 @@ def _defines(board: Board) -> tuple[str, ...]:
         *((f"MCU_UART_BASE={uart.base:#010x}", f"MCU_UART_DIVIDER={uart.divider:#x}") if uart else ()),
         *((f"MCU_SETUP={_setup(board.setup)}",) if board.setup else ()),
         *((f"MCU_NPU_BASE={board.npu_address:#010x}", f"MCU_NPU_IRQ={npu.irq}") if npu else ()),
+        *_dma_defines(board),
     )
+
+
+def _dma_defines(board: Board) -> Iterator[str]:
+    """Where the registers of the board's DMA are, and where it sees memories that the core has elsewhere."""
+    if board.dma is None or board.dma.base is None:
+        return
+    yield f"MCU_DMA_BASE={board.dma.base:#010x}"
+    views = [
+        f"{{{board.address(memory.name):#x},{memory.size:#x},{memory.dma_alias:#x}}}"
+        for memory in board.memory
+        if memory.dma_alias is not None
+    ]
+    if views:
+        yield f"MCU_DMA_VIEWS={','.join(views)}"
 
 
 def _setup(steps: Iterable[SetupStep]) -> str:

@@ -50,6 +50,8 @@ PROLOGUE = f"""\
 #endif
 
 """
+# What a compiler defines for a core that has the instructions of a folder's kernels.
+_FEATURES = {"mve": "__ARM_FEATURE_MVE", "dsp": "__ARM_FEATURE_DSP", "thumb2": "__thumb2__"}
 # An NPU's driver reaches it as the application says; in one of Zephyr's, as Zephyr does.
 _DRIVER = "drivers/ethos_u"
 _BUS = """\
@@ -165,12 +167,13 @@ def self_contained(
     files by path.
     """
     firmware = data_dir() / "firmware"
+    prologue = PROLOGUE + _core_check(name, config)
     internal = {path: text for path, text in operators.items() if not path.endswith(SUFFIXES)}
     sources = {path: text for path, text in operators.items() if path not in internal}
-    sources |= {file: PROLOGUE + text for file, text in texts.items() if file.endswith(".cpp")}
+    sources |= {file: prologue + text for file, text in texts.items() if file.endswith(".cpp")}
     for stem in kernels:
         for file in kernel_files(stem, config.kernel_folders):
-            sources[file.relative_to(firmware).as_posix()] = PROLOGUE + file.read_text()
+            sources[file.relative_to(firmware).as_posix()] = prologue + file.read_text()
     if npu is not None:
         internal[f"{_DRIVER}/bus.h"] = _BUS
         defaults = _DEFAULTS.format(base=npu.base, irq=npu.irq)
@@ -186,6 +189,16 @@ def self_contained(
         {path: _owned(text, name) for path, text in sorted(sources.items())},
         {_owned(path, name): _owned(text, name) for path, text in sorted(internal.items())},
     )
+
+
+def _core_check(name: str, config: ToolchainConfig) -> str:
+    """Options for another core are an error in words, before the assembler knows no instruction."""
+    macros = [macro for folder, macro in _FEATURES.items() if folder in config.kernel_folders]
+    if not macros:
+        return ""
+    missing = " || ".join(f"!defined({macro})" for macro in macros)
+    options = " ".join(word for word in config.machine_options if word.startswith("-m"))
+    return f'#if {missing}\n#error "{name} is for another core: compile it with {options}"\n#endif\n\n'
 
 
 def _included(firmware: Path, path: str, text: str) -> list[str]:

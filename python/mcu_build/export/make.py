@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from mcu_build.export.contents import (
 from mcu_build.export.selftest import selftest
 from mcu_build.export.vectors import Vectors, chosen
 from mcu_build.files import write_atomically
+from mcu_build.frontend.names import check_name
+from mcu_build.fronts.options import BuildOptions
 from mcu_build.plan.describe import describe
 from mcu_build.plan.memory.fit import constant_bytes
 from mcu_build.progress import Progress
@@ -60,6 +63,8 @@ FORMATS: Mapping[Format, Callable[[Contents], dict[str, bytes]]] = MappingProxyT
     }
 )
 MANIFEST = "manifest.json"
+# As the formats' own manifests have it, by semver.org.
+_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 # Enough to find some with different outputs.
 _CANDIDATES = 64
 
@@ -82,7 +87,11 @@ def export(
     progress: Progress,
 ) -> Exported:
     """Write the model into the folder `output`. McuError where it cannot be, or something else is there."""
-    _check(request, format)
+    _check_npu(request, format)
+    if name:
+        check_name(name)
+    if not _VERSION.fullmatch(version):
+        raise McuError(f"--version {version}: not a version", "Write 1.2.3, or 1.2.3-rc.1.", Exit.USAGE)
     _own_files(output)
     contents = gathered(request, name, version, cache, progress)
     manifest = write(contents, request, format, output)
@@ -102,22 +111,26 @@ def gathered(request: Request, name: str | None, version: str, cache: Cache, pro
             return collect(request, made, vectors, version, Path(scratch))
 
 
-def _check(request: Request, format: str) -> None:
+def check_options(options: BuildOptions, format: str) -> None:
+    """McuError: no export has what `options` ask for."""
     if format not in get_args(Format):
         raise McuError(
             f"--format: {format!r} is none of {', '.join(get_args(Format))}", "folder is the plainest."
         )
-    check_sources(request.options.kernel_sources)
-    if request.options.runtime != "static":
+    check_sources(options.kernel_sources)
+    if options.runtime != "static":
         raise McuError(
-            f"export: --runtime {request.options.runtime}: only the static runtime stands alone",
+            f"export: --runtime {options.runtime}: only the static runtime stands alone",
             "Leave it out.",
             Exit.USAGE,
         )
-    if request.cmsis_nn:
+    if options.kernels == "cmsis-nn":
         raise McuError(
-            "export: --kernels cmsis-nn: the library is not ours to export", "Leave it out.", Exit.USAGE
+            "export: --kernels cmsis-nn: an export does not contain CMSIS-NN", "Leave it out.", Exit.USAGE
         )
+
+
+def _check_npu(request: Request, format: str) -> None:
     if request.npu and format in _WITHOUT_NPU:
         raise McuError(
             f"export: --format {format}: {_WITHOUT_NPU[format]} has an Ethos-U ({request.npu.name})",
@@ -127,13 +140,17 @@ def _check(request: Request, format: str) -> None:
 
 def _own_files(output: Path) -> set[str]:
     """The files of an earlier export there. McuError where the folder holds something else."""
-    if not output.exists():
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "cannot be written" if there.is_dir() else "not a folder"
+        raise McuError(f"{there}: {reason}", "Name a new folder, or an empty one.")
+    if there != output:
         return set()
-    if not output.is_dir():
-        raise McuError(f"{output}: not a folder", "Name a new folder, or an empty one.")
     try:
         manifest = json.loads((output / MANIFEST).read_text())
-        return {str(path) for path in manifest["files"]} | {MANIFEST}
+        # Other programs have files of this name.
+        files = manifest["files"] if manifest["mcu_build"] else {}
+        return {str(path) for path in files} | {MANIFEST}
     except (OSError, ValueError, KeyError, TypeError) as error:
         if any(output.iterdir()):
             raise McuError(

@@ -96,7 +96,8 @@ _ZEPHYR_NPU = """\
 ## The NPU
 
 The model is for an {npu} and brings its driver, which takes the NPU from the devicetree (`arm,ethos-u`), and
-lets other threads run while it works. `CONFIG_ARM_ETHOS_U`, Zephyr's own driver, has to be off.
+lets other threads run while it works. Zephyr's own driver
+(`CONFIG_ETHOS_U`, in earlier versions `CONFIG_ARM_ETHOS_U`) has to be off.
 
 The NPU has to reach the arena{fast} and the constants. On Corstone-300 that is not so by default; the
 sample shows how: `zephyr,sram` in `app.overlay`, `CONFIG_CODE_DATA_RELOCATION`, `zephyr_code_relocate`.

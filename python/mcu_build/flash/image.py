@@ -61,9 +61,14 @@ def read_image(file: Path) -> LoadImage:
     except FileNotFoundError:
         raise McuError(f"{file}: there is no such image", "Build it first: `mcu-build build`.") from None
     except (OSError, ELFError) as error:
-        raise McuError(f"{file}: not an ELF image: {error}") from None
+        raise McuError(
+            f"{file}: not an ELF image: {error}", "Give the firmware.elf of a build folder, or the model."
+        ) from None
     if "mcu_vectors" not in symbols or not parts:
-        raise McuError(f"{file}: not an image of mcu-build's: it has no mcu_vectors")
+        raise McuError(
+            f"{file}: not an image of mcu-build's: it has no mcu_vectors",
+            "Give an image that mcu-build, mcu_add_firmware, McuFirmware or mcu_firmware has linked.",
+        )
     return LoadImage(file.name, merged(parts), symbols["mcu_vectors"], symbols)
 
 

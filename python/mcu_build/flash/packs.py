@@ -24,7 +24,8 @@ def board_text(part: str, pack: Path | None) -> str:
     core = processor.get("Dcore", "").lower().replace("+", "plus")
     if core not in CORES:
         raise McuError(
-            f"{device.part_number}: its core is {processor.get('Dcore')!r}", "No such core is known."
+            f"{device.part_number}: its core is {processor.get('Dcore')!r}",
+            f"mcu-build knows {', '.join(CORES)}.",
         )
     memories = [_memory(element.attrib) for element in device._info.memories]
     return _text(device.part_number, core, processor, memories, Path(device.pack_path or part).name)
@@ -39,7 +40,7 @@ def _device(part: str, pack: Path | None) -> Any:
     try:
         devices = {device.part_number: device for device in CmsisPack(str(pack)).devices}
     except (OSError, Error, KeyError, ValueError) as error:
-        raise McuError(f"{pack}: not a CMSIS-Pack: {error}") from error
+        raise McuError(f"{pack}: not a CMSIS-Pack: {error}", "Give the vendor's .pack file.") from error
     name = _named(part, devices)
     if name is None:
         raise McuError(
@@ -90,7 +91,10 @@ def _text(
         (memory for memory in memories if memory["access"] == "rwx"), key=lambda memory: -memory["size"]
     )
     if not flash or not ram:
-        raise McuError(f"{part}: {pack} lists no {'RAM' if flash else 'flash'}", "Write the file by hand.")
+        raise McuError(
+            f"{part}: {pack} lists no {'RAM' if flash else 'flash'}",
+            "Write the board's file by hand: docs/boards.md.",
+        )
     fpu = _FPU.get(processor.get("Dfpu", "0"), "none")
     chip = {
         "name": f'"{part}"',

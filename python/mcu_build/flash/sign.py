@@ -9,14 +9,18 @@ from pathlib import Path
 
 from mcu_build import process
 from mcu_build.board import Board
+from mcu_build.codegen.slot import FIRST_PROGRAM, model_region
 from mcu_build.errors import Exit, McuError
 from mcu_build.flash.image import LoadImage, Segment, read_image
 
-_VERSION = re.compile(r"\d+\.\d+\.\d+(\+\d+)?")
+# Major, minor, revision, build.
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:\+(\d+))?")
+_MOST = (255, 255, 65535, (1 << 32) - 1)
 # MCUboot's number of the image that a model depends on.
 _APPLICATION = 0
 _COUNTERS = 1 << 32
 _PUBLIC_KEY = b"-----BEGIN PUBLIC KEY-----"
+_PRIVATE_KEY = b"PRIVATE KEY-----"
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ class Order:
     def check(self) -> None:
         """McuError: status 1 there is no such key, 2 an option has a wrong value. Told before a build."""
         for flag, text in (("--version", self.version), ("--needs", self.needs)):
-            if text is not None and not _VERSION.fullmatch(text):
-                raise McuError(f"{flag} {text}: not a version", "Write 1.2.3, or 1.2.3+4.", Exit.USAGE)
+            if text is not None and not _is_version(text):
+                raise McuError(f"{flag} {text}: not a version", _VERSION_HINT, Exit.USAGE)
         counter = self.security_counter
         if counter not in (None, "auto") and not (counter.isdecimal() and int(counter) < _COUNTERS):
             raise McuError(
@@ -57,12 +61,25 @@ class Order:
             raise McuError(
                 f"--sign {self.key}: no such file", "imgtool keygen -t ecdsa-p256 -k key.pem makes one."
             )
+        if _PRIVATE_KEY not in self.key.read_bytes():
+            raise McuError(
+                f"--sign {self.key}: not a private key (PEM)",
+                "imgtool keygen -t ecdsa-p256 -k key.pem makes one; MCUboot has its public half.",
+            )
         if self.encrypt is not None and not self.encrypt.is_file():
             raise McuError(f"--encrypt {self.encrypt}: no such file", _ENCRYPT_HINT)
         if self.encrypt is not None and _PUBLIC_KEY not in self.encrypt.read_bytes():
             raise McuError(f"--encrypt {self.encrypt}: not a public key (PEM)", _ENCRYPT_HINT)
 
 
+def _is_version(text: str) -> bool:
+    parts = _VERSION.fullmatch(text)
+    return parts is not None and all(
+        int(part or 0) <= most for part, most in zip(parts.groups(), _MOST, strict=True)
+    )
+
+
+_VERSION_HINT = "Write 1.2.3, or 1.2.3+4; MCUboot counts to 255.255.65535."
 _ENCRYPT_HINT = (
     "imgtool keygen -t ecdsa-p256 -k enc.pem makes the bootloader's key, "
     "imgtool getpub -k enc.pem -e pem -o enc-public.pem what goes here."
@@ -78,22 +95,12 @@ def order(
     confirm: bool = False,
     needs: str | None = None,
 ) -> Order | None:
-    """What the command's options ask for, checked; None: nothing is to be signed. McuError as of `check`."""
-    if key is not None:
-        checked = Order(key, version, security_counter, encrypt, pad, confirm, needs)
-        checked.check()
-        return checked
-    options = {
-        "--security-counter": security_counter,
-        "--encrypt": encrypt,
-        "--pad": pad,
-        "--confirm": confirm,
-    }
-    options |= {"--needs": needs}
-    idle = ", ".join(name for name, value in options.items() if value)
-    if idle:
-        raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
-    return None
+    """What the command's options ask for, checked; None: there is no key. McuError as of `check`."""
+    if key is None:
+        return None
+    checked = Order(key, version, security_counter, encrypt, pad, confirm, needs)
+    checked.check()
+    return checked
 
 
 def signed_files(binary: Path, board: Board, order: Order) -> dict[str, Path]:
@@ -102,9 +109,10 @@ def signed_files(binary: Path, board: Board, order: Order) -> dict[str, Path]:
     return files | ({"update": update(binary, board, order)} if order.is_update else {})
 
 
-def sign_elf(elf: Path, board: Board, order: Order) -> dict[str, Path]:
+def sign_elf(elf: Path, board: Board, order: Order, program: Path | None = None) -> dict[str, Path]:
     """`signed_files` of an image that is linked behind the header of the slot of `board`, beside it.
 
+    And `program` of what its model's slot holds, MCUboot's second image.
     McuError: status 1 it is linked for another place, or as `sign`; 2 the board describes no slot.
     """
     image, boot, behind = read_image(elf), board.mcuboot, board.in_slot()
@@ -118,15 +126,24 @@ def sign_elf(elf: Path, board: Board, order: Order) -> dict[str, Path]:
             "Link it for the slot: mcu_add_firmware(... SIGN key.pem), and likewise in SCons and Bazel. "
             "`mcu-build build --sign key.pem` does all of it.",
         )
+    if program is not None:
+        model_region(board)
+        if not program.is_file():
+            raise McuError(
+                f"--program {program}: no such file", f"`mcu-build generate` writes {FIRST_PROGRAM}."
+            )
     raw = bytearray(end - start)
     for segment in image.segments:
         raw[segment.address - start : segment.end - start] = segment.data
-    binary = elf.with_suffix(".bin")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / binary.name
+        copy = Path(folder) / elf.with_suffix(".bin").name
         copy.write_bytes(raw)
         made = signed_files(copy, behind, order)
-        return {name: Path(shutil.copy(file, binary.with_name(file.name))) for name, file in made.items()}
+        if program is not None:
+            model = copy.with_suffix(".program.slot")
+            model.write_bytes(program.read_bytes())
+            made["program"] = sign(model, behind, replace(order, needs=order.version))
+        return {name: Path(shutil.copy(file, elf.with_name(file.name))) for name, file in made.items()}
 
 
 def sign(binary: Path, board: Board, order: Order) -> Path:

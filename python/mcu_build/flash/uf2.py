@@ -76,7 +76,10 @@ def find_drive(board: Board, drive: str) -> tuple[Uf2Flash, Path]:
     """
     ways = board.flash.uf2
     if ways is None:
-        raise McuError(f"{board.id}: flash.uf2: the board shows no drive", "Use another --via.")
+        raise McuError(
+            f"{board.id}: flash.uf2: the board shows no drive",
+            "Leave out --via, or use another: pyocd, openocd, gdb ADDRESS.",
+        )
     paths = [path for path in [Path(drive)] if _takes_uf2(path)] if drive else drives(ways.volume)
     if len(paths) == 1:
         return ways, paths[0]

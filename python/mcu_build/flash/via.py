@@ -63,7 +63,11 @@ def opened(via: Via, board: Board) -> Iterator[Probe]:
 def needs_probe(via: Via) -> None:
     """McuError (usage) where the way only takes files."""
     if via.kind == "uf2":
-        raise McuError("--via uf2: a drive takes firmware, and no more", "Use a debug probe.", Exit.USAGE)
+        raise McuError(
+            "--via uf2: a drive takes firmware, and no more",
+            "Use a debug probe: --via pyocd, openocd or gdb ADDRESS.",
+            Exit.USAGE,
+        )
 
 
 def look(via: Via, board: Board) -> None:

@@ -1,7 +1,10 @@
-"""Buffers that `forward` assigns inputs or other buffers, `self.last = self.now`: they get a copy.
+"""Buffers that `forward` assigns, `self.last = self.now`, as torch.export does not take them.
 
-torch.export puts such copies at the end of the program, where a view of a buffer has its new value, and does
-not export at all what assigns an input or a buffer itself.
+What is assigned an input or another buffer gets a copy: torch.export puts such copies at the end of the
+program, where a view of a buffer has its new value, and does not export at all what assigns an input or a
+buffer itself. An output that is the old value is a copy for the same reason. What a submodule assigns to a
+buffer of its own is written to it when the call ends: torch.export notes only what the outermost module
+assigns, and leaves out the rest without a word.
 """
 
 import contextlib
@@ -16,15 +19,30 @@ from torch.utils import _pytree
 
 @contextlib.contextmanager
 def assignments_copied(model: nn.Module) -> Iterator[None]:
-    """While it is active, a call of `model` assigns clones of what shares memory with inputs and buffers."""
+    """While it is active, calls of `model` assign to buffers in a way that torch.export takes."""
     inputs: list[torch.Tensor] = []
+    assigned: dict[tuple[nn.Module, str], torch.Tensor] = {}
 
     def enter(_module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         leaves = _pytree.tree_leaves((args, dict(kwargs)))
         inputs[:] = [*model.buffers(), *(leaf for leaf in leaves if isinstance(leaf, torch.Tensor))]
 
-    def leave(_module: nn.Module, _inputs: Any, _result: Any) -> None:
+    def leave(_module: nn.Module, _inputs: Any, result: Any) -> Any:
         inputs.clear()
+        if not assigned:
+            return result
+        old = [_memory(buffer) for buffer in assigned.values()]
+
+        def apart(leaf: Any) -> Any:
+            return leaf.clone() if isinstance(leaf, torch.Tensor) and _memory(leaf) in old else leaf
+
+        result = _pytree.tree_map(apart, result)
+        for (module, name), buffer in assigned.items():
+            new = module._buffers[name]
+            if module._buffers is not model._buffers and new is not None:
+                module._buffers[name] = buffer.copy_(new)
+        assigned.clear()
+        return result
 
     def clone(module: nn.Module, name: str, value: Any) -> Any:
         if not inputs or not isinstance(value, torch.Tensor):
@@ -32,6 +50,8 @@ def assignments_copied(model: nn.Module) -> Iterator[None]:
         old = module._buffers.get(name)
         if old is not None and _place(value) == _place(old):
             return None  # `self.count += 1` assigns the buffer to itself.
+        if old is not None:
+            assigned.setdefault((module, name), old)
         return value.clone() if _memory(value) in map(_memory, inputs) else None
 
     handles = [

@@ -19,6 +19,7 @@ from torch.utils import _pytree
 from mcu_build.errors import McuError
 from mcu_build.frontend.assigned_buffers import assignments_copied
 from mcu_build.frontend.first_call import FirstCall, call_once, flat_outputs, output_names
+from mcu_build.frontend.free_names import free_names
 from mcu_build.frontend.known_values import known_values
 from mcu_build.frontend.model_file import Model
 from mcu_build.frontend.modes import as_in_firmware, layers_may_raise
@@ -142,6 +143,7 @@ def _normalized(
     _check_inputs_fixed(exported, path)
     try:
         with quiet(), recurrent_shapes(), torch.no_grad():
+            free_names(exported)
             made = normalize(_marked(exported, path), path, state)
             made.graph.output_node().meta[_NAMES] = tuple(names)
             return made
@@ -177,7 +179,7 @@ def _not_exportable(path: Path, error: Exception) -> McuError:
         return McuError(f"{where}: cannot be exported: {_DATA}", hint)
     hint = LIBRARY_HINT if "_OpNamespace" in reason else _EXPORT_HINT
     if "fake tensor in the exported program" in reason:
-        hint = "Does it write through `.data`? Write the buffer itself: self.past.copy_(...)."
+        hint = "Does it read or write `.data`? Take the parameter or buffer itself: self.past.copy_(...)."
     return McuError(f"{where}: cannot be exported: {type(error).__name__}: {reason}", hint)
 
 
@@ -221,7 +223,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             versions = list(_schema_versions(archive))
     except OSError as error:
-        raise McuError(f"{path}: {error.strerror or error}") from error
+        raise McuError(f"{path}: {error.strerror or error}", "Can the file be read?") from error
     except zipfile.BadZipFile as error:
         raise McuError(f"{path}: not a saved torch.export program, or truncated: {error}", hint) from error
     except (ValueError, KeyError, TypeError) as error:

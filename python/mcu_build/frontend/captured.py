@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +69,12 @@ def _capture_model(file: Path, wishes: Mapping[str, str] | None) -> Captured:
     first = call_once(model)
     with quiet():
         from mcu_build.frontend.capture import capture
+        from mcu_build.frontend.same_answers import check_answers
         from mcu_build.frontend.state import lift_state
 
     exported, state = lift_state(capture(model, first))
+    if not state:
+        check_answers(model, exported, _other(model.example_inputs, exported))
     usual = precision.INT16 if model.activation_bits == 16 else precision.INT8
     wishes = model.precision if wishes is None else wishes
     precision.apply(exported, wishes, file, usual)
@@ -181,6 +184,11 @@ def _around(example: Inputs, exported: "ExportedProgram") -> Iterator[tuple[Inpu
         if takes and not takes(varied):
             varied = tuple(_like(original, made) for original, made in zip(example, varied, strict=True))
         yield varied, None
+
+
+def _other(example: Inputs, exported: "ExportedProgram") -> Inputs:
+    """Inputs that the model can take, unlike its example inputs."""
+    return next(islice(_only_inputs(example, exported), 1, None))
 
 
 def _is_special(tensor: "torch.Tensor") -> bool:

@@ -17,6 +17,8 @@ from mcu_build.frontend.model_file import Model
 from mcu_build.layer_names import layer_at, output_name
 
 # Called with inputs, what the model gives as a flat list.
+# What to do about an operator that gives NaN for finite operands.
+NAN_HINT = "Logarithms, roots and quotients give NaN: bound what they read, as in x.clamp(min=1e-6).log()."
 Call = Callable[[Sequence[torch.Tensor]], Sequence[Any]]
 
 
@@ -39,7 +41,7 @@ def check_outputs(model: Model, outputs: Sequence[Any], names: Sequence[str], ca
     where = f", first in {finder.found}" if finder.found else ""
     raise McuError(
         f"{model.path}: {which}: {output_name(index, names)} is NaN, in PyTorch already{where}",
-        "Its operands there are finite: is it a logarithm, a root or a quotient?",
+        NAN_HINT,
     )
 
 

@@ -191,6 +191,7 @@ def check_outputs(
 ) -> None:
     """McuError where an output is never a number, a warning where only some vectors give NaN."""
     from mcu_build.frontend.capture import names_of_outputs
+    from mcu_build.frontend.eager_numbers import NAN_HINT
 
     names = names_of_outputs(captured.exported)
     for index in range(len(outputs[0])):
@@ -201,7 +202,7 @@ def check_outputs(
             raise McuError(
                 f"{file}: model: {which} is NaN for every input, in PyTorch already"
                 f"{f', first in {where}' if (where := nan_place()) else ''}",
-                "Its operands there are finite: is it a logarithm, a root or a quotient?",
+                NAN_HINT,
             )
         if lost:
             captured.warnings.append(f"{file}: model: {which} holds NaN for {lost} of {len(rows)} inputs.")

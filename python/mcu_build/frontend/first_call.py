@@ -7,7 +7,7 @@ flat.
 import contextlib
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ _OUTPUTS_HINT = (
     "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "
     "number becomes a constant output."
 )
+_DENSE_HINT = "Firmware has dense tensors alone: leave out what makes it sparse."
 _INITIAL_HINT = "Give it what it holds after power-on: register_buffer(name, torch.zeros(...))."
 _SHAPE_HINT = (
     "State in firmware has one shape: keep a window, as in `past.copy_(torch.cat([past, x], 1)[:, -16:])`."
@@ -39,8 +40,8 @@ _SHAPE_HINT = (
 
 @dataclasses.dataclass(frozen=True)
 class FirstCall:
-    """What was seen, by path in the model: attributes that carry a tensor from one call to the next, and
-    all that a call writes. `outputs` are the paths to what it returns, without None.
+    """What was seen, by path in the model: buffers and attributes that carry a tensor from one call to the
+    next, and all that a call writes. `outputs` are the paths to what it returns, without None.
     """
 
     state: frozenset[str]
@@ -65,16 +66,25 @@ def call_once(model: Model) -> FirstCall:
             for name, parameter in model.model.named_parameters()
             if not _is_lazy(parameter)
         }
-        result = _called(model)
+        result = called(model)
         if number == 0:
-            first_result = [leaf.clone() for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor)]
+            first_result = [tensor.clone() for tensor in _tensors(result)]
+            made = dict(model.model.named_buffers())
             buffers.note_kept()
         seen.append((before, dict(_attributes(model.model))))
-    _check_parameters(model, parameters)
-    _check_buffers(model.path, initial, once, _buffers(model.model))
     _check_outputs(model.path, result)
+    _check_parameters(model, parameters)
+    twice = _buffers(model.model)
+    answers_differ = not all(map(_same, first_result or [], _tensors(result)))
+    remade = {name for name, buffer in model.model.named_buffers() if made.get(name) is not buffer}
+    _check_buffers(model.path, initial, once, twice, remade if answers_differ else set())
+    rewritten = {
+        name
+        for name, last in twice.items()
+        if last is not None and (old := once.get(name)) is not None and not _same(old, last)
+    }
     written = {name for name, version in _versions(model.model).items() if versions.get(name) != version}
-    first_output = next(leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor))
+    first_output = _tensors(result)[0]
     if not model.stream:
         check_labels(model.path, model.labels, first_output.numel())
     before, after = seen[1]
@@ -85,16 +95,16 @@ def call_once(model: Model) -> FirstCall:
         _check_values(model, changed, first_result)
         buffers.restore()
     names, outputs = zip(*leaves(result), strict=True)
-    check_outputs(model, outputs, names, lambda inputs: [leaf for _, leaf in leaves(_called(model, inputs))])
+    check_outputs(model, outputs, names, lambda inputs: [leaf for _, leaf in leaves(called(model, inputs))])
     buffers.restore()
     first = seen[0][0]
     for name in state & first.keys():
         owner, _, attribute = name.rpartition(".")
         setattr(model.model.get_submodule(owner), attribute, first[name])
-    return FirstCall(frozenset(state), frozenset(written), output_names(result))
+    return FirstCall(frozenset(state | rewritten), frozenset(written), output_names(result))
 
 
-def _called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
+def called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:
     """What the model gives for its example inputs, or others."""
     tensors = [tensor.clone() for tensor in (model.example_inputs if inputs is None else inputs)]
     shapes = [tensor.shape for tensor in tensors]
@@ -149,7 +159,7 @@ def _check_values(model: Model, changed: Sequence[str], first: Sequence[torch.Te
     """McuError where attributes that are no tensors (`changed`) make a call depend on those before it: from
     the same buffers and inputs it does not give what the `first` one gave.
     """
-    again = [leaf for _, leaf in leaves(_called(model)) if isinstance(leaf, torch.Tensor)]
+    again = _tensors(called(model))
     if len(again) == len(first) and all(
         _same(value, other) for value, other in zip(first, again, strict=True)
     ):
@@ -216,9 +226,13 @@ def _check_outputs(path: Path, result: Any) -> None:
                 f"{path}: model: {where}: of type {type(leaf).__name__}, not a tensor", _OUTPUTS_HINT
             )
         if isinstance(leaf, torch.Tensor) and leaf.layout != torch.strided:
-            raise McuError(f"{path}: model: {where}: a {leaf.layout} tensor", "Return `.to_dense()`.")
+            raise McuError(f"{path}: model: {where}: a {leaf.layout} tensor", _DENSE_HINT)
     if not any(isinstance(leaf, torch.Tensor) for _, leaf in outputs):
         raise McuError(f"{path}: model: it returns no tensor", _OUTPUTS_HINT)
+
+
+def _tensors(result: Any) -> list[torch.Tensor]:
+    return [leaf for _, leaf in leaves(result) if isinstance(leaf, torch.Tensor)]
 
 
 def _buffers(model: nn.Module) -> dict[str, torch.Tensor | None]:
@@ -235,15 +249,18 @@ def _check_buffers(
     before: Mapping[str, torch.Tensor | None],
     once: Mapping[str, torch.Tensor | None],
     twice: Mapping[str, torch.Tensor | None],
+    remade: Collection[str],
 ) -> None:
     """McuError for state without an initial value or of no fixed shape, by the buffers before calls and
-    after one and two. What the first call makes and the second leaves alone is no state.
+    after one and two. What the first call makes and the second leaves alone is no state, but for what is
+    `remade` while the same inputs give another answer: a copy of the inputs.
     """
     lines: list[str] = []
     hints: dict[str, None] = {}
     for name, last in twice.items():
         first, second = before.get(name), once.get(name)
-        if last is None or second is None or (first is None and _same(second, last)):
+        kept = first is None and second is not None and last is not None and _same(second, last)
+        if last is None or second is None or (kept and name not in remade):
             continue
         if first is None:
             lines.append(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Interpreter, Node
 
+from mcu_build.frontend.biases import Unobserved
 from mcu_build.lower.assigned import schema_name
 from mcu_build.lower.lines import module_path, source_line
 from mcu_build.quality.sqnr import sqnr_db
@@ -102,7 +103,7 @@ def read_values(converted: GraphModule, floats: FloatValues, name: str) -> tuple
     return torch.stack(floats.values[name]), torch.stack(gathered.found[name])
 
 
-class _Recorder(Interpreter):  # type: ignore[misc]
+class _Recorder(Unobserved):
     """Runs a graph and keeps the float results of its operators."""
 
     def __init__(self, module: GraphModule) -> None:

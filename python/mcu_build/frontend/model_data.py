@@ -203,6 +203,8 @@ def _in_a_row(path: Path, key: str, item: Any, nested: Nested | None, hint: str)
         if isinstance(item, torch.Tensor):
             return (item,)
         if not isinstance(item, tuple | list):
+            if hasattr(item, "__array__"):
+                hint += " `torch.from_numpy(item).float()` makes a tensor of an array."
             raise McuError(f"{path}: {key}: {kind_of(item)}, not a tensor or a tuple of tensors", hint)
         return tuple(item)
     try:

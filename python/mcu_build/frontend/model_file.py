@@ -22,7 +22,7 @@ from mcu_build.frontend.model_data import (
     check_numbers,
     evaluation,
 )
-from mcu_build.frontend.names import model_name
+from mcu_build.frontend.names import model_name, suffix_hint
 from mcu_build.frontend.nested import Nested, fixed, leaves
 from mcu_build.frontend.rounded import keep_rounded
 from mcu_build.frontend.surroundings import Surroundings
@@ -94,7 +94,7 @@ def load(path: Path) -> Model:
             f"{path}: a folder, not a model file", f"Give {path / 'model.py'} if that is the model."
         )
     if path.suffix != ".py":
-        raise McuError(f"{path}: not a model file", "A model is a file ending in .py, .pt2 or .pte.")
+        raise McuError(f"{path}: not a model file", suffix_hint(path))
     surroundings = Surroundings(path)
     names = vars(surroundings.run())
     model = _model(surroundings, names)
@@ -137,7 +137,8 @@ def _activation_bits(path: Path, names: dict[str, Any]) -> int:
     bits = names.get("activation_bits", 8)
     if isinstance(bits, bool) or bits not in (8, 16):
         raise McuError(
-            f"{path}: activation_bits: {bits!r}, not 8 or 16", "16 is for what an Ethos-U takes; 8 is usual."
+            f"{path}: activation_bits: {bits!r}, not 8 or 16",
+            "16 gives activations of 16 bits, on every core; 8 is usual.",
         )
     return int(bits)
 
@@ -167,7 +168,12 @@ def own_metric(path: Path) -> Callable[[Sequence[Any], Any], float]:
 
     def measure(outputs: Sequence[Any], targets: Any) -> float:
         with surroundings.active(), surroundings.explain("metric"):
-            return float(function(list(outputs), targets))
+            value = function(list(outputs), targets)
+        try:
+            return float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            what = f"{path}: metric: {kind_of(value)}, not a number"
+            raise McuError(what, "Return one number, such as the mean; higher is better.") from error
 
     return measure
 
@@ -218,8 +224,8 @@ def _model(surroundings: Surroundings, names: dict[str, Any]) -> "torch.nn.Modul
     if key is None:
         there = [name for name in (*_INPUT_NAMES, "calibration", "evaluation") if name in names]
         raise McuError(
-            f"{path}: model: not defined (looked for {' and '.join(_MODEL_NAMES)}; "
-            f"of the contract's names the file has {', '.join(there) or 'none'})",
+            f"{path}: model: not defined (looked for {' and '.join(_MODEL_NAMES)}"
+            + (f"; the file has {', '.join(there)})" if there else ")"),
             _missing_hint(path, [name for name, value in names.items() if isinstance(value, nn.Module)]),
         )
     model = names[key]
@@ -235,7 +241,10 @@ def _missing_hint(path: Path, modules: Sequence[str]) -> str:
     if modules:
         return f"Write `model = {modules[-1]}`. {_CONTRACT}"
     if "__main__" in path.read_text(errors="replace"):
-        return "What stands below `if __name__ == '__main__'` does not run here: make the model above it."
+        return (
+            "Write `model = MyNet()` above `if __name__ == '__main__'`: what stands below it does not run "
+            f"here. {_CONTRACT}"
+        )
     return f"Write `model = MyNet()`, an nn.Module or a function that returns one. {_CONTRACT}"
 
 

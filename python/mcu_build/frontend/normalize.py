@@ -19,6 +19,7 @@ from torch.fx import Node
 from torch.utils import _pytree
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.seen_state import attributes, lost_buffers, merge_shared
 from mcu_build.lower.builder import Builder, aten, fake_mode, run_fake, shape
 from mcu_build.lower.layout import make_channels_last
 from mcu_build.lower.lines import source_line
@@ -28,6 +29,7 @@ from mcu_build.lower.rewrite.element_index import RULES as ENTRIES
 from mcu_build.lower.rewrite.element_index import copy_entries, forget_numbers
 from mcu_build.lower.rewrite.fold import fold_constants, is_fill, is_symbolic
 from mcu_build.lower.rewrite.kernels import without_kernel, without_type
+from mcu_build.lower.rewrite.resample import EXPORTED_RULES as RESIZING
 from mcu_build.lower.rewrite.searches import RULES as SEARCHES
 from mcu_build.plan.left_out import no_kernel
 from mcu_build.plan.select import operators
@@ -45,33 +47,34 @@ _LOOP_HINT = (
 )
 _ITEM_HINT = "Compute with the tensor itself: `x * y.max()` in place of `x * y.max().item()`."
 _AUTOCAST_HINT = "Export it without autocast: firmware computes in int8 and float32."
-_SHAPE_HINT = "Firmware has fixed shapes: avoid boolean indexing, nonzero() and the like."
+_SHAPE_HINT = (
+    "Firmware has fixed shapes: torch.where(mask, x, 0) in place of x[mask], topk with a fixed k in place of "
+    "nonzero()."
+)
 _TYPE_HINT = (
     "Firmware computes in float32, int8 and integers: keep tensors and constants in float32 with `.float()`."
 )
-_STATE = "the model writes it, so that one call depends on the calls before it"
-_STATE_HINT = "Make it a buffer: self.register_buffer(name, initial_value), written with `copy_`."
 
 
 def normalize(exported: ExportedProgram, path: Path, state: Collection[str] = frozenset()) -> ExportedProgram:
     """The same program in the form described above, its outputs a flat tuple of tensors.
 
-    `path` is the user's file, for messages; `state` are attributes that calls were seen to change, which an
-    exported program takes for constants. McuError with all of them at once where the program keeps state
-    between calls, draws random numbers or loops on data, where a shape depends on data, and for operators
-    that nothing can compute.
+    `path` is the user's file, for messages; `state` are attributes and buffers that calls were seen to
+    change: an exported program takes attributes for constants, and buffers that are written out of its sight.
+    McuError with all of them at once where the program keeps such state, draws random numbers or loops on
+    data, where a shape depends on data, and for operators that nothing can compute.
     """
     without_branches(exported)
-    refused = [*_loops(exported), *_attributes(exported, state)]
+    refused = [*_loops(exported), *attributes(exported, state)]
     functional = exported if refused else fold_constants(_without_numbers(_without_writes(exported)))
     refused += _random(functional)
     if functional is not exported:  # Some sizes and types become known only when constants are folded.
-        refused += [*_dynamic(functional), *_without_type(functional)]
+        refused += [*_dynamic(functional), *_without_type(functional), *lost_buffers(functional, state)]
     try:
         without_complex(functional)
     except McuError as error:
         refused += [(line, error.hint) for line in error.message.split("\n")]
-    _rewrite(functional, SEARCHES)
+    _rewrite(functional, {**SEARCHES, **RESIZING})
     if not refused:  # Cosines and sines are computed in float64.
         functional = fold_constants(functional)
     refused += _without_kernel(functional)
@@ -85,7 +88,8 @@ def _raise(path: Path, refused: Sequence[Refusal]) -> None:
     """McuError with everything that is refused, if there is anything."""
     if refused:
         hints = dict.fromkeys(hint for _, hint in refused)
-        raise McuError("\n".join(f"{path}: {line}" for line, _ in refused), " ".join(hints))
+        lines = dict.fromkeys(f"{path}: {line}" for line, _ in refused)
+        raise McuError("\n".join(lines), " ".join(hints))
 
 
 def _without_numbers(exported: ExportedProgram) -> ExportedProgram:
@@ -120,6 +124,7 @@ def _without_writes(exported: ExportedProgram) -> ExportedProgram:
             break
     else:
         return exported
+    exported = merge_shared(exported)
     _copy_copied_buffers(exported)
     copy_entries(exported)
     return _without_written_inputs(exported.run_decompositions({}))
@@ -169,17 +174,6 @@ def _loops(exported: ExportedProgram) -> list[Refusal]:
 
 def _where(node: Node) -> str:
     return source_line(node) or "the model"
-
-
-def _attributes(exported: ExportedProgram, state: Collection[str]) -> list[Refusal]:
-    """Attributes among `state` that the program reads."""
-    nodes = {node.name: node for node in exported.graph.nodes}
-    names = []
-    for name, target in exported.graph_signature.inputs_to_lifted_tensor_constants.items():
-        if target in state and nodes[name].users:
-            line = source_line(next(iter(nodes[name].users)))
-            names.append((f"attribute {target!r}{f' at {line}' if line else ''}: {_STATE}", _STATE_HINT))
-    return names
 
 
 def _writes_elsewhere(node: Node) -> bool:
@@ -300,7 +294,7 @@ def _forget_strides(exported: ExportedProgram) -> None:
         aten.lerp.Scalar: _interpolate,
         aten.lerp.Tensor: _interpolate,
         operator.getitem: _batch_norm,
-        **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), _of_floats),
+        **dict.fromkeys((aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor), _of_one_type),
     }
     _rewrite(exported, rules)
 
@@ -330,19 +324,37 @@ def _batch_norm(build: Builder, node: Node) -> Node | None:
     )
 
 
-def _of_floats(build: Builder, node: Node) -> Node | None:
+def _of_one_type(build: Builder, node: Node) -> Node | None:
     """Arithmetic of integers with floats, the integers converted first: what is float then gets a scale.
 
-    Flags stay: `x * (x > 0)` is a function of one tensor, and becomes a table.
+    Flags of the same tensor stay: `x * (x > 0)` is a function of one tensor, and becomes a table. A number
+    beside an integer tensor without dimensions gets that one's type: executorch makes it int64, and the
+    result with it.
     """
-    types = {operand: operand.meta["val"].dtype for operand in node.all_input_nodes}
-    mixed = [
-        operand for operand, dtype in types.items() if not dtype.is_floating_point and dtype is not torch.bool
-    ]
+    dtype, number = node.meta["val"].dtype, node.args[1]
+    if isinstance(number, int) and shape(node) == () and dtype in (torch.int32, torch.int16, torch.int8):
+        number = build(aten.full.default, [], number, dtype=dtype)
+        return build(node.target, node.args[0], number, *node.args[2:], **node.kwargs)
+    mixed = [operand for operand in node.all_input_nodes if not operand.meta["val"].dtype.is_floating_point]
     if node.meta["val"].dtype is not torch.float32 or not mixed:
+        return None
+    if all(operand.meta["val"].dtype is torch.bool for operand in mixed) and len(_roots(node)) == 1:
         return None
     converted = {operand: build(aten._to_copy.default, operand, dtype=torch.float32) for operand in mixed}
     return build(node.target, *(converted.get(argument, argument) for argument in node.args), **node.kwargs)
+
+
+def _roots(node: Node) -> set[Node]:
+    """The tensors whose elements an element of `node` is computed from, one of each."""
+    roots, seen, left = set(), {node}, [node]
+    while left:
+        found = left.pop()
+        if torch.Tag.pointwise not in getattr(found.target, "tags", ()):
+            roots.add(found)
+            continue
+        left += [operand for operand in found.all_input_nodes if operand not in seen]
+        seen.update(found.all_input_nodes)
+    return roots
 
 
 def _interpolate(build: Builder, node: Node) -> Node:

@@ -14,6 +14,8 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 
 from mcu_build.errors import McuError
+from mcu_build.frontend.biases import correct, float_model
+from mcu_build.frontend.eager_numbers import NAN_HINT
 from mcu_build.frontend.histogram import quick_histograms
 from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
 from mcu_build.frontend.not_finite import first_not_finite
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 Inputs = tuple[torch.Tensor, ...]
 # Calls over which channels are compared before they are equalized.
-_EQUALIZED = 16
+_EQUALIZED = 64
 # Calls over which ranges are looked at.
 _COMPARED = 4
 _NORMS = (torch.ops.aten.batch_norm.default, torch.ops.aten._native_batch_norm_legit_no_training.default)
@@ -122,10 +124,13 @@ def convert(
             _calibrate(prepared, calibration)
             settle_scales(prepared)
             floats = FloatValues(prepared, examples())
+            model = None if is_given or is_rounded else float_model(prepared, first)
             with quick(), without_training():
                 converted = convert_pt2e(prepared)
                 put_back(converted)
                 round_weights(converted)
+            if model is not None:
+                correct(converted, model)
         return converted, floats
 
 
@@ -175,7 +180,10 @@ def _keep_norms_apart(graph: Graph) -> None:
             continue
         layer = node.args[0]
         weight = layer.args[1] if layer.op == "call_function" and len(layer.args) > 1 else None
-        if isinstance(weight, Node) and not all(_is_normed_alike(reader, node) for reader in weight.users):
+        has_own_statistics = node.args[3] is None
+        if isinstance(weight, Node) and (
+            has_own_statistics or not all(_is_normed_alike(reader, node) for reader in weight.users)
+        ):
             with graph.inserting_before(node):
                 apart = graph.call_function(torch.ops.aten.alias.default, (layer,))
             apart.meta = dict(layer.meta)
@@ -231,7 +239,7 @@ def _calibrate(prepared: GraphModule, calibration: Iterable[Inputs]) -> None:
                     raise McuError(
                         f"calibration: item {count}: the model computes NaN or infinite numbers from it"
                         f"{f', first in {where}' if where else ''}",
-                        "Its operands there are finite: is it a logarithm, a root or a quotient?",
+                        NAN_HINT,
                     ) from error
                 raise McuError(
                     f"calibration: item {count}: {str(error).splitlines()[0]}",

@@ -4,9 +4,11 @@ What it can take is known only after quantization. So the model is quantized for
 trial, and quantized again with the rejected operators given to the core, until nothing more is rejected.
 """
 
+import copy
 import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +33,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from mcu_build.frontend.quantize import Inputs, Quantized, quantize_layers, ruined_by_int8
 from mcu_build.lower.annotate import int8 as annotate
 from mcu_build.lower.annotate.clusters import is_float
+from mcu_build.lower.annotate.tails import cut_tails
 from mcu_build.lower.assigned import (
     assign_to_cpu,
     is_for_cpu,
@@ -42,6 +45,7 @@ from mcu_build.lower.assigned import (
     why_in_float,
     why_on_cpu,
 )
+from mcu_build.lower.integer.recurrent import build_recurrent
 from mcu_build.lower.npu.partition import Partitioner
 from mcu_build.lower.npu.vela import proven
 from mcu_build.lower.npu.vela_defects import mended_passes
@@ -59,6 +63,9 @@ _PROVEN = {"ethos-u55": ("ethos-u55-128", "ethos-u65-256"), "ethos-u85": ("ethos
 _OTHER_TYPE = re.compile(
     r"torch\.(?P<type>\w+) (?:in|out)put.* not supported by TOSA|unsupported dtype torch\.(?P<given>\w+)"
 )
+_OTHER_RESULT = re.compile(
+    r"Output dtype torch\.(?P<made>\w+) is not supported .* for input dtype torch\.(?P<given>\w+)"
+)
 _CUT_OFF = "what is before or behind it does not run there"
 # Of a partition that gives back what it is given.
 _COPY = "a copy of an input, which the core makes"
@@ -74,11 +81,13 @@ def quantize_for_npu(
     activation_bits: int = 8,
     examples: Callable[[], Iterable[Inputs]] = tuple,
     step: Callable[[str], None] = lambda text: None,
+    tosa_folder: Path | None = None,
 ) -> Quantized:
     """Quantize for an NPU of `kind` ('ethos-u55', ...); what it rejects is marked (assigned.py).
 
     Activations have 8 bits or 16, weights 8, on the core as on the NPU. `examples` as in
-    quantize.quantize_layers. `step` reports every round.
+    quantize.quantize_layers. `step` reports every round. The delegates' TOSA, which their proof
+    needs, is left in `tosa_folder` for ethos_u.lower.
     """
     items = list(calibration)
     spec = EthosUCompileSpec(f"{kind}-256")
@@ -102,7 +111,9 @@ def quantize_for_npu(
         step(f"round {number} for the NPU: {len(rejected)} operators left to the core")
         try:
             quantized = attempt()
-            reasons: Mapping[str, str] = _reject(quantized.program, spec, rejected, _PROVEN[kind])
+            reasons: Mapping[str, str] = _reject(
+                quantized.program, spec, rejected, _PROVEN[kind], tosa_folder
+            )
         except RefusedError as error:
             if error.reasons.keys() <= rejected.keys():
                 raise
@@ -158,6 +169,7 @@ class SplitQuantizer(Quantizer):  # type: ignore[misc]
     def annotate(self, model: GraphModule) -> GraphModule:
         """Mark what is quantized, and how: the NPU's operators first."""
         self._npu.annotate(model)
+        cut_tails(model.graph)
         if not self._rejected:
             return model
         for node in _operators(model):
@@ -265,6 +277,8 @@ def in_words(reason: str) -> str:
         return "there is no such operator on the NPU"
     if match := _OTHER_TYPE.search(reason):
         return f"the NPU has no tensors of {match['type'] or match['given']} there"
+    if match := _OTHER_RESULT.search(reason):
+        return f"the NPU does not make {match['made']} of {match['given']}"
     return " ".join(reason.split()).rstrip(".")
 
 
@@ -281,14 +295,18 @@ def _image(node: Node) -> tuple[int, ...]:
 
 
 def _reject(
-    quantized: ExportedProgram, spec: EthosUCompileSpec, known: Collection[str], targets: Sequence[str]
+    quantized: ExportedProgram,
+    spec: EthosUCompileSpec,
+    known: Collection[str],
+    targets: Sequence[str],
+    tosa_folder: Path | None,
 ) -> dict[str, str]:
     """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
-    trial = _Trial(spec, known)
-    with quiet(), quick(), named("lowered"), mended_passes(), proven(targets) as wrong:
-        to_edge_transform_and_lower(
-            quantized, partitioner=[trial], compile_config=cortex_m_edge_compile_config()
-        )
+    trial, tried = _Trial(spec, known), copy.deepcopy(quantized)
+    # Else torch takes them apart, step by step.
+    build_recurrent(tried, is_for_cpu)
+    with quiet(), quick(), named("lowered"), mended_passes(), proven(targets, tosa_folder) as wrong:
+        to_edge_transform_and_lower(tried, partitioner=[trial], compile_config=cortex_m_edge_compile_config())
     return trial.rejected or {name: why for name, why in wrong.items() if name not in known}
 
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mcu_build.frontend.extract import Whole
     from mcu_build.frontend.quantize import Quantized
 
+# The folder that has the TOSA of an NPU's delegates, in the one that `run` writes.
+TOSA = "tosa"
+
 
 class _Progress(Protocol):
     def stage(self, name: str) -> Any: ...
@@ -46,13 +49,14 @@ def run(
     progress: _Progress,
     libraries: Sequence[Path] = (),
     wishes: Mapping[str, str] | None = None,
-) -> Dependencies:
-    """Write model.pt2, quantized.pt2, vectors.npz and info.json to `folder`.
+) -> tuple[Dependencies, "ExportedProgram"]:
+    """Write model.pt2, quantized.pt2, vectors.npz, info.json and an NPU's TOSA to `folder`.
 
     `npu_kind` ('ethos-u55', ...) is the NPU to quantize for, None the core alone. `libraries` define custom
     operators. `wishes` stand for `precision` of the model file.
 
-    Returns what `file` depends on, itself included. No path of this machine is written.
+    Returns what `file` depends on, itself included, and the program of quantized.pt2. No path of this machine
+    is written.
     """
     with progress.stage("capture"):
         libraries_read = op_library.load(libraries)
@@ -72,7 +76,7 @@ def run(
             return first_inputs(captured, vectors)
 
         with about(file):
-            quantized = _quantize(captured, npu_kind, examples, progress)
+            quantized = _quantize(captured, npu_kind, examples, progress, folder / TOSA)
         observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
         progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
@@ -95,9 +99,9 @@ def run(
             "stream": stream,
             "place": captured.place,
         }
-        kept = made if stream else (quantized.program, captured.state)
-        _write(folder, captured.exported, *kept, vectors, info)
-    return observed
+        program, state = made if stream else (quantized.program, captured.state)
+        _write(folder, captured.exported, program, state, vectors, info)
+    return observed, program
 
 
 def quantized_again(file: Path, npu_kind: str | None, progress: _Progress) -> "Quantized":
@@ -197,6 +201,7 @@ def _quantize(
     npu_kind: str | None,
     examples: "Callable[[], Iterable[Inputs]]",
     progress: _Progress,
+    tosa_folder: Path | None = None,
 ) -> "Quantized":
     bits = captured.activation_bits
     calibration = _counted(calibration_calls(captured), progress)
@@ -215,7 +220,9 @@ def _quantize(
     with quiet():
         from mcu_build.frontend.quantize_npu import quantize_for_npu
 
-    return quantize_for_npu(captured.exported, calibration, npu_kind, bits, examples, progress.step)
+    return quantize_for_npu(
+        captured.exported, calibration, npu_kind, bits, examples, progress.step, tosa_folder
+    )
 
 
 def _counted(items: "Iterable[Inputs]", progress: _Progress) -> "Iterator[Inputs]":

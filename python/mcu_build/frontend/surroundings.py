@@ -111,7 +111,7 @@ class Surroundings:
             where = ": ".join(part for part in (str(self.path), key, f"line {line}" if line else "") if part)
             text = first_line(error)
             raise McuError(
-                f"{where}: {type(error).__name__}" + (f": {text}" if text else ""), _advice(error)
+                f"{where}: {type(error).__name__}" + (f": {text}" if text else ""), _advice(error, key)
             ) from error
 
     def _line(self, error: BaseException) -> int | None:
@@ -134,16 +134,16 @@ class Surroundings:
             raise McuError(f"{self.path}: not Python: {error}", "A model file is Python source.") from error
 
 
-def _advice(error: BaseException) -> str:
+def _advice(error: BaseException, key: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"Install what has {error.name!r} beside mcu-build, or put the module beside the model."
     if isinstance(error, SystemExit):
         return "It is run without arguments of a command line: give those that it reads a default."
-    return (
-        NO_GPU
-        if "not compiled with CUDA" in str(error)
-        else "Run the file with Python alone to see where it fails."
-    )
+    if "not compiled with CUDA" in str(error):
+        return NO_GPU
+    if key == "metric":
+        return "`mcu-build docs model-file` says what it is called with: outputs and labels of all vectors."
+    return "Run the file with Python alone to see where it fails."
 
 
 def first_line(error: BaseException) -> str:

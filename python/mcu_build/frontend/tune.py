@@ -185,7 +185,10 @@ def bench_of(file: Path, aim: Aim) -> "Bench":
         raise McuError(f"{file}: only a model.py has `precision`", "Give the model.py.")
     bench = Bench(file)
     if aim.max_drop is not None and bench.float_accuracy is None:
-        raise McuError(f"{file}: --max-drop: the model has no labelled `evaluation` data", "Add it.")
+        raise McuError(
+            f"{file}: --max-drop: the model has no labelled `evaluation` data",
+            "Add `evaluation`, pairs of inputs and label, to the model's file (docs/model-file.md).",
+        )
     return bench
 
 

@@ -69,13 +69,23 @@ BY_NAME: Mapping[str, Signing] = MappingProxyType({option.name: option for optio
 
 def words(values: Mapping[str, Any], verb: str) -> list[str]:
     """Those of `values` that a verb has, in words of the command. McuError (status 2): they lack a key."""
+    check_key(values)
     chosen = {name: value for name, value in values.items() if value}
-    if chosen and "sign" not in chosen:
-        idle = ", ".join(BY_NAME[name].flag for name in chosen)
-        raise McuError(f"{idle}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
     return [
         word
         for option in SIGNING
         if verb in option.verbs
         for word in option.arguments(chosen.get(option.name, option.default))
     ]
+
+
+def check_key(values: Mapping[str, Any]) -> None:
+    """McuError (status 2): options of signed images without the key that signs."""
+    idle = [name for name, value in values.items() if value and value != _default(name)]
+    if idle and not values.get("sign"):
+        flags = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise McuError(f"{flags}: for signed images only", "Add --sign key.pem.", Exit.USAGE)
+
+
+def _default(name: str) -> Any:
+    return BY_NAME[name].default if name in BY_NAME else None

@@ -7,6 +7,8 @@ import numpy.typing as npt
 TAP_BITS = 14
 LINE_BITS = 7
 SUM_BITS = TAP_BITS + LINE_BITS
+# How often the step of a softmax's shares, 1/256, is halved at most.
+MOST_OCTAVES = 15
 
 Int64 = npt.NDArray[np.int64]
 

@@ -27,7 +27,7 @@ def file_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise McuError(f"{path}: {error.strerror}") from error
+        raise McuError(f"{path}: {error.strerror}", "Can the file be read?") from error
 
 
 @contextmanager

@@ -145,7 +145,8 @@ class Plan:
     which channels of the program the plan has left out (plan/simplify). `program_constants` are the bytes of
     the constants before kernels laid them out, and `plain_steps` steps that keep theirs so that they fit the
     flash (plan/specialize). `initial_state` is what the memory of its state holds before the first call, and
-    `state_offsets` are where each state begins there.
+    `state_offsets` are where each state begins there. For one that is a ring, `state_rings` has the offset of
+    an int32, at which byte of the ring it begins, and the bytes of the ring; else None.
     `output_names` are the paths to its outputs in the model's result ('boxes', 'heads[0]'), where known.
     `constants_in` names the memory of constants, by id, that lie in another than the board's first for them.
     `hop` are the samples of a stream that a call takes, `first_result` the calls after which all outputs mean
@@ -165,6 +166,7 @@ class Plan:
     plain_steps: int = 0
     initial_state: bytes = b""
     state_offsets: tuple[int, ...] = ()
+    state_rings: tuple[tuple[int, int] | None, ...] = ()
     output_names: tuple[str, ...] = ()
     hop: int = 0
     first_result: int = 0

@@ -29,6 +29,7 @@ _CHANNELS_LAST_ONLY = frozenset(
 )
 
 _SUMS = frozenset({torch.ops.aten.add.Tensor, torch.ops.aten.sub.Tensor, torch.ops.aten.mul.Tensor})
+_CASTS = frozenset({torch.ops.aten.to.dtype, torch.ops.aten._to_copy.default, torch.ops.aten.type_as.default})
 _TRANSPOSITIONS = frozenset(
     {torch.ops.aten.permute.default, torch.ops.aten.transpose.int, torch.ops.aten.movedim.int}
 )
@@ -145,9 +146,13 @@ def _is_made_channels_last(node: Node) -> bool:
     """Whether it is channels-last, and not just the view of a transposition that will be a copy."""
     if not is_channels_last(node.meta["val"]):
         return False
-    while torch.Tag.pointwise in getattr(node.target, "tags", ()) and node.all_input_nodes:
+    while _is_elementwise(node) and node.all_input_nodes:
         node = node.all_input_nodes[0]
     return node.target not in _TRANSPOSITIONS or len(output_shape(node)) != 4
+
+
+def _is_elementwise(node: Node) -> bool:
+    return node.target in _CASTS or torch.Tag.pointwise in getattr(node.target, "tags", ())
 
 
 def _copy_operand(node: Node, operand: Node, mode: Any) -> None:

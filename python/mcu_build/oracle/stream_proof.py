@@ -14,8 +14,8 @@ from mcu_build.layer_names import output_name
 from mcu_build.vectors import npz
 from mcu_build.vectors.npz import Array
 
-# Recordings that are compared.
-MOST = 8
+# Recordings that are compared, and their steps together: one recording at least.
+MOST, MOST_STEPS = 8, 1000
 
 Run = Callable[[Sequence[Array]], list[Array]]
 
@@ -23,7 +23,8 @@ Run = Callable[[Sequence[Array]], list[Array]]
 def recordings(vectors: Mapping[str, Array], stream: Mapping[str, Any]) -> Iterator[list[list[Array]]]:
     """The inputs of each recording, step by step."""
     inputs, steps = npz.numbered(vectors, "input"), int(stream["steps"])
-    for first in range(0, min(len(inputs[0]), MOST * steps), steps):
+    count = max(1, min(MOST, MOST_STEPS // steps))
+    for first in range(0, min(len(inputs[0]), count * steps), steps):
         yield [[array[first + step] for array in inputs] for step in range(steps)]
 
 

@@ -27,8 +27,10 @@ from mcu_build.plan.memory.relocate import allocate_with_relocation
 from mcu_build.plan.operators.custom import selectors, user_calls
 from mcu_build.plan.order import reordered
 from mcu_build.plan.outputs import separate_outputs
+from mcu_build.plan.ring_state import keep_rings
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import (
+    Budget,
     Finish,
     LowScratch,
     Search,
@@ -113,13 +115,14 @@ def _smaller(plan: Plan, ram: int, settings: Settings) -> Iterator[Plan]:
     """
     finish, frugal = _finishers(plan, settings)
     yield frugal(())
-    search = Search(plan)
+    budget = Budget(len(plan.steps))
+    search = Search(plan, budget=budget)
     again = tuple(recomputed(plan))
     if not again or search.within(ram):
         yield fit_ram(search, ram, finish)
         yield fit_ram(search, ram, frugal)
     for index, way in enumerate(again):
-        search = Search(way.plan)
+        search = Search(way.plan, budget=budget)
         if index == len(again) - 1 or search.within(ram):
             yield fit_ram(search, ram, _finishers(way.plan, settings)[0])
 
@@ -133,9 +136,10 @@ def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowS
         plan = _chosen(program, name, settings)
         settings = _beside_windows(plan, settings)
         searches, made = list[tuple[int, Search]](), list[LowScratch]()
+        budget = Budget(len(plan.steps))
         for more, variant in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
             ways = _finishers(variant, settings)
-            search = Search(variant, _live(variant, settings))
+            search = Search(variant, _live(variant, settings), budget)
             searches.append((more, search))
             least = made[-1].plan.arena.size if made else None
             made += [
@@ -167,6 +171,7 @@ def _chosen(program: Program, name: str, settings: Settings) -> Plan:
         plan = remove_channels(plan, partial(price, kernel_folders=settings.kernel_folders))
     windows = settings.optimize != "ram" and not settings.whole
     plan = keep_state(plan, settings.state, windows=windows)
+    plan = keep_rings(plan) if windows else plan
     plan = allow_inplace(take_rows(plan) if settings.by_rows else plan)
     return plan if settings.whole else reordered(plan)
 
@@ -225,12 +230,18 @@ def _consistent(name: str) -> Iterator[None]:
 
 
 def _select(program: Program, name: str, settings: Settings) -> Plan:
-    """The plan that moves fewer bytes: with the program's memory layouts, or with carried ones."""
+    """The plan that moves the fewest bytes: with the program's memory layouts, or with carried ones."""
     table = selectors(settings.custom)
-    plan = select(program, name, settings.npu, table)
-    if not _moved(plan):
-        return plan
-    return min(plan, select(propagate_layouts(program), name, settings.npu, table), key=_moved)
+    plans = [select(program, name, settings.npu, table)]
+    carried = None
+    for join_images in (False, True):
+        if not _moved(plans[-1]):
+            break
+        again = propagate_layouts(program, join_images)
+        if again != carried:
+            carried = again
+            plans.append(select(carried, name, settings.npu, table))
+    return min(plans, key=_moved)
 
 
 def _moved(plan: Plan) -> int:

@@ -50,7 +50,8 @@ def opened(delegate: Delegate, index: int, npu: NpuTarget | None, name: str) -> 
     """Delegate `index` of the model `name`. McuError where it is not for `npu`."""
     if delegate.id != BACKEND:
         raise McuError(
-            f"{name}: delegate {delegate.id}: there is none but {BACKEND}", "Export for Ethos-U, or without."
+            f"{name}: delegate {delegate.id}: there is none but {BACKEND}",
+            "Export the program for Ethos-U, or without delegates.",
         )
     payload = parse(delegate.payload, delegate.named_data, f"{name}: delegate {index}")
     made_for = name_of(payload.config)

@@ -101,6 +101,7 @@ def memory(plan: Plan) -> dict[str, Any]:
         "constants_elsewhere": constants_elsewhere(plan),
         "state": len(plan.initial_state),
         "state_offsets": list(plan.state_offsets),
+        "state_rings": list(plan.state_rings),
     }
 
 

@@ -83,6 +83,7 @@ def keep_state(plan: Plan, initial: Sequence[bytes], windows: bool = True) -> Pl
         steps=(*steps, *copies),
         initial_state=bytes(memory),
         state_offsets=tuple(offsets),
+        state_rings=(None,) * len(offsets),
     )
 
 

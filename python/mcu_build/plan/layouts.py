@@ -19,9 +19,13 @@ _MOVE = "dim_order_ops::_clone_dim_order.out"
 _CHANNELS_LAST = (0, 2, 3, 1)
 
 
-def propagate_layouts(program: Program) -> Program:
-    """`program` with outputs in the order of their inputs, and moves where another order is needed."""
-    carrier = _Carrier(program)
+def propagate_layouts(program: Program, join_images: bool = False) -> Program:
+    """`program` with outputs in the order of their inputs, and moves where another order is needed.
+
+    What joins images to tensors in another order reads these in the program's, and with `join_images` all
+    with channels last: so the window of a stream stays as the convolution behind it reads it.
+    """
+    carrier = _Carrier(program, join_images)
     for call in program.instructions:
         rule = _RULES.get(call.operator) if isinstance(call, KernelCall) else None
         if isinstance(call, KernelCall) and rule and (order := rule(carrier, call)) is not None:
@@ -38,6 +42,7 @@ class _Carrier:
     """The program as it is rewritten. `homes` says which value holds a tensor that is elsewhere."""
 
     program: Program
+    join_images: bool
     homes: dict[int, int] = field(default_factory=dict)
     calls: list[KernelCall | DelegateCall] = field(default_factory=list)
 
@@ -66,14 +71,15 @@ class _Carrier:
         """Append a call as it is; images that are channels-last already are read where they are."""
         if isinstance(call, KernelCall) and call.operator in IMAGE_OPERATORS:
             image, *others = call.arguments
-            if self._is_image(self.home(image)):
+            if self.is_image(self.home(image)):
                 call = replace(call, arguments=(self.homes.get(image, image), *others))
         for id in call.arguments:
             for item in self.items(id):
                 self.restore(item, call)
         self.calls.append(call)
 
-    def _is_image(self, value: TensorValue) -> bool:
+    def is_image(self, value: TensorValue) -> bool:
+        """Whether four dimensions lie channels-last."""
         return len(value.shape) == 4 and _wide(value.dim_order, value.shape) == _wide(
             _CHANNELS_LAST, value.shape
         )
@@ -83,7 +89,7 @@ class _Carrier:
         output = call.arguments[-1]
         value = self.values[output]
         assert isinstance(value, TensorValue)
-        moved = {id: self._operand(id) for id in call.arguments[:-1] if id != output}
+        moved = {id: self._operand(id, order, call) for id in call.arguments[:-1] if id != output}
         if _wide(order, value.shape) == _wide(value.dim_order, value.shape):
             self.homes.pop(output, None)
             # The same bytes by either name; what joins it to wider tensors looks at the name.
@@ -93,12 +99,22 @@ class _Carrier:
             self.homes[output] = moved[output] = self._append(replace(value, dim_order=order))
         self.calls.append(replace(call, arguments=tuple(moved.get(id, id) for id in call.arguments)))
 
-    def _operand(self, id: int) -> int:
+    def _operand(self, id: int, order: Order, reader: KernelCall) -> int:
         value = self.values[id]
         if isinstance(value, TensorListValue):
-            items = tuple(self.homes.get(item, item) for item in value.items)
+            items = tuple(self._joined(item, order, reader) for item in value.items)
             return id if items == value.items else self._append(TensorListValue(items))
         return self.homes.get(id, id)
+
+    def _joined(self, id: int, order: Order, reader: KernelCall) -> int:
+        """A tensor in the order of what it is joined to."""
+        home = self.home(id)
+        place = self.homes.get(id, id)
+        if len(home.shape) != len(order) or _wide(home.dim_order, home.shape) == _wide(order, home.shape):
+            return place
+        moved = self._append(replace(home, dim_order=order))
+        self.calls.append(KernelCall(_MOVE, (place, moved), reader.frames))
+        return moved
 
     def _append(self, value: TensorValue | TensorListValue) -> int:
         self.values.append(value)
@@ -124,9 +140,12 @@ def _pair(carrier: _Carrier, call: KernelCall) -> Order | None:
 
 
 def _join(carrier: _Carrier, call: KernelCall) -> Order | None:
-    """The order that all joined tensors have."""
+    """The order that all joined tensors have, or channels last where one of them is an image."""
     shape = carrier.home(call.arguments[-1]).shape
-    return _only([carrier.home(id) for id in carrier.items(call.arguments[0])], shape)
+    homes = [carrier.home(id) for id in carrier.items(call.arguments[0])]
+    if (order := _only(homes, shape)) is None and carrier.join_images and any(map(carrier.is_image, homes)):
+        return _CHANNELS_LAST
+    return order
 
 
 def _only(tensors: Sequence[TensorValue], shape: Sequence[int]) -> Order | None:

@@ -14,7 +14,7 @@ from mcu_build.errors import McuError
 from mcu_build.ir.calls import call as calls
 from mcu_build.ir.calls.struct import Struct
 from mcu_build.ir.plan import Plan, Step
-from mcu_build.ir.program import DelegateCall, KernelCall, Program, TensorListValue, TensorValue, Value
+from mcu_build.ir.program import DelegateCall, Frame, KernelCall, Program, TensorListValue, TensorValue, Value
 from mcu_build.ir.tensor import DType, Quantization, Tensor
 from mcu_build.plan.delegate import NpuTarget, Opened, check_boundary, left, opened, steps
 from mcu_build.plan.left_out import no_kernel
@@ -205,6 +205,8 @@ class _Builder:
         self._next_id = len(program.values)
         # Program tensors that have bytes already, by their place in ExecuTorch's memory plan, oldest first.
         self._written: dict[int, None] = {}
+        # Of the call that is looked at: views belong to what reads them.
+        self.frames: tuple[Frame, ...] = ()
 
     def tensor(self, id: int) -> Tensor:
         """The tensor of a program value, resolving views that ExecuTorch's planner left as shared places."""
@@ -275,7 +277,7 @@ class _Builder:
         """
         from mcu_build.plan.operators.layout import reshape
 
-        reshape(Call(self, KernelCall("aten::view_copy.out", ())), source, tensor)
+        reshape(Call(self, KernelCall("aten::view_copy.out", (), self.frames)), source, tensor)
 
     def is_used(self, id: int, producer: KernelCall) -> bool:
         """Whether value `id`, or a view of it, is read after `producer` has written it."""
@@ -420,6 +422,7 @@ def select(
     inputs = tuple(builder.tensor(id).id for id in program.inputs)
     refused: list[McuError] = []
     for call in program.instructions:
+        builder.frames = call.frames
         if isinstance(call, DelegateCall):
             builder.run_delegate(call)
             continue

@@ -40,5 +40,11 @@ def _same(plan: Plan, tensor: Tensor) -> Tensor | None:
     while owner.alias_of is not None:
         offset += owner.alias_offset
         owner = plan.tensors[owner.alias_of]
-    is_same = (owner.shape, owner.dtype, offset) == (tensor.shape, tensor.dtype, 0)
+    shapes = [_without_one_row(one.shape) for one in (owner, tensor)]
+    is_same = shapes[0] == shapes[1] and (owner.dtype, offset) == (tensor.dtype, 0)
     return owner if is_same and not owner.is_apart and not owner.is_constant else None
+
+
+def _without_one_row(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a series, which convolutions take as an image of one row."""
+    return (shape[0], *shape[2:]) if len(shape) == 4 and shape[1] == 1 else shape

@@ -1,4 +1,4 @@
-"""Executed instructions → modelled cycles, by address. docs/cycles.md has rules and errors."""
+"""Executed instructions → modelled cycles, by address. docs/cycle-model.md has rules and errors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

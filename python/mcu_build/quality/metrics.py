@@ -9,6 +9,7 @@ Outputs are arrays [vectors, ...], the labels of a call are numbers: `targets` [
     auc          share of pairs of a 1 and a 0 that the outputs put into the right order (ties count half)
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,9 @@ class Metric:
         """How much worse the device is than the float model: points of 100, of errors percent."""
         if self.higher:
             return 100 * (self.float_model - self.device)
-        return 100 * (self.device - self.float_model) / max(abs(self.float_model), 1e-12)
+        if self.float_model == 0:  # as where the labels are the float model's answers
+            return math.inf if self.device > 0 else 0.0
+        return 100 * (self.device - self.float_model) / abs(self.float_model)
 
 
 def _mae(outputs: Array, targets: Array) -> float:

@@ -143,7 +143,9 @@ def table(variants: Sequence[Variant]) -> str:
     optional = [_HEADINGS[name] for name in ("instructions", "arena", "sqnr_db") if name in shown]
     made = render(["build", *shown.values(), "state"], rows, right, optional=optional)
     errors = [
-        f"{label}: {variant.error}" for label, variant in zip(labels, variants, strict=True) if variant.error
+        f"{label}: {variant.error}" + (f"\n  hint: {variant.hint}" if variant.hint else "")
+        for label, variant in zip(labels, variants, strict=True)
+        if variant.error
     ]
     return "\n".join([made, *errors])
 

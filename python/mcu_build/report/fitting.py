@@ -1,6 +1,6 @@
 """RAM, flash and cycles: what the plans of a program take, and which of them keeps limits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class Fitting:
     that takes the most of these, `largest` what is largest in flash.
 
     `least`: no plan of the same layers, whole or in chains, that is thought to cost as few cycles has an
-    arena of fewer bytes; None where not all of them were looked at.
+    arena of fewer bytes; None where not all of them were looked at. `precision` stands for the model file's,
+    where it is another.
     """
 
     arena: int
@@ -43,6 +44,7 @@ class Fitting:
     slowest: str = ""
     largest: str = ""
     least: int | None = None
+    precision: Mapping[str, str] | None = None
 
     @property
     def from_least(self) -> str:
@@ -52,10 +54,14 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an image may take besides RAM: bytes of flash, modelled cycles of an inference."""
+    """What an image may take besides RAM: bytes of flash, modelled cycles of an inference.
+
+    Weights may have 4 bits where `int4_sqnr` decibels are left.
+    """
 
     flash: int | None = None
     cycles: int | None = None
+    int4_sqnr: float | None = None
 
     @property
     def any(self) -> bool:
@@ -136,16 +142,24 @@ def _beside(plan: Fitting) -> str:
 
 
 def to_keep(name: str, file: Path, plan: Fitting) -> str:
-    """What to write into the project file, so that each build takes this plan."""
+    """What to write into the project file, and the model's, so that each build takes this plan."""
     optimize = f'optimize = "{plan.optimize}"\n' if plan.optimize != "speed" else ""
-    return f'# mcu-build.toml\n[models.{name}]\nfile = "{file.as_posix()}"\nram = {plan.arena}\n{optimize}'
+    project = f'# mcu-build.toml\n[models.{name}]\nfile = "{file.as_posix()}"\nram = {plan.arena}\n{optimize}'
+    return project if plan.precision is None else f"{project}\n# {file.name}\n{as_python(plan.precision)}\n"
+
+
+def as_python(precision: Mapping[str, str]) -> str:
+    """The line of a model file that has this `precision`."""
+    return "precision = {" + ", ".join(f'"{key}": "{bits}"' for key, bits in precision.items()) + "}"
 
 
 def table(candidates: Sequence[Fitting], chosen: int | None) -> str:
     """A row for each plan; `chosen` is marked."""
     rows = []
     for index, fitting in enumerate(candidates):
-        size = "" if fitting.optimize == "speed" else f" ({fitting.optimize})"
+        kinds: list[str] = [fitting.optimize] if fitting.optimize != "speed" else []
+        kinds += ["int4"] if fitting.precision else []
+        size = f" ({', '.join(kinds)})" if kinds else ""
         rows.append(
             [
                 "*" if index == chosen else "",

@@ -188,7 +188,7 @@ def _modelled(profile: Profile) -> str:
     milliseconds = profile.milliseconds(profile.total)
     if milliseconds is not None:
         words += f": {milliseconds:,.3f} ms at {(profile.clock or 0) / 1e6:g} MHz"
-    return words + " (docs/cycles.md shows how far off that is)\n"
+    return words + " (`mcu-build docs cycles` shows how far off that is)\n"
 
 
 def _percent(part: int, whole: int) -> str:

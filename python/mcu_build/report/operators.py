@@ -11,36 +11,54 @@ _HEAD = """<!-- Written by scripts/update-docs from the selectors in python/mcu_
 
 # Operators
 
-A program may call these operators; one that calls another does not build, and the error names it with its
-line of the model. Quantized operators are those of executorch's Cortex-M back end, and equal their Python
-definitions bit for bit. Portable operators (`aten::`, `dim_order_ops::`) are what a model keeps beside them:
-integers equal PyTorch's exactly, floats to a few units in the last place, and to the bit on every core
-([lowering.md](lowering.md)). Of equal entries topk and sort name that with the lowest index first; argmax,
-argmin and the indices of a maximum or minimum name the first alone. A NaN is larger than any number in topk
-and sort, and is what amax and amin find.
+This page lists the operators that firmware can compute: look here when a build ends with
 
-Tensors may lie in memory in any order (contiguous, channels-last or another), operands of one call in
-different ones, too. Where a kernel needs another order, the plan has a step that moves the elements. Shapes
-are fixed. What an operator says of types is what kernels exist for; every other type fails the build.
+    error: net.py: net.py:11: aten::mode.values: there is no kernel for this operator
+
+You rarely need it before that. A model is written with PyTorch's functions; export and quantization turn
+them into the operators of this page, and [lowering.md](lowering.md) says which of them run on int8. What to
+do about an operator that is not here: write the line with others, give the model an operator of your own
+([custom-operators.md](custom-operators.md)), or add a kernel to mcu-build
+([write-a-kernel.md](write-a-kernel.md)).
+
+There are three kinds:
+
+- `cortex_m::...` are the int8 operators of ExecuTorch's Cortex-M back end. Outputs equal those of their
+  definitions in Python bit for bit.
+- `mcu_build::...` are our own operators on int8, int16 and int4, for what ExecuTorch has none for. Outputs
+  equal our definitions in Python bit for bit.
+- `aten::...` and `dim_order_ops::...` are PyTorch's own, for what stays in float and for integers. Integers
+  equal PyTorch's exactly. Floats differ from PyTorch's by a few units in the last place, and are the same on
+  every core to the bit.
+
+The types in the tables are those that kernels exist for; another type fails the build. Shapes are fixed.
+Tensors may have any layout (contiguous, channels-last or another), and the operands of one call different
+ones: where a kernel needs another layout, the plan gets a step that moves the elements.
 
 """
 
 
 _OPSET = """## The Core ATen opset
 
-Every operator that PyTorch tags as core, and what serves it. A dash: ExecuTorch's decompositions write it
-with others of this page before a program is made. Operators of one name and other operands are one row. A
-test runs each of them from `torch.export` to native code against PyTorch.
+Every operator that PyTorch tags as core, and the operators of this page that compute it. A dash:
+ExecuTorch replaces it by others of this page before a program is made. Operators that differ only in their
+operands share a row. A test takes each of them from `torch.export` to native code and compares the results
+with PyTorch's.
 
 | Operator | Served by |
 |---|---|
 """
 
 _TIES = """
-Of equal entries `argmax`, `argmin`, `max`, `min`, `topk`, `sort` and the indices of max pools name the first,
-in descending order too; `cummax` and `cummin` name the last. A NaN is larger than everything in `sort` and
-`topk`, and wins in all other extremes. Where `scatter` or `index_put` write several values to one place, the
-last stays; sums are taken in the order of the index.
+Where PyTorch leaves open what happens, firmware does this:
+
+- Equal entries: `argmax`, `argmin`, `max`, `min`, `topk`, `sort` and the indices of max pools give the first
+  of them, also in descending order; `cummax` and `cummin` give the last.
+- NaN: in `sort` and `topk` it is larger than any number; every other maximum or minimum over a NaN is NaN.
+- Several values written to one place: `scatter` and `index_put` keep the last. Sums are taken in the order of
+  the index.
+
+In the tables below, the names in brackets are the operator's arguments in their order.
 
 """
 
@@ -89,12 +107,13 @@ def _section(module: str, table: Mapping[str, Selector]) -> str:
     about = inspect.getdoc(sys.modules[module]) or ""
     title, _, rest = about.partition("\n\n")
     body = f"{rest}\n\n" if rest else ""
-    rows = "".join(
-        f"| `{operator}` | {' '.join(_summary(selector).split())} |\n"
-        for operator, selector in sorted(table.items())
-    )
+    rows = "".join(f"| `{operator}` | {_cell(selector)} |\n" for operator, selector in sorted(table.items()))
     heading = " ".join(title.split()).rstrip(".")
     return f"## {heading}\n\n{body}| Operator | Arguments |\n|---|---|\n{rows}"
+
+
+def _cell(selector: Selector) -> str:
+    return " ".join(_summary(selector).split()).replace("|", "\\|")
 
 
 def _summary(selector: Selector) -> str:

@@ -1,7 +1,8 @@
 """All that is known of a build in one object, of which the page, the trace, the graph and JSON are made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mcu_build.image.size import Size
@@ -125,7 +126,9 @@ class Report:
         for index, step in enumerate(self.steps):
             rows.append(_with_quality(self._row(index, step), step, named))
             inside = next(delegates, {"layers": ()}) if step["where"] == "npu" else {"layers": ()}
-            rows += [_with_quality(_operation(index, layer), layer, named) for layer in inside["layers"]]
+            rows += _joined(
+                _with_quality(_operation(index, layer), layer, named) for layer in inside["layers"]
+            )
         return tuple(rows)
 
     def _row(self, index: int, step: Document) -> Row:
@@ -167,6 +170,20 @@ def _operation(index: int, layer: Document) -> Row:
     label = layer_name(layer["name"], layer["output_of"] or layer["operator"], layer["shape"])
     kernel = f"{layer['operator']} of the NPU"
     return Row(index, label, layer["layer"], kernel, "npu", layer["macs"], cycles=layer["cycles"], inner=True)
+
+
+def _joined(rows: Iterable[Row]) -> Iterator[Row]:
+    """Neighbours that do the same for one layer as one row: some operators become dozens of equal parts."""
+    for _, group in groupby(rows, key=lambda row: replace(row, macs=0, cycles=None)):
+        first, *others = same = list(group)
+        if others:
+            first = replace(
+                first,
+                kernel=f"{first.kernel}, {len(same)} times",
+                macs=sum(row.macs for row in same),
+                cycles=sum(row.cycles or 0 for row in same),
+            )
+        yield first
 
 
 def _with_quality(row: Row, step: Document, named: Mapping[str, Sequence[Document]]) -> Row:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from mcu_build.tables import middle_cut
+
 # A letter of the labels is about so wide, in units of the drawing.
 _LETTER = 6.6
 _TEXT_HEIGHT = 14
@@ -59,6 +61,8 @@ def _lines(label: str, letters: int, most: int) -> list[str]:
             return lines
     if letters * most < 2 * _READABLE or letters < _READABLE:
         return []
+    if most == 1:
+        return [middle_cut(label, letters)]
     lines = _filled(label, letters)
     cut = "".join(lines[most - 1 :])[: letters - 1]
     return [*lines[: most - 1], f"{cut}…"]

@@ -28,7 +28,7 @@ from mcu_build.simulate.gdb_remote import (
 )
 from mcu_build.simulate.guest_memory import GuestMemory
 from mcu_build.simulate.observed import STATUS, CosimError, Device, NpuModel, Observed
-from mcu_build.simulate.outcome import NpuUse, Outcome, failure, timed_out
+from mcu_build.simulate.outcome import IN_AN_IMAGE, NpuUse, Outcome, failure, timed_out
 from mcu_build.simulate.thumb import PC, Access, NotAnAccessError, decode
 
 _SOCKET = "gdb.sock"
@@ -221,7 +221,9 @@ class _Session:
         """Run any image to its end: its exit status."""
         finished, npu, _ = self._run(kind, model)
         if npu.error is not None:
-            raise McuError(f"{self.image.name}: the NPU met an error: {npu.error}", exit_code=Exit.FIRMWARE)
+            raise McuError(
+                f"{self.image.name}: the NPU met an error: {npu.error}", IN_AN_IMAGE, Exit.FIRMWARE
+            )
         return finished.status
 
     def _run(

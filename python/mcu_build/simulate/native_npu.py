@@ -18,7 +18,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.npu.memory import HostMemory, Memory
 from mcu_build.simulate import host
 from mcu_build.simulate.observed import STATUS, NpuModel, Observed
-from mcu_build.simulate.outcome import NpuUse, Outcome, failure, timed_out
+from mcu_build.simulate.outcome import IN_AN_IMAGE, NpuUse, Outcome, failure, timed_out
 
 _FRAME = struct.Struct("=IIQ")
 _READ, _WRITE, _LEND = range(3)
@@ -77,7 +77,7 @@ def show(image: Path, timeout: float, kind: str, model: Callable[[Memory], NpuMo
     """Run any program as `run` does, its console on ours. Returns its exit status."""
     finished, link = _run(image, timeout, kind, model)
     if link.npu.error is not None:
-        raise McuError(f"{image.name}: the NPU met an error: {link.npu.error}", exit_code=Exit.FIRMWARE)
+        raise McuError(f"{image.name}: the NPU met an error: {link.npu.error}", IN_AN_IMAGE, Exit.FIRMWARE)
     return finished.status
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcu_build.errors import Exit, McuError
 
-# Status of firmware/include/mcu/platform.h, in words.
+# Status of firmware/include/mcu/system.h, in words.
 STATUSES: Mapping[int, str] = {
     10: "it found no vectors in inputs.bin",
     11: "inputs.bin does not hold a whole number of vectors",
@@ -21,6 +21,8 @@ STATUSES: Mapping[int, str] = {
 _STATUS_KEYS = ("vectors", "output_size", "stack_used", "stack_size", "cycles_min", "cycles_max")
 _POOL_KEYS = ("method_pool", "temp_pool")
 _CONSOLE_LINES = 40
+# For images that end otherwise than they should.
+IN_AN_IMAGE = "Is the image built for this board? Where it is, print from its code to see how far it comes."
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def timed_out(image: Path, limit: float, console: str | None, detail: str = "") 
     where = f"; {detail}" if detail else ""
     return McuError(
         f"{image.name}: no end after {limit:g} s{where}{_shown(console)}",
-        "Give more time with --timeout, or fewer vectors; a firmware that hangs needs a debugger.",
+        "An application never ends, and is stopped here. Else: a longer --timeout, or fewer vectors.",
         Exit.TIMEOUT,
     )
 
@@ -132,7 +134,7 @@ def _in_words(status: int, console: str) -> str:
 
 def failure(image: Path, words: str, console: str | None) -> McuError:
     """The error for firmware that failed, with the end of its console; None where the user has seen it."""
-    return McuError(f"{image.name}: {words}{_shown(console)}", "", Exit.FIRMWARE)
+    return McuError(f"{image.name}: {words}{_shown(console)}", IN_AN_IMAGE, Exit.FIRMWARE)
 
 
 def _shown(console: str | None) -> str:

@@ -14,6 +14,7 @@ from mcu_build.codegen.executorch import (
     planned_bytes,
     port_bytes,
 )
+from mcu_build.codegen.slot import FIRST_PROGRAM
 from mcu_build.codegen.target import Toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options
@@ -81,7 +82,7 @@ def build_measured(
         images["delegated"] = folder / "delegated.pte"
         write_atomically(images["delegated"], deployed.data)
     if slots:
-        images["program_slot"] = folder / "program.slot"
+        images["program_slot"] = folder / FIRST_PROGRAM
         write_atomically(images["program_slot"], first_slot(deployed))
     return images, _memory(deployed)
 
@@ -147,7 +148,10 @@ def _measured(
                 raise
         deployed = replace(deployed, pools=larger)
         image = _build(deployed, inputs)["test_elf"]
-    raise McuError(f"{deployed.name}: its pools are still too small after {_TRIES} tries: {deployed.pools}")
+    raise McuError(
+        f"{deployed.name}: its pools are still too small after {_TRIES} tries: {deployed.pools}",
+        "Give --method-pool and --temp-pool, and please report the model.",
+    )
 
 
 def _memory(deployed: Deployment) -> dict[str, Any]:
@@ -160,6 +164,7 @@ def _memory(deployed: Deployment) -> dict[str, Any]:
         "constants": len(deployed.data),
         "state": len(deployed.plan.initial_state),
         "state_offsets": list(deployed.plan.state_offsets),
+        "state_rings": list(deployed.plan.state_rings),
         "method_pool": deployed.pools.method,
         "temp_pool": deployed.pools.temp,
         "ports": ports,

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcu_build.board import NpuChoice
 from mcu_build.cache import ROOM, Cache, hash_text, own_code, versions
@@ -14,6 +15,9 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
 from mcu_build.progress import Progress
 
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
 # Wishes by layer in place of the model file's; None where that decides.
 Precision = Mapping[str, str] | None
 
@@ -22,6 +26,19 @@ _OBSERVED = "observed.json"
 
 # Stands for the model file in texts that are kept: copies of a project share them.
 MODEL = "{model file}"
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """A captured and quantized model: its entry in the cache, and what it depends on.
+
+    `made` is the program of quantized.pt2 where it was made just now, so that nobody reads it again.
+    """
+
+    key: str
+    entry: Path
+    observed: Dependencies
+    made: "ExportedProgram | None" = None
 
 
 def quantization_kind(npu: NpuChoice | None) -> str | None:
@@ -42,8 +59,8 @@ def quantized_quality(
     op_library.check(libraries)
     if file.suffix == ".pte":
         raise McuError(f"{file}: a .pte holds no float model to compare with", "Give the model.py or .pt2.")
-    _, entry, _ = quantized(file, quantization_kind(npu), cache, progress, libraries)
-    info = json.loads((entry / "info.json").read_text())
+    model = quantized(file, quantization_kind(npu), cache, progress, libraries)
+    info = json.loads((model.entry / "info.json").read_text())
     return info["quality"], info["layers"]
 
 
@@ -54,8 +71,8 @@ def quantized(
     progress: Progress,
     libraries: Sequence[Path],
     precision: Precision = None,
-) -> tuple[str, Path, Dependencies]:
-    """The key and the cache entry of a captured and quantized model, and what it depends on.
+) -> FrontEnd:
+    """A model, captured and quantized.
 
     `precision` stands for what the model file has.
 
@@ -73,11 +90,11 @@ def quantized(
         with lock(notes, lambda: progress.warn(f"{file}: waiting for another build of it"), ROOM):
             known = _known(file, npu_kind, notes, cache, precision)
             if known is None:
-                key, entry, observed = _run_front_end(file, npu_kind, cache, progress, libraries, precision)
-                if observed.settled:
-                    kept = json.dumps(observed.document(file.resolve().parent))
+                made = _run_front_end(file, npu_kind, cache, progress, libraries, precision)
+                if made.observed.settled:
+                    kept = json.dumps(made.observed.document(file.resolve().parent))
                     write_atomically(notes / _OBSERVED, kept.encode())
-                return key, entry, observed
+                return made
     for name in ("capture", "quantize"):
         with progress.stage(name) as mark:
             mark.cached = True
@@ -86,8 +103,8 @@ def quantized(
 
 def _known(
     file: Path, npu_kind: str | None, notes: Path, cache: Cache, precision: Precision
-) -> tuple[str, Path, Dependencies] | None:
-    """The key and the entry of a model that was quantized before, where it still depends on the same."""
+) -> FrontEnd | None:
+    """A model that was quantized before, where it still depends on the same."""
     kept = notes / _OBSERVED
     if not kept.is_file():
         return None
@@ -96,7 +113,7 @@ def _known(
         return None
     key = _front_end_key(file, npu_kind, observed, precision)
     entry = cache.find(key)
-    return (key, entry, observed) if entry else None
+    return FrontEnd(key, entry, observed) if entry else None
 
 
 def _front_end_key(file: Path, npu_kind: str | None, observed: Dependencies, precision: Precision) -> str:
@@ -119,7 +136,7 @@ def _run_front_end(
     progress: Progress,
     libraries: Sequence[Path],
     precision: Precision,
-) -> tuple[str, Path, Dependencies]:
+) -> FrontEnd:
     """Capture and quantize. What the model depends on is known only afterwards, and so is the key."""
     import tempfile
 
@@ -128,12 +145,13 @@ def _run_front_end(
     cache.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.root) as made:
         folder = Path(made)
-        observed = session.run(file, folder, npu_kind, progress, libraries, precision)
+        observed, program = session.run(file, folder, npu_kind, progress, libraries, precision)
         _without_model_file(folder / "info.json", file)
         key = _front_end_key(file, npu_kind, observed, precision)
         if not observed.settled:
             key = hash_text(key, folder.name)  # of use to nobody else
-        return key, cache.get(key, lambda entry: _move_all(folder, entry))[0], observed
+        entry, _ = cache.get(key, lambda entry: _move_all(folder, entry))
+        return FrontEnd(key, entry, observed, program)
 
 
 def _without_model_file(info: Path, file: Path) -> None:

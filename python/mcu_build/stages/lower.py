@@ -12,6 +12,7 @@ from mcu_build.choices import Io
 from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
+from mcu_build.frontend.session import TOSA
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Quantization
 from mcu_build.progress import Progress
@@ -64,14 +65,15 @@ def lower_model(
         raise McuError(f"{file}: --method: only a .pte has methods to choose from", "Leave it out.")
     if data:
         raise McuError(f"{file}: --data: only a .pte has weights in other files", "Leave it out.")
-    key, entry, observed = quantized(file, quantization_kind(npu), cache, progress, libraries, precision)
+    model = quantized(file, quantization_kind(npu), cache, progress, libraries, precision)
+    entry, observed = model.entry, model.observed
     info = json.loads((entry / "info.json").read_text())
     _check_latency(file, info["stream"], options.latency)
     definitions = (*libraries, *([file] if file.suffix == ".py" else []))
-    lower_key = hash_text("lower", key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
+    lower_key = hash_text("lower", model.key, lowering_core(board), repr(npu), io, own_code(*_LOWER_CODE))
     with progress.stage("lower") as mark, about(file):
         lowered, mark.cached = cache.get(
-            lower_key, lambda folder: lower_entry(entry, board, npu, io, definitions, folder)
+            lower_key, lambda folder: lower_entry(entry, board, npu, io, definitions, folder, model.made)
         )
     details = json.loads((lowered / "lowering.json").read_text())
     kept = tuple(text.replace(MODEL, str(file)) for text in (*info["warnings"], *details["warnings"]))
@@ -130,22 +132,35 @@ def _check_latency(file: Path, stream: Mapping[str, Any] | None, latency: int | 
 
 
 def lower_entry(
-    entry: Path, board: Board, npu: NpuChoice | None, io: Io, definitions: Sequence[Path], folder: Path
+    entry: Path,
+    board: Board,
+    npu: NpuChoice | None,
+    io: Io,
+    definitions: Sequence[Path],
+    folder: Path,
+    made: "ExportedProgram | None" = None,
 ) -> None:
-    """Lower quantized.pt2 of `entry`, with info.json, into `folder`: program.pte, lowering.json, TOSA."""
+    """Lower quantized.pt2 of `entry`, with info.json, into `folder`: program.pte, lowering.json, TOSA.
+
+    `made` is the program in quantized.pt2, where somebody has it.
+    """
     from mcu_build.lower.upstream.quiet import quiet
 
     with quiet():
         from mcu_build.frontend.store import load_quantized
         from mcu_build.plan.select import operators
 
+    core = lowering_core(board)
     info = json.loads((entry / "info.json").read_text())
     op_library.ensure(info["custom"], definitions)
     signatures = [asdict(op_library.signature(name)) for name in info["custom"]]
-    core = lowering_core(board)
-    lowered, made = _lowered(load_quantized(entry / "quantized.pt2"), npu, core, io, frozenset(operators()))
+
+    def lower(program: "ExportedProgram") -> tuple["LoweredProgram", Sequence[Any]]:
+        return _lowered(program, npu, core, io, frozenset(operators()), entry / TOSA)
+
+    lowered, compiled = lower(made or load_quantized(entry / "quantized.pt2"))
     delegates = []
-    for index, delegate in enumerate(made):
+    for index, delegate in enumerate(compiled):
         name = f"delegate_{index}.tosa"
         (folder / name).write_bytes(delegate.tosa)
         delegates.append(
@@ -158,8 +173,8 @@ def lower_entry(
         )
     (folder / "program.pte").write_bytes(lowered.pte)
     if info["stream"]:
-        recording = _lowered(load_quantized(entry / "recording.pt2"), npu, core, io, frozenset(operators()))
-        prove_stream(entry, info, recording, (lowered, made), folder)
+        recording = lower(load_quantized(entry / "recording.pt2"))
+        prove_stream(entry, info, recording, (lowered, compiled), folder)
     details = {
         "warnings": list(lowered.warnings),
         "boundaries": [
@@ -173,7 +188,12 @@ def lower_entry(
 
 
 def _lowered(
-    quantized: "ExportedProgram", npu: NpuChoice | None, core: str, io: Io, supported: frozenset[str]
+    quantized: "ExportedProgram",
+    npu: NpuChoice | None,
+    core: str,
+    io: Io,
+    supported: frozenset[str],
+    tosa_folder: Path,
 ) -> tuple["LoweredProgram", Sequence[Any]]:
     """The program of a quantized one, and what was compiled for the NPU."""
     from mcu_build.lower.upstream.quiet import quiet
@@ -186,5 +206,5 @@ def _lowered(
     with quiet():
         from mcu_build.lower.npu import ethos_u
 
-    made = ethos_u.lower(quantized, npu, core, io, supported)
+    made = ethos_u.lower(quantized, npu, core, io, supported, tosa_folder)
     return made.program, made.delegates

@@ -81,7 +81,7 @@ def require(folder: Path) -> Manifest:
     if manifest is None:
         raise McuError(
             f"{folder}: {'this build is not whole' if is_begun(folder) else 'no build here'}",
-            "Build it again: mcu-build --board B model.py",
+            "Build the model first: `mcu-build build --board B model.py` writes build/<model>/B.",
         )
     return manifest
 

@@ -8,10 +8,12 @@ from typing import Any
 
 from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_file, hash_text, own_code, own_data, versions
+from mcu_build.codegen.slot import FIRST_PROGRAM
 from mcu_build.codegen.table_model import first_slot
 from mcu_build.codegen.toolchain_config import ToolchainConfig, kernel_files, toolchain_config
 from mcu_build.errors import Exit, McuError
 from mcu_build.files import lock, write_atomically, write_changed
+from mcu_build.frontend.names import check_name
 from mcu_build.ir.plan import Plan
 from mcu_build.progress import Progress
 from mcu_build.resources import data_dir
@@ -119,7 +121,8 @@ class Generated:
     """Files that `generate` has written. `sources` are to be compiled, and `kernels` are stems of ours.
 
     `runtime` are sources below firmware/executorch: what stands between ExecuTorch's runtime and the kernels.
-    `slots`, `name=address`, is a symbol that the link of a production image defines.
+    `slots`, `name=address`, is a symbol that the link of a production image defines. `second_image` is the
+    first program of a model that is MCUboot's second image.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Generated:
     config: ToolchainConfig
     runtime: tuple[str, ...] = ()
     slots: str = ""
+    second_image: Path | None = None
 
     def compiled(self, operators: Sequence[Path]) -> tuple[Path, ...]:
         """Every source to compile: the model's, its kernels', and those of a user's operators."""
@@ -140,13 +144,26 @@ class Generated:
 
 @dataclass(frozen=True)
 class Sources:
-    """A model's plan and its C++ by file name, with what of ours it calls, as `Generated` has it."""
+    """A model's plan and its C++ by file name, with what of ours it calls, as `Generated` has it.
+
+    `first_slot` is what a slot holds of the program; empty where there are none in flash.
+    """
 
     plan: Plan
     texts: Mapping[str, str]
     kernels: tuple[str, ...]
     runtime: tuple[str, ...] = ()
     slots: str = ""
+    first_slot: bytes = b""
+
+    def write_first_slot(self, folder: Path) -> tuple[Path, ...]:
+        """Its file below `folder`; none without slots in flash."""
+        if not self.slots:
+            return ()
+        file = folder / FIRST_PROGRAM
+        if not file.is_file() or file.read_bytes() != self.first_slot:
+            write_atomically(file, self.first_slot)
+        return (file,)
 
 
 def generate(request: Request, name: str | None, output: Path, cache: Cache, progress: Progress) -> Generated:
@@ -154,6 +171,8 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
     from mcu_build.codegen.cmake import board_files
 
     check_sources(request.options.kernel_sources)
+    if name:
+        check_name(name)
     lowered = lowered_for(request, cache, progress)
     with progress.stage("plan"):
         made = model_sources(request, lowered, name or lowered.name)
@@ -165,11 +184,21 @@ def generate(request: Request, name: str | None, output: Path, cache: Cache, pro
         }
         for file, text in texts.items():
             write_changed(output / file, text)
-    files = tuple(output / file for file in texts)
+        slots = made.write_first_slot(output)
+    files = (*(output / file for file in texts), *slots)
     sources = tuple(file for file in files if file.suffix == ".cpp")
     config = toolchain_config(request.linked, request.toolchain, request.cmsis_nn, request.options.optimize)
+    second = slots[0] if slots and request.slots and request.slots.single else None
     return Generated(
-        made.plan.name, files, sources, made.kernels, lowered.dependencies, config, made.runtime, made.slots
+        made.plan.name,
+        files,
+        sources,
+        made.kernels,
+        lowered.dependencies,
+        config,
+        made.runtime,
+        made.slots,
+        second,
     )
 
 
@@ -189,6 +218,7 @@ def _warn_of_weights(plan: Plan, request: Request, progress: Progress) -> None:
 
 def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     """The C++ of a program for a build system of the user's, with what of ours has to be compiled for it."""
+    from mcu_build.codegen import executorch
     from mcu_build.codegen.executorch import runtime_kernels, runtime_sources, slot_symbol
     from mcu_build.codegen.model import kernel_sources
     from mcu_build.stages.executorch_measure import estimated
@@ -200,10 +230,16 @@ def model_sources(request: Request, lowered: Lowered, name: str) -> Sources:
     if options is None:
         if (table := table_build.deployment(plan, request)) is not None:
             texts = table_build.sources(plan, table, board)
-            return Sources(plan, texts, table.kernels.sources, slots=table.slot_symbol(plan))
+            first = first_slot(plan, table) if table.slots else b""
+            return Sources(
+                plan, texts, table.kernels.sources, slots=table.slot_symbol(plan), first_slot=first
+            )
         return Sources(plan, _sources(plan, board), kernel_sources(plan))
     texts, deployed = estimated(plan, all_steps(plan, request), lowered, options, board)
-    return Sources(plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed))
+    first = executorch.first_slot(deployed) if deployed.slots else b""
+    return Sources(
+        plan, texts, runtime_kernels(deployed), runtime_sources(deployed), slot_symbol(deployed), first
+    )
 
 
 def check_memories(request: Request) -> None:
@@ -285,7 +321,7 @@ def _make(request: Request, lowered: Lowered, folder: Path, key: str, progress: 
             request.options.kernel_sources,
         )
     if deployed is not None and deployed.slots:
-        images["program_slot"] = folder / "program.slot"
+        images["program_slot"] = folder / FIRST_PROGRAM
         write_atomically(images["program_slot"], first_slot(plan, deployed))
     artefacts = {
         **{kind: str(path.relative_to(folder)) for kind, path in images.items()},

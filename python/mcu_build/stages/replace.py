@@ -55,7 +55,10 @@ def program_file(
     built = manifest.require(firmware)
     memory = built.memory
     if not memory.get("program_slot"):
-        raise McuError(f"{firmware}: this firmware has no program slots", "Build it with --program-slot.")
+        raise McuError(
+            f"{firmware}: this firmware has no program slots",
+            "Build it with --program-slot ADDRESS:SIZE (docs/program-slot.md).",
+        )
     region = Region(**memory["program_slot"])
     _check_key(firmware, region, key)
     if memory.get("kernels") is None:

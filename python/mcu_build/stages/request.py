@@ -188,10 +188,9 @@ def _library(options: BuildOptions, board: Board) -> CmsisNn | None:
                 "Leave out --runtime.",
                 Exit.USAGE,
             )
-        library = find_cmsis_nn(options.cmsis_nn)
         if board.is_host:
             raise McuError(f"--kernels: cmsis-nn: {board.id} is no Arm core", "Choose another board.")
-        return library
+        return find_cmsis_nn(options.cmsis_nn)
     return None
 
 

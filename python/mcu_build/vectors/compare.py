@@ -67,9 +67,14 @@ def compare(expected: Sequence[Array], actual: Sequence[Array], allowed: Sequenc
         differing=differing,
         mismatches=mismatches,
         max_abs_difference=largest,
-        outputs_vary=any(bool((array != array[:1]).any()) for array in actual),
+        outputs_vary=vary(actual),
         first=first,
     )
+
+
+def vary(outputs: Sequence[Array]) -> bool:
+    """Whether some output, arrays [vectors, ...], differs between vectors."""
+    return any(bool((array != array[:1]).any()) for array in outputs)
 
 
 def _difference(want: Array, have: Array) -> Array:

@@ -31,7 +31,7 @@ def load_inputs(file: Path, ports: Sequence[Port], stream: Stream | None = None)
     Those of a stream may also be recordings.
     """
     arrays = npz.numbered(npz.load(file), "input")
-    check_inputs(str(file), stepped(str(file), arrays, ports, stream)[0] if stream else arrays, ports)
+    check_inputs(str(file), stepped(str(file), arrays, ports, stream)[0] if stream else arrays, ports, stream)
     return arrays
 
 
@@ -108,7 +108,9 @@ def one_sequence(arrays: Sequence[Array], memory: Mapping[str, Any]) -> Array | 
     return np.arange(len(arrays[0])) == 0 if memory.get("state") else None
 
 
-def check_inputs(source: str, arrays: Sequence[Array], ports: Sequence[Port]) -> None:
+def check_inputs(
+    source: str, arrays: Sequence[Array], ports: Sequence[Port], stream: Stream | None = None
+) -> None:
     """McuError, beginning with `source`, where arrays [vectors, ...] do not fit the ports."""
     if len(arrays) != len(ports):
         raise McuError(
@@ -120,7 +122,8 @@ def check_inputs(source: str, arrays: Sequence[Array], ports: Sequence[Port]) ->
             raise McuError(
                 f"{source}: input_{index}: {array.dtype}{list(array.shape)}, the model takes "
                 f"{port['dtype']}[{', '.join(map(str, ['vectors', *port['shape']]))}]",
-                "The first dimension counts the vectors; the others are the model's own.",
+                "The first dimension counts the vectors; the others are the model's own."
+                + (f" Recordings are [recordings, {_recording(index, port, stream)}]." if stream else ""),
             )
     counts = {len(array) for array in arrays}
     if len(counts) != 1 or 0 in counts:
@@ -175,17 +178,29 @@ def row_bytes(ports: Sequence[Port]) -> int:
 
 
 def unpack_state(
-    data: bytes, vectors: int, ports: Sequence[Port], like: Sequence[Array], offsets: Sequence[int]
+    data: bytes,
+    vectors: int,
+    ports: Sequence[Port],
+    like: Sequence[Array],
+    offsets: Sequence[int],
+    rings: Sequence[Sequence[int] | None],
 ) -> list[Array]:
     """The state after each vector, which the harness wrote behind the outputs, as arrays like those given.
 
-    They are [vectors, elements] in memory order, one for each buffer; `offsets` are where these begin.
+    They are [vectors, elements] in memory order, one for each buffer; `offsets` are where these begin, and
+    `rings` as those of a plan: what lies in a ring is brought behind its first byte.
     """
     rows = np.frombuffer(data, np.uint8).reshape(vectors, -1)[:, row_bytes(ports) :]
-    return [
-        np.ascontiguousarray(rows[:, start : start + array[0].nbytes]).view(array.dtype)
-        for array, start in zip(like, offsets, strict=True)
-    ]
+    arrays = []
+    for array, offset, ring in zip(like, offsets, rings, strict=True):
+        places = np.arange(array[0].nbytes)
+        if ring is not None:
+            place, size = ring
+            first = np.ascontiguousarray(rows[:, place : place + 4]).view(np.int32)
+            places = (first + places) % size
+        taken = np.take_along_axis(rows, np.broadcast_to(offset + places, (vectors, array[0].nbytes)), axis=1)
+        arrays.append(np.ascontiguousarray(taken).view(array.dtype))
+    return arrays
 
 
 def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:
@@ -200,3 +215,9 @@ def unpack(data: bytes, vectors: int, ports: Sequence[Port]) -> list[Array]:
         arrays.append(flat.reshape(vectors, *memory).transpose(0, *(1 + int(i) for i in np.argsort(order))))
         start += size
     return [np.ascontiguousarray(array) for array in arrays]
+
+
+def _recording(index: int, port: Port, stream: Stream) -> str:
+    """The shape of a recording of an input, with a word for its samples."""
+    axes = {int(input): int(axis) for input, axis in stream["inputs"]}
+    return ", ".join("samples" if axes.get(index) == at else str(n) for at, n in enumerate(port["shape"]))

@@ -24,7 +24,7 @@ from mcu_build.stages.pipeline import Built
 from mcu_build.stages.reference import expected_outputs, made_up_vectors
 from mcu_build.vectors import npz
 from mcu_build.vectors import pack as vectors
-from mcu_build.vectors.compare import Comparison, Mismatch, accuracy, compare, custom_allowance
+from mcu_build.vectors.compare import Comparison, Mismatch, accuracy, compare, custom_allowance, vary
 from mcu_build.vectors.npz import Array
 from mcu_build.vectors.pack import sequence_starts
 from mcu_build.verify.trace import Layer, first_difference, suspects
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from mcu_build.flash.probe import Probe
     from mcu_build.profile.on_device import LayerCycles
 
+_LABELS = "Add `evaluation`, pairs of inputs and label, to the model's file (docs/model-file.md)."
 _TUNE = "`mcu-build accuracy` lists what each layer loses, `mcu-build tune` finds what to leave in float."
+_SAME_HINT = (
+    "Give `evaluation` or `calibration` data that the model answers differently, and load trained weights: "
+    "an untrained model has one class for all inputs. Returning its scores beside the class shows more."
+)
+_LOST_HINT = (
+    "The float model's outputs vary, by less than a step of int8. Load trained weights, give typical "
+    "`calibration` data, or set `activation_bits = 16` in the model file."
+)
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class Proof:
     metric: Metric | None = None
     streams: bool = False
     outputs: tuple[str, ...] = ()
+    floats_vary: bool = False
 
     def failure(
         self, min_accuracy: float | None = None, min_sqnr: float | None = None, max_drop: float | None = None
@@ -95,7 +105,7 @@ class Proof:
         if not compared.outputs_vary:
             return McuError(
                 f"{self.name}: every vector gives the same outputs: the comparison proves nothing",
-                "Give `evaluation` or `calibration` data that the model answers differently; is it trained?",
+                _LOST_HINT if self.floats_vary else _SAME_HINT,
                 Exit.FIRMWARE,
             )
         noisy = None if min_sqnr is None else too_noisy(self.name, self.quality, min_sqnr)
@@ -149,7 +159,7 @@ class Proof:
             return McuError(f"{self.name}: {problem}", _TUNE, Exit.BUDGET)
         if self.accuracy is None:
             option = "--max-drop" if least is None else "--min-accuracy"
-            return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", "Add it.")
+            return McuError(f"{self.name}: {option}: the model has no labelled `evaluation` data", _LABELS)
         message = (
             f"int8 PyTorch has {self.accuracy.int8_model:.4f}, float {self.accuracy.float_model:.4f}. {_TUNE}"
         )
@@ -206,7 +216,7 @@ def _programmed(built: Built, board: Board, via: Via) -> Iterator[tuple["Probe",
     if "device_elf" not in built.manifest.artefacts:
         raise McuError(
             f"--on-device: {built.manifest.name}: there is no device image for {board.id}",
-            "The host has none, and other build systems make it with DEVICE_TEST.",
+            "For the host: leave out --on-device. For a board: `mcu-build build`, or DEVICE_TEST in CMake.",
         )
     file = built.manifest.path(built.folder, "device_elf")
     loaded = image.read_image(file)
@@ -284,8 +294,9 @@ def test(
     layers, element = _suspects(built, compared, inputs, timeout, progress, sim, via)
     state = None
     if kept and not inexact:
-        ports, offsets = built.manifest.outputs, built.manifest.memory["state_offsets"]
-        states = vectors.unpack_state(outcome.outputs, len(inputs[0]), ports, kept, offsets)
+        memory = built.manifest.memory
+        places = (built.manifest.outputs, kept, memory["state_offsets"], memory["state_rings"])
+        states = vectors.unpack_state(outcome.outputs, len(inputs[0]), *places)
         state = compare(kept, states, [0.0] * len(kept))
     return Proof(
         name=built.manifest.name,
@@ -303,6 +314,7 @@ def test(
         streams=built.lowered.has_unknown_delegates
         and any(row["where"] == "npu" for row in built.manifest.operators),
         outputs=built.lowered.outputs,
+        floats_vary=vary([array[:limit] for array in npz.numbered(own, "float")]),
     )
 
 

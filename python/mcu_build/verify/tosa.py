@@ -76,7 +76,7 @@ def verify(
     if not lowered.delegates or lowered.vectors is None or lowered.quantized is None:
         raise McuError(
             f"{lowered.name}: no part of it is delegated to an NPU, there is nothing to verify",
-            "Choose an NPU with --npu, and give a model.py or a .pt2.",
+            "Name a board with an NPU, such as -b corstone-300, and give a model.py or a .pt2.",
         )
     inputs = [array[:limit] for array in npz.numbered(npz.load(lowered.vectors), "input")]
     chosen = folder / "vectors.npz"

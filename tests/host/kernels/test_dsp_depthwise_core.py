@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.kernels.dsp.depthwise import Segment, core_of, emit, records, segments
+from mcu_build.kernels.dsp.depthwise_rows_core import Segment, core_of, emit, records, segments
 from mcu_build.kernels.function import Epilogue
 from tests.support.emitted import loop_cycles
 
@@ -33,7 +33,7 @@ def _pairs(segment: Segment, one) -> list[tuple[int, int]]:
 def test_records_hold_doubled_weights() -> None:
     weights = np.arange(-9, 9, dtype=np.int8).reshape(2, 3, 3)
     scales = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
-    core = core_of(3, 3, 1, 1, 5, Epilogue())
+    core = core_of(3, 3, 1, 1, 5, Epilogue(), 8)
     assert core is not None and core.record == 10
     found = records(core, weights, scales)
     assert (
@@ -49,6 +49,6 @@ def test_records_hold_doubled_weights() -> None:
 )
 def test_cycles_of_a_product(window: tuple[int, int], stride: int, most: float) -> None:
     """Of a Cortex-M4, for rows of 48 outputs."""
-    core = core_of(*window, stride, 1, 48, Epilogue())
+    core = core_of(*window, stride, 1, 48, Epilogue(), 8)
     assert core is not None
     assert loop_cycles("cortex-m4", emit(core), {"2": 12}) / (48 * window[0] * window[1]) < most

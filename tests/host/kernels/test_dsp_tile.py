@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcu_build.kernels.dsp.tile import Loop, TileEpilogue, emit, loop_of
+from mcu_build.kernels.dsp.tile_core import Loop, TileEpilogue, emit, loop_of
 from tests.support.emitted import loop_cycles
 
 

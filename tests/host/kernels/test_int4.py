@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcu_build.arithmetic.int4 import GROUP, integers_of, pack, row_bytes, scales_of, unpack
+from mcu_build.arithmetic.int4 import GROUP, fit_in_pairs, integers_of, pack, row_bytes, scales_of, unpack
 from tests.host.kernels.definitions import differing, share_that_varies
 from tests.support.cases import run_cases
 from tests.support.int4_cases import cases, definition, layer
@@ -30,6 +30,15 @@ def test_packed_weights_come_back(inputs):
     packed = pack(weights)
     assert packed.shape == (3, row_bytes(inputs)) and row_bytes(inputs) == (inputs + 1) // 2
     assert np.array_equal(unpack(packed, inputs), weights)
+
+
+def test_a_pair_of_outputs_fits_in_a_byte():
+    weights = np.random.default_rng(1).integers(-8, 8, (7, 500)).astype(np.int8)
+    fitting = fit_in_pairs(weights).astype(int)
+    assert (16 * fitting[:6:2] + fitting[1::2]).min() == -128
+    assert weights.min() == fitting[6].min() == -8
+    changed = fitting != weights
+    assert np.abs(fitting - weights).max() == 1 and 0 < changed.mean() < 1 / 50
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -159,10 +159,26 @@ def masked_softmax_cases() -> list[Case]:
     ):
         mask = (dice.random(own) < 0.7).astype(dtype)
         mask[-1, -1] = 0  # a row without anything
-        for scale in (0.003, 0.1, 5.0):
+        for scale, octaves in ((0.003, 3), (0.1, 0), (5.0, 15)):
             x = T(integers(dice, shape))
-            found.append(case("masked_softmax", x, T(mask), exponentials(scale)))
+            found.append(case("masked_softmax", x, T(mask), exponentials(scale), octaves))
     return found
+
+
+def test_softmax_in_finer_steps(tmp_path):
+    dice = np.random.default_rng(69)
+    cases = [
+        case("softmax", T(integers(dice, shape), order), exponentials(scale), octaves)
+        for shape, order in (((2, 5, 170), None), ((2, 17, 3, 40), CHANNELS_LAST), ((3, 1), None))
+        for scale in (0.0004, 0.03, 2.0)
+        for octaves in (0, 1, 6, 15)
+    ]
+    outputs = run_cases(cases, tmp_path)
+    assert differing(cases, outputs, definition) == []
+    assert share_that_varies(outputs) > 0.4
+    # 170 shares that are nearly equal: 1.5 steps of 1/256, 96 of steps 64 times finer, more than 255.
+    coarse, _, fine, finest = (output.astype(int) + 128 for (output,) in outputs[:4])
+    assert coarse.max() == 2 and 85 < fine.min() < fine.max() < 110 and finest.min() == 255
 
 
 def test_masked_softmax(tmp_path):

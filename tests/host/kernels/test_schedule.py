@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from mcu_build.image.decode import Instruction
-from mcu_build.kernels.helium import convolution, linear, tile_core
+from mcu_build.kernels.helium import linear_core, tile_core, tile_shapes
 from mcu_build.kernels.helium.schedule import schedule
 from mcu_build.profile.operands import operands
 from tests.support.emitted import loop_cycles
@@ -58,13 +58,13 @@ def test_each_instruction_reads_what_it_did() -> None:
 @pytest.mark.parametrize(
     ("core", "most"),
     [
-        (convolution.Core(64, 64), 0.178),
-        (convolution.Core(16, 16), 0.39),
-        (convolution.Core(128, 128), 0.162),
-        (convolution.Core(16, 48, rows=3), 0.172),
+        (tile_shapes.Core(64, 64), 0.178),
+        (tile_shapes.Core(16, 16), 0.39),
+        (tile_shapes.Core(128, 128), 0.162),
+        (tile_shapes.Core(16, 48, rows=3), 0.172),
     ],
 )
-def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
+def test_cores_hardly_wait(core: tile_shapes.Core, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of a quad that is one of many."""
     emitted = tile_core.emit(core, tile_core.TileEpilogue())
     taken = loop_cycles("cortex-m55", emitted, {"2": core.loop.rounds})
@@ -74,6 +74,6 @@ def test_cores_hardly_wait(core: convolution.Core, most: float) -> None:
 @pytest.mark.parametrize(("inputs", "most"), [(128, 0.146), (640, 0.145)])
 def test_linear_cores_hardly_wait(inputs: int, most: float) -> None:
     """Cycles of a Cortex-M55 for a product of eight outputs among many."""
-    core = linear.Core(inputs, right=7, half_away=False)
-    taken = loop_cycles("cortex-m55", linear.emit(core), {"2": core.loop.rounds})
-    assert taken / (linear.TILE * inputs) < most
+    core = linear_core.Core(inputs, right=7, half_away=False)
+    taken = loop_cycles("cortex-m55", linear_core.emit(core), {"2": core.loop.rounds})
+    assert taken / (linear_core.TILE * inputs) < most

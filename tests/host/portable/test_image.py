@@ -141,7 +141,12 @@ def resizes() -> list[Checked]:
     listed = []
     for order in (None, CL):
         x, q = reals((2, 3, 5, 6), order), quantized((2, 3, 5, 6), order)
-        for size, factors in ((None, [2.0, 2.0]), ([7, 9], None), ([3, 4], None), (None, [1.5, 2.7])):
+        factored = (
+            [2.0, 2.0],
+            [1.5, 2.7],
+            [1.1, 2.1],
+        )  # the last one leaves 5 rows, and makes 12 columns of 6
+        for size, factors in (([7, 9], None), ([3, 4], None), *((None, pair) for pair in factored)):
             listed.append(call("aten::upsample_nearest2d.vec_out", x, size, factors, order=order))
             for align in (False, True):
                 listed.append(

@@ -68,7 +68,7 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     made += [with_lowest_weights(one) for one in cases(42, SHAPES)]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(board, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
@@ -102,12 +102,12 @@ def test_for_size_layers_with_and_without_relu_share_a_core(tmp_path: Path) -> N
     assert names[0] == names[1] and names[2] == names[3]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", optimize="size"), wanted) == []
+    assert differing(run_cases_on(BOARD, made, optimize="size"), wanted) == []
 
 
-def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+def test_one_other_weight_is_noticed() -> None:
     given = case(np.random.default_rng(3), Shape((1, 9, 9), 64, 12), EPILOGUES[2])
-    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)])
     assert differing(outputs[:1], outputs[1:]) == [0]
 
 

@@ -54,6 +54,7 @@ ROWS = [
     Shape((1, 16, 9), 5, 0, (2, 6), (4, 2), (0, 2), copies=1),
     Shape((1, 1, 9), 12, 0, (1, 2), copies=1),
     Shape((1, 1, 40), 8, 0, (1, 5), padding=(0, 4), dilation=(1, 2), copies=1),  # with zeros between
+    Shape((1, 2, 9), 520, 0, (3, 3), padding=(1, 1), copies=1),  # stores do not reach the last output
 ]
 GROUPS = [
     Shape((1, 7, 9), 3, 0, (3, 3), padding=(1, 1), copies=1),
@@ -73,7 +74,7 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     made = cases(51, [*SQUARE, *OTHERS], extra=2)
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(board, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
@@ -92,7 +93,7 @@ def test_rows_equal_the_reference(board: str, toolchain: Toolchain, tmp_path: Pa
     made += [*cases(54, ROWS, extra=1)[-len(ROWS) :], *groups]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(board, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
@@ -105,7 +106,7 @@ def test_where_memory_is_short_taps_are_pointed_at(shape: Shape) -> None:
 
 @pytest.mark.usefixtures("room")
 @pytest.mark.parametrize("shape", [SQUARE[4], ROWS[0], GROUPS[4]])
-def test_one_other_weight_is_noticed(shape: Shape, tmp_path: Path) -> None:
+def test_one_other_weight_is_noticed(shape: Shape) -> None:
     given = case(np.random.default_rng(3), shape, EPILOGUES[2])
-    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)])
     assert differing(outputs[:1], outputs[1:]) == [0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mcu_build.ir.calls.struct import OutputEpilogue
-from mcu_build.plan.specialize.dsp_requantize import DspRequantization, requantization
+from mcu_build.kernels.dsp.requantize import DspRequantization, requantization
 from tests.host.kernels.exact import requantize
 
 EPILOGUES = [(-128, -128, 127), (5, -128, 127), (127, -128, 127), (-100, -100, 50), (-128, -128, 100)]

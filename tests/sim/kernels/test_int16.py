@@ -1,7 +1,6 @@
 """The kernels on int16 activations equal their definitions on simulated cores."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +28,6 @@ OTHERS: list[tuple[str, Toolchain]] = [
 def equals_the_definitions(
     board: str,
     toolchain: Toolchain,
-    folder: Path,
     given: Callable[[], Iterable[Case]] = cases,
     right: Callable[[Case], np.ndarray] = definition,
 ) -> None:
@@ -38,18 +36,18 @@ def equals_the_definitions(
     if board == "microbit":  # 16 KB of RAM hold the operands of a few small cases
         made, size = [case for case in made if case.arguments[0].array.nbytes < 1500], 12
     parts = [made[at : at + size] for at in range(0, len(made), size)]
-    ran = [run_cases_on(board, part, folder / str(at), toolchain) for at, part in enumerate(parts)]
+    ran = [run_cases_on(board, part, toolchain) for at, part in enumerate(parts)]
     outputs = [output for part in ran for output in part]
     assert differing(made, outputs, right) == []
     assert share_that_varies(outputs) > 0.8
 
 
 @pytest.mark.parametrize(("board", "toolchain"), CORES)
-def test_equal_their_definitions(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
-    equals_the_definitions(board, toolchain, tmp_path)
+def test_equal_their_definitions(board: str, toolchain: Toolchain) -> None:
+    equals_the_definitions(board, toolchain)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("board", "toolchain"), OTHERS)
-def test_equal_their_definitions_elsewhere(board: str, toolchain: Toolchain, tmp_path: Path) -> None:
-    equals_the_definitions(board, toolchain, tmp_path)
+def test_equal_their_definitions_elsewhere(board: str, toolchain: Toolchain) -> None:
+    equals_the_definitions(board, toolchain)

@@ -64,7 +64,7 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
     made = [case for kernel in SHAPES for case in cases(kernel)]
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(BOARD, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
@@ -80,7 +80,7 @@ def test_a_filter_offset_goes_elsewhere() -> None:
     assert not any(step.kernel.startswith("mve_") for step in plan.steps)
 
 
-def test_other_weights_are_noticed(tmp_path: Path) -> None:
+def test_other_weights_are_noticed() -> None:
     given = linear(np.random.default_rng(2), (8, 128, 8), EPILOGUES[2])
-    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)])
     assert differing(outputs[:1], outputs[1:]) == [0]

@@ -88,7 +88,7 @@ def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
     assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} > {"mve_transposed_image_tiles_s8"}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(BOARD, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
@@ -99,7 +99,7 @@ def test_little_code_for_whole_vectors_equals_the_reference(tmp_path: Path) -> N
     assert kernels == {"mve_side_by_side_s8"}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", optimize="size"), wanted) == []
+    assert differing(run_cases_on(BOARD, made, optimize="size"), wanted) == []
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
@@ -113,11 +113,11 @@ def test_windows_that_overlap_equal_the_reference(toolchain: Toolchain, tmp_path
     assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == KERNELS
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(BOARD, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.9
 
 
-def test_one_other_weight_is_noticed(tmp_path: Path) -> None:
+def test_one_other_weight_is_noticed() -> None:
     given = case(np.random.default_rng(3), SHAPES[0], EPILOGUES[2])
-    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)], tmp_path)
+    outputs = run_cases_on(BOARD, [given, with_weight_changed(given)])
     assert differing(outputs[:1], outputs[1:]) == [0]

@@ -46,11 +46,11 @@ def test_equals_the_reference(board: str, toolchain: Toolchain, tmp_path: Path) 
     assert {step.kernel for plan in plans_on(board, made) for step in plan.steps} == {"permute"}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(board, made, tmp_path / "board", toolchain), wanted) == []
+    assert differing(run_cases_on(board, made, toolchain), wanted) == []
 
 
-def test_another_order_is_noticed(tmp_path: Path) -> None:
+def test_another_order_is_noticed() -> None:
     given = transpose(np.random.default_rng(3), (2, 16, 16), (0, 2, 1), "int8")
     other = Case(given.operator, [given.arguments[0], [2, 0, 1]], [Out((16, 2, 16), "int8")])
-    outputs = run_cases_on("corstone-300", [given, other], tmp_path)
+    outputs = run_cases_on("corstone-300", [given, other])
     assert not np.array_equal(outputs[0][0].ravel(), outputs[1][0].ravel())

@@ -21,7 +21,6 @@ from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.compile import NOT_PLANNED
-from mcu_build.simulate import run
 from mcu_build.stages.lower import lower_model
 from mcu_build.stages.lowered import Lowered
 from mcu_build.stages.planning import plan_program
@@ -29,7 +28,9 @@ from mcu_build.stages.reference import expected_outputs
 from mcu_build.vectors import npz
 from mcu_build.vectors.compare import compare
 from mcu_build.verify.command_streams import run_streams
-from tests.support import cases, cases_on_board
+from tests.support.generator.state import kept, resumed
+from tests.support.tables.core import run_tables_on
+from tests.support.tables.host import run_tables
 
 Outcome = Literal["exact", "wrong", "refused", "internal"]
 # Under this signal-to-noise ratio against float a model is listed: int8 has cost it too much.
@@ -92,6 +93,7 @@ class _Prepared:
     vectors: Path
     inputs: list[np.ndarray]
     expected: list[np.ndarray]
+    states: list[np.ndarray]  # of the quantized program, after each vector
     sqnr_db: float
 
 
@@ -142,6 +144,7 @@ def _prepare(file: Path, target: Target, cache: Cache, costs: Costs) -> _Prepare
         lowered.vectors,
         npz.numbered(vectors, "input"),
         outputs,
+        npz.numbered(expected, "state"),
         _sqnr_db(outputs, npz.numbered(vectors, "float")),
     )
 
@@ -174,7 +177,7 @@ def _run(prepared: Mapping[Path, _Prepared], target: Target, folder: Path) -> di
         parts = [{file: prepared[file] for file in part} for part in (files[:half], files[half:])]
         return {**_run(parts[0], target, folder), **_run(parts[1], target, folder)}
     return {
-        file: _compared(one, outputs) for (file, one), outputs in zip(prepared.items(), found, strict=True)
+        file: _compared(one, *outputs) for (file, one), outputs in zip(prepared.items(), found, strict=True)
     }
 
 
@@ -191,38 +194,43 @@ def _on_npu(one: _Prepared) -> Result:
     return Result("exact", "", one.sqnr_db)
 
 
-def _compared(one: _Prepared, outputs: Sequence[np.ndarray]) -> Result:
+def _compared(one: _Prepared, outputs: Sequence[np.ndarray], memories: Sequence[bytes]) -> Result:
     found = compare(one.expected, outputs, [0.0] * len(outputs))
     if found.differing:
         return Result("wrong", f"{found.differing} of {found.elements} outputs differ", one.sqnr_db)
+    for number, memory in enumerate(memories):
+        if not kept(one.plan, memory, one.states, number):
+            return Result("wrong", f"the state behind call {number} differs", one.sqnr_db)
     return Result("exact", "", one.sqnr_db)
 
 
-def _outputs(prepared: Sequence[_Prepared], target: Target, folder: Path) -> list[list[np.ndarray]]:
-    """The outputs of every model for every vector, in the model's dimensions."""
-    plans = [one.plan for one in prepared]
-    build = folder / f"build-{target.board}"
-    build.mkdir(parents=True, exist_ok=True)
-    vectors = [
-        [
-            np.ascontiguousarray(array[number].transpose(one.plan.tensors[id].dim_order))
-            for one in prepared
-            for array, id in zip(one.inputs, one.plan.inputs, strict=True)
-        ]
-        for number in range(len(prepared[0].inputs[0]))
+def _outputs(
+    prepared: Sequence[_Prepared], target: Target, folder: Path
+) -> list[tuple[list[np.ndarray], list[bytes]]]:
+    """The outputs of every model for every vector, in the model's dimensions, and its state behind each."""
+    vectors = len(prepared[0].inputs[0])
+    plans = [resumed(one.plan, one.states, number) for number in range(vectors) for one in prepared]
+    inputs = [
+        np.ascontiguousarray(array[number].transpose(one.plan.tensors[id].dim_order)).tobytes()
+        for number in range(vectors)
+        for one in prepared
+        for array, id in zip(one.inputs, one.plan.inputs, strict=True)
     ]
     board = find_board(target.board)
-    if board.is_host:
-        return _split(cases.run_vectors(plans, vectors, build), len(vectors), prepared)
-    image = cases_on_board.build_cases(board, "arm-clang", plans, build)
-    inputs = b"".join(array.tobytes() for vector in vectors for array in vector)
-    return _split(run(board, image, inputs, timeout=300).outputs, len(vectors), prepared)
+    outputs = (
+        run_tables(plans, [inputs], folder / "host")
+        if board.is_host
+        else run_tables_on(board, plans, [inputs])
+    )
+    return _split(outputs, vectors, prepared)
 
 
-def _split(data: bytes, vectors: int, prepared: Sequence[_Prepared]) -> list[list[np.ndarray]]:
+def _split(
+    data: bytes, vectors: int, prepared: Sequence[_Prepared]
+) -> list[tuple[list[np.ndarray], list[bytes]]]:
     size = len(data) // vectors
     rows = [data[number * size : (number + 1) * size] for number in range(vectors)]
-    results: list[list[np.ndarray]] = []
+    results: list[tuple[list[np.ndarray], list[bytes]]] = []
     position = 0
     for one in prepared:
         arrays = []
@@ -236,6 +244,8 @@ def _split(data: bytes, vectors: int, prepared: Sequence[_Prepared]) -> list[lis
             ]
             arrays.append(np.ascontiguousarray(np.stack(flat)))
             position += tensor.nbytes
-        results.append(arrays)
+        nbytes = len(one.plan.initial_state)
+        results.append((arrays, [row[position : position + nbytes] for row in rows]))
+        position += nbytes
     assert position == size
     return results

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.support.generator.models import Net, Node, shapes, without_dead
+from tests.support.generator.models import Net, shapes, without_dead
 
 
 def minimized(net: Net, fails: Callable[[Net], bool]) -> Net:
@@ -55,5 +55,6 @@ def _from_input(net: Net, index: int, shape: tuple[int, ...]) -> Net:
     def moved(value: int) -> int:
         return first if value == index else value + (value >= first)
 
-    nodes = tuple(Node(n.operator, n.draft, tuple(map(moved, n.operands))) for n in net.nodes)
-    return Net(net.seed, (*net.inputs, shape), nodes, tuple(map(moved, net.outputs)))
+    nodes = tuple(replace(node, operands=tuple(map(moved, node.operands))) for node in net.nodes)
+    outputs = tuple(map(moved, net.outputs))
+    return replace(net, inputs=(*net.inputs, shape), nodes=nodes, outputs=outputs)

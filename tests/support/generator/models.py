@@ -8,31 +8,43 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.support.generator.operators import RARE, TEMPLATES, Draft, Shape, Template
+from tests.support.generator.operators import TEMPLATES, Draft, Shape, Template
+from tests.support.generator.rare import RARE
+from tests.support.generator.state import MODULES, STATE, text_of
 
-_NAMES = {"torch": torch, "nn": nn, "F": F}
-RARE_FIRST = 5000  # Models from this number on have one of the rarer operators.
+_NAMES = {"torch": torch, "nn": nn, "F": F, **MODULES}
+RARE_FIRST = 5000  # Models from this number on have one of the rarer operators,
+STATE_FIRST = 7000  # from this one on something that they keep from call to call,
+PRECISE_FIRST = 8000  # and from this one on layers in float, with activations of 16 or weights of 4 bits.
 _SAMPLES = 3
 _MOST_ELEMENTS = 2048
 
 
 @dataclass(frozen=True)
 class Node:
-    """One call: `operator` is its template, `operands` the numbers of the values that it takes."""
+    """One call: `operator` is its template, `operands` the numbers of the values that it takes.
+
+    `precision` is what the model file asks of its module.
+    """
 
     operator: str
     draft: Draft
     operands: tuple[int, ...]
+    precision: str = ""
 
 
 @dataclass(frozen=True)
 class Net:
-    """A model. Values are numbered: the inputs, by shape, then the nodes in their order."""
+    """A model. Values are numbered: the inputs, by shape, then the nodes in their order.
+
+    `precision` is what the model file asks of all that no node says otherwise.
+    """
 
     seed: int
     inputs: tuple[Shape, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+    precision: str = ""
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -49,17 +61,17 @@ def draw(seed: int) -> Net:
         dice = random.Random(f"{seed}.{attempt}")
         net = _draw(seed, dice)
         if net is not None:
-            return net
+            return _with_precision(net, dice) if seed >= PRECISE_FIRST else net
     raise AssertionError(f"model {seed}: nothing valid was found")
 
 
 def _draw(seed: int, dice: random.Random) -> Net | None:
-    wanted = RARE[(seed - RARE_FIRST) % len(RARE)] if seed >= RARE_FIRST else TEMPLATES[seed % len(TEMPLATES)]
+    wanted = _wanted(seed)
     rank = dice.choice([rank for rank in wanted.ranks if rank > 1])
-    inputs = [_input_shape(rank, dice)]
+    inputs = [input_shape(rank, dice)]
     if dice.random() < 0.3:
-        inputs.append(inputs[0] if dice.random() < 0.6 else _input_shape(dice.choice((2, 3, 4)), dice))
-    values: Values = [[_sample(shape, seed, k) for k in range(_SAMPLES)] for shape in inputs]
+        inputs.append(inputs[0] if dice.random() < 0.6 else input_shape(dice.choice((2, 3, 4)), dice))
+    values: Values = [[sample(shape, seed, k) for k in range(_SAMPLES)] for shape in inputs]
     nodes: list[Node] = []
     length = dice.randint(3, 7)
     turn = dice.randrange(length)
@@ -84,7 +96,32 @@ def _draw(seed: int, dice: random.Random) -> Net | None:
     return net if varies and wanted.name in net.operators else None
 
 
-def _input_shape(rank: int, dice: random.Random) -> Shape:
+def _wanted(seed: int) -> Template:
+    if STATE_FIRST <= seed < PRECISE_FIRST:
+        return STATE[(seed - STATE_FIRST) % len(STATE)]
+    first, templates = (RARE_FIRST, RARE) if RARE_FIRST <= seed < PRECISE_FIRST else (0, TEMPLATES)
+    return templates[(seed - first) % len(templates)]
+
+
+def _with_precision(net: Net, dice: random.Random) -> Net:
+    """All of a net in float or int16, but for a layer; or a layer of it in float, int16 or int4."""
+    wide, layers = (
+        dice.choice(("float", "int16")),
+        [i for i, node in enumerate(net.nodes) if node.draft.module],
+    )
+    if not layers or dice.random() < 0.4:
+        return replace(net, precision=wide)
+    chosen, nodes = dice.choice(layers), list(net.nodes)
+    in_four = "nn.Linear(" in nodes[chosen].draft.module
+    whole = dice.choice(("", "", wide))
+    own = dice.choice(
+        ("int4", "int4", "int16", "float") if in_four else ("int8",) if whole else ("int16", "float")
+    )
+    nodes[chosen] = replace(nodes[chosen], precision=own)
+    return replace(net, nodes=tuple(nodes), precision=whole)
+
+
+def input_shape(rank: int, dice: random.Random) -> Shape:
     match rank:
         case 4:
             return (1, dice.choice((1, 2, 3, 4, 8)), dice.randint(3, 10), dice.randint(3, 10))
@@ -94,7 +131,7 @@ def _input_shape(rank: int, dice: random.Random) -> Shape:
             return (1, dice.randint(3, 24))
 
 
-def _sample(shape: Shape, seed: int, number: int) -> torch.Tensor:
+def sample(shape: Shape, seed: int, number: int) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1000 * seed + number)
     return torch.rand(shape, generator=generator) * 2 - 1 + 0.1 * torch.randn(shape, generator=generator)
 
@@ -176,12 +213,13 @@ def without_dead(net: Net) -> Net:
         if old >= first
     ]
     inputs = tuple(net.inputs[old] for old in kept if old < first)
-    return Net(net.seed, inputs, tuple(nodes), tuple(number[o] for o in net.outputs))
+    outputs = tuple(number[o] for o in net.outputs)
+    return replace(net, inputs=inputs, nodes=tuple(nodes), outputs=outputs)
 
 
 def shapes(net: Net) -> list[Shape] | None:
     """The shape of every value; None where a call is not valid."""
-    values: Values = [[_sample(shape, net.seed, k) for k in range(_SAMPLES)] for shape in net.inputs]
+    values: Values = [[sample(shape, net.seed, k) for k in range(_SAMPLES)] for shape in net.inputs]
     for node in net.nodes:
         found = evaluate(node.draft, [values[index] for index in node.operands])
         if found is None or not found[0].numel() or not torch.isfinite(found[0]).all():
@@ -207,13 +245,19 @@ def source(net: Net) -> str:
         f"torch.rand({list(shape)}) * 2 - 1 + 0.1 * torch.randn({list(shape)})" for shape in net.inputs
     )
     returned = ", ".join(f"v{index}" for index in net.outputs)
+    precision = {"*": net.precision} if net.precision else {}
+    precision |= {
+        f"m{first + index}": node.precision for index, node in enumerate(net.nodes) if node.precision
+    }
     return _FILE.format(
         seed=net.seed,
         operators=", ".join(dict.fromkeys(net.operators)),
+        classes=text_of([node.draft.module for node in net.nodes]),
         modules="\n".join(["        super().__init__()", *modules]),
         arguments=", ".join(f"v{index}" for index in range(first)),
         calls="\n".join([*calls, f"        return {returned}"]),
         samples=samples,
+        precision=f"precision = {precision}\n" if precision else "",
     )
 
 
@@ -222,7 +266,7 @@ _FILE = '''"""Random model {seed}: {operators}."""
 import torch
 import torch.nn.functional as F
 from torch import nn
-
+{classes}
 
 class Net(nn.Module):
     def __init__(self):
@@ -258,6 +302,6 @@ def seeded():  # weights as large as trained ones, and batch norms that fit what
 
 
 model, example_inputs = seeded(), sample(0)
-calibration = [sample(number) for number in range(100, 112)]
+{precision}calibration = [sample(number) for number in range(100, 112)]
 evaluation = [(sample(number), None) for number in (100, 101, 102, 200)]  # the last one beyond the ranges
 '''

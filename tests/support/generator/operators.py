@@ -35,7 +35,7 @@ class Template:
 ANY = (1, 2, 3, 4)
 
 
-def _texts(ranks: tuple[int, ...], operands: int, **texts: str) -> list[Template]:
+def texts(ranks: tuple[int, ...], operands: int, **texts: str) -> list[Template]:
     """Operators whose text is always the same."""
     return [
         Template(name, ranks, lambda dice, shape, text=text: Draft(text), operands)
@@ -43,7 +43,7 @@ def _texts(ranks: tuple[int, ...], operands: int, **texts: str) -> list[Template
     ]
 
 
-_UNARY = _texts(
+_UNARY = texts(
     ANY,
     1,
     abs="{0}.abs()",
@@ -126,7 +126,7 @@ _ACTIVATIONS = [
         "tanhshrink": "F.tanhshrink({0})",
     }.items()
 ]
-_BINARY = _texts(
+_BINARY = texts(
     ANY,
     2,
     add="{0} + {1}",
@@ -162,7 +162,7 @@ def _axis(dice: Dice, shape: Shape, least: int = 2) -> int | None:
     return axis if dice.random() < 0.5 else axis - len(shape)
 
 
-def _along(text: str, least: int = 2) -> Callable[[Dice, Shape], Draft | None]:
+def along(text: str, least: int = 2) -> Callable[[Dice, Shape], Draft | None]:
     """A call with one dimension as `{d}`, and its size as `{n}`."""
 
     def draw(dice: Dice, shape: Shape) -> Draft | None:
@@ -175,7 +175,7 @@ def _along(text: str, least: int = 2) -> Callable[[Dice, Shape], Draft | None]:
 
 
 _REDUCTIONS = [
-    Template(name, (2, 3, 4), _along(text))
+    Template(name, (2, 3, 4), along(text))
     for name, text in {
         "mean": "{0}.mean({d}, keepdim=True)",
         "mean_squeezed": "{0}.mean({d})",
@@ -210,7 +210,7 @@ _REDUCTIONS = [
     }.items()
 ]
 _MOVEMENT = [
-    Template(name, (2, 3, 4), _along(text))
+    Template(name, (2, 3, 4), along(text))
     for name, text in {
         "flip": "{0}.flip({d})",
         "roll": "torch.roll({0}, 1, {d})",
@@ -232,7 +232,7 @@ _MOVEMENT = [
         "scatter_add": "torch.scatter_add({0}, {d}, {0}.argsort({d}), {0} * 0.5)",
         "position": "({0}.transpose({d}, -1) + 0.1 * torch.arange(float({n}))).transpose({d}, -1)",
     }.items()
-] + _texts(
+] + texts(
     (2, 3, 4),
     1,
     unsqueeze_squeeze="{0}.unsqueeze(1).squeeze(1)",
@@ -512,14 +512,14 @@ _LAYERS = [
     Template("weight_norm", (2, 3), _weight_norm),
     Template("grid_sample", (4,), _grid_sample),
 ]
-_PRODUCTS = _texts(
+_PRODUCTS = texts(
     (3,),
     2,
     bmm="torch.bmm({0}, {1}.transpose(1, 2)) * 0.3",
     baddbmm="torch.baddbmm({0}, torch.softmax(torch.bmm({1}, {0}.transpose(1, 2)), -1), {1})",
     einsum="torch.einsum('btc,bsc->bts', {0}, {1}) * 0.3",
     cosine="F.cosine_similarity({0}, {1}, dim=-1)",
-) + _texts(
+) + texts(
     (2,),
     2,
     outer="({0}.unsqueeze(2) * {1}.unsqueeze(1)).flatten(1)",
@@ -528,83 +528,6 @@ _PRODUCTS = _texts(
     distance="torch.cdist({0}, {1})",
 )
 
-
-def _stft(dice: Dice, shape: Shape) -> Draft | None:
-    size = dice.choice((6, 8))
-    if shape[1] < size:
-        return None
-    window = f"window=torch.hann_window({size}), " if dice.random() < 0.5 else ""
-    return Draft(
-        f"torch.stft({{0}}, {size}, {size // 2}, {window}center=False, return_complex=True).abs().flatten(1)"
-    )
-
-
-def _volume(text: str, module: str = "") -> Callable[[Dice, Shape], Draft | None]:
-    """A call on `{v}`, the image as a volume of two layers, whose result is an image again."""
-
-    def draw(dice: Dice, shape: Shape) -> Draft | None:
-        volume = "torch.stack([{0}, {0} * 0.5], 2)"
-        call = text.replace("{v}", volume)
-        return Draft(f"{call}.flatten(1, 2)", module.replace("{c}", str(shape[1])))
-
-    return draw
-
-
-def _embedding(dice: Dice, shape: Shape) -> Draft:
-    words = "({0}.flatten(1)[:, :6] * 4).round().long().clamp(-4, 4) + 4"
-    return Draft(f"{{m}}({words})", f"nn.Embedding(9, {dice.choice((4, 6, 8))})")
-
-
-def _rotary(dice: Dice, shape: Shape) -> Draft | None:
-    """A rotary position embedding in complex numbers."""
-    if shape[-1] % 2:
-        return None
-    sizes = f"{shape[1]}, {shape[2] // 2}"
-    turns = (
-        f"torch.polar(torch.ones({sizes}), 0.3 * torch.arange({shape[1] * shape[2] // 2}.0).reshape({sizes}))"
-    )
-    pairs = "torch.view_as_complex({0}.unflatten(-1, (-1, 2)).contiguous())"
-    return Draft(f"torch.view_as_real({pairs} * {turns}).flatten(2)")
-
-
-_SCORES = "torch.bmm({0}, {1}.transpose(1, 2))"
-# Drawn for seeds of their own (models.RARE_FIRST), so that what the others stand for stays.
-RARE: tuple[Template, ...] = (
-    Template("stft", (2,), _stft),
-    Template("conv3d", (4,), _volume("{m}({v})", "nn.Conv3d({c}, 4, (2, 3, 3), padding=(0, 1, 1))")),
-    Template("batch_norm3d", (4,), _volume("{m}({v})", "nn.BatchNorm3d({c})")),
-    Template("max_pool3d", (4,), _volume("F.max_pool3d({v}, (1, 2, 2))")),
-    Template("avg_pool3d", (4,), _volume("F.avg_pool3d({v}, 2, padding=1)")),
-    Template("permute_5d", (4,), _volume("{v}.permute(0, 2, 1, 4, 3)")),
-    Template("tokens", (2, 3), _embedding),
-    *_texts(
-        (2, 3, 4),
-        1,
-        cond="torch.ops.higher_order.cond({0}.mean() > 0, lambda a: a / 2, lambda a: F.relu(a) - 1, ({0},))",
-        index_put="torch.index_put({0}[0], (torch.tensor([1, 0]),), {0}[0, :2] * 0.5).unsqueeze(0)",
-        index_put_added="torch.index_put({0}, (torch.tensor([0, 0]),), {0}[0] * 0.3, accumulate=True)",
-        put_where="torch.index_put({0}, ({0} > 0.4,), torch.tensor(0.25))",
-        median="torch.median({0}, -1, keepdim=True)[0]",
-        masked_mean="({0} * ({0} > 0)).sum(-1) / ({0} > 0).sum(-1).clamp(min=1)",
-    ),
-    *_texts(
-        (3,),
-        2,
-        masked_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES} > -0.5)",
-        biased_attention=f"F.scaled_dot_product_attention({{0}}, {{1}}, {{1}}, attn_mask={_SCORES}.relu())",
-        masked_softmax=f"torch.softmax({_SCORES}.masked_fill({_SCORES} < -0.6, -1e4), -1)",
-        masked_by_least=f"torch.softmax({_SCORES} + ({_SCORES} < -0.6).float() * torch.finfo().min, -1)",
-    ),
-    Template("rotary", (3,), _rotary),
-    *_texts(
-        (2, 3),
-        1,
-        filtered="torch.fft.irfft(torch.fft.rfft({0}) * 0.5, n={0}.shape[-1])",
-        vmap="torch.vmap(torch.tanh)({0})",
-        bucketize="torch.bucketize({0}, torch.tensor([-0.5, 0.0, 0.5])) * 0.25",
-        fresh_zeros="torch.zeros_like({0}).index_add_(-1, torch.arange({0}.shape[-1]) // 2, {0})",
-    ),
-)
 TEMPLATES: tuple[Template, ...] = (
     *(*_UNARY, *_ACTIVATIONS, *_BINARY, *_REDUCTIONS, *_MOVEMENT, *_SHAPES, *_LAYERS, *_PRODUCTS),
 )

@@ -29,8 +29,10 @@ _LIBRARIES = (
 
 def load() -> None:
     """Load the libraries as mcu_build would, and nothing of mcu_build."""
+    from mcu_build.garbage import search_seldom
     from mcu_build.lower.upstream.without_inductor import load_inductor_late
 
+    search_seldom()
     load_inductor_late()
     with warnings.catch_warnings(), open(os.devnull, "w") as nowhere:  # noqa: PTH123
         warnings.simplefilter("ignore")

@@ -108,6 +108,9 @@ bool run_next(const File& inputs, const File& outputs, size_t& left) {
             return false;
         }
     }
+    if (header.memory[2] != 0 && !outputs.write(std::as_bytes(state.span()))) {
+        return false;
+    }
 #ifdef __SANITIZE_ADDRESS__
     ASAN_UNPOISON_MEMORY_REGION(table.span().data(), table.span().size());
 #endif

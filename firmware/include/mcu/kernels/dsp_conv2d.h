@@ -6,8 +6,8 @@
 //   output = requantize(sum), see dsp_requantize.h
 //
 // Two pixels of the output and all its channels are made together, four channels (a quad) at once, by a core
-// that python/mcu_build/kernels/dsp/tile.py emits. Their windows are widened to int16 once, into `im2col`,
-// then each quad runs over them: a tile of 2 x 4 sums.
+// that python/mcu_build/kernels/dsp/tile_core.py emits. Their windows are widened to int16 once, into
+// `im2col`, then each quad runs over them: a tile of 2 x 4 sums.
 //
 // Products of a window are counted in fours (a group); the last groups fill the window up to what the core
 // makes. `im2col`, 16 bytes a group:

@@ -11,13 +11,14 @@
 // by turns:
 //   [row]{ [pair of columns][4 channels][halfwords: one column, the next] }
 // beginning with the padding on the left, of which there may be a column too many, so that the image begins
-// with a pair. A core, which python/mcu_build/kernels/dsp/depthwise.py emits for the layer, makes a row of
-// the output from them, of four channels or of a group. `packed`, a record for each output channel:
+// with a pair. A core, which python/mcu_build/kernels/dsp/depthwise_rows_core.py emits for the layer, makes a
+// row of the output from them, of four channels or of a group. `packed`, a record for each output channel:
 //   doubled bias, [channel of the group][row][words of doubled weights], multiplier, addend, shift
 //
 // Before a row of the output is written, the rows of the input that its windows reach were read. The output
 // of depthwise_rows may lie in the input's memory where bytes keep their channel. Exact. With a window of 3x3
-// four outputs take 74 instructions, and two columns of four channels some 18 to widen.
+// four outputs take 64 instructions in rows of up to 15, 75 in others, and two columns of four channels some
+// 15 to widen.
 
 #pragma once
 
@@ -34,8 +35,7 @@ inline constexpr int32_t kDspDepthwiseRows = 15;
 struct DspDepthwiseRow {
     const int32_t* packed;
     int8_t* output;
-    int8_t* base;   // the output of the channel at hand
-    int32_t pixel;  // bytes from an output to the next
+    int8_t* base;  // the output of the channel at hand
     const int32_t* packed_end;
     DspBounds bounds;
     const int32_t* end;  // of the last row, behind whole blocks of four outputs

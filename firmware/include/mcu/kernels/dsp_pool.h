@@ -2,8 +2,9 @@
 // most 255 pixels, and max_pool2d_s8 of pool.h.
 //
 // Four channels at a time; the last four end with the last channel, so some are made twice. Sums have 16
-// bits: 255 pixels of int8 fit. Exact: the average is rounded in integers, one division for an output. A row
-// of outputs is written when its windows were read. Three instructions and a loop for four inputs.
+// bits: 255 pixels of int8 fit. Exact: the average is rounded in integers, by a product with the reciprocal.
+// A row of outputs is written when its windows were read. Three instructions for four inputs. Where the
+// stride is one, pixels side by side are as good as channels.
 
 #pragma once
 

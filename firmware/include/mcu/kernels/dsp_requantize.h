@@ -1,5 +1,5 @@
 // Requantization on cores with SMMLAR, shared by the kernels of dsp/: equal to to_int8 of requantize.h, bit
-// for bit, for the constants that plan/specialize/dsp_requantize.py lets pass.
+// for bit, for the constants that kernels/dsp/requantize.py lets pass.
 //
 //   doubled = 2 * (sum + bias)
 //   high    = (doubled * multiplier + 2^31) >> 32 + addend         addend = (zero_point << shift) + half

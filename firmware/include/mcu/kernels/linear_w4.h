@@ -25,10 +25,6 @@ struct LinearW4Params {
 
 constexpr int32_t kBlockW4 = 32;
 
-inline int32_t row_bytes_w4(int32_t inputs) {
-    return inputs / kBlockW4 * (kBlockW4 / 2) + (inputs % kBlockW4 + 1) / 2;
-}
-
 // Shifts are from 33 on: only the high half of the product counts.
 inline int8_t to_int8_w4(int32_t sum, int32_t multiplier, int32_t shift, const LinearW4Params& params) {
     const auto high = static_cast<int32_t>((static_cast<int64_t>(sum) * multiplier) >> 32);

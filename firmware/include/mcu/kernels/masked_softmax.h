@@ -1,8 +1,8 @@
 // Softmax of int8 over what a mask leaves, and the logarithm of softmax.
 //
 //   e[d]   = exp(-d * input scale) in units of 2^-31, a table of 256 unsigned numbers
-//   masked_softmax_s8:  output = clamp(round_half_even(256 * e[max - q] / sum) - 128, -128, 127) where the
-//                       mask is not 0, else -128; max and sum are those of what is not masked
+//   masked_softmax_s8:  output = clamp(round_half_even(2^(8 + octaves) * e[max - q] / sum) - 128, -128,
+//                       127) where the mask is not 0, else -128; max and sum are those of what is not masked
 //   log_softmax_s8:     output = clamp(output_zero_point - (((max - q) * step + log2(sum / 2^31) * octave)
 //                       >> shift), -128, 127); the logarithm has 16 bits behind the point, the rest is cut
 //                       off, the shift rounds: half of its unit is added before
@@ -23,6 +23,7 @@ struct MaskedSoftmaxParams {
     int32_t columns;
     int32_t mask_batch_stride;
     int32_t mask_row_stride;
+    int32_t octaves;
 };
 
 struct LogSoftmaxParams {

@@ -21,6 +21,22 @@ struct MatmulS16Params {
     int32_t shift;
 };
 
+// The last step of a sum: by the upper half of its product alone where the shift leaves that out.
+class MatmulScaleS16 {
+public:
+    explicit MatmulScaleS16(const MatmulS16Params& params)
+        : scale_(high_scale(params.multiplier, params.shift)), shift_(params.shift) {}
+
+    int16_t operator()(int64_t sum) const {
+        return shift_ >= 33 ? saturated_s16(rounded_wide(sum, scale_))
+                            : saturated_s16(rounded(sum, scale_.multiplier, shift_));
+    }
+
+private:
+    HighScale scale_;
+    int32_t shift_;
+};
+
 void matmul_s16(const MatmulS16Params& params, const int16_t* left, const int16_t* right, int16_t* output);
 
 }  // namespace mcu::kernels

@@ -4,7 +4,7 @@
 //   output = requantize(doubled_bias + factor * sum of q), see dsp_requantize.h: the form `half_away`
 //
 // factor is twice the product of both weights, and the input's zero point is in the bias. The specializer
-// (plan/specialize/resampling.py) counts rows or columns that no window joins as channels or as images, so
+// (kernels/resampling.py) counts rows or columns that no window joins as channels or as images, so
 // that a mean over time of [time][features] is one over rows of as many channels.
 //
 // Exact, equal to resample.h. Instructions for four inputs: Helium 1.5 (channels) or 1 (neighbours in a row),

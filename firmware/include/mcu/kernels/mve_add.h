@@ -3,7 +3,7 @@
 //
 //   output = saturate(int8, (first * first_factor + second * second_factor + addend) * 2^left >> 24)
 //
-// The specializer (plan/specialize/mve_elementwise.py) looks for factors with which this equals add.h for all
+// The specializer (kernels/helium/elementwise.py) looks for factors with which this equals add.h for all
 // 65,536 pairs of values, and leaves the step alone where there are none. Exact; the sum stays below 2^31. An
 // element is written after it was read. 29 instructions for 16 elements.
 

@@ -8,8 +8,8 @@
 // shift = 24 - right, where right is the right shift of the requantization: the zero point and the second
 // rounding are added above the point, where the saturation that follows clamps. Ties of negative values round
 // down in conv2d.h: `half_away` takes 1 away from them. It is not needed where the zero point is at the low
-// clamp. The specializer (plan/specialize/mve.py) takes only multipliers, shifts and bounds of sums for which
-// all of this is exact.
+// clamp. The specializer (kernels/helium/table.py) takes only multipliers, shifts and bounds of sums for
+// which all of this is exact.
 //
 // Layouts: input and output as in conv2d.h. Weights [quad][half][vector][2][16]: a quad is four output
 // channels (absent ones are zero), its first half channels 0 and 1; vectors are 16 of the

@@ -1,12 +1,13 @@
 // Depthwise convolution of int8 images on Helium: depthwise_conv2d.h for windows of up to 8 rows and 8
 // columns, or 4 rows and 16 columns, any stride and number of outputs a channel. The arithmetic is that of
 // mve_conv2d.h, one channel in place of four. The sums are made by a core, which
-// python/mcu_build/kernels/helium/depthwise.py emits for the window.
+// python/mcu_build/kernels/helium/depthwise_core.py emits for the window.
 //
 // Sixteen channels at a time, the rows of a window are copied to `columns`, where the pixels of four rows of
 // a column and channel are one word. A vector gathers the words of four columns of a channel: 16 products.
 // With `pairs`, two rows of the output are computed at once: a vector holds the windows of 2x2 outputs, which
-// have at most three rows and columns, and a stride of one.
+// have at most three rows and columns, and a stride of one. Of an image of one channel (`narrow`), the words
+// of its columns follow each other, and its outputs are made as those of channels are.
 //
 // Layouts: input and output as in depthwise_conv2d.h. `records` [16 channels][copy][channel]: the weights as
 // vectors of [4 columns][4 rows], those of the first base before those of the second; bias, multiplier,
@@ -52,6 +53,7 @@ struct MveDepthwiseWindowsParams {
     Pair output;  // height and width
     Window window;
     int32_t copies;  // outputs of a channel
+    bool narrow;
     bool pairs;
     int32_t pad_value;
     int32_t low;

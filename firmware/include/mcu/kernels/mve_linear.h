@@ -14,6 +14,7 @@
 //                 [vectors][8][16] of outputs 0, 2, 4, 6, 1, 3, 5, 7, then multipliers, addends and shifts
 //                 int32[4] of the first four of these, then those of the others. 19 instructions for 128
 //                 products
+//   rows_tiles    the same of some rows, which is quicker than tiles of four pixels where there are fewer
 
 #pragma once
 
@@ -58,6 +59,14 @@ struct MveRowTilesParams {
 
 void mve_row_tiles_s8(const MveRowTilesParams& params, const int8_t* input, const int8_t* weights,
                       int8_t* output);
+
+struct MveRowsTilesParams {
+    int32_t rows;
+    MveRowTilesParams row;
+};
+
+void mve_rows_tiles_s8(const MveRowsTilesParams& params, const int8_t* input, const int8_t* weights,
+                       int8_t* output);
 
 // Cores load it by its order.
 struct MveLinearTile {

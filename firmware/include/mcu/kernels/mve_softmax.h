@@ -1,6 +1,6 @@
 // Softmax of int8 along the innermost dimension on Helium: softmax.h, bit for bit.
 //
-// Quotients are made in float32, 256 * part / sum with an error of less than 2^-13: four roundings, the
+// Quotients are made in float32, those below 256 with an error of less than 2^-13: four roundings, the
 // largest of them to 24 bits of the sum. Those that lie within 2^-10 of a tie are made again as softmax.h
 // does.
 //

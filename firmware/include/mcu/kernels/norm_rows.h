@@ -1,10 +1,11 @@
-// Normalization of int8 in 32 bits: norm_s8 of norm.h for groups that are rows of elements side by side.
+// Normalization of int8 and int16 in 32 bits: norm_s8 and norm_s16 of norm.h for groups that are rows of
+// elements side by side.
 //
 // The arithmetic is that of norm.h. A product that is shifted by more than 32 bits is its upper half, shifted
 // with rounding: what is below does not reach the half that is added. So the difference, and what is
 // normalized, are shifted to the left first where less is to be left out. weight [entries] is shifted
 // likewise in advance; bias [entries] holds the output's zero point and the last rounding. Exact where `left`
-// leaves 32 bits (plan/specialize/norms.py), with at most 2^16 elements in a group.
+// leaves 32 bits (kernels/norms.py), with at most 2^16 elements in a group.
 
 #pragma once
 
@@ -41,7 +42,7 @@ struct NormRowsFactors {
 };
 
 // From sums over a group's elements and over their squares.
-inline NormRowsFactors norm_rows_factors(const NormRowsParams& params, int32_t sum, int32_t squares) {
+inline NormRowsFactors norm_rows_factors(const NormRowsParams& params, int32_t sum, int64_t squares) {
     const int32_t count = params.rows * params.row;
     const int64_t zero = params.input_zero_point;
     const int64_t centers = sum - count * zero;
@@ -69,5 +70,9 @@ void mve_norm_rows_s8(const NormRowsParams& params, const int8_t* input, const i
                       const int32_t* bias, int8_t* output);
 void dsp_norm_rows_s8(const NormRowsParams& params, const int8_t* input, const int32_t* weight,
                       const int32_t* bias, int8_t* output);
+void mve_norm_rows_s16(const NormRowsParams& params, const int16_t* input, const int32_t* weight,
+                       const int32_t* bias, int16_t* output);
+void dsp_norm_rows_s16(const NormRowsParams& params, const int16_t* input, const int32_t* weight,
+                       const int32_t* bias, int16_t* output);
 
 }  // namespace mcu::kernels

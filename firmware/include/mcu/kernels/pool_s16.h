@@ -4,7 +4,8 @@
 //   avg_pool2d_s16: clamp(rounded(sum, multipliers[count], shift)), of the `count` elements inside the image
 //
 // multipliers[1 ... window.size.y * window.size.x] hold the change of scale divided by the count. Exact
-// (round_s16.h), equal to mcu_build::max_pool2d_s16 and avg_pool2d_s16. Inner loop: one element at a time.
+// (round_s16.h), equal to mcu_build::max_pool2d_s16 and avg_pool2d_s16. A window has less than 2^16 elements.
+// Inner loop: one element at a time.
 
 #pragma once
 
@@ -19,6 +20,30 @@ struct PoolS16Params {
     ImageSize output;
     Window window;
     int32_t shift;
+};
+
+// The last step of a sum over `count` elements: in 32 bits where that is exact.
+class AverageS16 {
+public:
+    AverageS16(const PoolS16Params& params, const int32_t* multipliers, int32_t count)
+        : multiplier_(multipliers[count]),
+          shift_(params.shift),
+          scale_(high_scale(multiplier_, shift_)),
+          is_high_(fits_high_scale(count << 15, shift_)) {}
+
+    int16_t operator()(int32_t sum) const {
+        return is_high_ ? saturated_s16(rounded_high(sum, scale_))
+                        : saturated_s16(rounded(sum, multiplier_, shift_));
+    }
+
+    bool is_high() const { return is_high_; }
+    const HighScale& scale() const { return scale_; }
+
+private:
+    int32_t multiplier_;
+    int32_t shift_;
+    HighScale scale_;
+    bool is_high_;
 };
 
 void max_pool2d_s16(const PoolS16Params& params, const int16_t* input, int16_t* output);

@@ -5,13 +5,10 @@
 //             rounding shift by the whole octaves
 //   output  = clamp((power * floor(2^61 / sum of powers) + 2^45) >> 46)      a share in units of 2^-15
 //
-//   log_softmax = clamp(-((max - value) * step + log2(sum of powers) * octave) >> output_shift)
-//
 // softmax_s16 runs along `axis` of [outer][axis][inner]; masked_softmax_s16 along rows of [batches][rows]
-// [columns], over what is not 0 in the mask, and gives 0 elsewhere; log_softmax_s16 along rows of
-// [rows][columns]. log2 has 16 bits behind the point, the rest cut off. Exact (round_s16.h), equal to
-// mcu_build::softmax_s16, masked_softmax_s16 and log_softmax_s16. A division of 64 bits a row, two
-// multiplications an element.
+// [columns], over what is not 0 in the mask, and gives 0 elsewhere. Exact (round_s16.h), equal to
+// mcu_build::softmax_s16 and masked_softmax_s16. A division of 64 bits a row, five products of 32 bits an
+// element.
 
 #pragma once
 
@@ -37,20 +34,8 @@ struct MaskedSoftmaxS16Params {
     int32_t shift;
 };
 
-struct LogSoftmaxS16Params {
-    int32_t rows;
-    int32_t columns;
-    int32_t multiplier;
-    int32_t shift;
-    int32_t step;
-    int32_t octave;
-    int32_t output_shift;
-};
-
 void softmax_s16(const SoftmaxS16Params& params, const int16_t* input, const int32_t* table, int16_t* output);
 void masked_softmax_s16(const MaskedSoftmaxS16Params& params, const int16_t* input, const void* mask,
                         const int32_t* table, int16_t* output);
-void log_softmax_s16(const LogSoftmaxS16Params& params, const int16_t* input, const int32_t* table,
-                     int16_t* output);
 
 }  // namespace mcu::kernels

@@ -6,9 +6,22 @@
 
 namespace mcu::kernels {
 
-// round_half_even(256 * part / sum); part <= sum. `excess` bits less leave 24 bits of the sum at most, whose
-// quotient is the true one or one beside it: a 64-bit division from a library takes 750 bytes of flash.
+// How far to shift `sum`, and parts of it, to leave 24 bits of it at most.
+inline int32_t excess_bits(uint64_t sum) {
+    int32_t bits = 0;
+    for (; sum >= 1u << 24; sum >>= 1) {
+        ++bits;
+    }
+    return bits;
+}
+
+// round_half_even(256 * part / sum), 256 for all parts from `sum` on. `excess` bits less leave 24 bits of the
+// sum at most, whose quotient is the true one or one beside it: a 64-bit division from a library takes 750
+// bytes of flash.
 inline int32_t softmax_share(uint64_t part, uint64_t sum, int32_t excess) {
+    if (part >= sum) {
+        return 256;
+    }
     const uint32_t leading = static_cast<uint32_t>(part >> excess) << 8;
     auto quotient = static_cast<int32_t>(leading / static_cast<uint32_t>(sum >> excess));
     const auto whole = static_cast<int64_t>(sum);

@@ -8,9 +8,9 @@
 // One 32-bit multiplication makes the products of two pixels with one weight. The windows of four pixels are
 // brought together in `im2col`, aligned to eight bytes, two pixels in a word:
 //   [block of two products][pixels 0 and 1, pixels 2 and 3][product: pixel + 65536 * next pixel]
-// then a core that python/mcu_build/kernels/thumb/tile.py emits makes all channels of these. The products of
-// a block are summed: 65536 * a + b with -32768 <= b < 32768, because no two weights of a block are both
-// -128. The sums S of these words (modulo 2^32) and A of their a give
+// then a core that python/mcu_build/kernels/thumb/tile_core.py emits makes all channels of these. The
+// products of a block are summed: 65536 * a + b with -32768 <= b < 32768, because no two weights of a block
+// are both -128. The sums S of these words (modulo 2^32) and A of their a give
 //   sum of pixel 1 = A,  sum of pixel 0 = S - 65536 * A.
 //
 // `packed`, products filled up with weights of zero to what the core makes, channels to a multiple of eight:

@@ -7,7 +7,7 @@
 //   output = requantize(sum), see dsp_requantize.h
 //
 // `together` pixels of a row of the output are made at once, by a core that
-// python/mcu_build/kernels/thumb/depthwise.py emits. They see `reach` pixels of each row of the image.
+// python/mcu_build/kernels/thumb/depthwise_core.py emits. They see `reach` pixels of each row of the image.
 // `packed`:
 //   [channel]{ bias, [ky][three weights of a row: bytes 0, 1 and 3 of a word], multiplier, addend, shift }
 // Rows are filled up to threes with weights of zero. The constants are those of dsp_requantize.h, the bias

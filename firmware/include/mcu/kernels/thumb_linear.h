@@ -3,8 +3,8 @@
 //
 //   output = requantize(sum over i of input[i] * weights[o][i]), see dsp_requantize.h
 //
-// A core that python/mcu_build/kernels/thumb/linear.py emits makes a row of outputs, four by four. `packed`,
-// outputs filled up to fours:
+// A core that python/mcu_build/kernels/thumb/linear_core.py emits makes a row of outputs, four by four.
+// `packed`, outputs filled up to fours:
 //   [four]{ biases of outputs 0, 2, 1, 3, [input][4 outputs: weight + 128 in a byte],
 //           [4 outputs]{ multiplier, addend, shift } }
 // The constants are those of dsp_requantize.h, the bias not doubled. Products have 128 times the sum of the

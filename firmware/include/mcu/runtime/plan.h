@@ -14,12 +14,10 @@
 
 #pragma once
 
-#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 
 #include "mcu/crc32.h"
@@ -131,7 +129,7 @@ private:
     template <typename T>
     T read(size_t offset) const {
         T value;
-        std::memcpy(&value, std::assume_aligned<4>(table_.data() + offset), sizeof value);
+        std::memcpy(&value, aligned(table_.data() + offset), sizeof value);
         return value;
     }
     Header header() const { return read<Header>(0); }
@@ -331,7 +329,7 @@ inline void Plan::run() const {
 // Calls the kernel of the step at `at`; the operands' places begin at `first`.
 inline void Plan::call(const unsigned char* at, const unsigned char* first) const {
     Step step;
-    std::memcpy(&step, std::assume_aligned<4>(at), sizeof step);
+    std::memcpy(&step, aligned(at), sizeof step);
     const Kernel& kernel = kernels_.kernels[step.kernel];
     kernel.call(table_.data() + step.params, first + step.first * sizeof(Place), bases_);
 }

@@ -113,7 +113,8 @@ class Ahead:
     samples: int | None
 
     def __str__(self) -> str:
-        much = "the whole recording" if self.samples is None else f"{self.samples} samples of the input"
+        count = "1 sample" if self.samples == 1 else f"{self.samples} samples"
+        much = "the whole recording" if self.samples is None else f"{count} of the input"
         return f"{self.layer}: {self.operator}: looks {much} ahead"
 
 

@@ -1,6 +1,6 @@
 """What a call of a kernel is: an operation with its parameters and its operands, each in its role."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
@@ -52,23 +52,22 @@ class Call:
     @property
     def arguments(self) -> tuple[int | None, ...]:
         """Ids of the operands in the order of the kernel's pointers; None is a null pointer."""
-        return tuple(id for _, id in self._operands())
+        return tuple(id for ids in self._operands() for id in ids)
 
     @property
     def writes(self) -> tuple[int, ...]:
         """Ids of what is written, scratch memory included."""
-        return tuple(id for role, id in self._operands() if role.written and id is not None)
+        return tuple(id for ids in self._operands(written=True) for id in ids if id is not None)
 
     @property
     def _roles(self) -> Mapping[str, _Role]:
         kind: Any = type(self)  # mypy takes a class for unhashable whose instances have a hash of their own
         return roles_of(kind)
 
-    def _operands(self) -> Iterator[tuple[_Role, int | None]]:
-        for name, role in self._roles.items():
-            value = getattr(self, name)
-            for id in value if isinstance(value, tuple) else (value,):
-                yield role, id
+    def _operands(self, written: bool = False) -> list[tuple[int | None, ...]]:
+        roles = self._roles.items()
+        values = [getattr(self, name) for name, role in roles if role.written or not written]
+        return [value if isinstance(value, tuple) else (value,) for value in values]
 
     def renamed(self, names: Mapping[int, int]) -> Self:
         """The same on the tensors that have taken the places of others."""

@@ -75,7 +75,8 @@ class Upsample(ByChannel):
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those that are repeated."""
         params = self.params
-        if not images_fit(params, tensors[self.input], tensors[self.output]):
+        fits = images_fit(params, tensors[self.input], tensors[self.output])
+        if not fits or params.input.height == 1 < params.input.width:
             return None
         first, last = (row + params.above for row in (rows.start, rows.stop - 1))
         return {self.input: range(first // params.factor.y, last // params.factor.y + 1)}

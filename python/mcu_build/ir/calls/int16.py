@@ -133,7 +133,7 @@ class SoftmaxS16Params(Struct):
 
 @dataclass(frozen=True)
 class LogSoftmaxS16Params(Struct):
-    """Parameters of softmax_s16.h."""
+    """Parameters of log_softmax_s16.h."""
 
     rows: int
     columns: int
@@ -333,3 +333,22 @@ class LookupS16(Call):
     def inplace_distances(self, tensors: Mapping[int, Tensor]) -> Mapping[int, int]:
         """Element by element."""
         return element_distances(tensors[self.input], tensors[self.output])
+
+
+@dataclass(frozen=True)
+class NormS16(Call):
+    """Layer, group and RMS norms."""
+
+    KERNEL, SOURCE = "norm_s16", "norm"
+
+    params: NormS16Params
+    input: Read
+    weight: Read
+    bias: Read
+    output: Written
+
+    @property
+    def macs(self) -> int:
+        """Two for each element."""
+        params = self.params
+        return 2 * params.batches * params.groups * params.channels_per_group * params.positions

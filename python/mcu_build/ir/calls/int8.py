@@ -34,6 +34,7 @@ class SoftmaxParams(Struct):
     axis: int
     inner: int
     zero_point: int
+    octaves: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class MaskedSoftmaxParams(Struct):
     columns: int
     mask_batch_stride: int
     mask_row_stride: int
+    octaves: int
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ class Resample(Windows, ByChannel):
         """Those of the windows, where none has all of the image."""
         params, starts = self.params, self._row_table(tensors, self.row_starts)
         fits = images_fit(params, tensors[self.input], tensors[self.output])
+        fits = fits and (params.input.height > 1 or params.input.width == 1)
         if not fits or starts is None or params.taps.y == params.input.height:
             return None
         here = starts[rows.start : rows.stop]

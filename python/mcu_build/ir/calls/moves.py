@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from mcu_build.ir.calls.call import Call, Read, Written
-from mcu_build.ir.calls.rows import height_of, share_of_rows
+from mcu_build.ir.calls.rows import axis_of, height_of, share_of_rows
 from mcu_build.ir.calls.struct import Ints4, Ints6, Struct
 from mcu_build.ir.channels import Coupling, Cut, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import Tensor
@@ -61,6 +61,17 @@ class GatherRowsParams(Struct):
     rows: int
     bytes: int
     stride: int
+
+
+@dataclass(frozen=True)
+class GatherRingParams(Struct):
+    """Parameters of gather_ring.h."""
+
+    rows: int
+    bytes: int
+    stride: int
+    past: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -147,10 +158,15 @@ class Pad(Movement):
     def needed_rows(self, tensors: Mapping[int, Tensor], rows: range) -> Mapping[int, range] | None:
         """Those of the image inside, where rows are rows of the image."""
         params, source, output = self.params, tensors[self.input], tensors[self.output]
-        images = height_of(source) is not None and height_of(output) == params.shape[1]
-        if not images or source.shape != params.inside or params.inside[0] != params.shape[0]:
+        images = height_of(source) is not None and height_of(output) is not None
+        axis = axis_of(output)
+        if (
+            not images
+            or axis_of(source) != axis
+            or (source.shape, output.shape) != (params.inside, params.shape)
+        ):
             return None
-        height, before = params.inside[1], params.before[1]
+        height, before = params.inside[axis], params.before[axis]
         first, last = (min(max(row - before, 0), height) for row in (rows.start, rows.stop))
         return {self.input: range(first, last)}
 
@@ -158,12 +174,17 @@ class Pad(Movement):
         """Rows of the image, rows of the value, or both."""
         own, needed = self.params, self.needed_rows(tensors, rows)
         assert needed is not None
-        above = max(own.before[1] - rows.start, 0) if needed[self.input] else 0
+        axis = axis_of(tensors[self.output])
+        above = max(own.before[axis] - rows.start, 0) if needed[self.input] else 0
+
+        def along(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+            return (*values[:axis], value, *values[axis + 1 :])
+
         params = replace(
             own,
-            shape=(own.shape[0], len(rows), *own.shape[2:]),
-            inside=(own.inside[0], len(needed[self.input]), *own.inside[2:]),
-            before=(own.before[0], above, *own.before[2:]),
+            shape=along(own.shape, len(rows)),
+            inside=along(own.inside, len(needed[self.input])),
+            before=along(own.before, above),
         )
         return replace(self, params=params)
 
@@ -296,3 +317,16 @@ class GatherRows(Movement):
         """Smaller pixels."""
         size, stride = (cut.share(self.input, n) for n in (self.params.bytes, self.params.stride))
         return replace(self, params=replace(self.params, bytes=size, stride=stride))
+
+
+@dataclass(frozen=True)
+class GatherRing(Movement):
+    """Rows at equal distances of a ring, to which a new sample is added first: `start` is its first byte."""
+
+    KERNEL, SOURCE = "gather_ring", "gather_ring"
+
+    params: GatherRingParams
+    input: Read
+    output: Written
+    ring: Written
+    start: Written

@@ -9,7 +9,7 @@ import numpy as np
 from mcu_build.ir.arithmetic import requantize
 from mcu_build.ir.calls.call import Call, Read, Written
 from mcu_build.ir.calls.rescaled import rescaled
-from mcu_build.ir.calls.rows import same_rows, share_of_rows
+from mcu_build.ir.calls.rows import height_of, same_rows, share_of_rows
 from mcu_build.ir.calls.struct import Broadcast, OutputEpilogue, Struct
 from mcu_build.ir.channels import Coupling, Cut, Range, Values, by_channel, channels_of
 from mcu_build.ir.tensor import DType, Tensor
@@ -88,7 +88,8 @@ class Pairs(Call):
         """Row by row of an operand, repeated within a row or not; none of one that is the same for each."""
         space, output = self.params.space, tensors[self.output]
         axis = space.outermost
-        if len(output.shape) != 4 or space.shape[axis] % output.shape[1]:
+        height = height_of(output)
+        if not height or space.shape[axis] % height:
             return None
         rows_of: dict[int, range] = {}
         for id, strides in ((self.first, space.first), (self.second, space.second)):

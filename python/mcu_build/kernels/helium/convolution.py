@@ -1,254 +1,417 @@
-"""Convolutions on Helium: the shapes of the cores that make four pixels of all channels.
+"""Convolutions of one group by firmware/kernels/mve: the kernels that take one, and what each costs."""
 
-A core (tile_core.py writes it) makes the sums of two pixels by four channels at once, since eight sums take
-r0, r2, ... r14 and no compiler has a register left. Here is which bytes of a window it reads, and how weights
-are laid out for that.
-"""
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from dataclasses import dataclass
+from mcu_build.ir.calls.convolution import Conv2d, Conv2dParams, DepthwiseConv2d, DepthwiseConv2dParams
+from mcu_build.ir.calls.matmul import Linear
+from mcu_build.ir.calls.struct import ImageSize, OutputEpilogue, Pair, Struct, Window
+from mcu_build.ir.plan import Step
+from mcu_build.kernels.context import Context, Way
+from mcu_build.kernels.helium import tile_shapes
+from mcu_build.kernels.helium.packing import (
+    LANES,
+    Bytes,
+    Scales,
+    linear_weights,
+    quads_of_weights,
+    row_tiles,
+)
+from mcu_build.kernels.helium.tile_params import (
+    MveConvEpilogue,
+    MveTileEpilogue,
+    Places,
+    constant_bytes,
+    core_of,
+    epilogue_of,
+    is_column,
+    lying,
+    packed_step,
+    places_of,
+    scales_of,
+    window_params,
+)
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mcu_build.ir.calls.struct import Pair
-
-LANES = 16  # products of a vector
-PIXELS = 4  # that a core computes at once
-QUAD = 4  # channels likewise
-_UNROLLED = 4  # vectors that a core without a loop has at most
-_VECTOR_BYTES = 56  # of code, in a half
-_LARGE = 1000  # bytes of code, beyond which windows are rather copied for a core that others share
-_PEELED = 1400  # bytes of code, beyond which no row is peeled
-_QUAD_CYCLES = 52  # for a quad, beside its products
-_SHORT_CYCLES = 7  # more where loads are predicated
+PIXELS = 3  # that kernels of mve_conv2d.h compute at once
+# Modelled cycles of a Cortex-M55: to call a core, to begin with windows of a row, and to copy a row of four
+# windows, beside those for each of its vectors.
+CALL, _RUN, _ROW, _VECTOR = 100, 80, 20, 4
+_ROOMS = (1024, 384, 0)  # bytes of dense windows
 
 
 @dataclass(frozen=True)
-class Loop:
-    """`first` vectors, then `rounds` times `each` vectors."""
+class MveRowParams(Struct):
+    """Parameters of mve_linear.h, for one pixel."""
 
-    first: int
-    each: int
-    rounds: int
+    inputs: int
+    outputs: int
+    half_away: bool
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
-class Core:
-    """Sums of `rows` rows of `nbytes` bytes of each of four pixels that are `pitch` bytes apart.
+class MveRowTilesParams(Struct):
+    """Parameters of mve_linear.h, for one pixel of a multiple of eight outputs."""
 
-    The first vector of a row is bytes 0 to 15, the others are the last ones, so that nothing beside it is
-    read; of fewer bytes no more are loaded. A pitch of 0 is that of vectors of four pixels that lie in turns,
-    one behind the other. Loads of bytes that are not `aligned` to words do not reach as far.
+    inputs: int
+    tiles: int
+    half_away: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class MveRowsTilesParams(Struct):
+    """Parameters of mve_linear.h, for some pixels of a multiple of eight outputs."""
+
+    rows: int
+    row: MveRowTilesParams
+
+
+@dataclass(frozen=True)
+class MvePointwiseParams(Struct):
+    """Parameters of mve_conv2d.h, for windows of one pixel."""
+
+    pixels: int
+    vectors: int
+    epilogue: MveConvEpilogue
+
+
+@dataclass(frozen=True)
+class MveConvParams(Struct):
+    """Parameters of mve_conv2d.h."""
+
+    batch: int
+    input: ImageSize
+    output: Pair
+    window: Window
+    pad_value: int
+    vectors: int
+    epilogue: MveConvEpilogue
+
+
+@dataclass(frozen=True)
+class MvePointwiseTilesParams(Struct):
+    """Parameters of mve_conv_tiles.h, for windows of one pixel."""
+
+    pixels: int
+    depth: int
+    epilogue: MveTileEpilogue
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Those of a convolution: outputs, rows, columns and inputs, and the array of that shape, when needed."""
+
+    shape: tuple[int, int, int, int]
+    array: Callable[[], Bytes]
+
+    @staticmethod
+    def of(array: Bytes) -> "Weights":
+        """Weights that are there."""
+        outputs, height, width, inputs = array.shape
+        return Weights((outputs, height, width, inputs), lambda: array)
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the output."""
+        return self.shape[0]
+
+    @property
+    def quads(self) -> int:
+        """Channels by fours."""
+        return -(-self.outputs // tile_shapes.QUAD)
+
+    @property
+    def window(self) -> int:
+        """Bytes of a window."""
+        return self.shape[1] * self.shape[2] * self.shape[3]
+
+    def rows(self) -> Bytes:
+        """[outputs][bytes of a window]."""
+        return self.array().reshape(self.outputs, -1)
+
+    @property
+    def lying(self) -> "Weights":
+        """Those of the layer with rows and columns exchanged."""
+        outputs, height, width, inputs = self.shape
+        return Weights((outputs, width, height, inputs), lambda: self.array().transpose(0, 2, 1, 3))
+
+
+def conv2d(context: Context, step: Step, call: Conv2d) -> Sequence[Way]:
+    """One group, constant weights."""
+    weights = constant_bytes(context, call.weights)
+    if weights is None or call.params.groups != 1:
+        return []
+    return _priced(context, step, call, weights)
+
+
+def one_channel(context: Context, step: Step, call: DepthwiseConv2d) -> Sequence[Way]:
+    """An image with one channel: a convolution like any other."""
+    weights = constant_bytes(context, call.weights)
+    if weights is None or call.params.input.channels != 1:
+        return []
+    return _priced(context, step, call, weights.transpose(3, 1, 2, 0))
+
+
+def _priced(context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Bytes) -> Sequence[Way]:
+    requantization = scales_of(context, call, weights)
+    return (
+        []
+        if requantization is None
+        else convolution_ways(context, step, call, Weights.of(weights), requantization)
+    )
+
+
+def convolution_ways(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
+) -> Sequence[Way]:
+    """The kernels for a convolution of one group."""
+    params = call.params
+    epilogue = epilogue_of(requantization, weights.outputs, params.epilogue)
+    ways = list[Way]()
+    if params.window.is_pointwise:
+        ways += pointwise_ways(
+            context, step, call, params.batch * params.input.pixels, weights, requantization, epilogue
+        )
+    if context.optimize == "size":  # one kernel for all
+        return [*ways, Way(0, lambda: _im2col(context, step, call, weights, requantization, epilogue))]
+    if call.is_one_row:
+        ways += _row(context, step, call, weights, requantization)
+    if is_column(params):
+        params, weights = lying(params), weights.lying
+        step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
+    for kernel in _tiles_of(params, weights):
+        ways.append(_way(context, step, call, params, kernel, requantization, epilogue.of_tiles))
+    return ways
+
+
+def _row(
+    context: Context, step: Step, call: Conv2d | DepthwiseConv2d, weights: Weights, requantization: Scales
+) -> Iterator[Way]:
+    """One pixel, whose window lies in one piece, four outputs at once, or eight."""
+    epilogue, vectors = call.params.epilogue, -(-weights.window // LANES)
+    low, high = epilogue.activation_min, epilogue.activation_max
+
+    def placed(made: Step) -> Step:
+        # The whole window is read until the end.
+        return replace(made, source="mve_linear", inplace={call.input: weights.outputs})
+
+    def by_fours() -> Step:
+        params = MveRowParams(weights.window, weights.outputs, requantization.half_away, low, high)
+        packed, scale = linear_weights(weights.rows()), requantization.quads()
+        return placed(packed_step(context, step, call, "mve_row_s8", params, packed, scale))
+
+    def by_tiles() -> Step:
+        params = _row_tiles(weights, requantization, epilogue)
+        packed = row_tiles(weights.rows(), requantization)
+        return placed(packed_step(context, step, call, "mve_row_tiles_s8", params, packed))
+
+    yield Way(10 + weights.quads * (66 + 8 * vectors), by_fours)
+    if weights.outputs % 8 == 0:
+        yield Way(_row_tiles_cycles(weights), by_tiles)
+
+
+def _row_tiles(weights: Weights, requantization: Scales, epilogue: OutputEpilogue) -> MveRowTilesParams:
+    """The parameters of one pixel, eight outputs at once."""
+    low, high = epilogue.activation_min, epilogue.activation_max
+    return MveRowTilesParams(weights.window, weights.outputs // 8, -requantization.half_away, low, high)
+
+
+def _row_tiles_cycles(weights: Weights) -> int:
+    """Modelled cycles of a pixel, eight outputs at once."""
+    return 20 + weights.outputs // 8 * (66 + 22 * -(-weights.window // LANES))
+
+
+def pointwise_ways(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d | Linear,
+    pixels: int,
+    weights: Weights,
+    requantization: Scales,
+    epilogue: MveConvEpilogue,
+) -> Sequence[Way]:
+    """The kernels for windows of one pixel, whose image is one row of `pixels`."""
+    outputs, _, _, channels = weights.shape
+
+    def placed(made: Step, at_once: int) -> Step:
+        return replace(made, inplace={call.input: _pointwise_distance(pixels, at_once, channels, outputs)})
+
+    def in_tiles(core: tile_shapes.Core) -> Step:
+        params, kernel = (
+            MvePointwiseTilesParams(pixels, channels, epilogue.of_tiles),
+            "mve_pointwise_tiles_s8",
+        )
+        packed = linear_weights(tile_shapes.spread(weights.rows()))
+        tiled = packed_step(context, step, call, kernel, params, packed, requantization.quads())
+        emitted = core_of(core, requantization, outputs, kernel)
+        return placed(replace(tiled, source="mve_conv_tiles", core=emitted), tile_shapes.PIXELS)
+
+    def in_threes() -> Step:
+        params = MvePointwiseParams(pixels, channels // LANES, epilogue)
+        packed = quads_of_weights(weights.rows())
+        placed_in_threes = packed_step(
+            context, step, call, "mve_pointwise_s8", params, packed, requantization.quads()
+        )
+        return placed(placed_in_threes, PIXELS)
+
+    def by_rows() -> Step:
+        params = MveRowsTilesParams(pixels, _row_tiles(weights, requantization, call.params.epilogue))
+        packed = row_tiles(weights.rows(), requantization)
+        rows = packed_step(context, step, call, "mve_rows_tiles_s8", params, packed)
+        return placed(replace(rows, source="mve_linear"), 1)
+
+    if context.optimize == "size":
+        return [Way(0, in_threes)] if channels % LANES == 0 and pixels >= PIXELS else []
+    ways = list[Way]()
+    if outputs % 8 == 0 and pixels > 1:
+        ways.append(Way(pixels * (10 + _row_tiles_cycles(weights)), by_rows))
+    core = tile_shapes.image_core(1, channels, channels, channels % 4 == 0)
+    if core is not None and pixels >= tile_shapes.PIXELS:
+        cycles = -(-pixels // tile_shapes.PIXELS) * weights.quads * core.cycles + CALL
+        ways.append(Way(cycles, lambda: in_tiles(core)))
+    return ways
+
+
+def _pointwise_distance(pixels: int, at_once: int, inputs: int, outputs: int) -> int:
+    """As the calls' own distances: while pixels are written, they and those behind them are still read."""
+    firsts = [min(pixel, pixels - at_once) for pixel in range(0, pixels, at_once)]
+    return max((first + at_once) * outputs - first * inputs for first in firsts)
+
+
+def _im2col(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    weights: Weights,
+    requantization: Scales,
+    epilogue: MveConvEpilogue,
+) -> Step:
+    """By the kernel that takes everything in few bytes of code."""
+    layer: Conv2dParams | DepthwiseConv2dParams = call.params
+    vectors = -(-weights.window // LANES)
+    params = MveConvParams(
+        layer.batch, layer.input, layer.output.extent, layer.window, -layer.input_offset, vectors, epilogue
+    )
+    im2col = context.scratch(PIXELS * LANES * vectors)
+    packed, scale = quads_of_weights(weights.rows()), requantization.quads()
+    return packed_step(context, step, call, "mve_conv_im2col_s8", params, packed, scale, (im2col,))
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and what it takes.
+
+    `rooms` are bytes of scratch memory and members of its parameters (`places_of`, 0 where windows are read
+    in the image), those of the fewest cycles first. `cycles` are modelled ones of a Cortex-M55.
     """
 
-    pitch: int
-    nbytes: int
-    rows: int = 1
-    aligned: bool = True
-
-    @property
-    def vectors(self) -> int:
-        """Vectors of a row."""
-        return -(-self.nbytes // LANES)
-
-    @property
-    def reach(self) -> int:
-        """Bytes that a load reaches."""
-        return 508 if self.aligned else 127
-
-    @property
-    def is_short(self) -> bool:
-        """Whether a row is less than a vector, and loads are predicated."""
-        return self.pitch > 0 and self.nbytes < LANES
-
-    @property
-    def second(self) -> int:
-        """Bytes from the first vector to the second."""
-        return self.nbytes - LANES * (self.vectors - 1)
-
-    @property
-    def loop(self) -> Loop:
-        """How the vectors are unrolled: few instructions, weighed against the code's size."""
-        if self.rows > 1:
-            peels = 4 * self.vectors * _VECTOR_BYTES <= _PEELED
-            return Loop(self.vectors if peels else 0, self.vectors, self.rows - peels)
-        if self.vectors <= _UNROLLED:
-            return Loop(self.vectors, 0, 0)
-        if not self.pitch:  # the same code for as many layers as can be
-            first = (self.vectors - 1) % _UNROLLED + 1
-            return Loop(first, _UNROLLED, (self.vectors - first) // _UNROLLED)
-        ways = [
-            Loop(first, each, (self.vectors - first) // each)
-            for each in range(2, 7)
-            for first in range(1, each + 1)
-            if (self.vectors - first) % each == 0 and first + each <= 2 * _UNROLLED
-        ]
-        return min(ways, key=lambda way: (3 * way.rounds + 1.4 * (way.first + way.each), way.each))
-
-    @property
-    def strides(self) -> bool:
-        """Whether r1 moves on from vector to vector."""
-        return not self.pitch or (self.rows == 1 and self.loop.rounds > 0)
-
-    @property
-    def _last(self) -> int:
-        """Bytes from where a pixel's pointer is to its last vector."""
-        return 0 if self.strides else max(self.nbytes - LANES, 0)
-
-    @property
-    def is_encodable(self) -> bool:
-        """Whether loads reach all pixels."""
-        if not self.pitch:
-            return True
-        if self.aligned and (self.pitch % 4 or self.nbytes % 4):
-            return False
-        return self.pitch + self._last <= self.reach
-
-    @property
-    def name(self) -> str:
-        """What tells it from others: cores of one name are the same code."""
-        if not self.pitch:
-            return f"core_turns_{self.loop.first}_{self.loop.each}"
-        return f"core_{self.rows}x{self.nbytes}_every_{self.pitch}{'' if self.aligned else '_unaligned'}"
-
-    @property
-    def rounds(self) -> int:
-        """Of its loop, which a core of vectors in turns takes."""
-        return self.loop.rounds
-
-    @property
-    def code(self) -> int:
-        """Bytes of its loops, without a row that is peeled."""
-        return 2 * _VECTOR_BYTES * (self.loop.each + (self.loop.first if self.rows == 1 else 0))
-
-    @property
-    def cycles(self) -> int:
-        """Modelled cycles of a Cortex-M55 for a quad."""
-        rows = 0 if self.loop.first else 18
-        short = _SHORT_CYCLES if self.is_short else 0
-        return 2 * (16 * self.vectors * self.rows + 6 * self.loop.rounds + rows) + _QUAD_CYCLES + short
+    kernel: str
+    core: tile_shapes.Core
+    rows: Callable[[], Bytes]
+    rooms: tuple[tuple[int, Places], ...]
+    cycles: int
 
 
-@dataclass(frozen=True)
-class Im2col:
-    """Where windows of `pieces` times `nbytes` bytes are brought together, and the core that reads them."""
+def _way(
+    context: Context,
+    step: Step,
+    call: Conv2d | DepthwiseConv2d,
+    layer: Conv2dParams | DepthwiseConv2dParams,
+    tiles: _Tiles,
+    requantization: Scales,
+    epilogue: MveTileEpilogue,
+) -> Way:
+    """The step by a kernel of tiles; behind it the same with less scratch memory."""
 
-    pieces: int
-    nbytes: int
-    core: Core
+    def make() -> Step:
+        packed, scale = linear_weights(tiles.rows()), requantization.quads()
+        core = core_of(tiles.core, requantization, epilogue.channels, tiles.kernel)
+        steps = list[Step]()
+        for size, places in tiles.rooms:
+            params, scratch = window_params(layer, places, epilogue), context.scratch(size) if size else None
+            args = (step, call, tiles.kernel, params, packed, scale, (scratch,))
+            steps.append(replace(packed_step(context, *args), source="mve_conv_tiles", core=core))
+        return replace(steps[0], low_scratch=tuple(steps[1:]))
 
-    @property
-    def pixel(self) -> int:
-        """Bytes from a window to the next."""
-        return self.core.pitch or LANES
-
-    @property
-    def vector(self) -> int:
-        """Bytes from a vector of a window to the next."""
-        return LANES if self.core.pitch else PIXELS * LANES
-
-    @property
-    def size(self) -> int:
-        """Bytes of all windows, and what the last vector may cover."""
-        return PIXELS * self.core.nbytes + LANES
-
-    def room(self, most: int) -> int:
-        """Windows that are dense and computed at once, whole tiles of them, in about `most` bytes."""
-        return max(PIXELS, most // self.pixel // PIXELS * PIXELS)
-
-    def dense_size(self, room: int) -> int:
-        """Bytes of so many dense windows, of those that are kept, and what the last vector may cover."""
-        return (room + PIXELS - 1) * self.pixel + LANES
-
-    @property
-    def dense_cycles(self) -> int:
-        """Modelled cycles of a Cortex-M55 to copy one window beside others of its row."""
-        if self.nbytes < LANES:
-            return 5 * self.pieces + 4 * -(-self.pieces // 4)
-        return 20 + self.pieces * (10 + 6 * -(-self.nbytes // LANES))
-
-    @property
-    def instructions(self) -> int:
-        """What it takes to bring one window here by itself; some are at the image's edge."""
-        return 100 + self.pieces * (8 + 6 * -(-self.nbytes // LANES))
-
-    def vectors_of(self, rows: NDArray[np.int8]) -> NDArray[np.int8]:
-        """[channels][products] as [channels][vectors * 16]."""
-        if self.core.pitch:
-            return spread(np.pad(rows, ((0, 0), (0, self.core.nbytes - rows.shape[1]))))
-        return spread(rows.reshape(-1, self.nbytes)).reshape(len(rows), -1)
+    return Way(tiles.cycles, make)
 
 
-def im2col_of(pieces: int, nbytes: int) -> Im2col:
-    """The im2col buffer for pieces of `nbytes`: dense where they are short, else in turns."""
-    dense = -(-pieces * nbytes // 4) * 4
-    core = Core(dense, dense)
-    if nbytes >= LANES or not core.is_encodable:
-        core = Core(0, pieces * -(-nbytes // LANES) * LANES)
-    return Im2col(pieces, nbytes, core)
+def _tiles_of(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """The kernels of tiles for a convolution with these parameters."""
+    yield _in_memory_order(params, weights)
+    yield from _dense(params, weights)
+    yield from _of_rows(params, weights)
 
 
-def dense_im2col(pieces: int, nbytes: int) -> Im2col | None:
-    """The im2col buffer for pieces of any length one behind the other, where loads reach them."""
-    dense = -(-pieces * nbytes // 4) * 4
-    core = Core(dense, dense)
-    return Im2col(pieces, nbytes, core) if core.is_encodable else None
+def _pieces(params: Conv2dParams | DepthwiseConv2dParams) -> tuple[int, int]:
+    """Pieces of a window in memory, and bytes of each."""
+    size, channels = params.window.size, params.input.channels
+    return (size.y, size.x * channels) if params.window.dilation.x == 1 else (size.product, channels)
 
 
-def image_core(rows: int, nbytes: int, pitch: int, aligned: bool) -> Core | None:
-    """The core for windows as they lie in an image, `pitch` bytes apart, where there is a small one.
-
-    `aligned` is whether pixels are whole words. Rows that are short are better brought together.
-    """
-    core = Core(pitch, nbytes, rows, aligned)
-    fits = core.is_encodable and core.code <= _LARGE
-    return core if fits and (rows == 1 or nbytes >= LANES) else None
-
-
-@dataclass(frozen=True)
-class Phases:
-    """A transposed convolution as plain ones of stride 1, one for each phase of the output.
-
-    `weights` are [rows of phases][columns of phases][outputs][rows][columns][inputs], all with the taps of
-    the largest; `padding` that of each phase's rows, and of its columns.
-    """
-
-    weights: NDArray[np.int8]
-    padding: tuple[tuple[int, ...], tuple[int, ...]]
-
-    @property
-    def columns_are_alike(self) -> bool:
-        """Whether phases of columns see the same pixels, so that they are as good as channels."""
-        return len(set(self.padding[1])) == 1
+def _in_memory_order(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> _Tiles:
+    """The kernel that takes everything, window by window."""
+    im2col = tile_shapes.im2col_of(*_pieces(params))
+    edge = weights.window if params.window.leaves(params.input, params.output) else 0
+    tiles = -(-params.batch * params.output.pixels // tile_shapes.PIXELS)
+    cycles = tiles * (weights.quads * im2col.core.cycles + CALL + tile_shapes.PIXELS * im2col.instructions)
+    room = (im2col.size + edge, places_of(im2col))
+    return _Tiles(
+        "mve_window_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
+    )
 
 
-def phases_of(weights: NDArray[np.int8], stride: Pair, padding: Pair) -> Phases:
-    """Those of `weights` [outputs][rows][columns][inputs]."""
-    rows, before_y = _axis(weights.shape[1], stride.y, padding.y)
-    columns, before_x = _axis(weights.shape[2], stride.x, padding.x)
-    # Tap number -1 is a zero behind the others.
-    padded = np.pad(weights, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    taps = [[padded[:, np.array(y)[:, None], np.array(x)[None, :]] for x in columns] for y in rows]
-    return Phases(np.array(taps), (before_y, before_x))
+def _dense(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """Many windows one behind the other, and fewer of them; none where windows or images do not fit."""
+    im2col, pixels = tile_shapes.dense_im2col(*_pieces(params)), params.batch * params.output.pixels
+    if im2col is None or pixels < tile_shapes.PIXELS:
+        return
+    window, width = params.window, params.output.width
+    leaves = window.leaves(params.input, params.output)
+    lines, tiles = params.batch * params.output.height, -(-pixels // tile_shapes.PIXELS)
+    cycles = tiles * weights.quads * im2col.core.cycles + pixels * im2col.dense_cycles
+    cycles += lines * _RUN * (3 if leaves else 1)
+    pixel, vector, _, rounds = places_of(im2col)
+    kept = list(dict.fromkeys(im2col.room(min(most, pixels * im2col.pixel)) for most in _ROOMS))
+    rooms = []
+    for room in kept:
+        columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
+        edge = window.size.y * columns * params.input.channels if leaves else 0
+        size = im2col.dense_size(room)
+        rooms.append((size + edge, (pixel, vector, size, rounds)))
+    cycles += -(-pixels // kept[0]) * CALL
+    yield _Tiles(
+        "mve_dense_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), tuple(rooms), cycles
+    )
 
 
-def _axis(size: int, stride: int, padding: int) -> tuple[list[list[int]], tuple[int, ...]]:
-    """For each phase of an axis: the tap at each pixel of its window, -1 for none, and its padding."""
-    count, taps, before = -(-size // stride), [], []
-    for phase in range(stride):
-        first = (phase + padding) % stride
-        reached = [first + stride * number for number in reversed(range(count))]
-        taps.append([tap if tap < size else -1 for tap in reached])
-        before.append(count - 1 - (phase + padding) // stride)
-    return taps, tuple(before)
+def _of_rows(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> Iterator[_Tiles]:
+    """Four pixels of a row: where it has five, three are computed twice. In the image or in turns."""
+    outputs, height, width, inputs = weights.shape
+    stride = params.window.stride.x
+    if params.window.dilation.x != 1 or params.output.width < tile_shapes.PIXELS:
+        return
+    leaves = params.window.leaves(params.input, params.output)
+    edge = height * (width + (tile_shapes.PIXELS - 1) * stride) * inputs if leaves else 0
+    lines, in_row = params.batch * params.output.height, -(-params.output.width // tile_shapes.PIXELS)
+    core = tile_shapes.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
+    if core is not None:
 
+        def spread() -> Bytes:
+            return tile_shapes.spread(weights.array().reshape(outputs * height, -1)).reshape(outputs, -1)
 
-def spread(rows: NDArray[np.int8]) -> NDArray[np.int8]:
-    """[...][bytes] as the vectors of mve_conv_tiles.h, [...][vectors * 16]: each byte in one of them."""
-    count, nbytes = rows.shape
-    vectors = -(-nbytes // LANES)
-    if vectors < 2:
-        return np.pad(rows, ((0, 0), (0, LANES - nbytes)))
-    return np.concatenate(
-        [rows[:, :LANES], np.zeros((count, vectors * LANES - nbytes), np.int8), rows[:, LANES:]], axis=1
+        cycles = lines * (in_row * weights.quads * core.cycles + CALL * (3 if leaves else 1))
+        yield _Tiles("mve_image_tiles_s8", core, spread, ((edge, (0, 0, 0, 0)),), cycles)
+        return
+    im2col = tile_shapes.im2col_of(height, width * inputs)
+    if im2col.core.pitch or im2col.nbytes < LANES:
+        return
+    copied = height * (_ROW + tile_shapes.PIXELS * _VECTOR * -(-im2col.nbytes // LANES))
+    cycles = lines * in_row * (weights.quads * im2col.core.cycles + CALL + copied)
+    room = (im2col.size + edge, places_of(im2col))
+    yield _Tiles(
+        "mve_turns_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
     )

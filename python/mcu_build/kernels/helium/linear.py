@@ -1,185 +1,190 @@
-"""Linear layers on Helium: the cores that make eight outputs of a row at once.
+"""Linear layers and products of matrices by firmware/kernels/mve."""
 
-A core is a naked function, whose contract is in mve_linear.h. 16 products take a load of weights and a
-multiply-accumulate, which leave no cycle of a Cortex-M55 free. So there is little else in a tile of eight
-outputs: the first vectors of a row stay in registers, and the sums of a tile are requantized while those of
-the next are made, some of which are begun before the loop ends.
-
-    r0 r2 r4 r6 r8 r10 r12 lr sums  r1 input  r3 weights  r5 multiplier  r7 output  r9 zero point
-    r11 end of the output; where the input is read in a loop, end of the input
-    q0 to q3 the first vectors of the input  q4 a further one  q5, q6 the sums before  q7 weights, biases
-"""
-
-import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mcu_build.ir.plan import Emitted
-from mcu_build.kernels.function import naked
-from mcu_build.kernels.helium.convolution import LANES, spread
-from mcu_build.kernels.helium.schedule import schedule
-
-TILE = 8  # outputs
-_SUMS = ("r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr")
-_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # the output of each sum, as narrowing shifts take turns
-_BEGUN = 4  # sums of the next tile that are begun before the loop ends
-_RESIDENT = 4  # vectors of the input that stay in registers
-_REACH = 8  # vectors of a row without a loop
-_LONGEST = 12  # vectors of a round
-_SECOND_SHIFT = 7  # bits at most: the first shift saturates at 16
-# Among what was pushed: where the output ends, the input's loop starts, and the output starts.
-_END, _INPUT, _OUTPUT = 64, 68, 72
-
-
-@dataclass(frozen=True)
-class Loop:
-    """`first` vectors, then `rounds` times `each` vectors."""
-
-    first: int
-    rounds: int = 0
-    each: int = 0
+from mcu_build.ir.calls.matmul import BatchMatmul, BatchMatmulParams, Linear, LinearParams
+from mcu_build.ir.calls.struct import Struct
+from mcu_build.ir.plan import Step
+from mcu_build.ir.tensor import DType
+from mcu_build.kernels.context import Context, Way
+from mcu_build.kernels.helium.convolution import Weights, pointwise_ways
+from mcu_build.kernels.helium.linear_core import TILE, Core, emit
+from mcu_build.kernels.helium.packing import (
+    LANES,
+    Bytes,
+    Ints,
+    Requantization,
+    Scales,
+    linear_weights,
+    scales,
+)
+from mcu_build.kernels.helium.tile_params import constant_bytes, constant_words, epilogue_of
 
 
 @dataclass(frozen=True)
-class Core:
-    """Rows of `inputs` bytes, whose products with a multiplier are shifted to the right by `right` bits."""
+class MveLinearParams(Struct):
+    """Parameters of mve_linear.h."""
 
+    rows: int
     inputs: int
-    right: int
+    multiplier: int
+    addend: int
+    shift: int
+    outputs: int
+    half_away: bool
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class MveLinearTile(Struct):
+    """Parameters of mve_linear.h, for a core of tiles of eight outputs."""
+
+    multiplier: int
+    zero_point: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class MveLinearTilesParams(Struct):
+    """Parameters of mve_linear.h, for tiles of eight outputs."""
+
+    rows: int
+    inputs: int
+    tile: MveLinearTile
+
+
+@dataclass(frozen=True)
+class MveBatchMatmulParams(Struct):
+    """Parameters of mve_batch_matmul.h."""
+
+    batch: int
+    rows: int
+    columns: int
+    inner: int
+    left_offset: int
+    right_offset: int
+    multiplier: int
+    addend: int
+    shift: int
     half_away: bool
 
-    @property
-    def is_encodable(self) -> bool:
-        """Whether two narrowing shifts are as good as one."""
-        return 2 <= self.right <= 16 + _SECOND_SHIFT and self.inputs < 1 << 16
 
-    @property
-    def name(self) -> str:
-        """What tells it from others."""
-        return f"linear_{self.inputs}_by_{self.right}{'_half_away' if self.half_away else ''}"
-
-    @property
-    def vectors(self) -> int:
-        """Of a row: its first 16 bytes, then its last ones."""
-        return -(-self.inputs // LANES)
-
-    @property
-    def resident(self) -> int:
-        """Of these, those that stay in registers."""
-        return min(self.vectors, _RESIDENT)
-
-    @property
-    def shifts(self) -> tuple[int, int]:
-        """To 16 bits, then to 8."""
-        second = min(_SECOND_SHIFT, self.right - 1)
-        return self.right - second, second
-
-    @property
-    def loop(self) -> Loop:
-        """How the vectors are unrolled: few rounds, weighed against the code's size."""
-        if self.vectors <= _REACH:
-            return Loop(self.vectors)
-        ways = (
-            Loop(first, (self.vectors - first) // each, each)
-            for each in range(2, _LONGEST + 1)
-            for first in range(_RESIDENT, _REACH + 1)
-            if (self.vectors - first) % each == 0 and first < self.vectors
+def linear(context: Context, step: Step, call: Linear) -> Sequence[Way]:
+    """Constant weights, without a filter offset: row by row, or four rows at once as pixels."""
+    params = call.params
+    weights, bias = constant_bytes(context, call.weights), constant_words(context, call.bias)
+    if weights is None or params.filter_offset != 0 or (bias is None and call.bias is not None):
+        return []
+    wide = weights.astype(np.int64)
+    outputs, inputs = wide.shape
+    folded = params.input_offset * wide.sum(axis=1) + (0 if bias is None else bias)
+    bounds = 128 * np.abs(wide).sum(axis=1)
+    # One multiplier and shift for all outputs: those of the largest sum must do for every one.
+    requantization = _one_scale(int((bounds + np.abs(folded)).max()), params)
+    if requantization is None:
+        return []
+    ways = [Way(_row_cycles(params), lambda: _by_fours(context, step, call, weights, folded, requantization))]
+    core = Core(inputs, int(requantization.right[0]), requantization.half_away)
+    tiles = outputs % TILE == 0 and not requantization.clamps and core.is_encodable
+    if tiles and context.optimize != "size":
+        cycles = params.rows * core.cycles(outputs)
+        ways.append(
+            Way(cycles, lambda: _by_tiles(context, step, call, weights, folded, requantization, core))
         )
-        return min(ways, key=lambda way: 4 * way.rounds + way.first + way.each)
-
-    def cycles(self, outputs: int) -> int:
-        """Modelled cycles of a Cortex-M55 for a row."""
-        further, rounds = self.vectors - self.resident, self.loop.rounds
-        # In a loop nothing is left to do while the memory pipe has a further vector to load.
-        tile = 16 * self.vectors + (2 * further + 5 * rounds if rounds else further) + 17 + 5 * self.half_away
-        return 110 + outputs // TILE * max(tile, 35 + 7 * self.half_away)
-
-    def pack(self, weights: NDArray[np.int8], bias: NDArray[np.int64]) -> bytes:
-        """Weights [outputs][inputs] and biases in the order in which they are read."""
-        vectors = spread(weights).reshape(-1, TILE, self.vectors, LANES)[:, _ORDER]
-        # The first tile is the last one: what is stored before there are sums goes to its place.
-        tiles = np.roll(vectors.transpose(0, 2, 1, 3).reshape(len(vectors), -1, LANES), -1, axis=0)
-        biases = np.roll(bias.reshape(-1, TILE)[:, _ORDER].astype(np.int32), -1, axis=0)
-        parts, before = [tiles[0, :_BEGUN].tobytes()], bytes(4 * TILE)
-        for number, tile in enumerate(tiles):
-            parts += [tile[_BEGUN:TILE].tobytes(), before, tile[TILE:].tobytes()]
-            parts.append(tiles[(number + 1) % len(tiles), :_BEGUN].tobytes())
-            before = biases[number].tobytes()
-        return b"".join([*parts, before])
+    each = scales(_requantization(folded, bounds, outputs, params))
+    if each is not None and params.rows > 1:
+        epilogue = epilogue_of(each, outputs, params.epilogue)
+        as_pixels = Weights((outputs, 1, 1, inputs), lambda: weights)
+        ways += pointwise_ways(context, step, call, params.rows, as_pixels, each, epilogue)
+    return ways
 
 
-def emit(core: Core) -> Emitted:
-    """The core as a function of C++."""
-    loop, begun = core.loop, _products("q0", first=True)
-    lines = ["push {r0, r2-r11, lr}", "vpush {d8-d15}", "mov r7, r3", "ldm r0, {r5, r9, r11}"]
-    lines += ["mov r3, r2", "add r11, r11, r7"]
-    lines += [*_start(core), *schedule(begun[: 2 * _BEGUN]), "1:"]
-    body = [*begun[2 * _BEGUN :], *_requantized(core)]
-    for vector in range(1, loop.first):
-        body += _vector(core, vector)
-    if loop.rounds:
-        again = [line for vector in range(loop.each) for line in _vector(core, loop.first + vector)]
-        lines += [*schedule(body), "2:", *schedule([*again, "cmp r1, r11"]), "bne 2b"]
-        body = [f"ldr r1, [sp, #{_INPUT}]"]
-    body += ["vmov d10, r0, r2", "vmov d11, r4, r6", *begun[: 2 * _BEGUN]]
-    body += ["vmov d12, r8, r10", "vmov d13, r12, lr"]
-    body += [f"ldr lr, [sp, #{_END}]", "sub lr, lr, r7"] if loop.rounds else ["sub lr, r11, r7"]
-    lines += [*schedule(body), "le lr, 1b", f"ldr r7, [sp, #{_OUTPUT}]", *schedule(_requantized(core))]
-    lines += ["vpop {d8-d15}", "pop {r0, r2-r11, pc}"]
-    parameters = "const MveLinearTile&, const int8_t*, const int8_t*, int8_t*"
-    return naked("mve", core.name, parameters, map(_assembled, lines))
+def _by_fours(
+    context: Context, step: Step, call: Linear, weights: Bytes, folded: Ints, requantization: Scales
+) -> Step:
+    """Four outputs at once."""
+    layer, name = call.params, context.tensor(call.weights).name
+    ends = (layer.epilogue.activation_min, layer.epilogue.activation_max)
+    numbers = (layer.rows, layer.inputs, *_numbers(requantization))
+    words = np.pad(folded, (0, -len(folded) % 4)).astype(np.int32)
+    constants = (
+        _bytes(context, name, linear_weights(weights)),
+        context.constant(f"{name} (bias)", DType.I32, (len(words),), words.tobytes()),
+    )
+    params = MveLinearParams(*numbers, layer.outputs, requantization.half_away, *ends)
+    return _step(step, call, "mve_linear_s8", params, constants)
 
 
-def _assembled(line: str) -> str:
-    """A narrowing shift as its encoding: GNU as 2.40 makes one of it that rounds."""
-    match = re.fullmatch(r"vqshrn([bt])\.s32 q5, q([56]), #(\d+)", line)
-    if not match:
-        return line
-    top, source, bits = match[1] == "t", int(match[2]), int(match[3])
-    return f".inst.w {0xEE90AF40 | (16 - bits) << 16 | top << 12 | source << 1:#x}"
+def _by_tiles(
+    context: Context,
+    step: Step,
+    call: Linear,
+    weights: Bytes,
+    folded: Ints,
+    requantization: Scales,
+    core: Core,
+) -> Step:
+    """Eight outputs at once."""
+    layer, name = call.params, context.tensor(call.weights).name
+    zero_point = layer.epilogue.zero_point << core.shifts[1]
+    tile = MveLinearTile(int(requantization.multiplier[0]), zero_point, layer.outputs)
+    params = MveLinearTilesParams(layer.rows, layer.inputs, tile)
+    packed = _bytes(context, name, core.pack(weights, folded))
+    return replace(_step(step, call, "mve_linear_tiles_s8", params, (packed,)), core=emit(core))
 
 
-def _start(core: Core) -> list[str]:
-    """The first vectors, and r1 at the one behind them."""
-    if core.inputs < LANES:
-        return [f"mov r0, #{core.inputs}", "vctp.8 r0", "vpst", "vldrbt.u8 q0, [r1]"]
-    lines = ["vldrb.u8 q0, [r1]", f"add r1, r1, #{core.inputs - LANES * (core.vectors - 1)}"]
-    lines += [f"vldrb.u8 q{vector}, [r1], #{LANES}" for vector in range(1, core.resident)]
-    if core.loop.rounds:
-        lines.append(f"strd r11, r1, [sp, #{_END}]")
-        lines += [f"movw r11, #{LANES * (core.vectors - core.resident)}", "add r11, r11, r1"]
-    return lines
+def _step(step: Step, call: Linear, kernel: str, params: Struct, constants: tuple[int, ...]) -> Step:
+    arguments = (call.input, *constants, call.output)
+    return replace(step, kernel=kernel, source="mve_linear", params=params, arguments=arguments)
 
 
-def _vector(core: Core, vector: int) -> list[str]:
-    """The products of a vector, which is loaded where it is in no register."""
-    further = vector - core.resident
-    if further < 0:
-        return _products(f"q{vector}")
-    place = f"[r1], #{LANES}" if core.loop.rounds else f"[r1, #{LANES * further}]"
-    return [f"vldrb.u8 q4, {place}", *_products("q4")]
+def _row_cycles(params: LinearParams) -> int:
+    """Modelled cycles of a Cortex-M55, four outputs of a row at once."""
+    vectors, fours = -(-params.inputs // LANES), -(-params.outputs // 4)
+    return 85 + params.rows * (8 + fours * (40 + 9 * vectors))
 
 
-def _products(vector: str, first: bool = False) -> list[str]:
-    """A vector's for all outputs: the sums, or added to them."""
-    word = "vmladav.s8" if first else "vmladava.s8"
-    return [
-        line for total in _SUMS for line in (f"vldrw.u32 q7, [r3], #{LANES}", f"{word} {total}, {vector}, q7")
-    ]
+def _bytes(context: Context, name: str, packed: bytes) -> int:
+    return context.constant(f"{name} (packed)", DType.I8, (len(packed),), packed)
 
 
-def _requantized(core: Core) -> list[str]:
-    """The sums in q5 and q6 are stored. Biases are where pack() has them."""
-    both, lines = ("q5", "q6"), list[str]()
-    for q in both:
-        lines += [f"vldrw.u32 q7, [r3], #{LANES}", f"vadd.i32 {q}, {q}, q7"]
-    lines += [f"vqrdmulh.s32 {q}, {q}, r5" for q in both]
-    if core.half_away:
-        for q in both:
-            lines += [f"vshr.s32 q4, {q}, #31", f"vadd.i32 {q}, {q}, q4"]
-    first, second = core.shifts
-    lines += [f"vqshrnb.s32 q5, q5, #{first}", f"vqshrnt.s32 q5, q6, #{first}"]
-    lines += ["vqadd.s16 q5, q5, r9", f"vqrshrnb.s16 q5, q5, #{second}"]
-    return [*lines, f"vstrb.16 q5, [r7], #{TILE}"]
+def product(context: Context, step: Step, call: BatchMatmul) -> Step | None:
+    """Any sizes."""
+    layer = call.params
+    offsets = (layer.left_offset, layer.right_offset)
+    requantization = _one_scale(layer.inner * prod(128 + abs(offset) for offset in offsets), layer)
+    if requantization is None:
+        return None
+    sizes = (layer.batch, layer.rows, layer.columns, layer.inner)
+    params = MveBatchMatmulParams(*sizes, *offsets, *_numbers(requantization), requantization.half_away)
+    return replace(step, kernel="mve_batch_matmul_s8", source="mve_batch_matmul", params=params)
+
+
+def _one_scale(bound: int, params: LinearParams | BatchMatmulParams) -> Scales | None:
+    """The requantization of a call with one multiplier and shift, whose sums are at most `bound`."""
+    return scales(_requantization(np.zeros(1, np.int64), np.array([bound]), 1, params))
+
+
+def _requantization(
+    bias: Ints, bounds: Ints, channels: int, params: LinearParams | BatchMatmulParams
+) -> Requantization:
+    """That of so many channels, all with one multiplier and shift."""
+    return Requantization(
+        bias,
+        bounds,
+        np.full(channels, params.multiplier, np.int64),
+        np.full(channels, params.shift, np.int64),
+        params.epilogue.zero_point,
+        params.epilogue.activation_min,
+        params.epilogue.activation_max,
+    )
+
+
+def _numbers(requantization: Scales) -> tuple[int, int, int]:
+    """Multiplier, addend and shift."""
+    return int(requantization.multiplier[0]), int(requantization.addend[0]), int(requantization.shift[0])

@@ -1,8 +1,8 @@
 """Instructions of a basic block in the order that a Cortex-M55 executes without waiting.
 
-A list scheduler by the rules of docs/cycles.md: one instruction starts in a cycle, those of Helium hold their
-pipe for two, and results have latencies. Whatever is emitted keeps its dependences, so that outputs stay the
-same. The order is for the core that the rules are of, and right on all.
+A list scheduler by the rules of docs/cycle-model.md: one instruction starts in a cycle, those of Helium hold
+their pipe for two, and results have latencies. Whatever is emitted keeps its dependences, so that outputs
+stay the same. The order is for the core that the rules are of, and right on all.
 """
 
 import re
@@ -12,12 +12,12 @@ _REGISTER = re.compile(r"\b(r1[0-2]|r\d|lr|q[0-7]|d1[0-5]|d\d)\b")
 _STACK = re.compile(r"\[(?:sp|r9), #(\d+)\]")
 _ADDRESS = re.compile(r"\[([^\]]*)\](!|, #-?\d+)?")
 _NARROWING = ("vqshrn", "vqrshrn")
-_ACCUMULATES = ("vmladava", *_NARROWING)
+_ACCUMULATES = ("vmladava", "vsri", *_NARROWING)
 _MEMORY = ("vldr", "vstr", "ldr", "str")
 _MULTIPLY = ("vmladav", "vqrdmulh", "vmul", "vmov")
-_INTEGER = ("vadd", "vqadd", "vqshl", "vshr", "vmax", "vmin", "vdup", *_NARROWING)
+_INTEGER = ("vadd", "vqadd", "vqshl", "vshr", "vsri", "vmax", "vmin", "vdup", *_NARROWING)
 _LATENCIES = {
-    **{"vmladav": 2, "vqrdmulh": 2, "vmul": 2, "vqshl": 2, "vmov": 2, "ldr": 2},
+    **{"vmladav": 2, "vqrdmulh": 2, "vmul": 2, "vqshl": 2, "vsri": 2, "vmov": 2, "ldr": 2},
     **dict.fromkeys(_NARROWING, 3),
 }
 _GATHER_EARLY = 3  # cycles that a gather's address is read before its start

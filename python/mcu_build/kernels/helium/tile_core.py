@@ -12,12 +12,13 @@ stored: a Cortex-M55 starts one instruction a cycle, and products and loads leav
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from mcu_build.ir.plan import Emitted
 from mcu_build.kernels.function import Epilogue, naked
-from mcu_build.kernels.helium.convolution import LANES, QUAD, Core
 from mcu_build.kernels.helium.schedule import schedule
+from mcu_build.kernels.helium.tile_shapes import LANES, QUAD, Core
 
 Accumulate = Literal["", "a"]
 
@@ -47,6 +48,7 @@ def tail_of(channels: int) -> int:
     return (channels - 1) % QUAD + 1
 
 
+@cache
 def emit(core: Core, epilogue: TileEpilogue, even: bool = False) -> Emitted:
     """The core as a function of C++. `even`: outputs of pixels are `rounds` bytes from each other."""
     even = even and core.rows == 1 and core.pitch > 0  # elsewhere it says something else

@@ -41,6 +41,7 @@ from mcu_build.lower.integer.int8_forms import annotate_forms
 from mcu_build.lower.layout import lay_out
 from mcu_build.lower.rewrite import computed_weights, recurrent
 from mcu_build.lower.rewrite.legalize import legalize
+from mcu_build.lower.rewrite.masked_softmax import SHARES
 from mcu_build.lower.rewrite.where import chooses
 from mcu_build.lower.state_inputs import tied
 
@@ -141,7 +142,7 @@ class Quantizer(CortexMQuantizer):  # type: ignore[misc]
         int16.annotate(model, is_move)
         int4.annotate(model, self._chosen)
         functions = _annotate_functions(model, self._chosen)
-        annotate_forms(model, self._chosen)
+        annotate_forms(model, is_move, self._chosen)
         recurrent.annotate(model, self._chosen)
         for node in model.graph.nodes:
             is_left = is_move(node) or _is_of_integers(node) or not self._chosen(node)
@@ -373,13 +374,13 @@ def _annotate_joined(group: Sequence[Node]) -> None:
 
 
 def _is_fixed(model: GraphModule, node: Node) -> bool:
-    """Whether the quantization of a node's result is given, not observed."""
+    """Whether the quantization of a node's result is that of its kernel, which no reader changes."""
     annotation = _annotation(node)
     if annotation is None or annotation.output_qspec is None or is_int16(node):
         return False
     holder, key = root_place(node)
     spec = holder.output_qspec if key is None else holder.input_qspec_map[key]
-    return isinstance(spec, FixedQParamsQuantizationSpec)
+    return isinstance(spec, FixedQParamsQuantizationSpec) or spec is SHARES
 
 
 def _observed_edges(model: GraphModule) -> Iterator[tuple[Node, Node, QuantizationAnnotation]]:

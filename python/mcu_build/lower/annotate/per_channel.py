@@ -14,7 +14,8 @@ from mcu_build.lower.assigned import Chosen
 from mcu_build.lower.builder import Builder, aten, attribute, fake_mode, shape
 
 # What half of the outputs or more have to lose in one scale, as noise for signal. For one row of activations
-# convolutions take longer than linear kernels on Helium: 33 dB. Several rows are pixels for both: 44 dB.
+# convolutions take longer than linear kernels, half as long again on cores without DSP: 33 dB. Several rows
+# are pixels for both: 44 dB.
 _MUCH = 10 ** (-33 / 10)
 _MUCH_OF_SEVERAL = 10 ** (-44 / 10)
 

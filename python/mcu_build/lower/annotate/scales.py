@@ -15,6 +15,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from mcu_build.lower.assigned import mark_boundary
 from mcu_build.lower.builder import aten
+from mcu_build.lower.rewrite.masked_softmax import ShareObserver
 from mcu_build.lower.state_inputs import tied
 
 # Up to this factor, means that are slow to requantize have the scale of what they average: those of padded
@@ -121,11 +122,12 @@ def _keep_apart(
 
 
 def _observer(prepared: GraphModule, node: Node) -> Any:
-    """The observer that a node of the prepared graph calls, None for any other node and for fixed scales."""
+    """The observer that a node of the prepared graph calls, None for any other node and for scales that a
+    kernel has."""
     if node.op != "call_module":
         return None
     module = prepared.get_submodule(str(node.target))
-    return module if hasattr(module, "min_val") else None
+    return module if hasattr(module, "min_val") and not isinstance(module, ShareObserver) else None
 
 
 def _observer_behind(prepared: GraphModule, node: Node) -> Any:

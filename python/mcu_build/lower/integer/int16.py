@@ -164,7 +164,7 @@ def _layer_integers(
 
 def _sum(site: Site, arguments: Sequence[Any], bounds: Bounds) -> Node | None:
     second = arguments[1]
-    if not _is_dequantized(second):
+    if site.node.kwargs or not _is_dequantized(second):  # `alpha`, of x and x: a function of x
         return None
     sign = -1 if site.node.target is aten.sub.Tensor else 1
     ratios = site.input_scale / site.output_scale, float(second.args[1]) / site.output_scale

@@ -89,14 +89,16 @@ class Int8Form:
     """What is int8 of an operator: its first operand, and its result.
 
     `accepts` says whether a call has the form; `build` makes the integer operator, or nothing where
-    executorch has it. The result's range is observed, unless it has a given `output` quantization, or
-    `shares` that of the operand. `others` are further operands with their quantization.
+    executorch has it. The result's range is observed, unless it has a given `output` quantization (`outside`:
+    where the model's caller gets it), or `shares` that of the operand. `others` are further operands with
+    their quantization.
     """
 
     accepts: Callable[[Node], bool]
     build: Callable[[Site], Node | None]
     shares: bool = False
     output: Any = INT8_ACTIVATION_PER_TENSOR_QSPEC
+    outside: Any = None
     others: Callable[[Node], Iterable[tuple[Node, Any]]] = lambda node: ()
 
 
@@ -115,18 +117,29 @@ def are_constants(*arguments: Any) -> bool:
     )
 
 
-def annotate_forms(model: GraphModule, chosen: Chosen = everything) -> None:
-    """Mark them as quantized."""
-    known = forms()
+def annotate_forms(model: GraphModule, is_move: Callable[[Node], bool], chosen: Chosen = everything) -> None:
+    """Mark them as quantized; `is_move`: whether an operator only moves elements."""
+    known, outside = forms(), _seen_outside(model, is_move)
     for node in model.graph.nodes:
         form = known.get(node.target)
         if form is None or not chosen(node) or not form.accepts(node):
             continue
         source = node.args[0]
         output = SharedQuantizationSpec((source, node)) if form.shares else form.output
+        if node in outside and form.outside is not None:
+            output = form.outside
         inputs = {source: INT8_ACTIVATION_PER_TENSOR_QSPEC, **dict(form.others(node))}
         _mark_node_as_quantized(node, inputs, output, is_quantized=form.shares)
         node.meta[PatternMatcher.Q_PATTERN_MATCHED_KEY] = True
+
+
+def _seen_outside(model: GraphModule, is_move: Callable[[Node], bool]) -> set[Node]:
+    """What ends in outputs of the model, moved at most."""
+    seen: set[Node] = set()
+    for node in reversed(model.graph.nodes):
+        if any(user.op == "output" or (user in seen and is_move(user)) for user in node.users):
+            seen.add(node)
+    return seen
 
 
 def replace_ends(exported: ExportedProgram, make: Callable[[Node], Node | None]) -> None:

@@ -26,18 +26,23 @@ _RECURRENT = (
     "Tensor input_weights, Tensor hidden_weights, Tensor multipliers, Tensor biases, Tensor? table, "
     "bool batch_first, int shift, int zero_point, int output_multiplier, int output_shift"
 )
+_RESAMPLE = (
+    "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
+    "Tensor column_weights, int input_zero_point, int output_zero_point, int multiplier, int shift"
+)
 # Arguments of each operator; all of them give one tensor, but for those of _SECOND.
 _SCHEMAS: Mapping[str, str] = {
     "prelu": "Tensor input, Tensor slopes, int positive, int shift, int input_zero_point, "
     "int output_zero_point",
     "norm": "Tensor input, Tensor weight, Tensor bias, int groups, bool centered, int epsilon, "
     "int input_zero_point, int output_zero_point, int shift",
-    "resample": "Tensor input, Tensor row_starts, Tensor row_weights, Tensor column_starts, "
-    "Tensor column_weights, int input_zero_point, int output_zero_point, int multiplier, int shift",
+    "resample": _RESAMPLE,
+    "avg_pool2d": _RESAMPLE,
     "max_pool2d": "Tensor input, int[] kernel_size, int[] stride, int[] padding",
     "max_pool2d_dilated": "Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
     "bool rounds_up",
-    "masked_softmax": "Tensor input, Tensor mask, Tensor table",
+    "softmax": "Tensor input, Tensor table, int octaves",
+    "masked_softmax": "Tensor input, Tensor mask, Tensor table, int octaves",
     "log_softmax": "Tensor input, Tensor table, int step, int octave, int shift, int output_zero_point",
     "lstm": f"Tensor input, Tensor? hidden, Tensor? cell, {_RECURRENT}",
     "gru": f"Tensor input, Tensor? hidden, Tensor? state, {_RECURRENT}, int state_bits, "
@@ -99,6 +104,7 @@ def _sequence_and_state(
 # What a result looks like where it is not like the first argument.
 _SHAPES: Mapping[str, Callable[..., Any]] = {
     "resample": _resampled,
+    "avg_pool2d": _resampled,
     "max_pool2d": _pooled,
     "max_pool2d_dilated": _pooled,
     "lstm": _sequence_and_state,

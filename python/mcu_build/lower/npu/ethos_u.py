@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from executorch.backends.arm.ethosu import EthosUCompileSpec
@@ -30,13 +31,16 @@ def lower(
     core: str,
     io: Literal["float", "int8"] = "float",
     supported: Collection[str] | None = None,
+    tosa_folder: Path | None = None,
 ) -> LoweredForNpu:
     """Lower what `quantize_for_npu` gave: delegates for `npu`, the rest as cortex_m.lower does.
+
+    TOSA of delegates that it left in `tosa_folder` is not made again.
 
     McuError as there, and where Vela refuses a delegate.
     """
     spec = EthosUCompileSpec(npu.name, npu.system_config, npu.memory_mode)
-    with quiet(), mended_passes(), recorded() as compiled:
+    with quiet(), mended_passes(), recorded(tosa_folder) as compiled:
         graph = to_cortex_m(quantized, core, Partitioner(spec))
     program = finish(graph, io, supported)
     return LoweredForNpu(program, _in_order(program, compiled))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from executorch.backends.arm.ethosu import EthosUCompileSpec, EthosUPartitioner
+from executorch.exir.backend.partitioner import PartitionResult
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
@@ -21,6 +22,11 @@ class Partitioner(EthosUPartitioner):  # type: ignore[misc]
         self._guard = Guard(spec.tosa_spec)
         super().__init__(spec, [_NotForCpu(), self._guard])
         self.reasons: dict[Node, str] = {}
+
+    def partition(self, exported_program: ExportedProgram) -> PartitionResult:
+        """Partition, in an order of delegates that does not depend on how strings are hashed."""
+        result = super().partition(exported_program)
+        return PartitionResult(result.tagged_exported_program, dict(sorted(result.partition_tags.items())))
 
     def _tag_module(
         self, module: GraphModule, containing_program: ExportedProgram, reporter: Any, *rest: Any

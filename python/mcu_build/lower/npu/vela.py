@@ -16,6 +16,7 @@ import numpy as np
 from mcu_build.errors import McuError
 from mcu_build.lower.assigned import Origin
 from mcu_build.lower.npu.proof import find_faults
+from mcu_build.lower.npu.tosa_folder import read_from, written_to
 from mcu_build.lower.npu.tosa_names import Names, find, noted
 
 # What Vela counts in its summary, by the name that it has there.
@@ -66,8 +67,11 @@ class Compiled:
 
 
 @contextlib.contextmanager
-def recorded() -> Iterator[list[Compiled]]:
-    """Collect what Vela compiles inside the block. McuError where it refuses."""
+def recorded(tosa_folder: Path | None = None) -> Iterator[list[Compiled]]:
+    """Collect what Vela compiles inside the block. McuError where it refuses.
+
+    TOSA that `proven` has left in `tosa_folder` is not made again.
+    """
     compiled: list[Compiled] = []
     original = backend.vela_compile
 
@@ -81,18 +85,18 @@ def recorded() -> Iterator[list[Compiled]]:
 
     backend.vela_compile = compile_and_record
     try:
-        with noted(anew=False) as names:
+        with noted() as names, read_from(tosa_folder, names):
             yield compiled
     finally:
         backend.vela_compile = original
 
 
 @contextlib.contextmanager
-def proven(targets: Sequence[str]) -> Iterator[dict[str, str]]:
+def proven(targets: Sequence[str], tosa_folder: Path | None = None) -> Iterator[dict[str, str]]:
     """Prove what Vela would make for `targets` of each delegate that is lowered inside the block (proof.py).
 
     Gives the operators that it compiles wrong or refuses, by their name in the float graph, with the reason.
-    The delegates themselves come out empty.
+    The delegates themselves come out empty; their TOSA is left in `tosa_folder`.
     """
     problems: dict[str, str] = {}
     original = backend.vela_compile
@@ -107,7 +111,7 @@ def proven(targets: Sequence[str]) -> Iterator[dict[str, str]]:
 
     backend.vela_compile = prove
     try:
-        with noted(anew=True) as names:
+        with noted() as names, written_to(tosa_folder, names):
             yield problems
     finally:
         backend.vela_compile = original
@@ -142,14 +146,19 @@ def _read(tosa: bytes, payload: bytes, folder: Path, names: Names) -> Compiled:
     estimates = {ours: round(float(row[theirs])) for theirs, ours in _ESTIMATES.items()}
     estimates |= {f"{name}_used": round(1024 * float(row[f"{name}_memory_used"])) for name in _MEMORIES}
     counted = {name: count for name, count in estimates.items() if count}
-    layers = tuple(_layer(row, names) for row in _table(folder, "*_per-layer.csv"))
-    return Compiled(tosa, payload, _fast_scratch(folder), counted, layers)
+    return Compiled(tosa, payload, _fast_scratch(folder), counted, tuple(layers_of(folder, names)))
 
 
-def _layer(row: Mapping[str, str], names: Names) -> Mapping[str, Any]:
-    words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
-    origin = find(words["tensor"], names)
-    origin = origin or Origin("", "", "")
+def layers_of(folder: Path, names: Names) -> Iterator[Mapping[str, Any]]:
+    """Vela's operations. One whose tensor has no name of ours is of the operator of the one before it."""
+    origin = Origin("", "", "")
+    for row in _table(folder, "*_per-layer.csv"):
+        words = {ours: row[theirs] for theirs, ours in _LAYER_WORDS.items()}
+        origin = find(words["tensor"], names) or origin
+        yield _layer(row, words, origin)
+
+
+def _layer(row: Mapping[str, str], words: Mapping[str, str], origin: Origin) -> Mapping[str, Any]:
     origin_words = {"output_of": origin.operator, "layer": origin.layer, "name": origin.module}
     counts = {ours: round(float(row[theirs])) for theirs, ours in _LAYER_ESTIMATES.items()}
     return {**words, **origin_words, "shape": list(origin.shape), **counts}

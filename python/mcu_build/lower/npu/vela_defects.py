@@ -17,11 +17,11 @@ from torch.fx import Graph, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 _TAG = "delegation_tag"
-_BORDERS = (*Q_OPS, *DQ_OPS)
+_BOUNDARIES = (*Q_OPS, *DQ_OPS)
 _LINEAR = (ops.edge.aten.linear.default, ops.edge.aten.addmm.default, ops.edge.aten.mm.default)
 # What a partition needs more than, lest nothing is left of it.
 _VIEWS = (
-    *_BORDERS,
+    *_BOUNDARIES,
     ops.edge.aten.view_copy.default,
     ops.edge.aten.squeeze_copy.dims,
     ops.edge.aten.unsqueeze_copy.default,
@@ -69,6 +69,7 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
     of layout, which cancel out, Vela loses the output. A linear layer of 16 bits over several rows behind
     another: it reads its input in another shape. Both are right where they begin or end a delegate.
     """
+    _end_in_integers(graph)
     numbers = count()
     cut: set[str] = set()
     waiting = list(tags)
@@ -87,7 +88,18 @@ def cut_partitions(graph: Graph, tags: Iterable[str]) -> set[str]:
         # Constants and inputs are made ready where they are read.
         _retag([node for node in nodes[: place + 1] if node.target in DQ_OPS and _only_for(node, rest)], rest)
         waiting += [tag, rest]
+    _end_in_integers(graph)
     return cut
+
+
+def _end_in_integers(graph: Graph) -> None:
+    """Put what quantizes a result of a partition into it: Vela's result is an integer, whoever reads it.
+
+    The partitioner may leave it to the partition that reads it, and then to the core, as the first of that.
+    """
+    for node in graph.nodes:
+        if node.target in Q_OPS and (tag := node.all_input_nodes[0].meta.get(_TAG)):
+            node.meta[_TAG] = tag
 
 
 @contextlib.contextmanager

@@ -58,6 +58,8 @@ _MOST = 64.0
 # An error of weights is the same at every place and for every input: what comes later averages errors of
 # activations, but not this one.
 _LASTING = 16.0
+# Weights of so few values stay as they are: clustered ones are kept as codes (kernels/codebooks.py).
+_CLUSTERS = 16
 # The share of the noise that may be left for a pair to be changed: 1 dB less.
 _WORTH = 0.8
 
@@ -187,6 +189,8 @@ def _equalize(module: GraphModule, pair: Pair, ranges: _Ranges) -> bool:
     if not bool(torch.isfinite(largest).all()) or not bool((largest > 0).any()):
         return False
     weights = attribute(module, pair.reader.args[1])
+    if len(weights.unique()) <= _CLUSTERS:
+        return False
     groups = 1 if _groups(pair.reader) > 1 else len(weights)
     taps = weights.detach().reshape(groups, len(largest), -1)
     scale = _chosen(pair.reader, taps, largest, ranges.square[pair.observed])

@@ -26,6 +26,7 @@ _FILLS = frozenset(
 )
 # Memory that the model has not written: zeros, so that two builds give the same.
 _UNSET = frozenset({"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"})
+_WRITES_AT = frozenset({torch.ops.aten.index_put.default, torch.ops.aten._unsafe_index_put.default})
 
 
 def fold_constants(
@@ -58,7 +59,18 @@ def evaluated(exported: ExportedProgram, dequantize: bool = False) -> dict[Node,
                 known[node] = _value(node, known)
             elif (like := _like(node)) is not None and set(node.all_input_nodes) <= {like, *known}:
                 known[node] = _value(node, known | {like: _unset(like)})
+            elif (size := _size(node)) is not None:
+                known[node] = size
     return known
+
+
+def _size(node: Node) -> int | None:
+    """The size of a dimension, as an operator, where that is a number."""
+    if node.target is not torch.ops.aten.sym_size.int:
+        return None
+    tensor, dimension = node.args
+    size = tensor.meta["val"].shape[dimension]
+    return size if isinstance(size, int) else None
 
 
 def _like(node: Node) -> Node | None:
@@ -112,6 +124,13 @@ def _value(node: Node, known: dict[Node, Any]) -> Any:
     return result
 
 
+def _is_positioned(node: Node) -> bool:
+    """Whether it reads or writes at indices. Flags for all of a tensor it writes to choose, and stay."""
+    if node.target in _WRITES_AT:
+        return len(node.args[1]) > 1
+    return node.target is torch.ops.aten.index.Tensor
+
+
 def is_fill(node: Node) -> bool:
     """Whether a node makes a tensor of one number, whatever it is like."""
     return node.op == "call_function" and _base_name(node) in _FILLS
@@ -150,6 +169,8 @@ class _Folding:
             if _is_check(node) and all(operand in self.known for operand in node.all_input_nodes):
                 graph.erase_node(node)
             elif node not in self.known:
+                if _is_positioned(node):
+                    self._without_flags(node)
                 for operand in node.all_input_nodes:
                     if operand in self.known and operand.op != "placeholder":
                         self._replace(node, operand)
@@ -160,6 +181,17 @@ class _Folding:
         graph.lint()
         self.exported.graph_module.recompile()
         return self._rebuilt()
+
+    def _without_flags(self, node: Node) -> None:
+        """Known flags among indices as the positions where they are set."""
+        indices: list[Any] = []
+        for index in node.args[1]:
+            value = self.known.get(index) if isinstance(index, Node) else None
+            if isinstance(index, Node) and isinstance(value, torch.Tensor) and value.dtype is torch.bool:
+                indices += [self._constant(index, places) for places in value.nonzero(as_tuple=True)]
+            else:
+                indices.append(index)
+        node.update_arg(1, indices)
 
     def _replace(self, reader: Node, operand: Node) -> None:
         value = self.known[operand]

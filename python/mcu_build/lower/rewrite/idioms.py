@@ -5,10 +5,11 @@ the rounding of operand and result. Looked for before anything else is rewritten
 
     x * rsqrt(mean(x ** 2) + eps)                    rms_norm
     (x - mean(x)) / sqrt(mean((x - mean(x)) ** 2) + eps), or with var(x)    layer_norm
+    (x - mean(x)) / (std(x) + eps), for a small eps                  layer_norm
     x / max(norm(x), eps)                            rms_norm, times 1 / sqrt(count)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 from typing import Any
 
@@ -20,6 +21,8 @@ from mcu_build.lower.builder import Builder, aten, shape
 # An L2 norm below this is that of zeros, as int8 sees it.
 _LARGEST_GUARD = 1e-4
 _SMALLEST_EPSILON = 1e-30
+_VARIANCES = frozenset({aten.var.default, aten.var.dim, aten.var.correction})
+_DEVIATIONS = frozenset({aten.std.default, aten.std.dim, aten.std.correction})
 
 
 def normalization(build: Builder, node: Node) -> Node | None:
@@ -41,8 +44,11 @@ def _factors(node: Node) -> list[tuple[Any, Any]]:
 
 
 def _by_variance(build: Builder, node: Node, numerator: Node, factor: Node) -> Node | None:
-    guarded = _under_root(factor, divides=node.target is aten.div.Tensor)
-    guard = _plus_number(build, guarded)
+    divides = node.target is aten.div.Tensor
+    guard = _plus_number(build, _under_root(factor, divides=divides))
+    is_root = False
+    if guard is None and divides:
+        guard, is_root = _deviation(build, factor)
     if guard is None:
         return None
     spread, epsilon = guard
@@ -52,10 +58,24 @@ def _by_variance(build: Builder, node: Node, numerator: Node, factor: Node) -> N
         if centered is not None:
             return _normalized(build, node, centered, dims, epsilon, centers=True)
         return _normalized(build, node, numerator, dims, epsilon, centers=False)
-    source, dims = _variance_of(spread)
+    source, dims, share = _variance_of(spread, _DEVIATIONS if is_root else _VARIANCES)
     if source is not None and _centered(numerator, dims) is source:
-        return _normalized(build, node, source, dims, epsilon, centers=True)
+        return _normalized(build, node, source, dims, epsilon * share, centers=True, factor=share**0.5)
     return None
+
+
+def _deviation(build: Builder, divisor: Node) -> tuple[tuple[Node, float] | None, bool]:
+    """The variance of a deviation with what is added to it, and whether it is there as its root.
+
+    sqrt(v) + eps is sqrt(v + eps ** 2) but for rows that int8 has for constants.
+    """
+    root, number = _plus_number(build, divisor) or (divisor, 0.0)
+    if not 0 <= number <= _LARGEST_GUARD:
+        return None, False
+    if root.target in _DEVIATIONS:
+        return (root, number**2), True
+    spread = _under_root(root, divides=True)
+    return ((spread, number**2) if isinstance(spread, Node) else None), False
 
 
 def _by_length(build: Builder, node: Node, numerator: Node, divisor: Node) -> Node | None:
@@ -102,33 +122,40 @@ def _plus_number(build: Builder, node: Any) -> tuple[Node, float] | None:
 
 
 def _mean_of(node: Node) -> tuple[Node | None, tuple[int, ...]]:
-    """What `node` is the mean of, and over which dimensions; its result keeps them."""
+    """What `node` is the mean of, and over which dimensions; its result keeps them, or has none."""
     source = node.args[0] if node.args else None
-    dims = _dims(node, 1) if node.target is aten.mean.dim else None
+    dims = _dims(node, 1) if node.target in (aten.mean.dim, aten.mean.default) else None
+    return (source, dims) if isinstance(source, Node) and dims is not None else (None, ())
+
+
+def _variance_of(node: Node, targets: Collection[Any]) -> tuple[Node | None, tuple[int, ...], float]:
+    """The same for one of `targets`, and what share of its variance is that which divides by the count."""
+    source = node.args[0] if node.args else None
+    dims = _dims(node, 1) if node.target in targets else None
     if not isinstance(source, Node) or dims is None:
-        return None, ()
-    return (source, dims) if shape(node) == _reduced(source, dims) else (None, ())
-
-
-def _variance_of(node: Node) -> tuple[Node | None, tuple[int, ...]]:
-    """The same for a variance that divides by the count."""
-    source = node.args[0] if node.args else None
-    if node.target is aten.var.correction:
-        biased = node.kwargs.get("correction") == 0
+        return None, (), 1.0
+    count = prod(shape(source)[d] for d in dims)
+    if node.target in (aten.var.correction, aten.std.correction):
+        correction = node.kwargs.get("correction")
+        correction = 1 if correction is None else correction
     else:
-        biased = node.target is aten.var.dim and len(node.args) > 2 and node.args[2] is False
-    dims = _dims(node, 1) if biased else None
-    if not isinstance(source, Node) or dims is None or shape(node) != _reduced(source, dims):
-        return None, ()
-    return source, dims
+        position = 1 if node.target in (aten.var.default, aten.std.default) else 2
+        correction = int(node.args[position]) if len(node.args) > position else 1
+    if not isinstance(correction, int | float) or correction >= count:
+        return None, (), 1.0
+    return source, dims, (count - correction) / count
 
 
 def _dims(node: Node, index: int) -> tuple[int, ...] | None:
-    if len(node.args) <= index or not node.args[index] or not isinstance(node.args[0], Node):
+    """The dimensions over which `node` reduces, where it keeps them as ones, or leaves none."""
+    source, listed = node.args[0], node.args[index] if len(node.args) > index else None
+    if not isinstance(source, Node):
         return None
-    rank = len(shape(node.args[0]))
-    listed = node.args[index]
-    return tuple(sorted(int(d) % rank for d in (listed if isinstance(listed, list | tuple) else [listed])))
+    rank = len(shape(source))
+    if isinstance(listed, bool) or not listed:
+        return tuple(range(rank)) if shape(node) == () else None
+    dims = tuple(sorted(int(d) % rank for d in (listed if isinstance(listed, list | tuple) else [listed])))
+    return dims if shape(node) == _reduced(source, dims) else None
 
 
 def _reduced(node: Node, dims: tuple[int, ...]) -> tuple[int, ...]:

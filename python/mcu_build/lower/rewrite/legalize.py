@@ -132,6 +132,18 @@ def _clamp_before_moves(build: Builder, node: Node) -> Node | None:
     return build(move.target, clamped, *move.args[1:], **move.kwargs)
 
 
+def _cut_tails(build: Builder, node: Node) -> Node | None:
+    """hardswish and hardsigmoid of a layer whose result is clamped: what they make the same of takes no part
+    in its scale."""
+    before = node.args[0]
+    source = before
+    while isinstance(source, Node) and source.target in _SAME_ELEMENTS and len(source.users) == 1:
+        source = source.args[0]
+    if not isinstance(source, Node) or source.target not in CLAMPABLE or len(source.users) != 1:
+        return None
+    return build(node.target, build(aten.clamp.default, before, *BETWEEN[node.target]))
+
+
 def _known(build: Builder, node: Node) -> Node | None:
     """A tensor that no input decides, such as an LSTM's first state, as a constant."""
     if not node.meta["val"].dtype.is_floating_point:
@@ -147,7 +159,7 @@ def _without_zeros(build: Builder, node: Node) -> Node | None:
         if constant is None or constant.any() or not isinstance(other, Node):
             continue
         if node.target is aten.mul.Tensor:
-            return build.constant(torch.zeros(shape(node)))
+            return build.constant(torch.zeros(shape(node), dtype=node.meta["val"].dtype))
         if node.target is aten.add.Tensor and shape(other) == shape(node) and not node.kwargs:
             return other
     return None
@@ -161,10 +173,12 @@ def _scalar(build: Builder, value: Any) -> float | None:
 def _binary(build: Builder, node: Node) -> Node | None:
     """Operands of one shape; constants of one element as numbers; a constant divisor as a factor.
 
-    cortex_m.quantized_add, _mul and _div repeat channels at most.
+    cortex_m.quantized_add, _mul and _div repeat channels at most. Integers stay integers of their type.
     """
     left, right = node.args[:2]
     if not isinstance(left, Node) or not isinstance(right, Node):
+        return None
+    if not node.meta["val"].dtype.is_floating_point:
         return None
     for index, operand in enumerate((left, right)):
         if (number := _scalar(build, operand)) is not None and shape((right, left)[index]) == shape(node):
@@ -355,6 +369,8 @@ _SAME_ELEMENTS = frozenset(
         aten.squeeze.dim,
     }
 )
+# hardswish is 0 below -3; hardsigmoid is 0 there, and 1 above 3.
+BETWEEN = {aten.hardswish.default: (-3.0,), aten.hardsigmoid.default: (-3.0, 3.0)}
 _SPLITS = frozenset({aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default, aten.unbind.int})
 _IN_PLACE = [
     "relu_.default",
@@ -409,6 +425,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.mul.Tensor: (_without_zeros, into_weights, _binary),
     **dict.fromkeys((aten.maximum.default, aten.minimum.default), (_binary,)),
     **dict.fromkeys(CLAMPS, (_pool_after_clamp, _clamp_before_moves)),
+    **dict.fromkeys(BETWEEN, (_cut_tails,)),
     **dict.fromkeys((aten.matmul.default, aten.mm.default, aten.bmm.default), (matmul,)),
     **dict.fromkeys((aten.mean.dim, aten.mean.default), (_mean,)),
     **dict.fromkeys((aten.sum.dim_IntList, aten.sum.default), (_sum,)),
@@ -441,6 +458,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     **dict.fromkeys((aten.layer_norm.default, aten.rms_norm.default), (norms.rows,)),
     aten.instance_norm.default: (norms.known_statistics,),
     **dict.fromkeys((aten.upsample_linear1d.vec, aten.upsample_nearest1d.vec), (resample.line,)),
+    **dict.fromkeys((aten.upsample_nearest3d.vec, aten._upsample_nearest_exact3d.vec), (resample.volume,)),
     aten.avg_pool2d.default: (resample.by_divisor,),
     operator.getitem: (_split, pick.adaptive_max),
     **CONVOLUTION_RULES,

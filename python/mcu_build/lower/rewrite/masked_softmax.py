@@ -1,4 +1,7 @@
-"""Softmax over scores of which some are masked, and log_softmax.
+"""Softmax, over scores of which some are masked too, and log_softmax.
+
+Shares of many are small: 1/256, the step of Cortex-M's softmax, is as much as all of 256 equal ones. Where
+none of calibration's is larger than 2^-octaves, steps are that much finer (`mcu_build::softmax`).
 
 A mask is no part of the scores: what is added to them, or put in their place, is so far below them that int8
 would keep nothing else. The mask goes to an operator of its own (`mcu_build::masked_softmax`), the scores
@@ -8,15 +11,17 @@ keep their scale.
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import exp, log, prod
+from math import exp, floor, log, log2, prod
 from typing import Any
 
 import torch
 from executorch.backends.cortex_m.quantizer.quantization_configs import SOFTMAX_OUTPUT_FIXED_QSPEC
 from torch.fx import Node
-from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec
+from torchao.quantization.pt2e.observer import MinMaxObserver
+from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 from mcu_build.arithmetic.int8 import LOG_BITS
+from mcu_build.ir.arithmetic import MOST_OCTAVES
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.integer.int8_forms import Int8Form, Site, fixed_point
 
@@ -44,6 +49,27 @@ _FILLS = frozenset({aten.masked_fill.Scalar, aten.masked_fill.Tensor})
 # A mask that was computed in float: 1 where a score counts, 0 where not.
 _MASK_QSPEC = FixedQParamsQuantizationSpec(
     dtype=torch.int8, scale=1.0, zero_point=0, quant_min=-128, quant_max=127
+)
+
+_STEPS = 256  # of shares, in the range of int8
+
+
+class ShareObserver(MinMaxObserver):  # type: ignore[misc]
+    """The finest of the steps 2^-8, 2^-9, ... of which 255 hold the largest share that was seen."""
+
+    def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale and zero point."""
+        largest = max(float(self.max_val), 2.0**-MOST_OCTAVES) if self.max_val.numel() else 1.0
+        octaves = min(max(floor(log2((_STEPS - 1) / _STEPS / largest)), 0), MOST_OCTAVES)
+        return torch.tensor(1 / _STEPS / (1 << octaves)), torch.tensor(-128)
+
+
+SHARES = QuantizationSpec(
+    dtype=torch.int8,
+    observer_or_fake_quant_ctr=ShareObserver,
+    quant_min=-128,
+    quant_max=127,
+    qscheme=torch.per_tensor_affine,
 )
 
 
@@ -315,14 +341,25 @@ def exponentials(scale: float) -> torch.Tensor:
     return torch.tensor(entries, dtype=torch.int64).to(torch.int32)
 
 
+def _softmax(site: Site) -> Node | None:
+    """Nothing where the step is that of cortex_m::softmax."""
+    octaves = _octaves(site)
+    return site.call("softmax", site.source, exponentials(site.input_scale), octaves) if octaves else None
+
+
 def _masked_softmax(site: Site) -> Node:
     mask = site.node.args[1]
     assert isinstance(mask, Node)
-    return site.call("masked_softmax", site.source, site.integer(mask), exponentials(site.input_scale))
+    table = exponentials(site.input_scale)
+    return site.call("masked_softmax", site.source, site.integer(mask), table, _octaves(site))
+
+
+def _octaves(site: Site) -> int:
+    return -round(log2(site.output_scale * _STEPS))
 
 
 def accepts_rows(node: Node) -> bool:
-    """Whether a log_softmax is one over the rows of a matrix, as legalize.py leaves it."""
+    """Whether a softmax, or its logarithm, is one over the rows of a matrix, as legalize.py leaves it."""
     return len(shape(node)) == 2 and node.args[1] in (1, -1)
 
 
@@ -340,10 +377,15 @@ def _log_softmax(site: Site) -> Node:
 
 
 def forms() -> Mapping[Any, Int8Form]:
-    """Both, by the float operator."""
+    """All of them, by the float operator."""
     return {
         softmax_where(): Int8Form(
-            lambda node: True, _masked_softmax, output=SOFTMAX_OUTPUT_FIXED_QSPEC, others=mask_operands
+            lambda node: True,
+            _masked_softmax,
+            output=SHARES,
+            outside=SOFTMAX_OUTPUT_FIXED_QSPEC,
+            others=mask_operands,
         ),
+        aten.softmax.int: Int8Form(accepts_rows, _softmax, output=SHARES, outside=SOFTMAX_OUTPUT_FIXED_QSPEC),
         aten.log_softmax.int: Int8Form(accepts_rows, _log_softmax),
     }

@@ -16,6 +16,8 @@ from mcu_build.ir.arithmetic import SUM_BITS, TAP_BITS
 from mcu_build.lower.builder import Builder, aten, shape
 from mcu_build.lower.integer.int8_forms import Int8Form, Site, multiplier_and_shift
 
+# The operator under which a mean is known; it computes as a resampling does.
+_MEAN = "avg_pool2d"
 # Sums over rows and columns of int16: weights add up to 2 at most along each, signs aside.
 _LARGEST_INT16 = 1 << (15 + SUM_BITS + 2)
 
@@ -107,7 +109,7 @@ def _pool(site: Site) -> Node | None:
     windows = [_along_axis(site.node, 1, axis) for axis in (0, 1)]
     factors = [window / (1 << (window - 1).bit_length()) for window in windows]
     rows, columns = (taps(_matrix(site.node, axis, _means) * factors[axis]) for axis in (0, 1))
-    return _resample(site, rows, columns, site.input_scale / site.output_scale / prod(factors))
+    return _resample(site, rows, columns, site.input_scale / site.output_scale / prod(factors), _MEAN)
 
 
 def _accepts_pool(node: Node) -> bool:
@@ -119,18 +121,18 @@ def _accepts(node: Node) -> bool:
     return len(shape(node)) == 4
 
 
-def _form(along: Along, *, shares: bool = True) -> Int8Form:
+def _form(along: Along, *, shares: bool = True, name: str = "resample") -> Int8Form:
     def build(site: Site) -> Node:
         rows, columns = (taps(_matrix(site.node, axis, along)) for axis in (0, 1))
-        return _resample(site, rows, columns, site.input_scale / site.output_scale)
+        return _resample(site, rows, columns, site.input_scale / site.output_scale, name)
 
     return Int8Form(_accepts, build, shares)
 
 
-def _resample(site: Site, rows: Taps, columns: Taps, factor: float) -> Node:
+def _resample(site: Site, rows: Taps, columns: Taps, factor: float, name: str) -> Node:
     multiplier, shift = multiplier_and_shift(factor)
     return site.call(
-        "resample",
+        name,
         site.source,
         rows.starts,
         rows.weights,
@@ -145,14 +147,66 @@ def _resample(site: Site, rows: Taps, columns: Taps, factor: float) -> Node:
 
 def line(build: Builder, node: Node) -> Node:
     """Resizing along one dimension over a plane of height 1."""
-    plane = build(aten.unsqueeze.default, node.args[0], -2)
     factors = node.args[-1]
+    if node.target is aten.upsample_nearest1d.vec and _differs(node):
+        return _picked(build, node)
+    plane = build(aten.unsqueeze.default, node.args[0], -2)
     size, scales = ([1, shape(node)[-1]], None) if factors is None else (None, [1.0, float(factors[0])])
     if node.target is aten.upsample_linear1d.vec:
         resized = build(aten.upsample_bilinear2d.vec, plane, size, node.args[2], scales)
     else:
         resized = build(aten.upsample_nearest2d.vec, plane, size, scales)
     return build(aten.squeeze.dim, resized, -2)
+
+
+def volume(build: Builder, node: Node) -> Node:
+    """Resizing of a volume: of its planes, then of its depth over planes made rows."""
+    source, _, *corners, _ = node.args
+    if node.target is aten.upsample_nearest3d.vec and _differs(node):
+        return _picked(build, node)
+    factors = _factors(node) if corners else node.args[-1]
+
+    def resized(image: Node, size: list[int], scales: list[float] | None) -> Node:
+        return build(_OF_IMAGES[node.target], image, None if scales else size, *corners, scales)
+
+    (batch, channels, depth, *plane), (deep, high, wide) = shape(source), shape(node)[2:]
+    planes = build(aten.reshape.default, source, [batch, channels * depth, *plane])
+    planes = resized(planes, [high, wide], factors and list(factors[1:]))
+    rows = build(aten.reshape.default, planes, [batch, channels, depth, high * wide])
+    rows = resized(rows, [deep, high * wide], factors and [factors[0], 1.0])
+    return build(aten.reshape.default, rows, [batch, channels, deep, high, wide])
+
+
+def _factors(node: Node) -> list[float] | None:
+    """Factors of linear resizing, 1 for one such as 1.3 that leaves a size: PyTorch copies there, its
+    decompositions do not."""
+    if node.args[-1] is None:
+        return None
+    sizes = zip(shape(node.args[0])[2:], shape(node)[2:], node.args[-1], strict=True)
+    return [1.0 if new == old else float(factor) for old, new, factor in sizes]
+
+
+def _with_own_factors(build: Builder, node: Node) -> Node | None:
+    factors = _factors(node)
+    same = factors is None or factors == list(node.args[-1])
+    return None if same else build(node.target, *node.args[:-1], factors)
+
+
+def _differs(node: Node) -> bool:
+    """Whether images would be resized otherwise than lines and volumes: PyTorch copies the rows of an image
+    as they are where a factor such as 1.3 leaves their number."""
+    sizes = zip(shape(node.args[0])[2:], shape(node)[2:], node.args[-1] or (), strict=False)
+    return any(new == old * whole != old * factor for old, new, factor in sizes for whole in (1, 2))
+
+
+def _picked(build: Builder, node: Node) -> Node:
+    """Nearest resizing by factors as a choice of rows along each dimension."""
+    result: Node = node.args[0]
+    for dimension, (size, factor) in enumerate(zip(shape(result)[2:], node.args[-1], strict=True), 2):
+        rows = torch.arange(float(size)).reshape(1, 1, size)
+        chosen = aten.upsample_nearest1d.vec(rows, None, [float(factor)]).flatten().to(torch.int64)
+        result = build(aten.index_select.default, result, dimension, build.constant(chosen))
+    return result
 
 
 def by_divisor(build: Builder, node: Node) -> Node | None:
@@ -192,5 +246,16 @@ RESIZING: Mapping[Any, Along] = {
 _OVERSHOOTS = frozenset({aten.upsample_bicubic2d.vec, aten._upsample_bicubic2d_aa.vec})
 FORMS: Mapping[Any, Int8Form] = {
     **{target: _form(along, shares=target not in _OVERSHOOTS) for target, along in RESIZING.items()},
+    aten.adaptive_avg_pool2d.default: _form(_averaged, name=_MEAN),
     aten.avg_pool2d.default: Int8Form(_accepts_pool, _pool),
+}
+_OF_IMAGES = {
+    aten.upsample_nearest3d.vec: aten.upsample_nearest2d.vec,
+    aten._upsample_nearest_exact3d.vec: aten._upsample_nearest_exact2d.vec,
+    aten.upsample_trilinear3d.vec: aten.upsample_bilinear2d.vec,
+}
+# On programs as they are exported.
+EXPORTED_RULES: Mapping[Any, Callable[[Builder, Node], Node | None]] = {
+    **dict.fromkeys((aten.upsample_linear1d.vec, aten.upsample_bilinear2d.vec), _with_own_factors),
+    aten.upsample_trilinear3d.vec: volume,
 }

@@ -11,14 +11,12 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from mcu_build.garbage import search_seldom
 from mcu_build.lower.upstream.composites import composites_remembered
 from mcu_build.lower.upstream.idle_passes import idle_passes_skipped
 from mcu_build.lower.upstream.late_code import code_when_called
 
 _log = logging.getLogger(__name__)
-
-# Allocations between searches for garbage, and how seldom older objects are searched. Usual: 700, 10, 10.
-_LONG_LIVED = (50_000, 20, 10)
 
 
 @contextlib.contextmanager
@@ -49,15 +47,12 @@ def quick() -> Iterator[None]:
     Each pass copies the history of each node, which grows with the passes: here histories are shared, for
     nothing writes to them; passes without anything to do are left out. The serializers resolve the type hints
     of a class for each of its objects. Recurrent layers are traced without their steps.
-    Torch looks up all composite operators once for each namespace, though they are those of all: here once in
-    all, and what it registers for them is kept. Graphs are many small objects that live long, so that garbage
-    is looked for less often.
-    Graphs become Python code when they are called. New names are not searched among those that are taken.
+    What torch has found out about composite operators is kept. Garbage is looked for seldom. Graphs
+    become Python code when they are called. New names are not searched among those that are taken.
     Fake tensors and folded constants are small: threads would only wait for each other on a loaded machine.
     """
     import torch
     from executorch.exir._serialize import _dataclass, _flatbuffer_program
-    from torch._export import utils
     from torch.ao.quantization.fx import prepare as observers
     from torch.fx.traceback import NodeSource
 
@@ -73,10 +68,7 @@ def quick() -> Iterator[None]:
         # `torch.export.unflatten` is a function of that module.
         modules = importlib.import_module("torch.export.unflatten")
         stack.enter_context(replaced(modules, "_is_call_name", is_call_name))
-        once = functools.cache(utils._materialize_cpp_cia_ops)
-        stack.enter_context(replaced(utils, "_materialize_cpp_cia_ops", once))
-        stack.callback(gc.set_threshold, *gc.get_threshold())
-        gc.set_threshold(*_LONG_LIVED)
+        stack.callback(gc.set_threshold, *search_seldom())
         stack.enter_context(idle_passes_skipped())
         stack.enter_context(code_when_called())
         stack.enter_context(composites_remembered())

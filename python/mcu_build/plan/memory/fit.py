@@ -117,7 +117,8 @@ def check_fit(plan: Plan, board: Board, spreads: bool = True) -> None:
             hint = _other_memory(plan, board, over.keys(), spreads) or hint
     if lines:
         raise McuError(
-            "\n".join(lines), f"{peak(plan)}{of_input(plan) if spreads else ''} {hint}{_of_16_bits(plan)}"
+            "\n".join(lines),
+            f"{peak(plan)}{of_input(plan) if spreads else ''}{_of_state(plan)} {hint}{_of_16_bits(plan)}",
         )
 
 
@@ -129,6 +130,12 @@ def of_input(plan: Plan) -> str:
     if source.image or 2 * source.nbytes < plan.arena.size:
         return ""
     return f" The input is {source.nbytes:,} of these; with --input-by rows it never lies there whole."
+
+
+def _of_state(plan: Plan) -> str:
+    """A further hint of a model with state."""
+    size = len(plan.initial_state)
+    return f" The state takes {size:,} bytes at all times: keep fewer samples." if size else ""
 
 
 def _of_16_bits(plan: Plan) -> str:

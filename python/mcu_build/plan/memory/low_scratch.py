@@ -4,7 +4,7 @@ A kernel that works in strips needs less scratch memory the narrower they are, a
 the widest that the arena has room for: steps elsewhere than at its peak usually keep all they want.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mcu_build.ir.plan import Plan, Step
@@ -16,27 +16,40 @@ def choose_low_scratch(plan: Plan, allowance: float) -> Plan:
 
     The bound is that of the plan with the least; `allowance` is a share of it.
     """
-    steps = list(leanest(plan).steps)
-    choices = {index: (step, *step.low_scratch) for index, step in enumerate(plan.steps) if step.low_scratch}
-    limit = (1 + allowance) * max(live_bytes(replace(plan, steps=tuple(steps))), default=0)
-    for index, ways in choices.items():
-        fitting = (way for way in ways if _live(plan, steps, index, way) <= limit)
-        steps[index] = replace(next(fitting), low_scratch=())
-    return replace(plan, steps=tuple(steps))
+    limit = (1 + allowance) * max(live_bytes(leanest(plan)), default=0)
+
+    def first_that_fits(step: Step, live: Sequence[int]) -> Step:
+        fitting = (way for way, nbytes in zip(_ways(step), live, strict=True) if nbytes <= limit)
+        return replace(next(fitting), low_scratch=())
+
+    return _chosen(plan, first_that_fits)
 
 
 def leanest(plan: Plan) -> Plan:
     """The plan with each step done in the way that needs the fewest live bytes."""
-    steps = list(plan.steps)
-    for index, step in enumerate(plan.steps):
-        ways = (step, *step.low_scratch)
-        if len(ways) > 1:
-            _, chosen = min((_live(plan, steps, index, way), number) for number, way in enumerate(ways))
-            steps[index] = ways[chosen]
+    return _chosen(plan, lambda step, live: _ways(step)[live.index(min(live))])
+
+
+def _ways(step: Step) -> tuple[Step, ...]:
+    return step, *step.low_scratch
+
+
+def _chosen(plan: Plan, choose: Callable[[Step, Sequence[int]], Step]) -> Plan:
+    """The plan with one of each step's ways, by the bytes that are live while it runs in each of them.
+
+    They depend on no other step's way: scratch memory is one step's alone.
+    """
+    most = max((len(step.low_scratch) for step in plan.steps), default=0)
+    live = [
+        live_bytes(
+            replace(plan, steps=tuple(_ways(step)[min(number, len(step.low_scratch))] for step in plan.steps))
+        )
+        for number in range(most + 1)
+    ]
+    steps = [
+        choose(step, [live[number][index + 1] for number in range(len(step.low_scratch) + 1)])
+        if step.low_scratch
+        else step
+        for index, step in enumerate(plan.steps)
+    ]
     return replace(plan, steps=tuple(steps))
-
-
-def _live(plan: Plan, steps: Sequence[Step], index: int, way: Step) -> int:
-    """Bytes that are live at step `index` if it is done this way."""
-    changed = (*steps[:index], way, *steps[index + 1 :])
-    return live_bytes(replace(plan, steps=changed))[index + 1]

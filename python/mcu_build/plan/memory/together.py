@@ -42,7 +42,9 @@ def phases_of(schedule: str, models: Sequence[str]) -> Phases:
     """ "wake; wake, kws" → which models run together. McuError (status 2) where it is not of these models."""
     phases = [[name.strip() for name in phase.split(",")] for phase in schedule.split(";")]
     named = {name for phase in phases for name in phase}
-    problems = [f"{name!r} is none of the models {', '.join(models)}" for name in sorted(named - {*models})]
+    problems = [
+        f"{name!r} is not among the models: {', '.join(models)}" for name in sorted(named - {*models})
+    ]
     problems += [f"{name} never runs" for name in models if name not in named]
     if len(set(models)) < len(models):
         problems.append("two models have one name")

@@ -20,6 +20,7 @@ from mcu_build.ir.calls.int16 import (
     MatmulS16,
     MatmulS16Params,
     MulS16Params,
+    NormS16,
     NormS16Params,
     PairS16,
     PoolS16Params,
@@ -47,6 +48,8 @@ from mcu_build.plan.operators.layout import (
 from mcu_build.plan.select import Call, Selector
 
 _EXP2_ENTRIES = 257
+# Elements of a window whose sum fits 32 bits.
+_LARGEST_WINDOW = 1 << 16
 _LARGEST_GROUP = 1 << 15
 _LARGEST_BITS = 8
 _LARGEST_SHIFT = 62
@@ -202,8 +205,8 @@ def max_pool2d(call: Call) -> None:
 def avg_pool2d(call: Call) -> None:
     """(input, kernel_size, stride, padding, rounds_up, multipliers, shift, out)."""
     source, output, params = _pool(call, (1, 1), _shift(call, 6))
-    multipliers = call.tensor(5)
-    if multipliers.dtype is not DType.I32 or multipliers.elements <= params.window.size.product:
+    multipliers, elements = call.tensor(5), params.window.size.product
+    if multipliers.dtype is not DType.I32 or not elements < min(multipliers.elements, _LARGEST_WINDOW):
         raise call.refuse(f"{multipliers.elements} multipliers for a window of {params.window.size}")
     call.emit("avg_pool2d_s16", "pool_s16", params, [source, multipliers], [output])
 
@@ -268,7 +271,7 @@ def log_softmax(call: Call) -> None:
     factors = call.integer(4), call.integer(5), _shift(call, 6)
     params = LogSoftmaxS16Params(*shape, call.integer(2), _shift(call, 3), *factors)
     with contiguous_output(call) as output:
-        call.emit("log_softmax_s16", "softmax_s16", params, [source, table], [output])
+        call.emit("log_softmax_s16", "log_softmax_s16", params, [source, table], [output])
 
 
 def masked_softmax(call: Call) -> None:
@@ -321,7 +324,7 @@ def norm(call: Call) -> None:
         centered=bool(call.integer(4)),
         epsilon=call.integer(5),
     )
-    call.emit("norm_s16", "norm", params, [source, weight, bias], [output])
+    call.append(NormS16(params, source.id, weight.id, bias.id, output.id))
 
 
 SELECTORS: dict[str, Selector] = {

@@ -4,6 +4,7 @@ from math import prod
 
 import numpy as np
 
+from mcu_build.ir.arithmetic import MOST_OCTAVES
 from mcu_build.ir.calls.int8 import (
     LogSoftmax,
     LogSoftmaxParams,
@@ -16,6 +17,8 @@ from mcu_build.ir.calls.int8 import (
     PreluParams,
     Resample,
     ResampleParams,
+    Softmax,
+    SoftmaxParams,
 )
 from mcu_build.ir.calls.struct import Pair
 from mcu_build.ir.tensor import DType, Tensor
@@ -138,8 +141,36 @@ def check_taps(call: Call, starts: Tensor, weights: Tensor, inputs: int, outputs
         raise call.refuse(f"{weights.name}: the weights of an output add up to more than 2")
 
 
+def softmax(call: Call) -> None:
+    """(input, table, octaves, out): over the last dimension, in steps of 2^-(8 + octaves)."""
+    source, table, output = call.tensor(0), call.tensor(1), call.output
+    if source.dtype is not DType.I8 or output.dtype is not DType.I8:
+        raise call.refuse(f"softmax of {source.dtype.numpy_name} to {output.dtype.numpy_name}")
+    _check_table(call, table)
+    axis = output.model_shape[-1]
+    params = SoftmaxParams(
+        outer=output.elements // axis, axis=axis, inner=1, zero_point=-128, octaves=_octaves(call, 2)
+    )
+    source = contiguous(call, source)
+    with contiguous_output(call) as written:
+        call.append(Softmax(params, source.id, table.id, written.id))
+
+
+def _check_table(call: Call, table: Tensor) -> None:
+    if table.dtype is not DType.I32 or table.elements != 256:
+        raise call.refuse(f"a table of {table.elements} entries")
+
+
+def _octaves(call: Call, index: int) -> int:
+    octaves = call.integer(index)
+    if not 0 <= octaves <= MOST_OCTAVES:
+        raise call.refuse(f"{octaves} octaves")
+    return octaves
+
+
 def masked_softmax(call: Call) -> None:
-    """(input [b, r, c], mask [1 | b, 1 | r, c] of bool or int8, table, out): where the mask is not 0."""
+    """(input [b, r, c], mask [1 | b, 1 | r, c] of bool or int8, table, octaves, out): where the mask is not
+    0."""
     source, mask, table, output = call.tensor(0), call.tensor(1), call.tensor(2), call.output
     mask = contiguous(call, mask)
     if (
@@ -158,6 +189,7 @@ def masked_softmax(call: Call) -> None:
         columns=shape[2],
         mask_batch_stride=0 if own[0] == 1 else own[1] * own[2],
         mask_row_stride=0 if own[1] == 1 else own[2],
+        octaves=_octaves(call, 3),
     )
     source = contiguous(call, source)
     with contiguous_output(call) as written:
@@ -169,8 +201,7 @@ def log_softmax(call: Call) -> None:
     source, table, output = call.tensor(0), call.tensor(1), call.output
     if source.dtype is not DType.I8 or output.dtype is not DType.I8 or len(output.shape) != 2:
         raise call.refuse(f"{source.dtype.numpy_name}{list(source.shape)} to {output.dtype.numpy_name}")
-    if table.dtype is not DType.I32 or table.elements != 256:
-        raise call.refuse(f"a table of {table.elements} entries")
+    _check_table(call, table)
     params = LogSoftmaxParams(
         rows=output.model_shape[0],
         columns=output.model_shape[1],
@@ -188,6 +219,8 @@ SELECTORS: dict[str, Selector] = {
     "mcu_build::prelu.out": prelu,
     "mcu_build::norm.out": norm,
     "mcu_build::resample.out": resample,
+    "mcu_build::avg_pool2d.out": resample,
+    "mcu_build::softmax.out": softmax,
     "mcu_build::masked_softmax.out": masked_softmax,
     "mcu_build::log_softmax.out": log_softmax,
 }

@@ -11,7 +11,7 @@ from mcu_build.plan.select import Call, Selector
 
 def quantized_linear(call: Call) -> None:
     """(input, weights, bias, kernel_sum, input_offset, filter_offset, output_offset, multipliers, shifts,
-    max, min, out): the output's order of the activation's ends is max, min.
+    max, min, out): max comes before min.
 
     kernel_sum, where there is one, holds the bias and the input offset's share of the sums.
     """

@@ -74,14 +74,14 @@ def _pair(call: Call, name: str, first: int = 0, second: int = 1) -> None:
 
 def _plain(name: str) -> Selector:
     def plain(call: Call) -> None:
-        """(input, other, out): quotients and angles of float32, bits of integers, the rest of both."""
+        """(input, other, out): float32 (div, atan2 ...), integers (bits, shifts), or either."""
         _pair(call, name)
 
     return plain
 
 
 def mul(call: Call) -> None:
-    """(input, other, out): float32, signed integers, bool (both are set)."""
+    """(input, other, out): float32, signed integers, bool (logical and)."""
     _pair(call, "bitwise_and" if call.output.dtype is DType.BOOL else "mul")
 
 

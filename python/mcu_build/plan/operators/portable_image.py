@@ -212,7 +212,9 @@ def _resize(call: Call, name: str, dtypes: Sequence[DType], factors: Sequence[ob
     source, output = call.tensor(0), call.output
     dtype = _require(call, [source, output], dtypes)
     sizes = zip(source.model_shape[2:], output.model_shape[2:], factors, strict=True)
-    scale = tuple(_scale(old, new, factor, align) for old, new, factor in sizes)
+    scale = tuple(
+        _scale(old, new, None if _ignores(name, old, new) else factor, align) for old, new, factor in sizes
+    )
     if name == "nearest" and dtype is DType.I8 and (step := _upsample(source, output, scale)):
         call.append(step)
         return
@@ -245,6 +247,11 @@ def _upsample(source: Tensor, output: Tensor, scale: Sequence[float]) -> Upsampl
         above=0,
     )
     return Upsample(params, source.id, output.id)
+
+
+def _ignores(name: str, old: int, new: int) -> bool:
+    """Whether PyTorch goes by the sizes, whatever the factor is: the 3 rows of 3 * 1.3 are copies."""
+    return new == old or (name == "nearest" and new == 2 * old)
 
 
 def _scale(old: int, new: int, factor: object, align: bool) -> float:

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcu_build.ir.calls.call import Call
 from mcu_build.ir.calls.chain import Rows
 from mcu_build.ir.calls.moves import CopyParams, Move
-from mcu_build.ir.calls.rows import height_of
+from mcu_build.ir.calls.rows import height_of, shape_of_rows
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.ir.tensor import Tensor
 from mcu_build.plan.memory.allocate import Block, lifetimes
-from mcu_build.plan.rows.schedule import Band, Needs, Schedule, output_of, schedule
+from mcu_build.plan.rows.schedule import Band, Needs, Schedule, needs_key, output_of, schedule
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ def in_bands(plan: Plan, chains: Sequence[Chain]) -> Plan:
     """The plan with each of the chains, in their order, as one step."""
     tensors, steps, at = dict(plan.tensors), list[Step](), 0
     blocks = {block.id: block for block in lifetimes(plan)} if chains else {}
+    needs: Needs = {}
     for chain in chains:
-        order = scheduled(plan, chain, blocks, {})
+        order = scheduled(plan, chain, blocks, needs)
         assert order is not None, "only what can run row by row is asked to"
-        steps += [*plan.steps[at : chain.first], _Builder(plan, tensors, chain, order).step()]
+        steps += [*plan.steps[at : chain.first], _Builder(plan, tensors, chain, order, needs).step()]
         at = chain.end
     return replace(plan, tensors=tensors, steps=(*steps, *plan.steps[at:]))
 
@@ -54,12 +56,16 @@ def in_bands(plan: Plan, chains: Sequence[Chain]) -> Plan:
 class _Builder:
     """The inner steps of one chain, and the tensors that they work on, which it adds to `tensors`."""
 
-    def __init__(self, plan: Plan, tensors: dict[int, Tensor], chain: Chain, order: Schedule) -> None:
+    def __init__(
+        self, plan: Plan, tensors: dict[int, Tensor], chain: Chain, order: Schedule, needs: Needs
+    ) -> None:
         self._plan = plan
         self._tensors = tensors
         self._next_id = max(tensors) + 1
         self._layers = plan.steps[chain.first : chain.end]
         self._schedule = order
+        self._needs = needs
+        self._known: dict[tuple[int, Call], Step] = {}
         self._buffers = {id: self._buffer(id, rows) for id, rows in order.capacity.items()}
         # The image's row at the start of each buffer, and the rows of it that are there.
         self._base: dict[int, int] = defaultdict(int)
@@ -88,14 +94,23 @@ class _Builder:
         layer = self._layers[band.layer]
         output = output_of(layer.call)
         yield from self._make_room(output, band.kept, band.rows.stop, layer)
-        needed = layer.call.needed_rows(self._plan.tensors, band.rows)
+        needed = self._needs[needs_key(layer.call, band.rows)]
         assert needed is not None
         views = {id: self._view(id, rows) for id, rows in needed.items()}
         views[output] = self._view(output, band.rows)
-        call = layer.call.of_rows(self._plan.tensors, band.rows).renamed(views)
-        step = replace(layer.calling(call), part_of=output)
-        yield replace(step, inplace=call.inplace_distances(self._tensors))
+        yield self._step(band.layer, layer.call.of_rows(self._plan.tensors, band.rows).renamed(views))
         self._filled[output] = max(self._filled[output], band.rows.stop)
+
+    def _step(self, index: int, call: Call) -> Step:
+        """A band of a layer; the same one where the call is, so that others see it as one."""
+        if (index, call) not in self._known:
+            layer = self._layers[index]
+            self._known[index, call] = replace(
+                layer.calling(call),
+                part_of=output_of(layer.call),
+                inplace=call.inplace_distances(self._tensors),
+            )
+        return self._known[index, call]
 
     def _make_room(self, id: int, kept: int, end: int, layer: Step) -> Iterator[Step]:
         """Move what is still needed of an image to its buffer's start, where rows up to `end` do not fit."""
@@ -115,19 +130,19 @@ class _Builder:
 
     def _buffer(self, id: int, rows: int) -> int:
         whole = self._tensors[id]
-        return self._add(replace(whole, shape=(1, rows, *whole.shape[2:]), name=f"{whole.name}_rows"))
+        return self._add(replace(whole, shape=shape_of_rows(whole, rows), name=f"{whole.name}_rows"))
 
     def _view(self, id: int, rows: range) -> int:
         """Some rows of an image, where they lie now."""
-        whole = self._plan.tensors[id]
         owner = self._buffers.get(id, id)
-        height = height_of(whole)
-        assert height is not None
         # No rows lie anywhere.
-        offset = (rows.start - self._base[id]) * (whole.nbytes // height) if rows else 0
-        key = (owner, offset, len(rows))
+        first = rows.start - self._base[id] if rows else 0
+        key = (owner, first, len(rows))
         if key not in self._views:
-            shape = (1, len(rows), *whole.shape[2:])
+            whole = self._plan.tensors[id]
+            height = height_of(whole)
+            assert height is not None
+            shape, offset = shape_of_rows(whole, len(rows)), first * (whole.nbytes // height)
             view = replace(whole, shape=shape, data=None, alias_of=owner, alias_offset=offset)
             self._views[key] = self._add(view)
         return self._views[key]

@@ -9,9 +9,11 @@ The same search with bytes that no placement can do without proves how far an ar
 that is thought to cost as few cycles takes less (`Search.least`).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from mcu_build.ir.calls.rows import height_of
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.memory.allocate import Block, lifetimes, live_bytes
 from mcu_build.plan.memory.concat_in_place import operands_in_place
@@ -20,11 +22,17 @@ from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
 
 # Rows of a band that are tried, the cheapest first.
 _BANDS = (8, 4, 2)
-# Layers of a chain, chains of a plan that are looked at, and bands of all of them, at most; these of a plan
-# of so many layers, of one with more fewer.
-_MOST_LAYERS = 32
+# Narrowest bands of a series of which there are more, twice as many at most.
+_MOST_OF_SERIES = 64
+# Layers of a chain, and chains of a plan that are looked at, at most. Short chains are looked at first: where
+# the budget ends, there are some of all layers.
+_LAYERS = (4, 8, 16, 32)
 _MOST_CHAINS = 20_000
+# Bands of all chains that the searches of one model look at, at most: of a plan of so many layers, of one
+# with more fewer. A band takes some 10 microseconds. No clock is read: every computer makes the same plan.
 _MOST_BANDS, _FEW_LAYERS, _LEAST_BANDS = 600_000, 200, 200_000
+# Calls of all plans together that are placed for one model, about at most.
+_MOST_PLACED = 60_000
 # What a call costs beside its work, and a byte that is copied, in cycles.
 _CYCLES_OF_CALL = 200
 _CYCLES_OF_BYTE = 0.5
@@ -67,37 +75,58 @@ class Choice:
         return Choice(self.chains, max(self.nbytes, live), self.cycles)
 
 
+class Budget:
+    """The work that is left to the searches of one model of so many layers: bands of chains."""
+
+    def __init__(self, layers: int) -> None:
+        share = _FEW_LAYERS / max(layers, _FEW_LAYERS)
+        self.bands = max(_LEAST_BANDS, int(_MOST_BANDS * share))
+
+
 class Search:
     """Chains of a plan that is not placed yet, with their costs, each of them looked at once.
 
-    `whole` are the live bytes of each step by the kernels of the core; else those of the plan's own.
+    `whole` are the live bytes of each step by the kernels of the core; else those of the plan's own. Chains
+    that `budget` is too small for are left out.
     """
 
-    def __init__(self, plan: Plan, whole: Sequence[int] | None = None) -> None:
+    def __init__(self, plan: Plan, whole: Sequence[int] | None = None, budget: Budget | None = None) -> None:
         self._plan = plan
         self._blocks = {block.id: block for block in lifetimes(plan)}
         self._live = live_bytes(plan)[1:-1]
         self._parts = operands_in_place(plan)
         self._live_least = self._without_parts(self._live if whole is None else whole)
         self._needs: Needs = {}
-        self._bands = 0
-        share = _FEW_LAYERS / max(len(plan.steps), _FEW_LAYERS)
-        self._most_bands = max(_LEAST_BANDS, int(_MOST_BANDS * share))
+        self._budget = budget or Budget(len(plan.steps))
+        self._is_cut = False
         self._known: dict[Chain, Costs | None] = {}
         self._known_around: dict[tuple[int, int], int] = {}
+        # Blocks by the step that they begin at, and by those that they are alive at.
+        self._begin: dict[int, list[Block]] = defaultdict(list)
+        self._alive: dict[int, list[Block]] = defaultdict(list)
+        for block in self._blocks.values():
+            self._begin[block.first].append(block)
+            for step in range(block.first, block.last + 1):
+                self._alive[step].append(block)
         self._longest = self._reach()
         self._front: tuple[Choice, ...] = ()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all chains were looked at."""
-        return self._bands < self._most_bands
+        """Whether no chain was left out."""
+        return not self._is_cut
 
     def within(self, most: int, least: bool = False) -> Choice | None:
         """The cheapest chains with which no step has more than `most` live bytes; None: there are none.
 
         `least`: by bytes that no placement can do without.
         """
+        *shorter, longest = _LAYERS if self._budget.bands > 0 else _LAYERS[-1:]
+        for layers in shorter:
+            self._within(most, least, layers)
+        return self._within(most, least, longest)
+
+    def _within(self, most: int, least: bool, layers: int) -> Choice | None:
         live = self._live_least if least else self._live
         count = len(live)
         best: list[Choice | None] = [Choice(), *[None] * count]
@@ -106,12 +135,23 @@ class Search:
             if here is None:
                 continue
             options = {at + 1: [here.passing(live[at])]} if live[at] <= most else {}
-            for costs in self._chains(at, most, least):
+            for costs in self._chains(at, most, least, layers):
                 options.setdefault(costs.chain.end, []).append(here.then(costs, _bytes(costs, least)))
             for end, choices in options.items():
                 there = [choice for choice in (best[end], *choices) if choice]
                 best[end] = min(there, key=lambda choice: (choice.cycles, choice.nbytes))
         return best[count]
+
+    def few_smaller(self) -> list[Choice]:
+        """The front, its first and its last; between them no more than can be placed in time."""
+        choices = list(self.smaller())
+        while len(choices) > 2 and sum(map(self.calls, choices)) > _MOST_PLACED:
+            choices = [*choices[:-1:2], choices[-1]]
+        return choices
+
+    def calls(self, choice: Choice) -> int:
+        """Calls of the plan with these chains, at most."""
+        return len(self._plan.steps) + int(choice.cycles / _CYCLES_OF_CALL)
 
     def smaller(self, least: bool = False) -> Iterator[Choice]:
         """The front: choices of ever fewer live bytes, from no chains to as few bytes as there can be."""
@@ -144,7 +184,7 @@ class Search:
             )
             later = reach[index + 1] if index + 1 < len(reach) else index + 1
             reach[index] = max(later, index + 1) if works else index
-        layers = max(4, min(_MOST_LAYERS, _MOST_CHAINS // max(len(reach), 1)))
+        layers = max(4, min(_LAYERS[-1], _MOST_CHAINS // max(len(reach), 1)))
         return [min(end, index + layers) for index, end in enumerate(reach)]
 
     def _without_parts(self, live: Sequence[int]) -> list[int]:
@@ -155,46 +195,59 @@ class Search:
                 sizes[index] -= block.size
         return sizes
 
-    def _chains(self, first: int, most: int, least: bool) -> Iterator[Costs]:
+    def _chains(self, first: int, most: int, least: bool, layers: int) -> Iterator[Costs]:
         """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
         live = self._live_least if least else self._live
-        for end in range(first + 2, self._longest[first] + 1):
+        for end in range(first + 2, min(self._longest[first], first + layers) + 1):
             if max(live[first:end]) <= most or self._around(first, end) > most:
                 continue
-            if (single := self._costs(Chain(first, end, 1))) is None:
+            unit = self._narrowest(first, end)
+            if (single := self._costs(Chain(first, end, unit))) is None:
                 break
             if _bytes(single, least) <= most:
-                wider = (self._costs(Chain(first, end, band)) for band in _BANDS)
+                wider = (self._costs(Chain(first, end, band * unit)) for band in _BANDS)
                 yield next((costs for costs in wider if costs and _bytes(costs, least) <= most), single)
+
+    def _narrowest(self, first: int, end: int) -> int:
+        """Rows of the narrowest bands: one; of series, whose rows are pixels, so many that they are few."""
+        outputs = [self._plan.tensors[output_of(step.call)] for step in self._plan.steps[first:end]]
+        longest = max(height_of(tensor) or 1 for tensor in outputs)
+        is_series = all(len(tensor.shape) == 3 or tensor.shape[1] == 1 for tensor in outputs)
+        return 1 << max((longest // _MOST_OF_SERIES).bit_length() - 1, 0) if is_series else 1
 
     def _around(self, first: int, end: int) -> int:
         """Bytes that a chain takes at least: those of the images that it does not make in bands."""
         if (first, end) not in self._known_around:
-            around = [
-                block
-                for block in self._blocks.values()
-                if _is_around(block, first, end) and block.id not in self._parts
-            ]
+            around = [block for block in self._whole_in(first, end) if block.id not in self._parts]
             output = self._blocks.get(output_of(self._plan.steps[end - 1].call))
             used_up = (block.size for block in around if block.last < end and block is not output)
             shared = min(output.size if output else 0, max(used_up, default=0))
             self._known_around[first, end] = sum(block.size for block in around) - shared
         return self._known_around[first, end]
 
+    def _whole_in(self, first: int, end: int) -> Iterator[Block]:
+        """The blocks that are needed whole while steps `first` to before `end` run row by row."""
+        yield from (block for block in self._alive[first] if block.first < first or block.last >= end)
+        for step in range(first + 1, end):
+            yield from (block for block in self._begin[step] if block.last >= end)
+
     def _costs(self, chain: Chain) -> Costs | None:
         if chain not in self._known:
-            enough = self._bands >= self._most_bands
-            schedule = None if enough else scheduled(self._plan, chain, self._blocks, self._needs)
-            self._bands += len(schedule.bands) if schedule else 1
+            if self._budget.bands <= 0:
+                self._is_cut = True
+                return None
+            schedule = scheduled(self._plan, chain, self._blocks, self._needs)
+            self._budget.bands -= len(schedule.bands) if schedule else 1
             self._known[chain] = self._estimate(chain, schedule) if schedule else None
         return self._known[chain]
 
     def _estimate(self, chain: Chain, schedule: Schedule) -> Costs:
         outputs = [output_of(step.call) for step in self._plan.steps[chain.first : chain.end]]
-        rows = {id: self._plan.tensors[id].nbytes // self._plan.tensors[id].shape[1] for id in outputs}
+        tensors = [self._plan.tensors[id] for id in outputs]
+        rows = {tensor.id: tensor.nbytes // (height_of(tensor) or 1) for tensor in tensors}
         held = max(sum(schedule.capacity[id] * rows[id] for id in ids) for ids in schedule.alive)
-        around = [block for block in self._blocks.values() if _is_around(block, chain.first, chain.end)]
-        live = sum(block.size for block in around) - self._shared(chain, schedule)
+        around = sum(block.size for block in self._whole_in(chain.first, chain.end))
+        live = around - self._shared(chain, schedule)
         copied = sum(
             (band.rows.start - band.kept) * rows[outputs[band.layer]]
             for band in schedule.bands
@@ -230,28 +283,26 @@ def _bytes(costs: Costs, least: bool) -> int:
     return costs.least if least else costs.nbytes
 
 
-def _is_around(block: Block, first: int, end: int) -> bool:
-    """Whether a block is needed whole while steps `first` to before `end` run row by row."""
-    return block.first < end and block.last >= first and not (first <= block.first and block.last < end)
-
-
 def fit_ram(search: Search, most: int, finish: Finish) -> Plan:
     """The plan with chains that run row by row: an arena of `most` bytes, else the smallest found.
 
     `finish` places the plan that is searched with the chains that it is given.
     """
-    asked = most
+    asked, calls = most, 0
     best: Plan | None = None
     for _ in range(_MOST_TRIES):
         choice = search.within(asked)
-        if choice is None:
+        if choice is None or calls > _MOST_PLACED:
             break
+        calls += search.calls(choice)
         placed = finish(choice.chains)
         if best is None or placed.arena.size < best.arena.size:
             best = placed
         if placed.arena.size <= most and not placed.arena.over:
             return placed
-        asked = min(asked, choice.nbytes) - max(placed.arena.size - most, placed.arena.over)
+        # Gaps of one placement say little of the next plan's: no more than a step of the front.
+        over = max(placed.arena.size - most, placed.arena.over)
+        asked = max(min(asked, choice.nbytes) - over, int(choice.nbytes * _FINER))
     *_, choice = search.smaller()
     leanest = finish(choice.chains)
     return leanest if best is None or leanest.arena.size < best.arena.size else best
@@ -267,7 +318,8 @@ def cheapest(plan: Plan, most: int, finish: Finish) -> Plan:
         arena = way.plan.arena
         return max(arena.size - most, arena.over, 0), way.cycles + arena.waits
 
-    every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in Search(plan).smaller())
+    choices = Search(plan).few_smaller()
+    every = (LowScratch(finish(choice.chains), int(choice.cycles)) for choice in choices)
     return min(every, key=cost).plan
 
 
@@ -289,7 +341,7 @@ def front(search: Search, finish: Finish, frugal: Finish | None = None) -> Itera
     Where a placement takes more than has to be live, `frugal` may take less.
     """
     least: int | None = None
-    for choice in search.smaller():
+    for choice in search.few_smaller():
         placed = finish(choice.chains)
         ways = [placed]
         if frugal is not None and placed.arena.size > placed.arena.lower_bound:
@@ -306,9 +358,14 @@ def with_bounds(made: Sequence[LowScratch], searches: Sequence[tuple[int, Search
     Each search comes with cycles that its plans cost besides their bands.
     """
 
+    def is_complete() -> bool:
+        return all(search.is_complete for _, search in searches)
+
     def least(cycles: int) -> int | None:
+        if not is_complete():
+            return None
         # Cycles of plans are cut to whole ones.
         bounds = [search.least(cycles + 1 - more) for more, search in searches if more <= cycles]
-        return min(bounds) if all(search.is_complete for _, search in searches) else None
+        return min(bounds) if is_complete() else None
 
     return [replace(way, least=least(way.cycles)) for way in made]

@@ -52,6 +52,11 @@ def output_of(call: Call) -> int:
     return output
 
 
+def needs_key(call: Call, rows: range) -> tuple[int, int, int]:
+    """Under which it is kept what a call needs for these rows."""
+    return id(call), rows.start, rows.stop
+
+
 def schedule(
     calls: Sequence[Call], tensors: Mapping[int, Tensor], inner: Collection[int], band: int, needs: Needs
 ) -> Schedule | None:
@@ -86,6 +91,8 @@ class _Chain:
         if not all(id in self._readers for id in self._inner):
             raise CannotRunError
         self._heights = {id: self._height(id) for id in {*self._readers, *self._outputs}}
+        # Bytes of a row of each image.
+        self._row = {id: tensors[id].nbytes // height for id, height in self._heights.items()}
         self._made = [0] * len(calls)
         # For each image the first row that is still to be read, and the row up to which it is made.
         self._kept = {id: self._still_needed(id) for id in self._heights}
@@ -93,6 +100,8 @@ class _Chain:
         self._bands: list[Band] = []
         self._capacity: dict[int, int] = dict.fromkeys(self._inner, 0)
         self._alive: list[set[int]] = [set() for _ in calls]
+        # Images of `inner` of which something is kept.
+        self._held: set[int] = set()
         self._lead = {id: 0 for id in self._readers if id not in self._makers}
 
     def _noted(self, index: int) -> Mapping[int, range]:
@@ -140,15 +149,19 @@ class _Chain:
         self._bands.append(Band(layer, rows, kept))
         self._made[layer] = rows.stop
         self._filled[output] = max(self._filled[output], rows.stop)
-        self._alive[layer] |= {id for id in self._inner if self._filled[id] > self._kept[id]}
+        if output in self._capacity and self._filled[output] > kept:
+            self._held.add(output)
+        self._alive[layer] |= self._held
         read = self._next[layer]
         if rows.stop < self._heights[output]:
             self._next[layer] = self._needed(layer, range(rows.stop, rows.stop + 1))
         for id in read:
             self._kept[id] = self._still_needed(id)
+            if self._filled[id] <= self._kept[id]:
+                self._held.discard(id)
         if layer == len(self._calls) - 1:
             for id in self._lead:
-                ahead = rows.stop * self._row(output) - self._kept[id] * self._row(id)
+                ahead = rows.stop * self._row[output] - self._kept[id] * self._row[id]
                 self._lead[id] = max(self._lead[id], ahead)
 
     def _still_needed(self, id: int) -> int:
@@ -159,7 +172,7 @@ class _Chain:
         return min((self._next[layer][id].start for layer in unfinished), default=self._heights[id])
 
     def _needed(self, layer: int, rows: range) -> Mapping[int, range]:
-        key = id(self._calls[layer]), rows.start, rows.stop
+        key = needs_key(self._calls[layer], rows)
         if key not in self._needs:
             self._needs[key] = self._calls[layer].needed_rows(self._tensors, rows)
         needed = self._needs[key]
@@ -169,6 +182,3 @@ class _Chain:
 
     def _height(self, id: int) -> int:
         return height_of(self._tensors[id]) or 0
-
-    def _row(self, id: int) -> int:
-        return self._tensors[id].nbytes // self._heights[id]

@@ -16,7 +16,8 @@ def comes_by_rows(plan: Plan) -> bool:
     """Whether the application can bring the plan's input row by row: one image whose rows lie together."""
     source = plan.tensors[plan.inputs[0]]
     together = source.dim_order == _CHANNELS_LAST or 1 in source.model_shape[1:2]
-    return len(plan.inputs) == 1 and (height_of(source) or 0) >= 2 and together
+    is_image = len(source.shape) == 4 and height_of(source) is not None and source.shape[1] >= 2
+    return len(plan.inputs) == 1 and is_image and together
 
 
 def take_rows(plan: Plan) -> Plan:
