@@ -361,6 +361,18 @@ def test_state_returned_by_reference_is_its_new_value(tmp_path):
         torch.testing.assert_close(wanted, inputs[0], rtol=0, atol=0)
 
 
+def test_an_output_that_is_state_too_is_float_as_io_asks(tmp_path):
+    """The state itself is int8: 4 bytes, each of three on 16."""
+    path = tmp_path / "shown.py"
+    path.write_text(DELAYS.replace("late = self.first.clone()", "late = self.third"))
+    tested = mcu_build("test", "--board", "host", "--io", "float", "--build-dir", tmp_path, "--json", path)
+    assert (tested.json["mismatches"], tested.json["state"]["mismatches"]) == (0, 0)
+    header = next(tmp_path.rglob("shown.h")).read_text()
+    assert "float *shown_output_scores(void)" in header
+    assert "float *shown_output_late(void)" in header
+    assert "#define SHOWN_STATE_SIZE 36" in header
+
+
 def test_two_modules_share_a_buffer(tmp_path):
     """One writes it, the other reads it under a name of its own, before and afterwards."""
     path = tmp_path / "shared.py"

@@ -357,18 +357,17 @@ def _strip_boundary(
     states = tied(lowered.graph)
     if io == "float" and not states:
         return (None,) * len(_user_inputs(lowered)), (None,) * len(lowered.graph.output_node().args[0])
-    kept = {name for pair in states if _one_quantization(*pair) for name in (pair[0].name, pair[1].name)}
-    apart = {node.name for pair in states for node in pair}
-
-    def is_stripped(node: Any) -> bool:
-        return node.name in kept if node.name in apart else io == "int8"
-
-    inputs = tuple(_strip_input(node) if is_stripped(node) else None for node in _user_inputs(lowered))
     output = lowered.graph.output_node()
+    # What is an output and a state's new value is one node at two positions: each has its own answer.
+    read = {state.name: _one_quantization(state, result) for state, result in states}
+    stripped = [*[io == "int8"] * (len(output.args[0]) - len(states)), *read.values()]
+    inputs = tuple(
+        _strip_input(node) if read.get(node.name, io == "int8") else None for node in _user_inputs(lowered)
+    )
     results: list[Any] = []
     boundaries: list[Quantization | None] = []
-    for index, node in enumerate(output.args[0]):
-        if isinstance(node, Node) and _is_dequantize(node) and is_stripped(node):
+    for index, (node, is_stripped) in enumerate(zip(output.args[0], stripped, strict=True)):
+        if is_stripped and isinstance(node, Node) and _is_dequantize(node):
             boundaries.append(_quantization(node))
             results.append(node.args[0])
             lowered.graph_signature.output_specs[index].arg.name = node.args[0].name
