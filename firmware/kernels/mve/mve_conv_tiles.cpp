@@ -104,7 +104,8 @@ MCU_INLINE void run_image(const MveWindowTilesParams& params, const Places& plac
                     });
 }
 
-// Windows of pixels in memory order, dense in a im2col buffer that has room for some, behind that for three.
+// Windows of pixels in memory order, dense in an im2col buffer that has room for some. Before these is room
+// for three, where the last pixels of all are no whole tile.
 class DenseTiles {
 public:
     DenseTiles(const MveWindowTilesParams& params, MveCore core, const int8_t* weights, const int32_t* scales,
@@ -113,10 +114,11 @@ public:
           core_(core),
           tile_(tile_of(params.epilogue, weights, scales)),
           output_(output),
-          windows_(im2col + kKept * params.pixel),
+          kept_(params.batch * params.output.y * params.output.x % kPixels == 0 ? 0 : kPixels - 1),
+          windows_(im2col + kept_ * params.pixel),
           edge_(im2col + params.im2col_bytes),
           pieces_(pieces_in_image(params)),
-          most_((params.im2col_bytes - kVector) / params.pixel - kKept) {
+          most_((params.im2col_bytes - kVector) / params.pixel - kept_) {
         tile_.input_step = kPixels * params.pixel;
         tile_.output_step = kPixels * params.epilogue.channels;
         // Compilers are not to conclude from a naked function's text that it reads no tile.
@@ -141,7 +143,7 @@ public:
         if (held_ == most_) {
             run_from(0, most_ / kPixels);
             // What the last tile of all may take again.
-            const int32_t kept = kKept * params_.pixel;
+            const int32_t kept = kept_ * params_.pixel;
             mve::copy_bytes(windows_ - kept, windows_ + most_ * params_.pixel - kept, kept);
             output_ += most_ * params_.epilogue.channels;
             held_ = 0;
@@ -159,8 +161,6 @@ public:
     }
 
 private:
-    static constexpr int32_t kKept = kPixels - 1;
-
     void run_from(int32_t pixel, int32_t tiles) {
         tile_.tiles = tiles;
         tile_.input = windows_ + pixel * params_.pixel;
@@ -171,6 +171,7 @@ private:
     MveCore core_;
     MveTile tile_;
     int8_t* output_;
+    const int32_t kept_;
     int8_t* const windows_;
     int8_t* const edge_;
     const Pieces pieces_;

@@ -28,7 +28,7 @@
 // but for those computed again. `im2col` is scratch: im2col_bytes, and what windows that leave the image
 // take: all their bytes for window, the rows of those that are copied at once for dense, else the rows of
 // four windows. Of dense, im2col_bytes is that of the windows that are computed at once, four times some, of
-// three more, and 16.
+// three more where all pixels are no multiple of four, and 16.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 """Convolutions by firmware/kernels/dsp/dsp_conv2d: which kernel takes a step, and its packed weights."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from mcu_build.kernels.dsp import tile_core
 from mcu_build.kernels.dsp.one_row import row_cycles, row_step
 from mcu_build.kernels.dsp.packing import Bytes, follow, padded, pairwise, quads, takes_parts
 from mcu_build.kernels.dsp.requantize import DspBounds, DspRequantization, array, convolution
+from mcu_build.kernels.overlap import distance, in_rows, window_starts
 
 _GROUP_BYTES = 16  # of the im2col buffer, for four products
 
@@ -175,14 +176,15 @@ def _dense(
     else:
         made = _step(context, step, chosen, "dsp_conv2d_bytes", params, 8 + weights[0].size)
     starts = window_starts(layer.batch, layer.input, layer.output, layer.window)
-    return replace(made, inplace={call.input: distance(starts, layer.output.width, 2, channels)})
+    pairs = in_rows(len(starts), layer.output.width, 2)
+    return replace(made, inplace={call.input: distance(starts, channels, pairs)})
 
 
 def pointwise_step(context: Context, step: Step, chosen: Tiling, pixels: int, depth: int) -> Step:
     """A step of dsp_pointwise in place of `step`, whose input is argument 0."""
     made = _step(context, step, chosen, "dsp_pointwise", DspPointwiseParams(pixels, depth, chosen.params))
-    starts = [depth * pixel for pixel in range(pixels)]
-    return replace(made, inplace={made.reads[0]: distance(starts, pixels, 2, chosen.channels)})
+    starts, pairs = np.arange(pixels) * depth, in_rows(pixels, pixels, 2)
+    return replace(made, inplace={made.reads[0]: distance(starts, chosen.channels, pairs)})
 
 
 def _step(context: Context, step: Step, chosen: Tiling, stem: str, params: Struct, beyond: int = 0) -> Step:
@@ -199,34 +201,3 @@ def _step(context: Context, step: Step, chosen: Tiling, stem: str, params: Struc
         writes=(output, im2col),
         core=chosen.core,
     )
-
-
-def window_starts(batch: int, image: ImageSize, output: ImageSize, window: Window) -> list[int]:
-    """For each pixel of the output, in order, the first byte of the image that its window reads."""
-    stride, padding = window.stride, window.padding
-    starts = []
-    for n in range(batch):
-        for oy in range(output.height):
-            y = min(max(0, oy * stride.y - padding.y), image.height)
-            for ox in range(output.width):
-                x = min(max(0, ox * stride.x - padding.x), image.width)
-                starts.append(((n * image.height + y) * image.width + x) * image.channels)
-    return starts
-
-
-def distance(starts: Iterable[int], width: int, together: int, channels: int) -> int:
-    """As Call.inplace_distances, for kernels that read `together` pixels of a row before they write any.
-
-    A row has `width` pixels. `starts` are the first bytes that each pixel reads; those of the pixels behind
-    are still needed. With 0 together, a pixel is read until its last byte is written.
-    """
-    first = list(starts)
-    needed = [*first, first[-1] + (1 << 40)]
-    for pixel in range(len(first) - 1, -1, -1):
-        needed[pixel] = min(needed[pixel], needed[pixel + 1])
-    furthest = 0
-    for row in range(0, len(first), width):
-        for pixel in range(row, row + width, max(together, 1)):
-            end = min(pixel + max(together, 1), row + width)
-            furthest = max(furthest, end * channels - needed[end if together else pixel])
-    return furthest

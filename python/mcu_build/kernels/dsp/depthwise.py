@@ -10,10 +10,10 @@ from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.context import Context, Way
-from mcu_build.kernels.dsp.convolution import distance, window_starts
 from mcu_build.kernels.dsp.packing import Bytes
 from mcu_build.kernels.dsp.packing import depthwise as packed_depthwise
 from mcu_build.kernels.dsp.requantize import DspBounds, DspRequantization, array, convolution
+from mcu_build.kernels.overlap import distance, in_rows, window_starts
 
 _POINTER_BYTES = 4
 _NINE = Pair(3, 3)
@@ -72,6 +72,7 @@ def _step(
         scratch,
     )
     starts = window_starts(params.batch, params.input, params.output, params.window)
+    pixels = in_rows(len(starts), len(starts), 1)
     return replace(
         step,
         kernel=f"dsp_depthwise_{'3x3_' if nine else ''}{requantization.form}",
@@ -81,5 +82,5 @@ def _step(
         ),
         arguments=arguments,
         writes=(call.output, scratch),
-        inplace={call.input: distance(starts, params.output.width, 0, channels)},
+        inplace={call.input: distance(starts, channels, pixels, rereads=True)},
     )

@@ -1,7 +1,8 @@
 """Convolutions of one group by firmware/kernels/mve: the kernels that take one, and what each costs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mcu_build.ir.calls.convolution import Conv2d, Conv2dParams, DepthwiseConv2d, DepthwiseConv2dParams
 from mcu_build.ir.calls.matmul import Linear
@@ -31,6 +32,7 @@ from mcu_build.kernels.helium.tile_params import (
     scales_of,
     window_params,
 )
+from mcu_build.kernels.overlap import distance, in_rows, in_tiles, window_starts
 
 PIXELS = 3  # that kernels of mve_conv2d.h compute at once
 # Modelled cycles of a Cortex-M55: to call a core, to begin with windows of a row, and to copy a row of four
@@ -181,7 +183,6 @@ def convolution_ways(
         ways += _row(context, step, call, weights, requantization)
     if is_column(params):
         params, weights = lying(params), weights.lying
-        step = replace(step, inplace={})  # a row is computed four pixels by four, the last ones again
     for kernel in _tiles_of(params, weights):
         ways.append(_way(context, step, call, params, kernel, requantization, epilogue.of_tiles))
     return ways
@@ -301,17 +302,28 @@ def _im2col(
 
 
 @dataclass(frozen=True)
+class _Room:
+    """Bytes of scratch memory, members of parameters, and the pixels that are computed at once.
+
+    `places` are 0 where windows are read in the image.
+    """
+
+    nbytes: int
+    places: Places
+    pixels: Callable[[], Iterable[range]]
+
+
+@dataclass(frozen=True)
 class _Tiles:
     """A kernel of mve_conv_tiles.h: its weights [channels][vectors * 16], and what it takes.
 
-    `rooms` are bytes of scratch memory and members of its parameters (`places_of`, 0 where windows are read
-    in the image), those of the fewest cycles first. `cycles` are modelled ones of a Cortex-M55.
+    `rooms` are those of the fewest cycles first. `cycles` are modelled ones of a Cortex-M55.
     """
 
     kernel: str
     core: tile_shapes.Core
     rows: Callable[[], Bytes]
-    rooms: tuple[tuple[int, Places], ...]
+    rooms: tuple[_Room, ...]
     cycles: int
 
 
@@ -329,11 +341,15 @@ def _way(
     def make() -> Step:
         packed, scale = linear_weights(tiles.rows()), requantization.quads()
         core = core_of(tiles.core, requantization, epilogue.channels, tiles.kernel)
+        starts = window_starts(layer.batch, layer.input, layer.output, layer.window)
         steps = list[Step]()
-        for size, places in tiles.rooms:
-            params, scratch = window_params(layer, places, epilogue), context.scratch(size) if size else None
-            args = (step, call, tiles.kernel, params, packed, scale, (scratch,))
-            steps.append(replace(packed_step(context, *args), source="mve_conv_tiles", core=core))
+        for room in tiles.rooms:
+            params = window_params(layer, room.places, epilogue)
+            scratch = context.scratch(room.nbytes) if room.nbytes else None
+            made = packed_step(context, step, call, tiles.kernel, params, packed, scale, (scratch,))
+            # Of windows in the image, a quad of channels is written before the next is computed.
+            ahead = distance(starts, epilogue.channels, room.pixels(), rereads=room.places[0] == 0)
+            steps.append(replace(made, source="mve_conv_tiles", core=core, inplace={call.input: ahead}))
         return replace(steps[0], low_scratch=tuple(steps[1:]))
 
     return Way(tiles.cycles, make)
@@ -356,9 +372,10 @@ def _in_memory_order(params: Conv2dParams | DepthwiseConv2dParams, weights: Weig
     """The kernel that takes everything, window by window."""
     im2col = tile_shapes.im2col_of(*_pieces(params))
     edge = weights.window if params.window.leaves(params.input, params.output) else 0
-    tiles = -(-params.batch * params.output.pixels // tile_shapes.PIXELS)
+    pixels = params.batch * params.output.pixels
+    tiles = -(-pixels // tile_shapes.PIXELS)
     cycles = tiles * (weights.quads * im2col.core.cycles + CALL + tile_shapes.PIXELS * im2col.instructions)
-    room = (im2col.size + edge, places_of(im2col))
+    room = _Room(im2col.size + edge, places_of(im2col), lambda: in_rows(pixels, pixels, tile_shapes.PIXELS))
     return _Tiles(
         "mve_window_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
     )
@@ -380,8 +397,9 @@ def _dense(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> It
     for room in kept:
         columns = (min(room, width) - 1) * window.stride.x + (window.size.x - 1) * window.dilation.x + 1
         edge = window.size.y * columns * params.input.channels if leaves else 0
-        size = im2col.dense_size(room)
-        rooms.append((size + edge, (pixel, vector, size, rounds)))
+        size = im2col.dense_size(room, pixels)
+        at_once = partial(in_rows, pixels, pixels, room)
+        rooms.append(_Room(size + edge, (pixel, vector, size, rounds), at_once))
     cycles += -(-pixels // kept[0]) * CALL
     yield _Tiles(
         "mve_dense_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), tuple(rooms), cycles
@@ -397,6 +415,7 @@ def _of_rows(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> 
     leaves = params.window.leaves(params.input, params.output)
     edge = height * (width + (tile_shapes.PIXELS - 1) * stride) * inputs if leaves else 0
     lines, in_row = params.batch * params.output.height, -(-params.output.width // tile_shapes.PIXELS)
+    pixels = partial(in_tiles, lines * params.output.width, params.output.width, tile_shapes.PIXELS)
     core = tile_shapes.image_core(height, width * inputs, stride * inputs, inputs % 4 == 0)
     if core is not None:
 
@@ -404,14 +423,14 @@ def _of_rows(params: Conv2dParams | DepthwiseConv2dParams, weights: Weights) -> 
             return tile_shapes.spread(weights.array().reshape(outputs * height, -1)).reshape(outputs, -1)
 
         cycles = lines * (in_row * weights.quads * core.cycles + CALL * (3 if leaves else 1))
-        yield _Tiles("mve_image_tiles_s8", core, spread, ((edge, (0, 0, 0, 0)),), cycles)
+        yield _Tiles("mve_image_tiles_s8", core, spread, (_Room(edge, (0, 0, 0, 0), pixels),), cycles)
         return
     im2col = tile_shapes.im2col_of(height, width * inputs)
     if im2col.core.pitch or im2col.nbytes < LANES:
         return
     copied = height * (_ROW + tile_shapes.PIXELS * _VECTOR * -(-im2col.nbytes // LANES))
     cycles = lines * in_row * (weights.quads * im2col.core.cycles + CALL + copied)
-    room = (im2col.size + edge, places_of(im2col))
+    room = _Room(im2col.size + edge, places_of(im2col), pixels)
     yield _Tiles(
         "mve_turns_tiles_s8", im2col.core, lambda: im2col.vectors_of(weights.rows()), (room,), cycles
     )

@@ -156,9 +156,12 @@ class Im2col:
         """Windows that are dense and computed at once, whole tiles of them, in about `most` bytes."""
         return max(PIXELS, most // self.pixel // PIXELS * PIXELS)
 
-    def dense_size(self, room: int) -> int:
-        """Bytes of so many dense windows, of those that are kept, and what the last vector may cover."""
-        return (room + PIXELS - 1) * self.pixel + LANES
+    def dense_size(self, room: int, pixels: int) -> int:
+        """Bytes of so many dense windows of all `pixels`, and what the last vector may cover.
+
+        Where the last pixels are no whole tile, there is room for windows that are kept for it.
+        """
+        return (room + (PIXELS - 1) * (pixels % PIXELS != 0)) * self.pixel + LANES
 
     @property
     def dense_cycles(self) -> int:

@@ -11,10 +11,10 @@ from mcu_build.ir.calls.struct import ImageSize, Struct, Window
 from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.context import Context, Way
-from mcu_build.kernels.dsp.convolution import distance, window_starts
 from mcu_build.kernels.dsp.packing import Bytes
 from mcu_build.kernels.dsp.requantize import DspBounds, DspRequantization, array, convolution
 from mcu_build.kernels.function import Epilogue
+from mcu_build.kernels.overlap import Ints, distance, in_rows, window_starts
 from mcu_build.kernels.thumb import tile_core as family
 from mcu_build.kernels.thumb.packing import fits_blocks, tiles
 
@@ -147,7 +147,7 @@ def pointwise_step(context: Context, step: Step, call: Conv2d | DepthwiseConv2d 
     depth = tile.weights.shape[1]
     pixels = context.tensor(call.input).nbytes // depth
     params = ThumbPointwiseParams(pixels, depth, tile.params)
-    starts = [depth * pixel for pixel in range(pixels)]
+    starts = np.arange(pixels) * depth
     return _step(
         context, step, call, tile, "thumb_pointwise", params, (), _distance(starts, len(tile.weights), 1)
     )
@@ -197,14 +197,9 @@ def _step(
     )
 
 
-def _distance(starts: list[int], channels: int, groups: int) -> int:
+def _distance(starts: Ints, channels: int, groups: int) -> int:
     """As Call.inplace_distances.
 
     Of several groups, the first are stored while others are still to be read.
     """
-    furthest = distance(starts, len(starts), _PIXELS, channels)
-    if groups == 1:
-        return furthest
-    needed = np.minimum.accumulate(starts[::-1])[::-1][::_PIXELS]
-    ends = np.minimum(np.arange(len(needed)) * _PIXELS + _PIXELS, len(starts)) * channels
-    return max(furthest, int((ends - needed).max()))
+    return distance(starts, channels, in_rows(len(starts), len(starts), _PIXELS), rereads=groups > 1)

@@ -10,9 +10,9 @@ from mcu_build.ir.calls.struct import ImageSize, Pair, Struct, Window
 from mcu_build.ir.plan import Step
 from mcu_build.ir.tensor import DType
 from mcu_build.kernels.context import Context, Way
-from mcu_build.kernels.dsp.convolution import window_starts
 from mcu_build.kernels.dsp.packing import Bytes, as_words
 from mcu_build.kernels.dsp.requantize import DspBounds, DspRequantization, array, convolution
+from mcu_build.kernels.overlap import distance, furthest, in_rows, needed_from, window_starts
 from mcu_build.kernels.thumb import depthwise_core as family
 from mcu_build.kernels.thumb.convolution import epilogue_of, takes
 from mcu_build.kernels.thumb.packing import halved
@@ -113,12 +113,7 @@ def _distance(params: DepthwiseConv2dParams, together: int) -> int:
     """
     channels, width = params.input.channels, params.output.width
     starts = window_starts(params.batch, params.input, params.output, params.window)
-    needed = [*starts, starts[-1] + (1 << 40)]
-    for pixel in range(len(starts) - 1, -1, -1):
-        needed[pixel] = min(needed[pixel], needed[pixel + 1])
-    furthest = 0
-    for row in range(0, len(starts), width):
-        for pixel in range(row, row + width, together):
-            end = min(pixel + together, row + width)
-            furthest = max(furthest, (end - 1) * channels - needed[pixel], end * channels - needed[end])
-    return furthest
+    blocks = list(in_rows(len(starts), width, together))
+    ends = np.array([block.stop - 1 for block in blocks]) * channels
+    stored = furthest(ends, needed_from(starts)[[block.start for block in blocks]])
+    return max(stored, distance(starts, channels, blocks))
