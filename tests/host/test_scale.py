@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from torch.export.unflatten import _is_call_name
 from mcu_build.codegen.model import generate
 from mcu_build.frontend.evaluation import judged
 from mcu_build.ir.calls.moves import Concat, ConcatParams
-from mcu_build.ir.plan import Step
+from mcu_build.ir.plan import Emitted, Step
 from mcu_build.ir.program import Program
+from mcu_build.kernels.context import Way
 from mcu_build.kernels.dsp.packing import pairs
 from mcu_build.lower.upstream.new_names import is_call_name, new_names
+from mcu_build.plan.choice import choose
 from mcu_build.plan.fuse import fuse_padding
 from mcu_build.plan.memory.allocate import place
 from mcu_build.plan.memory.concat_in_place import join_in_place
@@ -112,6 +115,25 @@ def test_plans(chains: list[Program], folder):
 
     small, large = (calls(planned, program) for program in chains)
     assert large < GROWTH * small
+
+
+def test_choice_of_kernels():
+    """Each layer has a core of its own, and a quicker one that is worth its code or not."""
+
+    def way(layer, name, lines, cycles):
+        core = Emitted(f"{name}_{layer}", "\n" * lines)
+        return Way(cycles, lambda: replace(step([0], [1]), kernel=name, core=core))
+
+    def chosen(layers):
+        steps = [step([0], [1])] * layers
+        ways = [
+            [way(layer, "small", 20, 1010 + layer % 7), way(layer, "large", 40 + layer % 90, 1000)]
+            for layer in range(layers)
+        ]
+        return choose(steps, ways, "speed")
+
+    assert {made.kernel for made in chosen(200)} == {"small"}
+    assert calls(chosen, 800) < GROWTH * calls(chosen, 200)
 
 
 def test_source(chains: list[Program]):

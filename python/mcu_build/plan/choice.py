@@ -4,7 +4,8 @@ A function that several steps call is in the image once. BYTES of code have to s
 modelled cycles of all steps whose kernels have prices.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,13 +31,10 @@ def choose(steps: Sequence[Step], ways: Sequence[Sequence[Way]], optimize: Optim
         _rivals(step, [way for way in each if way.cycles <= cycles + _MOST * a_byte])
         for step, each, cycles in zip(steps, ways, least, strict=True)
     ]
-    taken = [each[0] for each in rivals]
-    least_cost = _cost(taken, a_byte)
-    for name, _ in sorted(_functions(taken).items(), key=lambda item: (-item[1], item[0])):
-        others = _without(name, taken, rivals, a_byte)
-        if (cost := _cost(others, a_byte)) < least_cost:
-            taken, least_cost = others, cost
-    return [kernel.step for kernel in taken]
+    chosen = _Chosen([each[0] for each in rivals], a_byte)
+    for name in chosen.names():
+        chosen.replace(chosen.without(name, rivals))
+    return [kernel.step for kernel in chosen.kernels]
 
 
 @dataclass(frozen=True)
@@ -60,29 +58,59 @@ def _rivals(step: Step, ways: Sequence[Way]) -> list[_Kernel]:
     return sorted(kernels, key=lambda kernel: kernel.cycles) or [_Kernel(0, step)]
 
 
-def _functions(kernels: Sequence[_Kernel]) -> dict[str, int]:
-    return {name: size for kernel in kernels for name, size in kernel.functions.items()}
+class _Chosen:
+    """The kernels that steps have, and which steps call each function."""
 
+    def __init__(self, kernels: Sequence[_Kernel], a_byte: float) -> None:
+        self.kernels = list(kernels)
+        self._a_byte = a_byte  # cycles
+        self._sizes: dict[str, int] = {}
+        self._callers: dict[str, set[int]] = {}
+        for index, kernel in enumerate(kernels):
+            self._add(index, kernel)
 
-def _cost(kernels: Sequence[_Kernel], a_byte: float) -> float:
-    """In cycles."""
-    return sum(kernel.cycles for kernel in kernels) + a_byte * sum(_functions(kernels).values())
+    def names(self) -> list[str]:
+        """The functions that are called, the largest first."""
+        return sorted(self._sizes, key=lambda name: (-self._sizes[name], name))
 
+    def without(self, name: str, rivals: Sequence[Sequence[_Kernel]]) -> dict[int, _Kernel]:
+        """Other kernels, as far as there are, for the steps that call a function.
 
-def _without(
-    name: str, taken: Sequence[_Kernel], rivals: Sequence[Sequence[_Kernel]], a_byte: float
-) -> list[_Kernel]:
-    """The steps that call a function by other kernels, as far as there are."""
-    others = list(taken)
-    functions = _functions([kernel for kernel in taken if name not in kernel.functions])
+        None where the image would not be cheaper with them. Only those steps are looked at, so that all
+        functions of a model take time by its length.
+        """
+        callers = sorted(self._callers.get(name, ()))
+        leaving = Counter(function for index in callers for function in self.kernels[index].functions)
+        others: dict[int, _Kernel] = {}
+        added: dict[str, int] = {}
 
-    def cost(kernel: _Kernel) -> float:
-        more = sum(size for other, size in kernel.functions.items() if other not in functions)
-        return kernel.cycles + a_byte * more
+        def cost(kernel: _Kernel) -> float:
+            there = (
+                other in added or len(self._callers.get(other, ())) > leaving[other]
+                for other in kernel.functions
+            )
+            more = sum(size for size, has in zip(kernel.functions.values(), there, strict=True) if not has)
+            return kernel.cycles + self._a_byte * more
 
-    for index, kernel in enumerate(taken):
-        if name in kernel.functions:
+        for index in callers:
             without = [rival for rival in rivals[index] if name not in rival.functions]
-            others[index] = min(without, key=cost, default=kernel)
-            functions |= others[index].functions
-    return others
+            others[index] = min(without, key=cost, default=self.kernels[index])
+            added |= others[index].functions
+        cycles = sum(kernel.cycles - self.kernels[index].cycles for index, kernel in others.items())
+        new = sum(size for other, size in added.items() if not self._callers.get(other))
+        unused = [other for other, count in leaving.items() if len(self._callers[other]) == count]
+        gone = sum(self._sizes[other] for other in unused if other not in added)
+        return others if cycles + self._a_byte * (new - gone) < 0 else {}
+
+    def replace(self, others: Mapping[int, _Kernel]) -> None:
+        """Give steps other kernels."""
+        for index, kernel in others.items():
+            for name in self.kernels[index].functions:
+                self._callers[name].discard(index)
+            self.kernels[index] = kernel
+            self._add(index, kernel)
+
+    def _add(self, index: int, kernel: _Kernel) -> None:
+        for name, size in kernel.functions.items():
+            self._sizes[name] = size
+            self._callers.setdefault(name, set()).add(index)
