@@ -6,6 +6,7 @@ of quantize_npu.py. Nothing here depends on the board's core, so that boards sha
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend.biases import correct, float_model
 from mcu_build.frontend.eager_numbers import NAN_HINT
 from mcu_build.frontend.histogram import quick_histograms
-from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, layer_quality
+from mcu_build.frontend.layer_quality import FloatValues, LayerQuality, quality_by_node
 from mcu_build.frontend.not_finite import first_not_finite
 from mcu_build.lower.builder import shape
 from mcu_build.lower.refusals import named, without_refused
@@ -42,10 +43,15 @@ class Quantized:
     converted: GraphModule
     floats: FloatValues
 
-    def layers(self) -> tuple[LayerQuality, ...]:
-        """What quantization does to each operator."""
+    @cached_property
+    def rows(self) -> Mapping[Node, LayerQuality]:
+        """What quantization does to each operator of `converted`."""
         with quiet():
-            return layer_quality(self.converted, self.floats)
+            return quality_by_node(self.converted, self.floats)
+
+    def layers(self) -> tuple[LayerQuality, ...]:
+        """Likewise, in the graph's order."""
+        return tuple(self.rows.values())
 
 
 def quantize(
@@ -60,15 +66,16 @@ def quantize_layers(
     calibration: Iterable[Inputs],
     examples: Callable[[], Iterable[Inputs]] = tuple,
     quantizer: "Quantizer | None" = None,
+    in_int16: Collection[str] = (),
 ) -> Quantized:
     """Observe the ranges of every activation over `calibration`, then round weights and mark activations.
 
     `exported` has fixed shapes; every item of `calibration` is one call's inputs. `examples` gives inputs to
     compare layers over; it is called once calibration is through. An operator that the quantizer (our own
-    where none is given) cannot take stays in float. McuError where there is no item or an item does not fit
-    the model.
+    where none is given) cannot take stays in float; `in_int16` are those that get 16 bits, by their names.
+    McuError where there is no item or an item does not fit the model.
     """
-    converted, floats = convert(exported, calibration, examples, quantizer)
+    converted, floats = convert(exported, calibration, examples, quantizer, in_int16=in_int16)
     with quiet(), quick(), named("quantized"):
         program = torch.export.export(converted, _example(exported), strict=False)
     return Quantized(program, converted, floats)

@@ -5,9 +5,9 @@ model's outputs for the evaluation data. What comes after starts from files.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ from mcu_build.frontend.evaluation import (
     steps_of,
 )
 from mcu_build.frontend.names import model_name
+from mcu_build.frontend.widen import Judged, warning, widened
 from mcu_build.vectors import npz
 
 if TYPE_CHECKING:
@@ -66,28 +67,20 @@ def run(
         if captured.stream:
             _check_stream(file, captured)
     with progress.stage("quantize"):
-        vectors: dict[str, npz.Array] = {}
-        labels: list[Label] = []
-
-        def examples() -> "Iterable[Inputs]":
-            # Evaluation data come after calibration data: a file may draw both from one generator.
-            if not vectors:
-                vectors.update(float_vectors(file, captured, labels))
-            return first_inputs(captured, vectors)
-
+        data = _Data(file, captured)
         with about(file):
-            quantized = _quantize(captured, npu_kind, examples, progress, folder / TOSA)
+            judged = _judged(file, data, npu_kind, progress, folder / TOSA, wishes is None)
+        quantized, quality, vectors = judged.quantized, judged.quality, data.vectors
         observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
         progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
             _shorten_traces(program, file.resolve().parent)
-        quality = quality_of(captured, quantized.program, vectors)
         rounded_db = rounded_inputs_db(captured, vectors, quality)
         layers = quantized.layers()
         stream = None
         if captured.stream:
             progress.step("cutting into steps")
-            stream, made, vectors = _streamed(file, captured, quantized.program, vectors, labels, folder)
+            stream, made, vectors = _streamed(file, captured, quantized.program, vectors, data.labels, folder)
         info = {
             "name": model_name(file),
             "warnings": captured.warnings,
@@ -106,14 +99,7 @@ def run(
 
 def quantized_again(file: Path, npu_kind: str | None, progress: _Progress) -> "Quantized":
     """What `run` quantizes, with its graph and the float model's values; nothing is written."""
-    captured = capture_file(file)
-    vectors: dict[str, npz.Array] = {}
-
-    def examples() -> "Iterable[Inputs]":
-        vectors.update(float_vectors(file, captured, []))
-        return first_inputs(captured, vectors)
-
-    return _quantize(captured, npu_kind, examples, progress)
+    return _judged(file, _Data(file, capture_file(file)), npu_kind, progress).quantized
 
 
 def whole(file: Path) -> "Whole":
@@ -196,23 +182,71 @@ def _shorten_traces(program: "ExportedProgram", base: Path) -> None:
                     node.meta["stack_trace"] = without_folders(trace, base)
 
 
-def _quantize(
-    captured: Captured,
+class _Data:
+    """Evaluation data, drawn when calibration data are through: a file may draw both from one generator."""
+
+    def __init__(self, file: Path, captured: Captured) -> None:
+        self.captured = captured
+        self.vectors: dict[str, npz.Array] = {}
+        self.labels: list[Label] = []
+        self._file = file
+
+    def examples(self) -> "Iterable[Inputs]":
+        """The inputs of one call after the other."""
+        if not self.vectors:
+            self.vectors.update(float_vectors(self._file, self.captured, self.labels))
+        return first_inputs(self.captured, self.vectors)
+
+
+def _judged(
+    file: Path,
+    data: _Data,
     npu_kind: str | None,
-    examples: "Callable[[], Iterable[Inputs]]",
     progress: _Progress,
     tosa_folder: Path | None = None,
-) -> "Quantized":
-    bits = captured.activation_bits
-    calibration = _counted(calibration_calls(captured), progress)
-    if npu_kind is None:
-        from mcu_build.frontend.quantize import quantize_layers
+    may_widen: bool = True,
+) -> Judged:
+    """The quantized program with its quality. `may_widen`: 16 bits where int8 ruins an output."""
+    from mcu_build.lower.annotate.given import has_scales
 
-        return quantize_layers(captured.exported, calibration, examples)
+    captured = data.captured
+    exported = captured.exported
+    calibration, again = tee(_counted(calibration_calls(captured), progress))
+
+    def judged(quantized: "Quantized", wide: Collection[str] = ()) -> Judged:
+        return Judged(quantized, quality_of(captured, quantized.program, data.vectors), wide)
+
+    if npu_kind is not None:
+        return judged(_for_npu(data, calibration, npu_kind, progress, tosa_folder))
+    from mcu_build.frontend.quantize import quantize_layers
+
+    int8 = judged(quantize_layers(exported, calibration, data.examples))
+    if not may_widen or captured.stream or has_scales(exported):
+        return int8
+    items = [] if int8.is_enough else list(again)
+
+    def attempt(wide: Collection[str]) -> Judged:
+        progress.step(f"16 bits for {len(wide)} operators")
+        return judged(quantize_layers(exported, items, data.examples, in_int16=wide), wide)
+
+    taken = widened(exported, int8, attempt)
+    if taken is not int8:
+        captured.warnings.append(warning(str(file), exported, int8, taken))
+    return taken
+
+
+def _for_npu(
+    data: _Data,
+    calibration: "Iterable[Inputs]",
+    npu_kind: str,
+    progress: _Progress,
+    tosa_folder: Path | None,
+) -> "Quantized":
     from mcu_build.lower.annotate.given import is_marked
     from mcu_build.lower.upstream.quiet import quiet
 
-    if is_marked(captured.exported):
+    exported = data.captured.exported
+    if is_marked(exported):
         raise McuError(
             "the model is quantized already: its scales are kept by the kernels of the core only",
             "Give --npu none, or the float model.",
@@ -220,9 +254,8 @@ def _quantize(
     with quiet():
         from mcu_build.frontend.quantize_npu import quantize_for_npu
 
-    return quantize_for_npu(
-        captured.exported, calibration, npu_kind, bits, examples, progress.step, tosa_folder
-    )
+    bits = data.captured.activation_bits
+    return quantize_for_npu(exported, calibration, npu_kind, bits, data.examples, progress.step, tosa_folder)
 
 
 def _counted(items: "Iterable[Inputs]", progress: _Progress) -> "Iterator[Inputs]":

@@ -24,6 +24,7 @@ from mcu_build.errors import McuError
 from mcu_build.frontend import evaluation, precision, session
 from mcu_build.frontend.captured import Inputs, capture_file
 from mcu_build.frontend.image_price import Board, Price
+from mcu_build.frontend.neighbours import LAYERS, kind, touching
 from mcu_build.quality.sqnr import LEAST_SQNR_DB, MOST_DROP, judge
 from mcu_build.vectors import npz
 from mcu_build.vectors.compare import accuracy
@@ -43,7 +44,6 @@ _MOST_TRIALS = 40
 # Vectors over which accuracy is counted.
 _MOST_VECTORS = 256
 _WHY = "tried in float"
-_LAYERS = ("conv1d", "conv2d", "conv3d", "linear", "conv_transpose1d", "conv_transpose2d")
 # What is not rounded at all.
 _EXACT_DB = 149.0
 
@@ -374,37 +374,10 @@ class _Layers:
         return macs / max(sum(self.work.values()), 1), 3 * sum(self._weights[key] for key in in_float)
 
     def touching(self, name: str) -> Iterator[frozenset[str]]:
-        """The layers that make or read what an operator makes; then with those of what it reads, too: what an
-        operator loses alone comes from there where it cancels most of its operands."""
+        """The layers around what an operator makes (neighbours.py)."""
         if (node := self._nodes.get(name)) is not None:
-            made = self._around(node)
-            yield made
-            read = [self._around(operand) for operand in node.all_input_nodes if operand in self.keys]
-            yield made.union(*read)
-
-    def _around(self, node: "Node") -> frozenset[str]:
-        keys = {
-            self.keys[node],
-            *(self.keys[neighbour] for neighbour in (*self._makers(node), *self._readers(node))),
-        }
-        return frozenset(keys)
-
-    def _makers(self, node: "Node") -> Iterator["Node"]:
-        """Back to what computes from several tensors or from weights, this included."""
-        while node in self.keys and not _computes(node):
-            node = node.all_input_nodes[0] if node.all_input_nodes else node.graph.output_node()
-            if node in self.keys:
-                yield node
-
-    def _readers(self, node: "Node") -> Iterator["Node"]:
-        """On to those that compute from several tensors or from weights, these included."""
-        queue = list(node.users)
-        while queue:
-            reader = queue.pop()
-            if reader in self.keys:
-                yield reader
-                if not _computes(reader):
-                    queue.extend(reader.users)
+            for around in touching(node):
+                yield frozenset(self.keys[neighbour] for neighbour in around)
 
 
 def _outer(module: str) -> Iterator[str]:
@@ -413,19 +386,10 @@ def _outer(module: str) -> Iterator[str]:
         yield module
 
 
-def _computes(node: "Node") -> bool:
-    tensors = [operand for operand in node.all_input_nodes if operand.op == "call_function"]
-    return _kind(node) in _LAYERS or len(tensors) > 1
-
-
-def _kind(node: "Node") -> str:
-    return str(node.target).removeprefix("aten.").partition(".")[0]
-
-
 def _size(node: "Node") -> tuple[int, int]:
     """Multiply-accumulates and weights; an operator without weights does one thing for each element."""
     made = _shape(node)
-    weight: Any = node.args[1] if _kind(node) in _LAYERS else None
+    weight: Any = node.args[1] if kind(node) in LAYERS else None
     if weight is None or not _shape(weight):
         return prod(made), 0
     return prod(made) * prod(_shape(weight)[1:]), prod(_shape(weight))
