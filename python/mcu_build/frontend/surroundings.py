@@ -30,15 +30,15 @@ class Surroundings:
         self.folder = str(path.resolve().parent)
         self.recorder = Recorder()
         self._modules: dict[str, ModuleType] = {}
+        inside = self.folder + os.sep
         # Modules that others imported from this folder, such as another model's helpers.
         self._strangers = [
             name
             for name, module in sys.modules.copy().items()
-            if name != "__main__" and any(self._has(path) for path in _paths(module)) and _is_users(module)
+            if name != "__main__"
+            and any(path.startswith(inside) for path in _paths(module))
+            and _is_users(module)
         ]
-
-    def _has(self, path: str) -> bool:
-        return path.startswith(self.folder + os.sep)
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
@@ -46,7 +46,7 @@ class Surroundings:
         hidden = {name: sys.modules.pop(name) for name in self._strangers if name in sys.modules}
         search, writes = list(sys.path), sys.dont_write_bytecode
         sys.modules.update(self._modules)
-        before = sys.modules.keys() - self._modules.keys()
+        before = set(sys.modules).difference(self._modules)
         sys.path.insert(0, self.folder)
         sys.dont_write_bytecode = True
         with self.recorder.active(), contextlib.redirect_stdout(sys.stderr):
@@ -55,7 +55,7 @@ class Surroundings:
             finally:
                 sys.path[:] = search
                 sys.dont_write_bytecode = writes
-                self._take(sys.modules.keys() - before)
+                self._take(set(sys.modules) - before)
                 sys.modules.update(hidden)
 
     def _take(self, names: Iterable[str]) -> None:
@@ -173,7 +173,7 @@ def _seed() -> None:
     import numpy as np
     import torch
 
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed notes a stack for each kind of device
     np.random.seed(0)
     random.seed(0)
 
@@ -195,6 +195,7 @@ def _is_users(module: ModuleType) -> bool:
     return bool(paths) and all(is_users_file(path) for path in paths)
 
 
+@cache
 def _real(path: str) -> str:
     folder, slash, name = path.rpartition(os.sep)
     return _real_folder(folder) + slash + name

@@ -29,13 +29,16 @@ def quiet() -> Iterator[None]:
     """
     disabled = logging.root.manager.disable
     printed = io.StringIO()
-    logging.disable(max(disabled, logging.ERROR))
+    # Not again in a block inside: each change has all loggers look up their levels anew.
+    if disabled < logging.ERROR:
+        logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(disabled)
+        if disabled < logging.ERROR:
+            logging.disable(disabled)
     if printed.getvalue():
         _log.debug("upstream printed: %s", printed.getvalue())
 
