@@ -10,12 +10,15 @@ from mcu_build.board import find_board
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.compile import Settings, _finishers, _live
 from mcu_build.plan.memory.allocate import lifetimes
+from mcu_build.plan.memory.concat_in_place import operands_in_place
 from mcu_build.plan.memory.inplace import allow_inplace
+from mcu_build.plan.rows import choose
 from mcu_build.plan.rows.build import Chain, scheduled
-from mcu_build.plan.rows.choose import Budget, LowScratch, Search, front, with_bounds
+from mcu_build.plan.rows.choose import LowScratch, Search, front, with_bounds
+from mcu_build.plan.rows.costs import CostsOfChains
 from mcu_build.plan.rows.schedule import output_of
 from mcu_build.report.fitting import fittings, table
-from tests.support.row_chains import Draw
+from tests.support.row_chains import Draw, drawn
 
 BANDS = (1, 2, 4, 8)
 
@@ -57,11 +60,18 @@ def cycles(plan: Plan, chosen: Sequence[Chain]) -> float | None:
     return total
 
 
+def dense(seed: int) -> Plan:
+    """Layers that read all before them, joined where they are made."""
+    draw = Draw(seed, 12, 8, 16)
+    image = draw.convolution(draw.input, 32, same=True)
+    joined = draw.joined(image, draw.convolution(image, 16, same=True))
+    return allow_inplace(draw.plan(f"dense{seed}", [draw.pool(joined)]))
+
+
 @pytest.mark.parametrize("folders", [("reference",), ("dsp", "reference")])
 def test_no_plan_of_as_few_cycles_takes_less(folders):
     tight = noticed = 0
-    for seed in range(3):
-        plan = wide(seed)
+    for plan in (wide(0), wide(1), dense(0)):
         settings = Settings(folders)
         finish, frugal = _finishers(plan, settings)
         every = []
@@ -80,15 +90,16 @@ def test_no_plan_of_as_few_cycles_takes_less(folders):
     assert tight and noticed
 
 
-def test_what_is_not_proven_is_not_said():
+def test_what_is_not_proven_is_not_said(monkeypatch):
     plan = wide(1)
     finish, _ = _finishers(plan, Settings())
-    budget = Budget(len(plan.steps))
-    search = Search(plan, budget=budget)
+    search = Search(plan)
     made = list(front(search, finish))
-    assert search.is_complete and 0 < budget.bands < Budget(len(plan.steps)).bands
-    budget.bands = 0
-    assert [one.least for one in with_bounds(made, [(0, search)])] == [None] * len(made)
+    assert search.is_complete
+    monkeypatch.setattr(choose, "_LEAST_BANDS", 10)
+    monkeypatch.setattr(choose, "_MOST_BANDS", 10)
+    cut = Search(plan)
+    assert [one.least for one in with_bounds(made, [(0, cut)])] == [None] * len(made)
     # Plans that cost more cycles beforehand say nothing of those that cost fewer.
     again = Search(replace(plan, name="again"))
     known = [(0, Search(plan)), (1 << 40, again)]
@@ -99,3 +110,40 @@ def test_what_is_not_proven_is_not_said():
     lines = table(shown, None).splitlines()
     assert "100.0%" in lines[2] and " - " in lines[3]
     assert LowScratch(made[0].plan, 0).least is None
+
+
+def test_chains_cost_what_their_own_schedules_say():
+    told = 0
+    for plan in (wide(0), wide(1), dense(0), *(drawn(seed)[0] for seed in range(4))):
+        plan = allow_inplace(plan)
+        parts = operands_in_place(plan)
+        together = CostsOfChains(plan, parts)
+        for end, first in enumerate(together.firsts):
+            for band, start in product((1, 4), range(first, end - 1)):
+                chain = Chain(start, end, band)
+                alone = CostsOfChains(plan, parts)
+                alone.firsts[end] = start
+                costs, own = together.of(chain), alone.of(chain)
+                assert costs is None or own is not None
+                if costs and own:
+                    assert (costs.cycles, costs.least) == (own.cycles, own.least)
+                    assert costs.nbytes >= own.nbytes
+                    told += 1
+        assert together.bands == 0 or told
+    assert told > 200
+
+
+def test_bands_that_cost_the_fewest_cycles_are_taken(monkeypatch):
+    """Wide bands are fewer calls, but they may keep more rows; else a smaller arena may seem to cost less."""
+
+    def dear(self, chain):
+        costs = of(self, chain)
+        return replace(costs, cycles=1e6) if costs and chain.band > 1 else costs
+
+    def widths():
+        return {chain.band for choice in Search(wide(0)).smaller() for chain in choice.chains}
+
+    of = CostsOfChains.of
+    assert widths() > {1}
+    monkeypatch.setattr(CostsOfChains, "of", dear)
+    assert widths() == {1}

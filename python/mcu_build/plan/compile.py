@@ -30,7 +30,6 @@ from mcu_build.plan.outputs import separate_outputs
 from mcu_build.plan.ring_state import keep_rings
 from mcu_build.plan.rows.build import Chain, in_bands, in_one_line
 from mcu_build.plan.rows.choose import (
-    Budget,
     Finish,
     LowScratch,
     Search,
@@ -115,14 +114,13 @@ def _smaller(plan: Plan, ram: int, settings: Settings) -> Iterator[Plan]:
     """
     finish, frugal = _finishers(plan, settings)
     yield frugal(())
-    budget = Budget(len(plan.steps))
-    search = Search(plan, budget=budget)
+    search = Search(plan)
     again = tuple(recomputed(plan))
     if not again or search.within(ram):
         yield fit_ram(search, ram, finish)
         yield fit_ram(search, ram, frugal)
     for index, way in enumerate(again):
-        search = Search(way.plan, budget=budget)
+        search = Search(way.plan)
         if index == len(again) - 1 or search.within(ram):
             yield fit_ram(search, ram, _finishers(way.plan, settings)[0])
 
@@ -136,10 +134,9 @@ def compile_front(program: Program, name: str, settings: Settings) -> tuple[LowS
         plan = _chosen(program, name, settings)
         settings = _beside_windows(plan, settings)
         searches, made = list[tuple[int, Search]](), list[LowScratch]()
-        budget = Budget(len(plan.steps))
         for more, variant in ((0, plan), *((again.cycles, again.plan) for again in recomputed(plan))):
             ways = _finishers(variant, settings)
-            search = Search(variant, _live(variant, settings), budget)
+            search = Search(variant, _live(variant, settings))
             searches.append((more, search))
             least = made[-1].plan.arena.size if made else None
             made += [

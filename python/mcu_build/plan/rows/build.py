@@ -88,7 +88,8 @@ class _Builder:
         )
         last = self._layers[-1]
         step = Step.of(last.operator, last.layer, call, last.name)
-        return replace(step, inplace=self._schedule.lead, inner=tuple(step for _, step in inner))
+        lead = {id: ahead for id, ahead in self._schedule.lead.items() if id in read}
+        return replace(step, inplace=lead, inner=tuple(step for _, step in inner))
 
     def _steps(self, band: Band) -> Iterator[Step]:
         layer = self._layers[band.layer]

@@ -9,33 +9,32 @@ The same search with bytes that no placement can do without proves how far an ar
 that is thought to cost as few cycles takes less (`Search.least`).
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from mcu_build.ir.calls.rows import height_of
-from mcu_build.ir.plan import Plan
-from mcu_build.plan.memory.allocate import Block, lifetimes, live_bytes
+from mcu_build.ir.plan import ALIGNMENT, Plan
+from mcu_build.plan.memory.allocate import lifetimes, live_bytes
 from mcu_build.plan.memory.concat_in_place import operands_in_place
-from mcu_build.plan.rows.build import Chain, scheduled
-from mcu_build.plan.rows.schedule import Needs, Schedule, output_of
+from mcu_build.plan.rows.build import Chain
+from mcu_build.plan.rows.costs import CYCLES_OF_CALL, Costs, CostsOfChains
 
-# Rows of a band that are tried, the cheapest first.
-_BANDS = (8, 4, 2)
+# Rows of a band that are tried, the widest first.
+_BANDS = (8, 4, 2, 1)
+# Layers of a chain at most, and bands that are tried: the first of these for which no more bands have to be
+# looked at than `_MOST_BANDS`, in a plan of so many layers; in a longer one fewer. A band takes some 10
+# microseconds. No clock is read: every computer makes the same plan.
+_EFFORTS = (
+    *((layers, _BANDS) for layers in (32, 16, 8)),
+    *((8, _BANDS[:count]) for count in (3, 2)),
+    *((4, _BANDS[:count]) for count in (2, 1)),
+)
+_MOST_BANDS, _FEW_LAYERS, _LEAST_BANDS = 200_000, 200, 100_000
 # Narrowest bands of a series of which there are more, twice as many at most.
 _MOST_OF_SERIES = 64
-# Layers of a chain, and chains of a plan that are looked at, at most. Short chains are looked at first: where
-# the budget ends, there are some of all layers.
-_LAYERS = (4, 8, 16, 32)
-_MOST_CHAINS = 20_000
-# Bands of all chains that the searches of one model look at, at most: of a plan of so many layers, of one
-# with more fewer. A band takes some 10 microseconds. No clock is read: every computer makes the same plan.
-_MOST_BANDS, _FEW_LAYERS, _LEAST_BANDS = 600_000, 200, 200_000
 # Calls of all plans together that are placed for one model, about at most.
 _MOST_PLACED = 60_000
-# What a call costs beside its work, and a byte that is copied, in cycles.
-_CYCLES_OF_CALL = 200
-_CYCLES_OF_BYTE = 0.5
 # How often less is asked for, where placing takes more than was thought.
 _MOST_TRIES = 6
 
@@ -43,19 +42,6 @@ _MOST_TRIES = 6
 _FINER = 0.95
 
 Finish = Callable[[Sequence[Chain]], Plan]
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What a chain takes: live bytes at its fullest, and cycles beyond those of its layers one by one.
-
-    `least` are those bytes without what a placement might share.
-    """
-
-    chain: Chain
-    nbytes: int
-    cycles: float
-    least: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,40 +61,25 @@ class Choice:
         return Choice(self.chains, max(self.nbytes, live), self.cycles)
 
 
-class Budget:
-    """The work that is left to the searches of one model of so many layers: bands of chains."""
-
-    def __init__(self, layers: int) -> None:
-        share = _FEW_LAYERS / max(layers, _FEW_LAYERS)
-        self.bands = max(_LEAST_BANDS, int(_MOST_BANDS * share))
-
-
 class Search:
     """Chains of a plan that is not placed yet, with their costs, each of them looked at once.
 
-    `whole` are the live bytes of each step by the kernels of the core; else those of the plan's own. Chains
-    that `budget` is too small for are left out.
+    `whole` are the live bytes of each step by the kernels of the core; else those of the plan's own.
     """
 
-    def __init__(self, plan: Plan, whole: Sequence[int] | None = None, budget: Budget | None = None) -> None:
+    def __init__(self, plan: Plan, whole: Sequence[int] | None = None) -> None:
         self._plan = plan
-        self._blocks = {block.id: block for block in lifetimes(plan)}
         self._live = live_bytes(plan)[1:-1]
         self._parts = operands_in_place(plan)
         self._live_least = self._without_parts(self._live if whole is None else whole)
-        self._needs: Needs = {}
-        self._budget = budget or Budget(len(plan.steps))
-        self._is_cut = False
-        self._known: dict[Chain, Costs | None] = {}
-        self._known_around: dict[tuple[int, int], int] = {}
-        # Blocks by the step that they begin at, and by those that they are alive at.
-        self._begin: dict[int, list[Block]] = defaultdict(list)
-        self._alive: dict[int, list[Block]] = defaultdict(list)
-        for block in self._blocks.values():
-            self._begin[block.first].append(block)
-            for step in range(block.first, block.last + 1):
-                self._alive[step].append(block)
-        self._longest = self._reach()
+        self._costs = CostsOfChains(plan, self._parts)
+        outputs = [plan.tensors[step.call.writes[0]] for step in plan.steps]
+        self._heights = [height_of(tensor) or 1 for tensor in outputs]
+        self._is_series = [len(tensor.shape) == 3 or tensor.shape[1:2] == (1,) for tensor in outputs]
+        self._most_bands = max(_LEAST_BANDS, _MOST_BANDS * _FEW_LAYERS // max(len(outputs), _FEW_LAYERS))
+        self._layers, self._bands = next(filter(self._is_little, _EFFORTS), _EFFORTS[-1])
+        self._is_cut = (self._layers, self._bands) != _EFFORTS[0]
+        self._costs.shorten(self._layers)
         self._front: tuple[Choice, ...] = ()
 
     @property
@@ -116,17 +87,19 @@ class Search:
         """Whether no chain was left out."""
         return not self._is_cut
 
+    def _is_little(self, effort: tuple[int, tuple[int, ...]]) -> bool:
+        """Whether it takes few bands to look at the chains of so many layers, with these rows in a band."""
+        layers, bands = effort
+        heights = zip(self._heights, self._is_series, strict=True)
+        made = [0, *accumulate(height // (_unit(height) if series else 1) for height, series in heights)]
+        rows = (made[end] - made[max(first, end - layers)] for end, first in enumerate(self._costs.firsts))
+        return sum(rows) * sum(1 / band for band in bands) <= self._most_bands
+
     def within(self, most: int, least: bool = False) -> Choice | None:
         """The cheapest chains with which no step has more than `most` live bytes; None: there are none.
 
         `least`: by bytes that no placement can do without.
         """
-        *shorter, longest = _LAYERS if self._budget.bands > 0 else _LAYERS[-1:]
-        for layers in shorter:
-            self._within(most, least, layers)
-        return self._within(most, least, longest)
-
-    def _within(self, most: int, least: bool, layers: int) -> Choice | None:
         live = self._live_least if least else self._live
         count = len(live)
         best: list[Choice | None] = [Choice(), *[None] * count]
@@ -135,7 +108,7 @@ class Search:
             if here is None:
                 continue
             options = {at + 1: [here.passing(live[at])]} if live[at] <= most else {}
-            for costs in self._chains(at, most, least, layers):
+            for costs in self._chains(at, most, least):
                 options.setdefault(costs.chain.end, []).append(here.then(costs, _bytes(costs, least)))
             for end, choices in options.items():
                 there = [choice for choice in (best[end], *choices) if choice]
@@ -151,14 +124,23 @@ class Search:
 
     def calls(self, choice: Choice) -> int:
         """Calls of the plan with these chains, at most."""
-        return len(self._plan.steps) + int(choice.cycles / _CYCLES_OF_CALL)
+        return len(self._plan.steps) + int(choice.cycles / CYCLES_OF_CALL)
 
     def smaller(self, least: bool = False) -> Iterator[Choice]:
         """The front: choices of ever fewer live bytes, from no chains to as few bytes as there can be."""
-        choice: Choice | None = Choice(nbytes=max(self._live_least if least else self._live, default=0))
-        while choice is not None:
-            yield choice
-            choice = self.within(int(choice.nbytes * _FINER), least)
+        choice = Choice(nbytes=max(self._live_least if least else self._live, default=0))
+        yield choice
+        too_few = 0
+        while (asked := max(int(choice.nbytes * _FINER), (too_few + choice.nbytes) // 2)) < choice.nbytes:
+            smaller = self.within(asked, least)
+            if smaller is None:
+                # The last steps are smaller ones, until there is nothing between.
+                too_few = asked
+                if choice.nbytes - asked <= ALIGNMENT:
+                    return
+            else:
+                choice = smaller
+                yield choice
 
     def least(self, cycles: float) -> int:
         """Bytes that the arena of each plan takes at least that costs no more cycles."""
@@ -175,108 +157,52 @@ class Search:
             asked = (too_few + most) // 2
         return too_few + 1
 
-    def _reach(self) -> list[int]:
-        """For each step the end of the longest run of steps from it on that may work row by row."""
-        reach = [0] * len(self._plan.steps)
-        for index in range(len(reach) - 1, -1, -1):
-            works = (
-                scheduled(self._plan, Chain(index, index + 1, 1 << 30), self._blocks, self._needs) is not None
-            )
-            later = reach[index + 1] if index + 1 < len(reach) else index + 1
-            reach[index] = max(later, index + 1) if works else index
-        layers = max(4, min(_LAYERS[-1], _MOST_CHAINS // max(len(reach), 1)))
-        return [min(end, index + layers) for index, end in enumerate(reach)]
-
     def _without_parts(self, live: Sequence[int]) -> list[int]:
         """Live bytes without those of operands that may be made where they are joined."""
         sizes = list(live)
-        for block in map(self._blocks.__getitem__, self._parts & self._blocks.keys()):
+        for block in (block for block in lifetimes(self._plan) if block.id in self._parts):
             for index in range(max(block.first, 0), min(block.last + 1, len(sizes))):
                 sizes[index] -= block.size
         return sizes
 
-    def _chains(self, first: int, most: int, least: bool, layers: int) -> Iterator[Costs]:
+    def _chains(self, first: int, most: int, least: bool) -> Iterator[Costs]:
         """Chains from a step on that are of use: they hold a step that is fuller than `most`, and are not."""
         live = self._live_least if least else self._live
-        for end in range(first + 2, min(self._longest[first], first + layers) + 1):
-            if max(live[first:end]) <= most or self._around(first, end) > most:
-                continue
-            unit = self._narrowest(first, end)
-            if (single := self._costs(Chain(first, end, unit))) is None:
+        firsts, fullest = self._costs.firsts, live[first]
+        rows, longest, is_series = self._heights[first], self._heights[first], self._is_series[first]
+        for end in range(first + 2, len(live) + 1):
+            if firsts[end] > first:
                 break
-            if _bytes(single, least) <= most:
-                wider = (self._costs(Chain(first, end, band * unit)) for band in _BANDS)
-                yield next((costs for costs in wider if costs and _bytes(costs, least) <= most), single)
+            last = end - 1
+            fullest, rows = max(fullest, live[last]), rows + self._heights[last]
+            longest, is_series = max(longest, self._heights[last]), is_series and self._is_series[last]
+            if fullest > most >= self._costs.around(first, end):
+                unit = _unit(longest) if is_series else 1
+                if costs := self._cheapest(Chain(first, end, unit), rows, most, least):
+                    yield costs
 
-    def _narrowest(self, first: int, end: int) -> int:
-        """Rows of the narrowest bands: one; of series, whose rows are pixels, so many that they are few."""
-        outputs = [self._plan.tensors[output_of(step.call)] for step in self._plan.steps[first:end]]
-        longest = max(height_of(tensor) or 1 for tensor in outputs)
-        is_series = all(len(tensor.shape) == 3 or tensor.shape[1] == 1 for tensor in outputs)
-        return 1 << max((longest // _MOST_OF_SERIES).bit_length() - 1, 0) if is_series else 1
-
-    def _around(self, first: int, end: int) -> int:
-        """Bytes that a chain takes at least: those of the images that it does not make in bands."""
-        if (first, end) not in self._known_around:
-            around = [block for block in self._whole_in(first, end) if block.id not in self._parts]
-            output = self._blocks.get(output_of(self._plan.steps[end - 1].call))
-            used_up = (block.size for block in around if block.last < end and block is not output)
-            shared = min(output.size if output else 0, max(used_up, default=0))
-            self._known_around[first, end] = sum(block.size for block in around) - shared
-        return self._known_around[first, end]
-
-    def _whole_in(self, first: int, end: int) -> Iterator[Block]:
-        """The blocks that are needed whole while steps `first` to before `end` run row by row."""
-        yield from (block for block in self._alive[first] if block.first < first or block.last >= end)
-        for step in range(first + 1, end):
-            yield from (block for block in self._begin[step] if block.last >= end)
-
-    def _costs(self, chain: Chain) -> Costs | None:
-        if chain not in self._known:
-            if self._budget.bands <= 0:
+    def _cheapest(self, narrowest: Chain, rows: int, most: int, least: bool) -> Costs | None:
+        """A chain whose layers have so many rows with the bands that cost the fewest cycles."""
+        best: Costs | None = None
+        layers = narrowest.end - narrowest.first
+        for band in (band * narrowest.band for band in self._bands):
+            # There are no fewer calls.
+            if best is not None and CYCLES_OF_CALL * (rows / band - layers) >= best.cycles:
+                break
+            if self._costs.bands > self._most_bands:
                 self._is_cut = True
-                return None
-            schedule = scheduled(self._plan, chain, self._blocks, self._needs)
-            self._budget.bands -= len(schedule.bands) if schedule else 1
-            self._known[chain] = self._estimate(chain, schedule) if schedule else None
-        return self._known[chain]
+                break
+            costs = self._costs.of(replace(narrowest, band=band))
+            if costs is None:
+                break
+            if _bytes(costs, least) <= most and (best is None or costs.cycles < best.cycles):
+                best = costs
+        return best
 
-    def _estimate(self, chain: Chain, schedule: Schedule) -> Costs:
-        outputs = [output_of(step.call) for step in self._plan.steps[chain.first : chain.end]]
-        tensors = [self._plan.tensors[id] for id in outputs]
-        rows = {tensor.id: tensor.nbytes // (height_of(tensor) or 1) for tensor in tensors}
-        held = max(sum(schedule.capacity[id] * rows[id] for id in ids) for ids in schedule.alive)
-        around = sum(block.size for block in self._whole_in(chain.first, chain.end))
-        live = around - self._shared(chain, schedule)
-        copied = sum(
-            (band.rows.start - band.kept) * rows[outputs[band.layer]]
-            for band in schedule.bands
-            if outputs[band.layer] in schedule.capacity
-        )
-        calls = len(schedule.bands) - (chain.end - chain.first)
-        least = self._around(chain.first, chain.end) + self._held_least(chain, schedule, rows)
-        return Costs(chain, held + live, _CYCLES_OF_CALL * calls + _CYCLES_OF_BYTE * copied, least)
 
-    def _held_least(self, chain: Chain, schedule: Schedule, rows: Mapping[int, int]) -> int:
-        """Bytes of rows that are kept while some layer runs, its output over the largest that it reads."""
-        size = {id: count * rows[id] for id, count in schedule.capacity.items()}
-        most = 0
-        for step, alive in zip(self._plan.steps[chain.first : chain.end], schedule.alive, strict=True):
-            read = max((size[id] for id in step.reads if id in size), default=0)
-            shared = min(size.get(output_of(step.call), 0), read)
-            most = max(most, sum(size[id] for id in alive) - shared)
-        return most
-
-    def _shared(self, chain: Chain, schedule: Schedule) -> int:
-        """Bytes that the last output shares with an image that the chain uses up."""
-        output = self._blocks.get(output_of(self._plan.steps[chain.end - 1].call))
-        shared = 0
-        for id, lead in schedule.lead.items():
-            source = self._blocks.get(id)
-            if source and output and source.last < chain.end:
-                together = max(output.size, source.size + max(lead, 0))
-                shared = max(shared, output.size + source.size - together)
-        return shared
+def _unit(longest: int) -> int:
+    """Pixels of the narrowest bands of a series: so many that there are few."""
+    return 1 << max((longest // _MOST_OF_SERIES).bit_length() - 1, 0)
 
 
 def _bytes(costs: Costs, least: bool) -> int:

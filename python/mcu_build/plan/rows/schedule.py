@@ -28,8 +28,8 @@ class Schedule:
     """The bands of a chain, in their order.
 
     `capacity` are the most rows that are kept at once of each image that only the chain uses, and `alive` for
-    each layer those among these images that hold something while it runs. `lead` says for images that it
-    reads by how many bytes its last output, filled in order, is ahead of what is still needed of them.
+    each layer those among these images that hold something while it runs. `lead` says for images that are
+    read by how many bytes its last output, filled in order, is ahead of what is still needed of them.
     """
 
     bands: tuple[Band, ...]
@@ -102,7 +102,7 @@ class _Chain:
         self._alive: list[set[int]] = [set() for _ in calls]
         # Images of `inner` of which something is kept.
         self._held: set[int] = set()
-        self._lead = {id: 0 for id in self._readers if id not in self._makers}
+        self._lead = dict.fromkeys(self._readers, 0)
 
     def _noted(self, index: int) -> Mapping[int, range]:
         """Note what a layer reads and makes; the rows that it reads for its first one."""
