@@ -121,3 +121,57 @@ def test_the_division_of_a_cumulative_sum_by_constants_stays_in_float() -> None:
     """Not what an input scales, nor what adds nothing up."""
     exported = torch.export.export(Means(), (torch.ones(1, 8), torch.ones(1, 8)))
     assert [str(node.target) for node in accumulating(exported)] == ["aten.div.Tensor"]
+
+
+class Biquad(nn.Module):
+    """A filter of the second order: its delays are rows of one buffer, or two buffers."""
+
+    def __init__(self, is_one: bool) -> None:
+        super().__init__()
+        self.is_one = is_one
+        for name in ("first", "second"):
+            self.register_buffer(name, torch.zeros(1, 4))
+        self.register_buffer("both", torch.zeros(2, 1, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second = self.both if self.is_one else (self.first, self.second)
+        y = 0.0675 * x + first
+        first, second = 0.1349 * x + 1.143 * y + second, 0.0675 * x - 0.4128 * y
+        if self.is_one:
+            self.both.copy_(torch.stack([first, second]))
+        else:
+            self.first.copy_(first)
+            self.second.copy_(second)
+        return y
+
+
+class Differences(nn.Module):
+    """Of what the call before has left: a chain of buffers, in which nothing goes around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("last", "change"):
+            self.register_buffer(name, torch.zeros(1, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        change = x - self.last
+        second = change - self.change
+        self.last.copy_(x)
+        self.change.copy_(change)
+        return second
+
+
+@pytest.mark.parametrize(
+    ("model", "kept"),
+    [
+        (Biquad(True), {"add", "getitem", "mul", "stack", "sub", "unbind"}),
+        (Biquad(False), {"add", "mul", "sub"}),
+        (Differences(), set()),
+    ],
+)
+def test_a_filter_over_several_calls_is_float_and_a_chain_is_not(model: nn.Module, kept: set[str]) -> None:
+    with torch.no_grad():
+        exported = torch.export.export(model.eval(), (torch.zeros(1, 4),), strict=False)
+        program, _ = lift_state(exported.run_decompositions({}))
+    found = {node.name.rstrip("_0123456789") for node in accumulating(program)}
+    assert found - {"copy", "clone"} == kept

@@ -6,8 +6,10 @@ and what passes a layer or a saturating function (the state of a recurrent cell 
 does not add up, and stays int8.
 """
 
+import operator
 from collections.abc import Callable, Iterable, Iterator
 
+import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
@@ -21,23 +23,39 @@ _ARITHMETIC = frozenset(
     f"aten::{name}" for name in ("add", "sub", "rsub", "mul", "div", "neg", "lerp", "addcmul", "addcdiv")
 )
 _SUMS, _SCALES = frozenset({"aten::cumsum", "aten::cumprod"}), frozenset({"aten::mul", "aten::div"})
+# What keeps small changes of an element: functions without bounds, choices and moves.
+_KEEPS = (
+    *("abs", "clamp", "max", "min", "pow", "relu", "sqrt", "square", "masked_fill", "where"),
+    *("alias", "chunk", "clone", "copy", "split", "split_with_sizes", "stack", "unbind"),
+)
 _PASSES = frozenset(
-    {*_ARITHMETIC, *(f"aten::{name}" for name in ("where", "clamp", "max", "min", "clone", "alias", "copy"))}
-    | {target._schema.name for target in MOVES}
+    {*_ARITHMETIC, *(f"aten::{name}" for name in _KEEPS), *(target._schema.name for target in MOVES)}
 )
 
 
 def accumulating(exported: ExportedProgram) -> set[Node]:
     """The operators between a state and its new value, where arithmetic of elements leads from one to the
-    other."""
+    other, in one call or over several (a filter whose second delay goes to its first)."""
+    pairs = tied(exported.graph)
+    states = {state: result for state, result in pairs if is_float(state)}
+    readers = {result: [state for state in states if states[state] is result] for _, result in pairs}
+
+    def later(node: Node) -> list[Node]:
+        return [*node.users, *readers.get(node, ())]
+
+    def earlier(node: Node) -> list[Node]:
+        return [states[node]] if node in states else node.all_input_nodes
+
+    def passes(node: Node) -> bool:
+        if node.target is operator.getitem:
+            return passes(node.args[0])
+        return node in states or (_name(node) in _PASSES and _is_of_floats(node))
+
     nodes = set()
-    for state, result in tied(exported.graph):
-        if not is_float(state):
-            continue
-        after = _reached(state, lambda node: node.users)
-        between = after & _reached(result, lambda node: node.all_input_nodes)
-        if result in after and any(_name(node) in _ARITHMETIC for node in between):
-            nodes |= between
+    for state in states:
+        around = _reached(state, later, passes) & _reached(state, earlier, passes)
+        if any(_name(node) in _ARITHMETIC for node in around):
+            nodes |= around - set(states)
     return nodes | set(_scaled_sums(exported))
 
 
@@ -54,21 +72,24 @@ def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
             yield node
 
 
-def _reached(start: Node, neighbours: Callable[[Node], Iterable[Node]]) -> set[Node]:
-    """The operators on elements that lead on from `start`, itself among them where it is one."""
-    reached, queue = {start} if start.op == "call_function" else set(), [start]
-    if start in reached and not _passes(start):
-        return set()
+def _reached(
+    start: Node, neighbours: Callable[[Node], Iterable[Node]], passes: Callable[[Node], bool]
+) -> set[Node]:
+    """What is reached from a node, itself where a way leads back to it."""
+    reached, queue = set[Node](), [start]
     while queue:
         for node in neighbours(queue.pop()):
-            if node not in reached and _passes(node):
+            if node not in reached and passes(node):
                 reached.add(node)
                 queue.append(node)
     return reached
 
 
-def _passes(node: Node) -> bool:
-    return _name(node) in _PASSES and is_float(node)
+def _is_of_floats(node: Node) -> bool:
+    """Whether a node is a float tensor, or several."""
+    value = node.meta.get("val")
+    tensors = value if isinstance(value, list | tuple) else [value]
+    return all(isinstance(tensor, torch.Tensor) and tensor.dtype.is_floating_point for tensor in tensors)
 
 
 def _name(node: Node) -> str:
