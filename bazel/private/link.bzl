@@ -1,4 +1,4 @@
-"""The link of an image, and the files beside it: the same commands as in cmake/McuBuildInternal.cmake."""
+"""The link of an image, and the files beside it: the same commands as in cmake/McuBuildImages.cmake."""
 
 load("//bazel/private:board.bzl", "board_of")
 

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.codegen.cmake import LINKER_SCRIPT, SLOT_SCRIPT, slot_script
 from mcu_build.codegen.linker import linker_script
 from mcu_build.errors import McuError
 from mcu_build.files import write_atomically, write_changed
+from mcu_build.hardware import NpuChoice
 from mcu_build.ir.plan import Plan, Quantization
 from mcu_build.progress import Progress
 from mcu_build.stages import manifest as manifests

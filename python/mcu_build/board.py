@@ -5,7 +5,6 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +13,18 @@ from pydantic import Field, ValidationError, model_validator
 from mcu_build.errors import Exit, McuError
 from mcu_build.hardware import (
     ADDRESSES,
+    CORES,
     PROGRAM_SLOTS,
-    Address,
     ConsoleKind,
+    Core,
+    CoreFeatures,
     Dma,
     Fixed,
     FlashWays,
     Mcuboot,
     Memory,
-    NpuOptions,
+    Npu,
+    NpuChoice,
     Placement,
     Protected,
     RunTargets,
@@ -35,78 +37,6 @@ from mcu_build.resources import data_dir
 
 # Letters from which on a word is looked for in board files, and how many boards are offered then.
 _CHIP_LETTERS, _OFFERED = 5, 4
-
-Core = Literal[
-    "cortex-m0",
-    "cortex-m0plus",
-    "cortex-m3",
-    "cortex-m4",
-    "cortex-m7",
-    "cortex-m23",
-    "cortex-m33",
-    "cortex-m55",
-    "cortex-m85",
-    "host",
-]
-
-
-@dataclass(frozen=True)
-class CoreFeatures:
-    """What a core can be made with: its maker's options."""
-
-    fpus: tuple[str, ...] = ("none",)
-    dsp: tuple[bool, ...] = (False,)
-    mve: tuple[bool, ...] = (False,)
-    trustzone: bool = False
-
-
-CORES: Mapping[str, CoreFeatures] = {
-    "cortex-m0": CoreFeatures(),
-    "cortex-m0plus": CoreFeatures(),
-    "cortex-m3": CoreFeatures(),
-    "cortex-m4": CoreFeatures(("none", "single"), dsp=(True,)),
-    "cortex-m7": CoreFeatures(("none", "single", "double"), dsp=(True,)),
-    "cortex-m23": CoreFeatures(trustzone=True),
-    "cortex-m33": CoreFeatures(("none", "single"), dsp=(False, True), trustzone=True),
-    "cortex-m55": CoreFeatures(("double",), dsp=(True,), mve=(False, True), trustzone=True),
-    "cortex-m85": CoreFeatures(("double",), dsp=(True,), mve=(False, True), trustzone=True),
-}
-
-
-@dataclass(frozen=True)
-class NpuChoice:
-    """An NPU that a board has: its name for `--npu`, and how Vela calls the system around it."""
-
-    name: str
-    kind: str
-    system_config: str
-    memory_mode: str
-
-
-class Npu(Strict):
-    """Where the NPU is, and what it can be. `default` is a name of one of `options`, or "none"."""
-
-    base: Address
-    secure_alias: Address | None = None
-    irq: int = Field(ge=0)
-    default: str = "none"
-    options: tuple[NpuOptions, ...]
-
-    def address(self, secure: bool) -> int:
-        """Where a core finds its registers: in the secure state at their secure alias, if there is one."""
-        return self.secure_alias if secure and self.secure_alias is not None else self.base
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Every name that `--npu` takes, besides "none"."""
-        return tuple(name for option in self.options for name in option.names)
-
-    def find(self, name: str) -> NpuChoice | None:
-        """The NPU of that name, None where there is no such."""
-        for option in self.options:
-            if name in option.names:
-                return NpuChoice(name, option.kind, option.system_config, option.memory_mode)
-        return None
 
 
 class Board(Strict):

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcu_build import process
-from mcu_build.board import Board, NpuChoice, board_files, find_board, load_board
+from mcu_build.board import Board, board_files, find_board, load_board
 from mcu_build.codegen.target import GCC_HINT, Toolchain, default_toolchain, kernel_folders, target
 from mcu_build.errors import Exit, McuError
 from mcu_build.files import NO_ROOM
 from mcu_build.frontend.names import check_model
+from mcu_build.hardware import NpuChoice
 from mcu_build.simulate import qemu
 from mcu_build.simulate.run import Sim, check_simulator, simulator
 from mcu_build.vectors import npz

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mcu_build.dependencies import recording
 from mcu_build.errors import McuError
 from mcu_build.frontend.model_file import load
+from mcu_build.recorder import recording
 from tests.host.test_model_file import LINEAR, write
 
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import get_type_hints
 
@@ -184,7 +185,8 @@ def test_variables_of_the_environment_stand_for_options(monkeypatch, tmp_path):
 
 def test_arguments_in_scons_and_bazel_are_read_from_the_list():
     """Nothing there names an option to pass it on: the files know the list alone."""
-    scons = inspect.getsource(__import__("mcu_build.scons", fromlist=["scons"]))
+    modules = [import_module(f"mcu_build.{name}") for name in ("scons", "scons_images")]
+    scons = "".join(map(inspect.getsource, modules))
     bazel = (data_dir() / "bazel" / "private" / "model.bzl").read_text()
     cmake = (data_dir() / "cmake" / "McuBuildGenerate.cmake").read_text()
     for name in ("latency", "method_pool", "ops_from", "op_library"):

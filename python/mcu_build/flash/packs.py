@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import CORES
 from mcu_build.errors import Exit, McuError
+from mcu_build.hardware import CORES
 
 # Cores whose interrupt controller has at most 32 lines.
 _BASELINE = ("cortex-m0", "cortex-m0plus")

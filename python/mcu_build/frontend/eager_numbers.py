@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.frontend.model_file import Model
 from mcu_build.layer_names import layer_at, output_name
+from mcu_build.recorder import is_users_file
 
 # Called with inputs, what the model gives as a flat list.
 # What to do about an operator that gives NaN for finite operands.

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.frontend.eager_numbers import check_outputs
 from mcu_build.frontend.labels import check_labels
@@ -26,6 +25,7 @@ from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.surroundings import NO_GPU, first_line
 from mcu_build.frontend.values import described
 from mcu_build.lower.upstream.quiet import quiet
+from mcu_build.recorder import is_users_file
 
 _OUTPUTS_HINT = (
     "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "

@@ -11,7 +11,7 @@ from itertools import islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcu_build.dependencies import Dependencies, without_folders
+from mcu_build.dependencies import Dependencies
 from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library
 from mcu_build.frontend.captured import Captured, Inputs, Label, capture_file
@@ -26,6 +26,7 @@ from mcu_build.frontend.evaluation import (
 )
 from mcu_build.frontend.names import model_name
 from mcu_build.frontend.widen import Judged, warning, widened
+from mcu_build.recorder import without_folders
 from mcu_build.vectors import npz
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from mcu_build.dependencies import Recorder, is_users_file, note_names
 from mcu_build.errors import McuError
 from mcu_build.frontend.names import model_name
+from mcu_build.recorder import Recorder, is_users_file, note_names
 
 NO_GPU = 'mcu-build computes on the CPU: leave `.cuda()` and `.to("cuda")` out.'
 

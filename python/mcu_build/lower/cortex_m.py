@@ -11,7 +11,6 @@ from torch.export.graph_signature import TensorArgument
 from torch.fx import Graph, Node
 
 from mcu_build.custom import is_custom
-from mcu_build.dependencies import is_users_file
 from mcu_build.errors import McuError
 from mcu_build.ir.plan import Quantization
 from mcu_build.layer_names import frame_function, module_of
@@ -44,6 +43,7 @@ from mcu_build.lower.rows import (
 from mcu_build.lower.state_inputs import tied
 from mcu_build.lower.upstream.quiet import lines_of_delegates, quick, quiet
 from mcu_build.plan.left_out import no_kernel
+from mcu_build.recorder import is_users_file
 
 # The host runs the form with a bias, which every core but those with Helium has.
 _HOST_CORE = "cortex-m4"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mcu_build.dependencies import is_users_file
+from mcu_build.recorder import is_users_file
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+), in ')
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.cache import Cache
 from mcu_build.errors import McuError
-from mcu_build.hardware import MemoryTiming
+from mcu_build.hardware import MemoryTiming, NpuChoice
 from mcu_build.image.decode import VECTOR_KINDS, Instruction, Kind, disassemble
 from mcu_build.image.elf import Image, Symbol, demangle, read_elf
 from mcu_build.layer_names import layer_name

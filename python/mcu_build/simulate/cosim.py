@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mcu_build import process
-from mcu_build.board import Board, Npu
+from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
+from mcu_build.hardware import Npu
 from mcu_build.npu.memory import Memory
 from mcu_build.simulate import qemu
 from mcu_build.simulate.gdb_remote import (

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcu_build import process
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.errors import Exit, McuError
+from mcu_build.hardware import NpuChoice
 
 VARIABLE = "MCU_BUILD_FVP"
 # Our own limit comes first and tells what happened; the FVP's ends it where we can no longer.

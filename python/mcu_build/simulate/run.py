@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from mcu_build import process
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.errors import McuError
+from mcu_build.hardware import NpuChoice
 from mcu_build.npu.memory import Memory
 from mcu_build.simulate import cosim, fvp, host, native_npu, qemu
 from mcu_build.simulate.observed import NpuModel

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.codegen.executorch import (
     Deployment,
     Pools,
@@ -20,7 +20,7 @@ from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options
 from mcu_build.executorch.package import check_kernels, find, wheel
 from mcu_build.files import write_atomically, write_changed
-from mcu_build.hardware import PROGRAM_SLOTS
+from mcu_build.hardware import PROGRAM_SLOTS, NpuChoice
 from mcu_build.ir.plan import Plan, Step
 from mcu_build.plan.memory.fit import check_fit
 from mcu_build.progress import Progress

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_build.board import NpuChoice
 from mcu_build.cache import ROOM, Cache, hash_text, own_code, versions
 from mcu_build.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.errors import McuError
 from mcu_build.files import lock, write_atomically
 from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
+from mcu_build.hardware import NpuChoice
 from mcu_build.progress import Progress
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcu_build.board import NpuChoice
 from mcu_build.cache import Cache, hash_file, hash_text, own_code
 from mcu_build.choices import Io
 from mcu_build.custom import Signature, is_custom
 from mcu_build.dependencies import FRONT_END_CODE, Dependencies
 from mcu_build.errors import McuError
 from mcu_build.frontend import op_library
+from mcu_build.hardware import NpuChoice
 from mcu_build.stages.lowered import Lowered, read_signatures
 from mcu_build.vectors import npz
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcu_build.board import Board, NpuChoice
+from mcu_build.board import Board
 from mcu_build.cache import Cache, hash_text, own_code
 from mcu_build.choices import Io
 from mcu_build.errors import McuError, about
@@ -14,6 +14,7 @@ from mcu_build.frontend import op_library
 from mcu_build.frontend.names import check_model
 from mcu_build.frontend.session import TOSA
 from mcu_build.fronts.options import BuildOptions
+from mcu_build.hardware import NpuChoice
 from mcu_build.ir.plan import Quantization
 from mcu_build.progress import Progress
 from mcu_build.quality.verdict import verdict

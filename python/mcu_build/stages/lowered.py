@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcu_build.board import NpuChoice
 from mcu_build.custom import Signature
+from mcu_build.hardware import NpuChoice
 from mcu_build.ir.plan import Quantization
 from mcu_build.vectors import npz
 from mcu_build.vectors.npz import Array

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcu_build.board import Board, NpuChoice, find_board
+from mcu_build.board import Board, find_board
 from mcu_build.cache import hash_text
 from mcu_build.choices import Toolchain
 from mcu_build.codegen.cmsis_nn import CmsisNn, find_cmsis_nn
@@ -21,6 +21,7 @@ from mcu_build.codegen.target import default_toolchain
 from mcu_build.errors import Exit, McuError
 from mcu_build.executorch.options import Options as ExecutorchOptions
 from mcu_build.fronts.options import BuildOptions
+from mcu_build.hardware import NpuChoice
 
 # What is not part of the name of a build folder.
 _USUAL = ("float", "arm-clang", "host", "speed")

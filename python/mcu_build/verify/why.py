@@ -13,10 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mcu_build.board import NpuChoice
 from mcu_build.cache import Cache
 from mcu_build.errors import Exit, McuError, about
 from mcu_build.frontend.names import check_model, model_name
+from mcu_build.hardware import NpuChoice
 from mcu_build.progress import Progress
 from mcu_build.simulate.run import Sim
 from mcu_build.stages import pipeline

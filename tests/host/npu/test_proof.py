@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mcu_build.board import NpuChoice
 from mcu_build.frontend.quantize_npu import quantize_for_npu
+from mcu_build.hardware import NpuChoice
 from mcu_build.ir import program
 from mcu_build.lower.npu import ethos_u
 from mcu_build.lower.npu.tosa_graph import Graph

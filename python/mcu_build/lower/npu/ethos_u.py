@@ -8,8 +8,8 @@ from typing import Literal
 from executorch.backends.arm.ethosu import EthosUCompileSpec
 from torch.export import ExportedProgram
 
-from mcu_build.board import NpuChoice
 from mcu_build.errors import McuError
+from mcu_build.hardware import NpuChoice
 from mcu_build.lower.cortex_m import Lowered, finish, to_cortex_m
 from mcu_build.lower.npu.partition import Partitioner
 from mcu_build.lower.npu.vela import Compiled, recorded
