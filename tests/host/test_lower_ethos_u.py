@@ -316,6 +316,18 @@ class Twins(nn.Module):
         return torch.cat((torch.relu(torch.tanh(x)), torch.tanh(x) * 3), 1)
 
 
+class JoinedClamp(nn.Module):
+    """A ReLU behind a layer, in one scale with what has negative values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return torch.cat((self.first(x), torch.relu(self.second(x))), 1)
+
+
 def largest_error(model: nn.Module) -> float:
     """Of its one delegate's outputs, against float."""
     calls = [(torch.randn(2, 8, generator=torch.Generator().manual_seed(seed)),) for seed in range(6)]
@@ -337,6 +349,13 @@ def test_a_function_that_is_written_twice_has_both_scales(monkeypatch):
     assert largest_error(Twins()) < 0.15
     monkeypatch.setattr(vela_defects, "twins_kept_apart", contextlib.nullcontext)
     assert largest_error(Twins()) > 0.5
+
+
+def test_a_relu_in_a_concatenation_cuts_off(monkeypatch):
+    with torch.no_grad():
+        assert largest_error(JoinedClamp()) < 0.05
+        monkeypatch.setattr(vela_defects, "clamps_that_clamp", contextlib.nullcontext)
+        assert largest_error(JoinedClamp()) > 0.5
 
 
 def test_a_delegate_without_tosa_cannot_be_evaluated(half):

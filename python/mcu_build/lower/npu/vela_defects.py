@@ -105,8 +105,34 @@ def _end_in_integers(graph: Graph) -> None:
 @contextlib.contextmanager
 def mended_passes() -> Iterator[None]:
     """Lower inside the block with executorch's passes for Ethos-U as they should be."""
-    with one_result_of_convolutions(), twins_kept_apart():
+    with one_result_of_convolutions(), twins_kept_apart(), clamps_that_clamp():
         yield
+
+
+@contextlib.contextmanager
+def clamps_that_clamp() -> Iterator[None]:
+    """Fuse a ReLU into the layer before it only where the least integer stands for 0.
+
+    Executorch 1.5.1 counts on the range of the integers to cut off what is below 0. Where the result shares
+    its scale with values below 0, as in a concatenation, they pass.
+    """
+    from executorch.backends.arm._passes.fuse_quantized_activation_pass import FuseQuantizedActivationPass
+    from executorch.backends.arm._passes.quant_args import QuantArgs
+
+    original = FuseQuantizedActivationPass._is_fuseable_quantized_activation
+
+    def fuses(node: Node) -> bool:
+        if not original(node):
+            return False
+        quantize = next(iter(node.users))
+        given = QuantArgs.from_operator(quantize.target, quantize.args)
+        return bool(given.zp == given.qmin)
+
+    FuseQuantizedActivationPass._is_fuseable_quantized_activation = staticmethod(fuses)
+    try:
+        yield
+    finally:
+        FuseQuantizedActivationPass._is_fuseable_quantized_activation = staticmethod(original)
 
 
 @contextlib.contextmanager
