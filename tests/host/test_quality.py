@@ -11,7 +11,7 @@ import torch
 from mcu_build.frontend.captured import capture_file
 from mcu_build.frontend.evaluation import float_vectors, rounded_inputs_db
 from mcu_build.frontend.layer_quality import FloatValues, layer_quality, unlike_channel
-from mcu_build.quality.sqnr import judge, sqnr_db
+from mcu_build.quality.sqnr import astray, judge, sqnr_db
 from mcu_build.quality.verdict import card, cause, lines, verdict
 from tests.support.cli import mcu_build
 from tests.support.pages import Tags
@@ -55,6 +55,18 @@ def test_decibels():
     assert sqnr_db(signal, signal * 1.1) == pytest.approx(20)
     assert sqnr_db(signal, signal) == 150
     assert sqnr_db(signal * 0, signal) == -150
+
+
+def test_firmware_that_is_not_the_int8_program_is_told_from_a_bad_one():
+    floats = np.random.default_rng(0).normal(size=(4, 50))
+    near, far = floats + 0.02, floats * 0.5
+    assert astray([floats], [near], [near + 0.02]) is None
+    # More vectors ran on the device than the program was judged by.
+    assert astray([floats], [near[:2]], [np.concatenate([near[:2], far[2:]])]) is None
+    assert astray([floats, floats], [near, near], [near, far]) == (1, pytest.approx(6, abs=0.5))
+    # What int8 has ruined before is another matter, and so are integers.
+    assert astray([floats], [far], [near]) is None
+    assert astray([floats.astype(int)], [floats.astype(int)], [far.astype(int)]) is None
 
 
 def test_small_channels_beside_large_ones_are_judged_apart():

@@ -69,7 +69,7 @@ def test_as_few_operators_as_it_takes(monkeypatch, needed):
 
     def judged(wide=()):
         tried.append(len(wide))
-        return Judged(SimpleNamespace(), (Quality(0, 25.0 if len(wide) >= needed else 5.0, 1, 1),), wide)
+        return Judged(SimpleNamespace(), (), (Quality(0, 25.0 if len(wide) >= needed else 5.0, 1, 1),), wide)
 
     taken = widened(None, judged(), judged)
     assert len(taken.wide) == (needed if needed <= len(sets) else 0)

@@ -97,6 +97,7 @@ def document(proof: Any) -> dict[str, Any]:
         if proof.metric
         else None,
         "quality": list(proof.quality),
+        "astray": proof.astray,
         "stack": {"used": proof.outcome.stack_used, "size": proof.outcome.stack_size},
         "cycles": _cycles(proof),
         "npu": _npu(proof),

@@ -135,15 +135,21 @@ def judged(program: "ExportedProgram") -> int:
     return max(_FEWEST, min(_JUDGED, _MOST_ELEMENTS // max(elements, 1)))
 
 
+def answers_of(
+    captured: Captured, program: "ExportedProgram", vectors: dict[str, npz.Array]
+) -> list[npz.Array]:
+    """What a program gives for the first vectors, as many as it is judged by: an array an output."""
+    return outputs_of(captured, program.module(check_guards=False), vectors, judged(program))
+
+
 def quality_of(
-    captured: Captured, quantized: "ExportedProgram", vectors: dict[str, npz.Array]
+    captured: Captured, answers: Sequence[npz.Array], vectors: dict[str, npz.Array]
 ) -> tuple[Quality, ...]:
-    """The int8 program against the float model, over the first vectors."""
+    """The int8 program's answers against the float model's."""
     from mcu_build.frontend.capture import names_of_outputs
 
-    outputs = outputs_of(captured, quantized.module(check_guards=False), vectors, judged(quantized))
-    floats = [array[: len(outputs[0])] for array in npz.numbered(vectors, "float")]
-    return judge(floats, outputs, names_of_outputs(captured.exported))
+    floats = [array[: len(answers[0])] for array in npz.numbered(vectors, "float")]
+    return judge(floats, answers, names_of_outputs(captured.exported))
 
 
 def rounded_inputs_db(
@@ -157,7 +163,7 @@ def rounded_inputs_db(
     rounded = {
         name: _rounded(value) if name.startswith("input_") else value for name, value in vectors.items()
     }
-    kept = quality_of(captured, captured.exported, rounded)
+    kept = quality_of(captured, answers_of(captured, captured.exported, rounded), rounded)
     return min(value.worst for value in kept if not value.integers)
 
 

@@ -16,6 +16,7 @@ from mcu_build.errors import McuError, about
 from mcu_build.frontend import op_library
 from mcu_build.frontend.captured import Captured, Inputs, Label, capture_file
 from mcu_build.frontend.evaluation import (
+    answers_of,
     first_inputs,
     float_vectors,
     numpy_of,
@@ -71,7 +72,8 @@ def run(
         data = _Data(file, captured)
         with about(file):
             judged = _judged(file, data, npu_kind, progress, folder / TOSA, wishes is None)
-        quantized, quality, vectors = judged.quantized, judged.quality, data.vectors
+        quantized, quality = judged.quantized, judged.quality
+        vectors = data.vectors | {f"int8_{index}": array for index, array in enumerate(judged.answers)}
         observed = captured.dependencies().with_files([file.resolve(), *libraries_read])
         progress.step("comparing layers")
         for program in (captured.exported, quantized.program):
@@ -215,7 +217,8 @@ def _judged(
     calibration, again = tee(_counted(calibration_calls(captured), progress))
 
     def judged(quantized: "Quantized", wide: Collection[str] = ()) -> Judged:
-        return Judged(quantized, quality_of(captured, quantized.program, data.vectors), wide)
+        answers = answers_of(captured, quantized.program, data.vectors)
+        return Judged(quantized, answers, quality_of(captured, answers, data.vectors), wide)
 
     if npu_kind is not None:
         return judged(_for_npu(data, calibration, npu_kind, progress, tosa_folder))

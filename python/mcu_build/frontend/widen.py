@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mcu_build.frontend.neighbours import touching
 from mcu_build.quality.sqnr import LEAST_SQNR_DB, Quality
+from mcu_build.vectors.npz import Array
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -23,11 +24,12 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class Judged:
-    """A quantized program and how good its outputs are. `wide` are the operators that have 16 bits unasked,
-    by their names in the float graph.
+    """A quantized program, what it gives for the first vectors, and how good that is. `wide` are the
+    operators that have 16 bits unasked, by their names in the float graph.
     """
 
     quantized: "Quantized"
+    answers: Sequence[Array]
     quality: tuple[Quality, ...]
     wide: Collection[str] = ()
 

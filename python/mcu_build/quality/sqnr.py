@@ -75,6 +75,23 @@ def judge(
     return tuple(replace(_judge(index, *pair), name=own_name(index, names)) for index, pair in pairs)
 
 
+def astray(
+    floats: Sequence[Array], answers: Sequence[Array], actual: Sequence[Array]
+) -> tuple[int, float] | None:
+    """The first output whose `actual` values are far from an int8 program's `answers` where these are near
+    the float model's, and the decibels between the two: rounding alone moves such a program by less.
+
+    Arrays [vectors, ...] of one shape but for the vectors, of which all that all three have are looked at.
+    """
+    for index, arrays in enumerate(zip(floats, answers, actual, strict=True)):
+        count = min(map(len, arrays))
+        reference, answer, made = (array[:count] for array in arrays)
+        (near,), (firmware,) = judge([reference], [answer]), judge([answer], [made])
+        if not near.integers and firmware.worst < LEAST_SQNR_DB <= near.worst:
+            return index, firmware.worst
+    return None
+
+
 def sqnr_db(reference: Array, actual: Array) -> float:
     """Signal to quantization noise of arrays of one shape, between -150 and 150 dB."""
     signal, noise = _power(reference), _power(np.asarray(reference, np.float64) - actual)

@@ -15,7 +15,7 @@ from mcu_build.flash.via import Via
 from mcu_build.layer_names import output_name
 from mcu_build.progress import Progress
 from mcu_build.quality.metrics import OWN, Metric, is_higher_better, named
-from mcu_build.quality.sqnr import MOST_DROP, judge
+from mcu_build.quality.sqnr import MOST_DROP, astray, judge
 from mcu_build.quality.verdict import too_noisy
 from mcu_build.simulate.outcome import Outcome
 from mcu_build.simulate.run import Sim, check_simulator
@@ -63,6 +63,8 @@ class Proof:
     are the layers that may be: one where it is known which one is the first that differs, at its `element`.
     `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
+    `astray` is an output that is far from that of the int8 program in PyTorch, with its decibels: what the
+    program was lowered to means something else. None where there is none.
     `streams`: an NPU's delegates came without TOSA, and are compared with our model of the NPU alone.
     `outputs` are the model's names for its outputs, as far as they are known.
     """
@@ -76,6 +78,7 @@ class Proof:
     inexact: tuple[str, ...]
     made_up: bool
     quality: tuple[Mapping[str, Any], ...] = ()
+    astray: tuple[int, float] | None = None
     suspects: tuple[Layer, ...] = ()
     element: Mismatch | None = None
     metric: Metric | None = None
@@ -100,6 +103,15 @@ class Proof:
                 f"wrong; the first is element {first.index[0]} of buffer {first.output} after vector "
                 f"{first.vector}, {first.found:g} instead of {first.expected:g}",
                 "The outputs are right so far: a longer sequence would show it. Please report the model.",
+                Exit.FIRMWARE,
+            )
+        if self.astray:
+            index, decibels = self.astray
+            return McuError(
+                f"{self.name}: {output_name(index, self.outputs)} is what the int8 program was lowered to, "
+                f"which is not what it gives in PyTorch: {decibels:.1f} dB between the two",
+                "`mcu-build why` finds the layer. Write it with other operators, or keep it in float by "
+                "`precision`; `--npu none` leaves an NPU out. Please report the model.",
                 Exit.FIRMWARE,
             )
         if not compared.outputs_vary:
@@ -308,6 +320,7 @@ def test(
         inexact=inexact,
         made_up=built.lowered.vectors is None,
         quality=_quality(built, own, actual, limit),
+        astray=_astray(built, own, actual),
         suspects=layers,
         element=element,
         metric=_metric(built, own, expected, actual, limit),
@@ -384,6 +397,13 @@ def _quality(
     real = [vectors.dequantized(array, port) for array, port in pairs]
     judged = judge([array[:limit] for array in floats], real, built.lowered.outputs)
     return tuple(asdict(quality) for quality in judged)
+
+
+def _astray(built: Built, archive: Mapping[str, Array], actual: list[Array]) -> tuple[int, float] | None:
+    """The first output that is not the int8 program's in PyTorch, over the vectors for which it is known."""
+    answers = npz.numbered(archive, "int8")
+    real = [vectors.dequantized(*pair) for pair in zip(actual, built.manifest.outputs, strict=True)]
+    return astray(npz.numbered(archive, "float"), answers, real) if answers else None
 
 
 def _accuracy(

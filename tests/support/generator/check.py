@@ -21,6 +21,7 @@ from mcu_build.errors import McuError
 from mcu_build.fronts.options import BuildOptions
 from mcu_build.ir.plan import Plan
 from mcu_build.plan.compile import NOT_PLANNED
+from mcu_build.quality.sqnr import astray
 from mcu_build.stages.lower import lower_model
 from mcu_build.stages.lowered import Lowered
 from mcu_build.stages.planning import plan_program
@@ -95,6 +96,7 @@ class _Prepared:
     expected: list[np.ndarray]
     states: list[np.ndarray]  # of the quantized program, after each vector
     sqnr_db: float
+    astray: tuple[int, float] | None  # of PyTorch's int8 program
 
 
 def check(
@@ -106,7 +108,11 @@ def check(
     prepared: dict[Path, _Prepared] = {}
     for file in files:
         try:
-            prepared[file] = _prepare(file, target, Cache(folder / "cache"), costs)
+            one = _prepare(file, target, Cache(folder / "cache"), costs)
+            if one.astray:
+                results[file] = Result("wrong", f"output {one.astray[0]} is not PyTorch's", one.sqnr_db)
+            else:
+                prepared[file] = one
         except McuError as error:
             reason = str(error).split("\n")[0]
             results[file] = Result("refused" if _names_operator(reason) else "internal", reason)
@@ -137,7 +143,7 @@ def _prepare(file: Path, target: Target, cache: Cache, costs: Costs) -> _Prepare
     assert lowered.vectors is not None
     expected = npz.load(expected_outputs(lowered, lowered.vectors, cache, costs))
     vectors = npz.load(lowered.vectors)
-    outputs = npz.numbered(expected, "output")
+    outputs, floats = npz.numbered(expected, "output"), npz.numbered(vectors, "float")
     return _Prepared(
         lowered,
         plan,
@@ -145,7 +151,8 @@ def _prepare(file: Path, target: Target, cache: Cache, costs: Costs) -> _Prepare
         npz.numbered(vectors, "input"),
         outputs,
         npz.numbered(expected, "state"),
-        _sqnr_db(outputs, npz.numbered(vectors, "float")),
+        _sqnr_db(outputs, floats),
+        astray(floats, npz.numbered(vectors, "int8"), outputs),
     )
 
 
