@@ -32,13 +32,18 @@ def command(
     del debug
     from mcu_build.api import board_for
     from mcu_build.cache import Cache
+    from mcu_build.frontend.names import check_model, model_name
     from mcu_build.fronts.options import BuildOptions
     from mcu_build.stages.lower import lower_model
-    from mcu_build.verify.tosa import document, verify
+    from mcu_build.verify.tosa import document, nothing_to_verify, verify
 
     times, cache = StageTimes(), Cache()
     chosen = board_for(model, board)
-    lowered = lower_model(model, chosen, chosen.choose_npu(npu), BuildOptions.of(board=board), cache, times)
+    used = chosen.choose_npu(npu)
+    if used is None:
+        check_model(model)
+        raise nothing_to_verify(model_name(model))
+    lowered = lower_model(model, chosen, used, BuildOptions.of(board=board), cache, times)
     with tempfile.TemporaryDirectory() as folder:
         verdict = verify(lowered, chosen, vectors, Path(folder), cache, times)
     if as_json:

@@ -66,6 +66,14 @@ class Verdict:
         return outputs and all(delegate.holds for delegate in self.delegates)
 
 
+def nothing_to_verify(name: str) -> McuError:
+    """For a model that has no part on an NPU."""
+    return McuError(
+        f"{name}: no part of it is delegated to an NPU, there is nothing to verify",
+        "Name a board with an NPU, such as -b corstone-300, and give a model.py or a .pt2.",
+    )
+
+
 def verify(
     lowered: Lowered, board: Board, limit: int | None, folder: Path, cache: Cache, progress: Progress
 ) -> Verdict:
@@ -74,10 +82,7 @@ def verify(
     McuError where nothing of the program is delegated, or an output has no quantization.
     """
     if not lowered.delegates or lowered.vectors is None or lowered.quantized is None:
-        raise McuError(
-            f"{lowered.name}: no part of it is delegated to an NPU, there is nothing to verify",
-            "Name a board with an NPU, such as -b corstone-300, and give a model.py or a .pt2.",
-        )
+        raise nothing_to_verify(lowered.name)
     inputs = [array[:limit] for array in npz.numbered(npz.load(lowered.vectors), "input")]
     chosen = folder / "vectors.npz"
     npz.save(chosen, {f"input_{index}": array for index, array in enumerate(inputs)})
