@@ -12,6 +12,7 @@ from mcu_build.image.elf import read_elf, read_map
 from mcu_build.image.size import measure
 from mcu_build.resources import data_dir
 from tests.support.firmware import CMAKE, COMMAND, Project
+from tests.support.preloaded import environment
 
 EXAMPLES = data_dir() / "examples"
 CONSOLE = ["digit: 6", "first pump: healthy", "second pump: worn"]
@@ -115,7 +116,7 @@ def test_a_model_that_does_not_run_stops_the_build_until_it_does(application):
     file = application.folder / "pump.py"
     whole = file.read_text()
     file.write_text(whole + "raise ValueError('not yet')\n")
-    finished = process.run([CMAKE, "--build", application.tree])
+    finished = process.run([CMAKE, "--build", application.tree], env=environment())
     assert finished.status != 0
     assert "pump.py" in finished.stdout + finished.stderr
     assert "ValueError: not yet" in finished.stdout + finished.stderr
