@@ -7,7 +7,7 @@ import pytest
 
 from mcu_build.frontend import session, widen
 from mcu_build.frontend.captured import capture_file
-from mcu_build.frontend.widen import Judged, widened
+from mcu_build.frontend.widen import Judged, better_alone, widened
 from mcu_build.progress import Silent
 from mcu_build.quality.sqnr import LEAST_SQNR_DB, Quality
 
@@ -61,6 +61,10 @@ def test_an_output_of_alike_channels_stays_int8(tmp_path, monkeypatch):
     assert warnings == [] and judged.worst >= LEAST_SQNR_DB
 
 
+def judged_with(decibels: float, wide=()) -> Judged:
+    return Judged(SimpleNamespace(), (), (Quality(0, decibels, 1, 1),), wide)
+
+
 @pytest.mark.parametrize("needed", [1, 2, 5, 16, 17])
 def test_as_few_operators_as_it_takes(monkeypatch, needed):
     sets = [frozenset(map(str, range(size))) for size in range(1, 17)]
@@ -69,8 +73,14 @@ def test_as_few_operators_as_it_takes(monkeypatch, needed):
 
     def judged(wide=()):
         tried.append(len(wide))
-        return Judged(SimpleNamespace(), (), (Quality(0, 25.0 if len(wide) >= needed else 5.0, 1, 1),), wide)
+        return judged_with(25.0 if len(wide) >= needed else 5.0, wide)
 
     taken = widened(None, judged(), judged)
     assert len(taken.wide) == (needed if needed <= len(sets) else 0)
     assert len(tried) <= 2 + math.log2(len(sets))
+
+
+def test_the_core_alone_is_offered_where_an_npu_is_much_worse():
+    assert better_alone("net.py", judged_with(9), judged_with(11)) == ()
+    (text,) = better_alone("net.py", judged_with(9), judged_with(40, {"mean"}))
+    assert "9.0 dB, on the core alone 40.0 dB, with 16 bits for a part: --npu none" in text

@@ -302,10 +302,11 @@ def _reject(
     tosa_folder: Path | None,
 ) -> dict[str, str]:
     """What the NPU does not take beside what is `known`; if that is nothing, what Vela compiles wrong."""
-    trial, tried = _Trial(spec, known), copy.deepcopy(quantized)
-    # Else torch takes them apart, step by step.
-    build_recurrent(tried, is_for_cpu)
+    trial = _Trial(spec, known)
     with quiet(), quick(), named("lowered"), mended_passes(), proven(targets, tosa_folder) as wrong:
+        tried = copy.deepcopy(quantized)
+        # Else torch takes them apart, step by step.
+        build_recurrent(tried, is_for_cpu)
         to_edge_transform_and_lower(tried, partitioner=[trial], compile_config=cortex_m_edge_compile_config())
     return trial.rejected or {name: why for name, why in wrong.items() if name not in known}
 

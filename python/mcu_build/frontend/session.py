@@ -26,7 +26,7 @@ from mcu_build.frontend.evaluation import (
     steps_of,
 )
 from mcu_build.frontend.names import model_name
-from mcu_build.frontend.widen import Judged, warning, widened
+from mcu_build.frontend.widen import Judged, better_alone, warning, widened
 from mcu_build.recorder import without_folders
 from mcu_build.vectors import npz
 
@@ -200,6 +200,11 @@ class _Data:
             self.vectors.update(float_vectors(self._file, self.captured, self.labels))
         return first_inputs(self.captured, self.vectors)
 
+    def judged(self, quantized: "Quantized", wide: Collection[str] = ()) -> Judged:
+        """A program that was quantized over calibration data, over these."""
+        answers = answers_of(self.captured, quantized.program, self.vectors)
+        return Judged(quantized, answers, quality_of(self.captured, answers, self.vectors), wide)
+
 
 def _judged(
     file: Path,
@@ -209,34 +214,41 @@ def _judged(
     tosa_folder: Path | None = None,
     may_widen: bool = True,
 ) -> Judged:
-    """The quantized program with its quality. `may_widen`: 16 bits where int8 ruins an output."""
+    """The program with its quality. `may_widen`: 16 bits, on the core, where int8 ruins an output."""
+    captured = data.captured
+    calibration, again = tee(_counted(calibration_calls(captured), progress))
+    if npu_kind is None:
+        int8, taken = _for_core(data, calibration, progress, may_widen)
+        if taken is not int8:
+            captured.warnings.append(warning(str(file), captured.exported, int8, taken))
+        return taken
+    judged = data.judged(_for_npu(data, calibration, npu_kind, progress, tosa_folder))
+    if may_widen and not judged.is_enough:
+        progress.step("for the core alone, to compare")
+        _, alone = _for_core(data, again, progress, may_widen)
+        captured.warnings.extend(better_alone(str(file), judged, alone))
+    return judged
+
+
+def _for_core(
+    data: _Data, calibration: "Iterable[Inputs]", progress: _Progress, may_widen: bool
+) -> tuple[Judged, Judged]:
+    """The program in int8, and that which is taken."""
+    from mcu_build.frontend.quantize import quantize_layers
     from mcu_build.lower.annotate.given import has_scales
 
-    captured = data.captured
-    exported = captured.exported
-    calibration, again = tee(_counted(calibration_calls(captured), progress))
-
-    def judged(quantized: "Quantized", wide: Collection[str] = ()) -> Judged:
-        answers = answers_of(captured, quantized.program, data.vectors)
-        return Judged(quantized, answers, quality_of(captured, answers, data.vectors), wide)
-
-    if npu_kind is not None:
-        return judged(_for_npu(data, calibration, npu_kind, progress, tosa_folder))
-    from mcu_build.frontend.quantize import quantize_layers
-
-    int8 = judged(quantize_layers(exported, calibration, data.examples))
-    if not may_widen or captured.stream or has_scales(exported):
-        return int8
-    items = [] if int8.is_enough else list(again)
+    exported, examples = data.captured.exported, data.examples
+    calibration, again = tee(calibration)
+    int8 = data.judged(quantize_layers(exported, calibration, examples))
+    if not may_widen or int8.is_enough or data.captured.stream or has_scales(exported):
+        return int8, int8
+    items = list(again)
 
     def attempt(wide: Collection[str]) -> Judged:
         progress.step(f"16 bits for {len(wide)} operators")
-        return judged(quantize_layers(exported, items, data.examples, in_int16=wide), wide)
+        return data.judged(quantize_layers(exported, items, examples, in_int16=wide), wide)
 
-    taken = widened(exported, int8, attempt)
-    if taken is not int8:
-        captured.warnings.append(warning(str(file), exported, int8, taken))
-    return taken
+    return int8, widened(exported, int8, attempt)
 
 
 def _for_npu(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Layers that a warning names.
 _SHOWN = 4
+# Decibels by which the core is better than an NPU to be worth a word.
+_MUCH_DB = 3.0
 
 
 @dataclass(frozen=True)
@@ -100,4 +102,14 @@ def warning(file: str, exported: "ExportedProgram", int8: Judged, taken: Judged)
         f"{file}: int8 leaves an output with {int8.worst:.1f} dB. So {', '.join(names[:_SHOWN])}{more} have "
         f"16 bits, with which it has {taken.worst:.1f} dB. `precision = {{'*': 'int8'}}` in the model file "
         "takes them back; `mcu-build tune` prices such choices."
+    )
+
+
+def better_alone(file: str, judged: Judged, alone: Judged) -> tuple[str, ...]:
+    """What the core alone has, where an NPU's form of the model is much worse; else nothing."""
+    if alone.worst < judged.worst + _MUCH_DB:
+        return ()
+    return (
+        f"{file}: on the NPU an output has {judged.worst:.1f} dB, on the core alone {alone.worst:.1f} dB"
+        f"{', with 16 bits for a part' if alone.wide else ''}: --npu none.",
     )
