@@ -75,6 +75,24 @@ def test_a_pass_runs_where_it_has_something_to_do(monkeypatch):
     assert ran == ["RemoveMixedTypeOperators"]
 
 
+def test_a_subclass_of_a_pass_always_runs():
+    """Executorch has some that rewrite more operators: what their base looks at says nothing of them."""
+    seen = []
+
+    class More(ScalarToTensorPass):
+        def call_operator(self, op, args, kwargs, meta):
+            seen.append(op)
+            return super().call_operator(op, args, kwargs, meta)
+
+    exported = torch.export.export(Applied(torch.tanh), (FLOATS,), strict=False)
+    module = to_edge(exported).exported_program().graph_module
+    with idle_passes_skipped():
+        ScalarToTensorPass()(module)
+        assert not seen
+        More()(module)
+    assert seen
+
+
 def _noting(usual, ran):
     def call(self, module):
         ran.append(type(self).__name__)

@@ -19,13 +19,15 @@ def idle_passes_skipped() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for pass_class, concerns in _concerns().items():
             usual = pass_class.call
-            pass_class.call = _skipping(usual, concerns)
+            pass_class.call = _skipping(pass_class, usual, concerns)
             stack.callback(setattr, pass_class, "call", usual)
         yield
 
 
-def _skipping(usual: Any, concerns: Callable[[Node], bool]) -> Any:
+def _skipping(pass_class: type, usual: Any, concerns: Callable[[Node], bool]) -> Any:
     def call(self: Any, module: GraphModule) -> Any:
+        if type(self) is not pass_class:
+            return usual(self, module)  # A subclass may rewrite other operators.
         graphs = [submodule.graph for submodule in module.modules() if isinstance(submodule, GraphModule)]
         calls = (node for graph in graphs for node in graph.nodes if node.op == "call_function")
         if any(_is_unknown(node) or concerns(node) for node in calls if node.target is not getitem):
@@ -37,7 +39,9 @@ def _skipping(usual: Any, concerns: Callable[[Node], bool]) -> Any:
 
 def _concerns() -> dict[Any, Callable[[Node], bool]]:
     """The passes, with the operators that each rewrites."""
+    from executorch.backends.transforms.replace_scalar_with_tensor import ReplaceScalarWithTensorArgPass
     from executorch.exir.passes.dim_order_ops_registry import DimOrderOpsMap
+    from executorch.exir.passes.legalize_portable_dim_order_pass import LegalizePortableDimOrderPass
     from executorch.exir.passes.memory_format_ops_pass import MemoryFormatOpsPass
     from executorch.exir.passes.normalize_transpose_pass import NormalizeTransposePass
     from executorch.exir.passes.remove_mixed_type_operators import RemoveMixedTypeOperators
@@ -62,6 +66,10 @@ def _concerns() -> dict[Any, Callable[[Node], bool]]:
         SymToTensorPass: _has_symbol,
         RemoveMixedTypeOperators: _may_mix_types,
         MemoryFormatOpsPass: lambda node: node.target in DimOrderOpsMap,
+        ReplaceScalarWithTensorArgPass: lambda node: (
+            node.target in ReplaceScalarWithTensorArgPass.default_ops
+        ),
+        LegalizePortableDimOrderPass: lambda node: node.target in LegalizePortableDimOrderPass._target_ops,
     }
 
 
