@@ -285,6 +285,8 @@ CASES: Mapping[str, Case] = {
     "swish by hand": _on(lambda m, x: m.a(x) * torch.sigmoid(m.a(x)), (2, 6), a=lambda: nn.Linear(6, 6)),
     "functions": _on(_functions, (1, 3, 4, 4), a=lambda: nn.Conv2d(3, 4, 1), b=lambda: nn.Conv2d(4, 2, 1)),
     # Softmax.
+    "glu": _on(lambda m, x: F.glu(m.a(F.glu(x, 1)), -1), (2, 6, 5), a=lambda: nn.Linear(5, 8)),
+    "unfold": _on(lambda m, x: m.a(x.unfold(1, 4, 2)), (1, 10, 3), a=lambda: nn.Linear(4, 2)),
     "softmax": _on(lambda m, x: torch.softmax(x, -1), (3, 10)),
     "softmax, middle": _on(lambda m, x: torch.softmax(x, 1), (2, 5, 6)),
     "softmax, channels": _on(lambda m, x: m.a(x).softmax(1), (1, 3, 5, 4), a=lambda: nn.Conv2d(3, 4, 1)),

@@ -12,7 +12,7 @@ from torch.fx import Node
 from mcu_build.errors import McuError
 from mcu_build.frontend.stream.timeline import Reading, Rewrite, Time, Timeline
 from mcu_build.lower.builder import Builder, aten, fake_mode, in_order_of, run_fake, shape
-from mcu_build.lower.integer.int8_forms import DEQUANTIZE, QUANTIZE
+from mcu_build.lower.integer.int8_forms import DEQUANTIZE, QUANTIZE, note_quantized
 from mcu_build.lower.layout import is_channels_last, needs_channels_last
 from mcu_build.lower.rewrite.recurrent import RecurrentCall
 from mcu_build.lower.rewrite.recurrent_shapes import LAYERS
@@ -253,6 +253,9 @@ class Surgeon:
     def _quantized(self, build: Builder, like: Node, node: Node) -> Node:
         if like.target is not DEQUANTIZE:
             return node
+        if node.op == "call_function" and like.args[5] is torch.int8:
+            # The operator that it is made for may be one of ours, which executorch's passes do not look at.
+            note_quantized(node)
         return _rounded(build, node, like.args[1:])
 
     def _zeroed(self, build: Builder, operand: Node) -> Node:

@@ -73,6 +73,7 @@ MOVES = frozenset(
         aten.upsample_nearest2d.vec,
         aten.flip.default,
         aten.roll.default,
+        aten.unfold.default,
         aten.index.Tensor,
         aten.gather.default,
         aten.index_select.default,

@@ -181,8 +181,13 @@ def build_forms(exported: ExportedProgram, chosen: Chosen = everything) -> None:
 def _leave_to_executorch(node: Node, form: Int8Form) -> None:
     """Let executorch's passes fold the quantization around an operator into the one that they have for it."""
     if form.accepts(node):
-        notes = node.meta.get("custom") or {}
-        node.meta["custom"] = {**notes, ArmAnnotationInfo.CUSTOM_META_KEY: ArmAnnotationInfo(quantized=True)}
+        note_quantized(node)
+
+
+def note_quantized(node: Node) -> None:
+    """Have executorch's passes fold the quantization around an operator into it."""
+    notes = node.meta.get("custom") or {}
+    node.meta["custom"] = {**notes, ArmAnnotationInfo.CUSTOM_META_KEY: ArmAnnotationInfo(quantized=True)}
 
 
 def fixed_point(values: torch.Tensor, bits: int, shifts: tuple[int, int]) -> tuple[torch.Tensor, int]:

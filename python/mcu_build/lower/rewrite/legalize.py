@@ -305,6 +305,16 @@ def _stack(build: Builder, node: Node) -> Node:
     return build(aten.cat.default, pieces, dim)
 
 
+def _glu(build: Builder, node: Node) -> Node:
+    """glu as one half times the sigmoid of the other."""
+    source = node.args[0]
+    assert isinstance(source, Node)
+    dim = argument(node, 1, "dim", -1) % len(shape(source))
+    half = shape(source)[dim] // 2
+    value, gate = (build(aten.slice.Tensor, source, dim, first, first + half) for first in (0, half))
+    return build(aten.mul.Tensor, value, build(aten.sigmoid.default, gate))
+
+
 def _repeat(build: Builder, node: Node) -> Node:
     """repeat as cat along each dimension."""
     times = node.args[1]
@@ -448,6 +458,7 @@ RULES: Mapping[Any, tuple[Rule, ...]] = {
     aten.addmm.default: (addmm,),
     aten.adaptive_avg_pool2d.default: (_adaptive_pool,),
     aten.stack.default: (_stack,),
+    aten.glu.default: (_glu,),
     aten.repeat.default: (_repeat,),
     **MOVE_RULES,
     aten.pad.default: (*MOVE_RULES[aten.pad.default], _pad),
