@@ -319,6 +319,16 @@ def test_the_document_and_the_table():
     assert "1,500 cycles an inference on the core, 1.500 ms at 1 MHz" in text(report())
 
 
+def test_what_the_npu_does_is_named_and_is_said_to_be_an_estimate():
+    shown = text(report())
+    assert "400 cycles on ethos-u55-128, estimated by vela; no milliseconds" in shown
+    assert "Conv2D of the NPU" in shown
+    assert "estimated" in exports.trace(report())["otherData"]["scale"]
+    without = replace(report(), npu=None)
+    assert "estimated" not in text(without) + exports.trace(without)["otherData"]["scale"]
+    assert "They have no milliseconds" in page(report()) and "They have no milliseconds" not in page(without)
+
+
 def test_columns_are_left_out_before_a_name_is_cut():
     rows = [("raspberry-pi-pico", "cortex-m0plus", "264 K", "Raspberry Pi Pico of some length")]
     headings = ("board", "core", "RAM", "name")

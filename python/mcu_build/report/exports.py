@@ -10,6 +10,7 @@ def trace(report: Report) -> dict[str, Any]:
     """The inference as Chrome's trace events (chrome://tracing, ui.perfetto.dev).
 
     Times are microseconds at the board's clock; without one, a cycle or instruction stands for a microsecond.
+    The NPU's cycles are its compiler's estimate, drawn as if its clock were the core's.
     """
     rate = report.clock / 1e6 if report.clock and report.unit == "cycles" else 1.0
     scale = f"{report.clock} Hz" if rate != 1.0 else f"1 us stands for one of the {report.unit}"
@@ -19,6 +20,7 @@ def trace(report: Report) -> dict[str, Any]:
     ]
     rows = report.rows()
     if any(row.inner for row in rows):
+        scale += "; the NPU's cycles are estimated, and drawn as if its clock were the core's"
         events.append(_named("thread_name", 1, "NPU"))
     at = 0.0
     for row in rows:

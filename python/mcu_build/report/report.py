@@ -112,6 +112,12 @@ class Report:
         cost = self.profile.total
         return cost.instructions if cost.cycles is None else cost.cycles
 
+    @property
+    def npu_cycles(self) -> int | None:
+        """What the NPU's compiler estimates for all that the NPU does; None without an NPU's work."""
+        delegates = self.npu["compiler_estimates"]["delegates"] if self.npu else ()
+        return sum(delegate["cycles"] for delegate in delegates) if delegates else None
+
     def milliseconds(self, cycles: int | None) -> float | None:
         """What cycles take at the board's clock; None where either is not known."""
         return None if cycles is None or not self.clock else 1000 * cycles / self.clock

@@ -44,6 +44,7 @@ def text(report: Report) -> str:
             "" if milliseconds is None else f", {milliseconds:,.3f} ms at {(report.clock or 0) / 1e6:g} MHz"
         )
         lines.append(f"  {report.total:,} {report.unit} an inference on the core{time}")
+    lines += _npu_total(report)
     if report.accuracy:
         right = report.accuracy.elements - report.accuracy.mismatches
         lines.append(f"  {right:,} of {report.accuracy.elements:,} outputs equal the quantized program's")
@@ -55,13 +56,26 @@ def text(report: Report) -> str:
     return "\n".join([*lines, "", _table(report)])
 
 
+def _npu_total(report: Report) -> list[str]:
+    """What the NPU adds, as its compiler estimates it; it is no part of the core's figures."""
+    cycles = report.npu_cycles
+    if report.npu is None or cycles is None:
+        return []
+    compiler = report.npu["compiler_estimates"]["compiler"]
+    return [
+        f"  {cycles:,} cycles on {report.npu['name']}, estimated by {compiler}; "
+        "no milliseconds: a board's file has no clock of the NPU"
+    ]
+
+
 def _table(report: Report) -> str:
-    """The layers; a column that would be empty is left out."""
-    headings = ("layer", "line", "where", "MACs", report.unit, "dB")
+    """The layers; a column that would be empty is left out, and kernels where the terminal is narrow."""
+    headings = ("layer", "line", "where", "kernel", "MACs", report.unit, "dB")
     cells = [_cells(row) for row in report.rows()]
     shown = [index for index in range(len(headings)) if any(row[index] for row in cells)]
     rows = [[row[index] for index in shown] for row in cells]
-    return render([headings[index] for index in shown], rows, {"MACs", report.unit, "dB"})
+    numbers = {"MACs", report.unit, "dB"}
+    return render([headings[index] for index in shown], rows, numbers, optional=("kernel",))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -70,6 +84,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"  {row.label}" if row.inner else row.label,
         row.line,
         row.where,
+        row.kernel,
         f"{row.macs:,}" if row.macs else "",
         "" if count is None else f"{count:,}",
         "" if row.sqnr_db is None else f"{row.sqnr_db:.1f}",
