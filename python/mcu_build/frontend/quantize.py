@@ -145,12 +145,14 @@ def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> 
     """What int8 would leave little of, by a few calls, unless it is asked for: operators with the reason."""
     from mcu_build.lower.assigned import asks_int8
     from mcu_build.lower.rewrite.steep_means import steep_means
+    from mcu_build.lower.rewrite.unlike_channels import unlike_channels
     from mcu_build.lower.rewrite.unlike_rows import unlike_rows
     from mcu_build.lower.rewrite.wide_arguments import wide_arguments
 
     with quiet(), named("quantized"):
         module, calls = exported.module(check_guards=False), calibration[:_COMPARED]
-        results = (rule(module, calls) for rule in (wide_arguments, unlike_rows, steep_means))
+        rules = (wide_arguments, unlike_rows, unlike_channels, steep_means)
+        results = (rule(module, calls) for rule in rules)
         asked = {node.name for node in module.graph.nodes if asks_int8(node)}
         return {name: why for result in results for name, why in result.items() if name not in asked}
 

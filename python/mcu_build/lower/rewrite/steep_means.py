@@ -43,8 +43,8 @@ class _Chain:
     def is_ruined(self, values: Mapping[Node, Sequence[torch.Tensor]]) -> bool:
         """Whether int8 would lose too much, by the float model's values."""
         operand, means = torch.stack(values[self.mean.args[0]]), torch.stack(values[self.mean])
-        rounded = torch.stack([self.mean.target(value, *self.mean.args[1:]) for value in _rounded(operand)])
-        wanted, actual = self._behind(means), self._behind(_rounded(rounded))
+        int8 = torch.stack([self.mean.target(value, *self.mean.args[1:]) for value in rounded(operand)])
+        wanted, actual = self._behind(means), self._behind(rounded(int8))
         return not bool(wanted.square().sum() >= _LEAST * (actual - wanted).square().sum())
 
     def _behind(self, means: torch.Tensor) -> torch.Tensor:
@@ -91,7 +91,7 @@ def _is_alone(before: Sequence[Node], source: Node, mean: Node) -> bool:
     return all(user in inside for node in (source, *before) for user in node.users)
 
 
-def _rounded(values: torch.Tensor) -> torch.Tensor:
+def rounded(values: torch.Tensor) -> torch.Tensor:
     """To 255 steps of a range with zero in it."""
     low, high = values.min().clamp(max=0), values.max().clamp(min=0)
     step = ((high - low) / 255).clamp(min=torch.finfo(torch.float32).tiny)
