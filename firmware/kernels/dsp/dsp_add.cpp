@@ -11,22 +11,45 @@ inline int8_t sum(const DspAddParams& factors, int32_t first, int32_t second) {
     return static_cast<int8_t>(result);
 }
 
+// Fours of elements, by products with halfwords whose upper byte is the element: (factor << 8) * (element <<
+// 8)
+// >> 16. That takes half as many loads, and no extension. Assembly because both compilers keep operands on
+// the stack: 32 and 31 instructions for four, 24 here. Not inlined: it takes 13 registers.
+template <int kPoint>
+[[gnu::noinline]] void add_fours(const DspAddParams& params, const int8_t* first, const int8_t* second,
+                                 int8_t* output) {
+    int32_t a, b, c, d, e;
+    // The output may be one of the operands, which is why all four are made before one is stored.
+    __asm__ volatile(
+        "1: ldr %[a], [%[first]], #4\n ldr %[b], [%[second]], #4\n"
+        "and %[c], %[upper], %[a], lsl #8\n and %[d], %[upper], %[b], lsl #8\n"
+        "ands %[a], %[upper]\n ands %[b], %[upper]\n"
+        "smlawb %[e], %[factor], %[c], %[addend]\n smlawb %[e], %[other], %[d], %[e]\n"
+        "smlawt %[c], %[factor], %[c], %[addend]\n smlawt %[c], %[other], %[d], %[c]\n"
+        "smlawb %[d], %[factor], %[a], %[addend]\n smlawb %[d], %[other], %[b], %[d]\n"
+        "smlawt %[a], %[factor], %[a], %[addend]\n smlawt %[a], %[other], %[b], %[a]\n"
+        "ssat %[e], #8, %[e], asr %[point]\n ssat %[d], #8, %[d], asr %[point]\n"
+        "ssat %[c], #8, %[c], asr %[point]\n ssat %[a], #8, %[a], asr %[point]\n"
+        "strb %[d], [%[output], #1]\n strb %[c], [%[output], #2]\n strb %[a], [%[output], #3]\n"
+        "strb %[e], [%[output]], #4\n"
+        "cmp %[output], %[end]\n bne 1b\n"
+        : [first] "+r"(first), [second] "+r"(second), [output] "+r"(output), [a] "=&r"(a), [b] "=&r"(b),
+          [c] "=&r"(c), [d] "=&r"(d), [e] "=&r"(e)
+        : [factor] "r"(params.first_factor * 256), [other] "r"(params.second_factor * 256),
+          [addend] "r"(params.addend), [upper] "r"(0xFF00FF00), [end] "r"(output + params.count / 4 * 4),
+          [point] "I"(kPoint)
+        : "cc", "memory");
+}
+
 template <int kPoint>
 void add(const DspAddParams& params, const int8_t* first, const int8_t* second, int8_t* output) {
     const DspAddParams factors = params;
-    int32_t left = factors.count;
-    for (; left >= 4; left -= 4, first += 4, second += 4, output += 4) {
-        // The output may be one of the operands, which is why all four are made before one is stored.
-        const int8_t sums[4] = {
-            sum<kPoint>(factors, first[0], second[0]), sum<kPoint>(factors, first[1], second[1]),
-            sum<kPoint>(factors, first[2], second[2]), sum<kPoint>(factors, first[3], second[3])};
-        output[0] = sums[0];
-        output[1] = sums[1];
-        output[2] = sums[2];
-        output[3] = sums[3];
+    const int32_t whole = factors.count / 4 * 4;
+    if (whole > 0) {
+        add_fours<kPoint>(factors, first, second, output);
     }
-    for (; left > 0; --left) {
-        *output++ = sum<kPoint>(factors, *first++, *second++);
+    for (int32_t i = whole; i < factors.count; ++i) {
+        output[i] = sum<kPoint>(factors, first[i], second[i]);
     }
 }
 

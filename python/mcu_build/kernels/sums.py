@@ -28,8 +28,8 @@ class Factors:
     addend: int
 
 
-def factors(call: Add) -> Factors | None:
-    """Those that give add.h's sum for all pairs of values; None where there are none.
+def factors(call: Add, most: int = _MOST) -> Factors | None:
+    """Those below `most` that give add.h's sum for all pairs of values; None where there are none.
 
     For a pair of factors the addends that do are an interval: each wanted value says how far the sum may
     lie from it, a clamped one to one side only.
@@ -57,7 +57,8 @@ def factors(call: Add) -> Factors | None:
             below = min(int((high - sums).min()), _MOST)
             addend = (least + below) // 2
             corners = sums[np.ix_([0, -1], [0, -1])]
-            if least < below and np.abs(corners + addend).max() < _MOST:
+            small = max(abs(first), abs(second)) < most
+            if least < below and np.abs(corners + addend).max() < _MOST and small:
                 return Factors(point, first, second, addend)
     return None
 

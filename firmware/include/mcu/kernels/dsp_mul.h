@@ -4,8 +4,8 @@
 //   `half_away`
 //
 // The operands' walk is that of broadcast.h. Exact where the constants pass dsp_requantize.h's limits for a
-// product of at most 255 * 255. An element is written after those of its number were read. 15 instructions an
-// element, with the loop.
+// product of at most 255 * 255. An element is written after those of its number, and of the three
+// behind it, were read. 36 instructions for four elements where both operands are dense, else 15 for one.
 
 #pragma once
 

@@ -2,7 +2,7 @@
 
 from mcu_build.ir.calls.convolution import Conv2d, DepthwiseConv2d, TransposeConv2d
 from mcu_build.ir.calls.int4 import LinearW4
-from mcu_build.ir.calls.int8 import Gru, Lstm, Norm, Resample, Rnn
+from mcu_build.ir.calls.int8 import Gru, Lstm, Norm, Resample, Rnn, Softmax
 from mcu_build.ir.calls.int16 import Conv2dS16, LinearS16, NormS16
 from mcu_build.ir.calls.matmul import BatchMatmul, Linear
 from mcu_build.ir.calls.pairs import Add, Mul
@@ -26,6 +26,7 @@ TABLE: Table = (
     Rule(LinearW4, int4.dsp),
     Rule(Add, elementwise.add),
     Rule(Mul, elementwise.mul),
+    Rule(Softmax, elementwise.softmax),
     Rule(AvgPool2d, elementwise.average),
     Rule(Resample, resampling.dsp),
     Rule(Norm, norms.dsp),

@@ -14,6 +14,7 @@ from mcu_build.kernels.context import Context, Way
 from mcu_build.kernels.dsp import elementwise
 from mcu_build.kernels.dsp.linear import requantization_of
 from mcu_build.kernels.dsp.requantize import Bytes, DspBounds, DspRequantization, array
+from mcu_build.kernels.sums import factors
 from mcu_build.kernels.thumb import linear_core as family
 from mcu_build.kernels.thumb import tile_core
 from mcu_build.kernels.thumb.convolution import epilogue_of, pointwise_step, takes, tile_of
@@ -32,7 +33,8 @@ class ThumbLinearParams(Struct):
 
 def add(context: Context, step: Step, call: Add) -> Step | None:
     """Two dense operands, with the factors of dsp_add.h."""
-    return elementwise.add_by("thumb", step, call)
+    terms = factors(call) if call.params.space.both_dense else None
+    return elementwise.add_by("thumb", step, call, terms)
 
 
 def linear(context: Context, step: Step, call: Linear, *, thumb2: bool) -> Sequence[Way]:

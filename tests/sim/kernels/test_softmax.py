@@ -1,4 +1,4 @@
-"""Helium's softmax equals the reference kernel bit for bit, on the simulated core."""
+"""Softmax of Helium and of DSP cores equals the reference kernel bit for bit, on the simulated cores."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.sim.kernels.convolution_cases import differing, share_that_varies
 from tests.support.cases import Case, Out, T, run_cases
 from tests.support.cases_on_board import plans_on, run_cases_on
 
-BOARD = "corstone-300"
+KERNELS = [("corstone-300", "mve_softmax_s8"), ("mps2-an386", "dsp_softmax_s8")]
 SHAPES = [(64, 1), (32, 2), (10, 7), (40, 16), (3, 33), (2, 600)]
 SCALES = (0.003, 0.0117, 0.0625, 0.25, 7.9)
 
@@ -47,25 +47,27 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.parametrize("toolchain", ["arm-clang", "arm-gcc"])
-def test_equals_the_reference(toolchain: Toolchain, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("board", "kernel"), KERNELS)
+def test_equals_the_reference(board: str, kernel: str, toolchain: Toolchain, tmp_path: Path) -> None:
     made = cases()
-    assert {plan.steps[-1].kernel for plan in plans_on(BOARD, made)} == {"mve_softmax_s8"}
+    assert {plan.steps[-1].kernel for plan in plans_on(board, made)} == {kernel}
     (tmp_path / "host").mkdir()
     wanted = run_cases(made, tmp_path / "host")
-    assert differing(run_cases_on(BOARD, made, toolchain), wanted) == []
+    assert differing(run_cases_on(board, made, toolchain), wanted) == []
     assert share_that_varies(wanted) > 0.6
 
 
-def test_few_classes_or_another_dimension_go_elsewhere() -> None:
+@pytest.mark.parametrize(("board", "kernel"), KERNELS)
+def test_few_classes_or_another_dimension_go_elsewhere(board: str, kernel: str) -> None:
     x = np.zeros((8, 16), np.int8)
     along_rows = softmax(x, 0.1)
     arguments = [along_rows.arguments[0], 0, *along_rows.arguments[2:]]
     made = [softmax(x, 0.1), softmax(x[:1], 0.1), Case(along_rows.operator, arguments, along_rows.outputs)]
-    on_helium = [plan.steps[-1].kernel == "mve_softmax_s8" for plan in plans_on(BOARD, made)]
-    assert on_helium == [True, False, False]
+    assert [plan.steps[-1].kernel == kernel for plan in plans_on(board, made)] == [True, False, False]
 
 
-def test_another_scale_is_noticed() -> None:
+@pytest.mark.parametrize("board", [board for board, _ in KERNELS])
+def test_another_scale_is_noticed(board: str) -> None:
     x = np.random.default_rng(5).integers(-128, 128, (4, 16)).astype(np.int8)
-    outputs = run_cases_on(BOARD, [softmax(x, 0.02), softmax(x, 0.021)])
+    outputs = run_cases_on(board, [softmax(x, 0.02), softmax(x, 0.021)])
     assert differing(outputs[:1], outputs[1:]) == [0]
