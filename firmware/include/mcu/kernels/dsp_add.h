@@ -3,9 +3,9 @@
 //
 //   output = saturate(int8, (first * first_factor + second * second_factor + addend) >> point)
 //
-// The specializer finds factors of 24 bits with which this equals add.h for all 65,536 pairs of values, and leaves the
-// step alone where there are none. Exact; the sum stays below 2^31. An element is written after those of its
-// number, and of the three behind it, were read. 24 instructions for four elements.
+// The specializer finds factors of 24 bits with which this equals add.h for all 65,536 pairs of values, and
+// leaves the step alone where there are none. Exact; the sum stays below 2^31. An element is written after
+// those of its number, and of the three behind it, were read. 24 instructions for four elements.
 
 #pragma once
 
