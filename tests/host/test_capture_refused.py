@@ -181,6 +181,12 @@ def test_loops_on_data_are_refused_by_line(tmp_path):
         ("{'scores': y, 'name': 'cat'}", "model: output 'name': of type str, not a tensor"),
         ("None", "model: it returns no tensor"),
         ("y.to_sparse()", "model: output: a torch.sparse_coo tensor"),
+        ("torch.nested.nested_tensor([y[0], y[0, :1]])", "model: output: a nested tensor"),
+        ("torch.masked.masked_tensor(y, y > 0)", "model: output: a MaskedTensor"),
+        (
+            "torch.quantize_per_tensor(y, 0.1, 0, torch.qint8)",
+            "model: output: quantized already",
+        ),
     ],
 )
 def test_outputs_that_are_no_tensors_are_named(tmp_path, result, words):

@@ -90,6 +90,8 @@ WEIGHTS = {
         "to_dense",
     ),
     "model.table = torch.eye(2).to_sparse_csr()": ("model: table: a torch.sparse_csr tensor", "to_dense"),
+    "model.register_buffer('b', torch.nested.nested_tensor([torch.ones(2)]))": ("b: a nested", "padded"),
+    "model.register_buffer('b', torch.ones(2).to(torch.float8_e5m2))": ("b: of type float8_e5m2", "float()"),
     "model = model.state_dict()": ("model: of type OrderedDict, not an nn.Module", "load them"),
     "model = torch.nn.Linear": (
         "model: the class Linear, which needs in_features, out_features",

@@ -23,7 +23,7 @@ from mcu_build.frontend.modes import as_in_firmware
 from mcu_build.frontend.nested import leaves
 from mcu_build.frontend.op_library import LIBRARY_HINT
 from mcu_build.frontend.surroundings import NO_GPU, first_line
-from mcu_build.frontend.values import described
+from mcu_build.frontend.values import described, not_dense
 from mcu_build.lower.upstream.quiet import quiet
 from mcu_build.recorder import is_users_file
 
@@ -31,7 +31,8 @@ _OUTPUTS_HINT = (
     "forward returns tensors: one, or tuples, lists, dicts and dataclasses of them. None is left out, and a "
     "number becomes a constant output."
 )
-_DENSE_HINT = "Firmware has dense tensors alone: leave out what makes it sparse."
+_DENSE_HINT = "Firmware has dense tensors alone: return the plain tensor that it was made of."
+_FLOAT_HINT = "Leave out what quantizes: `--io int8` gives int8 outputs."
 _INITIAL_HINT = "Give it what it holds after power-on: register_buffer(name, torch.zeros(...))."
 _SHAPE_HINT = (
     "State in firmware has one shape: keep a window, as in `past.copy_(torch.cat([past, x], 1)[:, -16:])`."
@@ -225,8 +226,10 @@ def _check_outputs(path: Path, result: Any) -> None:
             raise McuError(
                 f"{path}: model: {where}: of type {type(leaf).__name__}, not a tensor", _OUTPUTS_HINT
             )
-        if isinstance(leaf, torch.Tensor) and leaf.layout != torch.strided:
-            raise McuError(f"{path}: model: {where}: a {leaf.layout} tensor", _DENSE_HINT)
+        if isinstance(leaf, torch.Tensor) and (kind := not_dense(leaf)):
+            raise McuError(f"{path}: model: {where}: {kind}", _DENSE_HINT)
+        if isinstance(leaf, torch.Tensor) and leaf.is_quantized:
+            raise McuError(f"{path}: model: {where}: quantized already", _FLOAT_HINT)
     if not any(isinstance(leaf, torch.Tensor) for _, leaf in outputs):
         raise McuError(f"{path}: model: it returns no tensor", _OUTPUTS_HINT)
 

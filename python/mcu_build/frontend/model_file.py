@@ -26,7 +26,7 @@ from mcu_build.frontend.names import model_name, suffix_hint
 from mcu_build.frontend.nested import Nested, fixed, leaves
 from mcu_build.frontend.rounded import keep_rounded
 from mcu_build.frontend.surroundings import Surroundings
-from mcu_build.frontend.values import described, dtype_name, kind_of
+from mcu_build.frontend.values import described, dtype_name, kind_of, not_dense
 from mcu_build.frontend.weights import check_weights
 from mcu_build.quality.metrics import NAMES, OWN
 
@@ -331,9 +331,10 @@ def _check_tensor(where: str, tensor: Any) -> None:
             f"{where}: element type {dtype} cannot be built for a microcontroller",
             f"Use float32 (`.float()`), or one of {', '.join(_DTYPES[1:])}.",
         )
-    if tensor.is_nested or tensor.layout != torch.strided or tensor.device.type != "cpu":
+    kind = not_dense(tensor)
+    if kind or tensor.device.type != "cpu":
         raise McuError(
-            f"{where}: a {'nested' if tensor.is_nested else tensor.layout} tensor on {tensor.device}",
+            f"{where}: {kind or 'a tensor'} on {tensor.device}",
             "Use dense tensors on the CPU.",
         )
     if tensor.numel() == 0:

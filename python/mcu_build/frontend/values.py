@@ -18,6 +18,19 @@ def dtype_name(tensor: "torch.Tensor") -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
+def not_dense(tensor: "torch.Tensor") -> str:
+    """What a tensor is that is no plain array of numbers, for a message; empty for those that are."""
+    import torch
+
+    if tensor.is_nested:
+        return "a nested tensor"
+    if tensor.layout != torch.strided:
+        return f"a {tensor.layout} tensor"
+    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return f"a {type(tensor).__name__}"
+    return ""
+
+
 def kind_of(value: Any) -> str:
     """What a value is, for a message: a tensor with its shape, a class by name, else its type."""
     import torch

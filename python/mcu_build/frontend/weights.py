@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcu_build.errors import McuError
-from mcu_build.frontend.values import dtype_name
+from mcu_build.frontend.values import dtype_name, not_dense
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +23,9 @@ def check_weights(path: Path, model: "torch.nn.Module") -> None:
             wrong.append((name, *problem))
     for name, module in model.named_modules():
         for key, value in vars(module).items():
-            if isinstance(value, torch.Tensor) and value.layout != torch.strided:
+            if isinstance(value, torch.Tensor) and (kind := not_dense(value)):
                 full = f"{name}.{key}" if name else key
-                wrong.append((full, f"a {value.layout} tensor", "Use dense tensors: `.to_dense()`."))
+                wrong.append((full, kind, f"Use dense tensors: `{_dense(value)}`."))
     if wrong:
         name, what, hint = wrong[0]
         others = f" (and {len(wrong) - 1} more like it)" if len(wrong) > 1 else ""
@@ -34,23 +34,26 @@ def check_weights(path: Path, model: "torch.nn.Module") -> None:
 
 def _wrong_weight(tensor: "torch.Tensor", is_parameter: bool) -> tuple[str, str] | None:
     """What is wrong with a weight, and the hint; None where nothing is."""
-    import torch
-
     dtype = dtype_name(tensor)
     if tensor.is_meta:
         return "on the meta device, without values", "Make the model on the CPU and load its weights into it."
-    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+    kind = not_dense(tensor)
+    if kind or tensor.device.type != "cpu":
         return (
-            f"a {tensor.layout} tensor on {tensor.device}",
-            "Use dense tensors on the CPU: `.to_dense().cpu()`.",
+            f"{kind or 'a tensor'} on {tensor.device}",
+            f"Use dense tensors on the CPU: `{_dense(tensor)}.cpu()`.",
         )
     if tensor.is_quantized:
         return f"of type {dtype}, quantized already", "Give the float model: mcu-build quantizes it."
-    if dtype in ("float16", "bfloat16", "float64") and (is_parameter or dtype != "float64"):
+    if tensor.is_floating_point() and dtype != "float32" and (is_parameter or dtype != "float64"):
         return f"of type {dtype}", "Firmware computes in int8 and float32: give `model.float()`."
     if tensor.is_floating_point():
         return wrong_number(tensor, infinite=is_parameter)
     return None
+
+
+def _dense(tensor: "torch.Tensor") -> str:
+    return ".to_padded_tensor(0.0)" if tensor.is_nested else ".to_dense()"
 
 
 def wrong_number(tensor: "torch.Tensor", infinite: bool) -> tuple[str, str] | None:
