@@ -23,6 +23,8 @@ LEAST_SQNR_DB = 20.0
 LEAST_EQUAL = 0.9
 # Points of accuracy whose loss a user is warned of.
 MOST_DROP = 2.0
+# What one way to round may be worse than another, over few vectors of small values.
+_ROUNDING_DB = 6.0
 # What an exact match is given, so that figures stay finite.
 _MOST_DB = 150.0
 # Neighbouring channels whose root mean squares differ by no more are one group.
@@ -77,18 +79,19 @@ def judge(
 
 def astray(
     floats: Sequence[Array], answers: Sequence[Array], actual: Sequence[Array]
-) -> tuple[int, float] | None:
-    """The first output whose `actual` values are far from an int8 program's `answers` where these are near
-    the float model's, and the decibels between the two: rounding alone moves such a program by less.
+) -> tuple[int, float, float] | None:
+    """The first output whose `actual` values are ruined where an int8 program's `answers` are not, with the
+    decibels of the two: that program's rounding alone moves values by less.
 
     Arrays [vectors, ...] of one shape but for the vectors, of which all that all three have are looked at.
     """
     for index, arrays in enumerate(zip(floats, answers, actual, strict=True)):
         count = min(map(len, arrays))
         reference, answer, made = (array[:count] for array in arrays)
-        (near,), (firmware,) = judge([reference], [answer]), judge([answer], [made])
-        if not near.integers and firmware.worst < LEAST_SQNR_DB <= near.worst:
-            return index, firmware.worst
+        (program,), (firmware,) = judge([reference], [answer]), judge([reference], [made])
+        is_ruined = firmware.worst < LEAST_SQNR_DB <= program.worst
+        if not program.integers and is_ruined and firmware.worst < program.worst - _ROUNDING_DB:
+            return index, program.worst, firmware.worst
     return None
 
 

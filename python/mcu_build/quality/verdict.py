@@ -57,7 +57,8 @@ def _enlarging(rounded_inputs_db: float | None) -> str:
         return ""
     return (
         f" With nothing but inputs rounded to 8 bits the float model itself has {rounded_inputs_db:.1f} dB: "
-        "it enlarges small differences, as untrained models do."
+        "it enlarges small differences, as untrained models do, or what matters in an input is much "
+        "smaller than values beside it (give it an input of its own, or scale it before the model)."
     )
 
 

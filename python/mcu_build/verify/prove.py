@@ -63,8 +63,8 @@ class Proof:
     are the layers that may be: one where it is known which one is the first that differs, at its `element`.
     `state` compares what is kept from call to call, after each; None where nothing is.
     `quality` compares the firmware with the float model, an output each: quality.Quality as plain data.
-    `astray` is an output that is far from that of the int8 program in PyTorch, with its decibels: what the
-    program was lowered to means something else. None where there is none.
+    `astray` is an output that is ruined and was not in the int8 program in PyTorch, with that program's
+    decibels and its own: what the program was lowered to means something else. None where there is none.
     `streams`: an NPU's delegates came without TOSA, and are compared with our model of the NPU alone.
     `outputs` are the model's names for its outputs, as far as they are known.
     """
@@ -78,7 +78,7 @@ class Proof:
     inexact: tuple[str, ...]
     made_up: bool
     quality: tuple[Mapping[str, Any], ...] = ()
-    astray: tuple[int, float] | None = None
+    astray: tuple[int, float, float] | None = None
     suspects: tuple[Layer, ...] = ()
     element: Mismatch | None = None
     metric: Metric | None = None
@@ -106,10 +106,10 @@ class Proof:
                 Exit.FIRMWARE,
             )
         if self.astray:
-            index, decibels = self.astray
+            index, program, firmware = self.astray
             return McuError(
-                f"{self.name}: {output_name(index, self.outputs)} is what the int8 program was lowered to, "
-                f"which is not what it gives in PyTorch: {decibels:.1f} dB between the two",
+                f"{self.name}: {output_name(index, self.outputs)} has {firmware:.1f} dB against the float "
+                f"model, and {program:.1f} dB in PyTorch: the int8 program was lowered to something else",
                 "`mcu-build why` finds the layer. Write it with other operators, or keep it in float by "
                 "`precision`; `--npu none` leaves an NPU out. Please report the model.",
                 Exit.FIRMWARE,
@@ -399,7 +399,9 @@ def _quality(
     return tuple(asdict(quality) for quality in judged)
 
 
-def _astray(built: Built, archive: Mapping[str, Array], actual: list[Array]) -> tuple[int, float] | None:
+def _astray(
+    built: Built, archive: Mapping[str, Array], actual: list[Array]
+) -> tuple[int, float, float] | None:
     """The first output that is not the int8 program's in PyTorch, over the vectors for which it is known."""
     answers = npz.numbered(archive, "int8")
     real = [vectors.dequantized(*pair) for pair in zip(actual, built.manifest.outputs, strict=True)]

@@ -96,7 +96,7 @@ class _Prepared:
     expected: list[np.ndarray]
     states: list[np.ndarray]  # of the quantized program, after each vector
     sqnr_db: float
-    astray: tuple[int, float] | None  # of PyTorch's int8 program
+    astray: tuple[int, float, float] | None  # of PyTorch's int8 program
 
 
 def check(
