@@ -28,6 +28,17 @@ def test_the_program_computes_what_the_model_does(tmp_path, channels):
     assert not torch.equal(exported.module()(given), model.model(channels_last(other)))
 
 
+def test_expanded_weights_have_memory_of_their_own(tmp_path):
+    net = CONVOLUTION.format(channels=3).replace("self.head(", "self.scale * self.head(")
+    more = """
+model.register_buffer("scale", torch.ones(1).expand(2))
+model.head.bias = nn.Parameter(torch.zeros(1).expand(2))
+"""
+    exported = capture(load(write(tmp_path, net + more)))
+    assert len(exported.state_dict) == 5
+    assert all(0 not in tensor.stride() for tensor in exported.state_dict.values())
+
+
 def test_parts_may_have_names_of_torchs_graph_modules(tmp_path):
     """`code`, `graph` and `meta` are attributes of a GraphModule, which then does not find their weights."""
     net = CONVOLUTION.format(channels=1).replace("self.conv", "self.code").replace("self.head", "self.meta")

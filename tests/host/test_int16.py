@@ -174,9 +174,9 @@ def test_layers_have_the_width_that_was_asked_for(outcomes: dict[str, Outcome]) 
 
 
 def test_what_has_no_int16_form_is_said(outcomes: dict[str, Outcome]) -> None:
-    (warning,) = [text for text in outcomes["mixed"].lowered.warnings if "asks for int16" in text]
+    (warning,) = [text for text in outcomes["mixed"].lowered.warnings if "16 bits" in text]
     assert "cumsum" in warning
-    assert "`precision` asks for int16, of which this operator has no form" in warning
+    assert "it was to have 16 bits, of which this operator has no form" in warning
 
 
 def test_what_does_not_fit_names_what_16_bits_cost(outcomes: dict[str, Outcome]) -> None:

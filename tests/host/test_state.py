@@ -148,6 +148,7 @@ model = Net()
 example_inputs = (torch.randn(1, 4),)
 calibration = [[(torch.randn(1, 4),) for _ in range(12)]]
 evaluation = [([(torch.randn(1, 4),) for _ in range(6)], None)]
+precision = {"*": "int8"}
 """
 
 

@@ -56,6 +56,7 @@ def call_once(model: Model) -> FirstCall:
     Buffers are as before afterwards; what the model makes once and keeps (a mask for the length that it has
     seen) stays. McuError where a call fails or gives what firmware cannot.
     """
+    _give_own_memory(model.model)
     buffers = _Buffers(model.model)
     initial, once = _buffers(model.model), {}
     seen, versions, values = [], _versions(model.model), _values(model.model)
@@ -103,6 +104,22 @@ def call_once(model: Model) -> FirstCall:
         owner, _, attribute = name.rpartition(".")
         setattr(model.model.get_submodule(owner), attribute, first[name])
     return FirstCall(frozenset(state | rewritten), frozenset(written), output_names(result))
+
+
+def _give_own_memory(model: nn.Module) -> None:
+    """Each element of what a model holds a place of its own: `expand` has one for several, which no pass
+    can write.
+    """
+    for module in model.modules():
+        for held_by in (module._parameters, module._buffers, vars(module)):
+            for tensor in held_by.values():
+                if isinstance(tensor, torch.Tensor) and not _is_lazy(tensor) and _is_expanded(tensor):
+                    with torch.no_grad():
+                        tensor.data = tensor.contiguous()
+
+
+def _is_expanded(tensor: torch.Tensor) -> bool:
+    return any(size > 1 and step == 0 for size, step in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def called(model: Model, inputs: Sequence[torch.Tensor] | None = None) -> Any:

@@ -29,7 +29,7 @@ from mcu_build.lower.integer.int8_forms import are_constants
 from mcu_build.lower.rewrite import masked_softmax, norms, recurrent, resample
 from mcu_build.lower.rewrite.recurrent_shapes import LAYERS as LAYERS_OVER_TIME
 
-_NO_FORM = "`precision` asks for int16, of which this operator has no form"
+_NO_FORM = "it was to have 16 bits, of which this operator has no form"
 # Values in use go beyond those of calibration. Rounding to 15 bits in place of 16 costs nothing beside
 # weights of 8; what is cut off did: a transformer has 39.4 dB in place of 28.7.
 _HEADROOM = 2.0
