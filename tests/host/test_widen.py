@@ -61,8 +61,9 @@ def test_an_output_of_alike_channels_stays_int8(tmp_path, monkeypatch):
     assert warnings == [] and judged.worst >= LEAST_SQNR_DB
 
 
-def judged_with(decibels: float, wide=()) -> Judged:
-    return Judged(SimpleNamespace(), (), (Quality(0, decibels, 1, 1),), wide)
+def judged_with(decibels: float, wide=(), spread=100.0, clipped=0.0) -> Judged:
+    row = SimpleNamespace(sqnr_db=decibels, spread=spread, clipped=clipped)
+    return Judged(SimpleNamespace(rows={"layer": row}), (), (Quality(0, decibels, 1, 1),), wide)
 
 
 @pytest.mark.parametrize("needed", [1, 2, 5, 16, 17])
@@ -78,6 +79,12 @@ def test_as_few_operators_as_it_takes(monkeypatch, needed):
     taken = widened(None, judged(), judged)
     assert len(taken.wide) == (needed if needed <= len(sets) else 0)
     assert len(tried) <= 2 + math.log2(len(sets))
+
+
+@pytest.mark.parametrize("cause", [{"spread": 6.0}, {"clipped": 0.1}])
+def test_what_16_bits_are_no_remedy_for(cause):
+    int8 = judged_with(5, **cause)
+    assert widened(None, int8, lambda wide: pytest.fail("it is no remedy")) is int8
 
 
 def test_the_core_alone_is_offered_where_an_npu_is_much_worse():

@@ -1,4 +1,5 @@
-"""16 bits that nobody asked for, where int8 ruins an output and they do not.
+"""16 bits that nobody asked for, where int8 ruins an output since channels of a tensor are too unlike for one
+scale, and 16 bits do not.
 
 Values are rounded between layers, so it is tensors that get more bits: all that makes one or reads it,
 together. Tensors are taken in the order of what they lose alone, as few as it needs for 20 dB: by bisection,
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from mcu_build.frontend.neighbours import touching
 from mcu_build.quality.sqnr import LEAST_SQNR_DB, Quality
+from mcu_build.quality.verdict import HARMLESS_DB, MUCH_CLIPPED, UNLIKE
 from mcu_build.vectors.npz import Array
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+    from mcu_build.frontend.layer_quality import LayerQuality
     from mcu_build.frontend.quantize import Quantized
 
 # Layers that a warning names.
@@ -50,9 +53,9 @@ def widened(
     exported: "ExportedProgram", int8: Judged, attempt: Callable[[Collection[str]], Judged]
 ) -> Judged:
     """`int8`, or what `attempt` makes with 16 bits for as few operators of `exported` as bring every output
-    to 20 dB; `int8` where all of them do not.
+    to 20 dB; `int8` where all of them do not, or something else than unlike channels has ruined it.
     """
-    if int8.is_enough:
+    if int8.is_enough or not any(map(_has_unlike_channels, int8.quantized.rows.values())):
         return int8
     sets = by_loss(exported, int8.quantized)
     best = attempt(sets[-1]) if sets else int8
@@ -91,6 +94,11 @@ def by_loss(exported: "ExportedProgram", quantized: "Quantized") -> Sequence[fro
     return tuple(sets)
 
 
+def _has_unlike_channels(row: "LayerQuality") -> bool:
+    """Whether a layer loses most of what it reads or makes, and data beyond its range are not why."""
+    return row.sqnr_db < HARMLESS_DB and row.spread > UNLIKE and row.clipped <= MUCH_CLIPPED
+
+
 def warning(file: str, exported: "ExportedProgram", int8: Judged, taken: Judged) -> str:
     """What was done, and how to have it otherwise."""
     from mcu_build.frontend.precision import names_of
@@ -99,8 +107,8 @@ def warning(file: str, exported: "ExportedProgram", int8: Judged, taken: Judged)
     names = list(dict.fromkeys(full for _, full in map(names_of, nodes)))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (
-        f"{file}: int8 leaves an output with {int8.worst:.1f} dB. So {', '.join(names[:_SHOWN])}{more} have "
-        f"16 bits, with which it has {taken.worst:.1f} dB. `precision = {{'*': 'int8'}}` in the model file "
+        f"{file}: channels are too unlike for int8, which leaves an output with {int8.worst:.1f} dB. "
+        f"So {', '.join(names[:_SHOWN])}{more} have 16 bits, with which it has {taken.worst:.1f} dB. `precision = {{'*': 'int8'}}` in the model file "
         "takes them back; `mcu-build tune` prices such choices."
     )
 

@@ -13,11 +13,11 @@ Row = Mapping[str, Any]
 
 # Layers that a warning names.
 _SHOWN = 3
-_MUCH_CLIPPED = 0.01
-# A channel that reaches so many times as far as the others takes four of eight bits from them.
-_UNLIKE = 16.0
+MUCH_CLIPPED = 0.01
+# A channel that reaches so many times as far as the others takes more than three of eight bits from them.
+UNLIKE = 12.0
 # A layer that keeps this much is not what has ruined an output.
-_HARMLESS_DB = 30.0
+HARMLESS_DB = 30.0
 _CHOICE = (
     " An index (argmax, topk, sort) is another one, and so is what it picks, where candidates are nearer to "
     "each other than a step of int8: `evaluation` with labels shows whether that matters."
@@ -36,7 +36,7 @@ def verdict(
     bad = [text for row in quality for text in _bad_outputs(row)]
     if not bad:
         return ()
-    worst = [row for row in by_loss(layers)[:_SHOWN] if row["sqnr_db"] < _HARMLESS_DB]
+    worst = [row for row in by_loss(layers)[:_SHOWN] if row["sqnr_db"] < HARMLESS_DB]
     sentences = [
         f"{file}: the int8 program is far from the float model: {', '.join(bad)}; "
         f"{LEAST_SQNR_DB:.0f} dB is the least that is usually of use."
@@ -53,7 +53,7 @@ def verdict(
 
 def _enlarging(rounded_inputs_db: float | None) -> str:
     """Says so where the model itself makes large differences of small ones."""
-    if rounded_inputs_db is None or rounded_inputs_db >= _HARMLESS_DB:
+    if rounded_inputs_db is None or rounded_inputs_db >= HARMLESS_DB:
         return ""
     return (
         f" With nothing but inputs rounded to 8 bits the float model itself has {rounded_inputs_db:.1f} dB: "
@@ -64,12 +64,12 @@ def _enlarging(rounded_inputs_db: float | None) -> str:
 
 def cause(row: Row) -> str:
     """What a layer's loss comes from, and what would help, as far as its figures tell."""
-    if row["clipped"] > _MUCH_CLIPPED:
+    if row["clipped"] > MUCH_CLIPPED:
         return (
             f"{row['clipped']:.0%} of its values lie beyond its range, which is from `calibration` or from "
             "whoever quantized the program: the data for it should be like the data in use"
         )
-    if row.get("spread", 1.0) > _UNLIKE:
+    if row.get("spread", 1.0) > UNLIKE:
         read = "reads" if row["weights_db"] is not None else "makes"
         return (
             f"channel {row['largest_channel']} of what it {read} reaches {row['spread']:.0f} times as far as "
