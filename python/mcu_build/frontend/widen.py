@@ -107,9 +107,9 @@ def warning(file: str, exported: "ExportedProgram", int8: Judged, taken: Judged)
     names = list(dict.fromkeys(full for _, full in map(names_of, nodes)))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (
-        f"{file}: channels are too unlike for int8, which leaves an output with {int8.worst:.1f} dB. "
-        f"So {', '.join(names[:_SHOWN])}{more} have 16 bits, with which it has {taken.worst:.1f} dB. `precision = {{'*': 'int8'}}` in the model file "
-        "takes them back; `mcu-build tune` prices such choices."
+        f"{file}: channels are too unlike for int8, which leaves an output with {int8.worst:.1f} dB. So "
+        f"{', '.join(names[:_SHOWN])}{more} have 16 bits, with which it has {taken.worst:.1f} dB. "
+        "`precision = {'*': 'int8'}` in the model file takes them back; `mcu-build tune` prices such choices."
     )
 
 
