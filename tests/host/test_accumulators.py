@@ -10,7 +10,7 @@ from torch import nn
 
 from mcu_build.frontend import precision
 from mcu_build.frontend.accumulators import accumulating
-from mcu_build.frontend.quantize import quantize
+from mcu_build.frontend.quantize import quantize, ruined_by_int8
 from mcu_build.frontend.state import Stepper, lift_state, with_state
 from mcu_build.lower.assigned import why_in_float
 
@@ -175,3 +175,11 @@ def test_a_filter_over_several_calls_is_float_and_a_chain_is_not(model: nn.Modul
         program, _ = lift_state(exported.run_decompositions({}))
     found = {node.name.rstrip("_0123456789") for node in accumulating(program)}
     assert found - {"copy", "clone"} == kept
+
+
+@pytest.mark.parametrize(("first", "kept"), [(-1e3, ["maximum"]), (float("-inf"), ["maximum"]), (-0.5, [])])
+def test_a_maximum_that_begins_far_away_is_float(first: float, kept: list[str]) -> None:
+    program, initial = lifted(lambda s, y: torch.maximum(s, y))
+    dice = torch.Generator().manual_seed(1)
+    calls = [(torch.randn(1, 4, generator=dice), torch.full_like(initial[0], first)) for _ in range(3)]
+    assert [name.split("_")[0] for name in ruined_by_int8(program, calls)] == kept

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import Graph, Node
 
 from mcu_build.lower.annotate.clusters import is_float
 from mcu_build.lower.annotate.int8 import MOVES
@@ -36,9 +36,17 @@ _PASSES = frozenset(
 def accumulating(exported: ExportedProgram) -> set[Node]:
     """The operators between a state and its new value, where arithmetic of elements leads from one to the
     other, in one call or over several (a filter whose second delay goes to its first)."""
-    pairs = tied(exported.graph)
-    states = {state: result for state, result in pairs if is_float(state)}
-    readers = {result: [state for state in states if states[state] is result] for _, result in pairs}
+    nodes = set(_scaled_sums(exported))
+    for _, between in loops(exported.graph):
+        if any(name_of(node) in _ARITHMETIC for node in between):
+            nodes |= between
+    return nodes
+
+
+def loops(graph: Graph) -> Iterator[tuple[Node, set[Node]]]:
+    """Each state that is float, with the operators on elements that lead from it back to it."""
+    states = {state: result for state, result in tied(graph) if is_float(state)}
+    readers = {result: [state for state in states if states[state] is result] for result in states.values()}
 
     def later(node: Node) -> list[Node]:
         return [*node.users, *readers.get(node, ())]
@@ -49,14 +57,11 @@ def accumulating(exported: ExportedProgram) -> set[Node]:
     def passes(node: Node) -> bool:
         if node.target is operator.getitem:
             return passes(node.args[0])
-        return node in states or (_name(node) in _PASSES and _is_of_floats(node))
+        return node in states or (name_of(node) in _PASSES and _is_of_floats(node))
 
-    nodes = set()
     for state in states:
         around = _reached(state, later, passes) & _reached(state, earlier, passes)
-        if any(_name(node) in _ARITHMETIC for node in around):
-            nodes |= around - set(states)
-    return nodes | set(_scaled_sums(exported))
+        yield state, around - set(states)
 
 
 def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
@@ -67,8 +72,8 @@ def _scaled_sums(exported: ExportedProgram) -> Iterator[Node]:
         before = varying.intersection(node.all_input_nodes)
         if node.name in inputs or before:
             varying.add(node)
-        is_of_sums = len(before) == 1 and _name(next(iter(before))) in _SUMS
-        if is_of_sums and _name(node) in _SCALES and is_float(node):
+        is_of_sums = len(before) == 1 and name_of(next(iter(before))) in _SUMS
+        if is_of_sums and name_of(node) in _SCALES and is_float(node):
             yield node
 
 
@@ -92,6 +97,6 @@ def _is_of_floats(node: Node) -> bool:
     return all(isinstance(tensor, torch.Tensor) and tensor.dtype.is_floating_point for tensor in tensors)
 
 
-def _name(node: Node) -> str:
+def name_of(node: Node) -> str:
     """'aten::add', of `add_` too."""
     return schema_name(node).removesuffix("_")

@@ -143,6 +143,7 @@ def convert(
 
 def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> dict[str, str]:
     """What int8 would leave little of, by a few calls, unless it is asked for: operators with the reason."""
+    from mcu_build.frontend.far_beginnings import far_beginnings
     from mcu_build.lower.assigned import asks_int8
     from mcu_build.lower.rewrite.steep_means import steep_means
     from mcu_build.lower.rewrite.unlike_channels import unlike_channels
@@ -151,7 +152,7 @@ def ruined_by_int8(exported: ExportedProgram, calibration: Sequence[Inputs]) -> 
 
     with quiet(), named("quantized"):
         module, calls = exported.module(check_guards=False), calibration[:_COMPARED]
-        rules = (wide_arguments, unlike_rows, unlike_channels, steep_means)
+        rules = (wide_arguments, unlike_rows, unlike_channels, steep_means, far_beginnings)
         results = (rule(module, calls) for rule in rules)
         asked = {node.name for node in module.graph.nodes if asks_int8(node)}
         return {name: why for result in results for name, why in result.items() if name not in asked}
