@@ -25,7 +25,7 @@ from tests.support.damage import damaged, damaged_archive, damaged_text, fields_
 from tests.support.lowering import Function, take
 
 # In every run; with --all MANY times as many.
-PROGRAMS, BOARDS, EXPORTS, MANY = 500, 250, 125, 40
+PROGRAMS, BOARDS, EXPORTS, MANY = 2000, 1000, 500, 10
 KERNEL_FOLDERS = (("reference",), ("mve", "reference"), ("dsp", "thumb", "reference"))
 
 
