@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Distribution
 from torch.fx import Tracer
 
-from mcu_build.lower.upstream.quiet import replaced
+from mcu_build.lower.upstream.replaced import replaced
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from mcu_build.lower.assigned import Origin, origin
+from mcu_build.lower.upstream.replaced import replaced
 
 Preprocess = Callable[[ExportedProgram, Any], PreprocessResult]
 
@@ -69,11 +70,9 @@ def _in_place_of_preprocess(
     make: Callable[[Preprocess, ExportedProgram, Any], PreprocessResult],
 ) -> Iterator[None]:
     original = TOSABackend._preprocess
-    TOSABackend._preprocess = staticmethod(lambda program, spec: make(original, program, spec))
-    try:
+    ours = staticmethod(lambda program, spec: make(original, program, spec))
+    with replaced(TOSABackend, "_preprocess", ours):
         yield
-    finally:
-        TOSABackend._preprocess = staticmethod(original)
 
 
 def _fingerprint(program: ExportedProgram, spec: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from torch.fx import Graph, Node
 
 from mcu_build.lower.assigned import Origin, origin
+from mcu_build.lower.upstream.replaced import replaced
 
 Names = Mapping[str, Origin]
 
@@ -29,11 +30,8 @@ def noted() -> Iterator[dict[str, Origin]]:
         names.update(_origins(module.graph, {name: tensor for name, tensor in before.items() if tensor}))
         return module
 
-    ArmPassManager.transform_to_backend_pipeline = transform
-    try:
+    with replaced(ArmPassManager, "transform_to_backend_pipeline", transform):
         yield names
-    finally:
-        ArmPassManager.transform_to_backend_pipeline = original
 
 
 def find(tensor: str, names: Names) -> Origin | None:

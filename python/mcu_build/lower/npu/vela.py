@@ -18,6 +18,7 @@ from mcu_build.lower.assigned import Origin
 from mcu_build.lower.npu.proof import find_faults
 from mcu_build.lower.npu.tosa_folder import read_from, written_to
 from mcu_build.lower.npu.tosa_names import Names, find, noted
+from mcu_build.lower.upstream.replaced import replaced
 
 # What Vela counts in its summary, by the name that it has there.
 _ESTIMATES = {
@@ -83,12 +84,12 @@ def recorded(tosa_folder: Path | None = None) -> Iterator[list[Compiled]]:
             names.clear()
             return result
 
-    backend.vela_compile = compile_and_record
-    try:
-        with noted() as names, read_from(tosa_folder, names):
-            yield compiled
-    finally:
-        backend.vela_compile = original
+    with (
+        replaced(backend, "vela_compile", compile_and_record),
+        noted() as names,
+        read_from(tosa_folder, names),
+    ):
+        yield compiled
 
 
 @contextlib.contextmanager
@@ -109,12 +110,8 @@ def proven(targets: Sequence[str], tosa_folder: Path | None = None) -> Iterator[
         names.clear()
         return backend.VelaCompileResult(b"")
 
-    backend.vela_compile = prove
-    try:
-        with noted() as names, written_to(tosa_folder, names):
-            yield problems
-    finally:
-        backend.vela_compile = original
+    with replaced(backend, "vela_compile", prove), noted() as names, written_to(tosa_folder, names):
+        yield problems
 
 
 def _build(original: Any, target: str, tosa: bytes) -> tuple[bytes, int]:

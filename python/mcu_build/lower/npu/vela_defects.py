@@ -16,6 +16,8 @@ from executorch.exir.dialects._ops import ops
 from torch.fx import Graph, Node
 from torch.fx.passes.operator_support import OperatorSupportBase
 
+from mcu_build.lower.upstream.replaced import replaced
+
 _TAG = "delegation_tag"
 _BOUNDARIES = (*Q_OPS, *DQ_OPS)
 _LINEAR = (ops.edge.aten.linear.default, ops.edge.aten.addmm.default, ops.edge.aten.mm.default)
@@ -128,11 +130,8 @@ def clamps_that_clamp() -> Iterator[None]:
         given = QuantArgs.from_operator(quantize.target, quantize.args)
         return bool(given.zp == given.qmin)
 
-    FuseQuantizedActivationPass._is_fuseable_quantized_activation = staticmethod(fuses)
-    try:
+    with replaced(FuseQuantizedActivationPass, "_is_fuseable_quantized_activation", staticmethod(fuses)):
         yield
-    finally:
-        FuseQuantizedActivationPass._is_fuseable_quantized_activation = staticmethod(original)
 
 
 @contextlib.contextmanager
@@ -150,11 +149,8 @@ def twins_kept_apart() -> Iterator[None]:
         quantization = repr([node.meta.get(key) for key in ("input_qparams", "output_qparams")])
         return None if signature is None else (*signature, quantization)
 
-    FuseDuplicateUsersPass._build_user_signature = sign
-    try:
+    with replaced(FuseDuplicateUsersPass, "_build_user_signature", sign):
         yield
-    finally:
-        FuseDuplicateUsersPass._build_user_signature = original
 
 
 @contextlib.contextmanager
@@ -173,11 +169,8 @@ def one_result_of_convolutions() -> Iterator[None]:
         if _is_read_once(convolution):
             original(self, module, convolution, *rest)
 
-    RewriteConvPass._insert_a16w8_output_branches = insert
-    try:
+    with replaced(RewriteConvPass, "_insert_a16w8_output_branches", insert):
         yield
-    finally:
-        RewriteConvPass._insert_a16w8_output_branches = original
 
 
 def _is_read_once(convolution: Node) -> bool:

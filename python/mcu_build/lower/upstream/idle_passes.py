@@ -12,15 +12,16 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.fx.passes.infra.pass_base import PassResult
 
+from mcu_build.lower.upstream.replaced import replaced
+
 
 @contextlib.contextmanager
 def idle_passes_skipped() -> Iterator[None]:
     """Inside the block a pass gives back the graph as it is where no node concerns it."""
     with contextlib.ExitStack() as stack:
         for pass_class, concerns in _concerns().items():
-            usual = pass_class.call
-            pass_class.call = _skipping(pass_class, usual, concerns)
-            stack.callback(setattr, pass_class, "call", usual)
+            call = _skipping(pass_class, pass_class.call, concerns)
+            stack.enter_context(replaced(pass_class, "call", call))
         yield
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from torch.fx import GraphModule
 
+from mcu_build.lower.upstream.replaced import replaced
+
 # What `GraphModule.recompile` leaves in a module, beside `forward` of its class.
 _TEXT = ("_code", "_lineno_map", "_prologue_start")
 
@@ -19,12 +21,8 @@ _TEXT = ("_code", "_lineno_map", "_prologue_start")
 def code_when_called() -> Iterator[None]:
     """Graphs that change inside the block are compiled at the first look at `forward` or `code`."""
     usual = GraphModule.recompile
-    owner: Any = GraphModule
-    owner.recompile = lambda module: _postpone(module, usual)
-    try:
+    with replaced(GraphModule, "recompile", lambda module: _postpone(module, usual)):
         yield
-    finally:
-        owner.recompile = usual
 
 
 def _postpone(module: GraphModule, usual: Callable[[GraphModule], Any]) -> "_Code":

@@ -15,6 +15,7 @@ from mcu_build.garbage import search_seldom
 from mcu_build.lower.upstream.composites import composites_remembered
 from mcu_build.lower.upstream.idle_passes import idle_passes_skipped
 from mcu_build.lower.upstream.late_code import code_when_called
+from mcu_build.lower.upstream.replaced import replaced
 
 _log = logging.getLogger(__name__)
 
@@ -115,21 +116,6 @@ def quick_files() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Let `owner` have `value` under `name`."""
-    missing = object()
-    usual = vars(owner).get(name, missing)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        if usual is missing:
-            delattr(owner, name)
-        else:
-            setattr(owner, name, usual)
-
-
-@contextlib.contextmanager
 def lines_of_delegates() -> Iterator[None]:
     """Emit programs with delegates and the lines of the model.
 
@@ -148,8 +134,5 @@ def lines_of_delegates() -> Iterator[None]:
             emitter.chain.stacktrace = [*(emitter.chain.stacktrace or []), lines]
         return value
 
-    _Emitter._emit_delegate = emit
-    try:
+    with replaced(_Emitter, "_emit_delegate", emit):
         yield
-    finally:
-        _Emitter._emit_delegate = original
