@@ -110,12 +110,9 @@ def _give_own_memory(model: nn.Module) -> None:
     """Each element of what a model holds a place of its own: `expand` has one for several, which no pass
     can write.
     """
-    for module in model.modules():
-        for held_by in (module._parameters, module._buffers, vars(module)):
-            for tensor in held_by.values():
-                if isinstance(tensor, torch.Tensor) and not _is_lazy(tensor) and _is_expanded(tensor):
-                    with torch.no_grad():
-                        tensor.data = tensor.contiguous()
+    for _, tensor in held(model):
+        if _is_expanded(tensor):
+            tensor.data = tensor.detach().contiguous()
 
 
 def _is_expanded(tensor: torch.Tensor) -> bool:

@@ -216,12 +216,13 @@ def _judged(
 ) -> Judged:
     """The program with its quality. `may_widen`: 16 bits, on the core, where int8 ruins an output."""
     captured = data.captured
-    calibration, again = tee(_counted(calibration_calls(captured), progress))
+    calibration = _counted(calibration_calls(captured), progress)
     if npu_kind is None:
         int8, taken = _for_core(data, calibration, progress, may_widen)
         if taken is not int8:
             captured.warnings.append(warning(str(file), captured.exported, int8, taken))
         return taken
+    calibration, again = tee(calibration)
     judged = data.judged(_for_npu(data, calibration, npu_kind, progress, tosa_folder))
     if may_widen and not judged.is_enough:
         progress.step("for the core alone, to compare")

@@ -1,6 +1,6 @@
 """Run a built image over vectors and judge it: what the verbs run and test do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -298,6 +298,7 @@ def test(
     starts = None if starts is None else starts[:limit]
     with progress.stage("device" if via else "simulate"):
         actual, outcome = run(built, board, inputs, timeout, sim, via, starts)
+    real = [vectors.dequantized(*pair) for pair in zip(actual, built.manifest.outputs, strict=True)]
     in_float = _float_operators(built)
     inexact = tuple(name for name in in_float if is_custom(name))
     steps = [port["scale"] for port in built.manifest.outputs]
@@ -319,8 +320,8 @@ def test(
         float_operators=in_float,
         inexact=inexact,
         made_up=built.lowered.vectors is None,
-        quality=_quality(built, own, actual, limit),
-        astray=_astray(built, own, actual),
+        quality=_quality(built, own, real, limit),
+        astray=_astray(own, real),
         suspects=layers,
         element=element,
         metric=_metric(built, own, expected, actual, limit),
@@ -387,24 +388,19 @@ def _float_operators(built: Built) -> tuple[str, ...]:
 
 
 def _quality(
-    built: Built, archive: Mapping[str, Array], actual: list[Array], limit: int | None
+    built: Built, archive: Mapping[str, Array], real: Sequence[Array], limit: int | None
 ) -> tuple[Mapping[str, Any], ...]:
     """The firmware against the float model, where that is known."""
     floats = npz.numbered(archive, "float")
     if not floats:
         return ()
-    pairs = zip(actual, built.manifest.outputs, strict=True)
-    real = [vectors.dequantized(array, port) for array, port in pairs]
     judged = judge([array[:limit] for array in floats], real, built.lowered.outputs)
     return tuple(asdict(quality) for quality in judged)
 
 
-def _astray(
-    built: Built, archive: Mapping[str, Array], actual: list[Array]
-) -> tuple[int, float, float] | None:
+def _astray(archive: Mapping[str, Array], real: Sequence[Array]) -> tuple[int, float, float] | None:
     """The first output that is not the int8 program's in PyTorch, over the vectors for which it is known."""
     answers = npz.numbered(archive, "int8")
-    real = [vectors.dequantized(*pair) for pair in zip(actual, built.manifest.outputs, strict=True)]
     return astray(npz.numbered(archive, "float"), answers, real) if answers else None
 
 
