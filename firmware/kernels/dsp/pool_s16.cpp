@@ -10,14 +10,6 @@
 namespace mcu::kernels {
 namespace {
 
-struct OneMaximum {
-    static constexpr int32_t kTogether = 1;
-
-    static int32_t start() { return -32768; }
-    static int32_t add(int32_t found, const int16_t* from) { return *from > found ? *from : found; }
-    static void finish(int32_t found, int16_t* to) { *to = static_cast<int16_t>(found); }
-};
-
 struct TwoMaxima {
     static constexpr int32_t kTogether = 2;
 
@@ -29,15 +21,6 @@ struct TwoMaxima {
         return larger;
     }
     static void finish(int32_t found, int16_t* to) { dsp::store_word(found, to); }
-};
-
-struct OneAverage {
-    static constexpr int32_t kTogether = 1;
-    AverageS16 average;
-
-    static int32_t start() { return 0; }
-    static int32_t add(int32_t sum, const int16_t* from) { return sum + *from; }
-    void finish(int32_t sum, int16_t* to) const { *to = average(sum); }
 };
 
 struct TwoAverages {
@@ -64,7 +47,7 @@ struct TwoAverages {
 void max_pool2d_s16(const PoolS16Params& params, const int16_t* input, int16_t* output) {
     for_each_run(params, input, output, [](const WindowRun<int16_t>& run, int16_t* to) {
         if (run.lanes < TwoMaxima::kTogether) {
-            reduce_run<0>(run, OneMaximum{}, to);
+            reduce_run<0>(run, OneMaximumS16{}, to);
         } else {
             reduce_columns(run, TwoMaxima{}, to);
         }
@@ -76,7 +59,7 @@ void avg_pool2d_s16(const PoolS16Params& params, const int16_t* input, const int
     for_each_run(params, input, output, [&](const WindowRun<int16_t>& run, int16_t* to) {
         const AverageS16 average(params, multipliers, run.rows * run.columns);
         if (run.lanes < TwoAverages::kTogether) {
-            reduce_run<0>(run, OneAverage{average}, to);
+            reduce_run<0>(run, OneAverageS16{average}, to);
         } else {
             reduce_run<0>(run, TwoAverages{average}, to);
         }

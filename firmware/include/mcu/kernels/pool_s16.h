@@ -46,6 +46,24 @@ private:
     bool is_high_;
 };
 
+// What window_runs.h does with one element at a time.
+struct OneMaximumS16 {
+    static constexpr int32_t kTogether = 1;
+
+    static int32_t start() { return -32768; }
+    static int32_t add(int32_t found, const int16_t* from) { return *from > found ? *from : found; }
+    static void finish(int32_t found, int16_t* to) { *to = static_cast<int16_t>(found); }
+};
+
+struct OneAverageS16 {
+    static constexpr int32_t kTogether = 1;
+    AverageS16 average;
+
+    static int32_t start() { return 0; }
+    static int32_t add(int32_t sum, const int16_t* from) { return sum + *from; }
+    void finish(int32_t sum, int16_t* to) const { *to = average(sum); }
+};
+
 void max_pool2d_s16(const PoolS16Params& params, const int16_t* input, int16_t* output);
 void avg_pool2d_s16(const PoolS16Params& params, const int16_t* input, const int32_t* multipliers,
                     int16_t* output);
