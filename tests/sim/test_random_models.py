@@ -21,8 +21,8 @@ from tests.support.generator.state import STATE
 
 # As many models in a batch as flash and RAM of the boards hold.
 BATCH = 20
-# 120 models in every run: plain ones, of rarer operators, with layers in float, int16 and int4.
-QUICK = (*range(0, 80, BATCH), RARE_FIRST, PRECISE_FIRST)
+# 200 models in every run: plain ones, of rarer operators, with layers in float, int16 and int4.
+QUICK = (*range(0, 140, BATCH), *range(RARE_FIRST, RARE_FIRST + 40, BATCH), PRECISE_FIRST)
 ALL = (
     *range(0, 3000, BATCH),
     *range(RARE_FIRST, RARE_FIRST + 300, BATCH),
